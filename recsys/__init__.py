@@ -1,0 +1,1 @@
+"""Music recommendations from your own files."""

@@ -1,0 +1,1 @@
+"""The genre model: datasets, training, evaluation, inference."""

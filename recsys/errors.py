@@ -1,0 +1,66 @@
+"""The errors that recsys raises on purpose.
+
+Every one of them carries a message with the offending value and a hint that says what to do.
+The command line turns them into text; nothing else in the package prints.
+"""
+
+
+class RecsysError(Exception):
+    """Something the user can understand and act on.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, with the offending value.
+    hint : str, optional
+        What the user can do about it.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type["RecsysError"], tuple[str, str]]:
+        """Pickle with both fields, so that errors cross process boundaries whole."""
+        return type(self), (self.message, self.hint)
+
+
+class AudioError(RecsysError):
+    """A file that cannot be turned into sound worth analysing."""
+
+
+class StoreError(RecsysError):
+    """The library database cannot be opened, read or written."""
+
+
+class LibraryBusyError(StoreError):
+    """Another process is writing to this library."""
+
+
+class GenreIndexError(RecsysError):
+    """The embedding index is missing, damaged or of another shape."""
+
+
+class ModelError(RecsysError):
+    """A checkpoint that cannot be used, or a device that is not there."""
+
+
+class QueryError(RecsysError):
+    """A question that cannot be answered as it was put: unknown track, genre or option value."""
+
+
+class AmbiguousQueryError(QueryError):
+    """Words that match several tracks; the caller has to pick one.
+
+    Parameters
+    ----------
+    message, hint : str
+        As in :class:`RecsysError`.
+    matches : tuple of str
+        One line per matching track, for display.
+    """
+
+    def __init__(self, message: str, hint: str = "", matches: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.matches = matches

@@ -1,0 +1,1 @@
+"""Embedding indexes, cut into one part per genre."""

@@ -1,0 +1,307 @@
+"""The values that flow through recsys, from a file on disk to a playlist.
+
+All of them are frozen. Arrays are NumPy, and nothing here imports more than NumPy, so every
+stage of the pipeline can speak in these types without loading what made them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+IdArray: TypeAlias = npt.NDArray[np.int64]
+
+UNKNOWN = "unknown"
+"""The label of a track for which no genre reaches its threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackFile:
+    """An audio file as the file system describes it, before anything is read from it.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute path. Bytes that are not UTF-8 are kept by surrogate escapes.
+    size : int
+        Bytes.
+    mtime_ns : int
+        Time of the last modification, nanoseconds since the epoch.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What the file says about itself. ``genre_tag`` is the file's word, never the model's."""
+
+    artist: str | None = None
+    album_artist: str | None = None
+    album: str | None = None
+    title: str | None = None
+    track_number: int | None = None
+    year: int | None = None
+    genre_tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track of the library.
+
+    Attributes
+    ----------
+    id : int
+        Stable number in the library; the index uses the same one.
+    path : Path
+        Absolute path of the file.
+    tags : Tags
+        From the file.
+    duration_s : float
+        Seconds.
+    audio_hash : str
+        Identity of the encoded sound, tags left out (see :func:`recsys.library.audio_hash`).
+    genre : str
+        The model's most probable genre: the index part in which the track stands.
+    warning : str or None
+        What was odd about the file, when sound could be saved from it all the same.
+    missing : bool
+        The file was gone at the last look but was kept on request.
+    """
+
+    id: int
+    path: Path
+    tags: Tags
+    duration_s: float
+    audio_hash: str
+    genre: str
+    warning: str | None = None
+    missing: bool = False
+
+    @property
+    def title(self) -> str:
+        """Title for display: the tag, or else the name of the file without its extension."""
+        return self.tags.title or self.path.stem
+
+    @property
+    def artist(self) -> str | None:
+        """Artist for display and for artist constraints."""
+        return self.tags.artist or self.tags.album_artist
+
+    @property
+    def display_name(self) -> str:
+        """``Artist - Title`` as far as the tags go, else the name of the file."""
+        if self.artist and self.tags.title:
+            return f"{self.artist} - {self.tags.title}"
+        return self.title
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """Mono windows of sound, all at one sample rate.
+
+    Attributes
+    ----------
+    windows : ndarray of float32, shape (n_windows, window_length)
+        Samples in [-1, 1].
+    sample_rate : int
+        Hz.
+    offsets_s : tuple of float
+        Where each window begins in the track, seconds.
+    duration_s : float
+        Length of the whole track, seconds.
+    warning : str or None
+        What was odd about the file, if anything.
+    """
+
+    windows: FloatArray
+    sample_rate: int
+    offsets_s: tuple[float, ...]
+    duration_s: float
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the model heard in one track.
+
+    Attributes
+    ----------
+    probabilities : ndarray of float32, shape (n_genres,)
+        Calibrated, sum 1, in the order of the model's labels.
+    embedding : ndarray of float32, shape (d,)
+        Unit L2 norm.
+    fingerprint : str
+        The model that made it; analyses of different models are never compared.
+    """
+
+    probabilities: FloatArray
+    embedding: FloatArray
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the recommender must know of the model, without loading it.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    fingerprint : str
+        Hash over weights, labels and feature settings.
+    labels : tuple of str
+        Genres, in the order of the probabilities.
+    thresholds : tuple of float
+        Per genre: the probability from which the genre is said to hold.
+    confusion : ndarray of float32, shape (n_genres, n_genres)
+        Row ``i``: how tracks of genre ``i`` are distributed over the predicted genres on
+        validation data, Laplace-smoothed; rows sum to 1.
+    dimension : int
+        Length of the embedding.
+    """
+
+    name: str
+    fingerprint: str
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    confusion: FloatArray
+    dimension: int
+
+    def top_genre(self, probabilities: FloatArray) -> str:
+        """Return the most probable genre: the part in which the track stands."""
+        return self.labels[int(np.argmax(probabilities))]
+
+    def genres_of(self, probabilities: FloatArray) -> tuple[str, ...]:
+        """Return every genre that reaches its threshold, the most probable first."""
+        order = np.argsort(-probabilities, kind="stable")
+        return tuple(self.labels[i] for i in order if probabilities[i] >= self.thresholds[i])
+
+    def label_of(self, probabilities: FloatArray) -> str:
+        """Return the most probable genre that reaches its threshold, or ``unknown``."""
+        return next(iter(self.genres_of(probabilities)), UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A track near a query. ``similarity`` is the cosine, in [-1, 1]; higher is closer."""
+
+    track_id: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One row of an answer.
+
+    Attributes
+    ----------
+    rank : int
+        From 1.
+    track : Track
+        The recommended track.
+    tier : int
+        From 1; 1 is the query's own genre. 0 when the ranking is by similarity alone.
+    genre_score : float
+        The query's score of this track's genre, in [0, 1].
+    similarity : float
+        Cosine between query and track.
+    reasons : tuple of str
+        Why the track stands where it stands, in sentences for people.
+    """
+
+    rank: int
+    track: Track
+    tier: int
+    genre_score: float
+    similarity: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """An ordered list of tracks and how it came about.
+
+    Attributes
+    ----------
+    name : str
+        For people and for players.
+    tracks : tuple of Track
+        In playing order.
+    seeds : tuple of Track
+        The tracks it was made from, if any.
+    seed : int
+        The random seed; the same seed gives the same playlist.
+    note : str
+        How far it got and what stopped it, when the library could not fill the request.
+    """
+
+    name: str
+    tracks: tuple[Track, ...]
+    seeds: tuple[Track, ...] = ()
+    seed: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be analysed, and why. It is not tried again until it changes."""
+
+    file: TrackFile
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEvent:
+    """What became of one file during indexing.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    status : str
+        ``indexed``, ``unchanged``, ``moved``, ``removed`` or ``failed``.
+    reason : str or None
+        Why it failed.
+    warning : str or None
+        What was odd about a file that was indexed all the same.
+    genre : str or None
+        The model's most probable genre.
+    track_id : int or None
+        Number in the library.
+    """
+
+    path: Path
+    status: str
+    reason: str | None = None
+    warning: str | None = None
+    genre: str | None = None
+    track_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """Counts of one indexing run. ``found`` is the number of audio files under the roots."""
+
+    found: int = 0
+    indexed: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    removed: int = 0
+    failed: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the counts by name, as scripts read them."""
+        names = ("found", "indexed", "unchanged", "moved", "removed", "failed")
+        return {name: getattr(self, name) for name in names}
