@@ -1,0 +1,84 @@
+"""Tracks near a vector, fetched from the index as far as they are asked for and no further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recsys.index.base import EmbeddingIndex
+    from recsys.store import Store
+    from recsys.types import FloatArray, Neighbour, Track
+
+MAX_BATCH = 1000
+"""Rows read from the store at once, however far a search had to reach."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A track that may be recommended.
+
+    Attributes
+    ----------
+    track : Track
+        As the store has it now.
+    similarity : float
+        Cosine to what was searched for, in [-1, 1].
+    embedding : ndarray of float32, shape (d,)
+        Unit length.
+    """
+
+    track: Track
+    similarity: float
+    embedding: FloatArray
+
+
+Search: TypeAlias = Callable[["str | None", "FloatArray", int], Iterator[Candidate]]
+""":func:`nearest` with the library bound: genre, query and expected number are left."""
+
+
+def nearest(
+    store: Store, index: EmbeddingIndex, genre: str | None, query: FloatArray, expected: int
+) -> Iterator[Candidate]:
+    """Yield the tracks nearest to a vector, best first, until the part is exhausted.
+
+    The first search fetches `expected` neighbours and each further one twice as many as the last,
+    so a caller that takes n candidates costs about log2(n / expected) searches. What
+    the index still holds but the store no longer has, or has moved to another genre since the index
+    was opened, is not a track of the library any more and is passed over.
+
+    Parameters
+    ----------
+    genre : str or None
+        The part to be searched; None searches them all.
+    query : ndarray of float32, shape (d,)
+        Unit length.
+    expected : int
+        How many candidates the caller thinks it will take.
+    """
+    fetch = max(1, expected)
+    seen: set[int] = set()
+    while True:
+        found = index.search(genre, query, fetch)
+        fresh = [neighbour for neighbour in found if neighbour.track_id not in seen]
+        seen.update(neighbour.track_id for neighbour in fresh)
+        for start in range(0, len(fresh), MAX_BATCH):
+            yield from _look_up(store, index, genre, fresh[start : start + MAX_BATCH])
+        if len(found) < fetch:
+            return
+        fetch *= 2
+
+
+def _look_up(
+    store: Store, index: EmbeddingIndex, genre: str | None, neighbours: Sequence[Neighbour]
+) -> Iterator[Candidate]:
+    ids = [neighbour.track_id for neighbour in neighbours]
+    tracks = store.tracks(ids)
+    embeddings = index.vectors(ids)
+    for neighbour, embedding in zip(neighbours, embeddings, strict=True):
+        track = tracks.get(neighbour.track_id)
+        if track is not None and genre in (None, track.genre):
+            yield Candidate(track, neighbour.similarity, embedding)

@@ -1,0 +1,139 @@
+"""When two tracks are the same recording, and when two names mean the same artist."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections import defaultdict
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from recsys.types import FloatArray, Track
+
+NEAR_DUPLICATE_COSINE = 0.995
+"""Embeddings closer than this belong to one recording, when the durations agree as well."""
+
+DURATION_TOLERANCE_S = 2.0
+"""Encodings of one recording differ in length by padding and trimmed silence, not by more."""
+
+NOT_AN_ARTIST = frozenset({"various artists", "various", "unknown artist", "unknown", "<unknown>"})
+"""What taggers write where they know of no artist, as :func:`name_key` gives it."""
+
+_INITIAL_CAPACITY = 32
+
+
+@lru_cache(maxsize=4096)
+def name_key(name: str | None) -> str | None:
+    """Return a name as it is compared: case, compatibility forms and spacing do not matter.
+
+    Accents do matter. None for an empty name.
+
+    Examples
+    --------
+    >>> name_key("  BJÖRK   Guðmundsdóttir ")
+    'björk guðmundsdóttir'
+    """
+    if name is None:
+        return None
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split()) or None
+
+
+def artist_key(track: Track) -> str | None:
+    """Return who a track is by, as it is compared; None where nobody is named.
+
+    Placeholders such as "Various Artists" name nobody.
+    """
+    key = name_key(track.artist)
+    return None if key in NOT_AN_ARTIST else key
+
+
+def album_credits(track: Track) -> frozenset[str]:
+    """Return every artist under whom the album of this track may be filed, as it is compared."""
+    names = (name_key(track.tags.album_artist), name_key(track.tags.artist))
+    return frozenset(name for name in names if name is not None)
+
+
+def same_album(one: Track, other: Track) -> bool:
+    """Tell whether two tracks are from one album: equal titles, and an artist in common.
+
+    Tracks without an album or without any artist belong to no album that could be compared.
+    """
+    album = name_key(one.tags.album)
+    if album is None or album != name_key(other.tags.album):
+        return False
+    return bool(album_credits(one) & album_credits(other))
+
+
+class NearDuplicates:
+    """Remembers tracks and recognises near-duplicates of them.
+
+    Two tracks are near-duplicates when they have the same encoded sound (``audio_hash``), or when
+    their durations lie within :data:`DURATION_TOLERANCE_S` and either artist and title are both
+    present and equal, or the cosine of their embeddings is above :data:`NEAR_DUPLICATE_COSINE`.
+    A duration of 0 means that it is not known and agrees with no other.
+    """
+
+    def __init__(self) -> None:
+        self._tracks: list[Track] = []
+        self._hashes: set[str] = set()
+        self._by_bucket: defaultdict[int, list[int]] = defaultdict(list)
+        self._vectors: FloatArray = np.zeros((0, 0), dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    def add(self, track: Track, embedding: FloatArray) -> None:
+        """Remember a track. `embedding` has unit length."""
+        row = len(self._tracks)
+        if row == len(self._vectors):
+            capacity = max(_INITIAL_CAPACITY, 2 * row)
+            grown = np.zeros((capacity, len(embedding)), dtype=np.float32)
+            if row:
+                grown[:row] = self._vectors
+            self._vectors = grown
+        self._vectors[row] = embedding
+        self._tracks.append(track)
+        if track.audio_hash:
+            self._hashes.add(track.audio_hash)
+        bucket = _bucket(track.duration_s)
+        if bucket is not None:
+            self._by_bucket[bucket].append(row)
+
+    def match(self, track: Track, embedding: FloatArray) -> bool:
+        """Tell whether a track is a near-duplicate of one that is remembered."""
+        if track.audio_hash in self._hashes:
+            return True
+        rows = self._of_like_duration(track.duration_s)
+        if not rows:
+            return False
+        if float(np.max(self._vectors[rows] @ embedding)) > NEAR_DUPLICATE_COSINE:
+            return True
+        return any(same_song(track, self._tracks[row]) for row in rows)
+
+    def _of_like_duration(self, duration_s: float) -> list[int]:
+        bucket = _bucket(duration_s)
+        if bucket is None:
+            return []
+        return [
+            row
+            for neighbour in (bucket - 1, bucket, bucket + 1)
+            for row in self._by_bucket.get(neighbour, ())
+            if abs(self._tracks[row].duration_s - duration_s) <= DURATION_TOLERANCE_S
+        ]
+
+
+def _bucket(duration_s: float) -> int | None:
+    if not 0 < duration_s < math.inf:
+        return None
+    return int(duration_s // DURATION_TOLERANCE_S)
+
+
+def same_song(one: Track, other: Track) -> bool:
+    """Tell whether artist and title of two tracks are both present and equal."""
+    artist, title = artist_key(one), name_key(one.tags.title)
+    if artist is None or title is None:
+        return False
+    return artist == artist_key(other) and title == name_key(other.tags.title)

@@ -1,0 +1,262 @@
+"""Playlists as files that players and scripts read: M3U8, XSPF, JSON, plain paths.
+
+Every format is a function from a playlist to bytes; one place writes them, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+from recsys.errors import QueryError, RecsysError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recsys.types import Playlist, Track
+
+FORMATS = ("m3u8", "xspf", "json", "paths")
+"""What :func:`write` can make."""
+
+EXTENSIONS = {".m3u8": "m3u8", ".m3u": "m3u8", ".xspf": "xspf", ".json": "json", ".txt": "paths"}
+"""The format that each extension stands for."""
+
+XSPF_NAMESPACE = "http://xspf.org/ns/0/"
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a playlist.
+
+    Attributes
+    ----------
+    tracks : tuple of Track
+        Those that were written.
+    left_out : tuple of Track
+        Those whose path holds a line break, which a format of one path per line cannot express.
+    """
+
+    tracks: tuple[Track, ...]
+    left_out: tuple[Track, ...] = ()
+
+
+def write(
+    playlist: Playlist,
+    target: Path | IO[bytes],
+    file_format: str | None = None,
+    *,
+    relative: bool = False,
+) -> Written:
+    """Write a playlist.
+
+    A file is replaced in one step, so that a player never reads half of it; what is not a regular
+    file (a pipe, a device) is written to directly.
+
+    Parameters
+    ----------
+    playlist : Playlist
+        Tracks and names.
+    target : Path or binary stream
+        Where to.
+    file_format : str or None
+        One of :data:`FORMATS`; None takes it from the extension of the target.
+    relative : bool
+        Write paths relative to the folder of the file, or to the current folder for a stream, so
+        that the folder can be moved as a whole. JSON is always absolute.
+
+    Returns
+    -------
+    Written
+        With the tracks that the format cannot hold, which the caller should mention.
+
+    Raises
+    ------
+    QueryError
+        The format is not known.
+    RecsysError
+        The target cannot be written.
+    """
+    path = target if isinstance(target, Path) else None
+    chosen = resolve_format(path, file_format)
+    folder = path.parent if path is not None else Path()
+    place = _Places(folder.resolve() if relative else None)
+    by_line = chosen in ("m3u8", "paths")
+    left_out = tuple(track for track in playlist.tracks if by_line and _breaks_line(track.path))
+    tracks = tuple(track for track in playlist.tracks if track not in left_out)
+    content = _WRITERS[chosen](playlist, tracks, place)
+    if isinstance(target, Path):
+        _replace(target, content)
+    else:
+        target.write(content)
+    return Written(tracks, left_out)
+
+
+def resolve_format(path: Path | None, file_format: str | None = None) -> str:
+    """Return the format that is asked for, or that the extension of a path stands for.
+
+    Raises
+    ------
+    QueryError
+        There is no such format, or neither says which.
+
+    Examples
+    --------
+    >>> resolve_format(Path("evening.m3u"))
+    'm3u8'
+    """
+    if file_format is not None:
+        if file_format not in FORMATS:
+            raise QueryError(
+                f"unknown playlist format {file_format!r}", f"Formats: {', '.join(FORMATS)}."
+            )
+        return file_format
+    extension = path.suffix.lower() if path is not None else ""
+    if extension in EXTENSIONS:
+        return EXTENSIONS[extension]
+    what = f"the name {path.name!r}" if path is not None else "a stream"
+    raise QueryError(
+        f"{what} does not say in which format to write the playlist",
+        f"Name a format ({', '.join(FORMATS)}), or end the name with one of "
+        f"{', '.join(EXTENSIONS)}.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """How paths are written: relative to a folder (links resolved), or absolute."""
+
+    folder: Path | None
+
+    def path(self, track: Track) -> bytes:
+        """Return the path of a track as its original bytes."""
+        if self.folder is None:
+            return os.fsencode(track.path)
+        # The links of the folder are resolved, so those on the way to the track must be too: ".."
+        # leads out of where a link points to, not out of where it stands. The file keeps its name.
+        where = track.path.parent.resolve() / track.path.name
+        path = os.fsencode(os.path.relpath(where, self.folder))
+        # "#" would begin a comment, "x:" a URL, and players trim spaces.
+        unsafe = path[:1] in (b"#", b" ") or b":" in path.split(b"/", 1)[0]
+        return b"./" + path if unsafe else path
+
+    def url(self, track: Track) -> str:
+        """Return the location of a track, percent-encoded."""
+        return track.path.as_uri() if self.folder is None else quote(self.path(track))
+
+
+def _m3u8(playlist: Playlist, tracks: Iterable[Track], place: _Places) -> bytes:
+    """Return extended M3U in UTF-8; names that are not UTF-8 keep their original bytes."""
+    lines = [b"#EXTM3U", _text(f"#PLAYLIST:{_one_line(playlist.name)}")]
+    for track in tracks:
+        seconds = round(track.duration_s)
+        lines.append(_text(f"#EXTINF:{seconds},{_one_line(track.display_name)}"))
+        lines.append(place.path(track))
+    return b"\n".join(lines) + b"\n"
+
+
+def _paths(_: Playlist, tracks: Iterable[Track], place: _Places) -> bytes:
+    """Return one path per line, as the original bytes."""
+    return b"".join(place.path(track) + b"\n" for track in tracks)
+
+
+def _xspf(playlist: Playlist, tracks: Iterable[Track], place: _Places) -> bytes:
+    """Return XSPF version 1 (xspf.org/spec)."""
+    root = ElementTree.Element("playlist", {"version": "1", "xmlns": XSPF_NAMESPACE})
+    _element(root, "title", playlist.name)
+    track_list = ElementTree.SubElement(root, "trackList")
+    for track in tracks:
+        entry = ElementTree.SubElement(track_list, "track")
+        _element(entry, "location", place.url(track))
+        _element(entry, "title", track.title)
+        _element(entry, "creator", track.artist)
+        _element(entry, "album", track.tags.album)
+        _element(entry, "duration", str(round(track.duration_s * 1000)))
+    ElementTree.indent(root)
+    content: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content + b"\n"
+
+
+def _element(parent: ElementTree.Element, name: str, text: str | None) -> None:
+    if text:
+        ElementTree.SubElement(parent, name).text = _NOT_XML.sub("", text)
+
+
+def _json(playlist: Playlist, tracks: Iterable[Track], _: _Places) -> bytes:
+    """Return JSON in UTF-8; bytes of paths that are not UTF-8 stand as surrogate escapes."""
+    content = {
+        "name": playlist.name,
+        "seed": playlist.seed,
+        "seeds": [track_fields(track) for track in playlist.seeds],
+        "tracks": [track_fields(track) for track in tracks],
+        "note": playlist.note,
+    }
+    # A lone surrogate is no UTF-8; written as a backslash escape it is JSON all the same.
+    return (
+        json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
+        + b"\n"
+    )
+
+
+def track_fields(track: Track) -> dict[str, Any]:
+    """Return a track as it stands in JSON: ``genre`` is the model's, ``genre_tag`` the file's."""
+    return {
+        "path": str(track.path),
+        "genre": track.genre,
+        "genre_tag": track.tags.genre_tag,
+        "artist": track.artist,
+        "title": track.title,
+        "album": track.tags.album,
+        "duration_s": round(track.duration_s, 3),
+        "track_id": track.id,
+    }
+
+
+_Writer: TypeAlias = "Callable[[Playlist, Iterable[Track], _Places], bytes]"
+_WRITERS: dict[str, _Writer] = {"m3u8": _m3u8, "xspf": _xspf, "json": _json, "paths": _paths}
+
+
+def _breaks_line(path: Path) -> bool:
+    return "\n" in str(path) or "\r" in str(path)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _text(line: str) -> bytes:
+    """Encode text for people; bytes of a file name that are not UTF-8 become question marks."""
+    return line.encode("utf-8", "replace")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put content in the place of a file in one step; a link keeps pointing to it."""
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)
+            return
+        final = path.resolve()
+        temporary = final.parent / f".recsys-{secrets.token_hex(8)}.tmp"
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+            if final.is_file():
+                shutil.copymode(final, temporary)
+            temporary.replace(final)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecsysError(
+            f"cannot write the playlist {path}: {error.strerror or error}",
+            "Name a file in a folder that exists and that you may write to.",
+        ) from error
