@@ -26,14 +26,16 @@ APPLICATION_ID = 0x72656373
 
 _FIRST_SCHEMA = (
     # revision: rises with every transaction that changes what the index must hold.
-    # model: fingerprint of the current model.
+    # model: fingerprint of the current model. library: tells this library from any other.
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
-    "INSERT INTO meta (key, value) VALUES ('revision', 0), ('model', NULL)",
+    "INSERT INTO meta (key, value) VALUES ('revision', 0), ('model', NULL),"
+    " ('library', lower(hex(randomblob(16))))",
     "CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL,"
     " thresholds TEXT NOT NULL, confusion BLOB NOT NULL, dimension INTEGER NOT NULL,"
-    " card TEXT NOT NULL)",
+    " card TEXT NOT NULL, checkpoint)",
     # Paths have no declared type: TEXT where they are UTF-8, BLOB where they are not.
-    "CREATE TABLE roots (path PRIMARY KEY NOT NULL)",
+    # A volume is a disk that was mounted inside a root.
+    "CREATE TABLE roots (path PRIMARY KEY NOT NULL, volume INTEGER NOT NULL DEFAULT 0)",
     # AUTOINCREMENT: an id that was removed never comes back as another track.
     "CREATE TABLE tracks (id INTEGER PRIMARY KEY AUTOINCREMENT, path NOT NULL UNIQUE,"
     " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, audio_hash TEXT NOT NULL,"

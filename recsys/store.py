@@ -19,8 +19,16 @@ from recsys.errors import StoreError
 from recsys.migrations import write_transaction
 from recsys.store_connection import connect, guarded
 from recsys.store_reader import StoreReader
-from recsys.store_rows import Changes, StoredFile, TrackRecord, array_blob, path_key, tag_columns
-from recsys.store_rows import storable_text as _text
+from recsys.store_rows import (
+    Changes,
+    StoredFile,
+    TrackRecord,
+    array_blob,
+    path_key,
+    ranges_under,
+    storable_text,
+    tag_columns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,7 +101,7 @@ class Store(StoreReader):
         self._db.close()
 
     @guarded
-    def set_model(self, info: ModelInfo, card_json: str) -> None:
+    def set_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None = None) -> None:
         """Make this the library's current model.
 
         With another fingerprint than before, every track counts as changed, so that the index is
@@ -105,6 +113,8 @@ class Store(StoreReader):
             What recommending needs of the model.
         card_json : str
             Its card, kept as it is.
+        checkpoint : Path or None
+            Where it lies; None for the model that comes with recsys.
         """
         row = (
             info.fingerprint,
@@ -114,14 +124,16 @@ class Store(StoreReader):
             array_blob(info.confusion),
             info.dimension,
             card_json,
+            None if checkpoint is None else path_key(checkpoint),
         )
         with write_transaction(self._db):
             self._db.execute(
                 "INSERT INTO models (fingerprint, name, labels, thresholds, confusion, dimension,"
-                " card) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO UPDATE SET"
+                " card, checkpoint) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (fingerprint) DO UPDATE SET"
                 " name = excluded.name, labels = excluded.labels, card = excluded.card,"
                 " thresholds = excluded.thresholds, confusion = excluded.confusion,"
-                " dimension = excluded.dimension",
+                " dimension = excluded.dimension, checkpoint = excluded.checkpoint",
                 row,
             )
             before = self._value("SELECT value FROM meta WHERE key = 'model'")
@@ -189,10 +201,27 @@ class Store(StoreReader):
             )
 
     @guarded
-    def add_root(self, path: Path) -> None:
-        """Remember a folder that was indexed."""
+    def add_root(self, path: Path, *, volume: bool = False) -> None:
+        """Remember a folder that was indexed, or a volume that is mounted inside one.
+
+        A root that is a volume too counts as a root.
+        """
         with write_transaction(self._db):
-            self._db.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path_key(path),))
+            self._db.execute(
+                "INSERT INTO roots (path, volume) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET"
+                " volume = min(volume, excluded.volume)",
+                (path_key(path), volume),
+            )
+
+    @guarded
+    def forget_root(self, path: Path) -> None:
+        """Forget a root, or a volume, and all those below it. Their tracks stay."""
+        with write_transaction(self._db):
+            for exact, first, end in ranges_under(path):
+                self._db.execute(
+                    "DELETE FROM roots WHERE path = ?1 OR (path > ?2 AND path < ?3)",
+                    (exact, first, end),
+                )
 
     @guarded
     def forget_failures(self, paths: Iterable[Path]) -> None:
@@ -288,7 +317,7 @@ class _Batch:
             self.remove(held[0])
         self._db.execute(
             "INSERT OR REPLACE INTO failures (path, size, mtime_ns, reason) VALUES (?, ?, ?, ?)",
-            (key, failure.file.size, failure.file.mtime_ns, _text(failure.reason)),
+            (key, failure.file.size, failure.file.mtime_ns, storable_text(failure.reason)),
         )
 
     def park(self, moving: Sequence[int | None]) -> None:
@@ -340,6 +369,6 @@ class _Batch:
                 "UPDATE tracks SET revision = ? WHERE audio_hash = ?",
                 (self._change(), record.audio_hash),
             )
-        heard = (genre, record.duration_s, _text(record.warning))
+        heard = (genre, record.duration_s, storable_text(record.warning))
         probabilities = array_blob(analysis.probabilities)
         self._db.execute(_WRITE_ANALYSIS, (*identity, *heard, probabilities, embedding))

@@ -58,6 +58,11 @@ class StoreReader:
         """Rises with every transaction that changes what the index must hold."""
         return int(self._value("SELECT value FROM meta WHERE key = 'revision'"))
 
+    @property
+    def library_id(self) -> str:
+        """Tells this library from any other; made with the database, 32 hexadecimal digits."""
+        return str(self._value("SELECT value FROM meta WHERE key = 'library'"))
+
     @guarded
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._db.execute(sql, parameters).fetchall()
@@ -100,9 +105,23 @@ class StoreReader:
         )
         return card
 
+    def model_path(self) -> Path | None:
+        """Return the checkpoint of the current model, None for the one that comes with recsys."""
+        key = self._value(
+            "SELECT checkpoint FROM models WHERE fingerprint ="
+            " (SELECT value FROM meta WHERE key = 'model')"
+        )
+        return None if key is None else key_path(key)
+
     def roots(self) -> list[Path]:
         """Return the folders that were indexed, in the order of their names."""
-        return [key_path(key) for (key,) in self._rows("SELECT path FROM roots ORDER BY path")]
+        rows = self._rows("SELECT path FROM roots WHERE NOT volume ORDER BY path")
+        return [key_path(key) for (key,) in rows]
+
+    def volumes(self) -> list[Path]:
+        """Return the disks that were seen mounted inside roots, in the order of their names."""
+        rows = self._rows("SELECT path FROM roots WHERE volume ORDER BY path")
+        return [key_path(key) for (key,) in rows]
 
     # What a scan asks, once per file
 

@@ -1,0 +1,240 @@
+"""What an embedding index is, and the few rules that every one of them keeps.
+
+Embeddings have unit length, so that the inner product is the cosine. Similarities are computed
+anew for the best candidates, in float64, and given to six decimals: float32 sums differ in the
+seventh decimal from one processor to the next, and neither answers nor ties may.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.errors import GenreIndexError
+from recsys.types import FloatArray, IdArray, Neighbour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+UNIT_TOLERANCE = 1e-3
+"""How far the length of an embedding may be from 1."""
+
+DECIMALS = 6
+"""Of a similarity."""
+
+REBUILD_HINT = "Make the index anew with `recsys doctor --rebuild`."
+
+
+class EmbeddingIndex(Protocol):
+    """Embeddings by track id, in one part per genre, searched by cosine similarity.
+
+    Attributes
+    ----------
+    dimension : int
+        Length of every embedding.
+    fingerprint : str
+        What the embeddings were made with, as it was saved; empty for a new index.
+    revision : int
+        Of the library that it was saved for; 0 for a new index.
+    """
+
+    dimension: int
+    fingerprint: str
+    revision: int
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """The parts that hold something, sorted."""
+
+    def add(self, genre: str, ids: IdArray, embeddings: FloatArray) -> None:
+        """Put tracks into a part.
+
+        An id that is already held, in whatever part, is replaced; of an id that is given twice the
+        last one counts.
+
+        Parameters
+        ----------
+        genre : str
+            The part; made when it is new.
+        ids : ndarray of int64, shape (n,)
+            Not negative.
+        embeddings : ndarray of float32, shape (n, dimension)
+            Unit L2 norm.
+
+        Raises
+        ------
+        GenreIndexError
+            Wrong shape, or not of unit length; nothing is added then.
+        """
+
+    def remove(self, ids: Iterable[int]) -> int:
+        """Take tracks out; unknown ids are ignored. Returns how many were there."""
+
+    def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
+        """Find the tracks nearest to an embedding.
+
+        Parameters
+        ----------
+        genre : str or None
+            The part; None for all of them.
+        query : ndarray of float32, shape (dimension,)
+            Unit L2 norm.
+        k : int
+            At most so many, at least 1.
+
+        Returns
+        -------
+        list of Neighbour
+            Best first, equals by id; empty for a part that is unknown or empty.
+
+        Raises
+        ------
+        GenreIndexError
+            ``k`` below 1, or a query of the wrong shape or length.
+        """
+
+    def vectors(self, ids: Sequence[int]) -> FloatArray:
+        """Return embeddings by id, shape (len(ids), dimension).
+
+        Raises
+        ------
+        GenreIndexError
+            An id is not held.
+        """
+
+    def count(self, genre: str | None = None) -> int:
+        """Return how many tracks a part holds, or the whole index."""
+
+    def save(self, directory: Path, *, fingerprint: str, revision: int) -> None:
+        """Write the index; a reader finds the old one or the new one, never a mixture.
+
+        Parameters
+        ----------
+        directory : Path
+            Made when it is not there. Files in it that are not the index's are left alone.
+        fingerprint : str
+            What the embeddings were made with.
+        revision : int
+            Of the library that the index stands for.
+
+        Raises
+        ------
+        GenreIndexError
+            It cannot be written; the index that was there before is whole.
+        """
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read an index that was saved.
+
+        Raises
+        ------
+        GenreIndexError
+            It is missing, damaged, or of another version or kind.
+        """
+
+
+def checked_dimension(dimension: int) -> int:
+    """Return the dimension.
+
+    Raises
+    ------
+    GenreIndexError
+        It is not at least 1.
+    """
+    if dimension < 1:
+        raise GenreIndexError(f"An index of dimension {dimension} is impossible.")
+    return dimension
+
+
+def checked_vectors(
+    ids: IdArray | Sequence[int], embeddings: FloatArray, dimension: int
+) -> tuple[IdArray, FloatArray]:
+    """Return ids and embeddings ready to be added: typed, contiguous, the last of equal ids.
+
+    Raises
+    ------
+    GenreIndexError
+        Shapes do not fit, an id is negative or an embedding is not of unit length.
+    """
+    ids = np.asarray(ids, dtype=np.int64)
+    embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
+    if ids.ndim != 1 or embeddings.shape != (len(ids), dimension):
+        raise GenreIndexError(
+            f"Embeddings of shape {embeddings.shape} do not fit {ids.shape} ids and an index of"
+            f" dimension {dimension}.",
+            REBUILD_HINT,
+        )
+    if len(ids) and ids.min() < 0:
+        raise GenreIndexError(f"Track ids are not negative, {ids.min()} is.")
+    odd = ~_is_unit(embeddings)
+    if odd.any():
+        raise GenreIndexError(
+            f"The embedding of track {ids[odd][0]} has length"
+            f" {np.linalg.norm(embeddings[odd][0]):.4g}, not 1.",
+            "Normalise embeddings before they are added.",
+        )
+    # np.unique keeps the first of equal ids, so the order is turned round to keep the last.
+    unique, first = np.unique(ids[::-1], return_index=True)
+    if len(unique) == len(ids):
+        return ids, embeddings
+    keep = len(ids) - 1 - first
+    return ids[keep], embeddings[keep]
+
+
+def checked_query(query: FloatArray, dimension: int, k: int) -> FloatArray:
+    """Return a query ready to be searched for.
+
+    Raises
+    ------
+    GenreIndexError
+        ``k`` is below 1, or the query is not of unit length or of another dimension.
+    """
+    if k < 1:
+        raise GenreIndexError(f"k is {k}.", "Ask for at least 1 track.")
+    query = np.ascontiguousarray(query, dtype=np.float32)
+    if query.shape != (dimension,):
+        raise GenreIndexError(
+            f"A query of shape {query.shape} does not fit an index of dimension {dimension}.",
+            "The index was made with another model: " + REBUILD_HINT,
+        )
+    if not _is_unit(query[np.newaxis])[0]:
+        raise GenreIndexError(
+            f"The query has length {np.linalg.norm(query):.4g}, not 1.",
+            "Normalise embeddings before they are searched for.",
+        )
+    return query
+
+
+def _is_unit(embeddings: FloatArray) -> npt.NDArray[np.bool_]:
+    # Written so that NaN and infinity fail too.
+    squares = np.einsum("ij,ij->i", embeddings, embeddings)
+    unit: npt.NDArray[np.bool_] = np.abs(np.sqrt(squares) - 1.0) <= UNIT_TOLERANCE
+    return unit
+
+
+def similarities(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.float64]:
+    """Return the cosine of each row and the query, shape (n,), the same on every machine.
+
+    Summed row by row in float64: equal rows give equal values wherever they stand.
+    """
+    products = embeddings.astype(np.float64) * query.astype(np.float64)
+    values: npt.NDArray[np.float64] = products.sum(axis=1).round(DECIMALS).clip(-1.0, 1.0)
+    return values
+
+
+def best(ids: IdArray, embeddings: FloatArray, query: FloatArray, k: int) -> list[Neighbour]:
+    """Return the ``k`` candidates most similar to the query, best first, equals by id."""
+    values = similarities(embeddings, query)
+    order = np.lexsort((ids, -values))[:k]
+    return [Neighbour(int(ids[i]), float(values[i])) for i in order]
+
+
+def unknown_ids(missing: Iterable[int]) -> GenreIndexError:
+    """Return the error for ids that the index does not hold."""
+    names = sorted(int(i) for i in missing)
+    listed = ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
+    return GenreIndexError(f"The index holds no track {listed}.", REBUILD_HINT)

@@ -1,0 +1,121 @@
+"""Exact search in plain NumPy: slow, simple, and what the real index is checked against."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from recsys.errors import GenreIndexError
+from recsys.index.base import (
+    REBUILD_HINT,
+    best,
+    checked_dimension,
+    checked_query,
+    checked_vectors,
+    unknown_ids,
+)
+from recsys.index.manifest import NewPart, PartEntry, open_parts, verify_part, write_generation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from recsys.index.manifest import ChecksumWriter
+    from recsys.types import FloatArray, IdArray, Neighbour
+
+KIND = "exact"
+
+
+class ExactIndex:
+    """An :class:`~recsys.index.base.EmbeddingIndex` that compares the query with every track.
+
+    Parameters
+    ----------
+    dimension : int
+        Length of the embeddings.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = checked_dimension(dimension)
+        self.fingerprint = ""
+        self.revision = 0
+        self._genres: dict[int, str] = {}
+        self._vectors: dict[int, FloatArray] = {}
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """The parts that hold something, sorted."""
+        return tuple(sorted(set(self._genres.values())))
+
+    def add(self, genre: str, ids: IdArray, embeddings: FloatArray) -> None:
+        """See :meth:`recsys.index.base.EmbeddingIndex.add`."""
+        ids, embeddings = checked_vectors(ids, embeddings, self.dimension)
+        for track_id, vector in zip(ids.tolist(), embeddings, strict=True):
+            self._genres[track_id] = genre
+            self._vectors[track_id] = vector.copy()
+
+    def remove(self, ids: Iterable[int]) -> int:
+        """See :meth:`recsys.index.base.EmbeddingIndex.remove`."""
+        known = {int(i) for i in ids} & self._genres.keys()
+        for track_id in known:
+            del self._genres[track_id], self._vectors[track_id]
+        return len(known)
+
+    def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
+        """See :meth:`recsys.index.base.EmbeddingIndex.search`."""
+        query = checked_query(query, self.dimension, k)
+        ids = self._ids(genre)
+        return best(ids, self.vectors(ids.tolist()), query, k)
+
+    def vectors(self, ids: Sequence[int]) -> FloatArray:
+        """See :meth:`recsys.index.base.EmbeddingIndex.vectors`."""
+        if missing := {int(i) for i in ids} - self._vectors.keys():
+            raise unknown_ids(missing)
+        rows = [self._vectors[int(i)] for i in ids]
+        return np.array(rows, dtype=np.float32).reshape(len(rows), self.dimension)
+
+    def count(self, genre: str | None = None) -> int:
+        """See :meth:`recsys.index.base.EmbeddingIndex.count`."""
+        return len(self._ids(genre))
+
+    def _ids(self, genre: str | None) -> IdArray:
+        held = sorted(i for i, part in self._genres.items() if genre in (None, part))
+        return np.array(held, dtype=np.int64)
+
+    def save(self, directory: Path, *, fingerprint: str, revision: int) -> None:
+        """See :meth:`recsys.index.base.EmbeddingIndex.save`."""
+        write_generation(
+            directory,
+            dimension=self.dimension,
+            fingerprint=fingerprint,
+            revision=revision,
+            kept=(),
+            new=[self._new_part(genre) for genre in self.genres],
+        )
+        self.fingerprint, self.revision = fingerprint, revision
+
+    def _new_part(self, genre: str) -> NewPart:
+        ids = self._ids(genre)
+
+        def write(writer: ChecksumWriter) -> None:
+            buffer = io.BytesIO()
+            np.savez(buffer, ids=ids, vectors=self.vectors(ids.tolist()))
+            writer(buffer.getvalue())
+
+        return NewPart(PartEntry(genre, len(ids), int(ids.max()), KIND), write)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """See :meth:`recsys.index.base.EmbeddingIndex.load`."""
+        manifest, parts = open_parts(directory)
+        index = cls(manifest.dimension)
+        index.fingerprint, index.revision = manifest.fingerprint, manifest.revision
+        for entry, mapped in parts:
+            if entry.kind != KIND:
+                raise GenreIndexError(f"{directory} holds an index of another kind.", REBUILD_HINT)
+            verify_part(entry, mapped)
+            with np.load(io.BytesIO(mapped.tobytes())) as arrays:
+                index.add(entry.genre, arrays["ids"], arrays["vectors"])
+        return index

@@ -1,0 +1,322 @@
+"""The files of an index: parts of one generation, and the manifest that names them.
+
+Parts are written first, under names that nothing refers to yet; then the manifest takes the place
+of the old one in a single step, and only then do the old parts go. Whoever is killed in between
+leaves an index that is whole, the old one or the new one. Parts that did not change are kept from
+one generation to the next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.errors import GenreIndexError
+from recsys.index.base import REBUILD_HINT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    import numpy.typing as npt
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+METRIC = "cosine"
+
+_OUR_PARTS = re.compile(r"part-\d{6,}-\d{4,}\.bin")
+_OUR_MANIFESTS = re.compile(r"manifest\.json\.\d+")
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PartEntry:
+    """One part as the manifest describes it.
+
+    Attributes
+    ----------
+    genre : str
+        The part.
+    count : int
+        Tracks in it.
+    highest_id : int
+        No track in it has a higher id.
+    kind : str
+        ``exact``, ``flat`` or ``ivf``.
+    nlist, nprobe : int or None
+        Cells of an approximate part, and how many of them a search looks into.
+    recall_at_20 : float or None
+        Of an approximate part, against exact search, on a seeded sample of its own tracks.
+    file : str
+        Name in the directory.
+    size : int
+        Bytes of the file.
+    crc32 : int
+        Of the file (zlib).
+    """
+
+    genre: str
+    count: int
+    highest_id: int
+    kind: str
+    nlist: int | None = None
+    nprobe: int | None = None
+    recall_at_20: float | None = None
+    file: str = ""
+    size: int = 0
+    crc32: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a saved index is.
+
+    Attributes
+    ----------
+    dimension : int
+        Length of the embeddings.
+    fingerprint : str
+        What the embeddings were made with.
+    revision : int
+        Of the library that the index stands for.
+    generation : int
+        Rises with every save.
+    parts : tuple of PartEntry
+        Sorted by genre.
+    """
+
+    dimension: int
+    fingerprint: str
+    revision: int
+    generation: int
+    parts: tuple[PartEntry, ...]
+
+
+MappedPart = tuple[PartEntry, "npt.NDArray[np.uint8]"]
+
+
+class ChecksumWriter:
+    """Writes to a file and keeps count and checksum of what went by."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = 0
+        self.crc32 = 0
+
+    def __call__(self, data: bytes) -> int:
+        """Write some bytes; returns how many."""
+        self._file.write(data)
+        self.size += len(data)
+        self.crc32 = zlib.crc32(data, self.crc32)
+        return len(data)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPart:
+    """A part to be written: its entry without the file, and what writes it."""
+
+    entry: PartEntry
+    write: Callable[[ChecksumWriter], None]
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read the manifest of a saved index.
+
+    Raises
+    ------
+    GenreIndexError
+        It is missing, damaged or of another version.
+    """
+    path = directory / MANIFEST
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise GenreIndexError(f"There is no index in {directory}.", REBUILD_HINT) from error
+    except (OSError, ValueError) as error:
+        raise GenreIndexError(f"{path} cannot be read ({error}).", REBUILD_HINT) from error
+    return _parse(path, fields)
+
+
+def _parse(path: Path, fields: Any) -> Manifest:  # noqa: ANN401
+    try:
+        found = (fields["format"], fields["metric"])
+        if found != (FORMAT, METRIC):
+            raise GenreIndexError(
+                f"{path} is of format {found[0]} with metric {found[1]}, not {FORMAT} with"
+                f" {METRIC}: it was written by another version of recsys.",
+                REBUILD_HINT,
+            )
+        return Manifest(
+            dimension=int(fields["dimension"]),
+            fingerprint=str(fields["fingerprint"]),
+            revision=int(fields["revision"]),
+            generation=int(fields["generation"]),
+            parts=tuple(PartEntry(**part) for part in fields["parts"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise GenreIndexError(f"{path} is damaged ({error!r}).", REBUILD_HINT) from error
+
+
+def open_parts(directory: Path) -> tuple[Manifest, list[MappedPart]]:
+    """Read the manifest and map its parts into memory, where they stay whole.
+
+    A mapped file can be read to its end even after it was deleted, so that a writer may replace
+    the index at any time. One that does so between the reading of the manifest and the mapping of
+    the parts makes parts vanish; then the manifest is a new one and is read again.
+
+    Raises
+    ------
+    GenreIndexError
+        The index is missing, damaged, or of another version.
+    """
+    manifest = read_manifest(directory)
+    for _ in range(_ATTEMPTS):
+        try:
+            return manifest, [(entry, _map(directory, entry)) for entry in manifest.parts]
+        except FileNotFoundError as error:
+            before, manifest = manifest, read_manifest(directory)
+            if manifest.generation == before.generation:
+                raise GenreIndexError(
+                    f"{error.filename} is missing, a part of the index.", REBUILD_HINT
+                ) from error
+    raise GenreIndexError(
+        f"The index in {directory} was replaced {_ATTEMPTS} times while it was opened.",
+        "Run the command again.",
+    )
+
+
+def _map(directory: Path, entry: PartEntry) -> npt.NDArray[np.uint8]:
+    path = directory / entry.file
+    try:
+        mapped = np.memmap(path, dtype=np.uint8, mode="r")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise GenreIndexError(f"{path} cannot be read ({error}).", REBUILD_HINT) from error
+    if len(mapped) != entry.size:
+        raise GenreIndexError(
+            f"{path} is damaged: {len(mapped)} bytes instead of {entry.size}.", REBUILD_HINT
+        )
+    return mapped
+
+
+def verify_part(entry: PartEntry, mapped: npt.NDArray[np.uint8]) -> None:
+    """Compare a part with its checksum.
+
+    Raises
+    ------
+    GenreIndexError
+        It is damaged.
+    """
+    if zlib.crc32(mapped.data) != entry.crc32:
+        raise GenreIndexError(
+            f"The index part {entry.file} ({entry.genre}) is damaged: its checksum does not match.",
+            REBUILD_HINT,
+        )
+
+
+def write_generation(
+    directory: Path,
+    *,
+    dimension: int,
+    fingerprint: str,
+    revision: int,
+    kept: Sequence[PartEntry],
+    new: Sequence[NewPart],
+) -> Manifest:
+    """Write the next generation of an index.
+
+    Parameters
+    ----------
+    directory : Path
+        Made when it is not there.
+    dimension, fingerprint, revision
+        As in :class:`Manifest`.
+    kept : sequence of PartEntry
+        Parts of the present generation that did not change.
+    new : sequence of NewPart
+        Parts to be written.
+
+    Raises
+    ------
+    GenreIndexError
+        It cannot be written; the present generation is whole then.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        generation = _last_generation(directory) + 1
+        written = [
+            _write_part(directory / f"part-{generation:06d}-{number:04d}.bin", part)
+            for number, part in enumerate(new)
+        ]
+        parts = tuple(sorted((*kept, *written), key=lambda entry: entry.genre))
+        manifest = Manifest(dimension, fingerprint, revision, generation, parts)
+        _replace_manifest(directory, manifest)
+    except (OSError, RuntimeError) as error:
+        # FAISS makes a RuntimeError of what goes wrong while it writes.
+        _remove_unreferenced(directory)
+        raise GenreIndexError(
+            f"The index in {directory} cannot be written ({error}).",
+            "Check the permissions and the free space there; the library itself is safe.",
+        ) from error
+    _remove_unreferenced(directory)
+    return manifest
+
+
+def _last_generation(directory: Path) -> int:
+    try:
+        return read_manifest(directory).generation
+    except GenreIndexError:
+        return 0
+
+
+def _write_part(path: Path, part: NewPart) -> PartEntry:
+    with path.open("wb") as file:
+        writer = ChecksumWriter(file)
+        part.write(writer)
+        file.flush()
+        os.fsync(file.fileno())
+    fields = asdict(part.entry) | {
+        "file": path.name,
+        "size": writer.size,
+        "crc32": writer.crc32,
+    }
+    return PartEntry(**fields)
+
+
+def _replace_manifest(directory: Path, manifest: Manifest) -> None:
+    fields = {"format": FORMAT, "metric": METRIC, **asdict(manifest)}
+    path = directory / MANIFEST
+    temporary = path.with_name(f"{MANIFEST}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(fields, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _remove_unreferenced(directory: Path) -> None:
+    """Remove earlier parts, and what a killed or failed save left behind; nothing else."""
+    # Where a mapped file cannot be removed (Windows), a later save does it.
+    with suppress(OSError, GenreIndexError):
+        current = {entry.file for entry in read_manifest(directory).parts}
+        for path in directory.iterdir():
+            ours = _OUR_PARTS.fullmatch(path.name) or _OUR_MANIFESTS.fullmatch(path.name)
+            if ours and path.name not in current:
+                path.unlink()
+
+
+def is_there(directory: Path, entry: PartEntry) -> bool:
+    """Return whether the file of a part is still in its place."""
+    try:
+        return (directory / entry.file).stat().st_size == entry.size
+    except OSError:
+        return False

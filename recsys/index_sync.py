@@ -1,0 +1,174 @@
+"""Keeps the index beside the library database in step with it.
+
+The database is the truth and the index a cache: whatever is wrong with the index on disk, a usable
+one comes out of the database, at worst a second later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recsys.errors import GenreIndexError, StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recsys.index.genre_index import GenreIndex
+    from recsys.store import Store
+    from recsys.types import ModelInfo
+
+REBUILD_SHARE = 0.25
+"""From this share of changed tracks on, filling a new index is quicker than changing the old."""
+
+_SMALL = 1000
+
+
+def index_directory(db_path: Path) -> Path:
+    """Return where the index of a library lies: ``library.db`` has ``library.index/``."""
+    return db_path.with_name(db_path.stem + ".index")
+
+
+def open_index(store: Store) -> GenreIndex:
+    """Open the index of a library, up to date with it.
+
+    One that lags behind is brought up to date in memory, one that is missing, damaged or made with
+    another model is made anew in memory. Nothing is written: see :func:`save_index`.
+
+    Raises
+    ------
+    StoreError
+        The library is empty: it has no model yet.
+    """
+    # Imported where it is needed: FAISS takes its time.
+    from recsys.index.genre_index import GenreIndex
+
+    model = _model(store)
+    try:
+        index = GenreIndex.load(
+            index_directory(store.path), on_damage=lambda damaged: _fill(damaged, store)
+        )
+    except GenreIndexError:
+        index = None
+    if index is None or not _can_be_updated(index, store, model):
+        index = GenreIndex(model.dimension)
+        _fill(index, store)
+    else:
+        _update(index, store)
+    index.fingerprint = _fingerprint(store, model)
+    return index
+
+
+def save_index(store: Store, index: GenreIndex) -> None:
+    """Write an index beside its library; the caller holds the library's lock.
+
+    Parts that did not change are not written again.
+    """
+    index.save(
+        index_directory(store.path),
+        fingerprint=_fingerprint(store, _model(store)),
+        revision=index.revision,
+    )
+
+
+def index_is_current(store: Store) -> bool:
+    """Return whether the index on disk stands for the library as it is now.
+
+    Only the manifest is read. A library without a model needs no index.
+    """
+    from recsys.index.manifest import read_manifest
+
+    model = store.model()
+    if model is None:
+        return True
+    try:
+        saved = read_manifest(index_directory(store.path))
+    except GenreIndexError:
+        return False
+    return (saved.fingerprint, saved.revision) == (_fingerprint(store, model), store.revision)
+
+
+def rebuild_index(store: Store) -> GenreIndex:
+    """Make the index anew from the library and save it; the caller holds the library's lock."""
+    from recsys.index.genre_index import GenreIndex
+
+    index = GenreIndex(_model(store).dimension)
+    _fill(index, store)
+    save_index(store, index)
+    return index
+
+
+def index_problems(store: Store) -> list[str]:
+    """Return what is wrong with the index on disk, in sentences; empty when it is up to date."""
+    from recsys.index.genre_index import GenreIndex
+
+    model = store.model()
+    if model is None:
+        return []
+    try:
+        index = GenreIndex.load(index_directory(store.path))
+    except GenreIndexError as error:
+        return [error.message]
+    if index.fingerprint != _fingerprint(store, model) or index.dimension != model.dimension:
+        return ["The index was made with another model, or for another library."]
+    if problems := index.verify():
+        return problems
+    behind = store.revision - index.revision
+    if behind < 0:
+        return ["The index is of a later state than the library, which may be an older copy."]
+    if behind:
+        changes = store.change_count(index.revision)
+        return [f"The index is {behind} revisions behind the library ({changes} changes)."]
+    return _count_problems(index, store)
+
+
+def _count_problems(index: GenreIndex, store: Store) -> list[str]:
+    wanted = store.genre_counts()
+    genres = sorted(wanted.keys() | set(index.genres))
+    return [
+        f"The index holds {index.count(genre)} tracks of {genre}, the library"
+        f" {wanted.get(genre, 0)}."
+        for genre in genres
+        if index.count(genre) != wanted.get(genre, 0)
+    ]
+
+
+def _model(store: Store) -> ModelInfo:
+    model = store.model()
+    if model is None:
+        raise StoreError(
+            f"The library {store.path} is empty: nothing was analysed yet.",
+            "Fill it with `recsys index FOLDER`.",
+        )
+    return model
+
+
+def _fingerprint(store: Store, model: ModelInfo) -> str:
+    # Of the library too: a database that was deleted and made again counts its tracks and
+    # revisions from the start, and its index must not be taken for that of the new one.
+    return f"{store.library_id}:{model.fingerprint}"
+
+
+def _can_be_updated(index: GenreIndex, store: Store, model: ModelInfo) -> bool:
+    if index.fingerprint != _fingerprint(store, model) or index.dimension != model.dimension:
+        return False
+    behind = store.revision - index.revision
+    if behind <= 0:
+        return behind == 0
+    return store.change_count(index.revision) <= max(_SMALL, REBUILD_SHARE * index.count())
+
+
+def _update(index: GenreIndex, store: Store) -> None:
+    if store.revision == index.revision:
+        return
+    changes = store.changes_since(index.revision)
+    index.remove(changes.removed)
+    index.extend(changes.genres, changes.ids, changes.embeddings)
+    index.revision = changes.revision
+
+
+def _fill(index: GenreIndex, store: Store) -> None:
+    # The revision first: what is written meanwhile may be in the batches or not, and is brought in
+    # again, harmlessly, when the index is next compared with the library.
+    index.revision = store.revision
+    for ids, genres, embeddings in store.iter_embeddings():
+        index.extend(genres, ids, embeddings)
