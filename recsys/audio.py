@@ -185,9 +185,7 @@ def _salvage(
     return _to_windows(chunks, reader.sample_rate, settings), offsets, duration_s, warnings
 
 
-def _to_windows(
-    chunks: list[FloatArray], sample_rate: int, settings: MelSettings
-) -> FloatArray:
+def _to_windows(chunks: list[FloatArray], sample_rate: int, settings: MelSettings) -> FloatArray:
     """Resample all windows in one call and bring them to the exact length."""
     longest = max(len(chunk) for chunk in chunks)
     stacked = np.zeros((longest, len(chunks)), dtype=np.float32)

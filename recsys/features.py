@@ -104,7 +104,9 @@ def log_mel(samples: FloatArray, settings: MelSettings = MEL) -> FloatArray:
         hop_length=settings.hop_length,
         n_mels=settings.n_mels,
     )
-    decibels: FloatArray = librosa.power_to_db(power, ref=np.max, amin=1e-20, top_db=settings.top_db)
+    decibels: FloatArray = librosa.power_to_db(
+        power, ref=np.max, amin=1e-20, top_db=settings.top_db
+    )
     return standardise(decibels)
 
 

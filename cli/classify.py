@@ -1,0 +1,93 @@
+"""``recsys classify``: genres of files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.options import device_option, json_option, model_option, workers_option
+
+if TYPE_CHECKING:
+    from recsys.classify import Classification
+
+SHOWN = 4
+"""Genres per file in the table, the most probable first."""
+
+
+@click.command(name="classify")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option("One line of JSON per file, with the probabilities of all genres.")
+@device_option
+@model_option
+@workers_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    as_json: bool,
+    device: str,
+    model: Path | None,
+    workers: int | None,
+) -> None:
+    """Say what genres FILES have.
+
+    A genre holds when its probability reaches the model's threshold for it: several can, and
+    where none does the genre is "unknown". No library is needed and none is changed.
+
+    \b
+    Examples:
+      recsys classify song.mp3
+      recsys classify ~/Music/new/*.flac --json
+    """
+    from recsys.api import Library
+
+    failed = 0
+    rows: list[Classification] = []
+    for result in Library(model=model, device=device).classify(files, workers=workers):
+        failed += result.error is not None
+        if as_json:
+            _print_line(result)
+        else:
+            rows.append(result)
+    if not as_json:
+        _print_table(rows)
+    if failed:
+        ctx.exit(3)
+
+
+def _print_line(result: Classification) -> None:
+    from recsys.cli.output import print_json
+
+    path = os.fspath(result.path)
+    if result.error is not None:
+        print_json({"path": path, "error": result.error})
+        return
+    line = {
+        "path": path,
+        "genre": result.genre,
+        "genres": list(result.genres),
+        "probabilities": {genre: round(p, 6) for genre, p in result.probabilities.items()},
+    }
+    if result.warning:
+        line["warning"] = result.warning
+    print_json(line)
+
+
+def _print_table(rows: list[Classification]) -> None:
+    from recsys.cli.output import console, escape, note, table
+
+    output = table("File", "Genre", "Most probable")
+    for row in rows:
+        if row.error is not None:
+            click.echo(f"failed: {row.path}: {row.error}", err=True)
+            continue
+        ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
+        shares = ", ".join(f"{genre} {p:.0%}" for genre, p in ranked)
+        output.add_row(escape(row.path.name), " + ".join(row.genres) or row.genre, shares)
+        if row.warning:
+            note(f"{row.path.name}: {row.warning}")
+    if output.row_count:
+        console().print(output)

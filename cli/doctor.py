@@ -1,0 +1,67 @@
+"""``recsys doctor``: is the library sound, and putting it right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recsys.cli.options import db_option, json_option
+
+
+@click.command(name="doctor")
+@click.option("--rebuild", is_flag=True, help="Make the index files again from the database.")
+@click.option("--vacuum", is_flag=True, help="Drop what no track uses, and give back the space.")
+@click.option(
+    "--forget",
+    type=click.Path(path_type=Path),
+    help="Drop the tracks under this folder, whose disk is gone for good. No file is touched.",
+)
+@json_option("One JSON object: problems, repairs.")
+@db_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    rebuild: bool,
+    vacuum: bool,
+    forget: Path | None,
+    as_json: bool,
+    db: Path | None,
+) -> None:
+    """Check the library: the database itself, and the index against it.
+
+    The database is the truth and the index a cache of it, so --rebuild is always safe. The exit
+    code is 1 when problems remain.
+
+    \b
+    Examples:
+      recsys doctor
+      recsys doctor --rebuild --vacuum
+      recsys doctor --forget /media/old-disk
+    """
+    from recsys.api import Library
+    from recsys.cli.output import print_json
+
+    with Library(db) as library:
+        forgotten = [] if forget is None else [f"forgot {library.forget(forget)} files"]
+        diagnosis = library.doctor(rebuild=rebuild, vacuum=vacuum)
+    repairs = [*forgotten, *diagnosis.repairs]
+    if as_json:
+        print_json(
+            {
+                "ok": not diagnosis.problems,
+                "problems": list(diagnosis.problems),
+                "repairs": repairs,
+            }
+        )
+    else:
+        for repair in repairs:
+            click.echo(f"done: {repair}")
+        for problem in diagnosis.problems:
+            click.echo(f"problem: {problem}")
+        if diagnosis.problems:
+            click.echo("recsys doctor --rebuild repairs the index.")
+        else:
+            click.echo("The library is sound.")
+    if diagnosis.problems:
+        ctx.exit(1)

@@ -1,0 +1,165 @@
+"""``recsys index``: bring the library up to date with some folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsys.cli.options import (
+    db_option,
+    device_option,
+    json_option,
+    model_option,
+    workers_option,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from recsys.types import IndexEvent, IndexSummary
+
+MAX_FAILURES_SHOWN = 10
+
+
+@click.command(name="index")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@db_option
+@json_option("One line of JSON per file as its result is stored, then a summary.")
+@device_option
+@model_option
+@workers_option
+@click.option(
+    "--keep-missing", is_flag=True, help="Keep tracks whose files are gone, instead of removing."
+)
+@click.option(
+    "--reanalyse",
+    is_flag=True,
+    help="Analyse everything again if the model is another than the library's.",
+)
+@click.option("--watch", is_flag=True, help="Go on following the folders until Ctrl-C.")
+@click.option("--wait", is_flag=True, help="If another run holds the library, wait for it.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    folders: tuple[Path, ...],
+    db: Path | None,
+    as_json: bool,
+    device: str,
+    model: Path | None,
+    workers: int | None,
+    keep_missing: bool,
+    reanalyse: bool,
+    watch: bool,
+    wait: bool,
+) -> None:
+    """Listen to every track in FOLDERS and remember what was heard.
+
+    Run it again whenever files have changed: it looks only into what is new, follows files that
+    moved or were retagged, and drops those that are gone. Stopping it loses nothing; results can
+    be asked for while it runs.
+
+    \b
+    Examples:
+      recsys index ~/Music
+      recsys index ~/Music /mnt/nas/flac --keep-missing
+      recsys index ~/Music --watch
+    """
+    from recsys.api import Library, nothing_found
+    from recsys.cli.output import note, progress
+    from recsys.types import IndexSummary
+
+    library = Library(db, model=model, device=device)
+    events = library.index_events(
+        folders,
+        workers=workers,
+        keep_missing=keep_missing,
+        reanalyse=reanalyse,
+        wait_s=None if wait else 0.0,
+        watch=watch,
+    )
+    summary = IndexSummary()
+    with progress("tracks") as bar:
+        report = _Report(bar, as_json=as_json)
+        for event in events:
+            report(event)
+            if isinstance(event, IndexSummary):
+                summary = event
+                for text in summary.notes:
+                    note(text)
+    if summary.found == 0:
+        raise nothing_found(folders, summary)
+    if summary.failed or summary.notes:
+        ctx.exit(3)
+
+
+class _Report:
+    """Turns events into progress, lines of JSON, or a closing summary."""
+
+    def __init__(self, bar: Progress | None, *, as_json: bool) -> None:
+        self._bar = bar
+        self._task = bar.add_task("Indexing", total=None, failed=0) if bar else None
+        self._as_json = as_json
+        self._working = False
+        self._failures: list[IndexEvent] = []
+
+    def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of three event types)
+        from recsys.indexing import IndexPlan
+        from recsys.types import IndexEvent, IndexSummary
+
+        if isinstance(event, IndexPlan):
+            self._working = True
+            if self._bar is not None and self._task is not None:
+                self._bar.reset(self._task, total=event.pending, failed=0)
+        elif isinstance(event, IndexEvent):
+            self._file(event)
+        elif isinstance(event, IndexSummary):
+            self._end(event)
+
+    def _file(self, event: IndexEvent) -> None:
+        if event.status == "failed":
+            self._failures.append(event)
+        if self._bar is not None and self._task is not None and self._working:
+            new_failures = sum(1 for _ in self._failures)
+            self._bar.update(self._task, advance=1, failed=new_failures)
+        if self._as_json:
+            from recsys.cli.output import print_json
+
+            print_json(event_json(event))
+
+    def _end(self, summary: IndexSummary) -> None:
+        self._working = False
+        if self._as_json:
+            from recsys.cli.output import print_json
+
+            print_json({"summary": dict(summary.counts())})
+        elif summary.found:
+            _print_summary(summary, self._failures)
+        self._failures.clear()
+
+
+def event_json(event: IndexEvent) -> dict[str, Any]:
+    """Return an event as scripts read it; what is not known is left out."""
+    fields = {
+        "path": os.fspath(event.path),
+        "status": event.status,
+        "reason": event.reason,
+        "warning": event.warning,
+        "genre": event.genre,
+        "track_id": event.track_id,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _print_summary(summary: IndexSummary, failures: list[IndexEvent]) -> None:
+    for event in failures[:MAX_FAILURES_SHOWN]:
+        click.echo(f"failed: {event.path}: {event.reason}")
+    if len(failures) > MAX_FAILURES_SHOWN:
+        rest = len(failures) - MAX_FAILURES_SHOWN
+        click.echo(f"failed: {rest} more; recsys status --failures lists them")
+    counts = dict(summary.counts())
+    found = counts.pop("found")
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    click.echo(f"{found} audio files: {told}")

@@ -1,0 +1,111 @@
+"""The ``recsys`` command: a group whose commands load when they are called.
+
+This is the one place where errors become text and exit codes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from recsys.errors import RecsysError
+
+COMMANDS = ("index", "similar", "playlist", "classify", "status", "doctor", "train", "evaluate")
+
+FAILED = 1
+SOME_FILES_FAILED = 3
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"recsys.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as click has it)
+        """Run a command, and turn whatever goes wrong into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except RecsysError as error:
+            _say(error.message, error.hint)
+            for match in getattr(error, "matches", ()):
+                click.echo(f"  {match}", err=True)
+        except KeyboardInterrupt:
+            _say("stopped", "What was finished is stored; run the command again to go on.")
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of our output has gone, as `head` does; there is nobody left to tell.
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        except (OSError, MemoryError) as error:
+            _say(_describe(error), "")
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get("RECSYS_DEBUG"):
+                raise
+            _say(
+                f"unexpected {type(error).__name__}: {error}",
+                "This is a fault in recsys; run with RECSYS_DEBUG=1 and report the traceback.",
+            )
+        return ctx.exit(FAILED)
+
+
+def _describe(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    name = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{name}"
+
+
+def _say(message: str, hint: str) -> None:
+    click.echo(f"Error: {message}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
+
+
+EPILOG = """\b
+Exit codes: 0 all fine, 1 the command failed, 2 wrong usage, 3 finished but some files failed,
+130 stopped by Ctrl-C.
+
+\b
+Start with:
+  recsys index ~/Music
+  recsys similar ~/Music/song.mp3 --k 20
+  recsys playlist ~/Music/song.mp3 --length 50 -o evening.m3u8
+"""
+
+
+@click.command(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="recsys", prog_name="recsys")
+def cli() -> None:
+    """Listen to a music library and recommend from it.
+
+    recsys hears the genre and the sound of every track in your folders, remembers them in one
+    database, and answers from there: what is similar to a track, and what to play next.
+    """
+
+
+def main() -> None:
+    """Run the command line; names that cannot be printed are shown with escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    cli(prog_name="recsys")

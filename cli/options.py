@@ -1,0 +1,58 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def db_option(command: Command) -> Command:
+    """``--db``: which library."""
+    return click.option(
+        "--db",
+        type=click.Path(path_type=Path),
+        envvar="RECSYS_DB",
+        show_envvar=True,
+        help="Database of the library.  [default: library.db in the user's data folder]",
+    )(command)
+
+
+def json_option(help_text: str) -> Callable[[Command], Command]:
+    """``--json``: for scripts."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def device_option(command: Command) -> Command:
+    """``--device``: where the model runs."""
+    return click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default="auto",
+        show_default=True,
+        help="Where the model runs. Asking for a device that is not there is an error.",
+    )(command)
+
+
+def model_option(command: Command) -> Command:
+    """``--model``: which checkpoint."""
+    return click.option(
+        "--model",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Checkpoint (.safetensors with its .json card).  [default: the shipped model]",
+    )(command)
+
+
+def workers_option(command: Command) -> Command:
+    """``--workers``: how many decoding processes."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Decoding processes.  [default: one per processor]",
+    )(command)

@@ -1,0 +1,165 @@
+"""``recsys playlist``: what to play next."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.options import db_option, device_option
+
+if TYPE_CHECKING:
+    from recsys.types import Playlist
+
+FORMATS = ("m3u8", "xspf", "json", "paths")
+
+_UNITS_S = {"": 60, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+class Duration(click.ParamType):
+    """A length of time such as ``2h``, ``90m``, ``1h30m`` or ``45`` (minutes)."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        if isinstance(value, float):
+            return value
+        parts = re.findall(r"(\d+(?:\.\d+)?)(h|min|m|s|)", str(value).lower())
+        if not parts or "".join(number + unit for number, unit in parts) != str(value).lower():
+            self.fail(f"{value!r} is not a duration; give 2h, 90m, 1h30m or 5400s", param, ctx)
+        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+        if seconds <= 0:
+            self.fail(f"{value!r} is no time at all", param, ctx)
+        return seconds
+
+
+@click.command(name="playlist")
+@click.argument("seeds", nargs=-1, metavar="[TRACK]...")
+@click.option(
+    "--cycle", help="Cycle through genres: jazz,blues,rock, or auto for the library's own."
+)
+@click.option(
+    "--per-genre",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Tracks of a genre in a row, when cycling.",
+)
+@click.option("--from", "start", metavar="TRACK", help="Begin of a smooth way (with --to).")
+@click.option("--to", "goal", metavar="TRACK", help="End of a smooth way.")
+@click.option("--length", type=click.IntRange(min=1), help="Number of tracks.  [default: 30]")
+@click.option("--duration", type=Duration(), help="Playing time: 2h, 90m, 1h30m, 5400s.")
+@click.option(
+    "--artist-gap",
+    type=click.IntRange(min=0),
+    help="At least so many other tracks between two of one artist; the list ends rather than "
+    "break it.  [default: 2 while there is a choice]",
+)
+@click.option(
+    "--diversity",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="0: always the nearest track; towards 1: more variety, drawn by the seed.",
+)
+@click.option("--genre", help="Only tracks of this genre, besides the seeds.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same playlist.")
+@click.option("--name", help="Name of the playlist.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; its extension gives the format.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(FORMATS),
+    help="Format, when the extension does not give it.  [default: paths on standard output]",
+)
+@click.option(
+    "--relative/--absolute",
+    default=False,
+    show_default=True,
+    help="Paths in M3U8: relative to the playlist, or absolute.",
+)
+@db_option
+@device_option
+def command(
+    seeds: tuple[str, ...],
+    cycle: str | None,
+    per_genre: int,
+    start: str | None,
+    goal: str | None,
+    length: int | None,
+    duration: float | None,
+    artist_gap: int | None,
+    diversity: float,
+    genre: str | None,
+    seed: int,
+    name: str | None,
+    output: Path | None,
+    file_format: str | None,
+    relative: bool,
+    db: Path | None,
+    device: str,
+) -> None:
+    """Make a playlist from a track, through genres, or from one track to another.
+
+    TRACK is a path or words, as in recsys similar. Without one, the first track is drawn by the
+    seed. The playlist goes to standard output unless -o names a file.
+
+    \b
+    Examples:
+      recsys playlist song.mp3 --length 50 -o evening.m3u8
+      recsys playlist --cycle jazz,blues,rock --per-genre 2 --duration 2h -o tour.m3u8
+      recsys playlist --cycle auto --seed 7 --format json
+      recsys playlist --from calm.flac --to loud.flac --length 12 -o rise.xspf
+    """
+    if (start is None) != (goal is None):
+        raise click.UsageError("--from and --to belong together.")
+    if start is not None and (seeds or cycle):
+        raise click.UsageError("--from and --to exclude TRACK and --cycle.")
+    from recsys.api import Library
+    from recsys.cli.output import note
+    from recsys.playlist_files import resolve_format
+    from recsys.playlists import PlaylistOptions
+
+    file_format = file_format or (resolve_format(output) if output else "paths")
+    options = PlaylistOptions(
+        length=length,
+        duration_s=duration,
+        artist_gap=artist_gap,
+        seed=seed,
+        diversity=diversity,
+        per_genre=per_genre,
+        genre=genre,
+        name=name,
+    )
+    genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
+    given = [start] if start is not None else list(seeds)
+    with Library(db, device=device) as library:
+        playlist = library.playlist(given, options, cycle=genres, to=goal)
+    _write(playlist, output, file_format, relative=relative)
+    if playlist.note:
+        note(playlist.note)
+
+
+def _write(playlist: Playlist, output: Path | None, file_format: str, *, relative: bool) -> None:
+    from recsys.cli.output import human_duration, note
+    from recsys.playlist_files import write
+
+    target = output or click.get_binary_stream("stdout")
+    written = write(playlist, target, file_format, relative=relative)
+    for track in written.left_out:
+        note(f"left out, because its name holds a line break: {track.path!r}")
+    if output is not None:
+        length = human_duration(sum(track.duration_s for track in written.tracks))
+        click.echo(
+            f"{output}: {len(written.tracks)} tracks, {length}, seed {playlist.seed}", err=True
+        )

@@ -1,0 +1,169 @@
+"""``recsys similar``: tracks like a track."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsys.cli.options import db_option, device_option, json_option
+
+if TYPE_CHECKING:
+    from recsys.recommender import Answer
+    from recsys.types import Recommendation
+
+SCORES_SHOWN = 4
+"""Genres named in the heading of the table."""
+
+
+@click.command(name="similar")
+@click.argument("seeds", nargs=-1, required=True, metavar="TRACK...")
+@click.option(
+    "--k", type=click.IntRange(min=1), default=20, show_default=True, help="Number of tracks."
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(("tiers", "similarity")),
+    default="tiers",
+    show_default=True,
+    help="tiers: the query's genre first, then the related ones; similarity: by sound alone.",
+)
+@click.option("--genre", help="Only tracks of this genre.")
+@click.option(
+    "--max-per-artist", type=click.IntRange(min=1), help="At most so many tracks of one artist."
+)
+@click.option("--no-same-album", is_flag=True, help="Leave out the album of the query.")
+@click.option(
+    "--show-duplicates",
+    is_flag=True,
+    help="Show copies and other versions of the same recording too.",
+)
+@click.option("--explain", is_flag=True, help="Say why each track stands where it stands.")
+@json_option("One JSON object: query, genre scores, results.")
+@click.option("--paths", "as_paths", is_flag=True, help="Only the paths, one per line.")
+@db_option
+@device_option
+def command(
+    seeds: tuple[str, ...],
+    k: int,
+    strategy: str,
+    genre: str | None,
+    max_per_artist: int | None,
+    no_same_album: bool,
+    show_duplicates: bool,
+    explain: bool,
+    as_json: bool,
+    as_paths: bool,
+    db: Path | None,
+    device: str,
+) -> None:
+    """Find tracks that are like TRACK.
+
+    TRACK is the path of an audio file, in the library or not, or words in one quoted argument that
+    match artist or title. Several tracks are taken together.
+
+    \b
+    Examples:
+      recsys similar song.mp3 --k 20
+      recsys similar "miles davis so what" --max-per-artist 2
+      recsys similar a.flac b.flac --explain
+      recsys similar song.mp3 --paths | mpc add
+    """
+    if as_json and as_paths:
+        raise click.UsageError("--json and --paths exclude each other.")
+    from recsys.api import Library
+    from recsys.cli.output import note, print_json, print_paths
+    from recsys.recommender import SimilarOptions
+
+    options = SimilarOptions(
+        k=k,
+        strategy=strategy,
+        genre=genre,
+        max_per_artist=max_per_artist,
+        no_same_album=no_same_album,
+        show_duplicates=show_duplicates,
+    )
+    with Library(db, device=device) as library:
+        answer = library.similar(list(seeds), options, explain=explain)
+    if as_json:
+        print_json(_as_json(answer, explain=explain))
+    elif as_paths:
+        print_paths(row.track.path for row in answer.results)
+    else:
+        _print_table(answer, explain=explain)
+    for text in answer.notes:
+        note(text)
+
+
+def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
+    query = answer.query
+    seeds = [
+        {
+            "path": os.fspath(seed.track.path),
+            "track_id": seed.track.id if seed.in_library else None,
+            "artist": seed.track.artist,
+            "title": seed.track.title,
+            "genre_tag": seed.track.tags.genre_tag,
+        }
+        for seed in query.seeds
+    ]
+    return {
+        "query": {**seeds[0], "genre": query.label, "seeds": seeds},
+        "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
+        "results": [_row_json(row, explain=explain) for row in answer.results],
+        "filtered": dict(answer.filtered),
+        "notes": list(answer.notes),
+    }
+
+
+def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
+    track = row.track
+    result = {
+        "rank": row.rank,
+        "track_id": track.id,
+        "path": os.fspath(track.path),
+        "artist": track.artist,
+        "title": track.title,
+        "album": track.tags.album,
+        "duration_s": round(track.duration_s, 3),
+        "genre": track.genre,
+        "genre_tag": track.tags.genre_tag,
+        "tier": row.tier,
+        "genre_score": round(row.genre_score, 6),
+        "similarity": round(row.similarity, 6),
+    }
+    if explain:
+        result["reasons"] = list(row.reasons)
+    return result
+
+
+def _print_table(answer: Answer, *, explain: bool) -> None:
+    from recsys.cli.output import console, escape, human_duration, table
+
+    screen = console()
+    names = ", ".join(escape(seed.track.display_name) for seed in answer.query.seeds)
+    scores = ", ".join(f"{g} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
+    screen.print(f"Like [bold]{names}[/bold]: {answer.query.label} ({scores}, ...)")
+    output = table(
+        "#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity", right=(0, 3, 5, 6)
+    )
+    for row in answer.results:
+        track = row.track
+        output.add_row(
+            str(row.rank),
+            escape(track.artist or ""),
+            escape(track.title),
+            human_duration(track.duration_s),
+            track.genre,
+            str(row.tier or "-"),
+            f"{row.similarity:.3f}",
+        )
+        if explain:
+            for reason in row.reasons:
+                output.add_row("", "", f"[dim]{escape(reason)}[/dim]")
+    screen.print(output)
+    if explain and answer.filtered:
+        left_out = ", ".join(f"{count} {name}" for name, count in answer.filtered.items())
+        screen.print(f"Left out on the way: {left_out}")

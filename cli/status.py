@@ -1,0 +1,95 @@
+"""``recsys status``: what the library holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.options import db_option, json_option
+
+if TYPE_CHECKING:
+    from recsys.library_status import LibraryStatus
+
+
+@click.command(name="status")
+@click.option(
+    "--failures", is_flag=True, help="List the files that could not be analysed, and why."
+)
+@json_option("One JSON object.")
+@db_option
+def command(failures: bool, as_json: bool, db: Path | None) -> None:
+    """Show what the library holds: tracks, genres, failures, model, sizes, index.
+
+    \b
+    Examples:
+      recsys status
+      recsys status --failures
+    """
+    from recsys.api import Library
+    from recsys.cli.output import print_json
+
+    with Library(db) as library:
+        status = library.status()
+        failed = library.failures() if failures or as_json else []
+    reasons = [{"path": os.fspath(f.file.path), "reason": f.reason} for f in failed]
+    if as_json:
+        print_json(status_json(status) | {"failures_list": reasons})
+    elif failures:
+        for row in reasons:
+            click.echo(f"{row['path']}: {row['reason']}")
+        click.echo(f"{len(reasons)} files could not be analysed", err=True)
+    else:
+        _print(status)
+
+
+def status_json(status: LibraryStatus) -> dict[str, object]:
+    """Return the status as scripts read it."""
+    return {
+        "database": os.fspath(status.database),
+        "database_bytes": status.database_bytes,
+        "index_bytes": status.index_bytes,
+        "model": {"name": status.model, "fingerprint": status.fingerprint},
+        "tracks": status.tracks,
+        "genres": status.genres,
+        "failures": status.failures,
+        "missing": status.missing,
+        "unanalysed": status.unanalysed,
+        "roots": [
+            {"path": os.fspath(root), "available": there} for root, there in status.roots.items()
+        ],
+        "index": {"fresh": not status.index_problems, "problems": list(status.index_problems)},
+    }
+
+
+def _print(status: LibraryStatus) -> None:
+    from recsys.cli.output import console, escape, human_size, table
+
+    screen = console()
+    rows = {
+        "Library": f"{status.database} ({human_size(status.database_bytes)})",
+        "Index": f"{human_size(status.index_bytes)}, "
+        + ("; ".join(status.index_problems) or "current"),
+        "Model": f"{status.model} ({status.fingerprint})" if status.model else "none yet",
+        "Tracks": str(status.tracks),
+        "Failures": f"{status.failures}"
+        + (" (recsys status --failures lists them)" if status.failures else ""),
+    }
+    if status.missing:
+        rows["Missing"] = f"{status.missing} tracks whose files are gone, kept on request"
+    if status.unanalysed:
+        rows["To do"] = f"{status.unanalysed} tracks wait for analysis by the present model"
+    for root, there in status.roots.items():
+        rows[f"Folder {root}"] = "there" if there else "not there now; its tracks are kept"
+    overview = table("", "")
+    overview.show_header = False
+    for name, value in rows.items():
+        overview.add_row(escape(name), escape(value))
+    screen.print(overview)
+    if status.genres:
+        genres = table("Genre", "Tracks", right=(1,))
+        for genre, count in status.genres.items():
+            genres.add_row(escape(genre), str(count))
+        screen.print(genres)

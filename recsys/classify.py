@@ -1,0 +1,111 @@
+"""Genres of single files, without a library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.errors import RecsysError
+from recsys.examine import Listener, Sound
+from recsys.types import UNKNOWN
+from recsys.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from recsys.classifier.inference import Classifier
+
+POOL_FROM = 4
+"""From this many files on, starting processes costs less than it saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What the model says of one file.
+
+    Attributes
+    ----------
+    path : Path
+        As it was given.
+    genre : str
+        The most probable genre that reaches its threshold, or ``unknown``.
+    genres : tuple of str
+        Every genre that reaches its threshold, the most probable first.
+    probabilities : dict of str to float
+        By genre; they sum to 1. Empty when the file failed.
+    warning : str or None
+        What was odd about the file.
+    error : str or None
+        Why it could not be analysed.
+    """
+
+    path: Path
+    genre: str
+    genres: tuple[str, ...]
+    probabilities: dict[str, float]
+    warning: str | None = None
+    error: str | None = None
+
+
+def classify_files(
+    files: Sequence[Path], classifier: Classifier, workers: int | None = None
+) -> Iterator[Classification]:
+    """Classify files one after the other, decoding ahead in processes where it pays.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Audio files.
+    classifier : Classifier
+        Says what it hears.
+    workers : int, optional
+        Decoding processes; by default one per processor.
+
+    Yields
+    ------
+    Classification
+        One per file, in the order given.
+    """
+    listener = Listener(classifier.features)
+    if len(files) < POOL_FROM:
+        for path in files:
+            try:
+                outcome: Sound | RecsysError = listener(path)
+            except RecsysError as error:
+                outcome = error
+            yield _classification(path, outcome, classifier)
+        return
+    with WorkerPool(workers) as pool:
+        waiting: dict[int, Classification] = {}
+        following = 0
+        jobs = pool.map_unordered(_Numbered(listener), enumerate(files))
+        for (number, path), outcome in jobs:
+            waiting[number] = _classification(path, outcome, classifier)
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    listener: Listener
+
+    def __call__(self, item: tuple[int, Path]) -> Sound:
+        return self.listener(item[1])
+
+
+def _classification(
+    path: Path, outcome: Sound | RecsysError, classifier: Classifier
+) -> Classification:
+    if isinstance(outcome, RecsysError):
+        return Classification(path, UNKNOWN, (), {}, error=outcome.message)
+    probabilities = classifier.analyse([outcome.windows])[0].probabilities
+    info = classifier.info
+    by_genre = zip(info.labels, map(float, probabilities), strict=True)
+    return Classification(
+        path,
+        genre=info.label_of(probabilities),
+        genres=info.genres_of(probabilities),
+        probabilities=dict(by_genre),
+        warning=outcome.warning,
+    )

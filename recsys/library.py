@@ -1,0 +1,327 @@
+"""The files of a library: finding them, reading their tags, knowing them again after a move.
+
+Nothing here decodes sound. Tags come from mutagen; identity comes from the encoded packets,
+demuxed by FFmpeg through PyAV.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsys.errors import AudioError
+from recsys.types import Tags, TrackFile
+
+if TYPE_CHECKING:
+    import av
+
+AUDIO_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "au", "caf", "dff", "dsf", "eac3"),
+        *("flac", "m4a", "m4b", "mka", "mp2", "mp3", "mpc", "oga", "ogg", "opus", "ra", "snd"),
+        *("spx", "tak", "tta", "w64", "wav", "wave", "wma", "wv"),
+    )
+)
+"""Extensions of the files that are looked at; everything else in a folder is left alone."""
+
+
+@dataclass(slots=True)
+class ScanReport:
+    """What a scan noticed besides the files.
+
+    Attributes
+    ----------
+    found : int
+        Audio files seen so far.
+    volumes : set of Path
+        Folders that lie on another file system than their parent: mounts, and links to them.
+    unreadable : dict of Path to str
+        Folders that could not be listed, and why. Their files are neither found nor gone.
+    """
+
+    found: int = 0
+    volumes: set[Path] = field(default_factory=set)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+
+def scan(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
+    """Find the audio files below a folder, in the order of their names.
+
+    Links are followed, and a folder that is reached twice (a loop, two links to one place) is
+    visited once. Names that begin with a dot are passed over, as is everything that is not a
+    regular file with an extension of :data:`AUDIO_SUFFIXES`. Files vanishing meanwhile are no
+    error. Memory grows with the depth and width of one folder, not with the library.
+
+    Parameters
+    ----------
+    root : Path
+        Absolute path of a folder.
+    report : ScanReport, optional
+        Filled while the scan runs.
+
+    Yields
+    ------
+    TrackFile
+    """
+    report = report if report is not None else ScanReport()
+    visited: set[tuple[int, int]] = set()
+    try:
+        device = root.stat().st_dev
+    except OSError as error:
+        report.unreadable[root] = error.strerror or str(error)
+        return
+    folders = [(os.fspath(root), device)]
+    while folders:
+        folder, parent_device = folders.pop()
+        try:
+            status = os.stat(folder)  # noqa: PTH116 (a str, for speed)
+            key = (status.st_dev, status.st_ino)
+            if key in visited:
+                continue
+            visited.add(key)
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            report.unreadable[Path(folder)] = error.strerror or str(error)
+            continue
+        if status.st_dev != parent_device:
+            report.volumes.add(Path(folder))
+        subfolders = []
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                subfolders.append((entry.path, status.st_dev))
+            elif (file := _track_file(entry)) is not None:
+                report.found += 1
+                yield file
+        folders.extend(reversed(subfolders))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _track_file(entry: os.DirEntry[str]) -> TrackFile | None:
+    if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES:  # noqa: PTH122 (speed)
+        return None
+    try:
+        status = entry.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return TrackFile(Path(entry.path), status.st_size, status.st_mtime_ns)
+
+
+def track_file(path: Path) -> TrackFile:
+    """Describe one file.
+
+    Raises
+    ------
+    AudioError
+        If it is not there or is not a regular file.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise AudioError(f"cannot open {path}: {error.strerror}", "Check the path.") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError(f"not a file: {path}", "Give an audio file.")
+    return TrackFile(path, status.st_size, status.st_mtime_ns)
+
+
+# The names that formats give to one field: mutagen's "easy" names (ID3, MP4, Vorbis) and FFmpeg's,
+# then raw ID3 (WAV, AIFF), then ASF. APE keys are compared without regard to case by mutagen.
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "artist": ("artist", "TPE1", "Author"),
+    "album_artist": ("albumartist", "album artist", "album_artist", "TPE2", "WM/AlbumArtist"),
+    "album": ("album", "TALB", "WM/AlbumTitle"),
+    "title": ("title", "TIT2", "Title"),
+    "track_number": ("tracknumber", "track", "TRCK", "WM/TrackNumber"),
+    "year": ("date", "year", "TDRC", "TYER", "WM/Year"),
+    "genre": ("genre", "TCON", "WM/Genre"),
+}
+
+
+def read_tags(path: Path) -> Tags:
+    """Read what the file says about itself.
+
+    Parameters
+    ----------
+    path : Path
+        Any file. One without tags, or with tags that cannot be parsed, gives empty tags.
+
+    Returns
+    -------
+    Tags
+        Several values of a field are joined by ``"; "``.
+    """
+    fields = _mutagen_fields(path) or _ffmpeg_fields(path)
+    texts = {name: _text(fields, keys) for name, keys in _FIELDS.items()}
+    return Tags(
+        artist=texts["artist"],
+        album_artist=texts["album_artist"],
+        album=texts["album"],
+        title=texts["title"],
+        track_number=_number(texts["track_number"], r"\d{1,6}"),
+        year=_number(texts["year"], r"\b\d{4}\b|^\d{4}"),
+        genre_tag=texts["genre"],
+    )
+
+
+def _mutagen_fields(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
+    import mutagen
+
+    try:
+        with path.open("rb") as file:
+            tagged = mutagen.File(file, easy=True)
+    except (mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
+        return None
+    return None if tagged is None else tagged.tags
+
+
+def _ffmpeg_fields(path: Path) -> dict[str, str]:
+    """Read the tags that mutagen does not know: RIFF INFO lists in WAV files, AIFF text chunks."""
+    from recsys.audio_readers import open_container, silenced_libraries
+
+    try:
+        with silenced_libraries(), open_container(path) as container:
+            return dict(container.metadata)
+    except AudioError:
+        return {}
+
+
+def _text(tags: Any, keys: Iterable[str]) -> str | None:  # noqa: ANN401 (mutagen is untyped)
+    for key in keys:
+        try:
+            value = tags.get(key)
+        except (KeyError, ValueError, TypeError):
+            continue
+        if value is None:
+            continue
+        values = getattr(value, "genres", None) or getattr(value, "text", value)
+        values = values if isinstance(values, list | tuple) else [values]
+        cleaned = [_clean(str(part)) for part in values]
+        if any(cleaned):
+            return "; ".join(dict.fromkeys(part for part in cleaned if part))
+    return None
+
+
+def _clean(text: str) -> str:
+    """Drop what cannot be stored or shown: control characters, broken encodings, wide spaces."""
+    encodable = text.encode("utf-8", "replace").decode("utf-8")
+    return " ".join("".join(c if c.isprintable() else " " for c in encodable).split())
+
+
+def _number(text: str | None, pattern: str) -> int | None:
+    match = re.search(pattern, text or "")
+    return int(match.group()) if match else None
+
+
+# Identity: short files are hashed whole, long ones at their start and at a few places after it.
+_HASH_START_BYTES = 2 * 1024 * 1024
+_HASH_START_PACKETS = 1500
+_HASH_PLACES_S = (64, 128, 256, 512, 1024)
+_HASH_PLACE_PACKETS = 4
+
+
+def audio_hash(path: Path) -> str:
+    """Identify the encoded sound of a file, whatever its name and tags.
+
+    The hash covers the packets of the audio stream as they stand in the file: all of them up to
+    2 MiB or 1,500 packets, then a few at fixed times. It does not depend on tags, cover art,
+    decoder or settings, so a retagged, renamed or copied file keeps its identity.
+
+    Parameters
+    ----------
+    path : Path
+        An audio file. One that FFmpeg cannot take apart is identified by its bytes.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read at all.
+    """
+    from recsys.audio_readers import open_container, silenced_libraries
+
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with silenced_libraries(), open_container(path) as container:
+            if container.streams.audio and _hash_packets(container, digest):
+                return digest.hexdigest()
+    except AudioError:
+        pass
+    return _hash_bytes(path)
+
+
+def _hash_packets(container: av.container.InputContainer, digest: hashlib.blake2b) -> bool:
+    """Feed the packets to the digest; return False if there were none."""
+    import av
+
+    stream = container.streams.audio[0]
+    digest.update(f"{stream.codec_context.name}/{stream.sample_rate}".encode())
+    length = packets = 0
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:  # the flush packet: the stream has ended
+                return packets > 0
+            digest.update(bytes(packet))
+            length += packet.size
+            packets += 1
+            if length >= _HASH_START_BYTES or packets >= _HASH_START_PACKETS:
+                break
+        for place_s in _HASH_PLACES_S:
+            if not _hash_place(container, place_s, digest):
+                break
+    except av.FFmpegError:
+        # Damaged from here on; what came before identifies it.
+        return packets > 0
+    return packets > 0
+
+
+def _hash_place(
+    container: av.container.InputContainer, place_s: int, digest: hashlib.blake2b
+) -> bool:
+    """Hash a few packets from a time on; return False if the stream ends before it."""
+    import av
+
+    stream = container.streams.audio[0]
+    container.seek(place_s * av.time_base)
+    packets = 0
+    for packet in container.demux(stream):
+        if packet.size == 0 or packet.pts is None or packet.time_base is None:
+            return False
+        if packet.pts * packet.time_base < place_s:
+            continue
+        digest.update(bytes(packet))
+        packets += 1
+        if packets == _HASH_PLACE_PACKETS:
+            break
+    return packets > 0
+
+
+def _hash_bytes(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16, person=b"bytes")
+    try:
+        with path.open("rb") as file:
+            digest.update(file.read(_HASH_START_BYTES))
+            digest.update(str(os.fstat(file.fileno()).st_size).encode())
+    except OSError as error:
+        raise AudioError(f"cannot open it: {error.strerror}") from error
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""What a library holds, whether it is sound, and putting it right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsys.index_sync import index_directory, index_problems, rebuild_index
+from recsys.library_lock import LibraryLock
+from recsys.roots import RootHealth
+from recsys.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatus:
+    """A library at a glance.
+
+    Attributes
+    ----------
+    database : Path
+        Its file.
+    database_bytes, index_bytes : int
+        Sizes on disk.
+    model : str or None
+        Name of the model that analysed it; None before the first run.
+    fingerprint : str or None
+        Of that model.
+    tracks, failures, missing, unanalysed : int
+        Tracks in all; files that could not be analysed; tracks kept although their files are
+        gone; tracks that the present model has not analysed yet.
+    genres : dict of str to int
+        Tracks per genre of the model, most first.
+    roots : dict of Path to bool
+        Folders that were indexed, and whether they are there now.
+    index_problems : tuple of str
+        Why the index files are not as the database wants them; empty when they are current.
+    """
+
+    database: Path
+    database_bytes: int
+    index_bytes: int
+    model: str | None
+    fingerprint: str | None
+    tracks: int
+    failures: int
+    missing: int
+    unanalysed: int
+    genres: dict[str, int]
+    roots: dict[Path, bool]
+    index_problems: tuple[str, ...]
+
+
+def library_status(store: Store) -> LibraryStatus:
+    """Describe a library."""
+    info = store.model()
+    counts = store.counts()
+    health = RootHealth(store)
+    genres = sorted(store.genre_counts().items(), key=lambda item: (-item[1], item[0]))
+    return LibraryStatus(
+        database=store.path,
+        database_bytes=_size_of(store.path) + _size_of(Path(f"{store.path}-wal")),
+        index_bytes=sum(_size_of(path) for path in _files(index_directory(store.path))),
+        model=info.name if info else None,
+        fingerprint=info.fingerprint if info else None,
+        tracks=counts["tracks"],
+        failures=counts["failures"],
+        missing=counts["missing"],
+        unanalysed=counts["unanalysed"],
+        genres=dict(genres),
+        roots={root: not health.is_away(root) for root in store.roots()},
+        index_problems=tuple(index_problems(store)),
+    )
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a check found and what was done about it.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        What is wrong now, after the repairs.
+    repairs : tuple of str
+        What was done.
+    """
+
+    problems: tuple[str, ...]
+    repairs: tuple[str, ...]
+
+
+def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis:
+    """Check the database against itself and against the index, and repair what is asked for.
+
+    Parameters
+    ----------
+    database : Path
+        The library.
+    rebuild : bool
+        Make the index files again from the database.
+    vacuum : bool
+        Drop analyses that no track uses any more, and give the space back.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be opened, or another process is writing to it.
+    """
+    if not rebuild and not vacuum:
+        with Store.open(database, read_only=True) as store:
+            return Diagnosis(_problems(store), ())
+    repairs = []
+    with LibraryLock(database, 0.0), Store.open(database) as store:
+        if vacuum:
+            before = _size_of(database)
+            dropped = store.drop_orphans()
+            store.vacuum()
+            repairs.append(
+                f"dropped {dropped} analyses that no track uses; "
+                f"the database went from {before} to {_size_of(database)} bytes"
+            )
+        if rebuild:
+            index = rebuild_index(store)
+            repairs.append(f"made the index again: {index.count()} tracks")
+        return Diagnosis(_problems(store), tuple(repairs))
+
+
+def _problems(store: Store) -> tuple[str, ...]:
+    return (*store.integrity_problems(), *index_problems(store))
+
