@@ -1,1 +1,57 @@
-"""Network architectures, one file each."""
+"""The architectures, by the name they have in a model card and on the command line.
+
+All share one interface: ``forward(windows (b, n_mels, frames))`` gives ``(logits (b, n_genres),
+embedding (b, d))``, and the constructor takes ``n_genres`` and ``n_mels`` beside its own sizes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recsys.classifier.models.cnn import GenreCNN
+from recsys.classifier.models.cnn_lstm import GenreCNNLSTM
+from recsys.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+ARCHITECTURES: Mapping[str, type[nn.Module]] = {"cnn": GenreCNN, "cnn-lstm": GenreCNNLSTM}
+
+
+def build_model(
+    architecture: str, n_genres: int, n_mels: int, config: Mapping[str, Any]
+) -> nn.Module:
+    """Make a model with fresh weights.
+
+    Parameters
+    ----------
+    architecture : str
+        A key of ``ARCHITECTURES``.
+    n_genres, n_mels : int
+        Labels and mel bands.
+    config : mapping
+        Further arguments of the architecture's constructor.
+
+    Returns
+    -------
+    nn.Module
+
+    Raises
+    ------
+    ModelError
+        If the architecture or one of its arguments is not known.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ModelError(
+            f"unknown architecture {architecture!r}",
+            f"Known are {', '.join(ARCHITECTURES)}; a newer recsys may know more.",
+        )
+    try:
+        return ARCHITECTURES[architecture](n_genres=n_genres, n_mels=n_mels, **config)
+    except TypeError as error:
+        raise ModelError(
+            f"the settings of this {architecture} model are not understood: {error}",
+            "It may have been made by a newer recsys; update recsys or use another model.",
+        ) from error

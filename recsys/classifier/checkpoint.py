@@ -1,0 +1,312 @@
+"""Model files: weights as safetensors, and beside them a card that says what they are.
+
+The card (JSON) is read without PyTorch, because most commands need only labels, thresholds and
+the fingerprint. Loading the weights checks that both belong together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.errors import ModelError
+from recsys.features import MelSettings
+from recsys.types import ModelInfo
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CARD_VERSION = 1
+"""Rises when an older recsys could no longer read the card rightly."""
+
+DEFAULT_MODEL = Path(str(files("recsys.data"))) / "genre-model.safetensors"
+"""The model that ships with recsys."""
+
+_UPDATE_HINT = "Update recsys, or choose another model with --model."
+_REPLACE_HINT = "The file is damaged or not a recsys model; choose another with --model."
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of a model beside its weights.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    architecture : str
+        A key of ``recsys.classifier.models.ARCHITECTURES``.
+    config : dict
+        Further arguments of the architecture.
+    labels : tuple of str
+        Genres, in the order of the outputs.
+    features : MelSettings
+        What a window looks like.
+    dimension : int
+        Length of the embedding.
+    temperature : float
+        Pooled scores are divided by it before they become probabilities.
+    thresholds : tuple of float
+        Per genre: the probability from which it is said to hold.
+    confusion : tuple of tuple of float
+        Row-normalised, Laplace-smoothed; rows are true genres.
+    training : dict
+        Data, split, seed, settings, command.
+    metrics : dict
+        On which tracks, how many, and what was measured.
+    created : str
+        Date, ISO 8601.
+    licence : str
+        Of the weights.
+    fingerprint : str
+        Hash over the weights and everything that changes what the model says.
+    version : int
+        Of this format.
+    """
+
+    name: str
+    architecture: str
+    config: dict[str, Any]
+    labels: tuple[str, ...]
+    features: MelSettings
+    dimension: int
+    temperature: float
+    thresholds: tuple[float, ...]
+    confusion: tuple[tuple[float, ...], ...]
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    created: str = ""
+    licence: str = "MIT"
+    fingerprint: str = ""
+    version: int = CARD_VERSION
+
+    def info(self) -> ModelInfo:
+        """Return what the recommender must know."""
+        return ModelInfo(
+            name=self.name,
+            fingerprint=self.fingerprint,
+            labels=self.labels,
+            thresholds=self.thresholds,
+            confusion=np.asarray(self.confusion, dtype=np.float32),
+            dimension=self.dimension,
+        )
+
+    def to_json(self) -> str:
+        """Return the card as it stands on disk."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "the model card") -> ModelCard:
+        """Read a card.
+
+        Parameters
+        ----------
+        text : str
+            JSON.
+        source : str
+            Where it comes from, for error messages.
+
+        Returns
+        -------
+        ModelCard
+
+        Raises
+        ------
+        ModelError
+            If it is not a card, was written by a newer recsys, or contradicts itself.
+        """
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ModelError(f"{source} is not JSON: {error}", _REPLACE_HINT) from error
+        if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
+            raise ModelError(f"{source} is not a recsys model card", _REPLACE_HINT)
+        if raw["version"] > CARD_VERSION:
+            raise ModelError(
+                f"{source} has format {raw['version']}; this recsys reads up to {CARD_VERSION}",
+                _UPDATE_HINT,
+            )
+        try:
+            card = cls(
+                **{
+                    **raw,
+                    "labels": tuple(raw["labels"]),
+                    "features": MelSettings(**raw["features"]),
+                    "thresholds": tuple(map(float, raw["thresholds"])),
+                    "confusion": tuple(tuple(map(float, row)) for row in raw["confusion"]),
+                }
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{source} is incomplete: {error!r}", _REPLACE_HINT) from error
+        card._check(source)
+        return card
+
+    def _check(self, source: str) -> None:
+        """Raise if lengths that must agree do not."""
+        n = len(self.labels)
+        shape = np.shape(np.asarray(self.confusion, dtype=object))
+        if n < 2 or len(set(self.labels)) != n or len(self.thresholds) != n or shape != (n, n):
+            raise ModelError(
+                f"{source} contradicts itself: {n} labels, {len(self.thresholds)} thresholds,"
+                f" confusion of shape {shape}",
+                _REPLACE_HINT,
+            )
+
+
+def card_path(model_path: Path) -> Path:
+    """Return where the card of a model file lies."""
+    return model_path.with_suffix(".json")
+
+
+def load_card(path: Path | None = None) -> ModelCard:
+    """Read the card of a model, without its weights and without PyTorch.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The ``.safetensors`` file; the shipped model if None.
+
+    Returns
+    -------
+    ModelCard
+
+    Raises
+    ------
+    ModelError
+        If there is no card or it cannot be used.
+    """
+    beside = card_path(path or DEFAULT_MODEL)
+    try:
+        text = beside.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"the model card {beside} cannot be read: {error}",
+            "A model is two files, NAME.safetensors and NAME.json; keep them together.",
+        ) from error
+    return ModelCard.from_json(text, str(beside))
+
+
+def fingerprint(weights: bytes, card: ModelCard) -> str:
+    """Hash everything that changes what the model says.
+
+    Parameters
+    ----------
+    weights : bytes
+        The safetensors file.
+    card : ModelCard
+        Architecture, labels, features and calibration are hashed; words about the model are not.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    names = "architecture config labels features dimension temperature thresholds confusion"
+    known = {name: value for name, value in asdict(card).items() if name in names.split()}
+    digest = hashlib.sha256(weights)
+    digest.update(json.dumps(known, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def save_model(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:
+    """Write a model and its card, each in one step.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.safetensors``; the card gets the same name with ``.json``.
+    model : nn.Module
+        Its weights are written as float32.
+    card : ModelCard
+        Its fingerprint is filled in.
+
+    Returns
+    -------
+    ModelCard
+        As written.
+
+    Raises
+    ------
+    ModelError
+        If the files cannot be written.
+    """
+    from safetensors.torch import save
+
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    weights = save(tensors)
+    complete = replace(card, fingerprint=fingerprint(weights, card))
+    try:
+        _replace_file(path, weights)
+        _replace_file(card_path(path), complete.to_json().encode())
+    except OSError as error:
+        raise ModelError(
+            f"the model cannot be written to {path}: {error}",
+            "Choose a folder that exists and that you may write to.",
+        ) from error
+    return complete
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
+    """Load a model and check that weights and card belong together.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The ``.safetensors`` file; the shipped model if None.
+
+    Returns
+    -------
+    model : nn.Module
+        On the CPU, in evaluation mode.
+    card : ModelCard
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, foreign, of a newer version, or belongs to another card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from recsys.classifier.models import build_model
+
+    path = path or DEFAULT_MODEL
+    try:
+        weights = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"the model {path} cannot be read: {error}", "Check the path given with --model."
+        ) from error
+    card = load_card(path)
+    if fingerprint(weights, card) != card.fingerprint:
+        raise ModelError(
+            f"{path} and its card do not belong together, or one of them is damaged"
+            f" (fingerprint {fingerprint(weights, card)}, the card says {card.fingerprint})",
+            _REPLACE_HINT,
+        )
+    model = build_model(card.architecture, len(card.labels), card.features.n_mels, card.config)
+    try:
+        model.load_state_dict(load(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} does not hold the weights its card describes", _REPLACE_HINT
+        ) from error
+    return model.eval(), card

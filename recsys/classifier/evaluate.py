@@ -1,0 +1,211 @@
+"""How good a model is on labelled tracks, with the figures that a reader needs to judge it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.classifier.calibrate import (
+    expected_calibration_error,
+    labels_to_numbers,
+    wilson_interval,
+)
+from recsys.classifier.datasets import load_windows
+from recsys.errors import ModelError, RecsysError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from recsys.classifier.datasets import LabelledFile
+    from recsys.classifier.inference import Classifier
+    from recsys.types import FloatArray, IdArray
+
+TRACKS_PER_CALL = 16
+"""Tracks that wait for the model together."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenreScore:
+    """How well one genre is recognised. ``n`` is the number of its tracks."""
+
+    precision: float
+    recall: float
+    f1: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Figures over whole tracks, each given its most probable genre.
+
+    Attributes
+    ----------
+    n : int
+        Tracks judged.
+    accuracy : float
+        Share given their genre.
+    interval : (float, float)
+        Of the accuracy, 95% (Wilson).
+    macro_f1 : float
+        Mean F1 over the genres that have tracks.
+    per_genre : dict
+        Genre to its score.
+    confusion : dict of dict
+        True genre to predicted genre to number of tracks.
+    ece : float
+        Expected calibration error, 10 bins of equal width.
+    """
+
+    n: int
+    accuracy: float
+    interval: tuple[float, float]
+    macro_f1: float
+    per_genre: dict[str, GenreScore]
+    confusion: dict[str, dict[str, int]]
+    ece: float
+
+
+@dataclass(frozen=True, slots=True)
+class FolderEvaluation:
+    """An evaluation, and what could not take part in it.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+        Of the tracks that could be judged.
+    failed : tuple of (Path, str)
+        Files that could not be decoded, and why.
+    """
+
+    evaluation: Evaluation
+    failed: tuple[tuple[Path, str], ...]
+
+
+def score(
+    probabilities: npt.NDArray[np.floating], targets: IdArray, labels: Sequence[str]
+) -> Evaluation:
+    """Compare predictions with the truth.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, n_genres)
+        Calibrated; rows sum to 1.
+    targets : ndarray of int64, shape (n,)
+        True genres, as numbers of `labels`.
+    labels : sequence of str
+        Genres.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to compare.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    if len(targets) == 0:
+        raise ValueError("no tracks to judge")
+    predicted = probabilities.argmax(axis=1)
+    numbers = np.arange(len(labels))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        targets, predicted, labels=numbers, zero_division=0.0
+    )
+    counts = confusion_matrix(targets, predicted, labels=numbers)
+    right = int(np.sum(predicted == targets))
+    present = [int(number) for number in numbers if support[number] > 0]
+    return Evaluation(
+        n=len(targets),
+        accuracy=right / len(targets),
+        interval=wilson_interval(right, len(targets)),
+        macro_f1=float(np.mean(f1[present])),
+        per_genre={
+            labels[i]: GenreScore(
+                float(precision[i]), float(recall[i]), float(f1[i]), int(support[i])
+            )
+            for i in present
+        },
+        confusion={
+            labels[i]: {labels[j]: int(counts[i, j]) for j in range(len(labels))} for i in present
+        },
+        ece=expected_calibration_error(probabilities, targets),
+    )
+
+
+def evaluate_files(
+    classifier: Classifier,
+    files: Sequence[LabelledFile],
+    *,
+    workers: int = 2,
+    on_file: Callable[[], None] | None = None,
+) -> FolderEvaluation:
+    """Decode and judge labelled files; memory stays bounded.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The model to measure.
+    files : sequence of LabelledFile
+        Every genre must be one of the model's.
+    workers : int
+        Processes that decode.
+    on_file : callable, optional
+        Called once per file, for a progress bar.
+
+    Returns
+    -------
+    FolderEvaluation
+
+    Raises
+    ------
+    ModelError
+        If not one file could be judged, or a genre is not the model's.
+    """
+    labels = classifier.info.labels
+    truth = labels_to_numbers([file.genre for file in files], labels)
+    if np.any(truth < 0):
+        strange = sorted({file.genre for file in files} - set(labels))
+        raise ModelError(
+            f"the model does not know {', '.join(strange)}", f"It knows {', '.join(labels)}."
+        )
+    rows: list[FloatArray] = []
+    targets: list[int] = []
+    failed: list[tuple[Path, str]] = []
+    waiting: list[FloatArray] = []
+    loaded = load_windows([file.path for file in files], workers, classifier.features)
+    for number, (path, windows) in enumerate(loaded):
+        if isinstance(windows, RecsysError):
+            failed.append((path, windows.message))
+        else:
+            waiting.append(windows)
+            targets.append(int(truth[number]))
+        if len(waiting) == TRACKS_PER_CALL:
+            rows += [analysis.probabilities for analysis in classifier.analyse(waiting)]
+            waiting = []
+        if on_file is not None:
+            on_file()
+    rows += [analysis.probabilities for analysis in classifier.analyse(waiting)]
+    if not rows:
+        reason = failed[0][1] if failed else "there are none"
+        raise ModelError(
+            f"not one of {len(files)} tracks could be judged: {reason}",
+            "Check the folder and the list.",
+        )
+    evaluation = score(np.stack(rows), np.asarray(targets, dtype=np.int64), labels)
+    return FolderEvaluation(evaluation, tuple(failed))
+
+
+def as_dict(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the evaluation as scripts and model cards hold it, plain and ready for JSON."""
+    from dataclasses import asdict
+
+    plain = asdict(evaluation)
+    plain["interval"] = list(evaluation.interval)
+    return plain

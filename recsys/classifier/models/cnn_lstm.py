@@ -1,0 +1,65 @@
+"""A residual CNN whose frames are read by a bidirectional LSTM."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recsys.classifier.models.blocks import EmbeddingHead, Trunk
+
+
+class GenreCNNLSTM(nn.Module):
+    """Convolutions see timbre, an LSTM follows it through time (Choi et al., arXiv:1609.04243).
+
+    Parameters
+    ----------
+    n_genres : int
+        Number of labels.
+    n_mels : int
+        Mel bands of a window.
+    channels : tuple of int
+        Stem and stages, see :class:`~recsys.classifier.models.blocks.Trunk`.
+    dimension : int
+        Length of the embedding.
+    hidden : int
+        Units of the LSTM in each direction.
+    dropout : float
+        In the head, in training only.
+    """
+
+    def __init__(
+        self,
+        n_genres: int,
+        n_mels: int = 128,
+        channels: tuple[int, ...] = (32, 64, 96, 128),
+        dimension: int = 128,
+        hidden: int = 96,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.trunk = Trunk(tuple(channels))
+        bands = -(-n_mels // self.trunk.reduction)
+        self.mix = nn.Conv1d(self.trunk.outputs * bands, dimension, 1, bias=False)
+        self.mix_norm = nn.BatchNorm1d(dimension)
+        self.lstm = nn.LSTM(dimension, hidden, batch_first=True, bidirectional=True)
+        self.head = EmbeddingHead(2 * (dimension + 2 * hidden), dimension, n_genres, dropout)
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at log-mel windows.
+
+        Parameters
+        ----------
+        windows : Tensor of float32, shape (b, n_mels, frames)
+            Standardised log-mel.
+
+        Returns
+        -------
+        logits : Tensor, shape (b, n_genres)
+        embedding : Tensor, shape (b, dimension)
+            Not yet of unit length.
+        """
+        features = self.trunk(windows.unsqueeze(1)).flatten(1, 2)
+        features = torch.relu(self.mix_norm(self.mix(features))).transpose(1, 2)
+        followed, _ = self.lstm(features)
+        joined = torch.cat([features, followed], dim=2)
+        return self.head(torch.cat([joined.mean(1), joined.amax(1)], dim=1))  # type: ignore[no-any-return]

@@ -1,0 +1,96 @@
+"""What decides a training run, and what each epoch of it brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from recsys.classifier.augment import AugmentSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Everything that decides what training does, beside the data.
+
+    Attributes
+    ----------
+    architecture : str
+        A key of ``ARCHITECTURES``.
+    config : mapping
+        Further arguments of the architecture.
+    epochs : int
+        At most; the learning rate follows one cycle over all of them.
+    steps_per_epoch : int
+        Batches in an epoch.
+    batch : int
+        Tracks in a batch, two windows of each.
+    learning_rate, weight_decay : float
+        Of AdamW, at the peak of the cycle.
+    warm_up : float
+        Share of all steps in which the learning rate rises.
+    label_smoothing : float
+        Probability spread over all genres.
+    contrast_weight, contrast_temperature : float
+        Of the loss that keeps two windows of a track together and different tracks apart
+        (NT-Xent, Chen et al., arXiv:2002.05709); it keeps the embedding from shrinking to the
+        labels.
+    average_decay : float
+        Of the running average of the weights, which is what is validated and kept.
+    patience : int
+        Epochs without improvement on validation after which training stops.
+    seed : int
+        Of everything random.
+    augmentation : AugmentSettings
+        How windows are changed.
+    bfloat16 : bool
+        Compute in bfloat16 where it is safe: about twice as fast on processors that have it.
+    """
+
+    architecture: str = "cnn-lstm"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 60
+    steps_per_epoch: int = 64
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warm_up: float = 0.1
+    label_smoothing: float = 0.1
+    contrast_weight: float = 0.2
+    contrast_temperature: float = 0.2
+    average_decay: float = 0.995
+    patience: int = 20
+    seed: int = 0
+    augmentation: AugmentSettings = field(default_factory=AugmentSettings)
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one epoch brought.
+
+    Attributes
+    ----------
+    epoch, epochs : int
+        Number, from 1, and the most there can be.
+    loss : float
+        Mean training loss.
+    valid_loss : float
+        Negative log-likelihood of whole validation tracks, at the best temperature.
+    valid_accuracy : float
+        Share of the validation tracks given their genre.
+    is_best : bool
+        The validation loss is the lowest so far.
+    seconds : float
+        How long it took.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    valid_loss: float
+    valid_accuracy: float
+    is_best: bool
+    seconds: float
