@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MAX_BATCH = 1000
 """Rows read from the store at once, however far a search had to reach."""
 
+OVERFETCH = 2
+"""Neighbours searched for per candidate expected: numbers are cheap, rows of the store are not."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
@@ -45,10 +48,11 @@ def nearest(
 ) -> Iterator[Candidate]:
     """Yield the tracks nearest to a vector, best first, until the part is exhausted.
 
-    The first search fetches `expected` neighbours and each further one twice as many as the last,
-    so a caller that takes n candidates costs about log2(n / expected) searches. What
-    the index still holds but the store no longer has, or has moved to another genre since the index
-    was opened, is not a track of the library any more and is passed over.
+    The first search finds :data:`OVERFETCH` times as many neighbours as are expected, and each
+    further one twice as many as the last; rows are read from the store in batches as large as the
+    number expected, and only when they are asked for. What the index still holds but the store no
+    longer has, or has moved to another genre since the index was opened, is not a track of the
+    library any more and is passed over.
 
     Parameters
     ----------
@@ -57,16 +61,16 @@ def nearest(
     query : ndarray of float32, shape (d,)
         Unit length.
     expected : int
-        How many candidates the caller thinks it will take.
+        How many candidates the caller thinks it will take; at least 1.
     """
-    fetch = max(1, expected)
+    fetch, batch = OVERFETCH * expected, min(expected, MAX_BATCH)
     seen: set[int] = set()
     while True:
         found = index.search(genre, query, fetch)
         fresh = [neighbour for neighbour in found if neighbour.track_id not in seen]
         seen.update(neighbour.track_id for neighbour in fresh)
-        for start in range(0, len(fresh), MAX_BATCH):
-            yield from _look_up(store, index, genre, fresh[start : start + MAX_BATCH])
+        for start in range(0, len(fresh), batch):
+            yield from _look_up(store, index, genre, fresh[start : start + batch])
         if len(found) < fetch:
             return
         fetch *= 2

@@ -143,7 +143,8 @@ class Draft:
         if self.chosen:
             vectors = np.stack([candidate.embedding for candidate in pool])
             chosen = np.stack([candidate.embedding for candidate in self.chosen])
-            redundancy = (vectors @ chosen.T).max(axis=1)
+            # Not "@": for matrices this small, waking the threads of BLAS costs more than the sums.
+            redundancy = np.einsum("id,jd->ij", vectors, chosen).max(axis=1)
         worth = (1 - diversity) * relevance - diversity * redundancy
         width = diversity * DRAW_WIDTH * max(float(worth.std()), _LEAST_WIDTH)
         return pool[int(np.argmax(worth + width * self.rng.gumbel(size=len(pool))))]

@@ -18,6 +18,7 @@ def shortage(
     tracks: Sequence[Track],
     held_back: Collection[Track],
     duplicates: int,
+    where: str,
 ) -> str:
     """Return how far a list got and what stopped it.
 
@@ -31,8 +32,9 @@ def shortage(
         Those that only the artist gap kept out.
     duplicates : int
         Near-duplicates that were left out.
+    where : str
+        In what was searched, for people.
     """
-    where = options.genre or "the library"
     if held_back:
         artists = {artist_key(track) for track in held_back}
         reason = (
@@ -40,7 +42,7 @@ def shortage(
             f"({count(len(held_back), 'track')} of {count(len(artists), 'artist')})"
         )
     else:
-        reason = f"{where} holds no further track"
+        reason = f"no further track in {where}"
     if duplicates:
         reason += f"; {count(duplicates, 'near-duplicate')} left out"
     return f"{_progress(options, tracks)}: {reason}"

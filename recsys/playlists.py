@@ -26,7 +26,7 @@ from recsys.recommender import plan_tiers
 from recsys.types import Playlist
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from recsys.candidates import Search
     from recsys.index.base import EmbeddingIndex
@@ -141,7 +141,12 @@ class PlaylistMaker:
         way = Round(draft, self._search, order)
         way.fill(first.embedding, turn)
         return self._finish(
-            draft, f"Cycle: {', '.join(order)}", seeds, way.held_back(), [*notes, *way.notes()]
+            draft,
+            f"Cycle: {', '.join(order)}",
+            seeds,
+            way.held_back(),
+            notes=[*notes, *way.notes()],
+            where="the cycle",
         )
 
     def between(
@@ -171,7 +176,12 @@ class PlaylistMaker:
         notes = ["the last track was left out: it would stand too near to its artist's"]
         name = f"From {query.seeds[0].track.display_name} to {query.seeds[1].track.display_name}"
         return self._finish(
-            way.draft, name, query.seeds, way.held_back, notes if left_out else (), tracks
+            way.draft,
+            name,
+            query.seeds,
+            way.held_back,
+            notes=notes if left_out else (),
+            tracks=tracks,
         )
 
     def _checked(self, options: PlaylistOptions | None) -> PlaylistOptions:
@@ -187,7 +197,7 @@ class PlaylistMaker:
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
         sources = [Source(opening, in_order=True)]
         scores = genre_scores(self._info, query.probabilities)
-        expected = POOL + 2 * (options.limit or POOL)
+        expected = POOL + (options.limit or POOL)
         sources += [
             Source(self._search(tier.genre, query.embedding, expected))
             for tier in plan_tiers(query, scores, options.genre)
@@ -219,15 +229,19 @@ class PlaylistMaker:
         draft: Draft,
         name: str,
         seeds: Sequence[Seed],
-        held_back: Iterable[Track],
+        held_back: Collection[Track],
+        *,
         notes: Sequence[str] = (),
         tracks: Sequence[Track] | None = None,
+        where: str = "the library",
     ) -> Playlist:
         options = draft.options
         chosen = tuple(tracks or (found.track for found in draft.chosen))
         sentences = list(notes)
         if not draft.full:
-            sentences.insert(0, shortage(options, chosen, list(held_back), len(draft.duplicates)))
+            duplicates = len(draft.duplicates)
+            place = options.genre or where
+            sentences.insert(0, shortage(options, chosen, held_back, duplicates, place))
         return Playlist(
             name=options.name or name,
             tracks=chosen,

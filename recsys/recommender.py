@@ -46,7 +46,7 @@ STRATEGIES = ("tiers", "similarity")
 """``tiers`` ranks by genre, then by similarity; ``similarity`` by similarity alone."""
 
 _SPARE = 8
-"""Candidates fetched beyond those wanted: the query itself, copies of it, near-duplicates."""
+"""Candidates expected beyond those wanted: the query itself, copies of it, near-duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class Recommender:
         score_of = dict(scores)
         results: list[Recommendation] = []
         for tier in plan_tiers(query, scores, options.genre, options.strategy):
-            expected = 2 * (options.k - len(results)) + _SPARE
+            expected = options.k - len(results) + _SPARE
             for found in nearest(self._store, self._index, tier.genre, query.embedding, expected):
                 if not screen.admits(found):
                     continue

@@ -1,0 +1,170 @@
+"""Libraries whose right answers are known: tracks planted at chosen places, in a real store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsys.index.genre_index import GenreIndex
+from recsys.query import Query, make_query
+from recsys.store import Store, TrackRecord
+from recsys.types import Analysis, FloatArray, ModelInfo, Tags, Track, TrackFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+LABELS = ("blues", "classical", "jazz", "rock")
+
+CONFUSION = (
+    (0.70, 0.00, 0.20, 0.10),
+    (0.00, 0.85, 0.15, 0.00),
+    (0.15, 0.10, 0.70, 0.05),
+    (0.20, 0.00, 0.05, 0.75),
+)
+
+
+def make_info(
+    labels: Sequence[str] = LABELS,
+    confusion: Sequence[Sequence[float]] = CONFUSION,
+    dimension: int = 16,
+    threshold: float = 0.4,
+) -> ModelInfo:
+    return ModelInfo(
+        name="planted",
+        fingerprint="planted-1",
+        labels=tuple(labels),
+        thresholds=(threshold,) * len(labels),
+        confusion=np.array(confusion, dtype=np.float32),
+        dimension=dimension,
+    )
+
+
+def unit(vector: Iterable[float]) -> FloatArray:
+    array = np.array(list(vector), dtype=np.float64)
+    return (array / np.linalg.norm(array)).astype(np.float32)
+
+
+def at_cosine(direction: FloatArray, other: FloatArray, cosine: float) -> FloatArray:
+    """Return a unit vector at this cosine to `direction`, leaning towards `other`."""
+    across = other - (other @ direction) * direction
+    across = across / np.linalg.norm(across)
+    return unit(cosine * direction + np.sqrt(1 - cosine**2) * across)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One track to be planted. The probability of its genre is `sure`; the rest is spread."""
+
+    genre: str
+    embedding: FloatArray
+    sure: float = 0.97
+    artist: str | None = None
+    title: str | None = None
+    album: str | None = None
+    album_artist: str | None = None
+    duration_s: float = 0.0
+    audio_hash: str | None = None
+    path: str | None = None
+
+
+class PlantedLibrary:
+    """Sounds in a real store and a real index, with what a test needs to ask about them."""
+
+    def __init__(
+        self, folder: Path, sounds: Sequence[Sound], info: ModelInfo | None = None
+    ) -> None:
+        self.info = info or make_info()
+        self.store = Store.open(folder / "library.db", create=True)
+        self.store.set_model(self.info, "{}")
+        self.index = GenreIndex(self.info.dimension)
+        self.sounds: dict[int, Sound] = {}
+        self.add(sounds)
+
+    def add(self, sounds: Sequence[Sound]) -> list[int]:
+        known = len(self.sounds)
+        records = [self._record(known + i, sound) for i, sound in enumerate(sounds)]
+        ids = self.store.write(records)
+        for track_id, sound in zip(ids, sounds, strict=True):
+            self.sounds[track_id] = sound
+            self.index.add(sound.genre, np.array([track_id]), sound.embedding[np.newaxis])
+        return ids
+
+    def probabilities(self, sound: Sound) -> FloatArray:
+        labels = self.info.labels
+        rest = (1 - sound.sure) / (len(labels) - 1)
+        return np.array([sound.sure if g == sound.genre else rest for g in labels], np.float32)
+
+    def track(self, track_id: int) -> Track:
+        track = self.store.track(track_id)
+        assert track is not None
+        return track
+
+    def seed(self, track_id: int) -> tuple[Track, Analysis]:
+        analysis = self.store.analysis(track_id)
+        assert analysis is not None
+        return self.track(track_id), analysis
+
+    def query(self, *track_ids: int) -> Query:
+        return make_query(self.info, [self.seed(track_id) for track_id in track_ids])
+
+    def analysis(self, embedding: FloatArray, probabilities: Sequence[float]) -> Analysis:
+        return Analysis(np.array(probabilities, np.float32), embedding, self.info.fingerprint)
+
+    def ids(self, genre: str | None = None) -> list[int]:
+        return [i for i, sound in self.sounds.items() if genre in (None, sound.genre)]
+
+    def nearest_ids(self, genre: str | None, query: FloatArray) -> list[int]:
+        """Every track of a genre by falling cosine, equals by id: the NumPy oracle."""
+        cosines = {
+            i: round(float(self.sounds[i].embedding.astype(float) @ query.astype(float)), 6)
+            for i in self.ids(genre)
+        }
+        return sorted(cosines, key=lambda i: (-cosines[i], i))
+
+    def _record(self, number: int, sound: Sound) -> TrackRecord:
+        analysis = self.analysis(sound.embedding, self.probabilities(sound).tolist())
+        # Unless a test says otherwise, no two tracks have a like duration or the same sound.
+        return TrackRecord(
+            file=TrackFile(Path(sound.path or f"/music/{number:04}.flac"), 1000 + number, number),
+            tags=Tags(
+                artist=sound.artist,
+                album_artist=sound.album_artist,
+                album=sound.album,
+                title=sound.title,
+            ),
+            audio_hash=sound.audio_hash or f"hash-{number}",
+            duration_s=sound.duration_s or 60.0 + 10 * number,
+            warning=None,
+            analysis=analysis,
+        )
+
+
+def scattered(
+    number: int,
+    rng: np.random.Generator,
+    *,
+    labels: Sequence[str] = LABELS,
+    dimension: int = 16,
+    artists: int = 0,
+    spread: float = 0.6,
+) -> list[Sound]:
+    """Return sounds scattered around one centre per genre, with artists if asked for."""
+    centres = {label: unit(rng.standard_normal(dimension)) for label in labels}
+    sounds = []
+    for i in range(number):
+        genre = labels[int(rng.integers(len(labels)))]
+        noise = spread * rng.standard_normal(dimension) / np.sqrt(dimension)
+        artist = f"Artist {int(rng.integers(artists))}" if artists else None
+        sounds.append(
+            Sound(
+                genre=genre,
+                embedding=unit(centres[genre] + noise),
+                artist=artist,
+                title=f"Song {i}",
+                duration_s=float(rng.uniform(60, 600)),
+            )
+        )
+    return sounds
