@@ -257,17 +257,19 @@ class Indexer:
         self, folder: Path, run: _Run, health: RootHealth, *, whole_roots: bool
     ) -> Iterator[IndexEvent]:
         """Remove what is no longer under a folder, unless its disk may only be away."""
+        if whole_roots and health.holds_no_audio(folder):
+            kept = sum(1 for _ in self._store.iter_tracks_under(folder))
+            if kept:
+                run.notes.append(
+                    f"{folder} holds no audio any more; its {kept} tracks were left as they are "
+                    f"(if they are gone for good: recsys doctor --forget {folder})"
+                )
+                return
         gone = [
             (track_id, path)
             for track_id, path in self._store.iter_tracks_under(folder)
             if track_id not in run.seen and health.is_gone(path)
         ]
-        if whole_roots and gone and health.holds_no_audio(folder):
-            run.notes.append(
-                f"{folder} holds no audio any more; its {len(gone)} tracks were left as they are "
-                f"(if they are gone for good: recsys doctor --forget {folder})"
-            )
-            return
         run.notes.extend(health.notes_under(folder))
         self._store.forget_failures(
             [path for path in self._store.iter_failures_under(folder) if health.is_gone(path)]

@@ -234,14 +234,17 @@ _HASH_START_BYTES = 2 * 1024 * 1024
 _HASH_START_PACKETS = 1500
 _HASH_PLACES_S = (64, 128, 256, 512, 1024)
 _HASH_PLACE_PACKETS = 4
+# FFmpeg's names of formats whose length comes from the sound and not from the size of the file.
+_STATE_THEIR_LENGTH = frozenset({"aiff", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "ogg", "wav"})
 
 
 def audio_hash(path: Path) -> str:
     """Identify the encoded sound of a file, whatever its name and tags.
 
     The hash covers the packets of the audio stream as they stand in the file: all of them up to
-    2 MiB or 1,500 packets, then a few at fixed times. It does not depend on tags, cover art,
-    decoder or settings, so a retagged, renamed or copied file keeps its identity.
+    2 MiB or 1,500 packets, then a few at fixed times, and the length where the file states it. It
+    does not depend on tags, cover art, decoder or settings, so a retagged, renamed or copied file
+    keeps its identity.
 
     Parameters
     ----------
@@ -276,6 +279,8 @@ def _hash_packets(container: av.container.InputContainer, digest: hashlib.blake2
 
     stream = container.streams.audio[0]
     digest.update(f"{stream.codec_context.name}/{stream.sample_rate}".encode())
+    if container.format.name in _STATE_THEIR_LENGTH and container.duration is not None:
+        digest.update(f"/{round(container.duration / av.time_base)} s".encode())
     length = packets = 0
     try:
         for packet in container.demux(stream):
