@@ -372,7 +372,7 @@ def test_embeddings_come_in_batches_by_id(store: Store) -> None:
     batches = list(store.iter_embeddings(batch=2))
     assert [len(batch_ids) for batch_ids, _, _ in batches] == [2, 2, 1]
     assert np.concatenate([batch_ids for batch_ids, _, _ in batches]).tolist() == ids
-    assert sum((names for _, names, _ in batches), []) == genres
+    assert [name for _, names, _ in batches for name in names] == genres
     vectors = np.concatenate([rows for _, _, rows in batches])
     np.testing.assert_array_equal(vectors, [axis(i) for i in range(5)])
     assert store.genre_counts() == {"blues": 1, "jazz": 2, "rock": 2}

@@ -193,7 +193,7 @@ def test_a_read_only_file_system_can_be_read(
         return connection(path, mode)
 
     monkeypatch.setattr(store_connection, "_connection", read_only_disk)
-    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
     with Store.open(path, read_only=True) as store:
         assert [track.id for track in store.all_tracks()] == list(range(1, 51))
     assert folder_state(tmp_path) == before
@@ -210,7 +210,7 @@ def test_a_log_that_was_left_on_a_read_only_file_system_is_not_passed_over(
         raise sqlite3.OperationalError("unable to open database file")
 
     monkeypatch.setattr(store_connection, "_connection", unable)
-    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
     refused(path, read_only=True)
 
 
