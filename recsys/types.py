@@ -183,12 +183,18 @@ class ModelInfo:
         return self.labels[int(np.argmax(probabilities))]
 
     def genres_of(self, probabilities: FloatArray) -> tuple[str, ...]:
-        """Return every genre that reaches its threshold, the most probable first."""
+        """Return the genres that hold, the most probable first.
+
+        A genre holds when its probability reaches its threshold. When the most probable one does
+        not, none does: the model has heard nothing clearly.
+        """
         order = np.argsort(-probabilities, kind="stable")
+        if probabilities[order[0]] < self.thresholds[order[0]]:
+            return ()
         return tuple(self.labels[i] for i in order if probabilities[i] >= self.thresholds[i])
 
     def label_of(self, probabilities: FloatArray) -> str:
-        """Return the most probable genre that reaches its threshold, or ``unknown``."""
+        """Return the most probable genre if it holds, or else ``unknown``."""
         return next(iter(self.genres_of(probabilities)), UNKNOWN)
 
 
