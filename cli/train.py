@@ -76,7 +76,7 @@ def command(
 
     from recsys.classifier.inference import resolve_device
     from recsys.classifier.prepare import DataSources
-    from recsys.classifier.settings import TrainSettings
+    from recsys.classifier.settings import TrainSettings, scaled_to
     from recsys.classifier.train import bfloat16_is_quick
 
     _check_out(out)
@@ -87,6 +87,7 @@ def command(
     )
     console = Console(stderr=True)
     data = _prepare(sources, workers or os.cpu_count() or 1, console)
+    settings = scaled_to(settings, len(data.examples))
     training = _start(data, settings, out, device)
     _run(training, out, console, as_json)
     card = _finish(training, data, settings, sources, out)

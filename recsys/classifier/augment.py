@@ -34,6 +34,9 @@ class AugmentSettings:
         Standard deviation of a smooth random gain curve, same unit.
     low_pass, high_pass : float
         Share of the windows whose treble or bass is cut off.
+    style : float
+        Share of the windows that take over part of another's mean and deviation per mel band
+        (Freq-MixStyle, Schmid et al., DCASE 2022): other microphones, rooms and masters.
     noise : float
         Greatest standard deviation of added noise.
     time_masks, mel_masks : int
@@ -51,6 +54,7 @@ class AugmentSettings:
     equaliser: float = 0.15
     low_pass: float = 0.35
     high_pass: float = 0.1
+    style: float = 0.5
     noise: float = 0.15
     time_masks: int = 2
     mel_masks: int = 2
@@ -87,6 +91,7 @@ def augment(
     """
     out = stretch_and_shift(windows, frames, settings, generator)
     out = colour(out, settings, generator)
+    out = mix_style(out, settings.style, generator)
     level = uniform(generator, 0.0, settings.noise, out.shape[0], 1, 1)
     out = out + level * torch.randn(out.shape, generator=generator)
     return mask(out, settings, generator)
@@ -134,6 +139,33 @@ def colour(windows: Tensor, settings: AugmentSettings, generator: Generator) -> 
     before = torch.std_mean(windows, (1, 2), keepdim=True)
     after = torch.std_mean(changed, (1, 2), keepdim=True)
     return (changed - after[1]) / after[0].clamp_min(1e-3) * before[0] + before[1]
+
+
+def mix_style(windows: Tensor, share: float, generator: Generator) -> Tensor:
+    """Move some windows' mean and deviation per mel band towards those of another window.
+
+    Parameters
+    ----------
+    windows : Tensor, shape (b, n_mels, frames)
+        Standardised log-mel.
+    share : float
+        How many of the windows, in [0, 1].
+    generator : torch.Generator
+        Source of all chance.
+
+    Returns
+    -------
+    Tensor, same shape
+    """
+    batch = windows.shape[0]
+    chosen = uniform(generator, 0, 1, batch, 1, 1) < share
+    weight = uniform(generator, 0, 1, batch, 1, 1) * chosen
+    partner = torch.randperm(batch, generator=generator)
+    deviation, mean = torch.std_mean(windows, 2, keepdim=True)
+    deviation = deviation.clamp_min(1e-2)
+    new_mean = torch.lerp(mean, mean[partner], weight)
+    new_deviation = torch.lerp(deviation, deviation[partner], weight)
+    return (windows - mean) / deviation * new_deviation + new_mean
 
 
 def mask(windows: Tensor, settings: AugmentSettings, generator: Generator) -> Tensor:

@@ -59,15 +59,38 @@ class BalancedSampler:
             if not queue:
                 queue += rng.permutation(self._of_genre[genre]).tolist()
             example = self._examples[queue.pop()]
-            pairs.append([self._window(example, rng, frames) for _ in range(2)])
+            pairs.append([self._window(example.views, rng, frames) for _ in range(2)])
             targets.append(genre)
         return restore(np.asarray(pairs).swapaxes(0, 1)), np.asarray(targets, dtype=np.int64)
 
+    def draw_outliers(
+        self, outliers: Pieces, rng: np.random.Generator, count: int, frames: int
+    ) -> FloatArray:
+        """Draw two windows each of `count` sounds that are no music.
+
+        Parameters
+        ----------
+        outliers : ndarray of int8, shape (n, n_mels, longer)
+            See :func:`recsys.classifier.outliers.make_outliers`.
+        rng, count, frames
+            As in :meth:`draw`.
+
+        Returns
+        -------
+        ndarray of float32, shape (2, count, n_mels, frames)
+        """
+        chosen = rng.choice(len(outliers), count, replace=False)
+        pairs = [
+            [self._window((outliers[number][np.newaxis],), rng, frames) for _ in range(2)]
+            for number in chosen
+        ]
+        return restore(np.asarray(pairs).swapaxes(0, 1))
+
     @staticmethod
-    def _window(example: Example, rng: np.random.Generator, frames: int) -> Pieces:
+    def _window(views: Sequence[Pieces], rng: np.random.Generator, frames: int) -> Pieces:
         """Cut a window out of a view; longer views are the likelier, by the root of length."""
-        weights = np.sqrt([view.shape[0] * view.shape[2] for view in example.views])
-        view = example.views[rng.choice(len(example.views), p=weights / weights.sum())]
+        weights = np.sqrt([view.shape[0] * view.shape[2] for view in views])
+        view = views[rng.choice(len(views), p=weights / weights.sum())]
         piece: Pieces = view[rng.integers(len(view))]
         length = piece.shape[1]
         start = int(rng.integers(length - frames + 1 if length >= frames else length))

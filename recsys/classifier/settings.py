@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from recsys.classifier.augment import AugmentSettings
@@ -45,6 +45,11 @@ class TrainSettings:
         Of everything random.
     augmentation : AugmentSettings
         How windows are changed.
+    outliers : int
+        Sounds that are no music, synthesised for every genre to be denied; see
+        :mod:`recsys.classifier.outliers`.
+    outliers_per_batch : int
+        How many of them are in each batch.
     bfloat16 : bool
         Compute in bfloat16 where it is safe: about twice as fast on processors that have it.
     """
@@ -64,7 +69,18 @@ class TrainSettings:
     patience: int = 20
     seed: int = 0
     augmentation: AugmentSettings = field(default_factory=AugmentSettings)
+    outliers: int = 150
+    outliers_per_batch: int = 3
     bfloat16: bool = False
+
+
+def scaled_to(settings: TrainSettings, n_tracks: int) -> TrainSettings:
+    """Shorten the epochs where there are few tracks: each is heard some five times in one."""
+    return replace(
+        settings,
+        steps_per_epoch=min(settings.steps_per_epoch, max(4, 5 * n_tracks // settings.batch)),
+        outliers=min(settings.outliers, max(10, n_tracks)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from torch.optim.swa_utils import AveragedModel
 from recsys.classifier.augment import augment, crop_length, mix
 from recsys.classifier.calibrate import fit_temperature, negative_log_likelihood
 from recsys.classifier.models import build_model
+from recsys.classifier.outliers import make_outliers
 from recsys.classifier.pooling import pooled_scores
 from recsys.classifier.sampling import BalancedSampler
 from recsys.classifier.settings import EpochResult, TrainSettings
@@ -84,6 +85,11 @@ class Training:
         self._partial = partial
         self._labels = tuple(labels)
         self._sampler = BalancedSampler(examples, self._labels)
+        self._outliers = (
+            make_outliers(settings.outliers, settings.seed, features)
+            if settings.outliers_per_batch > 0
+            else None
+        )
         self._valid = list(valid)
         places = {label: number for number, label in enumerate(self._labels)}
         self._truth: IdArray = np.asarray([places[t.genre] for t in valid], dtype=np.int64)
@@ -200,10 +206,16 @@ class Training:
         settings = self._settings
         length = crop_length(self._frames, settings.augmentation)
         drawn, genres = self._sampler.draw(rng, settings.batch, length)
+        targets = functional.one_hot(torch.from_numpy(genres), len(self._labels)).float()
+        if self._outliers is not None:
+            count = settings.outliers_per_batch
+            no_music = self._sampler.draw_outliers(self._outliers, rng, count, length)
+            drawn = np.concatenate([drawn, no_music], axis=1)
+            even = torch.full((count, len(self._labels)), 1.0 / len(self._labels))
+            targets = torch.cat([targets, even])
         flat = torch.from_numpy(drawn).flatten(0, 1)
         changed = augment(flat, self._frames, settings.augmentation, generator)
-        pairs = changed.reshape(2, settings.batch, *changed.shape[1:])
-        targets = functional.one_hot(torch.from_numpy(genres), len(self._labels)).float()
+        pairs = changed.reshape(2, len(targets), *changed.shape[1:])
         pairs, targets = mix(pairs, targets, settings.augmentation, rng)
         return pairs.to(self._device), targets.to(self._device)
 

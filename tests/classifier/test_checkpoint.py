@@ -1,0 +1,231 @@
+"""Model files: what is written comes back, and what is wrong is said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from planted_genres import LABELS, TINY
+
+from recsys.classifier.checkpoint import (
+    CARD_VERSION,
+    DEFAULT_MODEL,
+    ModelCard,
+    card_path,
+    load_card,
+    load_model,
+    save_model,
+)
+from recsys.classifier.models import build_model
+from recsys.errors import ModelError
+from recsys.features import MEL
+
+
+def make_card(architecture: str = "cnn", **changes: Any) -> ModelCard:
+    known: dict[str, Any] = {
+        "name": "tiny",
+        "architecture": architecture,
+        "config": TINY[architecture],
+        "labels": LABELS,
+        "features": MEL,
+        "dimension": 16,
+        "temperature": 1.25,
+        "thresholds": (0.2, 0.3, 0.4),
+        "confusion": ((0.8, 0.1, 0.1), (0.2, 0.6, 0.2), (0.1, 0.2, 0.7)),
+        "training": {"seed": 3},
+        "metrics": {"n": 5},
+    }
+    return ModelCard(**{**known, **changes})
+
+
+def make_model(architecture: str = "cnn") -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_model(architecture, 3, MEL.n_mels, TINY[architecture]).eval()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    save_model(path, make_model(), make_card())
+    return path
+
+
+@pytest.mark.parametrize("architecture", ["cnn", "cnn-lstm"])
+def test_round_trip(tmp_path: Path, architecture: str) -> None:
+    path = tmp_path / "model.safetensors"
+    model = make_model(architecture)
+    written = save_model(path, model, make_card(architecture))
+    loaded, card = load_model(path)
+    assert card == written
+    windows = torch.randn(2, 128, 130)
+    for one, other in zip(model(windows), loaded(windows), strict=True):
+        assert torch.equal(one, other)
+    assert not loaded.training
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_the_card_comes_back_as_it_was(saved: Path) -> None:
+    card = load_card(saved)
+    assert replace(card, fingerprint="") == make_card()
+    assert len(card.fingerprint) == 16
+    assert ModelCard.from_json(card.to_json()) == card
+
+
+def test_what_the_recommender_gets(saved: Path) -> None:
+    card = load_card(saved)
+    info = card.info()
+    assert (info.labels, info.dimension, info.thresholds) == (LABELS, 16, (0.2, 0.3, 0.4))
+    assert info.fingerprint == card.fingerprint
+    np.testing.assert_allclose(info.confusion.sum(axis=1), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ("a", "b", "c")},
+        {"temperature": 2.0},
+        {"thresholds": (0.2, 0.3, 0.5)},
+        {"features": replace(MEL, top_db=60.0)},
+    ],
+)
+def test_whatever_changes_the_answer_changes_the_fingerprint(
+    saved: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    other = save_model(tmp_path / "other.safetensors", make_model(), make_card(**change))
+    assert other.fingerprint != load_card(saved).fingerprint
+
+
+def test_words_do_not_change_the_fingerprint(saved: Path, tmp_path: Path) -> None:
+    other = save_model(tmp_path / "o.safetensors", make_model(), make_card(name="renamed"))
+    assert other.fingerprint == load_card(saved).fingerprint
+
+
+def edit_card(path: Path, **changes: Any) -> None:
+    card = json.loads(card_path(path).read_text())
+    card.update(changes)
+    card_path(path).write_text(json.dumps(card))
+
+
+@pytest.mark.parametrize(
+    "change", [{"labels": ["x", "y", "z"]}, {"temperature": 9.0}, {"fingerprint": "0" * 16}]
+)
+def test_a_card_that_was_changed(saved: Path, change: dict[str, Any]) -> None:
+    edit_card(saved, **change)
+    with pytest.raises(ModelError, match="do not belong together"):
+        load_model(saved)
+
+
+def test_another_feature_setting(saved: Path) -> None:
+    edit_card(
+        saved, features={**json.loads(card_path(saved).read_text())["features"], "n_mels": 64}
+    )
+    with pytest.raises(ModelError, match="do not belong together"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -1])
+def test_truncated_weights(saved: Path, keep: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(ModelError, match="do not belong together") as caught:
+        load_model(saved)
+    assert caught.value.hint
+
+
+def test_weights_of_another_architecture(tmp_path: Path) -> None:
+    """Even with a fingerprint that fits, the tensors must be those of the card."""
+    path = tmp_path / "model.safetensors"
+    save_model(path, make_model("cnn"), make_card("cnn-lstm"))
+    with pytest.raises(ModelError, match="does not hold the weights"):
+        load_model(path)
+
+
+def test_weights_that_are_not_safetensors(tmp_path: Path) -> None:
+    from recsys.classifier.checkpoint import fingerprint
+
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"hello")
+    card = replace(make_card(), fingerprint=fingerprint(b"hello", make_card()))
+    card_path(path).write_text(card.to_json())
+    with pytest.raises(ModelError, match="does not hold the weights"):
+        load_model(path)
+
+
+def test_a_newer_card(saved: Path) -> None:
+    edit_card(saved, version=CARD_VERSION + 1)
+    with pytest.raises(ModelError, match="format") as caught:
+        load_card(saved)
+    assert "Update recsys" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"version": "1"}', '{"version": 1}', "\ufeff\x00"]
+)
+def test_foreign_cards(saved: Path, text: str) -> None:
+    card_path(saved).write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError) as caught:
+        load_card(saved)
+    assert str(card_path(saved)) in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ["one"]},
+        {"labels": ["same", "same", "other"]},
+        {"thresholds": [0.5]},
+        {"confusion": [[1.0]]},
+        {"confusion": [[1.0, 0.0, 0.0], [1.0], [0.0]]},
+        {"features": {"bogus": 1}},
+        {"wings": 2},
+        {"thresholds": ["high", "low", "none"]},
+    ],
+)
+def test_cards_that_contradict_themselves(saved: Path, change: dict[str, Any]) -> None:
+    edit_card(saved, **change)
+    with pytest.raises(ModelError):
+        load_card(saved)
+
+
+def test_missing_files(saved: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(saved.with_name("nothing.safetensors"))
+    card_path(saved).unlink()
+    with pytest.raises(ModelError, match="card"):
+        load_model(saved)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be written"):
+        save_model(tmp_path / "no" / "model.safetensors", make_model(), make_card())
+
+
+def test_the_shipped_model_is_whole() -> None:
+    _, card = load_model()
+    assert card.dimension == 128
+    assert DEFAULT_MODEL.stat().st_size <= 4_000_000
+    assert card.features == MEL
+    np.testing.assert_allclose(np.sum(card.confusion, axis=1), 1.0, rtol=1e-5)
+    valid = card.metrics["valid"]
+    low, high = valid["interval"]
+    assert low < valid["accuracy"] < high
+    assert sum(genre["n"] for genre in valid["per_genre"].values()) == valid["n"]
+
+
+def test_the_card_is_read_without_pytorch() -> None:
+    code = (
+        "import sys; from recsys.classifier.checkpoint import load_card;"
+        "info = load_card().info(); print(len(info.labels));"
+        "heavy = {'torch', 'librosa', 'sklearn', 'scipy'} & set(sys.modules);"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "10"

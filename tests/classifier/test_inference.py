@@ -1,0 +1,137 @@
+"""What the classifier says of a track: calibrated, of unit length, whatever its company."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from planted_genres import LABELS, TINY, picture, synthesise
+
+from recsys.classifier.checkpoint import ModelCard, save_model
+from recsys.classifier.inference import Classifier, resolve_device
+from recsys.classifier.models import build_model
+from recsys.errors import ModelError
+from recsys.features import MEL, log_mel
+
+
+def tiny_classifier(architecture: str, temperature: float = 1.0) -> Classifier:
+    torch.manual_seed(1)
+    model = build_model(architecture, 3, MEL.n_mels, TINY[architecture])
+    card = ModelCard(
+        name="tiny",
+        architecture=architecture,
+        config=TINY[architecture],
+        labels=LABELS,
+        features=MEL,
+        dimension=16,
+        temperature=temperature,
+        thresholds=(0.5, 0.5, 0.5),
+        confusion=tuple(tuple(row) for row in np.eye(3).tolist()),
+        fingerprint="0123456789abcdef",
+    )
+    return Classifier(model, card, torch.device("cpu"))
+
+
+@pytest.fixture(params=["cnn", "cnn-lstm"])
+def classifier(request: pytest.FixtureRequest) -> Classifier:
+    return tiny_classifier(request.param)
+
+
+@pytest.fixture(scope="module")
+def tracks() -> list[np.ndarray]:
+    """Ninety windows in tracks of several lengths, so that batches cut through tracks."""
+    rng = np.random.default_rng(0)
+    lengths = (1, 10, 3, 40, 30, 6)
+    return [rng.standard_normal((n, 128, 130)).astype(np.float32) for n in lengths]
+
+
+def test_analyses_are_well_formed(classifier: Classifier, tracks: list[np.ndarray]) -> None:
+    for analysis in classifier.analyse(tracks):
+        assert analysis.probabilities.dtype == analysis.embedding.dtype == np.float32
+        assert analysis.probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+        assert np.linalg.norm(analysis.embedding) == pytest.approx(1.0, abs=1e-5)
+        assert analysis.fingerprint == "0123456789abcdef"
+
+
+def test_a_track_does_not_depend_on_its_company(
+    classifier: Classifier, tracks: list[np.ndarray]
+) -> None:
+    together = classifier.analyse(tracks)
+    for track, expected in zip(tracks, together, strict=True):
+        (alone,) = classifier.analyse([track])
+        np.testing.assert_allclose(alone.embedding, expected.embedding, atol=1e-5)
+        np.testing.assert_allclose(alone.probabilities, expected.probabilities, atol=1e-5)
+
+
+def test_pooling_is_the_mean_over_windows(classifier: Classifier, tracks: list[np.ndarray]) -> None:
+    track = tracks[1]
+    singles = [classifier.scores([window[np.newaxis]])[0][0] for window in track]
+    logits, _ = classifier.scores([track])
+    np.testing.assert_allclose(logits[0], np.mean(singles, axis=0), atol=1e-5)
+
+
+def test_the_temperature_flattens_and_keeps_the_order(tracks: list[np.ndarray]) -> None:
+    sharp, flat = (tiny_classifier("cnn", t).analyse(tracks)[0].probabilities for t in (0.2, 5.0))
+    assert sharp.max() > flat.max()
+    assert sharp.argsort().tolist() == flat.argsort().tolist()
+
+
+def test_no_tracks(classifier: Classifier) -> None:
+    assert classifier.analyse([]) == []
+
+
+@pytest.mark.parametrize("shape", [(0, 128, 130), (2, 64, 130), (2, 128, 131), (128, 130)])
+def test_windows_of_another_size(classifier: Classifier, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="windows must have shape"):
+        classifier.analyse([np.zeros(shape, dtype=np.float32)])
+
+
+def test_a_saved_model_says_the_same(tmp_path: Path, tracks: list[np.ndarray]) -> None:
+    original = tiny_classifier("cnn-lstm")
+    model = build_model("cnn-lstm", 3, MEL.n_mels, TINY["cnn-lstm"])
+    model.load_state_dict(original._model.state_dict())
+    path = tmp_path / "tiny.safetensors"
+    save_model(path, model, original.card)
+    loaded = Classifier.load(path, "cpu")
+    expected, found = original.analyse(tracks)[3], loaded.analyse(tracks)[3]
+    np.testing.assert_allclose(found.embedding, expected.embedding, atol=1e-6)
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device().type in {"cpu", "cuda", "mps"}
+    with pytest.raises(ModelError, match="abacus"):
+        resolve_device("abacus")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(ModelError, match="cuda") as caught:
+        Classifier.load(device="cuda")
+    assert "--device cpu" in caught.value.hint
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Classifier:
+    return Classifier.load(device="cpu")
+
+
+def test_the_shipped_model_is_deaf_to_level(shipped: Classifier) -> None:
+    sound = synthesise("clicks", 5, seconds=6.0).reshape(2, -1)
+    quiet, loud = shipped.analyse([log_mel(0.25 * sound), log_mel(0.5 * sound)])
+    assert float(quiet.embedding @ loud.embedding) > 0.9999
+
+
+def test_the_shipped_model_tells_sounds_apart(shipped: Classifier) -> None:
+    """Two tones, or two noises, are nearer to each other than a tone is to a noise."""
+    tone_a, tone_b, noise_a, noise_b = (
+        analysis.embedding
+        for analysis in shipped.analyse(
+            [picture(genre, seed) for genre in ("tone", "noise") for seed in (1, 2)]
+        )
+    )
+    across = float(tone_a @ noise_a)
+    assert float(noise_a @ noise_b) > across
+    assert float(tone_a @ tone_b) > across

@@ -1,0 +1,193 @@
+"""`recsys train` and `recsys evaluate` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from planted_genres import LABELS, TINY
+
+from recsys.classifier.checkpoint import ModelCard, load_model, save_model
+from recsys.classifier.models import build_model
+from recsys.cli import evaluate, train
+from recsys.errors import ModelError, RecsysError
+from recsys.features import MEL
+
+
+def run(command: Any, *arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def failure(command: Any, *arguments: object) -> RecsysError:
+    """Run what must fail, and return the error that the boundary in `main` would show."""
+    result = run(command, *arguments)
+    assert isinstance(result.exception, RecsysError), result.output
+    assert result.exception.hint
+    return result.exception
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model of the planted genres."""
+    torch.manual_seed(0)
+    card = ModelCard(
+        name="tiny",
+        architecture="cnn",
+        config=TINY["cnn"],
+        labels=LABELS,
+        features=MEL,
+        dimension=16,
+        temperature=1.0,
+        thresholds=(0.5, 0.5, 0.5),
+        confusion=((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8)),
+    )
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_model(path, build_model("cnn", 3, MEL.n_mels, TINY["cnn"]), card)
+    return path
+
+
+def test_evaluate_json(music: Path, model: Path) -> None:
+    result = run(evaluate.command, music, "--model", model, "--json", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["n"] == 12
+    assert set(found["per_genre"]) == set(found["confusion"]) == set(LABELS)
+    assert all(
+        set(own) == {"precision", "recall", "f1", "n"} for own in found["per_genre"].values()
+    )
+    right = sum(found["confusion"][genre][genre] for genre in LABELS)
+    assert found["accuracy"] == pytest.approx(right / 12)
+    assert sum(sum(row.values()) for row in found["confusion"].values()) == 12
+    f1 = [own["f1"] for own in found["per_genre"].values()]
+    assert found["macro_f1"] == pytest.approx(sum(f1) / 3)
+    assert 0 <= found["ece"] <= 1
+    assert found["interval"][0] < found["accuracy"] + 1e-9
+    assert (found["missing"], found["failed"], found["skipped"]) == (0, 0, 0)
+
+
+def test_evaluate_a_list(music: Path, model: Path, tmp_path: Path) -> None:
+    wanted = tmp_path / "list.txt"
+    wanted.write_text("tone/tone.00.au\nnoise/noise.01.wav\ntone/lost.wav\n")
+    result = run(evaluate.command, music, "--split", wanted, "--model", model, "--json")
+    found = json.loads(result.stdout)
+    assert (found["n"], found["missing"]) == (2, 1)
+    assert set(found["per_genre"]) == {"tone", "noise"}
+    assert "1 tracks of the list are not in the folder" in result.stderr
+
+
+def test_evaluate_says_what_it_left_out(music: Path, model: Path, tmp_path: Path) -> None:
+    for genre in LABELS[1:]:
+        (tmp_path / genre).symlink_to(music / genre)
+    (tmp_path / "polka").symlink_to(music / "tone")
+    (tmp_path / "clicks").mkdir()
+    (tmp_path / "clicks" / "broken.wav").write_text("no music")
+    result = run(evaluate.command, tmp_path, "--model", model, "--json")
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)
+    assert (found["n"], found["failed"], found["skipped"]) == (8, 1, 4)
+    assert "'polka': 4 tracks left out" in result.stderr
+    assert "broken.wav" in result.stderr
+
+
+def test_evaluate_for_people(music: Path, model: Path) -> None:
+    result = run(evaluate.command, music, "--model", model, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    for word in ("tiny", "precision", "clicks", "12 tracks: accuracy", "confusion"):
+        assert word in result.stdout
+
+
+def test_evaluate_what_cannot_be(music: Path, model: Path, tmp_path: Path) -> None:
+    assert "does not exist" in failure(evaluate.command, tmp_path / "no").message
+    (tmp_path / "polka").symlink_to(music / "tone")
+    assert (
+        "none of the genres polka" in failure(evaluate.command, tmp_path, "--model", model).message
+    )
+    wanted = tmp_path / "list.txt"
+    wanted.write_text("tone/elsewhere.wav\n")
+    assert (
+        "none of the 1 tracks"
+        in failure(evaluate.command, music, "--split", wanted, "--model", model).message
+    )
+    for name in ("tone", "noise"):
+        (tmp_path / "bad" / name).mkdir(parents=True)
+        (tmp_path / "bad" / name / "a.wav").write_text("no music")
+    assert (
+        "not one of 2 tracks"
+        in failure(evaluate.command, tmp_path / "bad", "--model", model).message
+    )
+
+
+def test_train_then_evaluate(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    (tmp_path / "more" / "tone").mkdir(parents=True)
+    (tmp_path / "more" / "tone" / "broken.wav").write_text("no music")
+    result = run(
+        train.command, music, tmp_path / "more", "--out", out, "--epochs", 1, "--json",
+        "--architecture", "cnn", "--seed", 3, "--workers", 1, "--device", "cpu",
+    )  # fmt: skip
+    assert result.exit_code == 0, (result.output, result.exception)
+    epoch, summary = (json.loads(line) for line in result.stdout.splitlines())
+    assert epoch["epoch"] == 1
+    assert summary["summary"]["failed"] == 1
+    assert "broken.wav" in result.stderr
+    _, card = load_model(out)
+    assert card.labels == LABELS
+    assert card.training["seed"] == 3
+    assert card.metrics["valid"]["n"] == card.training["held_out"] > 0
+    assert not out.with_name("mine.safetensors.partial.pt").exists()
+
+    judged = run(evaluate.command, music, "--model", out, "--json", "--workers", 1)
+    assert json.loads(judged.stdout)["n"] == 12
+
+
+def test_train_stopped_by_the_user_can_go_on(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C after the first of two epochs; the same command then trains only the second."""
+    out = tmp_path / "mine.safetensors"
+    arguments = (
+        music, "--out", out, "--epochs", 2, "--architecture", "cnn", "--workers", 1, "--json",
+        "--device", "cpu",
+    )  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_print_epoch_json", interrupt)
+        assert run(train.command, *arguments).exit_code != 0
+    assert out.with_name("mine.safetensors.partial.pt").exists()
+    assert not out.exists()
+    result = run(train.command, *arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "going on after epoch 1" in result.stderr
+    assert [json.loads(line).get("epoch") for line in result.stdout.splitlines()] == [2, None]
+
+
+def interrupt(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_train_what_cannot_be(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    assert "does not exist" in failure(train.command, tmp_path / "no", "--out", out).message
+    assert (
+        "does not exist"
+        in failure(train.command, music, "--out", tmp_path / "no" / "mine.safetensors").message
+    )
+    assert "must end in" in failure(train.command, music, "--out", tmp_path / "mine.pt").message
+    (tmp_path / "one" / "tone").mkdir(parents=True)
+    assert "holds no audio" in failure(train.command, tmp_path / "one", "--out", out).message
+    (tmp_path / "one" / "tone").rmdir()
+    (tmp_path / "one" / "tone").symlink_to(music / "tone")
+    assert "two genres" in failure(train.command, tmp_path / "one", "--out", out).message
+
+
+@pytest.mark.parametrize("command", [train.command, evaluate.command])
+def test_wrong_usage(command: Any) -> None:
+    assert run(command).exit_code == 2
+    assert run(command, "--help").exit_code == 0
+
+
+def test_errors_are_model_errors(tmp_path: Path) -> None:
+    assert isinstance(failure(evaluate.command, tmp_path), ModelError)
