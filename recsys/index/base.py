@@ -28,6 +28,10 @@ DECIMALS = 6
 REBUILD_HINT = "Make the index anew with `recsys doctor --rebuild`."
 
 
+class DamagedPartError(GenreIndexError):
+    """A part of a saved index is not what was saved."""
+
+
 class EmbeddingIndex(Protocol):
     """Embeddings by track id, in one part per genre, searched by cosine similarity.
 

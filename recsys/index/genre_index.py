@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
 from recsys.errors import GenreIndexError
 from recsys.index.base import (
     REBUILD_HINT,
+    DamagedPartError,
     best,
     checked_dimension,
     checked_query,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsys.types import FloatArray, IdArray, Neighbour
+
+T = TypeVar("T")
 
 FLAT_LIMIT = 200_000
 """Vectors up to which a part is searched exactly; a larger one is approximate, see
@@ -125,15 +128,19 @@ class GenreIndex:
         if len(held) < len(rows):
             last = dict(zip(np.asarray(ids).tolist(), genres, strict=True))
             genres = [last[track_id] for track_id in held.tolist()]
-        self._discard(held)
         names = np.asarray(genres, dtype=object)
-        for genre in dict.fromkeys(genres):
-            chosen = names == genre
-            self._changing(genre).add(held[chosen], vectors[chosen])
+        self._mending(lambda: self._put(names, held, vectors))
+
+    def _put(self, genres: npt.NDArray[np.object_], ids: IdArray, vectors: FloatArray) -> None:
+        self._discard(ids)
+        for genre in dict.fromkeys(genres.tolist()):
+            chosen = genres == genre
+            self._changing(genre).add(ids[chosen], vectors[chosen])
 
     def remove(self, ids: Iterable[int]) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.remove`."""
-        return self._discard(np.unique(np.fromiter(ids, dtype=np.int64)))
+        unique = np.unique(np.fromiter(ids, dtype=np.int64))
+        return self._mending(lambda: self._discard(unique))
 
     def _discard(self, ids: IdArray) -> int:
         removed = 0
@@ -154,28 +161,36 @@ class GenreIndex:
     def _part(self, genre: str) -> Part:
         """Return a part in use, read from disk, or made when there is none."""
         slot = self._slots.setdefault(genre, _Slot())
-        if slot.part is None and slot.entry is not None and slot.mapped is not None:
-            try:
-                slot.part = Part.read(slot.entry, slot.mapped, self.dimension)
-            except GenreIndexError:
-                if self._on_damage is None:
-                    raise
-                self._refill(self._on_damage)
-                slot = self._slots.setdefault(genre, _Slot())
         if slot.part is None:
-            slot.part = Part.empty(self.dimension)
+            if slot.entry is not None and slot.mapped is not None:
+                slot.part = Part.read(slot.entry, slot.mapped, self.dimension)
+            else:
+                slot.part = Part.empty(self.dimension)
         return slot.part
 
-    def _refill(self, fill: Callable[[GenreIndex], None]) -> None:
-        self._on_damage = None
-        self.clear()
-        fill(self)
+    def _mending(self, work: Callable[[], T]) -> T:
+        """Do some work; when a part turns out to be damaged, fill the index anew and do it again.
+
+        Begun changes are lost by the filling, so that all of the work has to be done again.
+        """
+        try:
+            return work()
+        except DamagedPartError:
+            if self._on_damage is None:
+                raise
+            fill, self._on_damage = self._on_damage, None
+            self._slots = {}
+            fill(self)
+            return work()
 
     # Questions
 
     def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search`."""
         query = checked_query(query, self.dimension, k)
+        return self._mending(lambda: self._search(genre, query, k))
+
+    def _search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
         parts = self.genres if genre is None else (genre,)
         found = [self._part(name).candidates(query, k) for name in parts if self.count(name)]
         if not found:
@@ -186,6 +201,9 @@ class GenreIndex:
     def vectors(self, ids: Sequence[int]) -> FloatArray:
         """See :meth:`recsys.index.base.EmbeddingIndex.vectors`."""
         wanted = np.asarray(ids, dtype=np.int64)
+        return self._mending(lambda: self._vectors(wanted))
+
+    def _vectors(self, wanted: IdArray) -> FloatArray:
         result = np.empty((len(wanted), self.dimension), dtype=np.float32)
         missing = np.ones(len(wanted), dtype=bool)
         for genre in self.genres:
@@ -279,7 +297,3 @@ class GenreIndex:
             except GenreIndexError as error:
                 problems.append(error.message)
         return problems
-
-    def clear(self) -> None:
-        """Forget everything that is held."""
-        self._slots = {}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.errors import GenreIndexError
-from recsys.index.base import REBUILD_HINT
+from recsys.index.base import REBUILD_HINT, DamagedPartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -213,11 +213,11 @@ def verify_part(entry: PartEntry, mapped: npt.NDArray[np.uint8]) -> None:
 
     Raises
     ------
-    GenreIndexError
-        It is damaged.
+    DamagedPartError
+        It does not match.
     """
     if zlib.crc32(mapped.data) != entry.crc32:
-        raise GenreIndexError(
+        raise DamagedPartError(
             f"The index part {entry.file} ({entry.genre}) is damaged: its checksum does not match.",
             REBUILD_HINT,
         )

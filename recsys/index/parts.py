@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.errors import GenreIndexError
-from recsys.index.base import REBUILD_HINT
+from recsys.index.base import REBUILD_HINT, DamagedPartError
 from recsys.index.manifest import PartEntry, verify_part
 
 if TYPE_CHECKING:
@@ -103,8 +102,8 @@ class Part:
 
         Raises
         ------
-        GenreIndexError
-            It is damaged.
+        DamagedPartError
+            It is not what was saved.
         """
         if entry.size <= CHECKED_BYTES:
             verify_part(entry, mapped)
@@ -288,7 +287,7 @@ def cells_for(count: int) -> int:
     return max(1, min(round(4 * math.sqrt(count)), count // 39))
 
 
-def _damaged(entry: PartEntry, what: str) -> GenreIndexError:
-    return GenreIndexError(
+def _damaged(entry: PartEntry, what: str) -> DamagedPartError:
+    return DamagedPartError(
         f"The index part {entry.file} ({entry.genre}) is damaged: {what}.", REBUILD_HINT
     )

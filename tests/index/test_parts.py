@@ -1,0 +1,247 @@
+"""Large parts are approximate by a measured amount, and saved parts are used where they lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from stored import unit_rows
+
+from recsys.index import parts
+from recsys.index.base import DamagedPartError
+from recsys.index.exact import ExactIndex
+from recsys.index.genre_index import GenreIndex
+from recsys.index.parts import Part, cells_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recsys.types import FloatArray
+
+DIMENSION = 16
+COUNT = 3000
+
+
+@pytest.fixture(scope="module")
+def clustered() -> FloatArray:
+    """Vectors around 30 centres, as embeddings of one genre are."""
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((30, DIMENSION))
+    rows = centres[rng.integers(0, 30, COUNT)] + 0.3 * rng.standard_normal((COUNT, DIMENSION))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def ivf(clustered: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("ivf")
+    index = GenreIndex(DIMENSION, flat_limit=1000)
+    index.add("jazz", np.arange(COUNT), clustered)
+    index.save(folder, fingerprint="f", revision=1)
+    return folder
+
+
+def loaded(folder: Path) -> GenreIndex:
+    return GenreIndex.load(folder, flat_limit=1000)
+
+
+def test_the_recall_of_a_large_part_is_measured_and_kept(ivf: Path) -> None:
+    (info,) = loaded(ivf).part_info()
+    assert (info.kind, info.count) == (parts.IVF, COUNT)
+    assert info.nlist == cells_for(COUNT) == 76
+    assert info.nprobe is not None
+    assert info.nprobe < info.nlist
+    assert info.recall_at_20 is not None
+    assert parts.RECALL_WANTED <= info.recall_at_20 <= 1
+
+
+def test_the_recall_is_what_exact_search_says(ivf: Path, clustered: FloatArray) -> None:
+    index, oracle = loaded(ivf), ExactIndex(DIMENSION)
+    oracle.add("jazz", np.arange(COUNT), clustered)
+    hits = 0
+    for query in clustered[::150]:
+        found = {n.track_id for n in index.search("jazz", query, 20)}
+        hits += len(found & {n.track_id for n in oracle.search("jazz", query, 20)})
+    assert hits / (20 * 20) >= 0.97
+
+
+def test_an_approximate_part_gives_everything_when_everything_is_asked_for(
+    ivf: Path, clustered: FloatArray
+) -> None:
+    for k in (COUNT - 5, COUNT, COUNT + 100):
+        found = [n.track_id for n in loaded(ivf).search("jazz", clustered[0], k)]
+        assert len(found) == len(set(found)) == min(k, COUNT)
+
+
+def test_an_approximate_part_can_be_changed_and_saved(
+    ivf: Path, clustered: FloatArray, tmp_path: Path
+) -> None:
+    index = loaded(ivf)
+    new = unit_rows(3, DIMENSION, seed=9)
+    assert index.remove(range(0, 100)) == 100
+    index.add("jazz", np.arange(5000, 5003), new)
+    for subject in (index, reloaded(index, tmp_path)):
+        assert subject.count() == COUNT - 100 + 3
+        np.testing.assert_array_equal(subject.vectors([5001, 100]), [new[1], clustered[100]])
+        assert subject.search("jazz", new[2], 1)[0].track_id == 5002
+        assert subject.search("jazz", clustered[500], 1)[0].track_id == 500
+        assert subject.search("jazz", clustered[50], 1)[0].track_id >= 100
+        assert subject.part_info()[0].kind == parts.IVF
+
+
+def reloaded(index: GenreIndex, folder: Path) -> GenreIndex:
+    index.save(folder, fingerprint="f", revision=2)
+    return loaded(folder)
+
+
+def test_parts_change_their_kind_only_when_their_size_changed_a_lot(
+    ivf: Path, tmp_path: Path
+) -> None:
+    index = loaded(ivf)
+
+    def kind_at(count: int) -> str:
+        index.remove(range(count, COUNT))
+        return reloaded(index, tmp_path).part_info()[0].kind
+
+    assert [kind_at(count) for count in (1001, 1000, 501, 500)] == ["ivf", "ivf", "ivf", "flat"]
+
+
+def test_a_part_that_grew_a_lot_is_trained_again(ivf: Path, tmp_path: Path) -> None:
+    index = loaded(ivf)
+    index.add("jazz", np.arange(COUNT, 3 * COUNT), unit_rows(2 * COUNT, DIMENSION, seed=5))
+    (info,) = reloaded(index, tmp_path).part_info()
+    assert info.nlist == cells_for(3 * COUNT)
+
+
+def test_the_same_vectors_make_the_same_part(
+    ivf: Path, clustered: FloatArray, tmp_path: Path
+) -> None:
+    again = GenreIndex(DIMENSION, flat_limit=1000)
+    shuffled = np.random.default_rng(2).permutation(COUNT)
+    again.add("jazz", shuffled, clustered[shuffled])
+    again = reloaded(again, tmp_path)
+    assert again.part_info()[0].recall_at_20 == loaded(ivf).part_info()[0].recall_at_20
+    for query in clustered[:20]:
+        assert again.search("jazz", query, 10) == loaded(ivf).search("jazz", query, 10)
+
+
+def test_cells_are_never_too_small_to_be_trained() -> None:
+    assert [cells_for(n) for n in (1, 39, 78, 10_000, 250_000)] == [1, 1, 2, 256, 2000]
+
+
+def test_saved_parts_are_read_when_they_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = GenreIndex(DIMENSION)
+    rows = unit_rows(30, DIMENSION)
+    for number, genre in enumerate(("blues", "jazz", "rock")):
+        index.add(genre, np.arange(10) + 10 * number, rows[10 * number : 10 * number + 10])
+    index.save(tmp_path, fingerprint="f", revision=1)
+    read: list[str] = []
+    real = Part.read
+
+    def spy(entry: parts.PartEntry, mapped: object, dimension: int) -> Part:
+        read.append(entry.genre)
+        return real(entry, mapped, dimension)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Part, "read", spy)
+    lazy = GenreIndex.load(tmp_path)
+    assert (lazy.genres, lazy.count(), lazy.count("jazz")) == (index.genres, 30, 10)
+    lazy.part_info()
+    lazy.add("rock", np.array([100]), rows[:1])
+    assert read == ["rock"]
+    for _ in range(2):
+        lazy.search("jazz", rows[0], 3)
+    assert read == ["rock", "jazz"]
+    lazy.search(None, rows[0], 3)
+    assert read == ["rock", "jazz", "blues"]
+
+
+def test_parts_that_did_not_change_are_not_written_again(tmp_path: Path) -> None:
+    rows = unit_rows(3, DIMENSION)
+    index = GenreIndex(DIMENSION)
+    for number, genre in enumerate(("blues", "jazz", "rock")):
+        index.add(genre, np.array([number]), rows[number : number + 1])
+    index.save(tmp_path / "a", fingerprint="f", revision=1)
+    files = {entry.genre: entry.file for entry in index.part_info()}
+
+    again = GenreIndex.load(tmp_path / "a")
+    again.add("jazz", np.array([7]), rows[:1])
+    again.save(tmp_path / "a", fingerprint="f", revision=2)
+    changed = {entry.genre: entry.file for entry in GenreIndex.load(tmp_path / "a").part_info()}
+    assert [genre for genre in files if files[genre] != changed[genre]] == ["jazz"]
+
+    again.save(tmp_path / "b", fingerprint="f", revision=3)
+    elsewhere = GenreIndex.load(tmp_path / "b")
+    assert (elsewhere.count(), elsewhere.verify()) == (4, [])
+
+
+def test_unchanged_parts_that_someone_removed_are_written_again(tmp_path: Path) -> None:
+    rows = unit_rows(2, DIMENSION)
+    index = GenreIndex(DIMENSION)
+    index.add("jazz", np.array([1, 2]), rows)
+    index.save(tmp_path, fingerprint="f", revision=1)
+    again = GenreIndex.load(tmp_path)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    again.save(tmp_path, fingerprint="f", revision=1)
+    np.testing.assert_array_equal(GenreIndex.load(tmp_path).vectors([1, 2]), rows)
+
+
+def damage(folder: Path) -> None:
+    (part,) = folder.glob("part-*")
+    content = bytearray(part.read_bytes())
+    content[-3] ^= 1
+    part.write_bytes(content)
+
+
+def test_damage_is_found_by_the_checksum(tmp_path: Path) -> None:
+    index = GenreIndex(DIMENSION)
+    index.add("jazz", np.arange(50), unit_rows(50, DIMENSION))
+    index.save(tmp_path, fingerprint="f", revision=1)
+    damage(tmp_path)
+    (problem,) = GenreIndex.load(tmp_path).verify()
+    assert "jazz" in problem
+    assert "checksum" in problem
+
+
+def test_damage_can_be_made_good_from_elsewhere(tmp_path: Path) -> None:
+    rows = unit_rows(50, DIMENSION)
+    index = GenreIndex(DIMENSION)
+    index.add("jazz", np.arange(50), rows)
+    index.save(tmp_path, fingerprint="f", revision=1)
+    damage(tmp_path)
+
+    def fill(empty: GenreIndex) -> None:
+        assert empty.count() == 0
+        empty.add("rock", np.arange(10), rows[:10])
+
+    def mended() -> GenreIndex:
+        return GenreIndex.load(tmp_path, on_damage=fill)
+
+    assert mended().search(None, rows[3], 1)[0].track_id == 3
+    assert mended().search("rock", rows[3], 1) == []  # nothing had to be read to know that
+    assert mended().search("jazz", rows[3], 1) == []
+    np.testing.assert_array_equal(mended().vectors([9]), rows[[9]])
+    assert mended().remove([5, 30]) == 1
+    index = mended()
+    index.add("rock", np.array([3, 70]), rows[:2])
+    assert index.genres == ("rock",)
+    assert index.count() == 11
+    index.save(tmp_path, fingerprint="f", revision=1)
+    assert GenreIndex.load(tmp_path).verify() == []
+
+
+def test_a_part_that_faiss_cannot_read_is_damage(tmp_path: Path) -> None:
+    index = GenreIndex(DIMENSION)
+    index.add("jazz", np.arange(50), unit_rows(50, DIMENSION))
+    index.save(tmp_path, fingerprint="f", revision=1)
+    (part,) = tmp_path.glob("part-*")
+    (entry,) = index.part_info()
+    odd = np.frombuffer(b"????" + part.read_bytes()[4:], dtype=np.uint8)
+    big = parts.PartEntry("jazz", 50, 49, "flat", file="x", size=parts.CHECKED_BYTES + 1)
+    with pytest.raises(DamagedPartError, match="damaged"):
+        Part.read(big, odd, DIMENSION)
+    whole = np.frombuffer(part.read_bytes(), dtype=np.uint8)
+    with pytest.raises(DamagedPartError, match="50 vectors of dimension 16"):
+        Part.read(entry, whole, DIMENSION + 1)
