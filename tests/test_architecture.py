@@ -1,0 +1,210 @@
+"""Imports go one way, SQL stands in one place, and asking for music loads no torch."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import recsys
+
+PACKAGE = Path(recsys.__file__).parent
+REPOSITORY = PACKAGE.parent
+
+GROUPS = {
+    "base": ("types", "errors"),
+    "sound": ("audio", "audio_*", "features", "features_*"),
+    "library": ("library",),
+    "store": ("store", "store_*", "migrations", "library_lock"),
+    "index": ("index", "index.*"),
+    "index_sync": ("index_sync",),
+    "recommender": (
+        *("recommender", "query", "candidates", "screen", "duplicates"),
+        *("genre_scores", "explanations"),
+    ),
+    "playlists": ("playlists", "playlist_*"),
+    "quality": ("quality", "quality_*"),
+    "classifier": ("classifier", "classifier.*", "data", "data.*"),
+    "indexing": (
+        *("indexing", "indexing_*", "index_session", "examine", "workers", "worker_*"),
+        *("roots", "watching"),
+    ),
+    "api": ("api", "seeds", "classify", "library_status"),
+    "demo": ("demo",),
+    "cli": ("cli", "cli.*"),
+}
+"""Every module of the package, by the part of the design to which it belongs."""
+
+MAY_IMPORT = {
+    "base": set(),
+    "sound": {"base"},
+    "library": {"base", "sound"},
+    "store": {"base"},
+    "index": {"base"},
+    "index_sync": {"base", "store", "index"},
+    "recommender": {"base", "store", "index"},
+    "playlists": {"base", "store", "index", "recommender"},
+    "quality": {"base", "store", "index", "recommender"},
+    "classifier": {"base", "sound"},
+    "indexing": {"base", "sound", "library", "store", "index", "index_sync", "classifier"},
+    "api": set(GROUPS) - {"api", "demo", "cli"},
+    "demo": {"base"},
+    "cli": set(GROUPS) - {"cli"},
+}
+"""Which other parts each part may import, anywhere in its code."""
+
+HEAVY = ("torch", "librosa", "sklearn", "scipy", "numba", "rich", "av", "soundfile")
+LIGHT_GROUPS = ("base", "store", "index", "index_sync", "recommender", "playlists")
+
+SQL = re.compile(
+    r"\s*(SELECT|INSERT|UPDATE|DELETE FROM|CREATE|ALTER|DROP|PRAGMA|VACUUM|BEGIN|COMMIT|ATTACH)\b"
+)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return every module of the package by its name below ``recsys``."""
+    folders = {"": PACKAGE, "cli.": REPOSITORY / "cli", "data.": REPOSITORY / "data"}
+    found = {}
+    for prefix, folder in folders.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            name = prefix + ".".join(part for part in parts if part != "__init__")
+            found[name.rstrip(".")] = path
+    return found
+
+
+@cache
+def tree(name: str) -> ast.Module:
+    return ast.parse(modules()[name].read_text(encoding="utf-8"))
+
+
+def imported(name: str) -> set[str]:
+    """Return the full names of everything that a module imports, wherever in its code."""
+    names: set[str] = set()
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            source = str(node.module)
+            names.update(f"{source}.{alias.name}" for alias in node.names)
+    return names
+
+
+def own_module(full_name: str) -> str | None:
+    """Return the module of this package that an import means, None for anything else."""
+    if full_name.split(".")[0] != "recsys":
+        return None
+    name = full_name.removeprefix("recsys").lstrip(".")
+    while name not in modules():
+        name = name.rpartition(".")[0]
+    return name
+
+
+def groups_of(name: str) -> list[str]:
+    return [
+        group
+        for group, patterns in GROUPS.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+
+
+def group_of(name: str) -> str:
+    groups = groups_of(name)
+    assert len(groups) == 1, f"say in GROUPS where recsys.{name} belongs (now: {groups})"
+    return groups[0]
+
+
+def named_modules() -> list[str]:
+    return [name for name in modules() if name]
+
+
+def modules_in(*groups: str) -> list[str]:
+    return [name for name in named_modules() if set(groups_of(name)) & set(groups)]
+
+
+def modules_outside(*groups: str) -> list[str]:
+    return sorted(set(named_modules()) - set(modules_in(*groups)))
+
+
+@pytest.mark.parametrize("name", named_modules())
+def test_a_module_imports_only_what_lies_before_it(name: str) -> None:
+    group = group_of(name)
+    allowed = MAY_IMPORT[group] | {group}
+    for full_name in imported(name):
+        target = own_module(full_name)
+        if target:
+            assert group_of(target) in allowed, f"recsys.{name} ({group}) imports {full_name}"
+
+
+def test_the_parts_have_an_order() -> None:
+    assert MAY_IMPORT.keys() == GROUPS.keys()
+    order = list(TopologicalSorter(MAY_IMPORT).static_order())
+    assert order[0] == "base"
+    assert order[-1] == "cli"
+
+
+def test_nothing_imports_the_command_line() -> None:
+    importers = {
+        name
+        for name in modules()
+        if any((own_module(full) or "").split(".")[0] == "cli" for full in imported(name))
+    }
+    assert {name.split(".")[0] for name in importers} <= {"cli"}
+
+
+def strings(name: str) -> list[str]:
+    """Return the strings of a module that are not docstrings or comments."""
+    bare = {
+        id(node.value)
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare
+    ]
+
+
+def holds_sql(name: str) -> bool:
+    return any(SQL.match(text) for text in strings(name))
+
+
+def test_sql_is_recognised_where_it_is_known_to_stand() -> None:
+    assert holds_sql("store")
+    assert holds_sql("store_reader")
+    assert holds_sql("migrations")
+
+
+@pytest.mark.parametrize("name", modules_outside("store"))
+def test_only_the_store_speaks_sql(name: str) -> None:
+    assert not holds_sql(name)
+    assert not {full.split(".")[0] for full in imported(name)} & {"sqlite3", "sqlite_utils"}
+
+
+@pytest.mark.parametrize("name", modules_in(*LIGHT_GROUPS))
+def test_asking_never_imports_what_is_heavy(name: str) -> None:
+    assert not {full.split(".")[0] for full in imported(name)} & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["recommender", "playlists", "playlist_files", "store", "index.genre_index", "index_sync"],
+)
+def test_importing_what_answers_loads_nothing_heavy(module: str) -> None:
+    report = f"import sys, recsys.{module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = done.stdout.split()
+    assert f"recsys.{module}" in loaded
+    assert not {name.split(".")[0] for name in loaded} & set(HEAVY)
