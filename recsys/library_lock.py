@@ -16,7 +16,6 @@ from recsys.errors import LibraryBusyError, StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 
 class LibraryLock:
@@ -67,12 +66,7 @@ class LibraryLock:
             ) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._lock.release()
 
     @staticmethod

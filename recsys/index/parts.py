@@ -44,7 +44,7 @@ SEED = 20
 RECALL_AT = 20
 RECALL_WANTED = 0.99
 RECALL_QUERIES = 200
-TRAINING_PER_CELL = 64
+TRAINING_PER_CELL = 40
 TRAINING_STEPS = 10
 
 _WRITE_BLOCK = 1 << 20
@@ -230,8 +230,8 @@ class Part:
     def settle(self, flat_limit: int) -> Part:
         """Return the part in the form that suits its size, this very one where it does already.
 
-        An approximate part is made anew when it has grown to twice what it was trained on, and
-        becomes flat again at half the limit, so that one track more or less changes nothing.
+        An approximate part is made anew when it has more than twice the tracks it was trained on,
+        and becomes flat again at half the limit: one track more or less changes nothing.
         """
         total = len(self)
         if self.kind == FLAT:

@@ -39,52 +39,33 @@ def killed(*_: object) -> Any:
     raise KilledError
 
 
-def test_a_save_killed_before_the_manifest_leaves_the_old_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index = an_index(1, tmp_path)
-    index.remove(range(10))
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", killed)
-        with pytest.raises(KilledError):
-            index.save(tmp_path, fingerprint="f", revision=2)
-    old = GenreIndex.load(tmp_path)
-    assert (old.revision, old.count()) == (1, 40)
-    assert old.verify() == []
-    index.save(tmp_path, fingerprint="f", revision=2)
-    new = GenreIndex.load(tmp_path)
-    assert (new.revision, new.count(), new.verify()) == (2, 30, [])
-
-
-def test_a_save_killed_in_the_middle_of_a_part_leaves_the_old_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("owner", "step", "left"),
+    [
+        (manifest.os, "fsync", 1),  # while the first part is written
+        (Path, "replace", 1),  # before the new manifest is in its place
+        (Path, "unlink", 2),  # before the old parts go
+    ],
+)
+def test_a_killed_save_leaves_the_old_index_or_the_new_one(
+    owner: object, step: str, left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = an_index(1, tmp_path)
     index.remove([0, 20])
     with monkeypatch.context() as patch:
-        patch.setattr(manifest.os, "fsync", killed)
+        patch.setattr(owner, step, killed)
         with pytest.raises(KilledError):
             index.save(tmp_path, fingerprint="f", revision=2)
-    assert GenreIndex.load(tmp_path).verify() == []
-    index.save(tmp_path, fingerprint="f", revision=2)
-    assert GenreIndex.load(tmp_path).count() == 38
-
-
-def test_a_save_killed_before_the_old_parts_went_leaves_the_new_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index = an_index(1, tmp_path)
-    index.remove([0, 20])
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", killed)
-        with pytest.raises(KilledError):
-            index.save(tmp_path, fingerprint="f", revision=2)
-    assert len(list(tmp_path.glob("part-*"))) == 4
-    new = GenreIndex.load(tmp_path)
-    assert (new.revision, new.count()) == (2, 38)
-    new.remove([1])
-    new.save(tmp_path, fingerprint="f", revision=3)
-    assert len(list(tmp_path.glob("part-*"))) == 2
+    found = GenreIndex.load(tmp_path)
+    assert (found.revision, found.count(), found.verify()) == (left, {1: 40, 2: 38}[left], [])
+    found.remove([1, 21])
+    found.save(tmp_path, fingerprint="f", revision=3)
+    again = GenreIndex.load(tmp_path)
+    assert (again.revision, again.verify()) == (3, [])
+    # What the killed save left behind is gone as well.
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [MANIFEST, *(entry.file for entry in again.part_info())]
+    )
 
 
 def test_a_full_disk_is_said_and_leaves_the_old_index_without_litter(
