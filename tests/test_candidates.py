@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import PlantedLibrary, scattered, unit
 
 from recsys.candidates import OVERFETCH, nearest
 from recsys.store import Store
 from recsys.types import FloatArray, Neighbour, Track
+from tests.planted import PlantedLibrary, scattered, unit
 
 
 class Counting:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import at_cosine
 
 from recsys.duplicates import (
     DURATION_TOLERANCE_S,
@@ -18,6 +17,7 @@ from recsys.duplicates import (
     same_album,
 )
 from recsys.types import FloatArray, Tags, Track
+from tests.planted import at_cosine
 
 NORTH, EAST = np.eye(4, dtype=np.float32)[:2]
 

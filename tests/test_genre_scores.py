@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import LABELS, make_info
 
 from recsys.errors import QueryError
 from recsys.genre_scores import SMOOTHING, genre_scores, resolve_genre
+from tests.planted import LABELS, make_info
 
 INFO = make_info()
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import make_info, unit
 
 from recsys.playlist_order import gap_holds, related_order, slerp, spread_artists, tour_cost
 from recsys.types import ModelInfo
+from tests.planted import make_info, unit
 
 X, Y, Z = np.eye(3, dtype=np.float32)
 

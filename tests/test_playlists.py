@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import PlantedLibrary, Sound, at_cosine, scattered, unit
 
 from recsys.errors import QueryError
 from recsys.genre_scores import genre_scores
 from recsys.playlists import DEFAULT_LENGTH, PlaylistMaker, PlaylistOptions
 from recsys.query import make_query
 from recsys.types import Playlist
+from tests.planted import PlantedLibrary, Sound, at_cosine, scattered, unit
 
 NORTH, EAST, UP = np.eye(16, dtype=np.float32)[:3]
 

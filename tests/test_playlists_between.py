@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import PlantedLibrary, Sound, scattered
 from scipy.stats import spearmanr
 
 from recsys.errors import QueryError
@@ -15,6 +14,7 @@ from recsys.playlist_order import slerp
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.query import OUTSIDE_LIBRARY
 from recsys.types import FloatArray, Playlist, Tags, Track
+from tests.planted import PlantedLibrary, Sound, scattered
 
 NORTH, EAST, UP = np.eye(16, dtype=np.float32)[:3]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import LABELS, PlantedLibrary, Sound, scattered
 
 from recsys.errors import QueryError
 from recsys.playlist_order import related_order
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.query import OUTSIDE_LIBRARY
 from recsys.types import Playlist, Tags, Track
+from tests.planted import LABELS, PlantedLibrary, Sound, scattered
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import PlantedLibrary, Sound, at_cosine, scattered
 
 from recsys.duplicates import NearDuplicates, artist_key
 from recsys.playlist_order import gap_holds
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.types import Playlist
+from tests.planted import PlantedLibrary, Sound, at_cosine, scattered
 
 SIZE = 60
 LONGEST_S = 600.0

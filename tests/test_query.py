@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import make_info, unit
 
 from recsys.errors import QueryError
 from recsys.query import OUTSIDE_LIBRARY, make_query
 from recsys.types import Analysis, Tags, Track
+from tests.planted import make_info, unit
 
 INFO = make_info(dimension=2)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import LABELS, PlantedLibrary, Sound, at_cosine, scattered, unit
 
 from recsys.errors import QueryError
 from recsys.genre_scores import genre_scores
 from recsys.query import make_query
 from recsys.recommender import Answer, Recommender, SimilarOptions
+from tests.planted import LABELS, PlantedLibrary, Sound, at_cosine, scattered, unit
 
 EVERYTHING = SimilarOptions(k=1000, show_duplicates=True)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import PlantedLibrary, Sound, at_cosine, unit
 
 from recsys.query import OUTSIDE_LIBRARY, make_query
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.types import Tags, Track
+from tests.planted import PlantedLibrary, Sound, at_cosine, unit
 
 NORTH, EAST, UP = np.eye(16, dtype=np.float32)[:3]
 
