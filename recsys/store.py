@@ -48,6 +48,13 @@ _INSERT_TRACK = (
     " track_number, year, genre_tag, search, revision)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_WRITE_MODEL = (
+    "INSERT INTO models (fingerprint, name, labels, thresholds, confusion, dimension, card,"
+    " checkpoint) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO UPDATE SET"
+    " name = excluded.name, labels = excluded.labels, thresholds = excluded.thresholds,"
+    " confusion = excluded.confusion, dimension = excluded.dimension, card = excluded.card,"
+    " checkpoint = excluded.checkpoint"
+)
 _WRITE_ANALYSIS = (
     "INSERT INTO analyses (audio_hash, fingerprint, genre, duration_s, warning, probabilities,"
     " embedding) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (audio_hash, fingerprint) DO UPDATE SET"
@@ -111,25 +118,12 @@ class Store(StoreReader):
             Where it lies; None for the model that comes with recsys.
         """
         row = (
-            info.fingerprint,
-            info.name,
-            json.dumps(info.labels),
-            json.dumps(info.thresholds),
-            array_blob(info.confusion),
-            info.dimension,
-            card_json,
+            *(info.fingerprint, info.name, json.dumps(info.labels), json.dumps(info.thresholds)),
+            *(array_blob(info.confusion), info.dimension, card_json),
             None if checkpoint is None else path_key(checkpoint),
         )
         with write_transaction(self._db):
-            self._db.execute(
-                "INSERT INTO models (fingerprint, name, labels, thresholds, confusion, dimension,"
-                " card, checkpoint) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (fingerprint) DO UPDATE SET"
-                " name = excluded.name, labels = excluded.labels, card = excluded.card,"
-                " thresholds = excluded.thresholds, confusion = excluded.confusion,"
-                " dimension = excluded.dimension, checkpoint = excluded.checkpoint",
-                row,
-            )
+            self._db.execute(_WRITE_MODEL, row)
             before = self._value("SELECT value FROM meta WHERE key = 'model'")
             if before != info.fingerprint:
                 self._db.execute(
@@ -173,15 +167,7 @@ class Store(StoreReader):
         for record in records:
             _check_model(record.analysis, model)
         with write_transaction(self._db):
-            batch = _Batch(self)
-            for track_id in removed:
-                batch.remove(track_id)
-            for failure in failures:
-                batch.fail(failure)
-            batch.park([record.track_id for record in records])
-            ids = [batch.write(record, model) for record in records]
-            batch.finish()
-        return ids
+            return _Batch(self, model).apply(records, failures, removed)
 
     @guarded
     def mark_missing(self, track_ids: Iterable[int]) -> None:
@@ -280,8 +266,9 @@ def _check_model(analysis: Analysis | None, model: ModelInfo | None) -> None:
 class _Batch:
     """The statements of one :meth:`Store.write`, and whether they changed what the index holds."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, model: ModelInfo | None) -> None:
         self._db = store._db
+        self._model = model
         self._revision = store.revision + 1
         self._changed = False
 
@@ -293,37 +280,46 @@ class _Batch:
         row: tuple[Any, ...] | None = self._db.execute(sql, parameters).fetchone()
         return row
 
-    def finish(self) -> None:
-        """Store the new revision, if there is one."""
+    def apply(
+        self, records: Sequence[TrackRecord], failures: Sequence[Failure], removed: Sequence[int]
+    ) -> list[int]:
+        """Do all of it; returns the ids of the records."""
+        for track_id in removed:
+            self._remove(track_id)
+        for failure in failures:
+            self._fail(failure)
+        self._park([record.track_id for record in records])
+        ids = [self._write(record) for record in records]
         if self._changed:
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'revision'", (self._revision,))
+        return ids
 
-    def remove(self, track_id: int) -> None:
+    def _remove(self, track_id: int) -> None:
         """Delete a track and leave a tombstone for the index."""
         if self._db.execute("DELETE FROM tracks WHERE id = ?", (int(track_id),)).rowcount:
             self._db.execute("INSERT INTO removals VALUES (?, ?)", (int(track_id), self._change()))
 
-    def fail(self, failure: Failure) -> None:
+    def _fail(self, failure: Failure) -> None:
         """Record a failure in place of what was known of the path."""
         key = path_key(failure.file.path)
         held = self._one("SELECT id FROM tracks WHERE path = ?", (key,))
         if held is not None:
-            self.remove(held[0])
+            self._remove(held[0])
         self._db.execute(
             "INSERT OR REPLACE INTO failures (path, size, mtime_ns, reason) VALUES (?, ?, ?, ?)",
             (key, failure.file.size, failure.file.mtime_ns, storable_text(failure.reason)),
         )
 
-    def park(self, moving: Sequence[int | None]) -> None:
+    def _park(self, moving: Sequence[int | None]) -> None:
         """Free the paths of tracks that move, so that two files may have swapped their names."""
         for track_id in moving:
             if track_id is not None:
                 self._db.execute("UPDATE tracks SET path = id WHERE id = ?", (track_id,))
 
-    def write(self, record: TrackRecord, model: ModelInfo | None) -> int:
+    def _write(self, record: TrackRecord) -> int:
         """Store one track and return its id."""
-        if record.analysis is not None and model is not None:
-            self._write_analysis(record, record.analysis, model)
+        if record.analysis is not None and self._model is not None:
+            self._write_analysis(record, record.analysis, self._model)
         key = path_key(record.file.path)
         self._db.execute("DELETE FROM failures WHERE path = ?", (key,))
         track_id, audio_hash, revision = self._existing(record, key)
@@ -346,7 +342,7 @@ class _Batch:
             mover = self._one(columns + " WHERE id = ?", (record.track_id,))
             if mover is not None:
                 if holder is not None:
-                    self.remove(holder[0])
+                    self._remove(holder[0])
                 return mover[0], mover[1], mover[2]
         return (None, None, 0) if holder is None else (holder[0], holder[1], holder[2])
 

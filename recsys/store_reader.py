@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.errors import StoreError
+from recsys.store_checks import content_problems, file_problems
 from recsys.store_connection import guarded
 from recsys.store_rows import (
     Changes,
@@ -366,35 +367,6 @@ class StoreReader:
     def integrity_problems(self) -> list[str]:
         """Return what is wrong with the database, in sentences; an empty list for a sound one."""
         try:
-            return self._file_problems() or self._content_problems()
+            return file_problems(self._rows) or content_problems(self._rows)
         except StoreError as error:
             return [error.message]
-
-    def _file_problems(self) -> list[str]:
-        damage = [str(text) for (text,) in self._rows("PRAGMA integrity_check")]
-        problems = [] if damage == ["ok"] else [f"Damaged: {text}." for text in damage]
-        broken = self._rows("PRAGMA foreign_key_check")
-        if broken:
-            problems.append(f"{len(broken)} analyses are of a model that is not stored.")
-        return problems
-
-    def _content_problems(self) -> list[str]:
-        counts = self.counts()
-        if counts["tracks"] and self.model() is None:
-            return ["There are tracks but no model."]
-        problems = []
-        if counts["unanalysed"]:
-            problems.append(
-                f"{counts['unanalysed']} of {counts['tracks']} tracks have no analysis by the"
-                " current model."
-            )
-        odd = self._value(
-            "SELECT count(*) FROM analyses JOIN models USING (fingerprint)"
-            " WHERE length(embedding) <> 4 * dimension"
-        )
-        if odd:
-            problems.append(f"{odd} analyses have an embedding of the wrong length.")
-        both = self._value("SELECT count(*) FROM tracks JOIN failures USING (path)")
-        if both:
-            problems.append(f"{both} files are both tracks and failures.")
-        return problems

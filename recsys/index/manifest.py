@@ -260,15 +260,15 @@ def write_generation(
         parts = tuple(sorted((*kept, *written), key=lambda entry: entry.genre))
         manifest = Manifest(dimension, fingerprint, revision, generation, parts)
         _replace_manifest(directory, manifest)
+        return manifest
     except (OSError, RuntimeError) as error:
         # FAISS makes a RuntimeError of what goes wrong while it writes.
-        _remove_unreferenced(directory)
         raise GenreIndexError(
             f"The index in {directory} cannot be written ({error}).",
             "Check the permissions and the free space there; the library itself is safe.",
         ) from error
-    _remove_unreferenced(directory)
-    return manifest
+    finally:
+        _remove_unreferenced(directory)
 
 
 def _last_generation(directory: Path) -> int:

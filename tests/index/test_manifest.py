@@ -58,6 +58,7 @@ def test_a_killed_save_leaves_the_old_index_or_the_new_one(
             index.save(tmp_path, fingerprint="f", revision=2)
     found = GenreIndex.load(tmp_path)
     assert (found.revision, found.count(), found.verify()) == (left, {1: 40, 2: 38}[left], [])
+    (tmp_path / "part-000009-0000.bin").write_bytes(b"of a save that was killed for good")
     found.remove([1, 21])
     found.save(tmp_path, fingerprint="f", revision=3)
     again = GenreIndex.load(tmp_path)
