@@ -35,7 +35,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.generate_docs
+	$(BIN)/python -m tests.cli.reference
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/bench_commands.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,7 +155,7 @@ def _write(playlist: Playlist, output: Path | None, file_format: str, *, relativ
     from recsys.cli.output import human_duration, note
     from recsys.playlist_files import write
 
-    target = output or click.get_binary_stream("stdout")
+    target = output or sys.stdout.buffer
     written = write(playlist, target, file_format, relative=relative)
     for track in written.left_out:
         note(f"left out, because its name holds a line break: {track.path!r}")

@@ -108,7 +108,7 @@ def test_the_plan_comes_before_the_work(runner: Runner) -> None:
     runner.add("new.flac", pitch=1.3)
     with Store.open(runner.database) as store:
         indexer = Indexer(store, lambda: runner.ear, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
-        kinds = [event for event in indexer.run([runner.music])]
+        kinds = list(indexer.run([runner.music]))
     assert isinstance(kinds[0], IndexEvent)
     assert kinds[1] == IndexPlan(found=2, pending=1)
     assert isinstance(kinds[2], IndexEvent)
@@ -218,7 +218,7 @@ def test_a_track_that_turns_bad_leaves_the_results(runner: Runner) -> None:
 
 
 def test_deleted_files_are_removed(runner: Runner) -> None:
-    runner.add("a/1.flac"), runner.add("b/2.flac", pitch=1.5)  # noqa: B018
+    runner.add("a/1.flac"), runner.add("b/2.flac", pitch=1.5)
     (runner.music / "bad.mp3").write_bytes(b"no sound")
     runner.run()
     shutil.rmtree(runner.music / "a")

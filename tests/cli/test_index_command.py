@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from recsys.cli.main import cli
+from recsys.demo import STYLES
+from recsys.library_lock import LibraryLock
+from recsys.store import Store
+from tests.cli.conftest import IndexedLibrary
+from tests.sounds import staircase, write
+
+N_TRACKS = 2 * len(STYLES)
+
+
+def index(*arguments: object) -> tuple[int, list[dict[str, object]], str]:
+    result = CliRunner().invoke(cli, ["index", *(str(a) for a in arguments), "--json"])
+    return (
+        result.exit_code,
+        [json.loads(line) for line in result.stdout.splitlines()],
+        result.stderr,
+    )
+
+
+def test_json_lines_and_summary(indexed: IndexedLibrary) -> None:
+    *files, last = indexed.events
+    assert last == {
+        "summary": {
+            "found": N_TRACKS + 1,
+            "indexed": N_TRACKS,
+            "unchanged": 0,
+            "moved": 0,
+            "removed": 0,
+            "failed": 1,
+        }
+    }
+    failed = [line for line in files if line["status"] == "failed"]
+    assert failed == [
+        {
+            "path": str(indexed.music / "bad.mp3"),
+            "status": "failed",
+            "reason": "not an audio file that can be read, whatever its name says",
+        }
+    ]
+    for line in files:
+        if line["status"] == "indexed":
+            assert set(line) == {"path", "status", "genre", "track_id"}
+
+
+def test_a_second_run_reads_no_audio_and_loads_no_model(
+    indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    shutil.copytree(indexed.music, tmp_path / "music", copy_function=shutil.copy2)
+    database = tmp_path / "library.db"
+    assert index(tmp_path / "music", "--db", database)[0] == 3
+    for path in (tmp_path / "music").rglob("*.*"):
+        status = path.stat()
+        path.write_bytes(b"\0" * status.st_size)  # what is read now would be no audio
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    script = (
+        "import sys; from recsys.cli.main import cli\n"
+        f"try: cli(['index', {str(tmp_path / 'music')!r}, '--db', {str(database)!r}])\n"
+        "except SystemExit as exit: print(exit.code)\n"
+        "print([m for m in ('torch', 'librosa', 'sklearn', 'faiss') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert f"{N_TRACKS} unchanged, 1 failed" in result.stdout
+    assert result.stdout.endswith("3\n[]\n")
+
+
+def test_failures_are_told_again_and_not_tried_again(indexed: IndexedLibrary) -> None:
+    code, lines, _ = index(indexed.music, "--db", indexed.database)
+    assert code == 3
+    assert lines[-1]["summary"]["failed"] == 1  # type: ignore[index]
+    assert lines[-1]["summary"]["unchanged"] == N_TRACKS  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none", "no such folder"), ("file.mp3", "not a folder"), ("empty", "no audio files under")],
+)
+def test_wrong_folders(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.mp3").write_bytes(b"")
+    code, _, stderr = index(tmp_path / name, "--db", tmp_path / "library.db")
+    assert code == 1
+    assert message in stderr
+    assert str(tmp_path / name) in stderr
+
+
+def test_no_folder_is_wrong_usage() -> None:
+    assert CliRunner().invoke(cli, ["index"]).exit_code == 2
+
+
+def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    write(tmp_path / "music" / "a.flac", staircase(3))
+    code, lines, stderr = index(tmp_path / "music", "--db", tmp_path / "l.db", "--device", "cuda")
+    assert (code, lines) == (1, [])
+    assert "'cuda' is not available" in stderr
+
+
+def test_two_runs_at_once(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "a.flac", staircase(3))
+    database = tmp_path / "l.db"
+    with LibraryLock(database, 0.0):
+        code, _, stderr = index(tmp_path / "music", "--db", database)
+    assert code == 1
+    assert str(os.getpid()) in stderr
+    assert index(tmp_path / "music", "--db", database)[0] == 0
+
+
+@pytest.mark.parametrize("content", [b"no database" * 1000, b"SQLite format 3\0" + b"\xff" * 4080])
+def test_a_database_that_is_none_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path / "music" / "a.flac", staircase(3))
+    database = tmp_path / "l.db"
+    database.write_bytes(content)
+    code, _, stderr = index(tmp_path / "music", "--db", database)
+    assert code == 1
+    assert str(database) in stderr
+    assert database.read_bytes() == content
+
+
+def test_the_index_of_another_model_is_not_mixed(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from recsys.classifier.checkpoint import load_model, save_model
+
+    write(tmp_path / "music" / "a.flac", staircase(3))
+    database = tmp_path / "l.db"
+    model, card = load_model()
+    other = tmp_path / "other.safetensors"
+    save_model(other, model, replace(card, temperature=2 * card.temperature))
+    assert index(tmp_path / "music", "--db", database)[0] == 0
+    code, lines, stderr = index(tmp_path / "music", "--db", database, "--model", other)
+    assert (code, lines) == (1, [])
+    assert "do not mix" in stderr
+    assert "--reanalyse" in stderr
+    code, lines, _ = index(tmp_path / "music", "--db", database, "--model", other, "--reanalyse")
+    assert code == 0
+    assert lines[0]["status"] == "indexed"
+    code, lines, _ = index(tmp_path / "music", "--db", database)  # remembers its model
+    assert lines[0]["status"] == "unchanged"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf8_survive_everything(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "music")
+    write(tmp_path / "music" / "plain.flac", staircase(6))
+    raw = folder + b"/\xff\xe9 track.flac"
+    write(tmp_path / "music" / "a.flac", 0.5 * staircase(6)[::-1].copy())
+    (tmp_path / "music" / "a.flac").rename(os.fsdecode(raw))
+    database = tmp_path / "l.db"
+    code, lines, _ = index(tmp_path / "music", "--db", database)
+    assert code == 0
+    assert raw in {os.fsencode(str(line["path"])) for line in lines if "path" in line}
+    command = [sys.executable, "-m", "recsys", "similar", tmp_path / "music" / "plain.flac"]
+    options = ["--show-duplicates", "--db", database]
+    paths = subprocess.run([*command, *options, "--paths"], capture_output=True, check=True)
+    assert paths.stdout == raw + b"\n"
+    table = subprocess.run([*command, *options], capture_output=True, check=True)
+    assert b"track" in table.stdout
+    result = subprocess.run(
+        [*command[:4], raw, *options, "--json"], capture_output=True, check=True
+    )
+    assert os.fsencode(json.loads(result.stdout)["query"]["path"]) == raw
+
+
+def test_results_can_be_asked_for_while_indexing_runs(
+    indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    from recsys import Library
+
+    shutil.copytree(indexed.music, tmp_path / "music")
+    with Library(tmp_path / "l.db") as library:
+        answers = 0
+        for event in library.index_events([tmp_path / "music"]):
+            if getattr(event, "status", "") == "indexed":
+                with Library(tmp_path / "l.db") as reader:
+                    answer = reader.similar(event.path)  # type: ignore[union-attr]
+                assert answer.query.tracks[0].path == event.path  # type: ignore[union-attr]
+                answers += 1
+    assert answers == N_TRACKS
+
+
+def test_doctor_and_status_after_a_run(indexed: IndexedLibrary) -> None:
+    with Store.open(indexed.database, read_only=True) as store:
+        assert store.integrity_problems() == []
+        embeddings = np.concatenate([rows for _, _, rows in store.iter_embeddings()])
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recsys.cli.main import COMMANDS, cli
+from recsys.index_sync import index_directory
+from tests.cli.conftest import IndexedLibrary
+from tests.cli.reference import PAGE, render
+from tests.sounds import write
+
+Run = Callable[..., Result]
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == render(), "run `make docs`"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = CliRunner().invoke(cli, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"recsys {command}" in result.stdout.split("Examples:")[1]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys; from recsys.cli.main import cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "heavy = ('torch', 'librosa', 'numpy', 'rich', 'sqlite_utils')\n"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.endswith("[]\n")
+
+
+def test_version() -> None:
+    from importlib.metadata import version
+
+    assert CliRunner().invoke(cli, ["--version"]).stdout == f"recsys, version {version('recsys')}\n"
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    result = CliRunner().invoke(cli, ["nonsense"])
+    assert result.exit_code == 2
+
+
+def test_unexpected_errors_are_told_without_a_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def burst(*_: object) -> None:
+        raise ZeroDivisionError("no way")
+
+    monkeypatch.setattr("recsys.api.Library.status", burst)
+    result = run("status")
+    assert result.exit_code == 1
+    assert "unexpected ZeroDivisionError: no way" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_ctrl_c_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recsys.api.Library.status", interrupt)
+    result = run("status")
+    assert result.exit_code == 130
+    assert "run the command again to go on" in result.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(indexed: IndexedLibrary) -> None:
+    command = [sys.executable, "-m", "recsys", "similar", indexed.track("metal"), "--paths"]
+    process = subprocess.Popen(
+        [*command, "--db", indexed.database], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, stderr = process.communicate()
+    assert b"Traceback" not in stderr
+    assert b"unexpected" not in stderr
+
+
+def test_classify_json_contract(run: Run, indexed: IndexedLibrary) -> None:
+    files = [indexed.track("metal"), indexed.music / "bad.mp3", indexed.track("chamber")]
+    result = run("classify", *files, "--json")
+    assert result.exit_code == 3
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["path"] for line in lines] == [str(path) for path in files]
+    assert lines[1] == {
+        "path": str(files[1]),
+        "error": "not an audio file that can be read, whatever its name says",
+    }
+    for line in (lines[0], lines[2]):
+        assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        ranked = sorted(line["probabilities"], key=line["probabilities"].get, reverse=True)
+        assert line["genre"] in (ranked[0], "unknown")
+        assert (line["genre"] == "unknown") == (line["genres"] == [])
+
+
+def test_classify_many_files_in_processes(run: Run, indexed: IndexedLibrary) -> None:
+    files = sorted(indexed.music.glob("*/0.*"))
+    result = run("classify", *files, "--json", "--workers", 2)
+    assert result.exit_code == 0
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["path"] for line in lines] == [str(path) for path in files]
+    alone = json.loads(run("classify", files[0], "--json").stdout)
+    assert lines[0]["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-5)
+
+
+def test_classify_table(run: Run, indexed: IndexedLibrary) -> None:
+    result = run("classify", indexed.track("metal"))
+    assert result.exit_code == 0
+    assert "%" in result.stdout
+
+
+def test_classify_what_is_not_there(run: Run, tmp_path: Path) -> None:
+    result = run("classify", tmp_path / "none.mp3", tmp_path)
+    assert result.exit_code == 3
+    assert "No such file" in result.stderr
+    assert "Is a directory" in result.stderr
+
+
+def test_status(run: Run, indexed: IndexedLibrary) -> None:
+    data = json.loads(run("status", "--json").stdout)
+    assert data["tracks"] == sum(data["genres"].values()) == 16
+    assert data["failures"] == 1
+    assert data["index"] == {"fresh": True, "problems": []}
+    assert data["roots"] == [{"path": str(indexed.music), "available": True}]
+    text = run("status").stdout
+    assert str(indexed.database) in text
+    assert run("status", "--failures").stdout == (
+        f"{indexed.music / 'bad.mp3'}: not an audio file that can be read, whatever its name says\n"
+    )
+
+
+def test_doctor_finds_and_repairs_a_damaged_index(run: Run, indexed: IndexedLibrary) -> None:
+    assert run("doctor").exit_code == 0
+    for part in index_directory(indexed.database).glob("part-*"):
+        part.write_bytes(b"damaged")
+    broken = run("doctor", "--json")
+    assert broken.exit_code == 1
+    assert json.loads(broken.stdout)["problems"]
+    # The index is a cache: answers go on coming from the database.
+    assert run("similar", indexed.track("metal"), "--json").exit_code == 0
+    assert run("doctor", "--rebuild").exit_code == 0
+    assert json.loads(run("doctor", "--json").stdout) == {
+        "ok": True,
+        "problems": [],
+        "repairs": [],
+    }
+
+
+def test_doctor_vacuum_and_forget(indexed: IndexedLibrary, tmp_path: Path) -> None:
+    from recsys.demo import SAMPLE_RATE
+    from tests.sounds import staircase
+
+    for name in ("one/a.flac", "two/b.flac"):
+        write(tmp_path / name, staircase(3 + len(name), SAMPLE_RATE), SAMPLE_RATE)
+    database = tmp_path / "l.db"
+    folders = [str(tmp_path / "one"), str(tmp_path / "two")]
+    runner = CliRunner(env={"RECSYS_DB": str(database)})
+    assert runner.invoke(cli, ["index", *folders]).exit_code == 0
+    result = runner.invoke(cli, ["doctor", "--forget", folders[0], "--vacuum"])
+    assert result.exit_code == 0, result.output
+    assert "forgot 1 files" in result.stdout
+    data = json.loads(runner.invoke(cli, ["status", "--json"]).stdout)
+    assert data["tracks"] == 1
+    assert [root["path"] for root in data["roots"]] == [folders[1]]
+    assert runner.invoke(cli, ["doctor", "--forget", "/nowhere"]).exit_code == 1
+
+
+def test_the_database_option_wins_over_the_environment(run: Run, tmp_path: Path) -> None:
+    assert run("status", "--db", tmp_path / "none.db").exit_code == 1
+    assert os.environ.get("RECSYS_DB") is None

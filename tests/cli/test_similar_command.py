@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from recsys.demo import SAMPLE_RATE
+from tests.cli.conftest import IndexedLibrary
+from tests.sounds import staircase, write
+
+Run = Callable[..., Result]
+
+
+def answer(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.stderr
+    parsed: dict[str, Any] = json.loads(result.stdout)
+    return parsed
+
+
+def test_json_contract(run: Run, indexed: IndexedLibrary) -> None:
+    query = indexed.track("metal")
+    data = answer(run("similar", query, "--k", 5, "--json"))
+    assert {"query", "genres", "results"} <= set(data)
+    assert data["query"]["path"] == str(query)
+    scores = [row["score"] for row in data["genres"]]
+    assert len(scores) == 10
+    assert scores == sorted(scores, reverse=True)
+    assert [row["rank"] for row in data["results"]] == [1, 2, 3, 4, 5]
+    wanted = {"rank", "track_id", "path", "artist", "title", "genre", "tier"}
+    for row in data["results"]:
+        assert wanted | {"genre_score", "similarity"} <= set(row)
+        assert row["path"] != str(query)
+
+
+def test_tiers_follow_the_genre_scores(run: Run, indexed: IndexedLibrary) -> None:
+    data = answer(run("similar", indexed.track("metal"), "--k", 50, "--json"))
+    if data["query"]["genre"] == "unknown":
+        pytest.skip("the model hears no genre in this synthetic track")
+    order = [row["genre"] for row in data["genres"]]
+    tiers = [row["tier"] for row in data["results"]]
+    assert tiers == sorted(tiers)
+    for row in data["results"]:
+        assert order[row["tier"] - 1] == row["genre"]
+    for tier in set(tiers):
+        inside = [row["similarity"] for row in data["results"] if row["tier"] == tier]
+        assert inside == sorted(inside, reverse=True)
+
+
+def test_strategy_similarity_ranks_by_sound_alone(run: Run, indexed: IndexedLibrary) -> None:
+    data = answer(
+        run("similar", indexed.track("jazz combo"), "--strategy", "similarity", "--json", "--k", 50)
+    )
+    similarities = [row["similarity"] for row in data["results"]]
+    assert similarities == sorted(similarities, reverse=True)
+    assert {row["tier"] for row in data["results"]} == {0}
+
+
+def test_a_file_outside_the_library_is_analysed_on_the_fly(
+    run: Run, indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    inside = indexed.track("reggae")
+    outside = inside.with_suffix(".copy" + inside.suffix)  # never indexed
+    try:
+        outside.write_bytes(inside.read_bytes())
+        data = answer(run("similar", outside, "--show-duplicates", "--json", "--k", 1))
+        assert data["results"][0]["path"] == str(inside)
+        assert data["results"][0]["similarity"] == pytest.approx(1, abs=1e-5)
+        assert str(inside) not in run("similar", outside, "--paths", "--k", 50).stdout
+    finally:
+        outside.unlink()
+
+
+def test_new_sound_outside_the_library(run: Run, tmp_path: Path) -> None:
+    path = write(tmp_path / "new.wav", staircase(8, SAMPLE_RATE), SAMPLE_RATE)
+    data = answer(run("similar", path, "--json"))
+    assert data["query"]["path"] == str(path)
+    assert data["query"]["track_id"] is None
+    assert data["results"]
+
+
+def test_several_seeds(run: Run, indexed: IndexedLibrary) -> None:
+    seeds = [indexed.track("metal"), indexed.track("chamber")]
+    data = answer(run("similar", *seeds, "--json", "--k", 50))
+    assert [seed["path"] for seed in data["query"]["seeds"]] == [str(seed) for seed in seeds]
+    assert not {str(seed) for seed in seeds} & {row["path"] for row in data["results"]}
+
+
+def test_words(run: Run, indexed: IndexedLibrary) -> None:
+    data = answer(run("similar", "METAL band number 1", "--json"))
+    assert data["query"]["path"] == str(indexed.track("metal", 1))
+
+
+def test_several_matches_are_listed_not_guessed(run: Run, indexed: IndexedLibrary) -> None:
+    result = run("similar", "metal band")
+    assert result.exit_code == 1
+    for number in range(2):
+        assert str(indexed.track("metal", number)) in result.stderr
+
+
+def test_a_path_wins_over_words(
+    run: Run, indexed: IndexedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(indexed.music / "disco")
+    data = answer(run("similar", indexed.track("disco", 1).name, "--json"))
+    assert data["query"]["path"] == str(indexed.track("disco", 1))
+
+
+def test_explain_says_why(run: Run, indexed: IndexedLibrary) -> None:
+    result = run("similar", indexed.track("metal"), "--explain", "--k", 3)
+    assert result.exit_code == 0
+    assert "similarity" in result.stdout
+    assert "Left out on the way: 1 query" in result.stdout
+    data = answer(run("similar", indexed.track("metal"), "--explain", "--json", "--k", 1))
+    assert len(data["results"][0]["reasons"]) == 3
+
+
+def test_only_one_genre(run: Run, indexed: IndexedLibrary) -> None:
+    genre = indexed.events[0].get("genre") or indexed.events[1]["genre"]
+    data = answer(run("similar", indexed.track("disco"), "--genre", genre, "--json"))
+    assert {row["genre"] for row in data["results"]} <= {genre}
+
+
+def test_one_track_per_artist(run: Run, indexed: IndexedLibrary) -> None:
+    data = answer(run("similar", indexed.track("metal"), "--max-per-artist", 1, "--json"))
+    artists = [row["artist"] for row in data["results"]]
+    assert len(artists) == len(set(artists)) > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--k", "0"], 2, "'--k'"),
+        (["--k", "-1"], 2, "'--k'"),
+        (["--genre", "jaz"], 1, "did you mean 'jazz'"),
+        (["--strategy", "magic"], 2, "'magic'"),
+        (["--json", "--paths"], 2, "exclude each other"),
+    ],
+)
+def test_wrong_options(
+    run: Run, indexed: IndexedLibrary, arguments: list[str], code: int, message: str
+) -> None:
+    result = run("similar", indexed.track("metal"), *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("seed", ["no such words", "no/such/path.mp3", ""])
+def test_seeds_that_are_nothing(run: Run, seed: str) -> None:
+    result = run("similar", seed)
+    assert result.exit_code == 1
+    assert repr(seed) in result.stderr or "folder" in result.stderr
+
+
+def test_a_library_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    result = run("similar", "x", "--db", f"{tmp_path}/none.db")
+    assert result.exit_code == 1
+    assert "none.db" in result.stderr
+
+
+def test_an_indexed_track_needs_neither_torch_nor_librosa(indexed: IndexedLibrary) -> None:
+    script = (
+        "import sys; from recsys.cli.main import cli\n"
+        f"cli(['similar', {str(indexed.track('metal'))!r}, '--db', {str(indexed.database)!r}],"
+        " standalone_mode=False)\n"
+        "print([m for m in ('torch', 'librosa', 'av', 'scipy') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.endswith("[]\n")
