@@ -15,8 +15,8 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m recsys.demo $(DEMO)
 	$(RECSYS) index $(DEMO) --db $(DEMO_DB)
 	$(RECSYS) status --db $(DEMO_DB)
-	$(RECSYS) similar "metal no. 1" --k 5 --explain --db $(DEMO_DB)
-	$(RECSYS) playlist "slow blues no. 2" --length 12 --db $(DEMO_DB) -o $(DEMO)/evening.m3u8
+	$(RECSYS) similar "overdrive no. 1" --k 5 --explain --db $(DEMO_DB)
+	$(RECSYS) playlist "shuffle no. 2" --length 12 --db $(DEMO_DB) -o $(DEMO)/evening.m3u8
 	cat $(DEMO)/evening.m3u8
 
 test: $(VENV)/.installed-dev lint

@@ -1,8 +1,9 @@
 """A small music library made on the spot, to try recsys on: ``python -m recsys.demo FOLDER``.
 
 Every style is a recipe of tempo, chords, rhythm and instruments, and a seed varies key, tempo and
-notes from track to track. It is not good music, but the styles differ in the way genres do: in
-rhythm, timbre and harmony.
+notes from track to track. The styles differ in the way genres do, in rhythm, timbre and harmony,
+but they are no genres: what a model trained on records says of them matters less than that tracks
+of one style find each other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ DURATION_S = 20.0
 TRACKS_PER_STYLE = 4
 SUFFIXES = (".flac", ".ogg", ".mp3")
 STEPS_PER_BAR = 16
+DRUM_LEVEL = 1.5
 
 Sound: TypeAlias = npt.NDArray[np.float64]
 """Mono samples, shape (n,)."""
@@ -69,9 +71,12 @@ def strings(frequency: float, length_s: float) -> Sound:
 
 
 def distortion(frequency: float, length_s: float) -> Sound:
-    """Play a power chord through an overdriven amplifier."""
-    chord = _harmonics(frequency, length_s, 12, 0.3) + _harmonics(1.5 * frequency, length_s, 8, 0.3)
-    return 0.5 * np.tanh(6 * chord)
+    """Play a low power chord on two guitars through overdriven amplifiers."""
+    chord: Sound = np.zeros(round(length_s * SAMPLE_RATE))
+    for ratio in (0.25, 0.375, 0.5):
+        chord = chord + _harmonics(ratio * frequency, length_s, 30, 0.05, detune=0.35)
+    sound: Sound = 0.6 * np.tanh(8 * chord)
+    return sound
 
 
 def organ(frequency: float, length_s: float) -> Sound:
@@ -125,7 +130,13 @@ def ride(rng: np.random.Generator) -> Sound:
     return 0.18 * np.diff(rng.standard_normal(len(t) + 1)) * np.exp(-9 * t)
 
 
-DRUMS = {"k": kick, "s": snare, "h": hat, "r": ride}
+def crash(rng: np.random.Generator) -> Sound:
+    """Hit a crash cymbal: loud noise that stays."""
+    t = _times(0.9)
+    return 0.5 * rng.standard_normal(len(t)) * np.exp(-4 * t)
+
+
+DRUMS = {"c": crash, "k": kick, "s": snare, "h": hat, "r": ride}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +181,8 @@ _BLUES = ((0, 4, 10), (5, 9, 15), (0, 4, 10), (7, 11, 17))
 
 STYLES = {
     "chamber": Style((56, 76), _MAJOR, {}, "x.......x.......", strings, piano, lead=0.25),
-    "solo piano": Style((60, 90), _MINOR, {}, "x...x...x...x...", piano, piano, lead=0.35),
-    "jazz combo": Style(
+    "nocturne": Style((60, 90), _MINOR, {}, "x...x...x...x...", piano, piano, lead=0.35),
+    "walking bass": Style(
         (120, 170),
         _SEVENTHS,
         {"r": "x...x.x.x...x.x.", "h": "....x.......x..."},
@@ -182,7 +193,7 @@ STYLES = {
         walking=True,
         swing=0.6,
     ),
-    "slow blues": Style(
+    "shuffle": Style(
         (66, 92),
         _BLUES,
         {"k": "x.......x.......", "s": "....x.......x...", "h": "x.x.x.x.x.x.x.x."},
@@ -193,16 +204,16 @@ STYLES = {
         walking=True,
         swing=0.6,
     ),
-    "metal": Style(
+    "overdrive": Style(
         (150, 190),
         ((0,), (0,), (-4,), (-2,)),
-        {"k": "xxxxxxxxxxxxxxxx", "s": "....x.......x...", "h": "x...x...x...x..."},
-        "xx.xxx.xxx.xxx.x",
+        {"k": "x.xxx.xxx.xxx.xx", "s": "....x.......x...", "c": "x...x...x...x..."},
+        "x.xxx.xxx.xxx.xx",
         distortion,
         distortion,
         lead=0.05,
     ),
-    "disco": Style(
+    "four on the floor": Style(
         (116, 126),
         _MINOR,
         {"k": "x...x...x...x...", "s": "....x.......x...", "h": "..x...x...x...x."},
@@ -212,7 +223,7 @@ STYLES = {
         lead=0.08,
         walking=True,
     ),
-    "hip hop": Style(
+    "breakbeat": Style(
         (82, 96),
         _MINOR,
         {"k": "x..x......x..x..", "s": "....x.......x...", "h": "x.xxx.x.x.xxx.x."},
@@ -221,7 +232,7 @@ STYLES = {
         bass,
         lead=0.1,
     ),
-    "reggae": Style(
+    "offbeat": Style(
         (70, 84),
         _MAJOR,
         {"k": "........x.......", "s": "........x.......", "h": "x.x.x.x.x.x.x.x."},
@@ -262,7 +273,7 @@ def render(style: Style, rng: np.random.Generator, duration_s: float = DURATION_
             mix[start : start + len(note)] += note
         for name, pattern in style.drums.items():
             if pattern[step] == "x":
-                hit = kit[name] * rng.uniform(0.8, 1.0)
+                hit = DRUM_LEVEL * kit[name] * rng.uniform(0.8, 1.0)
                 mix[start : start + len(hit)] += hit
     mix = mix[: round(duration_s * SAMPLE_RATE)]
     sound: Sound = 0.9 * mix / np.abs(mix).max()

@@ -78,7 +78,7 @@ def test_ctrl_c_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_reader_that_goes_away_is_no_error(indexed: IndexedLibrary) -> None:
-    command = [sys.executable, "-m", "recsys", "similar", indexed.track("metal"), "--paths"]
+    command = [sys.executable, "-m", "recsys", "similar", indexed.track("overdrive"), "--paths"]
     process = subprocess.Popen(
         [*command, "--db", indexed.database], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -90,7 +90,7 @@ def test_a_reader_that_goes_away_is_no_error(indexed: IndexedLibrary) -> None:
 
 
 def test_classify_json_contract(run: Run, indexed: IndexedLibrary) -> None:
-    files = [indexed.track("metal"), indexed.music / "bad.mp3", indexed.track("chamber")]
+    files = [indexed.track("overdrive"), indexed.music / "bad.mp3", indexed.track("chamber")]
     result = run("classify", *files, "--json")
     assert result.exit_code == 3
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -117,7 +117,7 @@ def test_classify_many_files_in_processes(run: Run, indexed: IndexedLibrary) -> 
 
 
 def test_classify_table(run: Run, indexed: IndexedLibrary) -> None:
-    result = run("classify", indexed.track("metal"))
+    result = run("classify", indexed.track("overdrive"))
     assert result.exit_code == 0
     assert "%" in result.stdout
 
@@ -150,7 +150,7 @@ def test_doctor_finds_and_repairs_a_damaged_index(run: Run, indexed: IndexedLibr
     assert broken.exit_code == 1
     assert json.loads(broken.stdout)["problems"]
     # The index is a cache: answers go on coming from the database.
-    assert run("similar", indexed.track("metal"), "--json").exit_code == 0
+    assert run("similar", indexed.track("overdrive"), "--json").exit_code == 0
     assert run("doctor", "--rebuild").exit_code == 0
     assert json.loads(run("doctor", "--json").stdout) == {
         "ok": True,

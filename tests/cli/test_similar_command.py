@@ -24,7 +24,7 @@ def answer(result: Result) -> dict[str, Any]:
 
 
 def test_json_contract(run: Run, indexed: IndexedLibrary) -> None:
-    query = indexed.track("metal")
+    query = indexed.track("overdrive")
     data = answer(run("similar", query, "--k", 5, "--json"))
     assert {"query", "genres", "results"} <= set(data)
     assert data["query"]["path"] == str(query)
@@ -39,7 +39,7 @@ def test_json_contract(run: Run, indexed: IndexedLibrary) -> None:
 
 
 def test_tiers_follow_the_genre_scores(run: Run, indexed: IndexedLibrary) -> None:
-    data = answer(run("similar", indexed.track("metal"), "--k", 50, "--json"))
+    data = answer(run("similar", indexed.track("overdrive"), "--k", 50, "--json"))
     if data["query"]["genre"] == "unknown":
         pytest.skip("the model hears no genre in this synthetic track")
     order = [row["genre"] for row in data["genres"]]
@@ -54,7 +54,15 @@ def test_tiers_follow_the_genre_scores(run: Run, indexed: IndexedLibrary) -> Non
 
 def test_strategy_similarity_ranks_by_sound_alone(run: Run, indexed: IndexedLibrary) -> None:
     data = answer(
-        run("similar", indexed.track("jazz combo"), "--strategy", "similarity", "--json", "--k", 50)
+        run(
+            "similar",
+            indexed.track("walking bass"),
+            "--strategy",
+            "similarity",
+            "--json",
+            "--k",
+            50,
+        )
     )
     similarities = [row["similarity"] for row in data["results"]]
     assert similarities == sorted(similarities, reverse=True)
@@ -64,7 +72,7 @@ def test_strategy_similarity_ranks_by_sound_alone(run: Run, indexed: IndexedLibr
 def test_a_file_outside_the_library_is_analysed_on_the_fly(
     run: Run, indexed: IndexedLibrary, tmp_path: Path
 ) -> None:
-    inside = indexed.track("reggae")
+    inside = indexed.track("offbeat")
     outside = inside.with_suffix(".copy" + inside.suffix)  # never indexed
     try:
         outside.write_bytes(inside.read_bytes())
@@ -85,49 +93,49 @@ def test_new_sound_outside_the_library(run: Run, tmp_path: Path) -> None:
 
 
 def test_several_seeds(run: Run, indexed: IndexedLibrary) -> None:
-    seeds = [indexed.track("metal"), indexed.track("chamber")]
+    seeds = [indexed.track("overdrive"), indexed.track("chamber")]
     data = answer(run("similar", *seeds, "--json", "--k", 50))
     assert [seed["path"] for seed in data["query"]["seeds"]] == [str(seed) for seed in seeds]
     assert not {str(seed) for seed in seeds} & {row["path"] for row in data["results"]}
 
 
 def test_words(run: Run, indexed: IndexedLibrary) -> None:
-    data = answer(run("similar", "METAL band number 1", "--json"))
-    assert data["query"]["path"] == str(indexed.track("metal", 1))
+    data = answer(run("similar", "OVERDRIVE band number 1", "--json"))
+    assert data["query"]["path"] == str(indexed.track("overdrive", 1))
 
 
 def test_several_matches_are_listed_not_guessed(run: Run, indexed: IndexedLibrary) -> None:
-    result = run("similar", "metal band")
+    result = run("similar", "overdrive band")
     assert result.exit_code == 1
     for number in range(2):
-        assert str(indexed.track("metal", number)) in result.stderr
+        assert str(indexed.track("overdrive", number)) in result.stderr
 
 
 def test_a_path_wins_over_words(
     run: Run, indexed: IndexedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(indexed.music / "disco")
-    data = answer(run("similar", indexed.track("disco", 1).name, "--json"))
-    assert data["query"]["path"] == str(indexed.track("disco", 1))
+    monkeypatch.chdir(indexed.music / "four on the floor")
+    data = answer(run("similar", indexed.track("four on the floor", 1).name, "--json"))
+    assert data["query"]["path"] == str(indexed.track("four on the floor", 1))
 
 
 def test_explain_says_why(run: Run, indexed: IndexedLibrary) -> None:
-    result = run("similar", indexed.track("metal"), "--explain", "--k", 3)
+    result = run("similar", indexed.track("overdrive"), "--explain", "--k", 3)
     assert result.exit_code == 0
     assert "similarity" in result.stdout
     assert "Left out on the way: 1 query" in result.stdout
-    data = answer(run("similar", indexed.track("metal"), "--explain", "--json", "--k", 1))
+    data = answer(run("similar", indexed.track("overdrive"), "--explain", "--json", "--k", 1))
     assert len(data["results"][0]["reasons"]) == 3
 
 
 def test_only_one_genre(run: Run, indexed: IndexedLibrary) -> None:
     genre = indexed.events[0].get("genre") or indexed.events[1]["genre"]
-    data = answer(run("similar", indexed.track("disco"), "--genre", genre, "--json"))
+    data = answer(run("similar", indexed.track("four on the floor"), "--genre", genre, "--json"))
     assert {row["genre"] for row in data["results"]} <= {genre}
 
 
 def test_one_track_per_artist(run: Run, indexed: IndexedLibrary) -> None:
-    data = answer(run("similar", indexed.track("metal"), "--max-per-artist", 1, "--json"))
+    data = answer(run("similar", indexed.track("overdrive"), "--max-per-artist", 1, "--json"))
     artists = [row["artist"] for row in data["results"]]
     assert len(artists) == len(set(artists)) > 3
 
@@ -145,7 +153,7 @@ def test_one_track_per_artist(run: Run, indexed: IndexedLibrary) -> None:
 def test_wrong_options(
     run: Run, indexed: IndexedLibrary, arguments: list[str], code: int, message: str
 ) -> None:
-    result = run("similar", indexed.track("metal"), *arguments)
+    result = run("similar", indexed.track("overdrive"), *arguments)
     assert result.exit_code == code
     assert message in result.stderr
 
@@ -166,7 +174,7 @@ def test_a_library_that_is_not_there(run: Run, tmp_path: Path) -> None:
 def test_an_indexed_track_needs_neither_torch_nor_librosa(indexed: IndexedLibrary) -> None:
     script = (
         "import sys; from recsys.cli.main import cli\n"
-        f"cli(['similar', {str(indexed.track('metal'))!r}, '--db', {str(indexed.database)!r}],"
+        f"cli(['similar', {str(indexed.track('overdrive'))!r}, '--db', {str(indexed.database)!r}],"
         " standalone_mode=False)\n"
         "print([m for m in ('torch', 'librosa', 'av', 'scipy') if m in sys.modules])"
     )
