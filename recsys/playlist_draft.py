@@ -208,7 +208,8 @@ class Source:
             if draft.options.duration_s is not None:
                 size = max(size, FITTING_POOL)
         gaps = draft.options.gaps
-        for gap in gaps:
+        # Tracks in a given order keep it, unless a gap that was asked for forbids that.
+        for gap in gaps[-1:] if self._in_order else gaps:
             reach = None if gap == gaps[-1] else PREFERENCE_REACH
             pool = self._allowed(draft, size, gap, reach)
             if pool:

@@ -10,6 +10,7 @@ import pytest
 
 from recsys.errors import QueryError
 from recsys.genre_scores import genre_scores
+from recsys.playlist_draft import PREFERENCE_REACH
 from recsys.playlists import DEFAULT_LENGTH, PlaylistMaker, PlaylistOptions
 from recsys.query import make_query
 from recsys.types import Playlist
@@ -139,6 +140,20 @@ def test_a_preference_for_other_artists_does_not_leave_the_genre(tmp_path: Path)
     assert ids(from_seeds(library, 1, length=3, artist_gap=1)) == [1, 5, 2]
 
 
+def test_a_preference_for_other_artists_does_not_reach_for_what_is_far(tmp_path: Path) -> None:
+    sounds = [jazz(1 - 0.005 * i, artist="Only") for i in range(PREFERENCE_REACH + 10)]
+    sounds += [jazz(0.01, artist="Other")]
+    assert ids(from_seeds(PlantedLibrary(tmp_path, sounds), 1, length=4)) == [1, 2, 3, 4]
+
+
+def test_seeds_of_one_artist_keep_their_order_unless_a_gap_forbids_it(tmp_path: Path) -> None:
+    names = ["A", "A", "B", "C"]
+    sounds = [jazz(1 - 0.1 * i, artist=name) for i, name in enumerate(names)]
+    library = PlantedLibrary(tmp_path, sounds)
+    assert ids(from_seeds(library, 2, 1, 3, length=4)) == [2, 1, 3, 4]
+    assert ids(from_seeds(library, 2, 1, 3, length=4, artist_gap=1)) == [2, 3, 1, 4]
+
+
 def test_a_gap_that_cannot_be_kept_ends_the_list_and_says_so(tmp_path: Path) -> None:
     sounds = [jazz(1 - 0.02 * i, artist="Only") for i in range(39)]
     sounds += [Sound("rock", at_cosine(NORTH, EAST, 0.1 * i)) for i in range(1, 5)]
@@ -212,6 +227,16 @@ def test_without_a_seed_track_the_first_is_drawn(library: PlantedLibrary) -> Non
         assert playlist.name == f"Drawn with seed {playlist.seed}"
 
 
+def test_the_draw_favours_nobody(tmp_path: Path) -> None:
+    # Nearly all random points are nearest to one end of so short an arc.
+    sounds = [jazz(np.cos(angle)) for angle in np.linspace(0.1, 0.2, 40)]
+    library = PlantedLibrary(tmp_path, sounds)
+    drawn = {
+        ids(maker(library).anywhere(PlaylistOptions(length=1, seed=seed)))[0] for seed in range(60)
+    }
+    assert len(drawn) > 20
+
+
 def test_the_first_is_drawn_from_the_genre_that_is_asked_for(library: PlantedLibrary) -> None:
     for seed in range(5):
         playlist = maker(library).anywhere(PlaylistOptions(length=5, seed=seed, genre="jazz"))
@@ -241,6 +266,26 @@ def test_diversity_brings_tracks_that_are_less_alike(tmp_path: Path) -> None:
         return float(np.mean(values))
 
     assert likeness(0.0) > likeness(0.5) > likeness(1.0)
+
+
+@pytest.mark.parametrize(("diversity", "expected"), [(0.0, 2), (0.6, 3)])
+def test_diversity_prefers_what_is_unlike_the_tracks_before(
+    tmp_path: Path, diversity: float, expected: int
+) -> None:
+    # Track 2 resembles both seeds most, and repeats the second of them; track 3 lies elsewhere.
+    first = at_cosine(NORTH, EAST, 0.90)
+    sounds = [
+        Sound("jazz", NORTH),
+        Sound("jazz", at_cosine(first, EAST, 0.99)),
+        Sound("jazz", at_cosine(NORTH, UP, 0.85)),
+        Sound("jazz", first),
+    ]
+    library = PlantedLibrary(tmp_path, sounds)
+    thirds = [
+        ids(from_seeds(library, 1, 4, length=3, diversity=diversity, seed=seed))[2]
+        for seed in range(40)
+    ]
+    assert thirds.count(expected) > 30
 
 
 def test_diversity_keeps_the_order_of_the_genres(library: PlantedLibrary) -> None:
