@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from recsys.types import FloatArray, Track
 
 NEAR_DUPLICATE_COSINE = 0.995
-"""Embeddings closer than this belong to one recording, when the durations agree as well."""
+"""Embeddings closer than this belong to one recording, when the durations agree as well.
+
+Measured with the first model: encodings of one song at 0.994 and above, the lossless and the better
+lossy ones at 0.999; of 93,528 pairs of 433 different recordings 27 above 0.995, none above 0.999.
+"""
+
+NAMED_APART_COSINE = 0.999
+"""The same for tracks whose artists and titles are all known and say that they are two songs.
+
+An album of solo piano is full of pairs above 0.995, and what tells them apart is their names.
+"""
 
 DURATION_TOLERANCE_S = 2.0
 """Encodings of one recording differ in length by padding and trimmed silence, not by more."""
@@ -72,8 +82,9 @@ class NearDuplicates:
 
     Two tracks are near-duplicates when they have the same encoded sound (``audio_hash``), or when
     their durations lie within :data:`DURATION_TOLERANCE_S` and either artist and title are both
-    present and equal, or the cosine of their embeddings is above :data:`NEAR_DUPLICATE_COSINE`.
-    A duration of 0 means that it is not known and agrees with no other.
+    present and equal, or the cosine of their embeddings is above :data:`NEAR_DUPLICATE_COSINE`
+    (:data:`NAMED_APART_COSINE` where artist and title are present in both and differ). A duration
+    of 0 means that it is not known and agrees with no other.
     """
 
     def __init__(self) -> None:
@@ -109,9 +120,12 @@ class NearDuplicates:
         rows = self._of_like_duration(track.duration_s)
         if not rows:
             return False
-        if float(np.max(self._vectors[rows] @ embedding)) > NEAR_DUPLICATE_COSINE:
-            return True
-        return any(same_song(track, self._tracks[row]) for row in rows)
+        song = song_key(track)
+        cosines = (self._vectors[rows] @ embedding).tolist()
+        return any(
+            _one_recording(song, song_key(self._tracks[row]), cosine)
+            for row, cosine in zip(rows, cosines, strict=True)
+        )
 
     def _of_like_duration(self, duration_s: float) -> list[int]:
         bucket = _bucket(duration_s)
@@ -131,9 +145,15 @@ def _bucket(duration_s: float) -> int | None:
     return int(duration_s // DURATION_TOLERANCE_S)
 
 
-def same_song(one: Track, other: Track) -> bool:
-    """Tell whether artist and title of two tracks are both present and equal."""
-    artist, title = artist_key(one), name_key(one.tags.title)
-    if artist is None or title is None:
-        return False
-    return artist == artist_key(other) and title == name_key(other.tags.title)
+def song_key(track: Track) -> tuple[str, str] | None:
+    """Return artist and title of a track, as they are compared; None unless both are named."""
+    artist, title = artist_key(track), name_key(track.tags.title)
+    return None if artist is None or title is None else (artist, title)
+
+
+def _one_recording(
+    song: tuple[str, str] | None, other: tuple[str, str] | None, cosine: float
+) -> bool:
+    if song is None or other is None:
+        return cosine > NEAR_DUPLICATE_COSINE
+    return song == other or cosine > NAMED_APART_COSINE

@@ -10,6 +10,7 @@ import pytest
 
 from recsys.duplicates import (
     DURATION_TOLERANCE_S,
+    NAMED_APART_COSINE,
     NEAR_DUPLICATE_COSINE,
     NearDuplicates,
     artist_key,
@@ -88,10 +89,29 @@ def test_an_unknown_duration_agrees_with_none(duration_s: float) -> None:
     assert not is_duplicate(track(duration_s), track(duration_s, "b"), NORTH)
 
 
-@pytest.mark.parametrize(("margin", "expected"), [(0.001, True), (-0.001, False)])
-def test_embeddings_above_the_threshold_are_a_duplicate(margin: float, expected: bool) -> None:
-    close = at_cosine(NORTH, EAST, NEAR_DUPLICATE_COSINE + margin)
-    assert is_duplicate(track(200), track(200, "b"), close) is expected
+@pytest.mark.parametrize(("margin", "expected"), [(0.0005, True), (-0.0005, False)])
+@pytest.mark.parametrize(
+    ("one", "other", "threshold"),
+    [
+        ((None, None), (None, None), NEAR_DUPLICATE_COSINE),
+        (("A", "T"), (None, None), NEAR_DUPLICATE_COSINE),
+        (("A", "T"), ("B", None), NEAR_DUPLICATE_COSINE),
+        (("A", "T"), ("Unknown Artist", "U"), NEAR_DUPLICATE_COSINE),
+        (("A", "T"), ("A", "U"), NAMED_APART_COSINE),
+        (("A", "T"), ("B", "T"), NAMED_APART_COSINE),
+    ],
+)
+def test_embeddings_above_the_threshold_are_a_duplicate(
+    one: tuple[str | None, str | None],
+    other: tuple[str | None, str | None],
+    threshold: float,
+    margin: float,
+    expected: bool,
+) -> None:
+    close = at_cosine(NORTH, EAST, threshold + margin)
+    first = track(200, "a", artist=one[0], title=one[1])
+    second = track(200, "b", artist=other[0], title=other[1])
+    assert is_duplicate(first, second, close) is expected
 
 
 def test_many_tracks_are_remembered() -> None:
