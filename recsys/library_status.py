@@ -137,4 +137,3 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
 
 def _problems(store: Store) -> tuple[str, ...]:
     return (*store.integrity_problems(), *index_problems(store))
-

@@ -28,6 +28,8 @@ def changed_folders(roots: Sequence[Path]) -> Iterator[list[Path]]:
     from watchfiles import watch
 
     present = [root for root in roots if root.is_dir()]
+    if not present:  # with nothing to follow, watchfiles would wait for ever
+        return
 
     def concerns_audio(_: Change, name: str) -> bool:
         return _may_be_audio(Path(name), present)

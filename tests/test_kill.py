@@ -1,0 +1,76 @@
+"""`kill -9` at random moments, twenty times: nothing is lost and nothing is there twice."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys import Library
+from recsys.recommender import SimilarOptions
+from recsys.store import Store
+from tests.cli.conftest import make_music
+
+KILLS = 20
+
+
+def command(music: Path, database: Path) -> list[str]:
+    return [sys.executable, "-m", "recsys", "index", str(music), "--db", str(database), "--json"]
+
+
+def contents(database: Path, music: Path) -> tuple[dict[str, Any], list[str], list[Any]]:
+    """Rows, failures and answers, without the numbers that depend on the order of arrival."""
+    with Store.open(database, read_only=True) as store:
+        assert store.integrity_problems() == []
+        rows = {}
+        for track in store.all_tracks():
+            analysis = store.analysis(track.id)
+            assert analysis is not None
+            rows[track.path.name + track.path.parent.name] = (
+                track.tags,
+                track.audio_hash,
+                track.genre,
+                round(track.duration_s, 6),
+                [round(float(x), 4) for x in analysis.embedding],
+            )
+        failures = sorted(failure.reason for failure in store.failures())
+    answers = []
+    with Library(database) as library:
+        for path in sorted(music.glob("*/0.*")):
+            answer = library.similar(path, SimilarOptions(k=30, show_duplicates=True))
+            answers.append([(row.track.path, round(row.similarity, 4)) for row in answer.results])
+    return rows, failures, answers
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.timeout(900)
+def test_killed_twenty_times_then_left_alone(tmp_path: Path) -> None:
+    music = make_music(tmp_path / "music", per_style=6)
+    (music / "bad.mp3").write_bytes(b"no sound")
+    undisturbed = tmp_path / "undisturbed.db"
+    subprocess.run(command(music, undisturbed), stdout=subprocess.DEVNULL, check=False)
+    chance = random.Random(1)
+    database = tmp_path / "killed.db"
+    told: set[str] = set()
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            command(music, database), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert process.stdout is not None
+        for _ in range(chance.randrange(3)):
+            line = process.stdout.readline()
+            told.add(line)
+        try:
+            process.wait(timeout=chance.uniform(0, 2.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+    assert told
+    last = subprocess.run(command(music, database), stdout=subprocess.DEVNULL, check=False)
+    assert last.returncode == 3
+    assert contents(database, music) == contents(undisturbed, music)
