@@ -198,7 +198,7 @@ class StoreReader:
 
     def track(self, track_id: int) -> Track | None:
         """Return an analysed track, None where there is none of this id."""
-        row = self._row("SELECT * FROM listed WHERE id = ?", (track_id,))
+        row = self._row("SELECT * FROM listed WHERE id = ?", (int(track_id),))
         return None if row is None else track_of(row)
 
     def tracks(self, ids: Iterable[int]) -> dict[int, Track]:
@@ -257,7 +257,7 @@ class StoreReader:
         row = self._row(
             "SELECT probabilities, embedding, fingerprint FROM heard"
             " WHERE id = ? AND genre IS NOT NULL",
-            (track_id,),
+            (int(track_id),),
         )
         if row is None:
             return None

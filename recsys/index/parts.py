@@ -88,6 +88,7 @@ class Part:
         self._index = index
         self._mapped = mapped
         self._ids: IdArray | None = None
+        self._order: tuple[IdArray, IdArray] | None = None
         self._nprobe = (entry.nprobe if entry else None) or 1
         self._recall = entry.recall_at_20 if entry else None
 
@@ -131,6 +132,21 @@ class Part:
             self._ids = self._cell_ids() if self.kind == IVF else self._row_ids()
         return self._ids
 
+    def holds(self, ids: IdArray) -> npt.NDArray[np.bool_]:
+        """Tell for each id whether its track is in this part."""
+        _, sorted_ids = self._sorting()
+        places = np.searchsorted(sorted_ids, ids)
+        found: npt.NDArray[np.bool_] = places < len(sorted_ids)
+        found[found] = sorted_ids[places[found]] == ids[found]
+        return found
+
+    def _sorting(self) -> tuple[IdArray, IdArray]:
+        """Return the rows in the order of their ids, and the ids in that order."""
+        if self._order is None:  # kept, because parts are asked far more often than changed
+            order = np.argsort(self.ids, kind="stable")
+            self._order = order, self.ids[order]
+        return self._order
+
     def _row_ids(self) -> IdArray:
         ids: IdArray = faiss.vector_to_array(self._index.id_map)
         return ids
@@ -170,7 +186,7 @@ class Part:
 
     def remove(self, ids: IdArray) -> int:
         """Remove tracks; unknown ones are ignored. Returns how many were there."""
-        held = ids[np.isin(ids, self.ids)]
+        held = ids[self.holds(ids)]
         if not len(held):
             return 0
         self._prepare_change()
@@ -178,7 +194,7 @@ class Part:
 
     def _prepare_change(self) -> None:
         """Move the part into memory of its own: what lies in a mapped file cannot be changed."""
-        self._ids = None
+        self._ids = self._order = None
         if self._mapped is not None:
             self._index = faiss.deserialize_index(self._mapped)
             self._mapped = None
@@ -220,8 +236,8 @@ class Part:
             self._index.set_direct_map_type(faiss.DirectMap.Hashtable)
             found: FloatArray = self._index.reconstruct_batch(ids)
         else:
-            order = np.argsort(self.ids)
-            rows = order[np.searchsorted(self.ids, ids, sorter=order)]
+            order, sorted_ids = self._sorting()
+            rows = order[np.searchsorted(sorted_ids, ids)]
             found = faiss.downcast_index(self._index.index).reconstruct_batch(rows)
         return found
 
