@@ -45,9 +45,8 @@ def console() -> Console:
     """Return a console on standard output that never cuts text for lack of a terminal."""
     from rich.console import Console
 
-    if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, width=PIPED_WIDTH)
+    wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, width=PIPED_WIDTH if wide else None)
 
 
 def table(*columns: str, right: Iterable[int] = (), title: str | None = None) -> Table:

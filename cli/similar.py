@@ -11,6 +11,8 @@ import click
 from recsys.cli.options import db_option, device_option, json_option
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from recsys.recommender import Answer
     from recsys.types import Recommendation
 
@@ -92,7 +94,7 @@ def command(
     elif as_paths:
         print_paths(row.track.path for row in answer.results)
     else:
-        _print_table(answer, explain=explain)
+        _print_answer(answer, explain=explain)
     for text in answer.notes:
         note(text)
 
@@ -139,16 +141,25 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
     return result
 
 
-def _print_table(answer: Answer, *, explain: bool) -> None:
-    from recsys.cli.output import console, escape, human_duration, table
+def _print_answer(answer: Answer, *, explain: bool) -> None:
+    from recsys.cli.output import console, escape
 
     screen = console()
     names = ", ".join(escape(seed.track.display_name) for seed in answer.query.seeds)
     scores = ", ".join(f"{g} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
     screen.print(f"Like [bold]{names}[/bold]: {answer.query.label} ({scores}, ...)")
-    output = table(
-        "#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity", right=(0, 3, 5, 6)
-    )
+    screen.print()
+    if explain:
+        _print_reasons(answer, screen)
+    else:
+        _print_table(answer, screen)
+
+
+def _print_table(answer: Answer, screen: Console) -> None:
+    from recsys.cli.output import escape, human_duration, table
+
+    columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity")
+    output = table(*columns, right=(0, 3, 5, 6))
     for row in answer.results:
         track = row.track
         output.add_row(
@@ -160,10 +171,20 @@ def _print_table(answer: Answer, *, explain: bool) -> None:
             str(row.tier or "-"),
             f"{row.similarity:.3f}",
         )
-        if explain:
-            for reason in row.reasons:
-                output.add_row("", "", f"[dim]{escape(reason)}[/dim]")
     screen.print(output)
-    if explain and answer.filtered:
-        left_out = ", ".join(f"{count} {name}" for name, count in answer.filtered.items())
-        screen.print(f"Left out on the way: {left_out}")
+
+
+def _print_reasons(answer: Answer, screen: Console) -> None:
+    from rich.padding import Padding
+
+    from recsys.cli.output import escape, human_duration
+    from recsys.screen import FILTERS
+
+    for row in answer.results:
+        length = human_duration(row.track.duration_s)
+        screen.print(f"{row.rank:>3}  [bold]{escape(row.track.display_name)}[/bold] ({length})")
+        reasons = escape("; ".join(row.reasons))
+        screen.print(Padding(f"[dim]{reasons}[/dim]", (0, 0, 0, 5)))
+    if answer.filtered:
+        left_out = ", ".join(f"{FILTERS[name]} ({n})" for name, n in answer.filtered.items())
+        screen.print(f"\nLeft out on the way: {left_out}")

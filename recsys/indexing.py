@@ -73,15 +73,14 @@ class _Run:
             ("indexed", "unchanged", "moved", "removed", "failed"), 0
         )
     )
-    seen: set[int] = field(default_factory=set)
-    taken_over: set[int] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)
     report: ScanReport = field(default_factory=ScanReport)
     notes: list[str] = field(default_factory=list)
 
     def count(self, event: IndexEvent) -> IndexEvent:
         self.counts[event.status] += 1
         if event.track_id is not None and event.status != "removed":
-            self.seen.add(event.track_id)
+            self.settled.add(event.track_id)
         return event
 
 
@@ -246,11 +245,10 @@ class Indexer:
         """Return the track whose file is gone from where it was and is here now, if any."""
         if examined.sound is not None or self._store.lookup(file.path) is not None:
             return None
-        for track in self._store.tracks_with_hash(examined.audio_hash):
-            free = track.id not in run.seen and track.id not in run.taken_over
-            if free and health.is_gone(track.path):
-                run.taken_over.add(track.id)
-                return track.id
+        for track_id, path in self._store.places_of_hash(examined.audio_hash, run.settled):
+            if health.is_gone(path):
+                run.settled.add(track_id)
+                return track_id
         return None
 
     def _settle_gone(
@@ -268,7 +266,7 @@ class Indexer:
         gone = [
             (track_id, path)
             for track_id, path in self._store.iter_tracks_under(folder)
-            if track_id not in run.seen and health.is_gone(path)
+            if track_id not in run.settled and health.is_gone(path)
         ]
         run.notes.extend(health.notes_under(folder))
         self._store.forget_failures(

@@ -25,7 +25,7 @@ from recsys.store_rows import (
 from recsys.types import Analysis, Failure, ModelInfo, TrackFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sqlite_utils import Database
@@ -153,6 +153,18 @@ class StoreReader:
             (audio_hash,),
         )
         return found is not None
+
+    def places_of_hash(
+        self, audio_hash: str, without: Container[int] = ()
+    ) -> Iterator[tuple[int, Path]]:
+        """Yield number and path of the tracks of one sound, but for those that are known already.
+
+        A sound may have very many copies, so no more is made of them than is asked for.
+        """
+        rows = self._rows(
+            "SELECT id, path FROM tracks WHERE audio_hash = ? ORDER BY id", (audio_hash,)
+        )
+        return ((number, key_path(key)) for number, key in rows if number not in without)
 
     def tracks_with_hash(self, audio_hash: str) -> list[Track]:
         """Return the analysed tracks of the same sound, by id."""

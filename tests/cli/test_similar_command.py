@@ -123,7 +123,7 @@ def test_explain_says_why(run: Run, indexed: IndexedLibrary) -> None:
     result = run("similar", indexed.track("overdrive"), "--explain", "--k", 3)
     assert result.exit_code == 0
     assert "similarity" in result.stdout
-    assert "Left out on the way: 1 query" in result.stdout
+    assert "Left out on the way: the query itself (1)" in result.stdout
     data = answer(run("similar", indexed.track("overdrive"), "--explain", "--json", "--k", 1))
     assert len(data["results"][0]["reasons"]) == 3
 
