@@ -14,9 +14,13 @@ from recsys.indexing import Indexer, IndexOptions, IndexPlan
 from recsys.library_lock import LibraryLock
 from recsys.store import Store
 from recsys.types import IndexEvent, IndexSummary
+from recsys.workers import default_workers
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
+
+MODEL_SHARE = 0.4
+"""Part of the processors on which the model computes while others decode."""
 
 SAVE_EVERY = 20_000
 """Stored tracks after which a long run writes the index files, so that queries stay quick."""
@@ -74,7 +78,9 @@ class IndexSession:
             def load_classifier() -> Classifier:
                 from recsys.classifier.inference import Classifier
 
-                return Classifier.load(checkpoint, self.device)
+                classifier = Classifier.load(checkpoint, self.device)
+                _share_processors()
+                return classifier
 
             options = IndexOptions(workers=self.workers, keep_missing=self.keep_missing)
             indexer = Indexer(store, load_classifier, card.features, options)
@@ -101,6 +107,17 @@ class IndexSession:
         if changed or self.model is not None:
             store.set_model(info, card.to_json(), checkpoint)
         return card, checkpoint
+
+
+def _share_processors() -> None:
+    """Leave the decoding processes most of the processors.
+
+    Decoding a track costs about one and a half times as much as the model, and threads of the
+    model that wait for a processor burn the time of another one meanwhile.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, round(MODEL_SHARE * default_workers())))
 
 
 def _check_parent(database: Path) -> None:
