@@ -38,7 +38,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--valid-split", type=_FILE, metavar="LIST", help="Tracks to hold out.")
 @click.option("--mel", type=_FILE, metavar="NPZ", help="Ready-made spectrograms to use as well.")
 @click.option("--artists", type=_FILE, metavar="CSV", help="Artists (track,artist), not the tags.")
-@click.option("--epochs", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--device",

@@ -148,8 +148,8 @@ def fit_thresholds(
     targets: IdArray,
     *,
     keep: float = 0.9,
-    lowest: float = 0.2,
-    highest: float = 0.6,
+    lowest: float = 0.3,
+    highest: float = 0.5,
 ) -> tuple[float, ...]:
     """Choose per genre the probability from which it is said to hold.
 

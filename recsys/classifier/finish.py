@@ -19,6 +19,7 @@ from recsys.classifier.calibrate import (
 )
 from recsys.classifier.checkpoint import ModelCard
 from recsys.classifier.evaluate import as_dict, score
+from recsys.classifier.models import complete_config
 from recsys.classifier.pooling import pooled_scores
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def make_card(
     return ModelCard(
         name=name,
         architecture=settings.architecture,
-        config=dict(settings.config),
+        config=complete_config(settings.architecture, settings.config),
         labels=data.labels,
         features=features,
         dimension=embeddings.shape[1],

@@ -128,13 +128,14 @@ def prepare(
     failed: list[tuple[Path, str]] = []
     report = _Reporter(on_file, sum(file.key in train_keys | valid_keys for file in files))
 
-    views: list[View] = [view for view in archive if view[0] in train_keys]
+    views: list[View] = []
     for file, pieces in load_pieces([f for f in files if f.key in train_keys], workers, settings):
         if isinstance(pieces, RecsysError):
             failed.append((file.path, pieces.message))
         else:
             views.append((file.key, file.genre, pieces))
         report()
+    views += [view for view in archive if view[0] in train_keys]
     examples = merge_views(views)
     labels = tuple(sorted({example.genre for example in examples}))
     _check_genres({example.key: example.genre for example in examples}, minimum=1)

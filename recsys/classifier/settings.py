@@ -56,7 +56,7 @@ class TrainSettings:
 
     architecture: str = "cnn-lstm"
     config: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int = 60
+    epochs: int = 32
     steps_per_epoch: int = 64
     batch: int = 32
     learning_rate: float = 2e-3

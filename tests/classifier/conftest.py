@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from planted_genres import LABELS, picture, synthesise
 
 from recsys.classifier.datasets import Example, ValidTrack, quantise
 from recsys.features import MEL
+from tests.classifier.planted_genres import LABELS, picture, synthesise
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted_genres import LABELS, TINY
 
 from recsys.classifier.checkpoint import (
     CARD_VERSION,
@@ -26,6 +25,7 @@ from recsys.classifier.checkpoint import (
 from recsys.classifier.models import build_model
 from recsys.errors import ModelError
 from recsys.features import MEL
+from tests.classifier.planted_genres import LABELS, TINY
 
 
 def make_card(architecture: str = "cnn", **changes: Any) -> ModelCard:

@@ -10,7 +10,6 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from planted_genres import LABELS, picture, synthesise
 
 from recsys.classifier.datasets import (
     LabelledFile,
@@ -29,6 +28,7 @@ from recsys.classifier.outliers import KINDS, make_outliers
 from recsys.classifier.prepare import DataSources, prepare
 from recsys.errors import AudioError, ModelError
 from recsys.features import MEL
+from tests.classifier.planted_genres import LABELS, picture, synthesise
 
 
 def test_tracks_are_found_by_genre(music: Path) -> None:

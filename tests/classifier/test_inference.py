@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from planted_genres import LABELS, TINY, picture, synthesise
 
 from recsys.classifier.checkpoint import ModelCard, save_model
 from recsys.classifier.inference import Classifier, resolve_device
 from recsys.classifier.models import build_model
 from recsys.errors import ModelError
 from recsys.features import MEL, log_mel
+from tests.classifier.planted_genres import LABELS, TINY, picture, synthesise
 
 
 def tiny_classifier(architecture: str, temperature: float = 1.0) -> Classifier:

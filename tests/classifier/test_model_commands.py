@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from planted_genres import LABELS, TINY
 
 from recsys.classifier.checkpoint import ModelCard, load_model, save_model
 from recsys.classifier.models import build_model
 from recsys.cli import evaluate, train
 from recsys.errors import ModelError, RecsysError
 from recsys.features import MEL
+from tests.classifier.planted_genres import LABELS, TINY
 
 
 def run(command: Any, *arguments: object) -> Result:

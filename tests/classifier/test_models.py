@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from planted_genres import TINY
 
-from recsys.classifier.models import ARCHITECTURES, build_model
+from recsys.classifier.models import ARCHITECTURES, build_model, complete_config
 from recsys.errors import ModelError
+from tests.classifier.planted_genres import TINY
 
 N_GENRES = 3
 
@@ -71,3 +71,12 @@ def test_unknown_architecture() -> None:
 def test_unknown_setting(architecture: str) -> None:
     with pytest.raises(ModelError, match="wings"):
         build_model(architecture, 3, 128, {"wings": 2})
+
+
+def test_a_complete_config_makes_the_same_model(architecture: str) -> None:
+    whole = complete_config(architecture, TINY[architecture])
+    assert set(whole) >= {"channels", "dimension", "dropout"}
+    torch.manual_seed(0)
+    again = build_model(architecture, N_GENRES, 128, whole)
+    expected = make(architecture).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in again.state_dict().items())

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted_genres import LABELS, tiny_settings
 
 from recsys.classifier.datasets import Example, ValidTrack
 from recsys.classifier.sampling import BalancedSampler
 from recsys.classifier.settings import TrainSettings
 from recsys.classifier.train import Training, contrastive_loss
 from recsys.errors import ModelError
+from tests.classifier.planted_genres import LABELS, tiny_settings
 
 Data = tuple[list[Example], list[ValidTrack]]
 

@@ -6,6 +6,7 @@ embedding (b, d))``, and the constructor takes ``n_genres`` and ``n_mels`` besid
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from recsys.classifier.models.cnn import GenreCNN
@@ -18,6 +19,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = {"cnn": GenreCNN, "cnn-lstm": GenreCNNLSTM}
+
+
+def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in an architecture's default sizes, so that a card stays true when they change.
+
+    Parameters
+    ----------
+    architecture : str
+        A key of ``ARCHITECTURES``.
+    config : mapping
+        What differs from the defaults.
+
+    Returns
+    -------
+    dict
+        Ready for JSON.
+    """
+    parameters = inspect.signature(ARCHITECTURES[architecture]).parameters.values()
+    sizes = {p.name: p.default for p in parameters if p.name not in {"n_genres", "n_mels"}}
+    whole = {**sizes, **config}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in whole.items()}
 
 
 def build_model(

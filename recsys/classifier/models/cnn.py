@@ -31,7 +31,7 @@ class GenreCNN(nn.Module):
         n_mels: int = 128,
         channels: tuple[int, ...] = (32, 64, 96, 144),
         dimension: int = 128,
-        dropout: float = 0.3,
+        dropout: float = 0.4,
     ) -> None:
         super().__init__()
         self.trunk = Trunk(tuple(channels))

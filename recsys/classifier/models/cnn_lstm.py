@@ -34,7 +34,7 @@ class GenreCNNLSTM(nn.Module):
         channels: tuple[int, ...] = (32, 64, 96, 128),
         dimension: int = 128,
         hidden: int = 96,
-        dropout: float = 0.3,
+        dropout: float = 0.4,
     ) -> None:
         super().__init__()
         self.trunk = Trunk(tuple(channels))
