@@ -128,8 +128,8 @@ def command(
         raise click.UsageError("--from and --to exclude TRACK and --cycle.")
     from recsys.api import Library
     from recsys.cli.output import note
-    from recsys.playlist_files import resolve_format
     from recsys.playlists import PlaylistOptions
+    from recsys.playlists.files import resolve_format
 
     file_format = file_format or (resolve_format(output) if output else "paths")
     options = PlaylistOptions(
@@ -153,7 +153,7 @@ def command(
 
 def _write(playlist: Playlist, output: Path | None, file_format: str, *, relative: bool) -> None:
     from recsys.cli.output import human_duration, note
-    from recsys.playlist_files import write
+    from recsys.playlists.files import write
 
     target = output or sys.stdout.buffer
     written = write(playlist, target, file_format, relative=relative)

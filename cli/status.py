@@ -67,7 +67,6 @@ def status_json(status: LibraryStatus) -> dict[str, object]:
 def _print(status: LibraryStatus) -> None:
     from recsys.cli.output import console, escape, human_size, table
 
-    screen = console()
     rows = {
         "Library": f"{status.database} ({human_size(status.database_bytes)})",
         "Index": f"{human_size(status.index_bytes)}, "
@@ -81,15 +80,13 @@ def _print(status: LibraryStatus) -> None:
         rows["Missing"] = f"{status.missing} tracks whose files are gone, kept on request"
     if status.unanalysed:
         rows["To do"] = f"{status.unanalysed} tracks wait for analysis by the present model"
-    for root, there in status.roots.items():
-        rows[f"Folder {root}"] = "there" if there else "not there now; its tracks are kept"
-    overview = table("", "")
-    overview.show_header = False
     for name, value in rows.items():
-        overview.add_row(escape(name), escape(value))
-    screen.print(overview)
+        click.echo(f"{name + ':':<10} {value}")
+    for root, there in status.roots.items():
+        gone = "" if there else " (not there now; its tracks are kept)"
+        click.echo(f"{'Folder:':<10} {root}{gone}")
     if status.genres:
         genres = table("Genre", "Tracks", right=(1,))
         for genre, count in status.genres.items():
             genres.add_row(escape(genre), str(count))
-        screen.print(genres)
+        console().print(genres)

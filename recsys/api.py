@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Self
 
 from recsys.errors import AudioError, ModelError, QueryError, RecsysError
 from recsys.playlists import PlaylistMaker, PlaylistOptions
-from recsys.query import OUTSIDE_LIBRARY, Query, make_query
 from recsys.recommender import Answer, Recommender, SimilarOptions
+from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
 from recsys.seeds import ResolvedSeed, absolute, resolve_seed
 from recsys.store import Store
 from recsys.types import Track
@@ -176,7 +176,7 @@ class Library:
         IndexSummary
             At the end of a pass.
         """
-        from recsys.index_session import IndexSession
+        from recsys.indexing.session import IndexSession
 
         session = IndexSession(
             self.database,
@@ -194,7 +194,7 @@ class Library:
         No file is touched. For disks that are gone for good.
         """
         from recsys.index_sync import open_index, save_index
-        from recsys.library_lock import LibraryLock
+        from recsys.store.lock import LibraryLock
 
         self.close()
         place = absolute(folder)
@@ -340,7 +340,7 @@ class Library:
 
     def _hear(self, path: Path) -> ResolvedSeed:
         """Identify a file that is not in the library, and analyse it unless a copy of it is."""
-        from recsys.examine import Listener
+        from recsys.indexing.examine import Listener
         from recsys.library import audio_hash, read_tags
 
         store, info = self.store, self.store.model()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.errors import RecsysError
-from recsys.examine import Listener, Sound
+from recsys.indexing.examine import Listener, Sound
+from recsys.indexing.workers import WorkerPool
 from recsys.types import UNKNOWN
-from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.index_sync import index_directory, index_problems, rebuild_index
-from recsys.library_lock import LibraryLock
-from recsys.roots import RootHealth
+from recsys.indexing.roots import RootHealth
 from recsys.store import Store
+from recsys.store.lock import LibraryLock
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def resolve_seed(
     Returns
     -------
     (Track, Analysis)
-        The track's id is :data:`recsys.query.OUTSIDE_LIBRARY` for a file outside the library.
+        The track's id is :data:`recsys.recommender.OUTSIDE_LIBRARY` for a file outside it.
 
     Raises
     ------

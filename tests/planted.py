@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.index.genre_index import GenreIndex
-from recsys.query import Query, make_query
+from recsys.recommender.query import Query, make_query
 from recsys.store import Store, TrackRecord
 from recsys.types import Analysis, FloatArray, ModelInfo, Tags, Track, TrackFile
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import audio_file, axis, heard, model_info, new_library, record
 
 from recsys import index_sync
 from recsys.errors import StoreError
@@ -25,6 +24,7 @@ from recsys.index_sync import (
 )
 from recsys.store import Store
 from recsys.types import Failure
+from tests.stored import audio_file, axis, heard, model_info, new_library, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

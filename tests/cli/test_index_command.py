@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from recsys.cli.main import cli
 from recsys.demo import STYLES
-from recsys.library_lock import LibraryLock
 from recsys.store import Store
+from recsys.store.lock import LibraryLock
 from tests.cli.conftest import IndexedLibrary
 from tests.sounds import staircase, write
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import unit_rows
 
 from recsys.errors import GenreIndexError
 from recsys.index import parts
@@ -21,6 +20,7 @@ from recsys.index.exact import ExactIndex
 from recsys.index.genre_index import GenreIndex
 from recsys.index.manifest import MANIFEST
 from recsys.types import Neighbour
+from tests.stored import unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

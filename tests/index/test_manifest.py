@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from stored import unit_rows
 
 from recsys.errors import GenreIndexError
 from recsys.index import manifest
 from recsys.index.genre_index import GenreIndex
 from recsys.index.manifest import MANIFEST, open_parts, read_manifest
+from tests.stored import unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from stored import unit_rows
 
 from recsys.index import parts
 from recsys.index.base import DamagedPartError
 from recsys.index.exact import ExactIndex
 from recsys.index.genre_index import GenreIndex
 from recsys.index.parts import Part, cells_for
+from tests.stored import unit_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

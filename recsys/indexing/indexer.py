@@ -1,0 +1,302 @@
+"""The pipeline over files; see :mod:`recsys.indexing`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.errors import RecsysError
+from recsys.indexing.examine import Examined, Examiner
+from recsys.indexing.roots import RootHealth
+from recsys.indexing.workers import WorkerPool
+from recsys.library import ScanReport, scan
+from recsys.store import Store, StoredFile, TrackRecord
+from recsys.types import Analysis, Failure, IndexEvent, IndexSummary, Track, TrackFile
+
+if TYPE_CHECKING:
+    from recsys.classifier.inference import Classifier
+    from recsys.features import MelSettings
+
+BATCH_TRACKS = 16
+"""Tracks that go through the model together: about 160 windows."""
+
+MAX_WAIT_S = 2.0
+"""A batch that is not full is stored after this long, so that results appear on slow disks too."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How to index.
+
+    Attributes
+    ----------
+    workers : int or None
+        Decoding processes; None for one per processor.
+    keep_missing : bool
+        Keep tracks whose files are gone, instead of removing them from the results.
+    """
+
+    workers: int | None = None
+    keep_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlan:
+    """What the first look at the folders found.
+
+    Attributes
+    ----------
+    found : int
+        Audio files under the folders.
+    pending : int
+        How many of them are new or changed and will be looked into now.
+    """
+
+    found: int
+    pending: int
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one run has seen and counted so far."""
+
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("indexed", "unchanged", "moved", "removed", "failed"), 0
+        )
+    )
+    settled: set[int] = field(default_factory=set)
+    report: ScanReport = field(default_factory=ScanReport)
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, event: IndexEvent) -> IndexEvent:
+        self.counts[event.status] += 1
+        if event.track_id is not None and event.status != "removed":
+            self.settled.add(event.track_id)
+        return event
+
+
+class Indexer:
+    """Brings a library up to date with its folders.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing, with its model set; the caller holds the library's lock.
+    load_classifier : callable
+        Called with no argument when the first new sound arrives, not before: a run that finds
+        nothing new never loads the model.
+    settings : MelSettings
+        How the model wants its windows.
+    options : IndexOptions
+        How to index.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        load_classifier: Callable[[], Classifier],
+        settings: MelSettings,
+        options: IndexOptions = IndexOptions(),
+    ) -> None:
+        self._store = store
+        self._load_classifier = load_classifier
+        self._classifier: Classifier | None = None
+        self._examiner = Examiner(store.path, settings)
+        self._options = options
+
+    def run(
+        self, folders: Sequence[Path], *, whole_roots: bool = True
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+        """Index the folders: settled files first, then a plan, the work, and a summary.
+
+        Parameters
+        ----------
+        folders : sequence of Path
+            Absolute, none inside another.
+        whole_roots : bool
+            The folders are the user's roots: they are remembered, and one that is gone or holds
+            no audio is left untouched with a note. False for parts of roots that are being
+            watched.
+
+        Yields
+        ------
+        IndexEvent
+            One per file; for new and changed files after the result is stored.
+        IndexPlan
+            Once, after the files for which nothing is to do.
+        IndexSummary
+            At the end.
+        """
+        run = _Run()
+        healthy = []
+        health = RootHealth(self._store)
+        for folder in folders:
+            note = health.problem(folder) if whole_roots else None
+            if note:
+                run.notes.append(note)
+            else:
+                healthy.append(folder)
+                if whole_roots:
+                    self._store.add_root(folder)
+        pending = 0
+        for folder in healthy:
+            for file in scan(folder, run.report):
+                stored = self._store.lookup(file.path)
+                if stored is None or not _is_settled(stored, file):
+                    pending += 1
+                else:
+                    yield run.count(_settled_event(stored, file))
+        yield IndexPlan(run.report.found, pending)
+        if pending:
+            yield from self._analyse_pending(healthy, run, health)
+        for volume in run.report.volumes:
+            self._store.add_root(volume, volume=True)
+        for folder in healthy:
+            yield from self._settle_gone(folder, run, health, whole_roots=whole_roots)
+        run.notes.extend(
+            f"{folder} could not be read ({why}); nothing in it was changed"
+            for folder, why in run.report.unreadable.items()
+        )
+        yield IndexSummary(found=run.report.found, notes=tuple(run.notes), **run.counts)
+
+    def _analyse_pending(
+        self, folders: Sequence[Path], run: _Run, health: RootHealth
+    ) -> Iterator[IndexEvent]:
+        """Let everything that is new or changed through the processes and the model."""
+        batch: list[tuple[TrackFile, Examined]] = []
+        failures: list[Failure] = []
+        last_flush = time.monotonic()
+        with WorkerPool(self._options.workers) as pool:
+            for file, outcome in pool.map_unordered(self._examiner, self._pending(folders)):
+                if isinstance(outcome, RecsysError):
+                    failures.append(Failure(file, outcome.message))
+                else:
+                    batch.append((file, outcome))
+                full = len(batch) + len(failures) >= BATCH_TRACKS
+                if full or time.monotonic() - last_flush > MAX_WAIT_S:
+                    yield from self._flush(batch, failures, run, health)
+                    batch, failures, last_flush = [], [], time.monotonic()
+            yield from self._flush(batch, failures, run, health)
+
+    def _pending(self, folders: Sequence[Path]) -> Iterator[TrackFile]:
+        """Scan again rather than remember: the list of new files may be long."""
+        for folder in folders:
+            for file in scan(folder):
+                stored = self._store.lookup(file.path)
+                if stored is None or not _is_settled(stored, file):
+                    yield file
+
+    def _flush(
+        self,
+        batch: Sequence[tuple[TrackFile, Examined]],
+        failures: Sequence[Failure],
+        run: _Run,
+        health: RootHealth,
+    ) -> Iterator[IndexEvent]:
+        """Classify and store a batch in one transaction, then tell of it."""
+        if not batch and not failures:
+            return
+        analyses = self._analyse([examined for _, examined in batch])
+        records: list[TrackRecord] = []
+        statuses: list[str] = []
+        for (file, examined), analysis in zip(batch, analyses, strict=True):
+            before = self._moved_from(file, examined, run, health)
+            sound = examined.sound
+            records.append(
+                TrackRecord(
+                    file=file,
+                    tags=examined.tags,
+                    audio_hash=examined.audio_hash,
+                    duration_s=sound.duration_s if sound else 0.0,
+                    warning=sound.warning if sound else None,
+                    analysis=analysis,
+                    track_id=before,
+                )
+            )
+            statuses.append("indexed" if before is None else "moved")
+        ids = self._store.write(records, failures)
+        tracks = self._store.tracks(ids)
+        for track_id, status in zip(ids, statuses, strict=True):
+            yield run.count(_track_event(tracks[track_id], status))
+        for failure in failures:
+            yield run.count(IndexEvent(failure.file.path, "failed", reason=failure.reason))
+
+    def _analyse(self, batch: Sequence[Examined]) -> list[Analysis | None]:
+        windows = [examined.sound.windows for examined in batch if examined.sound]
+        if not windows:
+            return [None] * len(batch)
+        if self._classifier is None:
+            self._classifier = self._load_classifier()
+        analyses = iter(self._classifier.analyse(windows))
+        return [next(analyses) if examined.sound else None for examined in batch]
+
+    def _moved_from(
+        self, file: TrackFile, examined: Examined, run: _Run, health: RootHealth
+    ) -> int | None:
+        """Return the track whose file is gone from where it was and is here now, if any."""
+        if examined.sound is not None or self._store.lookup(file.path) is not None:
+            return None
+        for track_id, path in self._store.places_of_hash(examined.audio_hash, run.settled):
+            if health.is_gone(path):
+                run.settled.add(track_id)
+                return track_id
+        return None
+
+    def _settle_gone(
+        self, folder: Path, run: _Run, health: RootHealth, *, whole_roots: bool
+    ) -> Iterator[IndexEvent]:
+        """Remove what is no longer under a folder, unless its disk may only be away."""
+        if whole_roots and health.holds_no_audio(folder):
+            kept = sum(1 for _ in self._store.iter_tracks_under(folder))
+            if kept:
+                run.notes.append(
+                    f"{folder} holds no audio any more; its {kept} tracks were left as they are "
+                    f"(if they are gone for good: recsys doctor --forget {folder})"
+                )
+                return
+        gone = [
+            (track_id, path)
+            for track_id, path in self._store.iter_tracks_under(folder)
+            if track_id not in run.settled and health.is_gone(path)
+        ]
+        run.notes.extend(health.notes_under(folder))
+        self._store.forget_failures(
+            [path for path in self._store.iter_failures_under(folder) if health.is_gone(path)]
+        )
+        if self._options.keep_missing:
+            self._store.mark_missing([track_id for track_id, _ in gone])
+            return
+        for start in range(0, len(gone), 1000):
+            part = gone[start : start + 1000]
+            self._store.write([], removed=[track_id for track_id, _ in part])
+            for track_id, path in part:
+                yield run.count(IndexEvent(path, "removed", track_id=track_id))
+
+
+def _is_settled(stored: StoredFile, file: TrackFile) -> bool:
+    """Tell whether nothing has to be done for a file: analysed or failed before, unchanged."""
+    unchanged = stored.size == file.size and stored.mtime_ns == file.mtime_ns
+    known = stored.failure is not None or stored.genre is not None
+    return unchanged and known and not stored.missing
+
+
+def _settled_event(stored: StoredFile, file: TrackFile) -> IndexEvent:
+    if stored.failure is not None:
+        return IndexEvent(file.path, "failed", reason=stored.failure)
+    return IndexEvent(
+        file.path,
+        "unchanged",
+        warning=stored.warning,
+        genre=stored.genre,
+        track_id=stored.track_id,
+    )
+
+
+def _track_event(track: Track, status: str) -> IndexEvent:
+    return IndexEvent(
+        track.path, status, warning=track.warning, genre=track.genre, track_id=track.id
+    )

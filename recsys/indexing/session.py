@@ -1,0 +1,144 @@
+"""One process at a time brings a library up to date: lock, model, folders, index files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.classifier.checkpoint import ModelCard, load_card
+from recsys.errors import ModelError, RecsysError
+from recsys.index_sync import index_is_current, open_index, save_index
+from recsys.indexing import Indexer, IndexOptions, IndexPlan
+from recsys.indexing.workers import default_workers
+from recsys.store import Store
+from recsys.store.lock import LibraryLock
+from recsys.types import IndexEvent, IndexSummary
+
+if TYPE_CHECKING:
+    from recsys.classifier.inference import Classifier
+
+MODEL_SHARE = 0.4
+"""Part of the processors on which the model computes while others decode."""
+
+SAVE_EVERY = 20_000
+"""Stored tracks after which a long run writes the index files, so that queries stay quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSession:
+    """Everything one indexing run depends on.
+
+    Attributes
+    ----------
+    database : Path
+        Made if it is not there.
+    model : Path or None
+        Checkpoint; None for the library's own, or else the shipped one.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    workers : int or None
+        Decoding processes; None for one per processor.
+    keep_missing : bool
+        Keep tracks whose files are gone.
+    reanalyse : bool
+        Allow another model than the one that analysed the library.
+    """
+
+    database: Path
+    model: Path | None = None
+    device: str = "auto"
+    workers: int | None = None
+    keep_missing: bool = False
+    reanalyse: bool = False
+
+    def run(
+        self, roots: Sequence[Path], *, wait_s: float | None = 0.0, watch: bool = False
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+        """Index, and go on watching if that is wanted; see :meth:`recsys.api.Library.index_events`.
+
+        Raises
+        ------
+        RecsysError
+            If the library is busy, its model is another, or a folder cannot be indexed.
+        """
+        if self.device != "auto":
+            # Before anything is done: a device that is not there must not be noticed after a scan.
+            from recsys.classifier.inference import resolve_device
+
+            resolve_device(self.device)
+        _check_parent(self.database)
+        with (
+            LibraryLock(self.database, wait_s),
+            Store.open(self.database, create=True) as store,
+        ):
+            card, checkpoint = self._settle_model(store)
+
+            def load_classifier() -> Classifier:
+                from recsys.classifier.inference import Classifier
+
+                classifier = Classifier.load(checkpoint, self.device)
+                _share_processors()
+                return classifier
+
+            options = IndexOptions(workers=self.workers, keep_missing=self.keep_missing)
+            indexer = Indexer(store, load_classifier, card.features, options)
+            yield from _saving(store, indexer.run(roots))
+            if watch:
+                from recsys.indexing.watching import changed_folders
+
+                for folders in changed_folders(roots):
+                    yield from _saving(store, indexer.run(folders, whole_roots=False))
+
+    def _settle_model(self, store: Store) -> tuple[ModelCard, Path | None]:
+        """Make sure that one model analyses the library; return its card and checkpoint."""
+        known = store.model()
+        checkpoint = self.model or store.model_path()
+        card = load_card(checkpoint)
+        info = card.info()
+        changed = known is None or known.fingerprint != info.fingerprint
+        if known is not None and changed and not self.reanalyse:
+            raise ModelError(
+                f"{self.database} was analysed with model {known.name} ({known.fingerprint}), "
+                f"not with {info.name} ({info.fingerprint}); results of two models do not mix",
+                "To analyse the whole library again with the new model: recsys index --reanalyse",
+            )
+        if changed or self.model is not None:
+            store.set_model(info, card.to_json(), checkpoint)
+        return card, checkpoint
+
+
+def _share_processors() -> None:
+    """Leave the decoding processes most of the processors.
+
+    Decoding a track costs about one and a half times as much as the model, and threads of the
+    model that wait for a processor burn the time of another one meanwhile.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, round(MODEL_SHARE * default_workers())))
+
+
+def _check_parent(database: Path) -> None:
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecsysError(
+            f"cannot make the folder {database.parent}: {error.strerror}",
+            "Choose another place for the library with --db.",
+        ) from error
+
+
+def _saving(
+    store: Store, events: Iterator[IndexEvent | IndexPlan | IndexSummary]
+) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+    """Pass events on; bring the index files up to date now and then and before the summary."""
+    stored = 0
+    for event in events:
+        stored += isinstance(event, IndexEvent) and event.status in ("indexed", "removed")
+        if isinstance(event, IndexSummary) or stored >= SAVE_EVERY:
+            stored = 0
+            if not index_is_current(store):
+                save_index(store, open_index(store))
+        yield event

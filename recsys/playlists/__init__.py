@@ -1,0 +1,12 @@
+"""Playlists: from seed tracks, round a cycle of genres, or on a way from one track to another.
+
+Each way of making one is a series of sources of candidates (searches in the index, read lazily)
+that extend one :class:`~recsys.playlists.draft.Draft`. The draft holds the constraints, so they
+apply to all alike. The same seed and the same library give the same playlist.
+"""
+
+from recsys.playlists.cycle import AUTO
+from recsys.playlists.maker import PlaylistMaker
+from recsys.playlists.options import DEFAULT_LENGTH, PREFERRED_ARTIST_GAP, PlaylistOptions
+
+__all__ = ["AUTO", "DEFAULT_LENGTH", "PREFERRED_ARTIST_GAP", "PlaylistMaker", "PlaylistOptions"]

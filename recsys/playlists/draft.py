@@ -1,0 +1,236 @@
+"""A playlist in the making: what has been chosen, what may come next, and what may not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsys.recommender.duplicates import NearDuplicates, artist_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from recsys.playlists.options import PlaylistOptions
+    from recsys.recommender.candidates import Candidate
+
+POOL = 32
+"""Candidates among which a diversity of 1 chooses; at 0 it is the nearest alone."""
+
+FITTING_POOL = 8
+"""Candidates that are tried for length before a duration counts as filled."""
+
+PREFERENCE_REACH = 64
+"""How far down the candidates an artist gap that nobody asked for is pursued."""
+
+DRAW_WIDTH = 0.5
+"""At diversity 1, how far the random draw reaches, in standard deviations of the candidates."""
+
+_LEAST_WIDTH = 1e-6
+
+
+class Draft:
+    """The tracks chosen so far, and the rules for the next one.
+
+    Parameters
+    ----------
+    options : PlaylistOptions
+        Limits and constraints.
+    last : Candidate, optional
+        The track that will close the list. It counts towards length and duration from the start,
+        and nothing like it is chosen before.
+
+    Attributes
+    ----------
+    chosen : list of Candidate
+        In playing order, without `last`.
+    duplicates : set of int
+        Tracks that were left out as near-duplicates.
+    closed : bool
+        No candidate would bring the list nearer to its duration.
+    last_artist_allowed : bool
+        Whether tracks by the artist of `last` may stand before it, where the gap leaves room.
+    """
+
+    def __init__(self, options: PlaylistOptions, last: Candidate | None = None) -> None:
+        self.options = options
+        self.chosen: list[Candidate] = []
+        self.duplicates: set[int] = set()
+        self.closed = False
+        self.last = last
+        self.last_artist_allowed = True
+        self.rng = np.random.default_rng(options.seed)
+        self._last_artist = artist_key(last.track) if last else None
+        self._start_over([])
+
+    def __len__(self) -> int:
+        return len(self.chosen) + (self.last is not None)
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of everything chosen, `last` included."""
+        return self._total_s
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is to be added."""
+        length, duration = self.options.limit, self.options.duration_s
+        return (
+            self.closed
+            or (length is not None and len(self) >= length)
+            or (duration is not None and self._total_s >= duration)
+        )
+
+    def fits(self, candidate: Candidate) -> bool:
+        """Tell whether a track brings the list nearer to its duration, or is the first of all."""
+        duration = self.options.duration_s
+        if duration is None or len(self) == 0:
+            return True
+        overshoot = self._total_s + candidate.track.duration_s - duration
+        return overshoot <= candidate.track.duration_s / 2
+
+    def add(self, candidate: Candidate) -> None:
+        """Put a track at the end."""
+        artist = artist_key(candidate.track)
+        if artist is not None:
+            self._place_of_artist[artist] = len(self.chosen)
+        self.chosen.append(candidate)
+        self._remember(candidate)
+
+    def truncate(self, length: int) -> None:
+        """Keep only the first tracks."""
+        self.closed = False
+        self._start_over(self.chosen[:length])
+
+    def holds(self, candidate: Candidate) -> bool:
+        """Tell whether a track is in the list."""
+        return candidate.track.id in self._ids
+
+    def is_duplicate(self, candidate: Candidate) -> bool:
+        """Tell whether a track is a near-duplicate of one in the list, and remember it if so."""
+        if self._heard.match(candidate.track, candidate.embedding):
+            self.duplicates.add(candidate.track.id)
+            return True
+        return False
+
+    def keeps_gap(self, candidate: Candidate, gap: int) -> bool:
+        """Tell whether a track would stand far enough from the others of its artist."""
+        artist = artist_key(candidate.track)
+        if artist is None or gap == 0:
+            return True
+        place = len(self.chosen)
+        if artist == self._last_artist:
+            limit = self.options.limit
+            follow = gap if limit is None else limit - 2 - place
+            if not self.last_artist_allowed or follow < gap:
+                return False
+        before = self._place_of_artist.get(artist)
+        return before is None or place - before > gap
+
+    def pick(self, pool: Sequence[Candidate]) -> Candidate:
+        """Choose one of several candidates, nearest first, as the diversity has it.
+
+        Maximal marginal relevance (Carbonell and Goldstein 1998, SIGIR): the similarity to what is
+        wanted, less the similarity to the most similar track already chosen, weighed by the
+        diversity; then a random draw that grows with the diversity too, by Gumbel noise in
+        proportion to how far the candidates differ.
+        """
+        diversity = self.options.diversity
+        if diversity == 0 or len(pool) == 1:
+            return pool[0]
+        relevance = np.array([candidate.similarity for candidate in pool])
+        redundancy = np.zeros(len(pool))
+        if self.chosen:
+            vectors = np.stack([candidate.embedding for candidate in pool])
+            chosen = np.stack([candidate.embedding for candidate in self.chosen])
+            # Not "@": for matrices this small, waking the threads of BLAS costs more than the sums.
+            redundancy = np.einsum("id,jd->ij", vectors, chosen).max(axis=1)
+        worth = (1 - diversity) * relevance - diversity * redundancy
+        width = diversity * DRAW_WIDTH * max(float(worth.std()), _LEAST_WIDTH)
+        return pool[int(np.argmax(worth + width * self.rng.gumbel(size=len(pool))))]
+
+    def _start_over(self, chosen: list[Candidate]) -> None:
+        self.chosen = []
+        self._ids: set[int] = set()
+        self._heard = NearDuplicates()
+        self._place_of_artist: dict[str, int] = {}
+        self._total_s = 0.0
+        if self.last is not None:
+            self._remember(self.last)
+        for candidate in chosen:
+            self.add(candidate)
+
+    def _remember(self, candidate: Candidate) -> None:
+        self._ids.add(candidate.track.id)
+        self._heard.add(candidate.track, candidate.embedding)
+        self._total_s += candidate.track.duration_s
+
+
+class Source:
+    """Candidates for a draft, best first, drawn as far as they are needed.
+
+    Candidates that the artist gap holds back keep their place and are offered again later.
+
+    Parameters
+    ----------
+    candidates : iterator of Candidate
+        Best first.
+    in_order : bool
+        Always offer the first one that may come, whatever the diversity.
+    """
+
+    def __init__(self, candidates: Iterator[Candidate], *, in_order: bool = False) -> None:
+        self._candidates = candidates
+        self._in_order = in_order
+        self.waiting: list[Candidate] = []
+
+    def extend(self, draft: Draft) -> bool:
+        """Add the next track to a draft.
+
+        Returns
+        -------
+        bool
+            False when no candidate may come; then `waiting` holds those that only the artist gap
+            holds back. Or when none would fit the duration; then the draft is closed.
+        """
+        pool = self._pool(draft)
+        fitting = [candidate for candidate in pool if draft.fits(candidate)]
+        if not fitting:
+            draft.closed = bool(pool)
+            return False
+        draft.add(draft.pick(fitting))
+        return True
+
+    def _pool(self, draft: Draft) -> list[Candidate]:
+        size = 1
+        if not self._in_order:
+            size += round(draft.options.diversity * (POOL - 1))
+            if draft.options.duration_s is not None:
+                size = max(size, FITTING_POOL)
+        gaps = draft.options.gaps
+        # Tracks in a given order keep it, unless a gap that was asked for forbids that.
+        for gap in gaps[-1:] if self._in_order else gaps:
+            reach = None if gap == gaps[-1] else PREFERENCE_REACH
+            pool = self._allowed(draft, size, gap, reach)
+            if pool:
+                return pool
+        return []
+
+    def _allowed(self, draft: Draft, size: int, gap: int, reach: int | None) -> list[Candidate]:
+        allowed: list[Candidate] = []
+        place = 0
+        while len(allowed) < size and (reach is None or place < reach):
+            if place == len(self.waiting):
+                following = next(self._candidates, None)
+                if following is None:
+                    break
+                self.waiting.append(following)
+            candidate = self.waiting[place]
+            in_time = draft.keeps_gap(candidate, gap)
+            if draft.holds(candidate) or (in_time and draft.is_duplicate(candidate)):
+                del self.waiting[place]
+                continue
+            if in_time:
+                allowed.append(candidate)
+            place += 1
+        return allowed

@@ -1,0 +1,250 @@
+"""Makes playlists; see :mod:`recsys.playlists`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsys.errors import QueryError
+from recsys.playlists.between import Way
+from recsys.playlists.cycle import Round, cycle_genres
+from recsys.playlists.draft import POOL, Draft, Source
+from recsys.playlists.notes import shortage
+from recsys.playlists.options import PlaylistOptions
+from recsys.recommender import plan_tiers
+from recsys.recommender.candidates import Candidate, nearest
+from recsys.recommender.genre_scores import genre_scores, resolve_genre
+from recsys.recommender.query import Query, Seed, make_query
+from recsys.types import Playlist
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.candidates import Search
+    from recsys.store import Store
+    from recsys.types import Analysis, ModelInfo, Track
+
+DRAW_FROM = 10_000
+"""Tracks from which the first one is drawn; in a larger library, those nearest a random point."""
+
+_NAMED_SEEDS = 3
+
+
+class PlaylistMaker:
+    """Makes playlists from a library.
+
+    Parameters
+    ----------
+    store : Store
+        The library.
+    index : EmbeddingIndex
+        Its embeddings.
+    info : ModelInfo
+        The model that made them.
+    """
+
+    def __init__(self, store: Store, index: EmbeddingIndex, info: ModelInfo) -> None:
+        self._store = store
+        self._index = index
+        self._info = info
+        self._search: Search = partial(nearest, store, index)
+
+    def from_seeds(self, query: Query, options: PlaylistOptions | None = None) -> Playlist:
+        """Go on from one track or several: their genre first, then the related ones.
+
+        The seeds that are in the library open the list, in the order in which they were given.
+        Every further track is the best-ranked one that the constraints allow, ranked as
+        :meth:`recsys.recommender.Recommender.similar` ranks: by genre, inside a genre by
+        similarity; a query of unknown genre by similarity alone.
+
+        Raises
+        ------
+        QueryError
+            The genre of the options is not one of the model's.
+        """
+        options = self._checked(options)
+        name = f"Like {_names(query.seeds)}"
+        return self._continue(query, options, name, query.seeds)
+
+    def anywhere(self, options: PlaylistOptions | None = None) -> Playlist:
+        """Go on from a track that is drawn from the library, or from the genre of the options.
+
+        Raises
+        ------
+        QueryError
+            The library, or that genre, holds no track.
+        """
+        options = self._checked(options)
+        first = self._draw(options.genre, np.random.default_rng(options.seed)).track
+        analysis = self._store.analysis(first.id)
+        if analysis is None:
+            raise QueryError(f"{first.path} has just left the library", "Ask again.")
+        query = make_query(self._info, [(first, analysis)])
+        return self._continue(query, options, f"Drawn with seed {options.seed}", ())
+
+    def cycle(
+        self,
+        genres: Sequence[str] | str,
+        start: tuple[Track, Analysis] | None = None,
+        options: PlaylistOptions | None = None,
+    ) -> Playlist:
+        """Go round a cycle of genres; each track is the nearest of its genre to the one before.
+
+        Parameters
+        ----------
+        genres : sequence of str, or str
+            In playing order, or one string with commas between them; ``per_genre`` tracks of each.
+            :data:`AUTO` takes every genre that holds tracks, beginning with the largest, see
+            :func:`recsys.playlists.order.related_order`.
+        start : (Track, Analysis), optional
+            Opens the list, and the cycle goes on from its genre. Without one, the first track is
+            drawn from the first genre. One outside the library only leads the way.
+        options : PlaylistOptions, optional
+
+        Returns
+        -------
+        Playlist
+            A genre without tracks is left out, and one that has run out leaves the cycle; the note
+            says so.
+
+        Raises
+        ------
+        QueryError
+            There are no genres, one is not the model's, or none of them holds a track.
+        """
+        options = self._checked(options)
+        if options.genre is not None:
+            raise QueryError(
+                f"a cycle names its own genres; {options.genre!r} cannot be asked for besides",
+                "Give either a genre or a cycle.",
+            )
+        order, notes = cycle_genres(self._info, self._index, genres)
+        draft = Draft(options)
+        seeds = make_query(self._info, [start]).seeds if start else ()
+        first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng)
+        if not seeds or seeds[0].in_library:
+            draft.add(first)
+        turn = 0
+        if first.track.genre in order:
+            turn = order.index(first.track.genre) * options.per_genre + len(draft)
+        way = Round(draft, self._search, order)
+        way.fill(first.embedding, turn)
+        return self._finish(
+            draft,
+            f"Cycle: {', '.join(order)}",
+            seeds,
+            way.held_back(),
+            notes=[*notes, *way.notes()],
+            where="the cycle",
+        )
+
+    def between(
+        self,
+        a: tuple[Track, Analysis],
+        b: tuple[Track, Analysis],
+        options: PlaylistOptions | None = None,
+    ) -> Playlist:
+        """Lead smoothly from one track to another.
+
+        Points at even distances on the great circle between the two embeddings are each given the
+        nearest track that is not in the list yet. Then the steps are put in order, so that the
+        similarity to B rises against that to A, as far as the artist gap allows. A stands first and
+        B last; one outside the library only leads the way. With a duration, the points follow the
+        time played.
+
+        Raises
+        ------
+        QueryError
+            A and B are one recording, or so few tracks are asked for that they do not fit.
+        """
+        options = self._checked(options)
+        query = make_query(self._info, [a, b])
+        way = Way(query, options, self._search)
+        tracks = [found.track for found in way.fill()]
+        left_out = way.draft.last is not None and way.draft.last.track not in tracks
+        notes = ["the last track was left out: it would stand too near to its artist's"]
+        name = f"From {query.seeds[0].track.display_name} to {query.seeds[1].track.display_name}"
+        return self._finish(
+            way.draft,
+            name,
+            query.seeds,
+            way.held_back,
+            notes=notes if left_out else (),
+            tracks=tracks,
+        )
+
+    def _checked(self, options: PlaylistOptions | None) -> PlaylistOptions:
+        options = options or PlaylistOptions()
+        if options.genre is None:
+            return options
+        return replace(options, genre=resolve_genre(self._info, options.genre))
+
+    def _continue(
+        self, query: Query, options: PlaylistOptions, name: str, seeds: Sequence[Seed]
+    ) -> Playlist:
+        draft = Draft(options)
+        opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
+        sources = [Source(opening, in_order=True)]
+        scores = genre_scores(self._info, query.probabilities)
+        expected = POOL + (options.limit or POOL)
+        sources += [
+            Source(self._search(tier.genre, query.embedding, expected))
+            for tier in plan_tiers(query, scores, options.genre)
+        ]
+        # The first source that has a track to offer gives it; none is left until it is exhausted.
+        while not draft.full and any(source.extend(draft) or draft.closed for source in sources):
+            pass
+        held_back = [candidate.track for source in sources for candidate in source.waiting]
+        return self._finish(draft, name, seeds, held_back)
+
+    def _draw(self, genre: str | None, rng: np.random.Generator) -> Candidate:
+        """Draw a track that the store still has."""
+        reach = min(self._index.count(genre), DRAW_FROM)
+        if reach:
+            towards = rng.standard_normal(self._info.dimension)
+            direction = (towards / np.linalg.norm(towards)).astype(np.float32)
+            found = self._index.search(genre, direction, reach)
+            for place in rng.permutation(len(found)):
+                track_id = found[place].track_id
+                track = self._store.track(track_id)
+                if track is not None:
+                    return Candidate(track, 1.0, self._index.vectors([track_id])[0])
+        raise QueryError(
+            f"{genre or 'the library'} holds no track to begin with", "Index a folder of music."
+        )
+
+    def _finish(
+        self,
+        draft: Draft,
+        name: str,
+        seeds: Sequence[Seed],
+        held_back: Collection[Track],
+        *,
+        notes: Sequence[str] = (),
+        tracks: Sequence[Track] | None = None,
+        where: str = "the library",
+    ) -> Playlist:
+        options = draft.options
+        chosen = tuple(tracks or (found.track for found in draft.chosen))
+        sentences = list(notes)
+        if not draft.full:
+            duplicates = len(draft.duplicates)
+            place = options.genre or where
+            sentences.insert(0, shortage(options, chosen, held_back, duplicates, place))
+        return Playlist(
+            name=options.name or name,
+            tracks=chosen,
+            seeds=tuple(seed.track for seed in seeds),
+            seed=options.seed,
+            note="; ".join(sentences),
+        )
+
+
+def _names(seeds: Sequence[Seed]) -> str:
+    named = ", ".join(seed.track.display_name for seed in seeds[:_NAMED_SEEDS])
+    others = len(seeds) - _NAMED_SEEDS
+    return named if others <= 0 else f"{named} and {others} more"

@@ -1,0 +1,34 @@
+"""Similar tracks: the query's genre first, then the related ones; inside a genre the nearest first.
+
+    query --genre_scores--> tiers --nearest--> candidates --Screen--> Answer
+
+Every genre is one part of the index, so a tier is one search. Candidates are fetched as far as the
+answer needs them, and whatever is left out on the way is counted under the name of its reason.
+"""
+
+from recsys.recommender.explanations import Explanation
+from recsys.recommender.genre_scores import genre_scores
+from recsys.recommender.query import OUTSIDE_LIBRARY, Query, Seed, make_query
+from recsys.recommender.recommender import (
+    STRATEGIES,
+    Answer,
+    Recommender,
+    SimilarOptions,
+    Tier,
+    plan_tiers,
+)
+
+__all__ = [
+    "OUTSIDE_LIBRARY",
+    "STRATEGIES",
+    "Answer",
+    "Explanation",
+    "Query",
+    "Recommender",
+    "Seed",
+    "SimilarOptions",
+    "Tier",
+    "genre_scores",
+    "make_query",
+    "plan_tiers",
+]

@@ -1,0 +1,270 @@
+"""Ranks tracks for a query; see :mod:`recsys.recommender`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from recsys.errors import QueryError
+from recsys.recommender.candidates import nearest
+from recsys.recommender.explanations import Explanation
+from recsys.recommender.genre_scores import did_you_mean, genre_scores, resolve_genre
+from recsys.recommender.query import Query
+from recsys.recommender.screen import Screen
+from recsys.types import UNKNOWN, Recommendation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.candidates import Candidate
+    from recsys.store import Store
+    from recsys.types import ModelInfo
+
+STRATEGIES = ("tiers", "similarity")
+"""``tiers`` ranks by genre, then by similarity; ``similarity`` by similarity alone."""
+
+_SPARE = 8
+"""Candidates expected beyond those wanted: the query itself, copies of it, near-duplicates."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarOptions:
+    """How to recommend.
+
+    Attributes
+    ----------
+    k : int
+        How many tracks.
+    strategy : str
+        One of :data:`STRATEGIES`.
+    genre : str or None
+        Only tracks of this genre.
+    max_per_artist : int or None
+        At most so many tracks of one artist; tracks that name no artist are not limited.
+    no_same_album : bool
+        Leave out the album of the query.
+    show_duplicates : bool
+        Keep near-duplicates of the query and of better-ranked tracks.
+
+    Raises
+    ------
+    QueryError
+        A number is below 1, or the strategy does not exist.
+    """
+
+    k: int = 20
+    strategy: str = "tiers"
+    genre: str | None = None
+    max_per_artist: int | None = None
+    no_same_album: bool = False
+    show_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
+        if self.max_per_artist is not None and self.max_per_artist < 1:
+            raise QueryError(
+                f"max_per_artist must be at least 1, got {self.max_per_artist}",
+                "Leave it out to have no limit.",
+            )
+        if self.strategy not in STRATEGIES:
+            raise QueryError(
+                f"unknown strategy {self.strategy!r}{did_you_mean(self.strategy, STRATEGIES)}",
+                f"Strategies: {', '.join(STRATEGIES)}.",
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """Recommendations, and what it took to find them.
+
+    Attributes
+    ----------
+    query : Query
+        What was asked.
+    genre_scores : tuple of (str, float)
+        Every genre of the model with the query's score, best first.
+    results : tuple of Recommendation
+        Best first.
+    filtered : mapping of str to int
+        How many tracks each filter left out on the way: ``query`` (the query itself),
+        ``near_duplicate``, ``same_album``, ``same_artist``. Tracks that were never reached are not
+        counted.
+    notes : tuple of str
+        What the listener should know: why the ranking or the number of results is not as asked.
+    """
+
+    query: Query
+    genre_scores: tuple[tuple[str, float], ...]
+    results: tuple[Recommendation, ...]
+    filtered: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A part of the library to be searched, and its place in the ranking.
+
+    ``genre`` None stands for all parts; ``number`` 0 for a ranking by similarity alone.
+    """
+
+    number: int
+    genre: str | None
+
+
+def plan_tiers(
+    query: Query,
+    scores: Sequence[tuple[str, float]],
+    genre: str | None = None,
+    strategy: str = "tiers",
+) -> list[Tier]:
+    """Return the tiers in which a query searches the library, best first.
+
+    Parameters
+    ----------
+    query : Query
+        One of unknown genre has a single tier: ranking by similarity.
+    scores : sequence of (str, float)
+        Of :func:`genre_scores`.
+    genre : str or None
+        Only this genre. Its tier keeps the number that it has among all genres.
+    strategy : str
+        One of :data:`STRATEGIES`.
+    """
+    if strategy == "similarity" or query.label == UNKNOWN:
+        return [Tier(0, genre)]
+    tiers = [Tier(number, name) for number, (name, _) in enumerate(scores, start=1)]
+    return [tier for tier in tiers if genre in (None, tier.genre)]
+
+
+class Recommender:
+    """Recommends tracks of a library.
+
+    Parameters
+    ----------
+    store : Store
+        The library.
+    index : EmbeddingIndex
+        Its embeddings.
+    info : ModelInfo
+        The model that made them.
+    """
+
+    def __init__(self, store: Store, index: EmbeddingIndex, info: ModelInfo) -> None:
+        self._store = store
+        self._index = index
+        self._info = info
+
+    def similar(self, query: Query, options: SimilarOptions | None = None) -> Answer:
+        """Rank the tracks of the library by how well they go with a query.
+
+        With the strategy ``tiers``, tracks of the query's most probable genre come first, then
+        those of the next genre by score, and so on; inside a tier by cosine similarity, ties by
+        track number. A query whose genre is unknown is ranked by similarity alone. The query's own
+        tracks never come back.
+
+        Parameters
+        ----------
+        query : Query
+            See :func:`recsys.recommender.query.make_query`.
+        options : SimilarOptions, optional
+
+        Returns
+        -------
+        Answer
+            At most ``k`` results; a note says so when there are fewer.
+
+        Raises
+        ------
+        QueryError
+            The genre of the options is not one of the model's.
+        """
+        options = options or SimilarOptions()
+        if options.genre is not None:
+            options = replace(options, genre=resolve_genre(self._info, options.genre))
+        scores = genre_scores(self._info, query.probabilities)
+        screen = Screen(
+            query,
+            max_per_artist=options.max_per_artist,
+            no_same_album=options.no_same_album,
+            show_duplicates=options.show_duplicates,
+        )
+        results = self._rank(query, options, scores, screen)
+        notes = [*_label_notes(query, options), *self._shortage_notes(options, results, screen)]
+        return Answer(query, scores, tuple(results), dict(screen.filtered), tuple(notes))
+
+    def explain(self, answer: Answer) -> tuple[Explanation, ...]:
+        """Return the numbers and sentences behind every row of an answer, in its order."""
+        return tuple(self._explanation(row) for row in answer.results)
+
+    def with_reasons(self, answer: Answer) -> Answer:
+        """Return an answer whose rows carry their reasons as sentences."""
+        rows = zip(answer.results, self.explain(answer), strict=True)
+        explained = tuple(replace(row, reasons=reason.sentences()) for row, reason in rows)
+        return replace(answer, results=explained)
+
+    def _rank(
+        self,
+        query: Query,
+        options: SimilarOptions,
+        scores: Sequence[tuple[str, float]],
+        screen: Screen,
+    ) -> list[Recommendation]:
+        score_of = dict(scores)
+        results: list[Recommendation] = []
+        for tier in plan_tiers(query, scores, options.genre, options.strategy):
+            expected = options.k - len(results) + _SPARE
+            for found in nearest(self._store, self._index, tier.genre, query.embedding, expected):
+                if not screen.admits(found):
+                    continue
+                results.append(_row(len(results) + 1, tier, found, score_of))
+                if len(results) == options.k:
+                    return results
+        return results
+
+    def _explanation(self, row: Recommendation) -> Explanation:
+        genre = row.track.genre
+        analysis = self._store.analysis(row.track.id)
+        probability = None
+        if analysis is not None and genre in self._info.labels:
+            probability = float(analysis.probabilities[self._info.labels.index(genre)])
+        return Explanation(
+            genre=genre,
+            tier=row.tier,
+            query_genre_score=row.genre_score,
+            track_genre_probability=probability,
+            similarity=row.similarity,
+        )
+
+    def _shortage_notes(
+        self, options: SimilarOptions, results: Sequence[Recommendation], screen: Screen
+    ) -> list[str]:
+        if len(results) == options.k:
+            return []
+        where = options.genre or "the library"
+        note = f"{len(results)} of {options.k} tracks: {where} holds {_count(self._index, options)}"
+        return [note + screen.summary()]
+
+
+def _row(
+    rank: int, tier: Tier, candidate: Candidate, score_of: Mapping[str, float]
+) -> Recommendation:
+    return Recommendation(
+        rank=rank,
+        track=candidate.track,
+        tier=tier.number,
+        genre_score=score_of.get(candidate.track.genre, 0.0),
+        similarity=candidate.similarity,
+    )
+
+
+def _label_notes(query: Query, options: SimilarOptions) -> list[str]:
+    if query.label != UNKNOWN or options.strategy == "similarity":
+        return []
+    return ["The genre of the query is unknown, so the ranking is by similarity alone."]
+
+
+def _count(index: EmbeddingIndex, options: SimilarOptions) -> str:
+    count = index.count(options.genre)
+    return f"{count} track" + ("" if count == 1 else "s")

@@ -1,0 +1,256 @@
+"""What goes into a row of the library database and what comes out of one."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from recsys.errors import StoreError
+from recsys.types import FloatArray, IdArray, Tags, Track
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recsys.types import Analysis, TrackFile
+
+PathKey: TypeAlias = str | bytes
+
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """A track to be written.
+
+    Attributes
+    ----------
+    file : TrackFile
+        The file as it is now.
+    tags : Tags
+        What the file says about itself.
+    audio_hash : str
+        Identity of the encoded sound.
+    duration_s : float
+        Seconds. Belongs to the analysis: without one, the stored value stands.
+    warning : str or None
+        What was odd about the file. Belongs to the analysis too.
+    analysis : Analysis or None
+        By the library's current model. None keeps what is stored for this ``audio_hash``.
+    track_id : int or None
+        An existing track that takes over ``file.path``: a move. None finds the track by its path.
+    """
+
+    file: TrackFile
+    tags: Tags
+    audio_hash: str
+    duration_s: float
+    warning: str | None
+    analysis: Analysis | None
+    track_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What the library knows of a path.
+
+    Attributes
+    ----------
+    track_id : int or None
+        None for a recorded failure.
+    size, mtime_ns : int
+        The file when it was last read: bytes, and nanoseconds since the epoch.
+    audio_hash : str or None
+        Identity of the encoded sound; None for a failure.
+    genre : str or None
+        None where the current model has not analysed the sound.
+    failure : str or None
+        Why the file could not be analysed, when it could not.
+    missing : bool
+        The file was gone at the last look and was kept on request.
+    warning : str or None
+        What was odd about the file.
+    """
+
+    track_id: int | None
+    size: int
+    mtime_ns: int
+    audio_hash: str | None
+    genre: str | None
+    failure: str | None
+    missing: bool
+    warning: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an index of an earlier revision has to learn.
+
+    Attributes
+    ----------
+    revision : int
+        Of the library, after these changes.
+    ids : ndarray of int64, shape (n,)
+        Tracks that are new or whose genre or embedding changed, ascending.
+    genres : tuple of str
+        One per id.
+    embeddings : ndarray of float32, shape (n, d)
+        One row per id.
+    removed : ndarray of int64, shape (m,)
+        Tracks to be forgotten, ascending.
+    """
+
+    revision: int
+    ids: IdArray
+    genres: tuple[str, ...]
+    embeddings: FloatArray
+    removed: IdArray
+
+
+def path_key(path: Path) -> PathKey:
+    r"""Return a path as it is stored: text where it is UTF-8, the raw bytes where it is not.
+
+    Examples
+    --------
+    >>> path_key(Path("/music/a.mp3"))
+    '/music/a.mp3'
+    >>> path_key(Path(os.fsdecode(b"/music/\xff.mp3")))
+    b'/music/\xff.mp3'
+    """
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text)
+    return text
+
+
+def key_path(key: PathKey) -> Path:
+    """Return the path of a stored key; the inverse of :func:`path_key`."""
+    return Path(os.fsdecode(key))
+
+
+def ranges_under(root: Path) -> list[tuple[PathKey, PathKey, PathKey]]:
+    """Return the key ranges of everything under a folder, for text rows and for byte rows.
+
+    SQLite sorts text before bytes and compares both byte by byte, so that each kind has a range of
+    its own. ``0`` follows ``/`` in ASCII, which makes ``root/`` up to ``root0`` exactly what lies
+    below the root: ``/a/b`` does not hold ``/a/bc``.
+
+    Returns
+    -------
+    list of (exact, first, end)
+        Keys equal to ``exact`` (the root itself, when it is a file) or in ``[first, end)``.
+    """
+    raw = os.fsencode(root)
+    stem = raw.rstrip(b"/")
+    first, end = stem + b"/", stem + b"0"
+    ranges: list[tuple[PathKey, PathKey, PathKey]] = [(raw, first, end)]
+    if isinstance(path_key(root), str):
+        ranges.insert(0, (raw.decode(), first.decode(), end.decode()))
+    return ranges
+
+
+def normalise(text: str) -> str:
+    """Return text as it is searched: no case, no accents, single spaces.
+
+    Unicode NFKD without combining marks (Unicode Standard Annex 15), then casefolded. Both are done
+    twice, because folding case can bring forth marks and compatibility letters again.
+
+    Examples
+    --------
+    >>> normalise("  Björk   GUÐMUNDSDÓTTIR ")
+    'bjork guðmundsdottir'
+    """
+    for _ in range(2):
+        parts = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in parts if not unicodedata.combining(c)).casefold()
+    return " ".join(text.split())
+
+
+def search_text(tags: Tags, path: Path) -> str:
+    """Return the searched column: artist, album artist and title, one per line.
+
+    The first line is the artist for display and the last the title for display, so that sorting by
+    this column sorts by artist, then by title.
+    """
+    artist = tags.artist or tags.album_artist or ""
+    title = tags.title or path.stem
+    lines = (artist, tags.album_artist or "", title)
+    return "\n".join(normalise(storable_text(line) or "") for line in lines)
+
+
+def storable_text(text: str | None) -> str | None:
+    """Return text that SQLite can hold: lone surrogates, which no UTF-8 has, become escapes."""
+    if text is None:
+        return None
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def storable_int(number: int | None) -> int | None:
+    """Return a number of a tag, or None where it is beyond 64 bits and so beyond belief."""
+    return number if number is None or number in _INT64 else None
+
+
+def tag_columns(tags: Tags, path: Path) -> tuple[Any, ...]:
+    """Return the tag columns of a track in the order of the table."""
+    return (
+        storable_text(tags.artist),
+        storable_text(tags.album_artist),
+        storable_text(tags.album),
+        storable_text(tags.title),
+        storable_int(tags.track_number),
+        storable_int(tags.year),
+        storable_text(tags.genre_tag),
+        search_text(tags, path),
+    )
+
+
+def track_of(row: Sequence[Any]) -> Track:
+    """Make a track of a row of the view ``listed`` (see :mod:`recsys.store.migrations`)."""
+    track_id, path, audio_hash, missing, genre, duration_s, warning, *tags = row
+    return Track(
+        id=track_id,
+        path=key_path(path),
+        tags=Tags(*tags),
+        duration_s=duration_s,
+        audio_hash=audio_hash,
+        genre=genre,
+        warning=warning,
+        missing=bool(missing),
+    )
+
+
+def array_blob(array: FloatArray) -> bytes:
+    """Return an array as little-endian float32, whatever the machine."""
+    return np.ascontiguousarray(array, dtype="<f4").tobytes()
+
+
+def blob_array(blob: bytes) -> FloatArray:
+    """Return a writable array of a stored one, shape (n,)."""
+    return np.frombuffer(blob, dtype="<f4").astype(np.float32)
+
+
+def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:
+    """Stack stored embeddings.
+
+    Returns
+    -------
+    ndarray of float32, shape (len(blobs), dimension)
+
+    Raises
+    ------
+    StoreError
+        An embedding has another length than the model says.
+    """
+    odd = next((len(blob) for blob in blobs if len(blob) != 4 * dimension), None)
+    if odd is not None:
+        raise StoreError(
+            f"A stored embedding has {odd} bytes instead of {4 * dimension}.",
+            "Run `recsys doctor` to see what is damaged.",
+        )
+    return blob_array(b"".join(blobs)).reshape(len(blobs), dimension)

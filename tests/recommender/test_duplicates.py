@@ -1,0 +1,159 @@
+"""When two tracks are one recording."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys.recommender.duplicates import (
+    DURATION_TOLERANCE_S,
+    NAMED_APART_COSINE,
+    NEAR_DUPLICATE_COSINE,
+    NearDuplicates,
+    artist_key,
+    name_key,
+    same_album,
+)
+from recsys.types import FloatArray, Tags, Track
+from tests.planted import at_cosine
+
+NORTH, EAST = np.eye(4, dtype=np.float32)[:2]
+
+
+def track(
+    duration_s: float = 200.0,
+    audio_hash: str = "a",
+    artist: str | None = None,
+    title: str | None = None,
+    album: str | None = None,
+    album_artist: str | None = None,
+) -> Track:
+    tags = Tags(artist=artist, title=title, album=album, album_artist=album_artist)
+    return Track(1, Path("/m/a.flac"), tags, duration_s, audio_hash, "jazz")
+
+
+def is_duplicate(one: Track, other: Track, embedding: FloatArray = EAST) -> bool:
+    known = NearDuplicates()
+    known.add(one, NORTH)
+    return known.match(other, embedding)
+
+
+def test_the_same_sound_is_a_duplicate_whatever_else_differs() -> None:
+    assert is_duplicate(track(200, "same"), track(100, "same"))
+
+
+def test_an_empty_hash_says_nothing() -> None:
+    assert not is_duplicate(track(200, ""), track(100, ""))
+
+
+@pytest.mark.parametrize(
+    ("artist", "title", "expected"),
+    [
+        ("Nina Simone", "Sinnerman", True),
+        ("  nina   SIMONE", "SINNERMAN ", True),
+        ("Nina Simone", "Feeling Good", False),
+        ("Someone", "Sinnerman", False),
+        ("Nina Simone", None, False),
+        (None, "Sinnerman", False),
+    ],
+)
+def test_equal_artist_and_title_are_a_duplicate(
+    artist: str | None, title: str | None, expected: bool
+) -> None:
+    one = track(200, "a", "Nina Simone", "Sinnerman")
+    assert is_duplicate(one, track(201, "b", artist, title)) is expected
+
+
+def test_tags_that_name_nobody_are_not_equal() -> None:
+    one = track(200, "a", "Unknown Artist", "Track 01")
+    assert not is_duplicate(one, track(200, "b", "Unknown Artist", "Track 01"))
+    assert not is_duplicate(track(200, "a"), track(200, "b"))
+
+
+@pytest.mark.parametrize("gap_s", [-1.99, 0.0, 1.99])
+def test_durations_within_the_tolerance_agree(gap_s: float) -> None:
+    assert is_duplicate(track(200), track(200 + gap_s, "b"), NORTH)
+
+
+@pytest.mark.parametrize("gap_s", [-DURATION_TOLERANCE_S - 0.01, DURATION_TOLERANCE_S + 0.01])
+def test_other_durations_are_another_recording(gap_s: float) -> None:
+    named = {"artist": "A", "title": "T"}
+    assert not is_duplicate(track(200, **named), track(200 + gap_s, "b", **named), NORTH)
+
+
+@pytest.mark.parametrize("duration_s", [0.0, math.inf, math.nan])
+def test_an_unknown_duration_agrees_with_none(duration_s: float) -> None:
+    assert not is_duplicate(track(duration_s), track(duration_s, "b"), NORTH)
+
+
+@pytest.mark.parametrize(("margin", "expected"), [(0.0005, True), (-0.0005, False)])
+@pytest.mark.parametrize(
+    ("one", "other", "threshold"),
+    [
+        ((None, None), (None, None), NEAR_DUPLICATE_COSINE),
+        (("A", "T"), (None, None), NEAR_DUPLICATE_COSINE),
+        (("A", "T"), ("B", None), NEAR_DUPLICATE_COSINE),
+        (("A", "T"), ("Unknown Artist", "U"), NEAR_DUPLICATE_COSINE),
+        (("A", "T"), ("A", "U"), NAMED_APART_COSINE),
+        (("A", "T"), ("B", "T"), NAMED_APART_COSINE),
+    ],
+)
+def test_embeddings_above_the_threshold_are_a_duplicate(
+    one: tuple[str | None, str | None],
+    other: tuple[str | None, str | None],
+    threshold: float,
+    margin: float,
+    expected: bool,
+) -> None:
+    close = at_cosine(NORTH, EAST, threshold + margin)
+    first = track(200, "a", artist=one[0], title=one[1])
+    second = track(200, "b", artist=other[0], title=other[1])
+    assert is_duplicate(first, second, close) is expected
+
+
+def test_many_tracks_are_remembered() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((200, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    known = NearDuplicates()
+    for i, vector in enumerate(vectors):
+        known.add(track(100 + 10 * i, f"hash {i}"), vector)
+    assert len(known) == 200
+    for i, vector in enumerate(vectors):
+        assert known.match(track(101 + 10 * i, "other"), vector)
+        assert not known.match(track(101 + 10 * i, "other"), -vector)
+
+
+def test_names_are_compared_without_case_and_spacing_but_with_accents() -> None:
+    assert name_key("ＢＪÖＲＫ") == name_key(" björk ")
+    assert name_key("Bjork") != name_key("Björk")
+    assert name_key("  ") is None
+    assert name_key(None) is None
+
+
+def test_the_album_artist_stands_in_for_a_missing_artist() -> None:
+    assert artist_key(track(album_artist="Nina Simone")) == "nina simone"
+    assert artist_key(track(album_artist="Various Artists")) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (("A", "Live", None), ("A", "LIVE", None), True),
+        (("A", "Live", None), ("B", "Live", None), False),
+        (("A", "Live", None), ("A", "Studio", None), False),
+        (("A", "Live", "Band"), ("B", "Live", "Band"), True),
+        (("A", "Live", "Band"), ("Band", "Live", None), True),
+        (("A", None, None), ("A", None, None), False),
+        ((None, "Live", None), (None, "Live", None), False),
+    ],
+)
+def test_an_album_is_its_title_and_an_artist_in_common(
+    one: tuple[str | None, ...], other: tuple[str | None, ...], expected: bool
+) -> None:
+    first = track(artist=one[0], album=one[1], album_artist=one[2])
+    second = track(artist=other[0], album=other[1], album_artist=other[2])
+    assert same_album(first, second) is expected

@@ -1,0 +1,92 @@
+"""One process at a time writes to a library, and a dead one does not stand in the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from recsys.errors import LibraryBusyError, StoreError
+from recsys.store.lock import LibraryLock, holder_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOLDER = """
+import sys
+from pathlib import Path
+from recsys.store.lock import LibraryLock
+with LibraryLock(Path(sys.argv[1]), 0.0):
+    sys.stdout.write("held\\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "library.db"
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_writer_is_told_who_holds_the_library(
+    path: Path, holder: subprocess.Popen[str]
+) -> None:
+    with pytest.raises(LibraryBusyError) as caught, LibraryLock(path, 0.0):
+        pass
+    assert str(path) in caught.value.message
+    assert f"process {holder.pid} on {os.uname().nodename}" in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_killed_holder_frees_the_library(path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with LibraryLock(path, 0.0):
+        assert f"process {os.getpid()} " in holder_of(path.with_name("library.db.lock"))
+
+
+def test_a_waiting_writer_gets_the_library_as_soon_as_it_is_free(
+    path: Path, holder: subprocess.Popen[str]
+) -> None:
+    assert holder.stdin is not None
+    threading.Timer(0.1, holder.stdin.close).start()
+    with LibraryLock(path, None):
+        holder.wait()
+
+
+def test_the_library_can_be_locked_again_and_the_file_need_not_exist(path: Path) -> None:
+    for wait_s in (0.0, None, 5.0):
+        with LibraryLock(path, wait_s):
+            assert not path.exists()
+
+
+def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    lock = LibraryLock(tmp_path / "file" / "library.db", 0.0)
+    with pytest.raises(StoreError, match="cannot be written"), lock:
+        pass
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', "\udcff"])
+def test_an_unreadable_lock_file_names_nobody(path: Path, content: str) -> None:
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert holder_of(path) == "another process"
+    assert holder_of(Path("/nowhere")) == "another process"
