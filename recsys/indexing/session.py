@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,7 @@ class IndexSession:
         with (
             LibraryLock(self.database, wait_s),
             Store.open(self.database, create=True) as store,
+            ExitStack() as at_the_end,
         ):
             card, checkpoint = self._settle_model(store)
 
@@ -79,7 +81,7 @@ class IndexSession:
                 from recsys.classifier.inference import Classifier
 
                 classifier = Classifier.load(checkpoint, self.device)
-                _share_processors()
+                at_the_end.enter_context(_sharing_processors())
                 return classifier
 
             options = IndexOptions(workers=self.workers, keep_missing=self.keep_missing)
@@ -109,7 +111,8 @@ class IndexSession:
         return card, checkpoint
 
 
-def _share_processors() -> None:
+@contextmanager
+def _sharing_processors() -> Iterator[None]:
     """Leave the decoding processes most of the processors.
 
     Decoding a track costs about one and a half times as much as the model, and threads of the
@@ -117,7 +120,12 @@ def _share_processors() -> None:
     """
     import torch
 
+    before = torch.get_num_threads()
     torch.set_num_threads(max(1, round(MODEL_SHARE * default_workers())))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check_parent(database: Path) -> None:

@@ -13,12 +13,13 @@ from recsys.classifier.augment import (
     crop_length,
     mask,
     mix,
+    mix_style,
     stretch_and_shift,
 )
 
 STILL = AugmentSettings(
     stretch=0.0, mel_shift=0.0, tilt=0.0, equaliser=0.0, low_pass=0.0, high_pass=0.0,
-    noise=0.0, time_masks=0, mel_masks=0, mixup=0.0,
+    style=0.0, noise=0.0, time_masks=0, mel_masks=0, mixup=0.0,
 )  # fmt: skip
 
 
@@ -76,6 +77,17 @@ def test_low_pass_flattens_the_top(windows: torch.Tensor) -> None:
     out = colour(windows, settings, generator())
     assert bool((out[:, -1].std(dim=1) < 0.2).any())
     assert bool((out[:, 0].std(dim=1) > 0.5).all())
+
+
+def test_style_lies_between_two_windows() -> None:
+    """Bands of mean 0 take over a part, and no more, of bands of mean 4; the shape stays."""
+    quiet = torch.randn(1, 8, 500, generator=generator(1))
+    pair = torch.cat([quiet, quiet + 4.0])
+    parts = [mix_style(pair, 1.0, generator(seed))[0] - quiet[0] for seed in range(12)]
+    means = torch.stack([part.mean() for part in parts])
+    assert float(means.min()) >= -1e-3
+    assert 1.0 < float(means.max()) <= 4.0
+    assert max(float(part.std()) for part in parts) < 1e-3
 
 
 def test_masks_are_stripes(windows: torch.Tensor) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.datasets import Example, ValidTrack
+from recsys.classifier import outliers
+from recsys.classifier.calibrate import softmax
+from recsys.classifier.datasets import Example, ValidTrack, restore
+from recsys.classifier.pooling import pooled_scores
 from recsys.classifier.sampling import BalancedSampler
-from recsys.classifier.settings import TrainSettings
+from recsys.classifier.settings import TrainSettings, scaled_to
 from recsys.classifier.train import Training, contrastive_loss
 from recsys.errors import ModelError
 from tests.classifier.planted_genres import LABELS, tiny_settings
@@ -147,3 +150,30 @@ def test_contrast_is_small_when_pairs_agree() -> None:
 def test_contrast_by_hand() -> None:
     """Two tracks, all four windows alike: the partner is one of three equal choices."""
     assert float(contrastive_loss(torch.ones(4, 3), 0.5)) == pytest.approx(np.log(3), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n_tracks", "steps", "sounds"), [(4, 4, 10), (64, 10, 64), (443, 64, 150)]
+)
+def test_epochs_are_shorter_where_there_are_few_tracks(
+    n_tracks: int, steps: int, sounds: int
+) -> None:
+    scaled = scaled_to(TrainSettings(), n_tracks)
+    assert (scaled.steps_per_epoch, scaled.outliers) == (steps, sounds)
+
+
+def test_what_is_no_music_is_denied_every_genre(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fresh babble gets flatter probabilities from a model that was taught some."""
+    monkeypatch.setattr(outliers, "KINDS", (outliers.babble,))
+    strange = list(restore(outliers.make_outliers(8, seed=99))[:, None, :, :130])
+    sureness = []
+    for per_batch in (0, 3):
+        settings = tiny_settings(epochs=8, steps_per_epoch=24, outliers_per_batch=per_batch)
+        training = begin(data, settings)
+        list(training.epochs())
+        logits, _ = pooled_scores(training.best_model(), strange, torch.device("cpu"))
+        print(softmax(logits).max(axis=1).mean())
+        sureness.append(float(softmax(logits).max(axis=1).mean()))
+    assert sureness[1] < sureness[0] - 0.1
