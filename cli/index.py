@@ -67,8 +67,9 @@ def command(
       recsys index ~/Music /mnt/nas/flac --keep-missing
       recsys index ~/Music --watch
     """
-    from recsys.api import Library, nothing_found
+    from recsys.api import Library
     from recsys.cli.output import note, progress
+    from recsys.indexing.session import nothing_found
     from recsys.types import IndexSummary
 
     library = Library(db, model=model, device=device)

@@ -1,12 +1,4 @@
-"""The Python face of recsys: one class with the verbs of the command line.
-
->>> from recsys import Library
->>> library = Library("/nowhere/library.db")
->>> library.similar("song.mp3")
-Traceback (most recent call last):
-    ...
-recsys.errors.StoreError: ...
-"""
+"""The Python face of recsys: one class with the verbs of the command line."""
 
 from __future__ import annotations
 
@@ -15,11 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from recsys.errors import AudioError, ModelError, QueryError, RecsysError
+from recsys.errors import AudioError, ModelError, QueryError
+from recsys.library import absolute, outermost
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
-from recsys.seeds import ResolvedSeed, absolute, resolve_seed
+from recsys.seeds import ResolvedSeed, resolve_seed
 from recsys.store import Store
 from recsys.types import Track
 
@@ -56,12 +49,22 @@ class Library:
     --------
     >>> import tempfile
     >>> from recsys import Library
-    >>> folder = tempfile.mkdtemp()
-    >>> with Library(f"{folder}/library.db") as library:
-    ...     library.index([folder])
-    Traceback (most recent call last):
-        ...
-    recsys.errors.RecsysError: no audio files under ...
+    >>> from recsys.demo import make_library
+    >>> music = tempfile.mkdtemp()
+    >>> paths = make_library(music, styles=("chamber", "overdrive"), per_style=2, duration_s=6)
+    >>> with Library(f"{music}/library.db") as library:
+    ...     summary = library.index([music])
+    ...     answer = library.similar(paths[0], k=2)
+    ...     playlist = library.playlist("chamber no. 1", PlaylistOptions(length=3, seed=7))
+    ...     heard = list(library.classify(paths))
+    >>> summary.indexed, summary.failed
+    (4, 0)
+    >>> [row.rank for row in answer.results]
+    [1, 2]
+    >>> playlist.tracks[0].path == paths[0], len(playlist.tracks)
+    (True, 3)
+    >>> round(sum(heard[0].probabilities.values()), 3)
+    1.0
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Library:
             If a folder is not there, no audio is found, the library is busy, or it was
             analysed with another model.
         """
+        from recsys.indexing.session import nothing_found
         from recsys.types import IndexSummary
 
         summary = IndexSummary()
@@ -187,29 +191,6 @@ class Library:
             reanalyse=reanalyse,
         )
         return session.run(outermost(folders), wait_s=wait_s, watch=watch)
-
-    def forget(self, folder: str | Path) -> int:
-        """Remove every track and failure under a folder from the library; return how many.
-
-        No file is touched. For disks that are gone for good.
-        """
-        from recsys.index_sync import open_index, save_index
-        from recsys.store.lock import LibraryLock
-
-        self.close()
-        place = absolute(folder)
-        with LibraryLock(self.database, 0.0), Store.open(self.database) as store:
-            ids = [track_id for track_id, _ in store.iter_tracks_under(place)]
-            failures = list(store.iter_failures_under(place))
-            if not ids and not failures:
-                raise QueryError(
-                    f"nothing in the library lies under {place}", "See recsys status for its roots."
-                )
-            store.write([], removed=ids)
-            store.forget_failures(failures)
-            store.forget_root(place)
-            save_index(store, open_index(store))
-        return len(ids) + len(failures)
 
     # Asking
 
@@ -418,6 +399,21 @@ class Library:
         """Return the files that could not be analysed, with their reasons, by path."""
         return sorted(self.store.failures(), key=lambda failure: failure.file.path)
 
+    def forget(self, folder: str | Path) -> int:
+        """Remove every track and failure under a folder from the library; return how many.
+
+        No file is touched. For disks that are gone for good.
+
+        Raises
+        ------
+        RecsysError
+            If nothing in the library lies there, or another process is writing to it.
+        """
+        from recsys.library_status import forget_folder
+
+        self.close()
+        return forget_folder(self.database, absolute(folder))
+
     def doctor(self, *, rebuild: bool = False, vacuum: bool = False) -> Diagnosis:
         """Check the database against itself and against the index, and repair what is asked for.
 
@@ -437,25 +433,6 @@ class Library:
 
         self.close()
         return examine_library(self.database, rebuild=rebuild, vacuum=vacuum)
-
-
-def outermost(folders: Iterable[str | Path]) -> list[Path]:
-    """Return absolute folders, without repetitions and without those inside another."""
-    roots: list[Path] = []
-    for folder in sorted({absolute(folder) for folder in folders}):
-        if not any(folder.is_relative_to(root) for root in roots):
-            roots.append(folder)
-    return roots
-
-
-def nothing_found(folders: Iterable[str | Path], summary: IndexSummary) -> RecsysError:
-    """Return the error for a run that met no audio at all."""
-    if summary.notes:
-        return RecsysError("; ".join(summary.notes), "Nothing was changed.")
-    return RecsysError(
-        f"no audio files under {', '.join(str(folder) for folder in folders)}",
-        "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped.",
-    )
 
 
 def _as_list(seeds: str | Path | Sequence[str | Path]) -> list[str | Path]:

@@ -9,7 +9,7 @@ of one style find each other.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -312,15 +312,28 @@ def _notes(
     return notes
 
 
-def make_library(folder: Path, seed: int = 0) -> list[Path]:
-    """Write a library of all styles, tagged, in FLAC, Ogg Vorbis and MP3.
+def make_library(
+    folder: str | Path,
+    seed: int = 0,
+    *,
+    styles: Iterable[str] = tuple(STYLES),
+    per_style: int = TRACKS_PER_STYLE,
+    duration_s: float = DURATION_S,
+) -> list[Path]:
+    """Write a tagged library in FLAC, Ogg Vorbis and MP3.
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
         Made if it is not there; files of the same names are overwritten.
     seed : int
         Same seed, same music.
+    styles : iterable of str
+        Keys of :data:`STYLES`.
+    per_style : int
+        Tracks of each.
+    duration_s : float
+        Length of each track, seconds.
 
     Returns
     -------
@@ -329,14 +342,14 @@ def make_library(folder: Path, seed: int = 0) -> list[Path]:
     """
     rng = np.random.default_rng(seed)
     paths: list[Path] = []
-    for style_name, style in STYLES.items():
-        for number in range(1, TRACKS_PER_STYLE + 1):
-            artist = f"The {style_name.title()} {'Band' if number % 2 else 'Collective'}"
+    for style in styles:
+        for number in range(1, per_style + 1):
+            artist = f"The {style.title()} {'Band' if number % 2 else 'Collective'}"
             suffix = SUFFIXES[len(paths) % len(SUFFIXES)]
-            path = folder / artist / f"{number:02} {style_name} no. {number}{suffix}"
+            path = Path(folder) / artist / f"{number:02} {style} no. {number}{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, render(style, rng), SAMPLE_RATE)
-            _tag(path, artist, f"{style_name.capitalize()} no. {number}", number)
+            soundfile.write(path, render(STYLES[style], rng, duration_s), SAMPLE_RATE)
+            _tag(path, artist, f"{style.capitalize()} no. {number}", number)
             paths.append(path)
     return paths
 

@@ -32,6 +32,20 @@ AUDIO_SUFFIXES = frozenset(
 """Extensions of the files that are looked at; everything else in a folder is left alone."""
 
 
+def absolute(path: str | Path) -> Path:
+    """Return a path as the library stores it: absolute, ``~`` expanded, links kept."""
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (it would follow links)
+
+
+def outermost(folders: Iterable[str | Path]) -> list[Path]:
+    """Return absolute folders, without repetitions and without those inside another."""
+    roots: list[Path] = []
+    for folder in sorted({absolute(folder) for folder in folders}):
+        if not any(folder.is_relative_to(root) for root in roots):
+            roots.append(folder)
+    return roots
+
+
 @dataclass(slots=True)
 class ScanReport:
     """What a scan noticed besides the files.

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.index_sync import index_directory, index_problems, rebuild_index
+from recsys.errors import QueryError
+from recsys.index_sync import (
+    index_directory,
+    index_problems,
+    open_index,
+    rebuild_index,
+    save_index,
+)
 from recsys.indexing.roots import RootHealth
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
@@ -137,3 +144,25 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
 
 def _problems(store: Store) -> tuple[str, ...]:
     return (*store.integrity_problems(), *index_problems(store))
+
+
+def forget_folder(database: Path, folder: Path) -> int:
+    """Remove every track and failure under a folder from the library; return how many.
+
+    Raises
+    ------
+    QueryError
+        If nothing in the library lies there.
+    """
+    with LibraryLock(database, 0.0), Store.open(database) as store:
+        ids = [track_id for track_id, _ in store.iter_tracks_under(folder)]
+        failures = list(store.iter_failures_under(folder))
+        if not ids and not failures:
+            raise QueryError(
+                f"nothing in the library lies under {folder}", "See recsys status for its folders."
+            )
+        store.write([], removed=ids)
+        store.forget_failures(failures)
+        store.forget_root(folder)
+        save_index(store, open_index(store))
+    return len(ids) + len(failures)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.errors import AmbiguousQueryError, QueryError
-from recsys.library import AUDIO_SUFFIXES
+from recsys.library import AUDIO_SUFFIXES, absolute
 from recsys.types import Analysis, Track
 
 if TYPE_CHECKING:
@@ -66,11 +66,6 @@ def resolve_seed(
             "Run recsys index on its folder again.",
         )
     return track, analysis
-
-
-def absolute(path: str | Path) -> Path:
-    """Return a path as the library stores it: absolute, ``~`` expanded, links kept."""
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (it would follow links)
 
 
 def _match_words(words: str, store: Store) -> Track:

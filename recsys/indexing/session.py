@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +126,16 @@ def _sharing_processors() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def nothing_found(folders: Iterable[str | Path], summary: IndexSummary) -> RecsysError:
+    """Return the error for a run that met no audio at all."""
+    if summary.notes:
+        return RecsysError("; ".join(summary.notes), "Nothing was changed.")
+    return RecsysError(
+        f"no audio files under {', '.join(str(folder) for folder in folders)}",
+        "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped.",
+    )
 
 
 def _check_parent(database: Path) -> None:
