@@ -7,14 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from recsys.errors import AudioError, ModelError, QueryError
+from recsys.errors import QueryError
 from recsys.library import absolute, outermost
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
-from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
-from recsys.seeds import ResolvedSeed, resolve_seed
+from recsys.recommender.query import Query, make_query
+from recsys.seeds import ResolvedSeed, SeedFinder
 from recsys.store import Store
-from recsys.types import Track
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
@@ -294,14 +293,14 @@ class Library:
         options = options or PlaylistOptions()
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info)
-        found = [self._seed(seed) for seed in _as_list(seeds)]
+        found = self._find(seeds)
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
                     "a way from one track to another needs exactly one start and no cycle",
                     "Give --from A --to B.",
                 )
-            return maker.between(found[0], self._seed(to), options)
+            return maker.between(found[0], self._find(to)[0], options)
         if cycle is not None:
             if len(found) > 1:
                 raise QueryError("a cycle starts from one track at most", "Give one seed or none.")
@@ -311,52 +310,20 @@ class Library:
         return maker.from_seeds(make_query(info, found), options)
 
     def _query(self, seeds: str | Path | Sequence[str | Path], info: ModelInfo) -> Query:
-        found = [self._seed(seed) for seed in _as_list(seeds)]
+        found = self._find(seeds)
         if not found:
             raise QueryError("no seed given", "Give a track of the library, a file, or words.")
         return make_query(info, found)
 
-    def _seed(self, seed: str | Path) -> ResolvedSeed:
-        return resolve_seed(seed, self.store, self._hear)
-
-    def _hear(self, path: Path) -> ResolvedSeed:
-        """Identify a file that is not in the library, and analyse it unless a copy of it is."""
-        from recsys.indexing.examine import Listener
-        from recsys.library import audio_hash, read_tags
-
-        store, info = self.store, self.store.model()
-        if info is None:
-            raise QueryError(f"{self.database} has no model yet", "Index a folder first.")
-        try:
-            identity = audio_hash(path)
-            copy = next(iter(store.tracks_with_hash(identity)), None)
-            analysis = store.analysis(copy.id) if copy else None
-            duration_s = copy.duration_s if copy else 0.0
-            if analysis is None:
-                classifier = self._library_classifier
-                sound = Listener(classifier.features)(path)
-                analysis = classifier.analyse([sound.windows])[0]
-                duration_s = sound.duration_s
-        except AudioError as error:
-            raise AudioError(f"{path}: {error.message}", error.hint) from error
-        genre = info.top_genre(analysis.probabilities)
-        track = Track(OUTSIDE_LIBRARY, path, read_tags(path), duration_s, identity, genre)
-        return track, analysis
+    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[ResolvedSeed]:
+        finder = SeedFinder(self.store, lambda: self._library_classifier)
+        return [finder.find(seed) for seed in _as_list(seeds)]
 
     @cached_property
     def _library_classifier(self) -> Classifier:
         from recsys.classifier.inference import Classifier
 
-        info = self.store.model()
-        classifier = Classifier.load(self._model or self.store.model_path(), self._device)
-        if info is not None and classifier.info.fingerprint != info.fingerprint:
-            raise ModelError(
-                f"{self.database} was analysed with model {info.name} ({info.fingerprint}), and a "
-                f"new file can only be heard with {classifier.info.fingerprint} now",
-                "Give the library's model with --model, or analyse it again: "
-                "recsys index --reanalyse",
-            )
-        return classifier
+        return Classifier.load(self._model or self.store.model_path(), self._device)
 
     def classify(
         self, files: Iterable[str | Path], *, workers: int | None = None

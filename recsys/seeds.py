@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.errors import AmbiguousQueryError, QueryError
-from recsys.library import AUDIO_SUFFIXES, absolute
-from recsys.types import Analysis, Track
+from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
+from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
+from recsys.recommender import OUTSIDE_LIBRARY
+from recsys.types import Analysis, ModelInfo, Track
 
 if TYPE_CHECKING:
+    from recsys.classifier.inference import Classifier
     from recsys.store import Store
 
 MAX_LISTED = 20
@@ -23,49 +25,91 @@ MAX_LISTED = 20
 ResolvedSeed = tuple[Track, Analysis]
 
 
-def resolve_seed(
-    text: str | Path, store: Store, analyse: Callable[[Path], ResolvedSeed]
-) -> ResolvedSeed:
-    """Find out what is meant and how it sounds.
+class SeedFinder:
+    """Finds out what is meant by a seed, and how it sounds.
 
     Parameters
     ----------
-    text : str or Path
-        Path of a file, in the library or not, or words that match artist or title.
     store : Store
         The library.
-    analyse : callable
-        Analyses a file that is not in the library, with the library's model.
-
-    Returns
-    -------
-    (Track, Analysis)
-        The track's id is :data:`recsys.recommender.OUTSIDE_LIBRARY` for a file outside it.
-
-    Raises
-    ------
-    AmbiguousQueryError
-        If words match more than one track.
-    QueryError
-        If nothing matches, or the path is a folder.
-    AudioError
-        If a file outside the library cannot be analysed.
+    load_classifier : callable
+        Loads the library's model; called when the first file outside the library is met.
     """
-    path = absolute(text)
-    track = store.track_by_path(path)
-    if track is None and path.is_dir():
-        raise QueryError(f"a folder, not a track: {path}", "Give one audio file, or words.")
-    if track is None and path.exists():
-        return analyse(path)
-    if track is None:
-        track = _match_words(str(text), store)
-    analysis = store.analysis(track.id)
-    if analysis is None:
-        raise QueryError(
-            f"{track.path} has not been analysed by the library's present model",
-            "Run recsys index on its folder again.",
-        )
-    return track, analysis
+
+    def __init__(self, store: Store, load_classifier: Callable[[], Classifier]) -> None:
+        self._store = store
+        self._load_classifier = load_classifier
+
+    def find(self, seed: str | Path) -> ResolvedSeed:
+        """Find one seed.
+
+        Parameters
+        ----------
+        seed : str or Path
+            Path of a file, in the library or not, or words that match artist or title.
+
+        Returns
+        -------
+        (Track, Analysis)
+            The track's id is :data:`recsys.recommender.OUTSIDE_LIBRARY` for a file outside it.
+
+        Raises
+        ------
+        AmbiguousQueryError
+            If words match more than one track.
+        QueryError
+            If nothing matches, or the path is a folder.
+        AudioError
+            If a file outside the library cannot be analysed.
+        """
+        path = absolute(seed)
+        track = self._store.track_by_path(path)
+        # os.path answers False for words that could be no path, where pathlib raises.
+        if track is None and os.path.isdir(path):  # noqa: PTH112
+            raise QueryError(f"a folder, not a track: {path}", "Give one audio file, or words.")
+        if track is None and os.path.exists(path):  # noqa: PTH110
+            return self._hear(path)
+        if track is None:
+            track = _match_words(str(seed), self._store)
+        analysis = self._store.analysis(track.id)
+        if analysis is None:
+            raise QueryError(
+                f"{track.path} has not been analysed by the library's present model",
+                "Run recsys index on its folder again.",
+            )
+        return track, analysis
+
+    def _hear(self, path: Path) -> ResolvedSeed:
+        """Identify a file that is not in the library, and analyse it unless a copy of it is."""
+        info = self._store.model()
+        if info is None:
+            raise QueryError(f"{self._store.path} has no model yet", "Index a folder first.")
+        try:
+            identity = audio_hash(path)
+            copy = next(iter(self._store.tracks_with_hash(identity)), None)
+            analysis = self._store.analysis(copy.id) if copy else None
+            if copy is not None and analysis is not None:
+                duration_s = copy.duration_s
+            else:
+                analysis, duration_s = self._listen(path, info)
+        except AudioError as error:
+            raise AudioError(f"{path}: {error.message}", error.hint) from error
+        genre = info.top_genre(analysis.probabilities)
+        track = Track(OUTSIDE_LIBRARY, path, read_tags(path), duration_s, identity, genre)
+        return track, analysis
+
+    def _listen(self, path: Path, info: ModelInfo) -> tuple[Analysis, float]:
+        from recsys.indexing.examine import Listener
+
+        classifier = self._load_classifier()
+        if classifier.info.fingerprint != info.fingerprint:
+            raise ModelError(
+                f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}), "
+                f"and a new file can only be heard with {classifier.info.fingerprint} now",
+                "Analyse the library again with the new model: recsys index --reanalyse",
+            )
+        sound = Listener(classifier.features)(path)
+        return classifier.analyse([sound.windows])[0], sound.duration_s
 
 
 def _match_words(words: str, store: Store) -> Track:

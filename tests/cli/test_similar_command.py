@@ -158,7 +158,7 @@ def test_wrong_options(
     assert message in result.stderr
 
 
-@pytest.mark.parametrize("seed", ["no such words", "no/such/path.mp3", ""])
+@pytest.mark.parametrize("seed", ["no such words", "no/such/path.mp3", "", "x" * 5000])
 def test_seeds_that_are_nothing(run: Run, seed: str) -> None:
     result = run("similar", seed)
     assert result.exit_code == 1
