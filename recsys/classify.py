@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import RecsysError
 from recsys.indexing.examine import Listener, Sound
-from recsys.indexing.workers import WorkerPool
 from recsys.types import UNKNOWN
+from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
@@ -76,22 +76,8 @@ def classify_files(
             yield _classification(path, outcome, classifier)
         return
     with WorkerPool(workers) as pool:
-        waiting: dict[int, Classification] = {}
-        following = 0
-        jobs = pool.map_unordered(_Numbered(listener), enumerate(files))
-        for (number, path), outcome in jobs:
-            waiting[number] = _classification(path, outcome, classifier)
-            while following in waiting:
-                yield waiting.pop(following)
-                following += 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Numbered:
-    listener: Listener
-
-    def __call__(self, item: tuple[int, Path]) -> Sound:
-        return self.listener(item[1])
+        for path, outcome in pool.map(listener, files):
+            yield _classification(path, outcome, classifier)
 
 
 def _classification(

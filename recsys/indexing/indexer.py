@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from recsys.errors import RecsysError
 from recsys.indexing.examine import Examined, Examiner
 from recsys.indexing.roots import RootHealth
-from recsys.indexing.workers import WorkerPool
 from recsys.library import ScanReport, scan
 from recsys.store import Store, StoredFile, TrackRecord
 from recsys.types import Analysis, Failure, IndexEvent, IndexSummary, Track, TrackFile
+from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier

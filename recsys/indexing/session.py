@@ -12,10 +12,10 @@ from recsys.classifier.checkpoint import ModelCard, load_card
 from recsys.errors import ModelError, RecsysError
 from recsys.index_sync import index_is_current, open_index, save_index
 from recsys.indexing import Indexer, IndexOptions, IndexPlan
-from recsys.indexing.workers import default_workers
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
 from recsys.types import IndexEvent, IndexSummary
+from recsys.workers import default_workers
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier

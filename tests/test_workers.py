@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import AudioError, RecsysError
-from recsys.indexing.workers import WorkerPool
+from recsys.workers import WorkerPool
 
 
 def double(number: int) -> int:
@@ -35,6 +35,11 @@ def crash_on_three(number: int) -> int:
 def test_every_item_comes_back_with_its_result() -> None:
     with WorkerPool(2) as pool:
         assert dict(pool.map_unordered(double, range(50))) == {n: 2 * n for n in range(50)}
+
+
+def test_outcomes_come_in_order_when_that_is_asked_for() -> None:
+    with WorkerPool(2) as pool:
+        assert list(pool.map(double, range(50))) == [(n, 2 * n) for n in range(50)]
 
 
 def test_items_are_taken_only_as_they_are_worked_off() -> None:
@@ -78,15 +83,15 @@ def test_a_script_without_a_main_guard_works(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent(
             """
-            from tests.indexing.test_workers import double
-            from recsys.indexing.workers import WorkerPool
+            from tests.test_workers import double
+            from recsys.workers import WorkerPool
             print("started")
             with WorkerPool(1) as pool:
                 print(dict(pool.map_unordered(double, [21])))
             """
         )
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[1]
     result = subprocess.run(
         [sys.executable, script],
         env={**os.environ, "PYTHONPATH": str(root)},
@@ -102,8 +107,8 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     script = textwrap.dedent(
         """
         import sys
-        from tests.indexing.test_workers import double
-        from recsys.indexing.workers import WorkerPool
+        from tests.test_workers import double
+        from recsys.workers import WorkerPool
         pool = WorkerPool(2)
         list(pool.map_unordered(double, range(8)))
         print(*pool._executor._processes, flush=True)
@@ -115,7 +120,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[1],
     )
     assert process.stdout is not None
     assert process.stdin is not None

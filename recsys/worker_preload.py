@@ -6,9 +6,9 @@ shares the memory.
 
 import numpy as np
 
+from recsys import audio, library
 from recsys.features import MEL, log_mel
-from recsys.indexing import examine
 
 log_mel(np.zeros((1, MEL.window_length), dtype=np.float32))
 
-__all__ = ["examine"]
+__all__ = ["audio", "library"]

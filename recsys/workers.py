@@ -16,7 +16,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from recsys.errors import AudioError, RecsysError
 
@@ -117,6 +118,21 @@ class WorkerPool:
                 outcome = _outcome(future)
                 yield item, outcome
 
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result | RecsysError]]:
+        """Apply a function to every item, and yield the outcomes in the order of the items.
+
+        As :meth:`map_unordered`; outcomes wait here for those of the items before them.
+        """
+        waiting: dict[int, tuple[Item, Result | RecsysError]] = {}
+        following = 0
+        for (number, item), outcome in self.map_unordered(_Numbered(function), enumerate(items)):
+            waiting[number] = item, outcome
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+
     def _one_at_a_time(
         self, function: Callable[[Item], Result], suspects: list[Item]
     ) -> Iterator[tuple[Item, Result | RecsysError]]:
@@ -152,6 +168,16 @@ class WorkerPool:
         self._executor = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Numbered(Generic[Item, Result]):
+    """A function of one item, for items that carry their place."""
+
+    function: Callable[[Item], Result]
+
+    def __call__(self, item: tuple[int, Item]) -> Result:
+        return self.function(item[1])
+
+
 def _outcome(future: Future[Result]) -> Result | RecsysError:
     """Return what came of a finished task: its result, or an error as a value."""
     error = future.exception()
@@ -169,7 +195,7 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["recsys.indexing.worker_preload"])
+    context.set_forkserver_preload(["recsys.worker_preload"])
     return context
 
 
