@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from recsys.classifier.calibrate import (
+    Float64Array,
     fit_temperature,
     fit_thresholds,
     labels_to_numbers,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from recsys.classifier.prepare import TrainingData
     from recsys.classifier.settings import EpochResult, TrainSettings
     from recsys.features import MelSettings
+    from recsys.types import FloatArray, IdArray
 
 
 def make_card(
@@ -70,17 +72,7 @@ def make_card(
     truth = labels_to_numbers([track.genre for track in data.valid], data.labels)
     temperature = fit_temperature(logits, truth)
     probabilities = softmax(logits, temperature)
-    from_audio = np.asarray([track.key in data.valid_from_audio for track in data.valid])
     thresholds = fit_thresholds(probabilities, truth)
-    metrics: dict[str, Any] = {
-        "note": "The epoch, the temperature and the thresholds were chosen on these tracks too.",
-        "valid": as_dict(score(probabilities, truth, data.labels)),
-        "median_cosine_between_tracks": _median_cosine(embeddings),
-        "valid_given_a_genre": float(np.mean(np.any(probabilities >= thresholds, axis=1))),
-    }
-    if from_audio.any() and not from_audio.all():
-        audio = score(probabilities[from_audio], truth[from_audio], data.labels)
-        metrics["valid_audio_files_only"] = as_dict(audio)
     confusion = smoothed_confusion(probabilities.argmax(axis=1), truth, len(data.labels))
     return ModelCard(
         name=name,
@@ -105,16 +97,39 @@ def make_card(
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        metrics=metrics,
+        metrics={
+            **_metrics(probabilities, truth, data),
+            "median_cosine_between_tracks": _median_cosine(embeddings),
+            "valid_given_a_genre": _share_with_a_genre(probabilities, thresholds),
+        },
         created=datetime.now(UTC).date().isoformat(),
     )
+
+
+def _metrics(probabilities: Float64Array, truth: IdArray, data: TrainingData) -> dict[str, Any]:
+    """Judge all held-out tracks, and those that are audio files on their own if not all are."""
+    judged: dict[str, Any] = {
+        "note": "The epoch, the temperature and the thresholds were chosen on these tracks too.",
+        "valid": as_dict(score(probabilities, truth, data.labels)),
+    }
+    from_audio = np.asarray([track.key in data.valid_from_audio for track in data.valid])
+    if from_audio.any() and not from_audio.all():
+        audio = score(probabilities[from_audio], truth[from_audio], data.labels)
+        judged["valid_audio_files_only"] = as_dict(audio)
+    return judged
+
+
+def _share_with_a_genre(probabilities: Float64Array, thresholds: tuple[float, ...]) -> float:
+    """Return the share of the tracks whose most probable genre holds."""
+    best = probabilities.argmax(axis=1)
+    return float(np.mean(probabilities.max(axis=1) >= np.asarray(thresholds)[best]))
 
 
 def _count(data: TrainingData, label: str) -> int:
     return sum(example.genre == label for example in data.examples)
 
 
-def _median_cosine(embeddings: np.ndarray[Any, Any]) -> float:
+def _median_cosine(embeddings: FloatArray) -> float:
     """Return the median cosine between different tracks; nan when there is but one."""
     cosines = (embeddings @ embeddings.T)[np.triu_indices(len(embeddings), 1)]
     return float(np.median(cosines)) if len(cosines) else float("nan")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from recsys.classifier.datasets import (
     ValidTrack,
@@ -23,12 +23,13 @@ from recsys.errors import ModelError, RecsysError
 from recsys.features import MEL, MelSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from recsys.classifier.datasets import Example, LabelledFile, Pieces
 
 View = tuple[str, str, "Pieces"]
+Sound = TypeVar("Sound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,27 +126,23 @@ def prepare(
     genres = {file.key: file.genre for file in files} | {key: genre for key, genre, _ in archive}
     _check_genres(genres)
     train_keys, valid_keys, split = _divide(sources, files, genres)
-    failed: list[tuple[Path, str]] = []
-    report = _Reporter(on_file, sum(file.key in train_keys | valid_keys for file in files))
+    wanted = sum(file.key in train_keys | valid_keys for file in files)
+    decoder = _Decoder(workers, settings, on_file, wanted)
 
-    views: list[View] = []
-    for file, pieces in load_pieces([f for f in files if f.key in train_keys], workers, settings):
-        if isinstance(pieces, RecsysError):
-            failed.append((file.path, pieces.message))
-        else:
-            views.append((file.key, file.genre, pieces))
-        report()
-    views += [view for view in archive if view[0] in train_keys]
-    examples = merge_views(views)
+    views = decoder.views([file for file in files if file.key in train_keys])
+    examples = merge_views([*views, *(view for view in archive if view[0] in train_keys)])
     labels = tuple(sorted({example.genre for example in examples}))
     _check_genres({example.key: example.genre for example in examples}, minimum=1)
 
-    held_out = [f for f in files if f.key in valid_keys and f.genre in labels]
-    valid = _longest_views(held_out, failed, report, workers, settings)
-    from_audio = frozenset(valid)
-    for key, genre, picture in archive:
-        if key in valid_keys and key not in valid and genre in labels:
-            valid[key] = ValidTrack(key, genre, restore(picture))
+    known = valid_keys & {key for key, genre in genres.items() if genre in labels}
+    from_files = decoder.longest([file for file in files if file.key in known])
+    from_archive = {
+        key: ValidTrack(key, genre, restore(picture))
+        for key, genre, picture in archive
+        # An excerpt too short for more than one window says less than the archive's picture.
+        if key in known and (key not in from_files or len(from_files[key].windows) == 1)
+    }
+    valid = from_files | from_archive
     if not valid:
         raise ModelError(
             "no track could be set aside for validation",
@@ -155,23 +152,57 @@ def prepare(
         labels=labels,
         examples=examples,
         valid=[valid[key] for key in sorted(valid)],
-        valid_from_audio=from_audio,
-        failed=tuple(failed),
+        valid_from_audio=frozenset(from_files.keys() - from_archive.keys()),
+        failed=tuple(decoder.failed),
         missing=len((train_keys | valid_keys) - set(genres)),
         split=split,
     )
 
 
-class _Reporter:
-    """Calls back with the number of files, if anybody wants to know."""
+class _Decoder:
+    """Decodes files, notes those that fail, and reports every one."""
 
-    def __init__(self, on_file: Callable[[int], None] | None, total: int) -> None:
+    def __init__(
+        self,
+        workers: int,
+        settings: MelSettings,
+        on_file: Callable[[int], None] | None,
+        total: int,
+    ) -> None:
+        self.failed: list[tuple[Path, str]] = []
+        self._workers = workers
+        self._settings = settings
         self._on_file = on_file
         self._total = total
 
-    def __call__(self) -> None:
-        if self._on_file is not None:
-            self._on_file(self._total)
+    def views(self, files: Sequence[LabelledFile]) -> list[View]:
+        """Return what training draws its windows from."""
+        loaded = load_pieces(files, self._workers, self._settings)
+        return [(file.key, file.genre, pieces) for file, pieces in self._heard(loaded)]
+
+    def longest(self, files: Sequence[LabelledFile]) -> dict[str, ValidTrack]:
+        """Return the windows of each track; of several files of one track the longest counts."""
+        paths = [file.path for file in files]
+        loaded = load_windows(paths, self._workers, self._settings)
+        outcomes = (windows for _, windows in loaded)
+        found: dict[str, ValidTrack] = {}
+        for file, windows in self._heard(zip(files, outcomes, strict=True)):
+            earlier = found.get(file.key)
+            if earlier is None or len(windows) > len(earlier.windows):
+                found[file.key] = ValidTrack(file.key, file.genre, windows)
+        return found
+
+    def _heard(
+        self, loaded: Iterable[tuple[LabelledFile, Sound | RecsysError]]
+    ) -> Iterator[tuple[LabelledFile, Sound]]:
+        """Pass on what could be decoded."""
+        for file, outcome in loaded:
+            if self._on_file is not None:
+                self._on_file(self._total)
+            if isinstance(outcome, RecsysError):
+                self.failed.append((file.path, outcome.message))
+            else:
+                yield file, outcome
 
 
 def _check_genres(genres: Mapping[str, str], minimum: int = 2) -> None:
@@ -238,24 +269,3 @@ def _divide_by_artist(
         artists = {file.key: artist_of(file) for file in files if file.key in eligible}
     chosen = split_by_artist(keys, [genres[key] for key in keys], artists, seed=sources.seed)
     return frozenset(chosen[0]), frozenset(chosen[1])
-
-
-def _longest_views(
-    files: Sequence[LabelledFile],
-    failed: list[tuple[Path, str]],
-    report: _Reporter,
-    workers: int,
-    settings: MelSettings,
-) -> dict[str, ValidTrack]:
-    """Decode held-out files; of several files of one track the longest counts."""
-    found: dict[str, ValidTrack] = {}
-    loaded = load_windows([file.path for file in files], workers, settings)
-    for file, (path, windows) in zip(files, loaded, strict=True):
-        report()
-        if isinstance(windows, RecsysError):
-            failed.append((path, windows.message))
-            continue
-        earlier = found.get(file.key)
-        if earlier is None or len(windows) > len(earlier.windows):
-            found[file.key] = ValidTrack(file.key, file.genre, windows)
-    return found

@@ -170,7 +170,7 @@ def test_what_is_no_music_is_denied_every_genre(
     strange = list(restore(outliers.make_outliers(8, seed=99))[:, None, :, :130])
     sureness = []
     for per_batch in (0, 3):
-        settings = tiny_settings(epochs=6, steps_per_epoch=24, outliers_per_batch=per_batch)
+        settings = tiny_settings(epochs=8, steps_per_epoch=24, outliers_per_batch=per_batch)
         training = begin(data, settings)
         list(training.epochs())
         logits, _ = pooled_scores(training.best_model(), strange, torch.device("cpu"))
