@@ -20,6 +20,7 @@ from recsys.features import MEL, MelSettings
 from recsys.types import Waveform
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from recsys.types import FloatArray
@@ -121,10 +122,11 @@ def decode(path: Path, settings: MelSettings = MEL, max_windows: int = MAX_WINDO
 
 
 def _read_windows(
-    readers: list[AudioReader], settings: MelSettings, max_windows: int
+    readers: Iterator[AudioReader], settings: MelSettings, max_windows: int
 ) -> tuple[FloatArray, list[float], float, list[str]]:
     """Read the planned windows with the first reader that can, or salvage what is there."""
     for reader in readers:
+        last = reader
         if reader.duration_s is None:
             continue
         _check_duration(reader.duration_s)
@@ -132,7 +134,7 @@ def _read_windows(
         chunks = _seek_all(reader, offsets, settings.window_s)
         if chunks is not None:
             return _to_windows(chunks, reader.sample_rate, settings), offsets, reader.duration_s, []
-    return _salvage(readers[-1], settings, max_windows)
+    return _salvage(last, settings, max_windows)
 
 
 def _check_duration(duration_s: float) -> None:

@@ -30,6 +30,9 @@ SEEK_MARGIN_S = 0.1
 READ_THROUGH_S = 90.0
 """Files up to this long are decoded in one go by FFmpeg: cheaper than ten seeks."""
 
+READ_OVER_S = 0.5
+"""libsndfile is made to read over gaps up to this long instead of seeking."""
+
 BARE_STREAMS = frozenset({"aac", "ac3", "eac3", "mp3"})
 """Formats without a container: FFmpeg estimates their length from the bit rate."""
 
@@ -80,7 +83,7 @@ class SoundFileReader:
     def read(self, offset_s: float, length_s: float) -> FloatArray:
         """Return mono samples, shape (n,), from `offset_s` on; fewer if the file ends there."""
         try:
-            self._file.seek(round(offset_s * self.sample_rate))
+            self._go_to(round(offset_s * self.sample_rate))
             return self._mono(round(length_s * self.sample_rate))
         except soundfile.LibsndfileError as error:
             raise AudioError(f"cannot read at {offset_s:.1f} s: {error}") from error
@@ -102,6 +105,14 @@ class SoundFileReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _go_to(self, frame: int) -> None:
+        """Seek, or read over a short gap: that is cheaper in a compressed file."""
+        gap = frame - self._file.tell()
+        if 0 <= gap <= READ_OVER_S * self.sample_rate:
+            self._file.read(gap)
+        else:
+            self._file.seek(frame)
 
     def _mono(self, count: int) -> FloatArray:
         block: FloatArray = self._file.read(count, dtype="float32", always_2d=True)
@@ -248,13 +259,17 @@ def open_container(path: Path) -> av.container.InputContainer:
 
 
 @contextlib.contextmanager
-def open_readers(path: Path) -> Iterator[list[AudioReader]]:
-    """Open a file with every library that can, the preferred one first.
+def open_readers(path: Path) -> Iterator[Iterator[AudioReader]]:
+    """Open a file with one library after the other, the preferred one first.
+
+    Each is opened when the iteration arrives at it, because most files never need a second, and
+    closed at the end of the block.
 
     Raises
     ------
     AudioError
-        If nothing can read it; also if the file cannot be opened at all.
+        At once if the file cannot be opened or is empty; at the end of the iteration if no
+        library recognises it.
     """
     try:
         with path.open("rb") as file:
@@ -262,23 +277,28 @@ def open_readers(path: Path) -> Iterator[list[AudioReader]]:
                 raise AudioError("the file is empty (0 bytes)", "Delete it or replace it.")
     except OSError as error:
         raise AudioError(f"cannot open it: {error.strerror}") from error
+    with contextlib.ExitStack() as at_the_end:
+        yield _readers(path, at_the_end)
+
+
+def _readers(path: Path, at_the_end: contextlib.ExitStack) -> Iterator[AudioReader]:
     kinds: list[type[SoundFileReader | AvReader]] = [SoundFileReader, AvReader]
     if path.suffix.lower() == ".opus":
         kinds = [AvReader]
-    readers: list[AudioReader] = []
-    try:
-        for kind in kinds:
-            with contextlib.suppress(AudioError):
-                readers.append(kind(path))
-        if not readers:
-            raise AudioError(
-                "not an audio file that can be read, whatever its name says",
-                "It may be damaged from the first byte or be something else; replace or rename it.",
-            )
-        yield readers
-    finally:
-        for reader in readers:
-            reader.close()
+    recognised = False
+    for kind in kinds:
+        try:
+            reader = kind(path)
+        except AudioError:
+            continue
+        at_the_end.callback(reader.close)
+        recognised = True
+        yield reader
+    if not recognised:
+        raise AudioError(
+            "not an audio file that can be read, whatever its name says",
+            "It may be damaged from the first byte or be something else; replace or rename it.",
+        )
 
 
 def _join(blocks: list[FloatArray]) -> FloatArray:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsys.errors import RecsysError
 from recsys.indexing.examine import Listener, Sound
 from recsys.types import UNKNOWN
@@ -85,7 +87,7 @@ def _classification(
 ) -> Classification:
     if isinstance(outcome, RecsysError):
         return Classification(path, UNKNOWN, (), {}, error=outcome.message)
-    probabilities = classifier.analyse([outcome.windows])[0].probabilities
+    probabilities = classifier.analyse([outcome.windows.astype(np.float32)])[0].probabilities
     info = classifier.info
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
     return Classification(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
 from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
 from recsys.recommender import OUTSIDE_LIBRARY
@@ -109,7 +111,7 @@ class SeedFinder:
                 "Analyse the library again with the new model: recsys index --reanalyse",
             )
         sound = Listener(classifier.features)(path)
-        return classifier.analyse([sound.windows])[0], sound.duration_s
+        return classifier.analyse([sound.windows.astype(np.float32)])[0], sound.duration_s
 
 
 def _match_words(words: str, store: Store) -> Track:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsys.errors import RecsysError
 from recsys.indexing.examine import Examined, Examiner
 from recsys.indexing.roots import RootHealth
@@ -226,7 +228,7 @@ class Indexer:
             yield run.count(IndexEvent(failure.file.path, "failed", reason=failure.reason))
 
     def _analyse(self, batch: Sequence[Examined]) -> list[Analysis | None]:
-        windows = [examined.sound.windows for examined in batch if examined.sound]
+        windows = [e.sound.windows.astype(np.float32) for e in batch if e.sound]
         if not windows:
             return [None] * len(batch)
         if self._classifier is None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from recsys.classifier.checkpoint import ModelCard, load_card
 from recsys.errors import ModelError, RecsysError
 from recsys.index_sync import index_is_current, open_index, save_index
-from recsys.indexing import Indexer, IndexOptions, IndexPlan
+from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
 from recsys.types import IndexEvent, IndexSummary
@@ -86,12 +88,12 @@ class IndexSession:
 
             options = IndexOptions(workers=self.workers, keep_missing=self.keep_missing)
             indexer = Indexer(store, load_classifier, card.features, options)
-            yield from _saving(store, indexer.run(roots))
+            yield from _attended(store, indexer.run(roots))
             if watch:
                 from recsys.indexing.watching import changed_folders
 
                 for folders in changed_folders(roots):
-                    yield from _saving(store, indexer.run(folders, whole_roots=False))
+                    yield from _attended(store, indexer.run(folders, whole_roots=False))
 
     def _settle_model(self, store: Store) -> tuple[ModelCard, Path | None]:
         """Make sure that one model analyses the library; return its card and checkpoint."""
@@ -148,12 +150,15 @@ def _check_parent(database: Path) -> None:
         ) from error
 
 
-def _saving(
+def _attended(
     store: Store, events: Iterator[IndexEvent | IndexPlan | IndexSummary]
 ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
-    """Pass events on; bring the index files up to date now and then and before the summary."""
+    """Pass events on, and see to it that model and index files are there when they are needed."""
     stored = 0
     for event in events:
+        if isinstance(event, IndexPlan) and event.pending >= BATCH_TRACKS:
+            # Loading PyTorch takes as long as decoding the first batch: do both at once.
+            Thread(target=import_module, args=("recsys.classifier.inference",)).start()
         stored += isinstance(event, IndexEvent) and event.status in ("indexed", "removed")
         if isinstance(event, IndexSummary) or stored >= SAVE_EVERY:
             stored = 0
