@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import device_option, json_option, model_option, workers_option
+from recsys.cli.options import (
+    db_option,
+    device_option,
+    json_option,
+    model_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from recsys.classify import Classification
@@ -23,6 +29,7 @@ SHOWN = 4
 @device_option
 @model_option
 @workers_option
+@db_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -31,11 +38,13 @@ def command(
     device: str,
     model: Path | None,
     workers: int | None,
+    db: Path | None,
 ) -> None:
     """Say what genres FILES have.
 
     A genre holds when its probability reaches the model's threshold for it: several can, and
-    where none does the genre is "unknown". No library is needed and none is changed.
+    where none does the genre is "unknown". No library is needed and none is changed; where there
+    is one, its model is used.
 
     \b
     Examples:
@@ -46,7 +55,7 @@ def command(
 
     failed = 0
     rows: list[Classification] = []
-    for result in Library(model=model, device=device).classify(files, workers=workers):
+    for result in Library(db, model=model, device=device).classify(files, workers=workers):
         failed += result.error is not None
         if as_json:
             _print_line(result)

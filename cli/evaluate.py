@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recsys.cli.options import (
+    db_option,
+    device_option,
+    json_option,
+    model_option,
+    workers_option,
+)
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,26 +34,15 @@ if TYPE_CHECKING:
     metavar="LIST",
     help="Use only these tracks: one GENRE/TRACK.ext per line, extension ignored.",
 )
-@click.option(
-    "--model",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="MODEL.safetensors",
-    help="Model to measure. [default: the shipped one]",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that decode. [default: cores]"
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@db_option
+@model_option
+@device_option
+@workers_option
+@json_option("One JSON object.")
 def command(
     directory: Path,
     split: Path | None,
+    db: Path | None,
     model: Path | None,
     device: str,
     workers: int | None,
@@ -55,18 +52,30 @@ def command(
 
     Every track counts once and is given its most probable genre. Files that cannot be read and
     genres that the model does not know are left out and reported.
+
+    \b
+    Examples:
+      recsys evaluate ~/Music/by-genre
+      recsys evaluate gtzan --split valid_filtered.txt --json
+      recsys evaluate gtzan --model mine.safetensors
     """
     from rich.console import Console
 
-    from recsys.classifier.inference import Classifier
+    from recsys.api import Library
 
     console = Console(stderr=True)
     files, missing = _choose(directory, split, console)
-    classifier = Classifier.load(model, device)
+    classifier = Library(db, model=model, device=device).classifier
     known = _known_genres(files, classifier, console)
     result = _evaluate(classifier, known, workers or os.cpu_count() or 1, console)
     for path, reason in result.failed:
-        console.print(f"failed {path}: {reason}", style="yellow", markup=False, highlight=False)
+        console.print(
+            f"failed {path}: {reason}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if as_json:
         from recsys.classifier.evaluate import as_dict
 
@@ -120,6 +129,7 @@ def _known_genres(
             style="yellow",
             markup=False,
             highlight=False,
+            soft_wrap=True,
         )
     known = [file for file in files if file.genre in labels]
     if not known:
@@ -161,6 +171,7 @@ def _print_tables(evaluation: Evaluation, name: str) -> None:
         f"{evaluation.n} tracks: accuracy {evaluation.accuracy:.3f} (95% {low:.3f} to {high:.3f}),"
         f" macro F1 {evaluation.macro_f1:.3f}, calibration error {evaluation.ece:.3f}",
         highlight=False,
+        soft_wrap=True,
     )
     predicted = list(next(iter(evaluation.confusion.values())))
     confusion = Table("true \\ given", *predicted, title="confusion")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recsys.cli.options import db_option, device_option, json_option, workers_option
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -40,17 +42,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--artists", type=_FILE, metavar="CSV", help="Artists (track,artist), not the tags.")
 @click.option("--epochs", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that decode. [default: cores]"
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per epoch, then a summary.")
+@device_option
+@workers_option
+@json_option("One JSON line per epoch, then a summary.")
+@db_option
 def command(
     directories: tuple[Path, ...],
     out: Path,
@@ -64,13 +59,19 @@ def command(
     device: str,
     workers: int | None,
     as_json: bool,
+    db: Path | None,  # noqa: ARG001 (as on every command)
 ) -> None:
     """Make a genre model from folders of music, DIR/GENRE/track.
 
     Without lists, a fifth of the tracks is held out, whole artists at a time, to choose the
     epoch and to calibrate the probabilities. Lists name one GENRE/TRACK.ext per line; the
     extension does not count. Interrupted training (Ctrl-C, kill) goes on where it stopped when
-    the same command is given again.
+    the same command is given again. No library is changed: recsys index --model takes the result.
+
+    \b
+    Examples:
+      recsys train ~/Music/by-genre --out mine.safetensors
+      recsys train gtzan --train-split train.txt --valid-split valid.txt --out mine.safetensors
     """
     from rich.console import Console
 
@@ -125,9 +126,16 @@ def _prepare(sources: DataSources, workers: int, console: Console) -> TrainingDa
         f"{len(data.examples)} tracks of {len(data.labels)} genres to learn from,"
         f" {len(data.valid)} held out ({data.split})",
         highlight=False,
+        soft_wrap=True,
     )
     for path, reason in data.failed:
-        console.print(f"skipped {path}: {reason}", style="yellow", markup=False, highlight=False)
+        console.print(
+            f"skipped {path}: {reason}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if data.failed:
         console.print(f"{len(data.failed)} files could not be read and were skipped")
     if data.missing:
@@ -153,7 +161,7 @@ def _run(training: Training, out: Path, console: Console, as_json: bool) -> None
             if as_json:
                 _print_epoch_json(result)
             else:
-                console.print(_describe(result), highlight=False)
+                console.print(_describe(result), highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on from {_partial(out)}")
         raise
@@ -222,5 +230,6 @@ def _report(
         f" (95% {low:.3f} to {high:.3f}), macro F1 {valid['macro_f1']:.3f},"
         f" calibration error {valid['ece']:.3f}",
         highlight=False,
+        soft_wrap=True,
         markup=False,
     )

@@ -316,19 +316,27 @@ class Library:
         return make_query(info, found)
 
     def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[ResolvedSeed]:
-        finder = SeedFinder(self.store, lambda: self._library_classifier)
+        finder = SeedFinder(self.store, lambda: self.classifier)
         return [finder.find(seed) for seed in _as_list(seeds)]
 
     @cached_property
-    def _library_classifier(self) -> Classifier:
+    def classifier(self) -> Classifier:
+        """The model: the one that was asked for, or the library's own, or the shipped one.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be loaded, or the device is not there.
+        """
         from recsys.classifier.inference import Classifier
 
-        return Classifier.load(self._model or self.store.model_path(), self._device)
+        known = self.store.model_path() if self.database.exists() else None
+        return Classifier.load(self._model or known, self._device)
 
     def classify(
         self, files: Iterable[str | Path], *, workers: int | None = None
     ) -> Iterator[Classification]:
-        """Say what genres files have; the library is not needed and not changed.
+        """Say what genres files have; a library is not needed and not changed.
 
         Parameters
         ----------
@@ -342,11 +350,9 @@ class Library:
         Classification
             One per file, in the order given; a file that cannot be analysed has an ``error``.
         """
-        from recsys.classifier.inference import Classifier
         from recsys.classify import classify_files
 
-        classifier = Classifier.load(self._model, self._device)
-        yield from classify_files([Path(file) for file in files], classifier, workers=workers)
+        yield from classify_files([Path(file) for file in files], self.classifier, workers=workers)
 
     # The library itself
 

@@ -7,8 +7,6 @@ write it; several files may show one track (a clip and an excerpt of it, say).
 from __future__ import annotations
 
 import csv
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ import numpy.typing as npt
 from recsys.audio import decode
 from recsys.errors import ModelError, RecsysError
 from recsys.features import MEL, MelSettings, log_mel
+from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -246,7 +245,7 @@ def load_windows(
     paths : sequence of Path
         Audio files.
     workers : int
-        Processes; 1 decodes in this one.
+        Processes.
     settings : MelSettings
         What a window looks like.
 
@@ -298,21 +297,15 @@ _Job = tuple[Path, MelSettings, int | None]
 
 
 def _load(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[Path, FloatArray | RecsysError]]:
-    if workers <= 1 or len(jobs) < 4:
-        yield from map(_load_one, jobs)
-        return
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_load_one, jobs, chunksize=4)
+    with WorkerPool(workers) as pool:
+        for (path, _, _), outcome in pool.map(_load_one, jobs):
+            yield path, outcome
 
 
-def _load_one(job: _Job) -> tuple[Path, FloatArray | RecsysError]:
+def _load_one(job: _Job) -> FloatArray:
     path, settings, max_windows = job
     limit = {} if max_windows is None else {"max_windows": max_windows}
-    try:
-        return path, log_mel(decode(path, settings, **limit).windows, settings)
-    except RecsysError as error:
-        return path, error
+    return log_mel(decode(path, settings, **limit).windows, settings)
 
 
 def read_mel_archive(path: Path, settings: MelSettings = MEL) -> list[tuple[str, str, Pieces]]:
