@@ -45,8 +45,8 @@ def model_option(command: Command) -> Command:
     return click.option(
         "--model",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Checkpoint (.safetensors, its .json card beside it).  [default: the library's own, or "
-        "the shipped one]",
+        help="Checkpoint (.safetensors, its .json card beside it).  [default: the library's "
+        "own, or the shipped one]",
     )(command)
 
 

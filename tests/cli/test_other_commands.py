@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -28,6 +29,14 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(cli, [command, "--help"])
     assert result.exit_code == 0
     assert f"recsys {command}" in result.stdout.split("Examples:")[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_db_and_reads_it_from_the_environment(command: str) -> None:
+    found = cli.get_command(click.Context(cli), command)
+    assert found is not None
+    (option,) = [option for option in found.params if "--db" in option.opts]
+    assert option.envvar == "RECSYS_DB"
 
 
 def test_help_loads_nothing_heavy() -> None:
