@@ -113,7 +113,8 @@ class _Report:
         if isinstance(event, IndexPlan):
             self._working = True
             if self._bar is not None and self._task is not None:
-                self._bar.reset(self._task, total=event.pending, failed=0)
+                self._bar.reset(self._task, total=event.pending, failed=len(self._failures))
+                self._bar.start()
         elif isinstance(event, IndexEvent):
             self._file(event)
         elif isinstance(event, IndexSummary):
@@ -123,8 +124,7 @@ class _Report:
         if event.status == "failed":
             self._failures.append(event)
         if self._bar is not None and self._task is not None and self._working:
-            new_failures = sum(1 for _ in self._failures)
-            self._bar.update(self._task, advance=1, failed=new_failures)
+            self._bar.update(self._task, advance=1, failed=len(self._failures))
         if self._as_json:
             from recsys.cli.output import print_json
 
@@ -132,6 +132,8 @@ class _Report:
 
     def _end(self, summary: IndexSummary) -> None:
         self._working = False
+        if self._bar is not None:
+            self._bar.stop()  # what follows must not be written into it
         if self._as_json:
             from recsys.cli.output import print_json
 
