@@ -157,7 +157,7 @@ def event_json(event: IndexEvent) -> dict[str, Any]:
 
 
 def _print_summary(summary: IndexSummary, failures: list[IndexEvent]) -> None:
-    for event in failures[:MAX_FAILURES_SHOWN]:
+    for event in sorted(failures, key=lambda event: event.path)[:MAX_FAILURES_SHOWN]:
         click.echo(f"failed: {event.path}: {event.reason}")
     if len(failures) > MAX_FAILURES_SHOWN:
         rest = len(failures) - MAX_FAILURES_SHOWN
