@@ -54,7 +54,7 @@ class AugmentSettings:
     equaliser: float = 0.15
     low_pass: float = 0.35
     high_pass: float = 0.1
-    style: float = 0.5
+    style: float = 0.1
     noise: float = 0.15
     time_masks: int = 2
     mel_masks: int = 2
