@@ -69,7 +69,13 @@ class Duration(click.ParamType):
     help="0: always the nearest track; towards 1: more variety, drawn by the seed.",
 )
 @click.option("--genre", help="Only tracks of this genre, besides the seeds.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same playlist.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Same seed, same playlist.",
+)
 @click.option("--name", help="Name of the playlist.")
 @click.option(
     "-o",
@@ -128,10 +134,15 @@ def command(
         raise click.UsageError("--from and --to exclude TRACK and --cycle.")
     from recsys.api import Library
     from recsys.cli.output import note
+    from recsys.errors import RecsysError
     from recsys.playlists import PlaylistOptions
     from recsys.playlists.files import resolve_format
 
-    file_format = file_format or (resolve_format(output) if output else "paths")
+    if file_format is None:
+        try:
+            file_format = resolve_format(output) if output else "paths"
+        except RecsysError as error:
+            raise click.BadParameter(error.message, param_hint="-o") from error
     options = PlaylistOptions(
         length=length,
         duration_s=duration,

@@ -330,8 +330,10 @@ class Library:
         """
         from recsys.classifier.inference import Classifier
 
-        known = self.store.model_path() if self.database.exists() else None
-        return Classifier.load(self._model or known, self._device)
+        path = self._model
+        if path is None and self.database.exists():
+            path = self.store.model_path()
+        return Classifier.load(path, self._device)
 
     def classify(
         self, files: Iterable[str | Path], *, workers: int | None = None

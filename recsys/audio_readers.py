@@ -15,7 +15,7 @@ import av
 import numpy as np
 import soundfile
 
-from recsys.errors import AudioError
+from recsys.errors import AudioError, PassingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -276,7 +276,7 @@ def open_readers(path: Path) -> Iterator[Iterator[AudioReader]]:
             if not file.read(1):
                 raise AudioError("the file is empty (0 bytes)", "Delete it or replace it.")
     except OSError as error:
-        raise AudioError(f"cannot open it: {error.strerror}") from error
+        raise PassingError(f"cannot open it: {error.strerror}") from error
     with contextlib.ExitStack() as at_the_end:
         yield _readers(path, at_the_end)
 

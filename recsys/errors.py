@@ -30,6 +30,13 @@ class AudioError(RecsysError):
     """A file that cannot be turned into sound worth analysing."""
 
 
+class PassingError(AudioError):
+    """A file that cannot be read now, for a reason that lies outside it: no permission, no memory.
+
+    It is not remembered as bad, because nothing about the file has to change for it to be read.
+    """
+
+
 class StoreError(RecsysError):
     """The library database cannot be opened, read or written."""
 

@@ -10,12 +10,13 @@ import hashlib
 import os
 import re
 import stat
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys.errors import AudioError
+from recsys.errors import AudioError, PassingError
 from recsys.types import Tags, TrackFile
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _mutagen_fields(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
     try:
         with path.open("rb") as file:
             tagged = mutagen.File(file, easy=True)
-    except (mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
+    except Exception:  # noqa: BLE001 (on damaged tags mutagen raises almost anything)
         return None
     return None if tagged is None else tagged.tags
 
@@ -248,6 +249,10 @@ _HASH_START_BYTES = 2 * 1024 * 1024
 _HASH_START_PACKETS = 1500
 _HASH_PLACES_S = (64, 128, 256, 512, 1024)
 _HASH_PLACE_PACKETS = 4
+_HASH_END_BYTES = 4096
+_ID3V1_BYTES = 128
+_APE_FOOTER_BYTES = 32
+_APE_HAS_HEADER = 1 << 31
 # FFmpeg's names of formats whose length comes from the sound and not from the size of the file.
 _STATE_THEIR_LENGTH = frozenset({"aiff", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "ogg", "wav"})
 
@@ -256,9 +261,9 @@ def audio_hash(path: Path) -> str:
     """Identify the encoded sound of a file, whatever its name and tags.
 
     The hash covers the packets of the audio stream as they stand in the file: all of them up to
-    2 MiB or 1,500 packets, then a few at fixed times, and the length where the file states it. It
-    does not depend on tags, cover art, decoder or settings, so a retagged, renamed or copied file
-    keeps its identity.
+    2 MiB or 1,500 packets, then a few at fixed times, and the length where the file states it or
+    else the end of the stream. It does not depend on tags, cover art, decoder or settings, so a
+    retagged, renamed or copied file keeps its identity.
 
     Parameters
     ----------
@@ -275,12 +280,14 @@ def audio_hash(path: Path) -> str:
     AudioError
         If the file cannot be read at all.
     """
-    from recsys.audio_readers import open_container, silenced_libraries
+    from recsys.audio_readers import BARE_STREAMS, open_container, silenced_libraries
 
     digest = hashlib.blake2b(digest_size=16)
     try:
         with silenced_libraries(), open_container(path) as container:
             if container.streams.audio and _hash_packets(container, digest):
+                if container.format.name in BARE_STREAMS:
+                    _hash_end(path, digest)
                 return digest.hexdigest()
     except AudioError:
         pass
@@ -335,6 +342,26 @@ def _hash_place(
     return packets > 0
 
 
+def _hash_end(path: Path, digest: hashlib.blake2b) -> None:
+    """Hash the last bytes of a stream without a container, in front of ID3v1 and APE tags.
+
+    They tell a file that was cut off, or is another edit, from the whole one.
+    """
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - _ID3V1_BYTES))
+        if file.read(3) == b"TAG":
+            end -= _ID3V1_BYTES
+        file.seek(max(0, end - _APE_FOOTER_BYTES))
+        footer = file.read(_APE_FOOTER_BYTES)
+        if footer[:8] == b"APETAGEX" and len(footer) == _APE_FOOTER_BYTES:
+            size, _, flags = struct.unpack("<III", footer[12:24])
+            end -= size + (_APE_FOOTER_BYTES if flags & _APE_HAS_HEADER else 0)
+        start = max(0, end - _HASH_END_BYTES)
+        file.seek(start)
+        digest.update(file.read(max(0, end - start)))
+
+
 def _hash_bytes(path: Path) -> str:
     digest = hashlib.blake2b(digest_size=16, person=b"bytes")
     try:
@@ -342,5 +369,5 @@ def _hash_bytes(path: Path) -> str:
             digest.update(file.read(_HASH_START_BYTES))
             digest.update(str(os.fstat(file.fileno()).st_size).encode())
     except OSError as error:
-        raise AudioError(f"cannot open it: {error.strerror}") from error
+        raise PassingError(f"cannot open it: {error.strerror}") from error
     return digest.hexdigest()

@@ -108,7 +108,8 @@ class SeedFinder:
             raise ModelError(
                 f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}), "
                 f"and a new file can only be heard with {classifier.info.fingerprint} now",
-                "Analyse the library again with the new model: recsys index --reanalyse",
+                "Analyse the library again with the new model: recsys index --reanalyse "
+                + " ".join(map(str, self._store.roots())),
             )
         sound = Listener(classifier.features)(path)
         return classifier.analyse([sound.windows.astype(np.float32)])[0], sound.duration_s

@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from recsys.errors import AudioError, RecsysError
+from recsys.errors import AudioError, PassingError, RecsysError
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -185,6 +185,8 @@ def _outcome(future: Future[Result]) -> Result | RecsysError:
         return future.result()
     if isinstance(error, RecsysError):
         return error
+    if isinstance(error, OSError | MemoryError):
+        return PassingError(f"cannot read it now: {error or type(error).__name__}")
     return AudioError(
         f"unexpected {type(error).__name__}: {error}",
         "Please report this file: it meets a case that the decoder wrapper does not know.",
@@ -208,17 +210,28 @@ def _launching() -> Iterator[None]:
     thread each for linear algebra, because the processes already use every processor.
     """
     main = sys.modules["__main__"]
+    blocked = _block_interrupts()
     threads = os.environ.get("OMP_NUM_THREADS")
     sys.modules["__main__"] = types.ModuleType("__main__")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
         yield
     finally:
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         sys.modules["__main__"] = main
         if threads is None:
             del os.environ["OMP_NUM_THREADS"]
         else:
             os.environ["OMP_NUM_THREADS"] = threads
+
+
+def _block_interrupts() -> set[signal.Signals] | None:
+    """Hold Ctrl-C back: the processes inherit that, and leave it to this one to stop them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return None
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    return {number for number in before if isinstance(number, signal.Signals)}
 
 
 def _start_worker() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.errors import RecsysError
+from recsys.errors import PassingError, RecsysError, StoreError
 from recsys.indexing.examine import Examined, Examiner
 from recsys.indexing.roots import RootHealth
 from recsys.library import ScanReport, scan
@@ -134,16 +134,8 @@ class Indexer:
             At the end.
         """
         run = _Run()
-        healthy = []
         health = RootHealth(self._store)
-        for folder in folders:
-            note = health.problem(folder) if whole_roots else None
-            if note:
-                run.notes.append(note)
-            else:
-                healthy.append(folder)
-                if whole_roots:
-                    self._store.add_root(folder)
+        healthy = self._admit_roots(folders, run, health) if whole_roots else list(folders)
         pending = 0
         for folder in healthy:
             for file in scan(folder, run.report):
@@ -152,11 +144,12 @@ class Indexer:
                     pending += 1
                 else:
                     yield run.count(_settled_event(stored, file))
+        # Before the long work: if that is broken off, the next run must know the volumes.
+        for volume in run.report.volumes:
+            self._store.add_root(volume, volume=True)
         yield IndexPlan(run.report.found, pending)
         if pending:
             yield from self._analyse_pending(healthy, run, health)
-        for volume in run.report.volumes:
-            self._store.add_root(volume, volume=True)
         for folder in healthy:
             yield from self._settle_gone(folder, run, health, whole_roots=whole_roots)
         run.notes.extend(
@@ -164,6 +157,20 @@ class Indexer:
             for folder, why in run.report.unreadable.items()
         )
         yield IndexSummary(found=run.report.found, notes=tuple(run.notes), **run.counts)
+
+    def _admit_roots(self, folders: Sequence[Path], run: _Run, health: RootHealth) -> list[Path]:
+        """Remember the roots that are there, and note those that are not."""
+        healthy = []
+        for folder in folders:
+            note = health.problem(folder)
+            if note:
+                run.notes.append(note)
+                continue
+            healthy.append(folder)
+            self._store.add_root(folder)
+            if folder.is_mount():
+                self._store.add_root(folder, volume=True)
+        return healthy
 
     def _analyse_pending(
         self, folders: Sequence[Path], run: _Run, health: RootHealth
@@ -174,7 +181,11 @@ class Indexer:
         last_flush = time.monotonic()
         with WorkerPool(self._options.workers) as pool:
             for file, outcome in pool.map_unordered(self._examiner, self._pending(folders)):
-                if isinstance(outcome, RecsysError):
+                if isinstance(outcome, StoreError):
+                    raise outcome
+                if isinstance(outcome, PassingError):
+                    yield from self._tell_passing(file, outcome, run)
+                elif isinstance(outcome, RecsysError):
                     failures.append(Failure(file, outcome.message))
                 else:
                     batch.append((file, outcome))
@@ -183,6 +194,18 @@ class Indexer:
                     yield from self._flush(batch, failures, run, health)
                     batch, failures, last_flush = [], [], time.monotonic()
             yield from self._flush(batch, failures, run, health)
+
+    def _tell_passing(
+        self, file: TrackFile, error: PassingError, run: _Run
+    ) -> Iterator[IndexEvent]:
+        """Tell of a file that is out of reach now: it is tried again, and loses nothing."""
+        stored = self._store.lookup(file.path)
+        if stored is None or stored.track_id is None:
+            never = TrackFile(file.path, size=-1, mtime_ns=-1)  # as no file is: tried every time
+            self._store.write([], [Failure(never, error.message)])
+        else:
+            run.settled.add(stored.track_id)
+        yield run.count(IndexEvent(file.path, "failed", reason=error.message))
 
     def _pending(self, folders: Sequence[Path]) -> Iterator[TrackFile]:
         """Scan again rather than remember: the list of new files may be long."""
@@ -240,7 +263,7 @@ class Indexer:
         self, file: TrackFile, examined: Examined, run: _Run, health: RootHealth
     ) -> int | None:
         """Return the track whose file is gone from where it was and is here now, if any."""
-        if examined.sound is not None or self._store.lookup(file.path) is not None:
+        if self._store.lookup(file.path) is not None:
             return None
         for track_id, path in self._store.places_of_hash(examined.audio_hash, run.settled):
             if health.is_gone(path):

@@ -44,22 +44,24 @@ class RootHealth:
         """
         if root.is_dir():
             return None
-        if root.exists():
-            raise RecsysError(
-                f"not a folder: {root}",
-                f"Give the folder that holds it: recsys index {root.parent}",
-            )
         held = next(self._store.iter_tracks_under(root), None) is not None
         if held or root in self._known:
             return (
                 f"{root} is not there; its tracks were left as they are "
                 f"(if they are gone for good: recsys doctor --forget {root})"
             )
-        raise RecsysError(f"no such folder: {root}", "Check the path and whether it is mounted.")
+        check_folder(root)
+        return None
 
     def is_gone(self, path: Path) -> bool:
         """Tell whether a file is gone for good, not just out of reach with its disk."""
-        if os.path.lexists(path):
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError:  # a folder that may not be read, a network that does not answer
+            return False
+        else:
             return False
         return not any(self.is_away(known) for known in self._known if path.is_relative_to(known))
 
@@ -93,3 +95,20 @@ class RootHealth:
         except OSError:
             return True
         return False
+
+
+def check_folder(root: Path) -> None:
+    """Make sure that something can be indexed.
+
+    Raises
+    ------
+    RecsysError
+        If it is not there, or is no folder.
+    """
+    if root.is_dir():
+        return
+    if root.exists():
+        raise RecsysError(
+            f"not a folder: {root}", f"Give the folder that holds it: recsys index {root.parent}"
+        )
+    raise RecsysError(f"no such folder: {root}", "Check the path and whether it is mounted.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -14,6 +14,7 @@ from recsys.classifier.checkpoint import ModelCard, load_card
 from recsys.errors import ModelError, RecsysError
 from recsys.index_sync import index_is_current, open_index, save_index
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
+from recsys.indexing.roots import check_folder
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
 from recsys.types import IndexEvent, IndexSummary
@@ -71,6 +72,9 @@ class IndexSession:
             from recsys.classifier.inference import resolve_device
 
             resolve_device(self.device)
+        if not self.database.exists():
+            for root in roots:
+                check_folder(root)
         _check_parent(self.database)
         with (
             LibraryLock(self.database, wait_s),
@@ -106,11 +110,24 @@ class IndexSession:
             raise ModelError(
                 f"{self.database} was analysed with model {known.name} ({known.fingerprint}), "
                 f"not with {info.name} ({info.fingerprint}); results of two models do not mix",
-                "To analyse the whole library again with the new model: recsys index --reanalyse",
+                "To analyse the library again with the new model: recsys index --reanalyse "
+                + " ".join(map(str, store.roots())),
             )
         if changed or self.model is not None:
             store.set_model(info, card.to_json(), checkpoint)
         return card, checkpoint
+
+
+def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummary:
+    """Say so when tracks are missing from the results because another model heard them."""
+    waiting = store.counts()["unanalysed"]
+    if not waiting:
+        return summary
+    note = (
+        f"{waiting} tracks wait for analysis by the library's present model and are in no answer "
+        f"till then: recsys index {' '.join(map(str, store.roots()))}"
+    )
+    return replace(summary, notes=(*summary.notes, note))
 
 
 @contextmanager
@@ -164,4 +181,6 @@ def _attended(
             stored = 0
             if not index_is_current(store):
                 save_index(store, open_index(store))
+        if isinstance(event, IndexSummary):
+            event = _with_note_of_unanalysed(store, event)
         yield event

@@ -23,7 +23,8 @@ def changed_folders(roots: Sequence[Path]) -> Iterator[list[Path]]:
     Yields
     ------
     list of Path
-        Existing folders, none inside another. A burst of changes comes as one list.
+        Existing folders, none inside another. A burst of changes comes as one list. The first
+        list has all roots, for what changed before the system began to report.
     """
     from watchfiles import watch
 
@@ -34,7 +35,14 @@ def changed_folders(roots: Sequence[Path]) -> Iterator[list[Path]]:
     def concerns_audio(_: Change, name: str) -> bool:
         return _may_be_audio(Path(name), present)
 
-    for changes in watch(*present, watch_filter=concerns_audio, raise_interrupt=True):
+    following = watch(
+        *present, watch_filter=concerns_audio, yield_on_timeout=True, raise_interrupt=True
+    )
+    next(following)  # returns once the system reports changes
+    yield present
+    for changes in following:
+        if not changes:
+            continue
         folders = {_nearest_folder(Path(name), present) for _, name in changes}
         folders.discard(None)
         found = sorted(folder for folder in folders if folder is not None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.recommender.duplicates import NearDuplicates, artist_key, same_album
@@ -57,6 +59,7 @@ class Screen:
         self._albums = [seed.track for seed in query.seeds] if no_same_album else []
         self._max_per_artist = max_per_artist
         self._per_artist: Counter[str] = Counter()
+        self._hashes = {seed.track.audio_hash for seed in query.seeds}
         self._heard = None if show_duplicates else NearDuplicates()
         if self._heard is not None:
             for seed in query.seeds:
@@ -86,6 +89,8 @@ class Screen:
         track = candidate.track
         if track.id in self._ids or track.path in self._paths:
             return "query"
+        if track.audio_hash in self._hashes and Path(os.path.realpath(track.path)) in self._paths:
+            return "query"  # the same file, reached through a link
         if self._heard is not None and self._heard.match(track, candidate.embedding):
             return "near_duplicate"
         if any(same_album(track, seed) for seed in self._albums):

@@ -35,7 +35,8 @@ _FIRST_SCHEMA = (
     " card TEXT NOT NULL, checkpoint)",
     # Paths have no declared type: TEXT where they are UTF-8, BLOB where they are not.
     # A volume is a disk that was mounted inside a root.
-    "CREATE TABLE roots (path PRIMARY KEY NOT NULL, volume INTEGER NOT NULL DEFAULT 0)",
+    "CREATE TABLE roots (path PRIMARY KEY NOT NULL, root INTEGER NOT NULL DEFAULT 0,"
+    " volume INTEGER NOT NULL DEFAULT 0)",
     # AUTOINCREMENT: an id that was removed never comes back as another track.
     "CREATE TABLE tracks (id INTEGER PRIMARY KEY AUTOINCREMENT, path NOT NULL UNIQUE,"
     " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, audio_hash TEXT NOT NULL,"

@@ -116,7 +116,7 @@ class StoreReader:
 
     def roots(self) -> list[Path]:
         """Return the folders that were indexed, in the order of their names."""
-        rows = self._rows("SELECT path FROM roots WHERE NOT volume ORDER BY path")
+        rows = self._rows("SELECT path FROM roots WHERE root ORDER BY path")
         return [key_path(key) for (key,) in rows]
 
     def volumes(self) -> list[Path]:
@@ -146,9 +146,12 @@ class StoreReader:
         return StoredFile(None, size, mtime_ns, None, None, reason, False, None)
 
     def analysed_hash(self, audio_hash: str) -> bool:
-        """Return whether the current model has analysed this sound."""
+        """Return whether the current model has analysed this sound, and heard all of it.
+
+        One with a warning does not count: the file at hand may be the same one, mended.
+        """
         found = self._row(
-            "SELECT 1 FROM analyses WHERE audio_hash = ? AND fingerprint ="
+            "SELECT 1 FROM analyses WHERE audio_hash = ? AND warning IS NULL AND fingerprint ="
             " (SELECT value FROM meta WHERE key = 'model')",
             (audio_hash,),
         )

@@ -170,13 +170,14 @@ class Store(StoreReader):
     def add_root(self, path: Path, *, volume: bool = False) -> None:
         """Remember a folder that was indexed, or a volume that is mounted inside one.
 
-        A root that is a volume too counts as a root.
+        A folder can be both.
         """
         with write_transaction(self._db):
             self._db.execute(
-                "INSERT INTO roots (path, volume) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET"
-                " volume = min(volume, excluded.volume)",
-                (path_key(path), volume),
+                "INSERT INTO roots (path, root, volume) VALUES (?, ?, ?) ON CONFLICT (path)"
+                " DO UPDATE SET root = max(root, excluded.root),"
+                " volume = max(volume, excluded.volume)",
+                (path_key(path), not volume, volume),
             )
 
     @guarded
