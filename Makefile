@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m recsys.demo $(DEMO)
 	$(RECSYS) index $(DEMO) --db $(DEMO_DB)
 	$(RECSYS) status --db $(DEMO_DB)
-	$(RECSYS) similar "overdrive no. 1" --k 5 --explain --db $(DEMO_DB)
+	$(RECSYS) similar "chamber no. 1" --k 5 --explain --db $(DEMO_DB)
 	$(RECSYS) playlist "shuffle no. 2" --length 12 --db $(DEMO_DB) -o $(DEMO)/evening.m3u8
 	cat $(DEMO)/evening.m3u8
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.options import (
+    NamedPath,
     db_option,
     device_option,
     json_option,
@@ -24,7 +25,7 @@ SHOWN = 4
 
 
 @click.command(name="classify")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=NamedPath())
 @json_option("One line of JSON per file, with the probabilities of all genres.")
 @device_option
 @model_option
@@ -86,17 +87,17 @@ def _print_line(result: Classification) -> None:
 
 
 def _print_table(rows: list[Classification]) -> None:
-    from recsys.cli.output import console, escape, note, table
+    from recsys.cli.output import console, escape, note, shown, table
 
     output = table("File", "Genre", "Most probable")
     for row in rows:
         if row.error is not None:
-            click.echo(f"failed: {row.path}: {row.error}", err=True)
+            click.echo(f"failed: {shown(row.path)}: {row.error}", err=True)
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {p:.0%}" for genre, p in ranked)
-        output.add_row(escape(row.path.name), " + ".join(row.genres) or row.genre, shares)
+        output.add_row(escape(shown(row.path)), " + ".join(row.genres) or row.genre, shares)
         if row.warning:
-            note(f"{row.path.name}: {row.warning}")
+            note(f"{shown(row.path)}: {row.warning}")
     if output.row_count:
         console().print(output)

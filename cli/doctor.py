@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from recsys.cli.options import db_option, json_option
+from recsys.cli.options import NamedPath, db_option, json_option
 
 
 @click.command(name="doctor")
@@ -14,7 +14,7 @@ from recsys.cli.options import db_option, json_option
 @click.option("--vacuum", is_flag=True, help="Drop what no track uses, and give back the space.")
 @click.option(
     "--forget",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Drop the tracks under this folder, whose disk is gone for good. No file is touched.",
 )
 @json_option("One JSON object: problems, repairs.")
@@ -59,7 +59,9 @@ def command(
             click.echo(f"done: {repair}")
         for problem in diagnosis.problems:
             click.echo(f"problem: {problem}")
-        if diagnosis.problems:
+        if diagnosis.database_problems:
+            click.echo("Restore the database from a backup, or move it away and index again.")
+        elif diagnosis.problems:
             click.echo("recsys doctor --rebuild repairs the index.")
         else:
             click.echo("The library is sound.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.options import (
+    NamedPath,
     db_option,
     device_option,
     json_option,
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Measure a genre model on labelled tracks.")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=NamedPath())
 @click.option(
     "--split",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     metavar="LIST",
     help="Use only these tracks: one GENRE/TRACK.ext per line, extension ignored.",
 )

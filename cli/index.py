@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.options import (
+    NamedPath,
     db_option,
     device_option,
     json_option,
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
     from recsys.types import IndexEvent, IndexSummary
 
-MAX_FAILURES_SHOWN = 10
+MAX_SHOWN = 10
 
 
 @click.command(name="index")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, required=True, type=NamedPath())
 @db_option
 @json_option("One line of JSON per file as its result is stored, then a summary.")
 @device_option
@@ -105,6 +106,7 @@ class _Report:
         self._as_json = as_json
         self._working = False
         self._failures: list[IndexEvent] = []
+        self._warnings: list[IndexEvent] = []
 
     def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of three event types)
         from recsys.indexing import IndexPlan
@@ -123,6 +125,8 @@ class _Report:
     def _file(self, event: IndexEvent) -> None:
         if event.status == "failed":
             self._failures.append(event)
+        elif event.status == "indexed" and event.warning:
+            self._warnings.append(event)
         if self._bar is not None and self._task is not None and self._working:
             self._bar.update(self._task, advance=1, failed=len(self._failures))
         if self._as_json:
@@ -139,8 +143,9 @@ class _Report:
 
             print_json({"summary": dict(summary.counts())})
         elif summary.found:
-            _print_summary(summary, self._failures)
+            _print_summary(summary, self._failures, self._warnings)
         self._failures.clear()
+        self._warnings.clear()
 
 
 def event_json(event: IndexEvent) -> dict[str, Any]:
@@ -156,13 +161,21 @@ def event_json(event: IndexEvent) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _print_summary(summary: IndexSummary, failures: list[IndexEvent]) -> None:
-    for event in sorted(failures, key=lambda event: event.path)[:MAX_FAILURES_SHOWN]:
-        click.echo(f"failed: {event.path}: {event.reason}")
-    if len(failures) > MAX_FAILURES_SHOWN:
-        rest = len(failures) - MAX_FAILURES_SHOWN
-        click.echo(f"failed: {rest} more; recsys status --failures lists them")
+def _print_summary(
+    summary: IndexSummary, failures: list[IndexEvent], warnings: list[IndexEvent]
+) -> None:
+    from recsys.cli.output import shown
+
+    told = {"warning": [(event, event.warning) for event in warnings]}
+    told["failed"] = [(event, event.reason) for event in failures]
+    for kind, lines in told.items():
+        for event, why in sorted(lines, key=lambda line: line[0].path)[:MAX_SHOWN]:
+            click.echo(f"{kind}: {shown(event.path)}: {why}")
+        if len(lines) > MAX_SHOWN:
+            click.echo(f"{kind}: {len(lines) - MAX_SHOWN} more")
+    if len(failures) > MAX_SHOWN:
+        click.echo("recsys status --failures lists every failed file.")
     counts = dict(summary.counts())
     found = counts.pop("found")
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    click.echo(f"{found} audio files: {told}")
+    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    click.echo(f"{found} audio files: {parts}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from typing import Any
 
@@ -19,6 +20,7 @@ COMMANDS = ("index", "similar", "playlist", "classify", "status", "doctor", "tra
 FAILED = 1
 SOME_FILES_FAILED = 3
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 class LazyGroup(click.Group):
@@ -108,4 +110,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # The service managers' way to stop a program: end as in an error, so that everything is closed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     cli(prog_name="recsys")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +14,29 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
+class NamedPath(click.Path):
+    """A path that is not empty: an unset variable of a shell must not mean the present folder."""
+
+    def __init__(self, *, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 (as click has it)
+        """Refuse an empty string, and return a Path."""
+        if value == "":
+            self.fail("an empty path was given", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def db_option(command: Command) -> Command:
     """``--db``: which library."""
     return click.option(
         "--db",
-        type=click.Path(path_type=Path),
+        type=NamedPath(),
         envvar="RECSYS_DB",
         show_envvar=True,
         help="Database of the library.  [default: library.db in the user's data folder]",
@@ -36,7 +55,7 @@ def device_option(command: Command) -> Command:
         type=click.Choice(DEVICES),
         default="auto",
         show_default=True,
-        help="Where the model runs. Asking for a device that is not there is an error.",
+        help="Where the model runs, when it is needed. A device that is not there is an error.",
     )(command)
 
 
@@ -44,7 +63,7 @@ def model_option(command: Command) -> Command:
     """``--model``: which checkpoint."""
     return click.option(
         "--model",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=NamedPath(dir_okay=False),
         help="Checkpoint (.safetensors, its .json card beside it).  [default: the library's "
         "own, or the shipped one]",
     )(command)

@@ -36,6 +36,20 @@ def print_paths(paths: Iterable[Path]) -> None:
         click.echo(os.fsencode(path))
 
 
+def shown(path: Path | str) -> str:
+    """Return a path for people: what cannot be printed stands as an escape.
+
+    Examples
+    --------
+    >>> shown("a\\nb")
+    'a\\\\nb'
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in os.fspath(path)
+    )
+
+
 def note(message: str) -> None:
     """Say something that is neither a result nor an error."""
     click.echo(f"Note: {message}", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import db_option, device_option
+from recsys.cli.options import NamedPath, db_option, device_option
 
 if TYPE_CHECKING:
     from recsys.types import Playlist
@@ -80,7 +80,7 @@ class Duration(click.ParamType):
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     help="File to write; its extension gives the format.",
 )
 @click.option(
@@ -138,6 +138,8 @@ def command(
     from recsys.playlists import PlaylistOptions
     from recsys.playlists.files import resolve_format
 
+    if output == Path("-"):
+        output = None
     if file_format is None:
         try:
             file_format = resolve_format(output) if output else "paths"
@@ -163,13 +165,13 @@ def command(
 
 
 def _write(playlist: Playlist, output: Path | None, file_format: str, *, relative: bool) -> None:
-    from recsys.cli.output import human_duration, note
+    from recsys.cli.output import human_duration, note, shown
     from recsys.playlists.files import write
 
     target = output or sys.stdout.buffer
     written = write(playlist, target, file_format, relative=relative)
     for track in written.left_out:
-        note(f"left out, because its name holds a line break: {track.path!r}")
+        note(f"left out, because its name holds a line break: {shown(track.path)}")
     if output is not None:
         length = human_duration(sum(track.duration_s for track in written.tracks))
         click.echo(

@@ -23,7 +23,7 @@ SCORES_SHOWN = 4
 @click.command(name="similar")
 @click.argument("seeds", nargs=-1, required=True, metavar="TRACK...")
 @click.option(
-    "--k", type=click.IntRange(min=1), default=20, show_default=True, help="Number of tracks."
+    "--k", "-k", type=click.IntRange(min=1), default=20, show_default=True, help="Number of tracks."
 )
 @click.option(
     "--strategy",
@@ -184,7 +184,7 @@ def _print_reasons(answer: Answer, screen: Console) -> None:
         length = human_duration(row.track.duration_s)
         screen.print(f"{row.rank:>3}  [bold]{escape(row.track.display_name)}[/bold] ({length})")
         reasons = escape("; ".join(row.reasons))
-        screen.print(Padding(f"[dim]{reasons}[/dim]", (0, 0, 0, 5)))
+        screen.print(Padding(f"[dim]{reasons}[/dim]", (0, 0, 0, 5), expand=False))
     if answer.filtered:
         left_out = ", ".join(f"{FILTERS[name]} ({n})" for name, n in answer.filtered.items())
         screen.print(f"\nLeft out on the way: {left_out}")

@@ -29,7 +29,7 @@ def command(failures: bool, as_json: bool, db: Path | None) -> None:
       recsys status --failures
     """
     from recsys.api import Library
-    from recsys.cli.output import print_json
+    from recsys.cli.output import print_json, shown
 
     with Library(db) as library:
         status = library.status()
@@ -39,7 +39,7 @@ def command(failures: bool, as_json: bool, db: Path | None) -> None:
         print_json(status_json(status) | {"failures_list": reasons})
     elif failures:
         for row in reasons:
-            click.echo(f"{row['path']}: {row['reason']}")
+            click.echo(f"{shown(row['path'])}: {row['reason']}")
         click.echo(f"{len(reasons)} files could not be analysed", err=True)
     else:
         _print(status)

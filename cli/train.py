@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import db_option, device_option, json_option, workers_option
+from recsys.cli.options import NamedPath, db_option, device_option, json_option, workers_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from recsys.classifier.settings import EpochResult, TrainSettings
     from recsys.classifier.train import Training
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = NamedPath(dir_okay=False)
 
 
 @click.command(short_help="Make a genre model from folders of music.")
-@click.argument(
-    "directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=NamedPath())
 @click.option(
     "--out", required=True, type=_FILE, metavar="MODEL.safetensors", help="Where the model goes."
 )

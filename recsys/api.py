@@ -94,7 +94,7 @@ class Library:
 
     def index(
         self,
-        folders: Iterable[str | Path],
+        folders: str | Path | Iterable[str | Path],
         *,
         workers: int | None = None,
         keep_missing: bool = False,
@@ -106,7 +106,7 @@ class Library:
 
         Parameters
         ----------
-        folders : iterable of str or Path
+        folders : str, Path or iterable of them
             Folders to look into, with everything below them.
         workers : int, optional
             Decoding processes; by default one per processor.
@@ -152,7 +152,7 @@ class Library:
 
     def index_events(
         self,
-        folders: Iterable[str | Path],
+        folders: str | Path | Iterable[str | Path],
         *,
         workers: int | None = None,
         keep_missing: bool = False,
@@ -336,13 +336,13 @@ class Library:
         return Classifier.load(path, self._device)
 
     def classify(
-        self, files: Iterable[str | Path], *, workers: int | None = None
+        self, files: str | Path | Iterable[str | Path], *, workers: int | None = None
     ) -> Iterator[Classification]:
         """Say what genres files have; a library is not needed and not changed.
 
         Parameters
         ----------
-        files : iterable of str or Path
+        files : str, Path or iterable of them
             Audio files.
         workers : int, optional
             Decoding processes; by default one per processor.
@@ -354,7 +354,9 @@ class Library:
         """
         from recsys.classify import classify_files
 
-        yield from classify_files([Path(file) for file in files], self.classifier, workers=workers)
+        yield from classify_files(
+            [Path(file) for file in _as_list(files)], self.classifier, workers=workers
+        )
 
     # The library itself
 
@@ -410,5 +412,5 @@ class Library:
         return examine_library(self.database, rebuild=rebuild, vacuum=vacuum)
 
 
-def _as_list(seeds: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    return [seeds] if isinstance(seeds, str | Path) else list(seeds)
+def _as_list(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else list(paths)

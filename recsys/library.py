@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys.errors import AudioError, PassingError
+from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.types import Tags, TrackFile
 
 if TYPE_CHECKING:
@@ -34,12 +34,22 @@ AUDIO_SUFFIXES = frozenset(
 
 
 def absolute(path: str | Path) -> Path:
-    """Return a path as the library stores it: absolute, ``~`` expanded, links kept."""
+    """Return a path as the library stores it: absolute, ``~`` expanded, links kept.
+
+    Raises
+    ------
+    RecsysError
+        If it is empty, as an unset variable of a shell is, and not the folder one happens to be in.
+    """
+    if not str(path):
+        raise RecsysError("an empty path was given", "Check the variable or argument it came from.")
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (it would follow links)
 
 
-def outermost(folders: Iterable[str | Path]) -> list[Path]:
+def outermost(folders: str | Path | Iterable[str | Path]) -> list[Path]:
     """Return absolute folders, without repetitions and without those inside another."""
+    if isinstance(folders, str | Path):
+        folders = [folders]
     roots: list[Path] = []
     for folder in sorted({absolute(folder) for folder in folders}):
         if not any(folder.is_relative_to(root) for root in roots):

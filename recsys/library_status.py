@@ -96,14 +96,20 @@ class Diagnosis:
 
     Attributes
     ----------
-    problems : tuple of str
+    database_problems, index_problems : tuple of str
         What is wrong now, after the repairs.
     repairs : tuple of str
         What was done.
     """
 
-    problems: tuple[str, ...]
+    database_problems: tuple[str, ...]
+    index_problems: tuple[str, ...]
     repairs: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that is wrong."""
+        return (*self.database_problems, *self.index_problems)
 
 
 def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis:
@@ -125,7 +131,7 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
     """
     if not rebuild and not vacuum:
         with Store.open(database, read_only=True) as store:
-            return Diagnosis(_problems(store), ())
+            return _diagnosis(store, [])
     repairs = []
     with LibraryLock(database, 0.0), Store.open(database) as store:
         if vacuum:
@@ -139,11 +145,13 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
         if rebuild:
             index = rebuild_index(store)
             repairs.append(f"made the index again: {index.count()} tracks")
-        return Diagnosis(_problems(store), tuple(repairs))
+        return _diagnosis(store, repairs)
 
 
-def _problems(store: Store) -> tuple[str, ...]:
-    return (*store.integrity_problems(), *index_problems(store))
+def _diagnosis(store: Store, repairs: list[str]) -> Diagnosis:
+    return Diagnosis(
+        tuple(store.integrity_problems()), tuple(index_problems(store)), tuple(repairs)
+    )
 
 
 def forget_folder(database: Path, folder: Path) -> int:

@@ -64,6 +64,8 @@ class SeedFinder:
         AudioError
             If a file outside the library cannot be analysed.
         """
+        if not str(seed).strip():
+            raise QueryError(f"no track was named: {seed!r}", "Give a path or words.")
         path = absolute(seed)
         track = self._store.track_by_path(path)
         # os.path answers False for words that could be no path, where pathlib raises.
@@ -129,6 +131,6 @@ def _match_words(words: str, store: Store) -> Track:
     more = "or more " if len(matches) > MAX_LISTED else ""
     raise AmbiguousQueryError(
         f"{words!r} matches {min(len(matches), MAX_LISTED)} {more}tracks",
-        "Add words, or give one of these paths:",
+        "Add words, all in one quoted argument, or give one of these paths:",
         tuple(f"{track.display_name}: {track.path}" for track in matches[:MAX_LISTED]),
     )

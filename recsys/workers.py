@@ -19,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from recsys.audio_readers import silenced_libraries
 from recsys.errors import AudioError, PassingError, RecsysError
 
 if TYPE_CHECKING:
@@ -148,11 +149,15 @@ class WorkerPool:
                 yield item, outcome
 
     def _submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(
+                self.workers, mp_context=self._context, initializer=_start_worker
+            )
+            # What goes wrong in them comes back as a value; what they and their server write when
+            # this process is stopped is noise, and so is what C libraries say of damaged files.
+            with _launching(), silenced_libraries():
+                return self._executor.submit(function, item)
         with _launching():
-            if self._executor is None:
-                self._executor = ProcessPoolExecutor(
-                    self.workers, mp_context=self._context, initializer=_start_worker
-                )
             return self._executor.submit(function, item)
 
     def close(self) -> None:

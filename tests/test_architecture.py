@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "recommender": {"base", "store", "index"},
     "playlists": {"base", "store", "index", "recommender"},
     "quality": {"base", "store", "index", "recommender"},
-    "classifier": {"base", "sound", "workers"},
+    "classifier": {"base", "sound", "library", "workers"},
     "indexing": {
         *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
     },

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from recsys.audio import decode
 from recsys.errors import ModelError, RecsysError
 from recsys.features import MEL, MelSettings, log_mel
+from recsys.library import AUDIO_SUFFIXES, read_tags
 from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -33,12 +34,6 @@ QUANTUM = 24
 PIECE_S = 10.0
 MAX_PIECES = 3
 """Training hears up to three pieces of 10 s spread over a track: a 30 s clip is heard whole."""
-
-_SUFFIXES = (
-    "aac ac3 aif aiff alac ape au caf dsf flac m4a m4b mka mp2 mp3 mp4 mpc oga ogg opus spx tta"
-    " w64 wav webm wma wv"
-)
-AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +130,9 @@ def find_tracks(directory: Path, *, allow_empty: bool = False) -> list[LabelledF
         files = sorted(
             path
             for path in folder.rglob("*")
-            if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
+            if path.suffix.lower() in AUDIO_SUFFIXES
+            and not path.name.startswith(".")
+            and path.is_file()
         )
         if not files and not allow_empty:
             raise ModelError(
@@ -223,16 +220,8 @@ def read_artists(path: Path) -> dict[str, str]:
 
 def artist_of(file: LabelledFile) -> str | None:
     """Return the artist that the file's tags name, if they do."""
-    import mutagen
-
-    try:
-        tagged = mutagen.File(file.path, easy=True)
-    except (mutagen.MutagenError, OSError):
-        return None
-    if tagged is None or not hasattr(tagged.tags, "get"):
-        return None
-    names = tagged.tags.get("artist") or tagged.tags.get("albumartist")
-    return str(names[0]).strip() or None if names else None
+    tags = read_tags(file.path)
+    return tags.artist or tags.album_artist
 
 
 def load_windows(

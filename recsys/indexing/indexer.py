@@ -138,12 +138,15 @@ class Indexer:
         healthy = self._admit_roots(folders, run, health) if whole_roots else list(folders)
         pending = 0
         for folder in healthy:
+            found_before = run.report.found
             for file in scan(folder, run.report):
                 stored = self._store.lookup(file.path)
                 if stored is None or not _is_settled(stored, file):
                     pending += 1
                 else:
                     yield run.count(_settled_event(stored, file))
+            if whole_roots and run.report.found > found_before:
+                self._remember_root(folder)
         # Before the long work: if that is broken off, the next run must know the volumes.
         for volume in run.report.volumes:
             self._store.add_root(volume, volume=True)
@@ -159,7 +162,7 @@ class Indexer:
         yield IndexSummary(found=run.report.found, notes=tuple(run.notes), **run.counts)
 
     def _admit_roots(self, folders: Sequence[Path], run: _Run, health: RootHealth) -> list[Path]:
-        """Remember the roots that are there, and note those that are not."""
+        """Return the roots that are there, and note those that are not."""
         healthy = []
         for folder in folders:
             note = health.problem(folder)
@@ -167,10 +170,12 @@ class Indexer:
                 run.notes.append(note)
                 continue
             healthy.append(folder)
-            self._store.add_root(folder)
-            if folder.is_mount():
-                self._store.add_root(folder, volume=True)
         return healthy
+
+    def _remember_root(self, folder: Path) -> None:
+        self._store.add_root(folder)
+        if folder.is_mount():
+            self._store.add_root(folder, volume=True)
 
     def _analyse_pending(
         self, folders: Sequence[Path], run: _Run, health: RootHealth

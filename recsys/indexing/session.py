@@ -15,6 +15,7 @@ from recsys.errors import ModelError, RecsysError
 from recsys.index_sync import index_is_current, open_index, save_index
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
 from recsys.indexing.roots import check_folder
+from recsys.library import outermost
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
 from recsys.types import IndexEvent, IndexSummary
@@ -147,12 +148,12 @@ def _sharing_processors() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def nothing_found(folders: Iterable[str | Path], summary: IndexSummary) -> RecsysError:
+def nothing_found(folders: str | Path | Iterable[str | Path], summary: IndexSummary) -> RecsysError:
     """Return the error for a run that met no audio at all."""
     if summary.notes:
         return RecsysError("; ".join(summary.notes), "Nothing was changed.")
     return RecsysError(
-        f"no audio files under {', '.join(str(folder) for folder in folders)}",
+        f"no audio files under {', '.join(str(folder) for folder in outermost(folders))}",
         "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped.",
     )
 
@@ -172,15 +173,29 @@ def _attended(
 ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
     """Pass events on, and see to it that model and index files are there when they are needed."""
     stored = 0
-    for event in events:
-        if isinstance(event, IndexPlan) and event.pending >= BATCH_TRACKS:
-            # Loading PyTorch takes as long as decoding the first batch: do both at once.
-            Thread(target=import_module, args=("recsys.classifier.inference",)).start()
-        stored += isinstance(event, IndexEvent) and event.status in ("indexed", "removed")
-        if isinstance(event, IndexSummary) or stored >= SAVE_EVERY:
-            stored = 0
-            if not index_is_current(store):
-                save_index(store, open_index(store))
-        if isinstance(event, IndexSummary):
-            event = _with_note_of_unanalysed(store, event)
-        yield event
+    try:
+        for event in events:
+            if isinstance(event, IndexPlan) and event.pending >= BATCH_TRACKS:
+                _load_ahead()
+            stored += isinstance(event, IndexEvent) and event.status in ("indexed", "removed")
+            if isinstance(event, IndexSummary) or stored >= SAVE_EVERY:
+                stored = 0
+                _save_if_behind(store)
+            if isinstance(event, IndexSummary):
+                event = _with_note_of_unanalysed(store, event)
+            yield event
+    except (KeyboardInterrupt, GeneratorExit):
+        if stored:
+            _save_if_behind(store)
+        raise
+
+
+def _load_ahead() -> None:
+    """Load PyTorch, which takes as long as decoding the first batch, while that goes on."""
+    module = "recsys.classifier.inference"
+    Thread(target=import_module, args=(module,), daemon=True).start()
+
+
+def _save_if_behind(store: Store) -> None:
+    if not index_is_current(store):
+        save_index(store, open_index(store))
