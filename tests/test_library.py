@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import sys
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import mutagen
 import numpy as np
 import pytest
 
-from recsys.errors import AudioError
-from recsys.library import ScanReport, audio_hash, read_tags, scan, track_file
+from recsys.errors import AudioError, RecsysError
+from recsys.library import ScanReport, audio_hash, outermost, read_tags, scan, track_file
 from recsys.types import Tags
 from tests.sounds import encode, staircase, write
 
@@ -155,6 +156,33 @@ def test_broken_tags_are_no_tags(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(content)
     assert read_tags(path) == Tags()
+
+
+def test_whatever_mutagen_raises_the_file_has_no_tags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def burst(*_: object, **__: object) -> None:
+        raise struct.error("unpack requires a buffer of 11 bytes")
+
+    monkeypatch.setattr(mutagen, "File", burst)
+    assert read_tags(write(tmp_path / "a.flac", staircase(1))) == Tags()
+
+
+def test_an_empty_path_is_refused() -> None:
+    with pytest.raises(RecsysError, match="empty path"):
+        outermost([""])
+
+
+def test_one_folder_may_be_given_alone(tmp_path: Path) -> None:
+    assert outermost(str(tmp_path)) == outermost(tmp_path) == [tmp_path]
+    assert outermost([tmp_path / "a", tmp_path, tmp_path / "a" / "b"]) == [tmp_path]
+
+
+def test_a_file_that_was_cut_off_is_told_apart(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.mp3", 0.1 * staircase(120, 44_100), 44_100)
+    cut = tmp_path / "cut.mp3"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 9 // 10])
+    assert audio_hash(cut) != audio_hash(whole)
 
 
 def sample(path: Path, duration_s: float = 4) -> Path:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,58 @@ def test_wrong_folders(tmp_path: Path, name: str, message: str) -> None:
     assert code == 1
     assert message in stderr
     assert str(tmp_path / name) in stderr
+
+
+def test_an_empty_argument_is_not_the_present_folder(tmp_path: Path) -> None:
+    code, lines, stderr = index("", "--db", tmp_path / "l.db")
+    assert (code, lines) == (2, [])
+    assert "empty path" in stderr
+
+
+def test_wrong_folders_leave_nothing_behind(tmp_path: Path) -> None:
+    index(tmp_path / "none", "--db", tmp_path / "l.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("delay_s", [0.4, 1.0, 1.8, 3.5])
+def test_ctrl_c_at_any_moment_is_told_in_words(
+    indexed: IndexedLibrary, tmp_path: Path, delay_s: float
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recsys", "index", indexed.music, "--db", tmp_path / "l.db"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # the signal goes to the whole group, as a terminal sends it
+    )
+    try:
+        process.wait(timeout=delay_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    done_before = process.returncode in (3, -signal.SIGINT)  # it had told everything already
+    assert process.returncode == 130 or done_before
+    assert "Traceback" not in stderr
+
+
+def test_tracks_that_wait_for_another_model_are_mentioned(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from recsys.classifier.checkpoint import load_model, save_model
+
+    for name, seconds in (("one", 3), ("two", 5)):
+        write(tmp_path / name / "a.flac", staircase(seconds))
+    database = tmp_path / "l.db"
+    model, card = load_model()
+    other = tmp_path / "other.safetensors"
+    save_model(other, model, replace(card, temperature=2 * card.temperature))
+    assert index(tmp_path / "one", tmp_path / "two", "--db", database)[0] == 0
+    arguments = ("--db", database, "--model", other, "--reanalyse")
+    code, _, stderr = index(tmp_path / "one", *arguments)
+    assert code == 3
+    assert "1 tracks wait for analysis" in stderr
+    assert index(tmp_path / "two", "--db", database)[0] == 0
 
 
 def test_no_folder_is_wrong_usage() -> None:

@@ -92,6 +92,20 @@ def test_new_sound_outside_the_library(run: Run, tmp_path: Path) -> None:
     assert data["results"]
 
 
+def test_the_query_does_not_come_back_through_a_link(
+    run: Run, indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(indexed.music)
+    track = indexed.track("overdrive")
+    linked = tmp_path / "link" / track.relative_to(indexed.music)
+    assert str(track) not in paths_of(run("similar", linked, "--show-duplicates", "--paths"))
+
+
+def paths_of(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.splitlines()
+
+
 def test_several_seeds(run: Run, indexed: IndexedLibrary) -> None:
     seeds = [indexed.track("overdrive"), indexed.track("chamber")]
     data = answer(run("similar", *seeds, "--json", "--k", 50))

@@ -6,16 +6,19 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import mutagen
 import numpy as np
 import pytest
 
-from recsys.errors import RecsysError
+from recsys.errors import PassingError, RecsysError
 from recsys.features import MEL
 from recsys.indexing import Indexer, IndexOptions, IndexPlan
+from recsys.library import ScanReport, scan
 from recsys.store import Store
-from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary
+from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary, TrackFile
+from recsys.workers import WorkerPool
 from tests.planted import make_info
 from tests.sounds import staircase, write
 
@@ -325,15 +328,113 @@ def test_a_folder_that_never_was_is_an_error(runner: Runner, tmp_path: Path) -> 
         runner.run(file)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_cannot_be_read_keeps_its_tracks(runner: Runner) -> None:
+def deny(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let the system refuse a folder, as it does to anybody but root."""
+    for name in ("scandir", "lstat"):
+        original = getattr(os, name)
+
+        def refusing(path: object, *rest: object, original: Any = original, **more: object) -> Any:
+            if Path(os.fsdecode(path)).is_relative_to(folder):  # type: ignore[arg-type]
+                raise PermissionError(13, "Permission denied", os.fspath(path))  # type: ignore[call-overload]
+            return original(path, *rest, **more)
+
+        monkeypatch.setattr(os, name, refusing)
+
+
+def test_a_folder_that_cannot_be_read_keeps_its_tracks(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runner.add("a/1.flac")
     runner.add("b/2.flac", pitch=1.5)
     runner.run()
-    (runner.music / "a").chmod(0)
-    try:
-        _, summary = runner.run()
-    finally:
-        (runner.music / "a").chmod(0o755)
-    assert summary.removed == 0
+    deny(monkeypatch, runner.music / "a")
+    _, summary = runner.run()
+    assert (summary.removed, summary.unchanged) == (0, 1)
     assert "could not be read" in summary.notes[0]
+    with runner.store() as store:
+        assert len(list(store.all_tracks())) == 2
+
+
+def test_a_volume_is_known_even_if_the_first_run_was_broken_off(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        runner.add(f"usb/{number}.flac", pitch=1 + number / 3)
+
+    def scan_with_volume(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
+        yield from scan(root, report)
+        if report is not None:
+            report.volumes.add(runner.music / "usb")
+
+    monkeypatch.setattr("recsys.indexing.indexer.scan", scan_with_volume)
+    with Store.open(runner.database) as store:
+        indexer = Indexer(store, lambda: runner.ear, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
+        run = indexer.run([runner.music])
+        next(event for event in run if isinstance(event, IndexEvent))
+        run.close()
+        stored = [track.path for track in store.all_tracks()]
+    monkeypatch.undo()
+    for path in stored:
+        path.unlink()
+    runner.add("other.flac", pitch=2)
+    (runner.music / "usb" / "left behind.txt").write_text("under the mount point")
+    _, summary = runner.run()
+    assert stored
+    assert summary.removed == 0
+    assert any("usb is away" in text for text in summary.notes)
+
+
+def test_a_root_can_be_a_volume_too(runner: Runner) -> None:
+    with Store.open(runner.database) as store:
+        store.add_root(runner.music)
+        store.add_root(runner.music, volume=True)
+        store.add_root(runner.music)
+        assert store.roots() == store.volumes() == [runner.music]
+
+
+def test_a_file_out_of_reach_loses_nothing_and_is_tried_again(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, new = runner.add("known.flac"), runner.add("new.flac", pitch=1.5)
+    new.rename(runner.music / "later")
+    runner.run()
+    (runner.music / "later").rename(new)
+    os.utime(path, ns=(1, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr("recsys.indexing.indexer.WorkerPool", RefusingPool)
+        assert runner.statuses() == {"known.flac": "failed", "new.flac": "failed"}
+        with runner.store() as store:
+            assert [track.path for track in store.all_tracks()] == [path]
+            assert [failure.file.path for failure in store.failures()] == [new]
+    assert runner.statuses() == {"known.flac": "indexed", "new.flac": "indexed"}
+    with runner.store() as store:
+        assert store.failures() == []
+
+
+class RefusingPool(WorkerPool):
+    """Stands in for a disk that answers nothing."""
+
+    def map_unordered(self, function: Any, items: Any) -> Iterator[Any]:
+        for item in items:
+            yield item, PassingError("cannot open it: Permission denied")
+
+
+def test_a_download_that_was_completed_is_heard_again(runner: Runner) -> None:
+    whole = runner.add("a.mp3", seconds=100).read_bytes()
+    (runner.music / "a.mp3").write_bytes(whole[: len(whole) * 9 // 10])
+    runner.run()
+    with runner.store() as store:
+        assert next(store.all_tracks()).duration_s < 95
+    (runner.music / "a.mp3").write_bytes(whole)
+    runner.run()
+    with runner.store() as store:
+        (track,) = store.all_tracks()
+    assert track.duration_s == pytest.approx(100, abs=0.5)
+    assert track.warning is None
+
+
+def test_an_empty_folder_is_not_remembered(runner: Runner) -> None:
+    _, summary = runner.run()
+    assert summary.found == 0
+    with runner.store() as store:
+        assert store.roots() == []

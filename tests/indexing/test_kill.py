@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -46,6 +47,16 @@ def contents(database: Path, music: Path) -> tuple[dict[str, Any], list[str], li
     return rows, failures, answers
 
 
+def assert_stored(told: set[str], database: Path) -> None:
+    """Everything that was reported must be in the database, however the process ended."""
+    lines = [json.loads(line) for line in told]
+    reported = {line["path"] for line in lines if line.get("status") in ("indexed", "unchanged")}
+    if not reported:
+        return
+    with Store.open(database, read_only=True) as store:
+        assert reported <= {str(track.path) for track in store.all_tracks()}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.timeout(900)
@@ -64,12 +75,14 @@ def test_killed_twenty_times_then_left_alone(tmp_path: Path) -> None:
         assert process.stdout is not None
         for _ in range(chance.randrange(3)):
             line = process.stdout.readline()
-            told.add(line)
+            if line:
+                told.add(line)
         try:
             process.wait(timeout=chance.uniform(0, 2.0))
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
+        assert_stored(told, database)
     assert told
     last = subprocess.run(command(music, database), stdout=subprocess.DEVNULL, check=False)
     assert last.returncode == 3

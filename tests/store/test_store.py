@@ -200,7 +200,7 @@ def test_roots_and_volumes_are_remembered_once_and_forgotten_with_what_is_below(
     store.add_root(Path("/ab"), volume=True)
     store.add_root(Path("/a"), volume=True)
     assert store.roots() == [Path("/a"), Path("/b")]
-    assert store.volumes() == [Path("/a/disk"), Path("/ab")]
+    assert store.volumes() == [Path("/a"), Path("/a/disk"), Path("/ab")]
     store.forget_root(Path("/a"))
     assert (store.roots(), store.volumes()) == ([Path("/b")], [Path("/ab")])
 
