@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	$(RECSYS) index $(DEMO) --db $(DEMO_DB)
 	$(RECSYS) status --db $(DEMO_DB)
 	$(RECSYS) similar "chamber no. 1" --k 5 --explain --db $(DEMO_DB)
-	$(RECSYS) playlist "shuffle no. 2" --length 12 --db $(DEMO_DB) -o $(DEMO)/evening.m3u8
+	$(RECSYS) playlist "shuffle no. 2" --length 12 --db $(DEMO_DB) --relative -o $(DEMO)/evening.m3u8
 	cat $(DEMO)/evening.m3u8
 
 test: $(VENV)/.installed-dev lint
