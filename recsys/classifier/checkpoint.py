@@ -187,7 +187,7 @@ def load_card(path: Path | None = None) -> ModelCard:
         text = beside.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"the model card {beside} cannot be read: {error}",
+            f"the model card {beside} cannot be read: {getattr(error, 'strerror', None) or error}",
             "A model is two files, NAME.safetensors and NAME.json; keep them together.",
         ) from error
     return ModelCard.from_json(text, str(beside))
@@ -293,7 +293,8 @@ def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
         weights = path.read_bytes()
     except OSError as error:
         raise ModelError(
-            f"the model {path} cannot be read: {error}", "Check the path given with --model."
+            f"the model {path} cannot be read: {error.strerror or error}",
+            "Check the path given with --model.",
         ) from error
     card = load_card(path)
     if fingerprint(weights, card) != card.fingerprint:

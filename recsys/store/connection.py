@@ -26,8 +26,8 @@ _APPLICATION_ID_AT = slice(68, 72)
 
 _OTHER_LIBRARY = "Choose another file with --db."
 _DAMAGED = (
-    "Run `recsys doctor` to see what is damaged; restore the file from a backup, or move it away "
-    "and index again."
+    "Restore the file from a backup, or move it away and index again; if another file was meant, "
+    "choose it with --db."
 )
 _ANSWERS = {
     sqlite3.SQLITE_FULL: (

@@ -133,7 +133,7 @@ def test_damaged_pages_are_an_error_that_names_file_and_remedy(tmp_path: Path) -
     with pytest.raises(StoreError) as caught, Store.open(path) as store:
         list(store.all_tracks())
     assert str(path) in caught.value.message
-    assert "recsys doctor" in caught.value.hint
+    assert "backup" in caught.value.hint
 
 
 def test_the_doctor_is_told_of_damage_instead_of_failing(tmp_path: Path) -> None:
