@@ -1,29 +1,33 @@
 """Music recommendations from your own files.
 
->>> from recsys import Library
->>> Library.__name__
-'Library'
+>>> from recsys import Library, PlaylistOptions, SimilarOptions
+>>> SimilarOptions(k=5, max_per_artist=2).strategy
+'tiers'
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recsys.api import Library
     from recsys.errors import RecsysError
+    from recsys.playlists import PlaylistOptions
+    from recsys.recommender import SimilarOptions
 
-__all__ = ["Library", "RecsysError"]
+__all__ = ["Library", "PlaylistOptions", "RecsysError", "SimilarOptions"]
+
+_HOMES = {
+    "Library": "recsys.api",
+    "PlaylistOptions": "recsys.playlists",
+    "RecsysError": "recsys.errors",
+    "SimilarOptions": "recsys.recommender",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (PEP 562)
     """Load the public names when they are asked for: ``recsys --help`` needs none of them."""
-    if name == "Library":
-        from recsys.api import Library
-
-        return Library
-    if name == "RecsysError":
-        from recsys.errors import RecsysError
-
-        return RecsysError
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
