@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import (
     NamedPath,
     db_option,
@@ -44,8 +45,8 @@ def command(
     """Say what genres FILES have.
 
     A genre holds when its probability reaches the model's threshold for it: several can, and
-    where none does the genre is "unknown". No library is needed and none is changed; where there
-    is one, its model is used.
+    where the most probable one does not the genre is "unknown". No library is needed and none is
+    changed; where there is one, its model is used.
 
     \b
     Examples:
@@ -65,7 +66,7 @@ def command(
     if not as_json:
         _print_table(rows)
     if failed:
-        ctx.exit(3)
+        ctx.exit(SOME_FILES_FAILED)
 
 
 def _print_line(result: Classification) -> None:

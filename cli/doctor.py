@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from recsys.cli.exit_codes import FAILED
 from recsys.cli.options import NamedPath, db_option, json_option
 
 
@@ -66,4 +67,4 @@ def command(
         else:
             click.echo("The library is sound.")
     if diagnosis.problems:
-        ctx.exit(1)
+        ctx.exit(FAILED)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import (
     NamedPath,
     db_option,
@@ -90,7 +91,7 @@ def command(
         _print_tables(result.evaluation, classifier.info.name)
     if result.failed:
         console.print(f"{len(result.failed)} files could not be read")
-        click.get_current_context().exit(3)
+        click.get_current_context().exit(SOME_FILES_FAILED)
 
 
 def _choose(

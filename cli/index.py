@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import (
     NamedPath,
     db_option,
@@ -94,7 +95,7 @@ def command(
     if summary.found == 0:
         raise nothing_found(folders, summary)
     if summary.failed or summary.notes:
-        ctx.exit(3)
+        ctx.exit(SOME_FILES_FAILED)
 
 
 class _Report:

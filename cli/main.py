@@ -13,14 +13,10 @@ from typing import Any
 
 import click
 
+from recsys.cli.exit_codes import FAILED, INTERRUPTED, TERMINATED
 from recsys.errors import RecsysError
 
 COMMANDS = ("index", "similar", "playlist", "classify", "status", "doctor", "train", "evaluate")
-
-FAILED = 1
-SOME_FILES_FAILED = 3
-INTERRUPTED = 130
-TERMINATED = 143
 
 
 class LazyGroup(click.Group):

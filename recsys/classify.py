@@ -30,9 +30,10 @@ class Classification:
     path : Path
         As it was given.
     genre : str
-        The most probable genre that reaches its threshold, or ``unknown``.
+        The most probable genre if it holds, or ``unknown``.
     genres : tuple of str
-        Every genre that reaches its threshold, the most probable first.
+        Every genre that holds, the most probable first; see
+        :meth:`recsys.types.ModelInfo.genres_of`.
     probabilities : dict of str to float
         By genre; they sum to 1. Empty when the file failed.
     warning : str or None

@@ -137,8 +137,8 @@ class WorkerPool:
     def _one_at_a_time(
         self, function: Callable[[Item], Result], suspects: list[Item]
     ) -> Iterator[tuple[Item, Result | RecsysError]]:
+        self.close()
         for item in suspects:
-            self.close()
             future = self._submit(function, item)
             wait([future])
             if isinstance(future.exception(), BrokenProcessPool):
@@ -222,21 +222,20 @@ def _launching() -> Iterator[None]:
     try:
         yield
     finally:
-        if blocked is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         sys.modules["__main__"] = main
         if threads is None:
             del os.environ["OMP_NUM_THREADS"]
         else:
             os.environ["OMP_NUM_THREADS"] = threads
+        if blocked is not None:  # last: a Ctrl-C that waited arrives here
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _block_interrupts() -> set[signal.Signals] | None:
+def _block_interrupts() -> set[int | signal.Signals] | None:
     """Hold Ctrl-C back: the processes inherit that, and leave it to this one to stop them."""
     if not hasattr(signal, "pthread_sigmask"):
         return None
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    return {number for number in before if isinstance(number, signal.Signals)}
+    return signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _start_worker() -> None:

@@ -60,7 +60,7 @@ class Query:
     embedding : ndarray of float32, shape (d,)
         Mean over the seeds, unit length.
     label : str
-        The most probable genre that reaches its threshold, or ``unknown``.
+        The most probable genre if it holds, or ``unknown``.
     seeds : tuple of Seed
         In the order in which they were given.
     """

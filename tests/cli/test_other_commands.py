@@ -39,6 +39,23 @@ def test_every_command_takes_db_and_reads_it_from_the_environment(command: str) 
     assert option.envvar == "RECSYS_DB"
 
 
+def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
+    from recsys.classifier.models import ARCHITECTURES
+    from recsys.playlists.files import FORMATS
+    from recsys.recommender import STRATEGIES
+
+    def choices(command: str, name: str) -> set[str]:
+        found = cli.get_command(click.Context(cli), command)
+        assert found is not None
+        (option,) = [option for option in found.params if option.name == name]
+        assert isinstance(option.type, click.Choice)
+        return set(option.type.choices)
+
+    assert choices("playlist", "file_format") == set(FORMATS)
+    assert choices("similar", "strategy") == set(STRATEGIES)
+    assert choices("train", "architecture") == set(ARCHITECTURES)
+
+
 def test_help_loads_nothing_heavy() -> None:
     script = (
         "import sys; from recsys.cli.main import cli\n"
