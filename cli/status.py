@@ -60,7 +60,11 @@ def status_json(status: LibraryStatus) -> dict[str, object]:
         "roots": [
             {"path": os.fspath(root), "available": there} for root, there in status.roots.items()
         ],
-        "index": {"fresh": not status.index_problems, "problems": list(status.index_problems)},
+        "index": {
+            "fresh": not status.index_problems,
+            "problems": list(status.index_problems),
+            "recall_at_20": status.recall_at_20,
+        },
     }
 
 
@@ -80,6 +84,8 @@ def _print(status: LibraryStatus) -> None:
         rows["Missing"] = f"{status.missing} tracks whose files are gone, kept on request"
     if status.unanalysed:
         rows["To do"] = f"{status.unanalysed} tracks wait for analysis by the present model"
+    for genre, recall in status.recall_at_20.items():
+        rows[genre] = f"searched approximately, recall@20 {recall:.3f} as measured"
     for name, value in rows.items():
         click.echo(f"{name + ':':<10} {value}")
     for root, there in status.roots.items():

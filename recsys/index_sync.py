@@ -87,6 +87,20 @@ def index_is_current(store: Store) -> bool:
     return (saved.fingerprint, saved.revision) == (_fingerprint(store, model), store.revision)
 
 
+def measured_recall(store: Store) -> dict[str, float]:
+    """Return, for each genre whose part is searched approximately, the recall@20 measured for it.
+
+    Empty while every part is exact, and when there is no index on disk.
+    """
+    from recsys.index.manifest import read_manifest
+
+    try:
+        parts = read_manifest(index_directory(store.path)).parts
+    except GenreIndexError:
+        return {}
+    return {part.genre: part.recall_at_20 for part in parts if part.recall_at_20 is not None}
+
+
 def rebuild_index(store: Store) -> GenreIndex:
     """Make the index anew from the library and save it; the caller holds the library's lock."""
     from recsys.index.genre_index import GenreIndex

@@ -9,6 +9,7 @@ from recsys.errors import QueryError
 from recsys.index_sync import (
     index_directory,
     index_problems,
+    measured_recall,
     open_index,
     rebuild_index,
     save_index,
@@ -41,6 +42,8 @@ class LibraryStatus:
         Folders that were indexed, and whether they are there now.
     index_problems : tuple of str
         Why the index files are not as the database wants them; empty when they are current.
+    recall_at_20 : dict of str to float
+        Measured recall of the genres that are searched approximately; the others are exact.
     """
 
     database: Path
@@ -55,6 +58,7 @@ class LibraryStatus:
     genres: dict[str, int]
     roots: dict[Path, bool]
     index_problems: tuple[str, ...]
+    recall_at_20: dict[str, float]
 
 
 def library_status(store: Store) -> LibraryStatus:
@@ -76,6 +80,7 @@ def library_status(store: Store) -> LibraryStatus:
         genres=dict(genres),
         roots={root: not health.is_away(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
+        recall_at_20=measured_recall(store),
     )
 
 

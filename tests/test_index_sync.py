@@ -18,13 +18,23 @@ from recsys.index_sync import (
     index_directory,
     index_is_current,
     index_problems,
+    measured_recall,
     open_index,
     rebuild_index,
     save_index,
 )
 from recsys.store import Store
 from recsys.types import Failure
-from tests.stored import audio_file, axis, heard, model_info, new_library, record
+from tests.stored import (
+    DIMENSION,
+    audio_file,
+    axis,
+    heard,
+    model_info,
+    new_library,
+    record,
+    unit_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -297,3 +307,20 @@ def test_after_any_history_the_updated_index_is_the_rebuilt_one(
         save_index(store, open_index(store))
         assert index_problems(store) == []
         check(store)
+
+
+def test_the_recall_of_approximate_parts_is_told(store: Store) -> None:
+    rows = unit_rows(400, DIMENSION)
+    store.write([record(f"/jazz/{i}", heard("jazz", row)) for i, row in enumerate(rows)])
+    save_index(store, open_index(store))
+    assert measured_recall(store) == {}
+    index = GenreIndex(DIMENSION, flat_limit=100)
+    for ids, genres, embeddings in store.iter_embeddings():
+        index.extend(genres, ids, embeddings)
+    index.revision = store.revision
+    save_index(store, index)
+    (recall,) = measured_recall(store).values()
+    assert list(measured_recall(store)) == ["jazz"]
+    assert 0.99 <= recall <= 1
+    shutil.rmtree(index_directory(store.path))
+    assert measured_recall(store) == {}

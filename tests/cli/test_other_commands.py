@@ -159,7 +159,7 @@ def test_status(run: Run, indexed: IndexedLibrary) -> None:
     data = json.loads(run("status", "--json").stdout)
     assert data["tracks"] == sum(data["genres"].values()) == 16
     assert data["failures"] == 1
-    assert data["index"] == {"fresh": True, "problems": []}
+    assert data["index"] == {"fresh": True, "problems": [], "recall_at_20": {}}
     assert data["roots"] == [{"path": str(indexed.music), "available": True}]
     text = run("status").stdout
     assert str(indexed.database) in text
