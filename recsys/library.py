@@ -149,23 +149,6 @@ def _track_file(entry: os.DirEntry[str]) -> TrackFile | None:
     return TrackFile(Path(entry.path), status.st_size, status.st_mtime_ns)
 
 
-def track_file(path: Path) -> TrackFile:
-    """Describe one file.
-
-    Raises
-    ------
-    AudioError
-        If it is not there or is not a regular file.
-    """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise AudioError(f"cannot open {path}: {error.strerror}", "Check the path.") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError(f"not a file: {path}", "Give an audio file.")
-    return TrackFile(path, status.st_size, status.st_mtime_ns)
-
-
 # The names that formats give to one field: mutagen's "easy" names (ID3, MP4, Vorbis) and FFmpeg's,
 # then raw ID3 (WAV, AIFF), then ASF. APE keys are compared without regard to case by mutagen.
 _FIELDS: dict[str, tuple[str, ...]] = {

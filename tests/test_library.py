@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import AudioError, RecsysError
-from recsys.library import ScanReport, audio_hash, outermost, read_tags, scan, track_file
+from recsys.library import ScanReport, audio_hash, outermost, read_tags, scan
 from recsys.types import Tags
 from tests.sounds import encode, staircase, write
 
@@ -39,7 +39,6 @@ def test_scan_reports_size_and_time(tmp_path: Path) -> None:
     os.utime(path, ns=(5, 1_700_000_000_123_456_789))
     (file,) = scan(tmp_path)
     assert (file.size, file.mtime_ns) == (1, path.stat().st_mtime_ns)
-    assert track_file(path) == file
 
 
 def test_scan_passes_over_hidden_names(tmp_path: Path) -> None:
@@ -273,5 +272,3 @@ def test_what_ffmpeg_cannot_take_apart_is_known_by_its_bytes(tmp_path: Path) -> 
 def test_a_file_that_is_not_there_is_an_audio_error(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="No such file"):
         audio_hash(tmp_path / "none.mp3")
-    with pytest.raises(AudioError, match="No such file"):
-        track_file(tmp_path / "none.mp3")
