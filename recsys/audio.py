@@ -16,7 +16,7 @@ import numpy as np
 
 from recsys.audio_readers import AudioReader, open_readers, silenced_libraries
 from recsys.errors import AudioError
-from recsys.features import MEL, MelSettings
+from recsys.features import MEL, Features
 from recsys.types import Waveform
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.types import FloatArray
-
-MAX_WINDOWS = 10
-"""Windows per track: a 30 s clip is heard whole, a song at ten places spread over it."""
 
 MIN_DURATION_S = 0.5
 """Shorter than this there is nothing to recognise a genre by."""
@@ -41,7 +38,9 @@ SILENCE_PEAK = 1e-5
 """Peak amplitude (-100 dBFS) under which a recording is silent."""
 
 
-def plan_offsets(duration_s: float, window_s: float, max_windows: int = MAX_WINDOWS) -> list[float]:
+def plan_offsets(
+    duration_s: float, window_s: float, max_windows: int, overlap: float = 0.0
+) -> list[float]:
     """Spread windows evenly over a track.
 
     The track is cut into equal parts and each window sits in the middle of its part, so that a
@@ -53,6 +52,9 @@ def plan_offsets(duration_s: float, window_s: float, max_windows: int = MAX_WIND
         Seconds.
     max_windows : int
         Upper limit.
+    overlap : float
+        Share of a window that it has in common with the next, where the track is too short for
+        windows that keep apart.
 
     Returns
     -------
@@ -61,30 +63,33 @@ def plan_offsets(duration_s: float, window_s: float, max_windows: int = MAX_WIND
 
     Examples
     --------
-    >>> plan_offsets(12.0, 3.0)
+    >>> plan_offsets(12.0, 3.0, 10)
     [0.0, 3.0, 6.0, 9.0]
-    >>> plan_offsets(1.0, 3.0)
+    >>> plan_offsets(1.0, 3.0, 10)
     [0.0]
-    >>> len(plan_offsets(3600.0, 3.0))
+    >>> len(plan_offsets(3600.0, 3.0, 10))
     10
+    >>> plan_offsets(7.5, 3.0, 10, overlap=0.5)
+    [0.0, 1.5, 3.0, 4.5]
     """
-    count = min(max_windows, max(1, round(duration_s / window_s)))
+    step = window_s * (1.0 - overlap)
+    count = min(max_windows, max(1, round((duration_s - overlap * window_s) / step)))
     last = max(0.0, duration_s - window_s)
+    if overlap and count > 1 and count * window_s > duration_s:
+        return [last * i / (count - 1) for i in range(count)]
     part = duration_s / count
     return [min(last, max(0.0, (i + 0.5) * part - window_s / 2)) for i in range(count)]
 
 
-def decode(path: Path, settings: MelSettings = MEL, max_windows: int = MAX_WINDOWS) -> Waveform:
+def decode(path: Path, settings: Features = MEL) -> Waveform:
     """Decode evenly spread windows of a track to mono at the model's sample rate.
 
     Parameters
     ----------
     path : Path
         Any file that libsndfile or FFmpeg can read.
-    settings : MelSettings
-        Gives the sample rate and the length of a window.
-    max_windows : int
-        Upper limit on the number of windows.
+    settings : Features
+        Gives the sample rate, and length, number and overlap of the windows.
 
     Returns
     -------
@@ -98,7 +103,7 @@ def decode(path: Path, settings: MelSettings = MEL, max_windows: int = MAX_WINDO
         If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
     """
     with silenced_libraries(), open_readers(path) as readers:
-        windows, offsets, duration_s, warnings = _read_windows(readers, settings, max_windows)
+        windows, offsets, duration_s, warnings = _read_windows(readers, settings)
     windows, not_numbers = _replace_not_numbers(windows)
     warnings += not_numbers
     peak = float(np.max(np.abs(windows)))
@@ -122,7 +127,7 @@ def decode(path: Path, settings: MelSettings = MEL, max_windows: int = MAX_WINDO
 
 
 def _read_windows(
-    readers: Iterator[AudioReader], settings: MelSettings, max_windows: int
+    readers: Iterator[AudioReader], settings: Features
 ) -> tuple[FloatArray, list[float], float, list[str]]:
     """Read the planned windows with the first reader that can, or salvage what is there."""
     for reader in readers:
@@ -130,11 +135,15 @@ def _read_windows(
         if reader.duration_s is None:
             continue
         _check_duration(reader.duration_s)
-        offsets = plan_offsets(reader.duration_s, settings.window_s, max_windows)
+        offsets = _offsets(reader.duration_s, settings)
         chunks = _seek_all(reader, offsets, settings.window_s)
         if chunks is not None:
             return _to_windows(chunks, reader.sample_rate, settings), offsets, reader.duration_s, []
-    return _salvage(last, settings, max_windows)
+    return _salvage(last, settings)
+
+
+def _offsets(duration_s: float, settings: Features) -> list[float]:
+    return plan_offsets(duration_s, settings.window_s, settings.max_windows, settings.overlap)
 
 
 def _check_duration(duration_s: float) -> None:
@@ -163,7 +172,7 @@ def _seek_all(
 
 
 def _salvage(
-    reader: AudioReader, settings: MelSettings, max_windows: int
+    reader: AudioReader, settings: Features
 ) -> tuple[FloatArray, list[float], float, list[str]]:
     """Read a damaged file from its start, and take the windows from what could be decoded."""
     samples, damaged = reader.read_all(MAX_SALVAGE_S)
@@ -173,7 +182,7 @@ def _salvage(
             "no sound could be decoded", "The file is damaged beyond its header; replace it."
         )
     _check_duration(duration_s)
-    offsets = plan_offsets(duration_s, settings.window_s, max_windows)
+    offsets = _offsets(duration_s, settings)
     length = round(settings.window_s * reader.sample_rate)
     starts = [round(offset * reader.sample_rate) for offset in offsets]
     chunks = [samples[start : start + length] for start in starts]
@@ -187,7 +196,7 @@ def _salvage(
     return _to_windows(chunks, reader.sample_rate, settings), offsets, duration_s, warnings
 
 
-def _to_windows(chunks: list[FloatArray], sample_rate: int, settings: MelSettings) -> FloatArray:
+def _to_windows(chunks: list[FloatArray], sample_rate: int, settings: Features) -> FloatArray:
     """Resample all windows in one call and bring them to the exact length."""
     longest = max(len(chunk) for chunk in chunks)
     stacked = np.zeros((longest, len(chunks)), dtype=np.float32)

@@ -20,7 +20,7 @@ REPOSITORY = PACKAGE.parent
 
 GROUPS = {
     "base": ("types", "errors"),
-    "sound": ("audio", "audio_readers", "features"),
+    "sound": ("audio", "audio_readers", "features", "features.*"),
     "library": ("library",),
     "workers": ("workers", "worker_preload"),
     "store": ("store", "store.*"),
@@ -30,6 +30,7 @@ GROUPS = {
     "playlists": ("playlists", "playlists.*"),
     "quality": ("quality", "quality.*"),
     "classifier": ("classifier", "classifier.*", "data", "data.*"),
+    "reports": ("reports", "reports.*"),
     "indexing": ("indexing", "indexing.*"),
     "api": ("api", "seeds", "classify", "library_status"),
     "demo": ("demo",),
@@ -49,6 +50,7 @@ MAY_IMPORT = {
     "playlists": {"base", "store", "index", "recommender"},
     "quality": {"base", "store", "index", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
+    "reports": {"base", "sound", "library", "workers", "classifier"},
     "indexing": {
         *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
     },

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.errors import ModelError
-from recsys.features import MelSettings
+from recsys.features import Features, features_from_dict
 from recsys.types import ModelInfo
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class ModelCard:
         Further arguments of the architecture.
     labels : tuple of str
         Genres, in the order of the outputs.
-    features : MelSettings
-        What a window looks like.
+    features : Features
+        What the model looks at.
     dimension : int
         Length of the embedding.
     temperature : float
@@ -75,7 +75,7 @@ class ModelCard:
     architecture: str
     config: dict[str, Any]
     labels: tuple[str, ...]
-    features: MelSettings
+    features: Features
     dimension: int
     temperature: float
     thresholds: tuple[float, ...]
@@ -98,9 +98,13 @@ class ModelCard:
             dimension=self.dimension,
         )
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the card as plain values, ready for JSON."""
+        return {**asdict(self), "features": self.features.as_dict()}
+
     def to_json(self) -> str:
         """Return the card as it stands on disk."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "the model card") -> ModelCard:
@@ -138,7 +142,7 @@ class ModelCard:
                 **{
                     **raw,
                     "labels": tuple(raw["labels"]),
-                    "features": MelSettings(**raw["features"]),
+                    "features": features_from_dict(raw["features"]),
                     "thresholds": tuple(map(float, raw["thresholds"])),
                     "confusion": tuple(tuple(map(float, row)) for row in raw["confusion"]),
                 }
@@ -209,7 +213,7 @@ def fingerprint(weights: bytes, card: ModelCard) -> str:
         16 hexadecimal digits.
     """
     names = "architecture config labels features dimension temperature thresholds confusion"
-    known = {name: value for name, value in asdict(card).items() if name in names.split()}
+    known = {name: value for name, value in card.as_dict().items() if name in names.split()}
     digest = hashlib.sha256(weights)
     digest.update(json.dumps(known, sort_keys=True).encode())
     return digest.hexdigest()[:16]
@@ -303,7 +307,7 @@ def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
             f" (fingerprint {fingerprint(weights, card)}, the card says {card.fingerprint})",
             _REPLACE_HINT,
         )
-    model = build_model(card.architecture, len(card.labels), card.features.n_mels, card.config)
+    model = build_model(card.architecture, len(card.labels), card.features.shape, card.config)
     try:
         model.load_state_dict(load(weights))
     except (SafetensorError, RuntimeError) as error:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from recsys.audio import decode
 from recsys.errors import ModelError, RecsysError
-from recsys.features import MEL, MelSettings, log_mel
+from recsys.features import MEL, Features, LogMel
 from recsys.library import AUDIO_SUFFIXES, read_tags
 from recsys.workers import WorkerPool
 
@@ -225,9 +225,9 @@ def artist_of(file: LabelledFile) -> str | None:
 
 
 def load_windows(
-    paths: Sequence[Path], workers: int = 2, settings: MelSettings = MEL
+    paths: Sequence[Path], workers: int = 2, settings: Features = MEL
 ) -> Iterator[tuple[Path, FloatArray | RecsysError]]:
-    """Decode many files into log-mel windows, in worker processes and in order.
+    """Decode many files into what a model looks at, in worker processes and in order.
 
     Parameters
     ----------
@@ -235,20 +235,20 @@ def load_windows(
         Audio files.
     workers : int
         Processes.
-    settings : MelSettings
-        What a window looks like.
+    settings : Features
+        What the model looks at.
 
     Yields
     ------
-    tuple of (Path, ndarray (n_windows, n_mels, frames) or RecsysError)
+    tuple of (Path, ndarray (n_windows, *shape) or RecsysError)
         The error of a file that cannot be used stands in its place.
     """
-    jobs = [(path, settings, None) for path in paths]
+    jobs = [(path, settings) for path in paths]
     yield from _load(jobs, workers)
 
 
 def load_pieces(
-    files: Sequence[LabelledFile], workers: int = 2, settings: MelSettings = MEL
+    files: Sequence[LabelledFile], workers: int = 2, settings: LogMel = MEL
 ) -> Iterator[tuple[LabelledFile, Pieces | RecsysError]]:
     """Decode many files into long pieces, from which training draws its windows.
 
@@ -258,7 +258,7 @@ def load_pieces(
         What to read.
     workers : int
         Processes.
-    settings : MelSettings
+    settings : LogMel
         What a window looks like; a piece is longer and otherwise the same.
 
     Yields
@@ -266,8 +266,8 @@ def load_pieces(
     tuple of (LabelledFile, ndarray of int8 (n_pieces, n_mels, frames) or RecsysError)
         Standardised over the pieces of the track.
     """
-    longer = replace(settings, window_s=PIECE_S)
-    jobs = [(file.path, longer, MAX_PIECES) for file in files]
+    longer = replace(settings, window_s=PIECE_S, max_windows=MAX_PIECES)
+    jobs = [(file.path, longer) for file in files]
     for file, (_, loaded) in zip(files, _load(jobs, workers), strict=True):
         yield file, loaded if isinstance(loaded, RecsysError) else quantise(loaded)
 
@@ -282,22 +282,21 @@ def restore(pieces: Pieces) -> FloatArray:
     return pieces.astype(np.float32) / np.float32(QUANTUM)
 
 
-_Job = tuple[Path, MelSettings, int | None]
+_Job = tuple[Path, Features]
 
 
 def _load(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[Path, FloatArray | RecsysError]]:
     with WorkerPool(workers) as pool:
-        for (path, _, _), outcome in pool.map(_load_one, jobs):
+        for (path, _), outcome in pool.map(_load_one, jobs):
             yield path, outcome
 
 
 def _load_one(job: _Job) -> FloatArray:
-    path, settings, max_windows = job
-    limit = {} if max_windows is None else {"max_windows": max_windows}
-    return log_mel(decode(path, settings, **limit).windows, settings)
+    path, settings = job
+    return settings.compute(decode(path, settings).windows)
 
 
-def read_mel_archive(path: Path, settings: MelSettings = MEL) -> list[tuple[str, str, Pieces]]:
+def read_mel_archive(path: Path, settings: LogMel = MEL) -> list[tuple[str, str, Pieces]]:
     """Read ready-made spectrograms.
 
     Parameters
@@ -305,7 +304,7 @@ def read_mel_archive(path: Path, settings: MelSettings = MEL) -> list[tuple[str,
     path : Path
         ``.npz`` with ``X`` (int8 in steps of 1/24, or float; (n, n_mels, frames)), ``genre`` and
         ``track``.
-    settings : MelSettings
+    settings : LogMel
         What the pictures must look like.
 
     Returns

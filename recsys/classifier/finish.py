@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from recsys.classifier.prepare import TrainingData
     from recsys.classifier.settings import EpochResult, TrainSettings
-    from recsys.features import MelSettings
+    from recsys.features import LogMel
     from recsys.types import FloatArray, IdArray
 
 
@@ -36,7 +36,7 @@ def make_card(
     model: nn.Module,
     data: TrainingData,
     settings: TrainSettings,
-    features: MelSettings,
+    features: LogMel,
     *,
     name: str,
     history: tuple[EpochResult, ...] = (),
@@ -52,7 +52,7 @@ def make_card(
         Its held-out tracks are used.
     settings : TrainSettings
         How it was trained.
-    features : MelSettings
+    features : LogMel
         What a window looks like.
     name : str
         For people.

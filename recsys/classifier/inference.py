@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from recsys.classifier.checkpoint import ModelCard
-    from recsys.features import MelSettings
+    from recsys.features import Features
     from recsys.types import FloatArray, ModelInfo
 
 
@@ -103,8 +103,8 @@ class Classifier:
         return cls(model, card, found)
 
     @property
-    def features(self) -> MelSettings:
-        """What a window must look like."""
+    def features(self) -> Features:
+        """What the model looks at."""
         return self.card.features
 
     def scores(self, tracks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -112,8 +112,8 @@ class Classifier:
 
         Parameters
         ----------
-        tracks : sequence of ndarray of float32, each (n_windows, n_mels, frames)
-            Standardised log-mel, see :func:`recsys.features.log_mel`.
+        tracks : sequence of ndarray, each (n_windows, *shape)
+            What ``features`` computes of each track.
 
         Returns
         -------
@@ -125,12 +125,11 @@ class Classifier:
         ValueError
             If a track has no windows or windows of another size.
         """
-        size = (self.features.n_mels, self.features.frames)
+        size = self.features.shape
         for windows in tracks:
-            if windows.ndim != 3 or len(windows) == 0 or windows.shape[1:] != size:
-                raise ValueError(
-                    f"windows must have shape (n, {size[0]}, {size[1]}), got {windows.shape}"
-                )
+            if len(windows) == 0 or windows.shape[1:] != size:
+                wanted = ", ".join(map(str, size))
+                raise ValueError(f"windows must have shape (n, {wanted}), got {windows.shape}")
         return pooled_scores(self._model, tracks, self._device)
 
     def analyse(self, tracks: Sequence[FloatArray]) -> list[Analysis]:
@@ -138,8 +137,8 @@ class Classifier:
 
         Parameters
         ----------
-        tracks : sequence of ndarray of float32, each (n_windows, n_mels, frames)
-            Standardised log-mel, see :func:`recsys.features.log_mel`.
+        tracks : sequence of ndarray, each (n_windows, *shape)
+            What ``features`` computes of each track.
 
         Returns
         -------

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.classifier.datasets import PIECE_S, quantise
-from recsys.features import MEL, MelSettings, log_mel
+from recsys.features import MEL, LogMel, log_mel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Sound = npt.NDArray[np.float64]
 
 
-def make_outliers(count: int, seed: int, settings: MelSettings = MEL) -> Pieces:
+def make_outliers(count: int, seed: int, settings: LogMel = MEL) -> Pieces:
     """Synthesise sounds that are no music, every kind about as often.
 
     Parameters
@@ -33,7 +33,7 @@ def make_outliers(count: int, seed: int, settings: MelSettings = MEL) -> Pieces:
         How many.
     seed : int
         Of all chance.
-    settings : MelSettings
+    settings : LogMel
         What a window looks like.
 
     Returns

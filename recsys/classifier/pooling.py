@@ -31,7 +31,7 @@ def pooled_scores(
     ----------
     model : nn.Module
         Windows to (logits, embedding); is put into evaluation mode.
-    tracks : sequence of ndarray of float32, each (n_windows, n_mels, frames)
+    tracks : sequence of ndarray of float16 or float32, each (n_windows, *shape)
         At least one window each.
     device : torch.device
         Where the model is.
@@ -50,7 +50,7 @@ def pooled_scores(
     logits, embeddings = [], []
     with torch.inference_mode():
         while chunk := list(islice(windows, windows_per_batch)):
-            scores, features = model(torch.from_numpy(np.stack(chunk)).to(device))
+            scores, features = model(torch.from_numpy(np.stack(chunk)).to(device).float())
             logits.append(scores.float().cpu().numpy())
             embeddings.append(features.float().cpu().numpy())
     bounds = np.cumsum([0] + [len(windows) for windows in tracks])[:-1]

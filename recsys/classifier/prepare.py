@@ -20,7 +20,7 @@ from recsys.classifier.datasets import (
 )
 from recsys.classifier.splits import split_by_artist
 from recsys.errors import ModelError, RecsysError
-from recsys.features import MEL, MelSettings
+from recsys.features import MEL, LogMel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ def prepare(
     sources: DataSources,
     *,
     workers: int = 2,
-    settings: MelSettings = MEL,
+    settings: LogMel = MEL,
     on_file: Callable[[int], None] | None = None,
 ) -> TrainingData:
     """Find, divide and decode labelled music.
@@ -106,7 +106,7 @@ def prepare(
         Where it is.
     workers : int
         Processes that decode.
-    settings : MelSettings
+    settings : LogMel
         What a window looks like.
     on_file : callable, optional
         Called after each file with the number of files that there are to decode.
@@ -165,7 +165,7 @@ class _Decoder:
     def __init__(
         self,
         workers: int,
-        settings: MelSettings,
+        settings: LogMel,
         on_file: Callable[[int], None] | None,
         total: int,
     ) -> None:

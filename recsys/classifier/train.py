@@ -31,7 +31,7 @@ from recsys.classifier.pooling import pooled_scores
 from recsys.classifier.sampling import BalancedSampler
 from recsys.classifier.settings import EpochResult, TrainSettings
 from recsys.errors import ModelError
-from recsys.features import MEL, MelSettings
+from recsys.features import MEL, LogMel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +60,7 @@ class Training:
     partial : Path, optional
         Where the state is kept after every epoch; an existing file is taken up.
     device : torch.device
-    features : MelSettings
+    features : LogMel
         What a window looks like.
 
     Raises
@@ -77,7 +77,7 @@ class Training:
         settings: TrainSettings,
         partial: Path | None = None,
         device: torch.device | None = None,
-        features: MelSettings = MEL,
+        features: LogMel = MEL,
     ) -> None:
         self._settings = settings
         self._device = device or torch.device("cpu")
@@ -96,7 +96,7 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             model = build_model(
-                settings.architecture, len(self._labels), features.n_mels, settings.config
+                settings.architecture, len(self._labels), features.shape, settings.config
             )
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = AveragedModel(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 import recsys.library as files
 from recsys.audio import decode
-from recsys.features import MEL, MelSettings, log_mel
+from recsys.features import MEL, Features
 from recsys.store import Store
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ class Sound:
 
     Attributes
     ----------
-    windows : ndarray of float16, shape (n_windows, n_mels, n_frames)
-        Standardised log-mel. Half precision, a thousandth of a standard deviation, is finer than
-        any encoding of the sound, and halves what has to travel between processes.
+    windows : ndarray, shape (n_windows, *shape)
+        The model's features; float16 where that is enough, which halves what has to travel
+        between processes, else float32.
     duration_s : float
         Of the whole track, seconds.
     warning : str or None
         What was odd about the file.
     """
 
-    windows: npt.NDArray[np.float16]
+    windows: npt.NDArray[np.floating]
     duration_s: float
     warning: str | None
 
@@ -56,12 +56,12 @@ class Examiner:
     ----------
     database : Path
         Library whose analyses need not be made again.
-    settings : MelSettings
-        How the model wants its windows.
+    settings : Features
+        What the model looks at.
     """
 
     database: Path
-    settings: MelSettings = MEL
+    settings: Features = MEL
 
     def __call__(self, file: TrackFile) -> Examined:
         """Identify the file; decode it unless its sound is known.
@@ -85,15 +85,15 @@ def _library(database: Path) -> Store:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Decodes files into log-mel windows; can be sent to a process.
+    """Decodes files into what the model looks at; can be sent to a process.
 
     Attributes
     ----------
-    settings : MelSettings
-        How the model wants its windows.
+    settings : Features
+        What the model looks at.
     """
 
-    settings: MelSettings = MEL
+    settings: Features = MEL
 
     def __call__(self, path: Path) -> Sound:
         """Decode one file.
@@ -104,8 +104,9 @@ class Listener:
             If it holds no sound worth analysing.
         """
         waveform = decode(path, self.settings)
+        precision = np.float16 if self.settings.half_precision else np.float32
         return Sound(
-            windows=log_mel(waveform.windows, self.settings).astype(np.float16),
+            windows=self.settings.compute(waveform.windows).astype(precision, copy=False),
             duration_s=waveform.duration_s,
             warning=waveform.warning,
         )

@@ -20,7 +20,7 @@ from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
-    from recsys.features import MelSettings
+    from recsys.features import Features
 
 BATCH_TRACKS = 16
 """Tracks that go through the model together: about 160 windows."""
@@ -91,7 +91,7 @@ class Indexer:
     load_classifier : callable
         Called with no argument when the first new sound arrives, not before: a run that finds
         nothing new never loads the model.
-    settings : MelSettings
+    settings : Features
         How the model wants its windows.
     options : IndexOptions
         How to index.
@@ -101,7 +101,7 @@ class Indexer:
         self,
         store: Store,
         load_classifier: Callable[[], Classifier],
-        settings: MelSettings,
+        settings: Features,
         options: IndexOptions = IndexOptions(),
     ) -> None:
         self._store = store

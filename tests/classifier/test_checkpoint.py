@@ -47,7 +47,7 @@ def make_card(architecture: str = "cnn", **changes: Any) -> ModelCard:
 
 def make_model(architecture: str = "cnn") -> torch.nn.Module:
     torch.manual_seed(0)
-    return build_model(architecture, 3, MEL.n_mels, TINY[architecture]).eval()
+    return build_model(architecture, 3, MEL.shape, TINY[architecture]).eval()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.classifier.planted_genres import LABELS, TINY, picture, synthesise
 
 def tiny_classifier(architecture: str, temperature: float = 1.0) -> Classifier:
     torch.manual_seed(1)
-    model = build_model(architecture, 3, MEL.n_mels, TINY[architecture])
+    model = build_model(architecture, 3, MEL.shape, TINY[architecture])
     card = ModelCard(
         name="tiny",
         architecture=architecture,
@@ -90,7 +90,7 @@ def test_windows_of_another_size(classifier: Classifier, shape: tuple[int, ...])
 
 def test_a_saved_model_says_the_same(tmp_path: Path, tracks: list[np.ndarray]) -> None:
     original = tiny_classifier("cnn-lstm")
-    model = build_model("cnn-lstm", 3, MEL.n_mels, TINY["cnn-lstm"])
+    model = build_model("cnn-lstm", 3, MEL.shape, TINY["cnn-lstm"])
     model.load_state_dict(original._model.state_dict())
     path = tmp_path / "tiny.safetensors"
     save_model(path, model, original.card)

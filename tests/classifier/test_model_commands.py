@@ -46,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         confusion=((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8)),
     )
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_model(path, build_model("cnn", 3, MEL.n_mels, TINY["cnn"]), card)
+    save_model(path, build_model("cnn", 3, MEL.shape, TINY["cnn"]), card)
     return path
 
 

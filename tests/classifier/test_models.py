@@ -12,9 +12,9 @@ from tests.classifier.planted_genres import TINY
 N_GENRES = 3
 
 
-def make(architecture: str, seed: int = 0, n_mels: int = 128) -> torch.nn.Module:
+def make(architecture: str, seed: int = 0, shape: tuple[int, ...] = (128, 130)) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return build_model(architecture, N_GENRES, n_mels, TINY[architecture])
+    return build_model(architecture, N_GENRES, shape, TINY[architecture])
 
 
 @pytest.fixture(params=sorted(ARCHITECTURES))
@@ -25,7 +25,7 @@ def architecture(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize(("n_mels", "frames"), [(128, 130), (96, 187), (40, 33)])
 def test_shapes(architecture: str, batch: int, n_mels: int, frames: int) -> None:
-    model = make(architecture, n_mels=n_mels).eval()
+    model = make(architecture, shape=(n_mels, frames)).eval()
     logits, embedding = model(torch.randn(batch, n_mels, frames))
     assert logits.shape == (batch, N_GENRES)
     assert embedding.shape == (batch, 16)
@@ -77,6 +77,6 @@ def test_a_complete_config_makes_the_same_model(architecture: str) -> None:
     whole = complete_config(architecture, TINY[architecture])
     assert set(whole) >= {"channels", "dimension", "dropout"}
     torch.manual_seed(0)
-    again = build_model(architecture, N_GENRES, 128, whole)
+    again = build_model(architecture, N_GENRES, (128, 130), whole)
     expected = make(architecture).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in again.state_dict().items())

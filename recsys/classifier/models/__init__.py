@@ -1,7 +1,8 @@
 """The architectures, by the name they have in a model card and on the command line.
 
-All share one interface: ``forward(windows (b, n_mels, frames))`` gives ``(logits (b, n_genres),
-embedding (b, d))``, and the constructor takes ``n_genres`` and ``n_mels`` beside its own sizes.
+All share one interface: ``forward(windows (b, *shape))`` gives ``(logits (b, n_genres),
+embedding (b, d))``, and the constructor takes ``n_genres`` and the ``shape`` of an input
+beside its own sizes.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, A
         Ready for JSON.
     """
     parameters = inspect.signature(ARCHITECTURES[architecture]).parameters.values()
-    sizes = {p.name: p.default for p in parameters if p.name not in {"n_genres", "n_mels"}}
+    sizes = {p.name: p.default for p in parameters if p.name not in {"n_genres", "shape"}}
     whole = {**sizes, **config}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in whole.items()}
 
 
 def build_model(
-    architecture: str, n_genres: int, n_mels: int, config: Mapping[str, Any]
+    architecture: str, n_genres: int, shape: tuple[int, ...], config: Mapping[str, Any]
 ) -> nn.Module:
     """Make a model with fresh weights.
 
@@ -51,8 +52,10 @@ def build_model(
     ----------
     architecture : str
         A key of ``ARCHITECTURES``.
-    n_genres, n_mels : int
-        Labels and mel bands.
+    n_genres : int
+        Number of labels.
+    shape : tuple of int
+        Of one input, without the batch.
     config : mapping
         Further arguments of the architecture's constructor.
 
@@ -71,7 +74,7 @@ def build_model(
             f"Known are {', '.join(ARCHITECTURES)}; a newer recsys may know more.",
         )
     try:
-        return ARCHITECTURES[architecture](n_genres=n_genres, n_mels=n_mels, **config)
+        return ARCHITECTURES[architecture](n_genres=n_genres, shape=shape, **config)
     except TypeError as error:
         raise ModelError(
             f"the settings of this {architecture} model are not understood: {error}",

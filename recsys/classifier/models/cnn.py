@@ -15,8 +15,8 @@ class GenreCNN(nn.Module):
     ----------
     n_genres : int
         Number of labels.
-    n_mels : int
-        Mel bands of a window.
+    shape : (int, int)
+        Mel bands and frames of a window; any number of frames will do.
     channels : tuple of int
         Stem and stages, see :class:`~recsys.classifier.models.blocks.Trunk`.
     dimension : int
@@ -28,14 +28,14 @@ class GenreCNN(nn.Module):
     def __init__(
         self,
         n_genres: int,
-        n_mels: int = 128,
+        shape: tuple[int, int] = (128, 130),
         channels: tuple[int, ...] = (32, 64, 96, 144),
         dimension: int = 128,
         dropout: float = 0.4,
     ) -> None:
         super().__init__()
         self.trunk = Trunk(tuple(channels))
-        bands = -(-n_mels // self.trunk.reduction)
+        bands = -(-shape[0] // self.trunk.reduction)
         self.mix = nn.Conv1d(self.trunk.outputs * bands, 2 * dimension, 1, bias=False)
         self.mix_norm = nn.BatchNorm1d(2 * dimension)
         self.head = EmbeddingHead(4 * dimension, dimension, n_genres, dropout)

@@ -15,8 +15,8 @@ class GenreCNNLSTM(nn.Module):
     ----------
     n_genres : int
         Number of labels.
-    n_mels : int
-        Mel bands of a window.
+    shape : (int, int)
+        Mel bands and frames of a window; any number of frames will do.
     channels : tuple of int
         Stem and stages, see :class:`~recsys.classifier.models.blocks.Trunk`.
     dimension : int
@@ -30,7 +30,7 @@ class GenreCNNLSTM(nn.Module):
     def __init__(
         self,
         n_genres: int,
-        n_mels: int = 128,
+        shape: tuple[int, int] = (128, 130),
         channels: tuple[int, ...] = (32, 64, 96, 128),
         dimension: int = 128,
         hidden: int = 96,
@@ -38,7 +38,7 @@ class GenreCNNLSTM(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk = Trunk(tuple(channels))
-        bands = -(-n_mels // self.trunk.reduction)
+        bands = -(-shape[0] // self.trunk.reduction)
         self.mix = nn.Conv1d(self.trunk.outputs * bands, dimension, 1, bias=False)
         self.mix_norm = nn.BatchNorm1d(dimension)
         self.lstm = nn.LSTM(dimension, hidden, batch_first=True, bidirectional=True)

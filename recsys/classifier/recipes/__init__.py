@@ -1,0 +1,1 @@
+"""The systems of published reports, as recipes that run again."""
