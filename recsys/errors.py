@@ -49,6 +49,10 @@ class GenreIndexError(RecsysError):
     """The embedding index is missing, damaged or of another shape."""
 
 
+class MissingExtraError(RecsysError):
+    """A library that only some commands need, and that is not installed."""
+
+
 class ModelError(RecsysError):
     """A checkpoint that cannot be used, or a device that is not there."""
 

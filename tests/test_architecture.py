@@ -19,7 +19,7 @@ PACKAGE = Path(recsys.__file__).parent
 REPOSITORY = PACKAGE.parent
 
 GROUPS = {
-    "base": ("types", "errors"),
+    "base": ("types", "errors", "extras"),
     "sound": ("audio", "audio_readers", "features", "features.*"),
     "library": ("library",),
     "workers": ("workers", "worker_preload"),
