@@ -1,4 +1,4 @@
-"""The architectures, by the name they have in a model card and on the command line.
+"""The architectures, by the name they have in a model card, in a recipe and on the command line.
 
 All share one interface: ``forward(windows (b, *shape))`` gives ``(logits (b, n_genres),
 embedding (b, d))``, and the constructor takes ``n_genres`` and the ``shape`` of an input
@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.classifier.models.cnn import GenreCNN
 from recsys.classifier.models.cnn_lstm import GenreCNNLSTM
+from recsys.classifier.models.cnn_mel import CNNMel
+from recsys.classifier.models.cnn_mfcc import CNNMFCC
+from recsys.classifier.models.dense import Dense
+from recsys.classifier.models.lstm_mfcc import LSTMMFCC
+from recsys.classifier.models.shapes import dry_run
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
@@ -20,6 +25,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = {"cnn": GenreCNN, "cnn-lstm": GenreCNNLSTM}
+"""For log-mel windows of any music: what ``recsys train`` offers without a recipe."""
+
+REPORT_ARCHITECTURES: Mapping[str, type[nn.Module]] = {
+    "cnn-mel": CNNMel,
+    "cnn-mfcc": CNNMFCC,
+    "dense": Dense,
+    "lstm-mfcc": LSTMMFCC,
+}
+"""Those of the published reports; recipes choose among them."""
+
+_ALL = {**ARCHITECTURES, **REPORT_ARCHITECTURES}
 
 
 def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +44,7 @@ def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, A
     Parameters
     ----------
     architecture : str
-        A key of ``ARCHITECTURES``.
+        A key of ``ARCHITECTURES`` or ``REPORT_ARCHITECTURES``.
     config : mapping
         What differs from the defaults.
 
@@ -36,8 +52,13 @@ def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, A
     -------
     dict
         Ready for JSON.
+
+    Raises
+    ------
+    ModelError
+        If the architecture is not known.
     """
-    parameters = inspect.signature(ARCHITECTURES[architecture]).parameters.values()
+    parameters = inspect.signature(_architecture(architecture)).parameters.values()
     sizes = {p.name: p.default for p in parameters if p.name not in {"n_genres", "shape"}}
     whole = {**sizes, **config}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in whole.items()}
@@ -51,7 +72,7 @@ def build_model(
     Parameters
     ----------
     architecture : str
-        A key of ``ARCHITECTURES``.
+        A key of ``ARCHITECTURES`` or ``REPORT_ARCHITECTURES``.
     n_genres : int
         Number of labels.
     shape : tuple of int
@@ -66,17 +87,41 @@ def build_model(
     Raises
     ------
     ModelError
-        If the architecture or one of its arguments is not known.
+        If the architecture or one of its arguments is not known, an argument is impossible, or
+        inputs of this shape do not fit the model.
     """
-    if architecture not in ARCHITECTURES:
-        raise ModelError(
-            f"unknown architecture {architecture!r}",
-            f"Known are {', '.join(ARCHITECTURES)}; a newer recsys may know more.",
-        )
+    kind = _architecture(architecture)
     try:
-        return ARCHITECTURES[architecture](n_genres=n_genres, shape=shape, **config)
+        model = kind(n_genres=n_genres, shape=shape, **config)
     except TypeError as error:
         raise ModelError(
             f"the settings of this {architecture} model are not understood: {error}",
             "It may have been made by a newer recsys; update recsys or use another model.",
+        ) from error
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise ModelError(
+            f"a {architecture} model cannot be made with {dict(config)}: {error}",
+            "Correct the sizes of the model, in the recipe or in the model card.",
+        ) from error
+    if architecture in REPORT_ARCHITECTURES:
+        _check_fit(architecture, model, tuple(shape))
+    return model
+
+
+def _architecture(name: str) -> type[nn.Module]:
+    if name not in _ALL:
+        raise ModelError(
+            f"unknown architecture {name!r}",
+            f"Known are {', '.join(_ALL)}; a newer recsys may know more.",
+        )
+    return _ALL[name]
+
+
+def _check_fit(architecture: str, model: nn.Module, shape: tuple[int, ...]) -> None:
+    try:
+        dry_run(model, shape)
+    except RuntimeError as error:
+        raise ModelError(
+            f"inputs of shape {shape} do not fit this {architecture} model: {error}",
+            "Choose other features or other sizes of the model.",
         ) from error
