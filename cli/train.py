@@ -166,11 +166,12 @@ def _run(training: Training, out: Path, console: Console, as_json: bool) -> None
 
 
 def _describe(result: EpochResult) -> str:
-    return (
-        f"epoch {result.epoch:3d}/{result.epochs}  loss {result.loss:.3f}"
-        f"  held out: loss {result.valid_loss:.3f}, accuracy {result.valid_accuracy:.3f}"
-        f"  {result.seconds:.0f} s{'  best' if result.is_best else ''}"
-    )
+    words = f"epoch {result.epoch:3d}/{result.epochs}  loss {result.loss:.3f}"
+    if result.accuracy is not None:
+        words += f", accuracy {result.accuracy:.3f}"
+    if result.valid_loss is not None:
+        words += f"  held out: loss {result.valid_loss:.3f}, accuracy {result.valid_accuracy:.3f}"
+    return f"{words}  {result.seconds:.0f} s{'  best' if result.is_best else ''}"
 
 
 def _print_epoch_json(result: EpochResult) -> None:

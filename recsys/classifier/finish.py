@@ -92,6 +92,7 @@ def make_card(
             "seed": settings.seed,
             "settings": asdict(settings),
             "epochs_run": len(history),
+            "history": history_entries(history),
             "best_epoch": max((entry.epoch for entry in history if entry.is_best), default=0),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "torch": torch.__version__,
@@ -104,6 +105,12 @@ def make_card(
         },
         created=datetime.now(UTC).date().isoformat(),
     )
+
+
+def history_entries(history: tuple[EpochResult, ...]) -> list[dict[str, Any]]:
+    """Return what each epoch brought, as cards keep it: curves are drawn from it later."""
+    kept = ("epoch", "loss", "accuracy", "valid_loss", "valid_accuracy")
+    return [{name: getattr(entry, name) for name in kept} for entry in history]
 
 
 def _metrics(probabilities: Float64Array, truth: IdArray, data: TrainingData) -> dict[str, Any]:

@@ -93,20 +93,24 @@ class EpochResult:
         Number, from 1, and the most there can be.
     loss : float
         Mean training loss.
-    valid_loss : float
-        Negative log-likelihood of whole validation tracks, at the best temperature.
-    valid_accuracy : float
-        Share of the validation tracks given their genre.
+    valid_loss : float or None
+        Negative log-likelihood on validation; None where there is none. The default model's is
+        of whole tracks, at the best temperature; a recipe's is of segments.
+    valid_accuracy : float or None
+        Share of the validation tracks, or of a recipe's validation segments, given their genre.
     is_best : bool
         The validation loss is the lowest so far.
     seconds : float
         How long it took.
+    accuracy : float or None
+        On training, while it went on; None where the targets are blends of genres.
     """
 
     epoch: int
     epochs: int
     loss: float
-    valid_loss: float
-    valid_accuracy: float
+    valid_loss: float | None
+    valid_accuracy: float | None
     is_best: bool
     seconds: float
+    accuracy: float | None = None

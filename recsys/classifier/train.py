@@ -10,10 +10,7 @@ The caller drives it epoch by epoch and shows what it likes::
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import pickle
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -27,6 +24,7 @@ from recsys.classifier.augment import augment, crop_length, mix
 from recsys.classifier.calibrate import fit_temperature, negative_log_likelihood
 from recsys.classifier.models import build_model
 from recsys.classifier.outliers import make_outliers
+from recsys.classifier.partial import PartialRun
 from recsys.classifier.pooling import pooled_scores
 from recsys.classifier.sampling import BalancedSampler
 from recsys.classifier.settings import EpochResult, TrainSettings
@@ -34,15 +32,13 @@ from recsys.errors import ModelError
 from recsys.features import MEL, LogMel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
     from recsys.classifier.datasets import Example, ValidTrack
     from recsys.types import IdArray
-
-PARTIAL_VERSION = 1
 
 
 class Training:
@@ -82,7 +78,6 @@ class Training:
         self._settings = settings
         self._device = device or torch.device("cpu")
         self._frames = features.frames
-        self._partial = partial
         self._labels = tuple(labels)
         self._sampler = BalancedSampler(examples, self._labels)
         self._outliers = (
@@ -107,9 +102,10 @@ class Training:
         )
         self._history: list[dict[str, Any]] = []
         self._best: dict[str, Tensor] = {}
-        self._signature = _signature(settings, self._labels, examples, valid)
-        if partial is not None and partial.exists():
-            self._resume(partial)
+        tracks = [[example.key for example in examples], [track.key for track in valid]]
+        self._partial = PartialRun(partial, [asdict(settings), self._labels, *tracks])
+        if (state := self._partial.read(self._device)) is not None:
+            self._resume(state)
 
     @property
     def history(self) -> tuple[EpochResult, ...]:
@@ -239,41 +235,17 @@ class Training:
         return negative_log_likelihood(scores, self._truth, temperature), accuracy
 
     def _save(self) -> None:
-        """Write the whole state beside the model to be, atomically."""
-        if self._partial is None:
-            return
-        state = {
-            "version": PARTIAL_VERSION,
-            "signature": self._signature,
-            "model": self._model.state_dict(),
-            "average": self._average.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "best": self._best,
-            "history": self._history,
-        }
-        temporary = self._partial.with_name(self._partial.name + ".tmp")
-        torch.save(state, temporary)
-        temporary.replace(self._partial)
+        self._partial.write(
+            {
+                "model": self._model.state_dict(),
+                "average": self._average.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "best": self._best,
+                "history": self._history,
+            }
+        )
 
-    def _resume(self, partial: Path) -> None:
-        hint = f"Delete {partial} to begin again."
-        try:
-            state = torch.load(partial, map_location=self._device, weights_only=True)
-            version, signature = state["version"], state["signature"]
-        except (
-            OSError,
-            RuntimeError,
-            pickle.UnpicklingError,
-            EOFError,
-            KeyError,
-            TypeError,
-        ) as error:
-            raise ModelError(f"the interrupted training {partial} is damaged", hint) from error
-        if (version, signature) != (PARTIAL_VERSION, self._signature):
-            raise ModelError(
-                f"{partial} was begun with other settings or other tracks",
-                f"Use the same ones to go on. {hint}",
-            )
+    def _resume(self, state: Mapping[str, Any]) -> None:
         self._model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
@@ -332,14 +304,3 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, A
 
 def _copy_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _signature(
-    settings: TrainSettings,
-    labels: Sequence[str],
-    examples: Sequence[Example],
-    valid: Sequence[ValidTrack],
-) -> str:
-    """Identify a run by everything that decides its outcome, save the sound itself."""
-    known = [asdict(settings), list(labels), [e.key for e in examples], [t.key for t in valid]]
-    return hashlib.sha256(json.dumps(known, sort_keys=True, default=dict).encode()).hexdigest()
