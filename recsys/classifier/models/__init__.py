@@ -15,8 +15,10 @@ from recsys.classifier.models.cnn_lstm import GenreCNNLSTM
 from recsys.classifier.models.cnn_mel import CNNMel
 from recsys.classifier.models.cnn_mfcc import CNNMFCC
 from recsys.classifier.models.dense import Dense
+from recsys.classifier.models.estimator import EstimatorModel
 from recsys.classifier.models.lstm_mfcc import LSTMMFCC
 from recsys.classifier.models.shapes import dry_run
+from recsys.classifier.models.wrapped import EachGenreAlone, Standardised
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ REPORT_ARCHITECTURES: Mapping[str, type[nn.Module]] = {
 }
 """Those of the published reports; recipes choose among them."""
 
-_ALL = {**ARCHITECTURES, **REPORT_ARCHITECTURES}
+_ALL = {**ARCHITECTURES, **REPORT_ARCHITECTURES, "scikit-learn": EstimatorModel}
 
 
 def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +80,9 @@ def build_model(
     shape : tuple of int
         Of one input, without the batch.
     config : mapping
-        Further arguments of the architecture's constructor.
+        Further arguments of the architecture's constructor. Every architecture understands
+        ``standardise`` and ``each_genre_alone`` beside its own, see
+        :mod:`recsys.classifier.models.wrapped`.
 
     Returns
     -------
@@ -91,8 +95,11 @@ def build_model(
         inputs of this shape do not fit the model.
     """
     kind = _architecture(architecture)
+    sizes = dict(config)
+    standardise = sizes.pop("standardise", False)
+    each_genre_alone = sizes.pop("each_genre_alone", False)
     try:
-        model = kind(n_genres=n_genres, shape=shape, **config)
+        model = kind(n_genres=n_genres, shape=shape, **sizes)
     except TypeError as error:
         raise ModelError(
             f"the settings of this {architecture} model are not understood: {error}",
@@ -105,7 +112,9 @@ def build_model(
         ) from error
     if architecture in REPORT_ARCHITECTURES:
         _check_fit(architecture, model, tuple(shape))
-    return model
+    if standardise:
+        model = Standardised(model, tuple(shape))
+    return EachGenreAlone(model) if each_genre_alone else model
 
 
 def _architecture(name: str) -> type[nn.Module]:

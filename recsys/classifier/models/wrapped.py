@@ -1,0 +1,76 @@
+"""What may stand around a network: scaling before it, and another reading of what comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Standardised(nn.Module):
+    """A network whose inputs are shifted and scaled first, by what the training set has taught.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Sees inputs of mean 0 and variance 1.
+    shape : tuple of int
+        Of one input. The values of a vector are scaled each on its own, those of a picture
+        all alike.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, network: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network = network
+        size = tuple(shape) if len(shape) == 1 else (1,) * len(shape)
+        self.register_buffer("shift", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def fit(self, inputs: npt.NDArray[np.floating]) -> None:
+        """Learn shift and scale.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n, *shape)
+            The training set. A value that never changes is only shifted.
+        """
+        axes = 0 if self.shift.ndim == 1 else None
+        mean = inputs.mean(axis=axes, dtype="float64")
+        deviation = inputs.std(axis=axes, dtype="float64")
+        self.shift.copy_(torch.as_tensor(mean).reshape(self.shift.shape))
+        spread = torch.as_tensor(deviation).reshape(self.scale.shape)
+        self.scale.copy_(torch.where(spread > 1e-12, spread, torch.ones_like(spread)))
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (b, *shape) to logits (b, n_genres) and embedding (b, d)."""
+        return self.network((inputs - self.shift) / self.scale)  # type: ignore[no-any-return]
+
+
+class EachGenreAlone(nn.Module):
+    """A network whose outputs are one yes or no for each genre.
+
+    It gives logarithms of those probabilities, of which a softmax makes shares in proportion.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Trained with a sigmoid for each genre.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (b, *shape) to log-probabilities (b, n_genres) and embedding (b, d)."""
+        logits, embedding = self.network(inputs)
+        return functional.logsigmoid(logits), embedding
