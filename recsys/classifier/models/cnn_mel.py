@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from recsys.classifier.models.layers import DenseHead, as_pictures
+from recsys.classifier.models.layers import DenseHead, as_pictures, convolutions
 from recsys.classifier.models.shapes import check_picture, flat_size, positive_sizes
 
 if TYPE_CHECKING:
@@ -51,14 +51,11 @@ class CNNMel(nn.Module):
     ) -> None:
         super().__init__()
         picture = check_picture(shape)
-        outputs = positive_sizes("filters", filters)
-        kernel, pool = positive_sizes("kernel and pool", (kernel, pool))
-        layers: list[nn.Module] = []
-        for i, o in zip((picture[0], *outputs[:-1]), outputs, strict=True):
-            layers += [nn.Conv2d(i, o, kernel), nn.ReLU(), nn.MaxPool2d(pool), nn.Dropout(dropout)]
-        self.trunk = nn.Sequential(*layers)
+        count = len(positive_sizes("filters", filters))
+        kernels, pools = [kernel] * count, [pool] * count
+        self.trunk = convolutions(picture[0], filters, kernels, pools, dropout=dropout)
         self.head = DenseHead(flat_size(self.trunk, picture), (dense,), n_genres)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (b, \\*shape) to logits (b, n_genres) and embedding (b, dense)."""
+        """Map (b, ...) to logits (b, n_genres) and embedding (b, dense)."""
         return self.head(self.trunk(as_pictures(x)))  # type: ignore[no-any-return]

@@ -6,15 +6,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from recsys.classifier.models.layers import DenseHead, SameConv
-from recsys.classifier.models.shapes import check_axes, flat_size, positive_sizes
+from recsys.classifier.models.layers import DenseHead, convolutions
+from recsys.classifier.models.shapes import check_axes, flat_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-KERAS_MOMENTUM = 0.01
-KERAS_EPS = 1e-3
-"""Keras' defaults of batch normalisation (its momentum of 0.99 is PyTorch's 0.01)."""
 
 
 class CNNMFCC(nn.Module):
@@ -51,16 +47,7 @@ class CNNMFCC(nn.Module):
     ) -> None:
         super().__init__()
         frames, n_mfcc = check_axes(shape, ("frames", "n_mfcc"))
-        outputs = positive_sizes("filters", filters)
-        sides = positive_sizes("kernels", kernels, len(outputs))
-        steps = positive_sizes("pools", pools, len(outputs))
-        layers: list[nn.Module] = []
-        inputs = 1
-        for output, side, step in zip(outputs, sides, steps, strict=True):
-            layers += [SameConv(inputs, output, side), nn.ReLU(), nn.MaxPool2d(step)]
-            layers.append(nn.BatchNorm2d(output, eps=KERAS_EPS, momentum=KERAS_MOMENTUM))
-            inputs = output
-        self.trunk = nn.Sequential(*layers)
+        self.trunk = convolutions(1, filters, kernels, pools, same=True, norm=True)
         self.head = DenseHead(
             flat_size(self.trunk, (1, frames, n_mfcc)), (dense,), n_genres, dropout
         )

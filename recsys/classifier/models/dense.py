@@ -45,5 +45,5 @@ class Dense(nn.Module):
         self.head = DenseHead(math.prod(shape), hidden, n_genres, dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (b, \\*shape) to logits (b, n_genres) and embedding (b, hidden[-1])."""
+        """Map (b, ...) to logits (b, n_genres) and embedding (b, hidden[-1])."""
         return self.head(x)  # type: ignore[no-any-return]

@@ -11,6 +11,10 @@ from recsys.classifier.models.shapes import positive_sizes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+KERAS_MOMENTUM = 0.01
+KERAS_EPS = 1e-3
+"""Keras' defaults of batch normalisation (its momentum of 0.99 is PyTorch's 0.01)."""
+
 
 class SameConv(nn.Sequential):
     """A convolution whose output is as large as its input, as Keras pads for ``same``.
@@ -19,15 +23,66 @@ class SameConv(nn.Sequential):
     ----------
     inputs, outputs : int
         Channels.
-    kernel : int
-        Side of the square kernel; the larger half of an even one's padding comes last.
+    kernel : (int, int)
+        Height and width; the larger half of an even one's padding comes last.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        before, after = (kernel - 1) // 2, kernel // 2
-        super().__init__(
-            nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(inputs, outputs, kernel)
-        )
+    def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int]) -> None:
+        height, width = kernel
+        margins = ((width - 1) // 2, width // 2, (height - 1) // 2, height // 2)
+        super().__init__(nn.ZeroPad2d(margins), nn.Conv2d(inputs, outputs, kernel))
+
+
+def convolutions(
+    channels: int,
+    filters: Sequence[int],
+    kernels: Sequence[int],
+    pools: Sequence[int],
+    *,
+    flat: bool = False,
+    same: bool = False,
+    norm: bool = False,
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Stack convolutions, each with ReLU and max-pooling.
+
+    Parameters
+    ----------
+    channels : int
+        Of the picture that comes in.
+    filters, kernels, pools : sequence of int
+        Channels, side of the kernel and side of the pool, for each convolution.
+    flat : bool
+        Kernels are one column wide.
+    same : bool
+        Pad so that a convolution keeps the size; otherwise there is no padding.
+    norm : bool
+        Batch normalisation after each pool, with Keras' constants.
+    dropout : float
+        After each pool, in training only.
+
+    Returns
+    -------
+    nn.Sequential
+
+    Raises
+    ------
+    ModelError
+        If the sizes are not positive or not as many of each.
+    """
+    outputs = positive_sizes("filters", filters)
+    sides = positive_sizes("kernels", kernels, len(outputs))
+    steps = positive_sizes("pools", pools, len(outputs))
+    layers: list[nn.Module] = []
+    for i, o, side, step in zip((channels, *outputs[:-1]), outputs, sides, steps, strict=True):
+        size = (side, 1) if flat else (side, side)
+        layers.append(SameConv(i, o, size) if same else nn.Conv2d(i, o, size))
+        layers += [nn.ReLU(), nn.MaxPool2d(step)]
+        if norm:
+            layers.append(nn.BatchNorm2d(o, eps=KERAS_EPS, momentum=KERAS_MOMENTUM))
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
 
 
 class DenseHead(nn.Module):
