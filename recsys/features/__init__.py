@@ -9,14 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.features.base import Features
 from recsys.features.log_mel import MEL, LogMel, log_mel
+from recsys.features.mfcc import Mfcc
+from recsys.features.picture import Picture
+from recsys.features.public_table import PublicTable
+from recsys.features.stft import Stft
+from recsys.features.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FEATURE_KINDS: Mapping[str, type[Features]] = {cls.kind: cls for cls in (LogMel,)}
+FEATURE_KINDS: Mapping[str, type[Features]] = {
+    cls.kind: cls for cls in (LogMel, Mfcc, Summary, PublicTable, Stft, Picture)
+}
 """Every kind of features, by its name in model cards and recipes."""
 
-__all__ = ["FEATURE_KINDS", "MEL", "Features", "LogMel", "features_from_dict", "log_mel"]
+__all__ = [
+    "FEATURE_KINDS",
+    "MEL",
+    "Features",
+    "LogMel",
+    "Mfcc",
+    "Picture",
+    "PublicTable",
+    "Stft",
+    "Summary",
+    "features_from_dict",
+    "log_mel",
+]
 
 
 def features_from_dict(settings: Mapping[str, Any]) -> Features:
