@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from recsys.classifier.models.layers import DenseHead
+from recsys.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,11 @@ class Dense(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if not shape or min(shape) < 1:
+            raise ModelError(
+                f"inputs of shape {tuple(shape)} do not fit this model, which reads any numbers",
+                "Choose features that are not empty.",
+            )
         self.head = DenseHead(math.prod(shape), hidden, n_genres, dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class TransferModel(nn.Module):
     """A frozen backbone that makes features of a picture, and a head that learns from them.
 
-    A fresh model has random weights everywhere; :meth:`load_pretrained` brings the published
+    A fresh model has random weights everywhere; :meth:`load_backbone` brings the published
     ones. They are part of the ``state_dict``, so a saved model needs no second file.
 
     Parameters
@@ -63,9 +63,22 @@ class TransferModel(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
-    def load_pretrained(self, weights: str | Path) -> None:
-        """Replace the backbone's weights, see :func:`.pretrained.load_backbone`."""
-        self.backbone.load_state_dict(load_backbone(self.name, weights).state_dict())
+    def load_backbone(self, weights: str | Path) -> None:
+        """Replace the backbone's weights.
+
+        Parameters
+        ----------
+        weights : str or Path
+            As for :func:`~recsys.classifier.models.pretrained.load_backbone`; with ``"random"``
+            the weights stay as they are.
+
+        Raises
+        ------
+        ModelError
+            If they cannot be had or do not fit.
+        """
+        if weights != "random":
+            self.backbone.load_state_dict(load_backbone(self.name, weights).state_dict())
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, the backbone excepted."""
