@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from recsys.classifier.splits import track_groups
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
@@ -79,6 +80,17 @@ class SegmentSet:
     def targets(self) -> IdArray:
         """Number of each segment's genre in `labels`, shape (n_segments,)."""
         return self.track_targets[self.track_of]
+
+    @property
+    def track_groups(self) -> IdArray:
+        """Number of each track's group, see :func:`recsys.classifier.splits.track_groups`."""
+        tracks = self.tracks
+        return track_groups([track.key for track in tracks], [track.artist for track in tracks])
+
+    @property
+    def groups(self) -> IdArray:
+        """Number of each segment's group: of its artist, and of what repeats its track."""
+        return self.track_groups[self.track_of]
 
     def select(self, segments: IdArray) -> SegmentSet:
         """Return some of the segments, in the order given, with the tracks they belong to."""

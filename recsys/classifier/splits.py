@@ -7,12 +7,51 @@ genre classification", ISMIR 2007).
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsys.classifier.gtzan import repetitions
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from recsys.types import IdArray
+
+
+def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
+    """Give one number to tracks that belong on one side of a split.
+
+    Tracks belong together that share an artist, compared without regard to case, or that are
+    known to repeat each other, and what these in turn belong to.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        ``genre/name`` of each track.
+    artists : sequence of str or None
+        Of each track; a track without one belongs to no other by it.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_tracks,)
+        Numbers from 0 on, in the order of their first tracks.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    places = {key: number for number, key in enumerate(keys)}
+    firsts: dict[str, int] = {}
+    links = [
+        (number, firsts.setdefault(_group(key, artist), number))
+        for number, (key, artist) in enumerate(zip(keys, artists, strict=True))
+    ]
+    links += [(places[group[0]], places[key]) for group in repetitions(places) for key in group]
+    ends = np.asarray(links, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(links)), (ends[0], ends[1])), shape=(len(keys), len(keys)))
+    numbers: IdArray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return numbers
 
 
 def split_by_artist(
@@ -51,9 +90,12 @@ def split_by_artist(
     rarest = int(np.unique(labels, return_counts=True)[1].min())
     folds = max(2, min(round(1 / share), rarest, len(numbers)))
     held_out = np.zeros(len(keys), dtype=bool)
-    if len(numbers) >= 2:
+    # A genre of one track stays where it is, below; of such genres alone nothing can be set aside.
+    if len(numbers) >= 2 and len(set(genres)) < len(keys):
         cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        held_out[next(iter(cutter.split(labels, labels, groups)))[1]] = True
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class")
+            held_out[next(iter(cutter.split(labels, labels, groups)))[1]] = True
     for genre in np.unique(labels[held_out]):
         if np.all(held_out[labels == genre]):
             held_out[np.isin(groups, groups[labels == genre])] = False
