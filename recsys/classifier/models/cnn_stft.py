@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class CNNSTFT(nn.Module):
     """The convolutional branch of the parallel network of Feng et al. (arXiv:1712.08370), alone.
 
-    Dawra, Bansal & Patel name the network and the input, 513 bins by 128 frames, and no size.
-    Five convolutions, three bins high and one frame wide and padded to keep the size, with pools
-    of 2, 2, 2, 4 and 4 bring that to 4 x 1 cells of 64 channels, the 256 values that go into the
-    softmax; they are the embedding.
+    Dawra, Bansal & Patel name the network and the input, 513 bins by 128 frames, and no size, so
+    the sizes are choices made here. Five convolutions, three bins high and one frame wide and
+    padded to keep the size, with pools of 2, 2, 2, 4 and 4 leave 4 x 1 cells of 64 channels. These
+    256 values go into the softmax; they are the embedding.
 
     Parameters
     ----------
