@@ -19,10 +19,10 @@ class PRCNN(CNNSTFT):
     """The parallel recurrent convolutional network (Feng et al., arXiv:1712.08370).
 
     Dawra, Bansal & Patel name it and give no size; the sizes are choices made here. Beside the
-    branch of :class:`~recsys.classifier.models.cnn_stft.CNNSTFT` a bidirectional GRU reads the frames in
-    order, after max-pooling over the bins and a linear layer (called an embedding there) that
-    make them shorter. The last states of both directions and the values of the other branch,
-    side by side, go into the softmax; they are the embedding.
+    branch of :class:`~recsys.classifier.models.cnn_stft.CNNSTFT` a bidirectional GRU reads the
+    frames in order, after max-pooling over the bins and a linear layer (called an embedding
+    there) that make them shorter. The last states of both directions and the values of the other
+    branch, side by side, go into the softmax; they are the embedding.
 
     Parameters
     ----------
