@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from recsys.cli.options import NamedPath, db_option, device_option, json_option, workers_option
+from recsys.cli.training import describe_epoch, forget_partial, model_path, partial_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,38 +22,71 @@ if TYPE_CHECKING:
 
 _FILE = NamedPath(dir_okay=False)
 
+PROTOCOLS = ("random", "by-artist", "filtered", "by-segment")
+
 
 @click.command(short_help="Make a genre model from folders of music.")
-@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=NamedPath())
+@click.argument("directories", metavar="[DIR]...", nargs=-1, type=NamedPath())
+@click.option(
+    "--data", "more", multiple=True, type=NamedPath(), metavar="DIR", help="The same as DIR."
+)
 @click.option(
     "--out", required=True, type=_FILE, metavar="MODEL.safetensors", help="Where the model goes."
 )
 @click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Train a published system, see recsys recipes; or the path of a TOML file.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default="by-artist",
+    show_default=True,
+    help="How a recipe's music is divided. by-segment is leaky: parts of one track are on both "
+    "sides; only for recipes whose report did so.",
+)
+@click.option(
+    "--weights",
+    default="published",
+    metavar="FILE",
+    help="Pretrained weights for recipes that begin from some: a file, 'random', or 'published', "
+    "which downloads them.  [default: published]",
+)
+@click.option(
     "--architecture",
     type=click.Choice(["cnn", "cnn-lstm"]),
-    default="cnn-lstm",
-    show_default=True,
-    help="Shape of the network.",
+    help="Shape of the network, without a recipe.  [default: cnn-lstm]",
 )
 @click.option("--train-split", type=_FILE, metavar="LIST", help="Tracks to learn from.")
 @click.option("--valid-split", type=_FILE, metavar="LIST", help="Tracks to hold out.")
 @click.option("--mel", type=_FILE, metavar="NPZ", help="Ready-made spectrograms to use as well.")
 @click.option("--artists", type=_FILE, metavar="CSV", help="Artists (track,artist), not the tags.")
-@click.option("--epochs", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="At most.  [default: 32, or as many as the recipe says]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @device_option
 @workers_option
 @json_option("One JSON line per epoch, then a summary.")
 @db_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     directories: tuple[Path, ...],
+    more: tuple[Path, ...],
     out: Path,
-    architecture: str,
+    recipe: str | None,
+    protocol: str,
+    weights: str,
+    architecture: str | None,
     train_split: Path | None,
     valid_split: Path | None,
     mel: Path | None,
     artists: Path | None,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     device: str,
     workers: int | None,
@@ -66,46 +100,80 @@ def command(
     extension does not count. Interrupted training (Ctrl-C, kill) goes on where it stopped when
     the same command is given again. No library is changed: recsys index --model takes the result.
 
+    With --recipe, a system of a published report is trained instead, and measured on tracks
+    that it did not learn from.
+
     \b
     Examples:
       recsys train ~/Music/by-genre --out mine.safetensors
       recsys train gtzan --train-split train.txt --valid-split valid.txt --out mine.safetensors
+      recsys train --recipe lstm-mfcc --data gtzan --out lstm.safetensors
     """
     from rich.console import Console
 
-    from recsys.classifier.inference import resolve_device
     from recsys.classifier.prepare import DataSources
+    from recsys.workers import default_workers
+
+    folders = (*directories, *more)
+    if not folders:
+        raise click.UsageError("No music: give a folder of genre folders, as DIR or with --data.")
+    _check_options(ctx, recipe)
+    out = model_path(out)
+    console = Console(stderr=True)
+    jobs = workers or default_workers()
+    if recipe is not None:
+        from recsys.cli.train_recipe import RecipeRequest, train_recipe
+
+        lists = (train_split, valid_split, artists)
+        request = RecipeRequest(
+            *(recipe, folders, out, protocol, *lists),
+            *(epochs, seed, weights, device, jobs, as_json),
+        )
+        train_recipe(request, console)
+        return
+    sources = DataSources(folders, mel, train_split, valid_split, artists, seed)
+    _train_default(
+        sources, out, architecture or "cnn-lstm", epochs or 32, device, jobs, console, as_json
+    )
+
+
+def _check_options(ctx: click.Context, recipe: str | None) -> None:
+    """Refuse options that would have no effect."""
+    idle = ("architecture", "mel") if recipe else ("protocol", "weights")
+    given = [name for name in idle if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE]
+    if given:
+        state = "has no effect with --recipe" if recipe else "needs --recipe"
+        raise click.UsageError(f"--{given[0]} {state}.")
+
+
+def _train_default(
+    sources: DataSources,
+    out: Path,
+    architecture: str,
+    epochs: int,
+    device: str,
+    workers: int,
+    console: Console,
+    as_json: bool,
+) -> None:
+    """Train the kind of model that recsys ships."""
+    from recsys.classifier.inference import resolve_device
     from recsys.classifier.settings import TrainSettings, scaled_to
     from recsys.classifier.train import bfloat16_is_quick
 
-    _check_out(out)
     found = resolve_device(device)
-    sources = DataSources(directories, mel, train_split, valid_split, artists, seed)
     settings = TrainSettings(
-        architecture=architecture, epochs=epochs, seed=seed, bfloat16=bfloat16_is_quick(found)
+        architecture=architecture,
+        epochs=epochs,
+        seed=sources.seed,
+        bfloat16=bfloat16_is_quick(found),
     )
-    console = Console(stderr=True)
-    data = _prepare(sources, workers or os.cpu_count() or 1, console)
+    data = _prepare(sources, workers, console)
     settings = scaled_to(settings, len(data.examples))
     training = _start(data, settings, out, device)
     _run(training, out, console, as_json)
     card = _finish(training, data, settings, sources, out)
     _report(card, out, data, console, as_json)
-
-
-def _check_out(out: Path) -> None:
-    """Raise before hours of work if the result could not be written."""
-    from recsys.errors import ModelError
-
-    if out.suffix != ".safetensors":
-        raise ModelError(f"--out {out} must end in .safetensors", f"Try {out.stem}.safetensors.")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        state = "is not writable" if out.parent.is_dir() else "does not exist"
-        raise ModelError(f"the folder {out.parent} {state}", "Choose another place with --out.")
-
-
-def _partial(out: Path) -> Path:
-    return out.with_name(out.name + ".partial.pt")
 
 
 def _prepare(sources: DataSources, workers: int, console: Console) -> TrainingData:
@@ -146,32 +214,23 @@ def _start(data: TrainingData, settings: TrainSettings, out: Path, device: str) 
     from recsys.classifier.train import Training
 
     return Training(
-        data.examples, data.valid, data.labels, settings, _partial(out), resolve_device(device)
+        data.examples, data.valid, data.labels, settings, partial_path(out), resolve_device(device)
     )
 
 
 def _run(training: Training, out: Path, console: Console, as_json: bool) -> None:
     """Train to the end, and tell of every epoch."""
     if training.history:
-        console.print(f"going on after epoch {len(training.history)} ({_partial(out)})")
+        console.print(f"going on after epoch {len(training.history)} ({partial_path(out)})")
     try:
         for result in training.epochs():
             if as_json:
                 _print_epoch_json(result)
             else:
-                console.print(_describe(result), highlight=False, soft_wrap=True)
+                console.print(describe_epoch(result), highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
-        console.print(f"stopped; the same command goes on from {_partial(out)}")
+        console.print(f"stopped; the same command goes on from {partial_path(out)}")
         raise
-
-
-def _describe(result: EpochResult) -> str:
-    words = f"epoch {result.epoch:3d}/{result.epochs}  loss {result.loss:.3f}"
-    if result.accuracy is not None:
-        words += f", accuracy {result.accuracy:.3f}"
-    if result.valid_loss is not None:
-        words += f"  held out: loss {result.valid_loss:.3f}, accuracy {result.valid_accuracy:.3f}"
-    return f"{words}  {result.seconds:.0f} s{'  best' if result.is_best else ''}"
 
 
 def _print_epoch_json(result: EpochResult) -> None:
@@ -203,7 +262,7 @@ def _finish(
         notes={"data": names},
     )
     card = save_model(out, model, card)
-    _partial(out).unlink(missing_ok=True)
+    forget_partial(out)
     return card
 
 

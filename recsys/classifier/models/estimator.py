@@ -21,12 +21,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from sklearn.pipeline import Pipeline
 
-TRUSTED = (
-    "xgboost.core.Booster",
-    "xgboost.sklearn.XGBClassifier",
-    "xgboost.sklearn.XGBRFClassifier",
+TRUSTED = frozenset(
+    {
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.tree._tree.Tree",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRFClassifier",
+    }
 )
-"""Types outside scikit-learn and NumPy that a model file may hold."""
+"""Types that a model file may hold beside those that skops itself trusts: compiled parts of
+scikit-learn, and XGBoost's models. None of them runs code when it is restored."""
 
 LEAST_PROBABILITY = 1e-3
 """Taken for 0, of which there is no logarithm: five neighbours alike are no certainty."""
@@ -120,15 +128,13 @@ def class_scores(
 def _restore(raw: bytes) -> Pipeline:
     skops = require("skops.io", "papers")
     try:
-        strange = sorted(set(skops.get_untrusted_types(data=raw)) - set(TRUSTED))
+        strange = sorted(set(skops.get_untrusted_types(data=raw)) - TRUSTED)
         if strange:
             raise ModelError(
                 f"the model file holds objects of types that are not trusted: {', '.join(strange)}",
                 "Use a model that recsys train has written.",
             )
-        if any(name.startswith("xgboost") for name in skops.get_untrusted_types(data=raw)):
-            require("xgboost", "papers")
-        pipeline: Pipeline = skops.loads(raw, trusted=list(TRUSTED))
+        pipeline: Pipeline = skops.loads(raw, trusted=sorted(TRUSTED))
     except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
         raise ModelError(
             f"the classical model in the file cannot be restored: {error}",

@@ -1,0 +1,108 @@
+"""``recsys recipes``: the published systems that can be trained again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.options import db_option, json_option
+
+if TYPE_CHECKING:
+    from recsys.classifier.recipes import Recipe
+
+
+@click.command(short_help="List the published systems that can be trained again.")
+@click.argument("name", metavar="[NAME]", required=False)
+@json_option("One JSON object per recipe.")
+@db_option
+def command(
+    name: str | None,
+    as_json: bool,
+    db: Path | None,  # noqa: ARG001 (as on every command)
+) -> None:
+    """List the recipes: systems of published reports, each with the accuracy that it published.
+
+    With NAME, everything about one recipe: where it comes from, what was decided where the
+    report is silent or contradicts itself, and its figures. recsys train --recipe trains one,
+    recsys reproduce measures them. The path of a TOML file of your own is a NAME too.
+
+    \b
+    Examples:
+      recsys recipes
+      recsys recipes lstm-mfcc
+      recsys recipes --json
+    """
+    from recsys.classifier.recipes import load_recipe, recipe_names, variant_names
+
+    chosen = [name] if name else list(recipe_names())
+    recipes = [load_recipe(one) for one in chosen]
+    if as_json:
+        _print_json(
+            recipes,
+            {recipe.name: variant_names(one) for recipe, one in zip(recipes, chosen, strict=True)},
+        )
+    elif name:
+        _print_one(recipes[0], variant_names(name))
+    else:
+        _print_table(recipes)
+
+
+def _print_json(recipes: list[Recipe], variants: dict[str, tuple[str, ...]]) -> None:
+    from recsys.cli.output import print_json
+
+    for recipe in recipes:
+        plain = recipe.model_dump(mode="json", exclude={"features"})
+        features = recipe.features.as_dict()
+        print_json({**plain, "features": features, "variants": variants[recipe.name]})
+
+
+def _print_table(recipes: list[Recipe]) -> None:
+    from recsys.classifier.recipes import variant_names
+    from recsys.cli.output import console, table
+
+    shown = table("Recipe", "What it is", "Published", "Report", "Variants", right=[2])
+    for recipe in recipes:
+        report = recipe.report.partition(",")[0]
+        variants = len(variant_names(recipe.name))
+        shown.add_row(
+            recipe.name, recipe.title, _figure(recipe.published.test), report, str(variants or "")
+        )
+    console().print(shown)
+    click.echo("recsys recipes NAME tells more; recsys train --recipe NAME trains one.")
+
+
+def _print_one(recipe: Recipe, variants: tuple[str, ...]) -> None:
+    published = recipe.published
+    figures = {"test": published.test, "train": published.train, "valid": published.valid}
+    words = [f"{part} {_figure(value)}" for part, value in figures.items() if value is not None]
+    if published.loss is not None:
+        words.append(f"test loss {published.loss}")
+    click.echo(f"{recipe.name}: {recipe.title}")
+    click.echo(f"  {recipe.summary}")
+    click.echo(f"Report: {recipe.report}; {recipe.source}")
+    click.echo(f"Published: {', '.join([*words, *published.also]) or 'no figure'}")
+    click.echo(f"Features: {_settings(recipe.features.as_dict())}")
+    if recipe.network is not None and recipe.training is not None:
+        click.echo(f"Network: {recipe.network.architecture} {_settings(recipe.network.config)}")
+        trained = recipe.training.model_dump(exclude_none=True)
+        click.echo(f"Training: {_settings(trained)}")
+    if recipe.estimator is not None:
+        settings = _settings(recipe.estimator.settings | recipe.estimator.grid)
+        click.echo(f"Model: {recipe.estimator.name} {settings}".rstrip())
+    click.echo(f"Protocol: {_settings(recipe.protocol.model_dump(exclude_none=True))}")
+    if recipe.unmeasured:
+        click.echo(f"Not measured: {recipe.unmeasured}")
+    for reading in recipe.readings:
+        click.echo(f"- {reading}")
+    if variants:
+        click.echo(f"Variants: {', '.join(variants)}")
+
+
+def _settings(values: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

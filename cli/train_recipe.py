@@ -1,0 +1,207 @@
+"""What ``recsys train --recipe`` does: train one published system."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.output import print_json, shown
+from recsys.cli.training import describe_epoch, forget_partial, partial_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+    from torch import nn
+
+    from recsys.classifier.checkpoint import ModelCard
+    from recsys.classifier.datasets import LabelledFile
+    from recsys.classifier.evaluate import Evaluation
+    from recsys.classifier.protocols import FilteredLists
+    from recsys.classifier.recipes import Recipe
+    from recsys.classifier.recipes.data import RecipeData
+    from recsys.classifier.settings import EpochResult
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeRequest:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    recipe : str
+        Name, or path of a TOML file.
+    directories : tuple of Path
+        Folders of genre folders.
+    out : Path
+        Model file.
+    protocol : str
+        How the data is divided.
+    train_split, valid_split, artists : Path or None
+        Lists, and a table of artists.
+    epochs : int or None
+    seed : int
+    weights, device : str
+    workers : int
+    as_json : bool
+    """
+
+    recipe: str
+    directories: tuple[Path, ...]
+    out: Path
+    protocol: str
+    train_split: Path | None
+    valid_split: Path | None
+    artists: Path | None
+    epochs: int | None
+    seed: int
+    weights: str
+    device: str
+    workers: int
+    as_json: bool
+
+
+def train_recipe(request: RecipeRequest, console: Console) -> None:
+    """Train a recipe, write its model, and say how good it is.
+
+    Parameters
+    ----------
+    request : RecipeRequest
+    console : Console
+        For everything that is not a result.
+
+    Raises
+    ------
+    RecsysError
+        If anything is wrong with the recipe, the data or the training.
+    """
+    from recsys.classifier.checkpoint import save_model
+    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.recipes import load_recipe
+    from recsys.classifier.recipes.data import find_music, genres_of
+    from recsys.classifier.recipes.fit import FitOptions, check_recipe, fit
+    from recsys.classifier.recipes.outcome import make_recipe_card
+    from recsys.classifier.recipes.protocol import divide_for
+
+    recipe = load_recipe(request.recipe)
+    options = FitOptions(
+        seed=request.seed,
+        device=resolve_device(request.device),
+        weights=request.weights,
+        epochs=request.epochs,
+        partial=partial_path(request.out),
+    )
+    files = find_music(request.directories)
+    check_recipe(recipe, len(genres_of(recipe, files)), request.weights)
+    data = _load(recipe, files, request, console)
+    division = divide_for(
+        recipe, data.segments, request.protocol, seed=request.seed, lists=_lists(request)
+    )
+    _say(console, f"{recipe.name}: {division.description}")
+    if division.leaky:
+        _say(console, "segments of one track are on both sides: the figure is too good", "yellow")
+    fold = division.folds[0]
+    fitted = fit(recipe, data.segments, fold, options, lambda result: _tell(result, request))
+    card, test = make_recipe_card(
+        recipe, fitted, data.segments, division, fold, options, name=request.out.stem
+    )
+    card = save_model(request.out, fitted.model, card)
+    forget_partial(request.out)
+    _report(card, test, data, fitted.model, request)
+
+
+def _load(
+    recipe: Recipe, files: list[LabelledFile], request: RecipeRequest, console: Console
+) -> RecipeData:
+    """Decode the music, with a progress bar, and say what is odd about it."""
+    from recsys.classifier.recipes.data import load_music
+    from recsys.cli.output import progress
+
+    with progress("tracks") as bar:
+        task = bar.add_task("Reading tracks", total=None, failed=0) if bar else None
+
+        def on_file(total: int) -> None:
+            if bar is not None and task is not None:
+                bar.update(task, total=total, advance=1)
+
+        data = load_music(
+            recipe, files, artists=request.artists, workers=request.workers, on_file=on_file
+        )
+    for path, reason in data.skipped:
+        _say(console, f"skipped {shown(path)}: {reason}", "yellow")
+    for sentence in data.notes:
+        _say(console, sentence)
+    return data
+
+
+def _lists(request: RecipeRequest) -> FilteredLists | None:
+    """Return the lists of the filtered protocol, and refuse them with any other."""
+    from recsys.classifier.protocols import FilteredLists
+    from recsys.errors import ModelError
+
+    if request.protocol != "filtered":
+        if request.train_split or request.valid_split:
+            raise ModelError(
+                f"lists were given, and the protocol is {request.protocol}",
+                "Lists belong to --protocol filtered.",
+            )
+        return None
+    if request.train_split is None or request.valid_split is None:
+        raise ModelError("--protocol filtered needs lists", "Give --train-split and --valid-split.")
+    return FilteredLists.read(request.train_split, request.valid_split)
+
+
+def _tell(result: EpochResult, request: RecipeRequest) -> None:
+    if request.as_json:
+        print_json(asdict(result))
+    else:
+        click.echo(describe_epoch(result), err=True)
+
+
+def _report(
+    card: ModelCard,
+    test: Evaluation,
+    data: RecipeData,
+    model: nn.Module,
+    request: RecipeRequest,
+) -> None:
+    """Say how good the model is, and how good its report said it is."""
+    from recsys.classifier.recipes import load_recipe
+    from recsys.classifier.recipes.several import judge_mixed
+
+    recipe = load_recipe(request.recipe)
+    songs = judge_mixed(recipe, model, data.mixed, card.labels) if data.mixed else None
+    if request.as_json:
+        summary = {
+            "model": str(request.out),
+            "recipe": recipe.name,
+            "fingerprint": card.fingerprint,
+            "labels": card.labels,
+            "protocol": request.protocol,
+            "leaky": card.training["leaky"],
+            "skipped": len(data.skipped),
+            "unit": card.metrics["unit"],
+            "test": card.metrics["test"],
+            "published": recipe.published.test,
+            "mixed": songs,
+        }
+        print_json({"summary": summary})
+        return
+    low, high = test.interval
+    words = f"{request.out}: test {test.n} {card.metrics['unit']}s, accuracy {test.accuracy:.3f}"
+    words += f" (95% {low:.3f} to {high:.3f}), macro F1 {test.macro_f1:.3f}"
+    if recipe.published.test is not None:
+        words += f"; published {recipe.published.test:.3f}"
+    click.echo(words)
+    if recipe.unmeasured:
+        click.echo(f"The published figure cannot be compared with: it {recipe.unmeasured}.")
+    if songs:
+        click.echo(
+            f"{songs['n']} songs of several genres: all genres right for {songs['accuracy']:.3f}"
+        )
+
+
+def _say(console: Console, sentence: str, style: str | None = None) -> None:
+    console.print(sentence, style=style, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,326 @@
+"""One recipe on one division of the data: choose, train, and say what it makes of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from recsys.classifier.models import build_model
+from recsys.classifier.models.initialise import initialise
+from recsys.classifier.models.wrapped import EachGenreAlone, Standardised
+from recsys.classifier.partial import PartialRun
+from recsys.classifier.recipes.estimators import check_estimator, fit_estimator
+from recsys.classifier.recipes.network import LabelledInputs, NetworkTraining
+from recsys.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import nn
+
+    from recsys.classifier.protocols import Fold
+    from recsys.classifier.recipes.recipe import Network, Recipe
+    from recsys.classifier.segments import SegmentSet
+    from recsys.classifier.settings import EpochResult
+    from recsys.types import IdArray
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """What a run of a recipe is given beside the recipe and the data.
+
+    Attributes
+    ----------
+    seed : int
+        Of everything random.
+    device : torch.device
+        Where networks compute.
+    weights : str
+        Pretrained weights: ``published``, ``random``, or the path of a file.
+    epochs : int or None
+        At most, instead of the recipe's.
+    by_report : bool
+        Choose and keep as the report did; otherwise whatever validation says is best.
+    partial : Path or None
+        Where the state of the training is kept.
+    """
+
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    weights: str = "published"
+    epochs: int | None = None
+    by_report: bool = False
+    partial: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A recipe that has been trained.
+
+    Attributes
+    ----------
+    model : nn.Module
+        On the CPU, ready for inference: ``forward(inputs)`` gives scores and embedding.
+    architecture : str
+        For the model card,
+    config : dict
+        with everything needed to build the model again.
+    history : tuple of EpochResult
+        Of its training; empty for a classical model.
+    notes : dict
+        What was tried and chosen.
+    """
+
+    model: nn.Module
+    architecture: str
+    config: dict[str, Any]
+    history: tuple[EpochResult, ...]
+    notes: dict[str, Any]
+
+
+OnEpoch = "Callable[[EpochResult], None]"
+
+
+def check_recipe(recipe: Recipe, n_genres: int, weights: str = "published") -> None:
+    """Raise unless the recipe's model can be made, before anything is decoded.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    n_genres : int
+        Number of labels.
+    weights : str
+        As in :class:`FitOptions`; weights that cannot be had are an error now.
+
+    Raises
+    ------
+    ModelError
+        If a setting is not known, sizes do not fit the features, or weights cannot be had.
+    MissingExtraError
+        If a library is not installed.
+    """
+    if recipe.estimator is not None:
+        check_estimator(recipe.estimator)
+        return
+    network = recipe.network
+    assert network is not None
+    make_network(recipe, network, n_genres, seed=0, weights=weights)
+    for changed, _ in _combinations(recipe):
+        make_network(recipe, changed, n_genres, seed=0, weights="random")
+
+
+def fit(
+    recipe: Recipe,
+    segments: SegmentSet,
+    fold: Fold,
+    options: FitOptions,
+    on_epoch: Callable[[EpochResult], None] | None = None,
+) -> Fitted:
+    """Train a recipe on the training part of a division.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    segments : SegmentSet
+        All of the data.
+    fold : Fold
+        Which segments are learned from and which are validated on.
+    options : FitOptions
+    on_epoch : callable, optional
+        Told after every epoch of a network.
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be made or trained.
+    """
+    if recipe.estimator is not None:
+        return _fit_estimator(recipe, segments, fold, options)
+    return _fit_network(recipe, segments, fold, options, on_epoch or (lambda _: None))
+
+
+def make_network(
+    recipe: Recipe, network: Network, n_genres: int, *, seed: int, weights: str
+) -> nn.Module:
+    """Make a recipe's network with fresh weights, and pretrained ones where it has them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its features give the shape, and its training the way to begin.
+    network : Network
+        Its own, or one of those it searches among.
+    n_genres : int
+    seed : int
+    weights : str
+        As in :class:`FitOptions`.
+
+    Returns
+    -------
+    nn.Module
+    """
+    assert recipe.training is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(network.architecture, n_genres, recipe.features.shape, _config(network))
+        initialise(model, recipe.training.framework)
+        if recipe.weights is not None:
+            model.load_pretrained(weights)  # type: ignore[operator]
+    return model
+
+
+def _config(network: Network) -> dict[str, Any]:
+    return {**network.config, **({"standardise": True} if network.standardise else {})}
+
+
+def _fit_estimator(recipe: Recipe, segments: SegmentSet, fold: Fold, options: FitOptions) -> Fitted:
+    """Fit a classical model; away from the report its grid is judged by artist as well."""
+    estimator = recipe.estimator
+    assert estimator is not None
+    groups = None if options.by_report else segments.track_groups[segments.track_of[fold.train]]
+    model, notes = fit_estimator(
+        estimator,
+        segments.inputs[fold.train],
+        segments.targets[fold.train],
+        n_genres=len(segments.labels),
+        groups=groups,
+        seed=options.seed,
+    )
+    return Fitted(model, "scikit-learn", {"name": estimator.name}, (), notes)
+
+
+def _fit_network(
+    recipe: Recipe,
+    segments: SegmentSet,
+    fold: Fold,
+    options: FitOptions,
+    on_epoch: Callable[[EpochResult], None],
+) -> Fitted:
+    network = recipe.network
+    notes: dict[str, Any] = {}
+    assert network is not None
+    identity = _identity(recipe, segments, fold, options)
+    if recipe.search is not None:
+        recipe, notes = _choose(recipe, segments, fold, options, identity, on_epoch)
+        network = recipe.network
+        assert network is not None
+    training = _train(recipe, segments, fold, options, PartialRun(options.partial, identity))
+    for result in training.epochs():
+        on_epoch(result)
+    model = training.trained()
+    config = _config(network)
+    assert recipe.training is not None
+    if recipe.training.loss == "sigmoid":
+        model, config = EachGenreAlone(model), {**config, "each_genre_alone": True}
+    if recipe.weights is not None:
+        notes["weights"] = options.weights
+    return Fitted(model.eval(), network.architecture, config, training.history, notes)
+
+
+def _train(
+    recipe: Recipe, segments: SegmentSet, fold: Fold, options: FitOptions, partial: PartialRun
+) -> NetworkTraining:
+    """Set up a training, or take up one that was interrupted."""
+    network, settings = recipe.network, recipe.training
+    assert network is not None
+    assert settings is not None
+    if options.epochs is not None:
+        settings = settings.model_copy(update={"epochs": min(options.epochs, settings.epochs)})
+    model = make_network(
+        recipe, network, len(segments.labels), seed=options.seed, weights=options.weights
+    )
+    train = _labelled(segments, fold.train)
+    if isinstance(model, Standardised):
+        model.fit(train.inputs)
+    return NetworkTraining(
+        model,
+        train,
+        _labelled(segments, fold.valid),
+        settings,
+        seed=options.seed,
+        partial=partial,
+        device=options.device,
+        keep_best=settings.keep == "best" or not options.by_report,
+    )
+
+
+def _labelled(segments: SegmentSet, chosen: IdArray) -> LabelledInputs:
+    return LabelledInputs(segments.inputs[chosen], segments.targets[chosen])
+
+
+def _combinations(recipe: Recipe) -> list[tuple[Network, dict[str, Any]]]:
+    """Return every combination of the search: the network, and changes of the training."""
+    search, network = recipe.search, recipe.network
+    if search is None or network is None:
+        return []
+    names = [*search.network, *search.training]
+    found = []
+    for values in product(*search.network.values(), *search.training.values()):
+        chosen = dict(zip(names, values, strict=True))
+        sizes = {name: chosen[name] for name in search.network}
+        changed = network.model_copy(update={"config": {**network.config, **sizes}})
+        found.append((changed, {name: chosen[name] for name in search.training}))
+    return found
+
+
+def _choose(
+    recipe: Recipe,
+    segments: SegmentSet,
+    fold: Fold,
+    options: FitOptions,
+    identity: object,
+    on_epoch: Callable[[EpochResult], None],
+) -> tuple[Recipe, dict[str, Any]]:
+    """Try all combinations, and return the recipe with the best on validation.
+
+    Finished trials are kept beside the state of the training, so that a search that was killed
+    goes on with the next one.
+    """
+    search, settings = recipe.search, recipe.training
+    assert search is not None
+    assert settings is not None
+    if len(fold.valid) == 0:
+        raise ModelError(
+            f"the recipe {recipe.name} chooses its settings on validation, and there is none",
+            "Give [protocol] a share for valid.",
+        )
+    path = options.partial
+    kept = PartialRun(path.with_name(path.name + ".search") if path else None, identity)
+    done = (kept.read(torch.device("cpu")) or {"trials": []})["trials"]
+    combinations = _combinations(recipe)
+    for network, changes in combinations[len(done) :]:
+        shorter = {"epochs": min(search.epochs, options.epochs or search.epochs), **changes}
+        trial = recipe.model_copy(
+            update={"network": network, "training": settings.model_copy(update=shorter)}
+        )
+        training = _train(trial, segments, fold, options, PartialRun(None, None))
+        for result in training.epochs():
+            on_epoch(result)
+        done.append(max(result.valid_accuracy or 0.0 for result in training.history))
+        kept.write({"trials": done})
+    best = int(np.argmax(done))
+    network, changes = combinations[best]
+    sizes = {name: network.config[name] for name in search.network}
+    notes = {"trials": len(done), "chosen": {**sizes, **changes}, "trial_accuracies": done}
+    final = {"network": network, "training": settings.model_copy(update=changes)}
+    return recipe.model_copy(update=final), notes
+
+
+def _identity(
+    recipe: Recipe, segments: SegmentSet, fold: Fold, options: FitOptions
+) -> list[object]:
+    """Return what decides the outcome of a training."""
+    keys = [track.key for track in segments.tracks]
+    parts = [part.tolist() for part in (fold.train, fold.valid)]
+    said = recipe.model_dump_json(exclude={"published", "readings", "features"})
+    chosen = [options.seed, options.weights, options.epochs, options.by_report]
+    return [said, recipe.features.as_dict(), keys, *parts, *chosen]

@@ -1,0 +1,98 @@
+"""Dividing the data of a recipe, as its report did or honestly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recsys.classifier.protocols import FilteredLists, divide
+from recsys.errors import ModelError
+
+if TYPE_CHECKING:
+    from recsys.classifier.protocols import Division
+    from recsys.classifier.recipes.recipe import Recipe
+    from recsys.classifier.segments import SegmentSet
+
+VALID_SHARE = 0.15
+"""Of the tracks, to choose and calibrate by, where the report gives no share."""
+
+TEST_SHARE = 0.2
+"""Of the tracks, where data is divided once and not into folds."""
+
+
+def divide_for(
+    recipe: Recipe,
+    segments: SegmentSet,
+    protocol: str,
+    *,
+    folds: int = 1,
+    seed: int = 0,
+    lists: FilteredLists | None = None,
+) -> Division:
+    """Divide honestly, with validation to choose by.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its own shares are used where tracks are divided at random, and its number of test tracks.
+    segments : SegmentSet
+    protocol : str
+        ``random``, ``by-artist``, ``filtered`` or ``by-segment``.
+    folds : int
+        1 divides once; more test every track once.
+    seed : int
+    lists : FilteredLists, optional
+        For ``filtered``.
+
+    Returns
+    -------
+    Division
+
+    Raises
+    ------
+    ModelError
+        If segments are to be mixed though the report did not, or the data cannot be divided.
+    """
+    if protocol == "by-segment" and recipe.protocol.split != "by-segment":
+        raise ModelError(
+            f"the report of {recipe.name} did not mix the segments of a track",
+            "by-segment is only for recipes whose report did; use random or by-artist.",
+        )
+    own = recipe.protocol
+    like_the_report = protocol in ("random", "by-segment")
+    return divide(
+        segments,
+        protocol,
+        test_share=own.test if like_the_report else TEST_SHARE,
+        valid_share=own.valid or VALID_SHARE,
+        folds=folds,
+        seed=seed,
+        lists=lists,
+    )
+
+
+def divide_as_report(recipe: Recipe, segments: SegmentSet, *, seed: int = 0) -> Division:
+    """Divide as the report did, whatever may be said against it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    segments : SegmentSet
+    seed : int
+
+    Returns
+    -------
+    Division
+        Of one fold; without validation where the report had none.
+    """
+    own = recipe.protocol
+    # The number holds for all of GTZAN; of a smaller collection the same share is tested.
+    whole = own.test_count is not None and len(segments.tracks) * own.test > 0.9 * own.test_count
+    return divide(
+        segments,
+        own.split,
+        test_share=own.test,
+        valid_share=own.valid,
+        folds=1,
+        seed=seed,
+        test_count=own.test_count if whole else None,
+    )
