@@ -121,7 +121,8 @@ def repetitions(keys: Collection[str]) -> list[tuple[str, ...]]:
     """
     if not looks_like_gtzan(keys):
         return []
-    present = [_present(repetition.tracks, keys) for repetition in faults().repetitions]
+    there = frozenset(keys)
+    present = [_present(repetition.tracks, there) for repetition in faults().repetitions]
     return [group for group in present if len(group) > 1]
 
 
@@ -140,28 +141,32 @@ def describe(keys: Collection[str]) -> list[str]:
     """
     if not looks_like_gtzan(keys):
         return []
-    known = faults()
+    known, there = faults(), frozenset(keys)
     words = [
-        f"{_name(key)} is corrupt in GTZAN as published" for key in _present(known.corrupt, keys)
+        f"{_name(key)} is corrupt in GTZAN as published" for key in _present(known.corrupt, there)
     ]
-    same = [_present(r.tracks, keys) for r in known.repetitions if r.is_same_recording]
-    if sentence := _repeats(same):
-        words.append(f"{sentence} in GTZAN as published")
-    pieces = [_present(r.tracks, keys) for r in known.repetitions if not r.is_same_recording]
-    if sentence := _repeats(pieces):
-        words.append(f"{sentence} by artist and title")
+    same = _again(_present(r.tracks, there) for r in known.repetitions if r.is_same_recording)
+    if len(same) == 1:
+        words.append(f"1 track repeats another in GTZAN as published ({same[0]})")
+    elif same:
+        words.append(f"{len(same)} tracks repeat others in GTZAN as published ({_some(same)})")
+    pieces = _again(_present(r.tracks, there) for r in known.repetitions if not r.is_same_recording)
+    if len(pieces) == 1:
+        words.append(f"1 track has the artist and title of another in GTZAN ({pieces[0]})")
+    elif pieces:
+        words.append(
+            f"{len(pieces)} tracks have the artist and title of others in GTZAN ({_some(pieces)})"
+        )
     return words
 
 
-def _repeats(groups: Iterable[tuple[str, ...]]) -> str:
-    """Say how many tracks repeat the first of their group."""
-    pairs = [(again, group[0]) for group in groups for again in group[1:]]
-    if not pairs:
-        return ""
-    named = ", ".join(f"{_name(again)} = {_name(first)}" for again, first in pairs[:_NAMED])
-    more = ", ..." if len(pairs) > _NAMED else ""
-    verb = "track repeats another" if len(pairs) == 1 else "tracks repeat others"
-    return f"{len(pairs)} {verb} ({named}{more})"
+def _again(groups: Iterable[tuple[str, ...]]) -> list[str]:
+    """Name every track that repeats the first of its group."""
+    return [f"{_name(key)} = {_name(group[0])}" for group in groups for key in group[1:]]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _present(names: Iterable[str], keys: Collection[str]) -> tuple[str, ...]:

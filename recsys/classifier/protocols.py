@@ -184,19 +184,18 @@ def divide(
     request = _Request(test_share, valid_share, max(1, folds), seed, lists, test_count)
     if protocol == "by-segment":
         parts = [_hold_out(segments.targets, request)]
-        leaky = _leaking(segments, parts[0])
-        made = tuple(_fold(part, np.arange(segments.n_segments)) for part in parts)
-        return Division(protocol, made, True, leaky, seed)
-    makers = {"random": _random, "by-artist": _by_artist, "filtered": _filtered}
-    if protocol not in makers:
+        how, track_of = _leaking(segments, parts[0]), np.arange(segments.n_segments)
+    elif protocol in _MAKERS:
+        parts, how = _MAKERS[protocol](segments, request)
+        how, track_of = f"{how}, {_counts(parts)}", segments.track_of
+    else:
         raise ModelError(f"unknown protocol {protocol!r}", f"Known are {', '.join(PROTOCOLS)}.")
-    parts, how = makers[protocol](segments, request)
-    made = tuple(_fold(part, segments.track_of) for part in parts)
-    return Division(protocol, made, False, f"{how}, {_counts(parts)}, seed {seed}", seed)
+    made = tuple(_fold(part, track_of) for part in parts)
+    return Division(protocol, made, protocol == "by-segment", f"{how}, seed {seed}", seed)
 
 
 def _fold(parts: _Parts, track_of: IdArray) -> Fold:
-    """Let the segments follow their tracks."""
+    """Let the segments follow what was divided: their tracks, or themselves."""
     train, valid, test = (
         np.flatnonzero(mask[track_of]).astype(np.int64)
         for mask in (parts.train, parts.valid, parts.test)
@@ -295,6 +294,9 @@ def _filtered(segments: SegmentSet, request: _Request) -> tuple[list[_Parts], st
     if left_out:
         how += f", {left_out} tracks in no list left out"
     return [_Parts(train, valid, test)], how
+
+
+_MAKERS = {"random": _random, "by-artist": _by_artist, "filtered": _filtered}
 
 
 def _named(keys: list[str], names: frozenset[str]) -> BoolArray:

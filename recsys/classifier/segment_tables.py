@@ -132,7 +132,7 @@ def _number(path: Path, number: int, row: Row, column: str) -> float:
         value = float(text) if text is not None else math.nan
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or abs(value) > np.finfo(np.float32).max:
+    if not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
         raise ModelError(
             f"{path}, row {number}: {column} is {text!r}, not a number",
             "Correct the row or take it out.",
