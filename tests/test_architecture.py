@@ -20,7 +20,7 @@ REPOSITORY = PACKAGE.parent
 
 GROUPS = {
     "base": ("types", "errors", "extras"),
-    "sound": ("audio", "audio_readers", "features", "features.*"),
+    "sound": ("audio", "audio_readers", "audio_whole", "features", "features.*"),
     "library": ("library",),
     "workers": ("workers", "worker_preload"),
     "store": ("store", "store.*"),
@@ -30,7 +30,7 @@ GROUPS = {
     "playlists": ("playlists", "playlists.*"),
     "quality": ("quality", "quality.*"),
     "classifier": ("classifier", "classifier.*", "data", "data.*"),
-    "reports": ("reports", "reports.*"),
+    "reports": ("reports", "reports.*", "feature_table"),
     "indexing": ("indexing", "indexing.*"),
     "api": ("api", "seeds", "classify", "library_status"),
     "demo": ("demo",),
