@@ -16,7 +16,18 @@ import click
 from recsys.cli.exit_codes import FAILED, INTERRUPTED, TERMINATED
 from recsys.errors import RecsysError
 
-COMMANDS = ("index", "similar", "playlist", "classify", "status", "doctor", "train", "evaluate")
+COMMANDS = (
+    "index",
+    "similar",
+    "playlist",
+    "classify",
+    "status",
+    "doctor",
+    "train",
+    "evaluate",
+    "features",
+    "recipes",
+)
 
 
 class LazyGroup(click.Group):
