@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     metavar="LIST",
     help="Use only these tracks: one GENRE/TRACK.ext per line, extension ignored.",
 )
+@click.option(
+    "--report",
+    type=NamedPath(),
+    metavar="OUT",
+    help="Write a page with confusion matrix, curves, reliability and figures into this folder.",
+)
 @db_option
 @model_option
 @device_option
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
 def command(
     directory: Path,
     split: Path | None,
+    report: Path | None,
     db: Path | None,
     model: Path | None,
     device: str,
@@ -53,45 +61,59 @@ def command(
     """Measure a genre model on the tracks in DIR/GENRE/.
 
     Every track counts once and is given its most probable genre. Files that cannot be read and
-    genres that the model does not know are left out and reported.
+    genres that the model does not know are left out and reported. --report needs
+    pip install 'recsys[papers]'; OUT/index.html is the page, and holds its pictures itself.
 
     \b
     Examples:
       recsys evaluate ~/Music/by-genre
       recsys evaluate gtzan --split valid_filtered.txt --json
-      recsys evaluate gtzan --model mine.safetensors
+      recsys evaluate gtzan --model mine.safetensors --report mine-on-gtzan
     """
     from rich.console import Console
 
     from recsys.api import Library
 
     console = Console(stderr=True)
+    if report is not None:
+        from recsys.reports.output import check_ready
+
+        check_ready(report)
     files, missing = _choose(directory, split, console)
     classifier = Library(db, model=model, device=device).classifier
     known = _known_genres(files, classifier, console)
     result = _evaluate(classifier, known, workers or os.cpu_count() or 1, console)
     for path, reason in result.failed:
-        console.print(
-            f"failed {path}: {reason}",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        _warn(console, f"failed {path}: {reason}")
+    left_out = _LeftOut(missing, files, known)
+    if report is not None:
+        _write_report(report, result, classifier, directory, split, left_out)
     if as_json:
-        from recsys.classifier.evaluate import as_dict
-
-        extra = {
-            "missing": missing,
-            "failed": len(result.failed),
-            "skipped": len(files) - len(known),
-        }
-        click.echo(json.dumps(as_dict(result.evaluation) | extra))
+        _print_json(result, left_out)
     else:
         _print_tables(result.evaluation, classifier.info.name)
     if result.failed:
         console.print(f"{len(result.failed)} files could not be read")
         click.get_current_context().exit(SOME_FILES_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """Tracks of the list that are not there, the files found, and those that took part."""
+
+    missing: int
+    found: list[LabelledFile]
+    used: list[LabelledFile]
+
+    @property
+    def unknown_genres(self) -> Counter[str]:
+        """Genres that the model does not know, and their tracks."""
+        known = {file.genre for file in self.used}
+        return Counter(file.genre for file in self.found if file.genre not in known)
+
+
+def _warn(console: Console, message: str) -> None:
+    console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _choose(
@@ -126,13 +148,7 @@ def _known_genres(
     labels = classifier.info.labels
     strange = Counter(file.genre for file in files if file.genre not in labels)
     for genre, count in sorted(strange.items()):
-        console.print(
-            f"the model does not know the genre {genre!r}: {count} tracks left out",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        _warn(console, f"the model does not know the genre {genre!r}: {count} tracks left out")
     known = [file for file in files if file.genre in labels]
     if not known:
         raise ModelError(
@@ -156,12 +172,52 @@ def _evaluate(
         )
 
 
+def _write_report(
+    out: Path,
+    result: FolderEvaluation,
+    classifier: Classifier,
+    directory: Path,
+    split: Path | None,
+    left_out: _LeftOut,
+) -> None:
+    from datetime import UTC, datetime
+
+    from recsys.cli.output import note, shown
+    from recsys.reports.evaluation import EvaluationReport, write_report
+    from recsys.reports.genres import empty_genre_folders
+
+    report = EvaluationReport(
+        result=result,
+        card=classifier.card,
+        directory=directory,
+        split=split,
+        missing=left_out.missing,
+        unknown_genres=left_out.unknown_genres,
+        empty_genres=empty_genre_folders(directory, out) if split is None else (),
+        created=datetime.now(UTC),
+    )
+    page, *_ = write_report(report, out)
+    note(f"the report is {shown(page)}")
+
+
+def _print_json(result: FolderEvaluation, left_out: _LeftOut) -> None:
+    from recsys.classifier.evaluate import as_dict
+
+    extra = {
+        "missing": left_out.missing,
+        "failed": len(result.failed),
+        "skipped": len(left_out.found) - len(left_out.used),
+    }
+    click.echo(json.dumps(as_dict(result.evaluation) | extra))
+
+
 def _print_tables(evaluation: Evaluation, name: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from recsys.cli.output import console as wide_console
+
     low, high = evaluation.interval
-    console = Console()
+    console = wide_console()
     table = Table("genre", "tracks", "precision", "recall", "F1", title=name)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -171,7 +227,8 @@ def _print_tables(evaluation: Evaluation, name: str) -> None:
     console.print(table)
     console.print(
         f"{evaluation.n} tracks: accuracy {evaluation.accuracy:.3f} (95% {low:.3f} to {high:.3f}),"
-        f" macro F1 {evaluation.macro_f1:.3f}, calibration error {evaluation.ece:.3f}",
+        f" macro F1 {evaluation.macro_f1:.3f}, weighted F1 {evaluation.weighted_f1:.3f},"
+        f" calibration error {evaluation.ece:.3f}",
         highlight=False,
         soft_wrap=True,
     )

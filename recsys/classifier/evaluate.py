@@ -51,8 +51,8 @@ class Evaluation:
         Share given their genre.
     interval : (float, float)
         Of the accuracy, 95% (Wilson).
-    macro_f1 : float
-        Mean F1 over the genres that have tracks.
+    macro_f1, weighted_f1 : float
+        Mean F1 over the genres that have tracks: each counts the same, and as its tracks do.
     per_genre : dict
         Genre to its score.
     confusion : dict of dict
@@ -65,14 +65,63 @@ class Evaluation:
     accuracy: float
     interval: tuple[float, float]
     macro_f1: float
+    weighted_f1: float
     per_genre: dict[str, GenreScore]
     confusion: dict[str, dict[str, int]]
     ece: float
 
 
 @dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model said of one track.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    genre : str
+        Its true genre.
+    given : str
+        The most probable one.
+    confidence : float
+        Probability of `given`.
+    """
+
+    path: Path
+    genre: str
+    given: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """The tracks whose confidence lies in ``[low, high)``; 1 belongs to the last bin.
+
+    Attributes
+    ----------
+    low, high : float
+        Edges, in [0, 1].
+    n : int
+        Tracks in it, at least one.
+    confidence : float
+        Their mean confidence.
+    accuracy : float
+        Share of them given their genre.
+    interval : (float, float)
+        Of the accuracy, 95% (Wilson).
+    """
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class FolderEvaluation:
-    """An evaluation, and what could not take part in it.
+    """An evaluation, what it rests on, and what could not take part in it.
 
     Attributes
     ----------
@@ -80,10 +129,13 @@ class FolderEvaluation:
         Of the tracks that could be judged.
     failed : tuple of (Path, str)
         Files that could not be decoded, and why.
+    predictions : tuple of Prediction
+        One per track judged, in the order of the files.
     """
 
     evaluation: Evaluation
     failed: tuple[tuple[Path, str], ...]
+    predictions: tuple[Prediction, ...]
 
 
 def score(
@@ -126,6 +178,7 @@ def score(
         accuracy=right / len(targets),
         interval=wilson_interval(right, len(targets)),
         macro_f1=float(np.mean(f1[present])),
+        weighted_f1=float(np.average(f1[present], weights=support[present])),
         per_genre={
             labels[i]: GenreScore(
                 float(precision[i]), float(recall[i]), float(f1[i]), int(support[i])
@@ -169,23 +222,18 @@ def evaluate_files(
         If not one file could be judged, or a genre is not the model's.
     """
     labels = classifier.info.labels
-    truth = labels_to_numbers([file.genre for file in files], labels)
-    if np.any(truth < 0):
-        strange = sorted({file.genre for file in files} - set(labels))
-        raise ModelError(
-            f"the model does not know {', '.join(strange)}", f"It knows {', '.join(labels)}."
-        )
+    _check_known(files, labels)
+    judged: list[LabelledFile] = []
     rows: list[FloatArray] = []
-    targets: list[int] = []
     failed: list[tuple[Path, str]] = []
     waiting: list[FloatArray] = []
     loaded = load_windows([file.path for file in files], workers, classifier.features)
-    for number, (path, windows) in enumerate(loaded):
+    for file, (path, windows) in zip(files, loaded, strict=True):
         if isinstance(windows, RecsysError):
             failed.append((path, windows.message))
         else:
             waiting.append(windows)
-            targets.append(int(truth[number]))
+            judged.append(file)
         if len(waiting) == TRACKS_PER_CALL:
             rows += [analysis.probabilities for analysis in classifier.analyse(waiting)]
             waiting = []
@@ -198,8 +246,66 @@ def evaluate_files(
             f"not one of {len(files)} tracks could be judged: {reason}",
             "Check the folder and the list.",
         )
-    evaluation = score(np.stack(rows), np.asarray(targets, dtype=np.int64), labels)
-    return FolderEvaluation(evaluation, tuple(failed))
+    probabilities = np.stack(rows)
+    targets = labels_to_numbers([file.genre for file in judged], labels)
+    predictions = _predictions(judged, probabilities, labels)
+    return FolderEvaluation(score(probabilities, targets, labels), tuple(failed), predictions)
+
+
+def _check_known(files: Sequence[LabelledFile], labels: Sequence[str]) -> None:
+    strange = sorted({file.genre for file in files} - set(labels))
+    if strange:
+        raise ModelError(
+            f"the model does not know {', '.join(strange)}", f"It knows {', '.join(labels)}."
+        )
+
+
+def _predictions(
+    files: Sequence[LabelledFile], probabilities: FloatArray, labels: Sequence[str]
+) -> tuple[Prediction, ...]:
+    return tuple(
+        Prediction(file.path, file.genre, labels[int(row.argmax())], float(row.max()))
+        for file, row in zip(files, probabilities, strict=True)
+    )
+
+
+def reliability(predictions: Sequence[Prediction], bins: int = 10) -> tuple[ReliabilityBin, ...]:
+    """Compare confidence with accuracy, for a reliability diagram.
+
+    Parameters
+    ----------
+    predictions : sequence of Prediction
+        Of whole tracks.
+    bins : int
+        Equal in width over [0, 1].
+
+    Returns
+    -------
+    tuple of ReliabilityBin
+        Those that hold tracks, ascending. The mean gap between confidence and accuracy,
+        weighted by ``n``, is the expected calibration error.
+
+    References
+    ----------
+    C. Guo et al., "On calibration of modern neural networks", ICML 2017.
+    """
+    held: dict[int, list[Prediction]] = {}
+    for prediction in predictions:
+        place = min(int(prediction.confidence * bins), bins - 1)
+        held.setdefault(place, []).append(prediction)
+    return tuple(_bin(place, bins, held[place]) for place in sorted(held))
+
+
+def _bin(place: int, bins: int, held: Sequence[Prediction]) -> ReliabilityBin:
+    right = sum(prediction.genre == prediction.given for prediction in held)
+    return ReliabilityBin(
+        low=place / bins,
+        high=(place + 1) / bins,
+        n=len(held),
+        confidence=sum(prediction.confidence for prediction in held) / len(held),
+        accuracy=right / len(held),
+        interval=wilson_interval(right, len(held)),
+    )
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:
