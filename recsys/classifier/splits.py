@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.classifier.gtzan import repetitions
 
@@ -87,21 +88,30 @@ def split_by_artist(
         [numbers.setdefault(_group(key, artists.get(key)), len(numbers)) for key in keys]
     )
     labels = np.asarray(genres)
-    rarest = int(np.unique(labels, return_counts=True)[1].min())
-    folds = max(2, min(round(1 / share), rarest, len(numbers)))
+    # Genres of fewer tracks than that may miss a fold; they must not make the folds larger.
+    most = int(np.unique(labels, return_counts=True)[1].max(initial=0))
+    folds = max(2, min(round(1 / share), most, len(numbers)))
     held_out = np.zeros(len(keys), dtype=bool)
-    # A genre of one track stays where it is, below; of such genres alone nothing can be set aside.
-    if len(numbers) >= 2 and len(set(genres)) < len(keys):
+    if len(numbers) >= 2 and most >= folds:
         cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The least populated class")
-            held_out[next(iter(cutter.split(labels, labels, groups)))[1]] = True
+            parts = [part for _, part in cutter.split(labels, labels, groups)]
+        held_out[min(parts, key=lambda part: _unevenness(labels, part))] = True
     for genre in np.unique(labels[held_out]):
         if np.all(held_out[labels == genre]):
             held_out[np.isin(groups, groups[labels == genre])] = False
     train = sorted(key for key, out in zip(keys, held_out, strict=True) if not out)
     valid = sorted(key for key, out in zip(keys, held_out, strict=True) if out)
     return train, valid
+
+
+def _unevenness(labels: npt.NDArray[np.str_], part: npt.NDArray[np.intp]) -> float:
+    """Sum up how far the genres of a part are from their shares: artists may be large."""
+    names, inverse = np.unique(labels, return_inverse=True)
+    everywhere = np.bincount(inverse) / len(labels)
+    found = np.bincount(inverse[part], minlength=len(names)) / max(1, len(part))
+    return float(np.abs(found - everywhere).sum())
 
 
 def _group(key: str, artist: str | None) -> str:

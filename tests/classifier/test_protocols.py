@@ -202,6 +202,14 @@ def test_fewer_folds_where_a_genre_is_small() -> None:
         check_tested_once(make(tracks), division)
 
 
+def test_small_genres_leave_the_parts_as_large_as_asked() -> None:
+    segments = make([*even("ab", 60).tracks, *even("c", 4, per_artist=3).tracks])
+    division = divide(segments, "by-artist", valid_share=0.1)
+    check_tracks(segments, division)
+    sizes = [len(np.unique(segments.track_of[fold.valid])) for fold in division.folds]
+    assert max(sizes) <= 20, division.description
+
+
 def test_one_division_by_artist_is_of_about_the_share() -> None:
     segments = even("abc", 40)
     division = divide(segments, "by-artist", folds=1, test_share=0.25, valid_share=0.1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +11,6 @@ ARTISTS = st.sampled_from([None, "", "Ann", "ann ", "Bob", "Cy", "Di", "Eve", "F
 LIBRARY = st.lists(st.tuples(st.sampled_from(["blues", "jazz", "rock"]), ARTISTS), min_size=6)
 
 
-@pytest.mark.filterwarnings("ignore:The least populated class")
 @settings(max_examples=60, deadline=None)
 @given(LIBRARY, st.integers(0, 9))
 def test_no_artist_leaks(library: list[tuple[str, str | None]], seed: int) -> None:
@@ -49,3 +47,15 @@ def test_one_artist_alone_cannot_be_divided() -> None:
     keys = ["a/1", "a/2", "b/1", "b/2"]
     train, valid = split_by_artist(keys, ["a", "a", "b", "b"], dict.fromkeys(keys, "Ann"))
     assert (train, valid) == (keys, [])
+
+
+def test_a_small_genre_does_not_make_the_held_out_part_larger() -> None:
+    keys = [*(f"a/{n}" for n in range(50)), "b/0", "c/0", "c/1"]
+    train, valid = split_by_artist(keys, [key[0] for key in keys], {})
+    assert 9 <= len(valid) <= 11
+    assert "b/0" in train
+
+
+def test_genres_of_one_track_each_cannot_be_divided() -> None:
+    keys = ["a/1", "b/1", "c/1"]
+    assert split_by_artist(keys, ["a", "b", "c"], {}) == (keys, [])
