@@ -7,10 +7,11 @@ import sys
 import librosa
 import numpy as np
 import pytest
+from scipy.ndimage import median_filter
 
 from recsys.errors import MissingExtraError
 from recsys.features import Mfcc, Picture, PublicTable, Stft, Summary
-from recsys.features.public_table import COLUMNS
+from recsys.features.public_table import COLUMNS, running_median
 from recsys.types import FloatArray
 
 RATE = 22_050
@@ -110,6 +111,12 @@ def test_the_public_table_agrees_with_librosa_called_column_by_column() -> None:
     assert expected.keys() == set(COLUMNS)
     (values,) = PublicTable().compute(window)
     np.testing.assert_allclose(values, [expected[name] for name in COLUMNS], rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(5, 200), (3, 31), (4, 7), (1, 1)])
+def test_the_running_median_is_that_of_scipy(shape: tuple[int, int]) -> None:
+    rows = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    np.testing.assert_array_equal(running_median(rows), median_filter(rows, size=(1, 31)))
 
 
 @pytest.mark.parametrize("per_minute", [90, 120])
