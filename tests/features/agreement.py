@@ -13,6 +13,17 @@ from recsys.features.public_table import COLUMNS
 
 Values = npt.NDArray[np.float64]
 
+TOLERANCE = {
+    **dict.fromkeys((name for name in COLUMNS if name.endswith("_mean")), 0.12),
+    **dict.fromkeys((name for name in COLUMNS if name.endswith("_var")), 0.08),
+    **dict.fromkeys((name for name in COLUMNS if name.startswith(("rms", "harmony"))), 0.02),
+    **dict.fromkeys((name for name in COLUMNS if name.startswith("perceptr")), 0.04),
+    **dict.fromkeys((f"mfcc{number}_var" for number in range(8, 21)), 0.12),
+    "chroma_stft_mean": 0.06,
+    "tempo": 0.001,
+}
+"""Largest median error of a column, in its standard deviations, for Ogg copies of the tracks."""
+
 
 @dataclass(frozen=True)
 class Agreement:
