@@ -9,13 +9,14 @@ import numpy as np
 from recsys.errors import ModelError
 from recsys.extras import require
 from recsys.reports.collection_figures import scatter_genres
-from recsys.reports.drawing import Picture, legend_beside, new_figure, styles
+from recsys.reports.drawing import PALETTE, Picture, legend_beside, new_figure, styles
 from recsys.reports.output import EXTRA
 
 if TYPE_CHECKING:
     from typing import Any
 
     import numpy.typing as npt
+    from matplotlib.axes import Axes
 
     from recsys.reports.feature_table import FeatureTable
 
@@ -30,6 +31,9 @@ C = 100.0
 
 MOST_ROWS = 3000
 """Fitting takes time with the square of the rows, and more would not be seen in a picture."""
+
+HATCHES = ("", "//", "..", "xx")
+"""Over the ground of the first ten genres, of the next ten, and so on: colours repeat."""
 
 GRID = 250
 """Points along each side of the plane that are given a genre."""
@@ -75,9 +79,10 @@ def boundary_picture(table: FeatureTable, seed: int = 0) -> Picture:
     plane = model.predict(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
     colours = [look.colour for look in styles(genres).values()]
     axes.pcolormesh(
-        x, y, plane.reshape(GRID, GRID), vmin=-0.5, vmax=len(genres) - 0.5, alpha=0.35,
+        x, y, plane.reshape(GRID, GRID), vmin=-0.5, vmax=len(genres) - 0.5, alpha=0.5,
         cmap=require("matplotlib.colors", EXTRA).ListedColormap(colours), shading="nearest",
     )  # fmt: skip
+    _hatch(axes, x, y, plane.reshape(GRID, GRID))
     scatter_genres(axes, table, points)
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(y[0], y[-1])
@@ -107,13 +112,34 @@ def _grid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.linspace(values.min() - margin, values.max() + margin, GRID)
 
 
+def _hatch(
+    axes: Axes,
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    plane: npt.NDArray[np.int64],
+) -> None:
+    """Hatch the ground of the genres whose colour an earlier one has already."""
+    laps = plane // len(PALETTE)
+    for lap in range(1, int(laps.max()) + 1):
+        drawn = axes.contourf(
+            x, y, (laps == lap).astype(float), levels=(0.5, 1.5), colors="none",
+            hatches=[HATCHES[min(lap, len(HATCHES) - 1)]],
+        )  # fmt: skip
+        drawn.set(edgecolor=(0.0, 0.0, 0.0, 0.3), linewidth=0.0)
+
+
 def _caption(table: FeatureTable, rows: npt.NDArray[np.int64], right: float, seed: int) -> str:
     n = len(table.values)
     chosen = "all" if len(rows) == n else f"{len(rows)} (drawn with seed {seed}) of"
+    hatched = (
+        " Hatched ground is that of the eleventh genre and those after it."
+        if len(table.counts) > len(PALETTE)
+        else ""
+    )
     return (
         "Ground: the genre that the machine gives to a point; marks: tracks, in the colour of "
         "their true genre. StandardScaler and SVC (RBF, C = 100) on the first two of the 36 "
         f"features, zero-crossing rate and spectral centroid, fitted to {chosen} {n} rows of "
         f"{table.source}. It gives {right:.1%} of those same rows their genre, which is no test "
-        "of it."
+        f"of it.{hatched}"
     )

@@ -149,6 +149,7 @@ def legend_beside(axes: Axes, n: int, title: str = "") -> None:
         bbox_to_anchor=(1.01, 1.0),
         borderaxespad=0.0,
         frameon=False,
+        markerscale=1.8,
         ncols=1 + (n - 1) // 24,
         fontsize="small" if n > 12 else "medium",
     )

@@ -16,7 +16,7 @@ from recsys.reports.evaluation_figures import (
     genres_figure,
     reliability_figure,
 )
-from recsys.reports.output import write_file
+from recsys.reports.output import remove_stale, write_file
 from recsys.reports.pages import data_uri, render
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def write_report(report: EvaluationReport, out: Path) -> list[Path]:
         If a file cannot be written.
     """
     pictures = _pictures(report)
+    if all(picture.name != "curves" for picture in pictures):
+        remove_stale(out, ["curves"])
     drawn = [(picture, png(picture.figure)) for picture in pictures]
     page = render("evaluation.html", _values(report, drawn))
     return [

@@ -14,7 +14,7 @@ from recsys.reports.collection_figures import box_picture, correlation_picture, 
 from recsys.reports.drawing import png
 from recsys.reports.feature_table import Gathered, hear_features, read_table
 from recsys.reports.genres import empty_genre_folders
-from recsys.reports.output import check_ready, write_file
+from recsys.reports.output import check_ready, remove_stale, write_file
 from recsys.reports.pages import data_uri, render
 from recsys.reports.track_figures import Excerpt, read_excerpt, track_pictures
 
@@ -198,6 +198,7 @@ def _draw_track(excerpt: Excerpt | None, out: Path, gallery: Gallery) -> list[by
     if excerpt is None:
         why = "no track was given that can be heard"
         gallery.skipped += [(name, why) for name in TRACK_PICTURES]
+        remove_stale(out, TRACK_PICTURES)
         return []
     return [_save(picture, out, gallery) for picture in track_pictures(excerpt)]
 
@@ -209,8 +210,7 @@ def _draw_collection(table: FeatureTable, out: Path, gallery: Gallery) -> list[b
             images.append(_save(draw(table), out, gallery))
         except ModelError as error:
             gallery.skipped.append((name, error.message))
-            # One of an earlier run would be taken for a picture of this collection.
-            (out / f"{name}.png").unlink(missing_ok=True)
+            remove_stale(out, [name])
     return images
 
 

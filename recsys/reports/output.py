@@ -83,3 +83,17 @@ def write_file(path: Path, content: bytes | str) -> Path:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     return path
+
+
+def remove_stale(out: Path, names: Iterable[str]) -> None:
+    """Remove pictures of an earlier report that would be taken for part of this one.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the report.
+    names : iterable of str
+        Of pictures that this report does not have, without their extension.
+    """
+    for name in names:
+        (out / f"{name}.png").unlink(missing_ok=True)

@@ -139,6 +139,7 @@ def waveform_figure(excerpt: Excerpt) -> Figure:
     )
     peak = max(float(np.abs(excerpt.samples).max()), 1e-6)
     axes.set_ylim(-1.05 * peak, 1.05 * peak)
+    _show_seconds(axes)
     axes.set_xlim(excerpt.offset_s, excerpt.offset_s + len(excerpt.samples) / excerpt.sample_rate)
     axes.set_ylabel("amplitude (full scale = 1)")
     axes.grid(alpha=0.3)
@@ -203,6 +204,8 @@ def mel_figure(excerpt: Excerpt) -> Figure:
     image = _show(
         axes, excerpt, decibels, y_axis="mel", fmax=FMAX_HZ, cmap="magma", vmin=-80.0, vmax=0.0
     )
+    ticks = [0, 256, 512, 1024, 2048, 4096, int(FMAX_HZ)]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.set_ylabel("frequency (Hz, mel scale)")
     figure.colorbar(image, ax=axes, label="level (dB, loudest = 0)")
     return figure
@@ -212,7 +215,6 @@ def _canvas(excerpt: Excerpt, what: str, height: float) -> tuple[Figure, Axes]:
     figure = new_figure(9.0, height)
     axes = figure.subplots()
     axes.set_title(f"{what}: {literal(excerpt.name)}")
-    axes.set_xlabel("time in the track (s)")
     return figure, axes
 
 
@@ -222,5 +224,13 @@ def _show(axes: Axes, excerpt: Excerpt, picture: FloatArray, **options: object) 
     image: QuadMesh = require("librosa.display", EXTRA).specshow(
         picture, x_coords=excerpt.offset_s + centres, sr=excerpt.sample_rate, ax=axes, **options
     )
-    axes.set_xlabel("time in the track (s)")
+    _show_seconds(axes)
     return image
+
+
+def _show_seconds(axes: Axes) -> None:
+    """Write plain seconds along x, where librosa would write minutes or nothing."""
+    ticker = require("matplotlib.ticker", EXTRA)
+    axes.xaxis.set_major_locator(ticker.AutoLocator())
+    axes.xaxis.set_major_formatter(ticker.ScalarFormatter())
+    axes.set_xlabel("time in the track (s)")
