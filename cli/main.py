@@ -25,6 +25,7 @@ COMMANDS = (
     "doctor",
     "train",
     "evaluate",
+    "explore",
     "features",
     "recipes",
 )
