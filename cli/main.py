@@ -28,6 +28,7 @@ COMMANDS = (
     "explore",
     "features",
     "recipes",
+    "reproduce",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from recsys.classifier.models.estimator import EstimatorModel
@@ -159,17 +160,29 @@ def _search(
     """Try all combinations of the grid, and refit the best."""
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 
+    folds = max(2, min(estimator.folds, *_smallest(targets, groups)))
     cutter = StratifiedKFold if groups is None else StratifiedGroupKFold
     grid = {f"classify__{name}": values for name, values in estimator.grid.items()}
     search = GridSearchCV(
-        pipeline, grid, cv=cutter(estimator.folds, shuffle=True, random_state=seed), n_jobs=1
+        pipeline, grid, cv=cutter(folds, shuffle=True, random_state=seed), n_jobs=1
     )
-    search.fit(rows, targets, groups=groups)
+    with warnings.catch_warnings():
+        # A genre of which one artist is left cannot be in every part; it counts where it is.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        search.fit(rows, targets, groups=groups)
     chosen = {name.removeprefix("classify__"): value for name, value in search.best_params_.items()}
     trials = len(search.cv_results_["params"])
     notes = {
         "chosen": chosen,
-        "fits": trials * estimator.folds,
+        "fits": trials * folds,
         "cross_validated_accuracy": float(search.best_score_),
     }
     return search.best_estimator_, notes
+
+
+def _smallest(targets: IdArray, groups: IdArray | None) -> tuple[int, int]:
+    """Return the number of rows of the rarest genre, and of groups: no more folds can be cut."""
+    import numpy as np
+
+    rows = int(np.bincount(targets).min())
+    return rows, rows if groups is None else len(np.unique(groups))

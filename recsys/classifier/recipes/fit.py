@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,19 +12,19 @@ import torch
 
 from recsys.classifier.models import build_model
 from recsys.classifier.models.initialise import initialise
+from recsys.classifier.models.pretrained import BACKBONES
 from recsys.classifier.models.wrapped import EachGenreAlone, Standardised
 from recsys.classifier.partial import PartialRun
+from recsys.classifier.protocols import Fold
 from recsys.classifier.recipes.estimators import check_estimator, fit_estimator
 from recsys.classifier.recipes.network import LabelledInputs, NetworkTraining
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import nn
 
-    from recsys.classifier.protocols import Fold
     from recsys.classifier.recipes.recipe import Network, Recipe
     from recsys.classifier.segments import SegmentSet
     from recsys.classifier.settings import EpochResult
@@ -148,6 +149,58 @@ def fit(
     return _fit_network(recipe, segments, fold, options, on_epoch or (lambda _: None))
 
 
+MEMORISE_EPOCHS = 60
+"""In which a network must have learned a handful of tracks by heart."""
+
+
+def memorise(recipe: Recipe, segments: SegmentSet, options: FitOptions) -> dict[str, Any]:
+    """Check that a network can learn a few tracks by heart: one that cannot is broken.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        A network; says how many tracks.
+    segments : SegmentSet
+        The first track of every genre is used, then the second, until there are enough.
+    options : FitOptions
+
+    Returns
+    -------
+    dict
+        ``tracks``, ``segments``, ``accuracy`` on them in the end, and ``epochs`` needed.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot be trained.
+    """
+    few = _first_of_each_genre(segments, recipe.memorise)
+    fold = Fold(few, few[:0], few)
+    alone = recipe.model_copy(update={"search": None})
+    own = replace(options, partial=None)
+    training = _train(alone, segments, fold, own, PartialRun(None, None), MEMORISE_EPOCHS)
+    for result in training.epochs():
+        if result.accuracy == 1.0:
+            break
+    tracks = len(np.unique(segments.track_of[few]))
+    return {
+        "tracks": tracks,
+        "segments": len(few),
+        "accuracy": result.accuracy,
+        "epochs": result.epoch,
+    }
+
+
+def _first_of_each_genre(segments: SegmentSet, count: int) -> IdArray:
+    """Return the segments of a few tracks, genres in turn."""
+    targets = segments.track_targets
+    turn = np.zeros(len(targets), dtype=np.int64)
+    for genre in range(len(segments.labels)):
+        turn[targets == genre] = np.arange(np.sum(targets == genre))
+    chosen = np.lexsort((targets, turn))[:count]
+    return np.flatnonzero(np.isin(segments.track_of, chosen)).astype(np.int64)
+
+
 def make_network(
     recipe: Recipe, network: Network, n_genres: int, *, seed: int, weights: str
 ) -> nn.Module:
@@ -174,8 +227,14 @@ def make_network(
         model = build_model(network.architecture, n_genres, recipe.features.shape, _config(network))
         initialise(model, recipe.training.framework)
         if recipe.weights is not None:
-            model.load_pretrained(weights)  # type: ignore[operator]
+            model.load_backbone(_weights_of(recipe.weights, weights))  # type: ignore[operator]
     return model
+
+
+def _weights_of(backbone: str, weights: str) -> str:
+    """Return the file of a backbone where a folder of weights was given."""
+    folder = Path(weights)
+    return str(folder / BACKBONES[backbone].file) if folder.is_dir() else weights
 
 
 def _config(network: Network) -> dict[str, Any]:
@@ -186,7 +245,7 @@ def _fit_estimator(recipe: Recipe, segments: SegmentSet, fold: Fold, options: Fi
     """Fit a classical model; away from the report its grid is judged by artist as well."""
     estimator = recipe.estimator
     assert estimator is not None
-    groups = None if options.by_report else segments.track_groups[segments.track_of[fold.train]]
+    groups = None if options.by_report else segments.groups[fold.train]
     model, notes = fit_estimator(
         estimator,
         segments.inputs[fold.train],
@@ -227,14 +286,19 @@ def _fit_network(
 
 
 def _train(
-    recipe: Recipe, segments: SegmentSet, fold: Fold, options: FitOptions, partial: PartialRun
+    recipe: Recipe,
+    segments: SegmentSet,
+    fold: Fold,
+    options: FitOptions,
+    partial: PartialRun,
+    epochs: int | None = None,
 ) -> NetworkTraining:
-    """Set up a training, or take up one that was interrupted."""
+    """Set up a training, or take up one that was interrupted; `epochs` overrides everything."""
     network, settings = recipe.network, recipe.training
     assert network is not None
     assert settings is not None
-    if options.epochs is not None:
-        settings = settings.model_copy(update={"epochs": min(options.epochs, settings.epochs)})
+    most = min(options.epochs or settings.epochs, settings.epochs)
+    settings = settings.model_copy(update={"epochs": epochs or most})
     model = make_network(
         recipe, network, len(segments.labels), seed=options.seed, weights=options.weights
     )

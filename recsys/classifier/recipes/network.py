@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 
 from recsys.classifier.settings import EpochResult
+from recsys.classifier.train import bfloat16_is_quick
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 BATCH = 64
 """Segments in one pass where nothing is learned."""
+
+SAVE_EVERY_S = 10.0
+"""Seconds of work that a kill may cost at least, so that quick epochs do not wait for the disk."""
 
 SAVING_SHARE = 0.05
 """Share of the time that keeping the state may take: large networks are kept less often."""
@@ -91,7 +95,8 @@ class NetworkTraining:
         self._seed = seed
         self._device = device
         self._partial = partial
-        self._model = model.to(device)
+        self._model: Any = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._bfloat16 = bfloat16_is_quick(device)
         self._keep_best = keep_best and len(valid.targets) > 0
         self._train = self._once(train)
         self._valid = self._once(valid)
@@ -133,7 +138,7 @@ class NetworkTraining:
             loss, accuracy = self._train_epoch(len(self._history))
             valid_loss, valid_accuracy = self._validate()
             result = self._note(loss, accuracy, valid_loss, valid_accuracy, started)
-            if time.monotonic() - saved >= cost / SAVING_SHARE:
+            if time.monotonic() - saved >= max(SAVE_EVERY_S, cost / SAVING_SHARE):
                 before = time.monotonic()
                 self._save()
                 saved = time.monotonic()
@@ -144,7 +149,8 @@ class NetworkTraining:
         """Return the network with the weights that the settings ask for, on the CPU."""
         if self._keep_best and self._best:
             self._model.load_state_dict(self._best, strict=False)
-        return self._model.cpu().eval()
+        model: nn.Module = self._model.cpu().eval()
+        return model
 
     def _once(self, data: LabelledInputs) -> LabelledInputs:
         """Replace inputs by what the frozen part of the network makes of them, if it has one."""
@@ -155,7 +161,7 @@ class NetworkTraining:
         with torch.inference_mode():
             for start in range(0, len(data.targets), BATCH):
                 chunk = torch.from_numpy(data.inputs[start : start + BATCH])
-                rows.append(self._model.features(chunk.float().to(self._device)).cpu().numpy())  # type: ignore[operator]
+                rows.append(self._model.features(chunk.float().to(self._device)).cpu().numpy())
         return LabelledInputs(np.concatenate(rows), data.targets)
 
     @property
@@ -164,7 +170,7 @@ class NetworkTraining:
 
     def _forward(self, inputs: Tensor) -> Tensor:
         if self._is_transfer and not self._settings.augment:
-            logits: Tensor = self._model.from_features(inputs)[0]  # type: ignore[operator]
+            logits: Tensor = self._model.from_features(inputs)[0]
         else:
             logits = self._model(inputs)[0]
         return logits
@@ -206,8 +212,9 @@ class NetworkTraining:
 
     def _step(self, inputs: Tensor, targets: Tensor) -> tuple[float, Tensor]:
         self._optimiser.zero_grad(set_to_none=True)
-        logits = self._forward(inputs)
-        loss = self._loss(logits, targets)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits = self._forward(inputs)
+        loss = self._loss(logits.float(), targets)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise ModelError(

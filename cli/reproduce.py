@@ -1,0 +1,209 @@
+"""``recsys reproduce``: measure the published systems again, and honestly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.exit_codes import SOME_FILES_FAILED
+from recsys.cli.options import NamedPath, db_option, device_option, json_option, workers_option
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from recsys.classifier.recipes.comparison import Row
+    from recsys.classifier.recipes.recipe import Recipe
+    from recsys.classifier.recipes.reproduce import (
+        Failure,
+        ReproduceOptions,
+        Reproduction,
+        Task,
+        Watcher,
+    )
+
+_FILE = NamedPath(dir_okay=False)
+
+
+@click.command(short_help="Measure the published systems again, and honestly.")
+@click.option(
+    "--data", multiple=True, type=NamedPath(), metavar="DIR", help="Folder of genre folders."
+)
+@click.option(
+    "--tables", type=_FILE, metavar="CSV", help="Public feature table, for recipes over it."
+)
+@click.option("--out", required=True, type=NamedPath(), metavar="DIR", help="Where results go.")
+@click.option(
+    "--recipe",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one; may be given again.  [default: all]",
+)
+@click.option("--artists", type=_FILE, metavar="CSV", help="Artists (track,artist), not the tags.")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=1),
+    help="Of the honest protocol.  [default: 5 where a track is one vector, else 1]",
+)
+@click.option(
+    "--weights",
+    default="published",
+    metavar="FILE",
+    help="Pretrained weights for recipes that begin from some: 'published' downloads them, a "
+    "folder holds them under their published names, 'random' runs without.  [default: published]",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="At most.  [default: the recipe's]")
+@click.option("--quick", is_flag=True, help="A few tracks and epochs: shows that all of it runs.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@device_option
+@workers_option
+@json_option("One JSON line per row of the table.")
+@db_option
+def command(
+    data: tuple[Path, ...],
+    tables: Path | None,
+    out: Path,
+    names: tuple[str, ...],
+    artists: Path | None,
+    folds: int | None,
+    weights: str,
+    epochs: int | None,
+    quick: bool,
+    seed: int,
+    device: str,
+    workers: int | None,
+    as_json: bool,
+    db: Path | None,  # noqa: ARG001 (as on every command)
+) -> None:
+    """Train the recipes, each as its report did and once honestly, and write one table.
+
+    The honest way keeps tracks and artists on one side and chooses on validation. Every finished
+    measurement is kept in OUT/results: stop it at any time, and the same command goes on with
+    what is missing. The table is OUT/table.md, .csv and index.html.
+
+    \b
+    Examples:
+      recsys reproduce --data gtzan --out papers
+      recsys reproduce --recipe svm-36 --recipe mlp --data gtzan --out papers
+      recsys reproduce --recipe table-1 --tables features_30_sec.csv --out papers
+      recsys reproduce --quick --data gtzan --weights random --out try
+    """
+    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.recipes import recipe_names
+    from recsys.classifier.recipes.fit import FitOptions
+    from recsys.classifier.recipes.reproduce import (
+        ReproduceOptions,
+        Reproduction,
+        all_recipes,
+    )
+    from recsys.reports.output import check_ready
+    from recsys.workers import default_workers
+
+    if not data and tables is None:
+        raise click.UsageError("No music: give --data DIR, --tables CSV or both.")
+    check_ready(out)
+    options = ReproduceOptions(
+        out=out,
+        directories=data,
+        table=tables,
+        artists=artists,
+        fit=FitOptions(seed=seed, device=resolve_device(device), weights=weights, epochs=epochs),
+        folds=folds,
+        workers=workers or default_workers(),
+        quick=quick,
+    )
+    recipes = all_recipes(names or recipe_names())
+    run = Reproduction(recipes, options)
+    failures = _run(run, as_json)
+    rows = _write(run, recipes, failures, options)
+    _report(rows, out, as_json)
+    if failures:
+        click.get_current_context().exit(SOME_FILES_FAILED)
+
+
+def _run(run: Reproduction, as_json: bool) -> list[Failure]:
+    """Make the measurements that are missing, and tell of each."""
+    from recsys.classifier.recipes.reproduce import Failure
+    from recsys.cli.output import progress
+
+    done = len(run.done())
+    if done:
+        click.echo(f"{done} of {len(run.tasks)} measurements are there already", err=True)
+    failures = []
+    with progress("steps") as bar:
+        for task, outcome in run.run(_watcher(bar)):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+                click.echo(f"not run: {task.recipe.name}, {task.way}: {outcome.reason}", err=True)
+                if outcome.hint:
+                    click.echo(f"  {outcome.hint}", err=True)
+            elif not as_json:
+                click.echo(
+                    f"{task.recipe.name}, {task.way}: {outcome.test['accuracy']:.3f}"
+                    f" of {outcome.test['n']} {outcome.unit}s, {outcome.minutes:.1f} min",
+                    err=True,
+                )
+    return failures
+
+
+def _watcher(bar: Progress | None) -> Watcher:
+    """Return what moves the progress bar, or what writes lines where nobody watches one."""
+    from recsys.classifier.recipes import reproduce
+
+    def announce(task: Task, number: int, total: int) -> None:
+        click.echo(f"[{number}/{total}] {task.recipe.name}, {task.way}", err=True)
+
+    if bar is None:
+        return reproduce.Watcher(announce)
+    place = bar.add_task("", total=None, failed=0)
+
+    def on_task(task: Task, number: int, total: int) -> None:
+        words = f"[{number}/{total}] {task.recipe.name}, {task.way}"
+        bar.reset(place, description=words, total=None)
+
+    return reproduce.Watcher(
+        on_task,
+        lambda total: bar.update(place, total=total, advance=1),
+        lambda result: bar.update(place, total=result.epochs, completed=result.epoch),
+    )
+
+
+def _write(
+    run: Reproduction, recipes: list[Recipe], failures: list[Failure], options: ReproduceOptions
+) -> list[Row]:
+    from recsys.classifier.recipes.comparison import as_csv, as_markdown, compare
+    from recsys.reports.output import write_file
+    from recsys.reports.reproduction import write_page
+
+    weights, quick, out = options.fit.weights, options.quick, options.out
+    done = run.done()
+    rows = compare(done, failures, weights=weights, quick=quick)
+    write_file(out / "table.csv", as_csv(rows))
+    write_file(out / "table.md", as_markdown(rows, recipes))
+    write_page(out, rows, recipes, list(done.values()))
+    return rows
+
+
+def _report(rows: list[Row], out: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from recsys.cli.output import console, print_json, table
+
+    if as_json:
+        for row in rows:
+            print_json(asdict(row))
+        return
+    shown = table(
+        "Recipe", "Data", "Published", "Report here", "Honest here", "n", right=[2, 3, 4, 5]
+    )
+    for row in rows:
+        figures = (row.published, row.report, row.honest)
+        published, report, honest = ("" if v is None else f"{v:.3f}" for v in figures)
+        mark = " leaky" if report and row.leaky else ""
+        shown.add_row(
+            row.recipe, row.data, published, report + mark, honest, str(row.honest_n or "")
+        )
+    console().print(shown)
+    click.echo(f"{out / 'table.md'}, {out / 'table.csv'}, {out / 'index.html'}")

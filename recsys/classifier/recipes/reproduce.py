@@ -1,0 +1,301 @@
+"""Running every recipe under its report's protocol and honestly, and keeping what was measured.
+
+Every finished measurement is one file in the folder of results, so a run can be stopped at any
+time and goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from recsys.classifier.recipes.data import find_music, genres_of, load_music, load_table
+from recsys.classifier.recipes.fit import FitOptions, check_recipe
+from recsys.classifier.recipes.loading import load_recipe, variant_names
+from recsys.classifier.recipes.measure import Measurement, measure
+from recsys.classifier.recipes.quick import QUICK_TRACKS, shortened
+from recsys.errors import RecsysError
+from recsys.features.public_table import PublicTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from recsys.classifier.datasets import LabelledFile
+    from recsys.classifier.recipes.data import RecipeData
+    from recsys.classifier.recipes.recipe import Recipe
+    from recsys.classifier.settings import EpochResult
+
+WAYS = ("report", "honest")
+
+
+@dataclass(frozen=True, slots=True)
+class ReproduceOptions:
+    """What a reproduction is given.
+
+    Attributes
+    ----------
+    out : Path
+        Folder of results.
+    directories : tuple of Path
+        Folders of genre folders; may be empty if there is a table.
+    table : Path or None
+        Public feature table; recipes over its columns are measured on it too.
+    artists : Path or None
+        CSV with the columns track and artist.
+    fit : FitOptions
+        Seed, device, pretrained weights, epochs.
+    folds : int or None
+        Of the honest protocol.
+    workers : int
+        Processes that decode.
+    quick : bool
+        A few tracks and epochs of everything: shows that all of it runs, and measures nothing.
+    """
+
+    out: Path
+    directories: tuple[Path, ...] = ()
+    table: Path | None = None
+    artists: Path | None = None
+    fit: FitOptions = field(default_factory=FitOptions)
+    folds: int | None = None
+    workers: int = 2
+    quick: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """One measurement to be made.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    way : str
+        ``report`` or ``honest``.
+    source : str
+        ``audio`` or ``table``.
+    """
+
+    recipe: Recipe
+    way: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        """Of its file of results, without the ending."""
+        return f"{self.recipe.name.replace(':', '--')}.{self.source}.{self.way}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A measurement that could not be made, and why."""
+
+    task: Task
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told of the progress; every member is optional.
+
+    Attributes
+    ----------
+    on_task : callable
+        Before a measurement, with the task, its number from 1 and the number of all.
+    on_file : callable
+        After each decoded file, with the number of files to decode.
+    on_epoch : callable
+        After each epoch of a network.
+    """
+
+    on_task: Callable[[Task, int, int], None] | None = None
+    on_file: Callable[[int], None] | None = None
+    on_epoch: Callable[[EpochResult], None] | None = None
+
+
+def all_recipes(names: Sequence[str]) -> list[Recipe]:
+    """Return recipes with their variants; those that see the same features stand together.
+
+    Parameters
+    ----------
+    names : sequence of str
+        A name stands for its variants too, unless it names one.
+
+    Returns
+    -------
+    list of Recipe
+
+    Raises
+    ------
+    ModelError
+        If one cannot be read.
+    """
+    whole = [[name] if ":" in name else [name, *variant_names(name)] for name in names]
+    recipes = [load_recipe(name) for group in whole for name in group]
+    order: dict[tuple[object, ...], int] = {}
+    for recipe in recipes:
+        order.setdefault(_seen(recipe), len(order))
+    return sorted(recipes, key=lambda recipe: order[_seen(recipe)])
+
+
+def _seen(recipe: Recipe) -> tuple[object, ...]:
+    return (recipe.features, recipe.genres)
+
+
+class Reproduction:
+    """A run over many recipes.
+
+    Parameters
+    ----------
+    recipes : sequence of Recipe
+    options : ReproduceOptions
+
+    Raises
+    ------
+    RecsysError
+        If there is no music, or the folder of results cannot be written.
+    """
+
+    def __init__(self, recipes: Sequence[Recipe], options: ReproduceOptions) -> None:
+        self._options = options
+        files = find_music(options.directories)
+        self._files = _first_of_each_genre(files, QUICK_TRACKS) if options.quick else files
+        self._results = options.out / "results"
+        self._states = options.out / "state"
+        for folder in (self._results, self._states):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._tasks = list(self._plan(recipes))
+        self._loaded: tuple[object, RecipeData] | None = None
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All measurements, made or not."""
+        return tuple(self._tasks)
+
+    def done(self) -> dict[Task, Measurement]:
+        """Return the measurements that have been made with these settings and this music."""
+        found = {}
+        for task in self._tasks:
+            measurement = self._read(task)
+            if measurement is not None:
+                found[task] = measurement
+        return found
+
+    def run(self, watcher: Watcher | None = None) -> Iterator[tuple[Task, Measurement | Failure]]:
+        """Make the measurements that are missing.
+
+        Parameters
+        ----------
+        watcher : Watcher, optional
+
+        Yields
+        ------
+        (Task, Measurement or Failure)
+            As they come; a measurement has been written by then.
+        """
+        watcher = watcher or Watcher()
+        for number, task in enumerate(self._tasks, 1):
+            if self._read(task) is not None:
+                continue
+            if watcher.on_task is not None:
+                watcher.on_task(task, number, len(self._tasks))
+            try:
+                yield task, self._measure(task, watcher)
+            except RecsysError as error:
+                yield task, Failure(task, error.message, error.hint)
+
+    def _plan(self, recipes: Iterable[Recipe]) -> Iterator[Task]:
+        for recipe in recipes:
+            own = shortened(recipe) if self._options.quick else recipe
+            sources = ["audio"] if self._options.directories else []
+            if self._options.table and isinstance(recipe.features, PublicTable):
+                sources.append("table")
+            for source in sources:
+                yield from (Task(own, way, source) for way in WAYS)
+
+    def _measure(self, task: Task, watcher: Watcher) -> Measurement:
+        recipe, options = task.recipe, self._options
+        genres = genres_of(recipe, self._files)
+        check_recipe(recipe, len(genres) or 10, options.fit.weights)
+        data = self._load(task, watcher)
+        measurement = measure(
+            recipe,
+            data,
+            task.way,
+            replace(options.fit, partial=self._states / f"{task.name}.pt"),
+            described=_describe(task, data),
+            folds=1 if options.quick else options.folds,
+            on_epoch=watcher.on_epoch,
+        )
+        whole = {"identity": self._identity(task), **measurement.as_dict()}
+        path = self._results / f"{task.name}.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(whole, indent=1), encoding="utf-8")
+        temporary.replace(path)
+        for state in self._states.glob(f"{task.name}.*"):
+            state.unlink()
+        return measurement
+
+    def _load(self, task: Task, watcher: Watcher) -> RecipeData:
+        """Return the data of a task; that of the task before is used again if it is the same."""
+        recipe, options = task.recipe, self._options
+        key = (task.source, *_seen(recipe))
+        if self._loaded is not None and self._loaded[0] == key:
+            return self._loaded[1]
+        self._loaded = None
+        if task.source == "table":
+            assert options.table is not None
+            data = load_table(recipe, options.table, options.artists)
+        else:
+            data = load_music(
+                recipe,
+                self._files,
+                artists=options.artists,
+                workers=options.workers,
+                on_file=watcher.on_file,
+            )
+        self._loaded = (key, data)
+        return data
+
+    def _read(self, task: Task) -> Measurement | None:
+        path = self._results / f"{task.name}.json"
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            identity = raw.pop("identity")
+            measurement = Measurement(**raw)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return measurement if identity == self._identity(task) else None
+
+    def _identity(self, task: Task) -> str:
+        """Return a digest of all that decides the outcome of a measurement."""
+        fit, options = self._options.fit, self._options
+        said = task.recipe.model_dump_json(exclude={"published", "readings", "features", "title"})
+        if task.source == "table" and options.table is not None:
+            music: list[Any] = [options.table.stat().st_size]
+        else:
+            music = [[file.key, file.path.stat().st_size] for file in self._files]
+        artists = options.artists.stat().st_size if options.artists else None
+        parts = [said, task.recipe.features.as_dict(), task.way, music, artists]
+        parts += [fit.seed, fit.weights, fit.epochs, options.folds, options.quick]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _first_of_each_genre(files: Sequence[LabelledFile], count: int) -> list[LabelledFile]:
+    seen: Counter[str] = Counter()
+    chosen = []
+    for file in files:
+        seen[file.genre] += 1
+        if seen[file.genre] <= count:
+            chosen.append(file)
+    return chosen
+
+
+def _describe(task: Task, data: RecipeData) -> str:
+    """Say what the data is, in a few words."""
+    what = "public feature table" if task.source == "table" else "audio"
+    return f"{what}, {len(data.segments.tracks)} tracks, {len(data.segments.labels)} genres"
