@@ -169,7 +169,7 @@ class Reproduction:
         for folder in (self._results, self._states):
             folder.mkdir(parents=True, exist_ok=True)
         self._tasks = list(self._plan(recipes))
-        self._loaded: tuple[object, RecipeData] | None = None
+        self._loaded: dict[str, tuple[object, RecipeData]] = {}
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -241,12 +241,13 @@ class Reproduction:
         return measurement
 
     def _load(self, task: Task, watcher: Watcher) -> RecipeData:
-        """Return the data of a task; that of the task before is used again if it is the same."""
+        """Return the data of a task; the last from its source is used again if it is the same."""
         recipe, options = task.recipe, self._options
-        key = (task.source, *_seen(recipe))
-        if self._loaded is not None and self._loaded[0] == key:
-            return self._loaded[1]
-        self._loaded = None
+        key, (known, data) = _seen(recipe), self._loaded.get(task.source, (None, None))
+        if data is not None and known == key:
+            return data
+        # What is not needed any more goes before the next is decoded: both can be large.
+        self._loaded.pop(task.source, None)
         if task.source == "table":
             assert options.table is not None
             data = load_table(recipe, options.table, options.artists)
@@ -258,7 +259,7 @@ class Reproduction:
                 workers=options.workers,
                 on_file=watcher.on_file,
             )
-        self._loaded = (key, data)
+        self._loaded[task.source] = (key, data)
         return data
 
     def _read(self, task: Task) -> Measurement | None:
