@@ -106,10 +106,22 @@ def progress(unit: str) -> Iterator[Progress | None]:
         MofNCompleteColumn(),
         _rate_column(unit),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[failed]} failed"),
+        _failures_column(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield bar
+
+
+def _failures_column() -> Any:  # noqa: ANN401 (a class made where rich is loaded)
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class FailuresColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            failed = task.fields["failed"]
+            return Text(f"{failed} failed" if failed else "")
+
+    return FailuresColumn()
 
 
 def _rate_column(unit: str) -> Any:  # noqa: ANN401 (a class made where rich is loaded)

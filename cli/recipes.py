@@ -62,14 +62,15 @@ def _print_table(recipes: list[Recipe]) -> None:
     from recsys.classifier.recipes import variant_names
     from recsys.cli.output import console, table
 
-    shown = table("Recipe", "What it is", "Published", "Report", "Variants", right=[2])
+    shown = table("Recipe", "What it is", "Published", "Report", right=[2])
     for recipe in recipes:
-        report = recipe.report.partition(",")[0]
+        # The first author is enough to tell the reports apart, and keeps a row on one line.
+        author = recipe.report.partition(",")[0].partition(" and ")[0]
         variants = len(variant_names(recipe.name))
-        shown.add_row(
-            recipe.name, recipe.title, _figure(recipe.published.test), report, str(variants or "")
-        )
+        name = f"{recipe.name} (+{variants})" if variants else recipe.name
+        shown.add_row(name, recipe.title, _figure(recipe.published.test), author)
     console().print(shown)
+    click.echo("Published: accuracy on test. (+2): two variants besides.")
     click.echo("recsys recipes NAME tells more; recsys train --recipe NAME trains one.")
 
 
@@ -88,6 +89,9 @@ def _print_one(recipe: Recipe, variants: tuple[str, ...]) -> None:
         click.echo(f"Network: {recipe.network.architecture} {_settings(recipe.network.config)}")
         trained = recipe.training.model_dump(exclude_none=True)
         click.echo(f"Training: {_settings(trained)}")
+    if recipe.search is not None:
+        tried = _settings(recipe.search.network | recipe.search.training)
+        click.echo(f"Search: {tried}, for {recipe.search.epochs} epochs each")
     if recipe.estimator is not None:
         settings = _settings(recipe.estimator.settings | recipe.estimator.grid)
         click.echo(f"Model: {recipe.estimator.name} {settings}".rstrip())

@@ -103,6 +103,8 @@ def command(
 
     if not data and tables is None:
         raise click.UsageError("No music: give --data DIR, --tables CSV or both.")
+    recipes = all_recipes(names or recipe_names())
+    _check_input(recipes, data, tables, weights)
     check_ready(out)
     options = ReproduceOptions(
         out=out,
@@ -114,13 +116,51 @@ def command(
         workers=workers or default_workers(),
         quick=quick,
     )
-    recipes = all_recipes(names or recipe_names())
     run = Reproduction(recipes, options)
     failures = _run(run, as_json)
     rows = _write(run, recipes, failures, options)
     _report(rows, out, as_json)
     if failures:
+        count = f"{len(failures)} of {len(run.tasks)} measurements"
+        click.echo(f"{count} could not be made; the same command tries them again", err=True)
         click.get_current_context().exit(SOME_FILES_FAILED)
+
+
+def _check_input(
+    recipes: list[Recipe], data: tuple[Path, ...], tables: Path | None, weights: str
+) -> None:
+    """Raise now for what would make every measurement fail, one after the other."""
+    from recsys.classifier.recipes.data import find_music, genres_of
+    from recsys.classifier.segments import check_genres, read_public_table
+    from recsys.cli.output import note
+    from recsys.errors import ModelError
+    from recsys.features.public_table import COLUMNS, PublicTable
+
+    if weights not in ("published", "random") and not Path(weights).exists():
+        raise ModelError(
+            f"the weights {weights} do not exist",
+            "Give a file, a folder of them, 'published' or 'random'.",
+        )
+    if tables is not None:
+        read_public_table(tables, COLUMNS)
+        if not any(isinstance(recipe.features, PublicTable) for recipe in recipes):
+            if not data:
+                raise ModelError(
+                    "none of these recipes is over the columns of the public table",
+                    "Give audio with --data, or add --recipe table-1.",
+                )
+            note("--tables has no effect: none of these recipes is over its columns")
+    files = find_music(data)
+    refused = []
+    for genres in dict.fromkeys(genres_of(recipe, files) for recipe in recipes):
+        try:
+            check_genres({file.key: file.genre for file in files if file.genre in genres})
+        except ModelError as error:
+            refused.append(error)
+        else:
+            return
+    if data:
+        raise refused[0]
 
 
 def _run(run: Reproduction, as_json: bool) -> list[Failure]:
@@ -199,11 +239,13 @@ def _report(rows: list[Row], out: Path, as_json: bool) -> None:
         "Recipe", "Data", "Published", "Report here", "Honest here", "n", right=[2, 3, 4, 5]
     )
     for row in rows:
-        figures = (row.published, row.report, row.honest)
-        published, report, honest = ("" if v is None else f"{v:.3f}" for v in figures)
-        mark = " leaky" if report and row.leaky else ""
-        shown.add_row(
-            row.recipe, row.data, published, report + mark, honest, str(row.honest_n or "")
+        published = "" if row.published is None else f"{row.published:.3f}"
+        report, honest = (
+            "not measured" if v is None else f"{v:.3f}" for v in (row.report, row.honest)
         )
+        mark = " leaky" if row.report is not None and row.leaky else ""
+        # What it is in short; the files have it in full, with counts, intervals and notes.
+        kind = row.data.partition(",")[0]
+        shown.add_row(row.recipe, kind, published, report + mark, honest, str(row.honest_n or ""))
     console().print(shown)
     click.echo(f"{out / 'table.md'}, {out / 'table.csv'}, {out / 'index.html'}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.output import print_json, shown
+from recsys.cli.output import note, print_json, shown
 from recsys.cli.training import describe_epoch, forget_partial, partial_path
 
 if TYPE_CHECKING:
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from recsys.classifier.checkpoint import ModelCard
     from recsys.classifier.datasets import LabelledFile
     from recsys.classifier.evaluate import Evaluation
-    from recsys.classifier.protocols import FilteredLists
+    from recsys.classifier.protocols import FilteredLists, Fold
     from recsys.classifier.recipes import Recipe
     from recsys.classifier.recipes.data import RecipeData
+    from recsys.classifier.recipes.fit import FitOptions, Fitted
     from recsys.classifier.settings import EpochResult
+
+PUBLISHED = "published"
+"""What ``--weights`` is, if it is not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,9 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
     from recsys.classifier.inference import resolve_device
     from recsys.classifier.recipes import load_recipe
     from recsys.classifier.recipes.data import find_music, genres_of
-    from recsys.classifier.recipes.fit import FitOptions, check_recipe, fit
+    from recsys.classifier.recipes.fit import FitOptions, check_recipe
     from recsys.classifier.recipes.outcome import make_recipe_card
-    from recsys.classifier.recipes.protocol import divide_for
+    from recsys.classifier.recipes.protocol import check_protocol, divide_for
 
     recipe = load_recipe(request.recipe)
     options = FitOptions(
@@ -93,23 +97,65 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
         epochs=request.epochs,
         partial=partial_path(request.out),
     )
+    lists = _lists(request)
     files = find_music(request.directories)
+    check_protocol(recipe, files, request.protocol, lists)
     check_recipe(recipe, len(genres_of(recipe, files)), request.weights)
+    if request.weights != PUBLISHED and recipe.weights is None:
+        note(f"--weights has no effect: {recipe.name} begins from no pretrained weights")
     data = _load(recipe, files, request, console)
-    division = divide_for(
-        recipe, data.segments, request.protocol, seed=request.seed, lists=_lists(request)
-    )
+    division = divide_for(recipe, data.segments, request.protocol, seed=request.seed, lists=lists)
     _say(console, f"{recipe.name}: {division.description}")
     if division.leaky:
         _say(console, "segments of one track are on both sides: the figure is too good", "yellow")
     fold = division.folds[0]
-    fitted = fit(recipe, data.segments, fold, options, lambda result: _tell(result, request))
+    fitted = _fit(recipe, data, fold, options, request)
     card, test = make_recipe_card(
         recipe, fitted, data.segments, division, fold, options, name=request.out.stem
     )
     card = save_model(request.out, fitted.model, card)
     forget_partial(request.out)
     _report(card, test, data, fitted.model, request)
+
+
+def _fit(
+    recipe: Recipe, data: RecipeData, fold: Fold, options: FitOptions, request: RecipeRequest
+) -> Fitted:
+    """Train, tell of every epoch, and after Ctrl-C of the way to go on."""
+    from recsys.classifier.recipes.fit import fit
+
+    if recipe.estimator is not None:
+        click.echo(f"fitting {recipe.estimator.name} to {len(fold.train)} segments", err=True)
+    if recipe.search is not None:
+        click.echo("every setting of the search is tried, and the best trained in full", err=True)
+    try:
+        return fit(recipe, data.segments, fold, options, _Teller(as_json=request.as_json))
+    except KeyboardInterrupt:
+        kept = partial_path(request.out)
+        searched = kept.with_name(f"{kept.name}.search")
+        found = next((path for path in (kept, searched) if path.exists()), None)
+        if found is None:
+            click.echo("stopped before anything was kept; the same command begins again", err=True)
+        else:
+            click.echo(f"stopped; the same command goes on from {shown(found)}", err=True)
+        raise
+
+
+class _Teller:
+    """Tells of every epoch, and says when a training that was interrupted goes on."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._last = 0
+
+    def __call__(self, result: EpochResult) -> None:
+        if result.epoch > 1 and self._last == 0:
+            click.echo(f"going on after epoch {result.epoch - 1}", err=True)
+        self._last = result.epoch
+        if self._as_json:
+            print_json(asdict(result))
+        else:
+            click.echo(describe_epoch(result), err=True)
 
 
 def _load(
@@ -151,13 +197,6 @@ def _lists(request: RecipeRequest) -> FilteredLists | None:
     if request.train_split is None or request.valid_split is None:
         raise ModelError("--protocol filtered needs lists", "Give --train-split and --valid-split.")
     return FilteredLists.read(request.train_split, request.valid_split)
-
-
-def _tell(result: EpochResult, request: RecipeRequest) -> None:
-    if request.as_json:
-        print_json(asdict(result))
-    else:
-        click.echo(describe_epoch(result), err=True)
 
 
 def _report(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from recsys.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+PATIENCE_S = 20.0
+"""For an answer of the site with the weights, so that a machine without network hears so soon."""
 
 PREFIX = "features."
 """Before the names of the convolutional part in torchvision's files."""
@@ -156,6 +160,9 @@ def _download(name: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / published.file
     if path.is_file():
         return path
+    before = socket.getdefaulttimeout()
+    # What PyTorch calls leaves no other way to name a time limit.
+    socket.setdefaulttimeout(PATIENCE_S)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(
@@ -165,6 +172,8 @@ def _download(name: str) -> Path:
         raise ModelError(
             f"the weights of {name} cannot be had from {published.url}: {error}", _by_hand(name)
         ) from error
+    finally:
+        socket.setdefaulttimeout(before)
     return path
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recsys.classifier.protocols import FilteredLists, divide
+from recsys.classifier.recipes.data import genres_of
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recsys.classifier.datasets import LabelledFile
     from recsys.classifier.protocols import Division
     from recsys.classifier.recipes.recipe import Recipe
     from recsys.classifier.segments import SegmentSet
@@ -17,6 +21,53 @@ VALID_SHARE = 0.15
 
 TEST_SHARE = 0.2
 """Of the tracks, where data is divided once and not into folds."""
+
+
+def check_protocol(
+    recipe: Recipe,
+    files: Sequence[LabelledFile],
+    protocol: str,
+    lists: FilteredLists | None = None,
+) -> None:
+    """Raise where it can be seen before decoding that data cannot be divided as asked.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    files : sequence of LabelledFile
+        What there is.
+    protocol : str
+        As in :func:`divide_for`.
+    lists : FilteredLists, optional
+        For ``filtered``.
+
+    Raises
+    ------
+    ModelError
+        If segments are to be mixed though the report did not, or lists leave nothing to learn
+        from or to hold out.
+    """
+    if protocol == "by-segment" and recipe.protocol.split != "by-segment":
+        raise ModelError(
+            f"the report of {recipe.name} did not mix the segments of a track",
+            "by-segment is only for recipes whose report did; use random or by-artist.",
+        )
+    if lists is None:
+        return
+    genres = genres_of(recipe, files)
+    keys = {file.key: file.genre for file in files if file.genre in genres}
+    for names, purpose in ((lists.train, "learn from"), (lists.valid, "hold out")):
+        if not names & keys.keys():
+            raise ModelError(
+                f"none of the {len(names)} listed tracks to {purpose} is in the folders",
+                "Check that the list names GENRE/TRACK as the folders do.",
+            )
+    learned = {keys[name] for name in lists.train & keys.keys()}
+    if missing := sorted(set(genres) - learned):
+        raise ModelError(
+            f"the list names no track of {', '.join(missing)} to learn from",
+            "Add some to the list, or leave the folders of these genres out.",
+        )
 
 
 def divide_for(
@@ -52,11 +103,7 @@ def divide_for(
     ModelError
         If segments are to be mixed though the report did not, or the data cannot be divided.
     """
-    if protocol == "by-segment" and recipe.protocol.split != "by-segment":
-        raise ModelError(
-            f"the report of {recipe.name} did not mix the segments of a track",
-            "by-segment is only for recipes whose report did; use random or by-artist.",
-        )
+    check_protocol(recipe, (), protocol)
     own = recipe.protocol
     like_the_report = protocol in ("random", "by-segment")
     return divide(
