@@ -6,6 +6,7 @@ restores data and no code, and stands as bytes among the tensors.
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,7 +74,13 @@ class EstimatorModel(nn.Module):
         ----------
         pipeline : sklearn.pipeline.Pipeline
             Its last step was fitted to the targets 0 to ``n_genres - 1``.
+
+        Raises
+        ------
+        ModelError
+            If it knows other genres: its scores would be taken for those of the wrong ones.
         """
+        _check_genres(pipeline, self.n_genres)
         skops = require("skops.io", "papers")
         self._pipeline = pipeline
         raw = np.frombuffer(skops.dumps(pipeline), dtype=np.uint8)
@@ -98,6 +105,7 @@ class EstimatorModel(nn.Module):
         if key in state_dict:
             self.pipeline_bytes = state_dict[key]
             self._pipeline = _restore(bytes(self.pipeline_bytes.cpu().numpy()))
+            _check_genres(self._pipeline, self.n_genres)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -125,6 +133,15 @@ def class_scores(
     return distances if distances.ndim == 2 else np.stack([-distances, distances], axis=1)
 
 
+def _check_genres(pipeline: Pipeline, n_genres: int) -> None:
+    known = np.asarray(getattr(pipeline, "classes_", ())).tolist()
+    if known != list(range(n_genres)):
+        raise ModelError(
+            f"this classical model knows the genres number {known}, not the {n_genres} it should",
+            "Train it again, with tracks of every genre to learn from.",
+        )
+
+
 def _restore(raw: bytes) -> Pipeline:
     skops = require("skops.io", "papers")
     try:
@@ -135,9 +152,12 @@ def _restore(raw: bytes) -> Pipeline:
                 "Use a model that recsys train has written.",
             )
         pipeline: Pipeline = skops.loads(raw, trusted=sorted(TRUSTED))
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+    except (
+        *(ValueError, KeyError, TypeError, OSError, EOFError),
+        *(AttributeError, ImportError, zipfile.BadZipFile),
+    ) as error:
         raise ModelError(
             f"the classical model in the file cannot be restored: {error}",
-            "The file is damaged; train the recipe again.",
+            "The file is damaged, or of another version of scikit-learn; train the recipe again.",
         ) from error
     return pipeline

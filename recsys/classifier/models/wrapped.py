@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
+
+    from recsys.types import IdArray
+
+PIECE = 256
+"""Inputs that are looked at together."""
 
 
 class Standardised(nn.Module):
@@ -35,17 +40,25 @@ class Standardised(nn.Module):
         self.register_buffer("shift", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
-    def fit(self, inputs: npt.NDArray[np.floating]) -> None:
+    def fit(self, inputs: npt.NDArray[np.floating], rows: IdArray) -> None:
         """Learn shift and scale.
 
         Parameters
         ----------
         inputs : ndarray, shape (n, *shape)
-            The training set. A value that never changes is only shifted.
+            Read in pieces: all pictures in double precision would be many gigabytes.
+        rows : ndarray of int64, shape (n_train,)
+            The training set, at least one. A value that never changes is only shifted.
         """
         axes = 0 if self.shift.ndim == 1 else None
-        mean = inputs.mean(axis=axes, dtype="float64")
-        deviation = inputs.std(axis=axes, dtype="float64")
+        parts = [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
+        sizes = np.asarray([len(part) for part in parts]) / len(rows)
+        means = [inputs[part].mean(axis=axes, dtype="float64") for part in parts]
+        mean = np.tensordot(sizes, means, 1)
+        variances = [
+            np.square(inputs[part].astype("float64") - mean).mean(axis=axes) for part in parts
+        ]
+        deviation = np.sqrt(np.tensordot(sizes, variances, 1))
         self.shift.copy_(torch.as_tensor(mean).reshape(self.shift.shape))
         spread = torch.as_tensor(deviation).reshape(self.scale.shape)
         self.scale.copy_(torch.where(spread > 1e-12, spread, torch.ones_like(spread)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recsys.classifier.models.estimator import EstimatorModel
 from recsys.errors import ModelError
 from recsys.extras import require
@@ -12,7 +14,6 @@ from recsys.extras import require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
     from recsys.classifier.recipes.recipe import Estimator
@@ -61,7 +62,7 @@ def fit_estimator(
     inputs : ndarray, shape (n, *shape)
         Training set; flattened to rows.
     targets : ndarray of int64, shape (n,)
-        Every genre from 0 to ``n_genres - 1`` at least once.
+        From 0 to ``n_genres - 1``.
     n_genres : int
     groups : ndarray of int64, shape (n,), optional
         Rows of one group stay together in the cross-validation; without it rows are on their own.
@@ -76,8 +77,13 @@ def fit_estimator(
     Raises
     ------
     ModelError
-        If the estimator or a setting is not known, or a genre has too few rows.
+        If the estimator or a setting is not known, or a genre has no rows or too few.
     """
+    if missing := np.setdiff1d(np.arange(n_genres), targets).tolist():
+        raise ModelError(
+            f"{estimator.name} has nothing to learn the genres number {missing} from",
+            "Every genre needs tracks in the part to learn from.",
+        )
     pipeline = _make_pipeline(estimator, seed)
     rows = inputs.reshape(len(inputs), -1).astype("float64")
     notes: dict[str, Any] = {}
@@ -86,12 +92,12 @@ def fit_estimator(
             pipeline, notes = _search(pipeline, estimator, rows, targets, groups, seed)
         else:
             pipeline.fit(rows, targets)
-    except ValueError as error:
+        notes["train_accuracy"] = float(pipeline.score(rows, targets))
+    except (ValueError, TypeError) as error:
         raise ModelError(
             f"{estimator.name} cannot be fitted to {len(rows)} rows of {n_genres} genres: {error}",
             "Check the settings in the recipe, and that every genre has enough tracks.",
         ) from error
-    notes["train_accuracy"] = float(pipeline.score(rows, targets))
     model = EstimatorModel(n_genres, inputs.shape[1:], estimator.name)
     model.adopt(pipeline)
     return model, notes
@@ -107,18 +113,51 @@ def check_estimator(estimator: Estimator) -> None:
     Raises
     ------
     ModelError
-        If its name, or a setting, or a setting in its grid is not known.
+        If its name, or a setting, or a setting in its grid is not known, or a value is impossible.
     MissingExtraError
         If a library is not installed.
     """
     require("skops.io", "papers")
-    pipeline = _make_pipeline(estimator, 0)
-    unknown = set(estimator.grid) - set(pipeline[-1].get_params())
-    if unknown:
+    _try(estimator, {})
+    known = _make_pipeline(estimator, 0)[-1].get_params()
+    for name, values in estimator.grid.items():
+        if name not in known:
+            raise ModelError(
+                f"the grid of {estimator.name} names an unknown setting {name!r}",
+                "Correct it in the recipe.",
+            )
+        if not values:
+            raise ModelError(
+                f"the grid of {estimator.name} has nothing to try for {name!r}",
+                "List the values to choose among.",
+            )
+        for value in values:
+            _try(estimator, {name: value})
+
+
+def _try(estimator: Estimator, changes: Mapping[str, Any]) -> None:
+    """Fit to a few made-up rows: only then do the libraries look at the values of settings."""
+    settings = {**estimator.settings, **changes}
+    pipeline = _make_pipeline(estimator.model_copy(update={"settings": settings}), 0)
+    classifier = pipeline[-1]
+    made = classifier.get_params()
+    # One tree shows as much as a thousand, unless their number itself is wrong.
+    small = {"n_estimators": settings.get("n_estimators", 1), "n_jobs": 1}
+    if isinstance(small["n_estimators"], int):
+        small["n_estimators"] = min(1, small["n_estimators"])
+    classifier.set_params(**{name: value for name, value in small.items() if name in made})
+    targets = np.arange(40) % 2
+    rows = np.random.default_rng(0).normal(size=(40, 2)) + targets[:, np.newaxis]
+    try:
+        with warnings.catch_warnings():
+            # Made-up rows need not converge.
+            warnings.simplefilter("ignore")
+            pipeline.fit(rows, targets)
+    except (ValueError, TypeError) as error:
         raise ModelError(
-            f"the grid of {estimator.name} names an unknown setting {sorted(unknown)[0]!r}",
-            "Correct it in the recipe.",
-        )
+            f"{estimator.name} cannot be made with {settings}: {error}",
+            "Correct these settings in the recipe.",
+        ) from error
 
 
 def _make_pipeline(estimator: Estimator, seed: int) -> Any:  # noqa: ANN401 (sklearn is untyped)
@@ -164,7 +203,11 @@ def _search(
     cutter = StratifiedKFold if groups is None else StratifiedGroupKFold
     grid = {f"classify__{name}": values for name, values in estimator.grid.items()}
     search = GridSearchCV(
-        pipeline, grid, cv=cutter(folds, shuffle=True, random_state=seed), n_jobs=1
+        pipeline,
+        grid,
+        cv=cutter(folds, shuffle=True, random_state=seed),
+        n_jobs=1,
+        error_score="raise",
     )
     with warnings.catch_warnings():
         # A genre of which one artist is left cannot be in every part; it counts where it is.
@@ -182,7 +225,5 @@ def _search(
 
 def _smallest(targets: IdArray, groups: IdArray | None) -> tuple[int, int]:
     """Return the number of rows of the rarest genre, and of groups: no more folds can be cut."""
-    import numpy as np
-
     rows = int(np.bincount(targets).min())
     return rows, rows if groups is None else len(np.unique(groups))

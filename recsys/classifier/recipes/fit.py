@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from recsys.classifier.models import build_model
-from recsys.classifier.models.initialise import initialise
-from recsys.classifier.models.pretrained import BACKBONES
 from recsys.classifier.models.wrapped import EachGenreAlone, Standardised
 from recsys.classifier.partial import PartialRun
 from recsys.classifier.protocols import Fold
+from recsys.classifier.recipes.building import make_network, network_config
 from recsys.classifier.recipes.estimators import check_estimator, fit_estimator
 from recsys.classifier.recipes.network import LabelledInputs, NetworkTraining
+from recsys.classifier.recipes.recipe import check_changes
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import nn
 
@@ -84,9 +83,6 @@ class Fitted:
     notes: dict[str, Any]
 
 
-OnEpoch = "Callable[[EpochResult], None]"
-
-
 def check_recipe(recipe: Recipe, n_genres: int, weights: str = "published") -> None:
     """Raise unless the recipe's model can be made, before anything is decoded.
 
@@ -105,14 +101,26 @@ def check_recipe(recipe: Recipe, n_genres: int, weights: str = "published") -> N
     MissingExtraError
         If a library is not installed.
     """
-    if recipe.estimator is not None:
-        check_estimator(recipe.estimator)
-        return
-    network = recipe.network
+    try:
+        if recipe.estimator is not None:
+            check_estimator(recipe.estimator)
+        else:
+            _check_network(recipe, max(2, n_genres), weights)
+    except ModelError as error:
+        raise ModelError(
+            f"the recipe {recipe.name} cannot be used: {error.message}", error.hint
+        ) from error
+
+
+def _check_network(recipe: Recipe, n_genres: int, weights: str) -> None:
+    """Make the network, and every other one that the recipe searches among."""
+    network, settings = recipe.network, recipe.training
     assert network is not None
+    assert settings is not None
     make_network(recipe, network, n_genres, seed=0, weights=weights)
-    for changed, _ in _combinations(recipe):
+    for changed, changes in _combinations(recipe):
         make_network(recipe, changed, n_genres, seed=0, weights="random")
+        check_changes(settings, changes)
 
 
 def fit(
@@ -201,46 +209,6 @@ def _first_of_each_genre(segments: SegmentSet, count: int) -> IdArray:
     return np.flatnonzero(np.isin(segments.track_of, chosen)).astype(np.int64)
 
 
-def make_network(
-    recipe: Recipe, network: Network, n_genres: int, *, seed: int, weights: str
-) -> nn.Module:
-    """Make a recipe's network with fresh weights, and pretrained ones where it has them.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Its features give the shape, and its training the way to begin.
-    network : Network
-        Its own, or one of those it searches among.
-    n_genres : int
-    seed : int
-    weights : str
-        As in :class:`FitOptions`.
-
-    Returns
-    -------
-    nn.Module
-    """
-    assert recipe.training is not None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = build_model(network.architecture, n_genres, recipe.features.shape, _config(network))
-        initialise(model, recipe.training.framework)
-        if recipe.weights is not None:
-            model.load_backbone(_weights_of(recipe.weights, weights))  # type: ignore[operator]
-    return model
-
-
-def _weights_of(backbone: str, weights: str) -> str:
-    """Return the file of a backbone where a folder of weights was given."""
-    folder = Path(weights)
-    return str(folder / BACKBONES[backbone].file) if folder.is_dir() else weights
-
-
-def _config(network: Network) -> dict[str, Any]:
-    return {**network.config, **({"standardise": True} if network.standardise else {})}
-
-
 def _fit_estimator(recipe: Recipe, segments: SegmentSet, fold: Fold, options: FitOptions) -> Fitted:
     """Fit a classical model; away from the report its grid is judged by artist as well."""
     estimator = recipe.estimator
@@ -276,7 +244,7 @@ def _fit_network(
     for result in training.epochs():
         on_epoch(result)
     model = training.trained()
-    config = _config(network)
+    config = network_config(network)
     assert recipe.training is not None
     if recipe.training.loss == "sigmoid":
         model, config = EachGenreAlone(model), {**config, "each_genre_alone": True}
@@ -302,23 +270,19 @@ def _train(
     model = make_network(
         recipe, network, len(segments.labels), seed=options.seed, weights=options.weights
     )
-    train = _labelled(segments, fold.train)
     if isinstance(model, Standardised):
-        model.fit(train.inputs)
+        model.fit(segments.inputs, fold.train)
+    targets = segments.targets
     return NetworkTraining(
         model,
-        train,
-        _labelled(segments, fold.valid),
+        LabelledInputs(segments.inputs, targets, fold.train),
+        LabelledInputs(segments.inputs, targets, fold.valid),
         settings,
         seed=options.seed,
         partial=partial,
         device=options.device,
         keep_best=settings.keep == "best" or not options.by_report,
     )
-
-
-def _labelled(segments: SegmentSet, chosen: IdArray) -> LabelledInputs:
-    return LabelledInputs(segments.inputs[chosen], segments.targets[chosen])
 
 
 def _combinations(recipe: Recipe) -> list[tuple[Network, dict[str, Any]]]:

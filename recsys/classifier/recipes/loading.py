@@ -48,7 +48,36 @@ def variant_names(name: str) -> tuple[str, ...]:
     ModelError
         As :func:`load_recipe`.
     """
-    return tuple(f"{name}:{variant}" for variant in _read(name).get("variants", {}))
+    base, _ = split_name(name)
+    return tuple(f"{base}:{variant}" for variant in _variants(base, _read(base)))
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """Take the name of a variant from that of its recipe.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`load_recipe` takes it. Paths may hold colons.
+
+    Returns
+    -------
+    base : str
+    variant : str or None
+        None where no variant is named.
+
+    Examples
+    --------
+    >>> split_name("table-1:svm"), split_name("C:/mine.toml")
+    (('table-1', 'svm'), ('C:/mine.toml', None))
+    """
+    path, mark, variant = name.rpartition(".toml:")
+    if mark:
+        return f"{path}.toml", variant
+    if name.endswith(".toml"):
+        return name, None
+    base, mark, variant = name.partition(":")
+    return base, variant if mark else None
 
 
 def load_recipe(name: str) -> Recipe:
@@ -70,10 +99,13 @@ def load_recipe(name: str) -> Recipe:
         If there is no such recipe or variant, or the file has an unknown key or a value that
         cannot be.
     """
-    base, _, variant = name.partition(":")
+    base, variant = split_name(name)
     table = _read(base)
-    variants = table.pop("variants", {})
-    if variant:
+    variants = _variants(base, table)
+    table.pop("variants", None)
+    if "name" in table:
+        raise _unusable(name, ["unknown key 'name': the file's name is the recipe's"])
+    if variant is not None:
         if variant not in variants:
             raise ModelError(
                 f"the recipe {base} has no variant {variant!r}",
@@ -84,7 +116,7 @@ def load_recipe(name: str) -> Recipe:
     try:
         return Recipe.model_validate({**table, "name": shown})
     except ValidationError as error:
-        raise ModelError(_describe(name, error), "Compare with docs/papers.md.") from error
+        raise _unusable(name, _faults(error)) from error
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -115,8 +147,21 @@ def _vary(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Return a variant; figures are its own, and what was read into the report adds up."""
     varied = _merge(base, changes)
     varied["published"] = changes.get("published", {})
-    varied["readings"] = [*base.get("readings", ()), *changes.get("readings", ())]
+    readings = base.get("readings", []), changes.get("readings", [])
+    if all(isinstance(some, list) for some in readings):
+        varied["readings"] = [*readings[0], *readings[1]]
     return varied
+
+
+def _variants(name: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the tables of a recipe's variants."""
+    variants = table.get("variants", {})
+    if not isinstance(variants, dict):
+        raise _unusable(name, [f"variants: a table is needed, got {variants!r}"])
+    for variant, changes in variants.items():
+        if not isinstance(changes, dict):
+            raise _unusable(name, [f"variants.{variant}: a table is needed, got {changes!r}"])
+    return variants
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -129,8 +174,8 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _describe(name: str, error: ValidationError) -> str:
-    """Say in one line what is wrong with a recipe, and where."""
+def _faults(error: ValidationError) -> list[str]:
+    """Say what is wrong with a recipe, and where."""
     faults = []
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function"))
@@ -141,4 +186,11 @@ def _describe(name: str, error: ValidationError) -> str:
         else:
             said = fault["msg"].removeprefix("Value error, ")
             faults.append(f"{place or 'the whole'}: {said}")
-    return f"the recipe {name} cannot be used: {'; '.join(faults)}"
+    return faults
+
+
+def _unusable(name: str, faults: list[str]) -> ModelError:
+    return ModelError(
+        f"the recipe {name} cannot be used: {'; '.join(faults)}",
+        "Correct the file at that place.",
+    )

@@ -43,17 +43,34 @@ SAVING_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class LabelledInputs:
-    """Segments and their genres.
+    """Some of the segments in an array, which is large and so is not copied, and their genres.
 
     Attributes
     ----------
     inputs : ndarray of float16 or float32, shape (n, *shape)
     targets : ndarray of int64, shape (n,)
         Numbers of the genres.
+    rows : ndarray of int64, shape (n_used,)
+        Which segments are meant.
     """
 
     inputs: npt.NDArray[np.floating]
     targets: IdArray
+    rows: IdArray
+
+    def __len__(self) -> int:
+        """Return the number of segments that are meant."""
+        return len(self.rows)
+
+    def batch(self, chosen: IdArray | slice) -> tuple[Tensor, Tensor]:
+        """Return inputs as float32 and targets of some of the segments that are meant."""
+        rows = self.rows[chosen]
+        return torch.from_numpy(self.inputs[rows]).float(), torch.from_numpy(self.targets[rows])
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all that are meant, a few at a time and in their order."""
+        for start in range(0, len(self), BATCH):
+            yield self.batch(slice(start, start + BATCH))
 
 
 class NetworkTraining:
@@ -97,7 +114,7 @@ class NetworkTraining:
         self._partial = partial
         self._model: Any = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._bfloat16 = bfloat16_is_quick(device)
-        self._keep_best = keep_best and len(valid.targets) > 0
+        self._keep_best = keep_best and len(valid) > 0
         self._train = self._once(train)
         self._valid = self._once(valid)
         trainable = [p for p in model.parameters() if p.requires_grad]
@@ -107,7 +124,7 @@ class NetworkTraining:
             torch.optim.lr_scheduler.ReduceLROnPlateau(
                 self._optimiser, factor=settings.plateau_factor, patience=settings.plateau_patience
             )
-            if settings.plateau_factor and len(valid.targets)
+            if settings.plateau_factor and len(valid)
             else None
         )
         self._history: list[dict[str, Any]] = []
@@ -154,15 +171,17 @@ class NetworkTraining:
 
     def _once(self, data: LabelledInputs) -> LabelledInputs:
         """Replace inputs by what the frozen part of the network makes of them, if it has one."""
-        if not self._is_transfer or self._settings.augment or not len(data.targets):
+        if not self._is_transfer or self._settings.augment or not len(data):
             return data
-        rows = []
         self._model.eval()
         with torch.inference_mode():
-            for start in range(0, len(data.targets), BATCH):
-                chunk = torch.from_numpy(data.inputs[start : start + BATCH])
-                rows.append(self._model.features(chunk.float().to(self._device)).cpu().numpy())
-        return LabelledInputs(np.concatenate(rows), data.targets)
+            seen = [
+                self._model.features(inputs.to(self._device)).cpu().numpy()
+                for inputs, _ in data.chunks()
+            ]
+        return LabelledInputs(
+            np.concatenate(seen), data.targets[data.rows], np.arange(len(data), dtype=np.int64)
+        )
 
     @property
     def _is_transfer(self) -> bool:
@@ -185,7 +204,8 @@ class NetworkTraining:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int(rng.integers(2**62)))
             for chosen in self._batches(rng):
-                inputs, targets = self._batch(chosen)
+                inputs, targets = self._train.batch(chosen)
+                inputs, targets = inputs.to(self._device), targets.to(self._device)
                 if self._settings.augment:
                     inputs = shift_and_zoom(inputs, generator)
                 loss, logits = self._step(inputs, targets)
@@ -196,7 +216,7 @@ class NetworkTraining:
 
     def _batches(self, rng: np.random.Generator) -> Iterator[IdArray]:
         """Shuffle the training set and cut it up; a last batch of one is left out."""
-        n, batch = len(self._train.targets), self._settings.batch
+        n, batch = len(self._train), self._settings.batch
         steps = self._settings.steps_per_epoch or -(-n // batch)
         wanted = min(steps * batch, n) if self._settings.steps_per_epoch is None else steps * batch
         order = np.concatenate([rng.permutation(n) for _ in range(-(-wanted // n))])[:wanted]
@@ -204,11 +224,6 @@ class NetworkTraining:
             chosen = order[start : start + batch]
             if len(chosen) > 1 or wanted == 1:
                 yield chosen
-
-    def _batch(self, chosen: IdArray) -> tuple[Tensor, Tensor]:
-        inputs = torch.from_numpy(self._train.inputs[chosen]).float()
-        targets = torch.from_numpy(self._train.targets[chosen])
-        return inputs.to(self._device), targets.to(self._device)
 
     def _step(self, inputs: Tensor, targets: Tensor) -> tuple[float, Tensor]:
         self._optimiser.zero_grad(set_to_none=True)
@@ -236,15 +251,13 @@ class NetworkTraining:
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Return loss and accuracy over the validation segments, if there are any."""
-        n = len(self._valid.targets)
+        n = len(self._valid)
         if n == 0:
             return None, None
         self._model.eval()
         loss, right = 0.0, 0
         with torch.inference_mode():
-            for start in range(0, n, BATCH):
-                inputs = torch.from_numpy(self._valid.inputs[start : start + BATCH]).float()
-                targets = torch.from_numpy(self._valid.targets[start : start + BATCH])
+            for inputs, targets in self._valid.chunks():
                 logits = self._forward(inputs.to(self._device)).float().cpu()
                 loss += float(self._loss(logits, targets)) * len(targets)
                 right += int((logits.argmax(1) == targets).sum())

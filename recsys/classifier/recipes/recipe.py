@@ -6,11 +6,24 @@ error before anything is decoded, and not a setting that silently has no effect.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
+from recsys.errors import ModelError
 from recsys.features import FEATURE_KINDS, Features
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Figure = Annotated[float, Field(ge=0, le=1)]
@@ -26,15 +39,19 @@ def _parse_features(value: object) -> object:
     """Read a ``[features]`` table as the dataclass of its kind."""
     if not isinstance(value, dict):
         return value
-    fields = dict(value)
-    kind = fields.pop("kind", None)
+    settings = dict(value)
+    kind = settings.pop("kind", None)
     if kind not in FEATURE_KINDS:
         raise ValueError(f"unknown kind {kind!r}; known are {', '.join(FEATURE_KINDS)}")
     cls = FEATURE_KINDS[kind]
-    unknown = sorted(set(fields) - set(cls.__dataclass_fields__))
+    unknown = sorted(set(settings) - {field.name for field in fields(cls)})
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r} in features of kind {kind!r}")
-    return TypeAdapter(cls).validate_python(fields)
+    try:
+        return TypeAdapter(cls).validate_python(settings)
+    except ModelError as error:
+        # Told together with what else is wrong with the recipe, and with its name.
+        raise ValueError(error.message) from error
 
 
 class Network(Table):
@@ -125,6 +142,32 @@ class Fitting(Table):
     keep: Literal["last", "best"] = "last"
 
 
+def check_changes(settings: Fitting, changes: Mapping[str, Any]) -> None:
+    """Raise unless a training can be changed so.
+
+    Parameters
+    ----------
+    settings : Fitting
+        What is changed.
+    changes : mapping
+        Of a search: keys of ``[training]`` to other values.
+
+    Raises
+    ------
+    ModelError
+        If a key is not known or a value cannot be.
+    """
+    try:
+        Fitting.model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise ModelError(
+            f"search.training.{key}: {fault['msg']}, got {changes.get(key)!r}",
+            "Correct it in the recipe.",
+        ) from error
+
+
 class Search(Table):
     """Choice of settings on validation, by trying all combinations.
 
@@ -158,6 +201,12 @@ class Protocol(Table):
     test: Share
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.0
     test_count: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Protocol:
+        if self.test + self.valid >= 1:
+            raise ValueError("test and valid leave nothing to learn from")
+        return self
 
 
 class GenreFigures(Table):
@@ -249,4 +298,18 @@ class Recipe(Table):
             raise ValueError("exactly one of [network] and [estimator] is needed")
         if (self.network is None) != (self.training is None):
             raise ValueError("[training] belongs to [network], and every network needs it")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> Recipe:
+        """Refuse settings that could have no effect, or could only fail after hours."""
+        if self.network is None:
+            for key in ("search", "weights", "memorise"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} belongs to [network], and there is none")
+        if self.search is not None and not self.protocol.valid:
+            raise ValueError("[search] chooses on validation: [protocol] needs a share for valid")
+        shape = self.features.shape
+        if self.training is not None and self.training.augment and len(shape) != 2:
+            raise ValueError(f"training.augment moves pictures, and inputs have shape {shape}")
         return self
