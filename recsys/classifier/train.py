@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from recsys.classifier.augment import augment, crop_length, mix
 from recsys.classifier.calibrate import fit_temperature, negative_log_likelihood
+from recsys.classifier.memory import keep_freed_memory
 from recsys.classifier.models import build_model
 from recsys.classifier.outliers import make_outliers
 from recsys.classifier.partial import PartialRun
@@ -77,6 +78,8 @@ class Training:
     ) -> None:
         self._settings = settings
         self._device = device or torch.device("cpu")
+        if self._device.type == "cpu":
+            keep_freed_memory()
         self._frames = features.frames
         self._labels = tuple(labels)
         self._sampler = BalancedSampler(examples, self._labels)

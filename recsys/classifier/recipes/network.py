@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from recsys.classifier.memory import keep_freed_memory
 from recsys.classifier.settings import EpochResult
 from recsys.classifier.train import bfloat16_is_quick
 from recsys.errors import ModelError
@@ -108,6 +109,8 @@ class NetworkTraining:
         device: torch.device,
         keep_best: bool,
     ) -> None:
+        if device.type == "cpu":
+            keep_freed_memory()
         self._settings = settings
         self._seed = seed
         self._device = device
