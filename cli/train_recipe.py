@@ -88,6 +88,7 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
     from recsys.classifier.recipes.fit import FitOptions, check_recipe
     from recsys.classifier.recipes.outcome import make_recipe_card
     from recsys.classifier.recipes.protocol import check_protocol, divide_for
+    from recsys.reports.genres import empty_genre_folders
 
     recipe = load_recipe(request.recipe)
     options = FitOptions(
@@ -103,6 +104,9 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
     check_recipe(recipe, len(genres_of(recipe, files)), request.weights)
     if request.weights != PUBLISHED and recipe.weights is None:
         note(f"--weights has no effect: {recipe.name} begins from no pretrained weights")
+    for directory in request.directories:
+        if empty := empty_genre_folders(directory):
+            note(f"no audio in {', '.join(empty)} of {shown(directory)}: passed over")
     data = _load(recipe, files, request, console)
     division = divide_for(recipe, data.segments, request.protocol, seed=request.seed, lists=lists)
     _say(console, f"{recipe.name}: {division.description}")
