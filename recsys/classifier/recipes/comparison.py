@@ -7,6 +7,8 @@ import io
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
+from recsys.classifier.recipes.loading import ORDER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -83,11 +85,11 @@ def compare(
     Returns
     -------
     list of Row
-        In the order of the recipes.
+        Report by report, then recipes that do not come with recsys.
     """
     pairs: dict[tuple[str, str], dict[str, Measurement]] = {}
     recipes: dict[str, Recipe] = {}
-    reasons: dict[tuple[str, str], str] = {}
+    reasons: dict[tuple[str, str], dict[str, list[str]]] = {}
     for task, measurement in done.items():
         pairs.setdefault((task.recipe.name, task.source), {})[task.way] = measurement
         recipes[task.recipe.name] = task.recipe
@@ -95,11 +97,21 @@ def compare(
         key = (failure.task.recipe.name, failure.task.source)
         pairs.setdefault(key, {})
         recipes[failure.task.recipe.name] = failure.task.recipe
-        reasons[key] = f"{failure.task.way}: {failure.reason}"
+        reasons.setdefault(key, {}).setdefault(failure.reason, []).append(failure.task.way)
     return [
-        _row(recipes[key[0]], ways, reasons.get(key, ""), weights, quick)
-        for key, ways in pairs.items()
+        _row(recipes[key[0]], pairs[key], _in_words(reasons.get(key, {})), weights, quick)
+        for key in sorted(pairs, key=_place)
     ]
+
+
+def _place(key: tuple[str, str]) -> int:
+    base = key[0].partition(":")[0]
+    return ORDER.index(base) if base in ORDER else len(ORDER)
+
+
+def _in_words(reasons: Mapping[str, Sequence[str]]) -> str:
+    """Say why measurements failed: each reason once, after the ways that it stopped."""
+    return "; ".join(f"{' and '.join(ways)}: {reason}" for reason, ways in reasons.items())
 
 
 def _row(
@@ -123,8 +135,10 @@ def _row(
     values = asdict(row)
     for way, one in (("report", report), ("honest", honest)):
         if one is not None:
-            low, high = one.test["interval"]
-            values[way], values[f"{way}_n"] = one.test["accuracy"], one.test["n"]
+            # What a report says of songs of several genres is compared with such songs.
+            figures = one.notes.get("mixed") or one.test
+            low, high = figures["interval"]
+            values[way], values[f"{way}_n"] = figures["accuracy"], figures["n"]
             values[f"{way}_low"], values[f"{way}_high"] = low, high
     return Row(**values)
 
@@ -162,8 +176,11 @@ def _notes(
         notes.append(f"not measured: {recipe.unmeasured}")
         notes.append(f"ran to the end without ({', '.join(figures)})")
     for one in ways.values():
-        if mixed := one.notes.get("mixed"):
-            notes.append(f"{one.way}, {mixed['n']} mixed songs: {mixed['accuracy']:.3f}")
+        if "mixed" in one.notes:
+            notes.append(
+                f"{one.way}: of songs of several genres; of {one.test['n']} tracks of one,"
+                f" {one.test['accuracy']:.3f}"
+            )
         if memorised := one.notes.get("memorised"):
             notes.append(
                 f"learns {memorised['segments']} segments by heart to"
@@ -204,15 +221,20 @@ def as_markdown(rows: Sequence[Row], recipes: Sequence[Recipe]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| `{row.recipe}` | {row.data} | {_figure(row.published)} | {_report(row)}"
+        f"| `{row.recipe}` | {_cell(row.data)} | {_figure(row.published)} | {_report(row)}"
         f" | {_honest(row)} | {'' if row.seed is None else row.seed}"
-        f" | {'' if row.minutes is None else f'{row.minutes:.1f}'} | {row.note} |"
+        f" | {'' if row.minutes is None else f'{row.minutes:.1f}'} | {_cell(row.note)} |"
         for row in rows
     ]
     lines += ["", "Where the reports cannot be followed to the letter:", ""]
     for recipe in recipes:
         lines += [f"- `{recipe.name}`: {reading}" for reading in recipe.readings]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Return text that stays in its cell."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _figure(value: float | None) -> str:

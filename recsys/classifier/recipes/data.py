@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,8 +172,17 @@ def load_table(recipe: Recipe, path: Path, artists: Path | None = None) -> Recip
             "Give it audio with --data.",
         )
     listed = read_artists(artists) if artists else None
-    segments = read_public_table(path, COLUMNS, artists=listed)
+    segments = _only(read_public_table(path, COLUMNS, artists=listed), recipe.genres)
     return RecipeData(segments, (), _notes(recipe, segments, ()))
+
+
+def _only(segments: SegmentSet, genres: Sequence[str]) -> SegmentSet:
+    """Leave out the genres that a recipe does not use, if it names those that it does."""
+    if not genres:
+        return segments
+    kept = np.flatnonzero([track.genre in genres for track in segments.tracks])
+    labels = tuple(label for label in segments.labels if label in genres)
+    return replace(segments.subset(kept.astype(np.int64)), labels=labels)
 
 
 def _notes(recipe: Recipe, segments: SegmentSet, files: Sequence[LabelledFile]) -> tuple[str, ...]:

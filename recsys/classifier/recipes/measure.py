@@ -154,7 +154,10 @@ def measure(
         folds=len(division.folds),
         seed=options.seed,
         minutes=(time.monotonic() - started) / 60,
-        notes=_notes(recipe, data, fitted, options),
+        notes={
+            **_notes(recipe, data, fitted, options),
+            "calibrated_on": "validation" if all(len(f.valid) for f in division.folds) else "test",
+        },
         history=history_entries(fitted[0].history),
     )
 

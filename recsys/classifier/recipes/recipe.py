@@ -183,6 +183,13 @@ class Search(Table):
     training: dict[str, list[Any]] = {}
     epochs: Annotated[int, Field(ge=1)]
 
+    @model_validator(mode="after")
+    def _has_a_choice(self) -> Search:
+        candidates = [*self.network.values(), *self.training.values()]
+        if not candidates or not all(candidates):
+            raise ValueError("every setting to choose needs candidates, and one setting at least")
+        return self
+
 
 class Protocol(Table):
     """How the report divided its data.

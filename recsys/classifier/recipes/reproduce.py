@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.classifier.recipes.data import find_music, genres_of, load_music, load_table
 from recsys.classifier.recipes.fit import FitOptions, check_recipe
-from recsys.classifier.recipes.loading import load_recipe, variant_names
+from recsys.classifier.recipes.loading import load_recipe, split_name, variant_names
 from recsys.classifier.recipes.measure import Measurement, measure
 from recsys.classifier.recipes.quick import QUICK_TRACKS, shortened
-from recsys.errors import RecsysError
+from recsys.errors import ModelError, RecsysError
 from recsys.features.public_table import PublicTable
 
 if TYPE_CHECKING:
@@ -128,14 +128,25 @@ def all_recipes(names: Sequence[str]) -> list[Recipe]:
     Returns
     -------
     list of Recipe
+        Each once.
 
     Raises
     ------
     ModelError
-        If one cannot be read.
+        If one cannot be read, or two files would give their recipes the same name.
     """
-    whole = [[name] if ":" in name else [name, *variant_names(name)] for name in names]
-    recipes = [load_recipe(name) for group in whole for name in group]
+    whole = [
+        [name] if split_name(name)[1] is not None else [name, *variant_names(name)]
+        for name in names
+    ]
+    found = {name: load_recipe(name) for group in whole for name in group}
+    recipes = list(found.values())
+    counts = Counter(recipe.name for recipe in recipes)
+    if twice := [name for name in found if counts[found[name].name] > 1]:
+        raise ModelError(
+            f"two recipes are called {found[twice[0]].name}: {' and '.join(twice)}",
+            "Their results would be taken for each other's; rename a file.",
+        )
     order: dict[tuple[object, ...], int] = {}
     for recipe in recipes:
         order.setdefault(_seen(recipe), len(order))
@@ -156,18 +167,25 @@ class Reproduction:
 
     Raises
     ------
-    RecsysError
-        If there is no music, or the folder of results cannot be written.
+    ModelError
+        If there is no music, or a file is missing, or the folder of results cannot be written.
     """
 
     def __init__(self, recipes: Sequence[Recipe], options: ReproduceOptions) -> None:
+        _check_options(options)
         self._options = options
         files = find_music(options.directories)
         self._files = _first_of_each_genre(files, QUICK_TRACKS) if options.quick else files
         self._results = options.out / "results"
         self._states = options.out / "state"
-        for folder in (self._results, self._states):
-            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for folder in (self._results, self._states):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(
+                f"results cannot be written to {options.out}: {error.strerror or error}",
+                "Choose a folder that you may write to.",
+            ) from error
         self._tasks = list(self._plan(recipes))
         self._loaded: dict[str, tuple[object, RecipeData]] = {}
 
@@ -222,22 +240,25 @@ class Reproduction:
         genres = genres_of(recipe, self._files)
         check_recipe(recipe, len(genres) or 10, options.fit.weights)
         data = self._load(task, watcher)
+        identity = self._identity(task)
+        # A state that was left under other settings is of no use, and must not stop this run.
+        state = self._states / f"{task.name}.{identity}.pt"
         measurement = measure(
             recipe,
             data,
             task.way,
-            replace(options.fit, partial=self._states / f"{task.name}.pt"),
+            replace(options.fit, partial=state),
             described=_describe(task, data),
             folds=1 if options.quick else options.folds,
             on_epoch=watcher.on_epoch,
         )
-        whole = {"identity": self._identity(task), **measurement.as_dict()}
+        whole = {"identity": identity, **measurement.as_dict()}
         path = self._results / f"{task.name}.json"
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(whole, indent=1), encoding="utf-8")
         temporary.replace(path)
-        for state in self._states.glob(f"{task.name}.*"):
-            state.unlink()
+        for left in self._states.glob(f"{task.name}.*"):
+            left.unlink()
         return measurement
 
     def _load(self, task: Task, watcher: Watcher) -> RecipeData:
@@ -284,6 +305,17 @@ class Reproduction:
         parts = [said, task.recipe.features.as_dict(), task.way, music, artists]
         parts += [fit.seed, fit.weights, fit.epochs, options.folds, options.quick]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _check_options(options: ReproduceOptions) -> None:
+    """Raise where there is nothing to measure, or a file is not there."""
+    if not options.directories and options.table is None:
+        raise ModelError(
+            "there is nothing to measure recipes on", "Give folders of music, or a feature table."
+        )
+    for path, what in ((options.table, "feature table"), (options.artists, "table of artists")):
+        if path is not None and not path.is_file():
+            raise ModelError(f"the {what} {path} is not there", "Check the path.")
 
 
 def _first_of_each_genre(files: Sequence[LabelledFile], count: int) -> list[LabelledFile]:

@@ -46,7 +46,7 @@ def judge_mixed(
         holds = [
             label
             for label, probability in zip(labels, probabilities, strict=True)
-            if probability > recipe.training.threshold
+            if probability >= recipe.training.threshold
         ]
         given[name] = holds
         right += set(holds) == truth

@@ -1,0 +1,110 @@
+"""Recipes and planted data that are trained in a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recsys.classifier.labelled import LabelledTrack, SegmentSet
+from recsys.classifier.partial import PartialRun
+from recsys.classifier.protocols import Fold
+from recsys.classifier.recipes.network import LabelledInputs, NetworkTraining
+from recsys.classifier.recipes.recipe import Fitting, Recipe
+
+LABELS = ("blues", "jazz", "rock")
+
+SUMMARY = {"kind": "summary", "parts": ["rms", "zcr", "centroid", "bandwidth"]}
+"""Four numbers for a window."""
+
+PICTURE = {"kind": "picture", "height": 16, "width": 16, "window_s": 1.0}
+
+CPU = torch.device("cpu")
+
+
+def table(**changes: Any) -> dict[str, Any]:
+    """A recipe as it stands in TOML: a dense network over four numbers."""
+    whole = {
+        "title": "Small network",
+        "summary": "A small network.",
+        "report": "Nobody, Nothing (2024)",
+        "source": "Table 1",
+        "features": SUMMARY,
+        "network": {"architecture": "dense", "config": {"hidden": [8]}},
+        "training": {"epochs": 3, "learning_rate": 0.01, "batch": 8},
+        "protocol": {"split": "random", "test": 0.2, "valid": 0.2},
+        **changes,
+    }
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe.model_validate({"name": "small", **table(**changes)})
+
+
+def classical(**changes: Any) -> Recipe:
+    """Nearest neighbours over four numbers."""
+    estimator = {"name": "knn", "settings": {"n_neighbors": 3}}
+    return recipe(**{"network": None, "training": None, "estimator": estimator, **changes})
+
+
+def planted(
+    shape: tuple[int, ...] = (4,),
+    tracks: int = 8,
+    per_track: int = 2,
+    apart: float = 4.0,
+    seed: int = 0,
+) -> SegmentSet:
+    """Genres that differ in their mean; each artist has two tracks of one genre."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(len(LABELS), *shape)) * apart
+    found, rows, track_of = [], [], []
+    for genre, label in enumerate(LABELS):
+        for number in range(tracks):
+            track_of += [len(found)] * per_track
+            found.append(
+                LabelledTrack(f"{label}/{label}.{number}", label, f"{label} {number // 2}")
+            )
+            rows.append(centres[genre] + rng.normal(size=(per_track, *shape)))
+    inputs = np.concatenate(rows).astype(np.float32)
+    return SegmentSet(tuple(found), inputs, np.asarray(track_of, dtype=np.int64), LABELS)
+
+
+def thirds(segments: SegmentSet) -> Fold:
+    """Of every four artists two to learn from, one to validate on, one to test."""
+    artist = np.asarray([int(track.key.rpartition(".")[2]) // 2 for track in segments.tracks])
+    part = (artist % 4)[segments.track_of]
+    train, valid, test = (np.flatnonzero(np.isin(part, ns)) for ns in ([0, 1], [2], [3]))
+    return Fold(train, valid, test)
+
+
+def training(
+    settings: Fitting,
+    segments: SegmentSet,
+    model: torch.nn.Module,
+    *,
+    fold: Fold | None = None,
+    seed: int = 0,
+    path: Path | None = None,
+    keep_best: bool = False,
+) -> NetworkTraining:
+    """A run over planted data; without a fold everything is learned and nothing validated."""
+    everything = np.arange(segments.n_segments)
+    train, valid = (fold.train, fold.valid) if fold else (everything, everything[:0])
+    return NetworkTraining(
+        model,
+        LabelledInputs(segments.inputs, segments.targets, train),
+        LabelledInputs(segments.inputs, segments.targets, valid),
+        settings,
+        seed=seed,
+        partial=PartialRun(path, "small"),
+        device=CPU,
+        keep_best=keep_best,
+    )
+
+
+def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    left, right = one.state_dict(), other.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
