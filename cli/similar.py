@@ -97,6 +97,8 @@ def command(
         _print_answer(answer, explain=explain)
     for text in answer.notes:
         note(text)
+    if len(answer.results) < k and answer.filtered.get("near_duplicate", 0) > len(answer.results):
+        note("a model that has hardly learned hears everything alike; --show-duplicates shows it")
 
 
 def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PUBLISHED = "published"
 """What ``--weights`` is, if it is not given."""
+
+RANDOM = "random"
+"""``--weights`` that are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,9 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
     from recsys.classifier.checkpoint import save_model
     from recsys.classifier.inference import resolve_device
     from recsys.classifier.recipes import load_recipe
-    from recsys.classifier.recipes.data import find_music, genres_of
-    from recsys.classifier.recipes.fit import FitOptions, check_recipe
+    from recsys.classifier.recipes.fit import FitOptions
     from recsys.classifier.recipes.outcome import make_recipe_card
-    from recsys.classifier.recipes.protocol import check_protocol, divide_for
-    from recsys.reports.genres import empty_genre_folders
+    from recsys.classifier.recipes.protocol import divide_for
 
     recipe = load_recipe(request.recipe)
     options = FitOptions(
@@ -99,14 +100,7 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
         partial=partial_path(request.out),
     )
     lists = _lists(request)
-    files = find_music(request.directories)
-    check_protocol(recipe, files, request.protocol, lists)
-    check_recipe(recipe, len(genres_of(recipe, files)), request.weights)
-    if request.weights != PUBLISHED and recipe.weights is None:
-        note(f"--weights has no effect: {recipe.name} begins from no pretrained weights")
-    for directory in request.directories:
-        if empty := empty_genre_folders(directory):
-            note(f"no audio in {', '.join(empty)} of {shown(directory)}: passed over")
+    files = _find(recipe, request, lists)
     data = _load(recipe, files, request, console)
     division = divide_for(recipe, data.segments, request.protocol, seed=request.seed, lists=lists)
     _say(console, f"{recipe.name}: {division.description}")
@@ -120,6 +114,26 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
     card = save_model(request.out, fitted.model, card)
     forget_partial(request.out)
     _report(card, test, data, fitted.model, request)
+
+
+def _find(
+    recipe: Recipe, request: RecipeRequest, lists: FilteredLists | None
+) -> list[LabelledFile]:
+    """List the music, and tell now of all that can be wrong before it is decoded."""
+    from recsys.classifier.recipes.data import find_music, genres_of
+    from recsys.classifier.recipes.fit import check_recipe
+    from recsys.classifier.recipes.protocol import check_protocol
+    from recsys.reports.genres import empty_genre_folders
+
+    files = find_music(request.directories)
+    check_protocol(recipe, files, request.protocol, lists)
+    check_recipe(recipe, len(genres_of(recipe, files)), request.weights)
+    if request.weights != PUBLISHED and recipe.weights is None:
+        note(f"--weights has no effect: {recipe.name} begins from no pretrained weights")
+    for directory in request.directories:
+        if empty := empty_genre_folders(directory):
+            note(f"no audio in {', '.join(empty)} of {shown(directory)}: passed over")
+    return files
 
 
 def _fit(
@@ -217,20 +231,7 @@ def _report(
     recipe = load_recipe(request.recipe)
     songs = judge_mixed(recipe, model, data.mixed, card.labels) if data.mixed else None
     if request.as_json:
-        summary = {
-            "model": str(request.out),
-            "recipe": recipe.name,
-            "fingerprint": card.fingerprint,
-            "labels": card.labels,
-            "protocol": request.protocol,
-            "leaky": card.training["leaky"],
-            "skipped": len(data.skipped),
-            "unit": card.metrics["unit"],
-            "test": card.metrics["test"],
-            "published": recipe.published.test,
-            "mixed": songs,
-        }
-        print_json({"summary": summary})
+        print_json({"summary": {**_summary(recipe, card, data, request), "mixed": songs}})
         return
     low, high = test.interval
     words = f"{request.out}: test {test.n} {card.metrics['unit']}s, accuracy {test.accuracy:.3f}"
@@ -238,12 +239,38 @@ def _report(
     if recipe.published.test is not None:
         words += f"; published {recipe.published.test:.3f}"
     click.echo(words)
-    if recipe.unmeasured:
-        click.echo(f"The published figure cannot be compared with: it {recipe.unmeasured}.")
+    if reason := _incomparable(recipe, data, request.weights):
+        click.echo(f"The published figure cannot be compared with: it {reason}.")
     if songs:
         click.echo(
             f"{songs['n']} songs of several genres: all genres right for {songs['accuracy']:.3f}"
         )
+
+
+def _summary(
+    recipe: Recipe, card: ModelCard, data: RecipeData, request: RecipeRequest
+) -> dict[str, Any]:
+    return {
+        "model": str(request.out),
+        "recipe": recipe.name,
+        "fingerprint": card.fingerprint,
+        "labels": card.labels,
+        "protocol": request.protocol,
+        "leaky": card.training["leaky"],
+        "tracks": card.training["tracks"],
+        "skipped": len(data.skipped),
+        "unit": card.metrics["unit"],
+        "test": card.metrics["test"],
+        "published": recipe.published.test,
+        "incomparable": _incomparable(recipe, data, request.weights),
+    }
+
+
+def _incomparable(recipe: Recipe, data: RecipeData, weights: str) -> str:
+    """Return why the published figure is about something else, empty if it is not."""
+    untrained = recipe.weights is not None and weights == RANDOM
+    about_several = recipe.training is not None and recipe.training.loss == "sigmoid"
+    return recipe.unmeasured if untrained or (about_several and data.mixed is None) else ""
 
 
 def _say(console: Console, sentence: str, style: str | None = None) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -338,3 +342,54 @@ def test_a_model_with_the_card_of_another_recipe(
     shutil.copy(card_path(other), card_path(out))
     result = call("index", music, "--model", out, "--db", tmp_path / "l.db")
     refused(result, "do not belong together")
+
+
+KILLED = """
+import sys, time
+from recsys.classifier.partial import PartialRun
+from recsys.cli.main import main
+import recsys.classifier.recipes.network as network
+
+network.SAVE_EVERY_S, network.SAVING_SHARE = 0.0, 1e9
+write, written = PartialRun.write, []
+
+def write_and_wait(self, state):
+    write(self, state)
+    written.append(len(state["history"]))
+    if len(written) == 2:
+        print("kept", flush=True)
+        time.sleep(600)
+
+PartialRun.write = write_and_wait
+main()
+"""
+
+
+def test_a_killed_training_ends_where_an_undisturbed_one_does(
+    train: Train, music: Path, out: Path, tmp_path: Path
+) -> None:
+    options = ("--epochs", 8, "--protocol", "random")
+    undisturbed = tmp_path / "undisturbed.safetensors"
+    assert train("mlp-reg", *options, "--out", undisturbed).exit_code == 0
+
+    usual = ("--out", out, "--data", music, "--workers", 1, "--device", "cpu")
+    command = [str(part) for part in ("train", "--recipe", "mlp-reg", *usual, *options)]
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.kill()
+    assert said == "kept\n"
+    assert process.returncode == -signal.SIGKILL
+    assert not out.exists()
+
+    result = train("mlp-reg", *options)
+    assert result.exit_code == 0, result.output
+    assert "going on after epoch 2" in result.stderr
+    assert out.read_bytes() == undisturbed.read_bytes()
+    assert load_card(out).fingerprint == load_card(undisturbed).fingerprint
