@@ -1,0 +1,171 @@
+"""The table: what stands in a row, and what must not."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from recsys.classifier.recipes import load_recipe
+from recsys.classifier.recipes.comparison import Row, as_csv, as_markdown, compare
+from recsys.classifier.recipes.measure import Measurement
+from recsys.classifier.recipes.recipe import Recipe
+from recsys.classifier.recipes.reproduce import Failure, Task
+from tests.classifier.recipes.small import classical, recipe
+
+
+def measured(way: str, accuracy: float, **changes: Any) -> Measurement:
+    whole = {
+        "recipe": "x",
+        "data": "audio, 24 tracks, 3 genres",
+        "way": way,
+        "protocol": "random" if way == "report" else "by-artist",
+        "leaky": False,
+        "split": "in words",
+        "unit": "track",
+        "test": {"accuracy": accuracy, "n": 40, "interval": [accuracy - 0.1, accuracy + 0.1]},
+        "loss": 1.0,
+        "train_accuracy": 0.99,
+        "folds": 1,
+        "seed": 3,
+        "minutes": 1.5,
+        "notes": {},
+        "history": [],
+    }
+    return Measurement(**{**whole, **changes})
+
+
+def row_of(
+    own: Recipe,
+    *measurements: Measurement,
+    failures: tuple[str, ...] = (),
+    weights: str = "published",
+    quick: bool = False,
+) -> Row:
+    done = {Task(own, one.way, "audio"): one for one in measurements}
+    failed = [Failure(Task(own, way, "audio"), "it broke", "mend it") for way in failures]
+    (row,) = compare(done, failed, weights=weights, quick=quick)
+    return row
+
+
+OWN = classical(published={"test": 0.7, "train": 0.998})
+
+
+def test_both_ways_stand_beside_the_published_figure() -> None:
+    row = row_of(OWN, measured("report", 0.75), measured("honest", 0.6))
+    assert (row.published, row.report, row.honest) == (0.7, 0.75, 0.6)
+    assert (row.report_n, row.report_low, row.report_high) == (40, 0.65, 0.85)
+    assert (row.honest_low, row.honest_high) == (0.5, 0.7)
+    assert (row.seed, row.minutes, row.leaky) == (3, 3.0, False)
+    assert "train 0.990" in row.note
+    assert "published train 0.998" in row.note
+
+
+def test_leaks_are_marked() -> None:
+    leaky = measured("report", 0.9, leaky=True, unit="segment")
+    row = row_of(OWN, leaky, measured("honest", 0.6))
+    assert row.leaky
+    text = as_markdown([row], [])
+    assert "0.900 leaky (0.800 to 1.000, 40 segments)" in text
+    assert "0.600 (0.500 to 0.700, 40 tracks)" in text
+
+
+def test_a_missing_way_is_not_measured() -> None:
+    row = row_of(OWN, measured("report", 0.75), failures=("honest",))
+    assert row.report == 0.75
+    assert row.honest is None
+    assert "could not be run, honest: it broke" in row.note
+    assert as_markdown([row], []).count("not measured") == 1
+
+
+def test_a_reason_is_told_once() -> None:
+    row = row_of(OWN, failures=("report", "honest"))
+    assert row.note.count("it broke") == 1
+    assert "report and honest: it broke" in row.note
+    assert row.seed is None
+    assert row.minutes is None
+
+
+@pytest.mark.parametrize("name", ["vgg16-transfer", "alexnet-transfer"])
+def test_random_weights_in_the_place_of_trained_ones_measure_nothing(name: str) -> None:
+    own = load_recipe(name)
+    pair = measured("report", 0.3), measured("honest", 0.2)
+    row = row_of(own, *pair, weights="random")
+    assert row.report is row.honest is row.report_n is None
+    assert "not measured: needs the ImageNet weights" in row.note
+    assert "ran to the end without (report 0.300, honest 0.200)" in row.note
+    assert row_of(own, *pair).report == 0.3
+
+
+def test_random_weights_do_not_matter_where_none_are_wanted() -> None:
+    assert row_of(OWN, measured("report", 0.75), weights="random").report == 0.75
+
+
+def test_a_report_about_mixed_songs_is_compared_with_mixed_songs_alone() -> None:
+    own = load_recipe("multi-genre")
+    plain = measured("report", 0.9)
+    row = row_of(own, plain)
+    assert row.report is None
+    assert "not measured: needs the report's 50 songs" in row.note
+    mixed = {"n": 50, "accuracy": 0.38, "interval": [0.26, 0.52], "given": {}}
+    row = row_of(own, replace(plain, notes={"mixed": mixed}))
+    assert (row.report, row.report_n, row.report_low) == (0.38, 50, 0.26)
+    assert "of 40 tracks of one, 0.900" in row.note
+    row = row_of(own, replace(plain, notes={"mixed": mixed}), weights="random")
+    assert row.report is None
+
+
+def test_a_quick_run_says_that_it_measures_nothing() -> None:
+    assert row_of(OWN, measured("report", 0.7), quick=True).note.startswith("quick run")
+
+
+def test_what_was_learned_by_heart_is_told() -> None:
+    by_heart = {"tracks": 9, "segments": 27, "accuracy": 1.0, "epochs": 12}
+    row = row_of(recipe(), measured("report", 0.7, notes={"memorised": by_heart}))
+    assert "learns 27 segments by heart to 1.000 in 12 epochs" in row.note
+
+
+def test_rows_stand_report_by_report_wherever_they_failed() -> None:
+    svm, variant, ann = (load_recipe(name) for name in ("svm-36", "table-1:svm", "ann"))
+    own = OWN.model_copy(update={"name": "mine"})
+    done = {
+        Task(own, "report", "audio"): measured("report", 0.5),
+        Task(ann, "report", "audio"): measured("report", 0.5),
+        Task(variant, "report", "table"): measured("report", 0.5),
+    }
+    failures = [Failure(Task(svm, "report", "audio"), "it broke", "")]
+    rows = compare(done, failures, weights="published", quick=False)
+    assert [row.recipe for row in rows] == ["svm-36", "table-1:svm", "ann", "mine"]
+
+
+def test_audio_and_table_are_rows_of_their_own() -> None:
+    done = {
+        Task(OWN, "report", source): measured("report", 0.5, data=source)
+        for source in ("audio", "table")
+    }
+    rows = compare(done, [], weights="published", quick=False)
+    assert [row.data for row in rows] == ["audio", "table"]
+
+
+def test_csv_holds_every_field() -> None:
+    rows = [row_of(OWN, measured("report", 0.75)), row_of(OWN, failures=("report",))]
+    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    for row, line in zip(rows, read, strict=True):
+        expected = {name: "" if v is None else str(v) for name, v in asdict(row).items()}
+        assert line == expected
+
+
+def test_markdown_keeps_its_columns_whatever_a_note_holds() -> None:
+    row = replace(row_of(OWN, measured("report", 0.7)), note="a | b\nc", data="x | y")
+    lines = as_markdown([row], [OWN]).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 3
+    assert {line.replace("\\|", "").count("|") for line in table} == {9}
+
+
+def test_markdown_tells_what_was_read_into_the_reports() -> None:
+    text = as_markdown([], [load_recipe("svm-36")])
+    assert "- `svm-36`: Table II lists C" in text

@@ -1,0 +1,417 @@
+"""A run over many recipes: what is done stays done, and what fails stops nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys.classifier.models import pretrained
+from recsys.classifier.models.pretrained import BACKBONES
+from recsys.classifier.recipes import measure as measuring
+from recsys.classifier.recipes import network as networks
+from recsys.classifier.recipes import recipe_names, reproduce
+from recsys.classifier.recipes.data import RecipeData
+from recsys.classifier.recipes.fit import FitOptions
+from recsys.classifier.recipes.measure import Measurement
+from recsys.classifier.recipes.quick import QUICK_EPOCHS, QUICK_TRACKS, QUICK_TREES, shortened
+from recsys.classifier.recipes.recipe import Recipe
+from recsys.classifier.recipes.reproduce import (
+    Failure,
+    ReproduceOptions,
+    Reproduction,
+    Watcher,
+    all_recipes,
+)
+from recsys.errors import ModelError
+from recsys.features.public_table import COLUMNS
+from tests.classifier.recipes.small import LABELS, PICTURE, classical, planted, recipe
+from tests.classifier.recipes.test_loading import SMALL
+
+Outcomes = list[tuple[str, str, Measurement | Failure]]
+
+
+def named(name: str, own: Recipe) -> Recipe:
+    return own.model_copy(update={"name": name})
+
+
+NETWORK = named("network", recipe())
+NEIGHBOURS = named("neighbours", classical())
+BOTH = [NETWORK, NEIGHBOURS]
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """Genre folders whose files are never opened."""
+    root = tmp_path / "music"
+    for label in LABELS:
+        (root / label).mkdir(parents=True)
+        for number in range(8):
+            (root / label / f"{label}.{number}.wav").write_bytes(b"sound")
+    return root
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What was decoded: recipe and number of files. Planted data is returned for it."""
+    calls: list[tuple[str, int]] = []
+
+    def load(own: Recipe, files: Any, **_: object) -> RecipeData:
+        calls.append((own.name, len(files)))
+        return RecipeData(planted(own.features.shape), (), ())
+
+    monkeypatch.setattr(reproduce, "load_music", load)
+    return calls
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every fit that was begun, by the name of its recipe."""
+    calls: list[str] = []
+    original = measuring.fit
+
+    def counted(own: Recipe, *args: Any) -> Any:
+        calls.append(own.name)
+        return original(own, *args)
+
+    monkeypatch.setattr(measuring, "fit", counted)
+    return calls
+
+
+@pytest.fixture
+def options(tmp_path: Path, music: Path) -> ReproduceOptions:
+    return ReproduceOptions(tmp_path / "out", (music,), folds=2)
+
+
+def run(recipes: list[Recipe], options: ReproduceOptions, **watched: Any) -> Outcomes:
+    watcher = Watcher(**watched)
+    return [
+        (task.recipe.name, task.way, outcome)
+        for task, outcome in Reproduction(recipes, options).run(watcher)
+    ]
+
+
+def test_every_recipe_is_measured_both_ways(
+    options: ReproduceOptions, decoded: list[Any], fits: list[str]
+) -> None:
+    seen: list[tuple[str, int, int]] = []
+    found = run(
+        BOTH, options, on_task=lambda task, number, of: seen.append((task.name, number, of))
+    )
+    assert [one[:2] for one in found] == [
+        ("network", "report"),
+        ("network", "honest"),
+        ("neighbours", "report"),
+        ("neighbours", "honest"),
+    ]
+    assert all(isinstance(one[2], Measurement) for one in found)
+    assert [one[1:] for one in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen[0][0] == "network.audio.report"
+    # The report trains once, honesty in two folds.
+    assert fits == ["network"] * 3 + ["neighbours"] * 3
+    results = sorted(path.name for path in (options.out / "results").iterdir())
+    assert results == sorted(f"{name}.json" for name, _, _ in seen)
+    assert list((options.out / "state").iterdir()) == []
+
+
+def test_what_is_done_is_not_done_again(
+    options: ReproduceOptions, decoded: list[Any], fits: list[str]
+) -> None:
+    first = Reproduction(BOTH, options)
+    assert first.done() == {}
+    made = dict(first.run())
+    fits.clear()
+    decoded.clear()
+    again = Reproduction(BOTH, options)
+    assert list(again.run()) == []
+    assert fits == decoded == []
+    assert list(again.done().values()) == list(made.values())
+    more = [*BOTH, named("other", classical(estimator={"name": "tree"}))]
+    assert {one[0] for one in run(more, options)} == {"other"}
+
+
+Change = Callable[[list[Recipe], ReproduceOptions], tuple[list[Recipe], ReproduceOptions]]
+
+
+def another_file(recipes: list[Recipe], options: ReproduceOptions) -> Any:
+    (options.directories[0] / "jazz" / "jazz.99.wav").write_bytes(b"sound")
+    return recipes, options
+
+
+def a_longer_file(recipes: list[Recipe], options: ReproduceOptions) -> Any:
+    (options.directories[0] / "jazz" / "jazz.1.wav").write_bytes(b"longer sound")
+    return recipes, options
+
+
+def other_features(recipes: list[Recipe], options: ReproduceOptions) -> Any:
+    features = {"kind": "summary", "parts": ["rms"]}
+    return [named("network", recipe(features=features)), recipes[1]], options
+
+
+CHANGES: dict[str, tuple[Change, set[str]]] = {
+    "nothing": (lambda rs, o: (rs, o), set()),
+    "seed": (lambda rs, o: (rs, replace(o, fit=FitOptions(seed=1))), {"network", "neighbours"}),
+    "epochs": (lambda rs, o: (rs, replace(o, fit=FitOptions(epochs=1))), {"network", "neighbours"}),
+    "folds": (lambda rs, o: (rs, replace(o, folds=3)), {"network", "neighbours"}),
+    "workers": (lambda rs, o: (rs, replace(o, workers=1)), set()),
+    "music": (another_file, {"network", "neighbours"}),
+    "size": (a_longer_file, {"network", "neighbours"}),
+    "training": (
+        lambda rs, o: ([named("network", recipe(training={"epochs": 1})), rs[1]], o),
+        {"network"},
+    ),
+    "features": (other_features, {"network"}),
+    "published": (
+        lambda rs, o: ([named("network", recipe(published={"test": 0.5})), rs[1]], o),
+        set(),
+    ),
+    "title": (lambda rs, o: ([named("network", recipe(title="Other")), rs[1]], o), set()),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changes_the_outcome_is_measured_again(
+    name: str, options: ReproduceOptions, decoded: list[Any]
+) -> None:
+    run(BOTH, options)
+    change, expected = CHANGES[name]
+    assert {one[0] for one in run(*change(BOTH, options))} == expected
+
+
+def test_a_recipe_that_fails_stops_no_other(
+    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on a machine that is offline, where pretrained weights cannot be had."""
+    offline = replace(BACKBONES["alexnet"], url="file:///nowhere/alexnet-owt-7be5be79.pth")
+    monkeypatch.setitem(BACKBONES, "alexnet", offline)
+    monkeypatch.setattr(pretrained.torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    transfer = recipe(
+        weights="alexnet",
+        features={**PICTURE, "height": 64, "width": 64},
+        network={"architecture": "alexnet-transfer", "config": {"filters": 4, "pool": 1}},
+    )
+    found = run([named("transfer", transfer), NEIGHBOURS], options)
+    kinds = [(name, type(outcome)) for name, _, outcome in found]
+    assert kinds == [("transfer", Failure)] * 2 + [("neighbours", Measurement)] * 2
+    failure = found[0][2]
+    assert isinstance(failure, Failure)
+    assert "the weights of alexnet cannot be had" in failure.reason
+    assert "--weights" in failure.hint
+    # It failed before anything was decoded for it.
+    assert {name for name, _ in decoded} == {"neighbours"}
+
+
+def test_features_are_decoded_once_for_the_recipes_that_share_them(
+    options: ReproduceOptions, decoded: list[tuple[str, int]]
+) -> None:
+    other = named("other", recipe(features={"kind": "summary", "parts": ["rms"]}))
+    run([NETWORK, NEIGHBOURS, other], options)
+    assert decoded == [("network", 24), ("other", 24)]
+
+
+def test_recipes_that_share_features_stand_together() -> None:
+    names = [one.name for one in all_recipes(recipe_names())]
+    assert len(names) == len(set(names)) == 35
+    seen = [(one.features, one.genres) for one in all_recipes(recipe_names())]
+    changes = sum(one != other for one, other in pairwise(seen))
+    assert changes == len(set(seen)) - 1
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["mlp"], ["mlp"]),
+        (["mlp", "mlp"], ["mlp"]),
+        (["ann:chroma"], ["ann:chroma"]),
+        (["ann"], ["ann", "ann:centroid", "ann:chroma"]),
+        (["ann", "ann:chroma"], ["ann", "ann:centroid", "ann:chroma"]),
+    ],
+)
+def test_a_name_stands_for_its_variants_and_each_is_run_once(
+    names: list[str], expected: list[str]
+) -> None:
+    assert [one.name for one in all_recipes(names)] == expected
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(tmp_path / folder / "mine.toml")
+        paths[-1].write_text(SMALL)
+    with pytest.raises(ModelError, match="two recipes are called mine"):
+        all_recipes([str(path) for path in paths])
+    assert [one.name for one in all_recipes([str(paths[0])])] == ["mine", "mine:wide"]
+
+
+def test_results_are_written_in_one_step(
+    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the file is written: nothing that looks finished is left, and it is redone."""
+    original = Path.write_text
+
+    def cut_off(path: Path, text: str, **others: Any) -> int:
+        original(path, text[:50], **others)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run([NEIGHBOURS], options)
+    assert list((options.out / "results").glob("*.json")) == []
+    assert len(run([NEIGHBOURS], options)) == 2
+    assert len(list((options.out / "results").iterdir())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"identity": "x"}', "\udcff"])
+def test_a_damaged_result_is_measured_again(
+    content: str, options: ReproduceOptions, decoded: list[Any]
+) -> None:
+    run([NEIGHBOURS], options)
+    path = options.out / "results" / "neighbours.audio.report.json"
+    whole = json.loads(path.read_text())
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    ((_, way, _),) = run([NEIGHBOURS], options)
+    assert way == "report"
+    again = json.loads(path.read_text())
+    assert {**again, "minutes": 0} == {**whole, "minutes": 0}
+
+
+def kill_after(epochs: int) -> Callable[[Any], None]:
+    def on_epoch(result: Any) -> None:
+        if result.epoch == epochs:
+            raise KeyboardInterrupt
+
+    return on_epoch
+
+
+def test_a_killed_run_goes_on_with_the_epoch_that_was_reached(
+    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(networks, "SAVING_SHARE", 1e9)
+    undisturbed = run([NETWORK], replace(options, out=options.out / "undisturbed"))
+    with pytest.raises(KeyboardInterrupt):
+        run([NETWORK], options, on_epoch=kill_after(2))
+    epochs: list[int] = []
+    resumed = run([NETWORK], options, on_epoch=lambda result: epochs.append(result.epoch))
+    assert epochs[0] == 3
+    for (_, _, one), (_, _, other) in zip(undisturbed, resumed, strict=True):
+        assert isinstance(one, Measurement)
+        assert isinstance(other, Measurement)
+        assert replace(one, minutes=0) == replace(other, minutes=0)
+    assert list((options.out / "state").iterdir()) == []
+
+
+def test_the_state_of_a_killed_run_with_other_settings_is_in_nobodys_way(
+    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(networks, "SAVING_SHARE", 1e9)
+    with pytest.raises(KeyboardInterrupt):
+        run([NETWORK], options, on_epoch=kill_after(2))
+    assert list((options.out / "state").iterdir())
+    found = run([NETWORK], replace(options, fit=FitOptions(seed=5)))
+    assert all(isinstance(one[2], Measurement) for one in found)
+    assert list((options.out / "state").iterdir()) == []
+
+
+TABLE = named("table", classical(features={"kind": "public-table"}))
+
+
+@pytest.fixture
+def feature_table(tmp_path: Path) -> Path:
+    """One row a track, as in the public table of 30 s."""
+    data = planted((len(COLUMNS),), per_track=1)
+    path = tmp_path / "features.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["filename", *COLUMNS, "label"])
+        for row, track in zip(data.inputs, data.tracks, strict=True):
+            number = int(track.key.rpartition(".")[2])
+            writer.writerow([f"{track.genre}.{number:05d}.wav", *row.tolist(), track.genre])
+    return path
+
+
+def test_recipes_over_the_table_are_measured_on_it_too(
+    options: ReproduceOptions, decoded: list[Any], feature_table: Path
+) -> None:
+    both = replace(options, table=feature_table)
+    tasks = [task.name for task in Reproduction([NEIGHBOURS, TABLE], both).tasks]
+    assert tasks == [
+        *("neighbours.audio.report", "neighbours.audio.honest", "table.audio.report"),
+        *("table.audio.honest", "table.table.report", "table.table.honest"),
+    ]
+    alone = replace(both, directories=())
+    found = run([NEIGHBOURS, TABLE], alone)
+    assert [one[:2] for one in found] == [("table", "report"), ("table", "honest")]
+    report = found[0][2]
+    assert isinstance(report, Measurement)
+    assert report.data == "public feature table, 24 tracks, 3 genres"
+    assert report.test["accuracy"] == 1.0
+    assert decoded == []
+
+
+def test_a_recipe_of_some_genres_uses_those_of_the_table_alone(
+    options: ReproduceOptions, feature_table: Path
+) -> None:
+    two = named("two", classical(features={"kind": "public-table"}, genres=["jazz", "rock"]))
+    found = run([two], replace(options, directories=(), table=feature_table))
+    honest = found[1][2]
+    assert isinstance(honest, Measurement)
+    assert honest.data == "public feature table, 16 tracks, 2 genres"
+    assert list(honest.test["per_genre"]) == ["jazz", "rock"]
+
+
+def test_nothing_to_measure_on_is_an_error(options: ReproduceOptions) -> None:
+    with pytest.raises(ModelError, match="nothing to measure"):
+        Reproduction(BOTH, replace(options, directories=()))
+
+
+@pytest.mark.parametrize("what", ["table", "artists"])
+def test_a_file_that_is_not_there_is_an_error_at_once(
+    what: str, options: ReproduceOptions, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"none\.csv is not there"):
+        Reproduction(BOTH, replace(options, **{what: tmp_path / "none.csv"}))
+
+
+def test_a_folder_of_results_that_cannot_be_made_is_an_error(options: ReproduceOptions) -> None:
+    options.out.write_text("a file")
+    with pytest.raises(ModelError, match="results cannot be written"):
+        Reproduction(BOTH, options)
+
+
+def test_a_quick_run_takes_few_tracks_and_shares_nothing_with_a_whole_one(
+    options: ReproduceOptions, decoded: list[tuple[str, int]], music: Path
+) -> None:
+    for number in range(20):
+        (music / "rock" / f"more.{number}.wav").write_bytes(b"sound")
+    quick = replace(options, quick=True)
+    assert len(run(BOTH, quick)) == 4
+    assert decoded == [("network", 3 * QUICK_TRACKS)]
+    assert len(run(BOTH, options)) == 4
+    assert decoded[1] == ("network", 24 + 20)
+
+
+def test_a_shortened_recipe_keeps_its_name_and_loses_its_length() -> None:
+    for own in all_recipes(recipe_names()):
+        short = shortened(own)
+        assert short.name == own.name
+        assert short.features == own.features
+        assert short.memorise == 0
+        if short.training is not None:
+            assert short.training.epochs <= QUICK_EPOCHS
+        if short.search is not None:
+            trials = [*short.search.network.values(), *short.search.training.values()]
+            assert np.prod([len(values) for values in trials]) == 2
+            assert short.search.epochs == 1
+        if short.estimator is not None and short.estimator.name in ("xgboost", "random-forest"):
+            assert short.estimator.settings["n_estimators"] == QUICK_TREES
