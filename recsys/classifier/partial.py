@@ -78,18 +78,33 @@ class PartialRun:
         ----------
         state : mapping
             Tensors and plain values.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be written.
         """
         if self._path is None:
             return
-        temporary = self._path.with_name(self._path.name + ".tmp")
         whole = {**state, "version": PARTIAL_VERSION, "signature": self._signature}
-        torch.save(whole, temporary)
-        temporary.replace(self._path)
+        try:
+            torch.save(whole, _temporary(self._path))
+            _temporary(self._path).replace(self._path)
+        except (OSError, RuntimeError) as error:
+            raise ModelError(
+                f"the state of the training cannot be written to {self._path}: {error}",
+                "Make room, or choose a folder that you may write to.",
+            ) from error
 
     def forget(self) -> None:
         """Delete the state: the run is complete."""
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            for path in (self._path, _temporary(self._path)):
+                path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(path.name + ".tmp")
 
 
 def _plain(value: object) -> object:

@@ -100,9 +100,15 @@ def test_a_write_that_is_cut_off_leaves_the_earlier_state(
     assert run.read(CPU) == {"epoch": 1}
 
 
-def test_forgetting_twice_is_no_error(tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be written"):
+        PartialRun(tmp_path / "none" / "run.pt", 1).write({"a": 1})
+
+
+def test_forgetting_twice_is_no_error_and_leaves_nothing(tmp_path: Path) -> None:
     run = PartialRun(tmp_path / "run.pt", 1)
     run.write({"a": 1})
+    (tmp_path / "run.pt.tmp").write_bytes(b"cut off")
     run.forget()
     run.forget()
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from recsys.classifier.recipes.loading import ORDER
+from recsys.classifier.recipes.reproduce import RANDOM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from recsys.classifier.recipes.measure import Measurement
     from recsys.classifier.recipes.recipe import Recipe
     from recsys.classifier.recipes.reproduce import Failure, Task
-
-RANDOM = "random"
-"""Name of pretrained weights that are none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,7 +319,7 @@ def _choose(
     if len(fold.valid) == 0:
         raise ModelError(
             f"the recipe {recipe.name} chooses its settings on validation, and there is none",
-            "Give [protocol] a share for valid.",
+            "Give [protocol] a share for valid, and the music more artists of every genre.",
         )
     path = options.partial
     kept = PartialRun(path.with_name(path.name + ".search") if path else None, identity)

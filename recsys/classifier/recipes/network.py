@@ -41,6 +41,8 @@ SAVE_EVERY_S = 10.0
 SAVING_SHARE = 0.05
 """Share of the time that keeping the state may take: large networks are kept less often."""
 
+_NAN_HINT = "Lower the learning rate, and look for damaged audio among the tracks."
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledInputs:
@@ -166,10 +168,21 @@ class NetworkTraining:
             yield result
 
     def trained(self) -> nn.Module:
-        """Return the network with the weights that the settings ask for, on the CPU."""
+        """Return the network with the weights that the settings ask for, on the CPU.
+
+        Raises
+        ------
+        ModelError
+            If they are no longer numbers: the last step of all is followed by no loss that shows.
+        """
         if self._keep_best and self._best:
             self._model.load_state_dict(self._best, strict=False)
         model: nn.Module = self._model.cpu().eval()
+        if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
+            raise ModelError(
+                f"the weights became infinite or no numbers in epoch {len(self._history)}",
+                _NAN_HINT,
+            )
         return model
 
     def _once(self, data: LabelledInputs) -> LabelledInputs:
@@ -237,7 +250,7 @@ class NetworkTraining:
         if not math.isfinite(value):
             raise ModelError(
                 f"the training loss became {value} in epoch {len(self._history) + 1}",
-                "Lower the learning rate, and look for damaged audio among the tracks.",
+                _NAN_HINT,
             )
         if self._settings.l2:
             kernels = (p for p in self._model.parameters() if p.requires_grad and p.ndim >= 2)

@@ -112,8 +112,8 @@ class Fitting(Table):
     patience : int or None
         Epochs without a lower validation loss after which training stops.
     plateau_factor, plateau_patience : float or None, int
-        The learning rate is multiplied by the factor after that many epochs without a lower
-        validation loss.
+        The learning rate is multiplied by the factor after more than that many epochs without a
+        lower validation loss, as PyTorch counts them.
     l2 : float
         This times the sum of squares of all kernels is added to the loss.
     loss : str

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 WAYS = ("report", "honest")
 
+RANDOM = "random"
+"""Name of pretrained weights that are none."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReproduceOptions:
@@ -303,7 +306,9 @@ class Reproduction:
             music = [[file.key, file.path.stat().st_size] for file in self._files]
         artists = options.artists.stat().st_size if options.artists else None
         parts = [said, task.recipe.features.as_dict(), task.way, music, artists]
-        parts += [fit.seed, fit.weights, fit.epochs, options.folds, options.quick]
+        # Where no weights are wanted, which were offered makes no difference.
+        weights = fit.weights if task.recipe.weights else RANDOM
+        parts += [fit.seed, weights, fit.epochs, options.folds, options.quick]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

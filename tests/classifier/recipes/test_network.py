@@ -361,6 +361,16 @@ def test_a_loss_that_is_no_number_is_an_error() -> None:
     assert "learning rate" in caught.value.hint
 
 
+def test_weights_that_are_no_numbers_after_the_last_step_are_an_error() -> None:
+    """The loss of a step is known before its gradients are, and there is no other step."""
+    one = training(settings(epochs=1), planted(), dense())
+    run(one)
+    with torch.no_grad():
+        next(one._model.parameters())[0, 0] = np.inf
+    with pytest.raises(ModelError, match="weights became infinite or no numbers in epoch 1"):
+        one.trained()
+
+
 def test_without_validation_there_is_none_to_stop_or_choose_by() -> None:
     chosen = settings(epochs=6, patience=1, plateau_factor=0.1, plateau_patience=1)
     one = training(chosen, planted(), dense(), keep_best=True)

@@ -160,6 +160,7 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
     "seed": (lambda rs, o: (rs, replace(o, fit=FitOptions(seed=1))), {"network", "neighbours"}),
     "epochs": (lambda rs, o: (rs, replace(o, fit=FitOptions(epochs=1))), {"network", "neighbours"}),
     "folds": (lambda rs, o: (rs, replace(o, folds=3)), {"network", "neighbours"}),
+    "weights": (lambda rs, o: (rs, replace(o, fit=FitOptions(weights="/weights"))), set()),
     "workers": (lambda rs, o: (rs, replace(o, workers=1)), set()),
     "music": (another_file, {"network", "neighbours"}),
     "size": (a_longer_file, {"network", "neighbours"}),
