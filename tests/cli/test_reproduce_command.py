@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from recsys.classifier.recipes import recipe_names
 from recsys.cli.main import cli
+from tests.cli.documented import documented
 from tests.cli.genre_music import make_genres
 
 
@@ -48,6 +49,7 @@ def test_recipes_json_contract() -> None:
     lines = [json.loads(line) for line in call("recipes", "--json").stdout.splitlines()]
     assert [line["name"] for line in lines] == list(recipe_names())
     svm = lines[0]
+    assert set(svm) >= set(documented("recipes")[0])
     assert svm["published"]["test"] == 0.70
     assert svm["estimator"]["grid"]["C"] == [0.1, 1, 10, 100]
     assert svm["features"]["kind"] == "summary"
@@ -71,6 +73,7 @@ def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
     assert first.exit_code == 0, first.output
     (row,) = [json.loads(line) for line in first.stdout.splitlines()]
     assert (row["recipe"], row["published"], row["leaky"]) == ("mlp", 0.59, True)
+    assert set(row) == set(documented("reproduce")[0])
     assert (row["report_unit"], row["honest_n"]) == ("segment", 3)
     assert row["data"] == "audio, 12 tracks, 3 genres"
     assert "[1/2] mlp, report" in first.stderr

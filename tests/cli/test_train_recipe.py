@@ -21,6 +21,7 @@ from recsys.classifier.checkpoint import DEFAULT_MODEL, card_path, load_card
 from recsys.classifier.recipes import network
 from recsys.cli import train_recipe
 from recsys.cli.main import cli
+from tests.cli.documented import documented
 from tests.cli.genre_music import GENRES, make_genres, sound_of, tag
 from tests.sounds import write
 
@@ -89,6 +90,9 @@ def test_a_model_is_trained_and_used(train: Train, music: Path, out: Path, tmp_p
     epoch, last = lines_of(train("mlp", "--json", "--protocol", "random"))
     assert (epoch["epoch"], epoch["epochs"]) == (1, 1)
     summary = last["summary"]
+    told_epoch, told_last = documented("train --recipe")
+    assert set(epoch) == set(told_epoch)
+    assert set(summary) == set(told_last["summary"])
     assert summary["labels"] == sorted(GENRES)
     assert (summary["recipe"], summary["published"]) == ("mlp", 0.59)
     assert (summary["protocol"], summary["leaky"], summary["unit"]) == ("random", False, "track")
@@ -132,6 +136,7 @@ def test_a_classical_model_learns_what_is_plain_to_hear(
     assert "fitting svm to" in result.stderr
     judged = call("evaluate", music, "--model", out, "--report", tmp_path / "page", "--json")
     (measured,) = lines_of(judged)
+    assert set(measured) == set(documented("evaluate")[0])
     assert (measured["n"], measured["accuracy"], measured["weighted_f1"]) == (12, 1.0, 1.0)
     assert (tmp_path / "page" / "index.html").is_file()
 
