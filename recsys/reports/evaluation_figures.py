@@ -113,7 +113,8 @@ def _draw_curves(
     axes.set_ylabel(panel)
     axes.set_title(f"{panel.capitalize()} over the epochs")
     axes.grid(alpha=0.3)
-    axes.legend()
+    # Below the axes: a curve may run along any of their edges.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
 
 
 def genres_figure(evaluation: Evaluation) -> Figure:

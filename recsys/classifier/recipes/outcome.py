@@ -195,6 +195,7 @@ def _training_notes(
         "segments": {part: len(of) for part, of in parts.items()},
         "seed": options.seed,
         "epochs_run": len(fitted.history),
+        "best_epoch": max((entry.epoch for entry in fitted.history if entry.is_best), default=0),
         "history": history_entries(fitted.history),
         **fitted.notes,
         "parameters": sum(parameter.numel() for parameter in fitted.model.parameters()),
