@@ -231,14 +231,14 @@ class NetworkTraining:
         return float(np.sum(losses)) / seen, right / seen
 
     def _batches(self, rng: np.random.Generator) -> Iterator[IdArray]:
-        """Shuffle the training set and cut it up; a last batch of one is left out."""
+        """Shuffle the training set and cut it up; what is left over is left out if it is one."""
         n, batch = len(self._train), self._settings.batch
         steps = self._settings.steps_per_epoch or -(-n // batch)
         wanted = min(steps * batch, n) if self._settings.steps_per_epoch is None else steps * batch
         order = np.concatenate([rng.permutation(n) for _ in range(-(-wanted // n))])[:wanted]
         for start in range(0, wanted, batch):
             chosen = order[start : start + batch]
-            if len(chosen) > 1 or wanted == 1:
+            if len(chosen) > 1 or 1 in (batch, wanted):
                 yield chosen
 
     def _step(self, inputs: Tensor, targets: Tensor) -> tuple[float, Tensor]:

@@ -6,13 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from torch import nn
 
 from recsys.classifier.labelled import LabelledTrack, SegmentSet
+from recsys.classifier.models import build_model
+from recsys.classifier.models.initialise import initialise
 from recsys.classifier.partial import PartialRun
 from recsys.classifier.protocols import Fold
+from recsys.classifier.recipes import load_recipe
+from recsys.classifier.recipes.fit import check_recipe
 from recsys.classifier.recipes.network import LabelledInputs, NetworkTraining
 from recsys.classifier.recipes.recipe import Fitting, Recipe
+from recsys.classifier.settings import EpochResult
+from recsys.errors import ModelError
 
 LABELS = ("blues", "jazz", "rock")
 
@@ -108,3 +116,76 @@ def training(
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     left, right = one.state_dict(), other.state_dict()
     return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def settings(**changes: Any) -> Fitting:
+    quick = {"epochs": 4, "learning_rate": 0.01, "batch": 8}
+    return Fitting.model_validate({**quick, **changes})
+
+
+def dense(seed: int = 0, **config: Any) -> nn.Module:
+    torch.manual_seed(seed)
+    model = build_model("dense", 3, (4,), {"hidden": [8], **config})
+    initialise(model, "keras")
+    return model
+
+
+def transfer() -> nn.Module:
+    torch.manual_seed(0)
+    config = {"filters": 4, "pool": 1, "dense": 8, "dropout": 0.2}
+    return build_model("alexnet-transfer", 3, (64, 64), config)
+
+
+def run(training: NetworkTraining, most: int | None = None) -> list[EpochResult]:
+    """Train to the end, or be killed after some epochs."""
+    results = []
+    for result in training.epochs():
+        results.append(result)
+        if len(results) == most:
+            break
+    return results
+
+
+TOML = """
+title = "Mine"
+summary = "Of my own."
+report = "None"
+source = "None"
+readings = ["One."]
+[features]
+kind = "summary"
+[network]
+architecture = "dense"
+config = { hidden = [8] }
+[training]
+epochs = 2
+[protocol]
+split = "random"
+test = 0.2
+valid = 0.2
+[published]
+test = 0.5
+[variants.wide]
+readings = ["Two."]
+network = { config = { dropout = 0.5 } }
+"""
+
+
+def write_toml(folder: Path, *changes: tuple[str, str], name: str = "mine.toml") -> str:
+    """A recipe of the user's own, with some of its text replaced."""
+    text = TOML
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def refused(name: str, n_genres: int = 3) -> str:
+    """The message with which a recipe is refused before anything is decoded; it names it."""
+    with pytest.raises(ModelError) as caught:
+        check_recipe(load_recipe(name), n_genres, "random")
+    assert Path(name).stem in caught.value.message
+    assert caught.value.hint
+    return caught.value.message

@@ -9,6 +9,7 @@ import pytest
 from recsys.classifier.recipes import load_recipe, recipe_names, variant_names
 from recsys.classifier.recipes.fit import check_recipe
 from recsys.errors import ModelError
+from tests.classifier.recipes.small import TOML, refused, write_toml
 
 PUBLISHED: dict[str, float | None] = {
     "svm-36": 0.70,
@@ -66,50 +67,6 @@ READINGS = {
     "cnn-mel-35": "16x23x35",
     "cnn-simple": "shuffled",
 }
-
-SMALL = """
-title = "Mine"
-summary = "Of my own."
-report = "None"
-source = "None"
-readings = ["One."]
-[features]
-kind = "summary"
-[network]
-architecture = "dense"
-config = { hidden = [8] }
-[training]
-epochs = 2
-[protocol]
-split = "random"
-test = 0.2
-valid = 0.2
-[published]
-test = 0.5
-[variants.wide]
-readings = ["Two."]
-network = { config = { dropout = 0.5 } }
-"""
-
-
-def write(folder: Path, *changes: tuple[str, str], name: str = "mine.toml") -> str:
-    """A recipe of the user's own, with some of its text replaced."""
-    text = SMALL
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    path = folder / name
-    path.write_text(text)
-    return str(path)
-
-
-def refused(name: str, n_genres: int = 3) -> str:
-    """The message with which a recipe is refused before anything is decoded; it names it."""
-    with pytest.raises(ModelError) as caught:
-        check_recipe(load_recipe(name), n_genres, "random")
-    assert Path(name).stem in caught.value.message
-    assert caught.value.hint
-    return caught.value.message
 
 
 def test_the_recipes_are_those_of_the_five_reports() -> None:
@@ -174,7 +131,7 @@ def test_becker_et_al_have_nine_genres_without_jazz() -> None:
 
 
 def test_a_variant_keeps_what_it_does_not_change(tmp_path: Path) -> None:
-    path = write(tmp_path)
+    path = write_toml(tmp_path)
     assert variant_names(path) == (f"{path}:wide",)
     base, wide = load_recipe(path), load_recipe(f"{path}:wide")
     assert (base.name, wide.name) == ("mine", "mine:wide")
@@ -186,7 +143,7 @@ def test_a_variant_keeps_what_it_does_not_change(tmp_path: Path) -> None:
 def test_figures_of_the_base_are_not_those_of_a_variant_and_readings_add_up(
     tmp_path: Path,
 ) -> None:
-    path = write(tmp_path)
+    path = write_toml(tmp_path)
     assert load_recipe(path).published.test == 0.5
     wide = load_recipe(f"{path}:wide")
     assert wide.published.test is None
@@ -196,7 +153,7 @@ def test_figures_of_the_base_are_not_those_of_a_variant_and_readings_add_up(
 def test_a_path_may_hold_colons(tmp_path: Path) -> None:
     folder = tmp_path / "a:b"
     folder.mkdir()
-    path = write(folder)
+    path = write_toml(folder)
     assert load_recipe(path).name == "mine"
     assert load_recipe(f"{path}:wide").name == "mine:wide"
 
@@ -248,7 +205,7 @@ def test_what_is_not_toml_is_an_error(content: bytes, tmp_path: Path) -> None:
 def test_an_unknown_key_is_named_at_every_level(
     old: str, new: str, named: str, tmp_path: Path
 ) -> None:
-    assert named in refused(write(tmp_path, (old, new)))
+    assert named in refused(write_toml(tmp_path, (old, new)))
 
 
 @pytest.mark.parametrize(
@@ -275,11 +232,11 @@ def test_an_unknown_key_is_named_at_every_level(
     ],
 )
 def test_a_value_that_cannot_be_is_named(old: str, new: str, named: str, tmp_path: Path) -> None:
-    assert named in refused(write(tmp_path, (old, new)))
+    assert named in refused(write_toml(tmp_path, (old, new)))
 
 
 def test_a_text_in_place_of_readings_is_not_taken_apart_into_letters(tmp_path: Path) -> None:
-    path = write(tmp_path, ('readings = ["Two."]', 'readings = "Two."'))
+    path = write_toml(tmp_path, ('readings = ["Two."]', 'readings = "Two."'))
     with pytest.raises(ModelError, match="readings"):
         load_recipe(f"{path}:wide")
 
@@ -287,7 +244,7 @@ def test_a_text_in_place_of_readings_is_not_taken_apart_into_letters(tmp_path: P
 @pytest.mark.parametrize("variants", ["variants = 3\n", "variants = { wide = 3 }\n"])
 def test_variants_must_be_tables(variants: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(variants + SMALL.partition("[variants")[0])
+    path.write_text(variants + TOML.partition("[variants")[0])
     for use in (load_recipe, variant_names):
         with pytest.raises(ModelError, match=r"mine\.toml cannot be used: variants.*table"):
             use(str(path))
@@ -304,122 +261,4 @@ def test_variants_must_be_tables(variants: str, tmp_path: Path) -> None:
 def test_a_recipe_has_exactly_one_model(
     changes: list[tuple[str, str]], named: str, tmp_path: Path
 ) -> None:
-    assert named in refused(write(tmp_path, *changes))
-
-
-NETWORK = '[network]\narchitecture = "dense"\nconfig = { hidden = [8] }\n[training]\nepochs = 2\n'
-
-
-@pytest.mark.parametrize("key", ['weights = "vgg16"', "memorise = 3"])
-def test_what_belongs_to_networks_is_refused_beside_a_classical_model(
-    key: str, tmp_path: Path
-) -> None:
-    estimator = '[estimator]\nname = "knn"\n'
-    path = write(tmp_path, (NETWORK, estimator), ('title = "Mine"', f'title = "Mine"\n{key}'))
-    assert key.split()[0] in refused(path)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "features", "named"),
-    [
-        ('"densest"', 'kind = "summary"', "unknown architecture 'densest'"),
-        ('"cnn-mel"\nconfig = {}', 'kind = "summary"', "inputs of shape (36,)"),
-        (
-            '"cnn-mel"\nconfig = {}',
-            'kind = "picture"\nheight = 12\nwidth = 12',
-            "a picture of 12 x 12 is too small",
-        ),
-        ('"dense"\nconfig = { hiden = [8] }', 'kind = "summary"', "hiden"),
-        ('"dense"\nconfig = { hidden = [0] }', 'kind = "summary"', "got [0]"),
-        ('"dense"\nconfig = { dropout = 2.0 }', 'kind = "summary"', "dropout"),
-        ('"cnn-mfcc"\nconfig = {}', 'kind = "summary"', "inputs of shape (36,)"),
-        ('"prcnn"\nconfig = {}', 'kind = "picture"\nheight = 8\nwidth = 8', "too small"),
-    ],
-)
-def test_what_cannot_be_built_is_refused_before_anything_is_decoded(
-    architecture: str, features: str, named: str, tmp_path: Path
-) -> None:
-    path = write(
-        tmp_path,
-        ('"dense"\nconfig = { hidden = [8] }', architecture),
-        ('kind = "summary"', features),
-    )
-    assert named in refused(path)
-
-
-@pytest.mark.parametrize(
-    ("search", "named"),
-    [
-        ("network = { width = [1, 2] }", "width"),
-        ("network = { hidden = [[8], [0]] }", "got [0]"),
-        ("training = { rate = [0.1] }", "search.training.rate"),
-        ("training = { learning_rate = [0.1, 0.0] }", "search.training.learning_rate"),
-        ('training = { epochs = ["many"] }', "search.training.epochs"),
-    ],
-)
-def test_every_combination_of_a_search_is_looked_at(
-    search: str, named: str, tmp_path: Path
-) -> None:
-    path = write(tmp_path, ("[published]", f"[search]\nepochs = 1\n{search}\n[published]"))
-    assert named in refused(path)
-
-
-@pytest.mark.parametrize("candidates", ["network = { hidden = [] }", ""])
-def test_a_search_among_nothing_is_refused(candidates: str, tmp_path: Path) -> None:
-    path = write(tmp_path, ("[published]", f"[search]\nepochs = 1\n{candidates}\n[published]"))
-    assert "search" in refused(path)
-
-
-def test_a_search_needs_validation(tmp_path: Path) -> None:
-    text = "[search]\nepochs = 1\nnetwork = { hidden = [[8]] }\n[published]"
-    path = write(tmp_path, ("[published]", text), ("valid = 0.2", ""))
-    assert "[search]" in refused(path)
-
-
-@pytest.mark.parametrize(
-    ("estimator", "named"),
-    [
-        ('name = "svmm"', "unknown estimator 'svmm'"),
-        ('name = "svm"\nsettings = { c = 1 }', "svm has no setting 'c'"),
-        ('name = "svm"\ngrid = { c = [1] }', "unknown setting 'c'"),
-        ('name = "svm"\ngrid = { C = [] }', "nothing to try for 'C'"),
-        ('name = "svm"\nsettings = { C = "big" }', "'C' parameter"),
-        ('name = "svm"\ngrid = { C = [1, -1] }', "'C' parameter"),
-        ('name = "random-forest"\nsettings = { n_estimators = 0 }', "n_estimators"),
-        ('name = "xgboost"\nsettings = { max_depth = "deep" }', "max_depth"),
-        ('name = "svm"\nscaler = "robust"', "scaler"),
-        ('name = "svm"\nfolds = 1', "folds"),
-    ],
-)
-def test_what_cannot_be_fitted_is_refused_before_anything_is_decoded(
-    estimator: str, named: str, tmp_path: Path
-) -> None:
-    assert named in refused(write(tmp_path, (NETWORK, f"[estimator]\n{estimator}\n")))
-
-
-@pytest.mark.parametrize(
-    ("weights", "network"),
-    [
-        ("alexnet", '"vgg16-transfer"\nconfig = { dense = 8 }'),
-        ("vgg16", '"vgg16-transfer"\nstandardise = true\nconfig = { dense = 8 }'),
-        ("vgg16", '"cnn-mel"\nconfig = { filters = [2, 2] }'),
-    ],
-)
-def test_pretrained_weights_must_belong_to_the_network(
-    weights: str, network: str, tmp_path: Path
-) -> None:
-    path = write(
-        tmp_path,
-        ('title = "Mine"', f'title = "Mine"\nweights = "{weights}"'),
-        ('"dense"\nconfig = { hidden = [8] }', network),
-        ('kind = "summary"', 'kind = "picture"\nheight = 64\nwidth = 64'),
-    )
-    assert f"those of {weights} do not belong to this network" in refused(path)
-
-
-def test_weights_that_cannot_be_had_are_an_error_before_anything_is_decoded(
-    tmp_path: Path,
-) -> None:
-    with pytest.raises(ModelError, match="the recipe vgg16-transfer cannot be used") as caught:
-        check_recipe(load_recipe("vgg16-transfer"), 3, str(tmp_path / "none.pth"))
-    assert "--weights" in caught.value.hint
+    assert named in refused(write_toml(tmp_path, *changes))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from itertools import chain
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -12,33 +11,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.classifier.models import build_model
-from recsys.classifier.models.initialise import initialise
 from recsys.classifier.protocols import Fold
-from recsys.classifier.recipes import network
-from recsys.classifier.recipes.network import NetworkTraining, shift_and_zoom
-from recsys.classifier.recipes.recipe import Fitting
+from recsys.classifier.recipes.network import NetworkTraining
 from recsys.classifier.settings import EpochResult
 from recsys.errors import ModelError
-from tests.classifier.recipes.small import planted, same_weights, thirds, training
-
-
-def settings(**changes: Any) -> Fitting:
-    quick = {"epochs": 4, "learning_rate": 0.01, "batch": 8}
-    return Fitting.model_validate({**quick, **changes})
-
-
-def dense(seed: int = 0, **config: Any) -> nn.Module:
-    torch.manual_seed(seed)
-    model = build_model("dense", 3, (4,), {"hidden": [8], **config})
-    initialise(model, "keras")
-    return model
-
-
-def transfer() -> nn.Module:
-    torch.manual_seed(0)
-    config = {"filters": 4, "pool": 1, "dense": 8, "dropout": 0.2}
-    return build_model("alexnet-transfer", 3, (64, 64), config)
+from tests.classifier.recipes.small import (
+    dense,
+    planted,
+    run,
+    same_weights,
+    settings,
+    thirds,
+    training,
+    transfer,
+)
 
 
 class Shown(nn.Module):
@@ -77,16 +63,6 @@ class Fixed(nn.Module):
         true = x[:, :3]
         two = torch.where(true + true.roll(1, 1) > 0, 0.0, -1e4)
         return two + self.ahead * true + 0.0 * self.weight, x
-
-
-def run(training: NetworkTraining, most: int | None = None) -> list[EpochResult]:
-    """Train to the end, or be killed after some epochs."""
-    results = []
-    for result in training.epochs():
-        results.append(result)
-        if len(results) == most:
-            break
-    return results
 
 
 def losses_of(losses: list[float], **changes: Any) -> tuple[list[EpochResult], NetworkTraining]:
@@ -140,74 +116,6 @@ def dense_quietly() -> nn.Module:
         return dense()
 
 
-KILLED: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "plateau": {"plateau_factor": 0.1, "plateau_patience": 1, "learning_rate": 0.1},
-    "best": {"keep": "best", "learning_rate": 0.3},
-    "patience": {"patience": 2, "learning_rate": 0.3},
-    "l2": {"l2": 0.01},
-    "steps": {"steps_per_epoch": 2},
-}
-
-
-@pytest.fixture
-def saves_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(network, "SAVING_SHARE", 1e9)
-
-
-def check_resumed(
-    path: Path, make: Any, data: Any, chosen: Fitting, killed_after: int
-) -> list[EpochResult]:
-    """A run that is killed and one that is not end with the same weights and the same history."""
-
-    def begin(state: Path | None) -> NetworkTraining:
-        return training(
-            chosen, data, make(), fold=thirds(data), path=state, keep_best=chosen.keep == "best"
-        )
-
-    whole = begin(None)
-    expected = run(whole)
-    run(begin(path), killed_after)
-    resumed = begin(path)
-    assert len(resumed.history) == killed_after
-    run(resumed)
-    timeless = [
-        [(r.epoch, r.loss, r.accuracy, r.valid_loss, r.valid_accuracy, r.is_best) for r in results]
-        for results in (expected, resumed.history)
-    ]
-    assert timeless[0] == timeless[1]
-    assert same_weights(whole.trained(), resumed.trained())
-    return expected
-
-
-@pytest.mark.usefixtures("saves_always")
-@pytest.mark.parametrize("name", KILLED)
-@pytest.mark.parametrize("killed_after", [1, 3])
-def test_a_run_that_was_killed_ends_as_if_it_had_not(
-    name: str, killed_after: int, tmp_path: Path
-) -> None:
-    data = planted(apart=0.5)
-    check_resumed(
-        tmp_path / "run.pt",
-        lambda: dense(dropout=0.3),
-        data,
-        settings(epochs=6, **KILLED[name]),
-        killed_after,
-    )
-
-
-@pytest.mark.usefixtures("saves_always")
-@pytest.mark.parametrize("augment", [False, True])
-def test_a_transfer_that_was_killed_ends_as_if_it_had_not(augment: bool, tmp_path: Path) -> None:
-    data = planted((64, 64), tracks=4, per_track=1, apart=0.5)
-    chosen = settings(epochs=3, keep="best", augment=augment, batch=4)
-    data = type(data)(data.tracks, np.clip(data.inputs / 4 + 0.5, 0, 1), data.track_of, data.labels)
-    check_resumed(tmp_path / "run.pt", transfer, data, chosen, 1)
-    kept = torch.load(tmp_path / "run.pt", weights_only=True)
-    assert not any(name.startswith("backbone.") for name in kept["model"])
-
-
 def test_a_frozen_backbone_stays_and_its_features_are_computed_once() -> None:
     data = planted((64, 64), tracks=4, per_track=1)
     model = transfer()
@@ -221,11 +129,6 @@ def test_a_frozen_backbone_stays_and_its_features_are_computed_once() -> None:
     moved = {k for k, v in one.trained().state_dict().items() if not torch.equal(v, before[k])}
     assert moved
     assert all(name.startswith("head.") for name in moved)
-
-
-def test_no_state_is_written_before_it_is_worth_it(tmp_path: Path) -> None:
-    run(training(settings(), planted(), dense(), path=tmp_path / "run.pt"))
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -305,6 +208,12 @@ def test_a_last_batch_of_one_is_left_out() -> None:
     data, shown = marked(3)
     run(training(settings(epochs=1, batch=4), data, shown))
     assert [len(batch) for batch in shown.batches] == [4, 4]
+
+
+def test_batches_of_one_may_be_asked_for() -> None:
+    data, shown = marked(3)
+    run(training(settings(epochs=1, batch=1), data, shown))
+    assert [len(batch) for batch in shown.batches] == [1] * 9
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7])
@@ -417,42 +326,3 @@ def test_epochs_of_one_segment_are_trained_nevertheless() -> None:
         fold=Fold(np.asarray([3]), np.zeros(0, np.int64), np.zeros(0, np.int64)),
     )
     assert len(run(one)) == 1
-
-
-def moved(pictures: Tensor, most: float, seed: int = 0) -> Tensor:
-    return shift_and_zoom(pictures, torch.Generator().manual_seed(seed), most)
-
-
-def test_nothing_is_moved_by_nothing() -> None:
-    pictures = torch.rand(3, 7, 10)
-    torch.testing.assert_close(moved(pictures, 0.0), pictures, atol=1e-5, rtol=0)
-
-
-def test_a_picture_of_one_shade_stays_as_it_is() -> None:
-    pictures = torch.full((4, 8, 9), 0.3)
-    torch.testing.assert_close(moved(pictures, 0.4), pictures)
-
-
-def centre(picture: Tensor) -> np.ndarray:
-    """Where the light is, pixels."""
-    weights = picture.numpy().astype(np.float64)
-    grid = np.indices(weights.shape)
-    return (grid * weights).sum((1, 2)) / weights.sum()
-
-
-def test_pictures_move_by_no_more_than_a_tenth_and_each_by_its_own() -> None:
-    pictures = torch.zeros(24, 60, 60)
-    pictures[:, 28:32, 28:32] = 1.0
-    found = np.stack([centre(one) for one in moved(pictures, 0.1)]) - 29.5
-    assert np.abs(found).max() <= 6.7
-    assert np.abs(found).max() > 3.0
-    assert len(np.unique(found.round(3), axis=0)) == 24
-
-
-def test_a_zoom_changes_the_size_of_what_is_shown() -> None:
-    pictures = torch.zeros(32, 60, 60)
-    pictures[:, 20:40, 20:40] = 1.0
-    areas = moved(pictures, 0.1).sum((1, 2)).numpy() / 400
-    assert areas.min() >= 0.8
-    assert areas.max() <= 1.25
-    assert areas.max() - areas.min() > 0.1

@@ -6,34 +6,30 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from recsys.classifier.models import pretrained
 from recsys.classifier.models.pretrained import BACKBONES
 from recsys.classifier.recipes import measure as measuring
 from recsys.classifier.recipes import network as networks
-from recsys.classifier.recipes import recipe_names, reproduce
+from recsys.classifier.recipes import reproduce
 from recsys.classifier.recipes.data import RecipeData
 from recsys.classifier.recipes.fit import FitOptions
 from recsys.classifier.recipes.measure import Measurement
-from recsys.classifier.recipes.quick import QUICK_EPOCHS, QUICK_TRACKS, QUICK_TREES, shortened
+from recsys.classifier.recipes.quick import QUICK_TRACKS
 from recsys.classifier.recipes.recipe import Recipe
 from recsys.classifier.recipes.reproduce import (
     Failure,
     ReproduceOptions,
     Reproduction,
     Watcher,
-    all_recipes,
 )
 from recsys.errors import ModelError
 from recsys.features.public_table import COLUMNS
 from tests.classifier.recipes.small import LABELS, PICTURE, classical, planted, recipe
-from tests.classifier.recipes.test_loading import SMALL
 
 Outcomes = list[tuple[str, str, Measurement | Failure]]
 
@@ -217,41 +213,6 @@ def test_features_are_decoded_once_for_the_recipes_that_share_them(
     assert decoded == [("network", 24), ("other", 24)]
 
 
-def test_recipes_that_share_features_stand_together() -> None:
-    names = [one.name for one in all_recipes(recipe_names())]
-    assert len(names) == len(set(names)) == 35
-    seen = [(one.features, one.genres) for one in all_recipes(recipe_names())]
-    changes = sum(one != other for one, other in pairwise(seen))
-    assert changes == len(set(seen)) - 1
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["mlp"], ["mlp"]),
-        (["mlp", "mlp"], ["mlp"]),
-        (["ann:chroma"], ["ann:chroma"]),
-        (["ann"], ["ann", "ann:centroid", "ann:chroma"]),
-        (["ann", "ann:chroma"], ["ann", "ann:centroid", "ann:chroma"]),
-    ],
-)
-def test_a_name_stands_for_its_variants_and_each_is_run_once(
-    names: list[str], expected: list[str]
-) -> None:
-    assert [one.name for one in all_recipes(names)] == expected
-
-
-def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    paths = []
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        paths.append(tmp_path / folder / "mine.toml")
-        paths[-1].write_text(SMALL)
-    with pytest.raises(ModelError, match="two recipes are called mine"):
-        all_recipes([str(path) for path in paths])
-    assert [one.name for one in all_recipes([str(paths[0])])] == ["mine", "mine:wide"]
-
-
 def test_results_are_written_in_one_step(
     options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,19 +361,3 @@ def test_a_quick_run_takes_few_tracks_and_shares_nothing_with_a_whole_one(
     assert decoded == [("network", 3 * QUICK_TRACKS)]
     assert len(run(BOTH, options)) == 4
     assert decoded[1] == ("network", 24 + 20)
-
-
-def test_a_shortened_recipe_keeps_its_name_and_loses_its_length() -> None:
-    for own in all_recipes(recipe_names()):
-        short = shortened(own)
-        assert short.name == own.name
-        assert short.features == own.features
-        assert short.memorise == 0
-        if short.training is not None:
-            assert short.training.epochs <= QUICK_EPOCHS
-        if short.search is not None:
-            trials = [*short.search.network.values(), *short.search.training.values()]
-            assert np.prod([len(values) for values in trials]) == 2
-            assert short.search.epochs == 1
-        if short.estimator is not None and short.estimator.name in ("xgboost", "random-forest"):
-            assert short.estimator.settings["n_estimators"] == QUICK_TREES
