@@ -20,6 +20,7 @@ from recsys.classifier.checkpoint import ModelCard
 from recsys.classifier.evaluate import Evaluation, as_dict, score
 from recsys.classifier.finish import history_entries
 from recsys.classifier.models import complete_config
+from recsys.classifier.train import bfloat16_is_quick
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,8 +122,9 @@ def make_recipe_card(
 ) -> tuple[ModelCard, Evaluation]:
     """Calibrate a trained recipe, measure it on its test part, and describe it.
 
-    Temperature, thresholds and confusion come from the validation tracks; where the protocol has
-    none, from the test tracks, which the card says.
+    Temperature, thresholds and confusion come from the validation tracks. Where the protocol has
+    none, thresholds and confusion come from the test tracks, which the card says, and nothing is
+    calibrated: a temperature fitted to the test part would make it look calibrated.
 
     Parameters
     ----------
@@ -141,7 +143,7 @@ def make_recipe_card(
     device = options.device
     held_out = fold.valid if len(fold.valid) else fold.test
     known = judge(fitted.model, segments, held_out, by_track=not division.leaky, device=device)
-    temperature = fit_temperature(known.scores, known.targets)
+    temperature = fit_temperature(known.scores, known.targets) if len(fold.valid) else 1.0
     probabilities = calibrated(known, temperature)
     test = judge(fitted.model, segments, fold.test, by_track=not division.leaky, device=device)
     measured = score(calibrated(test, temperature), test.targets, segments.labels)
@@ -160,14 +162,33 @@ def make_recipe_card(
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         training=_training_notes(recipe, fitted, segments, division, fold, options),
         metrics={
-            "note": "Calibrated on "
-            + ("validation." if len(fold.valid) else "the test part: the report has no other."),
+            "note": "Calibrated on validation."
+            if len(fold.valid)
+            else "Not calibrated: there is no validation; thresholds are those of the test part.",
             "unit": test.unit,
-            "test": as_dict(measured),
+            "test": figures(measured, calibrated=len(fold.valid) > 0),
         },
         created=datetime.now(UTC).date().isoformat(),
     )
     return card, measured
+
+
+def figures(evaluation: Evaluation, *, calibrated: bool) -> dict[str, Any]:
+    """Return an evaluation ready for JSON, without a calibration error where nothing was fitted.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    calibrated : bool
+        The temperature was fitted, to other tracks than these.
+
+    Returns
+    -------
+    dict
+        ``ece`` is None where `calibrated` is not.
+    """
+    plain = as_dict(evaluation)
+    return plain if calibrated else {**plain, "ece": None}
 
 
 def _dimension(model: nn.Module, segments: SegmentSet) -> int:
@@ -193,12 +214,20 @@ def _training_notes(
         "split": division.description,
         "tracks": {part: len(np.unique(of)) for part, of in parts.items()},
         "segments": {part: len(of) for part, of in parts.items()},
+        "keys": {part: _keys(segments, of) for part, of in parts.items()},
         "seed": options.seed,
         "epochs_run": len(fitted.history),
         "best_epoch": max((entry.epoch for entry in fitted.history if entry.is_best), default=0),
         "history": history_entries(fitted.history),
         **fitted.notes,
+        # Decides the last digits, and is chosen by what the machine does quickly.
+        "bfloat16": bool(fitted.history) and bfloat16_is_quick(options.device),
         "parameters": sum(parameter.numel() for parameter in fitted.model.parameters()),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+
+
+def _keys(segments: SegmentSet, tracks: IdArray) -> list[str]:
+    """Name tracks, so that a later evaluation can tell which of them were learned from."""
+    return sorted(segments.tracks[number].key for number in np.unique(tracks))
