@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from recsys.classifier.recipes.loading import ORDER
-from recsys.classifier.recipes.reproduce import RANDOM
+from recsys.classifier.recipes.remarks import (
+    CAUTIONS,
+    about_data,
+    mostly_unknown,
+    not_measured,
+    remarks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +40,14 @@ class Row:
     report_unit : str
         What `report_n` counts: ``track`` or ``segment``. The honest figure is always of tracks.
     report_low, report_high, honest_low, honest_high : float or None
-        95% intervals (Wilson). Segments of a track are not independent, so an interval of
-        segments is too narrow.
+        95% intervals (Wilson). Segments of a track are not independent, nor are tracks of an
+        artist, so they are too narrow.
+    report_train, honest_train : int or None
+        Tracks, or segments where `report_unit` is that, that were learned from; of the fold with
+        the fewest. Where they differ, so does what the figures stand for.
+    unknown_artists, tracks : int or None
+        Of how many tracks the artist is not known. Where it is most of them, the honest figure
+        keeps tracks apart and no artists.
     leaky : bool
         The report's protocol had segments of one track on both sides.
     seed : int or None
@@ -58,14 +70,28 @@ class Row:
     honest_n: int | None = None
     honest_low: float | None = None
     honest_high: float | None = None
+    report_train: int | None = None
+    honest_train: int | None = None
+    unknown_artists: int | None = None
+    tracks: int | None = None
     leaky: bool = False
     seed: int | None = None
     minutes: float | None = None
     note: str = ""
 
+    @property
+    def artists_unknown(self) -> bool:
+        """Most tracks have no known artist: "honest" keeps tracks apart, and hardly an artist."""
+        return mostly_unknown(self.unknown_artists, self.tracks)
+
 
 def compare(
-    done: Mapping[Task, Measurement], failures: Sequence[Failure], *, weights: str, quick: bool
+    done: Mapping[Task, Measurement],
+    failures: Sequence[Failure],
+    *,
+    weights: str,
+    quick: bool,
+    epochs: int | None = None,
 ) -> list[Row]:
     """Bring both measurements of each recipe into one row.
 
@@ -79,6 +105,8 @@ def compare(
         Which pretrained weights were used.
     quick : bool
         Nothing was measured in earnest.
+    epochs : int, optional
+        The most that were allowed, if not the recipes'.
 
     Returns
     -------
@@ -96,10 +124,13 @@ def compare(
         pairs.setdefault(key, {})
         recipes[failure.task.recipe.name] = failure.task.recipe
         reasons.setdefault(key, {}).setdefault(failure.reason, []).append(failure.task.way)
-    return [
-        _row(recipes[key[0]], pairs[key], _in_words(reasons.get(key, {})), weights, quick)
-        for key in sorted(pairs, key=_place)
-    ]
+    rows = []
+    for key in sorted(pairs, key=_place):
+        recipe, ways = recipes[key[0]], pairs[key]
+        failed = _in_words(reasons.get(key, {}))
+        notes = remarks(recipe, ways, failed, weights=weights, quick=quick, epochs=epochs)
+        rows.append(_row(recipe, ways, "; ".join(notes), weights))
+    return rows
 
 
 def _place(key: tuple[str, str]) -> int:
@@ -112,9 +143,7 @@ def _in_words(reasons: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(f"{' and '.join(ways)}: {reason}" for reason, ways in reasons.items())
 
 
-def _row(
-    recipe: Recipe, ways: Mapping[str, Measurement], failed: str, weights: str, quick: bool
-) -> Row:
+def _row(recipe: Recipe, ways: Mapping[str, Measurement], note: str, weights: str) -> Row:
     report, honest = ways.get("report"), ways.get("honest")
     some = report or honest
     row = Row(
@@ -124,9 +153,13 @@ def _row(
         published=recipe.published.test,
         leaky=report.leaky if report else recipe.protocol.split == "by-segment",
         report_unit=report.unit if report else "",
+        report_train=report.n_train if report else None,
+        honest_train=honest.n_train if honest else None,
+        unknown_artists=some.unknown_artists if some else None,
+        tracks=some.n_tracks if some else None,
         seed=some.seed if some else None,
         minutes=sum(one.minutes for one in ways.values()) if ways else None,
-        note="; ".join(_notes(recipe, ways, failed, weights, quick)),
+        note=note,
     )
     if not_measured(recipe, ways, weights):
         return row
@@ -141,56 +174,6 @@ def _row(
     return Row(**values)
 
 
-def not_measured(recipe: Recipe, ways: Mapping[str, Measurement], weights: str) -> bool:
-    """Return whether the figures of a recipe say nothing about the published one.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    ways : mapping
-        Its measurements.
-    weights : str
-        Which pretrained weights were used.
-
-    Returns
-    -------
-    bool
-        True where it began from random weights in the place of trained ones, or where it is
-        about songs of several genres and there were none.
-    """
-    untrained = recipe.weights is not None and weights == RANDOM
-    about_mixed = recipe.training is not None and recipe.training.loss == "sigmoid"
-    return untrained or (about_mixed and not any("mixed" in one.notes for one in ways.values()))
-
-
-def _notes(
-    recipe: Recipe, ways: Mapping[str, Measurement], failed: str, weights: str, quick: bool
-) -> list[str]:
-    notes = ["quick run, measures nothing"] if quick else []
-    if failed:
-        notes.append(f"could not be run, {failed}")
-    if ways and not_measured(recipe, ways, weights):
-        figures = [f"{way} {one.test['accuracy']:.3f}" for way, one in ways.items()]
-        notes.append(f"not measured: {recipe.unmeasured}")
-        notes.append(f"ran to the end without ({', '.join(figures)})")
-    for one in ways.values():
-        if "mixed" in one.notes:
-            notes.append(
-                f"{one.way}: of songs of several genres; of {one.test['n']} tracks of one,"
-                f" {one.test['accuracy']:.3f}"
-            )
-        if memorised := one.notes.get("memorised"):
-            notes.append(
-                f"learns {memorised['segments']} segments by heart to"
-                f" {memorised['accuracy']:.3f} in {memorised['epochs']} epochs"
-            )
-        if one.train_accuracy is not None and one.way == "report":
-            notes.append(f"train {one.train_accuracy:.3f}")
-    if recipe.published.train is not None:
-        notes.append(f"published train {recipe.published.train:.3f}")
-    return notes
-
-
 def as_csv(rows: Sequence[Row]) -> str:
     """Return the table as CSV, with every field of :class:`Row`."""
     file = io.StringIO()
@@ -200,14 +183,20 @@ def as_csv(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def as_markdown(rows: Sequence[Row], recipes: Sequence[Recipe]) -> str:
-    """Return the table for people, and below it what had to be read into the reports.
+def as_markdown(
+    rows: Sequence[Row],
+    recipes: Sequence[Recipe],
+    done: Mapping[Task, Measurement] | None = None,
+) -> str:
+    """Return the table for people, and below it what they must know to read it.
 
     Parameters
     ----------
     rows : sequence of Row
     recipes : sequence of Recipe
         Whose readings are told.
+    done : mapping, optional
+        Measurements behind the rows; what is uneven or missing in their data is told.
 
     Returns
     -------
@@ -224,6 +213,9 @@ def as_markdown(rows: Sequence[Row], recipes: Sequence[Recipe]) -> str:
         f" | {'' if row.minutes is None else f'{row.minutes:.1f}'} | {_cell(row.note)} |"
         for row in rows
     ]
+    lines += ["", *(f"- {caution}" for caution in CAUTIONS)]
+    if about := about_data(done or {}):
+        lines += ["", "The data:", "", *(f"- {line}" for line in about)]
     lines += ["", "Where the reports cannot be followed to the letter:", ""]
     for recipe in recipes:
         lines += [f"- `{recipe.name}`: {reading}" for reading in recipe.readings]
@@ -239,20 +231,26 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _interval(low: float | None, high: float | None, n: int | None, unit: str) -> str:
-    return f"({low:.3f} to {high:.3f}, {n} {unit}s)"
+def _interval(
+    low: float | None, high: float | None, n: int | None, unit: str, learned: int | None
+) -> str:
+    from_how_many = "" if learned is None else f"; learned from {learned}"
+    return f"({low:.3f} to {high:.3f}, {n} {unit}s{from_how_many})"
 
 
 def _report(row: Row) -> str:
     if row.report is None:
         return "not measured"
     mark = " leaky" if row.leaky else ""
-    words = _interval(row.report_low, row.report_high, row.report_n, row.report_unit)
+    interval = row.report_low, row.report_high
+    words = _interval(*interval, row.report_n, row.report_unit, row.report_train)
     return f"{row.report:.3f}{mark} {words}"
 
 
 def _honest(row: Row) -> str:
     if row.honest is None:
         return "not measured"
-    words = _interval(row.honest_low, row.honest_high, row.honest_n, "track")
-    return f"{row.honest:.3f} {words}"
+    interval = row.honest_low, row.honest_high
+    words = _interval(*interval, row.honest_n, "track", row.honest_train)
+    mark = " by track" if row.artists_unknown else ""
+    return f"{row.honest:.3f}{mark} {words}"

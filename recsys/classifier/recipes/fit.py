@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from recsys.classifier.partial import PartialRun
 from recsys.classifier.protocols import Fold
 from recsys.classifier.recipes.building import make_network, network_config
 from recsys.classifier.recipes.estimators import check_estimator, fit_estimator
+from recsys.classifier.recipes.identity import recipe_identity
 from recsys.classifier.recipes.network import LabelledInputs, NetworkTraining
 from recsys.classifier.recipes.recipe import check_changes
 from recsys.errors import ModelError
@@ -74,6 +76,8 @@ class Fitted:
         Of its training; empty for a classical model.
     notes : dict
         What was tried and chosen.
+    seconds : float
+        How long it took, search and all; what an interrupted run did before is counted too.
     """
 
     model: nn.Module
@@ -81,6 +85,7 @@ class Fitted:
     config: dict[str, Any]
     history: tuple[EpochResult, ...]
     notes: dict[str, Any]
+    seconds: float = 0.0
 
 
 def check_recipe(recipe: Recipe, n_genres: int, weights: str = "published") -> None:
@@ -213,6 +218,7 @@ def _fit_estimator(recipe: Recipe, segments: SegmentSet, fold: Fold, options: Fi
     """Fit a classical model; away from the report its grid is judged by artist as well."""
     estimator = recipe.estimator
     assert estimator is not None
+    started = time.monotonic()
     groups = None if options.by_report else segments.groups[fold.train]
     model, notes = fit_estimator(
         estimator,
@@ -222,7 +228,8 @@ def _fit_estimator(recipe: Recipe, segments: SegmentSet, fold: Fold, options: Fi
         groups=groups,
         seed=options.seed,
     )
-    return Fitted(model, "scikit-learn", {"name": estimator.name}, (), notes)
+    seconds = time.monotonic() - started
+    return Fitted(model, "scikit-learn", {"name": estimator.name}, (), notes, seconds)
 
 
 def _fit_network(
@@ -235,12 +242,14 @@ def _fit_network(
     network = recipe.network
     notes: dict[str, Any] = {}
     assert network is not None
+    started, earlier = time.monotonic(), 0.0
     identity = _identity(recipe, segments, fold, options)
     if recipe.search is not None:
-        recipe, notes = _choose(recipe, segments, fold, options, identity, on_epoch)
+        recipe, notes, earlier = _choose(recipe, segments, fold, options, identity, on_epoch)
         network = recipe.network
         assert network is not None
     training = _train(recipe, segments, fold, options, PartialRun(options.partial, identity))
+    earlier += sum(result.seconds for result in training.history)
     for result in training.epochs():
         on_epoch(result)
     model = training.trained()
@@ -250,7 +259,8 @@ def _fit_network(
         model, config = EachGenreAlone(model), {**config, "each_genre_alone": True}
     if recipe.weights is not None:
         notes["weights"] = options.weights
-    return Fitted(model.eval(), network.architecture, config, training.history, notes)
+    seconds = earlier + time.monotonic() - started
+    return Fitted(model.eval(), network.architecture, config, training.history, notes, seconds)
 
 
 def _train(
@@ -307,11 +317,11 @@ def _choose(
     options: FitOptions,
     identity: object,
     on_epoch: Callable[[EpochResult], None],
-) -> tuple[Recipe, dict[str, Any]]:
+) -> tuple[Recipe, dict[str, Any], float]:
     """Try all combinations, and return the recipe with the best on validation.
 
     Finished trials are kept beside the state of the training, so that a search that was killed
-    goes on with the next one.
+    goes on with the next one; the seconds that they took before are returned too.
     """
     search, settings = recipe.search, recipe.training
     assert search is not None
@@ -323,24 +333,43 @@ def _choose(
         )
     path = options.partial
     kept = PartialRun(path.with_name(path.name + ".search") if path else None, identity)
-    done = (kept.read(torch.device("cpu")) or {"trials": []})["trials"]
+    state = kept.read(torch.device("cpu")) or {}
+    done, seconds = state.get("trials", []), state.get("seconds", 0.0)
+    earlier = seconds
     combinations = _combinations(recipe)
     for network, changes in combinations[len(done) :]:
+        started = time.monotonic()
         shorter = {"epochs": min(search.epochs, options.epochs or search.epochs), **changes}
         trial = recipe.model_copy(
             update={"network": network, "training": settings.model_copy(update=shorter)}
         )
-        training = _train(trial, segments, fold, options, PartialRun(None, None))
-        for result in training.epochs():
-            on_epoch(result)
-        done.append(max(result.valid_accuracy or 0.0 for result in training.history))
-        kept.write({"trials": done})
+        done.append(_try(trial, segments, fold, options, on_epoch))
+        seconds += time.monotonic() - started
+        kept.write({"trials": done, "seconds": seconds})
     best = int(np.argmax(done))
     network, changes = combinations[best]
     sizes = {name: network.config[name] for name in search.network}
     notes = {"trials": len(done), "chosen": {**sizes, **changes}, "trial_accuracies": done}
     final = {"network": network, "training": settings.model_copy(update=changes)}
-    return recipe.model_copy(update=final), notes
+    return recipe.model_copy(update=final), notes, earlier
+
+
+def _try(
+    trial: Recipe,
+    segments: SegmentSet,
+    fold: Fold,
+    options: FitOptions,
+    on_epoch: Callable[[EpochResult], None],
+) -> float:
+    """Return the best validation accuracy of one combination; 0 if it cannot be trained."""
+    training = _train(trial, segments, fold, options, PartialRun(None, None))
+    try:
+        for result in training.epochs():
+            on_epoch(result)
+    except ModelError:
+        # The loss became infinite: too high a rate, say. The others may still be good.
+        return 0.0
+    return max(result.valid_accuracy or 0.0 for result in training.history)
 
 
 def _identity(
@@ -349,6 +378,4 @@ def _identity(
     """Return what decides the outcome of a training."""
     keys = [track.key for track in segments.tracks]
     parts = [part.tolist() for part in (fold.train, fold.valid)]
-    said = recipe.model_dump_json(exclude={"published", "readings", "features"})
-    chosen = [options.seed, options.weights, options.epochs, options.by_report]
-    return [said, recipe.features.as_dict(), keys, *parts, *chosen]
+    return [*recipe_identity(recipe, options), keys, *parts]

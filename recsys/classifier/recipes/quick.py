@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from recsys.classifier.recipes.estimators import ESTIMATORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recsys.classifier.datasets import LabelledFile
     from recsys.classifier.recipes.recipe import Estimator, Recipe, Search
 
 QUICK_TRACKS = 8
@@ -15,6 +20,30 @@ QUICK_TRACKS = 8
 QUICK_EPOCHS = 2
 
 QUICK_TREES = 20
+
+
+def spread(files: Iterable[LabelledFile], count: int = QUICK_TRACKS) -> list[LabelledFile]:
+    """Take a few tracks of every genre from all over it: neighbours are often of one artist.
+
+    Parameters
+    ----------
+    files : iterable of LabelledFile
+    count : int
+        Of every genre, at most.
+
+    Returns
+    -------
+    list of LabelledFile
+        Genre by genre, in their order.
+    """
+    chosen: list[LabelledFile] = []
+    by_genre = attrgetter("genre")
+    # Sorting keeps the order within a genre.
+    for _, group in groupby(sorted(files, key=by_genre), by_genre):
+        own = list(group)
+        taken = min(count, len(own))
+        chosen += [own[number * len(own) // taken] for number in range(taken)]
+    return chosen
 
 
 def shortened(recipe: Recipe) -> Recipe:

@@ -6,17 +6,26 @@ time and goes on with what is missing.
 
 from __future__ import annotations
 
-import hashlib
+import gc
 import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import torch
 
 from recsys.classifier.recipes.data import find_music, genres_of, load_music, load_table
 from recsys.classifier.recipes.fit import FitOptions, check_recipe
+from recsys.classifier.recipes.identity import (
+    MEASUREMENT_VERSION,
+    digest,
+    file_digest,
+    music_digest,
+    recipe_identity,
+)
 from recsys.classifier.recipes.loading import load_recipe, split_name, variant_names
 from recsys.classifier.recipes.measure import Measurement, measure
-from recsys.classifier.recipes.quick import QUICK_TRACKS, shortened
+from recsys.classifier.recipes.quick import shortened, spread
 from recsys.errors import ModelError, RecsysError
 from recsys.features.public_table import PublicTable
 
@@ -30,9 +39,6 @@ if TYPE_CHECKING:
     from recsys.classifier.settings import EpochResult
 
 WAYS = ("report", "honest")
-
-RANDOM = "random"
-"""Name of pretrained weights that are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +119,14 @@ class Watcher:
         After each decoded file, with the number of files to decode.
     on_epoch : callable
         After each epoch of a network.
+    on_data : callable
+        When data has been decoded or read, with the task that needed it and the data.
     """
 
     on_task: Callable[[Task, int, int], None] | None = None
     on_file: Callable[[int], None] | None = None
     on_epoch: Callable[[EpochResult], None] | None = None
+    on_data: Callable[[Task, RecipeData], None] | None = None
 
 
 def all_recipes(names: Sequence[str]) -> list[Recipe]:
@@ -178,7 +187,8 @@ class Reproduction:
         _check_options(options)
         self._options = options
         files = find_music(options.directories)
-        self._files = _first_of_each_genre(files, QUICK_TRACKS) if options.quick else files
+        self._files = spread(files) if options.quick else files
+        self._music = _digests(self._files, options)
         self._results = options.out / "results"
         self._states = options.out / "state"
         try:
@@ -224,10 +234,27 @@ class Reproduction:
                 continue
             if watcher.on_task is not None:
                 watcher.on_task(task, number, len(self._tasks))
-            try:
-                yield task, self._measure(task, watcher)
-            except RecsysError as error:
-                yield task, Failure(task, error.message, error.hint)
+            yield task, self._attempt(task, watcher)
+
+    def _attempt(self, task: Task, watcher: Watcher) -> Measurement | Failure:
+        """Make a measurement; whatever goes wrong with it stops no other."""
+        try:
+            return self._measure(task, watcher)
+        except RecsysError as error:
+            return Failure(task, error.message, error.hint)
+        except (RuntimeError, MemoryError, OSError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+            hint = _hint(error)
+        # Here the error is gone, and with it what its frames held.
+        self._make_room()
+        return Failure(task, reason, hint)
+
+    def _make_room(self) -> None:
+        """Give back all memory that can be had again: the next measurement may need it."""
+        self._loaded.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _plan(self, recipes: Iterable[Recipe]) -> Iterator[Task]:
         for recipe in recipes:
@@ -284,6 +311,8 @@ class Reproduction:
                 on_file=watcher.on_file,
             )
         self._loaded[task.source] = (key, data)
+        if watcher.on_data is not None:
+            watcher.on_data(task, data)
         return data
 
     def _read(self, task: Task) -> Measurement | None:
@@ -298,18 +327,12 @@ class Reproduction:
 
     def _identity(self, task: Task) -> str:
         """Return a digest of all that decides the outcome of a measurement."""
-        fit, options = self._options.fit, self._options
-        said = task.recipe.model_dump_json(exclude={"published", "readings", "features", "title"})
-        if task.source == "table" and options.table is not None:
-            music: list[Any] = [options.table.stat().st_size]
-        else:
-            music = [[file.key, file.path.stat().st_size] for file in self._files]
-        artists = options.artists.stat().st_size if options.artists else None
-        parts = [said, task.recipe.features.as_dict(), task.way, music, artists]
-        # Where no weights are wanted, which were offered makes no difference.
-        weights = fit.weights if task.recipe.weights else RANDOM
-        parts += [fit.seed, weights, fit.epochs, options.folds, options.quick]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        options = self._options
+        fit = replace(options.fit, by_report=task.way == "report")
+        folds = options.folds if task.way == "honest" else None
+        music = [task.source, self._music[task.source], self._music["artists"]]
+        own = recipe_identity(task.recipe, fit)
+        return digest([MEASUREMENT_VERSION, own, music, folds, options.quick])
 
 
 def _check_options(options: ReproduceOptions) -> None:
@@ -323,14 +346,25 @@ def _check_options(options: ReproduceOptions) -> None:
             raise ModelError(f"the {what} {path} is not there", "Check the path.")
 
 
-def _first_of_each_genre(files: Sequence[LabelledFile], count: int) -> list[LabelledFile]:
-    seen: Counter[str] = Counter()
-    chosen = []
-    for file in files:
-        seen[file.genre] += 1
-        if seen[file.genre] <= count:
-            chosen.append(file)
-    return chosen
+def _digests(files: Sequence[LabelledFile], options: ReproduceOptions) -> dict[str, str | None]:
+    """Return what stands for the music and the tables in the identity of a measurement."""
+    try:
+        return {
+            "audio": music_digest(files),
+            "table": file_digest(options.table),
+            "artists": file_digest(options.artists),
+        }
+    except OSError as error:
+        raise ModelError(
+            f"{error.filename} cannot be read: {error.strerror or error}", "Check its permissions."
+        ) from error
+
+
+def _hint(error: Exception) -> str:
+    """Say what can be done about an error that recsys did not raise itself."""
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return "Close other programs, use fewer --workers, or choose --device cpu."
+    return "The other measurements go on; the same command tries this one again."
 
 
 def _describe(task: Task, data: RecipeData) -> str:

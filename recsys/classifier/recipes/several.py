@@ -25,7 +25,7 @@ def judge_mixed(
     Parameters
     ----------
     recipe : Recipe
-        Its threshold decides which genres hold.
+        A genre holds where its probability is higher than the recipe's threshold.
     model : nn.Module
         Gives logarithms of a probability for each genre on its own.
     songs : MixedSongs
@@ -46,7 +46,8 @@ def judge_mixed(
         holds = [
             label
             for label, probability in zip(labels, probabilities, strict=True)
-            if probability >= recipe.training.threshold
+            # The report's words: higher than the threshold.
+            if probability > recipe.training.threshold
         ]
         given[name] = holds
         right += set(holds) == truth
