@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     help="Use only these tracks: one GENRE/TRACK.ext per line, extension ignored.",
 )
 @click.option(
+    "--held-out",
+    is_flag=True,
+    help="Use only tracks that the model was not made with, by what its card says of their names.",
+)
+@click.option(
     "--report",
     type=NamedPath(),
     metavar="OUT",
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
 def command(
     directory: Path,
     split: Path | None,
+    held_out: bool,
     report: Path | None,
     db: Path | None,
     model: Path | None,
@@ -68,7 +74,7 @@ def command(
     Examples:
       recsys evaluate ~/Music/by-genre
       recsys evaluate gtzan --split valid_filtered.txt --json
-      recsys evaluate gtzan --model mine.safetensors --report mine-on-gtzan
+      recsys evaluate gtzan --model mine.safetensors --held-out --report mine-on-gtzan
     """
     from rich.console import Console
 
@@ -81,7 +87,11 @@ def command(
         check_ready(report)
     files, missing = _choose(directory, split, console)
     classifier = Library(db, model=model, device=device).classifier
+    made_with = _made_with(classifier)
+    if held_out:
+        files = _held_out(files, made_with, classifier)
     known = _known_genres(files, classifier, console)
+    learned = _warn_of_learned(known, made_with, classifier, console)
     result = _evaluate(classifier, known, workers or os.cpu_count() or 1, console)
     for path, reason in result.failed:
         _warn(console, f"failed {path}: {reason}")
@@ -89,7 +99,7 @@ def command(
     if report is not None:
         _write_report(report, result, classifier, directory, split, left_out)
     if as_json:
-        _print_json(result, left_out)
+        _print_json(result, left_out, learned)
     else:
         _print_tables(result.evaluation, classifier.info.name)
     if result.failed:
@@ -137,6 +147,59 @@ def _choose(
     if missing:
         console.print(f"{missing} tracks of the list are not in the folder", style="yellow")
     return chosen, missing
+
+
+def _made_with(classifier: Classifier) -> frozenset[str] | None:
+    """Return the tracks that the model learned from or was chosen by, None if that is not said."""
+    keys = classifier.card.training.get("keys")
+    if keys is None:
+        return None
+    return frozenset(keys["train"]) | frozenset(keys["valid"])
+
+
+def _held_out(
+    files: list[LabelledFile], made_with: frozenset[str] | None, classifier: Classifier
+) -> list[LabelledFile]:
+    """Leave out what the model was made with."""
+    from recsys.errors import ModelError
+
+    if made_with is None:
+        raise ModelError(
+            f"the card of {classifier.info.name} does not say which tracks it was made with",
+            "Name those to judge with --split, or train a recipe, whose card does.",
+        )
+    kept = [file for file in files if file.key not in made_with]
+    if not kept:
+        raise ModelError(
+            f"{classifier.info.name} was made with all of the {len(files)} tracks",
+            "Give tracks that it did not learn from.",
+        )
+    return kept
+
+
+def _warn_of_learned(
+    files: list[LabelledFile],
+    made_with: frozenset[str] | None,
+    classifier: Classifier,
+    console: Console,
+) -> int | None:
+    """Say how many of the tracks the model knows already, and return it."""
+    if classifier.card.training.get("leaky"):
+        _warn(
+            console,
+            "LEAKY: segments of one track were learned from and tested, so the figures in the "
+            "model's card are too good",
+        )
+    if made_with is None:
+        return None
+    count = sum(file.key in made_with for file in files)
+    if count:
+        _warn(
+            console,
+            f"{count} of {len(files)} tracks were learned from, or the model was chosen by them: "
+            "the figures are too good; --held-out judges it on the others",
+        )
+    return count
 
 
 def _known_genres(
@@ -200,13 +263,14 @@ def _write_report(
     note(f"the report is {shown(page)}")
 
 
-def _print_json(result: FolderEvaluation, left_out: _LeftOut) -> None:
+def _print_json(result: FolderEvaluation, left_out: _LeftOut, learned: int | None) -> None:
     from recsys.classifier.evaluate import as_dict
 
     extra = {
         "missing": left_out.missing,
         "failed": len(result.failed),
         "skipped": len(left_out.found) - len(left_out.used),
+        "learned": learned,
     }
     click.echo(json.dumps(as_dict(result.evaluation) | extra))
 

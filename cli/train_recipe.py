@@ -126,7 +126,7 @@ def _find(
     from recsys.reports.genres import empty_genre_folders
 
     files = find_music(request.directories)
-    check_protocol(recipe, files, request.protocol, lists)
+    check_protocol(recipe, files, request.protocol, lists, request.artists)
     check_recipe(recipe, len(genres_of(recipe, files)), request.weights)
     if request.weights != PUBLISHED and recipe.weights is None:
         note(f"--weights has no effect: {recipe.name} begins from no pretrained weights")

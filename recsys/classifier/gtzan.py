@@ -7,6 +7,7 @@ A repetition on the other side of a split is an answer that was learned by heart
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import dataclass
@@ -81,6 +82,40 @@ def faults() -> GtzanFaults:
             for entry in stored["repetitions"]
         ),
     )
+
+
+@cache
+def _artists() -> dict[str, str]:
+    """Read ``data/gtzan-artists.csv``."""
+    with (files("recsys.data") / "gtzan-artists.csv").open(encoding="utf-8", newline="") as file:
+        return {row["track"]: row["artist"] for row in csv.DictReader(file)}
+
+
+def known_artists(keys: Collection[str]) -> dict[str, str]:
+    """Return who plays on these tracks, from the public index of GTZAN (Sturm).
+
+    Parameters
+    ----------
+    keys : collection of str
+        ``genre/name`` of each track.
+
+    Returns
+    -------
+    dict
+        Key to artist, of the tracks whose artist is known; empty if this is not GTZAN.
+
+    Examples
+    --------
+    >>> known_artists(["blues/blues.00000", "blues/mine"])
+    {}
+    >>> known_artists(["blues/blues.00000"])
+    {'blues/blues.00000': 'John Lee Hooker'}
+    """
+    if not looks_like_gtzan(keys):
+        return {}
+    listed = _artists()
+    named = [key for key in keys if _NAME.fullmatch(key) and _name(key) in listed]
+    return {key: listed[_name(key)] for key in named}
 
 
 def looks_like_gtzan(keys: Collection[str]) -> bool:

@@ -23,9 +23,11 @@ import numpy.typing as npt
 from recsys.classifier.datasets import read_split
 from recsys.classifier.folds import group_folds, stratified_folds, take, take_groups
 from recsys.classifier.labelled import check_genres
+from recsys.classifier.splits import track_groups
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from recsys.classifier.labelled import SegmentSet
@@ -234,13 +236,13 @@ def _hold_out(labels: IdArray, request: _Request) -> _Parts:
 def _by_artist(segments: SegmentSet, request: _Request) -> tuple[list[_Parts], str]:
     labels, groups = segments.track_targets, segments.track_groups
     counts = [len(np.unique(groups[labels == number])) for number in range(len(segments.labels))]
-    _check_both_sides(segments, counts)
+    _check_both_sides(segments.labels, counts)
     wanted = request.folds if request.folds > 1 else max(2, round(1 / request.test_share))
     fold_of, how = group_folds(labels, groups, wanted, request.seed)
     met = [len(np.unique(fold_of[labels == number])) for number in range(len(segments.labels))]
-    _check_both_sides(segments, [min(pair) for pair in zip(met, counts, strict=True)])
+    _check_both_sides(segments.labels, [min(pair) for pair in zip(met, counts, strict=True)])
     numbers = list(range(fold_of.max() + 1))
-    how += f" by artist ({len(np.unique(groups))} artists and groups of repeated tracks)"
+    how += _who_plays(segments)
     if request.folds == 1:
         # The fold that tests most genres, then the one whose size is nearest to what was asked.
         size = request.test_share * len(labels)
@@ -259,9 +261,42 @@ def _fitness(labels: IdArray, size: float) -> tuple[int, float]:
     return len(np.unique(labels)), -abs(len(labels) - size)
 
 
-def _check_both_sides(segments: SegmentSet, counts: list[int]) -> None:
+def _who_plays(segments: SegmentSet) -> str:
+    """Say how much of a division by artist is one, and how much is one by track."""
+    groups = segments.track_groups
+    named = np.unique(groups[[bool((t.artist or "").strip()) for t in segments.tracks]])
+    alone = int(np.sum(~np.isin(groups, named)))
+    if not len(named):
+        return " by track, and with it what repeats it: no artist is known"
+    words = f" by artist ({len(named)} known"
+    return f"{words}; {alone} tracks of no known one stand alone)" if alone else f"{words})"
+
+
+def check_artists(genres: Mapping[str, str], artists: Mapping[str, str | None]) -> None:
+    """Raise unless tracks can be divided by artist, as far as that is seen without their sound.
+
+    Parameters
+    ----------
+    genres : mapping
+        Key of a track to its genre.
+    artists : mapping
+        Key of a track to its artist, None where that is not known.
+
+    Raises
+    ------
+    ModelError
+        With the genres that have too few artists to be on both sides.
+    """
+    groups = track_groups(list(genres), [artists.get(key) for key in genres])
+    of: dict[str, set[int]] = {}
+    for genre, group in zip(genres.values(), groups.tolist(), strict=True):
+        of.setdefault(genre, set()).add(group)
+    _check_both_sides(sorted(of), [len(of[genre]) for genre in sorted(of)])
+
+
+def _check_both_sides(labels: Sequence[str], counts: Sequence[int]) -> None:
     """Raise where the artists of a genre, by their number, can only be on one side."""
-    names = zip(segments.labels, counts, strict=True)
+    names = zip(labels, counts, strict=True)
     if poor := [f"{genre} ({count})" for genre, count in names if count < 2]:
         raise ModelError(
             f"too few artists to be on both sides of a division by artist: {', '.join(poor)}",

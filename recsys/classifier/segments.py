@@ -22,7 +22,7 @@ from recsys.classifier.labelled import (
     describe_balance,
 )
 from recsys.classifier.segment_tables import read_public_table
-from recsys.errors import AudioError, ModelError, RecsysError
+from recsys.errors import AudioError, MissingExtraError, ModelError, RecsysError
 from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def load_segments(
     ModelError
         If there are fewer than two genres or fewer than `min_tracks` tracks of one: before
         anything is decoded if that can be seen by then, else afterwards.
+    MissingExtraError
+        If a library that makes the features is not installed.
     """
     wanted = [file for file in files if genres is None or file.genre in genres]
     check_genres({file.key: file.genre for file in wanted}, min_tracks)
@@ -123,6 +125,8 @@ def load_segments(
     with WorkerPool(workers) as pool:
         work = partial(_hear, features=features, with_artist=artists is None)
         for file, outcome in pool.map(work, wanted):
+            if isinstance(outcome, MissingExtraError):
+                raise outcome
             if isinstance(outcome, RecsysError):
                 gathered.skipped.append((file.path, outcome.message))
             else:

@@ -42,8 +42,8 @@ GRID = 250
 def boundary_picture(table: FeatureTable, seed: int = 0) -> Picture:
     """Draw which genre a support vector machine gives to every point of a plane of two features.
 
-    StandardScaler and SVC (RBF, C = 100) on the first two of the 36 features of A. Mălinescu and
-    C. Giurgiu, fitted to all rows, as in their Fig. 3.
+    StandardScaler and SVC (RBF, C = 100) on the first two of the 36 features of I. Mălinescu and
+    M. Giurgiu, fitted to all rows, as in their Fig. 3.
 
     Parameters
     ----------

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.classifier.datasets import find_tracks, load_windows, read_artists
+from recsys.classifier.datasets import artist_of, find_tracks, load_windows, read_artists
 from recsys.classifier.gtzan import describe as describe_gtzan
+from recsys.classifier.gtzan import known_artists
 from recsys.classifier.segments import (
     SegmentSet,
     describe_balance,
     load_segments,
     read_public_table,
 )
-from recsys.errors import ModelError, RecsysError
+from recsys.errors import MissingExtraError, ModelError, RecsysError
+from recsys.extras import require
+from recsys.features.picture import Picture
 from recsys.features.public_table import COLUMNS, PublicTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -113,7 +116,8 @@ def load_music(
     files : sequence of LabelledFile
         See :func:`find_music`.
     artists : Path, optional
-        CSV with the columns track and artist; without it they are read from the tags.
+        CSV with the columns track and artist; without it they are read from the tags. Of GTZAN
+        those are known that neither names.
     workers : int
         Processes that decode.
     on_file : callable, optional
@@ -127,7 +131,12 @@ def load_music(
     ------
     ModelError
         If there is too little to learn from.
+    MissingExtraError
+        If a library that makes the features is not installed.
     """
+    if isinstance(recipe.features, Picture):
+        # Found now and not by every worker: the music is in order.
+        require("PIL.Image", "papers")
     genres = genres_of(recipe, files)
     loaded = load_segments(
         files,
@@ -141,8 +150,9 @@ def load_music(
     failed: tuple[tuple[Path, str], ...] = ()
     if recipe.training is not None and recipe.training.loss == "sigmoid":
         mixed, failed = _load_mixed(files, recipe.features, genres, workers)
-    notes = _notes(recipe, loaded.segments, files)
-    return RecipeData(loaded.segments, (*loaded.skipped, *failed), notes, mixed)
+    segments, listed = _with_known_artists(loaded.segments)
+    notes = (*_notes(recipe, segments, files), *listed)
+    return RecipeData(segments, (*loaded.skipped, *failed), notes, mixed)
 
 
 def load_table(recipe: Recipe, path: Path, artists: Path | None = None) -> RecipeData:
@@ -155,7 +165,7 @@ def load_table(recipe: Recipe, path: Path, artists: Path | None = None) -> Recip
     path : Path
         CSV.
     artists : Path, optional
-        CSV with the columns track and artist.
+        CSV with the columns track and artist. Of GTZAN those are known that it does not name.
 
     Returns
     -------
@@ -173,7 +183,57 @@ def load_table(recipe: Recipe, path: Path, artists: Path | None = None) -> Recip
         )
     listed = read_artists(artists) if artists else None
     segments = _only(read_public_table(path, COLUMNS, artists=listed), recipe.genres)
-    return RecipeData(segments, (), _notes(recipe, segments, ()))
+    segments, known = _with_known_artists(segments)
+    return RecipeData(segments, (), (*_notes(recipe, segments, ()), *known))
+
+
+def artists_before_decoding(
+    files: Sequence[LabelledFile], artists: Path | None = None
+) -> dict[str, str | None]:
+    """Return who plays on each track, as :func:`load_music` will find, without decoding.
+
+    Parameters
+    ----------
+    files : sequence of LabelledFile
+    artists : Path, optional
+        CSV with the columns track and artist; without it the tags are read.
+
+    Returns
+    -------
+    dict
+        Key of every track to its artist, None where that is not known.
+
+    Raises
+    ------
+    ModelError
+        If the table cannot be read.
+    """
+    listed = read_artists(artists) if artists else None
+    known = known_artists([file.key for file in files])
+    found: dict[str, str | None] = {}
+    for file in files:
+        found[file.key] = found.get(file.key) or _artist(file, listed) or known.get(file.key)
+    return found
+
+
+def _artist(file: LabelledFile, listed: Mapping[str, str] | None) -> str | None:
+    if listed is None:
+        return artist_of(file)
+    return listed.get(file.key) or listed.get(file.name)
+
+
+def _with_known_artists(segments: SegmentSet) -> tuple[SegmentSet, tuple[str, ...]]:
+    """Name the artists of GTZAN that neither a table nor tags name, and say of how many."""
+    known = known_artists([track.key for track in segments.tracks])
+    tracks = tuple(
+        track if track.artist else replace(track, artist=known.get(track.key))
+        for track in segments.tracks
+    )
+    count = sum(new.artist != old.artist for new, old in zip(tracks, segments.tracks, strict=True))
+    if not count:
+        return segments, ()
+    words = f"the artists of {count} tracks are from the index of GTZAN that comes with recsys"
+    return replace(segments, tracks=tracks), (words,)
 
 
 def _only(segments: SegmentSet, genres: Sequence[str]) -> SegmentSet:
@@ -211,6 +271,8 @@ def _load_mixed(
     names, inputs, genres, failed = [], [], [], []
     loaded = load_windows([file.path for file in songs], workers, features)
     for file, (path, windows) in zip(songs, loaded, strict=True):
+        if isinstance(windows, MissingExtraError):
+            raise windows
         if isinstance(windows, RecsysError):
             failed.append((path, windows.message))
         else:

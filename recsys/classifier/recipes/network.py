@@ -2,8 +2,10 @@
 
 The networks of the reports are trained as Keras and PyTorch tutorials do it, without what the
 default model's own training adds (:mod:`recsys.classifier.train`). The caller drives it epoch by
-epoch; every epoch draws its chance from the seed and its own number, so a run that was killed
-and taken up again ends where an undisturbed one would have.
+epoch; every epoch draws its chance from the seed and its own number, so that on the CPU of one
+machine a run that was killed and taken up again ends where an undisturbed one would have. On a
+GPU sums are added in no fixed order, and bfloat16 is used where the machine computes in it, so
+there, and on another machine, the last digits differ.
 """
 
 from __future__ import annotations

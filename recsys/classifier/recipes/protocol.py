@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recsys.classifier.protocols import FilteredLists, divide
-from recsys.classifier.recipes.data import genres_of
+from recsys.classifier.protocols import FilteredLists, check_artists, divide
+from recsys.classifier.recipes.data import artists_before_decoding, genres_of
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from recsys.classifier.datasets import LabelledFile
     from recsys.classifier.protocols import Division
@@ -28,6 +29,7 @@ def check_protocol(
     files: Sequence[LabelledFile],
     protocol: str,
     lists: FilteredLists | None = None,
+    artists: Path | None = None,
 ) -> None:
     """Raise where it can be seen before decoding that data cannot be divided as asked.
 
@@ -40,22 +42,31 @@ def check_protocol(
         As in :func:`divide_for`.
     lists : FilteredLists, optional
         For ``filtered``.
+    artists : Path, optional
+        CSV with the columns track and artist; without it tags are read, for ``by-artist``.
 
     Raises
     ------
     ModelError
-        If segments are to be mixed though the report did not, or lists leave nothing to learn
-        from or to hold out.
+        If segments are to be mixed though the report did not, lists leave nothing to learn from
+        or to hold out, or a genre has too few artists to be on both sides.
     """
     if protocol == "by-segment" and recipe.protocol.split != "by-segment":
         raise ModelError(
             f"the report of {recipe.name} did not mix the segments of a track",
             "by-segment is only for recipes whose report did; use random or by-artist.",
         )
-    if lists is None:
-        return
     genres = genres_of(recipe, files)
     keys = {file.key: file.genre for file in files if file.genre in genres}
+    if protocol == "by-artist":
+        used = [file for file in files if file.genre in genres]
+        check_artists(keys, artists_before_decoding(used, artists))
+    if lists is not None:
+        _check_lists(lists, keys, genres)
+
+
+def _check_lists(lists: FilteredLists, keys: Mapping[str, str], genres: Sequence[str]) -> None:
+    """Raise where lists leave nothing to learn from or to hold out."""
     for names, purpose in ((lists.train, "learn from"), (lists.valid, "hold out")):
         if not names & keys.keys():
             raise ModelError(
@@ -84,7 +95,8 @@ def divide_for(
     Parameters
     ----------
     recipe : Recipe
-        Its own shares are used where tracks are divided at random, and its number of test tracks.
+        Its own shares are used where tracks are divided at random, but not its number of test
+        tracks, which is :func:`divide_as_report`'s.
     segments : SegmentSet
     protocol : str
         ``random``, ``by-artist``, ``filtered`` or ``by-segment``.

@@ -319,4 +319,37 @@ class Recipe(Table):
         shape = self.features.shape
         if self.training is not None and self.training.augment and len(shape) != 2:
             raise ValueError(f"training.augment moves pictures, and inputs have shape {shape}")
+        for sentence in (self._idle_training(), self._idle_estimator()):
+            if sentence:
+                raise ValueError(sentence)
         return self
+
+    def _idle_training(self) -> str:
+        """Say which setting of the training has nothing to act on, empty if all have."""
+        training = self.training
+        if training is None:
+            return ""
+        given = training.model_fields_set
+        watching = [
+            name
+            for name, used in (
+                ("patience", training.patience is not None),
+                ("plateau_factor", training.plateau_factor is not None),
+                ("keep", training.keep == "best"),
+            )
+            if used
+        ]
+        if watching and not self.protocol.valid:
+            return f"training.{watching[0]} watches validation: [protocol] needs a share for valid"
+        if "plateau_patience" in given and training.plateau_factor is None:
+            return "training.plateau_patience waits for training.plateau_factor, and there is none"
+        if "threshold" in given and training.loss != "sigmoid":
+            return 'training.threshold belongs to loss = "sigmoid", and the loss is softmax'
+        return ""
+
+    def _idle_estimator(self) -> str:
+        """Say which setting of the classical model has nothing to act on, empty if all have."""
+        estimator = self.estimator
+        if estimator is not None and "folds" in estimator.model_fields_set and not estimator.grid:
+            return "estimator.folds are those in which a grid is tried, and there is none"
+        return ""
