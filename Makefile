@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev lint
 	$(BIN)/pytest -n 2 -m "not slow"
 
 check-all: $(VENV)/.installed-dev
-	$(BIN)/pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
