@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.classifier.gtzan import GENRES, describe, faults, looks_like_gtzan, repetitions
+from recsys.classifier.gtzan import (
+    GENRES,
+    describe,
+    faults,
+    known_artists,
+    looks_like_gtzan,
+    repetitions,
+)
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")
 WHOLE = [f"{genre}/{genre}.{number:05d}" for genre in GENRES for number in range(100)]
@@ -40,6 +47,20 @@ def test_the_list_is_sound() -> None:
 )
 def test_repetitions_are_known(pair: tuple[str, str]) -> None:
     assert any(set(pair) <= set(repetition.tracks) for repetition in faults().repetitions)
+
+
+def test_artists_are_known_of_nearly_all_of_gtzan_and_of_nothing_else() -> None:
+    found = known_artists(WHOLE)
+    assert len(found) == 974
+    assert found["blues/blues.00000"] == "John Lee Hooker"
+    assert all(artist == artist.strip() != "" for artist in found.values())
+    assert set(found) <= set(WHOLE)
+    # Without most names being those of GTZAN, one that happens to be is somebody else's.
+    assert known_artists(["blues/blues.00000", "jazz/So What", "pop/Hello"]) == {}
+    assert known_artists(["blues/blues.00000", "blues/blues.00001", "pop/Hello"]).keys() == {
+        "blues/blues.00000",
+        "blues/blues.00001",
+    }
 
 
 def test_gtzan_is_told_by_its_names() -> None:

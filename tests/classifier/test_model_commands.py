@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,26 @@ def test_evaluate_says_what_it_left_out(music: Path, model: Path, tmp_path: Path
     assert (found["n"], found["failed"], found["skipped"]) == (8, 1, 4)
     assert "'polka': 4 tracks left out" in result.stderr
     assert "broken.wav" in result.stderr
+
+
+def test_evaluate_tells_what_the_model_was_made_with(
+    music: Path, model: Path, tmp_path: Path
+) -> None:
+    assert (
+        "does not say" in failure(evaluate.command, music, "--model", model, "--held-out").message
+    )
+    network, card = load_model(model)
+    keys = {"train": ["tone/tone.00", "noise/noise.01"], "valid": ["clicks/clicks.00"], "test": []}
+    training = {"keys": keys, "leaky": True}
+    known = tmp_path / "known.safetensors"
+    save_model(known, network, replace(card, training=training))
+    whole = run(evaluate.command, music, "--model", known, "--json", "--workers", 1)
+    assert (json.loads(whole.stdout)["n"], json.loads(whole.stdout)["learned"]) == (12, 3)
+    assert "3 of 12 tracks were learned from" in whole.stderr
+    assert "LEAKY" in whole.stderr
+    rest = run(evaluate.command, music, "--model", known, "--held-out", "--json", "--workers", 1)
+    assert (json.loads(rest.stdout)["n"], json.loads(rest.stdout)["learned"]) == (9, 0)
+    assert "were learned from, or" not in rest.stderr
 
 
 def test_evaluate_for_people(music: Path, model: Path) -> None:

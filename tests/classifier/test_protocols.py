@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.classifier.gtzan import GENRES, faults
-from recsys.classifier.protocols import PROTOCOLS, Division, FilteredLists, Fold, divide
+from recsys.classifier.protocols import (
+    PROTOCOLS,
+    Division,
+    FilteredLists,
+    Fold,
+    check_artists,
+    divide,
+)
 from recsys.classifier.segments import LabelledTrack, SegmentSet
 from recsys.errors import ModelError
 
@@ -309,3 +316,25 @@ def test_the_smallest_library_can_be_divided() -> None:
         for folds in (1, 3):
             division = divide(segments, protocol, valid_share=0.2, folds=folds)
             check_tracks(segments, division)
+
+
+@pytest.mark.parametrize(
+    ("artists", "words"),
+    [
+        ([f"{n // 2}" for n in range(12)], "by artist (6 known), "),
+        (["Ann", "ann ", "Bob", "Cy"] + [None] * 8, "by artist (3 known; 8 tracks of no known"),
+        ([None, "", " "] + [None] * 9, "by track, and with it what repeats it: no artist is known"),
+    ],
+)
+def test_artists_are_told_apart_from_tracks_that_stand_alone(
+    artists: list[str | None], words: str
+) -> None:
+    tracks = [LabelledTrack(f"{'ab'[n // 6]}/{n}", "ab"[n // 6], artists[n]) for n in range(12)]
+    assert words in divide(make(tracks), "by-artist", folds=2).description
+
+
+def test_too_few_artists_are_seen_from_names_alone() -> None:
+    genres = {"a/1": "a", "a/2": "a", "b/1": "b", "b/2": "b"}
+    check_artists(genres, {"a/1": "Ann", "a/2": None, "b/1": "Ann", "b/2": "Bob"})
+    with pytest.raises(ModelError, match=r"too few artists .*: b \(1\)"):
+        check_artists(genres, {"a/1": "Ann", "b/1": "Bob", "b/2": "bob"})

@@ -11,7 +11,7 @@ import pytest
 from recsys.feature_table import describe
 from recsys.features import PublicTable
 from recsys.features.public_table import COLUMNS
-from tests.features.agreement import TOLERANCE, Values, compare, read_values
+from tests.features.agreement import TOLERANCE, TOLERANCE_P95, Values, compare, read_values
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")
 TABLE = Path(REAL_DATA or ".").parent / "tables" / "features_30_sec.csv"
@@ -48,6 +48,8 @@ def test_every_column_agrees_with_the_public_table(
     found = compare(ours, public)
     too_far = [column for column in found if column.median > TOLERANCE[column.column]]
     assert not too_far
+    astray = [column for column in found if column.p95 > TOLERANCE_P95[column.column]]
+    assert not astray
     means = [column for column in found if column.column.endswith("_mean")]
     assert min(column.correlation for column in means) > 0.97
 

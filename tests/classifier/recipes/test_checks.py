@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from recsys.classifier.recipes import load_recipe
 from recsys.classifier.recipes.fit import check_recipe
 from recsys.errors import ModelError
-from tests.classifier.recipes.small import refused, write_toml
+from tests.classifier.recipes.small import classical, recipe, refused, write_toml
 
 NETWORK = '[network]\narchitecture = "dense"\nconfig = { hidden = [8] }\n[training]\nepochs = 2\n'
 
@@ -127,3 +129,31 @@ def test_weights_that_cannot_be_had_are_an_error_before_anything_is_decoded(
     with pytest.raises(ModelError, match="the recipe vgg16-transfer cannot be used") as caught:
         check_recipe(load_recipe("vgg16-transfer"), 3, str(tmp_path / "none.pth"))
     assert "--weights" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ("patience = 3", "training.patience watches validation"),
+        ("plateau_factor = 0.5", "training.plateau_factor watches validation"),
+        ('keep = "best"', "training.keep watches validation"),
+        ("plateau_patience = 3", "training.plateau_patience waits for training.plateau_factor"),
+        ("threshold = 0.3", "training.threshold belongs to"),
+    ],
+)
+def test_settings_of_a_training_that_act_on_nothing_are_refused(settings: str, named: str) -> None:
+    training, protocol = tomllib.loads(settings), {"split": "random", "test": 0.2}
+    with pytest.raises(ValidationError, match=named):
+        recipe(training={"epochs": 2, **training}, protocol=protocol)
+
+
+def test_settings_of_a_training_that_act_are_taken() -> None:
+    watching = {"patience": 3, "plateau_factor": 0.5, "plateau_patience": 2, "keep": "best"}
+    several = {"loss": "sigmoid", "threshold": 0.3}
+    assert recipe(training={"epochs": 2, **watching, **several}).training
+
+
+def test_folds_without_a_grid_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"estimator\.folds"):
+        classical(estimator={"name": "knn", "folds": 3})
+    assert classical(estimator={"name": "knn", "folds": 3, "grid": {"n_neighbors": [1, 3]}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from recsys.classifier.datasets import LabelledFile
 from recsys.classifier.recipes.data import find_music, genres_of, load_music, load_table
-from recsys.errors import ModelError
+from recsys.classifier.recipes.protocol import check_protocol
+from recsys.errors import MissingExtraError, ModelError
 from recsys.features import Features, Summary
-from tests.classifier.recipes.small import classical, recipe
+from recsys.features.public_table import COLUMNS
+from tests.classifier.recipes.small import PICTURE, classical, recipe
 from tests.sounds import write
 
 RATE = 22_050
@@ -88,3 +91,45 @@ def test_a_table_is_of_no_use_to_a_recipe_that_looks_at_something_else(tmp_path:
 def test_features_of_a_recipe_are_those_of_the_toml() -> None:
     features: Features = classical(features=SHORT).features
     assert features == Summary(parts=("zcr", "rms"), window_s=0.5, max_windows=2)
+
+
+def test_artists_of_gtzan_are_known_where_neither_table_nor_tags_name_them(tmp_path: Path) -> None:
+    tracks = [f"{genre}.{n:05d}" for genre in ("blues", "rock") for n in range(3)]
+    rows = [f"{name}.wav,{name[:-6]},{','.join('1' * len(COLUMNS))}\n" for name in tracks]
+    path = tmp_path / "table.csv"
+    path.write_text(f"filename,label,{','.join(COLUMNS)}\n{''.join(rows)}")
+    own = classical(features={"kind": "public-table"})
+    known = load_table(own, path)
+    assert known.segments.tracks[0].artist == "John Lee Hooker"
+    assert "the artists of 6 tracks are from the index of GTZAN that" in " ".join(known.notes)
+    listed = tmp_path / "artists.csv"
+    listed.write_text("track,artist\nblues.00000,Ann\n")
+    mixed = load_table(own, path, listed).segments.tracks
+    assert [track.artist for track in mixed[:2]] == ["Ann", "John Lee Hooker"]
+
+
+def test_too_few_artists_are_seen_before_anything_is_decoded(tmp_path: Path) -> None:
+    files = []
+    for genre in ("blues", "rock"):
+        for number in range(3):
+            path = tmp_path / genre / f"{genre[0]}{number}.wav"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"no sound")
+            files.append(LabelledFile(path, genre, path.stem))
+    own = classical(features=SHORT)
+    listed = tmp_path / "artists.csv"
+    listed.write_text("track,artist\nb0,Ann\nb1,Ann\nb2,Ann\n")
+    check_protocol(own, files, "by-artist")
+    check_protocol(own, files, "random", artists=listed)
+    with pytest.raises(ModelError, match=r"too few artists .*: blues \(1\)"):
+        check_protocol(own, files, "by-artist", artists=listed)
+
+
+def test_a_missing_library_is_no_fault_of_the_music(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    files = [LabelledFile(tmp_path / f"{n}.wav", "jazz", f"{n}") for n in range(5)]
+    with pytest.raises(MissingExtraError, match="this needs PIL") as raised:
+        load_music(classical(features=PICTURE), files, workers=1)
+    assert "recsys[papers]" in raised.value.hint
