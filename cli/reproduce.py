@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from recsys.classifier.recipes.comparison import Row
+    from recsys.classifier.recipes.data import RecipeData
     from recsys.classifier.recipes.recipe import Recipe
     from recsys.classifier.recipes.reproduce import (
         Failure,
@@ -191,12 +192,24 @@ def _run(run: Reproduction, as_json: bool) -> list[Failure]:
 def _watcher(bar: Progress | None) -> Watcher:
     """Return what moves the progress bar, or what writes lines where nobody watches one."""
     from recsys.classifier.recipes import reproduce
+    from recsys.classifier.recipes.remarks import words_for_skipped
+
+    told: set[str] = set()
+
+    def on_data(task: Task, data: RecipeData) -> None:
+        """Say once of each source what its figures must be read with."""
+        files = [(f"{path.parent.name}/{path.name}", reason) for path, reason in data.skipped]
+        for line in (*data.notes, words_for_skipped(files)):
+            said = f"{task.source}: {line}"
+            if line and said not in told:
+                told.add(said)
+                click.echo(said, err=True)
 
     def announce(task: Task, number: int, total: int) -> None:
         click.echo(f"[{number}/{total}] {task.recipe.name}, {task.way}", err=True)
 
     if bar is None:
-        return reproduce.Watcher(announce)
+        return reproduce.Watcher(announce, on_data=on_data)
     place = bar.add_task("", total=None, failed=0)
 
     def on_task(task: Task, number: int, total: int) -> None:
@@ -207,6 +220,7 @@ def _watcher(bar: Progress | None) -> Watcher:
         on_task,
         lambda total: bar.update(place, total=total, advance=1),
         lambda result: bar.update(place, total=result.epochs, completed=result.epoch),
+        on_data,
     )
 
 
@@ -219,10 +233,10 @@ def _write(
 
     weights, quick, out = options.fit.weights, options.quick, options.out
     done = run.done()
-    rows = compare(done, failures, weights=weights, quick=quick)
+    rows = compare(done, failures, weights=weights, quick=quick, epochs=options.fit.epochs)
     write_file(out / "table.csv", as_csv(rows))
-    write_file(out / "table.md", as_markdown(rows, recipes))
-    write_page(out, rows, recipes, list(done.values()))
+    write_file(out / "table.md", as_markdown(rows, recipes, done))
+    write_page(out, rows, recipes, done, weights=weights, quick=quick)
     return rows
 
 
@@ -244,8 +258,11 @@ def _report(rows: list[Row], out: Path, as_json: bool) -> None:
             "not measured" if v is None else f"{v:.3f}" for v in (row.report, row.honest)
         )
         mark = " leaky" if row.report is not None and row.leaky else ""
+        by_track = " by track" if row.honest is not None and row.artists_unknown else ""
         # What it is in short; the files have it in full, with counts, intervals and notes.
         kind = row.data.partition(",")[0]
-        shown.add_row(row.recipe, kind, published, report + mark, honest, str(row.honest_n or ""))
+        shown.add_row(
+            row.recipe, kind, published, report + mark, honest + by_track, str(row.honest_n or "")
+        )
     console().print(shown)
     click.echo(f"{out / 'table.md'}, {out / 'table.csv'}, {out / 'index.html'}")

@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from recsys.classifier.recipes.remarks import CAUTIONS, about_data, not_measured
 from recsys.reports.drawing import PALETTE, Picture, new_figure, png
 from recsys.reports.output import write_file
 from recsys.reports.pages import data_uri, render
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from recsys.classifier.recipes import Recipe
     from recsys.classifier.recipes.comparison import Row
     from recsys.classifier.recipes.measure import Measurement
+    from recsys.classifier.recipes.reproduce import Task
 
 KINDS = (
     ("published", "published", "D", PALETTE[3]),
@@ -29,7 +31,10 @@ def write_page(
     out: Path,
     rows: Sequence[Row],
     recipes: Sequence[Recipe],
-    measurements: Sequence[Measurement],
+    done: Mapping[Task, Measurement],
+    *,
+    weights: str,
+    quick: bool,
 ) -> Path:
     """Write ``index.html`` and its picture.
 
@@ -41,8 +46,12 @@ def write_page(
         The table.
     recipes : sequence of Recipe
         Whose readings are told.
-    measurements : sequence of Measurement
-        Behind the rows; genres are told from them.
+    done : mapping
+        Measurements behind the rows; genres and the data are told from them.
+    weights : str
+        Which pretrained weights were used.
+    quick : bool
+        Nothing was measured in earnest, so no figures of genres are shown.
 
     Returns
     -------
@@ -68,40 +77,56 @@ def write_page(
         "rows": rows,
         "pictures": drawn,
         "recipes": recipes,
-        "genres": genre_rows(recipes, measurements),
-        "splits": [(m.recipe, m.way, m.split) for m in measurements],
+        "cautions": CAUTIONS,
+        "about_data": about_data(done),
+        "genres": [] if quick else genre_rows(done, weights=weights),
+        "splits": [
+            (f"{task.recipe.name} ({task.source})", task.way, m.split) for task, m in done.items()
+        ],
     }
     return write_file(out / "index.html", render("reproduction.html", values))
 
 
-def genre_rows(
-    recipes: Sequence[Recipe], measurements: Sequence[Measurement]
-) -> list[dict[str, Any]]:
-    """Set published recalls and precisions of genres beside those measured here.
+def genre_rows(done: Mapping[Task, Measurement], *, weights: str) -> list[dict[str, Any]]:
+    """Set published precisions, recalls and F1 of genres beside those measured here.
 
     Parameters
     ----------
-    recipes, measurements
-        As in :func:`write_page`.
+    done : mapping
+        Measurements.
+    weights : str
+        Which pretrained weights were used.
 
     Returns
     -------
     list of dict
-        ``recipe``, ``genre``, ``published`` (precision, recall) and, where they were measured,
-        ``report`` and ``honest`` likewise.
+        ``recipe``, ``source``, ``genre``, ``published`` (precision, recall, F1 or None) and,
+        where they were measured, ``report`` and ``honest`` likewise. Recipes whose figures say
+        nothing about the published ones are left out.
     """
-    measured = {(m.recipe, m.way): m.test["per_genre"] for m in measurements}
+    pairs: dict[tuple[str, str], dict[str, Measurement]] = {}
+    recipes: dict[str, Recipe] = {}
+    for task, measurement in done.items():
+        pairs.setdefault((task.recipe.name, task.source), {})[task.way] = measurement
+        recipes[task.recipe.name] = task.recipe
     found = []
-    for recipe in recipes:
-        for genre, figures in recipe.published.per_genre.items():
-            row: dict[str, Any] = {"recipe": recipe.name, "genre": genre}
-            row["published"] = (figures.precision, figures.recall)
+    for (name, source), ways in pairs.items():
+        if not_measured(recipes[name], ways, weights):
+            continue
+        for genre, figures in recipes[name].published.per_genre.items():
+            row: dict[str, Any] = {"recipe": name, "source": source, "genre": genre}
+            row["published"] = (figures.precision, figures.recall, figures.f1)
             for way in ("report", "honest"):
-                own = measured.get((recipe.name, way), {}).get(genre)
-                row[way] = (own["precision"], own["recall"]) if own else None
+                row[way] = _of_genre(ways.get(way), genre)
             if row["report"] or row["honest"]:
                 found.append(row)
     return found
+
+
+def _of_genre(measurement: Measurement | None, genre: str) -> tuple[float, float, float] | None:
+    """Return precision, recall and F1 of one genre, if it was measured."""
+    own = measurement.test["per_genre"].get(genre) if measurement is not None else None
+    return (own["precision"], own["recall"], own["f1"]) if own else None
 
 
 def comparison_picture(rows: Sequence[Row]) -> Picture:
@@ -140,7 +165,8 @@ def comparison_picture(rows: Sequence[Row]) -> Picture:
         axes.scatter([], [], marker=marker, color=colour, s=34, label=words)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     caption = (
-        "Lines are 95% intervals. Where the report mixed segments of one track into both sides,"
+        "Lines are 95% intervals, too narrow where segments of one track or tracks of one artist"
+        " are counted. Where the report mixed segments of one track into both sides,"
         " its protocol gives more than any new track will get; the honest figure keeps tracks and"
         " artists apart."
     )
