@@ -87,8 +87,8 @@ def faults() -> GtzanFaults:
 @cache
 def _artists() -> dict[str, str]:
     """Read ``data/gtzan-artists.csv``."""
-    with (files("recsys.data") / "gtzan-artists.csv").open(encoding="utf-8", newline="") as file:
-        return {row["track"]: row["artist"] for row in csv.DictReader(file)}
+    text = (files("recsys.data") / "gtzan-artists.csv").read_text(encoding="utf-8")
+    return {row["track"]: row["artist"] for row in csv.DictReader(text.splitlines())}
 
 
 def known_artists(keys: Collection[str]) -> dict[str, str]:
