@@ -44,10 +44,11 @@ def row_of(
     failures: tuple[str, ...] = (),
     weights: str = "published",
     quick: bool = False,
+    epochs: int | None = None,
 ) -> Row:
     done = {Task(own, one.way, "audio"): one for one in measurements}
     failed = [Failure(Task(own, way, "audio"), "it broke", "mend it") for way in failures]
-    (row,) = compare(done, failed, weights=weights, quick=quick)
+    (row,) = compare(done, failed, weights=weights, quick=quick, epochs=epochs)
     return row
 
 

@@ -115,6 +115,14 @@ def test_trials_that_are_done_are_not_repeated_after_a_kill(
     assert same_weights(resumed.model, expected.model)
 
 
+def test_a_trial_that_cannot_be_trained_ends_no_search() -> None:
+    """At a rate of 1e38 the weights become infinite in the first step."""
+    search = {"training": {"learning_rate": [1e38, 0.02]}, "epochs": 4}
+    fitted = trained({"search": search})
+    assert fitted.notes["trial_accuracies"][0] == 0.0
+    assert fitted.notes["chosen"] == {"learning_rate": 0.02}
+
+
 @pytest.mark.parametrize("changes", [{}, {"search": SEARCH}], ids=["plain", "search"])
 def test_the_state_of_other_settings_is_refused(
     changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from recsys.classifier.labelled import SegmentSet
 from recsys.classifier.protocols import Division
@@ -110,8 +111,49 @@ def test_a_measurement_survives_json(own: Recipe, way: str) -> None:
 
 def test_it_says_what_it_was_calibrated_on() -> None:
     assert run(recipe(), "honest").notes["calibrated_on"] == "validation"
+    assert run(recipe(), "honest").test["ece"] >= 0
     without = recipe(protocol={"split": "random", "test": 0.2})
-    assert run(without, "report").notes["calibrated_on"] == "test"
+    found = run(without, "report")
+    # A temperature fitted to the test part would flatter it.
+    assert found.notes["calibrated_on"] == "nothing"
+    assert found.test["ece"] is None
+
+
+def test_it_says_how_much_was_learned_from() -> None:
+    data = planted(tracks=20)
+    own = classical(protocol={"split": "random", "test": 0.3, "valid": 0.1})
+    assert run(own, "report", data).n_train == 36
+    mixed = run(classical(protocol=MIXING), "report", data)
+    assert mixed.n_train == data.n_segments - 2 * round(0.25 * data.n_segments)
+    assert (mixed.n_tracks, mixed.unknown_artists) == (60, 0)
+    nobody = tuple(replace(track, artist=None) for track in data.tracks[:7]) + data.tracks[7:]
+    assert run(own, "report", replace(data, tracks=nobody)).unknown_artists == 7
+
+
+def test_what_was_skipped_is_kept_with_its_reason() -> None:
+    data = RecipeData(planted(), ((Path("music/jazz/a.wav"), "is silent"),), ())
+    found = measure(classical(), data, "report", FitOptions(), described="planted")
+    assert found.notes["skipped"] == 1
+    assert found.notes["skipped_files"] == [["jazz/a.wav", "is silent"]]
+
+
+def test_train_accuracy_is_that_of_the_kept_model(divisions: list[Division]) -> None:
+    """At a rate of 0.3 the running accuracy of the last epoch is another one."""
+    data = planted(apart=0.5)
+    own = recipe(training={"epochs": 3, "learning_rate": 0.3, "batch": 8})
+    found = run(own, "report", data)
+    fold = divisions[-1].folds[0]
+    again = measuring.fit(own, data, fold, FitOptions(by_report=True))
+    scores = again.model(torch.from_numpy(data.inputs[fold.train]))[0].detach().numpy()
+    right = scores.argmax(1) == data.targets[fold.train]
+    assert found.train_accuracy == pytest.approx(right.mean())
+
+
+def test_an_older_result_can_still_be_read() -> None:
+    raw = run(classical(), "report").as_dict()
+    for name in ("n_train", "n_tracks", "unknown_artists"):
+        del raw[name]
+    assert Measurement(**raw).n_train is None
 
 
 def test_what_is_told_beside_the_accuracy() -> None:
@@ -120,7 +162,6 @@ def test_what_is_told_beside_the_accuracy() -> None:
     assert found.notes["data"] == ["a note"]
     assert found.notes["memorised"]["tracks"] == 3
     assert len(found.history) == 3
-    assert found.train_accuracy == found.history[-1]["accuracy"]
     honest = run(recipe(memorise=3), "honest")
     assert "memorised" not in honest.notes
     search = {"name": "knn", "grid": {"n_neighbors": [1, 3]}, "folds": 2}

@@ -126,16 +126,16 @@ def test_temperature_comes_from_validation_and_the_card_says_so() -> None:
     assert test.accuracy == pytest.approx(right.mean())
 
 
-def test_without_validation_the_card_says_that_the_test_part_was_used() -> None:
+def test_without_validation_nothing_is_calibrated_and_the_card_says_so() -> None:
     data = planted()
     fold = replace(thirds(data), valid=np.zeros(0, dtype=np.int64))
     options = FitOptions()
     fitted = fit(recipe(), data, fold, options)
     division = Division("random", (fold,), False, "", 0)
     card, _ = make_recipe_card(recipe(), fitted, data, division, fold, options, name="x")
-    assert "the test part" in card.metrics["note"]
-    known = judge(fitted.model, data, fold.test, by_track=True, device=CPU)
-    assert card.temperature == fit_temperature(known.scores, known.targets)
+    assert "Not calibrated" in card.metrics["note"]
+    assert card.temperature == 1.0
+    assert card.metrics["test"]["ece"] is None
     assert card.training["tracks"]["valid"] == 0
 
 
@@ -173,8 +173,8 @@ def test_a_song_counts_where_exactly_the_right_genres_hold() -> None:
     assert low < 0.5 < high
 
 
-def test_a_genre_holds_from_the_threshold_on() -> None:
-    assert mixed(([[0.25, 0.2499, 0.0]], {"blues"}))["accuracy"] == 1.0
+def test_a_genre_holds_above_the_threshold() -> None:
+    assert mixed(([[0.2501, 0.25, 0.0]], {"blues"}))["accuracy"] == 1.0
 
 
 def test_no_genre_may_hold() -> None:

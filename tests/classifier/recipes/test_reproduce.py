@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from recsys.classifier.models import pretrained
+from recsys.classifier.models import complete_config, pretrained
 from recsys.classifier.models.pretrained import BACKBONES
+from recsys.classifier.recipes import fit as fitting
 from recsys.classifier.recipes import measure as measuring
 from recsys.classifier.recipes import network as networks
 from recsys.classifier.recipes import reproduce
@@ -39,6 +41,7 @@ def named(name: str, own: Recipe) -> Recipe:
 
 
 NETWORK = named("network", recipe())
+DENSE = {"architecture": "dense", "config": complete_config("dense", {"hidden": [8]})}
 NEIGHBOURS = named("neighbours", classical())
 BOTH = [NETWORK, NEIGHBOURS]
 
@@ -146,6 +149,11 @@ def a_longer_file(recipes: list[Recipe], options: ReproduceOptions) -> Any:
     return recipes, options
 
 
+def a_touched_file(recipes: list[Recipe], options: ReproduceOptions) -> Any:
+    os.utime(options.directories[0] / "jazz" / "jazz.1.wav", (1, 1))
+    return recipes, options
+
+
 def other_features(recipes: list[Recipe], options: ReproduceOptions) -> Any:
     features = {"kind": "summary", "parts": ["rms"]}
     return [named("network", recipe(features=features)), recipes[1]], options
@@ -154,12 +162,18 @@ def other_features(recipes: list[Recipe], options: ReproduceOptions) -> Any:
 CHANGES: dict[str, tuple[Change, set[str]]] = {
     "nothing": (lambda rs, o: (rs, o), set()),
     "seed": (lambda rs, o: (rs, replace(o, fit=FitOptions(seed=1))), {"network", "neighbours"}),
-    "epochs": (lambda rs, o: (rs, replace(o, fit=FitOptions(epochs=1))), {"network", "neighbours"}),
+    "epochs": (lambda rs, o: (rs, replace(o, fit=FitOptions(epochs=1))), {"network"}),
     "folds": (lambda rs, o: (rs, replace(o, folds=3)), {"network", "neighbours"}),
     "weights": (lambda rs, o: (rs, replace(o, fit=FitOptions(weights="/weights"))), set()),
     "workers": (lambda rs, o: (rs, replace(o, workers=1)), set()),
     "music": (another_file, {"network", "neighbours"}),
     "size": (a_longer_file, {"network", "neighbours"}),
+    "time": (a_touched_file, {"network", "neighbours"}),
+    "summary": (lambda rs, o: ([named("network", recipe(summary="Other")), rs[1]], o), set()),
+    "a default written out": (
+        lambda rs, o: ([named("network", recipe(network=DENSE)), rs[1]], o),
+        set(),
+    ),
     "training": (
         lambda rs, o: ([named("network", recipe(training={"epochs": 1})), rs[1]], o),
         {"network"},
@@ -203,6 +217,79 @@ def test_a_recipe_that_fails_stops_no_other(
     assert "--weights" in failure.hint
     # It failed before anything was decoded for it.
     assert {name for name, _ in decoded} == {"neighbours"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError, OSError, ValueError])
+def test_an_error_from_a_library_stops_no_other_recipe(
+    error: type[Exception],
+    options: ReproduceOptions,
+    decoded: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = reproduce.measure
+
+    def breaks(own: Recipe, *args: Any, **others: Any) -> Measurement:
+        if own.name == "network":
+            raise error("out of memory")
+        return original(own, *args, **others)
+
+    monkeypatch.setattr(reproduce, "measure", breaks)
+    found = run(BOTH, options)
+    kinds = [(name, type(outcome)) for name, _, outcome in found]
+    assert kinds == [("network", Failure)] * 2 + [("neighbours", Measurement)] * 2
+    failure = found[0][2]
+    assert isinstance(failure, Failure)
+    assert failure.reason == f"{error.__name__}: out of memory"
+    assert "--device cpu" in failure.hint
+
+
+def test_another_version_measures_again(
+    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run([NEIGHBOURS], options)
+    monkeypatch.setattr(reproduce, "MEASUREMENT_VERSION", -1)
+    assert len(run([NEIGHBOURS], options)) == 2
+
+
+def test_data_is_told_of_once_it_is_there(options: ReproduceOptions, decoded: list[Any]) -> None:
+    told: list[tuple[str, int]] = []
+    run(
+        BOTH,
+        options,
+        on_data=lambda task, data: told.append((task.source, len(data.segments.tracks))),
+    )
+    assert told == [("audio", 24)]
+
+
+class Clock:
+    """Time that passes only while an epoch is trained: a minute each."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_minutes_count_what_was_done_before_a_kill(
+    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    original = networks.NetworkTraining._train_epoch
+
+    def a_minute(self: Any, epoch: int) -> Any:
+        clock.now += 60
+        return original(self, epoch)
+
+    for module in (networks, fitting, measuring):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(networks, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(networks.NetworkTraining, "_train_epoch", a_minute)
+    with pytest.raises(KeyboardInterrupt):
+        run([NETWORK], options, on_epoch=kill_after(2))
+    report, honest = (outcome for _, _, outcome in run([NETWORK], options))
+    assert isinstance(report, Measurement)
+    assert isinstance(honest, Measurement)
+    assert (report.minutes, honest.minutes) == (3.0, 6.0)
 
 
 def test_features_are_decoded_once_for_the_recipes_that_share_them(
@@ -319,6 +406,25 @@ def test_recipes_over_the_table_are_measured_on_it_too(
     assert report.data == "public feature table, 24 tracks, 3 genres"
     assert report.test["accuracy"] == 1.0
     assert decoded == []
+
+
+@pytest.mark.parametrize("what", ["table", "artists"])
+def test_a_table_of_the_same_size_with_other_content_is_another(
+    what: str, options: ReproduceOptions, feature_table: Path, tmp_path: Path
+) -> None:
+    artists = tmp_path / "artists.csv"
+    artists.write_text("track,artist\njazz/jazz.00001,A\n")
+    own = replace(options, directories=(), table=feature_table, artists=artists)
+    assert len(run([TABLE], own)) == 2
+    assert run([TABLE], own) == []
+    path = {"table": feature_table, "artists": artists}[what]
+    text = path.read_text()
+    # A digit of the last row: the columns keep their names.
+    other = text.replace(",A", ",B") if what == "artists" else "2".join(text.rsplit("1", 1))
+    assert len(other) == len(text)
+    assert other != text
+    path.write_text(other)
+    assert len(run([TABLE], own)) == 2
 
 
 def test_a_recipe_of_some_genres_uses_those_of_the_table_alone(
