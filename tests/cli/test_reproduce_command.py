@@ -78,9 +78,12 @@ def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
     assert (row["report_unit"], row["honest_n"]) == ("segment", 3)
     assert row["data"] == "audio, 12 tracks, 3 genres"
     assert "[1/2] mlp, report" in first.stderr
+    assert first.stderr.count("audio: 3 genres, 4 tracks each") == 1
+    told = (out / "table.md").read_text()
+    assert "The data:\n\n- audio, 12 tracks, 3 genres: 3 genres, 4 tracks each" in told
     with (out / "table.csv").open() as file:
-        (told,) = csv.DictReader(file)
-    assert told["honest"] == str(row["honest"])
+        (line,) = csv.DictReader(file)
+    assert line["honest"] == str(row["honest"])
 
     second = call(*command, "--workers", 1, "--device", "cpu")
     assert second.exit_code == 0

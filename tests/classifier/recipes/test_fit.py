@@ -116,8 +116,8 @@ def test_trials_that_are_done_are_not_repeated_after_a_kill(
 
 
 def test_a_trial_that_cannot_be_trained_ends_no_search() -> None:
-    """At a rate of 1e38 the weights become infinite in the first step."""
-    search = {"training": {"learning_rate": [1e38, 0.02]}, "epochs": 4}
+    """At a rate of 1e36 the weights become infinite in the first step."""
+    search = {"training": {"learning_rate": [1e36, 0.02]}, "epochs": 4}
     fitted = trained({"search": search})
     assert fitted.notes["trial_accuracies"][0] == 0.0
     assert fitted.notes["chosen"] == {"learning_rate": 0.02}

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recsys.classifier.models import complete_config, pretrained
+from recsys.classifier.models import pretrained
 from recsys.classifier.models.pretrained import BACKBONES
-from recsys.classifier.recipes import fit as fitting
-from recsys.classifier.recipes import measure as measuring
-from recsys.classifier.recipes import network as networks
 from recsys.classifier.recipes import reproduce
-from recsys.classifier.recipes.data import RecipeData
-from recsys.classifier.recipes.fit import FitOptions
 from recsys.classifier.recipes.measure import Measurement
 from recsys.classifier.recipes.quick import QUICK_TRACKS
 from recsys.classifier.recipes.recipe import Recipe
@@ -27,74 +18,10 @@ from recsys.classifier.recipes.reproduce import (
     Failure,
     ReproduceOptions,
     Reproduction,
-    Watcher,
 )
 from recsys.errors import ModelError
-from recsys.features.public_table import COLUMNS
-from tests.classifier.recipes.small import LABELS, PICTURE, classical, planted, recipe
-
-Outcomes = list[tuple[str, str, Measurement | Failure]]
-
-
-def named(name: str, own: Recipe) -> Recipe:
-    return own.model_copy(update={"name": name})
-
-
-NETWORK = named("network", recipe())
-DENSE = {"architecture": "dense", "config": complete_config("dense", {"hidden": [8]})}
-NEIGHBOURS = named("neighbours", classical())
-BOTH = [NETWORK, NEIGHBOURS]
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    """Genre folders whose files are never opened."""
-    root = tmp_path / "music"
-    for label in LABELS:
-        (root / label).mkdir(parents=True)
-        for number in range(8):
-            (root / label / f"{label}.{number}.wav").write_bytes(b"sound")
-    return root
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What was decoded: recipe and number of files. Planted data is returned for it."""
-    calls: list[tuple[str, int]] = []
-
-    def load(own: Recipe, files: Any, **_: object) -> RecipeData:
-        calls.append((own.name, len(files)))
-        return RecipeData(planted(own.features.shape), (), ())
-
-    monkeypatch.setattr(reproduce, "load_music", load)
-    return calls
-
-
-@pytest.fixture
-def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every fit that was begun, by the name of its recipe."""
-    calls: list[str] = []
-    original = measuring.fit
-
-    def counted(own: Recipe, *args: Any) -> Any:
-        calls.append(own.name)
-        return original(own, *args)
-
-    monkeypatch.setattr(measuring, "fit", counted)
-    return calls
-
-
-@pytest.fixture
-def options(tmp_path: Path, music: Path) -> ReproduceOptions:
-    return ReproduceOptions(tmp_path / "out", (music,), folds=2)
-
-
-def run(recipes: list[Recipe], options: ReproduceOptions, **watched: Any) -> Outcomes:
-    watcher = Watcher(**watched)
-    return [
-        (task.recipe.name, task.way, outcome)
-        for task, outcome in Reproduction(recipes, options).run(watcher)
-    ]
+from tests.classifier.recipes.many import BOTH, NEIGHBOURS, NETWORK, named, run
+from tests.classifier.recipes.small import PICTURE, classical, recipe
 
 
 def test_every_recipe_is_measured_both_ways(
@@ -134,66 +61,6 @@ def test_what_is_done_is_not_done_again(
     assert list(again.done().values()) == list(made.values())
     more = [*BOTH, named("other", classical(estimator={"name": "tree"}))]
     assert {one[0] for one in run(more, options)} == {"other"}
-
-
-Change = Callable[[list[Recipe], ReproduceOptions], tuple[list[Recipe], ReproduceOptions]]
-
-
-def another_file(recipes: list[Recipe], options: ReproduceOptions) -> Any:
-    (options.directories[0] / "jazz" / "jazz.99.wav").write_bytes(b"sound")
-    return recipes, options
-
-
-def a_longer_file(recipes: list[Recipe], options: ReproduceOptions) -> Any:
-    (options.directories[0] / "jazz" / "jazz.1.wav").write_bytes(b"longer sound")
-    return recipes, options
-
-
-def a_touched_file(recipes: list[Recipe], options: ReproduceOptions) -> Any:
-    os.utime(options.directories[0] / "jazz" / "jazz.1.wav", (1, 1))
-    return recipes, options
-
-
-def other_features(recipes: list[Recipe], options: ReproduceOptions) -> Any:
-    features = {"kind": "summary", "parts": ["rms"]}
-    return [named("network", recipe(features=features)), recipes[1]], options
-
-
-CHANGES: dict[str, tuple[Change, set[str]]] = {
-    "nothing": (lambda rs, o: (rs, o), set()),
-    "seed": (lambda rs, o: (rs, replace(o, fit=FitOptions(seed=1))), {"network", "neighbours"}),
-    "epochs": (lambda rs, o: (rs, replace(o, fit=FitOptions(epochs=1))), {"network"}),
-    "folds": (lambda rs, o: (rs, replace(o, folds=3)), {"network", "neighbours"}),
-    "weights": (lambda rs, o: (rs, replace(o, fit=FitOptions(weights="/weights"))), set()),
-    "workers": (lambda rs, o: (rs, replace(o, workers=1)), set()),
-    "music": (another_file, {"network", "neighbours"}),
-    "size": (a_longer_file, {"network", "neighbours"}),
-    "time": (a_touched_file, {"network", "neighbours"}),
-    "summary": (lambda rs, o: ([named("network", recipe(summary="Other")), rs[1]], o), set()),
-    "a default written out": (
-        lambda rs, o: ([named("network", recipe(network=DENSE)), rs[1]], o),
-        set(),
-    ),
-    "training": (
-        lambda rs, o: ([named("network", recipe(training={"epochs": 1})), rs[1]], o),
-        {"network"},
-    ),
-    "features": (other_features, {"network"}),
-    "published": (
-        lambda rs, o: ([named("network", recipe(published={"test": 0.5})), rs[1]], o),
-        set(),
-    ),
-    "title": (lambda rs, o: ([named("network", recipe(title="Other")), rs[1]], o), set()),
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_what_changes_the_outcome_is_measured_again(
-    name: str, options: ReproduceOptions, decoded: list[Any]
-) -> None:
-    run(BOTH, options)
-    change, expected = CHANGES[name]
-    assert {one[0] for one in run(*change(BOTH, options))} == expected
 
 
 def test_a_recipe_that_fails_stops_no_other(
@@ -243,14 +110,6 @@ def test_an_error_from_a_library_stops_no_other_recipe(
     assert "--device cpu" in failure.hint
 
 
-def test_another_version_measures_again(
-    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run([NEIGHBOURS], options)
-    monkeypatch.setattr(reproduce, "MEASUREMENT_VERSION", -1)
-    assert len(run([NEIGHBOURS], options)) == 2
-
-
 def test_data_is_told_of_once_it_is_there(options: ReproduceOptions, decoded: list[Any]) -> None:
     told: list[tuple[str, int]] = []
     run(
@@ -259,37 +118,6 @@ def test_data_is_told_of_once_it_is_there(options: ReproduceOptions, decoded: li
         on_data=lambda task, data: told.append((task.source, len(data.segments.tracks))),
     )
     assert told == [("audio", 24)]
-
-
-class Clock:
-    """Time that passes only while an epoch is trained: a minute each."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-def test_minutes_count_what_was_done_before_a_kill(
-    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock()
-    original = networks.NetworkTraining._train_epoch
-
-    def a_minute(self: Any, epoch: int) -> Any:
-        clock.now += 60
-        return original(self, epoch)
-
-    for module in (networks, fitting, measuring):
-        monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(networks, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(networks.NetworkTraining, "_train_epoch", a_minute)
-    with pytest.raises(KeyboardInterrupt):
-        run([NETWORK], options, on_epoch=kill_after(2))
-    report, honest = (outcome for _, _, outcome in run([NETWORK], options))
-    assert isinstance(report, Measurement)
-    assert isinstance(honest, Measurement)
-    assert (report.minutes, honest.minutes) == (3.0, 6.0)
 
 
 def test_features_are_decoded_once_for_the_recipes_that_share_them(
@@ -317,125 +145,6 @@ def test_results_are_written_in_one_step(
     assert list((options.out / "results").glob("*.json")) == []
     assert len(run([NEIGHBOURS], options)) == 2
     assert len(list((options.out / "results").iterdir())) == 2
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"identity": "x"}', "\udcff"])
-def test_a_damaged_result_is_measured_again(
-    content: str, options: ReproduceOptions, decoded: list[Any]
-) -> None:
-    run([NEIGHBOURS], options)
-    path = options.out / "results" / "neighbours.audio.report.json"
-    whole = json.loads(path.read_text())
-    path.write_bytes(content.encode(errors="surrogateescape"))
-    ((_, way, _),) = run([NEIGHBOURS], options)
-    assert way == "report"
-    again = json.loads(path.read_text())
-    assert {**again, "minutes": 0} == {**whole, "minutes": 0}
-
-
-def kill_after(epochs: int) -> Callable[[Any], None]:
-    def on_epoch(result: Any) -> None:
-        if result.epoch == epochs:
-            raise KeyboardInterrupt
-
-    return on_epoch
-
-
-def test_a_killed_run_goes_on_with_the_epoch_that_was_reached(
-    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(networks, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(networks, "SAVING_SHARE", 1e9)
-    undisturbed = run([NETWORK], replace(options, out=options.out / "undisturbed"))
-    with pytest.raises(KeyboardInterrupt):
-        run([NETWORK], options, on_epoch=kill_after(2))
-    epochs: list[int] = []
-    resumed = run([NETWORK], options, on_epoch=lambda result: epochs.append(result.epoch))
-    assert epochs[0] == 3
-    for (_, _, one), (_, _, other) in zip(undisturbed, resumed, strict=True):
-        assert isinstance(one, Measurement)
-        assert isinstance(other, Measurement)
-        assert replace(one, minutes=0) == replace(other, minutes=0)
-    assert list((options.out / "state").iterdir()) == []
-
-
-def test_the_state_of_a_killed_run_with_other_settings_is_in_nobodys_way(
-    options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(networks, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(networks, "SAVING_SHARE", 1e9)
-    with pytest.raises(KeyboardInterrupt):
-        run([NETWORK], options, on_epoch=kill_after(2))
-    assert list((options.out / "state").iterdir())
-    found = run([NETWORK], replace(options, fit=FitOptions(seed=5)))
-    assert all(isinstance(one[2], Measurement) for one in found)
-    assert list((options.out / "state").iterdir()) == []
-
-
-TABLE = named("table", classical(features={"kind": "public-table"}))
-
-
-@pytest.fixture
-def feature_table(tmp_path: Path) -> Path:
-    """One row a track, as in the public table of 30 s."""
-    data = planted((len(COLUMNS),), per_track=1)
-    path = tmp_path / "features.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["filename", *COLUMNS, "label"])
-        for row, track in zip(data.inputs, data.tracks, strict=True):
-            number = int(track.key.rpartition(".")[2])
-            writer.writerow([f"{track.genre}.{number:05d}.wav", *row.tolist(), track.genre])
-    return path
-
-
-def test_recipes_over_the_table_are_measured_on_it_too(
-    options: ReproduceOptions, decoded: list[Any], feature_table: Path
-) -> None:
-    both = replace(options, table=feature_table)
-    tasks = [task.name for task in Reproduction([NEIGHBOURS, TABLE], both).tasks]
-    assert tasks == [
-        *("neighbours.audio.report", "neighbours.audio.honest", "table.audio.report"),
-        *("table.audio.honest", "table.table.report", "table.table.honest"),
-    ]
-    alone = replace(both, directories=())
-    found = run([NEIGHBOURS, TABLE], alone)
-    assert [one[:2] for one in found] == [("table", "report"), ("table", "honest")]
-    report = found[0][2]
-    assert isinstance(report, Measurement)
-    assert report.data == "public feature table, 24 tracks, 3 genres"
-    assert report.test["accuracy"] == 1.0
-    assert decoded == []
-
-
-@pytest.mark.parametrize("what", ["table", "artists"])
-def test_a_table_of_the_same_size_with_other_content_is_another(
-    what: str, options: ReproduceOptions, feature_table: Path, tmp_path: Path
-) -> None:
-    artists = tmp_path / "artists.csv"
-    artists.write_text("track,artist\njazz/jazz.00001,A\n")
-    own = replace(options, directories=(), table=feature_table, artists=artists)
-    assert len(run([TABLE], own)) == 2
-    assert run([TABLE], own) == []
-    path = {"table": feature_table, "artists": artists}[what]
-    text = path.read_text()
-    # A digit of the last row: the columns keep their names.
-    other = text.replace(",A", ",B") if what == "artists" else "2".join(text.rsplit("1", 1))
-    assert len(other) == len(text)
-    assert other != text
-    path.write_text(other)
-    assert len(run([TABLE], own)) == 2
-
-
-def test_a_recipe_of_some_genres_uses_those_of_the_table_alone(
-    options: ReproduceOptions, feature_table: Path
-) -> None:
-    two = named("two", classical(features={"kind": "public-table"}, genres=["jazz", "rock"]))
-    found = run([two], replace(options, directories=(), table=feature_table))
-    honest = found[1][2]
-    assert isinstance(honest, Measurement)
-    assert honest.data == "public feature table, 16 tracks, 2 genres"
-    assert list(honest.test["per_genre"]) == ["jazz", "rock"]
 
 
 def test_nothing_to_measure_on_is_an_error(options: ReproduceOptions) -> None:

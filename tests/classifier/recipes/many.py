@@ -1,0 +1,36 @@
+"""Runs over two small recipes at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recsys.classifier.models import complete_config
+from recsys.classifier.recipes.measure import Measurement
+from recsys.classifier.recipes.recipe import Recipe
+from recsys.classifier.recipes.reproduce import (
+    Failure,
+    ReproduceOptions,
+    Reproduction,
+    Watcher,
+)
+from tests.classifier.recipes.small import classical, recipe
+
+Outcomes = list[tuple[str, str, Measurement | Failure]]
+
+
+def named(name: str, own: Recipe) -> Recipe:
+    return own.model_copy(update={"name": name})
+
+
+NETWORK = named("network", recipe())
+DENSE = {"architecture": "dense", "config": complete_config("dense", {"hidden": [8]})}
+NEIGHBOURS = named("neighbours", classical())
+BOTH = [NETWORK, NEIGHBOURS]
+
+
+def run(recipes: list[Recipe], options: ReproduceOptions, **watched: Any) -> Outcomes:
+    watcher = Watcher(**watched)
+    return [
+        (task.recipe.name, task.way, outcome)
+        for task, outcome in Reproduction(recipes, options).run(watcher)
+    ]
