@@ -20,7 +20,9 @@ from tests.classifier.planted_genres import LABELS, TINY
 
 
 def run(command: Any, *arguments: object) -> Result:
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+    # A command remembers the names of its help option: they must be those it has in the group.
+    words = [str(argument) for argument in arguments]
+    return CliRunner().invoke(command, words, help_option_names=["-h", "--help"])
 
 
 def failure(command: Any, *arguments: object) -> RecsysError:

@@ -131,7 +131,7 @@ def test_a_killed_run_goes_on_where_it_was(music: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
     assert extract(music, whole).exit_code == 0
     for number in range(8):
-        write(music / "rock" / f"more.{number}.wav", noisy(3.0, number))
+        write(music / "rock" / f"more.{number}.wav", noisy(40.0, number))
     command = [sys.executable, "-m", "recsys", "features", "--data", str(music), "--out", str(out)]
     process = subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE)
     wait_for_lines(partial_of(out), 3, process)

@@ -119,7 +119,7 @@ class Fitting(Table):
     loss : str
         ``softmax``: one genre a track; ``sigmoid``: each genre on its own.
     threshold : float
-        A genre holds from this probability on, where each is on its own.
+        A genre holds above this probability, where each is on its own.
     augment : bool
         Pictures are shifted and zoomed at random, by up to a tenth.
     keep : str
