@@ -43,7 +43,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(evaluate.command, [str(argument) for argument in arguments])
+    # A command remembers the names of its help option: they must be those it has in the group.
+    words = [str(argument) for argument in arguments]
+    return CliRunner().invoke(evaluate.command, words, help_option_names=["-h", "--help"])
 
 
 def test_f1_is_averaged_both_ways() -> None:

@@ -22,7 +22,9 @@ COLLECTION = {
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(explore.command, [str(argument) for argument in arguments])
+    # A command remembers the names of its help option: they must be those it has in the group.
+    words = [str(argument) for argument in arguments]
+    return CliRunner().invoke(explore.command, words, help_option_names=["-h", "--help"])
 
 
 def failure(*arguments: object) -> RecsysError:

@@ -133,7 +133,12 @@ def test_a_killed_run_goes_on_where_it_was(music: Path, tmp_path: Path) -> None:
     for number in range(8):
         write(music / "rock" / f"more.{number}.wav", noisy(40.0, number))
     command = [sys.executable, "-m", "recsys", "features", "--data", str(music), "--out", str(out)]
-    process = subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE)
+    # In the background a shell has its children ignore Ctrl-C.
+    process = subprocess.Popen(
+        [*command, "--workers", "1"],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     wait_for_lines(partial_of(out), 3, process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
