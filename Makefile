@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	cat $(DEMO)/evening.m3u8
 
 test: $(VENV)/.installed-dev lint
-	$(BIN)/pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
 
 check-all: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow

@@ -1,10 +1,10 @@
-"""``recsys classify``: genres of files."""
+"""``recsys classify``: genres and tags of files."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from recsys.classify import Classification
 
 SHOWN = 4
-"""Genres per file in the table, the most probable first."""
+"""Genres per file in the table, the most probable first, and as many tags, the strongest first."""
 
 
 @click.command(name="classify")
 @click.argument("files", nargs=-1, required=True, type=NamedPath())
-@json_option("One line of JSON per file, with the probabilities of all genres.")
+@json_option("One line of JSON per file, with the probabilities of all genres and all tags.")
 @device_option
 @model_option
 @workers_option
@@ -42,11 +42,15 @@ def command(
     workers: int | None,
     db: Path | None,
 ) -> None:
-    """Say what genres FILES have.
+    """Say what genres FILES have, and what else is heard in them.
 
     A genre holds when its probability reaches the model's threshold for it: several can, and
     where the most probable one does not the genre is "unknown". No library is needed and none is
     changed; where there is one, its model is used.
+
+    Where the model has tags (styles, moods, eras, voices), those that a file carries are named too,
+    the strongest first: from a strength of 1 on, one standard deviation more of it than music on
+    the average has. --json gives all tags, with score and strength.
 
     \b
     Examples:
@@ -76,11 +80,15 @@ def _print_line(result: Classification) -> None:
     if result.error is not None:
         print_json({"path": path, "error": result.error})
         return
-    line = {
+    line: dict[str, Any] = {
         "path": path,
         "genre": result.genre,
         "genres": list(result.genres),
         "probabilities": {genre: round(p, 6) for genre, p in result.probabilities.items()},
+        "tags": {
+            tag: {"score": round(heard.score, 6), "strength": round(heard.strength, 3)}
+            for tag, heard in result.tags.items()
+        },
     }
     if result.warning:
         line["warning"] = result.warning
@@ -90,15 +98,25 @@ def _print_line(result: Classification) -> None:
 def _print_table(rows: list[Classification]) -> None:
     from recsys.cli.output import console, escape, note, shown, table
 
-    output = table("File", "Genre", "Most probable")
+    tagged = any(row.tags for row in rows)
+    output = table("File", "Genre", "Most probable", *(["Tags"] if tagged else []))
     for row in rows:
         if row.error is not None:
             click.echo(f"failed: {shown(row.path)}: {row.error}", err=True)
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {p:.0%}" for genre, p in ranked)
-        output.add_row(escape(shown(row.path)), " + ".join(row.genres) or row.genre, shares)
+        cells = [escape(shown(row.path)), " + ".join(row.genres) or row.genre, shares]
+        output.add_row(*cells, *([_carried(row)] if tagged else []))
         if row.warning:
             note(f"{shown(row.path)}: {row.warning}")
     if output.row_count:
         console().print(output)
+
+
+def _carried(result: Classification) -> str:
+    """Return the strongest tags that a file carries, in words."""
+    from recsys.recommender.tag_filter import HOLDS_FROM
+
+    carried = [tag for tag, heard in result.tags.items() if heard.strength >= HOLDS_FROM]
+    return ", ".join(carried[:SHOWN])

@@ -27,7 +27,7 @@ MAX_SHOWN = 10
 
 
 @click.command(name="index")
-@click.argument("folders", nargs=-1, required=True, type=NamedPath())
+@click.argument("folders", nargs=-1, type=NamedPath())
 @db_option
 @json_option("One line of JSON per file as its result is stored, then a summary.")
 @device_option
@@ -40,6 +40,13 @@ MAX_SHOWN = 10
     "--reanalyse",
     is_flag=True,
     help="Analyse everything again if the model is another than the library's.",
+)
+@click.option(
+    "--genres",
+    type=click.Choice(("gtzan", "tags", "own")),
+    help="Which labels sort the library from now on and make the tiers: the model's genres, the "
+    "strongest style among its tags, or the genres that the files name. Without FOLDERS, that is "
+    "all that is done.  [default: as it is; gtzan for a new library]",
 )
 @click.option("--watch", is_flag=True, help="Go on following the folders until Ctrl-C.")
 @click.option("--wait", is_flag=True, help="If another run holds the library, wait for it.")
@@ -54,6 +61,7 @@ def command(
     workers: int | None,
     keep_missing: bool,
     reanalyse: bool,
+    genres: str | None,
     watch: bool,
     wait: bool,
 ) -> None:
@@ -68,6 +76,7 @@ def command(
       recsys index ~/Music
       recsys index ~/Music /mnt/nas/flac --keep-missing
       recsys index ~/Music --watch
+      recsys index --genres tags
     """
     from recsys.api import Library
     from recsys.cli.output import note, progress
@@ -75,11 +84,17 @@ def command(
     from recsys.types import IndexSummary
 
     library = Library(db, model=model, device=device)
+    if not folders:
+        if genres is None:
+            raise click.UsageError("Missing argument 'FOLDERS...'.")
+        _print_parts(genres, library.sort_by(genres), as_json=as_json)
+        return
     events = library.index_events(
         folders,
         workers=workers,
         keep_missing=keep_missing,
         reanalyse=reanalyse,
+        genres=genres,
         wait_s=None if wait else 0.0,
         watch=watch,
     )
@@ -96,6 +111,18 @@ def command(
         raise nothing_found(folders, summary)
     if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
+
+
+def _print_parts(source: str, parts: dict[str, int], *, as_json: bool) -> None:
+    """Say how a library is sorted now."""
+    from recsys.cli.output import print_json, shown
+
+    if as_json:
+        print_json({"genres_from": source, "genres": parts})
+        return
+    for label, count in sorted(parts.items(), key=lambda item: (-item[1], item[0])):
+        click.echo(f"{count:>8} {shown(label)}")
+    click.echo(f"{sum(parts.values())} tracks sorted by {source}: {len(parts)} labels", err=True)
 
 
 class _Report:

@@ -64,8 +64,8 @@ def model_option(command: Command) -> Command:
     return click.option(
         "--model",
         type=NamedPath(dir_okay=False),
-        help="Checkpoint (.safetensors, its .json card beside it).  [default: the library's "
-        "own, or the shipped one]",
+        help="Checkpoint (.safetensors, its .json card beside it) or ONNX model (.onnx, its .toml "
+        "beside it).  [default: the library's own, or the shipped one]",
     )(command)
 
 

@@ -70,6 +70,14 @@ class Duration(click.ParamType):
 )
 @click.option("--genre", help="Only tracks of this genre, besides the seeds.")
 @click.option(
+    "--mood",
+    "moods",
+    multiple=True,
+    metavar="TAG",
+    help="Only tracks that carry this tag (chill, party, 80s, ...), in an order that keeps the "
+    "mood; may be given several times.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
@@ -108,6 +116,7 @@ def command(
     artist_gap: int | None,
     diversity: float,
     genre: str | None,
+    moods: tuple[str, ...],
     seed: int,
     name: str | None,
     output: Path | None,
@@ -126,6 +135,7 @@ def command(
       recsys playlist song.mp3 --length 50 -o evening.m3u8
       recsys playlist --cycle jazz,blues,rock --per-genre 2 --duration 2h -o tour.m3u8
       recsys playlist --cycle auto --seed 7 --format json
+      recsys playlist --mood chill --duration 2h -o sunday.m3u8
       recsys playlist --from calm.flac --to loud.flac --length 12 -o rise.xspf
     """
     if (start is None) != (goal is None):
@@ -153,6 +163,7 @@ def command(
         diversity=diversity,
         per_genre=per_genre,
         genre=genre,
+        moods=moods,
         name=name,
     )
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle

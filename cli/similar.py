@@ -34,6 +34,14 @@ SCORES_SHOWN = 4
 )
 @click.option("--genre", help="Only tracks of this genre.")
 @click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    help="Only tracks that carry this tag (mellow, 80s, party, ...); may be given several times, "
+    "then they carry all of them.",
+)
+@click.option(
     "--max-per-artist", type=click.IntRange(min=1), help="At most so many tracks of one artist."
 )
 @click.option("--no-same-album", is_flag=True, help="Leave out the album of the query.")
@@ -52,6 +60,7 @@ def command(
     k: int,
     strategy: str,
     genre: str | None,
+    tags: tuple[str, ...],
     max_per_artist: int | None,
     no_same_album: bool,
     show_duplicates: bool,
@@ -71,6 +80,7 @@ def command(
       recsys similar song.mp3 --k 20
       recsys similar "miles davis so what" --max-per-artist 2
       recsys similar a.flac b.flac --explain
+      recsys similar song.mp3 --tag mellow --tag acoustic
       recsys similar song.mp3 --paths | mpc add
     """
     if as_json and as_paths:
@@ -83,6 +93,7 @@ def command(
         k=k,
         strategy=strategy,
         genre=genre,
+        tags=tags,
         max_per_artist=max_per_artist,
         no_same_album=no_same_album,
         show_duplicates=show_duplicates,
@@ -114,7 +125,7 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
         for seed in query.seeds
     ]
     return {
-        "query": {**seeds[0], "genre": query.label, "seeds": seeds},
+        "query": {**seeds[0], "genre": query.label, "label": answer.label, "seeds": seeds},
         "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
         "results": [_row_json(row, explain=explain) for row in answer.results],
         "filtered": dict(answer.filtered),
@@ -133,6 +144,7 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
         "album": track.tags.album,
         "duration_s": round(track.duration_s, 3),
         "genre": track.genre,
+        "label": track.part,
         "genre_tag": track.tags.genre_tag,
         "tier": row.tier,
         "genre_score": round(row.genre_score, 6),
@@ -148,8 +160,9 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
 
     screen = console()
     names = ", ".join(escape(seed.track.display_name) for seed in answer.query.seeds)
-    scores = ", ".join(f"{g} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
-    screen.print(f"Like [bold]{names}[/bold]: {answer.query.label} ({scores}, ...)")
+    scores = ", ".join(f"{escape(g)} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
+    more = ", ..." if len(answer.genre_scores) > SCORES_SHOWN else ""
+    screen.print(f"Like [bold]{names}[/bold]: {escape(answer.label)} ({scores}{more})")
     screen.print()
     if explain:
         _print_reasons(answer, screen)
@@ -169,7 +182,7 @@ def _print_table(answer: Answer, screen: Console) -> None:
             escape(track.artist or ""),
             escape(track.title),
             human_duration(track.duration_s),
-            track.genre,
+            escape(track.part),
             str(row.tier or "-"),
             f"{row.similarity:.3f}",
         )

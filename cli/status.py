@@ -14,24 +14,39 @@ if TYPE_CHECKING:
     from recsys.library_status import LibraryStatus
 
 
+SOURCES = {
+    "gtzan": "those of the model (gtzan)",
+    "tags": "the strongest style among the model's tags (tags)",
+    "own": "those that the files name (own)",
+}
+"""Which labels sort a library, in words."""
+
+
 @click.command(name="status")
 @click.option(
     "--failures", is_flag=True, help="List the files that could not be analysed, and why."
 )
+@click.option("--tags", is_flag=True, help="List the model's tags, and how many tracks carry each.")
 @json_option("One JSON object.")
 @db_option
-def command(failures: bool, as_json: bool, db: Path | None) -> None:
+def command(failures: bool, tags: bool, as_json: bool, db: Path | None) -> None:
     """Show what the library holds: tracks, genres, failures, model, sizes, index.
 
     \b
     Examples:
       recsys status
       recsys status --failures
+      recsys status --tags
     """
+    if failures and tags:
+        raise click.UsageError("--failures and --tags exclude each other.")
     from recsys.api import Library
     from recsys.cli.output import print_json, shown
 
     with Library(db) as library:
+        if tags:
+            _print_tags(library.tag_counts(), as_json=as_json)
+            return
         status = library.status()
         failed = library.failures() if failures or as_json else []
     reasons = [{"path": os.fspath(f.file.path), "reason": f.reason} for f in failed]
@@ -45,6 +60,18 @@ def command(failures: bool, as_json: bool, db: Path | None) -> None:
         _print(status)
 
 
+def _print_tags(counts: dict[str, int], *, as_json: bool) -> None:
+    from recsys.cli.output import console, escape, print_json, table
+
+    if as_json:
+        print_json({"tags": counts})
+        return
+    output = table("Tag", "Tracks that carry it", right=(1,))
+    for tag, count in counts.items():
+        output.add_row(escape(tag), str(count))
+    console().print(output)
+
+
 def status_json(status: LibraryStatus) -> dict[str, object]:
     """Return the status as scripts read it."""
     return {
@@ -53,7 +80,9 @@ def status_json(status: LibraryStatus) -> dict[str, object]:
         "index_bytes": status.index_bytes,
         "model": {"name": status.model, "fingerprint": status.fingerprint},
         "tracks": status.tracks,
+        "genres_from": status.genre_source,
         "genres": status.genres,
+        "tags": list(status.tags),
         "failures": status.failures,
         "missing": status.missing,
         "unanalysed": status.unanalysed,
@@ -76,6 +105,10 @@ def _print(status: LibraryStatus) -> None:
         "Index": f"{human_size(status.index_bytes)}, "
         + ("; ".join(status.index_problems) or "current"),
         "Model": f"{status.model} ({status.fingerprint})" if status.model else "none yet",
+        "Genres": SOURCES[status.genre_source],
+        "Tags": f"{len(status.tags)} (recsys status --tags lists them)"
+        if status.tags
+        else "none in this model",
         "Tracks": str(status.tracks),
         "Failures": f"{status.failures}"
         + (" (recsys status --failures lists them)" if status.failures else ""),

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
-from recsys.library import absolute, outermost
+from recsys.library import outermost
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
 from recsys.seeds import ResolvedSeed, SeedFinder
-from recsys.store import Store
+from recsys.upkeep import LibraryUpkeep
 
 if TYPE_CHECKING:
-    from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
-    from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexPlan
-    from recsys.library_status import Diagnosis, LibraryStatus
-    from recsys.types import Failure, IndexEvent, IndexSummary, ModelInfo, Playlist
+    from recsys.types import IndexEvent, IndexSummary, ModelInfo, Playlist
 
 
-def default_database() -> Path:
-    """Return where the library lies unless the user says otherwise."""
-    from platformdirs import user_data_path
-
-    return user_data_path("recsys", appauthor=False) / "library.db"
-
-
-class Library:
+class Library(LibraryUpkeep):
     """A music library: index folders, then ask for similar tracks and playlists.
 
     Parameters
@@ -67,30 +56,6 @@ class Library:
     1.0
     """
 
-    def __init__(
-        self,
-        database: str | Path | None = None,
-        *,
-        model: str | Path | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.database = absolute(database) if database is not None else default_database()
-        self._model = absolute(model) if model is not None else None
-        self._device = device
-        self._reader: Store | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database. The library can be used again after that."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-
     # Indexing
 
     def index(
@@ -100,6 +65,7 @@ class Library:
         workers: int | None = None,
         keep_missing: bool = False,
         reanalyse: bool = False,
+        genres: str | None = None,
         wait_s: float | None = 0.0,
         on_event: Callable[[IndexEvent | IndexPlan], None] | None = None,
     ) -> IndexSummary:
@@ -116,6 +82,9 @@ class Library:
         reanalyse : bool
             Allow another model than the one that analysed the library: everything is analysed
             again.
+        genres : str, optional
+            Which labels sort the library from now on: ``gtzan``, ``tags`` or ``own``, see
+            :data:`recsys.types.GENRE_SOURCES`.
         wait_s : float or None
             How long to wait while another process indexes the same library, seconds; None
             waits for ever.
@@ -141,6 +110,7 @@ class Library:
             workers=workers,
             keep_missing=keep_missing,
             reanalyse=reanalyse,
+            genres=genres,
             wait_s=wait_s,
         ):
             if isinstance(event, IndexSummary):
@@ -158,6 +128,7 @@ class Library:
         workers: int | None = None,
         keep_missing: bool = False,
         reanalyse: bool = False,
+        genres: str | None = None,
         wait_s: float | None = 0.0,
         watch: bool = False,
     ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
@@ -165,7 +136,7 @@ class Library:
 
         Parameters
         ----------
-        folders, workers, keep_missing, reanalyse, wait_s
+        folders, workers, keep_missing, reanalyse, genres, wait_s
             As in :meth:`index`.
         watch : bool
             After the first summary, follow the folders and index what changes, for ever; every
@@ -189,35 +160,37 @@ class Library:
             workers=workers,
             keep_missing=keep_missing,
             reanalyse=reanalyse,
+            genres=genres,
         )
         return session.run(outermost(folders), wait_s=wait_s, watch=watch)
 
-    # Asking
+    def sort_by(self, source: str) -> dict[str, int]:
+        """Sort the library by other labels: they make the tiers, and the index follows.
 
-    @property
-    def store(self) -> Store:
-        """The database, open for reading.
+        Nothing is listened to again.
+
+        Parameters
+        ----------
+        source : str
+            ``gtzan``: the model's genres; ``tags``: the strongest style among its tags; ``own``:
+            the genres that the files name.
+
+        Returns
+        -------
+        dict of str to int
+            Tracks under each label.
 
         Raises
         ------
-        StoreError
-            If there is no library yet, or its file is not one.
+        RecsysError
+            If the library is empty or busy, or its model has no styles among its tags.
         """
-        if self._reader is None:
-            self._reader = Store.open(self.database, read_only=True)
-        return self._reader
+        from recsys.indexing.session import sort_library
 
-    def _ready(self) -> tuple[Store, GenreIndex, ModelInfo]:
-        from recsys.index_sync import open_index
+        self.close()
+        return sort_library(self.database, source)
 
-        info = self.store.model()
-        index = open_index(self.store) if info is not None else None
-        if info is None or index is None or index.count() == 0:
-            raise QueryError(
-                f"the library {self.database} holds no tracks yet",
-                "Index a folder first: recsys index ~/Music",
-            )
-        return self.store, index, info
+    # Asking
 
     def similar(
         self,
@@ -318,22 +291,6 @@ class Library:
         finder = SeedFinder(self.store, lambda: self.classifier)
         return [finder.find(seed) for seed in _as_list(seeds)]
 
-    @cached_property
-    def classifier(self) -> Classifier:
-        """The model: the one that was asked for, or the library's own, or the shipped one.
-
-        Raises
-        ------
-        ModelError
-            If it cannot be loaded, or the device is not there.
-        """
-        from recsys.classifier.inference import Classifier
-
-        path = self._model
-        if path is None and self.database.exists():
-            path = self.store.model_path()
-        return Classifier.load(path, self._device)
-
     def classify(
         self, files: str | Path | Iterable[str | Path], *, workers: int | None = None
     ) -> Iterator[Classification]:
@@ -356,59 +313,6 @@ class Library:
         yield from classify_files(
             [Path(file) for file in _as_list(files)], self.classifier, workers=workers
         )
-
-    # The library itself
-
-    def status(self) -> LibraryStatus:
-        """Describe the library: tracks, genres, failures, model, sizes, index.
-
-        Raises
-        ------
-        StoreError
-            If there is no library.
-        """
-        from recsys.library_status import library_status
-
-        return library_status(self.store)
-
-    def failures(self) -> list[Failure]:
-        """Return the files that could not be analysed, with their reasons, by path."""
-        return sorted(self.store.failures(), key=lambda failure: failure.file.path)
-
-    def forget(self, folder: str | Path) -> int:
-        """Remove every track and failure under a folder from the library; return how many.
-
-        No file is touched. For disks that are gone for good.
-
-        Raises
-        ------
-        RecsysError
-            If nothing in the library lies there, or another process is writing to it.
-        """
-        from recsys.library_status import forget_folder
-
-        self.close()
-        return forget_folder(self.database, absolute(folder))
-
-    def doctor(self, *, rebuild: bool = False, vacuum: bool = False) -> Diagnosis:
-        """Check the database against itself and against the index, and repair what is asked for.
-
-        Parameters
-        ----------
-        rebuild : bool
-            Make the index files again from the database.
-        vacuum : bool
-            Drop analyses that no track uses any more, and give the space back.
-
-        Raises
-        ------
-        StoreError
-            If the database cannot be opened, or another process is writing to it.
-        """
-        from recsys.library_status import examine_library
-
-        self.close()
-        return examine_library(self.database, rebuild=rebuild, vacuum=vacuum)
 
 
 def _as_list(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:

@@ -197,16 +197,18 @@ def _salvage(
 
 
 def _to_windows(chunks: list[FloatArray], sample_rate: int, settings: Features) -> FloatArray:
-    """Resample all windows in one call and bring them to the exact length."""
-    longest = max(len(chunk) for chunk in chunks)
-    stacked = np.zeros((longest, len(chunks)), dtype=np.float32)
-    for column, chunk in enumerate(chunks):
-        stacked[: len(chunk), column] = chunk
+    """Resample all windows and bring them to the exact length."""
+    windows = np.zeros((len(chunks), max(map(len, chunks))), dtype=np.float32)
+    for window, chunk in zip(windows, chunks, strict=True):
+        window[: len(chunk)] = chunk
     if sample_rate != settings.sample_rate:
         import soxr
 
-        stacked = soxr.resample(stacked, sample_rate, settings.sample_rate, quality="HQ")
-    windows = stacked.T
+        resampled = [
+            soxr.resample(window, sample_rate, settings.sample_rate, quality="HQ")
+            for window in windows
+        ]
+        windows = np.stack(resampled)
     missing = settings.window_length - windows.shape[1]
     if missing > SHORTFALL_S * settings.sample_rate:
         windows = np.pad(windows, ((0, 0), (0, missing)), mode="wrap")

@@ -1,9 +1,9 @@
-"""Genres of single files, without a library."""
+"""Genres and tags of single files, without a library."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,26 @@ from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
+    from recsys.types import FloatArray, ModelInfo
 
 POOL_FROM = 4
 """From this many files on, starting processes costs less than it saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagHeard:
+    """One tag of one file.
+
+    Attributes
+    ----------
+    score : float
+        In [0, 1]; compares with the same tag of other files only.
+    strength : float
+        Compares between tags too, see :meth:`recsys.types.ModelInfo.tag_strengths`.
+    """
+
+    score: float
+    strength: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +53,8 @@ class Classification:
         :meth:`recsys.types.ModelInfo.genres_of`.
     probabilities : dict of str to float
         By genre; they sum to 1. Empty when the file failed.
+    tags : dict of str to TagHeard
+        The strongest first; empty when the file failed, or the model has no tags.
     warning : str or None
         What was odd about the file.
     error : str or None
@@ -46,6 +65,7 @@ class Classification:
     genre: str
     genres: tuple[str, ...]
     probabilities: dict[str, float]
+    tags: dict[str, TagHeard] = field(default_factory=dict)
     warning: str | None = None
     error: str | None = None
 
@@ -78,7 +98,7 @@ def classify_files(
                 outcome = error
             yield _classification(path, outcome, classifier)
         return
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, librosa=classifier.features.uses_librosa) as pool:
         for path, outcome in pool.map(listener, files):
             yield _classification(path, outcome, classifier)
 
@@ -88,13 +108,20 @@ def _classification(
 ) -> Classification:
     if isinstance(outcome, RecsysError):
         return Classification(path, UNKNOWN, (), {}, error=outcome.message)
-    probabilities = classifier.analyse([outcome.windows.astype(np.float32)])[0].probabilities
-    info = classifier.info
+    heard = classifier.analyse([outcome.windows.astype(np.float32)])[0]
+    probabilities, info = heard.probabilities, classifier.info
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
     return Classification(
         path,
         genre=info.label_of(probabilities),
         genres=info.genres_of(probabilities),
         probabilities=dict(by_genre),
+        tags=_tags(info, heard.tags),
         warning=outcome.warning,
     )
+
+
+def _tags(info: ModelInfo, scores: FloatArray) -> dict[str, TagHeard]:
+    strengths = info.tag_strengths(scores)
+    order = np.argsort(-strengths, kind="stable")
+    return {info.tags[i]: TagHeard(float(scores[i]), float(strengths[i])) for i in order.tolist()}

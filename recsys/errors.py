@@ -57,6 +57,10 @@ class ModelError(RecsysError):
     """A checkpoint that cannot be used, or a device that is not there."""
 
 
+class TagError(RecsysError):
+    """A file whose tags cannot be read or written, or are not those that were expected."""
+
+
 class QueryError(RecsysError):
     """A question that cannot be answered as it was put: unknown track, genre or option value."""
 

@@ -15,8 +15,10 @@ from recsys.index_sync import (
     save_index,
 )
 from recsys.indexing.roots import RootHealth
+from recsys.recommender.tag_filter import HOLDS_FROM
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
+from recsys.tag_names import check_has_tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,12 @@ class LibraryStatus:
     tracks, failures, missing, unanalysed : int
         Tracks in all; files that could not be analysed; tracks kept although their files are
         gone; tracks that the present model has not analysed yet.
+    genre_source : str
+        Which labels sort the library, one of :data:`recsys.types.GENRE_SOURCES`.
     genres : dict of str to int
-        Tracks per genre of the model, most first.
+        Tracks under each of those labels, most first.
+    tags : tuple of str
+        Those of the model.
     roots : dict of Path to bool
         Folders that were indexed, and whether they are there now.
     index_problems : tuple of str
@@ -55,7 +61,9 @@ class LibraryStatus:
     failures: int
     missing: int
     unanalysed: int
+    genre_source: str
     genres: dict[str, int]
+    tags: tuple[str, ...]
     roots: dict[Path, bool]
     index_problems: tuple[str, ...]
     recall_at_20: dict[str, float]
@@ -77,11 +85,31 @@ def library_status(store: Store) -> LibraryStatus:
         failures=counts["failures"],
         missing=counts["missing"],
         unanalysed=counts["unanalysed"],
+        genre_source=store.genre_source(),
         genres=dict(genres),
+        tags=info.tags if info else (),
         roots={root: not health.is_away(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
         recall_at_20=measured_recall(store),
     )
+
+
+def tag_counts(store: Store) -> dict[str, int]:
+    """Return how many tracks carry each tag of the model, most first.
+
+    Raises
+    ------
+    QueryError
+        The library is empty, or its model has no tags.
+    """
+    info = store.model()
+    if info is None:
+        raise QueryError(f"{store.path} has no model yet", "Index a folder first.")
+    check_has_tags(info, store.roots())
+    _, scores = store.all_tag_scores()
+    carrying = (info.tag_strengths(scores) >= HOLDS_FROM).sum(axis=0)
+    counts = zip(info.tags, carrying.tolist(), strict=True)
+    return dict(sorted(counts, key=lambda item: (-item[1], item[0].casefold())))
 
 
 def _size_of(path: Path) -> int:

@@ -19,8 +19,22 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IdArray: TypeAlias = npt.NDArray[np.int64]
 
+LEAST_SCORE = 1e-6
+"""Tag scores are kept this far from 0 and 1 before their logarithms are taken."""
+
 UNKNOWN = "unknown"
 """The label of a track for which no genre reaches its threshold."""
+
+
+GENRE_SOURCES = ("gtzan", "tags", "own")
+"""Which labels sort a library into the parts that make the tiers.
+
+``gtzan``: the genres of the model's first head, those of GTZAN in the model that comes with recsys.
+``tags``: the strongest of its tags that are styles. ``own``: the genre tags of the files.
+"""
+
+UNTAGGED = "untagged"
+"""The part of tracks whose files name no genre, where the files' own genres sort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +86,14 @@ class Track:
     audio_hash : str
         Identity of the encoded sound, tags left out (see :func:`recsys.library.audio_hash`).
     genre : str
-        The model's most probable genre: the index part in which the track stands.
+        The model's most probable genre.
     warning : str or None
         What was odd about the file, when sound could be saved from it all the same.
     missing : bool
         The file was gone at the last look but was kept on request.
+    part : str
+        The label by which the library sorts the track, and so the part of the index in which it
+        stands: the genre, unless the library sorts by other labels (:data:`GENRE_SOURCES`).
     """
 
     id: int
@@ -87,6 +104,11 @@ class Track:
     genre: str
     warning: str | None = None
     missing: bool = False
+    part: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.part:
+            object.__setattr__(self, "part", self.genre)
 
     @property
     def title(self) -> str:
@@ -131,6 +153,10 @@ class Waveform:
     warning: str | None = None
 
 
+def _no_tags() -> FloatArray:
+    return np.empty(0, dtype=np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """What the model heard in one track.
@@ -143,11 +169,15 @@ class Analysis:
         Unit L2 norm.
     fingerprint : str
         The model that made it; analyses of different models are never compared.
+    tags : ndarray of float32, shape (n_tags,)
+        Scores in [0, 1], each tag on its own, in the order of the model's tags; empty where the
+        model has none. Between tags only strengths compare, see :meth:`ModelInfo.tag_strengths`.
     """
 
     probabilities: FloatArray
     embedding: FloatArray
     fingerprint: str
+    tags: FloatArray = field(default_factory=_no_tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +199,11 @@ class ModelInfo:
         validation data, Laplace-smoothed; rows sum to 1.
     dimension : int
         Length of the embedding.
+    tags : tuple of str
+        Styles, moods, eras, voices, in the order of the tag scores; empty where it has none.
+    tag_means, tag_deviations : tuple of float
+        Per tag: mean and standard deviation of the logarithmic odds of its score over the
+        model's reference tracks.
     """
 
     name: str
@@ -177,6 +212,9 @@ class ModelInfo:
     thresholds: tuple[float, ...]
     confusion: FloatArray
     dimension: int
+    tags: tuple[str, ...] = ()
+    tag_means: tuple[float, ...] = ()
+    tag_deviations: tuple[float, ...] = ()
 
     def top_genre(self, probabilities: FloatArray) -> str:
         """Return the most probable genre: the part in which the track stands."""
@@ -196,6 +234,31 @@ class ModelInfo:
     def label_of(self, probabilities: FloatArray) -> str:
         """Return the most probable genre if it holds, or else ``unknown``."""
         return next(iter(self.genres_of(probabilities)), UNKNOWN)
+
+    def tag_strengths(self, scores: FloatArray) -> FloatArray:
+        """Return how strong each tag is, compared with the same tag of other music.
+
+        Scores of two tags do not compare: half of all music has some "rock", and hardly any has
+        more than a tenth of "happy". A strength says how many standard deviations the logarithmic
+        odds of a score lie above the mean of the model's reference tracks: 0 is as in ordinary
+        music, 1 clearly more than that (of values that are normally distributed, the top sixth),
+        and 2 is rare (the top fortieth).
+
+        Parameters
+        ----------
+        scores : ndarray of float32, shape (..., n_tags)
+            Of one analysis or many, in [0, 1].
+
+        Returns
+        -------
+        ndarray of float32, shape (..., n_tags)
+        """
+        odds = np.clip(np.asarray(scores, dtype=np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
+        means, deviations = np.asarray(self.tag_means), np.asarray(self.tag_deviations)
+        strengths: FloatArray = ((np.log(odds) - np.log1p(-odds) - means) / deviations).astype(
+            np.float32
+        )
+        return strengths
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,16 @@ Everything a worker needs is loaded and used once here, so that each of them sta
 shares the memory.
 """
 
+from pathlib import Path
+
 import numpy as np
+import soxr
 
 from recsys import audio, library
-from recsys.features import MEL, log_mel
+from recsys.features import CompressedMel
 
-log_mel(np.zeros((1, MEL.window_length), dtype=np.float32))
+_MEL = CompressedMel()
+_MEL.compute(np.zeros((1, _MEL.window_length), dtype=np.float32))
+library.read_tags(Path(__file__))
 
-__all__ = ["audio", "library"]
+__all__ = ["audio", "library", "soxr"]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from recsys.audio_readers import silenced_libraries
 from recsys.errors import AudioError, PassingError, RecsysError
+from recsys.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -50,17 +51,20 @@ class WorkerPool:
     ----------
     workers : int, optional
         Number of processes; by default as many as there are processors.
+    librosa : bool
+        The functions use librosa, so that it is loaded before there is more than one process.
 
     Notes
     -----
     Processes start with the first file, and use the "forkserver" method where there is one:
     the libraries are loaded once and their memory is shared, and nothing is forked from a
-    process in which torch has started threads.
+    process in which torch has started threads. The first pool of a program decides what they
+    have at once; those of later ones load what they lack.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, *, librosa: bool = True) -> None:
         self.workers = workers or default_workers()
-        self._context = _context()
+        self._librosa = librosa
         self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -151,7 +155,9 @@ class WorkerPool:
     def _submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
-                self.workers, mp_context=self._context, initializer=_start_worker
+                self.workers,
+                mp_context=_context(_preloaded(function, librosa=self._librosa)),
+                initializer=_start_worker,
             )
             # What goes wrong in them comes back as a value; what they and their server write when
             # this process is stopped is noise, and so is what C libraries say of damaged files.
@@ -198,12 +204,22 @@ def _outcome(future: Future[Result]) -> Result | RecsysError:
     )
 
 
-def _context() -> BaseContext:
+def _context(preloaded: list[str]) -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["recsys.worker_preload"])
+    context.set_forkserver_preload(preloaded)
     return context
+
+
+def _preloaded(function: Callable[[Item], Result], *, librosa: bool) -> list[str]:
+    """Return the modules that every process needs: the libraries, and that of the function."""
+    if isinstance(function, _Numbered):
+        function = function.function
+    home = getattr(function, "__module__", "__main__")
+    modules = ["recsys.worker_preload"]
+    modules += ["recsys.worker_preload_librosa"] if librosa else []
+    return modules + ([home] if home.partition(".")[0] == "recsys" else [])
 
 
 @contextlib.contextmanager
@@ -241,6 +257,7 @@ def _block_interrupts() -> set[int | signal.Signals] | None:
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it ends, even by ``kill -9``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory(large=False)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -31,6 +31,7 @@ def make_info(
     confusion: Sequence[Sequence[float]] = CONFUSION,
     dimension: int = 16,
     threshold: float = 0.4,
+    tags: Sequence[str] = (),
 ) -> ModelInfo:
     return ModelInfo(
         name="planted",
@@ -39,6 +40,9 @@ def make_info(
         thresholds=(threshold,) * len(labels),
         confusion=np.array(confusion, dtype=np.float32),
         dimension=dimension,
+        tags=tuple(tags),
+        tag_means=(0.0,) * len(tags),
+        tag_deviations=(1.0,) * len(tags),
     )
 
 
@@ -56,7 +60,10 @@ def at_cosine(direction: FloatArray, other: FloatArray, cosine: float) -> FloatA
 
 @dataclass(frozen=True)
 class Sound:
-    """One track to be planted. The probability of its genre is `sure`; the rest is spread."""
+    """One track to be planted. The probability of its genre is `sure`; the rest is spread.
+
+    `strengths` are those of the model's tags, 0 where they are not given.
+    """
 
     genre: str
     embedding: FloatArray
@@ -68,6 +75,8 @@ class Sound:
     duration_s: float = 0.0
     audio_hash: str | None = None
     path: str | None = None
+    genre_tag: str | None = None
+    strengths: tuple[float, ...] = ()
 
 
 class PlantedLibrary:
@@ -110,8 +119,16 @@ class PlantedLibrary:
     def query(self, *track_ids: int) -> Query:
         return make_query(self.info, [self.seed(track_id) for track_id in track_ids])
 
-    def analysis(self, embedding: FloatArray, probabilities: Sequence[float]) -> Analysis:
-        return Analysis(np.array(probabilities, np.float32), embedding, self.info.fingerprint)
+    def analysis(
+        self,
+        embedding: FloatArray,
+        probabilities: Sequence[float],
+        strengths: Sequence[float] = (),
+    ) -> Analysis:
+        odds = np.array([*strengths] or [0.0] * len(self.info.tags))
+        scores = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        known = np.array(probabilities, np.float32)
+        return Analysis(known, embedding, self.info.fingerprint, scores)
 
     def ids(self, genre: str | None = None) -> list[int]:
         return [i for i, sound in self.sounds.items() if genre in (None, sound.genre)]
@@ -125,7 +142,8 @@ class PlantedLibrary:
         return sorted(cosines, key=lambda i: (-cosines[i], i))
 
     def _record(self, number: int, sound: Sound) -> TrackRecord:
-        analysis = self.analysis(sound.embedding, self.probabilities(sound).tolist())
+        probabilities = self.probabilities(sound).tolist()
+        analysis = self.analysis(sound.embedding, probabilities, sound.strengths)
         # Unless a test says otherwise, no two tracks have a like duration or the same sound.
         return TrackRecord(
             file=TrackFile(Path(sound.path or f"/music/{number:04}.flac"), 1000 + number, number),
@@ -134,6 +152,7 @@ class PlantedLibrary:
                 album_artist=sound.album_artist,
                 album=sound.album,
                 title=sound.title,
+                genre_tag=sound.genre_tag,
             ),
             audio_hash=sound.audio_hash or f"hash-{number}",
             duration_s=sound.duration_s or 60.0 + 10 * number,

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatchcase
 from functools import cache
 from graphlib import TopologicalSorter
@@ -19,20 +20,22 @@ PACKAGE = Path(recsys.__file__).parent
 REPOSITORY = PACKAGE.parent
 
 GROUPS = {
-    "base": ("types", "errors", "extras"),
+    "base": ("types", "errors", "extras", "genre_names", "tag_names", "memory"),
     "sound": ("audio", "audio_readers", "audio_whole", "features", "features.*"),
     "library": ("library",),
-    "workers": ("workers", "worker_preload"),
+    "workers": ("workers", "worker_preload", "worker_preload_librosa"),
     "store": ("store", "store.*"),
     "index": ("index", "index.*"),
     "index_sync": ("index_sync",),
     "recommender": ("recommender", "recommender.*"),
     "playlists": ("playlists", "playlists.*"),
     "quality": ("quality", "quality.*"),
+    "audit": ("audit", "audit.*"),
     "classifier": ("classifier", "classifier.*", "data", "data.*"),
+    "robustness": ("robustness", "robustness.*"),
     "reports": ("reports", "reports.*", "feature_table"),
     "indexing": ("indexing", "indexing.*"),
-    "api": ("api", "seeds", "classify", "library_status"),
+    "api": ("api", "opened", "upkeep", "seeds", "classify", "library_status", "own_model"),
     "demo": ("demo",),
     "cli": ("cli", "cli.*", "__main__"),
 }
@@ -48,9 +51,11 @@ MAY_IMPORT = {
     "index_sync": {"base", "store", "index"},
     "recommender": {"base", "store", "index"},
     "playlists": {"base", "store", "index", "recommender"},
-    "quality": {"base", "store", "index", "recommender"},
+    "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
+    "audit": {"base", "library", "store", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
-    "reports": {"base", "sound", "library", "workers", "classifier"},
+    "robustness": {"base", "sound", "library", "workers", "classifier"},
+    "reports": {"base", "sound", "library", "workers", "classifier", "quality"},
     "indexing": {
         *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
     },
@@ -60,7 +65,7 @@ MAY_IMPORT = {
 }
 """Which other parts each part may import, anywhere in its code."""
 
-HEAVY = ("torch", "librosa", "sklearn", "scipy", "numba", "rich", "av", "soundfile")
+HEAVY = ("torch", "librosa", "sklearn", "scipy", "numba", "rich", "av", "soundfile", "onnxruntime")
 LIGHT_GROUPS = ("base", "store", "index", "index_sync", "recommender", "playlists")
 
 SQL = re.compile(
@@ -150,6 +155,25 @@ def test_the_parts_have_an_order() -> None:
     order = list(TopologicalSorter(MAY_IMPORT).static_order())
     assert order[0] == "base"
     assert order[-1] == "cli"
+
+
+def test_a_wheel_has_every_package() -> None:
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {
+        ".".join(filter(None, ("recsys", name)))
+        for name, path in modules().items()
+        if path.name == "__init__.py"
+    }
+    assert sorted(packages) == settings["tool"]["setuptools"]["packages"]
+
+
+def test_the_licence_of_the_shipped_weights_goes_with_them() -> None:
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["recsys.data"]
+    shipped = {"MUSICNN-LICENSE.md", "genre-model.json", "genre-model.safetensors"}
+    for name in shipped:
+        assert (REPOSITORY / "data" / name).is_file()
+        assert any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def test_nothing_imports_the_command_line() -> None:

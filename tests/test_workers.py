@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -66,6 +67,31 @@ def test_errors_are_outcomes() -> None:
     assert (outcomes[3].message, outcomes[3].hint) == ("three is no sound", "Take four.")
     assert isinstance(outcomes[4], RecsysError)
     assert outcomes[4].message == "unexpected ValueError: four is no better"
+
+
+def loaded(names: tuple[str, ...]) -> tuple[bool, ...]:
+    return tuple(name in sys.modules for name in names)
+
+
+@pytest.mark.skipif(
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="processes share nothing"
+)
+@pytest.mark.parametrize("librosa", [True, False])
+def test_libraries_are_there_before_the_first_file(librosa: bool) -> None:
+    script = textwrap.dedent(
+        f"""
+        from tests.test_workers import loaded
+        from recsys.workers import WorkerPool
+        names = "soxr", "scipy.fft", "mutagen.mp3", "librosa"
+        with WorkerPool(1, librosa={librosa}) as pool:
+            print(*(outcome for _, outcome in pool.map_unordered(loaded, [names])))
+        """
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert done.stdout.strip() == str((True, True, True, librosa))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -139,7 +165,7 @@ def _ended(pid: int) -> bool:
     for _ in range(200):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # before it was opened, or after
             return True
         if state == "Z":
             return True

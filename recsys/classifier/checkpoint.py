@@ -29,6 +29,12 @@ CARD_VERSION = 1
 DEFAULT_MODEL = Path(str(files("recsys.data"))) / "genre-model.safetensors"
 """The model that ships with recsys."""
 
+_HASHED = (
+    *("architecture", "config", "labels", "features"),
+    *("dimension", "temperature", "thresholds", "confusion"),
+)
+_HASHED_WHERE_GIVEN = ("tags", "tag_means", "tag_deviations")
+
 _UPDATE_HINT = "Update recsys, or choose another model with --model."
 _REPLACE_HINT = "The file is damaged or not a recsys model; choose another with --model."
 
@@ -57,6 +63,13 @@ class ModelCard:
         Per genre: the probability from which it is said to hold.
     confusion : tuple of tuple of float
         Row-normalised, Laplace-smoothed; rows are true genres.
+    tags : tuple of str
+        Names of the second head's outputs: styles, moods, eras, voices. Empty for a model
+        without one. Tags that were not learned well enough are not among its outputs.
+    tag_means, tag_deviations : tuple of float
+        Per tag, over the tracks that were learned from or validated on: mean and standard
+        deviation of the pooled tag logits. They make strengths of scores, which compare between
+        tags; see :meth:`recsys.types.ModelInfo.tag_strengths`.
     training : dict
         Data, split, seed, settings, command.
     metrics : dict
@@ -80,6 +93,9 @@ class ModelCard:
     temperature: float
     thresholds: tuple[float, ...]
     confusion: tuple[tuple[float, ...], ...]
+    tags: tuple[str, ...] = ()
+    tag_means: tuple[float, ...] = ()
+    tag_deviations: tuple[float, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     created: str = ""
@@ -96,6 +112,9 @@ class ModelCard:
             thresholds=self.thresholds,
             confusion=np.asarray(self.confusion, dtype=np.float32),
             dimension=self.dimension,
+            tags=self.tags,
+            tag_means=self.tag_means,
+            tag_deviations=self.tag_deviations,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -145,6 +164,9 @@ class ModelCard:
                     "features": features_from_dict(raw["features"]),
                     "thresholds": tuple(map(float, raw["thresholds"])),
                     "confusion": tuple(tuple(map(float, row)) for row in raw["confusion"]),
+                    "tags": tuple(map(str, raw.get("tags", ()))),
+                    "tag_means": tuple(map(float, raw.get("tag_means", ()))),
+                    "tag_deviations": tuple(map(float, raw.get("tag_deviations", ()))),
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -162,6 +184,21 @@ class ModelCard:
                 f" confusion of shape {shape}",
                 _REPLACE_HINT,
             )
+        self._check_tags(source)
+
+    def _check_tags(self, source: str) -> None:
+        """Raise unless every tag has a name of its own and statistics that strengths need."""
+        counts = (len(self.tags), len(self.tag_means), len(self.tag_deviations))
+        names = {tag.casefold() for tag in self.tags}
+        finite = np.isfinite((*self.tag_means, *self.tag_deviations)).all()
+        spread = all(deviation > 0 for deviation in self.tag_deviations)
+        if len({*counts, len(names)}) != 1 or not finite or not spread:
+            raise ModelError(
+                f"{source} contradicts itself: {counts[0]} tags ({len(names)} different), "
+                f"{counts[1]} means, {counts[2]} deviations, all of which must be numbers and"
+                " the deviations above 0",
+                _REPLACE_HINT,
+            )
 
 
 def card_path(model_path: Path) -> Path:
@@ -169,13 +206,20 @@ def card_path(model_path: Path) -> Path:
     return model_path.with_suffix(".json")
 
 
+def is_onnx(path: Path) -> bool:
+    """Return whether a model is an ONNX file; every other one is of our own format."""
+    return path.suffix.lower() == ".onnx"
+
+
 def load_card(path: Path | None = None) -> ModelCard:
     """Read the card of a model, without its weights and without PyTorch.
+
+    An ONNX model has none: its card is made of the TOML beside it and of trying it out.
 
     Parameters
     ----------
     path : Path, optional
-        The ``.safetensors`` file; the shipped model if None.
+        The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
 
     Returns
     -------
@@ -186,6 +230,10 @@ def load_card(path: Path | None = None) -> ModelCard:
     ModelError
         If there is no card or it cannot be used.
     """
+    if path is not None and is_onnx(path):
+        from recsys.classifier.onnx_card import onnx_card
+
+        return onnx_card(path)
     beside = card_path(path or DEFAULT_MODEL)
     try:
         text = beside.read_text(encoding="utf-8")
@@ -205,15 +253,18 @@ def fingerprint(weights: bytes, card: ModelCard) -> str:
     weights : bytes
         The safetensors file.
     card : ModelCard
-        Architecture, labels, features and calibration are hashed; words about the model are not.
+        Architecture, labels, features, calibration and, where it has any, tags are hashed; words
+        about the model are not.
 
     Returns
     -------
     str
         16 hexadecimal digits.
     """
-    names = "architecture config labels features dimension temperature thresholds confusion"
-    known = {name: value for name, value in card.as_dict().items() if name in names.split()}
+    fields = card.as_dict()
+    known = {name: fields[name] for name in _HASHED}
+    # What came later counts only where it is used, so that older models keep their fingerprints.
+    known |= {name: fields[name] for name in _HASHED_WHERE_GIVEN if fields[name]}
     digest = hashlib.sha256(weights)
     digest.update(json.dumps(known, sort_keys=True).encode())
     return digest.hexdigest()[:16]
@@ -268,13 +319,37 @@ def _replace_file(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def read_weights(path: Path, card: ModelCard) -> bytes:
+    """Read a safetensors file and check that it is the one its card describes.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, damaged, or belongs to another card.
+    """
+    try:
+        weights = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"the model {path} cannot be read: {error.strerror or error}",
+            "Check the path given with --model.",
+        ) from error
+    if fingerprint(weights, card) != card.fingerprint:
+        raise ModelError(
+            f"{path} and its card do not belong together, or one of them is damaged"
+            f" (fingerprint {fingerprint(weights, card)}, the card says {card.fingerprint})",
+            _REPLACE_HINT,
+        )
+    return weights
+
+
 def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
     """Load a model and check that weights and card belong together.
 
     Parameters
     ----------
     path : Path, optional
-        The ``.safetensors`` file; the shipped model if None.
+        The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
 
     Returns
     -------
@@ -293,20 +368,12 @@ def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
     from recsys.classifier.models import build_model
 
     path = path or DEFAULT_MODEL
-    try:
-        weights = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"the model {path} cannot be read: {error.strerror or error}",
-            "Check the path given with --model.",
-        ) from error
+    if is_onnx(path):
+        from recsys.classifier.onnx_card import load_onnx
+
+        return load_onnx(path)
     card = load_card(path)
-    if fingerprint(weights, card) != card.fingerprint:
-        raise ModelError(
-            f"{path} and its card do not belong together, or one of them is damaged"
-            f" (fingerprint {fingerprint(weights, card)}, the card says {card.fingerprint})",
-            _REPLACE_HINT,
-        )
+    weights = read_weights(path, card)
     model = build_model(card.architecture, len(card.labels), card.features.shape, card.config)
     try:
         model.load_state_dict(load(weights))

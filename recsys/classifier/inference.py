@@ -1,4 +1,4 @@
-"""Listening: log-mel windows of tracks in, probabilities and embeddings out."""
+"""Listening: log-mel windows of tracks in, probabilities, embeddings and tag scores out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from recsys.classifier.calibrate import softmax
 from recsys.classifier.checkpoint import load_model
-from recsys.classifier.pooling import pooled_scores
+from recsys.classifier.pooling import Pooled, pooled_outputs
 from recsys.errors import ModelError
 from recsys.types import Analysis
 
@@ -58,13 +58,21 @@ def resolve_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def _device_of_onnx(name: str) -> torch.device:
+    if name not in ("auto", "cpu"):
+        raise ModelError(
+            f"an ONNX model runs on the processor, not on {name!r}", "Leave --device out."
+        )
+    return torch.device("cpu")
+
+
 class Classifier:
     """A model that is ready to listen.
 
     Parameters
     ----------
     model : nn.Module
-        Windows to (logits, embedding).
+        Windows to (logits, embedding) or (logits, embedding, tag_logits).
     card : ModelCard
         What the model is.
     device : torch.device
@@ -85,7 +93,7 @@ class Classifier:
         Parameters
         ----------
         path : Path, optional
-            The ``.safetensors`` file; the shipped model if None.
+            The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
         device : str
             See :func:`resolve_device`.
 
@@ -100,6 +108,8 @@ class Classifier:
         """
         found = resolve_device(device)
         model, card = load_model(path)
+        if card.architecture == "onnx":
+            found = _device_of_onnx(device)
         return cls(model, card, found)
 
     @property
@@ -107,8 +117,8 @@ class Classifier:
         """What the model looks at."""
         return self.card.features
 
-    def scores(self, tracks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Return pooled logits and unit embeddings, before calibration.
+    def scores(self, tracks: Sequence[FloatArray]) -> Pooled:
+        """Return pooled logits, unit embeddings and pooled tag logits, before calibration.
 
         Parameters
         ----------
@@ -117,11 +127,13 @@ class Classifier:
 
         Returns
         -------
-        logits : ndarray of float32, shape (n_tracks, n_genres)
-        embeddings : ndarray of float32, shape (n_tracks, d)
+        Pooled
+            Without tag logits where the card names no tags.
 
         Raises
         ------
+        ModelError
+            If the model's tags are not as many as its card says.
         ValueError
             If a track has no windows or windows of another size.
         """
@@ -130,7 +142,14 @@ class Classifier:
             if len(windows) == 0 or windows.shape[1:] != size:
                 wanted = ", ".join(map(str, size))
                 raise ValueError(f"windows must have shape (n, {wanted}), got {windows.shape}")
-        return pooled_scores(self._model, tracks, self._device)
+        pooled = pooled_outputs(self._model, tracks, self._device)
+        given, named = pooled.tag_logits.shape[1], len(self.card.tags)
+        if named and given != named:
+            raise ModelError(
+                f"the model {self.card.name} gives {given} tags, its card names {named}",
+                "The model and its card do not belong together; choose another with --model.",
+            )
+        return pooled if named else pooled._replace(tag_logits=pooled.tag_logits[:, :0])
 
     def analyse(self, tracks: Sequence[FloatArray]) -> list[Analysis]:
         """Listen to tracks.
@@ -152,9 +171,11 @@ class Classifier:
         """
         if not tracks:
             return []
-        logits, embeddings = self.scores(tracks)
-        probabilities = softmax(logits, self.card.temperature).astype(np.float32)
+        pooled = self.scores(tracks)
+        probabilities = softmax(pooled.logits, self.card.temperature).astype(np.float32)
+        # As a hyperbolic tangent, because the exponential of a large logit would overflow.
+        tags = ((1 + np.tanh(pooled.tag_logits.astype(np.float64) / 2)) / 2).astype(np.float32)
         return [
-            Analysis(row, embedding, self.info.fingerprint)
-            for row, embedding in zip(probabilities, embeddings, strict=True)
+            Analysis(row, embedding, self.info.fingerprint, scores)
+            for row, embedding, scores in zip(probabilities, pooled.embeddings, tags, strict=True)
         ]

@@ -17,9 +17,10 @@ from recsys.classifier.datasets import PIECE_S, quantise
 from recsys.features import MEL, LogMel, log_mel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from recsys.classifier.datasets import Pieces
+    from recsys.types import FloatArray
 
 Sound = npt.NDArray[np.float64]
 
@@ -41,17 +42,34 @@ def make_outliers(count: int, seed: int, settings: LogMel = MEL) -> Pieces:
     ndarray of int8, shape (count, n_mels, frames)
         Each standardised on its own, 10 s long.
     """
-    rng = np.random.default_rng(seed)
-    length = round(PIECE_S * settings.sample_rate)
-    time = np.arange(length) / settings.sample_rate
     longer = replace(settings, window_s=PIECE_S)
-    pictures = []
+    sounds = synthesise(count, seed, settings.sample_rate)
+    return np.stack([quantise(log_mel(sound[np.newaxis], longer))[0] for sound in sounds])
+
+
+def synthesise(count: int, seed: int, sample_rate: int) -> Iterator[FloatArray]:
+    """Make sounds that are no music, every kind about as often.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    seed : int
+        Of all chance.
+    sample_rate : int
+        Hz.
+
+    Yields
+    ------
+    ndarray of float32, shape (n_samples,)
+        10 s each, at any level.
+    """
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(PIECE_S * sample_rate)) / sample_rate
     for number in range(count):
         sound = KINDS[number % len(KINDS)](rng, time)
         floor = 10 ** rng.uniform(-5, -2) * np.abs(sound).max()
-        sound = sound + floor * rng.standard_normal(length)
-        pictures.append(quantise(log_mel(sound[np.newaxis].astype(np.float32), longer))[0])
-    return np.stack(pictures)
+        yield (sound + floor * rng.standard_normal(len(time))).astype(np.float32)
 
 
 def coloured_noise(rng: np.random.Generator, time: Sound) -> Sound:

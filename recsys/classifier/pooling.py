@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+
+from recsys.classifier.models.wrapped import TrackHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,18 +21,38 @@ WINDOWS_PER_BATCH = 64
 """Windows in one pass through the model: enough to keep it busy, little enough for memory."""
 
 
-def pooled_scores(
+class Pooled(NamedTuple):
+    """What a model says of tracks, one row each, before calibration.
+
+    Attributes
+    ----------
+    logits : ndarray of float32, shape (n_tracks, n_genres)
+        Mean over the windows; what the head says of the embedding where the model has a
+        :class:`~recsys.classifier.models.wrapped.TrackHead`.
+    embeddings : ndarray of float32, shape (n_tracks, d)
+        Mean over the windows, scaled to unit length.
+    tag_logits : ndarray of float32, shape (n_tracks, n_tags)
+        Mean over the windows; no columns where the model has no tags.
+    """
+
+    logits: FloatArray
+    embeddings: FloatArray
+    tag_logits: FloatArray
+
+
+def pooled_outputs(
     model: nn.Module,
     tracks: Sequence[FloatArray],
     device: torch.device,
     windows_per_batch: int = WINDOWS_PER_BATCH,
-) -> tuple[FloatArray, FloatArray]:
+) -> Pooled:
     """Run the model over the windows of several tracks and average per track.
 
     Parameters
     ----------
     model : nn.Module
-        Windows to (logits, embedding); is put into evaluation mode.
+        Windows to (logits, embedding) or (logits, embedding, tag_logits); is put into evaluation
+        mode.
     tracks : sequence of ndarray of float16 or float32, each (n_windows, *shape)
         At least one window each.
     device : torch.device
@@ -40,25 +62,45 @@ def pooled_scores(
 
     Returns
     -------
-    logits : ndarray of float32, shape (n_tracks, n_genres)
-        Mean over the windows.
-    embeddings : ndarray of float32, shape (n_tracks, d)
-        Mean over the windows, scaled to unit length.
+    Pooled
     """
+    logits, embeddings, *tags = _means_over_windows(model, tracks, device, windows_per_batch)
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    units = embeddings / np.maximum(lengths, np.float32(1e-12))
+    if isinstance(model, TrackHead):
+        with torch.inference_mode():
+            logits = model.of_tracks(torch.from_numpy(units).to(device)).float().cpu().numpy()
+    no_tags = np.empty((len(tracks), 0), dtype=np.float32)
+    return Pooled(logits, units, tags[0] if tags else no_tags)
+
+
+def pooled_scores(
+    model: nn.Module,
+    tracks: Sequence[FloatArray],
+    device: torch.device,
+    windows_per_batch: int = WINDOWS_PER_BATCH,
+) -> tuple[FloatArray, FloatArray]:
+    """Return logits and embeddings alone, see :func:`pooled_outputs`."""
+    return pooled_outputs(model, tracks, device, windows_per_batch)[:2]
+
+
+def _means_over_windows(
+    model: nn.Module,
+    tracks: Sequence[FloatArray],
+    device: torch.device,
+    windows_per_batch: int,
+) -> list[FloatArray]:
+    """Return the mean of each output of the model over the windows of each track."""
     model.eval()
     windows = chain.from_iterable(tracks)
-    logits, embeddings = [], []
+    parts: list[tuple[FloatArray, ...]] = []
     with torch.inference_mode():
         while chunk := list(islice(windows, windows_per_batch)):
-            scores, features = model(torch.from_numpy(np.stack(chunk)).to(device).float())
-            logits.append(scores.float().cpu().numpy())
-            embeddings.append(features.float().cpu().numpy())
+            outputs = model(torch.from_numpy(np.stack(chunk)).to(device).float())
+            parts.append(tuple(output.float().cpu().numpy() for output in outputs))
     bounds = np.cumsum([0] + [len(windows) for windows in tracks])[:-1]
     counts = np.asarray([[len(windows)] for windows in tracks], dtype=np.float32)
-    pooled = _means(np.concatenate(logits), bounds, counts)
-    means = _means(np.concatenate(embeddings), bounds, counts)
-    lengths = np.linalg.norm(means, axis=1, keepdims=True)
-    return pooled, means / np.maximum(lengths, np.float32(1e-12))
+    return [_means(np.concatenate(rows), bounds, counts) for rows in zip(*parts, strict=True)]
 
 
 def _means(rows: FloatArray, bounds: IdArray, counts: FloatArray) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +17,7 @@ from recsys.classifier.datasets import (
     read_split,
     restore,
 )
+from recsys.classifier.labelled import check_genres
 from recsys.classifier.splits import split_by_artist
 from recsys.errors import ModelError, RecsysError
 from recsys.features import MEL, LogMel
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 View = tuple[str, str, "Pieces"]
 Sound = TypeVar("Sound")
+
+MIN_TRACKS = 2
+"""Of a genre: one to learn from and one to validate on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def prepare(
     files = [file for directory in sources.directories for file in find_tracks(directory)]
     archive = read_mel_archive(sources.mel, settings) if sources.mel else []
     genres = {file.key: file.genre for file in files} | {key: genre for key, genre, _ in archive}
-    _check_genres(genres)
+    check_genres(genres, MIN_TRACKS)
     train_keys, valid_keys, split = _divide(sources, files, genres)
     wanted = sum(file.key in train_keys | valid_keys for file in files)
     decoder = _Decoder(workers, settings, on_file, wanted)
@@ -132,7 +135,7 @@ def prepare(
     views = decoder.views([file for file in files if file.key in train_keys])
     examples = merge_views([*views, *(view for view in archive if view[0] in train_keys)])
     labels = tuple(sorted({example.genre for example in examples}))
-    _check_genres({example.key: example.genre for example in examples}, minimum=1)
+    check_genres({example.key: example.genre for example in examples}, 1)
 
     known = valid_keys & {key for key, genre in genres.items() if genre in labels}
     from_files = decoder.longest([file for file in files if file.key in known])
@@ -203,23 +206,6 @@ class _Decoder:
                 self.failed.append((file.path, outcome.message))
             else:
                 yield file, outcome
-
-
-def _check_genres(genres: Mapping[str, str], minimum: int = 2) -> None:
-    """Raise unless there are two genres with enough tracks each."""
-    counts = Counter(genres.values())
-    if len(counts) < 2:
-        found = ", ".join(counts) or "none"
-        raise ModelError(
-            f"at least two genres are needed, found: {found}",
-            "Put the tracks of each genre into a folder of its own.",
-        )
-    poor = sorted(genre for genre, count in counts.items() if count < minimum)
-    if poor:
-        raise ModelError(
-            f"too few tracks to learn {', '.join(poor)} from: at least {minimum} are needed",
-            "Add tracks of these genres, or leave their folders out.",
-        )
 
 
 def _divide(

@@ -22,7 +22,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from recsys.classifier.augment import augment, crop_length, mix
 from recsys.classifier.calibrate import fit_temperature, negative_log_likelihood
-from recsys.classifier.memory import keep_freed_memory
 from recsys.classifier.models import build_model
 from recsys.classifier.outliers import make_outliers
 from recsys.classifier.partial import PartialRun
@@ -31,6 +30,7 @@ from recsys.classifier.sampling import BalancedSampler
 from recsys.classifier.settings import EpochResult, TrainSettings
 from recsys.errors import ModelError
 from recsys.features import MEL, LogMel
+from recsys.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
     from recsys.classifier.datasets import Example, ValidTrack
     from recsys.types import IdArray
+
+
+NAN_HINT = "Lower the learning rate, and look for damaged audio among the tracks."
+"""What to do about a loss that is no number."""
 
 
 class Training:
@@ -192,7 +196,7 @@ class Training:
         if not math.isfinite(value):
             raise ModelError(
                 f"the training loss became {value}",
-                "Lower the learning rate, and look for damaged audio among the tracks.",
+                NAN_HINT,
             )
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), 2.0)
@@ -254,13 +258,6 @@ class Training:
         self._optimiser.load_state_dict(state["optimiser"])
         self._best = state["best"]
         self._history = state["history"]
-
-
-def bfloat16_is_quick(device: torch.device) -> bool:
-    """Return whether the device computes in bfloat16 in hardware."""
-    if device.type == "cpu":
-        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def contrastive_loss(embedding: Tensor, temperature: float) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recsys.features.base import Features
+from recsys.features.compressed_mel import CompressedMel
 from recsys.features.log_mel import MEL, LogMel, log_mel
 from recsys.features.mfcc import Mfcc
 from recsys.features.picture import Picture
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FEATURE_KINDS: Mapping[str, type[Features]] = {
-    cls.kind: cls for cls in (LogMel, Mfcc, Summary, PublicTable, Stft, Picture)
+    cls.kind: cls for cls in (LogMel, CompressedMel, Mfcc, Summary, PublicTable, Stft, Picture)
 }
 """Every kind of features, by its name in model cards and recipes."""
 
 __all__ = [
     "FEATURE_KINDS",
     "MEL",
+    "CompressedMel",
     "Features",
     "LogMel",
     "Mfcc",

@@ -23,6 +23,9 @@ class Features(ABC):
         Name of the kind in model cards and recipes; the same for all instances.
     half_precision : bool
         Half precision is fine enough for the values, and wide enough. The same for all instances.
+    uses_librosa : bool
+        Computing them loads librosa, which processes do best once for all of them. The same for
+        all instances.
     sample_rate : int
         Hz.
     window_s : float
@@ -35,6 +38,7 @@ class Features(ABC):
 
     kind: ClassVar[str]
     half_precision: ClassVar[bool] = True
+    uses_librosa: ClassVar[bool] = True
 
     sample_rate: int = 22_050
     window_s: float = 3.0

@@ -53,6 +53,10 @@ class EmbeddingIndex(Protocol):
     def genres(self) -> tuple[str, ...]:
         """The parts that hold something, sorted."""
 
+    @property
+    def highest_id(self) -> int:
+        """No id that is held is higher; 0 for an empty index."""
+
     def add(self, genre: str, ids: IdArray, embeddings: FloatArray) -> None:
         """Put tracks into a part.
 

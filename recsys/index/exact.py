@@ -49,6 +49,11 @@ class ExactIndex:
         """The parts that hold something, sorted."""
         return tuple(sorted(set(self._genres.values())))
 
+    @property
+    def highest_id(self) -> int:
+        """See :attr:`recsys.index.base.EmbeddingIndex.highest_id`."""
+        return max(self._genres, default=0)
+
     def add(self, genre: str, ids: IdArray, embeddings: FloatArray) -> None:
         """See :meth:`recsys.index.base.EmbeddingIndex.add`."""
         ids, embeddings = checked_vectors(ids, embeddings, self.dimension)

@@ -90,6 +90,11 @@ class GenreIndex:
         """The parts that hold something, sorted."""
         return tuple(sorted(genre for genre, slot in self._slots.items() if len(slot)))
 
+    @property
+    def highest_id(self) -> int:
+        """See :attr:`recsys.index.base.EmbeddingIndex.highest_id`."""
+        return max([0, *(slot.highest_id for slot in self._slots.values())])
+
     def count(self, genre: str | None = None) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.count`."""
         if genre is not None:

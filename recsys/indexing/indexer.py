@@ -184,7 +184,8 @@ class Indexer:
         batch: list[tuple[TrackFile, Examined]] = []
         failures: list[Failure] = []
         last_flush = time.monotonic()
-        with WorkerPool(self._options.workers) as pool:
+        librosa = self._examiner.settings.uses_librosa
+        with WorkerPool(self._options.workers, librosa=librosa) as pool:
             for file, outcome in pool.map_unordered(self._examiner, self._pending(folders)):
                 if isinstance(outcome, StoreError):
                     raise outcome

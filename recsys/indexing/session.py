@@ -11,18 +11,22 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from recsys.classifier.checkpoint import ModelCard, load_card
-from recsys.errors import ModelError, RecsysError
+from recsys.errors import ModelError, RecsysError, StoreError
 from recsys.index_sync import index_is_current, open_index, save_index
+from recsys.indexing.change_model import change_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
 from recsys.indexing.roots import check_folder
 from recsys.library import outermost
+from recsys.memory import keep_freed_memory
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
+from recsys.tag_names import LEAST_STYLES, check_has_tags, style_columns
 from recsys.types import IndexEvent, IndexSummary
 from recsys.workers import default_workers
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
+    from recsys.types import ModelInfo
 
 MODEL_SHARE = 0.4
 """Part of the processors on which the model computes while others decode."""
@@ -49,6 +53,9 @@ class IndexSession:
         Keep tracks whose files are gone.
     reanalyse : bool
         Allow another model than the one that analysed the library.
+    genres : str or None
+        Which labels sort the library from now on, one of :data:`recsys.types.GENRE_SOURCES`; None
+        leaves it as it is.
     """
 
     database: Path
@@ -57,6 +64,7 @@ class IndexSession:
     workers: int | None = None
     keep_missing: bool = False
     reanalyse: bool = False
+    genres: str | None = None
 
     def run(
         self, roots: Sequence[Path], *, wait_s: float | None = 0.0, watch: bool = False
@@ -87,6 +95,7 @@ class IndexSession:
             def load_classifier() -> Classifier:
                 from recsys.classifier.inference import Classifier
 
+                keep_freed_memory(large=False)
                 classifier = Classifier.load(checkpoint, self.device)
                 at_the_end.enter_context(_sharing_processors())
                 return classifier
@@ -106,6 +115,8 @@ class IndexSession:
         checkpoint = self.model or store.model_path()
         card = load_card(checkpoint)
         info = card.info()
+        if (self.genres or store.genre_source()) == "tags":
+            _check_has_styles(info)
         changed = known is None or known.fingerprint != info.fingerprint
         if known is not None and changed and not self.reanalyse:
             raise ModelError(
@@ -115,8 +126,54 @@ class IndexSession:
                 + " ".join(map(str, store.roots())),
             )
         if changed or self.model is not None:
-            store.set_model(info, card.to_json(), checkpoint)
+            change_model(store, card, checkpoint)
+        if self.genres is not None and self.genres != store.genre_source():
+            store.set_genre_source(self.genres)
         return card, checkpoint
+
+
+def _check_has_styles(info: ModelInfo) -> None:
+    """Make sure that a model can sort a library by the styles among its tags."""
+    if len(style_columns(info)) < LEAST_STYLES:
+        raise ModelError(
+            f"the library is to be sorted by tags, and the model {info.name} ({info.fingerprint}) "
+            f"has {len(info.tags)} tags, {len(style_columns(info))} of them styles",
+            "Choose a model with tags with --model, or give --genres gtzan or --genres own.",
+        )
+
+
+def sort_library(database: Path, source: str) -> dict[str, int]:
+    """Sort a library by other labels, and make its index follow; nothing is listened to.
+
+    Parameters
+    ----------
+    database : Path
+        The library.
+    source : str
+        One of :data:`recsys.types.GENRE_SOURCES`.
+
+    Returns
+    -------
+    dict of str to int
+        Tracks in each part.
+
+    Raises
+    ------
+    RecsysError
+        The library is busy, or is empty, or its model has no styles.
+    """
+    with LibraryLock(database, 0.0), Store.open(database) as store:
+        info = store.model()
+        if info is None:
+            raise StoreError(
+                f"The library {database} is empty: nothing was analysed yet.",
+                "Fill it with `recsys index FOLDER`.",
+            )
+        if source == "tags":
+            check_has_tags(info, store.roots(), LEAST_STYLES)
+        store.set_genre_source(source)
+        save_index(store, open_index(store))
+        return store.genre_counts()
 
 
 def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummary:

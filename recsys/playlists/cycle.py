@@ -8,7 +8,6 @@ from recsys.errors import QueryError
 from recsys.playlists.draft import POOL, Source
 from recsys.playlists.notes import count
 from recsys.playlists.order import related_order
-from recsys.recommender.genre_scores import resolve_genre
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,20 +15,21 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.playlists.draft import Draft
     from recsys.recommender.candidates import Search
-    from recsys.types import FloatArray, ModelInfo, Track
+    from recsys.recommender.taxonomy import Taxonomy
+    from recsys.types import FloatArray, Track
 
 AUTO = "auto"
 """In place of a list of genres: those of the library, in an order where neighbours are related."""
 
 
 def cycle_genres(
-    info: ModelInfo, index: EmbeddingIndex, genres: Sequence[str] | str
+    taxonomy: Taxonomy, index: EmbeddingIndex, genres: Sequence[str] | str
 ) -> tuple[list[str], list[str]]:
     """Return the genres of a cycle that hold tracks, and a note for each that holds none.
 
     Parameters
     ----------
-    info : ModelInfo
+    taxonomy : Taxonomy
         Gives the names.
     index : EmbeddingIndex
         Knows which of them hold tracks.
@@ -39,16 +39,17 @@ def cycle_genres(
     Raises
     ------
     QueryError
-        There are no genres, one is not the model's, or none of them holds a track.
+        There are no genres, one is not known, or none of them holds a track.
     """
-    held = [genre for genre in info.labels if index.count(genre)]
+    held = [genre for genre in taxonomy.labels if index.count(genre)]
     names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]
     if names == [AUTO]:
-        wanted = related_order(info, sorted(held, key=lambda genre: -index.count(genre)))
+        largest_first = sorted(held, key=lambda genre: -index.count(genre))
+        wanted = related_order(taxonomy.relatedness(largest_first), largest_first)
     else:
-        wanted = [resolve_genre(info, name) for name in names]
+        wanted = [taxonomy.resolve(name) for name in names]
         if not wanted:
-            raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(info.labels)}.")
+            raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(taxonomy.labels)}.")
     order = [genre for genre in wanted if genre in held]
     if not order:
         raise QueryError(
@@ -132,5 +133,5 @@ class Round:
         else:
             self._left.discard(genre)
             chosen = self._draft.chosen
-            self._ran_out[genre] = sum(found.track.genre == genre for found in chosen)
+            self._ran_out[genre] = sum(found.track.part == genre for found in chosen)
         return False

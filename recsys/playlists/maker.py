@@ -12,12 +12,14 @@ from recsys.errors import QueryError
 from recsys.playlists.between import Way
 from recsys.playlists.cycle import Round, cycle_genres
 from recsys.playlists.draft import POOL, Draft, Source
+from recsys.playlists.mood import REACH, START_FROM, MoodWalk
 from recsys.playlists.notes import shortage
 from recsys.playlists.options import PlaylistOptions
 from recsys.recommender import plan_tiers
-from recsys.recommender.candidates import Candidate, nearest
-from recsys.recommender.genre_scores import genre_scores, resolve_genre
+from recsys.recommender.candidates import MAX_BATCH, Candidate, nearest
 from recsys.recommender.query import Query, Seed, make_query
+from recsys.recommender.tag_filter import HOLDS_FROM, TagFilter
+from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Playlist
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class PlaylistMaker:
         self._store = store
         self._index = index
         self._info = info
-        self._search: Search = partial(nearest, store, index)
+        self._taxonomy = taxonomy_of(store, index, info)
 
     def from_seeds(self, query: Query, options: PlaylistOptions | None = None) -> Playlist:
         """Go on from one track or several: their genre first, then the related ones.
@@ -59,12 +61,13 @@ class PlaylistMaker:
         The seeds that are in the library open the list, in the order in which they were given.
         Every further track is the best-ranked one that the constraints allow, ranked as
         :meth:`recsys.recommender.Recommender.similar` ranks: by genre, inside a genre by
-        similarity; a query of unknown genre by similarity alone.
+        similarity; a query of unknown genre by similarity alone. With moods, they are those that
+        carry them, the nearest to the seeds, in an order that keeps the mood.
 
         Raises
         ------
         QueryError
-            The genre of the options is not one of the model's.
+            The genre of the options is not one of the library's labels, or a mood not a tag.
         """
         options = self._checked(options)
         name = f"Like {_names(query.seeds)}"
@@ -73,18 +76,22 @@ class PlaylistMaker:
     def anywhere(self, options: PlaylistOptions | None = None) -> Playlist:
         """Go on from a track that is drawn from the library, or from the genre of the options.
 
+        With moods it is drawn from the tracks that carry them most strongly.
+
         Raises
         ------
         QueryError
-            The library, or that genre, holds no track.
+            The library, or that genre, holds no track, or none of the mood.
         """
         options = self._checked(options)
-        first = self._draw(options.genre, np.random.default_rng(options.seed)).track
+        rng, wanted = np.random.default_rng(options.seed), self._filter(options)
+        first = self._draw(options.genre, rng, wanted).track
         analysis = self._store.analysis(first.id)
         if analysis is None:
             raise QueryError(f"{first.path} has just left the library", "Ask again.")
         query = make_query(self._info, [(first, analysis)])
-        return self._continue(query, options, f"Drawn with seed {options.seed}", ())
+        name = f"Mood: {wanted}" if wanted else f"Drawn with seed {options.seed}"
+        return self._continue(query, options, name, ())
 
     def cycle(
         self,
@@ -114,7 +121,7 @@ class PlaylistMaker:
         Raises
         ------
         QueryError
-            There are no genres, one is not the model's, or none of them holds a track.
+            There are no genres, one is not known, or none of them holds a track.
         """
         options = self._checked(options)
         if options.genre is not None:
@@ -122,16 +129,16 @@ class PlaylistMaker:
                 f"a cycle names its own genres; {options.genre!r} cannot be asked for besides",
                 "Give either a genre or a cycle.",
             )
-        order, notes = cycle_genres(self._info, self._index, genres)
-        draft = Draft(options)
+        order, notes = cycle_genres(self._taxonomy, self._index, genres)
+        draft, wanted = Draft(options), self._filter(options)
         seeds = make_query(self._info, [start]).seeds if start else ()
-        first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng)
+        first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng, wanted)
         if not seeds or seeds[0].in_library:
             draft.add(first)
         turn = 0
-        if first.track.genre in order:
-            turn = order.index(first.track.genre) * options.per_genre + len(draft)
-        way = Round(draft, self._search, order)
+        if first.track.part in order:
+            turn = order.index(first.track.part) * options.per_genre + len(draft)
+        way = Round(draft, self._search(wanted), order)
         way.fill(first.embedding, turn)
         return self._finish(
             draft,
@@ -163,7 +170,7 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
-        way = Way(query, options, self._search)
+        way = Way(query, options, self._search(self._filter(options)))
         tracks = [found.track for found in way.fill()]
         left_out = way.draft.last is not None and way.draft.last.track not in tracks
         notes = ["the last track was left out: it would stand too near to its artist's"]
@@ -181,19 +188,27 @@ class PlaylistMaker:
         options = options or PlaylistOptions()
         if options.genre is None:
             return options
-        return replace(options, genre=resolve_genre(self._info, options.genre))
+        return replace(options, genre=self._taxonomy.resolve(options.genre))
+
+    def _filter(self, options: PlaylistOptions) -> TagFilter | None:
+        return TagFilter(self._store, self._info, options.moods) if options.moods else None
+
+    def _search(self, wanted: TagFilter | None) -> Search:
+        return partial(nearest, self._store, self._index, wanted=wanted)
 
     def _continue(
         self, query: Query, options: PlaylistOptions, name: str, seeds: Sequence[Seed]
     ) -> Playlist:
-        draft = Draft(options)
+        draft, wanted = Draft(options), self._filter(options)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
         sources = [Source(opening, in_order=True)]
-        scores = genre_scores(self._info, query.probabilities)
+        if wanted is not None:
+            return self._walk(query, draft, sources[0], wanted, name, seeds)
         expected = POOL + (options.limit or POOL)
+        search, taxonomy = self._search(None), self._taxonomy
         sources += [
-            Source(self._search(tier.genre, query.embedding, expected))
-            for tier in plan_tiers(query, scores, options.genre)
+            Source(search(tier.genre, query.embedding, expected))
+            for tier in plan_tiers(taxonomy.label_of(query), taxonomy.scores(query), options.genre)
         ]
         # The first source that has a track to offer gives it; none is left until it is exhausted.
         while not draft.full and any(source.extend(draft) or draft.closed for source in sources):
@@ -201,8 +216,32 @@ class PlaylistMaker:
         held_back = [candidate.track for source in sources for candidate in source.waiting]
         return self._finish(draft, name, seeds, held_back)
 
-    def _draw(self, genre: str | None, rng: np.random.Generator) -> Candidate:
+    def _walk(
+        self,
+        query: Query,
+        draft: Draft,
+        opening: Source,
+        wanted: TagFilter,
+        name: str,
+        seeds: Sequence[Seed],
+    ) -> Playlist:
+        """Go on from the seeds through tracks of a mood."""
+        while not draft.full and opening.extend(draft):
+            pass
+        expected = REACH * (draft.options.limit or POOL)
+        search = self._search(wanted)
+        found = search(draft.options.genre, query.embedding, expected)
+        walk = MoodWalk(self._store, self._info, wanted.columns, draft, found)
+        walk.fill(query.embedding, query.tag_strengths)
+        where = f"{draft.options.genre or 'the library'} with the tag {wanted}"
+        return self._finish(draft, name, seeds, walk.held_back, where=where)
+
+    def _draw(
+        self, genre: str | None, rng: np.random.Generator, wanted: TagFilter | None = None
+    ) -> Candidate:
         """Draw a track that the store still has."""
+        if wanted is not None:
+            return self._draw_carrier(genre, rng, wanted)
         reach = min(self._index.count(genre), DRAW_FROM)
         if reach:
             towards = rng.standard_normal(self._info.dimension)
@@ -217,6 +256,28 @@ class PlaylistMaker:
             f"{genre or 'the library'} holds no track to begin with", "Index a folder of music."
         )
 
+    def _draw_carrier(
+        self, genre: str | None, rng: np.random.Generator, wanted: TagFilter
+    ) -> Candidate:
+        """Draw one of the tracks that carry a mood most strongly."""
+        ids, _ = wanted.strongest()
+        foremost: list[Track] = []
+        for start in range(0, len(ids), MAX_BATCH):
+            page = ids[start : start + MAX_BATCH].tolist()
+            tracks = self._store.tracks(page)
+            known = (tracks[i] for i in page if i in tracks)
+            foremost += [track for track in known if genre in (None, track.part)]
+            if len(foremost) >= START_FROM:
+                break
+        if not foremost:
+            raise QueryError(
+                f"{genre or 'the library'} holds no track with the tag {wanted}",
+                f"A track carries a tag from a strength of {HOLDS_FROM:g} on; recsys classify "
+                "shows what a track carries.",
+            )
+        track = foremost[int(rng.integers(min(START_FROM, len(foremost))))]
+        return Candidate(track, 1.0, self._index.vectors([track.id])[0])
+
     def _finish(
         self,
         draft: Draft,
@@ -226,14 +287,14 @@ class PlaylistMaker:
         *,
         notes: Sequence[str] = (),
         tracks: Sequence[Track] | None = None,
-        where: str = "the library",
+        where: str = "",
     ) -> Playlist:
         options = draft.options
         chosen = tuple(tracks or (found.track for found in draft.chosen))
         sentences = list(notes)
         if not draft.full:
             duplicates = len(draft.duplicates)
-            place = options.genre or where
+            place = where or options.genre or "the library"
             sentences.insert(0, shortage(options, chosen, held_back, duplicates, place))
         return Playlist(
             name=options.name or name,

@@ -39,6 +39,10 @@ class PlaylistOptions:
         Tracks in a row of one genre of a cycle.
     genre : str or None
         Only tracks of this genre, besides the seeds. Not for cycles, which name their genres.
+    moods : tuple of str
+        Tags of the model. Only tracks that carry all of them, besides the seeds; a list from seeds
+        or from anywhere is then put in an order that keeps the mood, see
+        :class:`recsys.playlists.mood.MoodWalk`.
     name : str or None
         Of the playlist; None names it after how it was made.
 
@@ -55,6 +59,7 @@ class PlaylistOptions:
     diversity: float = 0.0
     per_genre: int = 1
     genre: str | None = None
+    moods: tuple[str, ...] = ()
     name: str | None = None
 
     def __post_init__(self) -> None:

@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from recsys.types import FloatArray, ModelInfo
+    from recsys.types import FloatArray
 
 _PARALLEL = 1e-6
 _NO_GAIN = 1e-9
 _STARTS = 16
 
 
-def related_order(info: ModelInfo, genres: Sequence[str]) -> list[str]:
+def related_order(related: npt.NDArray[np.float64], genres: Sequence[str]) -> list[str]:
     """Order genres in a round so that neighbours, the last and the first included, are related.
 
-    Two genres are as related as the classifier confuses them, both ways averaged. The round is a
-    short tour over ``-log`` of that: nearest-neighbour tours from several genres, each improved by
-    2-opt (Croes 1958, Operations Research 6) until no exchange helps, and the shortest of them.
+    The round is a short tour over ``-log`` of how related two genres are: nearest-neighbour tours
+    from several genres, each improved by 2-opt (Croes 1958, Operations Research 6) until no
+    exchange helps, and the shortest of them.
 
     Parameters
     ----------
-    info : ModelInfo
-        Labels and confusion matrix.
+    related : ndarray of float64, shape (n, n)
+        Symmetric, not negative; see :meth:`recsys.recommender.taxonomy.Taxonomy.relatedness`.
     genres : sequence of str
-        Labels of the model, without repeats. The first one stays first.
+        One per row, without repeats. The first one stays first.
 
     Returns
     -------
@@ -39,9 +39,6 @@ def related_order(info: ModelInfo, genres: Sequence[str]) -> list[str]:
         The same for the same genres; of the two directions, the one that goes to the more related
         neighbour first.
     """
-    rows = [info.labels.index(genre) for genre in genres]
-    confusion = info.confusion[np.ix_(rows, rows)].astype(np.float64)
-    related = (confusion + confusion.T) / 2
     costs = -np.log(np.maximum(related, np.finfo(np.float64).tiny))
     tours = [
         _two_opt(_greedy_tour(costs, start), costs) for start in range(min(_STARTS, len(genres)))

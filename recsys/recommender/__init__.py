@@ -1,6 +1,6 @@
 """Similar tracks: the query's genre first, then the related ones; inside a genre the nearest first.
 
-    query --genre_scores--> tiers --nearest--> candidates --Screen--> Answer
+    query --taxonomy--> tiers --nearest--> candidates --Screen--> Answer
 
 Every genre is one part of the index, so a tier is one search. Candidates are fetched as far as the
 answer needs them, and whatever is left out on the way is counted under the name of its reason.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.tag_filter import TagFilter
     from recsys.store import Store
     from recsys.types import FloatArray, Neighbour, Track
 
@@ -44,14 +45,19 @@ Search: TypeAlias = Callable[["str | None", "FloatArray", int], Iterator[Candida
 
 
 def nearest(
-    store: Store, index: EmbeddingIndex, genre: str | None, query: FloatArray, expected: int
+    store: Store,
+    index: EmbeddingIndex,
+    genre: str | None,
+    query: FloatArray,
+    expected: int,
+    wanted: TagFilter | None = None,
 ) -> Iterator[Candidate]:
     """Yield the tracks nearest to a vector, best first, until the part is exhausted.
 
     The first search finds :data:`OVERFETCH` times as many neighbours as are expected, and each
     further one twice as many as the last; rows are read from the store in batches as large as the
     number expected, and only when they are asked for. What the index still holds but the store no
-    longer has, or has moved to another genre since the index was opened, is not a track of the
+    longer has, or has moved to another part since the index was opened, is not a track of the
     library any more and is passed over.
 
     Parameters
@@ -62,6 +68,8 @@ def nearest(
         Unit length.
     expected : int
         How many candidates the caller thinks it will take; at least 1.
+    wanted : TagFilter, optional
+        Only tracks with these tags; it counts those that it refuses.
     """
     fetch, batch = OVERFETCH * expected, min(expected, MAX_BATCH)
     seen: set[int] = set()
@@ -70,10 +78,15 @@ def nearest(
         fresh = [neighbour for neighbour in found if neighbour.track_id not in seen]
         seen.update(neighbour.track_id for neighbour in fresh)
         for start in range(0, len(fresh), batch):
-            yield from _look_up(store, index, genre, fresh[start : start + batch])
+            rows = _carrying(wanted, fresh[start : start + batch])
+            yield from _look_up(store, index, genre, rows)
         if len(found) < fetch:
             return
         fetch *= 2
+
+
+def _carrying(wanted: TagFilter | None, neighbours: Sequence[Neighbour]) -> Sequence[Neighbour]:
+    return neighbours if wanted is None else wanted.admitted(neighbours)
 
 
 def _look_up(
@@ -84,5 +97,5 @@ def _look_up(
     embeddings = index.vectors(ids)
     for neighbour, embedding in zip(neighbours, embeddings, strict=True):
         track = tracks.get(neighbour.track_id)
-        if track is not None and genre in (None, track.genre):
+        if track is not None and genre in (None, track.part):
             yield Candidate(track, neighbour.similarity, embedding)

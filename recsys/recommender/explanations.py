@@ -1,28 +1,76 @@
-"""Why a recommended track stands where it stands: the numbers, and the same in words."""
+"""Why a recommended track stands where it stands: the numbers, and the same in words.
+
+What "near" means depends on the library, so every explanation compares with tracks drawn from it:
+how many pairs of them are less alike than the query and the track, and to how many of them the
+track is near. Neither takes a search through the library.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.recommender.duplicates import artist_key, same_album
+from recsys.types import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.query import Query
+    from recsys.store import Store
+    from recsys.types import Analysis, ModelInfo, Recommendation
+
+DRAWN = 120
+"""Tracks of the library with which a pair is compared; all of a smaller one."""
+
+NEAR = 1 / 40
+"""The share of the library that counts as near a track: its nearest."""
+
+FEWEST_DRAWN = 40
+"""In a smaller library nothing is said about others."""
+
+EVERYWHERE = 3.0
+"""So many times as often as usual near others, a track "turns up in many lists"."""
+
+_DRAWS_PER_TRACK = 4
+_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The numbers that decided one row of an answer.
+    """The numbers that decided one row of an answer, and those that tell what they are worth.
 
     Attributes
     ----------
     genre : str
-        The model's genre of the recommended track.
+        The label of the recommended track, among those that make the tiers.
     tier : int
         From 1; 0 when the ranking is by similarity alone.
     query_genre_score : float
         The query's score of this genre, in [0, 1].
     track_genre_probability : float or None
         How sure the model is of this genre for the track itself, in [0, 1]; None when the track
-        was removed from the library meanwhile.
+        was removed from the library meanwhile, or the label is not one of the model's genres.
     similarity : float
         Cosine between query and track, in [-1, 1].
+    shared_genre : str or None
+        The genre that the model hears clearly in both: it reaches its threshold and is the most
+        probable one.
+    same_artist, same_album : bool
+        Whether a track of the query is by the same artist, or from the same album.
+    closer_than : float or None
+        The share of the pairs of tracks in the library that are less alike; None in a library too
+        small to tell.
+    near_share : float or None
+        The share of the library to which the track is near; None likewise.
+    usual_share : float
+        The same for a track that is like any other.
     """
 
     genre: str
@@ -30,26 +78,37 @@ class Explanation:
     query_genre_score: float
     track_genre_probability: float | None
     similarity: float
+    shared_genre: str | None = None
+    same_artist: bool = False
+    same_album: bool = False
+    closer_than: float | None = None
+    near_share: float | None = None
+    usual_share: float = NEAR
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers by name, for JSON."""
         return asdict(self)
 
     def sentences(self) -> tuple[str, ...]:
-        """Return the explanation in words: the tier, the genre of the track, the similarity.
+        """Return the explanation in words: tier, genre, artist, similarity, popularity.
 
         Examples
         --------
-        >>> for sentence in Explanation("rock", 2, 0.21, 0.93, 0.874).sentences():
+        >>> numbers = Explanation("rock", 2, 0.21, 0.93, 0.874, None, True, False, 0.991, 0.1)
+        >>> for sentence in numbers.sentences():
         ...     print(sentence)
         tier 2: rock, the query's next genre (score 0.21)
         the track itself is rock with probability 0.93
-        similarity 0.874 (1 is the same sound)
+        by the same artist
+        similarity 0.874 (1 is the same sound): closer than 99% of the pairs in the library
+        turns up in many lists: near 10% of the library, 2.5% is usual
         """
         return (
             self._tier_sentence(),
-            *self._track_sentence(),
-            f"similarity {self.similarity:.3f} (1 is the same sound)",
+            *self._genre_sentence(),
+            *self._origin_sentence(),
+            self._similarity_sentence(),
+            *self._popularity_sentence(),
         )
 
     def _tier_sentence(self) -> str:
@@ -60,12 +119,164 @@ class Explanation:
         place = places.get(self.tier, f"{ordinal(self.tier)} genre")
         return f"tier {self.tier}: {self.genre}, the query's {place} {score}"
 
-    def _track_sentence(self) -> tuple[str, ...]:
-        if self.track_genre_probability is None:
+    def _genre_sentence(self) -> tuple[str, ...]:
+        sure = self.track_genre_probability
+        if self.shared_genre is not None:
+            how_sure = "" if sure is None else f", the track itself with probability {sure:.2f}"
+            return (f"both are clearly {self.shared_genre}{how_sure}",)
+        if sure is None:
             return ()
-        return (
-            f"the track itself is {self.genre} with probability {self.track_genre_probability:.2f}",
+        return (f"the track itself is {self.genre} with probability {sure:.2f}",)
+
+    def _origin_sentence(self) -> tuple[str, ...]:
+        if self.same_album:
+            return ("from the same album",)
+        return ("by the same artist",) if self.same_artist else ()
+
+    def _similarity_sentence(self) -> str:
+        said = f"similarity {self.similarity:.3f} (1 is the same sound)"
+        if self.closer_than is None:
+            return said
+        return f"{said}: closer than {percent(self.closer_than)} of the pairs in the library"
+
+    def _popularity_sentence(self) -> tuple[str, ...]:
+        if self.near_share is None:
+            return ()
+        if self.near_share >= EVERYWHERE * self.usual_share:
+            share, usual = percent(self.near_share), percent(self.usual_share)
+            return (f"turns up in many lists: near {share} of the library, {usual} is usual",)
+        if self.near_share == 0:
+            return ("turns up in few lists",)
+        return ("turns up in lists about as often as most",)
+
+
+class Explainer:
+    """Explains answers, comparing them with tracks drawn from the library.
+
+    Parameters
+    ----------
+    store : Store
+        The library.
+    index : EmbeddingIndex
+        Its embeddings.
+    info : ModelInfo
+        The model that made them.
+    """
+
+    def __init__(self, store: Store, index: EmbeddingIndex, info: ModelInfo) -> None:
+        self._store = store
+        self._index = index
+        self._info = info
+
+    def explain(self, query: Query, rows: Sequence[Recommendation]) -> tuple[Explanation, ...]:
+        """Return the numbers behind every row of an answer, in its order."""
+        return tuple(self._explanation(query, row) for row in rows)
+
+    @cached_property
+    def _others(self) -> _Others:
+        return draw_others(self._store, self._index)
+
+    def _explanation(self, query: Query, row: Recommendation) -> Explanation:
+        track, labels = row.track, self._info.labels
+        analysis = self._store.analysis(track.id)
+        probability = None
+        if analysis is not None and track.part in labels:
+            probability = float(analysis.probabilities[labels.index(track.part)])
+        others = self._others
+        artist = artist_key(track)
+        seeds = [seed.track for seed in query.seeds]
+        return Explanation(
+            genre=track.part,
+            tier=row.tier,
+            query_genre_score=row.genre_score,
+            track_genre_probability=probability,
+            similarity=row.similarity,
+            shared_genre=self._shared_genre(query, analysis),
+            same_artist=artist is not None and any(artist == artist_key(s) for s in seeds),
+            same_album=any(same_album(track, seed) for seed in seeds),
+            closer_than=others.closer_than(row.similarity),
+            near_share=None if analysis is None else others.near_share(track.id, analysis),
+            usual_share=others.usual_share,
         )
+
+    def _shared_genre(self, query: Query, analysis: Analysis | None) -> str | None:
+        if analysis is None or query.label == UNKNOWN:
+            return None
+        heard = self._info.label_of(analysis.probabilities)
+        return heard if heard == query.label else None
+
+
+class _Others:
+    """Tracks drawn from a library, and how alike they are.
+
+    Parameters
+    ----------
+    ids : sequence of int
+    embeddings : ndarray of float32, shape (n, d)
+        Unit length.
+    """
+
+    def __init__(self, ids: Sequence[int], embeddings: npt.NDArray[np.float32]) -> None:
+        n = len(ids)
+        self._ids = np.array(ids, dtype=np.int64)
+        self._vectors = embeddings
+        self.enough = n >= FEWEST_DRAWN
+        nearest = max(1, round(NEAR * n))
+        self.usual_share = nearest / max(1, n - 1)
+        if not self.enough:
+            return
+        cosines = embeddings @ embeddings.T
+        self._pairs = np.sort(cosines[np.triu_indices(n, 1)])
+        np.fill_diagonal(cosines, -np.inf)
+        self._limits = np.partition(cosines, -nearest, axis=1)[:, -nearest]
+
+    def closer_than(self, similarity: float) -> float | None:
+        """Return the share of pairs that are less alike than this."""
+        if not self.enough:
+            return None
+        return float(np.searchsorted(self._pairs, similarity)) / len(self._pairs)
+
+    def near_share(self, track_id: int, analysis: Analysis) -> float | None:
+        """Return the share of the tracks to which a track is as near as their nearest are."""
+        if not self.enough:
+            return None
+        near = self._vectors @ analysis.embedding >= self._limits
+        return float(near[self._ids != track_id].mean())
+
+
+def draw_others(store: Store, index: EmbeddingIndex) -> _Others:
+    """Draw :data:`DRAWN` tracks from a library, always the same ones of the same library.
+
+    Numbers are drawn and those that no track has any more are passed over, so that nothing but
+    the tracks drawn is read, whatever the size of the library.
+    """
+    highest = index.highest_id
+    draws = min(highest, _DRAWS_PER_TRACK * DRAWN)
+    numbers = np.random.default_rng(_SEED).choice(highest, draws, replace=False) + 1
+    ids: list[int] = []
+    embeddings: list[npt.NDArray[np.float32]] = []
+    for number in numbers.tolist():
+        analysis = store.analysis(number)
+        if analysis is not None:
+            ids.append(number)
+            embeddings.append(analysis.embedding)
+        if len(ids) == DRAWN:
+            break
+    return _Others(ids, np.array(embeddings).reshape(len(ids), -1))
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage; what was counted on a few tracks is never said of all.
+
+    Examples
+    --------
+    >>> [percent(share) for share in (0.025, 0.1, 0.991, 0.9999, 1.0, 0.0)]
+    ['2.5%', '10%', '99%', '99.9%', '99.9%', '0%']
+    """
+    value = 100 * share
+    if 0 < value < 10 or value >= 99.5:
+        return f"{round(min(max(value, 0.1), 99.9), 1):g}%"
+    return f"{value:.0f}%"
 
 
 def ordinal(number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.types import FloatArray, ModelInfo
+
+Scores: TypeAlias = tuple[tuple[str, float], ...]
+"""Labels with a query's score of each in [0, 1], never rising."""
 
 SMOOTHING = 0.25
 """Weight of the smoothed probabilities in a genre score.
@@ -24,7 +27,7 @@ order in which they resemble the ones that were heard.
 """
 
 
-def genre_scores(info: ModelInfo, probabilities: FloatArray) -> tuple[tuple[str, float], ...]:
+def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
     """Score every genre of the model for a query, the best first.
 
     A score is ``(1 - w) * p + w * (p @ confusion)`` with ``w`` = :data:`SMOOTHING`: the calibrated

@@ -60,15 +60,19 @@ class Query:
     embedding : ndarray of float32, shape (d,)
         Mean over the seeds, unit length.
     label : str
-        The most probable genre if it holds, or ``unknown``.
+        The most probable genre of the model if it holds, or ``unknown``.
     seeds : tuple of Seed
         In the order in which they were given.
+    tag_strengths : ndarray of float32, shape (n_tags,)
+        Mean over the seeds, see :meth:`recsys.types.ModelInfo.tag_strengths`; empty for a model
+        without tags.
     """
 
     probabilities: FloatArray
     embedding: FloatArray
     label: str
     seeds: tuple[Seed, ...]
+    tag_strengths: FloatArray
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -122,6 +126,7 @@ def make_query(info: ModelInfo, seeds: Sequence[tuple[Track | Path, Analysis]]) 
     for subject, analysis in seeds:
         _check(info, subject, analysis)
     probabilities = np.mean([analysis.probabilities for _, analysis in seeds], axis=0)
+    strengths = info.tag_strengths(np.stack([analysis.tags for _, analysis in seeds]))
     embeddings = np.stack([analysis.embedding for _, analysis in seeds])
     mean = probabilities.astype(np.float32)
     return Query(
@@ -132,6 +137,7 @@ def make_query(info: ModelInfo, seeds: Sequence[tuple[Track | Path, Analysis]]) 
             Seed(_as_track(info, subject, analysis), analysis.embedding)
             for subject, analysis in seeds
         ),
+        tag_strengths=strengths.mean(axis=0),
     )
 
 
@@ -143,8 +149,8 @@ def _check(info: ModelInfo, subject: Track | Path, analysis: Analysis) -> None:
             f"{info.fingerprint!r})",
             "Analyses of different models cannot be compared; run `recsys index` again.",
         )
-    shapes = analysis.probabilities.shape, analysis.embedding.shape
-    expected = (len(info.labels),), (info.dimension,)
+    shapes = analysis.probabilities.shape, analysis.embedding.shape, analysis.tags.shape
+    expected = (len(info.labels),), (info.dimension,), (len(info.tags),)
     if shapes != expected:
         raise QueryError(
             f"{path} has an analysis of shapes {shapes}, the model {info.name!r} makes {expected}",

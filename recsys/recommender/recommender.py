@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
 from recsys.recommender.candidates import nearest
-from recsys.recommender.explanations import Explanation
-from recsys.recommender.genre_scores import did_you_mean, genre_scores, resolve_genre
+from recsys.recommender.explanations import Explainer
+from recsys.recommender.genre_scores import did_you_mean
 from recsys.recommender.query import Query
 from recsys.recommender.screen import Screen
+from recsys.recommender.tag_filter import TagFilter
+from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import UNKNOWN, Recommendation
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.candidates import Candidate
+    from recsys.recommender.explanations import Explanation
     from recsys.store import Store
     from recsys.types import ModelInfo
 
@@ -39,7 +43,10 @@ class SimilarOptions:
     strategy : str
         One of :data:`STRATEGIES`.
     genre : str or None
-        Only tracks of this genre.
+        Only tracks of this label: one of those that make the tiers.
+    tags : tuple of str
+        Only tracks that carry all of these tags of the model, see
+        :class:`recsys.recommender.tag_filter.TagFilter`. The order is the same as without.
     max_per_artist : int or None
         At most so many tracks of one artist; tracks that name no artist are not limited.
     no_same_album : bool
@@ -59,6 +66,7 @@ class SimilarOptions:
     max_per_artist: int | None = None
     no_same_album: bool = False
     show_duplicates: bool = False
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -83,19 +91,22 @@ class Answer:
     ----------
     query : Query
         What was asked.
+    label : str
+        What the query is among the labels that make the tiers, or ``unknown``.
     genre_scores : tuple of (str, float)
-        Every genre of the model with the query's score, best first.
+        Every one of those labels with the query's score, best first.
     results : tuple of Recommendation
         Best first.
     filtered : mapping of str to int
         How many tracks each filter left out on the way: ``query`` (the query itself),
-        ``near_duplicate``, ``same_album``, ``same_artist``. Tracks that were never reached are not
-        counted.
+        ``near_duplicate``, ``same_album``, ``same_artist``, ``tag``. Tracks that were never reached
+        are not counted.
     notes : tuple of str
         What the listener should know: why the ranking or the number of results is not as asked.
     """
 
     query: Query
+    label: str
     genre_scores: tuple[tuple[str, float], ...]
     results: tuple[Recommendation, ...]
     filtered: Mapping[str, int]
@@ -114,7 +125,7 @@ class Tier:
 
 
 def plan_tiers(
-    query: Query,
+    label: str,
     scores: Sequence[tuple[str, float]],
     genre: str | None = None,
     strategy: str = "tiers",
@@ -123,16 +134,16 @@ def plan_tiers(
 
     Parameters
     ----------
-    query : Query
-        One of unknown genre has a single tier: ranking by similarity.
+    label : str
+        Of the query. Where it is ``unknown`` there is a single tier: ranking by similarity.
     scores : sequence of (str, float)
-        Of :func:`genre_scores`.
+        The labels that make the tiers with the query's scores, best first.
     genre : str or None
-        Only this genre. Its tier keeps the number that it has among all genres.
+        Only this label. Its tier keeps the number that it has among all of them.
     strategy : str
         One of :data:`STRATEGIES`.
     """
-    if strategy == "similarity" or query.label == UNKNOWN:
+    if strategy == "similarity" or label == UNKNOWN:
         return [Tier(0, genre)]
     tiers = [Tier(number, name) for number, (name, _) in enumerate(scores, start=1)]
     return [tier for tier in tiers if genre in (None, tier.genre)]
@@ -155,14 +166,16 @@ class Recommender:
         self._store = store
         self._index = index
         self._info = info
+        self._taxonomy = taxonomy_of(store, index, info)
 
     def similar(self, query: Query, options: SimilarOptions | None = None) -> Answer:
         """Rank the tracks of the library by how well they go with a query.
 
-        With the strategy ``tiers``, tracks of the query's most probable genre come first, then
-        those of the next genre by score, and so on; inside a tier by cosine similarity, ties by
-        track number. A query whose genre is unknown is ranked by similarity alone. The query's own
-        tracks never come back.
+        With the strategy ``tiers``, tracks of the query's own label come first, then those of the
+        next label by score, and so on; inside a tier by cosine similarity, ties by track number.
+        The labels are those by which the library is sorted (:mod:`recsys.recommender.taxonomy`). A
+        query whose label is unknown is ranked by similarity alone. The query's own tracks never
+        come back.
 
         Parameters
         ----------
@@ -178,25 +191,28 @@ class Recommender:
         Raises
         ------
         QueryError
-            The genre of the options is not one of the model's.
+            The genre of the options is not one of the labels, or a tag not one of the model's.
         """
         options = options or SimilarOptions()
         if options.genre is not None:
-            options = replace(options, genre=resolve_genre(self._info, options.genre))
-        scores = genre_scores(self._info, query.probabilities)
+            options = replace(options, genre=self._taxonomy.resolve(options.genre))
+        wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
+        label, scores = self._taxonomy.label_of(query), self._taxonomy.scores(query)
         screen = Screen(
             query,
             max_per_artist=options.max_per_artist,
             no_same_album=options.no_same_album,
             show_duplicates=options.show_duplicates,
         )
-        results = self._rank(query, options, scores, screen)
-        notes = [*_label_notes(query, options), *self._shortage_notes(options, results, screen)]
-        return Answer(query, scores, tuple(results), dict(screen.filtered), tuple(notes))
+        tiers = plan_tiers(label, scores, options.genre, options.strategy)
+        results = self._rank(query, options, tiers, dict(scores), screen, wanted)
+        notes = [*_label_notes(label, options), *self._shortage_notes(options, results, screen)]
+        return Answer(query, label, scores, tuple(results), dict(screen.filtered), tuple(notes))
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
         """Return the numbers and sentences behind every row of an answer, in its order."""
-        return tuple(self._explanation(row) for row in answer.results)
+        explainer = Explainer(self._store, self._index, self._info)
+        return explainer.explain(answer.query, answer.results)
 
     def with_reasons(self, answer: Answer) -> Answer:
         """Return an answer whose rows carry their reasons as sentences."""
@@ -208,34 +224,25 @@ class Recommender:
         self,
         query: Query,
         options: SimilarOptions,
-        scores: Sequence[tuple[str, float]],
+        tiers: Sequence[Tier],
+        score_of: Mapping[str, float],
         screen: Screen,
+        wanted: TagFilter | None,
     ) -> list[Recommendation]:
-        score_of = dict(scores)
+        search = partial(nearest, self._store, self._index, query=query.embedding, wanted=wanted)
         results: list[Recommendation] = []
-        for tier in plan_tiers(query, scores, options.genre, options.strategy):
+        for tier in tiers:
             expected = options.k - len(results) + _SPARE
-            for found in nearest(self._store, self._index, tier.genre, query.embedding, expected):
-                if not screen.admits(found):
-                    continue
-                results.append(_row(len(results) + 1, tier, found, score_of))
+            for found in search(tier.genre, expected=expected):
+                if screen.admits(found):
+                    results.append(_row(len(results) + 1, tier, found, score_of))
                 if len(results) == options.k:
-                    return results
+                    break
+            if len(results) == options.k:
+                break
+        if wanted is not None and wanted.left_out:
+            screen.filtered["tag"] = wanted.left_out
         return results
-
-    def _explanation(self, row: Recommendation) -> Explanation:
-        genre = row.track.genre
-        analysis = self._store.analysis(row.track.id)
-        probability = None
-        if analysis is not None and genre in self._info.labels:
-            probability = float(analysis.probabilities[self._info.labels.index(genre)])
-        return Explanation(
-            genre=genre,
-            tier=row.tier,
-            query_genre_score=row.genre_score,
-            track_genre_probability=probability,
-            similarity=row.similarity,
-        )
 
     def _shortage_notes(
         self, options: SimilarOptions, results: Sequence[Recommendation], screen: Screen
@@ -254,13 +261,13 @@ def _row(
         rank=rank,
         track=candidate.track,
         tier=tier.number,
-        genre_score=score_of.get(candidate.track.genre, 0.0),
+        genre_score=score_of.get(candidate.track.part, 0.0),
         similarity=candidate.similarity,
     )
 
 
-def _label_notes(query: Query, options: SimilarOptions) -> list[str]:
-    if query.label != UNKNOWN or options.strategy == "similarity":
+def _label_notes(label: str, options: SimilarOptions) -> list[str]:
+    if label != UNKNOWN or options.strategy == "similarity":
         return []
     return ["The genre of the query is unknown, so the ranking is by similarity alone."]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recsys.recommender.query import Query
 
 FILTERS = {
+    "tag": "without the tags asked for",
     "query": "the query itself",
     "near_duplicate": "near-duplicates",
     "same_album": "same album",

@@ -25,6 +25,11 @@ _UNSOUND = (
         "{} analyses have an embedding of the wrong length.",
     ),
     (
+        "SELECT count(*) FROM analyses JOIN models USING (fingerprint)"
+        " WHERE coalesce(length(analyses.tags), 0) <> 4 * json_array_length(models.tags)",
+        "{} analyses have another number of tags than their model.",
+    ),
+    (
         "SELECT count(*) FROM tracks JOIN failures USING (path)",
         "{} files are both tracks and failures.",
     ),

@@ -74,7 +74,51 @@ def first_schema(db: Database) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (first_schema,)
+_TAGS = (
+    # JSON: [[name, mean, deviation], ...], empty for a model without tags.
+    "ALTER TABLE models ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+    # NULL where the model has no tags.
+    "ALTER TABLE analyses ADD COLUMN tags BLOB",
+    "DROP VIEW listed",
+    "DROP VIEW heard",
+    _FIRST_SCHEMA[-2].replace("a.embedding,", "a.embedding, a.tags,"),
+    _FIRST_SCHEMA[-1],
+)
+
+
+def tags(db: Database) -> None:
+    """Make room for the scores of a model's second head."""
+    for statement in _TAGS:
+        db.execute(statement)
+
+
+_PARTS = (
+    # genres: which labels sort the tracks into parts, see recsys.types.GENRE_SOURCES.
+    "INSERT INTO meta (key, value) VALUES ('genres', 'gtzan')",
+    # The strongest style among the tags; NULL where the model has none.
+    "ALTER TABLE analyses ADD COLUMN style TEXT",
+    # The genre that the file names, in the library's spelling; kept only while it sorts.
+    "ALTER TABLE tracks ADD COLUMN own_genre TEXT",
+    "CREATE TABLE own_genres (key TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
+    "DROP VIEW listed",
+    "DROP VIEW heard",
+    _TAGS[-2].replace(
+        "a.embedding,",
+        "a.embedding, CASE (SELECT value FROM meta WHERE key = 'genres')"
+        " WHEN 'tags' THEN coalesce(a.style, a.genre)"
+        " WHEN 'own' THEN coalesce(t.own_genre, 'untagged') ELSE a.genre END AS part,",
+    ),
+    _FIRST_SCHEMA[-1].replace("warning,", "warning, part,"),
+)
+
+
+def parts(db: Database) -> None:
+    """Let the library be sorted by other labels than the model's genres."""
+    for statement in _PARTS:
+        db.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (first_schema, tags, parts)
 """In order; the number of a migration is its place in the list, counted from 1."""
 
 

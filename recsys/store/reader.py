@@ -6,32 +6,26 @@ import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from recsys.errors import StoreError
 from recsys.store.checks import content_problems, file_problems
 from recsys.store.connection import guarded
+from recsys.store.heard import HeardReader
 from recsys.store.rows import (
-    Changes,
     StoredFile,
-    blob_array,
-    blob_matrix,
     key_path,
     normalise,
     path_key,
     ranges_under,
     track_of,
 )
-from recsys.types import Analysis, Failure, ModelInfo, TrackFile
+from recsys.types import Failure, TrackFile
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator
     from pathlib import Path
 
-    from sqlite_utils import Database
-
     from recsys.store.rows import PathKey
-    from recsys.types import FloatArray, IdArray, Track
+    from recsys.types import Track
 
 _PAGE = 1000
 """Rows read at a time where memory must stay flat, and writing in between must do no harm."""
@@ -42,61 +36,10 @@ _LOOKUP_TRACK = (
 _LOOKUP_FAILURE = "SELECT size, mtime_ns, reason FROM failures WHERE path = ?"
 
 
-class StoreReader:
+class StoreReader(HeardReader):
     """The reading half of :class:`recsys.store.Store`."""
 
-    def __init__(self, path: Path, database: Database) -> None:
-        self._path = path
-        self._db = database
-
-    @property
-    def path(self) -> Path:
-        """The database file."""
-        return self._path
-
-    @property
-    def revision(self) -> int:
-        """Rises with every transaction that changes what the index must hold."""
-        return int(self._value("SELECT value FROM meta WHERE key = 'revision'"))
-
-    @property
-    def library_id(self) -> str:
-        """Tells this library from any other; made with the database, 32 hexadecimal digits."""
-        return str(self._value("SELECT value FROM meta WHERE key = 'library'"))
-
-    @guarded
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._db.execute(sql, parameters).fetchall()
-
-    @guarded
-    def _row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._db.execute(sql, parameters).fetchone()
-        return row
-
-    def _value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401
-        row = self._row(sql, parameters)
-        return None if row is None else row[0]
-
-    # The model and the roots
-
-    def model(self) -> ModelInfo | None:
-        """Return the library's current model, None before the first one is set."""
-        row = self._row(
-            "SELECT name, fingerprint, labels, thresholds, confusion, dimension FROM models"
-            " WHERE fingerprint = (SELECT value FROM meta WHERE key = 'model')"
-        )
-        if row is None:
-            return None
-        name, fingerprint, labels, thresholds, confusion, dimension = row
-        genres = tuple(json.loads(labels))
-        return ModelInfo(
-            name=name,
-            fingerprint=fingerprint,
-            labels=genres,
-            thresholds=tuple(json.loads(thresholds)),
-            confusion=blob_array(confusion).reshape(len(genres), len(genres)),
-            dimension=dimension,
-        )
+    # The model's files and the roots
 
     def model_card(self) -> str | None:
         """Return the card of the current model, JSON."""
@@ -265,95 +208,7 @@ class StoreReader:
         rows = self._rows(sql, (terms[0], json.dumps(terms[1:]), f"\n{query}\n", limit))
         return [track_of(row) for row in rows]
 
-    # What the index holds
-
-    def analysis(self, track_id: int) -> Analysis | None:
-        """Return what the current model heard in a track, None where it heard nothing yet."""
-        row = self._row(
-            "SELECT probabilities, embedding, fingerprint FROM heard"
-            " WHERE id = ? AND genre IS NOT NULL",
-            (int(track_id),),
-        )
-        if row is None:
-            return None
-        return Analysis(blob_array(row[0]), blob_array(row[1]), row[2])
-
-    def iter_embeddings(
-        self, batch: int = 10_000
-    ) -> Iterator[tuple[IdArray, list[str], FloatArray]]:
-        """Iterate over what the index must hold, by id, in batches.
-
-        Yields
-        ------
-        ids : ndarray of int64, shape (n,)
-            At most ``batch`` of them.
-        genres : list of str
-            One per id.
-        embeddings : ndarray of float32, shape (n, d)
-            One row per id.
-        """
-        last = -1
-        sql = (
-            "SELECT id, genre, embedding FROM heard"
-            " WHERE id > ? AND genre IS NOT NULL ORDER BY id LIMIT ?"
-        )
-        while rows := self._rows(sql, (last, batch)):
-            yield self._columns(rows)
-            last = rows[-1][0]
-
-    def change_count(self, revision: int) -> int:
-        """Return how many tracks :meth:`changes_since` would name."""
-        return int(
-            self._value(
-                "SELECT (SELECT count(*) FROM tracks WHERE revision > ?1)"
-                " + (SELECT count(*) FROM removals WHERE revision > ?1)",
-                (revision,),
-            )
-        )
-
-    @guarded
-    def changes_since(self, revision: int) -> Changes:
-        """Return what an index of an earlier revision has to learn.
-
-        Only right for an index of the current model; tracks that the model has not analysed
-        count as removed.
-        """
-        # One read transaction: the revision and the rows are those of the same moment.
-        self._db.execute("BEGIN")
-        try:
-            now = self.revision
-            # +id: few rows are found by their revision, not all of them read in the order of ids.
-            rows = self._rows(
-                "SELECT id, genre, embedding FROM heard"
-                " WHERE revision > ? AND genre IS NOT NULL ORDER BY +id",
-                (revision,),
-            )
-            gone = self._rows(
-                "SELECT id FROM heard WHERE revision > ?1 AND genre IS NULL"
-                " UNION SELECT track_id FROM removals WHERE revision > ?1 ORDER BY 1",
-                (revision,),
-            )
-        finally:
-            self._db.execute("COMMIT")
-        ids, genres, embeddings = self._columns(rows)
-        removed = np.array([row[0] for row in gone], dtype=np.int64)
-        return Changes(now, ids, tuple(genres), embeddings, removed)
-
-    def _columns(self, rows: list[tuple[Any, ...]]) -> tuple[IdArray, list[str], FloatArray]:
-        ids = np.array([row[0] for row in rows], dtype=np.int64)
-        genres = [row[1] for row in rows]
-        dimension = self._value(
-            "SELECT dimension FROM models WHERE fingerprint ="
-            " (SELECT value FROM meta WHERE key = 'model')"
-        )
-        return ids, genres, blob_matrix([row[2] for row in rows], dimension or 0)
-
     # Counts and checks
-
-    def genre_counts(self) -> dict[str, int]:
-        """Return the number of analysed tracks per genre, in the order of the names."""
-        sql = "SELECT genre, count(*) FROM listed GROUP BY genre ORDER BY genre"
-        return dict(self._rows(sql))
 
     def counts(self) -> dict[str, int]:
         """Return how many ``tracks``, ``analyses``, ``failures``, ``missing``, ``unanalysed``.

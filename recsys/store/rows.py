@@ -95,9 +95,9 @@ class Changes:
     revision : int
         Of the library, after these changes.
     ids : ndarray of int64, shape (n,)
-        Tracks that are new or whose genre or embedding changed, ascending.
+        Tracks that are new or whose part or embedding changed, ascending.
     genres : tuple of str
-        One per id.
+        The part of each id.
     embeddings : ndarray of float32, shape (n, d)
         One row per id.
     removed : ndarray of int64, shape (m,)
@@ -212,7 +212,7 @@ def tag_columns(tags: Tags, path: Path) -> tuple[Any, ...]:
 
 def track_of(row: Sequence[Any]) -> Track:
     """Make a track of a row of the view ``listed`` (see :mod:`recsys.store.migrations`)."""
-    track_id, path, audio_hash, missing, genre, duration_s, warning, *tags = row
+    track_id, path, audio_hash, missing, genre, duration_s, warning, part, *tags = row
     return Track(
         id=track_id,
         path=key_path(path),
@@ -222,6 +222,7 @@ def track_of(row: Sequence[Any]) -> Track:
         genre=genre,
         warning=warning,
         missing=bool(missing),
+        part=part,
     )
 
 
@@ -236,7 +237,7 @@ def blob_array(blob: bytes) -> FloatArray:
 
 
 def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:
-    """Stack stored embeddings.
+    """Stack stored arrays of one length: embeddings, or tag scores.
 
     Returns
     -------
@@ -245,12 +246,12 @@ def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:
     Raises
     ------
     StoreError
-        An embedding has another length than the model says.
+        One has another length than the model says.
     """
     odd = next((len(blob) for blob in blobs if len(blob) != 4 * dimension), None)
     if odd is not None:
         raise StoreError(
-            f"A stored embedding has {odd} bytes instead of {4 * dimension}.",
+            f"A stored array has {odd} bytes instead of {4 * dimension}.",
             "Run `recsys doctor` to see what is damaged.",
         )
     return blob_array(b"".join(blobs)).reshape(len(blobs), dimension)

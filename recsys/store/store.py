@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from recsys.errors import StoreError
 from recsys.store.connection import connect, guarded
 from recsys.store.migrations import write_transaction
+from recsys.store.models import WRITE_MODEL, model_row
+from recsys.store.parts import find_styles, merge_own_genres, own_genre
 from recsys.store.reader import StoreReader
 from recsys.store.rows import (
     TrackRecord,
@@ -17,6 +20,8 @@ from recsys.store.rows import (
     storable_text,
     tag_columns,
 )
+from recsys.tag_names import strongest_styles, style_columns
+from recsys.types import GENRE_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,25 +32,20 @@ if TYPE_CHECKING:
 _UPDATE_TRACK = (
     "UPDATE tracks SET path = ?, size = ?, mtime_ns = ?, audio_hash = ?, artist = ?,"
     " album_artist = ?, album = ?, title = ?, track_number = ?, year = ?, genre_tag = ?,"
-    " search = ?, missing = 0, revision = ? WHERE id = ?"
+    " search = ?, missing = 0, own_genre = ?, revision = ? WHERE id = ?"
 )
 _INSERT_TRACK = (
     "INSERT INTO tracks (path, size, mtime_ns, audio_hash, artist, album_artist, album, title,"
-    " track_number, year, genre_tag, search, revision)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_WRITE_MODEL = (
-    "INSERT INTO models (fingerprint, name, labels, thresholds, confusion, dimension, card,"
-    " checkpoint) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO UPDATE SET"
-    " name = excluded.name, labels = excluded.labels, thresholds = excluded.thresholds,"
-    " confusion = excluded.confusion, dimension = excluded.dimension, card = excluded.card,"
-    " checkpoint = excluded.checkpoint"
+    " track_number, year, genre_tag, search, own_genre, revision)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _WRITE_ANALYSIS = (
     "INSERT INTO analyses (audio_hash, fingerprint, genre, duration_s, warning, probabilities,"
-    " embedding) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (audio_hash, fingerprint) DO UPDATE SET"
-    " genre = excluded.genre, duration_s = excluded.duration_s, warning = excluded.warning,"
-    " probabilities = excluded.probabilities, embedding = excluded.embedding"
+    " embedding, tags, style) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (audio_hash, fingerprint)"
+    " DO UPDATE SET genre = excluded.genre, duration_s = excluded.duration_s,"
+    " warning = excluded.warning, probabilities = excluded.probabilities,"
+    " embedding = excluded.embedding, tags = excluded.tags, style = excluded.style"
 )
 
 
@@ -104,18 +104,45 @@ class Store(StoreReader):
             Where it lies; None for the model that comes with recsys.
         """
         row = (
-            *(info.fingerprint, info.name, json.dumps(info.labels), json.dumps(info.thresholds)),
-            *(array_blob(info.confusion), info.dimension, card_json),
+            *model_row(info),
+            card_json,
             None if checkpoint is None else path_key(checkpoint),
         )
         with write_transaction(self._db):
-            self._db.execute(_WRITE_MODEL, row)
+            self._db.execute(WRITE_MODEL, row)
             before = self._value("SELECT value FROM meta WHERE key = 'model'")
             if before != info.fingerprint:
                 self._db.execute(
                     "UPDATE meta SET value = ? WHERE key = 'model'", (info.fingerprint,)
                 )
                 self._db.execute("UPDATE tracks SET revision = ?", (self._raise_revision(),))
+
+    @guarded
+    def set_genre_source(self, source: str) -> None:
+        """Sort the tracks by other labels; the index has to follow. Nothing is analysed again.
+
+        Parameters
+        ----------
+        source : str
+            One of :data:`recsys.types.GENRE_SOURCES`. Setting the present one again names the
+            files' own genres by what is now their commonest spelling.
+
+        Raises
+        ------
+        StoreError
+            There is no such source.
+        """
+        if source not in GENRE_SOURCES:
+            raise StoreError(
+                f"A library cannot be sorted by {source!r}.", f"Known: {', '.join(GENRE_SOURCES)}."
+            )
+        with write_transaction(self._db):
+            if source == "own":
+                merge_own_genres(self._db)
+            if source == "tags":
+                find_styles(self._db, self.model())
+            self._db.execute("UPDATE meta SET value = ? WHERE key = 'genres'", (source,))
+            self._db.execute("UPDATE tracks SET revision = ?", (self._raise_revision(),))
 
     @guarded
     def write(
@@ -242,12 +269,15 @@ def _check_model(analysis: Analysis | None, model: ModelInfo | None) -> None:
             f" model is {current}.",
             "Index again with the model that is wanted.",
         )
-    if analysis.embedding.shape != (model.dimension,):
-        raise StoreError(
-            f"An embedding of shape {analysis.embedding.shape} is not what the model"
-            f" {model.name} makes: ({model.dimension},).",
-            "Index again with the model that is wanted.",
-        )
+    wanted = {"embedding": (model.dimension,), "tags": (len(model.tags),)}
+    for name, shape in wanted.items():
+        found = getattr(analysis, name).shape
+        if found != shape:
+            raise StoreError(
+                f"An analysis with {name} of shape {found} is not what the model {model.name}"
+                f" makes: {shape}.",
+                "Index again with the model that is wanted.",
+            )
 
 
 class _Batch:
@@ -256,6 +286,7 @@ class _Batch:
     def __init__(self, store: Store, model: ModelInfo | None) -> None:
         self._db = store._db
         self._model = model
+        self._by_own_genre = store.genre_source() == "own"
         self._revision = store.revision + 1
         self._changed = False
 
@@ -309,11 +340,12 @@ class _Batch:
             self._write_analysis(record, record.analysis, self._model)
         key = path_key(record.file.path)
         self._db.execute("DELETE FROM failures WHERE path = ?", (key,))
-        track_id, audio_hash, revision = self._existing(record, key)
-        if audio_hash != record.audio_hash:
+        own = own_genre(self._db, record.tags.genre_tag) if self._by_own_genre else None
+        track_id, before, revision = self._existing(record, key)
+        if before != (record.audio_hash, own):
             revision = self._change()
         file = (key, record.file.size, record.file.mtime_ns, record.audio_hash)
-        values = (*file, *tag_columns(record.tags, record.file.path), revision)
+        values = (*file, *tag_columns(record.tags, record.file.path), own, revision)
         if track_id is not None:
             self._db.execute(_UPDATE_TRACK, (*values, track_id))
             return track_id
@@ -321,26 +353,29 @@ class _Batch:
 
     def _existing(
         self, record: TrackRecord, key: str | bytes
-    ) -> tuple[int | None, str | None, int]:
-        """Return id, hash and revision of the row that the record is to fill."""
-        columns = "SELECT id, audio_hash, revision FROM tracks"
+    ) -> tuple[int | None, tuple[str | None, str | None], int]:
+        """Return id, hash and own genre, and revision of the row that the record is to fill."""
+        columns = "SELECT id, audio_hash, own_genre, revision FROM tracks"
         holder = self._one(columns + " WHERE path = ?", (key,))
         if record.track_id is not None:
             mover = self._one(columns + " WHERE id = ?", (record.track_id,))
             if mover is not None:
                 if holder is not None:
                     self._remove(holder[0])
-                return mover[0], mover[1], mover[2]
-        return (None, None, 0) if holder is None else (holder[0], holder[1], holder[2])
+                return mover[0], mover[1:3], mover[3]
+        return (None, (None, None), 0) if holder is None else (holder[0], holder[1:3], holder[3])
 
     def _write_analysis(self, record: TrackRecord, analysis: Analysis, model: ModelInfo) -> None:
         genre, embedding = model.top_genre(analysis.probabilities), array_blob(analysis.embedding)
         identity = (record.audio_hash, analysis.fingerprint)
+        style = None
+        if len(analysis.tags) and style_columns(model):
+            (style,) = strongest_styles(model, analysis.tags[np.newaxis])
         before = self._one(
-            "SELECT genre, embedding FROM analyses WHERE audio_hash = ? AND fingerprint = ?",
+            "SELECT genre, embedding, style FROM analyses WHERE audio_hash = ? AND fingerprint = ?",
             identity,
         )
-        if before != (genre, embedding):
+        if before != (genre, embedding, style):
             # Every file of this sound stands elsewhere in the index from now on.
             self._db.execute(
                 "UPDATE tracks SET revision = ? WHERE audio_hash = ?",
@@ -348,4 +383,6 @@ class _Batch:
             )
         heard = (genre, record.duration_s, storable_text(record.warning))
         probabilities = array_blob(analysis.probabilities)
-        self._db.execute(_WRITE_ANALYSIS, (*identity, *heard, probabilities, embedding))
+        tags = array_blob(analysis.tags) if len(analysis.tags) else None
+        arrays = (probabilities, embedding, tags)
+        self._db.execute(_WRITE_ANALYSIS, (*identity, *heard, *arrays, style))

@@ -16,18 +16,20 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 
-def synthesise(genre: str, seed: int, seconds: float = 3.0) -> np.ndarray:
+def synthesise(
+    genre: str, seed: int, seconds: float = 3.0, sample_rate: int = MEL.sample_rate
+) -> np.ndarray:
     """Make a track of a planted genre."""
     rng = np.random.default_rng(seed)
-    n = round(seconds * MEL.sample_rate)
-    time = np.arange(n) / MEL.sample_rate
+    n = round(seconds * sample_rate)
+    time = np.arange(n) / sample_rate
     hiss = 0.01 * rng.standard_normal(n)
     if genre == "tone":
         sound = 0.4 * np.sin(2 * np.pi * rng.uniform(300, 900) * time) + hiss
     elif genre == "noise":
         sound = 0.2 * rng.standard_normal(n)
     else:
-        sound = hiss + 0.8 * (np.arange(n) % round(MEL.sample_rate * rng.uniform(0.2, 0.4)) < 40)
+        sound = hiss + 0.8 * (np.arange(n) % round(sample_rate * rng.uniform(0.2, 0.4)) < 40)
     return sound.astype(np.float32)
 
 

@@ -24,7 +24,7 @@ from recsys.classifier.checkpoint import (
 )
 from recsys.classifier.models import build_model
 from recsys.errors import ModelError
-from recsys.features import MEL
+from recsys.features import MEL, CompressedMel
 from tests.classifier.planted_genres import LABELS, TINY
 
 
@@ -208,15 +208,33 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_shipped_model_is_whole() -> None:
-    _, card = load_model()
-    assert card.dimension == 128
+    model, card = load_model()
+    assert (card.architecture, card.dimension, len(card.tags)) == ("musicnn", 128, 50)
     assert DEFAULT_MODEL.stat().st_size <= 4_000_000
-    assert card.features == MEL
+    assert card.features == CompressedMel()
+    logits, embedding, tags = model(torch.zeros(1, *card.features.shape))
+    assert (logits.shape, embedding.shape, tags.shape) == ((1, 10), (1, 128), (1, 50))
     np.testing.assert_allclose(np.sum(card.confusion, axis=1), 1.0, rtol=1e-5)
-    valid = card.metrics["valid"]
-    low, high = valid["interval"]
-    assert low < valid["accuracy"] < high
-    assert sum(genre["n"] for genre in valid["per_genre"].values()) == valid["n"]
+
+
+@pytest.mark.parametrize("judged", ["valid", "valid_clips", "cross_validation"])
+def test_the_figures_of_the_shipped_model_agree_with_each_other(judged: str) -> None:
+    figures = load_card().metrics[judged]
+    low, high = figures["interval"]
+    assert 0 < low < figures["accuracy"] < high < 1
+    low, high = figures["ece_interval"]
+    assert 0 < low < high < 1
+    per_genre = figures["per_genre"].values()
+    assert sum(genre["n"] for genre in per_genre) == figures["n"]
+    right = sum(genre["recall"] * genre["n"] for genre in per_genre)
+    assert right / figures["n"] == pytest.approx(figures["accuracy"])
+
+
+def test_the_shipped_model_says_which_tags_it_tells() -> None:
+    card = load_card()
+    kept = [tag for tag, found in card.metrics["tags"].items() if found["kept"]]
+    assert list(card.tags) == kept
+    assert len(card.tag_means) == len(card.tag_deviations) == len(kept)
 
 
 def test_the_card_is_read_without_pytorch() -> None:

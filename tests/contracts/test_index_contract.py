@@ -143,6 +143,14 @@ def test_parts_are_listed_only_while_they_hold_something(kind: Kind, tmp_path: P
 
 
 @kinds
+def test_no_id_is_higher_than_the_highest(kind: Kind, tmp_path: Path) -> None:
+    assert kind.make(DIMENSION).highest_id == 0
+    index = planted(kind)
+    assert index.highest_id == 14
+    assert reloaded(kind, index, tmp_path).highest_id == 14
+
+
+@kinds
 def test_removing_ignores_unknown_ids_and_counts_the_known(kind: Kind) -> None:
     index = planted(kind)
     assert index.remove([3, 3, 999, 11, 10**12]) == 2

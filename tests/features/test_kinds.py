@@ -12,6 +12,7 @@ import pytest
 from recsys.errors import ModelError
 from recsys.features import (
     FEATURE_KINDS,
+    CompressedMel,
     Features,
     LogMel,
     Mfcc,
@@ -27,6 +28,7 @@ RATE = 22_050
 
 KINDS = [
     LogMel(),
+    CompressedMel(),
     Mfcc(),
     Summary(window_s=3.0, statistics=("mean", "var"), parts=("rms", "flatness", "chroma")),
     Summary(window_s=5.0),
@@ -36,6 +38,9 @@ KINDS = [
     Picture(content="centroid", height=48, width=72, fmax=8000.0),
     Picture(content="chroma", height=288, width=432),
 ]
+
+BY_WINDOW = KINDS[2:]
+"""Those that look at every window by itself; the first two even out the level of a track."""
 
 
 def noise_and_tones(settings: Features) -> FloatArray:
@@ -71,7 +76,7 @@ def test_silence_gives_finite_values_without_a_warning(settings: Features) -> No
     assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize("settings", KINDS[1:], ids=name_of)
+@pytest.mark.parametrize("settings", BY_WINDOW, ids=name_of)
 def test_a_window_is_heard_by_itself(settings: Features) -> None:
     samples = noise_and_tones(settings)
     together = settings.compute(samples)
@@ -86,7 +91,7 @@ def test_settings_survive_a_model_card(settings: Features) -> None:
     assert hash(again) == hash(settings)
 
 
-@pytest.mark.parametrize("settings", KINDS[1:], ids=name_of)
+@pytest.mark.parametrize("settings", BY_WINDOW, ids=name_of)
 @pytest.mark.parametrize("shape", [(0, 66_150), (1, 100), (66_150,)])
 def test_samples_of_another_shape_are_refused(settings: Features, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="samples must have shape"):
@@ -96,6 +101,8 @@ def test_samples_of_another_shape_are_refused(settings: Features, shape: tuple[i
 @pytest.mark.parametrize(
     ("kind", "wrong", "said"),
     [
+        ("compressed-mel", {"n_fft": 0}, "n_fft is 0"),
+        ("compressed-mel", {"n_mels": 0}, "n_mels is 0"),
         ("mfcc", {"n_fft": 0}, "n_fft is 0"),
         ("mfcc", {"n_fft": "2048"}, "n_fft is '2048'"),
         ("mfcc", {"n_fft": 2048, "window_s": 0.05}, "n_fft is 2048"),

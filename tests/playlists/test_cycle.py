@@ -11,6 +11,7 @@ from recsys.errors import QueryError
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.order import related_order
 from recsys.recommender.query import OUTSIDE_LIBRARY
+from recsys.recommender.taxonomy import ModelGenres
 from recsys.types import Playlist, Tags, Track
 from tests.planted import LABELS, PlantedLibrary, Sound, scattered
 
@@ -96,7 +97,7 @@ def test_a_genre_may_come_twice_in_a_round(library: PlantedLibrary) -> None:
 
 def test_auto_takes_the_genres_of_the_library_in_a_related_order(library: PlantedLibrary) -> None:
     largest_first = sorted(LABELS, key=lambda genre: -len(library.ids(genre)))
-    order = related_order(library.info, largest_first)
+    order = related_order(ModelGenres(library.info).relatedness(largest_first), largest_first)
     playlist = go_round(library, "auto", length=8)
     assert genres_of(playlist) == order * 2
     assert order[0] == largest_first[0]

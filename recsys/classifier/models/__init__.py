@@ -22,9 +22,11 @@ from recsys.classifier.models.cnn_stft import CNNSTFT
 from recsys.classifier.models.dense import Dense
 from recsys.classifier.models.estimator import EstimatorModel
 from recsys.classifier.models.lstm_mfcc import LSTMMFCC
+from recsys.classifier.models.musicnn import MusiCNN
+from recsys.classifier.models.onnx_network import OnnxNetwork
 from recsys.classifier.models.prcnn import PRCNN
 from recsys.classifier.models.vgg16_transfer import VGG16Transfer
-from recsys.classifier.models.wrapped import EachGenreAlone, Standardised
+from recsys.classifier.models.wrapped import EachGenreAlone, Standardised, TrackHead
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
@@ -50,7 +52,13 @@ REPORT_ARCHITECTURES: Mapping[str, type[nn.Module]] = {
 }
 """Those of the published reports; recipes choose among them."""
 
-_ALL = {**ARCHITECTURES, **REPORT_ARCHITECTURES, "scikit-learn": EstimatorModel}
+_ALL = {
+    **ARCHITECTURES,
+    **REPORT_ARCHITECTURES,
+    "musicnn": MusiCNN,
+    "scikit-learn": EstimatorModel,
+    "onnx": OnnxNetwork,
+}
 
 
 def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,8 +102,9 @@ def build_model(
         Of one input, without the batch.
     config : mapping
         Further arguments of the architecture's constructor. Every architecture understands
-        ``standardise`` and ``each_genre_alone`` beside its own, see
-        :mod:`recsys.classifier.models.wrapped`.
+        ``standardise``, ``each_genre_alone`` and ``track_head`` beside its own, see
+        :mod:`recsys.classifier.models.wrapped`. A track head has two sizes: ``dimension``, and
+        ``network_genres``, how many the network under it knows.
 
     Returns
     -------
@@ -111,9 +120,11 @@ def build_model(
     sizes = dict(config)
     standardise = sizes.pop("standardise", False)
     each_genre_alone = sizes.pop("each_genre_alone", False)
+    head = sizes.pop("track_head", None)
     try:
-        model = kind(n_genres=n_genres, shape=shape, **sizes)
-    except TypeError as error:
+        network_genres, dimension = _head_sizes(head) if head else (n_genres, 0)
+        model = kind(n_genres=network_genres, shape=shape, **sizes)
+    except (TypeError, KeyError) as error:
         raise ModelError(
             f"the settings of this {architecture} model are not understood: {error}",
             "It may have been made by a newer recsys; update recsys or use another model.",
@@ -125,7 +136,13 @@ def build_model(
         ) from error
     if standardise:
         model = Standardised(model, tuple(shape))
-    return EachGenreAlone(model) if each_genre_alone else model
+    if each_genre_alone:
+        model = EachGenreAlone(model)
+    return TrackHead(model, dimension, n_genres) if head else model
+
+
+def _head_sizes(head: Mapping[str, int]) -> tuple[int, int]:
+    return head["network_genres"], head["dimension"]
 
 
 def _architecture(name: str) -> type[nn.Module]:

@@ -1,4 +1,7 @@
-"""What may stand around a network: scaling before it, and another reading of what comes out."""
+"""What may stand around a network: scaling before it, and another reading of what comes out.
+
+Networks give ``(logits, embedding)``, or ``(logits, embedding, tag_logits)``.
+"""
 
 from __future__ import annotations
 
@@ -87,3 +90,33 @@ class EachGenreAlone(nn.Module):
         """Map (b, *shape) to log-probabilities (b, n_genres) and embedding (b, d)."""
         logits, embedding = self.network(inputs)
         return functional.logsigmoid(logits), embedding
+
+
+class TrackHead(nn.Module):
+    """A network whose genres are read off the embedding of the whole track.
+
+    The genres of the network itself are kept in its weights and not used.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Its embeddings and tags stay as they are.
+    dimension : int
+        Length of its embedding.
+    n_genres : int
+        Number of labels of the head.
+    """
+
+    def __init__(self, network: nn.Module, dimension: int, n_genres: int) -> None:
+        super().__init__()
+        self.network = network
+        self.genres = nn.Linear(dimension, n_genres)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Map (b, *shape) to (logits (b, n_genres), embedding (b, d), *rest): windows as tracks."""
+        _, embedding, *rest = self.network(inputs)
+        return self.genres(functional.normalize(embedding)), embedding, *rest
+
+    def of_tracks(self, embeddings: Tensor) -> Tensor:
+        """Map unit embeddings of tracks (n, d) to logits (n, n_genres)."""
+        return self.genres(embeddings)  # type: ignore[no-any-return]

@@ -116,7 +116,7 @@ def load_recipe(name: str) -> Recipe:
     try:
         return Recipe.model_validate({**table, "name": shown})
     except ValidationError as error:
-        raise _unusable(name, _faults(error)) from error
+        raise _unusable(name, faults_of(error)) from error
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -129,7 +129,8 @@ def _read(name: str) -> dict[str, Any]:
     else:
         raise ModelError(
             f"unknown recipe {name!r}",
-            f"Known are {', '.join(ORDER)}; or give the path of a .toml file.",
+            f"Known are {', '.join(ORDER)}; or give the path of a .toml file. The model that ships"
+            " is made by recsys train --recipe default alone.",
         )
     try:
         return tomllib.loads(source.read_text(encoding="utf-8"))
@@ -174,8 +175,8 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _faults(error: ValidationError) -> list[str]:
-    """Say what is wrong with a recipe, and where."""
+def faults_of(error: ValidationError) -> list[str]:
+    """Say what is wrong with a file, and where."""
     faults = []
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function"))

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from recsys.classifier.memory import keep_freed_memory
+from recsys.classifier.precision import bfloat16_is_quick
 from recsys.classifier.settings import EpochResult
-from recsys.classifier.train import bfloat16_is_quick
+from recsys.classifier.train import NAN_HINT
 from recsys.errors import ModelError
+from recsys.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,8 +43,6 @@ SAVE_EVERY_S = 10.0
 
 SAVING_SHARE = 0.05
 """Share of the time that keeping the state may take: large networks are kept less often."""
-
-_NAN_HINT = "Lower the learning rate, and look for damaged audio among the tracks."
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +182,7 @@ class NetworkTraining:
         if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
             raise ModelError(
                 f"the weights became infinite or no numbers in epoch {len(self._history)}",
-                _NAN_HINT,
+                NAN_HINT,
             )
         return model
 
@@ -252,7 +251,7 @@ class NetworkTraining:
         if not math.isfinite(value):
             raise ModelError(
                 f"the training loss became {value} in epoch {len(self._history) + 1}",
-                _NAN_HINT,
+                NAN_HINT,
             )
         if self._settings.l2:
             kernels = (p for p in self._model.parameters() if p.requires_grad and p.ndim >= 2)

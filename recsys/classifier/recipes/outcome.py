@@ -20,7 +20,7 @@ from recsys.classifier.checkpoint import ModelCard
 from recsys.classifier.evaluate import Evaluation, as_dict, score
 from recsys.classifier.finish import history_entries
 from recsys.classifier.models import complete_config
-from recsys.classifier.train import bfloat16_is_quick
+from recsys.classifier.precision import bfloat16_is_quick
 
 if TYPE_CHECKING:
     from torch import nn

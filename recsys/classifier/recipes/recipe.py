@@ -54,6 +54,10 @@ def _parse_features(value: object) -> object:
         raise ValueError(error.message) from error
 
 
+AnyFeatures = Annotated[Features, BeforeValidator(_parse_features)]
+"""A ``[features]`` table: the settings of one kind."""
+
+
 class Network(Table):
     """A neural network.
 
@@ -287,7 +291,7 @@ class Recipe(Table):
     source: str
     readings: tuple[str, ...] = ()
     genres: tuple[str, ...] = ()
-    features: Annotated[Features, BeforeValidator(_parse_features)]
+    features: AnyFeatures
     network: Network | None = None
     training: Fitting | None = None
     search: Search | None = None

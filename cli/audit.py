@@ -1,0 +1,345 @@
+"""``recsys audit``: genre tags that the model doubts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsys.cli.exit_codes import INTERRUPTED, SOME_FILES_FAILED
+from recsys.cli.options import NamedPath, db_option, json_option
+
+if TYPE_CHECKING:
+    from recsys.api import Library
+    from recsys.audit import AuditReport, Finding, FolderFindings, Outcome, Retagger
+
+LAST = "last"
+
+
+@click.command(name="audit", short_help="Find genre tags that the model doubts, and mend them.")
+@click.argument("paths", nargs=-1, type=NamedPath(), metavar="[PATH]...")
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.8,
+    show_default=True,
+    metavar="P",
+    help="How probable the model must hold its genre, 0 to 1.",
+)
+@click.option("--genre", help="Only where tag or model say this genre of the model.")
+@click.option("--missing", is_flag=True, help="Suggest genres for tracks without a tag too.")
+@click.option(
+    "--write-tags",
+    is_flag=True,
+    help="Ask folder by folder, and write what is accepted. The old tags are kept in a journal.",
+)
+@click.option("--yes", is_flag=True, help="With --write-tags: accept everything without asking.")
+@click.option(
+    "--undo",
+    metavar="RUN",
+    help="Put back the tags that stood in the files before a run: its number, or 'last'.",
+)
+@click.option("--history", is_flag=True, help="List the runs that can be undone.")
+@json_option("One JSON object.")
+@db_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    min_confidence: float,
+    genre: str | None,
+    missing: bool,
+    write_tags: bool,
+    yes: bool,
+    undo: str | None,
+    history: bool,
+    as_json: bool,
+    db: Path | None,
+) -> None:
+    """Find tracks whose genre tag and model disagree, and both are clear about it.
+
+    A tag is doubted only when all genres in it are genres of the model (Hard Rock is rock; Schlager
+    is none, and is left alone), the model is sure of another one, and gives those of the tag next
+    to nothing. A folder that disagrees as a whole comes first. PATH limits it to files and folders.
+
+    Nothing is written without --write-tags. The model is often wrong: look before you accept.
+
+    \b
+    Examples:
+      recsys audit
+      recsys audit ~/Music/Incoming --missing --min-confidence 0.9
+      recsys audit --write-tags
+      recsys audit --undo last
+      recsys audit --write-tags --yes --json ~/Music/Incoming
+    """
+    _check_usage(write_tags, yes, undo, history, as_json)
+    from recsys.api import Library
+    from recsys.audit import AuditOptions
+    from recsys.library import absolute
+
+    with Library(db) as library:
+        if history:
+            _print_history(library, as_json=as_json)
+        elif undo is not None:
+            _finish(ctx, _undo(library, undo, paths, as_json=as_json))
+        else:
+            options = AuditOptions(tuple(map(absolute, paths)), min_confidence, genre, missing)
+            report = library.audit(options)
+            retagger = library.retagger()
+            if write_tags and report.findings:
+                retagger.check_ready()
+            if as_json:
+                outcomes = list(retagger.write(report.findings)) if write_tags else []
+                _print_json(report, retagger, outcomes)
+            elif write_tags:
+                outcomes = _write(ctx, report, retagger, accept_all=yes)
+            else:
+                outcomes = []
+                _print(report)
+            _finish(ctx, outcomes)
+
+
+def _check_usage(
+    write_tags: bool, yes: bool, undo: str | None, history: bool, as_json: bool
+) -> None:
+    if sum((write_tags, undo is not None, history)) > 1:
+        raise click.UsageError("--write-tags, --undo and --history exclude each other.")
+    if yes and not write_tags:
+        raise click.UsageError("--yes goes with --write-tags.")
+    if write_tags and as_json and not yes:
+        raise click.UsageError("--json asks no questions; add --yes to accept everything.")
+    if undo is not None and undo != LAST and not undo.isdecimal():
+        raise click.UsageError(f"--undo takes the number of a run or 'last', not {undo!r}.")
+
+
+def _finish(ctx: click.Context, outcomes: Sequence[Outcome]) -> None:
+    """Name the files that failed, and say so in the exit code."""
+    from recsys.cli.output import shown
+
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    for outcome in failed:
+        click.echo(f"failed: {shown(outcome.path)}: {outcome.reason}", err=True)
+        if outcome.hint:
+            click.echo(f"  {outcome.hint}", err=True)
+    if failed:
+        ctx.exit(SOME_FILES_FAILED)
+
+
+# Showing
+
+
+def _print(report: AuditReport) -> None:
+    for group in report.groups:
+        _print_group(group)
+    click.echo(_summary(report))
+    if report.findings:
+        click.echo("Nothing was changed; --write-tags asks folder by folder and writes.")
+
+
+def _print_group(group: FolderFindings) -> None:
+    from recsys.cli.output import console, escape, shown, table
+
+    n = len(group.findings)
+    share = f"all {n} tracks" if n == group.judged > 1 else f"{n} of {group.judged} tracks"
+    none_agrees = ", and none agrees" if group.whole and n < group.judged else ""
+    click.echo(f"{shown(group.folder)}: {share}{none_agrees}")
+    rows = table("Tag", "Model", "Sure", "Of the tag", "File", right=(2, 3))
+    for finding in group.findings:
+        verdict, tag = finding.verdict, finding.track.tags.genre_tag
+        rows.add_row(
+            escape(tag or "-"),
+            escape(finding.suggestion),
+            f"{verdict.confidence:.2f}",
+            f"{verdict.tagged_probability:.2f}" if verdict.tagged else "",
+            escape(shown(finding.track.path.name)),
+        )
+    console().print(rows)
+
+
+def _summary(report: AuditReport) -> str:
+    counts = dict.fromkeys(("disagrees", "agrees", "unsure", "foreign", "untagged"), 0)
+    counts |= report.counts
+    tagged = sum(counts.values()) - counts["untagged"]
+    text = (
+        f"{counts['disagrees']} of {tagged} tracks disagree with {report.model}; "
+        f"{counts['agrees']} agree, {counts['unsure']} are not clear enough"
+    )
+    if counts["foreign"]:
+        names = list(report.foreign_names)
+        more = ", ..." if len(names) > 3 else ""
+        text += (
+            f", {counts['foreign']} have a tag that means no genre of the model "
+            f"({', '.join(names[:3])}{more})"
+        )
+    if counts["untagged"]:
+        text += f"; {counts['untagged']} have none and could be given one (--missing)"
+    return text + "."
+
+
+def _print_json(report: AuditReport, retagger: Retagger, outcomes: Sequence[Outcome]) -> None:
+    from recsys.cli.output import print_json
+
+    print_json(
+        {
+            "model": report.model,
+            "counts": report.counts,
+            "foreign_names": report.foreign_names,
+            "folders": [
+                {
+                    "folder": os.fspath(group.folder),
+                    "whole": group.whole,
+                    "judged": group.judged,
+                    "agreeing": group.agreeing,
+                    "findings": [_finding_json(finding) for finding in group.findings],
+                }
+                for group in report.groups
+            ],
+            "run": retagger.run,
+            "outcomes": _outcomes_json(outcomes),
+        }
+    )
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    track, verdict = finding.track, finding.verdict
+    return {
+        "path": os.fspath(track.path),
+        "track_id": track.id,
+        "genre_tag": track.tags.genre_tag,
+        "tagged": list(verdict.tagged),
+        "tagged_probability": round(verdict.tagged_probability, 6),
+        "genre": verdict.genre,
+        "confidence": round(verdict.confidence, 6),
+        "suggestion": finding.suggestion,
+    }
+
+
+def _outcomes_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": os.fspath(own.path),
+            "status": own.status,
+            "genre": None if own.genre is None else list(own.genre),
+            "reason": own.reason,
+        }
+        for own in outcomes
+    ]
+
+
+# Writing
+
+
+def _write(
+    ctx: click.Context, report: AuditReport, retagger: Retagger, *, accept_all: bool
+) -> list[Outcome]:
+    """Ask about every folder and write what is accepted, at once."""
+    outcomes: list[Outcome] = []
+    try:
+        for group in report.groups:
+            _print_group(group)
+            answer = "a" if accept_all else _ask_about(group)
+            accept_all = accept_all or answer == "a"
+            if answer == "q":
+                break
+            if answer == "t":
+                go_on = _write_one_by_one(group, retagger, outcomes)
+                if not go_on:
+                    break
+            elif answer != "n":
+                outcomes += retagger.write(group.findings)
+    except click.Abort:
+        _print_written(report, retagger, outcomes)
+        ctx.exit(INTERRUPTED)
+    _print_written(report, retagger, outcomes)
+    return outcomes
+
+
+def _ask_about(group: FolderFindings) -> str:
+    several = len(group.findings) > 1
+    question = "Write these? yes, no, track by track, all folders, quit"
+    return _ask(question if several else "Write this? yes, no, all folders, quit", several)
+
+
+def _ask(question: str, several: bool) -> str:
+    answers = ("y", "n", "t", "a", "q") if several else ("y", "n", "a", "q")
+    answer: str = click.prompt(question, type=click.Choice(answers), default="n")
+    return answer
+
+
+def _write_one_by_one(group: FolderFindings, retagger: Retagger, outcomes: list[Outcome]) -> bool:
+    """Ask about every track of a folder; return whether to go on after it."""
+    from recsys.cli.output import shown
+
+    for finding in group.findings:
+        tag = finding.track.tags.genre_tag or "no genre"
+        question = f"{shown(finding.track.path.name)}: {finding.suggestion} instead of {tag}?"
+        answer = click.prompt(question, type=click.Choice(("y", "n", "q")), default="n")
+        if answer == "q":
+            return False
+        if answer == "y":
+            outcomes += retagger.write([finding])
+    return True
+
+
+def _print_written(report: AuditReport, retagger: Retagger, outcomes: Sequence[Outcome]) -> None:
+    if not report.findings:
+        click.echo(_summary(report))
+        return
+    written = sum(outcome.status == "written" for outcome in outcomes)
+    text = f"Wrote the genre of {written} of {len(report.findings)} tracks."
+    if written:
+        text += f" recsys audit --undo {retagger.run} puts the old ones back."
+    click.echo(text)
+
+
+# Undoing
+
+
+def _undo(library: Library, which: str, paths: Sequence[Path], *, as_json: bool) -> list[Outcome]:
+    from recsys.cli.output import print_json
+
+    number = None if which == LAST else int(which)
+    run, stream = library.undo_tags(number, paths)
+    outcomes = list(stream)
+    if as_json:
+        print_json({"run": run.number, "outcomes": _outcomes_json(outcomes)})
+        return outcomes
+    counts = {status: sum(own.status == status for own in outcomes) for status in _UNDONE}
+    click.echo(
+        f"Run {run.number} of {run.time}: "
+        + ", ".join(f"{_UNDONE[status]} {count}" for status, count in counts.items() if count)
+    )
+    return outcomes
+
+
+_UNDONE = {"restored": "put back", "unchanged": "was so already", "failed": "left as it is"}
+
+
+def _print_history(library: Library, *, as_json: bool) -> None:
+    from recsys.cli.output import console, print_json, table
+
+    runs = library.tag_runs()
+    if as_json:
+        changes = [
+            [{"path": os.fspath(c.path), "old": c.old, "new": c.new} for c in run.changes]
+            for run in runs
+        ]
+        print_json(
+            {
+                "runs": [
+                    {"run": run.number, "time": run.time, "changes": own}
+                    for run, own in zip(runs, changes, strict=True)
+                ]
+            }
+        )
+        return
+    if not runs:
+        click.echo("No genre tag was written that could be put back.")
+        return
+    rows = table("Run", "Begun", "Files", right=(0, 2))
+    for run in runs:
+        rows.add_row(str(run.number), run.time, str(len(run.changes)))
+    console().print(rows)

@@ -1,0 +1,202 @@
+"""``recsys quality``: how good the recommendations from a library are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.options import NamedPath, db_option, json_option, workers_option
+
+if TYPE_CHECKING:
+    from recsys.quality import Quality, SystemQuality
+    from recsys.quality.bootstrap import Figure
+
+REDUCTIONS = ("embedding", "centred", "local_scaling", "mutual_proximity")
+"""The rows of the second table."""
+
+
+@click.command(name="quality", short_help="Measure the recommendations from the library.")
+@click.option(
+    "--labels",
+    type=click.Choice(("auto", "tag", "folder", "model")),
+    default="auto",
+    show_default=True,
+    help="What says which genre a track has: its genre tag, the folder in which it lies "
+    "(GENRE/track.ogg), or the model. auto takes the first that most tracks have.",
+)
+@click.option(
+    "--k",
+    "-k",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Length of a list of recommendations.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Let N tracks query, drawn by --seed.  [default: all up to 5000 tracks, else 2000]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="For the sample, the random rankings and the intervals.",
+)
+@click.option(
+    "--hand-made",
+    is_flag=True,
+    help="Compare with 36 hand-made features too; the files are decoded, once.",
+)
+@click.option("--hubness", is_flag=True, help="Compare ways to reduce hubness too.")
+@click.option(
+    "--report",
+    type=NamedPath(dir_okay=False),
+    metavar="FILE.html",
+    help="Write a page with pictures. Needs pip install 'recsys[papers]'.",
+)
+@workers_option
+@json_option("One JSON object.")
+@db_option
+def command(
+    labels: str,
+    k: int,
+    sample: int | None,
+    seed: int,
+    hand_made: bool,
+    hubness: bool,
+    report: Path | None,
+    workers: int | None,
+    as_json: bool,
+    db: Path | None,
+) -> None:
+    """Measure how good the recommendations from the library are.
+
+    Every track queries all the others, and its list is compared with what the labels, artists and
+    albums say: how many tracks of its genre it holds, with and without tracks of the same artist
+    (who would be too easy), whether some tracks turn up in everybody's list and others in none.
+    Beside the recommender stand rankings that cost less, down to drawing at random. Intervals are
+    of 95% (bootstrap over the query tracks). No file is changed.
+
+    \b
+    Examples:
+      recsys quality
+      recsys quality --labels folder --k 20
+      recsys quality --sample 1000 --seed 7 --json
+      recsys quality --hand-made --hubness --report quality.html
+    """
+    from recsys.api import Library
+    from recsys.cli.output import print_json, shown
+    from recsys.quality import QualityOptions
+
+    options = QualityOptions(labels, k, sample, seed, hand_made, hubness)
+    if report is not None:
+        _check_report(report)
+    with Library(db) as library, _progress() as on_progress:
+        quality = library.quality(options, workers=workers, on_progress=on_progress)
+    if report is not None:
+        from recsys.reports.quality import write_quality_report
+
+        write_quality_report(quality, report)
+    if as_json:
+        print_json(quality.as_dict() | ({} if report is None else {"report": str(report)}))
+        return
+    _print(quality)
+    if report is not None:
+        click.echo(f"Report: {shown(report)}")
+
+
+def _check_report(report: Path) -> None:
+    """Raise now what would keep the report from being written after all the work."""
+    from recsys.reports.output import check_ready
+
+    check_ready(report.absolute().parent)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
+    from recsys.cli.output import progress
+
+    with progress("tracks") as bar:
+        if bar is None:
+            yield None
+            return
+        task = bar.add_task("Reading", total=None, failed=0)
+
+        def advance(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        yield advance
+
+
+def _print(quality: Quality) -> None:
+    from recsys.cli.output import console, escape, note
+
+    screen = console()
+    several = len(quality.label_counts)
+    screen.print(
+        f"{quality.tracks} tracks by {quality.artists} artists, analysed with "
+        f"{escape(quality.model)}; {quality.queries} of them query, lists of {quality.k}, "
+        f"seed {quality.seed}"
+    )
+    if quality.label_source != "none":
+        screen.print(
+            f"Labels: {quality.label_source}, {several} different "
+            f"[dim]({escape(quality.label_reason)})[/dim]"
+        )
+    screen.print()
+    main = [own for own in quality.systems if own.name not in REDUCTIONS[1:]]
+    _print_table(quality, main, "How good the lists are")
+    reductions = [own for own in quality.systems if own.name in REDUCTIONS]
+    if len(reductions) > 1:
+        _print_table(quality, reductions, "Ways to reduce hubness")
+    _print_purity(quality)
+    for own in quality.systems:
+        if own.note:
+            note(f"{own.title}: {own.note}.")
+    for text in quality.notes:
+        note(text)
+
+
+def _print_table(quality: Quality, systems: list[SystemQuality], title: str) -> None:
+    """Print a row per figure and a column per system, its interval under every figure."""
+    from recsys.cli.output import console, table
+    from recsys.quality import FIGURES
+
+    columns = ["", *(own.title.replace(" (", "\n(") for own in systems)]
+    output = table(*columns, right=range(1, len(columns)), title=title)
+    for name in FIGURES:
+        cells = [_cell(own.figures[name]) for own in systems]
+        if any(cells):
+            output.add_row(quality.title_of(name), *cells)
+    console().print(output)
+
+
+def _cell(figure: Figure) -> str:
+    if figure.value is None:
+        return ""
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}"
+    return f"{figure.value:.3f}\n[dim]{figure.low:.2f} to {figure.high:.2f}[/dim]"
+
+
+def _print_purity(quality: Quality) -> None:
+    if quality.ceiling is not None:
+        click.echo(
+            f"The best possible {quality.title_of('genre_precision_artist_filtered')}: "
+            f"{quality.ceiling:.3f}"
+        )
+    if quality.purity.value is not None:
+        click.echo(
+            f"Tier purity: {quality.purity.value:.3f} ({quality.purity.low:.3f} to "
+            f"{quality.purity.high:.3f}) of the tracks have the commonest label of their tier"
+        )
+    if quality.hubs:
+        most = ", ".join(f"{hub.name} ({hub.lists})" for hub in quality.hubs[:3])
+        click.echo(f"In most lists by embedding: {most}")

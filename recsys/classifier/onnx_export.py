@@ -1,0 +1,177 @@
+"""Writing a model of ours as an ONNX file with its TOML, for other programs and other machines."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from recsys.classifier.checkpoint import load_model
+from recsys.classifier.models.estimator import EstimatorModel
+from recsys.classifier.models.onnx_network import OnnxNetwork
+from recsys.classifier.models.wrapped import TrackHead
+from recsys.classifier.onnx_description import description_path
+from recsys.classifier.onnx_session import OnnxSession
+from recsys.classifier.precision import full_precision
+from recsys.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from recsys.classifier.checkpoint import ModelCard
+
+TOLERANCE = 1e-3
+"""How far the outputs of the file may be from those of the model, with unit deviations."""
+
+_OPSET = 17
+_TENSORS = ("logits", "embedding", "tag_logits")
+_CANNOT = {
+    TrackHead: "judges whole tracks by their embedding, and an ONNX file sees windows",
+    EstimatorModel: "is a classical model, not a network",
+    OnnxNetwork: "is an ONNX file already",
+}
+
+
+def export_onnx(model_path: Path | None, out: Path) -> ModelCard:
+    """Write a model as ``NAME.onnx`` and ``NAME.toml``, and check that the pair says the same.
+
+    Parameters
+    ----------
+    model_path : Path or None
+        The checkpoint; None for the shipped model.
+    out : Path
+        Ends in ``.onnx``.
+
+    Returns
+    -------
+    ModelCard
+        Of the model.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be loaded or exported, or the files cannot be written.
+    """
+    model, card = load_model(model_path)
+    for kind, why in _CANNOT.items():
+        if isinstance(model, kind):
+            raise ModelError(f"the model {card.name} {why}", "Export another one.")
+    draft = out.with_name(f".{out.stem}.{os.getpid()}.onnx")
+    try:
+        draft.write_bytes(_traced(model, card))
+        description_path(draft).write_text(_toml_of(card), encoding="utf-8")
+        _compare(model, card, OnnxSession(draft))
+        description_path(draft).replace(description_path(out))
+        draft.replace(out)
+    except OSError as error:
+        raise ModelError(
+            f"{out} cannot be written: {error.strerror or error}",
+            "Choose a folder that exists and that you may write to.",
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+        description_path(draft).unlink(missing_ok=True)
+    return card
+
+
+def _traced(model: nn.Module, card: ModelCard) -> bytes:
+    """Return the network as ONNX, for any number of windows."""
+    # One window: a network with an LSTM that was traced with more would insist on as many.
+    window = torch.zeros(1, *card.features.shape)
+    names = list(_TENSORS[: 3 if card.tags else 2])
+    content = io.BytesIO()
+    torch.onnx.register_custom_op_symbolic(  # type: ignore[attr-defined]
+        "aten::logaddexp", _logaddexp, _OPSET
+    )
+    # When the exporter fails it prints the network, which is no result.
+    torch._C._jit_set_onnx_log_output_stream("stderr")
+    try:
+        with warnings.catch_warnings():
+            # This exporter is called old, and needs nothing that PyTorch does not bring along.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Outputs(model, len(names)).eval(),
+                (window,),
+                content,  # type: ignore[arg-type]
+                input_names=["windows"],
+                output_names=names,
+                dynamic_axes={name: {0: "batch"} for name in ("windows", *names)},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+    except (RuntimeError, torch.onnx.OnnxExporterError) as error:
+        raise ModelError(
+            f"the architecture {card.architecture} cannot be written as ONNX: {error}",
+            "Export a model of another architecture.",
+        ) from error
+    return content.getvalue()
+
+
+def _logaddexp(graph: Any, first: Any, second: Any) -> Any:  # noqa: ANN401 (PyTorch's graphs)
+    """Write an operation that the exporter does not know: the larger one, and what is above it."""
+    gap = graph.op("Neg", graph.op("Abs", graph.op("Sub", first, second)))
+    one = graph.op("Constant", value_t=torch.tensor(1.0))
+    rest = graph.op("Log", graph.op("Add", one, graph.op("Exp", gap)))
+    return graph.op("Add", graph.op("Max", first, second), rest)
+
+
+class _Outputs(torch.nn.Module):
+    """As many outputs of a model as its card speaks of."""
+
+    def __init__(self, model: nn.Module, count: int) -> None:
+        super().__init__()
+        self.model, self.count = model, count
+
+    def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Map (b, *shape) to the first outputs of the model."""
+        return tuple(self.model(windows)[: self.count])
+
+
+def _compare(model: nn.Module, card: ModelCard, session: OnnxSession) -> None:
+    """Raise unless both say the same of noise, in batches of several sizes."""
+    rng = np.random.default_rng(0)
+    for n in (1, 3):
+        windows = rng.standard_normal((n, *card.features.shape)).astype(np.float32)
+        with torch.inference_mode(), full_precision():
+            ours = [rows.numpy() for rows in model(torch.from_numpy(windows))]
+        for name, mine, theirs in zip(_TENSORS, ours, session.run(windows), strict=False):
+            gap = float(np.abs(mine - theirs).max()) / max(1.0, float(mine.std()))
+            if not gap < TOLERANCE:
+                raise ModelError(
+                    f"written as ONNX, {card.name} gives another {name} (off by {gap:.2g})",
+                    "This architecture cannot be exported with the installed PyTorch.",
+                )
+
+
+def _toml_of(card: ModelCard) -> str:
+    outputs = {name: name for name in _TENSORS[: 3 if card.tags else 2]}
+    tags = {"names": card.tags, "means": card.tag_means, "deviations": card.tag_deviations}
+    top: dict[str, Any] = {
+        "name": card.name,
+        "licence": card.licence,
+        "labels": card.labels,
+        "temperature": card.temperature,
+        "thresholds": card.thresholds,
+        "confusion": card.confusion,
+    }
+    tables = {"features": card.features.as_dict(), "input": {"name": "windows"}, "outputs": outputs}
+    if card.tags:
+        tables["tags"] = tags
+    parts = [_lines(top), *(f"\n[{name}]\n{_lines(table)}" for name, table in tables.items())]
+    return "".join(parts)
+
+
+def _lines(table: Mapping[str, Any]) -> str:
+    # Strings, numbers and lists of them are written alike in JSON and TOML; TOML has no null.
+    given = {name: value for name, value in table.items() if value is not None}
+    return "".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in given.items()
+    )

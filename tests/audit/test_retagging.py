@@ -1,0 +1,254 @@
+"""What is accepted is written and can be put back; what goes wrong harms nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recsys.audit import AuditOptions, Retagger, audit, safe_rewrite
+from recsys.audit import retagging as retagging_module
+from recsys.audit.genre_field import read_genre_field, write_genre_field
+from recsys.audit.journal import Journal, journal_path
+from recsys.errors import LibraryBusyError, QueryError, TagError
+from recsys.library import audio_hash, read_tags
+from recsys.store import Store, TrackRecord
+from recsys.store.lock import LibraryLock
+from recsys.types import TrackFile
+from tests.audit.music import NEW, OLD, Music
+from tests.audit.tagged_files import make_sound
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Music:
+    return Music(tmp_path)
+
+
+def test_written_and_put_back_exactly(music: Music) -> None:
+    sounds = {path: audio_hash(path) for path in music.paths}
+    retagger = Retagger(music.database)
+    assert {name: own.status for name, own in music.accept_all(retagger).items()} == dict.fromkeys(
+        OLD, "written"
+    )
+    assert music.genres() == NEW
+    assert retagger.run == 1
+    assert music.is_settled()
+    with Store.open(music.database, read_only=True) as store:
+        assert {track.tags.genre_tag for track in store.all_tracks()} == {"Rock"}
+        assert all(track.duration_s == 1.5 for track in store.all_tracks())
+
+    assert {name: own.status for name, own in music.undo().items()} == dict.fromkeys(
+        OLD, "restored"
+    )
+    assert music.genres() == OLD
+    assert music.is_settled()
+    assert {path: audio_hash(path) for path in music.paths} == sounds
+    assert [read_tags(path).title for path in music.paths] == sorted(OLD)
+    with pytest.raises(QueryError, match="no written tag"):
+        music.undo()
+
+
+def test_the_time_of_modification_tells_of_the_change_and_permissions_stay(music: Music) -> None:
+    path = music.paths[0]
+    path.chmod(0o640)
+    os.utime(path, ns=(10**18, 10**18))
+    music.index()
+    music.accept_all()
+    assert path.stat().st_mtime_ns > 10**18
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert not list(music.folder.glob(".*"))
+
+
+def test_runs_are_taken_back_one_by_one_and_by_path(music: Music) -> None:
+    first, second = Retagger(music.database), Retagger(music.database)
+    with Store.open(music.database, read_only=True) as store:
+        findings = {f.track.path.name: f for f in audit(store, AuditOptions(missing=True)).findings}
+    assert [own.status for own in first.write([findings["1.flac"]])] == ["written"]
+    assert [own.status for own in second.write([findings["2.mp3"]])] == ["written"]
+    assert [own.status for own in first.write([findings["3.ogg"]])] == ["written"]
+    assert [(run.number, len(run.changes)) for run in Journal(music.database).runs()] == [
+        (1, 2),
+        (2, 1),
+    ]
+    with pytest.raises(QueryError, match="run 2 wrote nothing under"):
+        music.undo(2, music.paths[0])
+    assert music.undo(1, music.paths[2]).keys() == {"3.ogg"}
+    assert music.undo(1).keys() == {"1.flac"}
+    with pytest.raises(QueryError, match="no run 1"):
+        music.undo(1)
+    assert music.undo(2).keys() == {"2.mp3"}
+    assert music.genres() == OLD
+
+
+def test_a_tag_that_changed_since_is_not_put_back(music: Music) -> None:
+    music.accept_all()
+    write_genre_field(music.paths[0], ("Polka",))
+    outcomes = music.undo()
+    assert outcomes["1.flac"].status == "failed"
+    assert "'Polka' now, not 'Rock'" in str(outcomes["1.flac"].reason)
+    assert music.genres() == {**OLD, "1.flac": ("Polka",)}
+    assert [len(run.changes) for run in Journal(music.database).runs()] == [1]
+
+
+@pytest.mark.parametrize("harm", ["gone", "read-only", "changed", "damaged"])
+def test_a_file_that_cannot_be_written_harms_no_other(music: Music, harm: str) -> None:
+    path = music.paths[0]
+    if harm == "gone":
+        path.unlink()
+    elif harm == "read-only":
+        path.chmod(0o444)
+    elif harm == "changed":
+        write_genre_field(path, ("Jazz", "Soul"))
+    else:
+        path.write_bytes(b"fLaC" + b"\x04\xff\xff\xff" * 8)
+        state = path.stat()
+        with Store.open(music.database) as store:
+            known = store.lookup(path)
+            assert known is not None
+            file = TrackFile(path, state.st_size, state.st_mtime_ns)
+            tags = read_tags(music.paths[1])
+            store.write([TrackRecord(file, tags, str(known.audio_hash), 1.5, None, None)])
+    before = path.read_bytes() if path.exists() else None
+    outcomes = music.accept_all()
+    words = {"gone": "gone", "read-only": "read-only", "changed": "has changed since"}
+    assert outcomes["1.flac"].status == "failed"
+    assert words.get(harm, "cannot be read") in str(outcomes["1.flac"].reason)
+    assert outcomes["1.flac"].hint
+    assert (path.read_bytes() if path.exists() else None) == before
+    assert [outcomes[name].status for name in ("2.mp3", "3.ogg")] == ["written", "written"]
+    assert not list(music.folder.glob(".*"))
+    assert music.undo().keys() == {"2.mp3", "3.ogg"}
+
+
+def test_a_vanished_file_stays_in_the_journal_when_the_rest_is_put_back(music: Music) -> None:
+    music.accept_all()
+    away = music.paths[0].rename(music.folder.parent / "away.flac")
+    outcomes = music.undo()
+    assert outcomes["1.flac"].status == "failed"
+    assert "gone" in str(outcomes["1.flac"].reason)
+    away.rename(music.paths[0])
+    assert music.undo()["1.flac"].status == "restored"
+    assert music.genres() == OLD
+
+
+class Killed(BaseException):
+    """Stands for a process that ends in the middle."""
+
+
+@pytest.mark.parametrize("moment", ["change", "replace"])
+def test_a_crash_loses_neither_the_file_nor_the_journal(
+    music: Music, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    before = {path: path.read_bytes() for path in music.paths}
+
+    def crash(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if moment == "change":
+            patch.setattr(retagging_module, "_put", crash)
+        else:
+            patch.setattr(Path, "replace", crash)
+        with pytest.raises(Killed):
+            music.accept_all()
+    assert {path: path.read_bytes() for path in music.paths} == before
+    assert len(Journal(music.database).runs()[0].changes) == 1
+    # The journal speaks of a change that was never made: taking it back does nothing.
+    assert {own.status for own in music.undo().values()} == {"unchanged"}
+    assert {path: path.read_bytes() for path in music.paths} == before
+
+
+def test_a_crash_after_the_file_was_replaced_can_be_taken_back(
+    music: Music, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retagging_module, "_tell_library", crash)
+        with pytest.raises(Killed):
+            music.accept_all()
+    assert sum(genres == ("Rock",) for genres in music.genres().values()) == 1
+    assert {own.status for own in music.undo().values()} == {"restored"}
+    assert music.genres() == OLD
+    assert music.is_settled()
+
+
+def test_a_change_that_would_alter_the_sound_is_thrown_away(music: Music, tmp_path: Path) -> None:
+    path = music.paths[0]
+    before = path.read_bytes()
+    with pytest.raises(TagError, match="changed its sound"):
+        safe_rewrite.rewrite(path, lambda copy: shutil.copyfile(music.paths[1], copy))
+    assert path.read_bytes() == before
+    assert not list(music.folder.glob(".*"))
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(
+    music: Music, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = music.paths[0].read_bytes()
+    monkeypatch.setattr(safe_rewrite.shutil, "copyfile", full)
+    assert "No space left" in str(music.accept_all()["1.flac"].reason)
+    assert music.paths[0].read_bytes() == before
+    assert not list(music.folder.glob(".*"))
+    assert Journal(music.database).runs() == []
+
+
+def test_a_link_stays_a_link(music: Music) -> None:
+    path = music.paths[0]
+    target = path.rename(music.folder.parent / "target.flac")
+    path.symlink_to(target)
+    music.index()
+    assert music.accept_all()["1.flac"].status == "written"
+    assert path.is_symlink()
+    assert read_genre_field(target).values == ("Rock",)
+    assert music.is_settled()
+
+
+def test_nothing_is_written_without_a_journal(music: Music) -> None:
+    journal_path(music.database).mkdir()
+    with pytest.raises(TagError, match="journal"):
+        music.accept_all()
+    assert music.genres() == OLD
+
+
+def test_a_library_in_use_is_left_alone(music: Music) -> None:
+    with LibraryLock(music.database):
+        with pytest.raises(LibraryBusyError):
+            Retagger(music.database).check_ready()
+        with pytest.raises(LibraryBusyError):
+            music.accept_all()
+    assert music.genres() == OLD
+
+
+def test_a_line_that_was_cut_off_is_passed_over_and_the_next_one_is_whole(music: Music) -> None:
+    music.accept_all()
+    place = journal_path(music.database)
+    whole = place.read_bytes()
+    place.write_bytes(whole + b'{"run": 2, "number": 1, "pa')
+    music.undo()
+    lines = place.read_bytes().decode().splitlines()
+    assert lines[-4] == '{"run": 2, "number": 1, "pa'
+    assert all(json.loads(line)["how"] == "undone" for line in lines[-3:])
+    assert Journal(music.database).runs() == []
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.flac"))
+    try:
+        make_sound(tmp_path, "a.flac").rename(path)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    write_genre_field(path, ("Pop",))
+    safe_rewrite.rewrite(path, lambda copy: write_genre_field(copy, ("Rock",)))
+    assert read_genre_field(path).values == ("Rock",)
+    journal = Journal(tmp_path / "library.db")
+    change = retagging_module.Change(1, 1, path, ("Pop",), ("Rock",), True, "2025-01-01")
+    journal.begin(change)
+    assert journal.runs()[0].changes == (change,)

@@ -1,0 +1,76 @@
+"""Draws docs/reliability.png: how sure the default model is of tracks that it did not learn from.
+
+    python tests/benchmarks/draw_reliability.py FOLDER... --weights MSD_musicnn [--mel NPZ] \\
+        [--keep OUT.npz]
+
+Makes the five networks of the cross-validation by artist again, as `recsys train --recipe default`
+does without lists, with the settings of the default model. Takes minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from recsys.classifier.calibrate import fit_temperature, softmax
+from recsys.classifier.evaluate import Prediction, reliability, score
+from recsys.classifier.fine_tune.card import FULL_CLIP
+from recsys.classifier.fine_tune.heads import Lessons, teacher_tags
+from recsys.classifier.fine_tune.hearing import hear
+from recsys.classifier.fine_tune.outliers import hear_outliers
+from recsys.classifier.fine_tune.pictures import PicturedMusic, load_music
+from recsys.classifier.fine_tune.settings import FineTuneSettings
+from recsys.classifier.fine_tune.teacher import build_pruned, find_checkpoint, read_checkpoint
+from recsys.classifier.fine_tune.validate import cross_validate, folds_by_artist
+from recsys.classifier.prepare import DataSources
+from recsys.features import CompressedMel
+from recsys.reports.drawing import png
+from recsys.reports.evaluation_figures import reliability_figure
+from recsys.types import FloatArray
+
+PICTURE = Path(__file__).parents[2] / "docs" / "reliability.png"
+
+
+def out_of_fold_logits(music: PicturedMusic, weights: Path | None) -> FloatArray:
+    """Return what networks say of tracks of artists that they did not learn from."""
+    settings, features = FineTuneSettings(), CompressedMel()
+    teacher = build_pruned(read_checkpoint(find_checkpoint(weights)), len(music.labels))
+    heard = hear(teacher, music.tracks, settings.variations, settings.seed)
+    outliers = hear_outliers(teacher, settings.outliers, settings.seed, features)
+    lessons = Lessons(heard, music.targets, teacher_tags(teacher, heard), outliers)
+    folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
+    return cross_validate(teacher, lessons, folds, settings).logits
+
+
+def main() -> None:
+    """Validate, print the figures, and draw those of the tracks heard at length."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--mel", type=Path)
+    parser.add_argument("--keep", type=Path, help="Write keys, genres and logits there.")
+    options = parser.parse_args()
+    sources = DataSources(tuple(options.folders), options.mel, None, None, None, 0)
+    music = load_music(sources, CompressedMel())
+    logits = out_of_fold_logits(music, options.weights)
+    long = np.asarray([t.sound is not None and len(t.sound) >= FULL_CLIP for t in music.tracks])
+    if options.keep:
+        keys = [track.key for track in music.tracks]
+        np.savez(options.keep, keys=keys, targets=music.targets, logits=logits, long=long)
+    probabilities = softmax(logits, fit_temperature(logits[long], music.targets[long]))
+    for name, chosen in {"all": np.ones_like(long), "long": long, "short": ~long}.items():
+        judged = score(probabilities[chosen], music.targets[chosen], music.labels)
+        print(f"{name}: n {judged.n}, accuracy {judged.accuracy:.3f}, ECE {judged.ece:.3f}")  # noqa: T201 (a script)
+    judged = score(probabilities[long], music.targets[long], music.labels)
+    predictions = [
+        Prediction(Path(track.key), track.genre, music.labels[int(row.argmax())], float(row.max()))
+        for track, row, chosen in zip(music.tracks, probabilities, long, strict=True)
+        if chosen
+    ]
+    PICTURE.write_bytes(png(reliability_figure(reliability(predictions), judged.ece)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""ONNX models on the command line: indexing, own genres over them, and libraries that never mix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from recsys.classifier.checkpoint import load_card, load_model
+from recsys.classifier.inference import Classifier
+from recsys.cli.main import cli
+from recsys.errors import ModelError
+from recsys.store import Store
+from tests.classifier.small_onnx import FEATURES, LABELS, make_onnx, write_description
+from tests.cli.genre_music import make_genres
+
+
+@dataclass(frozen=True)
+class Heard:
+    music: Path
+    database: Path
+    model: Path
+
+    def run(self, *words: object) -> Result:
+        arguments = [str(word) for word in words]
+        return CliRunner().invoke(cli, arguments, env={"RECSYS_DB": str(self.database)})
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
+    """A library of two genres, heard by a small ONNX model."""
+    folder = tmp_path_factory.mktemp("onnx")
+    music = make_genres(folder / "music", ("blues", "metal"), tracks=6, duration_s=1.0, artists=3)
+    model = make_onnx(folder / "small.onnx")
+    write_description(model)
+    library = Heard(music, folder / "library.db", model)
+    result = library.run("index", music, "--model", model, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    return library
+
+
+def statuses(result: Result) -> list[str]:
+    lines: Sequence[dict[str, str]] = [json.loads(line) for line in result.stdout.splitlines()]
+    return [line["status"] for line in lines if "status" in line]
+
+
+def test_the_library_is_that_of_the_onnx_model(heard: Heard) -> None:
+    told = json.loads(heard.run("status", "--json").stdout)
+    assert told["model"]["fingerprint"] == load_card(heard.model).fingerprint
+    assert sum(told["genres"].values()) == 12
+    assert set(told["genres"]) <= set(LABELS)
+
+
+def test_the_next_run_knows_its_model(heard: Heard) -> None:
+    result = heard.run("index", heard.music, "--json")
+    assert result.exit_code == 0, result.output
+    assert set(statuses(result)) == {"unchanged"}
+
+
+def test_similar_to_a_file_outside(heard: Heard, tmp_path: Path) -> None:
+    (path,) = make_genres(tmp_path, ("blues",), tracks=1, duration_s=1.0).glob("blues/*.flac")
+    result = heard.run("similar", path, "--json", "--k", 3)
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["results"]) == 3
+
+
+def test_another_model_is_not_mixed_in(heard: Heard, tmp_path: Path) -> None:
+    other = make_onnx(tmp_path / "other.onnx")
+    write_description(other, temperature=3.0)
+    result = heard.run("index", heard.music, "--model", other)
+    assert result.exit_code == 1
+    assert "results of two models do not mix" in result.stderr
+    assert "--reanalyse" in result.stderr
+
+
+def test_own_genres_over_an_onnx_model(heard: Heard, tmp_path: Path) -> None:
+    """The head is ours, the embedding stays that of the ONNX file."""
+    out = tmp_path / "own.safetensors"
+    sizes = ("--min-tracks", 4, "--min-artists", 3)
+    result = heard.run("train", "--from-folders", *sizes, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["labels"] == ["blues", "metal"]
+    assert told["comparison"] is None  # calm, loud and odd are no words for these
+    card = load_card(out)
+    assert card.features == FEATURES
+    classifier = Classifier.load(out, "auto")
+    with Store.open(heard.database, read_only=True) as store:
+        stored = [store.analysis(track.id) for track in store.all_tracks()]
+    windows = np.random.default_rng(0).standard_normal((2, *FEATURES.shape)).astype(np.float32)
+    (analysis,) = classifier.analyse([windows])
+    (before,) = Classifier.load(heard.model).analyse([windows])
+    np.testing.assert_allclose(analysis.embedding, before.embedding, atol=1e-6)
+    assert analysis.probabilities.shape == (2,)
+    assert all(row is not None and len(row.embedding) == card.dimension for row in stored)
+
+
+def test_own_genres_need_the_onnx_file_as_it_was(heard: Heard, tmp_path: Path) -> None:
+    out = tmp_path / "own.safetensors"
+    sizes = ("--min-tracks", 4, "--min-artists", 3)
+    assert heard.run("train", "--from-folders", *sizes, "--out", out, "--json").exit_code == 0
+    write_description(heard.model, temperature=2.0)
+    try:
+        with pytest.raises(ModelError, match="has changed"):
+            load_model(out)
+    finally:
+        write_description(heard.model)
+    assert load_model(out)[1].labels == ("blues", "metal")
+
+
+def test_a_missing_description_is_said_before_anything_is_read(
+    heard: Heard, tmp_path: Path
+) -> None:
+    model = make_onnx(tmp_path / "bare.onnx")
+    for words in (["classify", next(heard.music.rglob("*.flac"))], ["index", heard.music]):
+        result = heard.run(*words, "--model", model)
+        assert result.exit_code == 1
+        assert "bare.toml of the ONNX model cannot be read" in result.stderr

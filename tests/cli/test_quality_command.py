@@ -1,0 +1,126 @@
+"""`recsys quality` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recsys.cli.main import cli
+from recsys.index_sync import rebuild_index
+from tests.cli.documented import documented
+from tests.planted import PlantedLibrary, Sound
+from tests.quality.libraries import scattered_sounds, two_clusters
+
+
+def planted(folder: Path, sounds: list[Sound]) -> Path:
+    """Return the database of a planted library, closed and indexed."""
+    with PlantedLibrary(folder, sounds).store as store:
+        rebuild_index(store)
+        return store.path
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return planted(tmp_path_factory.mktemp("quality"), two_clusters())
+
+
+def run(database: Path, *arguments: object) -> Result:
+    words = ["quality", "--db", str(database), *map(str, arguments)]
+    return CliRunner().invoke(cli, words)
+
+
+def answer(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.stderr
+    parsed: dict[str, Any] = json.loads(result.stdout)
+    return parsed
+
+
+def test_json(database: Path) -> None:
+    found = answer(run(database, "--json"))
+    assert set(documented("quality")[0]) <= set(found)
+    assert found["labels"]["source"] == "folder"
+    (row,) = (own for own in found["systems"] if own["name"] == "embedding")
+    (promised,) = documented("quality")[0]["systems"]
+    assert set(promised) == set(row)
+    assert row["genre_precision_artist_filtered"]["value"] == 0.9
+    assert found["ceiling"] == 0.9
+
+
+def test_table(database: Path) -> None:
+    result = run(database, "--k", 5, "--hubness")
+    assert result.exit_code == 0, result.stderr
+    assert "24 tracks by 8 artists, analysed with planted; 24 of them query" in result.stdout
+    assert "Labels: folder, 2 different" in result.stdout
+    assert "genre P@5, other artists" in result.stdout
+    assert "Ways to reduce hubness" in result.stdout
+    assert "Tier purity: 1.000" in result.stdout
+    assert "Near-duplicates stay in all rankings here" in result.stderr
+
+
+def test_report(database: Path, tmp_path: Path) -> None:
+    page = tmp_path / "new folder" / "quality.html"
+    result = run(database, "--report", page)
+    assert result.exit_code == 0, result.stderr
+    assert f"Report: {page}" in result.stdout
+    assert page.read_text(encoding="utf-8").count('<img src="data:image/png;base64,') == 4
+
+
+def test_the_report_is_refused_before_the_work(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(database, "--report", tmp_path).exit_code == 2
+    (tmp_path / "file").write_text("mine")
+    result = run(database, "--report", tmp_path / "file" / "page.html")
+    assert result.exit_code == 1
+    assert "is a file" in result.stderr
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = run(database, "--report", tmp_path / "page.html")
+    assert result.exit_code == 1
+    assert "pip install 'recsys[papers]'" in result.stderr
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_an_empty_library(tmp_path: Path) -> None:
+    result = run(planted(tmp_path, []))
+    assert result.exit_code == 1
+    assert "holds no tracks yet" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "message"),
+    [
+        (3, [], "holds 3 tracks, too few to measure anything"),
+        (9, [], "k is 10, but each of the 9 tracks has only 8 others"),
+        (12, ["--labels", "tag"], "none of the 12 tracks has a genre tag"),
+        (30, ["--sample", "10"], "a sample of 10 tracks is too small for lists of 10"),
+    ],
+)
+def test_what_cannot_be_measured(
+    tmp_path: Path, number: int, arguments: list[str], message: str
+) -> None:
+    result = run(planted(tmp_path, scattered_sounds(number, seed=1)), *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_one_genre_only(tmp_path: Path) -> None:
+    blues = [sound for sound in two_clusters(folders=False) if sound.genre == "blues"]
+    database = planted(tmp_path, blues)
+    result = run(database, "--labels", "model")
+    assert result.exit_code == 1
+    assert "have the same one, 'blues'" in result.stderr
+    found = answer(run(database, "--json"))
+    assert found["labels"]["source"] == "none"
+    assert found["notes"][0].startswith("No genre figures:")
+
+
+def test_no_library(tmp_path: Path) -> None:
+    result = run(tmp_path / "none.db")
+    assert result.exit_code == 1
+    assert "none.db" in result.stderr

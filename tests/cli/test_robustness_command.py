@@ -1,0 +1,67 @@
+"""``recsys robustness``: the table, the JSON and the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from recsys.cli.main import cli
+from recsys.robustness.variants import VARIANTS
+from tests.cli.documented import documented
+from tests.cli.genre_music import make_genres
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_genres(tmp_path_factory.mktemp("genres"), ("blues",), tracks=2, duration_s=3.2)
+
+
+def test_json_says_what_is_documented_and_failures_count(music: Path, tmp_path: Path) -> None:
+    broken = music / "blues" / "broken.mp3"
+    broken.write_bytes(b"no sound")
+    result = CliRunner().invoke(
+        cli, ["robustness", str(music), "--json", "--workers", "1", "--db", str(tmp_path / "no.db")]
+    )
+    broken.unlink()
+    assert result.exit_code == 3
+    assert f"failed: {broken}" in result.stderr
+    given = json.loads(result.stdout)
+    (shown,) = documented("robustness")
+    assert given.keys() == shown.keys()
+    (model,), (shown_model,) = given["models"], shown["models"]
+    assert model.keys() == shown_model.keys()
+    assert list(model["variants"]) == list(VARIANTS)
+    assert model["all_variants"].keys() == shown_model["all_variants"].keys()
+    assert model["halves"].keys() == shown_model["halves"].keys()
+    assert set(shown_model["variants"]) <= set(VARIANTS)
+    assert (given["tracks"], given["found"], given["seed"]) == (2, 3, 0)
+    assert model["variants"]["half the level"]["median"] == pytest.approx(1, abs=1e-3)
+
+
+def test_the_table_has_a_column_per_model(music: Path, tmp_path: Path) -> None:
+    from recsys.classifier.checkpoint import DEFAULT_MODEL
+
+    arguments = ["robustness", str(music), "--workers", "1"]
+    models = ["--model", str(DEFAULT_MODEL), "--model", str(DEFAULT_MODEL)]
+    result = CliRunner().invoke(cli, [*arguments, *models, "--db", str(tmp_path / "no.db")])
+    assert result.exit_code == 0, result.output
+    (row,) = [line for line in result.stdout.splitlines() if "mono" in line]
+    assert row.count("%") == 2
+    assert row.count("100.0%, 1.000, 1.000") == 2
+    assert "2 of 2 tracks" in result.stdout
+
+
+def test_wrong_usage_and_errors(tmp_path: Path) -> None:
+    runner = CliRunner()
+    assert runner.invoke(cli, ["robustness"]).exit_code == 2
+    assert runner.invoke(cli, ["robustness", str(tmp_path), "--limit", "1"]).exit_code == 2
+    empty = runner.invoke(cli, ["robustness", str(tmp_path), "--db", str(tmp_path / "no.db")])
+    assert empty.exit_code == 1
+    assert "0 tracks" in empty.stderr
+    gone = runner.invoke(
+        cli, ["robustness", str(tmp_path), "--model", str(tmp_path / "x.safetensors")]
+    )
+    assert gone.exit_code == 1

@@ -1,0 +1,230 @@
+"""Tags on the command line, with a small model that has some and one that has none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from recsys.classifier.inference import Classifier
+from recsys.cli.main import cli
+from recsys.indexing.examine import Listener
+from recsys.recommender.tag_filter import HOLDS_FROM
+from recsys.store import Store
+from tests.classifier.tagging import TAGS, save_tagging_model
+from tests.cli.conftest import make_music
+from tests.cli.documented import documented
+
+Run = Callable[..., Result]
+
+STYLES = {"rock", "electronic", "jazz", "ambient"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Music, a model with tags whose reference is this music, and a library analysed with it."""
+    made = tmp_path_factory.mktemp("tags")
+    music = make_music(made / "music")
+    for number, path in enumerate(sorted(music.rglob("*.*"))):
+        file = mutagen.File(path, easy=True)
+        file["genre"] = ("Bossa Nova", "bossa-nova", "Tango")[number % 3]
+        file.save()
+    with pytest.MonkeyPatch.context() as patch:
+        model = made / "tagging.safetensors"
+        save_tagging_model(model, patch)
+        hearing = Classifier.load(model, "cpu")
+        listener = Listener(hearing.features)
+        sounds = [listener(path).windows.astype(np.float32) for path in sorted(music.rglob("*.*"))]
+        logits = hearing.scores(sounds).tag_logits.astype(float)
+        means, deviations = logits.mean(axis=0).tolist(), logits.std(axis=0).tolist()
+        save_tagging_model(model, patch, tag_means=means, tag_deviations=deviations)
+        plain = {"tags": (), "tag_means": (), "tag_deviations": (), "name": "plain"}
+        save_tagging_model(made / "plain.safetensors", patch, **plain)
+        assert call(made, "index", music, "--model", model).exit_code == 0
+        yield made
+
+
+def call(folder: Path, *arguments: object, database: str = "library.db") -> Result:
+    environment = {"RECSYS_DB": str(folder / database)}
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], env=environment)
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[Run]:
+    yield lambda *arguments: call(folder, *arguments)
+    with Store.open(folder / "library.db") as store:
+        store.set_genre_source("gtzan")
+
+
+@pytest.fixture(scope="module")
+def strengths(folder: Path) -> dict[str, dict[str, float]]:
+    """By path and tag."""
+    with Store.open(folder / "library.db", read_only=True) as store:
+        info, (ids, scores) = store.model(), store.all_tag_scores()
+        assert info is not None
+        rows = zip(ids.tolist(), info.tag_strengths(scores).tolist(), strict=True)
+        tracks = store.tracks(ids.tolist())
+        return {str(tracks[i].path): dict(zip(TAGS, row, strict=True)) for i, row in rows}
+
+
+def results(result: Result) -> list[dict[str, object]]:
+    assert result.exit_code == 0, result.stderr
+    rows: list[dict[str, object]] = json.loads(result.stdout)["results"]
+    return rows
+
+
+def test_classify_tells_all_tags_the_strongest_first(
+    run: Run, folder: Path, strengths: dict[str, dict[str, float]]
+) -> None:
+    path = next((folder / "music" / "overdrive").glob("0.*"))
+    line = json.loads(run("classify", path, "--json").stdout)
+    assert line.keys() == documented("classify")[0].keys()
+    assert line["tags"].keys() == set(TAGS)
+    for tag, heard in line["tags"].items():
+        assert heard["strength"] == pytest.approx(strengths[str(path)][tag], abs=0.02)
+        assert 0 <= heard["score"] <= 1
+    told = [heard["strength"] for heard in line["tags"].values()]
+    assert told == sorted(told, reverse=True)
+
+
+def test_classify_names_the_tags_that_hold(
+    run: Run, folder: Path, strengths: dict[str, dict[str, float]]
+) -> None:
+    path = max(strengths, key=lambda name: max(strengths[name].values()))
+    strongest = max(TAGS, key=strengths[path].__getitem__)
+    assert strengths[path][strongest] > HOLDS_FROM
+    weakest = min(TAGS, key=strengths[path].__getitem__)
+    table = run("classify", path).stdout
+    assert "Tags" in table
+    assert strongest in table
+    assert weakest not in table.replace(path, "")
+    plain = run("classify", path, "--model", folder / "plain.safetensors")
+    assert "Tags" not in plain.stdout
+
+
+def test_similar_keeps_to_a_tag(run: Run, strengths: dict[str, dict[str, float]]) -> None:
+    seed, *_ = strengths
+    everything = [row["path"] for row in results(run("similar", seed, "-k", 99, "--json"))]
+    chill = [path for path in everything if strengths[str(path)]["chill"] >= HOLDS_FROM]
+    found = results(run("similar", seed, "-k", 99, "--tag", "CHILL", "--json"))
+    assert [row["path"] for row in found] == chill
+    assert 0 < len(chill) < len(everything)
+
+
+@pytest.mark.parametrize("command", [("similar", "--tag"), ("playlist", "--mood")])
+def test_an_unknown_tag(run: Run, folder: Path, command: tuple[str, str]) -> None:
+    seed = next((folder / "music").rglob("0.*"))
+    result = run(command[0], seed, command[1], "chil")
+    assert result.exit_code == 1
+    assert "unknown tag 'chil'; did you mean 'chill'?" in result.stderr
+    assert ", ".join(TAGS) in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("similar", "--tag", "chill"), ("playlist", "--mood", "chill"), ("index", "--genres", "tags")],
+)
+def test_a_library_whose_model_has_no_tags(folder: Path, arguments: tuple[str, ...]) -> None:
+    music, database = folder / "music", "plain.db"
+    model = folder / "plain.safetensors"
+    call(folder, "index", music, "--model", model, database=database)
+    seed = next(music.rglob("0.*"))
+    asked = arguments if arguments[0] == "index" else (*arguments, seed)
+    result = call(folder, *asked, database=database)
+    assert result.exit_code == 1
+    assert "the model plain" in result.stderr
+    assert f"recsys index --reanalyse {music}" in result.stderr
+    assert call(folder, "status", database=database).stdout.count("none in this model") == 1
+
+
+def test_status_counts_who_carries_what(run: Run, strengths: dict[str, dict[str, float]]) -> None:
+    counts = json.loads(run("status", "--tags", "--json").stdout)["tags"]
+    for tag in TAGS:
+        assert counts[tag] == sum(row[tag] >= HOLDS_FROM for row in strengths.values())
+    assert list(counts.values()) == sorted(counts.values(), reverse=True)
+    table = run("status", "--tags").stdout
+    assert all(tag in table for tag in TAGS)
+    assert f"{len(TAGS)} (recsys status --tags lists them)" in run("status").stdout
+    assert run("status", "--tags", "--failures").exit_code == 2
+
+
+def test_a_playlist_keeps_a_mood(run: Run, strengths: dict[str, dict[str, float]]) -> None:
+    result = run("playlist", "--mood", "party", "--length", 3, "--artist-gap", 0)
+    assert result.exit_code == 0
+    paths = result.stdout.splitlines()
+    assert all(strengths[path]["party"] >= HOLDS_FROM for path in paths)
+    assert len(paths) in (2, 3)
+    assert ("no further track" in result.stderr) == (len(paths) < 3)
+
+
+def test_a_library_is_sorted_by_styles_and_back(
+    run: Run, folder: Path, strengths: dict[str, dict[str, float]]
+) -> None:
+    expected = {path: max(STYLES, key=row.__getitem__) for path, row in strengths.items()}
+    told = json.loads(run("index", "--genres", "tags", "--json").stdout)
+    assert told["genres_from"] == "tags"
+    assert told["genres"] == {
+        style: list(expected.values()).count(style) for style in set(expected.values())
+    }
+    status = json.loads(run("status", "--json").stdout)
+    assert (status["genres_from"], status["genres"]) == ("tags", told["genres"])
+    assert status["index"]["fresh"]
+    assert status["tags"] == list(TAGS)
+    assert "strongest style" in run("status").stdout
+    for row in results(run("similar", next(iter(strengths)), "-k", 99, "--json")):
+        assert row["label"] == expected[str(row["path"])]
+    run("index", "--genres", "gtzan")
+    assert all(
+        row["label"] == row["genre"]
+        for row in results(run("similar", next(iter(strengths)), "--json"))
+    )
+
+
+def test_a_library_is_sorted_by_what_the_files_name(run: Run, folder: Path) -> None:
+    result = run("index", folder / "music", "--genres", "own")
+    assert result.exit_code == 0
+    assert "unchanged" in result.stdout
+    status = json.loads(run("status", "--json").stdout)
+    assert status["genres"] == {"Bossa Nova": 11, "Tango": 5}
+    rows = results(run("similar", next((folder / "music").rglob("0.*")), "--json"))
+    assert {row["label"] for row in rows} == {"Bossa Nova", "Tango"}
+    cycle = run("playlist", "--cycle", "tango,bossa nova", "--length", 4, "--format", "json")
+    tags = [track["genre_tag"].lower()[:5] for track in json.loads(cycle.stdout)["tracks"]]
+    assert tags == ["tango", "bossa"] * 2
+
+
+def test_a_new_library_can_be_sorted_from_the_start(folder: Path) -> None:
+    music, database = folder / "music" / "chamber", "new.db"
+    model = folder / "tagging.safetensors"
+    result = call(folder, "index", music, "--model", model, "--genres", "own", database=database)
+    assert result.exit_code == 0
+    status = json.loads(call(folder, "status", "--json", database=database).stdout)
+    assert status["genres_from"] == "own"
+    assert status["index"]["fresh"]
+    assert sum(status["genres"].values()) == status["tracks"] == 2
+    assert set(status["genres"]) <= {"Bossa Nova", "bossa-nova", "Tango"}
+
+
+def test_a_model_without_tags_does_not_take_over_a_library_sorted_by_them(
+    run: Run, folder: Path
+) -> None:
+    run("index", "--genres", "tags")
+    plain = folder / "plain.safetensors"
+    result = run("index", folder / "music", "--model", plain, "--reanalyse")
+    assert result.exit_code == 1
+    assert "--genres gtzan" in result.stderr
+    assert json.loads(run("status", "--json").stdout)["model"]["name"] == "tagging"
+
+
+def test_index_wants_folders_or_labels(run: Run, tmp_path: Path) -> None:
+    result = run("index")
+    assert result.exit_code == 2
+    assert "FOLDERS" in result.stderr
+    missing = run("index", "--genres", "own", "--db", tmp_path / "none.db")
+    assert missing.exit_code == 1
+    assert "There is no library" in missing.stderr

@@ -1,0 +1,248 @@
+"""``recsys train --recipe default``, up to the use of what it makes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from recsys.classifier.checkpoint import load_card, load_model
+from recsys.classifier.fine_tune import settings, teacher
+from recsys.classifier.fine_tune.settings import FineTuneSettings
+from recsys.cli import train_default
+from recsys.cli.main import cli
+from tests.classifier.fine_tune.published_weights import random_variables, write_checkpoint
+from tests.classifier.fine_tune.small import QUICK
+from tests.cli.genre_music import GENRES, make_genres
+
+Train = Callable[..., Result]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    """The recipe with few steps, copies and folds; what the command asks for goes before."""
+
+    def quick(**changes: Any) -> FineTuneSettings:
+        return replace(QUICK, **changes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "FineTuneSettings", quick)
+        yield
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight tracks by four artists of each of three genres."""
+    return make_genres(tmp_path_factory.mktemp("genres"), tracks=8)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights") / "MSD_musicnn"
+    return write_checkpoint(folder, random_variables()).parent
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def train(music: Path, weights: Path) -> Train:
+    """What is given later wins."""
+
+    def run(out: Path, *more: object) -> Result:
+        usual = ("--recipe", "default", "--out", out, "--weights", weights, "--workers", 1)
+        return call("train", music, *usual, *more)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(train: Train, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A model, and what a script was told of it."""
+    out = tmp_path_factory.mktemp("model") / "mine.safetensors"
+    result = train(out, "--json", "--seed", 3)
+    assert result.exit_code == 0, result.output
+    (line,) = result.stdout.splitlines()
+    return out, json.loads(line)["summary"]
+
+
+def test_scripts_are_told_what_was_made(made: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = made
+    card = load_card(out)
+    assert summary["model"] == str(out)
+    assert summary["fingerprint"] == card.fingerprint
+    assert (summary["labels"], summary["tags"]) == (list(GENRES), list(card.tags))
+    assert (summary["tracks"], summary["failed"], summary["missing"]) == (24, 0, 0)
+    assert summary["metrics"] == card.metrics
+    assert summary["metrics"]["cross_validation"]["n"] == 24
+
+
+def test_the_card_says_from_what(made: tuple[Path, dict[str, Any]], music: Path) -> None:
+    card = load_card(made[0])
+    assert (card.name, card.architecture, card.training["seed"]) == ("mine", "musicnn", 3)
+    assert card.training["data"] == [music.name]
+    assert card.training["teacher"]["name"] == "MSD_musicnn"
+    assert "musicnn" in card.licence.lower()
+
+
+def test_the_model_can_be_used(made: tuple[Path, dict[str, Any]], music: Path) -> None:
+    tracks = [music / genre / f"{genre}.00000.flac" for genre in GENRES]
+    result = call("classify", *tracks, "--model", made[0], "--json")
+    assert result.exit_code == 0, result.output
+    heard = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(heard) == 3
+    for genre, one in zip(GENRES, heard, strict=True):
+        assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+        assert max(one["probabilities"], key=one["probabilities"].get) == genre
+
+
+def test_the_same_seed_makes_the_same_model(
+    made: tuple[Path, dict[str, Any]], train: Train, tmp_path: Path
+) -> None:
+    train(tmp_path / "again.safetensors", "--json", "--seed", 3)
+    first, again = load_model(made[0])[0], load_model(tmp_path / "again.safetensors")[0]
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, msg=name)
+    assert load_card(tmp_path / "again.safetensors").metrics == load_card(made[0]).metrics
+
+
+def test_people_are_told_how_good_it_is(train: Train, music: Path, tmp_path: Path) -> None:
+    """With lists: the held-out tracks first, and what was odd."""
+    tracks = [f"{genre}/{genre}.{number:05d}.au" for genre in GENRES for number in range(8)]
+    lists = [tmp_path / name for name in ("train.txt", "valid.txt")]
+    lists[0].write_text("\n".join([*tracks[::2], "blues/broken.wav"]))
+    lists[1].write_text("\n".join([*tracks[1::2], "blues/lost.au"]))
+    broken = music / "blues" / "broken.wav"
+    broken.write_bytes(b"no sound")
+    out = tmp_path / "mine"
+    result = train(out, "--train-split", lists[0], "--valid-split", lists[1])
+    broken.unlink()
+    assert result.exit_code == 0, result.output
+    first, second, *rest = result.stdout.splitlines()
+    assert first.startswith(str(out.with_suffix(".safetensors")))
+    assert first.endswith("tags, 3 genres")
+    assert "validation list, learned from the training list: 12 tracks, accuracy" in second
+    assert "cross-validation by artist: 24 tracks, accuracy" in rest[0]
+    assert [line.split()[0] for line in rest[1:]] == list(GENRES)
+    assert "skipped" in result.stderr
+    assert "broken.wav" in result.stderr
+    # The broken file is in a list as well, and was not found as a track.
+    assert "2 tracks of the lists were not found" in result.stderr
+    assert "24 tracks of 3 genres" in result.stderr
+
+
+def test_progress_is_shown_to_its_end(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: dict[str, int] = {}
+    totals: dict[str, int] = {}
+
+    class Bar:
+        def add_task(self, name: str, total: int | None, failed: int) -> str:
+            done[name] = 0
+            return name
+
+        def update(self, task: str, advance: int, total: int = 0) -> None:
+            done[task] += advance
+            totals[task] = total
+
+    @contextlib.contextmanager
+    def shown(unit: str) -> Iterator[Bar]:
+        yield Bar()
+
+    monkeypatch.setattr(train_default, "progress", shown)
+    assert train(tmp_path / "mine").exit_code == 0
+    runs = QUICK.folds + 1
+    assert done == {
+        "Reading tracks": 24,
+        "Listening": 24,
+        "Tuning, by cross-validation": runs * QUICK.epochs * QUICK.steps_per_epoch,
+    }
+    assert totals["Reading tracks"] == 24
+
+
+def refused(result: Result, out: Path, *words: str) -> None:
+    """Nothing is written, and the words say why and what to do."""
+    assert result.exit_code == 1, result.output
+    for word in ("Error: ", *words):
+        assert word in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "mine.safetensors"
+
+
+def test_weights_that_are_not_there(train: Train, out: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "nothing"
+    refused(train(out, "--weights", missing), out, f"no MusiCNN weights at {missing}", "pip")
+
+
+def test_weights_of_something_else(train: Train, out: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.bin"
+    other.write_bytes(bytes(1000))
+    refused(train(out, "--weights", other), out, "other.bin has 1000 bytes", "--weights")
+
+
+def test_a_package_that_is_not_installed(
+    train: Train, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "find_spec", lambda _: None)
+    result = train(out, "--weights", "published")
+    refused(result, out, "musicnn is not installed", "pip install --no-deps musicnn==0.1.0")
+
+
+def test_too_few_tracks(weights: Path, out: Path, tmp_path: Path) -> None:
+    few = make_genres(tmp_path / "few", tracks=2)
+    usual = ("--recipe", "default", "--out", out, "--weights", weights, "--workers", 1)
+    refused(call("train", few, *usual), out, "6 tracks are too few", "Give 20")
+
+
+def test_one_artist_alone(train: Train, music: Path, out: Path, tmp_path: Path) -> None:
+    table = tmp_path / "artists.csv"
+    names = [f"{genre}.{number:05d},Various" for genre in GENRES for number in range(8)]
+    table.write_text("\n".join(["track,artist", *names]))
+    refused(train(out, "--artists", table), out, "by one artist", "--artists")
+
+
+def test_one_list_alone(train: Train, out: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("blues/blues.00000.au\n")
+    refused(train(out, "--train-split", tmp_path / "list.txt"), out, "one list", "--valid-split")
+
+
+def test_a_folder_that_is_not_there(train: Train, tmp_path: Path) -> None:
+    result = train(tmp_path / "nowhere" / "mine.safetensors")
+    assert result.exit_code == 1
+    assert "nowhere does not exist" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--architecture", "cnn"), ("--protocol", "random"), ("--device", "cpu")],
+)
+def test_options_without_effect_are_refused(
+    train: Train, out: Path, option: str, value: str
+) -> None:
+    result = train(out, option, value)
+    assert result.exit_code == 2
+    assert f"{option} has no effect with this recipe" in result.stderr

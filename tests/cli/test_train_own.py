@@ -1,0 +1,131 @@
+"""``recsys train --from-tags``: shows first, asks, and replaces only what it was told to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recsys.cli.main import cli
+from recsys.store import Store
+from tests.cli.documented import documented
+from tests.own_library import GENRES, OwnLibrary, make_own_library
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> OwnLibrary:
+    return make_own_library(tmp_path)
+
+
+def train(library: OwnLibrary, *arguments: object, answer: str | None = None) -> Result:
+    words = ["train", "--db", str(library.database), *map(str, arguments)]
+    return CliRunner().invoke(cli, words, input=answer)
+
+
+def labels(library: OwnLibrary) -> tuple[str, ...]:
+    with Store.open(library.database, read_only=True) as store:
+        info = store.model()
+        assert info is not None
+        return info.labels
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    (line,) = result.stdout.splitlines()
+    value: dict[str, Any] = json.loads(line)
+    return value
+
+
+def test_the_gain_is_shown_before_anything_is_asked(library: OwnLibrary) -> None:
+    result = train(library, "--from-tags", answer="n\n")
+    assert result.exit_code == 0, result.output
+    shown, _, rest = result.stdout.partition("Use these genres")
+    assert "Gain in accuracy over the present model: +" in shown
+    assert "always" in shown
+    assert "merged: Hip-Hop: 24 tracks from 'Hip-Hop' (8), 'HipHop' (8), 'hip hop' (8)" in shown
+    assert "The library was not changed." in rest
+    assert labels(library) == library.card.labels
+    assert not list(library.database.parent.glob("library.genres*"))
+
+
+def test_yes_makes_them_the_librarys_own(library: OwnLibrary) -> None:
+    result = train(library, "--from-tags", answer="y\n")
+    assert result.exit_code == 0, result.output
+    assert "72 sounds have new genres" in result.stdout
+    assert f"--model {library.model} FOLDER" in result.stdout
+    assert labels(library) == GENRES
+    assert library.database.with_name("library.genres-1.safetensors").exists()
+
+
+def test_nobody_there_to_answer(library: OwnLibrary) -> None:
+    result = train(library, "--from-tags", answer="")
+    assert result.exit_code == 1
+    assert "--yes" in result.stderr
+    assert labels(library) == library.card.labels
+
+
+def test_a_model_is_kept_whatever_the_answer(library: OwnLibrary, tmp_path: Path) -> None:
+    result = train(library, "--from-folders", "--out", tmp_path / "mine", answer="n\n")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "mine.safetensors").exists()
+    assert (tmp_path / "mine.json").exists()
+    assert labels(library) == library.card.labels
+
+
+def test_scripts_are_not_asked(library: OwnLibrary) -> None:
+    told = as_json(train(library, "--from-tags", "--json"))
+    assert (told["replaced"], told["model"], told["rescored"]) == (False, None, None)
+    assert set(told) == set(documented("train --from-tags")[0])
+    assert set(told["comparison"]) == set(documented("train --from-tags")[0]["comparison"])
+    assert told["labels"] == list(GENRES)
+    assert told["merged"]["Hip-Hop"] == {"Hip-Hop": 8, "HipHop": 8, "hip hop": 8}
+    assert told["comparison"]["gain_accuracy"]["low"] > 0
+    assert labels(library) == library.card.labels
+
+
+def test_scripts_that_mean_it(library: OwnLibrary) -> None:
+    told = as_json(train(library, "--from-tags", "--json", "--yes"))
+    assert told["replaced"] is True
+    assert told["rescored"] == 72
+    assert Path(told["model"]).exists()
+    assert labels(library) == GENRES
+
+
+def test_genres_that_are_left_out_are_named(library: OwnLibrary) -> None:
+    result = train(library, "--from-tags", "--min-artists", 7, answer="n\n")
+    assert result.exit_code == 1
+    assert "0 genres can be learned" in result.stderr
+    assert "Hip-Hop (24 tracks, 6 artists)" in result.stderr
+
+
+def test_one_folder_alone(library: OwnLibrary) -> None:
+    folder = library.database.parent / "music" / "Jazz"
+    result = train(library, "--from-tags", folder, "--json")
+    assert result.exit_code == 1
+    assert "two are the least: Jazz (24 tracks)" in result.stderr
+
+
+def test_a_file_that_cannot_be_kept_leaves_everything(library: OwnLibrary, tmp_path: Path) -> None:
+    result = train(library, "--from-tags", "--yes", "--out", tmp_path / "no" / "mine.safetensors")
+    assert result.exit_code == 1
+    assert "does not exist" in result.stderr
+    assert labels(library) == library.card.labels
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--from-tags", "--from-folders"], "not from both"),
+        (["--from-tags", "--epochs", "3"], "--epochs has no effect on own genres"),
+        (["--from-folders", "--train-split", "x.txt"], "--train-split has no effect"),
+        (["--yes", "--out", "m.safetensors", "music"], "--yes needs --from-tags or --from-folders"),
+        (["music"], "Missing option '--out'"),
+    ],
+)
+def test_options_that_do_not_fit(library: OwnLibrary, arguments: list[str], words: str) -> None:
+    result = train(library, *arguments)
+    assert result.exit_code == 2
+    assert words in result.output

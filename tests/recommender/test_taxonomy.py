@@ -1,0 +1,184 @@
+"""Tiers by other labels than the model's genres, over planted libraries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys.errors import QueryError
+from recsys.index_sync import open_index
+from recsys.playlists import AUTO, PlaylistMaker, PlaylistOptions
+from recsys.recommender import Answer, Recommender, SimilarOptions
+from recsys.recommender.query import make_query
+from recsys.recommender.taxonomy import OWN_WORD, VOTERS, OwnGenres, likeness_of_parts
+from recsys.types import FloatArray, Tags, Track
+from tests.planted import PlantedLibrary, Sound, at_cosine, make_info, unit
+
+TAGS = ("rock", "chill", "jazz", "folk")
+STYLES = ("rock", "jazz", "folk")
+
+CENTRES = dict(zip(("Bossa", "Tango", "Ska", None), np.eye(16, dtype=np.float32), strict=False))
+"""Genres that the files name, each in a corner of its own; None names none."""
+
+PER_GENRE = 60
+
+
+def near(centre: FloatArray, rng: np.random.Generator) -> FloatArray:
+    return at_cosine(centre, unit(rng.standard_normal(16)), float(rng.uniform(0.85, 0.95)))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> PlantedLibrary:
+    """Sixty tracks of each own genre; the model says rock to all, and its tags are drawn."""
+    rng = np.random.default_rng(5)
+    spellings = {"Bossa": ("Bossa", "bossa", "Bossa; Jazz"), "Tango": ("Tango",), "Ska": ("SKA",)}
+    sounds = []
+    for i in range(PER_GENRE):
+        for genre, centre in CENTRES.items():
+            names = spellings.get(genre, (None,))
+            strengths = rng.normal(0, 1, len(TAGS))
+            sounds.append(
+                Sound(
+                    "rock",
+                    near(centre, rng),
+                    genre_tag=names[i % len(names)] if i % 5 else names[0],
+                    strengths=tuple(strengths.tolist()),
+                )
+            )
+    return PlantedLibrary(tmp_path_factory.mktemp("library"), sounds, make_info(tags=TAGS))
+
+
+def ask(library: PlantedLibrary, source: str, *seeds: int, **options: object) -> Answer:
+    library.store.set_genre_source(source)
+    recommender = Recommender(library.store, open_index(library.store), library.info)
+    chosen = SimilarOptions(**{"k": 1000, "show_duplicates": True, **options})
+    return recommender.similar(library.query(*seeds), chosen)
+
+
+def style_of(sound: Sound) -> str:
+    return max(STYLES, key=lambda style: sound.strengths[TAGS.index(style)])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 30, 150])
+def test_styles_make_the_tiers_in_the_order_of_the_strengths(
+    library: PlantedLibrary, seed: int
+) -> None:
+    answer = ask(library, "tags", seed)
+    sound = library.sounds[seed]
+    order = sorted(STYLES, key=lambda style: -sound.strengths[TAGS.index(style)])
+    assert [label for label, _ in answer.genre_scores] == order
+    assert sum(score for _, score in answer.genre_scores) == pytest.approx(1)
+    if answer.label == "unknown":
+        assert max(sound.strengths[TAGS.index(style)] for style in STYLES) <= 0
+        assert {row.tier for row in answer.results} == {0}
+        return
+    assert answer.label == order[0]
+    expected = [
+        i
+        for style in order
+        for i in library.nearest_ids(None, sound.embedding)
+        if i != seed and style_of(library.sounds[i]) == style
+    ]
+    assert [row.track.id for row in answer.results] == expected
+    assert all(row.track.part == order[row.tier - 1] for row in answer.results)
+    assert {row.track.genre for row in answer.results} == {"rock"}
+
+
+def test_moods_make_no_tier(library: PlantedLibrary) -> None:
+    assert {label for label, _ in ask(library, "tags", 1).genre_scores} == set(STYLES)
+    with pytest.raises(QueryError, match="unknown style 'chill'"):
+        ask(library, "tags", 1, genre="chill")
+
+
+def test_own_genres_join_their_spellings_under_the_commonest(library: PlantedLibrary) -> None:
+    library.store.set_genre_source("own")
+    names = ("Bossa", "SKA", "Tango", "untagged")
+    assert library.store.genre_counts() == dict.fromkeys(names, PER_GENRE)
+
+
+@pytest.mark.parametrize(("place", "label"), [(0, "Bossa"), (1, "Tango"), (2, "SKA")])
+def test_a_query_goes_by_its_own_word_and_its_neighbours(
+    library: PlantedLibrary, place: int, label: str
+) -> None:
+    seed = place + 1 + len(CENTRES) * 4
+    answer = ask(library, "own", seed)
+    assert answer.label == label
+    assert answer.genre_scores[0] == (label, pytest.approx(1.0))
+    first = answer.results[: PER_GENRE - 1]
+    assert {row.track.part for row in first} == {label}
+    assert {row.tier for row in first} == {1}
+
+
+def test_votes_are_the_shares_of_the_nearest_tracks(library: PlantedLibrary) -> None:
+    library.store.set_genre_source("own")
+    index = open_index(library.store)
+    between = unit(CENTRES["Bossa"] + 0.9 * CENTRES["Tango"])
+    heard = library.analysis(between, [0.1, 0.1, 0.1, 0.7])
+    near = library.nearest_ids(None, between)[:VOTERS]
+    parts = [track.part for track in library.store.tracks(near).values()]
+    shares = {label: parts.count(label) / VOTERS for label in library.store.genre_counts()}
+    outside = Track(0, Path("/x.mp3"), Tags(genre_tag="TANGO"), 1.0, "", "rock")
+
+    bare = OwnGenres(library.store, index).scores(
+        make_query(library.info, [(Path("/x.mp3"), heard)])
+    )
+    assert dict(bare) == pytest.approx(shares)
+    named = OwnGenres(library.store, index).scores(make_query(library.info, [(outside, heard)]))
+    expected = {label: (1 - OWN_WORD) * share for label, share in shares.items()}
+    expected["Tango"] += OWN_WORD
+    assert dict(named) == pytest.approx(expected)
+
+
+def test_among_tracks_that_name_no_genre_similarity_alone_ranks(library: PlantedLibrary) -> None:
+    seed = len(CENTRES)
+    assert library.sounds[seed].genre_tag is None
+    answer = ask(library, "own", seed)
+    assert answer.label == "unknown"
+    assert {row.tier for row in answer.results} == {0}
+
+
+def test_a_label_may_be_asked_for_in_any_spelling(library: PlantedLibrary) -> None:
+    rows = ask(library, "own", 1, genre="ska music").results
+    assert {row.track.part for row in rows} == {"SKA"}
+    with pytest.raises(QueryError, match="unknown genre 'Tanog'; did you mean 'Tango'"):
+        ask(library, "own", 1, genre="Tanog")
+
+
+def test_the_model_s_genres_come_back(library: PlantedLibrary) -> None:
+    before = ask(library, "gtzan", 1)
+    ask(library, "own", 1)
+    again = ask(library, "gtzan", 1)
+    assert [row.track.id for row in again.results] == [row.track.id for row in before.results]
+    assert again.genre_scores[0][0] == "rock"
+
+
+def test_a_cycle_goes_through_own_genres(library: PlantedLibrary) -> None:
+    library.store.set_genre_source("own")
+    maker = PlaylistMaker(library.store, open_index(library.store), library.info)
+    playlist = maker.cycle("tango,bossa,ska", None, PlaylistOptions(length=9))
+    assert [track.part for track in playlist.tracks] == ["Tango", "Bossa", "SKA"] * 3
+    auto = maker.cycle(AUTO, None, PlaylistOptions(length=8))
+    assert len({track.part for track in auto.tracks[:4]}) == 4
+
+
+def test_parts_that_sound_alike_are_alike(tmp_path: Path) -> None:
+    a, b, far = np.eye(16, dtype=np.float32)[:3]
+    rng = np.random.default_rng(1)
+    places = {"blues": a, "jazz": at_cosine(a, b, 0.8), "rock": far}
+    sounds = [Sound(genre, near(place, rng)) for genre, place in places.items() for _ in range(9)]
+    planted = PlantedLibrary(tmp_path, sounds)
+    likeness = likeness_of_parts(planted.index, ["blues", "jazz", "rock", "classical"])
+    assert likeness[0, 1] > likeness[0, 2] + 0.1
+    np.testing.assert_allclose(likeness, likeness.T)
+    assert likeness[3].tolist() == [0.0] * 4
+
+
+def test_a_model_without_styles_cannot_sort(tmp_path: Path) -> None:
+    info = replace(make_info(tags=("chill", "rock")), name="moody")
+    planted = PlantedLibrary(tmp_path, [Sound("jazz", unit([1] * 16))], info)
+    planted.store.set_genre_source("tags")
+    with pytest.raises(QueryError, match=r"moody .* has 2 tags, 1 of them styles"):
+        Recommender(planted.store, planted.index, planted.info)

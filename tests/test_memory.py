@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, sys
+import numpy as np
+from recsys.memory import keep_freed_memory
+how = {"all": {}, "small": {"large": False}}
+kept = keep_freed_memory(**how[sys.argv[1]]) if sys.argv[1] in how else False
+for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(int(sys.argv[2]), dtype=np.uint8)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(int(kept), faults)
+"""
+
+LARGE, SMALL = 200_000_000, 20_000_000
+
+
+def faults_at_the_fourth_time(how: str, size: int) -> tuple[int, int]:
+    """Whether memory is kept, and how many pages are asked for when it is needed again."""
+    words = [sys.executable, "-c", PROGRAM, how, str(size)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    kept, faults = map(int, done.stdout.split())
+    return kept, faults
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+@pytest.mark.parametrize(
+    ("how", "size", "asked_again"),
+    [
+        ("nothing", LARGE, True),
+        ("small", LARGE, True),
+        ("small", SMALL, False),
+        ("all", LARGE, False),
+    ],
+)
+def test_memory_once_used_is_not_asked_for_again(how: str, size: int, asked_again: bool) -> None:
+    kept, faults = faults_at_the_fourth_time(how, size)
+    assert kept == (how != "nothing")
+    assert faults > 50 if asked_again else faults < 10

@@ -1,0 +1,301 @@
+"""A library's own genres: proposed, saved, and made its own without hearing anything again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.classifier.calibrate import softmax
+from recsys.classifier.checkpoint import load_card, load_model
+from recsys.classifier.inference import Classifier
+from recsys.classifier.own_labels import LabelRules
+from recsys.errors import LibraryBusyError, ModelError, QueryError, StoreError
+from recsys.index_sync import index_is_current, index_problems, open_index
+from recsys.indexing.change_model import change_model
+from recsys.indexing.session import IndexSession
+from recsys.own_model import Proposal, place_beside, propose, save_proposal, use_proposal
+from recsys.store import Store
+from recsys.store import rescoring as rescoring_module
+from recsys.store.lock import LibraryLock
+from recsys.types import IndexSummary
+from tests.classifier.planted_genres import picture
+from tests.own_library import GENRES, PRESENT, OwnLibrary, make_own_library
+
+TAGS = LabelRules("tags")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> OwnLibrary:
+    return make_own_library(tmp_path)
+
+
+@pytest.fixture
+def proposal(library: OwnLibrary) -> Proposal:
+    return propose(library.database, TAGS)
+
+
+def adopt(proposal: Proposal, out: Path) -> int:
+    return use_proposal(proposal, out, save_proposal(proposal, out))
+
+
+def test_planted_genres_are_learned(proposal: Proposal) -> None:
+    found = proposal.found
+    assert found.labels == GENRES
+    assert found.evaluation.accuracy > 0.95
+    assert found.evaluation.n == 72
+    assert found.majority.accuracy.value == pytest.approx(1 / 3)
+    assert found.majority.macro_f1.value == pytest.approx(0.5 / 3)
+
+
+def test_the_present_model_is_judged_where_both_know_the_genre(proposal: Proposal) -> None:
+    """It takes everything for rock, and knows nothing of Hip-Hop."""
+    both = proposal.found.comparison
+    assert both is not None
+    assert both.labels == ("jazz", "rock")
+    assert both.n == 48
+    assert both.present.accuracy.value == 0.5
+    assert both.new.accuracy.value > 0.95
+    assert both.gain_accuracy.low > 0.2
+    assert both.gain_accuracy.value == pytest.approx(
+        both.new.accuracy.value - both.present.accuracy.value
+    )
+
+
+def test_folders_name_the_same_genres(library: OwnLibrary, proposal: Proposal) -> None:
+    by_folder = propose(library.database, LabelRules("folders"))
+    assert by_folder.own.labels == proposal.own.labels
+    assert by_folder.own.targets.tolist() == proposal.own.targets.tolist()
+
+
+@pytest.mark.parametrize("per_genre", [2, 3, 4])
+def test_hardly_any_tracks(tmp_path: Path, per_genre: int) -> None:
+    """The least that can be asked for: it is judged, however little that says."""
+    library = make_own_library(tmp_path, per_genre=per_genre, artists=2)
+    proposal = propose(library.database, LabelRules("tags", min_tracks=2, min_artists=2))
+    assert proposal.found.evaluation.n == 3 * per_genre
+    assert 2 <= proposal.found.folds <= per_genre
+    np.testing.assert_allclose(np.sum(proposal.found.confusion, axis=1), 1.0, rtol=1e-5)
+
+
+def test_proposing_changes_nothing(library: OwnLibrary) -> None:
+    before = library.database.read_bytes()
+    propose(library.database, TAGS)
+    assert library.database.read_bytes() == before
+
+
+def test_the_saved_model_says_how_it_was_made(proposal: Proposal, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    card = save_proposal(proposal, out)
+    assert load_card(out).fingerprint == card.fingerprint == load_model(out)[1].fingerprint
+    assert card.labels == GENRES
+    assert card.dimension == 16
+    np.testing.assert_allclose(np.sum(card.confusion, axis=1), 1.0, rtol=1e-5)
+    assert np.min(card.confusion) > 0
+    told = card.training["own_genres"]
+    assert told["tracks"] == dict.fromkeys(GENRES, 24)
+    assert len(card.training["keys"]["train"]) == 72
+    assert "Jazz/0" in card.training["keys"]["train"]
+    assert card.config["track_head"]["embeddings_of"] == proposal.present.fingerprint
+    assert card.metrics["cross_validation"]["n"] == 72
+
+
+def test_hearing_and_the_stored_embedding_say_the_same(proposal: Proposal, tmp_path: Path) -> None:
+    """The head looks at the embedding of the whole track, as it did when it was fitted."""
+    out = tmp_path / "mine.safetensors"
+    card = save_proposal(proposal, out)
+    tracks = [np.concatenate([picture("tone", i), picture("noise", i)]) for i in range(3)]
+    heard = Classifier.load(out, "cpu").analyse(tracks)
+    before = Classifier.load(proposal.trunk, "cpu").analyse(tracks)
+    for now, then in zip(heard, before, strict=True):
+        np.testing.assert_allclose(now.embedding, then.embedding, atol=1e-6)
+        wanted = softmax(proposal.found.head.logits(then.embedding), card.temperature)
+        np.testing.assert_allclose(now.probabilities, wanted, atol=1e-5)
+
+
+def test_everything_follows_without_listening(
+    library: OwnLibrary, proposal: Proposal, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.safetensors"
+    assert adopt(proposal, out) == 72
+    with Store.open(library.database, read_only=True) as store:
+        info = store.model()
+        assert info is not None
+        assert info.labels == GENRES
+        assert store.model_path() == out
+        assert store.counts()["unanalysed"] == 0
+        for number, genre in library.genres.items():
+            track, analysis = store.track(number), store.analysis(number)
+            assert track is not None
+            assert analysis is not None
+            assert np.array_equal(analysis.embedding, library.embeddings[number])
+            assert analysis.probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+            assert track.genre == genre
+            assert track.duration_s == 200.0
+            assert track.warning == ("odd" if track.path.stem == "0" else None)
+        assert index_is_current(store)
+        assert index_problems(store) == []
+        assert sorted(open_index(store).genres) == sorted(GENRES)
+
+
+def test_the_next_run_finds_everything_done(proposal: Proposal, tmp_path: Path) -> None:
+    """The folder is gone here, so nothing is scanned: what counts is that the model is settled."""
+    adopt(proposal, tmp_path / "mine.safetensors")
+    (tmp_path / "music").mkdir()
+    *_, summary = IndexSession(proposal.database).run([tmp_path / "music"])
+    assert isinstance(summary, IndexSummary)
+    assert summary.indexed == 0
+    assert not any("wait for analysis" in note for note in summary.notes)
+
+
+def test_the_way_back_needs_no_listening_either(
+    library: OwnLibrary, proposal: Proposal, tmp_path: Path
+) -> None:
+    adopt(proposal, tmp_path / "mine.safetensors")
+    (tmp_path / "music").mkdir()
+    session = IndexSession(library.database, model=library.model, reanalyse=True)
+    list(session.run([tmp_path / "music"]))
+    with Store.open(library.database, read_only=True) as store:
+        assert store.genre_counts() == {"rock": 72}
+        assert index_is_current(store)
+
+
+def test_a_model_that_was_kept_is_used_later_without_listening(
+    library: OwnLibrary, proposal: Proposal, tmp_path: Path
+) -> None:
+    """The files are not even there; all that is needed is stored."""
+    out = tmp_path / "mine.safetensors"
+    save_proposal(proposal, out)
+    (tmp_path / "music").mkdir()
+    with pytest.raises(ModelError, match="do not mix"):
+        list(IndexSession(library.database, model=out).run([tmp_path / "music"]))
+    list(IndexSession(library.database, model=out, reanalyse=True).run([tmp_path / "music"]))
+    with Store.open(library.database, read_only=True) as store:
+        assert store.genre_counts() == dict.fromkeys(GENRES, 24)
+        assert store.counts()["unanalysed"] == 0
+        assert index_is_current(store)
+
+
+def test_a_head_over_other_embeddings_has_everything_heard_again(
+    library: OwnLibrary, proposal: Proposal, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.safetensors"
+    save_proposal(proposal, out)
+    with Store.open(library.database) as store:
+        other = replace(library.card, temperature=3.0, fingerprint="of other embeddings")
+        store.set_model(other.info(), other.to_json(), library.model)
+        change_model(store, load_card(out), out)
+        assert store.counts()["unanalysed"] == 72
+
+
+def test_a_damaged_head_changes_nothing(
+    library: OwnLibrary, proposal: Proposal, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.safetensors"
+    card = save_proposal(proposal, out)
+    out.write_bytes(out.read_bytes()[:-1])
+    with Store.open(library.database) as store:
+        with pytest.raises(ModelError, match="do not belong together"):
+            change_model(store, card, out)
+        assert store.counts()["unanalysed"] == 0
+
+
+def test_learning_again_puts_one_head_in_the_place_of_the_other(
+    proposal: Proposal, tmp_path: Path
+) -> None:
+    adopt(proposal, tmp_path / "mine.safetensors")
+    again = propose(proposal.database, LabelRules("tags", seed=1))
+    assert any("too good" in note for note in again.notes)
+    out = place_beside(proposal.database)
+    assert adopt(again, out) == 72
+    model, card = load_model(out)
+    tiny = load_model(tmp_path / "tiny.safetensors")[0]
+    assert model.network.state_dict().keys() == tiny.state_dict().keys()
+    assert card.config["track_head"] == {
+        "dimension": 16,
+        "network_genres": len(PRESENT),
+        "embeddings_of": proposal.present.fingerprint,
+    }
+    assert card.training["network"]["name"] == "tiny"
+    with torch.inference_mode():
+        windows = torch.from_numpy(picture("tone", 1))
+        assert torch.equal(model(windows)[1], tiny(windows)[1])
+
+
+def test_names_beside_the_library_are_free_ones(proposal: Proposal) -> None:
+    first = place_beside(proposal.database)
+    assert first == proposal.database.with_name("library.genres-1.safetensors")
+    save_proposal(proposal, first)
+    assert place_beside(proposal.database).name == "library.genres-2.safetensors"
+
+
+def test_a_break_in_the_middle_leaves_the_library_as_it_was(
+    library: OwnLibrary, proposal: Proposal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescoring_module, "PAGE", 10)
+    out = tmp_path / "mine.safetensors"
+    card = save_proposal(proposal, out)
+    pages: list[int] = []
+
+    def breaking(embeddings: np.ndarray) -> np.ndarray:
+        pages.append(len(embeddings))
+        if len(pages) == 3:
+            raise KeyboardInterrupt
+        return np.full((len(embeddings), 3), 1 / 3, np.float32)
+
+    before = proposal.present.fingerprint
+    with Store.open(library.database) as store:
+        revision = store.revision
+        with pytest.raises(KeyboardInterrupt):
+            rescoring_module.change_head(
+                store, card.info(), card.to_json(), out, breaking, before=before
+            )
+        assert pages == [10, 10, 10]
+        info = store.model()
+        assert info is not None
+        assert info.fingerprint == before
+        assert store.revision == revision
+        assert store.counts()["analyses"] == 72
+
+
+def test_a_model_that_was_changed_meanwhile_is_not_overruled(
+    proposal: Proposal, tmp_path: Path
+) -> None:
+    again = propose(proposal.database, LabelRules("tags", seed=1))
+    adopt(proposal, tmp_path / "mine.safetensors")
+    with pytest.raises(StoreError, match="changed meanwhile"):
+        adopt(again, tmp_path / "other.safetensors")
+
+
+def test_the_model_in_use_is_not_overwritten(proposal: Proposal) -> None:
+    assert proposal.trunk is not None
+    before = proposal.trunk.read_bytes()
+    with pytest.raises(ModelError, match="uses now"):
+        save_proposal(proposal, proposal.trunk)
+    assert proposal.trunk.read_bytes() == before
+
+
+def test_a_library_that_is_being_written(proposal: Proposal, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    card = save_proposal(proposal, out)
+    with LibraryLock(proposal.database), pytest.raises(LibraryBusyError):
+        use_proposal(proposal, out, card)
+
+
+def test_a_model_file_that_became_another_one(library: OwnLibrary) -> None:
+    from recsys.classifier.checkpoint import save_model
+
+    model, card = load_model(library.model)
+    save_model(library.model, model, replace(card, temperature=2.0))
+    with pytest.raises(ModelError, match="is another one by now") as caught:
+        propose(library.database, TAGS)
+    assert "--reanalyse" in caught.value.hint
+
+
+def test_an_empty_library(tmp_path: Path) -> None:
+    Store.open(tmp_path / "library.db", create=True).close()
+    with pytest.raises(QueryError, match="no tracks yet"):
+        propose(tmp_path / "library.db", TAGS)
