@@ -150,6 +150,11 @@ def test_a_module_imports_only_what_lies_before_it(name: str) -> None:
             assert group_of(target) in allowed, f"recsys.{name} ({group}) imports {full_name}"
 
 
+def test_librosa_is_loaded_in_one_place() -> None:
+    loading = {name for name in named_modules() if "librosa" in imported(name)}
+    assert loading == {"features.one_librosa"}
+
+
 def test_the_parts_have_an_order() -> None:
     assert MAY_IMPORT.keys() == GROUPS.keys()
     order = list(TopologicalSorter(MAY_IMPORT).static_order())

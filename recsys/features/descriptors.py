@@ -49,7 +49,7 @@ class Sound:
     @cached_property
     def stft(self) -> npt.NDArray[np.complex64]:
         """Complex spectrum, shape (1 + n_fft // 2, frames)."""
-        import librosa
+        from recsys.features.one_librosa import librosa
 
         spectrum: npt.NDArray[np.complex64] = librosa.stft(
             self.samples, n_fft=self.n_fft, hop_length=self.hop_length
@@ -69,7 +69,7 @@ class Sound:
     @cached_property
     def mel_db(self) -> FloatArray:
         """Mel spectrum in decibels (reference 1, floor 80 dB below the peak), (128, frames)."""
-        import librosa
+        from recsys.features.one_librosa import librosa
 
         mel = librosa.feature.melspectrogram(S=self.power, sr=self.sample_rate, n_mels=N_MELS)
         decibels: FloatArray = librosa.power_to_db(mel)
@@ -78,7 +78,7 @@ class Sound:
 
 def zcr(sound: Sound) -> FloatArray:
     """Share of neighbouring samples between which the sign changes, shape (1, frames)."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     rate: FloatArray = librosa.feature.zero_crossing_rate(
         sound.samples, frame_length=sound.n_fft, hop_length=sound.hop_length
@@ -88,7 +88,7 @@ def zcr(sound: Sound) -> FloatArray:
 
 def rms(sound: Sound) -> FloatArray:
     """Root mean square of the samples, shape (1, frames)."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     level: FloatArray = librosa.feature.rms(
         y=sound.samples, frame_length=sound.n_fft, hop_length=sound.hop_length
@@ -98,7 +98,7 @@ def rms(sound: Sound) -> FloatArray:
 
 def centroid(sound: Sound) -> FloatArray:
     """Centre of mass of the spectrum, Hz, shape (1, frames)."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     hz: FloatArray = librosa.feature.spectral_centroid(S=sound.magnitude, sr=sound.sample_rate)
     return hz
@@ -106,7 +106,7 @@ def centroid(sound: Sound) -> FloatArray:
 
 def bandwidth(sound: Sound) -> FloatArray:
     """Deviation of the spectrum around its centroid, Hz, shape (1, frames)."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     hz: FloatArray = librosa.feature.spectral_bandwidth(S=sound.magnitude, sr=sound.sample_rate)
     return hz
@@ -114,7 +114,7 @@ def bandwidth(sound: Sound) -> FloatArray:
 
 def rolloff(sound: Sound) -> FloatArray:
     """Frequency below which 85% of the magnitude lies, Hz, shape (1, frames)."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     hz: FloatArray = librosa.feature.spectral_rolloff(
         S=sound.magnitude, sr=sound.sample_rate, roll_percent=0.85
@@ -124,7 +124,7 @@ def rolloff(sound: Sound) -> FloatArray:
 
 def flatness(sound: Sound) -> FloatArray:
     """Geometric by arithmetic mean of the spectrum: 1 for white noise, 0 for a tone."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     ratio: FloatArray = librosa.feature.spectral_flatness(S=sound.magnitude)
     return ratio
@@ -132,7 +132,7 @@ def flatness(sound: Sound) -> FloatArray:
 
 def contrast(sound: Sound) -> FloatArray:
     """Peaks over valleys of the spectrum in seven bands, decibels, shape (7, frames)."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     decibels: FloatArray = librosa.feature.spectral_contrast(
         S=sound.magnitude, sr=sound.sample_rate, fmin=CONTRAST_FMIN_HZ, n_bands=CONTRAST_BANDS
@@ -142,7 +142,7 @@ def contrast(sound: Sound) -> FloatArray:
 
 def chroma(sound: Sound) -> FloatArray:
     """Strength of the pitch classes from C, the strongest of a frame 1, shape (12, frames)."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     with warnings.catch_warnings():
         # Silence has no tuning; none is what is assumed then.
@@ -153,7 +153,7 @@ def chroma(sound: Sound) -> FloatArray:
 
 def mfcc(sound: Sound, n_mfcc: int) -> FloatArray:
     """Mel-frequency cepstral coefficients, shape (n_mfcc, frames)."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     coefficients: FloatArray = librosa.feature.mfcc(S=sound.mel_db, n_mfcc=n_mfcc)
     return coefficients

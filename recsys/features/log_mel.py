@@ -95,7 +95,7 @@ def log_mel(samples: FloatArray, settings: LogMel = MEL) -> FloatArray:
     """
     if samples.ndim != 2 or samples.size == 0:
         raise ValueError(f"samples must have shape (n_windows, n_samples), got {samples.shape}")
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     power = librosa.feature.melspectrogram(
         y=np.ascontiguousarray(samples, dtype=np.float32),

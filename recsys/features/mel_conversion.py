@@ -65,7 +65,7 @@ def from_log_mel(
 @lru_cache(maxsize=4)
 def _between_bands(source: LogMel, target: CompressedMel) -> FloatArray:
     """Return the matrix (target.n_mels, source.n_mels) that reads between centres of bands."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     def centres(n_mels: int, sample_rate: int) -> FloatArray:
         edges: FloatArray = librosa.mel_frequencies(n_mels=n_mels + 2, fmin=0, fmax=sample_rate / 2)

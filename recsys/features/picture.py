@@ -109,7 +109,7 @@ class Picture(Features):
         return draw[self.content](sound)
 
     def _mel(self, sound: Sound) -> FloatArray:
-        import librosa
+        from recsys.features.one_librosa import librosa
 
         mel = librosa.feature.melspectrogram(
             S=sound.power, sr=self.sample_rate, n_mels=self.n_mels, fmax=self.top_hz
@@ -120,7 +120,7 @@ class Picture(Features):
         return resized(decibels[::-1] / np.float32(TOP_DB) + 1, self.height, self.width)
 
     def _centroid(self, sound: Sound) -> FloatArray:
-        import librosa
+        from recsys.features.one_librosa import librosa
 
         share = librosa.hz_to_mel(centroid(sound)) / librosa.hz_to_mel(self.top_hz)
         level = resized(share.astype(np.float32), 1, self.width) * np.float32(self.height)

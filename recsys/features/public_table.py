@@ -110,7 +110,7 @@ class PublicTable(Features):
 
 def _harmonic_and_percussive(sound: Sound) -> FloatArray:
     """Return the samples of both parts, shape (2, n_samples), as librosa.effects.hpss does."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     across_time = running_median(sound.magnitude)
     across_frequency = running_median(np.ascontiguousarray(sound.magnitude.T)).T
@@ -149,7 +149,7 @@ def running_median(rows: FloatArray) -> FloatArray:
 
 def _tempo(sound: Sound) -> float:
     """Return beats per minute as a beat tracker hears them; 0 where nothing begins."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     onsets = librosa.onset.onset_strength(
         S=sound.mel_db,

@@ -58,7 +58,7 @@ class Stft(Features):
         return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
-        import librosa
+        from recsys.features.one_librosa import librosa
 
         spectrum = librosa.stft(window, n_fft=self.n_fft, hop_length=self.hop_length, center=False)
         magnitude: FloatArray = np.abs(spectrum)

@@ -148,7 +148,7 @@ def waveform_figure(excerpt: Excerpt) -> Figure:
 
 def chroma_figure(excerpt: Excerpt) -> Figure:
     """Draw the strength of the pitch classes over time."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     with warnings.catch_warnings():
         # Sound without a pitch gives librosa nothing to tune by; it then takes A = 440 Hz.
@@ -169,7 +169,7 @@ def chroma_figure(excerpt: Excerpt) -> Figure:
 
 def mfcc_figure(excerpt: Excerpt) -> Figure:
     """Draw the MFCC over time."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     mfcc = librosa.feature.mfcc(
         y=excerpt.samples,
@@ -189,7 +189,7 @@ def mfcc_figure(excerpt: Excerpt) -> Figure:
 
 def mel_figure(excerpt: Excerpt) -> Figure:
     """Draw the mel spectrogram in decibels."""
-    import librosa
+    from recsys.features.one_librosa import librosa
 
     power = librosa.feature.melspectrogram(
         y=excerpt.samples,

@@ -46,7 +46,8 @@ def test_the_table_has_a_column_per_model(music: Path, tmp_path: Path) -> None:
 
     arguments = ["robustness", str(music), "--workers", "1"]
     models = ["--model", str(DEFAULT_MODEL), "--model", str(DEFAULT_MODEL)]
-    result = CliRunner().invoke(cli, [*arguments, *models, "--db", str(tmp_path / "no.db")])
+    words = [*arguments, *models, "--db", str(tmp_path / "no.db")]
+    result = CliRunner().invoke(cli, words, env={"COLUMNS": "160"})
     assert result.exit_code == 0, result.output
     (row,) = [line for line in result.stdout.splitlines() if "mono" in line]
     assert row.count("%") == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import librosa
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from recsys.features import CompressedMel
 from recsys.features.compressed_mel import USUAL_POWER, compress, expand, levelled
+from recsys.features.one_librosa import librosa
 from recsys.types import FloatArray
 
 MEL = CompressedMel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import librosa
 import numpy as np
 import pytest
 import soxr
@@ -11,6 +10,7 @@ from recsys.demo import SAMPLE_RATE, STYLES, render
 from recsys.features import MEL, CompressedMel, LogMel
 from recsys.features.compressed_mel import USUAL_POWER
 from recsys.features.mel_conversion import USUAL_DEVIATION_DB, from_log_mel
+from recsys.features.one_librosa import librosa
 from recsys.types import FloatArray
 
 TARGET = CompressedMel()

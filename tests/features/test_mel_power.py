@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import librosa
 import numpy as np
 import pytest
 
 from recsys.features.mel_power import mel_filters, mel_power
+from recsys.features.one_librosa import librosa
 from tests.sounds import staircase
 
 SETTINGS = [(16_000, 512, 256, 96), (22_050, 2048, 512, 128), (44_100, 1000, 300, 40)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-import librosa
 import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
 from recsys.errors import MissingExtraError
 from recsys.features import Mfcc, Picture, PublicTable, Stft, Summary
+from recsys.features.one_librosa import librosa
 from recsys.features.public_table import COLUMNS, running_median
 from recsys.types import FloatArray
 
