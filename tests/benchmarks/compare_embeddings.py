@@ -1,0 +1,150 @@
+"""The default model's embedding beside MusiCNN's, on clips that neither has learned genres from.
+
+    python -m tests.benchmarks.compare_embeddings gtzan --weights MSD_musicnn --train-split LIST
+        --valid-split LIST [--mel ARCHIVE]
+
+One network is made from the training list, as the default recipe does it, and hears the validation
+clips; five more are made by cross-validation by artist, and each hears the clips of its fold, which
+are compared with each other. MusiCNN's embedding is its penultimate layer, averaged over the same
+windows. Only clips with ten windows take part.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from recsys.classifier.fine_tune.heads import Lessons, penultimate, teacher_tags
+from recsys.classifier.fine_tune.hearing import hear
+from recsys.classifier.fine_tune.outliers import hear_outliers
+from recsys.classifier.fine_tune.pictures import PicturedMusic, load_music
+from recsys.classifier.fine_tune.settings import FineTuneSettings
+from recsys.classifier.fine_tune.teacher import build_pruned, find_checkpoint, read_checkpoint
+from recsys.classifier.fine_tune.validate import folds_by_artist, make_network, say
+from recsys.classifier.models.musicnn import MusiCNN
+from recsys.classifier.prepare import DataSources
+from recsys.features import CompressedMel
+from recsys.quality.bootstrap import measure
+from recsys.quality.metrics import k_occurrences, skewness
+from recsys.robustness.figures import median_cosine, reciprocal_ranks
+from recsys.types import FloatArray, IdArray
+
+K = 10
+WINDOWS = 10
+
+Heard: TypeAlias = "Sequence[np.ndarray]"
+Embed: TypeAlias = Callable[[Heard], FloatArray]
+
+
+def embed_with_teacher(teacher: MusiCNN) -> Embed:
+    """Return what embeds tracks as MusiCNN does: the mean of its penultimate layer."""
+
+    def embed(heard: Heard) -> FloatArray:
+        rows = np.stack([units.mean(axis=0) for units in penultimate(teacher, heard)])
+        unit: FloatArray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
+
+    return embed
+
+
+def embed_with(network: MusiCNN) -> Embed:
+    """Return what embeds tracks with a network of the default recipe."""
+    return lambda heard: say(network, heard).embeddings
+
+
+def figures(
+    embed: Embed, heard: Heard, genres: IdArray, artists: IdArray
+) -> dict[str, np.ndarray | float]:
+    """Return precision and reciprocal rank per clip, and hubness and median cosine of them all."""
+    rows = embed(heard)
+    cosines = rows @ rows.T
+    others = np.where(artists[:, np.newaxis] == artists, -np.inf, cosines)
+    nearest = np.argsort(-others, axis=1, kind="stable")[:, :K]
+    reachable = np.take_along_axis(others, nearest, axis=1) > -np.inf
+    same = (genres[nearest] == genres[:, np.newaxis]) & reachable
+    halves = [
+        embed([windows[part] for windows in heard])
+        for part in (slice(None, WINDOWS // 2), slice(WINDOWS // 2, None))
+    ]
+    ranks, _ = reciprocal_ranks(*halves, [str(genre) for genre in genres])
+    np.fill_diagonal(cosines, -np.inf)
+    lists = np.argsort(-cosines, axis=1, kind="stable")[:, :K]
+    return {
+        "P@10, other artists": same.sum(axis=1) / K,
+        "half-track MRR": ranks,
+        "skewness of 10-occurrence": float(skewness(k_occurrences(lists, len(rows)))),
+        "median cosine": median_cosine(rows),
+    }
+
+
+def compare(teacher: MusiCNN, music: PicturedMusic, features: CompressedMel) -> Table:
+    """Return both embeddings' figures on the validation clips and over the folds."""
+    settings = FineTuneSettings()
+    folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
+    heard = hear(teacher, music.tracks, settings.variations, settings.seed)
+    outliers = hear_outliers(teacher, settings.outliers, settings.seed, features)
+    lessons = Lessons(heard, music.targets, teacher_tags(teacher, heard), outliers)
+
+    def both(learned: IdArray, held_out: IdArray, seed: int) -> list[dict[str, object]]:
+        clips = [place for place in held_out.tolist() if len(heard[place].plain) == WINDOWS]
+        network = make_network(teacher, lessons.of(learned), settings, seed)
+        given = ([heard[place].plain for place in clips], music.targets[clips], music.groups[clips])
+        return [
+            figures(embed, *given) for embed in (embed_with(network), embed_with_teacher(teacher))
+        ]
+
+    table = Table("", "default recipe", "MusiCNN")
+    pair = both(music.train, music.valid, settings.seed)
+    _add_rows(table, "validation list", [pair])
+    everything = np.arange(len(heard))
+    pairs = [
+        both(np.setdiff1d(everything, fold), fold, settings.seed + number)
+        for number, fold in enumerate(folds)
+    ]
+    _add_rows(table, "inside the folds", pairs)
+    return table
+
+
+def _add_rows(table: Table, where: str, pairs: list[list[dict[str, object]]]) -> None:
+    for name, first in pairs[0][0].items():
+        cells = []
+        for system in range(2):
+            found = [pair[system][name] for pair in pairs]
+            if isinstance(first, np.ndarray):
+                figure = measure(np.concatenate(found), seed=0)
+                cells.append(f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")
+            else:
+                cells.append(f"{np.mean(found):.3f}")
+        count = sum(np.size(pair[0][name]) for pair in pairs)
+        table.add_row(f"{where}: {name}" + (f", n {count}" if count > len(pairs) else ""), *cells)
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description="Compare the embedding with MusiCNN's.")
+    parser.add_argument("folder", type=Path)
+    for name in ("weights", "train-split", "valid-split"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--mel", type=Path)
+    options = parser.parse_args()
+    features = CompressedMel()
+    sources = DataSources(
+        (options.folder,),
+        mel=options.mel,
+        train_split=options.train_split,
+        valid_split=options.valid_split,
+    )
+    music = load_music(sources, features)
+    weights = read_checkpoint(find_checkpoint(options.weights))
+    teacher = build_pruned(weights, len(music.labels)).eval()
+    Console(width=120).print(compare(teacher, music, features))
+
+
+if __name__ == "__main__":
+    main()
