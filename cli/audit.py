@@ -301,6 +301,7 @@ def _print_written(report: AuditReport, retagger: Retagger, outcomes: Sequence[O
 def _undo(library: Library, which: str, paths: Sequence[Path], *, as_json: bool) -> list[Outcome]:
     from recsys.cli.output import print_json
 
+    _note_damage(library)
     number = None if which == LAST else int(which)
     run, stream = library.undo_tags(number, paths)
     outcomes = list(stream)
@@ -318,9 +319,17 @@ def _undo(library: Library, which: str, paths: Sequence[Path], *, as_json: bool)
 _UNDONE = {"restored": "put back", "unchanged": "was so already", "failed": "left as it is"}
 
 
+def _note_damage(library: Library) -> None:
+    from recsys.cli.output import note
+
+    for text in library.tag_journal_notes():
+        note(f"{text}.")
+
+
 def _print_history(library: Library, *, as_json: bool) -> None:
     from recsys.cli.output import console, print_json, table
 
+    _note_damage(library)
     runs = library.tag_runs()
     if as_json:
         changes = [

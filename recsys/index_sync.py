@@ -131,8 +131,15 @@ def index_problems(store: Store) -> list[str]:
         return ["The index is of a later state than the library, which may be an older copy."]
     if behind:
         changes = store.change_count(index.revision)
-        return [f"The index is {behind} revisions behind the library ({changes} changes)."]
+        return [
+            f"The index is {_counted(behind, 'revision')} behind the library"
+            f" ({_counted(changes, 'change')})."
+        ]
     return _count_problems(index, store)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _count_problems(index: GenreIndex, store: Store) -> list[str]:

@@ -86,6 +86,12 @@ class LibraryUpkeep(OpenedLibrary):
 
         return Journal(self.database).runs()
 
+    def tag_journal_notes(self) -> tuple[str, ...]:
+        """Return what is to be said of lines of the journal of tags that were passed over."""
+        from recsys.audit.journal import Journal
+
+        return Journal(self.database).notes()
+
     def undo_tags(
         self, run: int | None = None, paths: Sequence[str | Path] = ()
     ) -> tuple[Run, Iterator[Outcome]]:

@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "recommender": {"base", "store", "index"},
     "playlists": {"base", "store", "index", "recommender"},
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
-    "audit": {"base", "library", "store", "recommender"},
+    "audit": {"base", "library", "store", "index_sync", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
     "robustness": {"base", "sound", "library", "workers", "classifier"},
     "reports": {"base", "sound", "library", "workers", "classifier", "quality"},

@@ -107,7 +107,7 @@ def test_a_stale_index_learns_only_the_changes(
     assert found == wanted(store)
     assert found.keys() == {2, 4, 5, 6, 7}
     assert found[2][0] == "rock"
-    assert index_problems(store) == ["The index is 1 revisions behind the library (4 changes)."]
+    assert index_problems(store) == ["The index is 1 revision behind the library (4 changes)."]
     save_index(store, index)
     assert index_is_current(store)
     assert index_problems(store) == []

@@ -2,7 +2,8 @@
 
 A file of JSON lines beside the database. A line is on the disk before the file that it speaks of is
 touched, so that whatever happens in between, the old value is known. Lines are only ever added; one
-that was cut off by a crash was written for a file that was not touched, and is passed over.
+that was cut off by a crash was written for a file that was not touched. It is passed over, as is
+one that was damaged otherwise, with a note; all others still count.
 """
 
 from __future__ import annotations
@@ -98,8 +99,27 @@ class Journal:
 
     def next_run(self) -> int:
         """Return the number for a new run."""
-        changes, _ = self._read()
-        return max((change.run for change in changes), default=0) + 1
+        changes, settled = self._read()
+        # A run may be known by its settled changes alone, where the lines of these were damaged.
+        numbers = [*(change.run for change in changes), *(run for run, _ in settled)]
+        return max(numbers, default=0) + 1
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the user should know of lines that say nothing that can be understood.
+
+        Raises
+        ------
+        TagError
+            If the journal cannot be read.
+        """
+        places = [str(place) for place, line in self._lines() if _entry(line) is None]
+        if not places:
+            return ()
+        lines = f"line{'s' * (len(places) > 1)} {', '.join(places)}"
+        return (
+            f"{lines} of {self.path} cannot be understood and were passed over: cut off by a"
+            " crash, before a file was touched, or damaged; everything else can be put back",
+        )
 
     def begin(self, change: Change) -> None:
         """Write down a change that is about to be made, and wait until it is on the disk.
@@ -116,15 +136,25 @@ class Journal:
         self._append({"settles": [change.run, change.number], "how": how, "time": now()})
 
     def _read(self) -> tuple[list[Change], set[tuple[int, int]]]:
+        changes, settled = [], set()
+        for _, line in self._lines():
+            entry = _entry(line)
+            if isinstance(entry, Change):
+                changes.append(entry)
+            elif entry is not None:
+                settled.add(entry)
+        return changes, settled
+
+    def _lines(self) -> list[tuple[int, str]]:
+        """Return the lines with their numbers, without empty ones."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            # A damaged byte spoils its own line, not the others.
+            text = self.path.read_bytes().decode("utf-8", "replace")
         except FileNotFoundError:
-            return [], set()
-        except (OSError, UnicodeDecodeError) as error:
+            return []
+        except OSError as error:
             raise self._unusable("read", error) from error
-        entries = [entry for line in text.splitlines() if (entry := _entry(line)) is not None]
-        settled = {tuple(entry["settles"]) for entry in entries if "settles" in entry}
-        return [_change(entry) for entry in entries if "settles" not in entry], settled
+        return [(place, line) for place, line in enumerate(text.split("\n"), 1) if line.strip()]
 
     def _append(self, entry: dict[str, Any]) -> None:
         line = json.dumps(entry).encode() + b"\n"
@@ -141,10 +171,9 @@ class Journal:
         except OSError as error:
             raise self._unusable("written", error) from error
 
-    def _unusable(self, verb: str, error: Exception) -> TagError:
+    def _unusable(self, verb: str, error: OSError) -> TagError:
         return TagError(
-            f"the journal of written tags {self.path} cannot be {verb}: "
-            f"{getattr(error, 'strerror', None) or error}",
+            f"the journal of written tags {self.path} cannot be {verb}: {error.strerror or error}",
             "No tag is written without it; check the disk and the permissions of its folder.",
         )
 
@@ -154,26 +183,39 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _entry(line: str) -> dict[str, Any] | None:
-    """Return what a line says, None for one that was cut off."""
+def _entry(line: str) -> Change | tuple[int, int] | None:
+    """Return the change that a line tells of, or the run and number of one that it settles.
+
+    None for a line that was cut off or damaged. Keys that a later recsys may add are passed over.
+    """
     try:
         entry = json.loads(line)
-    except ValueError:
+        if "settles" in entry:
+            run, number = entry["settles"]
+            return _whole(run), _whole(number)
+        return Change(
+            run=_whole(entry["run"]),
+            number=_whole(entry["number"]),
+            path=Path(entry["path"]),
+            old=None if entry["old"] is None else _values(entry["old"]),
+            new=_values(entry["new"]),
+            had_tags=bool(entry["had_tags"]),
+            time=str(entry["time"]),
+        )
+    except (ValueError, TypeError, KeyError):
         return None
-    whole = isinstance(entry, dict) and ("settles" in entry or "had_tags" in entry)
-    return entry if whole else None
 
 
-def _change(entry: dict[str, Any]) -> Change:
-    old = entry["old"]
-    return Change(
-        **{
-            **entry,
-            "path": Path(entry["path"]),
-            "old": None if old is None else tuple(old),
-            "new": tuple(entry["new"]),
-        }
-    )
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError
+    return value
+
+
+def _values(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError
+    return tuple(values)
 
 
 def _ends_within_a_line(file: Any) -> bool:  # noqa: ANN401 (a binary file)

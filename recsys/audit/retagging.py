@@ -1,12 +1,13 @@
 """Writing the genre tags that were accepted, and taking them back.
 
 Every file is handled by itself: what cannot be written is reported and the rest goes on. After a
-file, the library knows its new tag, size and time, so that the next ``recsys index`` finds nothing
-to do there.
+file, the library knows its new tag, size and time, and after all of them the index is up to date,
+so that the next ``recsys index`` finds nothing to do there.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.audit.journal import Change, Journal, Run, now
 from recsys.audit.safe_rewrite import rewrite, unreachable
 from recsys.errors import QueryError, TagError
+from recsys.index_sync import index_is_current, open_index, save_index
 from recsys.library import outermost, read_tags
 from recsys.store import Store, TrackRecord
 from recsys.store.lock import LibraryLock
@@ -94,7 +96,7 @@ class Retagger:
         TagError
             If the journal cannot be written; no further file is touched then.
         """
-        with LibraryLock(self._database), Store.open(self._database) as store:
+        with _open(self._database) as store:
             for finding in findings:
                 yield self._write_one(store, finding.track.path, (finding.suggestion,))
 
@@ -163,7 +165,11 @@ def undo_run(
 
 def _find_run(runs: Sequence[Run], number: int | None) -> Run:
     if not runs:
-        raise QueryError("no written tag is left to be taken back", "See recsys audit --help.")
+        asked = "" if number is None else f"there is no run {number} to be taken back: "
+        raise QueryError(
+            f"{asked}no written tag is left to be taken back",
+            "recsys audit --history lists the runs that can be.",
+        )
     if number is None:
         return runs[-1]
     for run in runs:
@@ -176,10 +182,24 @@ def _find_run(runs: Sequence[Run], number: int | None) -> Run:
 
 
 def _undo_all(database: Path, changes: Iterable[Change]) -> Iterator[Outcome]:
-    with LibraryLock(database), Store.open(database) as store:
+    with _open(database) as store:
         journal = Journal(database)
         for change in changes:
             yield _undo_one(store, journal, change)
+
+
+@contextlib.contextmanager
+def _open(database: Path) -> Iterator[Store]:
+    """Open a library for writing.
+
+    Afterwards the index is saved where genre tags say in which part of it a track lies.
+    """
+    with LibraryLock(database), Store.open(database) as store:
+        try:
+            yield store
+        finally:
+            if store.genre_source() == "own" and not index_is_current(store):
+                save_index(store, open_index(store))
 
 
 def _undo_one(store: Store, journal: Journal, change: Change) -> Outcome:

@@ -14,6 +14,7 @@ from recsys.audit import retagging as retagging_module
 from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.audit.journal import Journal, journal_path
 from recsys.errors import LibraryBusyError, QueryError, TagError
+from recsys.index_sync import index_is_current, index_problems, open_index, save_index
 from recsys.library import audio_hash, read_tags
 from recsys.store import Store, TrackRecord
 from recsys.store.lock import LibraryLock
@@ -237,6 +238,73 @@ def test_a_line_that_was_cut_off_is_passed_over_and_the_next_one_is_whole(music:
     assert lines[-4] == '{"run": 2, "number": 1, "pa'
     assert all(json.loads(line)["how"] == "undone" for line in lines[-3:])
     assert Journal(music.database).runs() == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"had_tags": true}',
+        b'{"settles": 3}',
+        b'{"settles": ["one", 2]}',
+        b'{"run": "x", "number": 1, "path": "/a", "old": null, "new": [], "had_tags": 1}',
+        b'{"run": 1, "number": 9, "path": "/a", "old": [3], "new": [], "had_tags": 1, "time": ""}',
+        b"3",
+        b"\xff\xfe",
+    ],
+)
+def test_a_damaged_line_is_passed_over_with_a_note(music: Music, line: bytes) -> None:
+    music.accept_all()
+    place = journal_path(music.database)
+    before = place.read_bytes()
+    place.write_bytes(line + b"\n" + before)
+    Retagger(music.database).check_ready()
+    (note,) = Journal(music.database).notes()
+    assert note.startswith(f"line 1 of {place} cannot be understood")
+    assert {own.status for own in music.undo().values()} == {"restored"}
+    assert music.genres() == OLD
+    assert place.read_bytes().startswith(line + b"\n" + before)
+
+
+def test_a_key_that_a_later_version_added_does_no_harm(music: Music) -> None:
+    music.accept_all()
+    place = journal_path(music.database)
+    place.write_text(place.read_text().replace('"run"', '"mood": "blue", "run"'))
+    assert Journal(music.database).notes() == ()
+    assert {own.status for own in music.undo().values()} == {"restored"}
+
+
+def test_a_run_of_damaged_lines_gives_its_number_to_no_other(music: Music) -> None:
+    """Else changes of the new run would count as taken back already."""
+    music.accept_all()
+    music.undo()
+    place = journal_path(music.database)
+    lines = place.read_text().splitlines()
+    place.write_text("\n".join([line for line in lines if "settles" in line]) + "\n")
+    assert Journal(music.database).runs() == []
+    music.accept_all()
+    assert [run.number for run in Journal(music.database).runs()] == [2]
+
+
+@pytest.mark.parametrize("source", ["own", "gtzan"])
+def test_the_index_on_disk_is_kept_up(music: Music, source: str) -> None:
+    """Where tags say in which part of the index a track lies, writing them moves tracks."""
+    with Store.open(music.database) as store:
+        store.set_genre_source(source)
+        save_index(store, open_index(store))
+        before = store.genre_counts()
+    for change in (music.accept_all, music.undo):
+        change()
+        with Store.open(music.database, read_only=True) as store:
+            assert index_problems(store) == []
+            assert index_is_current(store)
+            moved = store.genre_counts() != before
+            assert moved == (source == "own" and change == music.accept_all)
+
+
+def test_a_run_that_is_not_there_is_named(music: Music) -> None:
+    with pytest.raises(QueryError, match="no run 99") as caught:
+        music.undo(99)
+    assert "--history" in caught.value.hint
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from recsys.api import Library
 from recsys.audit import Finding
 from recsys.audit.disagreements import Verdict
 from recsys.audit.genre_field import read_genre_field
+from recsys.audit.journal import journal_path
 from recsys.cli.main import cli
 from recsys.store.lock import LibraryLock
 from tests.audit.music import NEW, OLD, Music
@@ -169,6 +170,22 @@ def test_nobody_is_asked_when_the_library_is_busy(music: Music, run: Run) -> Non
 )
 def test_options_that_make_no_sense(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
+
+
+def test_a_damaged_journal_is_noted_and_still_serves(music: Music, run: Run) -> None:
+    run("--write-tags", "--yes", "--missing")
+    place = journal_path(music.database)
+    place.write_text('{"had_tags": true}\n' + place.read_text())
+    for arguments in (("--history", "--json"), ("--undo", "last", "--json")):
+        result = run(*arguments)
+        assert result.exit_code == 0, result.output
+        assert f"Note: line 1 of {place} cannot be understood" in result.stderr
+        json.loads(result.stdout)
+    assert music.genres() == OLD
+    result = run("--undo", "99")
+    assert result.exit_code == 1
+    assert "no run 99" in result.stderr
+    assert "recsys audit --history" in result.stderr
 
 
 def test_an_empty_library_is_told(tmp_path: Path) -> None:
