@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys.classifier.calibration_check import check_calibration, check_tags
 from recsys.errors import ModelError
 from recsys.features import Features, features_from_dict
 from recsys.types import ModelInfo
@@ -175,7 +176,7 @@ class ModelCard:
         return card
 
     def _check(self, source: str) -> None:
-        """Raise if lengths that must agree do not."""
+        """Raise if lengths that must agree do not, or a number cannot be."""
         n = len(self.labels)
         shape = np.shape(np.asarray(self.confusion, dtype=object))
         if n < 2 or len(set(self.labels)) != n or len(self.thresholds) != n or shape != (n, n):
@@ -184,21 +185,11 @@ class ModelCard:
                 f" confusion of shape {shape}",
                 _REPLACE_HINT,
             )
-        self._check_tags(source)
-
-    def _check_tags(self, source: str) -> None:
-        """Raise unless every tag has a name of its own and statistics that strengths need."""
-        counts = (len(self.tags), len(self.tag_means), len(self.tag_deviations))
-        names = {tag.casefold() for tag in self.tags}
-        finite = np.isfinite((*self.tag_means, *self.tag_deviations)).all()
-        spread = all(deviation > 0 for deviation in self.tag_deviations)
-        if len({*counts, len(names)}) != 1 or not finite or not spread:
-            raise ModelError(
-                f"{source} contradicts itself: {counts[0]} tags ({len(names)} different), "
-                f"{counts[1]} means, {counts[2]} deviations, all of which must be numbers and"
-                " the deviations above 0",
-                _REPLACE_HINT,
-            )
+        try:
+            check_calibration(self.labels, self.temperature, self.thresholds, self.confusion)
+            check_tags(self.tags, self.tag_means, self.tag_deviations)
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"{source} cannot be used: {error}", _REPLACE_HINT) from error
 
 
 def card_path(model_path: Path) -> Path:
@@ -381,4 +372,20 @@ def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
         raise ModelError(
             f"{path} does not hold the weights its card describes", _REPLACE_HINT
         ) from error
-    return model.eval(), card
+    model.eval()
+    _check_dimension(path, model, card)
+    return model, card
+
+
+def _check_dimension(path: Path, model: nn.Module, card: ModelCard) -> None:
+    """Raise if the embedding is not as long as the card says; an index relies on it."""
+    import torch
+
+    with torch.inference_mode():
+        found = model(torch.zeros(1, *card.features.shape))[1].shape[-1]
+    if found != card.dimension:
+        raise ModelError(
+            f"{card_path(path)} cannot be used: dimension: {card.dimension}, but the embedding of"
+            f" {path.name} has {found}",
+            _REPLACE_HINT,
+        )

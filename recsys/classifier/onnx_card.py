@@ -57,8 +57,7 @@ def load_onnx(path: Path) -> tuple[OnnxNetwork, ModelCard]:
 
 
 def _card_of(session: OnnxSession) -> ModelCard:
-    description, n = session.description, len(session.description.labels)
-    thresholds = description.thresholds
+    description = session.description
     tags = description.tags
     return ModelCard(
         name=description.name or session.path.stem,
@@ -68,7 +67,7 @@ def _card_of(session: OnnxSession) -> ModelCard:
         features=description.features,
         dimension=session.dimension,
         temperature=description.temperature,
-        thresholds=thresholds if isinstance(thresholds, tuple) else (thresholds,) * n,
+        thresholds=description.threshold_of_each,
         confusion=description.confusion or _assumed_confusion(description),
         tags=tags.names if tags else (),
         tag_means=tags.means if tags else (),

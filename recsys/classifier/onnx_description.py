@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
+from recsys.classifier.calibration_check import check_calibration, check_tags
 from recsys.classifier.recipes.loading import faults_of
 from recsys.classifier.recipes.recipe import AnyFeatures, Table
 from recsys.errors import ModelError
@@ -28,8 +29,6 @@ AXES = {
     "picture": ("rows", "columns"),
 }
 """What the axes of a window are called, by the kind of features and in their order there."""
-
-Positive = Annotated[float, Field(gt=0)]
 
 
 class Input(Table):
@@ -102,13 +101,11 @@ class Tags(Table):
 
     names: Annotated[tuple[str, ...], Field(min_length=1)]
     means: tuple[float, ...]
-    deviations: tuple[Positive, ...]
+    deviations: tuple[float, ...]
 
     @model_validator(mode="after")
-    def _as_many_of_each(self) -> Tags:
-        if not len(self.names) == len(self.means) == len(self.deviations):
-            counts = (len(self.names), len(self.means), len(self.deviations))
-            raise ValueError("{} names, {} means, {} deviations".format(*counts))
+    def _fits_together(self) -> Tags:
+        check_tags(self.names, self.means, self.deviations)
         return self
 
 
@@ -127,11 +124,11 @@ class OnnxDescription(Table):
     outputs : Outputs
     tags : Tags or None
     temperature : float
-        Pooled scores are divided by it.
+        Pooled scores are divided by it; above 0.
     thresholds : float or tuple of float
-        The probability from which a genre is said to hold: one for all, or one each.
+        The probability, 0 to 1, from which a genre is said to hold: one for all, or one each.
     confusion : tuple of tuple of float or None
-        As in a model card; None where it was never measured.
+        As in a model card, rows sum to 1; None where it was never measured.
     """
 
     name: str = ""
@@ -141,9 +138,16 @@ class OnnxDescription(Table):
     input: Input = Input()
     outputs: Outputs
     tags: Tags | None = None
-    temperature: Positive = 1.0
+    temperature: float = 1.0
     thresholds: float | tuple[float, ...] = 0.3
     confusion: tuple[tuple[float, ...], ...] | None = None
+
+    @property
+    def threshold_of_each(self) -> tuple[float, ...]:
+        """The thresholds, one per label."""
+        if isinstance(self.thresholds, tuple):
+            return self.thresholds
+        return (self.thresholds,) * len(self.labels)
 
     @property
     def layout(self) -> tuple[str, ...]:
@@ -159,6 +163,7 @@ class OnnxDescription(Table):
             raise ValueError(f"{n} labels and {len(self.thresholds)} thresholds")
         if self.confusion is not None and [len(row) for row in self.confusion] != [n] * n:
             raise ValueError(f"confusion: {n} rows of {n} numbers are needed")
+        check_calibration(self.labels, self.temperature, self.threshold_of_each, self.confusion)
         if bool(self.tags) != bool(self.outputs.tags):
             raise ValueError("tags need a table [tags] and the name of their output, or neither")
         axes = ("batch", *axes_of(self.features))

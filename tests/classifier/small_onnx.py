@@ -91,9 +91,14 @@ def write_description(model: Path, **changes: Any) -> None:
 
 def as_toml(table: Mapping[str, Any]) -> str:
     """Write a table whose values are plain, or tables of plain values."""
-    plain = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not _is_table(value)]
+    plain = [f"{key} = {_value(value)}" for key, value in table.items() if not _is_table(value)]
     parts = [f"\n[{key}]\n{as_toml(value)}" for key, value in table.items() if _is_table(value)]
     return "\n".join([*plain, *parts]) + "\n"
+
+
+def _value(value: object) -> str:
+    # Where they differ: numbers that are none.
+    return json.dumps(value).replace("NaN", "nan").replace("Infinity", "inf")
 
 
 def _is_table(value: object) -> bool:

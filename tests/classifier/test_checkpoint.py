@@ -194,6 +194,36 @@ def test_cards_that_contradict_themselves(saved: Path, change: dict[str, Any]) -
         load_card(saved)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"temperature": 0}, "temperature: 0 must be finite and above 0"),
+        ({"temperature": float("nan")}, "temperature: nan"),
+        ({"temperature": "hot"}, "cannot be used"),
+        ({"thresholds": [0.2, 5, 0.4]}, "thresholds: 5 of noise must be from 0 to 1"),
+        ({"confusion": [[float("nan")] * 3] * 3}, "confusion: nan in the row of"),
+        ({"confusion": [[0.5, 0.1, 0.1]] * 3}, "sums to 0.7, not to 1"),
+        ({"tags": ["a"], "tag_means": [float("inf")], "tag_deviations": [1]}, "mean inf of"),
+        ({"tags": ["a"], "tag_means": [0], "tag_deviations": [0]}, "deviation 0 of"),
+        ({"tags": ["a"], "tag_means": [0], "tag_deviations": []}, "1 names, 1 means, 0 dev"),
+    ],
+)
+def test_numbers_that_cannot_be(saved: Path, change: dict[str, Any], words: str) -> None:
+    edit_card(saved, **change)
+    with pytest.raises(ModelError, match=words) as caught:
+        load_card(saved)
+    assert str(card_path(saved)) in caught.value.message
+
+
+@pytest.mark.parametrize("dimension", [64, "16"])
+def test_an_embedding_of_another_length(tmp_path: Path, dimension: object) -> None:
+    """Even with a fingerprint that fits: an index of that length could hold nothing."""
+    path = tmp_path / "model.safetensors"
+    save_model(path, make_model(), make_card(dimension=dimension))
+    with pytest.raises(ModelError, match=f"dimension: {dimension}, but the embedding .* has 16"):
+        load_model(path)
+
+
 def test_missing_files(saved: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         load_model(saved.with_name("nothing.safetensors"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.classifier.small_onnx import (
 )
 
 TAG_TABLE = {"names": list(TAGS), "means": [-2.0, -1.0], "deviations": [1.0, 0.5]}
+EVEN = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]
 
 
 @pytest.fixture
@@ -184,7 +186,15 @@ def fault(path: Path) -> str:
         ({"labels": ["a", "b"]}, r"gives 'logits' of shape \(2, 3\).*names 2"),
         ({"thresholds": [0.1]}, "3 labels and 1 thresholds"),
         ({"confusion": [[1.0]]}, "3 rows of 3"),
-        ({"temperature": 0}, "temperature"),
+        ({"temperature": 0}, "temperature: 0 must be finite and above 0"),
+        ({"temperature": math.inf}, "temperature: inf must be"),
+        ({"temperature": math.nan}, "temperature: nan must be"),
+        ({"thresholds": 5}, "thresholds: 5 of calm must be from 0 to 1"),
+        ({"thresholds": math.nan}, "thresholds: nan of calm"),
+        ({"thresholds": [0.1, -0.2, 0.3]}, "thresholds: -0.2 of loud"),
+        ({"confusion": [[math.nan, 0, 0], *EVEN[1:]]}, "confusion: nan in the row of calm"),
+        ({"confusion": [*EVEN[:2], [1.2, -0.4, 0.2]]}, "confusion: 1.2 in the row of odd"),
+        ({"confusion": [EVEN[0], [0.5, 0.2, 0.2], EVEN[2]]}, "loud sums to 0.9, not to 1"),
         ({"features": None}, "'features' is missing"),
         ({"features": {"kind": "smell"}}, "unknown kind 'smell'"),
         ({"features": {"kind": "log-mel", "bands": 3}}, "unknown key 'bands'"),
@@ -219,7 +229,11 @@ def test_tags_that_are_not_as_many(tmp_path: Path) -> None:
     write_description(path, outputs=outputs, tags={**table, "means": [0.0]})
     assert "3 names, 1 means" in fault(path)
     write_description(path, outputs=outputs, tags={**table, "deviations": [1.0, 0.0, 1.0]})
-    assert "deviations" in fault(path)
+    assert "deviation 0 of the tag b must be finite and above 0" in fault(path)
+    write_description(path, outputs=outputs, tags={**table, "means": [0.0, 0.0, math.inf]})
+    assert "mean inf of the tag c must be finite" in fault(path)
+    write_description(path, outputs=outputs, tags={**table, "names": ["a", "b", "A"]})
+    assert "a tag is named twice" in fault(path)
 
 
 def test_no_description(model: Path) -> None:
