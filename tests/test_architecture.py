@@ -37,6 +37,7 @@ GROUPS = {
     "indexing": ("indexing", "indexing.*"),
     "api": ("api", "opened", "upkeep", "seeds", "classify", "library_status", "own_model"),
     "demo": ("demo",),
+    "benchmark": ("benchmark", "benchmark.*"),
     "cli": ("cli", "cli.*", "__main__"),
 }
 """Every module of the package, by the part of the design to which it belongs."""
@@ -59,8 +60,9 @@ MAY_IMPORT = {
     "indexing": {
         *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
     },
-    "api": set(GROUPS) - {"api", "demo", "cli"},
+    "api": set(GROUPS) - {"api", "demo", "benchmark", "cli"},
     "demo": {"base"},
+    "benchmark": set(GROUPS) - {"benchmark", "cli"},
     "cli": set(GROUPS) - {"cli"},
 }
 """Which other parts each part may import, anywhere in its code."""
