@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.playlists.draft import Draft
     from recsys.recommender.candidates import Search
+    from recsys.recommender.tag_filter import TagFilter
     from recsys.recommender.taxonomy import Taxonomy
     from recsys.types import FloatArray, Track
 
@@ -23,7 +24,10 @@ AUTO = "auto"
 
 
 def cycle_genres(
-    taxonomy: Taxonomy, index: EmbeddingIndex, genres: Sequence[str] | str
+    taxonomy: Taxonomy,
+    index: EmbeddingIndex,
+    genres: Sequence[str] | str,
+    wanted: TagFilter | None = None,
 ) -> tuple[list[str], list[str]]:
     """Return the genres of a cycle that hold tracks, and a note for each that holds none.
 
@@ -35,29 +39,36 @@ def cycle_genres(
         Knows which of them hold tracks.
     genres : str or sequence of str
         As the listener gave them: names, one string with commas between them, or ``auto``.
+    wanted : TagFilter, optional
+        Only tracks with these tags count.
 
     Raises
     ------
     QueryError
         There are no genres, one is not known, or none of them holds a track.
     """
-    held = [genre for genre in taxonomy.labels if index.count(genre)]
+    filled = [genre for genre in taxonomy.labels if index.count(genre)]
+    carrying = filled if wanted is None else wanted.parts(filled)
+    held = [genre for genre in filled if genre in carrying]
     names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]
     if names == [AUTO]:
-        largest_first = sorted(held, key=lambda genre: -index.count(genre))
-        wanted = related_order(taxonomy.relatedness(largest_first), largest_first)
+        largest_first = sorted(filled, key=lambda genre: -index.count(genre))
+        asked = related_order(taxonomy.relatedness(largest_first), largest_first)
     else:
-        wanted = [taxonomy.resolve(name) for name in names]
-        if not wanted:
+        asked = [taxonomy.resolve(name) for name in names]
+        if not asked:
             raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(taxonomy.labels)}.")
-    order = [genre for genre in wanted if genre in held]
+    kind = "" if wanted is None else f" with the tag {wanted}"
+    order = [genre for genre in asked if genre in held]
     if not order:
         raise QueryError(
-            f"no track in the genres of the cycle: {', '.join(wanted) or AUTO}",
-            f"The library holds {', '.join(held) or 'no tracks at all'}.",
+            f"no track{kind} in the genres of the cycle: {', '.join(asked) or AUTO}",
+            f"Genres that hold some: {', '.join(held)}." if held else "No other genre holds any.",
         )
-    empty = [genre for genre in dict.fromkeys(wanted) if genre not in held]
-    return order, [f"{genre} holds no tracks and was left out of the cycle" for genre in empty]
+    empty = [genre for genre in dict.fromkeys(asked) if genre not in held]
+    return order, [
+        f"{genre} holds no tracks{kind} and was left out of the cycle" for genre in empty
+    ]
 
 
 class Round:

@@ -115,8 +115,8 @@ class PlaylistMaker:
         Returns
         -------
         Playlist
-            A genre without tracks is left out, and one that has run out leaves the cycle; the note
-            says so.
+            A genre without tracks, or without any of the mood, is left out, and one that has run
+            out leaves the cycle; the note says so.
 
         Raises
         ------
@@ -129,8 +129,8 @@ class PlaylistMaker:
                 f"a cycle names its own genres; {options.genre!r} cannot be asked for besides",
                 "Give either a genre or a cycle.",
             )
-        order, notes = cycle_genres(self._taxonomy, self._index, genres)
         draft, wanted = Draft(options), self._filter(options)
+        order, notes = cycle_genres(self._taxonomy, self._index, genres, wanted)
         seeds = make_query(self._info, [start]).seeds if start else ()
         first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng, wanted)
         if not seeds or seeds[0].in_library:

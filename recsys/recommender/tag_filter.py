@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsys.recommender.candidates import MAX_BATCH
 from recsys.tag_names import resolve_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from recsys.store import Store
     from recsys.types import FloatArray, IdArray, ModelInfo, Neighbour
@@ -81,6 +82,17 @@ class TagFilter:
         strengths = self._weakest(scores)
         order = np.lexsort((ids, -strengths))[: int(np.sum(strengths >= HOLDS_FROM))]
         return ids[order], strengths[order]
+
+    def parts(self, among: Collection[str]) -> set[str]:
+        """Return which of these parts of the index hold tracks that carry every one of the tags."""
+        ids, _ = self.strongest()
+        found: set[str] = set()
+        for start in range(0, len(ids), MAX_BATCH):
+            tracks = self._store.tracks(ids[start : start + MAX_BATCH].tolist())
+            found |= {track.part for track in tracks.values()}.intersection(among)
+            if len(found) == len(among):
+                break
+        return found
 
     def _weakest(self, scores: FloatArray) -> FloatArray:
         weakest: FloatArray = self._info.tag_strengths(scores)[:, self.columns].min(axis=1)

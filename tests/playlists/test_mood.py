@@ -168,6 +168,29 @@ def test_cycles_and_ways_keep_to_the_mood_too(library: PlantedLibrary) -> None:
     assert min(strengths(library, way, CHILL)[1:-1]) >= HOLDS_FROM
 
 
+@pytest.mark.parametrize("genres", ["auto", "jazz,blues,rock"])
+def test_a_genre_without_the_mood_is_left_out_of_a_cycle(tmp_path: Path, genres: str) -> None:
+    """Also where it is the largest, with which the cycle would begin."""
+    rng = np.random.default_rng(4)
+    sounds = [
+        Sound(
+            genre, unit(rng.standard_normal(16)), strengths=(0, -1 if genre == "jazz" else 2, 0, 0)
+        )
+        for genre in ("jazz", "jazz", "rock", "blues") * 5
+    ]
+    library = PlantedLibrary(tmp_path, sounds, make_info(tags=TAGS))
+    cycle = maker(library).cycle(genres, None, PlaylistOptions(moods=("chill",), length=6))
+    assert [track.genre for track in cycle.tracks].count("rock") == 3
+    assert {track.genre for track in cycle.tracks} == {"rock", "blues"}
+    assert "jazz holds no tracks with the tag chill and was left out of the cycle" in cycle.note
+    with pytest.raises(QueryError, match="no track with the tag chill in the genres") as caught:
+        maker(library).cycle("jazz", None, PlaylistOptions(moods=("chill",)))
+    assert "Genres that hold some: blues, rock" in caught.value.hint
+    with pytest.raises(QueryError, match="no track with the tag sad in the genres") as caught:
+        maker(library).cycle(genres, None, PlaylistOptions(moods=("sad",)))
+    assert "No other genre" in caught.value.hint
+
+
 def test_a_mood_that_nothing_carries(library: PlantedLibrary) -> None:
     with pytest.raises(QueryError, match="the library holds no track with the tag rock"):
         anywhere(library, "rock")
