@@ -15,11 +15,13 @@ _FILE = NamedPath(dir_okay=False)
 @click.command(short_help="Write a model as an ONNX file.")
 @click.argument("model", required=False, metavar="[MODEL.safetensors]", type=_FILE)
 @click.option("--onnx", "out", required=True, type=_FILE, metavar="OUT.onnx", help="Where it goes.")
+@click.option("--force", is_flag=True, help="Replace OUT.onnx and OUT.toml if they are there.")
 @json_option("One JSON object.")
 @db_option
 def command(
     model: Path | None,
     out: Path,
+    force: bool,
     as_json: bool,
     db: Path | None,  # noqa: ARG001 (as on every command)
 ) -> None:
@@ -27,7 +29,8 @@ def command(
 
     Without MODEL it is the one that comes with recsys. The pair is tried before it is kept: it
     must say what the model says. Other programs can run it, and so can every command that takes
-    --model. No library is changed. Needs pip install 'recsys[onnx]'.
+    --model. Files that are there are not replaced without --force. No library is changed. Needs
+    pip install 'recsys[onnx]'.
 
     \b
     Examples:
@@ -42,7 +45,7 @@ def command(
 
     if not is_onnx(out):
         raise ModelError(f"--onnx {out} must end in .onnx", f"Try {out.stem}.onnx.")
-    card = export_onnx(model, out)
+    card = export_onnx(model, out, overwrite=force)
     if as_json:
         described = {"description": str(description_path(out)), "labels": card.labels}
         print_json({"model": str(out), **described, "tags": card.tags})

@@ -114,8 +114,13 @@ def command(
 
 def _check_report(report: Path) -> None:
     """Raise now what would keep the report from being written after all the work."""
+    from recsys.errors import RecsysError
     from recsys.reports.output import check_ready
 
+    if report.suffix.lower() not in (".html", ".htm"):
+        raise RecsysError(
+            f"--report {report} must end in .html or .htm", f"Try {report.stem}.html."
+        )
     check_ready(report.absolute().parent)
 
 

@@ -40,7 +40,7 @@ _CANNOT = {
 }
 
 
-def export_onnx(model_path: Path | None, out: Path) -> ModelCard:
+def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) -> ModelCard:
     """Write a model as ``NAME.onnx`` and ``NAME.toml``, and check that the pair says the same.
 
     Parameters
@@ -49,6 +49,8 @@ def export_onnx(model_path: Path | None, out: Path) -> ModelCard:
         The checkpoint; None for the shipped model.
     out : Path
         Ends in ``.onnx``.
+    overwrite : bool
+        Replace what has either name already.
 
     Returns
     -------
@@ -58,8 +60,11 @@ def export_onnx(model_path: Path | None, out: Path) -> ModelCard:
     Raises
     ------
     ModelError
-        If the model cannot be loaded or exported, or the files cannot be written.
+        If the model cannot be loaded or exported, or the files cannot be written or are there
+        already.
     """
+    if not overwrite:
+        _refuse_to_replace(out)
     model, card = load_model(model_path)
     for kind, why in _CANNOT.items():
         if isinstance(model, kind):
@@ -69,8 +74,10 @@ def export_onnx(model_path: Path | None, out: Path) -> ModelCard:
         draft.write_bytes(_traced(model, card))
         description_path(draft).write_text(_toml_of(card), encoding="utf-8")
         _compare(model, card, OnnxSession(draft))
-        description_path(draft).replace(description_path(out))
+        # Whenever this is broken off, no network stands beside the description of another.
+        description_path(out).unlink(missing_ok=True)
         draft.replace(out)
+        description_path(draft).replace(description_path(out))
     except OSError as error:
         raise ModelError(
             f"{out} cannot be written: {error.strerror or error}",
@@ -80,6 +87,16 @@ def export_onnx(model_path: Path | None, out: Path) -> ModelCard:
         draft.unlink(missing_ok=True)
         description_path(draft).unlink(missing_ok=True)
     return card
+
+
+def _refuse_to_replace(out: Path) -> None:
+    there = [str(path) for path in (out, description_path(out)) if path.exists()]
+    if there:
+        verb = "are" if len(there) > 1 else "is"
+        raise ModelError(
+            f"{' and '.join(there)} {verb} there already",
+            "Choose another name, or replace with --force.",
+        )
 
 
 def _traced(model: nn.Module, card: ModelCard) -> bytes:

@@ -191,6 +191,49 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         export_onnx(source, tmp_path / "no" / "tiny.onnx")
 
 
+@pytest.mark.parametrize("there", [("tiny.onnx",), ("tiny.toml",), ("tiny.onnx", "tiny.toml")])
+def test_nothing_is_replaced_unasked(tmp_path: Path, there: tuple[str, ...]) -> None:
+    source = save_tiny(tmp_path / "source.safetensors")
+    for name in there:
+        (tmp_path / name).write_text("mine")
+    out = tmp_path / "tiny.onnx"
+    arguments = ["export", str(source), "--onnx", str(out)]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert all(str(tmp_path / name) in result.stderr for name in there)
+    assert "--force" in result.stderr
+    assert {path.name: path.read_text() for path in tmp_path.glob("tiny.*")} == dict.fromkeys(
+        there, "mine"
+    )
+    assert CliRunner().invoke(cli, [*arguments, "--force"]).exit_code == 0
+    assert load_card(out).labels == LABELS
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_broken_off_it_leaves_no_network_beside_the_description_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    source, out = save_tiny(tmp_path / "source.safetensors"), tmp_path / "tiny.onnx"
+    out.write_text("old")
+    description_path(out).write_text("old")
+    replace_file, done = Path.replace, []
+
+    def broken(path: Path, target: Path) -> Path:
+        if len(done) == after:
+            raise OSError(28, "No space left on device")
+        done.append(path)
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(ModelError, match="No space left"):
+        export_onnx(source, out, overwrite=True)
+    assert (out.read_bytes() == b"old") == (after == 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("source.json", "source.safetensors"),
+        "tiny.onnx",
+    ]
+
+
 def test_the_command(tmp_path: Path) -> None:
     source = save_tiny(tmp_path / "tiny.safetensors")
     out = tmp_path / "tiny.onnx"

@@ -74,6 +74,10 @@ def test_the_report_is_refused_before_the_work(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(database, "--report", tmp_path).exit_code == 2
+    result = run(database, "--report", tmp_path / "away" / "page.txt")
+    assert result.exit_code == 1
+    assert "page.txt must end in .html or .htm" in result.stderr
+    assert not (tmp_path / "away").exists()
     (tmp_path / "file").write_text("mine")
     result = run(database, "--report", tmp_path / "file" / "page.html")
     assert result.exit_code == 1
