@@ -8,8 +8,6 @@ from contextlib import closing, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
-from sqlite_utils import Database
-
 from recsys.errors import LibraryBusyError, StoreError
 from recsys.store.migrations import APPLICATION_ID, MIGRATIONS, migrate, schema_number
 
@@ -109,7 +107,7 @@ def guarded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
     return wrapper
 
 
-def connect(path: Path, *, create: bool, read_only: bool) -> Database:
+def connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
     """Open a library database.
 
     Parameters
@@ -184,8 +182,8 @@ def _refuse_foreign(path: Path) -> None:
         raise StoreError(f"{path} is a database of another program.", _OTHER_LIBRARY)
 
 
-def _open_to_write(path: Path, *, create: bool) -> Database:
-    database = _database(path, "mode=rwc" if create else "mode=rw")
+def _open_to_write(path: Path, *, create: bool) -> sqlite3.Connection:
+    database = _connection(path, "mode=rwc" if create else "mode=rw")
     try:
         database.execute("PRAGMA foreign_keys = ON")
         migrate(database, path)
@@ -200,19 +198,19 @@ def _open_to_write(path: Path, *, create: bool) -> Database:
     return database
 
 
-def _open_to_read(path: Path) -> Database:
+def _open_to_read(path: Path) -> sqlite3.Connection:
     try:
-        return _checked(_database(path, "mode=ro"), path)
+        return _checked(_connection(path, "mode=ro"), path)
     except sqlite3.OperationalError:
         # On a read-only file system the files that go with WAL cannot be made. Nobody can write
         # there either, so the file may be read as it stands, unless a log lies beside it.
         wal = path.with_name(path.name + "-wal")
         if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
             raise
-    return _checked(_database(path, "mode=ro&immutable=1"), path)
+    return _checked(_connection(path, "mode=ro&immutable=1"), path)
 
 
-def _checked(database: Database, path: Path) -> Database:
+def _checked(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     try:
         number = schema_number(database)
         if number > len(MIGRATIONS):
@@ -226,11 +224,6 @@ def _checked(database: Database, path: Path) -> Database:
         database.close()
         raise
     return database
-
-
-def _database(path: Path, mode: str) -> Database:
-    # Plugins of sqlite-utils are other people's code, and looking for them takes time.
-    return Database(_connection(path, mode), execute_plugins=False, recursive_triggers=False)
 
 
 def _connection(path: Path, mode: str) -> sqlite3.Connection:

@@ -13,10 +13,9 @@ from recsys.store.rows import Changes, blob_array, blob_matrix
 from recsys.types import Analysis
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
-
-    from sqlite_utils import Database
 
     from recsys.types import FloatArray, IdArray, ModelInfo
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 class HeardReader:
     """The part of :class:`recsys.store.Store` that reads models and analyses."""
 
-    def __init__(self, path: Path, database: Database) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self._path = path
         self._db = database
 

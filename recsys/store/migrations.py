@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from recsys.errors import StoreError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from sqlite_utils import Database
-
-Migration: TypeAlias = Callable[["Database"], None]
+Migration: TypeAlias = Callable[["sqlite3.Connection"], None]
 
 APPLICATION_ID = 0x72656373
 """``recs`` in ASCII, kept in the header of the file: how recsys knows its own databases."""
@@ -67,7 +66,7 @@ _FIRST_SCHEMA = (
 )
 
 
-def first_schema(db: Database) -> None:
+def first_schema(db: sqlite3.Connection) -> None:
     """Make the tables of recsys 0.1 and mark the file as ours."""
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement in _FIRST_SCHEMA:
@@ -86,7 +85,7 @@ _TAGS = (
 )
 
 
-def tags(db: Database) -> None:
+def tags(db: sqlite3.Connection) -> None:
     """Make room for the scores of a model's second head."""
     for statement in _TAGS:
         db.execute(statement)
@@ -112,7 +111,7 @@ _PARTS = (
 )
 
 
-def parts(db: Database) -> None:
+def parts(db: sqlite3.Connection) -> None:
     """Let the library be sorted by other labels than the model's genres."""
     for statement in _PARTS:
         db.execute(statement)
@@ -123,7 +122,7 @@ MIGRATIONS: tuple[Migration, ...] = (first_schema, tags, parts)
 
 
 @contextmanager
-def write_transaction(db: Database) -> Iterator[None]:
+def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
     """Hold the write lock from the first statement on; all that is done inside counts, or nothing.
 
     ``IMMEDIATE`` because a transaction that reads first and asks for the lock later can be refused
@@ -134,13 +133,13 @@ def write_transaction(db: Database) -> Iterator[None]:
         yield
     except BaseException:
         # SQLite has rolled back by itself after some errors, a full disk for one.
-        if db.conn.in_transaction:
+        if db.in_transaction:
             db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
 
 
-def schema_number(db: Database) -> int:
+def schema_number(db: sqlite3.Connection) -> int:
     """Return the number of the last migration that was applied, 0 for an empty database."""
     found = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone()
     if found is None:
@@ -148,12 +147,14 @@ def schema_number(db: Database) -> int:
     return int(db.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()[0])
 
 
-def migrate(db: Database, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def migrate(
+    db: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS
+) -> None:
     """Bring a database up to date.
 
     Parameters
     ----------
-    db : sqlite_utils.Database
+    db : sqlite3.Connection
         Open for writing, outside any transaction.
     path : Path
         Of the database, for messages.
@@ -178,7 +179,7 @@ def migrate(db: Database, path: Path, migrations: Sequence[Migration] = MIGRATIO
         )
 
 
-def _apply(db: Database, number: int, migration: Migration) -> None:
+def _apply(db: sqlite3.Connection, number: int, migration: Migration) -> None:
     if number == 0:
         db.execute(
             "CREATE TABLE migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL,"

@@ -9,14 +9,14 @@ from recsys.store.rows import blob_matrix, storable_text
 from recsys.tag_names import strongest_styles, style_columns
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
+    import sqlite3
 
     from recsys.types import ModelInfo
 
 _PAGE = 10_000
 
 
-def own_genre(db: Database, tag: str | None) -> str | None:
+def own_genre(db: sqlite3.Connection, tag: str | None) -> str | None:
     """Return the name that a file's genre tag goes by in the library; None without one.
 
     The first name in the tag counts. All spellings of one genre go by one name: the commonest when
@@ -30,7 +30,7 @@ def own_genre(db: Database, tag: str | None) -> str | None:
     return str(db.execute("SELECT name FROM own_genres WHERE key = ?", (key,)).fetchone()[0])
 
 
-def merge_own_genres(db: Database) -> None:
+def merge_own_genres(db: sqlite3.Connection) -> None:
     """Name the genre of every track by the commonest spelling in the library."""
     tags = db.execute(
         "SELECT genre_tag, count(*) FROM tracks WHERE genre_tag IS NOT NULL GROUP BY genre_tag"
@@ -41,10 +41,10 @@ def merge_own_genres(db: Database) -> None:
     )
     names = {genre.key: genre.name for genre in merged}
     db.execute("DELETE FROM own_genres")
-    db.conn.executemany("INSERT INTO own_genres (key, name) VALUES (?, ?)", names.items())
+    db.executemany("INSERT INTO own_genres (key, name) VALUES (?, ?)", names.items())
     db.execute("UPDATE tracks SET own_genre = NULL")
     db.execute("CREATE TEMP TABLE meant (tag TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID")
-    db.conn.executemany(
+    db.executemany(
         "INSERT INTO meant VALUES (?, ?)",
         [(tag, names[spelling_key(name)]) for tag, name in first.items()],
     )
@@ -52,7 +52,7 @@ def merge_own_genres(db: Database) -> None:
     db.execute("DROP TABLE meant")
 
 
-def find_styles(db: Database, model: ModelInfo | None) -> None:
+def find_styles(db: sqlite3.Connection, model: ModelInfo | None) -> None:
     """Note the strongest style of every sound that the model has analysed."""
     if model is None or not style_columns(model):
         return
@@ -64,7 +64,7 @@ def find_styles(db: Database, model: ModelInfo | None) -> None:
     while rows := db.execute(sql, (model.fingerprint, last, _PAGE)).fetchall():
         scores = blob_matrix([blob for _, blob in rows], len(model.tags))
         styles = strongest_styles(model, scores)
-        db.conn.executemany(
+        db.executemany(
             "UPDATE analyses SET style = ? WHERE rowid = ?",
             [(style, number) for style, (number, _) in zip(styles, rows, strict=True)],
         )

@@ -13,10 +13,9 @@ from recsys.store.models import WRITE_MODEL, model_row
 from recsys.store.rows import array_blob, blob_matrix, path_key
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
     from pathlib import Path
-
-    from sqlite_utils import Database
 
     from recsys.store.store import Store
     from recsys.types import FloatArray, ModelInfo
@@ -98,7 +97,7 @@ def _rescore(
     while rows := db.execute(_PAGE_OF_OLD, (before, last, PAGE)).fetchall():
         embeddings = blob_matrix([row[1] for row in rows], info.dimension)
         scores = np.asarray(probabilities_of(embeddings), dtype=np.float32)
-        db.conn.executemany(
+        db.executemany(
             copy,
             (
                 (info.fingerprint, info.top_genre(score), array_blob(score), row[0], before)
@@ -109,9 +108,10 @@ def _rescore(
     return count
 
 
-def _copy_statement(db: Database) -> str:
+def _copy_statement(db: sqlite3.Connection) -> str:
     """Return what copies an analysis; whatever else one holds is taken over as it stands."""
-    kept = ", ".join(name for name in db["analyses"].columns_dict if name not in _CHANGED)
+    rows = db.execute("PRAGMA table_info(analyses)")
+    kept = ", ".join(name for _, name, *_ in rows if name not in _CHANGED)
     return (
         f"INSERT OR REPLACE INTO analyses (fingerprint, genre, probabilities, audio_hash, {kept})"  # noqa: S608 (our own columns)
         f" SELECT ?, ?, ?, audio_hash, {kept} FROM analyses"

@@ -166,6 +166,8 @@ def normalise(text: str) -> str:
     >>> normalise("  Björk   GUÐMUNDSDÓTTIR ")
     'bjork guðmundsdottir'
     """
+    if text.isascii():  # most names; the general way takes twenty times as long
+        return " ".join(text.lower().split())
     for _ in range(2):
         parts = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in parts if not unicodedata.combining(c)).casefold()

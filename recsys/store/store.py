@@ -34,12 +34,12 @@ _UPDATE_TRACK = (
     " album_artist = ?, album = ?, title = ?, track_number = ?, year = ?, genre_tag = ?,"
     " search = ?, missing = 0, own_genre = ?, revision = ? WHERE id = ?"
 )
-_INSERT_TRACK = (
+INSERT_TRACK = (
     "INSERT INTO tracks (path, size, mtime_ns, audio_hash, artist, album_artist, album, title,"
     " track_number, year, genre_tag, search, own_genre, revision)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_WRITE_ANALYSIS = (
+WRITE_ANALYSIS = (
     "INSERT INTO analyses (audio_hash, fingerprint, genre, duration_s, warning, probabilities,"
     " embedding, tags, style) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (audio_hash, fingerprint)"
@@ -189,7 +189,7 @@ class Store(StoreReader):
         They stay in the index and in answers; writing them again takes the mark away.
         """
         with write_transaction(self._db):
-            self._db.conn.executemany(
+            self._db.executemany(
                 "UPDATE tracks SET missing = 1 WHERE id = ?", ((int(i),) for i in track_ids)
             )
 
@@ -221,7 +221,7 @@ class Store(StoreReader):
     def forget_failures(self, paths: Iterable[Path]) -> None:
         """Forget the recorded failures of these paths."""
         with write_transaction(self._db):
-            self._db.conn.executemany(
+            self._db.executemany(
                 "DELETE FROM failures WHERE path = ?", ((path_key(path),) for path in paths)
             )
 
@@ -349,7 +349,7 @@ class _Batch:
         if track_id is not None:
             self._db.execute(_UPDATE_TRACK, (*values, track_id))
             return track_id
-        return int(self._db.execute(_INSERT_TRACK, values).lastrowid or 0)
+        return int(self._db.execute(INSERT_TRACK, values).lastrowid or 0)
 
     def _existing(
         self, record: TrackRecord, key: str | bytes
@@ -385,4 +385,4 @@ class _Batch:
         probabilities = array_blob(analysis.probabilities)
         tags = array_blob(analysis.tags) if len(analysis.tags) else None
         arrays = (probabilities, embedding, tags)
-        self._db.execute(_WRITE_ANALYSIS, (*identity, *heard, *arrays, style))
+        self._db.execute(WRITE_ANALYSIS, (*identity, *heard, *arrays, style))

@@ -60,7 +60,7 @@ def test_help_loads_nothing_heavy() -> None:
     script = (
         "import sys; from recsys.cli.main import cli\n"
         "cli(['--help'], standalone_mode=False)\n"
-        "heavy = ('torch', 'librosa', 'numpy', 'rich', 'sqlite_utils')\n"
+        "heavy = ('torch', 'librosa', 'numpy', 'rich', 'sqlite3')\n"
         "print([m for m in heavy if m in sys.modules])"
     )
     result = subprocess.run(

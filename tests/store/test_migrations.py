@@ -17,15 +17,13 @@ from tests.stored import heard, new_library, record
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sqlite_utils import Database
 
-
-def add_mood(db: Database) -> None:
+def add_mood(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE tracks ADD COLUMN mood TEXT")
     db.execute("UPDATE tracks SET mood = 'calm'")
 
 
-def fail_half_way(db: Database) -> None:
+def fail_half_way(db: sqlite3.Connection) -> None:
     add_mood(db)
     raise sqlite3.OperationalError("the second half fails")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlite_utils import Database
 
 from recsys.errors import StoreError
 from recsys.store import Store
@@ -84,7 +83,7 @@ def test_lost_scores_are_found_by_the_check(store: Store) -> None:
 def test_a_library_from_before_tags_keeps_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(Database(connection), path, MIGRATIONS[:1])
+        migrate(connection, path, MIGRATIONS[:1])
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(
             "INSERT INTO models VALUES"
