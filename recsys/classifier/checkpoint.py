@@ -75,6 +75,8 @@ class ModelCard:
         Data, split, seed, settings, command.
     metrics : dict
         On which tracks, how many, and what was measured.
+    limits : dict
+        What the model is bad at and what it must not be used for, in words.
     created : str
         Date, ISO 8601.
     licence : str
@@ -99,6 +101,7 @@ class ModelCard:
     tag_deviations: tuple[float, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
     created: str = ""
     licence: str = "MIT"
     fingerprint: str = ""

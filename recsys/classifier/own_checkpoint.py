@@ -77,6 +77,8 @@ def save_own_genres(
             confusion=found.confusion,
             training=_training(card, own, rules),
             metrics=_metrics(found),
+            # Those of the network's own genres.
+            limits={},
             created=datetime.now(UTC).date().isoformat(),
         ),
     )

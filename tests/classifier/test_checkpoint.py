@@ -22,6 +22,7 @@ from recsys.classifier.checkpoint import (
     load_model,
     save_model,
 )
+from recsys.classifier.fine_tune.limits import limits_of
 from recsys.classifier.models import build_model
 from recsys.errors import ModelError
 from recsys.features import MEL, CompressedMel
@@ -105,6 +106,21 @@ def test_whatever_changes_the_answer_changes_the_fingerprint(
 def test_words_do_not_change_the_fingerprint(saved: Path, tmp_path: Path) -> None:
     other = save_model(tmp_path / "o.safetensors", make_model(), make_card(name="renamed"))
     assert other.fingerprint == load_card(saved).fingerprint
+
+
+def test_limits_are_words_and_come_back(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "limited.safetensors"
+    other = save_model(path, make_model(), make_card(limits={"bad_at": ["Polka."]}))
+    assert other.fingerprint == load_card(saved).fingerprint
+    assert load_model(path)[1].limits == {"bad_at": ["Polka."]}
+    assert load_card(saved).limits == {}
+
+
+def test_a_card_from_before_there_were_limits(saved: Path) -> None:
+    card = json.loads(card_path(saved).read_text())
+    del card["limits"]
+    card_path(saved).write_text(json.dumps(card))
+    assert load_model(saved)[1].limits == {}
 
 
 def edit_card(path: Path, **changes: Any) -> None:
@@ -265,6 +281,17 @@ def test_the_shipped_model_says_which_tags_it_tells() -> None:
     kept = [tag for tag, found in card.metrics["tags"].items() if found["kept"]]
     assert list(card.tags) == kept
     assert len(card.tag_means) == len(card.tag_deviations) == len(kept)
+
+
+def test_the_shipped_model_says_its_limits() -> None:
+    """As the recipe that made it words them, from the figures in the same card."""
+    card = load_card()
+    assert card.limits == limits_of(card.metrics, CompressedMel())
+    bad_at = " ".join(card.limits["bad_at"])
+    assert "21% of 640 tracks" in bad_at
+    assert "rock: 53%" in bad_at
+    assert "disco, hiphop, pop, reggae fewer than 20" in bad_at
+    assert "people or money" in card.limits["not_to_be_used_for"][0]
 
 
 def test_the_card_is_read_without_pytorch() -> None:

@@ -22,6 +22,7 @@ from recsys.classifier.calibrate import (
 )
 from recsys.classifier.checkpoint import ModelCard
 from recsys.classifier.evaluate import as_dict, score
+from recsys.classifier.fine_tune.limits import limits_of
 from recsys.classifier.models import complete_config
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def make_default_card(
         "n_tags": len(made.tags),
     }
     deviations = np.maximum(made.said_tags.std(axis=0), 1e-6)
+    metrics = _metrics(made, music, probabilities, thresholds, temperature, settings.seed)
     return ModelCard(
         name=name,
         architecture="musicnn",
@@ -103,7 +105,8 @@ def make_default_card(
         tag_means=tuple(made.said_tags.mean(axis=0).tolist()),
         tag_deviations=tuple(deviations.tolist()),
         training=_training(made, music, settings, notes),
-        metrics=_metrics(made, music, probabilities, thresholds, temperature, settings.seed),
+        metrics=metrics,
+        limits=limits_of(metrics, features),
         created=datetime.now(UTC).date().isoformat(),
         licence=LICENCE,
     )

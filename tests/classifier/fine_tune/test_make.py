@@ -127,6 +127,15 @@ def test_the_card_judges_each_list(card: ModelCard) -> None:
     assert 0 <= card.metrics["given_a_genre"] <= 1
 
 
+def test_the_card_says_what_the_model_is_bad_at(card: ModelCard) -> None:
+    bad_at = card.limits["bad_at"]
+    assert bad_at[0].startswith("It knows 3 genres")
+    wrong = 1 - card.metrics["cross_validation"]["accuracy"]
+    assert bad_at[1].startswith(f"{wrong:.0%} of 24 tracks")
+    assert all(label in bad_at[3] for label in card.labels)
+    assert len(card.limits["not_to_be_used_for"]) == 2
+
+
 def test_without_lists_there_is_only_cross_validation(made: Made, music: PicturedMusic) -> None:
     alone = replace(music, train=np.arange(24), valid=np.arange(0))
     card = make_default_card(
