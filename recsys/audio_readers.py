@@ -28,7 +28,7 @@ SEEK_MARGIN_S = 0.1
 """FFmpeg is asked for a place this much earlier, and the surplus is dropped by time stamp."""
 
 READ_THROUGH_S = 90.0
-"""Files up to this long are decoded in one go by FFmpeg: cheaper than ten seeks."""
+"""Files up to this long are decoded in one go by FFmpeg, which shows damage between windows."""
 
 READ_OVER_S = 0.5
 """libsndfile is made to read over gaps up to this long instead of seeking."""
@@ -167,23 +167,29 @@ class AvReader:
     def _seek_and_read(self, offset_s: float, length_s: float) -> FloatArray:
         wanted = round(length_s * self.sample_rate)
         target_s = self._start_s + offset_s
+        # Frames are short: joined by FFmpeg and turned into one array they take half the time.
+        joined, surplus = av.AudioFifo(), 0
         try:
             self._container.seek(round(max(0.0, target_s - SEEK_MARGIN_S) * av.time_base))
-            blocks: list[FloatArray] = []
-            for time_s, block in self._decoded(strict=True):
-                if not blocks:
-                    if time_s is None or time_s > target_s + SEEK_MARGIN_S:
-                        raise AudioError(f"seeking to {offset_s:.1f} s missed its place")
-                    late = round((target_s - time_s) * self.sample_rate)
-                    if late >= len(block):
+            for frame in self._container.decode(self._stream):
+                if joined.samples == 0:
+                    surplus = self._surplus(frame.time, target_s)
+                    if surplus >= frame.samples:
                         continue
-                    block = block[max(0, late) :]
-                blocks.append(block)
-                if sum(map(len, blocks)) >= wanted:
+                frame.pts = None  # else the queue insists on time stamps without a gap
+                joined.write(frame)
+                if joined.samples >= surplus + wanted:
                     break
+            samples = _mono(joined)
         except (av.FFmpegError, ValueError) as error:
             raise AudioError(f"cannot read at {offset_s:.1f} s: {error}") from error
-        return _join(blocks)[:wanted]
+        return samples[surplus:][:wanted]
+
+    def _surplus(self, time_s: float | None, target_s: float) -> int:
+        """Return how many samples to drop of what was decoded first after seeking."""
+        if time_s is None or time_s > target_s + SEEK_MARGIN_S:
+            raise AudioError(f"seeking to {target_s - self._start_s:.1f} s missed its place")
+        return max(0, round((target_s - time_s) * self.sample_rate))
 
     def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
         """Return all samples that decode, up to `limit_s`, and the number of damaged places."""
@@ -192,31 +198,36 @@ class AvReader:
         self._damaged = 0
         blocks: list[FloatArray] = []
         length = 0
-        try:
-            for _, block in self._decoded(strict=False):
-                blocks.append(block)
-                length += len(block)
-                if length >= limit_s * self.sample_rate:
-                    break
-        except (av.FFmpegError, ValueError):
-            self._damaged += 1
+        for block in self._decoded():
+            blocks.append(block)
+            length += len(block)
+            if length >= limit_s * self.sample_rate:
+                break
         return _join(blocks), self._damaged
 
-    def _decoded(self, *, strict: bool) -> Iterator[tuple[float | None, FloatArray]]:
-        """Yield (time in seconds, mono samples) for each decoded frame."""
-        planar = av.AudioResampler(format="fltp")
-        for packet in self._container.demux(self._stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                if strict:
-                    raise
-                self._damaged += 1
-                continue
-            for frame in frames:
-                time_s = frame.time
-                for part in planar.resample(frame):
-                    yield time_s, part.to_ndarray().mean(axis=0, dtype=np.float32)
+    def _decoded(self) -> Iterator[FloatArray]:
+        """Yield mono samples, about a second at a time, past what cannot be decoded."""
+        joined = av.AudioFifo()
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    self._damaged += 1
+                    continue
+                for frame in frames:
+                    frame.pts = None
+                    try:
+                        joined.write(frame)
+                    except ValueError:  # from here on it has another rate, format or layout
+                        yield _mono(joined)
+                        joined = av.AudioFifo()
+                        joined.write(frame)
+                if joined.samples >= self.sample_rate:
+                    yield _mono(joined)
+        except (av.FFmpegError, ValueError):  # the container is damaged from here on
+            self._damaged += 1
+        yield _mono(joined)
 
     def close(self) -> None:
         """Close the file."""
@@ -303,6 +314,15 @@ def _readers(path: Path, at_the_end: contextlib.ExitStack) -> Iterator[AudioRead
             "not an audio file that can be read, whatever its name says",
             "It may be damaged from the first byte or be something else; replace or rename it.",
         )
+
+
+def _mono(joined: av.AudioFifo) -> FloatArray:
+    """Empty a queue of decoded frames; return the mean of its channels."""
+    frame = joined.read(0, partial=True)
+    if frame is None:
+        return np.zeros(0, dtype=np.float32)
+    planar = av.AudioResampler(format="fltp")
+    return _join([part.to_ndarray().mean(axis=0) for part in planar.resample(frame)])
 
 
 def _join(blocks: list[FloatArray]) -> FloatArray:

@@ -238,9 +238,9 @@ def _number(text: str | None, pattern: str) -> int | None:
 
 
 # Identity: short files are hashed whole, long ones at their start and at a few places after it.
-_HASH_START_BYTES = 2 * 1024 * 1024
-_HASH_START_PACKETS = 1500
-_HASH_PLACES_S = (64, 128, 256, 512, 1024)
+_HASH_START_BYTES = 512 * 1024
+_HASH_START_PACKETS = 300
+_HASH_PLACES_S = (8, 32, 128, 512)
 _HASH_PLACE_PACKETS = 4
 _HASH_END_BYTES = 4096
 _ID3V1_BYTES = 128
@@ -254,7 +254,7 @@ def audio_hash(path: Path) -> str:
     """Identify the encoded sound of a file, whatever its name and tags.
 
     The hash covers the packets of the audio stream as they stand in the file: all of them up to
-    2 MiB or 1,500 packets, then a few at fixed times, and the length where the file states it or
+    512 KiB or 300 packets, then a few at fixed times, and the length where the file states it or
     else the end of the stream. It does not depend on tags, cover art, decoder or settings, so a
     retagged, renamed or copied file keeps its identity.
 
