@@ -26,8 +26,8 @@ AIM_MEDIAN, AIM_FOUND, AIM_COSINE = 0.5, 0.98, 0.97
     "models",
     multiple=True,
     type=NamedPath(dir_okay=False),
-    help="Checkpoint to measure; several are compared on the same tracks.  [default: the "
-    "library's own, or the shipped one]",
+    help="Model to measure, .safetensors or .onnx; several are compared on the same tracks.  "
+    "[default: the library's own, or the shipped one]",
 )
 @click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Draw N tracks by --seed.")
 @click.option(
@@ -117,9 +117,9 @@ def _measure(
 
 
 def _print(run: RobustnessRun) -> None:
-    from recsys.cli.output import console, escape, table
+    from recsys.cli.output import console, table
 
-    names = [escape(own.model) for own in run.models]
+    names = _column_names(run)
     rows = table("", "Aim", *names, right=range(1, 2 + len(names)))
     medians = [f"{own.median_cosine:.3f}" for own in run.models]
     rows.add_row("median cosine of different tracks", f"{AIM_MEDIAN} or less", *medians)
@@ -134,6 +134,17 @@ def _print(run: RobustnessRun) -> None:
         "finds its original, median and 5th percentile of the cosine to it. Halves: mean "
         "reciprocal rank inside the genre (95% interval; by chance)."
     )
+
+
+def _column_names(run: RobustnessRun) -> list[str]:
+    """Return the names of the models, with fingerprints where two have the same."""
+    from recsys.cli.output import escape
+
+    names = [own.model for own in run.models]
+    return [
+        escape(own.model if names.count(own.model) == 1 else f"{own.model}\n{own.fingerprint}")
+        for own in run.models
+    ]
 
 
 def _cell(figures: VariantFigures) -> str:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 SOURCES = {
-    "gtzan": "those of the model (gtzan)",
-    "tags": "the strongest style among the model's tags (tags)",
-    "own": "those that the files name (own)",
+    "gtzan": "the model's own (recsys index --genres gtzan)",
+    "tags": "the strongest style among the model's tags (recsys index --genres tags)",
+    "own": "those that the files name (recsys index --genres own)",
 }
 """Which labels sort a library, in words."""
 

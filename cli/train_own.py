@@ -165,9 +165,11 @@ def _show(proposal: Proposal) -> None:
         f" {own.unlabelled} tracks have no genre, {own.copies} are copies of others"
         + (f", {own.drawn} of large genres were left out by draw" if own.drawn else "")
     )
-    for genre in own.merged:
-        if len(genre.spellings) > 1:
-            screen.print(f"  merged: {escape(genre.sentence(SPELLINGS_SHOWN))}")
+    merged = [genre for genre in own.merged if len(genre.spellings) > 1]
+    for genre in merged:
+        screen.print(f"  merged: {escape(genre.sentence(SPELLINGS_SHOWN))}")
+    if any(len(genre.spellings) > SPELLINGS_SHOWN for genre in merged):
+        screen.print("  (--json has all spellings)")
     _show_left_out(proposal)
     screen.print(_genre_table(proposal))
     screen.print(_comparison_table(proposal))

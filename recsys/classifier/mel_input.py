@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.classifier.calibrate import softmax
+from recsys.classifier.checkpoint import card_path, is_onnx
 from recsys.classifier.inference import Classifier
+from recsys.classifier.onnx_description import description_path
 from recsys.errors import ModelError
 from recsys.features import MEL, CompressedMel, LogMel
 from recsys.features.mel_conversion import from_log_mel
@@ -61,7 +63,7 @@ def predict_mel(
     unfit = np.count_nonzero(~np.isfinite(windows))
     if unfit:
         raise ValueError(f"x must hold finite numbers, got {unfit} that are not")
-    classifier = _load(model, device)
+    classifier = _load(model, device, _state_of(model))
     parts = [
         _predict(classifier, windows[start : start + _PIECE].astype(np.float32))
         for start in range(0, len(windows), _PIECE)
@@ -74,8 +76,21 @@ def predict_mel(
     return np.concatenate([p for p, _ in parts]), np.concatenate([e for _, e in parts])
 
 
+def _state_of(model: Path | None) -> tuple[tuple[int, int], ...]:
+    """Return what changes when the files of a model are written anew."""
+    if model is None:
+        return ()
+    files = (model, description_path(model) if is_onnx(model) else card_path(model))
+    states = [path.stat() for path in files if path.exists()]
+    return tuple((state.st_mtime_ns, state.st_size) for state in states)
+
+
 @lru_cache(maxsize=2)
-def _load(model: Path | None, device: str) -> Classifier:
+def _load(
+    model: Path | None,
+    device: str,
+    state: tuple[tuple[int, int], ...],  # noqa: ARG001 (another one, another model)
+) -> Classifier:
     """Load a model once for many calls."""
     return Classifier.load(model, device)
 

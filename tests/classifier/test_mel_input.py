@@ -58,6 +58,18 @@ def test_a_log_mel_model_sees_the_windows_as_they_are(tmp_path: Path, windows: F
     np.testing.assert_allclose(embeddings, expected.embeddings, atol=1e-5)
 
 
+def test_a_model_that_was_trained_again_answers_anew(tmp_path: Path, windows: FloatArray) -> None:
+    path, _ = save_tiny(tmp_path, MEL)
+    before, _ = predict_mel(windows, path, "cpu")
+    torch.manual_seed(5)
+    other = build_model("cnn", 3, MEL.shape, TINY["cnn"])
+    save_model(path, other, load_card(path))
+    after, _ = predict_mel(windows, path, "cpu")
+    expected = pooled_outputs(other, list(windows[:, np.newaxis]), torch.device("cpu"))
+    np.testing.assert_allclose(after, softmax(expected.logits, 1.7), atol=1e-5)
+    assert not np.allclose(before, after, atol=1e-3)
+
+
 def test_the_shipped_model_sees_them_converted(windows: FloatArray) -> None:
     probabilities, embeddings = predict_mel(windows, device="cpu")
     labels = load_card().labels

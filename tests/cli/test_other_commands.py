@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from recsys.cli.main import COMMANDS, cli
 from recsys.index_sync import index_directory
 from tests.cli.conftest import IndexedLibrary
+from tests.cli.documented import documented
 from tests.cli.reference import PAGE, render
 from tests.sounds import write
 
@@ -157,6 +158,7 @@ def test_classify_what_is_not_there(run: Run, tmp_path: Path) -> None:
 
 def test_status(run: Run, indexed: IndexedLibrary) -> None:
     data = json.loads(run("status", "--json").stdout)
+    assert data.keys() == documented("status")[0].keys()
     assert data["tracks"] == sum(data["genres"].values()) == 16
     assert data["failures"] == 1
     assert data["index"] == {"fresh": True, "problems": [], "recall_at_20": {}}

@@ -42,7 +42,7 @@ def test_json_says_what_is_documented_and_failures_count(music: Path, tmp_path: 
 
 
 def test_the_table_has_a_column_per_model(music: Path, tmp_path: Path) -> None:
-    from recsys.classifier.checkpoint import DEFAULT_MODEL
+    from recsys.classifier.checkpoint import DEFAULT_MODEL, load_card
 
     arguments = ["robustness", str(music), "--workers", "1"]
     models = ["--model", str(DEFAULT_MODEL), "--model", str(DEFAULT_MODEL)]
@@ -53,6 +53,8 @@ def test_the_table_has_a_column_per_model(music: Path, tmp_path: Path) -> None:
     assert row.count("%") == 2
     assert row.count("100.0%, 1.000, 1.000") == 2
     assert "2 of 2 tracks" in result.stdout
+    # Of one name, they are told apart by their fingerprints.
+    assert result.stdout.count(load_card().fingerprint) == 2
 
 
 def test_wrong_usage_and_errors(tmp_path: Path) -> None:

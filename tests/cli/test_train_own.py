@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from recsys.cli import train_own
 from recsys.cli.main import cli
 from recsys.store import Store
 from tests.cli.documented import documented
@@ -46,9 +47,19 @@ def test_the_gain_is_shown_before_anything_is_asked(library: OwnLibrary) -> None
     assert "Gain in accuracy over the present model: +" in shown
     assert "always" in shown
     assert "merged: Hip-Hop: 24 tracks from 'Hip-Hop' (8), 'HipHop' (8), 'hip hop' (8)" in shown
+    assert "--json has all spellings" not in shown
     assert "The library was not changed." in rest
     assert labels(library) == library.card.labels
     assert not list(library.database.parent.glob("library.genres*"))
+
+
+def test_where_all_spellings_stand_is_said(
+    library: OwnLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_own, "SPELLINGS_SHOWN", 2)
+    shown = train(library, "--from-tags", answer="n\n").stdout
+    assert "'HipHop' (8) and 1 more" in shown
+    assert "--json has all spellings" in shown
 
 
 def test_yes_makes_them_the_librarys_own(library: OwnLibrary) -> None:
