@@ -163,7 +163,7 @@ def _watched(system: System, task: Task, on_progress: Progress) -> Judgement:
 def _quality(task: Task, store: Store, info: ModelInfo, judged: dict[str, Judgement]) -> Quality:
     catalogue, labels = task.catalogue, task.labels
     near = near_duplicate_queries(store, catalogue, judged["embedding"])
-    artists = catalogue.artists
+    artists, confusion = catalogue.artists, _confusion(catalogue, labels)
     return Quality(
         model=info.name,
         tracks=len(catalogue),
@@ -178,8 +178,8 @@ def _quality(task: Task, store: Store, info: ModelInfo, judged: dict[str, Judgem
         ceiling=ceiling(task),
         near_duplicates=near,
         purity=NOT_MEASURED if _labels_are_tiers(task, store) else purity(task),
-        tiers=_tier_purities(catalogue, labels),
-        confusion=_confusion(catalogue, labels),
+        tiers=_tier_purities(catalogue, confusion),
+        confusion=confusion,
         systems=tuple(own.quality for own in judged.values()),
         hubs=_hubs(store, catalogue, judged["embedding"]),
         notes=notes_of(task, near),
@@ -245,8 +245,9 @@ def _confusion(catalogue: Catalogue, labels: Labels) -> dict[str, dict[str, int]
     }
 
 
-def _tier_purities(catalogue: Catalogue, labels: Labels) -> tuple[TierPurity, ...]:
-    confusion = _confusion(catalogue, labels)
+def _tier_purities(
+    catalogue: Catalogue, confusion: dict[str, dict[str, int]]
+) -> tuple[TierPurity, ...]:
     found = []
     for genre in catalogue.part_names:
         column = {label: row[genre] for label, row in confusion.items()}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Float64Array = npt.NDArray[np.float64]
 
-EVENING = 0.4
+WHITENING_EXPONENT = 0.4
 """Directions of the embedding are divided by this power of their variance: at 0.5 all would count
 the same, at 0 the few strongest would decide."""
 
@@ -38,7 +38,7 @@ TAG_PENALTY = 300.0
 """Of the ridge regression, per standardised unit and window."""
 
 _SURELY_MUSIC = -20.0
-_NEVER = 100.0
+_ABSENT_MARGIN = 100.0
 _ROUNDING = 1e-5  # Units that vary less are dead; the discriminant would blow their rounding up.
 _PIECE = 256
 
@@ -152,7 +152,7 @@ def _discriminant(
     present = np.unique(targets)
     rows, shifts = _linear_scores(means, targets, present)
     weight = np.tile(rows.mean(axis=0), (n_genres, 1))
-    bias = np.full(n_genres, shifts.mean() - _NEVER)
+    bias = np.full(n_genres, shifts.mean() - _ABSENT_MARGIN)
     weight[present], bias[present] = rows, shifts
     return weight, bias
 
@@ -192,7 +192,7 @@ def _evened_axes(means: FloatArray, dimension: int) -> tuple[Float64Array, Float
     least = 0.02 * max(float(variances.mean()), 1e-12)
     kept = np.maximum(variances[strongest], least)
     weight = np.zeros((dimension, means.shape[1]))
-    weight[: len(strongest)] = (axes[:, strongest] * kept**-EVENING).T
+    weight[: len(strongest)] = (axes[:, strongest] * kept**-WHITENING_EXPONENT).T
     return weight, -weight @ centre
 
 

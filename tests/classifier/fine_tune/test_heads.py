@@ -8,8 +8,8 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from recsys.classifier.fine_tune.heads import (
-    EVENING,
     TAG_PENALTY,
+    WHITENING_EXPONENT,
     Lessons,
     fit_heads,
     penultimate,
@@ -126,7 +126,7 @@ def test_the_axes_of_the_embedding_are_independent_and_evened_out() -> None:
     variances = np.sort(np.linalg.eigvalsh(np.cov(means.T)))[::-1]
     floor = 0.02 * variances.mean()
     chosen = variances[:dimension]
-    expected = chosen * np.maximum(chosen, floor) ** (-2 * EVENING)
+    expected = chosen * np.maximum(chosen, floor) ** (-2 * WHITENING_EXPONENT)
     np.testing.assert_allclose(np.diag(found), expected, rtol=0.02, atol=1e-4)
     np.testing.assert_allclose(found - np.diag(np.diag(found)), 0, atol=0.02 * expected.max())
     np.testing.assert_allclose(linear(fitted.embed, means).mean(axis=0), 0, atol=1e-3)
