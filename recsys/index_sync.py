@@ -58,6 +58,29 @@ def open_index(store: Store) -> GenreIndex:
     return index
 
 
+def refresh_index(store: Store, index: GenreIndex) -> GenreIndex:
+    """Return an index that was opened earlier, up to date with its library.
+
+    Where nothing was written meanwhile this is the same one, at the cost of one small question.
+    Where the index on disk has followed the library it is opened again, so that what was mapped
+    stays mapped; else the changes are brought in.
+
+    Raises
+    ------
+    StoreError
+        The library is empty: it has no model any more.
+    """
+    model = _model(store)
+    if index.fingerprint != _fingerprint(store, model):
+        return open_index(store)
+    if index.revision == store.revision:
+        return index
+    if index_is_current(store) or not _can_be_updated(index, store, model):
+        return open_index(store)
+    _update(index, store)
+    return index
+
+
 def save_index(store: Store, index: GenreIndex) -> None:
     """Write an index beside its library; the caller holds the library's lock.
 
@@ -98,7 +121,9 @@ def measured_recall(store: Store) -> dict[str, float]:
         parts = read_manifest(index_directory(store.path)).parts
     except GenreIndexError:
         return {}
-    return {part.genre: part.recall_at_20 for part in parts if part.recall_at_20 is not None}
+    known = [(part.genre, part.recall_at_20) for part in parts if part.recall_at_20 is not None]
+    # Of a part with several approximate segments, the worst.
+    return dict(sorted(known, reverse=True))
 
 
 def rebuild_index(store: Store) -> GenreIndex:

@@ -43,6 +43,7 @@ class OpenedLibrary:
         self._model = absolute(model) if model is not None else None
         self._device = device
         self._reader: Store | None = None
+        self._index: GenreIndex | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +55,7 @@ class OpenedLibrary:
         """Close the database. The library can be used again after that."""
         if self._reader is not None:
             self._reader.close()
-            self._reader = None
+        self._reader = self._index = None
 
     @property
     def store(self) -> Store:
@@ -70,10 +71,13 @@ class OpenedLibrary:
         return self._reader
 
     def _ready(self) -> tuple[Store, GenreIndex, ModelInfo]:
-        from recsys.index_sync import open_index
+        from recsys.index_sync import open_index, refresh_index
 
-        info = self.store.model()
-        index = open_index(self.store) if info is not None else None
+        info, index = self.store.model(), self._index
+        if info is not None:
+            # Kept from one question to the next: opening costs more than asking.
+            index = open_index(self.store) if index is None else refresh_index(self.store, index)
+        self._index = index
         if info is None or index is None or index.count() == 0:
             raise QueryError(
                 f"the library {self.database} holds no tracks yet",

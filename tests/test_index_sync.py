@@ -21,6 +21,7 @@ from recsys.index_sync import (
     measured_recall,
     open_index,
     rebuild_index,
+    refresh_index,
     save_index,
 )
 from recsys.store import Store
@@ -88,6 +89,34 @@ def test_a_current_index_is_read_from_disk(store: Store, monkeypatch: pytest.Mon
         patch.setattr(Store, "changes_since", None)
         found = content(open_index(store))
     assert found == wanted(store)
+
+
+def test_an_open_index_follows_its_library(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rebuild_index(store)
+    index = open_index(store)
+    assert refresh_index(store, index) is index
+    store.write([record("/new", heard("jazz", 3))], removed=[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "iter_embeddings", None)
+        assert refresh_index(store, index) is index  # nobody has saved the changes yet
+    assert content(index) == wanted(store)
+    assert index.revision == store.revision
+
+    store.write([record("/newer", heard("rock", 1))])
+    save_index(store, open_index(store))
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "changes_since", None)
+        found = refresh_index(store, index)
+    assert found is not index
+    assert content(found) == wanted(store)
+
+
+def test_an_open_index_is_left_for_that_of_another_model(store: Store) -> None:
+    index = open_index(store)
+    store.set_model(model_info("m2"), "{}")
+    found = refresh_index(store, index)
+    assert found is not index
+    assert (content(found), found.revision) == ({}, store.revision)
 
 
 def test_a_stale_index_learns_only_the_changes(

@@ -104,6 +104,18 @@ class EmbeddingIndex(Protocol):
             ``k`` below 1, or a query of the wrong shape or length.
         """
 
+    def search_with_vectors(
+        self, genre: str | None, query: FloatArray, k: int
+    ) -> tuple[list[Neighbour], FloatArray]:
+        """Search as :meth:`search`, and return the embeddings of what is found as well.
+
+        Returns
+        -------
+        found : list of Neighbour
+        embeddings : ndarray of float32, shape (len(found), dimension)
+            In the same order.
+        """
+
     def vectors(self, ids: Sequence[int]) -> FloatArray:
         """Return embeddings by id, shape (len(ids), dimension).
 
@@ -234,11 +246,17 @@ def similarities(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.fl
     return values
 
 
-def best(ids: IdArray, embeddings: FloatArray, query: FloatArray, k: int) -> list[Neighbour]:
-    """Return the ``k`` candidates most similar to the query, best first, equals by id."""
+def best(
+    ids: IdArray, embeddings: FloatArray, query: FloatArray, k: int
+) -> tuple[list[Neighbour], FloatArray]:
+    """Return the ``k`` candidates most similar to the query, best first, equals by id.
+
+    Their embeddings come with them, shape (n, dimension).
+    """
     values = similarities(embeddings, query)
     order = np.lexsort((ids, -values))[:k]
-    return [Neighbour(int(ids[i]), float(values[i])) for i in order]
+    found = zip(ids[order].tolist(), values[order].tolist(), strict=True)
+    return [Neighbour(number, value) for number, value in found], embeddings[order]
 
 
 def unknown_ids(missing: Iterable[int]) -> GenreIndexError:

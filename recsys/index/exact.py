@@ -70,6 +70,12 @@ class ExactIndex:
 
     def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search`."""
+        return self.search_with_vectors(genre, query, k)[0]
+
+    def search_with_vectors(
+        self, genre: str | None, query: FloatArray, k: int
+    ) -> tuple[list[Neighbour], FloatArray]:
+        """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`."""
         query = checked_query(query, self.dimension, k)
         ids = self._ids(genre)
         return best(ids, self.vectors(ids.tolist()), query, k)

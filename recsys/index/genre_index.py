@@ -1,4 +1,10 @@
-"""The index in use: FAISS, one part per genre, read from disk part by part."""
+"""The index in use: FAISS, one part per genre, read from disk part by part.
+
+A part that is large is not written anew for every few tracks: they go into a second segment beside
+it, which is merged with the first when it has grown to an eighth of it. So a track is written eight
+times for every doubling of its part, whatever the size of the library, and a part has hardly more
+segments than its number of tracks has digits.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +28,11 @@ from recsys.index.manifest import (
     PartEntry,
     is_there,
     open_parts,
+    part_file,
     verify_part,
     write_generation,
 )
-from recsys.index.parts import FLAT, IVF, Part
+from recsys.index.parts import CODED, FLAT, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,16 +44,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FLAT_LIMIT = 200_000
+FLAT_LIMIT = 50_000
 """Vectors up to which a part is searched exactly; a larger one is approximate, see
 :mod:`recsys.index.parts`."""
+
+TAIL_FROM = 5_000
+"""A segment of so many tracks that lies on disk stays as it is when tracks are added."""
+
+MERGE_SHARE = 8
+"""A segment is merged with the next larger one when that is at most so many times larger."""
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A place for a part: as it lies on disk, or in use, or both.
+    """A place for a segment of a part: as it lies on disk, or in use, or both.
 
-    ``entry`` is None as soon as the part differs from what lies in ``GenreIndex._directory``.
+    ``entry`` is None as soon as the segment differs from what lies in ``GenreIndex._directory``.
     """
 
     part: Part | None = None
@@ -73,44 +86,55 @@ class GenreIndex:
     dimension : int
         Length of the embeddings.
     flat_limit : int
-        Vectors up to which a part is exact.
+        Vectors up to which a segment of a part is exact.
+    tail_from : int
+        Vectors from which a saved segment is left alone when tracks are added.
     """
 
-    def __init__(self, dimension: int, *, flat_limit: int = FLAT_LIMIT) -> None:
+    def __init__(
+        self, dimension: int, *, flat_limit: int = FLAT_LIMIT, tail_from: int = TAIL_FROM
+    ) -> None:
         self.dimension = checked_dimension(dimension)
         self.fingerprint = ""
         self.revision = 0
         self._flat_limit = flat_limit
-        self._slots: dict[str, _Slot] = {}
+        self._tail_from = tail_from
+        self._slots: dict[str, list[_Slot]] = {}
         self._directory: Path | None = None
         self._on_damage: Callable[[GenreIndex], None] | None = None
 
     @property
     def genres(self) -> tuple[str, ...]:
         """The parts that hold something, sorted."""
-        return tuple(sorted(genre for genre, slot in self._slots.items() if len(slot)))
+        return tuple(sorted(genre for genre in self._slots if self.count(genre)))
 
     @property
     def highest_id(self) -> int:
         """See :attr:`recsys.index.base.EmbeddingIndex.highest_id`."""
-        return max([0, *(slot.highest_id for slot in self._slots.values())])
+        return max([0, *(slot.highest_id for slot in self._segments(None))])
 
     def count(self, genre: str | None = None) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.count`."""
+        return sum(map(len, self._segments(genre)))
+
+    def _segments(self, genre: str | None) -> list[_Slot]:
+        """Return the places of a part, or of all of them by genre."""
         if genre is not None:
-            return len(self._slots.get(genre, ()))
-        return sum(map(len, self._slots.values()))
+            return self._slots.get(genre, [])
+        return [slot for name in sorted(self._slots) for slot in self._slots[name]]
 
     def part_info(self) -> tuple[PartEntry, ...]:
         """Return what each part is: size, kind and, of approximate ones, the measured recall.
 
-        Parts that were changed since they were saved have no file yet.
+        A part of several segments has an entry for each. Those that were changed since they were
+        saved have no file yet.
         """
-        return tuple(self._describe(genre) for genre in self.genres)
-
-    def _describe(self, genre: str) -> PartEntry:
-        slot = self._slots[genre]
-        return slot.entry or self._part(genre).entry(genre)
+        return tuple(
+            slot.entry or self._part(slot).entry(genre)
+            for genre in self.genres
+            for slot in self._segments(genre)
+            if len(slot)
+        )
 
     # Changes
 
@@ -140,7 +164,7 @@ class GenreIndex:
         self._discard(ids)
         for genre in dict.fromkeys(genres.tolist()):
             chosen = genres == genre
-            self._changing(genre).add(ids[chosen], vectors[chosen])
+            self._growing(genre).add(ids[chosen], vectors[chosen])
 
     def remove(self, ids: Iterable[int]) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.remove`."""
@@ -149,23 +173,28 @@ class GenreIndex:
 
     def _discard(self, ids: IdArray) -> int:
         removed = 0
-        for genre in self.genres:
+        for slot in self._segments(None):
             # Ids only ever rise, so that new tracks need not be looked for in what there is.
-            possible = ids[ids <= self._slots[genre].highest_id]
-            if len(possible) and self._part(genre).holds(possible).any():
-                removed += self._changing(genre).remove(possible)
+            possible = ids[ids <= slot.highest_id]
+            if len(possible) and self._part(slot).holds(possible).any():
+                removed += self._changing(slot).remove(possible)
         return removed
 
-    def _changing(self, genre: str) -> Part:
-        """Return a part that is about to change."""
-        part = self._part(genre)
-        slot = self._slots[genre]
+    def _growing(self, genre: str) -> Part:
+        """Return the segment of a part that takes new tracks."""
+        slots = self._slots.setdefault(genre, [])
+        if not slots or (slots[-1].entry is not None and len(slots[-1]) >= self._tail_from):
+            slots.append(_Slot())
+        return self._changing(slots[-1])
+
+    def _changing(self, slot: _Slot) -> Part:
+        """Return a segment that is about to change."""
+        part = self._part(slot)
         slot.entry = slot.mapped = None
         return part
 
-    def _part(self, genre: str) -> Part:
-        """Return a part in use, read from disk, or made when there is none."""
-        slot = self._slots.setdefault(genre, _Slot())
+    def _part(self, slot: _Slot) -> Part:
+        """Return a segment in use, read from disk, or made when there is none."""
         if slot.part is None:
             if slot.entry is not None and slot.mapped is not None:
                 slot.part = Part.read(slot.entry, slot.mapped, self.dimension)
@@ -192,14 +221,22 @@ class GenreIndex:
 
     def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search`."""
+        return self.search_with_vectors(genre, query, k)[0]
+
+    def search_with_vectors(
+        self, genre: str | None, query: FloatArray, k: int
+    ) -> tuple[list[Neighbour], FloatArray]:
+        """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`."""
         query = checked_query(query, self.dimension, k)
         return self._mending(lambda: self._search(genre, query, k))
 
-    def _search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
-        parts = self.genres if genre is None else (genre,)
-        found = [self._part(name).candidates(query, k) for name in parts if self.count(name)]
-        if not found:
-            return []
+    def _search(
+        self, genre: str | None, query: FloatArray, k: int
+    ) -> tuple[list[Neighbour], FloatArray]:
+        slots = [slot for slot in self._segments(genre) if len(slot)]
+        if not slots:
+            return [], np.empty((0, self.dimension), np.float32)
+        found = [self._part(slot).candidates(query, k) for slot in slots]
         ids = np.concatenate([part_ids for part_ids, _ in found])
         return best(ids, np.concatenate([vectors for _, vectors in found]), query, k)
 
@@ -212,10 +249,10 @@ class GenreIndex:
         result = np.empty((len(wanted), self.dimension), dtype=np.float32)
         missing = np.ones(len(wanted), dtype=bool)
         # Parts in use first: the ids mostly come from a search, and reading others costs time.
-        for genre in sorted(self.genres, key=lambda name: self._slots[name].part is None):
+        for slot in sorted(self._segments(None), key=lambda slot: slot.part is None):
             if not missing.any():
                 break
-            part = self._part(genre)
+            part = self._part(slot)
             here = missing & part.holds(wanted)
             if here.any():
                 result[here] = part.vectors(wanted[here])
@@ -232,29 +269,42 @@ class GenreIndex:
         Parts that did not change since they were saved to, or loaded from, the same directory are
         not written again.
         """
-        kept = [] if directory != self._directory else self._unchanged(directory)
-        names = {entry.genre for entry in kept}
-        new = [self._new_part(genre) for genre in self.genres if genre not in names]
+        for genre in self.genres:
+            self._merge(genre)
+        segments = [(g, slot) for g in self.genres for slot in self._slots[g] if len(slot)]
+        kept = [slot.entry for _, slot in segments if self._lies_in(directory, slot)]
+        changed = [(g, slot) for g, slot in segments if not self._lies_in(directory, slot)]
         manifest = write_generation(
             directory,
             dimension=self.dimension,
             fingerprint=fingerprint,
             revision=revision,
-            kept=kept,
-            new=new,
+            kept=[entry for entry in kept if entry is not None],
+            new=[self._new_part(genre, slot) for genre, slot in changed],
         )
         self.fingerprint, self.revision = fingerprint, revision
         self._directory = directory
-        for entry in manifest.parts:
-            self._slots[entry.genre].entry = entry
+        entries = {entry.file: entry for entry in manifest.parts}
+        for number, (_, slot) in enumerate(changed):
+            slot.entry = entries[part_file(manifest.generation, number)]
 
-    def _unchanged(self, directory: Path) -> list[PartEntry]:
-        entries = (slot.entry for slot in self._slots.values())
-        return [entry for entry in entries if entry is not None and is_there(directory, entry)]
+    def _merge(self, genre: str) -> None:
+        """Merge the segments of a part that are not much smaller than the next larger one."""
+        slots = self._slots[genre]
+        slots.sort(key=len, reverse=True)
+        for place in range(len(slots) - 1, 0, -1):
+            larger, smaller = slots[place - 1 : place + 1]
+            if MERGE_SHARE * len(smaller) >= len(larger):
+                part = self._part(smaller)
+                self._changing(larger).add(part.ids, part.vectors(part.ids))
+                del slots[place]
 
-    def _new_part(self, genre: str) -> NewPart:
-        slot = self._slots[genre]
-        slot.part = self._part(genre).settle(self._flat_limit)
+    def _lies_in(self, directory: Path, slot: _Slot) -> bool:
+        entry = slot.entry if directory == self._directory else None
+        return entry is not None and is_there(directory, entry)
+
+    def _new_part(self, genre: str, slot: _Slot) -> NewPart:
+        slot.part = self._part(slot).settle(self._flat_limit)
         return NewPart(slot.part.entry(genre), slot.part.write)
 
     @classmethod
@@ -263,6 +313,7 @@ class GenreIndex:
         directory: Path,
         *,
         flat_limit: int = FLAT_LIMIT,
+        tail_from: int = TAIL_FROM,
         on_damage: Callable[[GenreIndex], None] | None = None,
     ) -> Self:
         """Open a saved index; parts are read when they are first needed.
@@ -271,7 +322,7 @@ class GenreIndex:
         ----------
         directory : Path
             Where it was saved.
-        flat_limit : int
+        flat_limit, tail_from : int
             As in :class:`GenreIndex`.
         on_damage : callable, optional
             Called with the index, emptied, when a part turns out to be damaged, to fill it again;
@@ -284,21 +335,22 @@ class GenreIndex:
             reading the parts.
         """
         manifest, parts = open_parts(directory)
-        odd = next((entry.kind for entry, _ in parts if entry.kind not in (FLAT, IVF)), None)
+        odd = next((entry.kind for entry, _ in parts if entry.kind not in (FLAT, CODED)), None)
         if odd is not None:
             raise GenreIndexError(
                 f"{directory} holds an index of another kind: {odd}.", REBUILD_HINT
             )
-        index = cls(manifest.dimension, flat_limit=flat_limit)
+        index = cls(manifest.dimension, flat_limit=flat_limit, tail_from=tail_from)
         index.fingerprint, index.revision = manifest.fingerprint, manifest.revision
-        index._slots = {entry.genre: _Slot(None, entry, mapped) for entry, mapped in parts}
+        for entry, mapped in sorted(parts, key=lambda part: -part[0].count):
+            index._slots.setdefault(entry.genre, []).append(_Slot(None, entry, mapped))
         index._directory, index._on_damage = directory, on_damage
         return index
 
     def verify(self) -> list[str]:
         """Return what is wrong with the parts as they lie on disk, in sentences."""
         problems = []
-        for slot in self._slots.values():
+        for slot in self._segments(None):
             try:
                 if slot.entry is not None and slot.mapped is not None:
                     verify_part(slot.entry, slot.mapped)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.tag_filter import TagFilter
@@ -74,12 +74,13 @@ def nearest(
     fetch, batch = OVERFETCH * expected, min(expected, MAX_BATCH)
     seen: set[int] = set()
     while True:
-        found = index.search(genre, query, fetch)
+        found, vectors = index.search_with_vectors(genre, query, fetch)
+        embeddings = {near.track_id: vector for near, vector in zip(found, vectors, strict=True)}
         fresh = [neighbour for neighbour in found if neighbour.track_id not in seen]
         seen.update(neighbour.track_id for neighbour in fresh)
         for start in range(0, len(fresh), batch):
             rows = _carrying(wanted, fresh[start : start + batch])
-            yield from _look_up(store, index, genre, rows)
+            yield from _look_up(store, genre, rows, embeddings)
         if len(found) < fetch:
             return
         fetch *= 2
@@ -90,12 +91,13 @@ def _carrying(wanted: TagFilter | None, neighbours: Sequence[Neighbour]) -> Sequ
 
 
 def _look_up(
-    store: Store, index: EmbeddingIndex, genre: str | None, neighbours: Sequence[Neighbour]
+    store: Store,
+    genre: str | None,
+    neighbours: Sequence[Neighbour],
+    embeddings: Mapping[int, FloatArray],
 ) -> Iterator[Candidate]:
-    ids = [neighbour.track_id for neighbour in neighbours]
-    tracks = store.tracks(ids)
-    embeddings = index.vectors(ids)
-    for neighbour, embedding in zip(neighbours, embeddings, strict=True):
+    tracks = store.tracks(neighbour.track_id for neighbour in neighbours)
+    for neighbour in neighbours:
         track = tracks.get(neighbour.track_id)
         if track is not None and genre in (None, track.part):
-            yield Candidate(track, neighbour.similarity, embedding)
+            yield Candidate(track, neighbour.similarity, embeddings[track.id])

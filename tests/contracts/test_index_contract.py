@@ -43,7 +43,13 @@ KINDS = (
     Kind("exact", ExactIndex, ExactIndex.load),
     Kind("flat", GenreIndex, GenreIndex.load),
     # Parts of more than 5 tracks become approximate when they are saved.
-    Kind("ivf", partial(GenreIndex, flat_limit=5), partial(GenreIndex.load, flat_limit=5)),
+    Kind("coded", partial(GenreIndex, flat_limit=5), partial(GenreIndex.load, flat_limit=5)),
+    # Saved parts of one track or more are never added to: new tracks make another segment.
+    Kind(
+        "segments",
+        partial(GenreIndex, flat_limit=20, tail_from=1),
+        partial(GenreIndex.load, flat_limit=20, tail_from=1),
+    ),
 )
 
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -392,4 +398,16 @@ def test_parts_of_the_approximate_kind_are_approximate(tmp_path: Path) -> None:
     assert isinstance(index, GenreIndex)
     assert {entry.kind for entry in index.part_info()} == {parts.FLAT}
     index.save(tmp_path, fingerprint="f", revision=1)
-    assert {e.genre: e.kind for e in index.part_info()} == {"jazz": parts.IVF, "rock": parts.FLAT}
+    assert {e.genre: e.kind for e in index.part_info()} == {"jazz": parts.CODED, "rock": parts.FLAT}
+
+
+@kinds
+def test_a_search_brings_the_embeddings_of_what_it_finds(kind: Kind, tmp_path: Path) -> None:
+    index = reloaded(kind, planted(kind), tmp_path)
+    rows = unit_rows(15, DIMENSION)
+    for genre in ("jazz", None):
+        found, vectors = index.search_with_vectors(genre, rows[3], 4)
+        assert found == index.search(genre, rows[3], 4)
+        np.testing.assert_array_equal(vectors, rows[[near.track_id for near in found]])
+    found, vectors = index.search_with_vectors("polka", rows[3], 4)
+    assert (found, vectors.shape) == ([], (0, DIMENSION))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from recsys.index import parts
 from recsys.index.base import DamagedPartError
 from recsys.index.exact import ExactIndex
 from recsys.index.genre_index import GenreIndex
-from recsys.index.parts import Part, cells_for
+from recsys.index.parts import Part
 from tests.stored import unit_rows
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def clustered() -> FloatArray:
 
 
 @pytest.fixture(scope="module")
-def ivf(clustered: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("ivf")
+def coded(clustered: FloatArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("coded")
     index = GenreIndex(DIMENSION, flat_limit=1000)
     index.add("jazz", np.arange(COUNT), clustered)
     index.save(folder, fingerprint="f", revision=1)
@@ -45,18 +46,17 @@ def loaded(folder: Path) -> GenreIndex:
     return GenreIndex.load(folder, flat_limit=1000)
 
 
-def test_the_recall_of_a_large_part_is_measured_and_kept(ivf: Path) -> None:
-    (info,) = loaded(ivf).part_info()
-    assert (info.kind, info.count) == (parts.IVF, COUNT)
-    assert info.nlist == cells_for(COUNT) == 76
-    assert info.nprobe is not None
-    assert info.nprobe < info.nlist
+def test_the_recall_of_a_large_part_is_measured_and_kept(coded: Path) -> None:
+    (info,) = loaded(coded).part_info()
+    assert (info.kind, info.count) == (parts.CODED, COUNT)
+    assert info.compared is not None
+    assert 20 * info.compared < COUNT
     assert info.recall_at_20 is not None
     assert parts.RECALL_WANTED <= info.recall_at_20 <= 1
 
 
-def test_the_recall_is_what_exact_search_says(ivf: Path, clustered: FloatArray) -> None:
-    index, oracle = loaded(ivf), ExactIndex(DIMENSION)
+def test_the_recall_is_what_exact_search_says(coded: Path, clustered: FloatArray) -> None:
+    index, oracle = loaded(coded), ExactIndex(DIMENSION)
     oracle.add("jazz", np.arange(COUNT), clustered)
     hits = 0
     for query in clustered[::150]:
@@ -66,17 +66,17 @@ def test_the_recall_is_what_exact_search_says(ivf: Path, clustered: FloatArray) 
 
 
 def test_an_approximate_part_gives_everything_when_everything_is_asked_for(
-    ivf: Path, clustered: FloatArray
+    coded: Path, clustered: FloatArray
 ) -> None:
     for k in (COUNT - 5, COUNT, COUNT + 100):
-        found = [n.track_id for n in loaded(ivf).search("jazz", clustered[0], k)]
+        found = [n.track_id for n in loaded(coded).search("jazz", clustered[0], k)]
         assert len(found) == len(set(found)) == min(k, COUNT)
 
 
 def test_an_approximate_part_can_be_changed_and_saved(
-    ivf: Path, clustered: FloatArray, tmp_path: Path
+    coded: Path, clustered: FloatArray, tmp_path: Path
 ) -> None:
-    index = loaded(ivf)
+    index = loaded(coded)
     new = unit_rows(3, DIMENSION, seed=9)
     assert index.remove(range(0, 100)) == 100
     index.add("jazz", np.arange(5000, 5003), new)
@@ -86,7 +86,7 @@ def test_an_approximate_part_can_be_changed_and_saved(
         assert subject.search("jazz", new[2], 1)[0].track_id == 5002
         assert subject.search("jazz", clustered[500], 1)[0].track_id == 500
         assert subject.search("jazz", clustered[50], 1)[0].track_id >= 100
-        assert subject.part_info()[0].kind == parts.IVF
+        assert subject.part_info()[0].kind == parts.CODED
 
 
 def reloaded(index: GenreIndex, folder: Path) -> GenreIndex:
@@ -94,39 +94,66 @@ def reloaded(index: GenreIndex, folder: Path) -> GenreIndex:
     return loaded(folder)
 
 
-def test_parts_change_their_kind_only_when_their_size_changed_a_lot(
-    ivf: Path, tmp_path: Path
-) -> None:
-    index = loaded(ivf)
+def test_a_part_is_coded_while_it_is_large(coded: Path, tmp_path: Path) -> None:
+    index = loaded(coded)
 
     def kind_at(count: int) -> str:
         index.remove(range(count, COUNT))
         return reloaded(index, tmp_path).part_info()[0].kind
 
-    assert [kind_at(count) for count in (1001, 1000, 501, 500)] == ["ivf", "ivf", "ivf", "flat"]
-
-
-def test_a_part_that_grew_a_lot_is_trained_again(ivf: Path, tmp_path: Path) -> None:
-    index = loaded(ivf)
-    index.add("jazz", np.arange(COUNT, 3 * COUNT), unit_rows(2 * COUNT, DIMENSION, seed=5))
-    (info,) = reloaded(index, tmp_path).part_info()
-    assert info.nlist == cells_for(3 * COUNT)
+    assert [kind_at(count) for count in (1001, 1000)] == ["coded", "flat"]
 
 
 def test_the_same_vectors_make_the_same_part(
-    ivf: Path, clustered: FloatArray, tmp_path: Path
+    coded: Path, clustered: FloatArray, tmp_path: Path
 ) -> None:
     again = GenreIndex(DIMENSION, flat_limit=1000)
     shuffled = np.random.default_rng(2).permutation(COUNT)
     again.add("jazz", shuffled, clustered[shuffled])
     again = reloaded(again, tmp_path)
-    assert again.part_info()[0].recall_at_20 == loaded(ivf).part_info()[0].recall_at_20
+    assert again.part_info()[0].recall_at_20 == loaded(coded).part_info()[0].recall_at_20
     for query in clustered[:20]:
-        assert again.search("jazz", query, 10) == loaded(ivf).search("jazz", query, 10)
+        assert again.search("jazz", query, 10) == loaded(coded).search("jazz", query, 10)
 
 
-def test_cells_are_never_too_small_to_be_trained() -> None:
-    assert [cells_for(n) for n in (1, 39, 78, 10_000, 250_000)] == [1, 1, 2, 256, 2000]
+def test_few_tracks_are_added_without_writing_a_large_part_again(
+    coded: Path, clustered: FloatArray, tmp_path: Path
+) -> None:
+    shutil.copytree(coded, tmp_path, dirs_exist_ok=True)
+    index = GenreIndex.load(tmp_path, flat_limit=1000, tail_from=100)
+    (large,) = index.part_info()
+    oracle = ExactIndex(DIMENSION)
+    oracle.add("jazz", np.arange(COUNT), clustered)
+    # 375 tracks are an eighth of 3000, and merged.
+    sizes = []
+    for first, count in ((COUNT, 150), (COUNT + 150, 50), (COUNT + 200, 250)):
+        new = unit_rows(count, DIMENSION, seed=first)
+        ids = np.arange(first, first + count)
+        for subject in (index, oracle):
+            subject.add("jazz", ids, new)
+        index.save(tmp_path, fingerprint="f", revision=2)
+        index = GenreIndex.load(tmp_path, flat_limit=1000, tail_from=100)
+        sizes.append(tuple(entry.count for entry in index.part_info()))
+        assert (large in index.part_info()) == (len(sizes) < 3)
+        assert index.search("jazz", new[7], 1)[0].track_id == first + 7
+        everything = index.search("jazz", new[0], index.count())
+        assert everything == oracle.search("jazz", new[0], oracle.count())
+    assert sizes == [(3000, 150), (3000, 200), (3450,)]
+    assert index.verify() == []
+
+
+def test_a_track_of_a_large_part_can_be_replaced_by_one_elsewhere(
+    coded: Path, clustered: FloatArray, tmp_path: Path
+) -> None:
+    shutil.copytree(coded, tmp_path, dirs_exist_ok=True)
+    index = GenreIndex.load(tmp_path, flat_limit=1000, tail_from=100)
+    index.add("jazz", np.arange(COUNT, COUNT + 200), unit_rows(200, DIMENSION))
+    index.add("rock", np.array([5, COUNT + 5]), clustered[[5, 6]])
+    for subject in (index, reloaded(index, tmp_path)):
+        assert (subject.count("jazz"), subject.count("rock")) == (COUNT + 198, 2)
+        assert [near.track_id for near in subject.search("rock", clustered[5], 1)] == [5]
+        found, vectors = subject.search_with_vectors(None, clustered[5], 300)
+        np.testing.assert_array_equal(vectors, subject.vectors([n.track_id for n in found]))
 
 
 def test_saved_parts_are_read_when_they_are_needed(

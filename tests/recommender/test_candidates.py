@@ -22,16 +22,16 @@ class Counting:
         self.searches: list[int] = []
         self.rows: list[int] = []
 
-    def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
+    def search_with_vectors(
+        self, genre: str | None, query: FloatArray, k: int
+    ) -> tuple[list[Neighbour], FloatArray]:
         self.searches.append(k)
-        return self._library.index.search(genre, query, k)
+        return self._library.index.search_with_vectors(genre, query, k)
 
-    def vectors(self, ids: list[int]) -> FloatArray:
-        return self._library.index.vectors(ids)
-
-    def tracks(self, ids: list[int]) -> dict[int, Track]:
-        self.rows.append(len(ids))
-        return self._library.store.tracks(ids)
+    def tracks(self, ids: Iterable[int]) -> dict[int, Track]:
+        wanted = list(ids)
+        self.rows.append(len(wanted))
+        return self._library.store.tracks(wanted)
 
 
 @pytest.fixture(scope="module")
