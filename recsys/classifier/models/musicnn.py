@@ -34,8 +34,8 @@ EPSILON = 1e-3
 _TOGETHER = 2
 """Windows in the front end at once, on a processor."""
 
-_MULTIPLIED_TOGETHER = 8
-"""The same where it is done by products of matrices, which are worth their while when large."""
+_UNITS_TOGETHER = 8
+"""The same where the processor has units for products, which are worth their while when large."""
 
 
 def tag_head(hidden: int, n_tags: int) -> nn.Linear:
@@ -70,26 +70,34 @@ class FrontEndBlock(nn.Module):
         traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if self.training or traced:
             return self._strongest(functional.conv2d(padded, self.conv.weight))
-        # A few windows at a time: what the filters give is large, and stays in the cache. And for
-        # inputs of one channel a layout with channels last would only slow the maximum down.
-        weight = self.conv.weight.flatten(0, 1).unsqueeze(1)
-        processor = pictures.device.type == "cpu"
+        if pictures.device.type == "cpu":
+            quick = bfloat16_is_quick(pictures.device)
+            # A few windows at a time: what the filters give is large, and stays in the cache.
+            pieces = torch.split(padded, _UNITS_TOGETHER if quick else _TOGETHER)
+            return torch.cat([self._on_processor(piece, halved=quick) for piece in pieces])
         if bfloat16_is_quick(pictures.device):
-            if processor:
-                pieces = torch.split(padded, _MULTIPLIED_TOGETHER)
-                return torch.cat([self._multiplied(piece) for piece in pieces])
-            padded, weight = padded.bfloat16(), weight.bfloat16()
-        pieces = torch.split(padded, _TOGETHER if processor else len(padded))
-        heard = [self._strongest(functional.conv2d(piece, weight).float()) for piece in pieces]
-        return torch.cat(heard)
+            padded, weight = padded.bfloat16(), self.conv.weight.bfloat16()
+            return self._strongest(functional.conv2d(padded, weight).float())
+        return self._strongest(functional.conv2d(padded, self.conv.weight))
 
-    def _multiplied(self, padded: Tensor) -> Tensor:
-        """Map padded pictures to what counts, with products of matrices in half precision."""
+    def _on_processor(self, padded: Tensor, *, halved: bool) -> Tensor:
+        """Map padded pictures to what counts, in half precision or not.
+
+        The lowest response, which counts where the slope is negative, is the highest of the
+        filter's opposite: half as much to look through as both.
+        """
         signs = torch.where(self.norm.weight >= 0, 1.0, -1.0)
-        filters = (signs.view(-1, 1, 1) * self.conv.weight[:, 0]).bfloat16()
-        highest_over = highest_over_time if filters.shape[2] == 1 else highest_over_bands
-        highest = highest_over(padded[:, 0].bfloat16(), filters)
-        return self._counted((signs * highest.float()).transpose(1, 2))
+        filters = signs.view(-1, 1, 1) * self.conv.weight[:, 0]
+        if halved:
+            padded, filters = padded.bfloat16(), filters.bfloat16()
+        if filters.shape[2] == 1:
+            highest = highest_over_time(padded[:, 0], filters).transpose(1, 2)
+        elif halved:
+            highest = highest_over_bands(padded[:, 0], filters).transpose(1, 2)
+        else:
+            # A layout with channels last, for inputs of one channel, would slow the maximum down.
+            highest = functional.conv2d(padded, filters.unsqueeze(1).contiguous()).amax(3)
+        return self._counted(signs.view(-1, 1) * highest.float())
 
     def _strongest(self, heard: Tensor) -> Tensor:
         """Map what the filters give at every pitch, without bias, to what counts.
