@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
 from recsys.library import outermost
-from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
 from recsys.seeds import ResolvedSeed, SeedFinder
@@ -18,6 +17,7 @@ from recsys.upkeep import LibraryUpkeep
 if TYPE_CHECKING:
     from recsys.classify import Classification
     from recsys.indexing import IndexPlan
+    from recsys.playlists import PlaylistOptions
     from recsys.types import IndexEvent, IndexSummary, ModelInfo, Playlist
 
 
@@ -37,7 +37,7 @@ class Library(LibraryUpkeep):
     Examples
     --------
     >>> import tempfile
-    >>> from recsys import Library
+    >>> from recsys import Library, PlaylistOptions
     >>> from recsys.demo import make_library
     >>> music = tempfile.mkdtemp()
     >>> paths = make_library(music, styles=("chamber", "overdrive"), per_style=2, duration_s=6)
@@ -262,6 +262,8 @@ class Library(LibraryUpkeep):
         RecsysError
             If a seed or genre is not found, or the options contradict each other.
         """
+        from recsys.playlists import PlaylistMaker, PlaylistOptions
+
         options = options or PlaylistOptions()
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info)

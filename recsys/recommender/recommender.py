@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
 from recsys.recommender.candidates import nearest
-from recsys.recommender.explanations import Explainer
 from recsys.recommender.genre_scores import did_you_mean
 from recsys.recommender.query import Query
 from recsys.recommender.screen import Screen
@@ -211,6 +210,9 @@ class Recommender:
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
         """Return the numbers and sentences behind every row of an answer, in its order."""
+        # Imported where it is needed: most answers are not explained.
+        from recsys.recommender.explanations import Explainer
+
         explainer = Explainer(self._store, self._index, self._info)
         return explainer.explain(answer.query, answer.results)
 

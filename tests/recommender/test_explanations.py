@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.recommender import Explanation, Recommender, SimilarOptions
-from recsys.recommender.explanations import DRAWN, draw_others, percent
+from recsys.recommender import Recommender, SimilarOptions
+from recsys.recommender.explanations import DRAWN, Explanation, draw_others, percent
 from recsys.types import FloatArray
 from tests.planted import PlantedLibrary, Sound, at_cosine, scattered, unit
 
