@@ -93,6 +93,22 @@ def batches(tracks: int, seed: int = 0) -> Iterator[Batch]:
         yield _batch(first, min(size, tracks - first), centres, spread, (seed, 1, number))
 
 
+def later_batch(after: int, tracks: int, seed: int = 0) -> Batch:
+    """Make some tracks that lie like those of a library of ``after`` tracks, and are not in it.
+
+    Parameters
+    ----------
+    after : int
+        Tracks that there are.
+    tracks : int
+        How many more, at most those of one batch.
+    seed : int
+        Of the library.
+    """
+    centres, spread = _space(seed)
+    return _batch(after, tracks, centres, spread, (seed, 2, after))
+
+
 def _space(seed: int) -> tuple[FloatArray, FloatArray]:
     """Return the centres of the genres, and what turns white noise into that of music."""
     rng = np.random.default_rng((seed, 0))
