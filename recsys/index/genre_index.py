@@ -1,4 +1,4 @@
-"""The index in use: FAISS, one part per genre, read from disk part by part.
+"""The index in use: one part per genre, read from disk part by part.
 
 A part that is large is not written anew for every few tracks: they go into a second segment beside
 it, which is merged with the first when it has grown to an eighth of it. So a track is written eight
@@ -75,11 +75,11 @@ class _Slot:
     def highest_id(self) -> int:
         if self.entry is not None:
             return self.entry.highest_id
-        return -1 if self.part is None else int(self.part.ids.max(initial=-1))
+        return -1 if self.part is None else self.part.highest_id
 
 
 class GenreIndex:
-    """An :class:`~recsys.index.base.EmbeddingIndex` over FAISS.
+    """An :class:`~recsys.index.base.EmbeddingIndex` of NumPy arrays and FAISS codes.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ class GenreIndex:
             larger, smaller = slots[place - 1 : place + 1]
             if MERGE_SHARE * len(smaller) >= len(larger):
                 part = self._part(smaller)
-                self._changing(larger).add(part.ids, part.vectors(part.ids))
+                self._changing(larger).add(part.ids, part.rows)
                 del slots[place]
 
     def _lies_in(self, directory: Path, slot: _Slot) -> bool:

@@ -111,7 +111,7 @@ class ChecksumWriter:
         self.size = 0
         self.crc32 = 0
 
-    def __call__(self, data: bytes) -> int:
+    def __call__(self, data: bytes | memoryview) -> int:
         """Write some bytes; returns how many."""
         self._file.write(data)
         self.size += len(data)
@@ -264,8 +264,7 @@ def write_generation(
         manifest = Manifest(dimension, fingerprint, revision, generation, parts)
         _replace_manifest(directory, manifest)
         return manifest
-    except (OSError, RuntimeError) as error:
-        # FAISS makes a RuntimeError of what goes wrong while it writes.
+    except OSError as error:
         raise GenreIndexError(
             f"The index in {directory} cannot be written ({error}).",
             "Check the permissions and the free space there; the library itself is safe.",

@@ -1,19 +1,16 @@
-"""One part of the index: a FAISS index over the tracks of one genre.
+"""One segment of a part of the index: ids and embeddings of tracks of one genre.
 
-Up to a limit a part is flat (exact search over all vectors). Above it a search first scans a code
-of 4 bits per dimension, which is an eighth of the memory to be read, and then compares the best of
-that scan exactly. How many it takes is measured when the part is made, never assumed.
+Up to a limit it is flat: a search compares the query with every embedding, in plain NumPy. Above it
+a search first scans short codes (:mod:`recsys.index.codes`) and compares the best of that scan
+exactly. How many it takes is measured when the part is made, never assumed.
 
-The codes are those of André, Kermarrec and Le Scouarnec 2017, "Accelerated nearest neighbor search
-with Quick ADC", one quantiser per dimension, as FAISS has them. Cells (IVF) and graphs (HNSW) are
-quicker where neighbours lie in tight clumps; tracks of one genre do not, and half of the cells had
-to be looked into for a recall of 0.99.
+A file holds the ids, the embeddings, and then the codes where there are any. It is used where it
+lies in memory, and FAISS is only loaded for a part that has codes.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,17 +18,11 @@ from recsys.index.base import REBUILD_HINT, DamagedPartError
 from recsys.index.manifest import PartEntry, verify_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
 
+    from recsys.index.codes import Codes
     from recsys.index.manifest import ChecksumWriter
     from recsys.types import FloatArray, IdArray
-
-    # The type stubs that come with FAISS lack half of what is used here.
-    faiss: Any
-else:
-    import faiss
 
 FLAT = "flat"
 CODED = "coded"
@@ -48,62 +39,43 @@ SEED = 20
 RECALL_AT = 20
 RECALL_WANTED = 0.99
 RECALL_QUERIES = 200
-CODE_BITS = 4
-TRAINED_ON = 20_000
-"""Vectors from which the codes are learnt at most."""
 
-LEAST_TRAINING = 39 * 2**CODE_BITS
-"""Below so many FAISS warns; where there are fewer they are repeated."""
-
-_WRITE_BLOCK = 1 << 20
-_READ_ERRORS = (RuntimeError, MemoryError, OverflowError)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let FAISS use so many threads.
-
-    A single query gains nothing from a second one, and waiting for it costs 16 ms instead of
-    0.2 ms when the cores are busy with something else.
-    """
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
+_ID, _VALUE = np.dtype("<i8"), np.dtype("<f4")
 
 
 class Part:
-    """The tracks of one genre.
+    """Tracks of one genre.
 
     Parameters
     ----------
-    index : faiss.Index
-        ``IndexIDMap`` over ``IndexFlatIP``, or over ``IndexRefineFlat``: codes beside vectors.
-    entry : PartEntry or None
-        As it lies on disk, when it does.
-    mapped : ndarray of uint8 or None
-        The file in memory that the index looks into; None when it has its own memory.
+    ids : ndarray of int64, shape (n,)
+    vectors : ndarray of float32, shape (n, d)
+        Unit length, one row per id.
+    codes : Codes, optional
+        Of the same rows.
+    entry : PartEntry, optional
+        As the part was saved, if it has codes.
     """
 
     def __init__(
         self,
-        index: Any,  # noqa: ANN401
+        ids: IdArray,
+        vectors: FloatArray,
+        codes: Codes | None = None,
         entry: PartEntry | None = None,
-        mapped: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        self._index = index
-        self._mapped = mapped
-        self._ids: IdArray | None = None
+        self._ids, self._vectors, self._codes = ids, vectors, codes
+        # Added, but not joined to the rest yet: a part is filled in many steps.
+        self._added: list[tuple[IdArray, FloatArray]] = []
         self._order: tuple[IdArray, IdArray] | None = None
         self._compared = (entry.compared if entry else None) or 1
         self._recall = entry.recall_at_20 if entry else None
+        self.highest_id = entry.highest_id if entry else int(ids.max(initial=-1))
 
     @classmethod
     def empty(cls, dimension: int) -> Part:
         """Return a flat part without tracks."""
-        return cls(_flat_index(np.empty(0, np.int64), np.empty((0, dimension), np.float32)))
+        return cls(np.empty(0, np.int64), np.empty((0, dimension), np.float32))
 
     @classmethod
     def read(cls, entry: PartEntry, mapped: npt.NDArray[np.uint8], dimension: int) -> Part:
@@ -116,41 +88,41 @@ class Part:
         """
         if entry.size <= CHECKED_BYTES:
             verify_part(entry, mapped)
-        try:
-            reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(mapped), mapped.size)
-            index = faiss.read_index(reader)
-        except _READ_ERRORS as error:
-            raise _damaged(entry, str(error)) from error
-        if not isinstance(index, faiss.IndexIDMap):
-            raise _damaged(entry, f"a {type(index).__name__}")
-        if (index.ntotal, index.d) != (entry.count, dimension):
-            raise _damaged(entry, f"{index.ntotal} vectors of dimension {index.d}")
-        return cls(index, entry, mapped)
+        vectors_at = entry.count * _ID.itemsize
+        codes_at = vectors_at + entry.count * dimension * _VALUE.itemsize
+        if mapped.size < codes_at or (entry.kind == FLAT and mapped.size > codes_at):
+            what = f"{mapped.size} bytes are not {entry.count} vectors of dimension {dimension}"
+            raise _damaged(entry, what)
+        ids = mapped[:vectors_at].view(_ID)
+        vectors = mapped[vectors_at:codes_at].view(_VALUE).reshape(entry.count, dimension)
+        codes = None if entry.kind == FLAT else _read_codes(entry, mapped[codes_at:], dimension)
+        return cls(ids, vectors, codes, entry)
 
     @property
     def kind(self) -> str:
         """``flat`` or ``coded``."""
-        return CODED if isinstance(self._inner, faiss.IndexRefine) else FLAT
-
-    @property
-    def _inner(self) -> Any:  # noqa: ANN401
-        return faiss.downcast_index(self._index.index)
-
-    @property
-    def _vectors(self) -> Any:  # noqa: ANN401
-        """The vectors themselves, without codes and ids."""
-        inner = self._inner
-        return faiss.downcast_index(inner.refine_index) if self.kind == CODED else inner
+        return FLAT if self._codes is None else CODED
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._ids) + sum(len(ids) for ids, _ in self._added)
 
     @property
     def ids(self) -> IdArray:
         """Ids of the tracks, in the order of the rows."""
-        if self._ids is None:
-            self._ids = faiss.vector_to_array(self._index.id_map)
+        self._join()
         return self._ids
+
+    @property
+    def rows(self) -> FloatArray:
+        """Embeddings, one row per id."""
+        self._join()
+        return self._vectors
+
+    def _join(self) -> None:
+        if self._added:
+            self._ids = np.concatenate([self._ids, *(ids for ids, _ in self._added)])
+            self._vectors = np.concatenate([self._vectors, *(rows for _, rows in self._added)])
+            self._added = []
 
     def holds(self, ids: IdArray) -> npt.NDArray[np.bool_]:
         """Tell for each id whether its track is in this part."""
@@ -169,45 +141,40 @@ class Part:
 
     def entry(self, genre: str) -> PartEntry:
         """Return the part as the manifest describes it, without its file."""
-        approximate = self.kind == CODED
+        coded = self._codes is not None
         return PartEntry(
             genre=genre,
             count=len(self),
             highest_id=int(self.ids.max()),
             kind=self.kind,
-            compared=self._compared if approximate else None,
-            recall_at_20=self._recall if approximate else None,
+            compared=self._compared if coded else None,
+            recall_at_20=self._recall if coded else None,
         )
 
     def write(self, writer: ChecksumWriter) -> None:
-        """Write the part in FAISS's own format."""
-        faiss.write_index(self._index, faiss.PyCallbackIOWriter(writer, _WRITE_BLOCK))
+        """Write the part as :meth:`read` takes it."""
+        writer(_bytes(self.ids.astype(_ID, copy=False)))
+        writer(_bytes(self.rows.astype(_VALUE, copy=False)))
+        if self._codes is not None:
+            writer(_bytes(self._codes.data()))
 
-    # Changes
+    # Changes. They leave the codes behind, which are made anew when the part is saved.
 
     def add(self, ids: IdArray, vectors: FloatArray) -> None:
         """Add tracks, none of which is held."""
-        self._prepare_change()
-        self._index.add_with_ids(vectors, ids)
+        self._codes = self._order = None
+        self._added.append((ids, vectors))
+        self.highest_id = max(self.highest_id, int(ids.max(initial=-1)))
 
     def remove(self, ids: IdArray) -> int:
         """Remove tracks; unknown ones are ignored. Returns how many were there."""
-        held = ids[self.holds(ids)]
-        if not len(held):
-            return 0
-        self._prepare_change()
-        return int(self._index.remove_ids(held))
-
-    def _prepare_change(self) -> None:
-        """Move the part into memory of its own: what lies in a mapped file cannot be changed.
-
-        Codes are left behind; they are made anew when the part is saved.
-        """
-        if self.kind == CODED:
-            self._index = _flat_index(self.ids, self.vectors(self.ids))
-        elif self._mapped is not None:
-            self._index = faiss.deserialize_index(self._mapped)
-        self._mapped = self._ids = self._order = None
+        stays = ~np.isin(self.ids, ids)
+        removed = len(stays) - int(stays.sum())
+        if removed:
+            self._ids, self._vectors = self.ids[stays], self.rows[stays]
+            self._codes = self._order = None
+            self.highest_id = int(self._ids.max(initial=-1))
+        return removed
 
     # Questions
 
@@ -216,78 +183,92 @@ class Part:
         total, wanted = len(self), min(k, len(self))
         asked = min(total, wanted + 16)
         while wanted:
-            scores, ids, vectors = self._nearest(query, asked)
-            far_enough = len(ids) > wanted and scores[wanted - 1] - scores[-1] > MARGIN
-            if asked == total or far_enough:
-                return ids, vectors
+            scores, rows = self._nearest(query, asked)
+            if asked == total or scores[wanted - 1] - scores[-1] > MARGIN:
+                return self.ids[rows], self.rows[rows]
             asked = min(total, 2 * asked)
         return np.empty(0, np.int64), np.empty((0, len(query)), np.float32)
 
-    def _nearest(self, query: FloatArray, k: int) -> tuple[FloatArray, IdArray, FloatArray]:
-        vectors = self._vectors
-        with _threads(1):
-            if self.kind == CODED and k * self._compared < len(self):
-                params = faiss.IndexRefineSearchParameters(k_factor=self._compared)
-                scores, rows = self._inner.search(query[np.newaxis], k, params=params)
-            else:
-                scores, rows = vectors.search(query[np.newaxis], k)
-        found = rows[0]
-        return scores[0], self.ids[found], vectors.reconstruct_batch(found)
+    def _nearest(self, query: FloatArray, k: int) -> tuple[FloatArray, IdArray]:
+        """Return the best rows with their inner products, the best first."""
+        if self._codes is None or k * self._compared >= len(self):
+            return _best(_products(self.rows, query), k)
+        rows = self._codes.nearest(query[np.newaxis], k * self._compared)[0]
+        scores, places = _best(_products(self.rows[rows], query), k)
+        return scores, rows[places]
 
     def vectors(self, ids: IdArray) -> FloatArray:
         """Return the vectors of tracks that are held, shape (n, dimension)."""
         order, sorted_ids = self._sorting()
-        found: FloatArray = self._vectors.reconstruct_batch(order[np.searchsorted(sorted_ids, ids)])
+        found: FloatArray = self.rows[order[np.searchsorted(sorted_ids, ids)]]
         return found
 
     # Flat or not
 
     def settle(self, flat_limit: int) -> Part:
         """Return the part in the form that suits its size, this very one where it does already."""
-        return self._coded() if self.kind == FLAT and len(self) > flat_limit else self
+        return self._coded() if self._codes is None and len(self) > flat_limit else self
 
     def _coded(self) -> Part:
+        # Imported where it is needed: FAISS takes its time.
+        from recsys.index.codes import Codes
+
         ids = np.sort(self.ids)
         vectors = self.vectors(ids)
-        dimension = vectors.shape[1]
-        codes = faiss.IndexPQFastScan(dimension, dimension, CODE_BITS, faiss.METRIC_INNER_PRODUCT)
-        codes.pq.cp.seed = SEED
-        codes.train(_training_rows(vectors))
-        refined = faiss.IndexRefineFlat(codes)
-        index = faiss.IndexIDMap(refined)
-        index.add_with_ids(vectors, ids)
-        part = Part(index)
-        part._measure(vectors)
+        part = Part(ids, vectors, Codes.of(vectors))
+        part._measure()
         return part
 
-    def _measure(self, vectors: FloatArray) -> None:
+    def _measure(self) -> None:
         """Choose how many times more are compared exactly than are asked for."""
+        from recsys.index.codes import exact_rows
+
         rng = np.random.default_rng(SEED)
-        rows = rng.choice(len(vectors), min(RECALL_QUERIES, len(vectors)), replace=False)
-        queries, k = vectors[np.sort(rows)], min(RECALL_AT, len(vectors))
-        _, exact = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+        total, k = len(self), min(RECALL_AT, len(self))
+        chosen = rng.choice(total, min(RECALL_QUERIES, total), replace=False)
+        queries = self.rows[np.sort(chosen)]
+        exact = exact_rows(queries, self.rows, k)
         self._compared = 2
         while True:
-            params = faiss.IndexRefineSearchParameters(k_factor=self._compared)
-            _, found = self._inner.search(queries, k, params=params)
+            found = [self._nearest(query, k)[1] for query in queries]
             hits = [len(np.intersect1d(a, b)) for a, b in zip(found, exact, strict=True)]
             self._recall = float(np.mean(hits)) / k
-            if self._recall >= RECALL_WANTED or self._compared * k >= len(vectors):
+            if self._recall >= RECALL_WANTED or self._compared * k >= total:
                 return
             self._compared *= 2
 
 
-def _flat_index(ids: IdArray, vectors: FloatArray) -> Any:  # noqa: ANN401
-    index = faiss.IndexIDMap(faiss.IndexFlatIP(vectors.shape[1]))
-    index.add_with_ids(vectors, ids)
-    return index
+def _products(rows: FloatArray, query: FloatArray) -> FloatArray:
+    # einsum keeps to one thread: BLAS shares such a product among several, and waiting for them
+    # costs 8 ms instead of 1 ms when the cores are busy with something else.
+    products: FloatArray = np.einsum("ij,j->i", rows, query)
+    return products
 
 
-def _training_rows(vectors: FloatArray) -> FloatArray:
-    rng = np.random.default_rng(SEED)
-    if len(vectors) > TRAINED_ON:
-        return vectors[np.sort(rng.choice(len(vectors), TRAINED_ON, replace=False))]
-    return np.resize(vectors, (max(len(vectors), LEAST_TRAINING), vectors.shape[1]))
+def _best(scores: FloatArray, k: int) -> tuple[FloatArray, IdArray]:
+    """Return the ``k`` highest scores, the highest first, and where they stand."""
+    if k < len(scores):
+        places = np.argpartition(scores, len(scores) - k)[-k:]
+    else:
+        places = np.arange(len(scores))
+    places = places[np.argsort(-scores[places], kind="stable")]
+    return scores[places], places
+
+
+def _bytes(array: npt.NDArray[np.generic]) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _read_codes(entry: PartEntry, data: npt.NDArray[np.uint8], dimension: int) -> Codes:
+    from recsys.index.codes import READ_ERRORS, Codes
+
+    try:
+        codes = Codes.read(data)
+    except READ_ERRORS as error:
+        raise _damaged(entry, str(error)) from error
+    if codes.shape != (entry.count, dimension):
+        raise _damaged(entry, "{} codes of dimension {}".format(*codes.shape))
+    return codes
 
 
 def _damaged(entry: PartEntry, what: str) -> DamagedPartError:

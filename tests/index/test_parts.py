@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from recsys.index import parts
+from recsys.index import codes, parts
 from recsys.index.base import DamagedPartError
 from recsys.index.exact import ExactIndex
 from recsys.index.genre_index import GenreIndex
@@ -259,16 +261,44 @@ def test_damage_can_be_made_good_from_elsewhere(tmp_path: Path) -> None:
     assert GenreIndex.load(tmp_path).verify() == []
 
 
-def test_a_part_that_faiss_cannot_read_is_damage(tmp_path: Path) -> None:
+def test_a_part_that_is_not_what_it_was_is_damage(coded: Path, tmp_path: Path) -> None:
     index = GenreIndex(DIMENSION)
     index.add("jazz", np.arange(50), unit_rows(50, DIMENSION))
     index.save(tmp_path, fingerprint="f", revision=1)
-    (part,) = tmp_path.glob("part-*")
-    (entry,) = index.part_info()
-    odd = np.frombuffer(b"????" + part.read_bytes()[4:], dtype=np.uint8)
-    big = parts.PartEntry("jazz", 50, 49, "flat", file="x", size=parts.CHECKED_BYTES + 1)
-    with pytest.raises(DamagedPartError, match="damaged"):
-        Part.read(big, odd, DIMENSION)
-    whole = np.frombuffer(part.read_bytes(), dtype=np.uint8)
-    with pytest.raises(DamagedPartError, match="50 vectors of dimension 16"):
-        Part.read(entry, whole, DIMENSION + 1)
+    (flat,), (entry,) = tmp_path.glob("part-*"), index.part_info()
+    whole = np.frombuffer(flat.read_bytes(), dtype=np.uint8)
+    for dimension in (DIMENSION - 1, DIMENSION + 1):
+        with pytest.raises(DamagedPartError, match=f"not 50 vectors of dimension {dimension}"):
+            Part.read(entry, whole, dimension)
+
+
+def test_codes_that_cannot_be_read_are_damage(coded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "CHECKED_BYTES", 0)  # as if the part were too large to be summed
+    (part,), (entry,) = coded.glob("part-*"), loaded(coded).part_info()
+    content = part.read_bytes()
+    start = COUNT * (8 + 4 * DIMENSION)
+    assert len(Part.read(entry, np.frombuffer(content, np.uint8), DIMENSION)) == COUNT
+    other = content[:start] + codes.Codes.of(unit_rows(20, DIMENSION)).data().tobytes()
+    for odd, what in (
+        (content[:start] + b"????" + content[start + 4 :], "damaged"),
+        (content[:start], "damaged"),
+        (other, "20 codes of dimension 16"),
+    ):
+        with pytest.raises(DamagedPartError, match=what):
+            Part.read(entry, np.frombuffer(odd, np.uint8), DIMENSION)
+
+
+def test_a_library_of_small_parts_never_loads_faiss(tmp_path: Path) -> None:
+    index = GenreIndex(DIMENSION)
+    index.add("jazz", np.arange(50), unit_rows(50, DIMENSION))
+    index.save(tmp_path, fingerprint="f", revision=1)
+    script = (
+        "import sys, pathlib, numpy as np\n"
+        "from recsys.index.genre_index import GenreIndex\n"
+        "index = GenreIndex.load(pathlib.Path(sys.argv[1]))\n"
+        "print(index.search('jazz', index.vectors([7])[0], 1)[0].track_id, 'faiss' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["7", "False"]
