@@ -16,6 +16,7 @@ from recsys.cli.options import (
     NamedPath,
     db_option,
     device_option,
+    effort_option,
     json_option,
     model_option,
     workers_option,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @model_option
 @device_option
 @workers_option
+@effort_option("full")
 @json_option("One JSON object.")
 def command(
     directory: Path,
@@ -62,6 +64,7 @@ def command(
     model: Path | None,
     device: str,
     workers: int | None,
+    effort: str | None,
     as_json: bool,
 ) -> None:
     """Measure a genre model on the tracks in DIR/GENRE/.
@@ -86,7 +89,7 @@ def command(
 
         check_ready(report)
     files, missing = _choose(directory, split, console)
-    classifier = Library(db, model=model, device=device).classifier
+    classifier = Library(db, model=model, device=device, effort=effort or "full").classifier
     made_with = _made_with(classifier)
     if held_out:
         files = _held_out(files, made_with, classifier)

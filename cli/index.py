@@ -13,6 +13,7 @@ from recsys.cli.options import (
     NamedPath,
     db_option,
     device_option,
+    effort_option,
     json_option,
     model_option,
     workers_option,
@@ -33,13 +34,14 @@ MAX_SHOWN = 10
 @device_option
 @model_option
 @workers_option
+@effort_option("the library's own; balanced for a new one")
 @click.option(
     "--keep-missing", is_flag=True, help="Keep tracks whose files are gone, instead of removing."
 )
 @click.option(
     "--reanalyse",
     is_flag=True,
-    help="Analyse everything again if the model is another than the library's.",
+    help="Analyse everything again if the model or the effort is another than the library's.",
 )
 @click.option(
     "--genres",
@@ -59,6 +61,7 @@ def command(
     device: str,
     model: Path | None,
     workers: int | None,
+    effort: str | None,
     keep_missing: bool,
     reanalyse: bool,
     genres: str | None,
@@ -76,6 +79,7 @@ def command(
       recsys index ~/Music
       recsys index ~/Music /mnt/nas/flac --keep-missing
       recsys index ~/Music --watch
+      recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
     """
     from recsys.api import Library
@@ -83,7 +87,7 @@ def command(
     from recsys.indexing.session import nothing_found
     from recsys.types import IndexSummary
 
-    library = Library(db, model=model, device=device)
+    library = Library(db, model=model, device=device, effort=effort)
     if not folders:
         if genres is None:
             raise click.UsageError("Missing argument 'FOLDERS...'.")

@@ -13,6 +13,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+EFFORTS = ("fast", "balanced", "full")
+
 
 class NamedPath(click.Path):
     """A path that is not empty: an unset variable of a shell must not mean the present folder."""
@@ -67,6 +69,16 @@ def model_option(command: Command) -> Command:
         help="Checkpoint (.safetensors, its .json card beside it) or ONNX model (.onnx, its .toml "
         "beside it).  [default: the library's own, or the shipped one]",
     )(command)
+
+
+def effort_option(default: str) -> Callable[[Command], Command]:
+    """``--effort``: how much of a track is heard."""
+    return click.option(
+        "--effort",
+        type=click.Choice(EFFORTS),
+        help="How much of a track is heard: fast 3 places of 3 s, balanced 6, full as many as the "
+        f"model was made for.  [default: {default}]",
+    )
 
 
 def workers_option(command: Command) -> Command:

@@ -95,7 +95,9 @@ def _measure(
     from recsys.library import absolute
     from recsys.robustness import measure_robustness
 
-    classifiers = [Library(db, model=model, device=device).classifier for model in models]
+    classifiers = [
+        Library(db, model=model, device=device, effort="full").classifier for model in models
+    ]
     with progress("tracks") as bar:
         if bar is None:
             return measure_robustness(absolute(directory), classifiers, options)

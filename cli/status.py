@@ -79,6 +79,7 @@ def status_json(status: LibraryStatus) -> dict[str, object]:
         "database_bytes": status.database_bytes,
         "index_bytes": status.index_bytes,
         "model": {"name": status.model, "fingerprint": status.fingerprint},
+        "effort": status.effort,
         "tracks": status.tracks,
         "genres_from": status.genre_source,
         "genres": status.genres,
@@ -105,6 +106,7 @@ def _print(status: LibraryStatus) -> None:
         "Index": f"{human_size(status.index_bytes)}, "
         + ("; ".join(status.index_problems) or "current"),
         "Model": f"{status.model} ({status.fingerprint})" if status.model else "none yet",
+        "Effort": status.effort or "none yet",
         "Genres": SOURCES[status.genre_source],
         "Tags": f"{len(status.tags)} (recsys status --tags lists them)"
         if status.tags

@@ -33,6 +33,10 @@ class Library(LibraryUpkeep):
         Checkpoint to analyse with; by default the library's own, or else the shipped one.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    effort : str, optional
+        How much of a track is heard: ``fast``, ``balanced`` or ``full``, see
+        :data:`recsys.features.effort.EFFORTS`. By default as the library was heard; balanced for a
+        new one, and full for files without a library.
 
     Examples
     --------
@@ -80,8 +84,8 @@ class Library(LibraryUpkeep):
         keep_missing : bool
             Keep tracks whose files are gone.
         reanalyse : bool
-            Allow another model than the one that analysed the library: everything is analysed
-            again.
+            Allow another model or effort than that which analysed the library: everything is
+            analysed again.
         genres : str, optional
             Which labels sort the library from now on: ``gtzan``, ``tags`` or ``own``, see
             :data:`recsys.types.GENRE_SOURCES`.
@@ -161,6 +165,7 @@ class Library(LibraryUpkeep):
             keep_missing=keep_missing,
             reanalyse=reanalyse,
             genres=genres,
+            effort=self._effort,
         )
         return session.run(outermost(folders), wait_s=wait_s, watch=watch)
 

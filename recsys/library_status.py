@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.errors import QueryError
+from recsys.features.effort import effort_of
 from recsys.index_sync import (
     index_directory,
     index_problems,
@@ -35,6 +36,8 @@ class LibraryStatus:
         Name of the model that analysed it; None before the first run.
     fingerprint : str or None
         Of that model.
+    effort : str or None
+        How much of a track it hears, one of :data:`recsys.features.effort.EFFORTS`.
     tracks, failures, missing, unanalysed : int
         Tracks in all; files that could not be analysed; tracks kept although their files are
         gone; tracks that the present model has not analysed yet.
@@ -57,6 +60,7 @@ class LibraryStatus:
     index_bytes: int
     model: str | None
     fingerprint: str | None
+    effort: str | None
     tracks: int
     failures: int
     missing: int
@@ -81,6 +85,7 @@ def library_status(store: Store) -> LibraryStatus:
         index_bytes=sum(_size_of(path) for path in _files(index_directory(store.path))),
         model=info.name if info else None,
         fingerprint=info.fingerprint if info else None,
+        effort=effort_of(info.fingerprint) if info else None,
         tracks=counts["tracks"],
         failures=counts["failures"],
         missing=counts["missing"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from recsys.errors import QueryError
+from recsys.features.effort import FULL, effort_of
 from recsys.library import absolute
 from recsys.store import Store
 
@@ -30,6 +31,7 @@ class OpenedLibrary:
     ----------
     database, model : str or Path, optional
     device : str
+    effort : str, optional
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class OpenedLibrary:
         *,
         model: str | Path | None = None,
         device: str = "auto",
+        effort: str | None = None,
     ) -> None:
         self.database = absolute(database) if database is not None else default_database()
         self._model = absolute(model) if model is not None else None
         self._device = device
+        self._effort = effort
         self._reader: Store | None = None
         self._index: GenreIndex | None = None
 
@@ -96,7 +100,9 @@ class OpenedLibrary:
         """
         from recsys.classifier.inference import Classifier
 
-        path = self._model
+        path, effort = self._model, self._effort
         if path is None and self.database.exists():
-            path = self.store.model_path()
-        return Classifier.load(path, self._device)
+            path, info = self.store.model_path(), self.store.model()
+            if effort is None and info is not None:
+                effort = effort_of(info.fingerprint)
+        return Classifier.load(path, self._device, effort or FULL)

@@ -16,6 +16,7 @@ from recsys.classifier.checkpoint import ModelCard, card_path, load_card
 from recsys.classifier.own_genres import OwnGenres, learn_own_genres
 from recsys.classifier.own_labels import LabelRules, OwnLabels, gather_labels
 from recsys.errors import ModelError, QueryError
+from recsys.features.effort import effort_of
 from recsys.index_sync import open_index, save_index
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
@@ -105,7 +106,7 @@ def propose(
 
 def _card_of(trunk: Path | None, info: ModelInfo) -> ModelCard:
     """Return the card of the library's model, and raise if the file is another one by now."""
-    card = load_card(trunk)
+    card = load_card(trunk).at_effort(effort_of(info.fingerprint))
     if card.fingerprint != info.fingerprint:
         where = f"the file {trunk}" if trunk else "the model that comes with recsys"
         raise ModelError(
@@ -219,6 +220,7 @@ def use_proposal(proposal: Proposal, model: Path, card: ModelCard) -> int:
         nothing has changed.
     """
     head, temperature = proposal.found.head, card.temperature
+    card = card.at_effort(effort_of(proposal.present.fingerprint))
 
     def probabilities_of(embeddings: FloatArray) -> FloatArray:
         return softmax(head.logits(embeddings), temperature).astype(np.float32)

@@ -19,6 +19,7 @@ import numpy as np
 from recsys.classifier.calibration_check import check_calibration, check_tags
 from recsys.errors import ModelError
 from recsys.features import Features, features_from_dict
+from recsys.features.effort import at_effort, with_effort
 from recsys.types import ModelInfo
 
 if TYPE_CHECKING:
@@ -106,6 +107,24 @@ class ModelCard:
     licence: str = "MIT"
     fingerprint: str = ""
     version: int = CARD_VERSION
+
+    def at_effort(self, effort: str) -> ModelCard:
+        """Return the card of the same model where it hears less of a track.
+
+        Parameters
+        ----------
+        effort : str
+            One of :data:`recsys.features.effort.EFFORTS`.
+
+        Returns
+        -------
+        ModelCard
+            This very one if it has no more windows than that.
+        """
+        features = at_effort(self.features, effort)
+        if features == self.features:
+            return self
+        return replace(self, features=features, fingerprint=with_effort(self.fingerprint, effort))
 
     def info(self) -> ModelInfo:
         """Return what the recommender must know."""

@@ -11,6 +11,7 @@ from recsys.classifier.calibrate import softmax
 from recsys.classifier.checkpoint import load_model
 from recsys.classifier.pooling import Pooled, pooled_outputs
 from recsys.errors import ModelError
+from recsys.features.effort import FULL
 from recsys.types import Analysis
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Classifier:
         self._model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     @classmethod
-    def load(cls, path: Path | None = None, device: str = "auto") -> Classifier:
+    def load(cls, path: Path | None = None, device: str = "auto", effort: str = FULL) -> Classifier:
         """Load a model from disk.
 
         Parameters
@@ -96,6 +97,8 @@ class Classifier:
             The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
         device : str
             See :func:`resolve_device`.
+        effort : str
+            How much of a track it hears, one of :data:`recsys.features.effort.EFFORTS`.
 
         Returns
         -------
@@ -110,7 +113,7 @@ class Classifier:
         model, card = load_model(path)
         if card.architecture == "onnx":
             found = _device_of_onnx(device)
-        return cls(model, card, found)
+        return cls(model, card.at_effort(effort), found)
 
     @property
     def features(self) -> Features:

@@ -16,6 +16,7 @@ import numpy as np
 
 from recsys.classifier.checkpoint import read_weights
 from recsys.errors import ModelError
+from recsys.features.effort import effort_of, with_effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,7 +174,10 @@ def _folds(
 
 def embeddings_of(card: ModelCard) -> str:
     """Return the fingerprint of the model whose embeddings a model has: another's, or its own."""
-    return str(card.config.get("track_head", {}).get("embeddings_of", card.fingerprint))
+    network = card.config.get("track_head", {}).get("embeddings_of")
+    if network is None:
+        return card.fingerprint
+    return with_effort(str(network), effort_of(card.fingerprint))
 
 
 def load_head(path: Path, card: ModelCard) -> LinearHead:

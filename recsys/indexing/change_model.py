@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import ModelCard
+from recsys.classifier.checkpoint import ModelCard, load_card
 from recsys.classifier.track_head import embeddings_of, load_head
 from recsys.errors import ModelError
 from recsys.store.rescoring import change_head
@@ -43,7 +43,7 @@ def change_model(store: Store, card: ModelCard, checkpoint: Path | None) -> None
     if checkpoint is None or present is None or not _names_again(card, present):
         store.set_model(card.info(), card.to_json(), checkpoint)
         return
-    head = load_head(checkpoint, card)
+    head = load_head(checkpoint, load_card(checkpoint))
 
     def probabilities_of(embeddings: FloatArray) -> FloatArray:
         return softmax(head.logits(embeddings), card.temperature).astype(np.float32)

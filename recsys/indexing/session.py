@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from recsys.classifier.checkpoint import ModelCard, load_card
 from recsys.errors import ModelError, RecsysError, StoreError
+from recsys.features.effort import DEFAULT_EFFORT, effort_of, with_effort
 from recsys.index_sync import index_is_current, open_index, save_index
 from recsys.indexing.change_model import change_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
@@ -56,6 +57,9 @@ class IndexSession:
     genres : str or None
         Which labels sort the library from now on, one of :data:`recsys.types.GENRE_SOURCES`; None
         leaves it as it is.
+    effort : str or None
+        How much of a track is heard, one of :data:`recsys.features.effort.EFFORTS`; None for the
+        library's own, or else :data:`recsys.features.effort.DEFAULT_EFFORT`.
     """
 
     database: Path
@@ -65,6 +69,7 @@ class IndexSession:
     keep_missing: bool = False
     reanalyse: bool = False
     genres: str | None = None
+    effort: str | None = None
 
     def run(
         self, roots: Sequence[Path], *, wait_s: float | None = 0.0, watch: bool = False
@@ -96,7 +101,8 @@ class IndexSession:
                 from recsys.classifier.inference import Classifier
 
                 keep_freed_memory(large=False)
-                classifier = Classifier.load(checkpoint, self.device)
+                effort = effort_of(card.fingerprint)
+                classifier = Classifier.load(checkpoint, self.device, effort)
                 at_the_end.enter_context(_sharing_processors())
                 return classifier
 
@@ -113,23 +119,39 @@ class IndexSession:
         """Make sure that one model analyses the library; return its card and checkpoint."""
         known = store.model()
         checkpoint = self.model or store.model_path()
-        card = load_card(checkpoint)
+        before = None if known is None else effort_of(known.fingerprint)
+        effort = self.effort or before or DEFAULT_EFFORT
+        card = load_card(checkpoint).at_effort(effort)
         info = card.info()
         if (self.genres or store.genre_source()) == "tags":
             _check_has_styles(info)
         changed = known is None or known.fingerprint != info.fingerprint
         if known is not None and changed and not self.reanalyse:
-            raise ModelError(
-                f"{self.database} was analysed with model {known.name} ({known.fingerprint}), "
-                f"not with {info.name} ({info.fingerprint}); results of two models do not mix",
-                "To analyse the library again with the new model: recsys index --reanalyse "
-                + " ".join(map(str, store.roots())),
-            )
+            raise self._does_not_mix(known, info, store.roots())
         if changed or self.model is not None:
             change_model(store, card, checkpoint)
         if self.genres is not None and self.genres != store.genre_source():
             store.set_genre_source(self.genres)
         return card, checkpoint
+
+    def _does_not_mix(
+        self, known: ModelInfo, wanted: ModelInfo, roots: Sequence[Path]
+    ) -> ModelError:
+        """Return the error for a library that another model heard, or the same one elsewhere."""
+        before, now = effort_of(known.fingerprint), effort_of(wanted.fingerprint)
+        hearing = f" --effort {self.effort}" if self.effort else ""
+        hint = f"recsys index --reanalyse{hearing} {' '.join(map(str, roots))}"
+        if with_effort(known.fingerprint, now) == wanted.fingerprint:
+            return ModelError(
+                f"{self.database} was heard with effort {before}, not {now}; what was heard in "
+                "more places and in fewer does not mix",
+                f"To hear all of it again: {hint}",
+            )
+        return ModelError(
+            f"{self.database} was analysed with model {known.name} ({known.fingerprint}), "
+            f"not with {wanted.name} ({wanted.fingerprint}); results of two models do not mix",
+            f"To analyse the library again with the new model: {hint}",
+        )
 
 
 def _check_has_styles(info: ModelInfo) -> None:
