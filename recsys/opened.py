@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from recsys.errors import QueryError
-from recsys.features.effort import FULL, effort_of
 from recsys.library import absolute
 from recsys.store import Store
 
@@ -99,6 +98,7 @@ class OpenedLibrary:
             If it cannot be loaded, or the device is not there.
         """
         from recsys.classifier.inference import Classifier
+        from recsys.features.effort import FULL, effort_of
 
         path, effort = self._model, self._effort
         if path is None and self.database.exists():

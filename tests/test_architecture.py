@@ -239,3 +239,15 @@ def test_importing_what_answers_loads_nothing_heavy(module: str) -> None:
     loaded = done.stdout.split()
     assert f"recsys.{module}" in loaded
     assert not {name.split(".")[0] for name in loaded} & set(HEAVY)
+
+
+def test_a_command_that_asks_loads_nothing_that_it_does_not_need() -> None:
+    report = "import sys, recsys.api, recsys.cli.similar, recsys.index_sync; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = done.stdout.split()
+    assert "recsys.recommender.recommender" in loaded
+    assert not {name.split(".")[0] for name in loaded} & {*HEAVY, "faiss", "pandas", "sqlite_utils"}
+    unneeded = ("features", "playlists", "classifier", "recommender.explanations")
+    assert not {f"recsys.{name}" for name in unneeded} & set(loaded)

@@ -31,8 +31,9 @@ else:
 
 BITS = 4
 SEED = 20
-TRAINED_ON = 20_000
-"""Vectors from which the codes are learnt at most."""
+TRAINED_ON = 10_000
+TRAINING_STEPS = 10
+"""Vectors from which the codes are learnt at most, and in how many rounds: more gain nothing."""
 
 LEAST_TRAINING = 39 * 2**BITS
 """Below so many FAISS warns; where there are fewer they are repeated."""
@@ -72,7 +73,7 @@ class Codes:
         """Learn codes and return those of these vectors, shape (n, d)."""
         dimension = vectors.shape[1]
         index = faiss.IndexPQFastScan(dimension, dimension, BITS, faiss.METRIC_INNER_PRODUCT)
-        index.pq.cp.seed = SEED
+        index.pq.cp.seed, index.pq.cp.niter = SEED, TRAINING_STEPS
         index.train(_training_rows(vectors))
         index.add(np.ascontiguousarray(vectors))
         return cls(index)
