@@ -14,6 +14,7 @@ from recsys.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from types import ModuleType
 
 POLL_S = 0.005
@@ -63,8 +64,15 @@ def timed_calls(work: Callable[[], object], repeats: int) -> Times:
     return Times(tuple(wall), tuple(cpu))
 
 
-def run_command(command: Sequence[str]) -> ProcessRun:
+def run_command(command: Sequence[str], compiled: Path) -> ProcessRun:
     """Run a command to its end, twice: once by the clock, and once watched for its memory.
+
+    Parameters
+    ----------
+    command : sequence of str
+    compiled : Path
+        Where Python keeps the modules that it has compiled, so that the command starts as it does
+        where it is installed, whatever the environment says of such files.
 
     Raises
     ------
@@ -74,21 +82,25 @@ def run_command(command: Sequence[str]) -> ProcessRun:
         psutil is not installed.
     """
     psutil_module = require("psutil", "benchmark")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(compiled)
     before, start = _children_cpu_seconds(), time.perf_counter()
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = subprocess.run(command, capture_output=True, check=False, env=environment)
     wall, cpu = time.perf_counter() - start, _children_cpu_seconds() - before
     if done.returncode != 0:
         raise RecsysError(
             f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()[-500:]}",
             "Run it by hand to see what is wrong.",
         )
-    return ProcessRun(wall, cpu, _peak_pss_mb(command, psutil_module))
+    return ProcessRun(wall, cpu, _peak_pss_mb(command, environment, psutil_module))
 
 
-def _peak_pss_mb(command: Sequence[str], psutil_module: ModuleType) -> float:
+def _peak_pss_mb(
+    command: Sequence[str], environment: dict[str, str], psutil_module: ModuleType
+) -> float:
     peak = 0.0
     with psutil_module.Popen(
-        list(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        list(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     ) as process:
         while process.poll() is None:
             # A process that has just ended has nothing to show.

@@ -35,6 +35,7 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 ADDED = 1_000
 K = 20
 MILLION = 1_000_000
+ALONE = f"index alone, p50 of the nearest {K}, processor time"
 
 P50_MS = {100_000: 5.0, 1_000_000: 15.0}
 """Promised for a warm process, by size."""
@@ -144,8 +145,9 @@ def _measure_size(
         peers=tuple(peers),
         skipped=tuple(skipped),
         notes=(
-            f"seed {options.seed}; peers answer a smaller question: {K} numbers out of the whole"
-            " library, without genres, filters and metadata; one thread each",
+            f"seed {options.seed}; peers are asked for {K} numbers out of the whole library, our"
+            " index for as many of the query's genre; `similar` also has tiers, filters and"
+            " metadata; one thread each",
         ),
     )
 
@@ -167,6 +169,7 @@ def _warm(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
             library.similar(path_of(number), k=K)
         asked = iter(numbers)
         times = timed_calls(lambda: library.similar(path_of(next(asked)), k=K), len(numbers))
+        alone = _index_alone(library, numbers)
     walls = [1000 * second for second in times.wall_s]
     p95 = float(np.quantile(walls, 0.95))
     return [
@@ -174,7 +177,22 @@ def _warm(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
         figure_of("similar, p50", walls, "ms", target=P50_MS.get(tracks)),
         Figure("similar, p95", p95, "ms", len(walls)),
         figure_of("similar, p50, processor time", [1000 * s for s in times.cpu_s], "ms"),
+        alone,
     ]
+
+
+def _index_alone(library: Library, numbers: Sequence[int]) -> Figure:
+    """Measure the search for numbers alone, which is what others can be compared with."""
+    store, index, _ = library._ready()
+    asked = []
+    for number in numbers:
+        track = store.track_by_path(path_of(number))
+        assert track is not None
+        asked.append((track.part, index.vectors([track.id])[0]))
+    turns = iter(asked)
+    times = timed_calls(lambda: index.search(*next(turns), K), len(asked))
+    milliseconds = [1000 * second for second in times.cpu_s]
+    return figure_of(ALONE, milliseconds, "ms", note="numbers only, of the query's genre")
 
 
 def _recall(database: Path, numbers: Sequence[int]) -> Figure:
@@ -211,8 +229,9 @@ def _recall(database: Path, numbers: Sequence[int]) -> Figure:
 
 def _cold(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
     command = [sys.executable, "-m", "recsys", "similar", "--db", str(database)]
-    run_command([*command, str(path_of(numbers[0]))])  # compiled files, file cache
-    runs = [run_command([*command, str(path_of(number))]) for number in numbers]
+    compiled = database.parent / "compiled"
+    run_command([*command, str(path_of(numbers[0]))], compiled)  # fills it, and the file cache
+    runs = [run_command([*command, str(path_of(number))], compiled) for number in numbers]
     return [
         figure_of(
             "recsys similar, cold", [run.wall_s for run in runs], "s", target=COLD_S.get(tracks)
@@ -256,11 +275,11 @@ def _peers(
     numbers: Sequence[int],
     say: Callable[[str], object],
 ) -> tuple[list[Peer], list[str]]:
-    """Measure others on the same vectors; their ratios are to whole answers of ours."""
+    """Measure others on the same vectors; their ratios are to our index alone."""
     rows: FloatArray = np.concatenate([b.embeddings for b in batches(tracks, options.seed)])
     queries = rows[numbers[:100]]
     nearest = nearest_rows(rows, queries)
-    ours = next(figure for figure in warm if figure.name == "similar, p50, processor time")
+    ours = next(figure for figure in warm if figure.name == ALONE)
     found, skipped = [], []
     for name in PEERS:
         if absent(name):

@@ -6,6 +6,7 @@ without tiers, filters and metadata. Graphs look as far as it takes for the reca
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 K = 20
 RECALL_WANTED = 0.99
-NEIGHBOURS = 16
-"""Edges per vector of every graph (M), and how far each looks while it is built."""
+NEIGHBOURS, BUILD_EF = 16, 128
+"""Edges per vector of every graph (M), and how far each looks while it is built: middling ones of
+their defaults. All are built by as many threads as there are processors, and asked by one."""
 
-BUILD_EF = 200
 SEARCH_EFS = (40, 80, 160, 320, 640, 1280, 2560)
 SEED = 0
 
@@ -71,10 +72,11 @@ def _numpy(rows: FloatArray) -> Contender:
 def _faiss(rows: FloatArray) -> Contender:
     import faiss
 
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(_processors())
     index: Any = faiss.IndexHNSWFlat(rows.shape[1], NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = BUILD_EF
     index.add(rows)
+    faiss.omp_set_num_threads(1)
 
     def widen(ef: int) -> None:
         index.hnsw.efSearch = ef
@@ -92,7 +94,7 @@ def _voyager(rows: FloatArray) -> Contender:
         ef_construction=BUILD_EF,
         random_seed=SEED,
     )
-    index.add_items(rows, num_threads=1)
+    index.add_items(rows, num_threads=_processors())
     found = {"ef": BUILD_EF}
 
     def search(query: FloatArray) -> IdArray:
@@ -112,12 +114,16 @@ def _usearch(rows: FloatArray) -> Contender:
         connectivity=NEIGHBOURS,
         expansion_add=BUILD_EF,
     )
-    index.add(np.arange(len(rows), dtype=np.uint64), rows, threads=1)
+    index.add(np.arange(len(rows), dtype=np.uint64), rows, threads=_processors())
 
     def search(query: FloatArray) -> IdArray:
         return np.asarray(index.search(query, K, threads=1).keys, dtype=np.int64)
 
     return Contender(search, lambda ef: setattr(index, "expansion_search", ef))
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
 
 
 PEERS: dict[str, tuple[str, str, Callable[[FloatArray], Contender]]] = {
@@ -154,13 +160,7 @@ def measure_peer(name: str, rows: FloatArray, queries: FloatArray, nearest: IdAr
     before = cpu_seconds()
     contender = build(rows)
     built = Figure("build, processor time", cpu_seconds() - before, "s")
-    found, note = _search_all(contender, queries), "exact"
-    if contender.widen is not None:
-        for ef in SEARCH_EFS:
-            contender.widen(ef)
-            found, note = _search_all(contender, queries), f"ef {ef}"
-            if recall_of(found, nearest) >= RECALL_WANTED:
-                break
+    found, note = _widened(contender, queries, nearest)
     timed = iter(queries)
     seconds = timed_calls(lambda: contender.search(next(timed)), len(queries)).cpu_s
     return PeerFigures(
@@ -171,6 +171,21 @@ def measure_peer(name: str, rows: FloatArray, queries: FloatArray, nearest: IdAr
         ),
         build=built,
     )
+
+
+def _widened(
+    contender: Contender, queries: FloatArray, nearest: IdArray
+) -> tuple[list[IdArray], str]:
+    """Let a peer look as far as it takes; return what it finds then, and how far that is."""
+    if contender.widen is None:
+        return _search_all(contender, queries), "exact"
+    found, note = [], ""
+    for ef in SEARCH_EFS:
+        contender.widen(ef)
+        found, note = _search_all(contender, queries), f"ef {ef}"
+        if recall_of(found, nearest) >= RECALL_WANTED:
+            break
+    return found, note
 
 
 def _search_all(contender: Contender, queries: FloatArray) -> list[IdArray]:
