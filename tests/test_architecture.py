@@ -21,7 +21,7 @@ REPOSITORY = PACKAGE.parent
 
 GROUPS = {
     "base": ("types", "errors", "extras", "genre_names", "tag_names", "memory"),
-    "sound": ("audio", "audio_readers", "audio_whole", "features", "features.*"),
+    "sound": ("audio", "audio_readers", "audio_writers", "audio_whole", "features", "features.*"),
     "library": ("library",),
     "workers": ("workers", "worker_preload", "worker_preload_librosa"),
     "store": ("store", "store.*"),

@@ -9,11 +9,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -23,6 +21,7 @@ import soundfile
 from recsys.audio import decode
 from recsys.audio_readers import open_container, silenced_libraries
 from recsys.audio_whole import MAX_WHOLE_S
+from recsys.audio_writers import Codec, write_encoded, write_vorbis
 from recsys.errors import AudioError
 
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ KEPT_WHEN_TRIMMED = 2 / 3
 _MP3_RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _OPUS_RATE = 48_000
 _TILT_TAPS = 4097
-
-_Codec: TypeAlias = Literal["libmp3lame", "libopus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +146,13 @@ def _opus(recording: Recording, stem: Path) -> Path:
 
 
 def _ogg(recording: Recording, stem: Path) -> Path:
-    path, rate = stem.with_suffix(".ogg"), recording.sample_rate
-    with soundfile.SoundFile(path, "w", rate, recording.samples.shape[1]) as file:
-        # By the second: libsndfile's Vorbis encoder overflows its stack on long buffers.
-        bounds = [*range(0, len(recording.samples), rate), len(recording.samples)]
-        for start, end in pairwise(bounds):
-            file.write(recording.samples[start:end])
+    path = stem.with_suffix(".ogg")
+    write_vorbis(path, recording.samples, recording.sample_rate)
     return path
 
 
-def _encode(recording: Recording, path: Path, codec: _Codec, bit_rate: int, rate: int) -> Path:
-    layout = "mono" if recording.samples.shape[1] == 1 else "stereo"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout=layout, bit_rate=bit_rate)
-        resampler = av.AudioResampler(stream.format, layout, rate, stream.frame_size)
-        planes = np.ascontiguousarray(recording.samples.T)
-        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
-        frame.sample_rate = recording.sample_rate
-        frame.time_base = Fraction(1, recording.sample_rate)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
+def _encode(recording: Recording, path: Path, codec: Codec, bit_rate: int, rate: int) -> Path:
+    write_encoded(path, recording.samples, recording.sample_rate, codec, bit_rate, rate)
     return path
 
 
