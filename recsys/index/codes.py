@@ -92,6 +92,10 @@ class Codes:
             raise RuntimeError(f"a {type(index).__name__}")
         return cls(index)
 
+    def add(self, vectors: FloatArray) -> None:
+        """Add the codes of more vectors, as they were learnt from the first."""
+        self._index.add(np.ascontiguousarray(vectors))
+
     @property
     def shape(self) -> tuple[int, int]:
         """How many there are, and of how many dimensions."""

@@ -39,6 +39,8 @@ SEED = 20
 RECALL_AT = 20
 RECALL_WANTED = 0.99
 RECALL_QUERIES = 200
+MOST_COMPARED = 16
+"""Codes that need more than this many times as many to be compared are learnt anew."""
 
 _ID, _VALUE = np.dtype("<i8"), np.dtype("<f4")
 
@@ -68,6 +70,7 @@ class Part:
         # Added, but not joined to the rest yet: a part is filled in many steps.
         self._added: list[tuple[IdArray, FloatArray]] = []
         self._order: tuple[IdArray, IdArray] | None = None
+        self._measured = len(ids)
         self._compared = (entry.compared if entry else None) or 1
         self._recall = entry.recall_at_20 if entry else None
         self.highest_id = entry.highest_id if entry else int(ids.max(initial=-1))
@@ -122,6 +125,9 @@ class Part:
         if self._added:
             self._ids = np.concatenate([self._ids, *(ids for ids, _ in self._added)])
             self._vectors = np.concatenate([self._vectors, *(rows for _, rows in self._added)])
+            if self._codes is not None:
+                for _, rows in self._added:
+                    self._codes.add(rows)
             self._added = []
 
     def holds(self, ids: IdArray) -> npt.NDArray[np.bool_]:
@@ -158,16 +164,19 @@ class Part:
         if self._codes is not None:
             writer(_bytes(self._codes.data()))
 
-    # Changes. They leave the codes behind, which are made anew when the part is saved.
+    # Changes
 
     def add(self, ids: IdArray, vectors: FloatArray) -> None:
         """Add tracks, none of which is held."""
-        self._codes = self._order = None
+        self._order = None
         self._added.append((ids, vectors))
         self.highest_id = max(self.highest_id, int(ids.max(initial=-1)))
 
     def remove(self, ids: IdArray) -> int:
-        """Remove tracks; unknown ones are ignored. Returns how many were there."""
+        """Remove tracks; unknown ones are ignored. Returns how many were there.
+
+        The codes are left behind, and made anew when the part is saved.
+        """
         stays = ~np.isin(self.ids, ids)
         removed = len(stays) - int(stays.sum())
         if removed:
@@ -180,6 +189,7 @@ class Part:
 
     def candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray]:
         """Return ids and vectors of the best ``k`` tracks and of all that might tie with them."""
+        self._join()
         total, wanted = len(self), min(k, len(self))
         asked = min(total, wanted + 16)
         while wanted:
@@ -206,8 +216,16 @@ class Part:
     # Flat or not
 
     def settle(self, flat_limit: int) -> Part:
-        """Return the part in the form that suits its size, this very one where it does already."""
-        return self._coded() if self._codes is None and len(self) > flat_limit else self
+        """Return the part in the form that suits its size, this very one where it does already.
+
+        Codes serve for tracks that were added later as well; whether they do so is measured.
+        """
+        self._join()
+        if self._codes is None:
+            return self._coded() if len(self) > flat_limit else self
+        if len(self) > self._measured:
+            self._measure()
+        return self._coded() if self._compared > MOST_COMPARED else self
 
     def _coded(self) -> Part:
         # Imported where it is needed: FAISS takes its time.
@@ -234,6 +252,7 @@ class Part:
             hits = [len(np.intersect1d(a, b)) for a, b in zip(found, exact, strict=True)]
             self._recall = float(np.mean(hits)) / k
             if self._recall >= RECALL_WANTED or self._compared * k >= total:
+                self._measured = total
                 return
             self._compared *= 2
 

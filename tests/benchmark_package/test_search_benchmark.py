@@ -99,8 +99,8 @@ def test_every_call_is_timed() -> None:
 
 def test_memory_is_seen_from_outside(tmp_path: Path) -> None:
     megabytes = 60
-    script = f"import time; data = b'x' * {megabytes * 10**6}; time.sleep(0.2)"
-    small = run_command([sys.executable, "-c", "import time; time.sleep(0.2)"], tmp_path)
+    script = f"import time; data = b'x' * {megabytes * 10**6}; time.sleep(0.5)"
+    small = run_command([sys.executable, "-c", "import time; time.sleep(0.5)"], tmp_path)
     large = run_command([sys.executable, "-c", script], tmp_path)
     assert large.peak_pss_mb - small.peak_pss_mb == pytest.approx(megabytes, rel=0.1)
     assert memory_of(psutil.Process().pid) > 1

@@ -144,6 +144,29 @@ def test_few_tracks_are_added_without_writing_a_large_part_again(
     assert index.verify() == []
 
 
+def test_codes_serve_for_what_is_added_later_and_are_measured_again(
+    coded: Path, clustered: FloatArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[int] = []
+    real = codes.Codes.of
+    monkeypatch.setattr(codes.Codes, "of", lambda rows: learnt.append(len(rows)) or real(rows))
+    (entry,) = loaded(coded).part_info()
+    content = np.frombuffer((coded / entry.file).read_bytes(), np.uint8)
+    part, new = Part.read(entry, content, DIMENSION), unit_rows(500, DIMENSION, seed=4)
+    part.add(np.arange(COUNT, COUNT + 500), new)
+    for row in (0, 499):
+        found, vectors = part.candidates(new[row], 3)
+        assert COUNT + row in found
+        assert new[row].tolist() in vectors.tolist()
+    settled = part.settle(1000)
+    assert (settled is part, settled.kind, learnt) == (True, parts.CODED, [])
+    assert settled.entry("jazz").count == COUNT + 500
+    monkeypatch.setattr(parts, "MOST_COMPARED", 1)
+    part.add(np.arange(9000, 9010), clustered[:10])
+    assert part.settle(1000) is not part
+    assert learnt == [COUNT + 510]
+
+
 def test_a_track_of_a_large_part_can_be_replaced_by_one_elsewhere(
     coded: Path, clustered: FloatArray, tmp_path: Path
 ) -> None:
