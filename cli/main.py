@@ -34,6 +34,7 @@ COMMANDS = (
     "features",
     "recipes",
     "reproduce",
+    "benchmark",
 )
 
 

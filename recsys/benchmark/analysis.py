@@ -1,0 +1,264 @@
+"""How fast a library is listened to: whole commands, cold start included, beside a peer.
+
+Every run is the command ``recsys index`` on a new library, seen from outside: tracks a second, and
+the most memory that it and all its processes held together.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.benchmark.clock import MB
+from recsys.benchmark.results import Figure, Peer, Table, beside, figure_of
+from recsys.benchmark.songs import make_songs
+from recsys.errors import QueryError, RecsysError
+from recsys.extras import require
+from recsys.features.effort import DEFAULT_EFFORT, EFFORTS
+from recsys.library import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SAMPLED_EVERY_S = 0.1
+"""How often the memory of all processes is added up: reading it takes time of theirs."""
+
+MEMORY_MB = 1024 * 2**20 / MB
+"""Promised: 1 GiB at any size of a library."""
+
+TIMES_BLISS = 8.0
+"""Promised at the default effort."""
+
+EXIT_SOME_FAILED = 3
+"""Of ``recsys index`` when files failed, which is for the reader of the figures to know."""
+
+_BLISS = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+def analyse(path):
+    from bliss_audio import Song
+    return len(Song(path).analysis)
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2) as processes:
+        print(sum(1 for _ in processes.map(analyse, sys.argv[1:])))
+"""
+"""Its faster way on two processors: two processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOptions:
+    """What is measured.
+
+    Attributes
+    ----------
+    audio : Path or None
+        Folder of music; None makes songs of full length in five formats.
+    files : int
+        How many songs are made, or taken of the folder at most.
+    repeats : int
+        Runs of each effort; every one on a new library.
+    peers : bool
+        Measure bliss beside it, where it is installed and runs.
+    """
+
+    audio: Path | None = None
+    files: int = 200
+    repeats: int = 3
+    peers: bool = True
+
+    def __post_init__(self) -> None:
+        if self.files < 1 or self.repeats < 1:
+            raise QueryError(
+                f"files is {self.files} and repeats {self.repeats}", "Both are 1 at least."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    seconds: float
+    peak_mb: float
+    failed: bool
+
+
+def measure_analysis(
+    place: Path,
+    options: AnalysisOptions | None = None,
+    on_progress: Callable[[str], object] = lambda _: None,
+) -> Table:
+    """Measure every effort, turn by turn, and a peer beside them.
+
+    Parameters
+    ----------
+    place : Path
+        Folder for the songs that are made; those that are left there are used again.
+    options : AnalysisOptions, optional
+    on_progress : callable, optional
+        Told what is being done.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    QueryError
+        The folder of music holds none.
+    RecsysError
+        A run fails.
+    """
+    options = options or AnalysisOptions()
+    require("psutil", "benchmark")
+    songs = _songs(place, options, on_progress)
+    runs: dict[str, list[_Run]] = {effort: [] for effort in EFFORTS}
+    peer: list[float] = []
+    skipped = [] if options.peers else ["bliss-audio: not asked for"]
+    with tempfile.TemporaryDirectory(prefix="recsys-benchmark-") as folder:
+        library = _linked(Path(folder) / "music", songs)
+        # Looking at the memory costs time, so that is done in a run that is not timed.
+        watched = {}
+        for effort in EFFORTS:
+            on_progress(f"{len(songs)} songs, {effort}, memory")
+            watched[effort] = _index(library, Path(folder) / f"{effort}.db", effort, watched=True)
+        for repeat in range(options.repeats):
+            for effort, found in runs.items():
+                on_progress(f"{len(songs)} songs, {effort}, run {repeat + 1} of {options.repeats}")
+                found.append(_index(library, Path(folder) / f"{effort}-{repeat}.db", effort))
+            if not skipped:
+                on_progress(f"{len(songs)} songs, bliss, run {repeat + 1} of {options.repeats}")
+                try:
+                    peer.append(_bliss(songs))
+                except RecsysError as error:
+                    skipped.append(error.message)
+    return _table(songs, runs, watched, peer, skipped, made=options.audio is None)
+
+
+def _songs(
+    place: Path, options: AnalysisOptions, on_progress: Callable[[str], object]
+) -> list[Path]:
+    if options.audio is None:
+        on_progress(f"making {options.files} songs")
+        return make_songs(place / "songs", options.files)
+    found = [file.path for file, _ in zip(scan(options.audio), range(options.files), strict=False)]
+    if not found:
+        raise QueryError(f"no audio files under {options.audio}", "Name a folder of music.")
+    return found
+
+
+def _linked(folder: Path, songs: Sequence[Path]) -> Path:
+    """Return a folder with nothing but the songs in it."""
+    folder.mkdir()
+    for number, song in enumerate(songs):
+        (folder / f"{number:06}{song.suffix}").symlink_to(song.absolute())
+    return folder
+
+
+def _index(library: Path, database: Path, effort: str, *, watched: bool = False) -> _Run:
+    command = [sys.executable, "-m", "recsys", "index", str(library), "--db", str(database)]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, "--effort", effort], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    peak = [0.0]
+    watcher = threading.Thread(target=_watch, args=(process, peak), daemon=True)
+    if watched:
+        watcher.start()
+    _, errors = process.communicate()
+    seconds = time.perf_counter() - start
+    if watched:
+        watcher.join()
+    if process.returncode not in (0, EXIT_SOME_FAILED):
+        raise RecsysError(
+            f"{' '.join(command)} ended with {process.returncode}: {errors.decode()[-500:]}",
+            "Run it by hand to see what is wrong.",
+        )
+    return _Run(seconds, peak[0], process.returncode == EXIT_SOME_FAILED)
+
+
+def _watch(process: subprocess.Popen[bytes], peak: list[float]) -> None:
+    """Keep the most memory that a process and those below it hold together (PSS), MB."""
+    psutil = require("psutil", "benchmark")
+    while process.poll() is None:
+        total = 0.0
+        with suppress(psutil.Error):
+            family = [psutil.Process(process.pid)]
+            family += family[0].children(recursive=True)
+            for one in family:
+                with suppress(psutil.Error):  # it may have ended since
+                    total += getattr(one.memory_full_info(), "pss", 0) / MB
+        peak[0] = max(peak[0], total)
+        time.sleep(SAMPLED_EVERY_S)
+
+
+def _bliss(songs: Sequence[Path]) -> float:
+    """Return the seconds that bliss takes, in two processes.
+
+    Raises
+    ------
+    RecsysError
+        It is not installed, or does not run here.
+    """
+    try:
+        found = version("bliss-audio")
+    except PackageNotFoundError:
+        raise RecsysError("bliss-audio: not installed (pip install bliss-audio)") from None
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "bliss.py"
+        script.write_text(_BLISS)
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, str(script), *map(str, songs)], capture_output=True, check=False
+        )
+        seconds = time.perf_counter() - start
+    if done.returncode != 0:
+        last = done.stderr.decode().strip().splitlines()[-1:]
+        raise RecsysError(f"bliss-audio {found}: does not run here: {' '.join(last)}")
+    return seconds
+
+
+def _table(
+    songs: Sequence[Path],
+    runs: dict[str, list[_Run]],
+    watched: dict[str, _Run],
+    peer: Sequence[float],
+    skipped: Sequence[str],
+    *,
+    made: bool,
+) -> Table:
+    count = len(songs)
+    speed: dict[str, Figure] = {}
+    figures = []
+    for effort, found in runs.items():
+        name = f"--effort {effort}" + (", the default" if effort == DEFAULT_EFFORT else "")
+        note = "some files failed" if any(run.failed for run in found) else ""
+        rates = [count / run.seconds for run in found]
+        speed[effort] = figure_of(name, rates, "tracks/s", higher_is_better=True, note=note)
+        figures.append(speed[effort])
+        if watched[effort].peak_mb:  # only Linux tells
+            peak = watched[effort].peak_mb
+            figures.append(Figure(f"{name}: memory", peak, "MB", target=MEMORY_MB))
+    peers: list[Peer] = []
+    if peer:
+        bliss = figure_of("bliss", [count / s for s in peer], "tracks/s", higher_is_better=True)
+        name = f"bliss-audio {version('bliss-audio')}, two processes"
+        peers = [beside(speed[DEFAULT_EFFORT], name, bliss)]
+    kinds = ", ".join(sorted({song.suffix.lower()[1:] for song in songs}))
+    return Table(
+        title=f"Listening to {count} {'made songs of 4 minutes' if made else 'files'}: {kinds}",
+        figures=tuple(figures),
+        peers=tuple(peers),
+        skipped=tuple(skipped),
+        notes=(
+            "whole commands with cold start, every run on a new library; memory is that of all "
+            f"processes together (PSS); promised: {TIMES_BLISS:g} times bliss",
+        ),
+    )
