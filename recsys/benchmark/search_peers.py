@@ -94,7 +94,8 @@ def _voyager(rows: FloatArray) -> Contender:
         ef_construction=BUILD_EF,
         random_seed=SEED,
     )
-    index.add_items(rows, num_threads=_processors())
+    # Without ids they would be numbered in the order in which the threads come to them.
+    index.add_items(rows, ids=list(range(len(rows))), num_threads=_processors())
     found = {"ef": BUILD_EF}
 
     def search(query: FloatArray) -> IdArray:
