@@ -6,7 +6,6 @@ the fingerprint. Loading the weights checks that both belong together.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.classifier.calibration_check import check_calibration, check_tags
+from recsys.classifier.fingerprint import fingerprint
 from recsys.errors import ModelError
 from recsys.features import Features, features_from_dict
 from recsys.features.effort import at_effort, with_effort
@@ -30,12 +30,6 @@ CARD_VERSION = 1
 
 DEFAULT_MODEL = Path(str(files("recsys.data"))) / "genre-model.safetensors"
 """The model that ships with recsys."""
-
-_HASHED = (
-    *("architecture", "config", "labels", "features"),
-    *("dimension", "temperature", "thresholds", "confusion"),
-)
-_HASHED_WHERE_GIVEN = ("tags", "tag_means", "tag_deviations")
 
 _UPDATE_HINT = "Update recsys, or choose another model with --model."
 _REPLACE_HINT = "The file is damaged or not a recsys model; choose another with --model."
@@ -256,31 +250,6 @@ def load_card(path: Path | None = None) -> ModelCard:
             "A model is two files, NAME.safetensors and NAME.json; keep them together.",
         ) from error
     return ModelCard.from_json(text, str(beside))
-
-
-def fingerprint(weights: bytes, card: ModelCard) -> str:
-    """Hash everything that changes what the model says.
-
-    Parameters
-    ----------
-    weights : bytes
-        The safetensors file.
-    card : ModelCard
-        Architecture, labels, features, calibration and, where it has any, tags are hashed; words
-        about the model are not.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
-    """
-    fields = card.as_dict()
-    known = {name: fields[name] for name in _HASHED}
-    # What came later counts only where it is used, so that older models keep their fingerprints.
-    known |= {name: fields[name] for name in _HASHED_WHERE_GIVEN if fields[name]}
-    digest = hashlib.sha256(weights)
-    digest.update(json.dumps(known, sort_keys=True).encode())
-    return digest.hexdigest()[:16]
 
 
 def save_model(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:

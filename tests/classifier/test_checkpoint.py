@@ -163,7 +163,7 @@ def test_weights_of_another_architecture(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_safetensors(tmp_path: Path) -> None:
-    from recsys.classifier.checkpoint import fingerprint
+    from recsys.classifier.fingerprint import fingerprint
 
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"hello")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.checkpoint import ModelCard, fingerprint, load_card
+from recsys.classifier.checkpoint import ModelCard, load_card
+from recsys.classifier.fingerprint import fingerprint
 from recsys.classifier.inference import Classifier
 from recsys.errors import ModelError
 from recsys.features import MEL
