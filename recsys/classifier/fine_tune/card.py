@@ -23,6 +23,8 @@ from recsys.classifier.calibrate import (
 from recsys.classifier.checkpoint import ModelCard
 from recsys.classifier.evaluate import as_dict, score
 from recsys.classifier.fine_tune.limits import limits_of
+from recsys.classifier.fine_tune.tags import LEAST_TRACKS, measure_agreement
+from recsys.classifier.fine_tune.teacher import TAGS
 from recsys.classifier.models import complete_config
 
 if TYPE_CHECKING:
@@ -163,6 +165,9 @@ def _metrics(
         return metrics
     places, chances = music.valid, softmax(made.valid.logits, temperature)
     metrics["valid"] = _judged(chances, truth[places], labels, seed)
+    if len(places) >= LEAST_TRACKS:
+        found = measure_agreement(made.valid.tag_logits, made.taught_tags[places], TAGS)
+        metrics["tags_of_valid"] = {tag: agreement.as_dict() for tag, agreement in found.items()}
     some = long[places]
     if some.any():
         metrics["valid_clips"] = {

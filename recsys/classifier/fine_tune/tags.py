@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from recsys.classifier.models.musicnn import MusiCNN
     from recsys.types import FloatArray
 
+LEAST_TRACKS = 10
+"""With fewer there is no tenth of them."""
+
 TOP_SHARE = 0.1
 """Of the tracks, those that the teacher gives a tag most strongly are said to carry it."""
 
@@ -59,7 +62,7 @@ def measure_agreement(
     Parameters
     ----------
     said, taught : ndarray, shape (n_tracks, n_tags)
-        At least ten tracks.
+        At least :data:`LEAST_TRACKS`.
     tags : sequence of str
         Names.
 

@@ -228,3 +228,17 @@ def test_agreement_goes_into_the_card(judged: Judged, made: Made, music: Picture
     agreement = {**made.agreement, "rock": TagAgreement(0.95, 0.99)}
     metrics = judged(5 * np.eye(3)[music.targets], agreement=agreement)
     assert metrics["tags"]["rock"] == {"rank_correlation": 0.95, "roc_auc": 0.99, "kept": True}
+
+
+def test_tags_of_the_validation_list(made: Made, music: PicturedMusic) -> None:
+    """A network that says of twelve held-out tracks what the teacher says agrees with it."""
+    places = np.arange(12)
+    logits = np.zeros((12, 3), dtype=np.float32)
+    said = Said(logits, np.eye(12, 128, dtype=np.float32), made.taught_tags[places])
+    many = replace(music, valid=places)
+    card = make_default_card(replace(made, valid=said), many, FEATURES, QUICK, name="m", notes={})
+    found = card.metrics["tags_of_valid"]
+    assert found.keys() == set(TAGS)
+    assert all(own["rank_correlation"] == pytest.approx(1) for own in found.values())
+    few = make_default_card(made, music, FEATURES, QUICK, name="m", notes={})
+    assert "tags_of_valid" not in few.metrics
