@@ -160,11 +160,12 @@ def _print_group(group: FolderFindings) -> None:
 
 
 def _summary(report: AuditReport) -> str:
-    counts = dict.fromkeys(("disagrees", "agrees", "unsure", "foreign", "untagged"), 0)
+    counts = dict.fromkeys(("disagrees", "agrees", "unsure", "foreign", "untagged", "unknown"), 0)
     counts |= report.counts
-    tagged = sum(counts.values()) - counts["untagged"]
+    without = counts["untagged"] + counts["unknown"]
+    tagged = sum(counts.values()) - without
     text = (
-        f"{counts['disagrees']} of {tagged} tracks disagree with {report.model}; "
+        f"{counts['disagrees']} of {tagged} tracks with a tag disagree with {report.model}; "
         f"{counts['agrees']} agree, {counts['unsure']} are not clear enough"
     )
     if counts["foreign"]:
@@ -174,8 +175,9 @@ def _summary(report: AuditReport) -> str:
             f", {counts['foreign']} have a tag that means no genre of the model "
             f"({', '.join(names[:3])}{more})"
         )
-    if counts["untagged"]:
-        text += f"; {counts['untagged']} have none and could be given one (--missing)"
+    if without:
+        text += f"; {without} more have none, {counts['untagged']} of them could be given one"
+        text += " (--missing)"
     return text + "."
 
 

@@ -46,7 +46,8 @@ def command(
 
     A genre holds when its probability reaches the model's threshold for it: several can, and
     where the most probable one does not the genre is "unknown". No library is needed and none is
-    changed; where there is one, its model is used.
+    changed; where there is one, its model is used and as much of a file is heard as
+    of its tracks, else all that the model was made for.
 
     Where the model has tags (styles, moods, eras, voices), those that a file carries are named too,
     the strongest first: from a strength of 1 on, one standard deviation more of it than music on

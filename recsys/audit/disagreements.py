@@ -58,7 +58,8 @@ class Verdict:
     ----------
     kind : str
         ``agrees``, ``disagrees``, ``unsure`` (the model is not clear enough to say so),
-        ``untagged``, or ``foreign`` (a name in the tag means no genre of the model).
+        ``foreign`` (a name in the tag means no genre of the model), or, without a tag,
+        ``untagged`` where the model is clear and ``unknown`` where it is not.
     genre : str
         The model's most probable genre.
     confidence : float
@@ -107,7 +108,7 @@ def judge(
     tagged_probability = float(sum(probabilities[info.labels.index(label)] for label in tagged))
     clear = confidence >= max(min_confidence, info.thresholds[place])
     if first_genre(genre_tag) is None:
-        kind = "untagged" if clear else "unsure"
+        kind = "untagged" if clear else "unknown"
     elif names_without_label(genre_tag or "", info.labels):
         kind = "foreign"
     elif genre in tagged:

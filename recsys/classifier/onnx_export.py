@@ -20,6 +20,7 @@ from recsys.classifier.onnx_description import description_path
 from recsys.classifier.onnx_session import OnnxSession
 from recsys.classifier.precision import full_precision
 from recsys.errors import ModelError
+from recsys.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +66,7 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
     """
     if not overwrite:
         _refuse_to_replace(out)
+    require("onnx", "onnx")  # PyTorch's exporter needs it
     model, card = load_model(model_path)
     for kind, why in _CANNOT.items():
         if isinstance(model, kind):

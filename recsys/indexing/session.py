@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -86,7 +86,8 @@ class IndexSession:
             from recsys.classifier.inference import resolve_device
 
             resolve_device(self.device)
-        if not self.database.exists():
+        # A command that changes the library itself must not do that and then find no music.
+        if not self.database.exists() or self.genres or self.reanalyse:
             for root in roots:
                 check_folder(root)
         _check_parent(self.database)
@@ -271,8 +272,13 @@ def _attended(
 
 def _load_ahead() -> None:
     """Load PyTorch, which takes as long as decoding the first batch, while that goes on."""
-    module = "recsys.classifier.inference"
-    Thread(target=import_module, args=(module,), daemon=True).start()
+
+    def load() -> None:
+        # What goes wrong here goes wrong again where it is needed, or else the program is ending.
+        with suppress(Exception):
+            import_module("recsys.classifier.inference")
+
+    Thread(target=load, daemon=True).start()
 
 
 def _save_if_behind(store: Store) -> None:

@@ -36,7 +36,7 @@ def probabilities(**by_label: float) -> np.ndarray:
         ("Jazz", {"rock": 0.7, "jazz": 0.05, "blues": 0.25}, "unsure"),
         (None, {"rock": 0.95}, "untagged"),
         (" ; ", {"rock": 0.95}, "untagged"),
-        (None, {"rock": 0.7}, "unsure"),
+        (None, {"rock": 0.7}, "unknown"),
     ],
 )
 def test_one_tag_against_what_was_heard(
@@ -107,7 +107,7 @@ def test_folders_that_disagree_as_a_whole_come_first_then_the_surest(tmp_path: P
         ("mixed", False, ["1", "3"]),
     ]
     report = audit(store)
-    assert report.counts == {"disagrees": 5, "agrees": 1, "foreign": 1, "untagged": 1, "unsure": 1}
+    assert report.counts == {"disagrees": 5, "agrees": 1, "foreign": 1, "untagged": 1, "unknown": 1}
     assert report.foreign_names == {"Schlager": 1}
     assert [group.judged for group in report.groups] == [2, 1, 3]
 

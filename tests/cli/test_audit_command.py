@@ -52,8 +52,8 @@ def test_a_dry_run_shows_and_changes_nothing(music: Music, run: Run) -> None:
     result = run()
     assert result.exit_code == 0
     assert "all 2 tracks" in result.stdout
-    assert "2 of 2 tracks disagree with axes" in result.stdout
-    assert "1 have none and could be given one" in result.stdout
+    assert "2 of 2 tracks with a tag disagree with axes" in result.stdout
+    assert "1 more have none, 1 of them could be given one" in result.stdout
     assert "Nothing was changed" in result.stdout
     assert "3.ogg" not in result.stdout
     assert {path: path.read_bytes() for path in music.paths} == before

@@ -253,3 +253,14 @@ def test_doctor_and_status_after_a_run(indexed: IndexedLibrary) -> None:
         assert store.integrity_problems() == []
         embeddings = np.concatenate([rows for _, _, rows in store.iter_embeddings()])
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+
+
+def test_a_folder_that_is_not_there_leaves_the_library_as_it_is(
+    indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    database = tmp_path / "library.db"
+    shutil.copy(indexed.database, database)
+    code, _, message = index(tmp_path / "nowhere", "--db", database, "--genres", "own")
+    assert (code, "nowhere" in message) == (1, True)
+    with Store.open(database, read_only=True) as store:
+        assert store.genre_source() == "gtzan"
