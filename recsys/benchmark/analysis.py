@@ -9,15 +9,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.benchmark.clock import MB
+from recsys.benchmark.clock import MB, peak_memory
 from recsys.benchmark.results import Figure, Peer, Table, beside, figure_of
 from recsys.benchmark.songs import make_songs
 from recsys.errors import QueryError, RecsysError
@@ -164,39 +162,22 @@ def _linked(folder: Path, songs: Sequence[Path]) -> Path:
 
 def _index(library: Path, database: Path, effort: str, *, watched: bool = False) -> _Run:
     command = [sys.executable, "-m", "recsys", "index", str(library), "--db", str(database)]
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, "--effort", effort], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    peak = [0.0]
-    watcher = threading.Thread(target=_watch, args=(process, peak), daemon=True)
-    if watched:
-        watcher.start()
-    _, errors = process.communicate()
-    seconds = time.perf_counter() - start
-    if watched:
-        watcher.join()
-    if process.returncode not in (0, EXIT_SOME_FAILED):
+    with tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, "--effort", effort], stdout=subprocess.DEVNULL, stderr=errors
+        )
+        peak = peak_memory(process, SAMPLED_EVERY_S) if watched else 0.0
+        code = process.wait()
+        seconds = time.perf_counter() - start
+        errors.seek(0)
+        said = errors.read().decode()[-500:]
+    if code not in (0, EXIT_SOME_FAILED):
         raise RecsysError(
-            f"{' '.join(command)} ended with {process.returncode}: {errors.decode()[-500:]}",
+            f"{' '.join(command)} ended with {code}: {said}",
             "Run it by hand to see what is wrong.",
         )
-    return _Run(seconds, peak[0], process.returncode == EXIT_SOME_FAILED)
-
-
-def _watch(process: subprocess.Popen[bytes], peak: list[float]) -> None:
-    """Keep the most memory that a process and those below it hold together (PSS), MB."""
-    psutil = require("psutil", "benchmark")
-    while process.poll() is None:
-        total = 0.0
-        with suppress(psutil.Error):
-            family = [psutil.Process(process.pid)]
-            family += family[0].children(recursive=True)
-            for one in family:
-                with suppress(psutil.Error):  # it may have ended since
-                    total += getattr(one.memory_full_info(), "pss", 0) / MB
-        peak[0] = max(peak[0], total)
-        time.sleep(SAMPLED_EVERY_S)
+    return _Run(seconds, peak, code == EXIT_SOME_FAILED)
 
 
 def _bliss(songs: Sequence[Path]) -> float:

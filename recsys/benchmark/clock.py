@@ -15,7 +15,6 @@ from recsys.extras import require
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import ModuleType
 
 POLL_S = 0.005
 """How often a process is looked at from outside."""
@@ -81,7 +80,7 @@ def run_command(command: Sequence[str], compiled: Path) -> ProcessRun:
     MissingExtraError
         psutil is not installed.
     """
-    psutil_module = require("psutil", "benchmark")
+    require("psutil", "benchmark")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(compiled)
     before, start = _children_cpu_seconds(), time.perf_counter()
@@ -92,21 +91,48 @@ def run_command(command: Sequence[str], compiled: Path) -> ProcessRun:
             f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()[-500:]}",
             "Run it by hand to see what is wrong.",
         )
-    return ProcessRun(wall, cpu, _peak_pss_mb(command, environment, psutil_module))
+    return ProcessRun(wall, cpu, _peak_pss_mb(command, environment))
 
 
-def _peak_pss_mb(
-    command: Sequence[str], environment: dict[str, str], psutil_module: ModuleType
-) -> float:
-    peak = 0.0
-    with psutil_module.Popen(
+def _peak_pss_mb(command: Sequence[str], environment: dict[str, str]) -> float:
+    with subprocess.Popen(
         list(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     ) as process:
-        while process.poll() is None:
-            # A process that has just ended has nothing to show.
-            with suppress(psutil_module.NoSuchProcess, psutil_module.AccessDenied):
-                peak = max(peak, process.memory_full_info().pss / MB)
-            time.sleep(POLL_S)
+        return peak_memory(process, POLL_S)
+
+
+def peak_memory(process: subprocess.Popen[bytes], every_s: float) -> float:
+    """Watch a process to its end; return the most that it and all below it held together, MB.
+
+    Parameters
+    ----------
+    process : Popen
+        Running; its output must go where it cannot fill up.
+    every_s : float
+        How often it is looked at, seconds: adding up takes time of the processes.
+
+    Returns
+    -------
+    float
+        Proportional set size; 0 where the system does not tell it.
+
+    Raises
+    ------
+    MissingExtraError
+        psutil is not installed.
+    """
+    psutil = require("psutil", "benchmark")
+    peak = 0.0
+    while process.poll() is None:
+        total = 0.0
+        # A process that has just ended has nothing to show.
+        with suppress(psutil.Error):
+            first = psutil.Process(process.pid)
+            for one in (first, *first.children(recursive=True)):
+                with suppress(psutil.Error):
+                    total += getattr(one.memory_full_info(), "pss", 0) / MB
+        peak = max(peak, total)
+        time.sleep(every_s)
     return peak
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -81,8 +81,6 @@ def _processor() -> str:
 
 def as_json(where: Surroundings, tables: Sequence[Table]) -> dict[str, Any]:
     """Return everything as JSON values."""
-    from dataclasses import asdict
-
     return {"surroundings": asdict(where), "tables": [table.as_json() for table in tables]}
 
 

@@ -45,6 +45,16 @@ def tag_head(hidden: int, n_tags: int) -> nn.Linear:
         return nn.Linear(hidden, n_tags)
 
 
+def _highest(padded: Tensor, filters: Tensor) -> Tensor:
+    """Return the highest response of filters at each frame, (b, filters, frames)."""
+    if filters.shape[2] == 1:
+        return highest_over_time(padded[:, 0], filters).transpose(1, 2)
+    if filters.dtype == torch.bfloat16:
+        return highest_over_bands(padded[:, 0], filters).transpose(1, 2)
+    # A layout with channels last, for inputs of one channel, would slow the maximum down.
+    return functional.conv2d(padded, filters.unsqueeze(1).contiguous()).amax(3)
+
+
 class FrontEndBlock(nn.Module):
     """Filters over time and frequency, of which only the strongest pitch at each moment counts.
 
@@ -71,10 +81,7 @@ class FrontEndBlock(nn.Module):
         if self.training or traced:
             return self._strongest(functional.conv2d(padded, self.conv.weight))
         if pictures.device.type == "cpu":
-            quick = bfloat16_is_quick(pictures.device)
-            # A few windows at a time: what the filters give is large, and stays in the cache.
-            pieces = torch.split(padded, _UNITS_TOGETHER if quick else _TOGETHER)
-            return torch.cat([self._on_processor(piece, halved=quick) for piece in pieces])
+            return self._on_processor(padded, halved=bfloat16_is_quick(pictures.device))
         if bfloat16_is_quick(pictures.device):
             padded, weight = padded.bfloat16(), self.conv.weight.bfloat16()
             return self._strongest(functional.conv2d(padded, weight).float())
@@ -90,13 +97,9 @@ class FrontEndBlock(nn.Module):
         filters = signs.view(-1, 1, 1) * self.conv.weight[:, 0]
         if halved:
             padded, filters = padded.bfloat16(), filters.bfloat16()
-        if filters.shape[2] == 1:
-            highest = highest_over_time(padded[:, 0], filters).transpose(1, 2)
-        elif halved:
-            highest = highest_over_bands(padded[:, 0], filters).transpose(1, 2)
-        else:
-            # A layout with channels last, for inputs of one channel, would slow the maximum down.
-            highest = functional.conv2d(padded, filters.unsqueeze(1).contiguous()).amax(3)
+        # A few windows at a time: what the filters give is large, and stays in the cache.
+        pieces = torch.split(padded, _UNITS_TOGETHER if halved else _TOGETHER)
+        highest = torch.cat([_highest(piece, filters) for piece in pieces])
         return self._counted(signs.view(-1, 1) * highest.float())
 
     def _strongest(self, heard: Tensor) -> Tensor:
