@@ -10,9 +10,7 @@ clip of 30 s is full with ten windows; of a whole song they are as many, further
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -20,92 +18,53 @@ from rich.table import Table
 
 from recsys.classifier.calibrate import wilson_interval
 from recsys.classifier.datasets import find_tracks, load_windows
-from recsys.classifier.fine_tune.heads import Lessons, teacher_tags
-from recsys.classifier.fine_tune.hearing import hear, listen
-from recsys.classifier.fine_tune.outliers import hear_outliers
-from recsys.classifier.fine_tune.pictures import PicturedMusic, load_music
-from recsys.classifier.fine_tune.settings import FineTuneSettings
-from recsys.classifier.fine_tune.teacher import build_pruned, find_checkpoint, read_checkpoint
-from recsys.classifier.fine_tune.validate import Said, folds_by_artist, make_network, say
-from recsys.classifier.models.musicnn import MusiCNN
-from recsys.classifier.prepare import DataSources
-from recsys.features import CompressedMel
+from recsys.classifier.fine_tune.hearing import listen
+from recsys.classifier.fine_tune.validate import Said, make_network, say
+from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, hear_named
 
-WINDOWS = (1, 2, 3, 4, 5, 6, 8, 10)
-FULL = max(WINDOWS)
+WINDOWS = (1, 2, 3, 4, 5, 6, 8, FULL_WINDOWS)
 
 
-def hear_less(
-    teacher: MusiCNN, folder: Path, keys: dict[str, int], features: CompressedMel, count: int
-) -> dict[int, np.ndarray]:
+def hear_less(data: HeldOut, keys: dict[str, int], count: int) -> dict[int, np.ndarray]:
     """Return what the front end hears of clips in so many windows, by the place of the clip."""
-    files = [file for file in find_tracks(folder) if file.key in keys]
-    found = load_windows([file.path for file in files], 2, replace(features, max_windows=count))
+    features = replace(data.features, max_windows=count)
+    files = [file for file in find_tracks(data.folder) if file.key in keys]
+    found = load_windows([file.path for file in files], 2, features)
     return {
-        keys[file.key]: listen(teacher, windows.astype(np.float32))
+        keys[file.key]: listen(data.teacher, windows.astype(np.float32))
         for file, (_, windows) in zip(files, found, strict=True)
         if isinstance(windows, np.ndarray)
     }
 
 
-def judge(
-    teacher: MusiCNN, music: PicturedMusic, features: CompressedMel, folder: Path
-) -> dict[int, Said]:
+def judge(data: HeldOut, clips: list[int]) -> dict[int, Said]:
     """Return what held-out networks said of all clips, by the number of windows."""
-    settings = FineTuneSettings()
-    folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
-    heard = hear(teacher, music.tracks, settings.variations, settings.seed)
-    outliers = hear_outliers(teacher, settings.outliers, settings.seed, features)
-    lessons = Lessons(heard, music.targets, teacher_tags(teacher, heard), outliers)
-    clips = {
-        track.key: place
-        for place, track in enumerate(music.tracks)
-        if track.sound is not None and len(track.sound) == FULL
-    }
-    less = {count: hear_less(teacher, folder, clips, features, count) for count in WINDOWS}
-    order = sorted(clips.values())
+    keys = {data.music.tracks[place].key: place for place in clips}
+    less = {count: hear_less(data, keys, count) for count in WINDOWS}
     rows: dict[int, dict[int, tuple[np.ndarray, ...]]] = {count: {} for count in WINDOWS}
-    for number, held_out in enumerate(folds):
-        learned = np.setdiff1d(np.arange(len(heard)), held_out)
-        network = make_network(teacher, lessons.of(learned), settings, settings.seed + number)
-        places = [place for place in held_out.tolist() if place in less[FULL]]
+    for number, held_out in enumerate(data.folds):
+        learned = np.setdiff1d(np.arange(len(data.music.tracks)), held_out)
+        network = make_network(
+            data.teacher, data.lessons.of(learned), data.settings, data.settings.seed + number
+        )
+        places = [place for place in held_out.tolist() if place in less[FULL_WINDOWS]]
         for count in WINDOWS:
             said = say(network, [less[count][place] for place in places])
             outputs = zip(said.logits, said.embeddings, said.tag_logits, strict=True)
             rows[count].update(zip(places, outputs, strict=True))
     return {
-        count: Said(*(np.stack(part) for part in zip(*(found[p] for p in order), strict=True)))
+        count: Said(*(np.stack(part) for part in zip(*(found[p] for p in clips), strict=True)))
         for count, found in rows.items()
     }
 
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description="Measure what hearing less of a track costs.")
-    parser.add_argument("folder", type=Path)
-    for name in ("weights", "train-split", "valid-split"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--mel", type=Path)
-    options = parser.parse_args()
-    features = CompressedMel()
-    sources = DataSources(
-        (options.folder,),
-        mel=options.mel,
-        train_split=options.train_split,
-        valid_split=options.valid_split,
-    )
-    music = load_music(sources, features)
-    weights = read_checkpoint(find_checkpoint(options.weights))
-    teacher = build_pruned(weights, len(music.labels)).eval()
-    said = judge(teacher, music, features, options.folder)
-    targets = np.array(
-        [
-            target
-            for target, track in zip(music.targets, music.tracks, strict=True)
-            if track.sound is not None and len(track.sound) == FULL
-        ]
-    )
-    full = said[FULL]
+    data = hear_named("Measure what hearing less of a track costs.")
+    clips = [place for place in range(len(data.music.tracks)) if data.is_clip(place)]
+    said = judge(data, clips)
+    targets = data.music.targets[clips]
+    full = said[FULL_WINDOWS]
     table = Table("windows", "accuracy", "95%", "beside full", "cosine to full", "5th percentile")
     hits = {count: own.logits.argmax(axis=1) == targets for count, own in said.items()}
     for count, own in said.items():
@@ -115,7 +74,7 @@ def main() -> None:
             str(count),
             f"{hits[count].mean():.3f}",
             f"{low:.3f} to {high:.3f}",
-            f"{hits[count].mean() - hits[FULL].mean():+.3f}",
+            f"{hits[count].mean() - hits[FULL_WINDOWS].mean():+.3f}",
             f"{np.median(cosine):.3f}",
             f"{np.percentile(cosine, 5):.3f}",
         )

@@ -11,32 +11,23 @@ windows. Only clips with ten windows take part.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from recsys.classifier.fine_tune.heads import Lessons, penultimate, teacher_tags
-from recsys.classifier.fine_tune.hearing import hear
-from recsys.classifier.fine_tune.outliers import hear_outliers
-from recsys.classifier.fine_tune.pictures import PicturedMusic, load_music
-from recsys.classifier.fine_tune.settings import FineTuneSettings
-from recsys.classifier.fine_tune.teacher import build_pruned, find_checkpoint, read_checkpoint
-from recsys.classifier.fine_tune.validate import folds_by_artist, make_network, say
+from recsys.classifier.fine_tune.heads import penultimate
+from recsys.classifier.fine_tune.validate import make_network, say
 from recsys.classifier.models.musicnn import MusiCNN
-from recsys.classifier.prepare import DataSources
-from recsys.features import CompressedMel
 from recsys.quality.bootstrap import measure
 from recsys.quality.metrics import k_occurrences, skewness
 from recsys.robustness.figures import median_cosine, reciprocal_ranks
 from recsys.types import FloatArray, IdArray
+from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, hear_named
 
 K = 10
-WINDOWS = 10
 
 Heard: TypeAlias = "Sequence[np.ndarray]"
 Embed: TypeAlias = Callable[[Heard], FloatArray]
@@ -70,7 +61,7 @@ def figures(
     same = (genres[nearest] == genres[:, np.newaxis]) & reachable
     halves = [
         embed([windows[part] for windows in heard])
-        for part in (slice(None, WINDOWS // 2), slice(WINDOWS // 2, None))
+        for part in (slice(None, FULL_WINDOWS // 2), slice(FULL_WINDOWS // 2, None))
     ]
     ranks, _ = reciprocal_ranks(*halves, [str(genre) for genre in genres])
     np.fill_diagonal(cosines, -np.inf)
@@ -83,29 +74,23 @@ def figures(
     }
 
 
-def compare(teacher: MusiCNN, music: PicturedMusic, features: CompressedMel) -> Table:
+def compare(data: HeldOut) -> Table:
     """Return both embeddings' figures on the validation clips and over the folds."""
-    settings = FineTuneSettings()
-    folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
-    heard = hear(teacher, music.tracks, settings.variations, settings.seed)
-    outliers = hear_outliers(teacher, settings.outliers, settings.seed, features)
-    lessons = Lessons(heard, music.targets, teacher_tags(teacher, heard), outliers)
+    music, heard, seed = data.music, data.lessons.tracks, data.settings.seed
 
     def both(learned: IdArray, held_out: IdArray, seed: int) -> list[dict[str, object]]:
-        clips = [place for place in held_out.tolist() if len(heard[place].plain) == WINDOWS]
-        network = make_network(teacher, lessons.of(learned), settings, seed)
+        clips = [place for place in held_out.tolist() if data.is_clip(place)]
+        network = make_network(data.teacher, data.lessons.of(learned), data.settings, seed)
         given = ([heard[place].plain for place in clips], music.targets[clips], music.groups[clips])
-        return [
-            figures(embed, *given) for embed in (embed_with(network), embed_with_teacher(teacher))
-        ]
+        embeds = (embed_with(network), embed_with_teacher(data.teacher))
+        return [figures(embed, *given) for embed in embeds]
 
     table = Table("", "default recipe", "MusiCNN")
-    pair = both(music.train, music.valid, settings.seed)
-    _add_rows(table, "validation list", [pair])
+    _add_rows(table, "validation list", [both(music.train, music.valid, seed)])
     everything = np.arange(len(heard))
     pairs = [
-        both(np.setdiff1d(everything, fold), fold, settings.seed + number)
-        for number, fold in enumerate(folds)
+        both(np.setdiff1d(everything, fold), fold, seed + number)
+        for number, fold in enumerate(data.folds)
     ]
     _add_rows(table, "inside the folds", pairs)
     return table
@@ -127,23 +112,7 @@ def _add_rows(table: Table, where: str, pairs: list[list[dict[str, object]]]) ->
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description="Compare the embedding with MusiCNN's.")
-    parser.add_argument("folder", type=Path)
-    for name in ("weights", "train-split", "valid-split"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--mel", type=Path)
-    options = parser.parse_args()
-    features = CompressedMel()
-    sources = DataSources(
-        (options.folder,),
-        mel=options.mel,
-        train_split=options.train_split,
-        valid_split=options.valid_split,
-    )
-    music = load_music(sources, features)
-    weights = read_checkpoint(find_checkpoint(options.weights))
-    teacher = build_pruned(weights, len(music.labels)).eval()
-    Console(width=120).print(compare(teacher, music, features))
+    Console(width=120).print(compare(hear_named("Compare the embedding with MusiCNN's.")))
 
 
 if __name__ == "__main__":
