@@ -27,6 +27,7 @@ GROUPS = {
     "store": ("store", "store.*"),
     "index": ("index", "index.*"),
     "index_sync": ("index_sync",),
+    "milvus": ("milvus", "milvus.*"),
     "recommender": ("recommender", "recommender.*"),
     "playlists": ("playlists", "playlists.*"),
     "quality": ("quality", "quality.*"),
@@ -50,6 +51,7 @@ MAY_IMPORT = {
     "store": {"base"},
     "index": {"base"},
     "index_sync": {"base", "store", "index"},
+    "milvus": {"base", "store", "index"},
     "recommender": {"base", "store", "index"},
     "playlists": {"base", "store", "index", "recommender"},
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
@@ -67,7 +69,18 @@ MAY_IMPORT = {
 }
 """Which other parts each part may import, anywhere in its code."""
 
-HEAVY = ("torch", "librosa", "sklearn", "scipy", "numba", "rich", "av", "soundfile", "onnxruntime")
+HEAVY = (
+    "torch",
+    "librosa",
+    "sklearn",
+    "scipy",
+    "numba",
+    "rich",
+    "av",
+    "soundfile",
+    "onnxruntime",
+    "pymilvus",
+)
 LIGHT_GROUPS = ("base", "store", "index", "index_sync", "recommender", "playlists")
 
 SQL = re.compile(
