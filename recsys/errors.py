@@ -49,6 +49,10 @@ class GenreIndexError(RecsysError):
     """The embedding index is missing, damaged or of another shape."""
 
 
+class SharedLibraryError(RecsysError):
+    """A library on Milvus cannot be reached, does not answer, or is not what was expected."""
+
+
 class MissingExtraError(RecsysError):
     """A library that only some commands need, and that is not installed."""
 

@@ -33,21 +33,19 @@ class DamagedPartError(GenreIndexError):
 
 
 class EmbeddingIndex(Protocol):
-    """Embeddings by track id, in one part per genre, searched by cosine similarity.
+    """Embeddings by track id, in one part per genre, searched by cosine similarity."""
 
-    Attributes
-    ----------
-    dimension : int
-        Length of every embedding.
-    fingerprint : str
-        What the embeddings were made with, as it was saved; empty for a new index.
-    revision : int
-        Of the library that it was saved for; 0 for a new index.
-    """
+    @property
+    def dimension(self) -> int:
+        """Length of every embedding."""
 
-    dimension: int
-    fingerprint: str
-    revision: int
+    @property
+    def fingerprint(self) -> str:
+        """What the embeddings were made with, as it was kept; empty for a new index."""
+
+    @property
+    def revision(self) -> int:
+        """Of the library that it was kept for; 0 for a new index."""
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -128,6 +126,10 @@ class EmbeddingIndex(Protocol):
     def count(self, genre: str | None = None) -> int:
         """Return how many tracks a part holds, or the whole index."""
 
+
+class SavedIndex(EmbeddingIndex, Protocol):
+    """An index that lives in memory, and is kept in the files of a directory."""
+
     def save(self, directory: Path, *, fingerprint: str, revision: int) -> None:
         """Write the index; a reader finds the old one or the new one, never a mixture.
 
@@ -154,6 +156,21 @@ class EmbeddingIndex(Protocol):
         ------
         GenreIndexError
             It is missing, damaged, or of another version or kind.
+        """
+
+
+class KeptIndex(EmbeddingIndex, Protocol):
+    """An index that lies where it is searched: every change is kept as soon as it is made."""
+
+    def commit(self, *, fingerprint: str, revision: int) -> None:
+        """Say what the index stands for, now that all changes are made.
+
+        Parameters
+        ----------
+        fingerprint : str
+            What the embeddings were made with.
+        revision : int
+            Of the library that the index stands for.
         """
 
 

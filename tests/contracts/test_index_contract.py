@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,9 @@ from recsys.index import parts
 from recsys.index.exact import ExactIndex
 from recsys.index.genre_index import GenreIndex
 from recsys.index.manifest import MANIFEST
+from recsys.milvus.connection import Connection
+from recsys.milvus.index import MilvusIndex
+from recsys.milvus.place import parse_place
 from recsys.types import Neighbour
 from tests.stored import unit_rows
 
@@ -32,39 +38,84 @@ DIMENSION = 8
 
 @dataclass(frozen=True)
 class Kind:
-    """How to make an index and how to load one again."""
+    """How to make an index, and how to keep one and open it again."""
 
     name: str
-    make: Callable[[int], EmbeddingIndex]
-    load: Callable[[Path], EmbeddingIndex]
+    make: Callable[[int], Any]
+
+    def reopened(
+        self, index: Any, folder: Path, fingerprint: str = "f", revision: int = 1
+    ) -> EmbeddingIndex:
+        raise NotImplementedError
 
 
-KINDS = (
-    Kind("exact", ExactIndex, ExactIndex.load),
-    Kind("flat", GenreIndex, GenreIndex.load),
+@dataclass(frozen=True)
+class SavedKind(Kind):
+    """One that is kept in the files of a folder."""
+
+    load: Callable[[Path], EmbeddingIndex] = GenreIndex.load
+
+    def reopened(
+        self, index: Any, folder: Path, fingerprint: str = "f", revision: int = 1
+    ) -> EmbeddingIndex:
+        index.save(folder, fingerprint=fingerprint, revision=revision)
+        return self.load(folder)
+
+
+@dataclass(frozen=True)
+class MilvusKind(Kind):
+    """One that lies on Milvus."""
+
+    def reopened(
+        self, index: Any, folder: Path, fingerprint: str = "f", revision: int = 1
+    ) -> EmbeddingIndex:
+        index.commit(fingerprint=fingerprint, revision=revision)
+        return MilvusIndex.open(lite(), index.name)
+
+
+@cache
+def lite() -> Connection:
+    """A Milvus Lite file for all tests of a process."""
+    folder = tempfile.mkdtemp()
+    connection = Connection(parse_place(f"{folder}/index.db"), create=True)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(connection.close)
+    return connection
+
+
+_numbers = count()
+
+
+def milvus_index(dimension: int) -> MilvusIndex:
+    return MilvusIndex.create(lite(), f"tracks_{next(_numbers)}", dimension)
+
+
+SAVED_KINDS = (
+    SavedKind("exact", ExactIndex, load=ExactIndex.load),
+    SavedKind("flat", GenreIndex, load=GenreIndex.load),
     # Parts of more than 5 tracks become approximate when they are saved.
-    Kind("coded", partial(GenreIndex, flat_limit=5), partial(GenreIndex.load, flat_limit=5)),
+    SavedKind(
+        "coded", partial(GenreIndex, flat_limit=5), load=partial(GenreIndex.load, flat_limit=5)
+    ),
     # Saved parts of one track or more are never added to: new tracks make another segment.
-    Kind(
+    SavedKind(
         "segments",
         partial(GenreIndex, flat_limit=20, tail_from=1),
-        partial(GenreIndex.load, flat_limit=20, tail_from=1),
+        load=partial(GenreIndex.load, flat_limit=20, tail_from=1),
     ),
 )
 
+KINDS: tuple[Kind, ...] = (*SAVED_KINDS, MilvusKind("milvus", milvus_index))
+
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+saved_kinds = pytest.mark.parametrize("kind", SAVED_KINDS, ids=lambda kind: kind.name)
 
 
 def ids(*numbers: int) -> Any:
     return np.array(numbers, dtype=np.int64)
 
 
-def reloaded(kind: Kind, index: EmbeddingIndex, folder: Path) -> EmbeddingIndex:
-    index.save(folder, fingerprint="f", revision=1)
-    return kind.load(folder)
-
-
-def planted(kind: Kind) -> EmbeddingIndex:
+def planted(kind: Kind) -> Any:
     """Jazz holds 0 to 9, rock 10 to 14, the embedding of track i is row i."""
     rows = unit_rows(15, DIMENSION)
     index = kind.make(DIMENSION)
@@ -88,7 +139,7 @@ def test_search_finds_the_nearest_of_a_part_and_of_all(
 ) -> None:
     index = planted(kind)
     if saved:
-        index = reloaded(kind, index, tmp_path)
+        index = kind.reopened(index, tmp_path)
     rows = unit_rows(15, DIMENSION)
     for query in unit_rows(5, DIMENSION, seed=1):
         assert index.search("jazz", query, k) == expected(rows, range(10), query, k)
@@ -119,7 +170,7 @@ def test_equals_are_ordered_by_id_even_where_the_list_is_cut(kind: Kind, tmp_pat
     order = np.random.default_rng(0).permutation(100)
     index.add("a", order[:60], np.repeat(row, 60, axis=0))
     index.add("b", order[60:], np.repeat(row, 40, axis=0))
-    for subject in (index, reloaded(kind, index, tmp_path)):
+    for subject in (index, kind.reopened(index, tmp_path)):
         assert [n.track_id for n in subject.search(None, row[0], 7)] == list(range(7))
         assert [n.track_id for n in subject.search("a", row[0], 7)] == sorted(order[:60])[:7]
 
@@ -128,7 +179,7 @@ def test_equals_are_ordered_by_id_even_where_the_list_is_cut(kind: Kind, tmp_pat
 def test_an_empty_index_answers_everything_with_nothing(kind: Kind, tmp_path: Path) -> None:
     index = kind.make(DIMENSION)
     query = unit_rows(1, DIMENSION)[0]
-    for subject in (index, reloaded(kind, index, tmp_path)):
+    for subject in (index, kind.reopened(index, tmp_path)):
         assert subject.genres == ()
         assert subject.count() == subject.count("jazz") == 0
         assert subject.search(None, query, 5) == subject.search("jazz", query, 5) == []
@@ -144,7 +195,7 @@ def test_parts_are_listed_only_while_they_hold_something(kind: Kind, tmp_path: P
     assert index.remove(range(10, 15)) == 5
     assert index.genres == ("jazz",)
     assert index.search("rock", unit_rows(1, DIMENSION)[0], 3) == []
-    again = reloaded(kind, index, tmp_path)
+    again = kind.reopened(index, tmp_path)
     assert (again.genres, again.count()) == (("jazz",), 10)
 
 
@@ -153,7 +204,7 @@ def test_no_id_is_higher_than_the_highest(kind: Kind, tmp_path: Path) -> None:
     assert kind.make(DIMENSION).highest_id == 0
     index = planted(kind)
     assert index.highest_id == 14
-    assert reloaded(kind, index, tmp_path).highest_id == 14
+    assert kind.reopened(index, tmp_path).highest_id == 14
 
 
 @kinds
@@ -174,7 +225,7 @@ def test_adding_a_known_id_replaces_it_wherever_it_was(
     kind: Kind, genre: str, tmp_path: Path
 ) -> None:
     new = unit_rows(1, DIMENSION, seed=7)
-    index = reloaded(kind, planted(kind), tmp_path)
+    index = kind.reopened(planted(kind), tmp_path)
     index.add(genre, ids(3), new)
     assert index.count() == 15
     assert index.count("jazz") == (10 if genre == "jazz" else 9)
@@ -195,7 +246,7 @@ def test_of_an_id_that_is_given_twice_the_last_counts(kind: Kind) -> None:
 def test_vectors_come_in_the_order_of_the_ids(kind: Kind, tmp_path: Path) -> None:
     rows = unit_rows(15, DIMENSION)
     index = planted(kind)
-    for subject in (index, reloaded(kind, index, tmp_path)):
+    for subject in (index, kind.reopened(index, tmp_path)):
         wanted = [14, 0, 9, 0, 11]
         np.testing.assert_array_equal(subject.vectors(wanted), rows[wanted])
 
@@ -247,13 +298,11 @@ def test_what_cannot_be_asked_is_refused(kind: Kind) -> None:
 
 
 @kinds
-def test_what_was_saved_is_loaded(kind: Kind, tmp_path: Path) -> None:
+def test_what_was_kept_is_found_again(kind: Kind, tmp_path: Path) -> None:
     index = planted(kind)
-    assert (index.fingerprint, index.revision) == ("", 0)
     folder = tmp_path / "deep" / "library.index"
-    index.save(folder, fingerprint="model 1", revision=42)
+    loaded = kind.reopened(index, folder, fingerprint="model 1", revision=42)
     assert (index.fingerprint, index.revision) == ("model 1", 42)
-    loaded = kind.load(folder)
     assert (loaded.fingerprint, loaded.revision, loaded.dimension) == ("model 1", 42, DIMENSION)
     assert loaded.genres == index.genres
     np.testing.assert_array_equal(loaded.vectors(range(15)), index.vectors(range(15)))
@@ -265,15 +314,17 @@ def test_any_text_may_name_a_genre(kind: Kind, tmp_path: Path) -> None:
     index = kind.make(DIMENSION)
     for number, name in enumerate(names):
         index.add(name, ids(number), unit_rows(1, DIMENSION, number))
-    loaded = reloaded(kind, index, tmp_path)
+    loaded = kind.reopened(index, tmp_path)
     assert loaded.genres == tuple(sorted(names))
     for number, name in enumerate(names):
         query = unit_rows(1, DIMENSION, number)[0]
         assert loaded.search(name, query, 9) == [Neighbour(number, 1.0)]
 
 
-@kinds
-def test_saving_again_replaces_and_leaves_other_files_alone(kind: Kind, tmp_path: Path) -> None:
+@saved_kinds
+def test_saving_again_replaces_and_leaves_other_files_alone(
+    kind: SavedKind, tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "part-of-me.bin").write_text("mine too")
     index = planted(kind)
@@ -287,16 +338,16 @@ def test_saving_again_replaces_and_leaves_other_files_alone(kind: Kind, tmp_path
     assert (tmp_path / "part-of-me.bin").read_text() == "mine too"
 
 
-@kinds
-def test_an_index_that_is_not_there_is_said(kind: Kind, tmp_path: Path) -> None:
+@saved_kinds
+def test_an_index_that_is_not_there_is_said(kind: SavedKind, tmp_path: Path) -> None:
     with pytest.raises(GenreIndexError, match="no index") as caught:
         kind.load(tmp_path / "nothing")
     assert "--rebuild" in caught.value.hint
 
 
-@kinds
+@saved_kinds
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "gone"])
-def test_a_damaged_part_is_said(kind: Kind, damage: str, tmp_path: Path) -> None:
+def test_a_damaged_part_is_said(kind: SavedKind, damage: str, tmp_path: Path) -> None:
     planted(kind).save(tmp_path, fingerprint="f", revision=1)
     part = sorted(tmp_path.glob("part-*"))[0]
     content = bytearray(part.read_bytes())
@@ -311,12 +362,12 @@ def test_a_damaged_part_is_said(kind: Kind, damage: str, tmp_path: Path) -> None
     assert "--rebuild" in caught.value.hint
 
 
-@kinds
+@saved_kinds
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", "{}", '"x"', "null", '{"format": 1, "metric": "cosine", "parts": [1]}', "\0"],
 )
-def test_a_damaged_manifest_is_said(kind: Kind, content: str, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_said(kind: SavedKind, content: str, tmp_path: Path) -> None:
     planted(kind).save(tmp_path, fingerprint="f", revision=1)
     (tmp_path / MANIFEST).write_text(content)
     with pytest.raises(GenreIndexError) as caught:
@@ -324,9 +375,9 @@ def test_a_damaged_manifest_is_said(kind: Kind, content: str, tmp_path: Path) ->
     assert "--rebuild" in caught.value.hint
 
 
-@kinds
+@saved_kinds
 @pytest.mark.parametrize("field", ["format", "metric"])
-def test_an_index_of_another_version_is_said(kind: Kind, field: str, tmp_path: Path) -> None:
+def test_an_index_of_another_version_is_said(kind: SavedKind, field: str, tmp_path: Path) -> None:
     planted(kind).save(tmp_path, fingerprint="f", revision=1)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
     (tmp_path / MANIFEST).write_text(json.dumps(manifest | {field: "other"}))
@@ -358,7 +409,7 @@ operations = st.lists(
 )
 
 
-def apply(index: EmbeddingIndex, operation: tuple[Any, ...], folder: Path) -> Any:
+def change(index: EmbeddingIndex, operation: tuple[Any, ...]) -> Any:
     match operation:
         case ("add", genre, numbers, seed):
             # Few different rows: duplicates and ties are the rule.
@@ -366,8 +417,6 @@ def apply(index: EmbeddingIndex, operation: tuple[Any, ...], folder: Path) -> An
             index.add(genre, ids(*numbers), rows)
         case ("remove", numbers):
             return index.remove(numbers)
-        case ("save" | "reload",):
-            index.save(folder, fingerprint="f", revision=1)
     return None
 
 
@@ -377,13 +426,14 @@ def apply(index: EmbeddingIndex, operation: tuple[Any, ...], folder: Path) -> An
 def test_any_history_gives_the_answers_of_exact_search(
     kind: Kind, history: list[tuple[Any, ...]], k: int
 ) -> None:
-    oracle, index = ExactIndex(DIMENSION), kind.make(DIMENSION)
+    oracle: EmbeddingIndex = ExactIndex(DIMENSION)
+    index: EmbeddingIndex = kind.make(DIMENSION)
     with tempfile.TemporaryDirectory() as folder:
         for operation in history:
-            wanted = apply(oracle, operation, Path(folder) / "oracle")
-            assert apply(index, operation, Path(folder) / "index") == wanted
-            if operation[0] == "reload":
-                index = kind.load(Path(folder) / "index")
+            if operation[0] in ("save", "reload"):
+                again = kind.reopened(index, Path(folder))
+                index = again if operation[0] == "reload" else index
+            assert change(index, operation) == change(oracle, operation)
         assert index.genres == oracle.genres
         query = unit_rows(1, DIMENSION, seed=3)[0]
         for genre in (None, "blues", "jazz", "rock"):
@@ -403,7 +453,7 @@ def test_parts_of_the_approximate_kind_are_approximate(tmp_path: Path) -> None:
 
 @kinds
 def test_a_search_brings_the_embeddings_of_what_it_finds(kind: Kind, tmp_path: Path) -> None:
-    index = reloaded(kind, planted(kind), tmp_path)
+    index = kind.reopened(planted(kind), tmp_path)
     rows = unit_rows(15, DIMENSION)
     for genre in ("jazz", None):
         found, vectors = index.search_with_vectors(genre, rows[3], 4)

@@ -1,0 +1,286 @@
+"""A connection to Milvus that waits no longer than it should, and says in words what is wrong."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from recsys.errors import SharedLibraryError
+from recsys.extras import require
+from recsys.milvus.place import CONNECT_TIMEOUT_S, FILE_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from recsys.milvus.place import Place
+
+EXTRA = "milvus"
+
+
+@dataclass
+class _OpenFile:
+    """A Milvus Lite file that this process serves to itself."""
+
+    server: Any
+    database: Any
+    port: int
+    connections: int = 0
+
+
+_open_files: dict[str, _OpenFile] = {}
+
+_files_lock = threading.Lock()
+
+
+def client_library() -> ModuleType:
+    """Import the client of Milvus, and keep it quiet: what is wrong is said once, by an error.
+
+    Raises
+    ------
+    MissingExtraError
+        It is not installed.
+    """
+    library = require("pymilvus", EXTRA)
+    for name in ("pymilvus", "pymilvus.milvus_client", "milvus_lite", "grpc"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return library
+
+
+class Connection:
+    """A connection to the place of a shared library.
+
+    Parameters
+    ----------
+    place : Place
+    create : bool
+        Make a Milvus Lite file that is not there yet.
+
+    Raises
+    ------
+    MissingExtraError
+        The client is not installed.
+    SharedLibraryError
+        Nothing answers there, or it does not let us in.
+    """
+
+    def __init__(self, place: Place, *, create: bool = False) -> None:
+        self.place = place
+        self.library = client_library()
+        self._client: Any = None
+        self._uri = place.uri if place.file is None else _serve_file(place, create=create)
+        try:
+            self._client = self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the last one to a Milvus Lite file frees it for others."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(*self._client_errors()):
+                client.close()
+        uri, self._uri = self._uri, ""
+        if uri and self.place.file is not None:
+            _release_file(self.place)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a Milvus Lite file, and no server."""
+        return self.place.file is not None
+
+    def ask(self, method: str, *arguments: object, **options: object) -> Any:  # noqa: ANN401
+        """Call a method of the client that may be called twice; after a timeout it is.
+
+        Parameters
+        ----------
+        method : str
+            Name of a method of ``pymilvus.MilvusClient``.
+        *arguments, **options
+            What it takes, besides the timeout.
+
+        Raises
+        ------
+        SharedLibraryError
+            The server does not answer, or refuses.
+        """
+        call = getattr(self._client, method)
+        try:
+            return call(*arguments, timeout=self.place.timeout_s, **options)
+        except self._client_errors() as error:
+            if not self._has_gone_quiet(error):
+                raise self._refused(error) from error
+        try:
+            return call(*arguments, timeout=self.place.timeout_s, **options)
+        except self._client_errors() as error:
+            if not self._has_gone_quiet(error):
+                raise self._refused(error) from error
+            raise self._quiet() from error
+
+    def pages(self, collection: str, condition: str, fields: list[str], size: int) -> Any:  # noqa: ANN401
+        """Yield the rows that fulfil a condition by their key, in lists of at most ``size``."""
+        rows = self.ask(
+            "query_iterator",
+            collection,
+            batch_size=size,
+            filter=condition,
+            output_fields=fields,
+        )
+        try:
+            while page := self._next(rows):
+                yield page
+        finally:
+            rows.close()
+
+    def _next(self, rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+        # A page that failed has not moved the iterator on, so that it can be asked for again.
+        for attempt in (1, 2):
+            try:
+                return list(rows.next())
+            except self._client_errors() as error:
+                if not self._has_gone_quiet(error):
+                    raise self._refused(error) from error
+                if attempt == 2:
+                    raise self._quiet() from error
+        raise AssertionError("both attempts return or raise")
+
+    def _connect(self) -> Any:  # noqa: ANN401
+        place = self.place
+        try:
+            return self.library.MilvusClient(
+                self._uri,
+                token=place.token,
+                db_name=place.database,
+                timeout=CONNECT_TIMEOUT_S,
+                # A connection of its own: a shared one outlives its server, and its settings
+                # would be those of whoever came first.
+                dedicated=True,
+            )
+        except self._client_errors() as error:
+            if self._has_gone_quiet(error):
+                raise SharedLibraryError(
+                    f"nothing answers at {place} within {CONNECT_TIMEOUT_S:g} s",
+                    "See whether Milvus runs there and the port is right; 19530 is its usual one.",
+                ) from error
+            raise self._refused(error) from error
+
+    def _client_errors(self) -> tuple[type[Exception], ...]:
+        grpc = require("grpc", EXTRA)
+        # ValueError: what gRPC raises for a channel that was closed under a call.
+        return (self.library.MilvusException, grpc.RpcError, grpc.FutureTimeoutError, ValueError)
+
+    def _has_gone_quiet(self, error: Exception) -> bool:
+        grpc = require("grpc", EXTRA)
+        quiet = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+        if isinstance(error, grpc.FutureTimeoutError | ValueError):
+            return True
+        if isinstance(error, grpc.RpcError):
+            return error.code() in quiet
+        # The client wraps what it has tried again in vain, with the code of the last attempt.
+        connect = self.library.exceptions.ErrorCode.UNEXPECTED_ERROR
+        code = getattr(error, "code", None)
+        told = str(getattr(error, "message", error))
+        return code in quiet or (code in (connect, 2) and "Fail connecting" in told)
+
+    def _quiet(self) -> SharedLibraryError:
+        if self.is_file:
+            return SharedLibraryError(
+                f"Milvus Lite took longer than {FILE_TIMEOUT_S:g} s over {self.place}",
+                "So large a library wants a Milvus server: recsys push milvus://HOST:19530.",
+            )
+        return SharedLibraryError(
+            f"{self.place} does not answer: asked twice, {self.place.timeout_s:g} s each time",
+            "See whether the server is well, and ask again; ?timeout=60 in its address gives it "
+            "more time.",
+        )
+
+    def _refused(self, error: Exception) -> SharedLibraryError:
+        told = str(getattr(error, "message", "") or _details(error) or error)
+        first = told.strip().split("\n")[0][:300]
+        if self.place.token:
+            for secret in (self.place.token, *self.place.token.split(":", 1)[1:]):
+                first = first.replace(secret, "***")
+        return SharedLibraryError(
+            f"{self.place} refuses: {first}",
+            "User and password stand in the address, or in the variable MILVUS_TOKEN."
+            if _is_login(first)
+            else "",
+        )
+
+
+def _details(error: Exception) -> str:
+    details = getattr(error, "details", None)
+    return str(details()) if callable(details) else ""
+
+
+def _is_login(message: str) -> bool:
+    words = ("auth", "credential", "permission", "privilege", "password", "token")
+    return any(word in message.casefold() for word in words)
+
+
+def _serve_file(place: Place, *, create: bool) -> str:
+    """Open a Milvus Lite file, and return where its client finds it.
+
+    Raises
+    ------
+    SharedLibraryError
+        Another process uses it, it is damaged, or it is not there and not to be made.
+    """
+    path = str(place.file)
+    with _files_lock:
+        if path not in _open_files:
+            if place.file is not None and not place.file.exists() and not create:
+                raise nothing_there(place)
+            _open_files[path] = _start(place)
+        _open_files[path].connections += 1
+        return f"http://127.0.0.1:{_open_files[path].port}"
+
+
+def _start(place: Place) -> _OpenFile:
+    lite = require("milvus_lite.adapter.grpc.server", EXTRA)
+    locked = require("milvus_lite.exceptions", EXTRA).DataDirLockedError
+    try:
+        return _OpenFile(*lite.start_server_in_thread(str(place.file)))
+    except locked as error:
+        raise SharedLibraryError(
+            f"{place} is in use by another process",
+            "A Milvus Lite file serves one process at a time. Wait for the other one, or share "
+            "the library by a server.",
+        ) from error
+    except OSError as error:
+        raise SharedLibraryError(
+            f"{place}: {error.strerror or error}", "Choose a folder that can be written to."
+        ) from error
+    except Exception as error:  # (whatever a damaged folder makes it raise)
+        raise SharedLibraryError(
+            f"Milvus Lite cannot open {place}: {error}",
+            "It may be damaged: remove it, and push the library once more.",
+        ) from error
+
+
+def _release_file(place: Place) -> None:
+    path = str(place.file)
+    with _files_lock:
+        opened = _open_files[path]
+        opened.connections -= 1
+        if not opened.connections:
+            del _open_files[path]
+            opened.server.stop(grace=2).wait()
+            opened.database.close()
+
+
+def nothing_there(place: Place) -> SharedLibraryError:
+    """Return the error for a place where no library was pushed to."""
+    return SharedLibraryError(
+        f"{place} holds no library yet",
+        f"Move one there first: recsys push {place}",
+    )
