@@ -20,7 +20,7 @@ PACKAGE = Path(recsys.__file__).parent
 REPOSITORY = PACKAGE.parent
 
 GROUPS = {
-    "base": ("types", "errors", "extras", "genre_names", "tag_names", "memory"),
+    "base": ("types", "catalogue", "errors", "extras", "genre_names", "tag_names", "memory"),
     "sound": ("audio", "audio_readers", "audio_writers", "audio_whole", "features", "features.*"),
     "library": ("library",),
     "workers": ("workers", "worker_preload", "worker_preload_librosa"),
@@ -36,6 +36,7 @@ GROUPS = {
     "robustness": ("robustness", "robustness.*"),
     "reports": ("reports", "reports.*", "feature_table"),
     "indexing": ("indexing", "indexing.*"),
+    "cluster": ("cluster", "cluster.*"),
     "api": ("api", "opened", "upkeep", "seeds", "classify", "library_status", "own_model"),
     "demo": ("demo",),
     "benchmark": ("benchmark", "benchmark.*"),
@@ -62,6 +63,10 @@ MAY_IMPORT = {
     "indexing": {
         *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
     },
+    "cluster": {
+        *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier"),
+        "indexing",
+    },
     "api": set(GROUPS) - {"api", "demo", "benchmark", "cli"},
     "demo": {"base"},
     "benchmark": set(GROUPS) - {"benchmark", "cli"},
@@ -80,6 +85,9 @@ HEAVY = (
     "soundfile",
     "onnxruntime",
     "pymilvus",
+    "ray",
+    "pyarrow",
+    "fsspec",
 )
 LIGHT_GROUPS = ("base", "store", "index", "index_sync", "recommender", "playlists")
 
