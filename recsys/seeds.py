@@ -18,8 +18,8 @@ from recsys.recommender import OUTSIDE_LIBRARY
 from recsys.types import Analysis, ModelInfo, Track
 
 if TYPE_CHECKING:
+    from recsys.catalogue import Catalogue
     from recsys.classifier.inference import Classifier
-    from recsys.store import Store
 
 MAX_LISTED = 20
 """Matches that are listed when words match several tracks."""
@@ -32,13 +32,13 @@ class SeedFinder:
 
     Parameters
     ----------
-    store : Store
+    store : Catalogue
         The library.
     load_classifier : callable
         Loads the library's model; called when the first file outside the library is met.
     """
 
-    def __init__(self, store: Store, load_classifier: Callable[[], Classifier]) -> None:
+    def __init__(self, store: Catalogue, load_classifier: Callable[[], Classifier]) -> None:
         self._store = store
         self._load_classifier = load_classifier
 
@@ -117,7 +117,7 @@ class SeedFinder:
         return classifier.analyse([sound.windows.astype(np.float32)])[0], sound.duration_s
 
 
-def _match_words(words: str, store: Store) -> Track:
+def _match_words(words: str, store: Catalogue) -> Track:
     matches: Sequence[Track] = store.find_tracks(words, limit=MAX_LISTED + 1) if words else ()
     if len(matches) == 1:
         return matches[0]

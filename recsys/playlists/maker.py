@@ -25,9 +25,9 @@ from recsys.types import Playlist
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from recsys.catalogue import Catalogue
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.candidates import Search
-    from recsys.store import Store
     from recsys.types import Analysis, ModelInfo, Track
 
 DRAW_FROM = 10_000
@@ -41,7 +41,7 @@ class PlaylistMaker:
 
     Parameters
     ----------
-    store : Store
+    store : Catalogue
         The library.
     index : EmbeddingIndex
         Its embeddings.
@@ -49,7 +49,7 @@ class PlaylistMaker:
         The model that made them.
     """
 
-    def __init__(self, store: Store, index: EmbeddingIndex, info: ModelInfo) -> None:
+    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
         self._store = store
         self._index = index
         self._info = info

@@ -14,8 +14,8 @@ from recsys.tag_names import mood_columns
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from recsys.catalogue import Catalogue
     from recsys.playlists.draft import Draft
-    from recsys.store import Store
     from recsys.types import FloatArray, ModelInfo, Track
 
 REACH = 4
@@ -37,7 +37,7 @@ class MoodWalk:
 
     Parameters
     ----------
-    store : Store
+    store : Catalogue
         The library.
     info : ModelInfo
         Its model.
@@ -51,7 +51,7 @@ class MoodWalk:
 
     def __init__(
         self,
-        store: Store,
+        store: Catalogue,
         info: ModelInfo,
         columns: Sequence[int],
         draft: Draft,

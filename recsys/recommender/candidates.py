@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from recsys.catalogue import Catalogue
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.tag_filter import TagFilter
-    from recsys.store import Store
     from recsys.types import FloatArray, Neighbour, Track
 
 MAX_BATCH = 1000
@@ -45,7 +45,7 @@ Search: TypeAlias = Callable[["str | None", "FloatArray", int], Iterator[Candida
 
 
 def nearest(
-    store: Store,
+    store: Catalogue,
     index: EmbeddingIndex,
     genre: str | None,
     query: FloatArray,
@@ -91,7 +91,7 @@ def _carrying(wanted: TagFilter | None, neighbours: Sequence[Neighbour]) -> Sequ
 
 
 def _look_up(
-    store: Store,
+    store: Catalogue,
     genre: str | None,
     neighbours: Sequence[Neighbour],
     embeddings: Mapping[int, FloatArray],

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from recsys.catalogue import Catalogue
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query
-    from recsys.store import Store
     from recsys.types import Analysis, ModelInfo, Recommendation
 
 DRAWN = 120
@@ -155,7 +155,7 @@ class Explainer:
 
     Parameters
     ----------
-    store : Store
+    store : Catalogue
         The library.
     index : EmbeddingIndex
         Its embeddings.
@@ -163,22 +163,24 @@ class Explainer:
         The model that made them.
     """
 
-    def __init__(self, store: Store, index: EmbeddingIndex, info: ModelInfo) -> None:
+    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
         self._store = store
         self._index = index
         self._info = info
 
     def explain(self, query: Query, rows: Sequence[Recommendation]) -> tuple[Explanation, ...]:
         """Return the numbers behind every row of an answer, in its order."""
-        return tuple(self._explanation(query, row) for row in rows)
+        heard = self._store.analyses([row.track.id for row in rows])
+        return tuple(self._explanation(query, row, heard.get(row.track.id)) for row in rows)
 
     @cached_property
     def _others(self) -> _Others:
         return draw_others(self._store, self._index)
 
-    def _explanation(self, query: Query, row: Recommendation) -> Explanation:
+    def _explanation(
+        self, query: Query, row: Recommendation, analysis: Analysis | None
+    ) -> Explanation:
         track, labels = row.track, self._info.labels
-        analysis = self._store.analysis(track.id)
         probability = None
         if analysis is not None and track.part in labels:
             probability = float(analysis.probabilities[labels.index(track.part)])
@@ -244,7 +246,7 @@ class _Others:
         return float(near[self._ids != track_id].mean())
 
 
-def draw_others(store: Store, index: EmbeddingIndex) -> _Others:
+def draw_others(store: Catalogue, index: EmbeddingIndex) -> _Others:
     """Draw :data:`DRAWN` tracks from a library, always the same ones of the same library.
 
     Numbers are drawn and those that no track has any more are passed over, so that nothing but
@@ -255,11 +257,12 @@ def draw_others(store: Store, index: EmbeddingIndex) -> _Others:
     numbers = np.random.default_rng(_SEED).choice(highest, draws, replace=False) + 1
     ids: list[int] = []
     embeddings: list[npt.NDArray[np.float32]] = []
-    for number in numbers.tolist():
-        analysis = store.analysis(number)
-        if analysis is not None:
-            ids.append(number)
-            embeddings.append(analysis.embedding)
+    for start in range(0, draws, DRAWN):
+        drawn = numbers[start : start + DRAWN].tolist()
+        heard = store.analyses(drawn)
+        found = [number for number in drawn if number in heard][: DRAWN - len(ids)]
+        ids += found
+        embeddings += [heard[number].embedding for number in found]
         if len(ids) == DRAWN:
             break
     return _Others(ids, np.array(embeddings).reshape(len(ids), -1))

@@ -18,10 +18,10 @@ from recsys.types import UNKNOWN, Recommendation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from recsys.catalogue import Catalogue
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.candidates import Candidate
     from recsys.recommender.explanations import Explanation
-    from recsys.store import Store
     from recsys.types import ModelInfo
 
 STRATEGIES = ("tiers", "similarity")
@@ -153,7 +153,7 @@ class Recommender:
 
     Parameters
     ----------
-    store : Store
+    store : Catalogue
         The library.
     index : EmbeddingIndex
         Its embeddings.
@@ -161,7 +161,7 @@ class Recommender:
         The model that made them.
     """
 
-    def __init__(self, store: Store, index: EmbeddingIndex, info: ModelInfo) -> None:
+    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
         self._store = store
         self._index = index
         self._info = info

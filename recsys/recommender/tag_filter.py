@@ -12,7 +12,7 @@ from recsys.tag_names import resolve_tag
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from recsys.store import Store
+    from recsys.catalogue import Catalogue
     from recsys.types import FloatArray, IdArray, ModelInfo, Neighbour
 
 HOLDS_FROM = 1.0
@@ -25,7 +25,7 @@ class TagFilter:
 
     Parameters
     ----------
-    store : Store
+    store : Catalogue
         The library.
     info : ModelInfo
         The model that analysed it.
@@ -47,7 +47,7 @@ class TagFilter:
         The model has no tags, or not one of these.
     """
 
-    def __init__(self, store: Store, info: ModelInfo, names: Sequence[str]) -> None:
+    def __init__(self, store: Catalogue, info: ModelInfo, names: Sequence[str]) -> None:
         roots = store.roots()
         columns = dict.fromkeys(resolve_tag(info, name, roots) for name in names)
         self._store, self._info = store, info

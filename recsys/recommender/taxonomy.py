@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from recsys.catalogue import Catalogue
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query, Seed
-    from recsys.store import Store
     from recsys.types import ModelInfo
 
 VOTERS = 50
@@ -68,7 +68,7 @@ class Taxonomy(Protocol):
         """Return how related labels are, shape (n, n): symmetric, not negative, more is nearer."""
 
 
-def taxonomy_of(store: Store, index: EmbeddingIndex, info: ModelInfo) -> Taxonomy:
+def taxonomy_of(store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> Taxonomy:
     """Return the labels by which a library is sorted.
 
     Raises
@@ -155,7 +155,7 @@ class OwnGenres:
     says anything. Labels without a vote stand at the end, those with the most tracks first.
     """
 
-    def __init__(self, store: Store, index: EmbeddingIndex) -> None:
+    def __init__(self, store: Catalogue, index: EmbeddingIndex) -> None:
         self._store = store
         self._index = index
         counts = store.genre_counts()

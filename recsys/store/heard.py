@@ -66,14 +66,19 @@ class HeardReader:
 
     def analysis(self, track_id: int) -> Analysis | None:
         """Return what the current model heard in a track, None where it heard nothing yet."""
-        row = self._row(
-            "SELECT probabilities, embedding, fingerprint, coalesce(tags, x'') FROM heard"
-            " WHERE id = ? AND genre IS NOT NULL",
-            (int(track_id),),
+        return self.analyses([track_id]).get(int(track_id))
+
+    def analyses(self, ids: Iterable[int]) -> dict[int, Analysis]:
+        """Return what the current model heard in these tracks, where it heard anything."""
+        wanted = json.dumps([int(i) for i in ids])
+        sql = (
+            "SELECT id, probabilities, embedding, fingerprint, coalesce(tags, x'') FROM heard"
+            " WHERE id IN (SELECT value FROM json_each(?)) AND genre IS NOT NULL"
         )
-        if row is None:
-            return None
-        return Analysis(blob_array(row[0]), blob_array(row[1]), row[2], blob_array(row[3]))
+        return {
+            row[0]: Analysis(blob_array(row[1]), blob_array(row[2]), row[3], blob_array(row[4]))
+            for row in self._rows(sql, (wanted,))
+        }
 
     def tag_scores(self, ids: Iterable[int]) -> dict[int, FloatArray]:
         """Return the tag scores of these tracks, shape (n_tags,); ids without any are left out."""
