@@ -6,18 +6,25 @@ import logging
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from recsys.errors import SharedLibraryError
 from recsys.extras import require
 from recsys.milvus.place import CONNECT_TIMEOUT_S, FILE_TIMEOUT_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from recsys.milvus.place import Place
 
+T = TypeVar("T")
+
 EXTRA = "milvus"
+
+PATIENT = frozenset({"create_collection", "drop_collection", "flush", "load_collection"})
+PATIENCE_S = 300.0
+"""What takes a server its time where much has been written, and how long it may take."""
 
 
 @dataclass
@@ -114,19 +121,23 @@ class Connection:
             The server does not answer, or refuses.
         """
         call = getattr(self._client, method)
-        try:
-            return call(*arguments, timeout=self.place.timeout_s, **options)
-        except self._client_errors() as error:
-            if not self._has_gone_quiet(error):
-                raise self._refused(error) from error
-        try:
-            return call(*arguments, timeout=self.place.timeout_s, **options)
-        except self._client_errors() as error:
-            if not self._has_gone_quiet(error):
-                raise self._refused(error) from error
-            raise self._quiet() from error
+        patience_s = max(self.place.timeout_s, PATIENCE_S if method in PATIENT else 0)
+        return self._twice(lambda: call(*arguments, timeout=patience_s, **options))
 
-    def pages(self, collection: str, condition: str, fields: list[str], size: int) -> Any:  # noqa: ANN401
+    def _twice(self, call: Callable[[], T]) -> T:
+        for attempt in (1, 2):
+            try:
+                return call()
+            except self._client_errors() as error:
+                if not self._has_gone_quiet(error):
+                    raise self._refused(error) from error
+                if attempt == 2:
+                    raise self._quiet() from error
+        raise AssertionError("both attempts return or raise")
+
+    def pages(
+        self, collection: str, condition: str, fields: list[str], size: int
+    ) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows that fulfil a condition by their key, in lists of at most ``size``."""
         rows = self.ask(
             "query_iterator",
@@ -136,22 +147,11 @@ class Connection:
             output_fields=fields,
         )
         try:
-            while page := self._next(rows):
-                yield page
+            # A page that failed has not moved the iterator on, so that it can be asked for again.
+            while page := self._twice(rows.next):
+                yield list(page)
         finally:
             rows.close()
-
-    def _next(self, rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-        # A page that failed has not moved the iterator on, so that it can be asked for again.
-        for attempt in (1, 2):
-            try:
-                return list(rows.next())
-            except self._client_errors() as error:
-                if not self._has_gone_quiet(error):
-                    raise self._refused(error) from error
-                if attempt == 2:
-                    raise self._quiet() from error
-        raise AssertionError("both attempts return or raise")
 
     def _connect(self) -> Any:  # noqa: ANN401
         place = self.place

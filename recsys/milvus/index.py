@@ -11,7 +11,7 @@ import numpy as np
 from recsys.errors import GenreIndexError
 from recsys.index.base import best, checked_query, checked_vectors, unknown_ids
 from recsys.milvus.connection import nothing_there
-from recsys.milvus.layout import EMPTY_ROW, MOST_HITS, PAGE, Notes, make_tracks
+from recsys.milvus.layout import EMPTY_ROW, MOST_HITS, PAGE, Notes, make_ready, make_tracks
 from recsys.milvus.text import quoted, restored, storable
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class MilvusIndex:
         """
         if not connection.ask("has_collection", name):
             raise nothing_there(connection.place)
-        connection.ask("load_collection", name)
+        make_ready(connection, name)
         described = connection.ask("describe_collection", name)
         fields = {entry["name"]: entry for entry in described["fields"]}
         dimension = int(fields["embedding"]["params"]["dim"])
@@ -154,6 +154,10 @@ class MilvusIndex:
         self._known_counts()
         return self._state.highest_id
 
+    def counts(self) -> dict[str, int]:
+        """Return how many tracks each part holds that holds any, by name."""
+        return dict(sorted(self._known_counts().items()))
+
     def count(self, genre: str | None = None) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.count`."""
         counts = self._known_counts()
@@ -163,7 +167,7 @@ class MilvusIndex:
         """See :meth:`recsys.index.base.KeptIndex.commit`."""
         self._connection.ask("flush", self.name)
         kept = State(fingerprint, revision, dict(self._known_counts()), self.highest_id, True)
-        self._notes.write({f"state:{self.name}": asdict(kept)})
+        self._notes.write(f"state:{self.name}", asdict(kept))
         self._state = kept
 
     # Changes
@@ -238,20 +242,23 @@ class MilvusIndex:
     def _parts_of(self, ids: IdArray) -> dict[int, str]:
         """Return the parts of those ids that are held, of at most a page of them."""
         possible = ids[ids <= self.highest_id]
-        rows = self._rows(possible.tolist(), ["genre"])
+        rows = self.rows(possible.tolist(), ["genre"])
         return {row["id"]: restored(row["genre"]) for row in rows}
 
-    def _rows(self, ids: Sequence[int], fields: list[str]) -> list[dict[str, Any]]:
-        if not len(ids):
-            return []
-        found = self._connection.ask(
-            "query",
-            self.name,
-            filter=f"id in [{','.join(map(str, ids))}]",
-            output_fields=["id", *fields],
-            limit=len(ids),
-        )
-        return list(found)
+    def rows(self, ids: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """Return some fields of the rows of ids; those that are not held are left out."""
+        wanted = [int(number) for number in ids]
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(wanted), PAGE):
+            page = wanted[start : start + PAGE]
+            found += self._connection.ask(
+                "query",
+                self.name,
+                filter=f"id in [{','.join(map(str, page))}]",
+                output_fields=[*{"id": None, **dict.fromkeys(fields)}],
+                limit=len(page),
+            )
+        return found
 
     # Questions
 
@@ -318,10 +325,7 @@ class MilvusIndex:
         """See :meth:`recsys.index.base.EmbeddingIndex.vectors`."""
         wanted = np.asarray(ids, dtype=np.int64)
         unique, places = np.unique(wanted, return_inverse=True)
-        known: dict[int, Any] = {}
-        for start in range(0, len(unique), PAGE):
-            page = unique[start : start + PAGE].tolist()
-            known.update((row["id"], row["embedding"]) for row in self._rows(page, ["embedding"]))
+        known = {row["id"]: row["embedding"] for row in self.rows(unique.tolist(), ["embedding"])}
         if missing := set(unique.tolist()) - known.keys():
             raise unknown_ids(missing)
         return self._matrix([known[number] for number in unique.tolist()])[places]
@@ -349,14 +353,11 @@ class MilvusIndex:
         counts = Counter(self._known_counts())
         if self._state.settled:
             self._state.settled = False
-            self._notes.write({f"state:{self.name}": asdict(self._state)})
+            self._notes.write(f"state:{self.name}", asdict(self._state))
         return counts
 
     def _pages(self, genre: str | None, fields: list[str]) -> Iterator[list[dict[str, Any]]]:
-        pages: Iterator[list[dict[str, Any]]] = self._connection.pages(
-            self.name, _of_part(genre), ["id", *fields], 5 * PAGE
-        )
-        return pages
+        return self._connection.pages(self.name, _of_part(genre), ["id", *fields], 5 * PAGE)
 
 
 def _of_part(genre: str | None) -> str:

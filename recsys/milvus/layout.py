@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from recsys.index.base import checked_dimension
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from recsys.milvus.connection import Connection
 
@@ -32,10 +32,11 @@ ADDED_LINKS, BUILD_REACH = 32, 200
 LONGEST_TEXT = 65_535
 """Bytes of a text field at most, says Milvus."""
 
-_PIECE = 16_000
-"""Characters of a note per row: at most four bytes each, and so never too long."""
+_PIECE = 60_000
+"""Characters of a note per row; they are ASCII, and so as many bytes."""
 
 EMPTY_ROW: dict[str, Any] = {
+    "digest": 0,
     "path": "",
     "audio_hash": "",
     "words": "",
@@ -76,33 +77,39 @@ def make_tracks(connection: Connection, name: str, dimension: int) -> None:
     schema.add_field("id", kinds.INT64, is_primary=True)
     schema.add_field("genre", kinds.VARCHAR, max_length=LONGEST_TEXT, is_partition_key=True)
     schema.add_field("embedding", kinds.FLOAT_VECTOR, dim=dimension)
+    schema.add_field("digest", kinds.INT64)
     for field in ("path", "audio_hash", "words"):
         schema.add_field(field, kinds.VARCHAR, max_length=LONGEST_TEXT)
     schema.add_field("track", kinds.JSON)
     for field in ("probabilities", "tag_scores"):
         schema.add_field(field, kinds.ARRAY, element_type=kinds.FLOAT, max_capacity=4096)
-    _make(connection, name, schema, _vector_index(connection))
+    _make(connection, name, schema)
 
 
-def _vector_index(connection: Connection) -> dict[str, Any]:
-    # Milvus Lite compares with every track, which is exact; a server has too many for that.
-    if connection.is_file:
-        return {"index_type": "FLAT", "metric_type": "IP"}
-    return {
-        "index_type": "HNSW",
-        "metric_type": "IP",
-        "params": {"M": ADDED_LINKS, "efConstruction": BUILD_REACH},
-    }
+def make_ready(connection: Connection, name: str) -> None:
+    """See to it that a collection can be searched; one that was just begun may have no index."""
+    if not connection.ask("list_indexes", name):
+        _make_index(connection, name)
+    if connection.ask("get_load_state", name)["state"].name != "Loaded":
+        connection.ask("load_collection", name)
 
 
-def _make(connection: Connection, name: str, schema: Any, vector_index: dict[str, Any]) -> None:  # noqa: ANN401
-    indexes = connection.library.MilvusClient.prepare_index_params()
-    indexes.add_index("embedding", **vector_index)
+def _make(connection: Connection, name: str, schema: Any) -> None:  # noqa: ANN401
     # Session: a writer finds what it wrote, and a reader waits for nobody.
     connection.ask("create_collection", name, schema=schema, consistency_level="Session")
+    make_ready(connection, name)
+
+
+def _make_index(connection: Connection, name: str) -> None:
+    indexes = connection.library.MilvusClient.prepare_index_params()
+    # Milvus Lite compares with every track, which is exact; a server has too many for that.
+    if connection.is_file or name == connection.place.collection:
+        indexes.add_index("embedding", index_type="FLAT", metric_type="IP")
+    else:
+        links = {"M": ADDED_LINKS, "efConstruction": BUILD_REACH}
+        indexes.add_index("embedding", index_type="HNSW", metric_type="IP", params=links)
     # Nothing is there yet, so that there is no index to wait for.
     connection.ask("create_index", name, indexes, sync=False)
-    connection.ask("load_collection", name)
 
 
 class Notes:
@@ -125,42 +132,58 @@ class Notes:
     def make(self) -> None:
         """Make room for them, where there is none yet."""
         if self.exist():
+            make_ready(self._connection, self._name)
             return
         kinds = self._connection.library.DataType
         schema = self._connection.library.MilvusClient.create_schema(auto_id=False)
         schema.add_field("name", kinds.VARCHAR, max_length=512, is_primary=True)
         schema.add_field("text", kinds.VARCHAR, max_length=LONGEST_TEXT)
+        schema.add_field("more", kinds.INT64)
         # Milvus keeps no collection without vectors.
         schema.add_field("embedding", kinds.FLOAT_VECTOR, dim=2)
-        _make(self._connection, self._name, schema, {"index_type": "FLAT", "metric_type": "IP"})
+        _make(self._connection, self._name, schema)
 
     def read(self, *names: str) -> dict[str, Any]:
         """Return the values of some names; those that were never written are left out."""
+        rows = self._rows(names)
+        rest = [_piece(name, n + 1) for name in names if name in rows for n in range(rows[name][1])]
+        rows |= self._rows(rest)
+        return {
+            name: json.loads(
+                rows[name][0] + "".join(rows[_piece(name, n + 1)][0] for n in range(rows[name][1]))
+            )
+            for name in names
+            if name in rows
+        }
+
+    def _rows(self, names: Sequence[str]) -> dict[str, tuple[str, int]]:
         if not names:
             return {}
-        listed = json.dumps(list(names))
         rows = self._connection.ask(
             "query",
             self._name,
-            filter=f"name in {listed}",
-            output_fields=["name", "text"],
+            filter=f"name in {json.dumps(list(names))}",
+            output_fields=["name", "text", "more"],
+            # Whoever reads these wants the latest: they say what else there is.
             consistency_level="Strong",
         )
-        return {row["name"]: json.loads(row["text"]) for row in rows}
+        return {row["name"]: (row["text"], row["more"]) for row in rows}
 
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Write some values, JSON each."""
+    def write(self, name: str, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+        """Write a value, in the place of an earlier one."""
+        text = json.dumps(value)
+        pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
         rows = [
-            {"name": name, "text": json.dumps(value), "embedding": [1.0, 0.0]}
-            for name, value in values.items()
+            {
+                "name": _piece(name, number),
+                "text": piece,
+                "more": len(pieces) - 1 - number,
+                "embedding": [1.0, 0.0],
+            }
+            for number, piece in enumerate(pieces)
         ]
         self._connection.ask("upsert", self._name, rows)
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Forget some names."""
-        self._connection.ask("delete", self._name, filter=f"name in {json.dumps(list(names))}")
 
-
-def pieces(text: str) -> list[str]:
-    """Cut a text into pieces that fit into a note each."""
-    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+def _piece(name: str, number: int) -> str:
+    return f"{name}#{number}" if number else name

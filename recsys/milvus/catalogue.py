@@ -1,0 +1,183 @@
+"""A library on Milvus as a reader has it: its tracks, its index and its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from recsys.milvus.connection import Connection, nothing_there
+from recsys.milvus.index import MilvusIndex, check_dimension
+from recsys.milvus.layout import PAGE, Notes
+from recsys.milvus.rows import ANALYSIS_FIELDS, TRACK_FIELDS, analysis_of, model_of, track_of
+from recsys.milvus.text import pattern, quoted, restored
+from recsys.store.rows import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from recsys.milvus.place import Place
+    from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
+
+LIBRARY_NOTE = "library"
+"""Which collection holds the library, and how often it was pushed."""
+
+_WORDS_FILTERED = 4
+"""Words that Milvus is asked for; the rest is compared here."""
+
+
+def about_note(collection: str) -> str:
+    """Return the name of the note that says what a collection holds."""
+    return f"about:{collection}"
+
+
+class MilvusCatalogue:
+    """A :class:`~recsys.catalogue.Catalogue` on Milvus; made by :meth:`open`.
+
+    Attributes
+    ----------
+    index : MilvusIndex
+        The embeddings of its tracks.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        index: MilvusIndex,
+        about: dict[str, Any],
+        pushes: int,
+    ) -> None:
+        self.index = index
+        self._connection = connection
+        self._about = about
+        self._pushes = pushes
+        self._model = model_of(about["model"])
+        self._all_scores: tuple[IdArray, FloatArray] | None = None
+        check_dimension(index, self._model.dimension)
+
+    @classmethod
+    def open(cls, connection: Connection) -> Self:
+        """Open the library that lies at a place.
+
+        Raises
+        ------
+        SharedLibraryError
+            There is none.
+        GenreIndexError
+            Its embeddings are not those of its model.
+        """
+        notes = Notes(connection)
+        library = notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE) if notes.exist() else None
+        if library is None:
+            raise nothing_there(connection.place)
+        name = library["collection"]
+        about = notes.read(about_note(name))[about_note(name)]
+        index = MilvusIndex.open(connection, name, reading=True)
+        return cls(connection, index, about, library["pushes"])
+
+    def refreshed(self) -> MilvusCatalogue:
+        """Return the library as it is now: the same object, unless it was pushed meanwhile."""
+        library = Notes(self._connection).read(LIBRARY_NOTE).get(LIBRARY_NOTE)
+        if library == {"collection": self.index.name, "pushes": self._pushes}:
+            return self
+        return self.open(self._connection)
+
+    @property
+    def path(self) -> Place:
+        """See :attr:`recsys.catalogue.Catalogue.path`."""
+        return self._connection.place
+
+    def model(self) -> ModelInfo:
+        """See :meth:`recsys.catalogue.Catalogue.model`."""
+        return self._model
+
+    def genre_source(self) -> str:
+        """See :meth:`recsys.catalogue.Catalogue.genre_source`."""
+        return str(self._about["genre_source"])
+
+    def genre_counts(self) -> dict[str, int]:
+        """See :meth:`recsys.catalogue.Catalogue.genre_counts`."""
+        return self.index.counts()
+
+    def roots(self) -> list[Path]:
+        """See :meth:`recsys.catalogue.Catalogue.roots`."""
+        return [Path(restored(root)) for root in self._about["roots"]]
+
+    # What was heard
+
+    def analysis(self, track_id: int) -> Analysis | None:
+        """See :meth:`recsys.catalogue.Catalogue.analysis`."""
+        return self.analyses([track_id]).get(int(track_id))
+
+    def analyses(self, ids: Iterable[int]) -> dict[int, Analysis]:
+        """See :meth:`recsys.catalogue.Catalogue.analyses`."""
+        rows = self._of_ids(ids, ANALYSIS_FIELDS)
+        return {row["id"]: analysis_of(row, self._model.fingerprint) for row in rows}
+
+    def tag_scores(self, ids: Iterable[int]) -> dict[int, FloatArray]:
+        """See :meth:`recsys.catalogue.Catalogue.tag_scores`."""
+        rows = self._of_ids(ids, ["tag_scores"])
+        scored = ((row["id"], np.array(row["tag_scores"], dtype=np.float32)) for row in rows)
+        return {number: scores for number, scores in scored if len(scores)}
+
+    def all_tag_scores(self) -> tuple[IdArray, FloatArray]:
+        """See :meth:`recsys.catalogue.Catalogue.all_tag_scores`; read once per push."""
+        if self._all_scores is None:
+            ids: list[int] = []
+            scores = [np.empty((0, len(self._model.tags)), dtype=np.float32)]
+            for page in self._pages("", ["tag_scores"]):
+                scored = [row for row in page if len(row["tag_scores"])]
+                ids += [row["id"] for row in scored]
+                scores.append(_matrix([row["tag_scores"] for row in scored], scores[0].shape[1]))
+            self._all_scores = np.array(ids, dtype=np.int64), np.concatenate(scores)
+        return self._all_scores
+
+    # Tracks
+
+    def track(self, track_id: int) -> Track | None:
+        """See :meth:`recsys.catalogue.Catalogue.track`."""
+        return self.tracks([track_id]).get(int(track_id))
+
+    def tracks(self, ids: Iterable[int]) -> dict[int, Track]:
+        """See :meth:`recsys.catalogue.Catalogue.tracks`."""
+        return {row["id"]: track_of(row) for row in self._of_ids(ids, TRACK_FIELDS)}
+
+    def track_by_path(self, path: Path) -> Track | None:
+        """See :meth:`recsys.catalogue.Catalogue.track_by_path`."""
+        return next(iter(self._where(f"path == {quoted(str(path))}")), None)
+
+    def tracks_with_hash(self, audio_hash: str) -> list[Track]:
+        """See :meth:`recsys.catalogue.Catalogue.tracks_with_hash`."""
+        return self._where(f"audio_hash == {quoted(audio_hash)}")
+
+    def find_tracks(self, words: str, limit: int = 50) -> list[Track]:
+        """See :meth:`recsys.catalogue.Catalogue.find_tracks`."""
+        query = normalise(words)
+        if not query:
+            return []
+        terms = sorted(query.split(), key=len, reverse=True)
+        asked = [f"words like {pattern(term)}" for term in terms[:_WORDS_FILTERED]]
+        found = [
+            (f"\n{query}\n" not in f"\n{row['words']}\n", row["words"], row["id"])
+            for page in self._pages(" and ".join(asked), ["words"])
+            for row in page
+            if all(term in row["words"] for term in terms)
+        ]
+        ids = [number for _, _, number in sorted(found)[:limit]]
+        tracks = self.tracks(ids)
+        return [tracks[number] for number in ids if number in tracks]
+
+    def _where(self, condition: str) -> list[Track]:
+        """Return the tracks that fulfil a condition, by id."""
+        return [track_of(row) for page in self._pages(condition, TRACK_FIELDS) for row in page]
+
+    def _pages(self, condition: str, fields: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+        return self._connection.pages(self.index.name, condition, ["id", *fields], 5 * PAGE)
+
+    def _of_ids(self, ids: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
+        return self.index.rows(ids, fields)
+
+
+def _matrix(rows: list[Any], columns: int) -> FloatArray:
+    return np.array(rows, dtype=np.float32).reshape(len(rows), columns)
