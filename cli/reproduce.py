@@ -91,7 +91,7 @@ def command(
       recsys reproduce --recipe table-1 --tables features_30_sec.csv --out papers
       recsys reproduce --quick --data gtzan --weights random --out try
     """
-    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.devices import resolve_device
     from recsys.classifier.recipes import recipe_names
     from recsys.classifier.recipes.fit import FitOptions
     from recsys.classifier.recipes.reproduce import (

@@ -214,7 +214,7 @@ def _train_default(
     as_json: bool,
 ) -> None:
     """Train the kind of model that recsys ships."""
-    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.devices import resolve_device
     from recsys.classifier.precision import bfloat16_is_quick
     from recsys.classifier.settings import TrainSettings, scaled_to
 
@@ -267,7 +267,7 @@ def _prepare(sources: DataSources, workers: int, console: Console) -> TrainingDa
 
 
 def _start(data: TrainingData, settings: TrainSettings, out: Path, device: str) -> Training:
-    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.devices import resolve_device
     from recsys.classifier.train import Training
 
     return Training(

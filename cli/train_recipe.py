@@ -85,7 +85,7 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
         If anything is wrong with the recipe, the data or the training.
     """
     from recsys.classifier.checkpoint import save_model
-    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.devices import resolve_device
     from recsys.classifier.recipes import load_recipe
     from recsys.classifier.recipes.fit import FitOptions
     from recsys.classifier.recipes.outcome import make_recipe_card

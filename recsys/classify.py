@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import RecsysError
-from recsys.indexing.examine import Listener, Sound
+from recsys.indexing.examine import Listener, Sound, analyses_of
 from recsys.types import UNKNOWN
 from recsys.workers import WorkerPool
 
@@ -89,8 +89,8 @@ def classify_files(
     Classification
         One per file, in the order given.
     """
-    listener = Listener(classifier.features)
     if len(files) < POOL_FROM:
+        listener = Listener(classifier.features)
         for path in files:
             try:
                 outcome: Sound | RecsysError = listener(path)
@@ -98,6 +98,7 @@ def classify_files(
                 outcome = error
             yield _classification(path, outcome, classifier)
         return
+    listener = Listener(classifier.features, classifier.place)
     with WorkerPool(workers, librosa=classifier.features.uses_librosa) as pool:
         for path, outcome in pool.map(listener, files):
             yield _classification(path, outcome, classifier)
@@ -108,7 +109,7 @@ def _classification(
 ) -> Classification:
     if isinstance(outcome, RecsysError):
         return Classification(path, UNKNOWN, (), {}, error=outcome.message)
-    heard = classifier.analyse([outcome.windows.astype(np.float32)])[0]
+    (heard,) = analyses_of([outcome], lambda: classifier)
     probabilities, info = heard.probabilities, classifier.info
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
     return Classification(

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import load_card, load_model
+from recsys.classifier.checkpoint import load_card
 from recsys.classifier.inference import Classifier
+from recsys.classifier.loading import load_model
 from recsys.classifier.own_labels import LabelRules
 from recsys.errors import LibraryBusyError, ModelError, QueryError, StoreError
 from recsys.index_sync import index_is_current, index_problems, open_index

@@ -32,7 +32,8 @@ DEFAULT_MODEL = Path(str(files("recsys.data"))) / "genre-model.safetensors"
 """The model that ships with recsys."""
 
 _UPDATE_HINT = "Update recsys, or choose another model with --model."
-_REPLACE_HINT = "The file is damaged or not a recsys model; choose another with --model."
+REPLACE_HINT = "The file is damaged or not a recsys model; choose another with --model."
+"""What to do about a model that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,9 @@ class ModelCard:
         try:
             raw = json.loads(text)
         except ValueError as error:
-            raise ModelError(f"{source} is not JSON: {error}", _REPLACE_HINT) from error
+            raise ModelError(f"{source} is not JSON: {error}", REPLACE_HINT) from error
         if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
-            raise ModelError(f"{source} is not a recsys model card", _REPLACE_HINT)
+            raise ModelError(f"{source} is not a recsys model card", REPLACE_HINT)
         if raw["version"] > CARD_VERSION:
             raise ModelError(
                 f"{source} has format {raw['version']}; this recsys reads up to {CARD_VERSION}",
@@ -187,7 +188,7 @@ class ModelCard:
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{source} is incomplete: {error!r}", _REPLACE_HINT) from error
+            raise ModelError(f"{source} is incomplete: {error!r}", REPLACE_HINT) from error
         card._check(source)
         return card
 
@@ -199,13 +200,13 @@ class ModelCard:
             raise ModelError(
                 f"{source} contradicts itself: {n} labels, {len(self.thresholds)} thresholds,"
                 f" confusion of shape {shape}",
-                _REPLACE_HINT,
+                REPLACE_HINT,
             )
         try:
             check_calibration(self.labels, self.temperature, self.thresholds, self.confusion)
             check_tags(self.tags, self.tag_means, self.tag_deviations)
         except (TypeError, ValueError) as error:
-            raise ModelError(f"{source} cannot be used: {error}", _REPLACE_HINT) from error
+            raise ModelError(f"{source} cannot be used: {error}", REPLACE_HINT) from error
 
 
 def card_path(model_path: Path) -> Path:
@@ -320,63 +321,6 @@ def read_weights(path: Path, card: ModelCard) -> bytes:
         raise ModelError(
             f"{path} and its card do not belong together, or one of them is damaged"
             f" (fingerprint {fingerprint(weights, card)}, the card says {card.fingerprint})",
-            _REPLACE_HINT,
+            REPLACE_HINT,
         )
     return weights
-
-
-def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
-    """Load a model and check that weights and card belong together.
-
-    Parameters
-    ----------
-    path : Path, optional
-        The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
-
-    Returns
-    -------
-    model : nn.Module
-        On the CPU, in evaluation mode.
-    card : ModelCard
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, foreign, of a newer version, or belongs to another card.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    from recsys.classifier.models import build_model
-
-    path = path or DEFAULT_MODEL
-    if is_onnx(path):
-        from recsys.classifier.onnx_card import load_onnx
-
-        return load_onnx(path)
-    card = load_card(path)
-    weights = read_weights(path, card)
-    model = build_model(card.architecture, len(card.labels), card.features.shape, card.config)
-    try:
-        model.load_state_dict(load(weights))
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelError(
-            f"{path} does not hold the weights its card describes", _REPLACE_HINT
-        ) from error
-    model.eval()
-    _check_dimension(path, model, card)
-    return model, card
-
-
-def _check_dimension(path: Path, model: nn.Module, card: ModelCard) -> None:
-    """Raise if the embedding is not as long as the card says; an index relies on it."""
-    import torch
-
-    with torch.inference_mode():
-        found = model(torch.zeros(1, *card.features.shape))[1].shape[-1]
-    if found != card.dimension:
-        raise ModelError(
-            f"{card_path(path)} cannot be used: dimension: {card.dimension}, but the embedding of"
-            f" {path.name} has {found}",
-            _REPLACE_HINT,
-        )

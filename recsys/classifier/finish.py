@@ -22,6 +22,7 @@ from recsys.classifier.checkpoint import ModelCard
 from recsys.classifier.evaluate import as_dict, score
 from recsys.classifier.models import complete_config
 from recsys.classifier.pooling import pooled_scores
+from recsys.classifier.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +68,7 @@ def make_card(
         Without a fingerprint, which :func:`recsys.classifier.checkpoint.save_model` adds.
     """
     logits, embeddings = pooled_scores(
-        model, [track.windows for track in data.valid], torch.device("cpu")
+        TorchNetwork(model, torch.device("cpu")), [track.windows for track in data.valid]
     )
     truth = labels_to_numbers([track.genre for track in data.valid], data.labels)
     temperature = fit_temperature(logits, truth)

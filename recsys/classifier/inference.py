@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import load_model
+from recsys.classifier.loading import ModelPlace, load_network, place_for_any_process
 from recsys.classifier.pooling import Pooled, pooled_outputs
 from recsys.errors import ModelError
 from recsys.features.effort import FULL
@@ -18,53 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from torch import nn
-
     from recsys.classifier.checkpoint import ModelCard
+    from recsys.classifier.network import Network
     from recsys.features import Features
     from recsys.types import FloatArray, ModelInfo
-
-
-def resolve_device(name: str = "auto") -> torch.device:
-    """Find the device to compute on.
-
-    Parameters
-    ----------
-    name : str
-        ``auto`` (the best there is), ``cpu``, ``cuda`` or ``mps``.
-
-    Returns
-    -------
-    torch.device
-
-    Raises
-    ------
-    ModelError
-        If the device is not known or not there; there is no silent fall to the CPU.
-    """
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(device for device, there in present.items() if there))
-    if name not in present:
-        raise ModelError(f"unknown device {name!r}", f"Known are auto, {', '.join(present)}.")
-    if not present[name]:
-        raise ModelError(
-            f"the device {name!r} is not available here",
-            "Use --device cpu, or install a PyTorch that supports it.",
-        )
-    return torch.device(name)
-
-
-def _device_of_onnx(name: str) -> torch.device:
-    if name not in ("auto", "cpu"):
-        raise ModelError(
-            f"an ONNX model runs on the processor, not on {name!r}", "Leave --device out."
-        )
-    return torch.device("cpu")
 
 
 class Classifier:
@@ -72,20 +28,19 @@ class Classifier:
 
     Parameters
     ----------
-    model : nn.Module
-        Windows to (logits, embedding) or (logits, embedding, tag_logits).
+    network : Network
+        What computes.
     card : ModelCard
         What the model is.
-    device : torch.device
-        Where it computes.
+    place : ModelPlace, optional
+        Where processes find the same one, if it is one for any process.
     """
 
-    def __init__(self, model: nn.Module, card: ModelCard, device: torch.device) -> None:
+    def __init__(self, network: Network, card: ModelCard, place: ModelPlace | None = None) -> None:
         self.card = card
+        self.place = place
         self.info: ModelInfo = card.info()
-        self._device = device
-        # PyTorch's stubs lack the overload with a memory format alone.
-        self._model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.network = network
 
     @classmethod
     def load(cls, path: Path | None = None, device: str = "auto", effort: str = FULL) -> Classifier:
@@ -96,7 +51,7 @@ class Classifier:
         path : Path, optional
             The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
         device : str
-            See :func:`resolve_device`.
+            See :func:`recsys.classifier.devices.resolve_device`.
         effort : str
             How much of a track it hears, one of :data:`recsys.features.effort.EFFORTS`.
 
@@ -109,11 +64,8 @@ class Classifier:
         ModelError
             If the model cannot be used or the device is not there.
         """
-        found = resolve_device(device)
-        model, card = load_model(path)
-        if card.architecture == "onnx":
-            found = _device_of_onnx(device)
-        return cls(model, card.at_effort(effort), found)
+        network, card = load_network(path, device)
+        return cls(network, card.at_effort(effort), place_for_any_process(path, device, effort))
 
     @property
     def features(self) -> Features:
@@ -145,7 +97,7 @@ class Classifier:
             if len(windows) == 0 or windows.shape[1:] != size:
                 wanted = ", ".join(map(str, size))
                 raise ValueError(f"windows must have shape (n, {wanted}), got {windows.shape}")
-        pooled = pooled_outputs(self._model, tracks, self._device)
+        pooled = pooled_outputs(self.network, tracks)
         given, named = pooled.tag_logits.shape[1], len(self.card.tags)
         if named and given != named:
             raise ModelError(

@@ -38,7 +38,7 @@ def predict_mel(
     model : Path, optional
         The ``.safetensors`` file; the shipped model if None.
     device : str
-        See :func:`recsys.classifier.inference.resolve_device`.
+        See :func:`recsys.classifier.devices.resolve_device`.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recsys.classifier.checkpoint import load_model
+from recsys.classifier.loading import load_model
 from recsys.classifier.models.estimator import EstimatorModel
 from recsys.classifier.models.onnx_network import OnnxNetwork
 from recsys.classifier.models.wrapped import TrackHead

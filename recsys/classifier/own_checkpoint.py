@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from recsys.classifier.checkpoint import ModelCard, load_model, save_model
+from recsys.classifier.checkpoint import ModelCard, save_model
 from recsys.classifier.evaluate import as_dict
 from recsys.classifier.group_bootstrap import RESAMPLES
+from recsys.classifier.loading import load_model
 from recsys.classifier.models.wrapped import TrackHead
 from recsys.classifier.own_labels import text_of
 from recsys.classifier.track_head import REGULARISATION

@@ -1,4 +1,4 @@
-"""From windows to tracks: bounded batches through the model, then means over each track."""
+"""From windows to tracks: bounded batches through the network, then means over each track."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-
-from recsys.classifier.models.wrapped import TrackHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
-
+    from recsys.classifier.network import Network
     from recsys.types import FloatArray, IdArray
 
 WINDOWS_PER_BATCH = 64
@@ -27,8 +23,8 @@ class Pooled(NamedTuple):
     Attributes
     ----------
     logits : ndarray of float32, shape (n_tracks, n_genres)
-        Mean over the windows; what the head says of the embedding where the model has a
-        :class:`~recsys.classifier.models.wrapped.TrackHead`.
+        Mean over the windows; what the head says of the embedding where the network has one for
+        whole tracks.
     embeddings : ndarray of float32, shape (n_tracks, d)
         Mean over the windows, scaled to unit length.
     tag_logits : ndarray of float32, shape (n_tracks, n_tags)
@@ -41,22 +37,16 @@ class Pooled(NamedTuple):
 
 
 def pooled_outputs(
-    model: nn.Module,
-    tracks: Sequence[FloatArray],
-    device: torch.device,
-    windows_per_batch: int = WINDOWS_PER_BATCH,
+    network: Network, tracks: Sequence[FloatArray], windows_per_batch: int = WINDOWS_PER_BATCH
 ) -> Pooled:
-    """Run the model over the windows of several tracks and average per track.
+    """Run a network over the windows of several tracks and average per track.
 
     Parameters
     ----------
-    model : nn.Module
-        Windows to (logits, embedding) or (logits, embedding, tag_logits); is put into evaluation
-        mode.
+    network : Network
+        What listens.
     tracks : sequence of ndarray of float16 or float32, each (n_windows, *shape)
         At least one window each.
-    device : torch.device
-        Where the model is.
     windows_per_batch : int
         Upper limit of what is in flight at a time.
 
@@ -64,40 +54,27 @@ def pooled_outputs(
     -------
     Pooled
     """
-    logits, embeddings, *tags = _means_over_windows(model, tracks, device, windows_per_batch)
+    logits, embeddings, *tags = _means_over_windows(network, tracks, windows_per_batch)
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     units = embeddings / np.maximum(lengths, np.float32(1e-12))
-    if isinstance(model, TrackHead):
-        with torch.inference_mode():
-            logits = model.of_tracks(torch.from_numpy(units).to(device)).float().cpu().numpy()
+    of_tracks = network.of_tracks(units)
     no_tags = np.empty((len(tracks), 0), dtype=np.float32)
-    return Pooled(logits, units, tags[0] if tags else no_tags)
+    return Pooled(logits if of_tracks is None else of_tracks, units, tags[0] if tags else no_tags)
 
 
-def pooled_scores(
-    model: nn.Module,
-    tracks: Sequence[FloatArray],
-    device: torch.device,
-    windows_per_batch: int = WINDOWS_PER_BATCH,
-) -> tuple[FloatArray, FloatArray]:
+def pooled_scores(network: Network, tracks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
     """Return logits and embeddings alone, see :func:`pooled_outputs`."""
-    return pooled_outputs(model, tracks, device, windows_per_batch)[:2]
+    return pooled_outputs(network, tracks)[:2]
 
 
 def _means_over_windows(
-    model: nn.Module,
-    tracks: Sequence[FloatArray],
-    device: torch.device,
-    windows_per_batch: int,
+    network: Network, tracks: Sequence[FloatArray], windows_per_batch: int
 ) -> list[FloatArray]:
-    """Return the mean of each output of the model over the windows of each track."""
-    model.eval()
+    """Return the mean of each output of the network over the windows of each track."""
     windows = chain.from_iterable(tracks)
     parts: list[tuple[FloatArray, ...]] = []
-    with torch.inference_mode():
-        while chunk := list(islice(windows, windows_per_batch)):
-            outputs = model(torch.from_numpy(np.stack(chunk)).to(device).float())
-            parts.append(tuple(output.float().cpu().numpy() for output in outputs))
+    while chunk := list(islice(windows, windows_per_batch)):
+        parts.append(network.of_windows(np.stack(chunk).astype(np.float32, copy=False)))
     bounds = np.cumsum([0] + [len(windows) for windows in tracks])[:-1]
     counts = np.asarray([[len(windows)] for windows in tracks], dtype=np.float32)
     return [_means(np.concatenate(rows), bounds, counts) for rows in zip(*parts, strict=True)]

@@ -28,6 +28,7 @@ from recsys.classifier.partial import PartialRun
 from recsys.classifier.pooling import pooled_scores
 from recsys.classifier.sampling import BalancedSampler
 from recsys.classifier.settings import EpochResult, TrainSettings
+from recsys.classifier.torch_network import TorchNetwork
 from recsys.errors import ModelError
 from recsys.features import MEL, LogMel
 from recsys.memory import keep_freed_memory
@@ -235,7 +236,8 @@ class Training:
 
     def _validate(self) -> tuple[float, float]:
         scores, _ = pooled_scores(
-            self._average.module, [track.windows for track in self._valid], self._device
+            TorchNetwork(self._average.module, self._device),
+            [track.windows for track in self._valid],
         )
         temperature = fit_temperature(scores, self._truth)
         accuracy = float(np.mean(scores.argmax(axis=1) == self._truth))

@@ -1,4 +1,8 @@
-"""What worker processes do with one file: identify it, and listen to it if it is new."""
+"""What worker processes do with one file: identify it, and listen to it if it is new.
+
+A model that any process can run (:func:`recsys.classifier.loading.place_for_any_process`) runs
+where the file is decoded; any other runs in one place, on the windows of many tracks at a time.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,18 @@ import numpy.typing as npt
 
 import recsys.library as files
 from recsys.audio import decode
+from recsys.classifier.inference import Classifier
 from recsys.features import MEL, Features
 from recsys.store import Store
 
 if TYPE_CHECKING:
-    from recsys.types import Tags, TrackFile
+    from collections.abc import Callable, Sequence
+
+    from recsys.classifier.loading import ModelPlace
+    from recsys.types import Analysis, Tags, TrackFile
+
+
+_NO_WINDOWS = np.empty((0, 0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +38,19 @@ class Sound:
     ----------
     windows : ndarray, shape (n_windows, *shape)
         The model's features; float16 where that is enough, which halves what has to travel
-        between processes, else float32.
+        between processes, else float32. None of them where there is an analysis.
     duration_s : float
         Of the whole track, seconds.
     warning : str or None
         What was odd about the file.
+    analysis : Analysis or None
+        What the model heard, if the process that decoded has listened as well.
     """
 
     windows: npt.NDArray[np.floating]
     duration_s: float
     warning: str | None
+    analysis: Analysis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +72,13 @@ class Examiner:
         Library whose analyses need not be made again.
     settings : Features
         What the model looks at.
+    model : ModelPlace or None
+        With which the process listens itself; None leaves that to others.
     """
 
     database: Path
     settings: Features = MEL
+    model: ModelPlace | None = None
 
     def __call__(self, file: TrackFile) -> Examined:
         """Identify the file; decode it unless its sound is known.
@@ -75,7 +92,7 @@ class Examiner:
         tags = files.read_tags(file.path)
         if _library(self.database).analysed_hash(identity):
             return Examined(identity, tags, None)
-        return Examined(identity, tags, Listener(self.settings)(file.path))
+        return Examined(identity, tags, Listener(self.settings, self.model)(file.path))
 
 
 @lru_cache(maxsize=1)
@@ -85,18 +102,21 @@ def _library(database: Path) -> Store:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Decodes files into what the model looks at; can be sent to a process.
+    """Decodes files into what the model looks at, and listens; can be sent to a process.
 
     Attributes
     ----------
     settings : Features
         What the model looks at.
+    model : ModelPlace or None
+        With which the process listens itself; None leaves that to others.
     """
 
     settings: Features = MEL
+    model: ModelPlace | None = None
 
     def __call__(self, path: Path) -> Sound:
-        """Decode one file.
+        """Decode one file, and listen to it where a model is given.
 
         Raises
         ------
@@ -105,8 +125,39 @@ class Listener:
         """
         waveform = decode(path, self.settings)
         precision = np.float16 if self.settings.half_precision else np.float32
-        return Sound(
-            windows=self.settings.compute(waveform.windows).astype(precision, copy=False),
-            duration_s=waveform.duration_s,
-            warning=waveform.warning,
+        windows: npt.NDArray[np.floating] = self.settings.compute(waveform.windows).astype(
+            precision, copy=False
         )
+        if self.model is None:
+            return Sound(windows, waveform.duration_s, waveform.warning)
+        # In the precision in which they would have travelled: what is said of a track does not
+        # depend on who listens.
+        (analysis,) = _classifier(self.model).analyse([windows.astype(np.float32)])
+        return Sound(_NO_WINDOWS, waveform.duration_s, waveform.warning, analysis)
+
+
+@lru_cache(maxsize=2)
+def _classifier(place: ModelPlace) -> Classifier:
+    return Classifier.load(place.checkpoint, "cpu", place.effort)
+
+
+def analyses_of(
+    sounds: Sequence[Sound], load_classifier: Callable[[], Classifier]
+) -> list[Analysis]:
+    """Return what the model hears in each sound.
+
+    Parameters
+    ----------
+    sounds : sequence of Sound
+        With analyses of their own, or without.
+    load_classifier : callable
+        Called once if any sound comes without.
+
+    Returns
+    -------
+    list of Analysis
+        In the same order.
+    """
+    silent = [sound.windows.astype(np.float32) for sound in sounds if sound.analysis is None]
+    heard = iter(load_classifier().analyse(silent) if silent else ())
+    return [sound.analysis or next(heard) for sound in sounds]

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from recsys.errors import PassingError, RecsysError, StoreError
-from recsys.indexing.examine import Examined, Examiner
+from recsys.errors import ModelError, PassingError, RecsysError, StoreError
+from recsys.indexing.examine import Examined, Examiner, analyses_of
 from recsys.indexing.roots import RootHealth
 from recsys.library import ScanReport, scan
 from recsys.store import Store, StoredFile, TrackRecord
@@ -20,6 +18,7 @@ from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
+    from recsys.classifier.loading import ModelPlace
     from recsys.features import Features
 
 BATCH_TRACKS = 16
@@ -89,12 +88,14 @@ class Indexer:
     store : Store
         Open for writing, with its model set; the caller holds the library's lock.
     load_classifier : callable
-        Called with no argument when the first new sound arrives, not before: a run that finds
-        nothing new never loads the model.
+        Called with no argument when the first new sound arrives to which no process has listened:
+        a run that finds nothing new never loads the model.
     settings : Features
         How the model wants its windows.
     options : IndexOptions
         How to index.
+    model : ModelPlace, optional
+        Where the decoding processes find the model, if it is one for any process.
     """
 
     def __init__(
@@ -103,11 +104,12 @@ class Indexer:
         load_classifier: Callable[[], Classifier],
         settings: Features,
         options: IndexOptions = IndexOptions(),
+        model: ModelPlace | None = None,
     ) -> None:
         self._store = store
         self._load_classifier = load_classifier
         self._classifier: Classifier | None = None
-        self._examiner = Examiner(store.path, settings)
+        self._examiner = Examiner(store.path, settings, model)
         self._options = options
 
     def run(
@@ -187,7 +189,7 @@ class Indexer:
         librosa = self._examiner.settings.uses_librosa
         with WorkerPool(self._options.workers, librosa=librosa) as pool:
             for file, outcome in pool.map_unordered(self._examiner, self._pending(folders)):
-                if isinstance(outcome, StoreError):
+                if isinstance(outcome, StoreError | ModelError):
                     raise outcome
                 if isinstance(outcome, PassingError):
                     yield from self._tell_passing(file, outcome, run)
@@ -257,13 +259,14 @@ class Indexer:
             yield run.count(IndexEvent(failure.file.path, "failed", reason=failure.reason))
 
     def _analyse(self, batch: Sequence[Examined]) -> list[Analysis | None]:
-        windows = [e.sound.windows.astype(np.float32) for e in batch if e.sound]
-        if not windows:
-            return [None] * len(batch)
+        sounds = [examined.sound for examined in batch if examined.sound]
+        analyses = iter(analyses_of(sounds, self._loaded_classifier))
+        return [next(analyses) if examined.sound else None for examined in batch]
+
+    def _loaded_classifier(self) -> Classifier:
         if self._classifier is None:
             self._classifier = self._load_classifier()
-        analyses = iter(self._classifier.analyse(windows))
-        return [next(analyses) if examined.sound else None for examined in batch]
+        return self._classifier
 
     def _moved_from(
         self, file: TrackFile, examined: Examined, run: _Run, health: RootHealth

@@ -11,6 +11,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from recsys.classifier.checkpoint import ModelCard, load_card
+from recsys.classifier.devices import is_processor
+from recsys.classifier.loading import place_for_any_process
 from recsys.errors import ModelError, RecsysError, StoreError
 from recsys.features.effort import DEFAULT_EFFORT, effort_of, with_effort
 from recsys.index_sync import index_is_current, open_index, save_index
@@ -81,11 +83,8 @@ class IndexSession:
         RecsysError
             If the library is busy, its model is another, or a folder cannot be indexed.
         """
-        if self.device != "auto":
-            # Before anything is done: a device that is not there must not be noticed after a scan.
-            from recsys.classifier.inference import resolve_device
-
-            resolve_device(self.device)
+        # Before anything is done: a device that is not there must not be noticed after a scan.
+        is_processor(self.device)
         # A command that changes the library itself must not do that and then find no music.
         if not self.database.exists() or self.genres or self.reanalyse:
             for root in roots:
@@ -108,13 +107,15 @@ class IndexSession:
                 return classifier
 
             options = IndexOptions(workers=self.workers, keep_missing=self.keep_missing)
-            indexer = Indexer(store, load_classifier, card.features, options)
-            yield from _attended(store, indexer.run(roots))
+            place = place_for_any_process(checkpoint, self.device, effort_of(card.fingerprint))
+            indexer = Indexer(store, load_classifier, card.features, options, place)
+            yield from _attended(store, indexer.run(roots), load_ahead=place is None)
             if watch:
                 from recsys.indexing.watching import changed_folders
 
                 for folders in changed_folders(roots):
-                    yield from _attended(store, indexer.run(folders, whole_roots=False))
+                    events = indexer.run(folders, whole_roots=False)
+                    yield from _attended(store, events, load_ahead=place is None)
 
     def _settle_model(self, store: Store) -> tuple[ModelCard, Path | None]:
         """Make sure that one model analyses the library; return its card and checkpoint."""
@@ -249,13 +250,13 @@ def _check_parent(database: Path) -> None:
 
 
 def _attended(
-    store: Store, events: Iterator[IndexEvent | IndexPlan | IndexSummary]
+    store: Store, events: Iterator[IndexEvent | IndexPlan | IndexSummary], *, load_ahead: bool
 ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
     """Pass events on, and see to it that model and index files are there when they are needed."""
     stored = 0
     try:
         for event in events:
-            if isinstance(event, IndexPlan) and event.pending >= BATCH_TRACKS:
+            if load_ahead and isinstance(event, IndexPlan) and event.pending >= BATCH_TRACKS:
                 _load_ahead()
             stored += isinstance(event, IndexEvent) and event.status in ("indexed", "removed")
             if isinstance(event, IndexSummary) or stored >= SAVE_EVERY:
@@ -276,7 +277,7 @@ def _load_ahead() -> None:
     def load() -> None:
         # What goes wrong here goes wrong again where it is needed, or else the program is ending.
         with suppress(Exception):
-            import_module("recsys.classifier.inference")
+            import_module("recsys.classifier.torch_network")
 
     Thread(target=load, daemon=True).start()
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from recsys.classifier.checkpoint import load_model
 from recsys.classifier.fine_tune.teacher import find_checkpoint, read_checkpoint
+from recsys.classifier.loading import load_model
 from tests.classifier.fine_tune.published_weights import published_tags
 
 if TYPE_CHECKING:

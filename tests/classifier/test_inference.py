@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from recsys.classifier.checkpoint import ModelCard, save_model
-from recsys.classifier.inference import Classifier, resolve_device
+from recsys.classifier.devices import resolve_device
+from recsys.classifier.inference import Classifier
 from recsys.classifier.models import build_model
 from recsys.errors import ModelError
 from recsys.features import MEL
+from tests.classifier.modules import module_of, torch_classifier
 from tests.classifier.planted_genres import LABELS, TINY, synthesise
 
 
@@ -31,7 +33,7 @@ def tiny_classifier(architecture: str, temperature: float = 1.0) -> Classifier:
         confusion=tuple(tuple(row) for row in np.eye(3).tolist()),
         fingerprint="0123456789abcdef",
     )
-    return Classifier(model, card, torch.device("cpu"))
+    return torch_classifier(model, card)
 
 
 @pytest.fixture(params=["cnn", "cnn-lstm"])
@@ -91,7 +93,7 @@ def test_windows_of_another_size(classifier: Classifier, shape: tuple[int, ...])
 def test_a_saved_model_says_the_same(tmp_path: Path, tracks: list[np.ndarray]) -> None:
     original = tiny_classifier("cnn-lstm")
     model = build_model("cnn-lstm", 3, MEL.shape, TINY["cnn-lstm"])
-    model.load_state_dict(original._model.state_dict())
+    model.load_state_dict(module_of(original).state_dict())
     path = tmp_path / "tiny.safetensors"
     save_model(path, model, original.card)
     loaded = Classifier.load(path, "cpu")

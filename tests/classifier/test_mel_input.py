@@ -16,6 +16,7 @@ from recsys.classifier.checkpoint import ModelCard, load_card, save_model
 from recsys.classifier.inference import Classifier
 from recsys.classifier.models import build_model
 from recsys.classifier.pooling import pooled_outputs
+from recsys.classifier.torch_network import TorchNetwork
 from recsys.errors import ModelError
 from recsys.features import MEL, CompressedMel, Features, LogMel, Stft
 from recsys.features.mel_conversion import from_log_mel
@@ -52,7 +53,9 @@ def save_tiny(folder: Path, features: Features) -> tuple[Path, torch.nn.Module]:
 def test_a_log_mel_model_sees_the_windows_as_they_are(tmp_path: Path, windows: FloatArray) -> None:
     """Every row is a track of its own, and the probabilities are calibrated."""
     path, model = save_tiny(tmp_path, MEL)
-    expected = pooled_outputs(model, list(windows[:, np.newaxis]), torch.device("cpu"))
+    expected = pooled_outputs(
+        TorchNetwork(model, torch.device("cpu")), list(windows[:, np.newaxis])
+    )
     probabilities, embeddings = predict_mel(windows, path, "cpu")
     np.testing.assert_allclose(probabilities, softmax(expected.logits, 1.7), atol=1e-5)
     np.testing.assert_allclose(embeddings, expected.embeddings, atol=1e-5)
@@ -65,7 +68,9 @@ def test_a_model_that_was_trained_again_answers_anew(tmp_path: Path, windows: Fl
     other = build_model("cnn", 3, MEL.shape, TINY["cnn"])
     save_model(path, other, load_card(path))
     after, _ = predict_mel(windows, path, "cpu")
-    expected = pooled_outputs(other, list(windows[:, np.newaxis]), torch.device("cpu"))
+    expected = pooled_outputs(
+        TorchNetwork(other, torch.device("cpu")), list(windows[:, np.newaxis])
+    )
     np.testing.assert_allclose(after, softmax(expected.logits, 1.7), atol=1e-5)
     assert not np.allclose(before, after, atol=1e-3)
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from recsys.classifier.checkpoint import ModelCard, load_model, save_model
+from recsys.classifier.checkpoint import ModelCard, save_model
+from recsys.classifier.loading import load_model
 from recsys.classifier.models import build_model
 from recsys.cli import evaluate, train
 from recsys.errors import ModelError, RecsysError

@@ -14,8 +14,9 @@ import pytest
 from onnx import TensorProto
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import load_card, load_model
+from recsys.classifier.checkpoint import load_card
 from recsys.classifier.inference import Classifier
+from recsys.classifier.loading import load_model
 from recsys.classifier.onnx_description import AXES, OnnxDescription, axes_of
 from recsys.classifier.onnx_session import OnnxSession
 from recsys.errors import MissingExtraError, ModelError

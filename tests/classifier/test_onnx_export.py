@@ -24,6 +24,7 @@ from recsys.classifier.onnx_session import OnnxSession
 from recsys.cli.main import cli
 from recsys.errors import ModelError
 from recsys.features import MEL
+from tests.classifier.modules import torch_classifier
 from tests.classifier.planted_genres import LABELS, TINY, picture
 from tests.cli.documented import documented
 
@@ -112,7 +113,7 @@ def test_tags_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         *(("a", "b"), (-1.0, 0.5)),
         (1.0, 2.0),
     )
-    ours = Classifier(model, card, torch.device("cpu"))
+    ours = torch_classifier(model, card)
     track = [picture("noise", 1)]
     np.testing.assert_allclose(
         Classifier.load(out).analyse(track)[0].tags, ours.analyse(track)[0].tags, atol=1e-4

@@ -16,6 +16,7 @@ from recsys.classifier.inference import Classifier
 from recsys.errors import ModelError
 from recsys.features import MEL
 from recsys.types import FloatArray, ModelInfo
+from tests.classifier.modules import module_of, torch_classifier
 from tests.classifier.tagging import TAGS, TaggingModel, make_card, save_tagging_model
 
 
@@ -28,14 +29,14 @@ def tracks() -> list[FloatArray]:
 def classifier(card: ModelCard) -> Classifier:
     torch.manual_seed(2)
     model = TaggingModel(len(card.labels), MEL.shape)
-    return Classifier(model, replace(card, fingerprint="0" * 16), torch.device("cpu"))
+    return torch_classifier(model, replace(card, fingerprint="0" * 16))
 
 
 def test_scores_are_the_sigmoid_of_the_mean_over_the_windows(tracks: list[FloatArray]) -> None:
     listening = classifier(make_card())
     with torch.inference_mode():
         for track, analysis in zip(tracks, listening.analyse(tracks), strict=True):
-            logits = listening._model(torch.from_numpy(track))[2].mean(dim=0)
+            logits = module_of(listening)(torch.from_numpy(track))[2].mean(dim=0)
             expected = torch.sigmoid(logits).numpy()
             assert analysis.tags.dtype == np.float32
             np.testing.assert_allclose(analysis.tags, expected, atol=1e-6)
@@ -44,7 +45,7 @@ def test_scores_are_the_sigmoid_of_the_mean_over_the_windows(tracks: list[FloatA
 def test_extreme_logits_stay_within_bounds(tracks: list[FloatArray]) -> None:
     listening = classifier(make_card())
     with torch.no_grad():
-        listening._model.tags.bias.copy_(torch.tensor([1e4, -1e4] * (len(TAGS) // 2)))
+        module_of(listening).tags.bias.copy_(torch.tensor([1e4, -1e4] * (len(TAGS) // 2)))
     assert listening.analyse(tracks[:1])[0].tags.tolist() == [1.0, 0.0] * (len(TAGS) // 2)
 
 

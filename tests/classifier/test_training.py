@@ -16,6 +16,7 @@ from recsys.classifier.datasets import Example, ValidTrack, restore
 from recsys.classifier.pooling import pooled_scores
 from recsys.classifier.sampling import BalancedSampler
 from recsys.classifier.settings import TrainSettings, scaled_to
+from recsys.classifier.torch_network import TorchNetwork
 from recsys.classifier.train import Training, contrastive_loss
 from recsys.errors import ModelError
 from tests.classifier.planted_genres import LABELS, tiny_settings
@@ -177,6 +178,6 @@ def test_what_is_no_music_is_denied_every_genre(
         list(training.epochs())
         # The last weights, not the best ones: on genres this plain the best are those of the
         # first epoch that knows all three, whatever it has learned of the rest.
-        logits, _ = pooled_scores(training._model.eval(), strange, torch.device("cpu"))
+        logits, _ = pooled_scores(TorchNetwork(training._model, torch.device("cpu")), strange)
         sureness.append(float(softmax(logits).max(axis=1).mean()))
     assert sureness[1] < sureness[0] - 0.05

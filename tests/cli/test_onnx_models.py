@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from recsys.classifier.checkpoint import load_card, load_model
+from recsys.classifier.checkpoint import load_card
 from recsys.classifier.inference import Classifier
+from recsys.classifier.loading import load_model
 from recsys.cli.main import cli
 from recsys.errors import ModelError
 from recsys.store import Store

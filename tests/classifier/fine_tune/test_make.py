@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import ModelCard, load_model, save_model
+from recsys.classifier.checkpoint import ModelCard, save_model
 from recsys.classifier.fine_tune.card import LICENCE, make_default_card
 from recsys.classifier.fine_tune.make import LEAST_TRACKS, Made, Steps, make_default
 from recsys.classifier.fine_tune.pictures import PicturedMusic
@@ -20,6 +20,7 @@ from recsys.classifier.fine_tune.tags import TagAgreement
 from recsys.classifier.fine_tune.teacher import TAGS, build_pruned
 from recsys.classifier.fine_tune.validate import Said
 from recsys.classifier.inference import Classifier
+from recsys.classifier.loading import load_model
 from recsys.classifier.models.musicnn import MusiCNN
 from recsys.errors import ModelError
 from tests.classifier.fine_tune.made_music import FEATURES, made_music

@@ -16,6 +16,7 @@ from recsys.classifier.fine_tune.settings import FineTuneSettings
 from recsys.classifier.fine_tune.validate import Said, cross_validate, folds_by_artist, say
 from recsys.classifier.models.musicnn import MusiCNN
 from recsys.classifier.pooling import pooled_outputs
+from recsys.classifier.torch_network import TorchNetwork
 from recsys.errors import ModelError
 from tests.classifier.fine_tune.small import (
     N_GENRES,
@@ -31,7 +32,7 @@ def test_it_says_what_the_whole_network_would_say() -> None:
     """Up to the rounding of what the front end heard."""
     model, rng = small_network(), np.random.default_rng(0)
     tracks = [random_pictures(rng, count).astype(np.float32) for count in (1, 4, 2)]
-    expected = pooled_outputs(model, tracks, torch.device("cpu"))
+    expected = pooled_outputs(TorchNetwork(model, torch.device("cpu")), tracks)
     found = say(model, [listen(model, windows) for windows in tracks])
     np.testing.assert_allclose(found.logits, expected.logits, atol=0.01)
     np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=0.01)

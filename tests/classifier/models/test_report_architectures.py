@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from recsys import features
-from recsys.classifier.checkpoint import ModelCard, load_model, save_model
+from recsys.classifier.checkpoint import ModelCard, save_model
+from recsys.classifier.loading import load_model
 from recsys.classifier.models import REPORT_ARCHITECTURES, build_model, complete_config
 from recsys.classifier.models.cnn_mel_35 import CNNMel35
 from recsys.classifier.models.transfer import TransferModel

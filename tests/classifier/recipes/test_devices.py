@@ -22,6 +22,7 @@ from recsys.classifier.recipes import load_recipe
 from recsys.classifier.recipes.building import make_network, network_config
 from recsys.classifier.recipes.fit import FitOptions, Fitted
 from recsys.classifier.recipes.outcome import make_recipe_card
+from tests.classifier.modules import module_of, torch_classifier
 from tests.classifier.recipes.small import CPU, planted
 
 PROBABILITY = 1e-3
@@ -64,14 +65,18 @@ def untrained(name: str) -> tuple[Classifier, list[np.ndarray]]:
     fitted = Fitted(model, recipe.network.architecture, config, (), {})
     division = Division("random", (fold,), False, "", 0)
     card, _ = make_recipe_card(recipe, fitted, data, division, fold, FitOptions(), name=name)
-    return Classifier(model, card, CPU), [data.inputs[n : n + 1] for n in everything[::3]]
+    return torch_classifier(model, card), [data.inputs[n : n + 1] for n in everything[::3]]
+
+
+def copied(classifier: Classifier, device: torch.device) -> Classifier:
+    return torch_classifier(copy.deepcopy(module_of(classifier)), classifier.card, device)
 
 
 @with_gpu
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_a_recipe_says_the_same_on_cpu_and_gpu(name: str) -> None:
     one, tracks = untrained(name)
-    other = Classifier(copy.deepcopy(one._model), one.card, torch.device("cuda"))
+    other = copied(one, torch.device("cuda"))
     check_agreement(one, other, tracks)
 
 
@@ -96,10 +101,10 @@ def test_every_architecture_of_a_report_is_compared() -> None:
 
 def test_the_check_itself_tells_models_apart(tmp_path: Path) -> None:
     one, tracks = untrained("cnn-elbir")
-    check_agreement(one, Classifier(copy.deepcopy(one._model), one.card, CPU), tracks)
-    changed = copy.deepcopy(one._model)
+    check_agreement(one, copied(one, CPU), tracks)
+    changed = copied(one, CPU)
     with torch.no_grad():
-        for parameter in changed.parameters():
+        for parameter in module_of(changed).parameters():
             parameter.add_(0.01)
     with pytest.raises(AssertionError):
-        check_agreement(one, Classifier(changed, one.card, CPU), tracks)
+        check_agreement(one, changed, tracks)

@@ -61,7 +61,8 @@ def test_the_highest_score_is_the_prediction(model: EstimatorModel) -> None:
 
 
 def test_a_saved_model_says_the_same(model: EstimatorModel, tmp_path: Path) -> None:
-    from recsys.classifier.checkpoint import ModelCard, load_model, save_model
+    from recsys.classifier.checkpoint import ModelCard, save_model
+    from recsys.classifier.loading import load_model
     from recsys.features import Summary
 
     card = ModelCard(
