@@ -23,6 +23,7 @@ COMMANDS = (
     "playlist",
     "classify",
     "status",
+    "push",
     "audit",
     "doctor",
     "train",

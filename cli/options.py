@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,6 +44,37 @@ def db_option(command: Command) -> Command:
         show_envvar=True,
         help="Database of the library.  [default: library.db in the user's data folder]",
     )(command)
+
+
+def index_option(command: Command) -> Command:
+    """``--index``: a library on Milvus."""
+    return click.option(
+        "--index",
+        metavar="PLACE",
+        envvar="RECSYS_INDEX",
+        show_envvar=True,
+        help="Read the library from Milvus instead: milvus://HOST:19530, or a file of Milvus Lite. "
+        "See recsys push.",
+    )(command)
+
+
+def library_place(db: Path | None, index: str | None) -> tuple[Path | None, str | None]:
+    """Return which library is meant: its database or its place on Milvus, one of them None.
+
+    What is given on the command line wins over what is set in the environment.
+
+    Raises
+    ------
+    click.UsageError
+        Both are given.
+    """
+    if index is None or db is None:
+        return db, index
+    source = click.get_current_context().get_parameter_source
+    typed = {name for name in ("db", "index") if source(name) is ParameterSource.COMMANDLINE}
+    if typed == {"db", "index"}:
+        raise click.UsageError("--db and --index exclude each other.")
+    return (db, None) if typed == {"db"} else (None, index)
 
 
 def json_option(help_text: str) -> Callable[[Command], Command]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import NamedPath, db_option, device_option
+from recsys.cli.options import NamedPath, db_option, device_option, index_option, library_place
 
 if TYPE_CHECKING:
     from recsys.types import Playlist
@@ -104,6 +104,7 @@ class Duration(click.ParamType):
     help="Paths in M3U8: relative to the playlist, or absolute.",
 )
 @db_option
+@index_option
 @device_option
 def command(
     seeds: tuple[str, ...],
@@ -123,6 +124,7 @@ def command(
     file_format: str | None,
     relative: bool,
     db: Path | None,
+    index: str | None,
     device: str,
 ) -> None:
     """Make a playlist from a track, through genres, or from one track to another.
@@ -168,7 +170,8 @@ def command(
     )
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
     given = [start] if start is not None else list(seeds)
-    with Library(db, device=device) as library:
+    database, place = library_place(db, index)
+    with Library(database, index=place, device=device) as library:
         playlist = library.playlist(given, options, cycle=genres, to=goal)
     _write(playlist, output, file_format, relative=relative)
     if playlist.note:

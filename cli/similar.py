@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.options import db_option, device_option, json_option
+from recsys.cli.options import db_option, device_option, index_option, json_option, library_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,6 +54,7 @@ SCORES_SHOWN = 4
 @json_option("One JSON object: query, genre scores, results.")
 @click.option("--paths", "as_paths", is_flag=True, help="Only the paths, one per line.")
 @db_option
+@index_option
 @device_option
 def command(
     seeds: tuple[str, ...],
@@ -68,6 +69,7 @@ def command(
     as_json: bool,
     as_paths: bool,
     db: Path | None,
+    index: str | None,
     device: str,
 ) -> None:
     """Find tracks that are like TRACK.
@@ -98,7 +100,8 @@ def command(
         no_same_album=no_same_album,
         show_duplicates=show_duplicates,
     )
-    with Library(db, device=device) as library:
+    database, place = library_place(db, index)
+    with Library(database, index=place, device=device) as library:
         answer = library.similar(list(seeds), options, explain=explain)
     if as_json:
         print_json(_as_json(answer, explain=explain))

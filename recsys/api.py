@@ -37,6 +37,9 @@ class Library(LibraryUpkeep):
         How much of a track is heard: ``fast``, ``balanced`` or ``full``, see
         :data:`recsys.features.effort.EFFORTS`. By default as the library was heard; balanced for a
         new one, and full for files without a library.
+    index : str or Path, optional
+        Read the library from Milvus instead of from a database, ``milvus://host:19530`` or a file
+        of Milvus Lite: see :meth:`push`. There it can be asked, and not changed.
 
     Examples
     --------
@@ -295,7 +298,9 @@ class Library(LibraryUpkeep):
         return make_query(info, found)
 
     def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[ResolvedSeed]:
-        finder = SeedFinder(self.store, lambda: self.classifier)
+        finder = SeedFinder(
+            self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
+        )
         return [finder.find(seed) for seed in _as_list(seeds)]
 
     def classify(

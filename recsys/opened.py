@@ -11,8 +11,11 @@ from recsys.library import absolute
 from recsys.store import Store
 
 if TYPE_CHECKING:
+    from recsys.catalogue import Catalogue
     from recsys.classifier.inference import Classifier
+    from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
+    from recsys.milvus.catalogue import MilvusCatalogue
     from recsys.types import ModelInfo
 
 
@@ -28,7 +31,7 @@ class OpenedLibrary:
 
     Parameters
     ----------
-    database, model : str or Path, optional
+    database, model, index : str or Path, optional
     device : str
     effort : str, optional
     """
@@ -40,13 +43,21 @@ class OpenedLibrary:
         model: str | Path | None = None,
         device: str = "auto",
         effort: str | None = None,
+        index: str | Path | None = None,
     ) -> None:
-        self.database = absolute(database) if database is not None else default_database()
+        if database is not None and index is not None:
+            raise QueryError(
+                f"a library is read from its database or from Milvus, not both: {database}",
+                "Leave out one of the two.",
+            )
+        self._place = index
+        self._database = absolute(database) if database is not None else default_database()
         self._model = absolute(model) if model is not None else None
         self._device = device
         self._effort = effort
         self._reader: Store | None = None
         self._index: GenreIndex | None = None
+        self._shared: MilvusCatalogue | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -55,10 +66,28 @@ class OpenedLibrary:
         self.close()
 
     def close(self) -> None:
-        """Close the database. The library can be used again after that."""
+        """Close the database, or the connection. The library can be used again after that."""
         if self._reader is not None:
             self._reader.close()
-        self._reader = self._index = None
+        if self._shared is not None:
+            self._shared.close()
+        self._reader = self._index = self._shared = None
+
+    @property
+    def database(self) -> Path:
+        """The file that holds the library.
+
+        Raises
+        ------
+        QueryError
+            If it lies on Milvus, where it is only read.
+        """
+        if self._place is not None:
+            raise QueryError(
+                f"{self._shared_catalogue().path} is a copy of a library, for reading alone",
+                "Do this where the library is, and bring the copy up to date with recsys push.",
+            )
+        return self._database
 
     @property
     def store(self) -> Store:
@@ -73,7 +102,36 @@ class OpenedLibrary:
             self._reader = Store.open(self.database, read_only=True)
         return self._reader
 
-    def _ready(self) -> tuple[Store, GenreIndex, ModelInfo]:
+    def _catalogue(self) -> Catalogue:
+        """Return the library without its index, from wherever it lies."""
+        return self.store if self._place is None else self._shared_catalogue()
+
+    def _shared_catalogue(self) -> MilvusCatalogue:
+        if self._shared is None:
+            from recsys.milvus.catalogue import MilvusCatalogue
+            from recsys.milvus.connection import Connection
+            from recsys.milvus.place import parse_place
+
+            connection = Connection(parse_place(self._place or ""))
+            try:
+                self._shared = MilvusCatalogue.open(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return self._shared
+
+    def _ready(self) -> tuple[Catalogue, EmbeddingIndex, ModelInfo]:
+        """Return what every question needs, as it is now."""
+        if self._place is None:
+            return self._stored()
+        # Kept from one question to the next: connecting costs more than asking.
+        is_new = self._shared is None
+        shared = self._shared_catalogue()
+        self._shared = shared if is_new else shared.refreshed()
+        return self._shared, self._shared.index, self._shared.model()
+
+    def _stored(self) -> tuple[Store, GenreIndex, ModelInfo]:
+        """Return a library that lies in its database, with the index beside it."""
         from recsys.index_sync import open_index, refresh_index
 
         info, index = self.store.model(), self._index
@@ -100,9 +158,11 @@ class OpenedLibrary:
         from recsys.classifier.inference import Classifier
         from recsys.features.effort import FULL, effort_of
 
-        path, effort = self._model, self._effort
-        if path is None and self.database.exists():
+        path, effort, info = self._model, self._effort, None
+        if path is None and self._place is not None:
+            info = self._shared_catalogue().model()
+        elif path is None and self.database.exists():
             path, info = self.store.model_path(), self.store.model()
-            if effort is None and info is not None:
-                effort = effort_of(info.fingerprint)
+        if effort is None and info is not None:
+            effort = effort_of(info.fingerprint)
         return Classifier.load(path, self._device, effort or FULL)

@@ -36,11 +36,20 @@ class SeedFinder:
         The library.
     load_classifier : callable
         Loads the library's model; called when the first file outside the library is met.
+    is_copy : bool
+        The library is kept elsewhere, and only read here.
     """
 
-    def __init__(self, store: Catalogue, load_classifier: Callable[[], Classifier]) -> None:
+    def __init__(
+        self,
+        store: Catalogue,
+        load_classifier: Callable[[], Classifier],
+        *,
+        is_copy: bool = False,
+    ) -> None:
         self._store = store
         self._load_classifier = load_classifier
+        self._is_copy = is_copy
 
     def find(self, seed: str | Path) -> ResolvedSeed:
         """Find one seed.
@@ -110,11 +119,16 @@ class SeedFinder:
             raise ModelError(
                 f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}), "
                 f"and a new file can only be heard with {classifier.info.fingerprint} now",
-                "Analyse the library again with the new model: recsys index --reanalyse "
-                + " ".join(map(str, self._store.roots())),
+                self._way_out(),
             )
         sound = Listener(classifier.features)(path)
         return classifier.analyse([sound.windows.astype(np.float32)])[0], sound.duration_s
+
+    def _way_out(self) -> str:
+        if self._is_copy:
+            return "Ask with a track of the library: a new file can only be heard by its model."
+        roots = " ".join(map(str, self._store.roots()))
+        return f"Analyse the library again with the new model: recsys index --reanalyse {roots}"
 
 
 def _match_words(words: str, store: Catalogue) -> Track:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recsys.audit import AuditOptions, AuditReport, Outcome, Retagger
     from recsys.audit.journal import Run
     from recsys.library_status import Diagnosis, LibraryStatus
+    from recsys.milvus.push import PushSummary
     from recsys.quality import Quality, QualityOptions
     from recsys.types import Failure
 
@@ -50,7 +51,7 @@ class LibraryUpkeep(OpenedLibrary):
         """
         from recsys.quality import measure_quality
 
-        store, index, info = self._ready()
+        store, index, info = self._stored()
         return measure_quality(
             store, index, info, options, workers=workers, on_progress=on_progress or _ignore
         )
@@ -145,6 +146,38 @@ class LibraryUpkeep(OpenedLibrary):
         from recsys.library_status import tag_counts
 
         return tag_counts(self.store)
+
+    def push(
+        self,
+        place: str | Path,
+        *,
+        replace: bool = False,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> PushSummary:
+        """Move the library to Milvus, or bring up to date what lies there of it.
+
+        Parameters
+        ----------
+        place : str or Path
+            ``milvus://host:19530``, or a file of Milvus Lite ending in ``.db``, see
+            :func:`recsys.milvus.place.parse_place`.
+        replace : bool
+            Let it take the place of another library, or of the same one as another model heard it.
+        on_progress : callable, optional
+            Told how many tracks were compared, and of how many.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty, something else lies there, or Milvus cannot be reached.
+        """
+        from recsys.milvus.connection import Connection
+        from recsys.milvus.place import parse_place
+        from recsys.milvus.push import push
+
+        store, target = self.store, parse_place(place)
+        with Connection(target, create=True) as connection:
+            return push(store, connection, replace=replace, on_progress=on_progress or _ignore)
 
     def failures(self) -> list[Failure]:
         """Return the files that could not be analysed, with their reasons, by path."""

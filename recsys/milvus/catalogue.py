@@ -68,13 +68,17 @@ class MilvusCatalogue:
             Its embeddings are not those of its model.
         """
         notes = Notes(connection)
-        library = notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE) if notes.exist() else None
+        library = notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE) if notes.open() else None
         if library is None:
             raise nothing_there(connection.place)
         name = library["collection"]
         about = notes.read(about_note(name))[about_note(name)]
         index = MilvusIndex.open(connection, name, reading=True)
         return cls(connection, index, about, library["pushes"])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
     def refreshed(self) -> MilvusCatalogue:
         """Return the library as it is now: the same object, unless it was pushed meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from recsys.milvus.place import Place
 
 T = TypeVar("T")
+
+KEEPALIVE_MS = 600_000
+"""The client would ask every 10 s whether the server is alive, and servers hang up on those who
+ask more often than every 5 minutes; questions have a timeout of their own."""
 
 EXTRA = "milvus"
 
@@ -50,6 +55,8 @@ def client_library() -> ModuleType:
     MissingExtraError
         It is not installed.
     """
+    # gRPC writes to the terminal by itself, past every logger, unless it is told before it loads.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     library = require("pymilvus", EXTRA)
     for name in ("pymilvus", "pymilvus.milvus_client", "milvus_lite", "grpc"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -164,6 +171,7 @@ class Connection:
                 # A connection of its own: a shared one outlives its server, and its settings
                 # would be those of whoever came first.
                 dedicated=True,
+                grpc_options={"grpc.keepalive_time_ms": KEEPALIVE_MS},
             )
         except self._client_errors() as error:
             if self._has_gone_quiet(error):

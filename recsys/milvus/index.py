@@ -11,7 +11,7 @@ import numpy as np
 from recsys.errors import GenreIndexError
 from recsys.index.base import best, checked_query, checked_vectors, unknown_ids
 from recsys.milvus.connection import nothing_there
-from recsys.milvus.layout import EMPTY_ROW, MOST_HITS, PAGE, Notes, make_ready, make_tracks
+from recsys.milvus.layout import EMPTY_ROW, MOST_HITS, PAGE, Notes, load, make_ready, make_tracks
 from recsys.milvus.text import quoted, restored, storable
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class MilvusIndex:
         """
         if not connection.ask("has_collection", name):
             raise nothing_there(connection.place)
-        make_ready(connection, name)
+        (load if reading else make_ready)(connection, name)
         described = connection.ask("describe_collection", name)
         fields = {entry["name"]: entry for entry in described["fields"]}
         dimension = int(fields["embedding"]["params"]["dim"])

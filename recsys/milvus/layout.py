@@ -90,6 +90,11 @@ def make_ready(connection: Connection, name: str) -> None:
     """See to it that a collection can be searched; one that was just begun may have no index."""
     if not connection.ask("list_indexes", name):
         _make_index(connection, name)
+    load(connection, name)
+
+
+def load(connection: Connection, name: str) -> None:
+    """See to it that a collection can be asked; Milvus Lite opens a file with all of them shut."""
     if connection.ask("get_load_state", name)["state"].name != "Loaded":
         connection.ask("load_collection", name)
 
@@ -125,13 +130,16 @@ class Notes:
         self._connection = connection
         self._name = connection.place.collection
 
-    def exist(self) -> bool:
-        """Return whether anything was ever written there."""
-        return bool(self._connection.ask("has_collection", self._name))
+    def open(self) -> bool:
+        """Return whether anything was ever written there, and see to it that it can be read."""
+        found = bool(self._connection.ask("has_collection", self._name))
+        if found:
+            load(self._connection, self._name)
+        return found
 
     def make(self) -> None:
         """Make room for them, where there is none yet."""
-        if self.exist():
+        if self._connection.ask("has_collection", self._name):
             make_ready(self._connection, self._name)
             return
         kinds = self._connection.library.DataType

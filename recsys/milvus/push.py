@@ -55,7 +55,7 @@ def push(
     connection: Connection,
     *,
     replace: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> PushSummary:
     """Make a place hold what a library holds.
 
@@ -108,7 +108,7 @@ class _Push:
         store: Store,
         info: ModelInfo,
         connection: Connection,
-        on_progress: Callable[[int, int], None],
+        on_progress: Callable[[int, int], object],
     ) -> None:
         self._store, self._info = store, info
         self._connection, self._notes = connection, Notes(connection)
@@ -213,7 +213,7 @@ class _Push:
         # What left the library between two of these questions is not there any more.
         there = [number for number in ids.tolist() if number in tracks and number in heard]
         rows = {number: row_of(tracks[number], heard[number]) for number in there}
-        self._shortened += sum(tracks[n].tags != shortened(tracks[n].tags) for n in there)
+        self._shortened += sum(shortened(tracks[n].tags) is not tracks[n].tags for n in there)
         known = _digests_of(np.array(there, dtype=np.int64), held, digests)
         changed = [n for n, digest in zip(there, known, strict=True) if digest != rows[n]["digest"]]
         if changed:

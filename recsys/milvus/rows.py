@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,14 @@ TRACK_FIELDS = ["id", "genre", "path", "audio_hash", "track"]
 ANALYSIS_FIELDS = ["id", "probabilities", "embedding", "tag_scores"]
 
 _TEXTS = ("artist", "album_artist", "album", "title", "genre_tag")
+_TAGS = tuple(field.name for field in fields(Tags))
 
 
 def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
     """Return what a row holds beside its key, part and embedding."""
     tags = shortened(track.tags)
-    about = {
-        **asdict(tags),
+    about = {name: getattr(tags, name) for name in _TAGS}
+    about |= {
         "duration_s": track.duration_s,
         "genre": track.genre,
         "warning": track.warning,
@@ -48,9 +49,12 @@ def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
 
 
 def shortened(tags: Tags) -> Tags:
-    """Return tags that are not longer than can be kept; nearly always the same ones."""
-    cut = {name: text[:LONGEST_TAG] for name in _TEXTS if (text := getattr(tags, name))}
-    return Tags(**{**asdict(tags), **cut})
+    """Return tags that are not longer than can be kept; nearly always the very same ones."""
+    texts = {name: getattr(tags, name) for name in _TEXTS}
+    long = {name: text for name, text in texts.items() if text and len(text) > LONGEST_TAG}
+    return (
+        replace(tags, **{name: text[:LONGEST_TAG] for name, text in long.items()}) if long else tags
+    )
 
 
 def _digest(track: Track, row: Mapping[str, Any], analysis: Analysis) -> int:

@@ -1,0 +1,71 @@
+"""``recsys push``: a copy of the library on Milvus, for many readers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.options import db_option, json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.progress import Progress
+
+
+@click.command(name="push")
+@click.argument("place", metavar="PLACE")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Let it take the place of another library that lies there, or of this one as another "
+    "model heard it.",
+)
+@json_option("One JSON object: what was written, and how long it took.")
+@db_option
+def command(place: str, replace: bool, as_json: bool, db: Path | None) -> None:
+    """Put a copy of the library on Milvus, where many can read it.
+
+    PLACE is milvus://HOST:19530, with /DATABASE and ?collection=NAME where they are needed, or a
+    file of Milvus Lite, whose name ends in .db. User and password stand in the address
+    (milvus://USER:PASSWORD@HOST), or a token in the variable MILVUS_TOKEN.
+
+    Run it again whenever the library has changed: only what differs is written. Stopping it loses
+    nothing. Readers need no database: recsys similar and recsys playlist take --index PLACE.
+
+    \b
+    Examples:
+      recsys push milvus://music.example:19530
+      recsys push milvus://music.example:19530/home?collection=jazz --json
+      recsys push shared.db
+      recsys similar "miles davis so what" --index milvus://music.example:19530
+    """
+    from recsys.api import Library
+    from recsys.cli.output import note, print_json, progress
+
+    began = time.monotonic()
+    with Library(db) as library, progress("tracks") as bar:
+        summary = library.push(place, replace=replace, on_progress=_shower(bar))
+    seconds = time.monotonic() - began
+    if as_json:
+        print_json(asdict(summary) | {"seconds": round(seconds, 3)})
+    else:
+        click.echo(
+            f"{summary.place}: {summary.tracks} tracks; {summary.written} written,"
+            f" {summary.unchanged} unchanged, {summary.removed} removed, in {seconds:.1f} s",
+            err=True,
+        )
+    if summary.shortened:
+        note(f"of {summary.shortened} tracks a tag was too long for Milvus, and was shortened")
+
+
+def _shower(bar: Progress | None) -> Callable[[int, int], object]:
+    """Return what shows how far a push has got."""
+    if bar is None:
+        return lambda _done, _total: None
+    task = bar.add_task("Pushing", total=None, failed=0)
+    return lambda done, total: bar.update(task, completed=done, total=total)
