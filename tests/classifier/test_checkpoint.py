@@ -19,10 +19,10 @@ from recsys.classifier.checkpoint import (
     ModelCard,
     card_path,
     load_card,
-    load_model,
     save_model,
 )
 from recsys.classifier.fine_tune.limits import limits_of
+from recsys.classifier.loading import load_model
 from recsys.classifier.models import build_model
 from recsys.errors import ModelError
 from recsys.features import MEL, CompressedMel
