@@ -336,8 +336,8 @@ class IndexEvent:
 
     Attributes
     ----------
-    path : Path
-        The file.
+    path : Path or str
+        The file; a str where it is the URL of an object.
     status : str
         ``indexed``, ``unchanged``, ``moved``, ``removed`` or ``failed``.
     reason : str or None
@@ -350,7 +350,7 @@ class IndexEvent:
         Number in the library.
     """
 
-    path: Path
+    path: Path | str
     status: str
     reason: str | None = None
     warning: str | None = None

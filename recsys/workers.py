@@ -192,8 +192,18 @@ class _Numbered(Generic[Item, Result]):
 def _outcome(future: Future[Result]) -> Result | RecsysError:
     """Return what came of a finished task: its result, or an error as a value."""
     error = future.exception()
-    if error is None:
-        return future.result()
+    return future.result() if error is None else as_outcome(error)
+
+
+def as_outcome(error: BaseException) -> RecsysError:
+    """Return what a function of one file raised as an error that says what is to be done.
+
+    Parameters
+    ----------
+    error : BaseException
+        A :class:`RecsysError` stays as it is. Trouble with memory or the system may pass; anything
+        else lies in the file.
+    """
     if isinstance(error, RecsysError):
         return error
     if isinstance(error, OSError | MemoryError):

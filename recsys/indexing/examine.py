@@ -68,15 +68,15 @@ class Examiner:
 
     Attributes
     ----------
-    database : Path
-        Library whose analyses need not be made again.
+    database : Path or None
+        Library whose analyses need not be made again; None where every file is to be heard.
     settings : Features
         What the model looks at.
     model : ModelPlace or None
         With which the process listens itself; None leaves that to others.
     """
 
-    database: Path
+    database: Path | None
     settings: Features = MEL
     model: ModelPlace | None = None
 
@@ -90,7 +90,7 @@ class Examiner:
         """
         identity = files.audio_hash(file.path)
         tags = files.read_tags(file.path)
-        if _library(self.database).analysed_hash(identity):
+        if self.database is not None and _library(self.database).analysed_hash(identity):
             return Examined(identity, tags, None)
         return Examined(identity, tags, Listener(self.settings, self.model)(file.path))
 

@@ -1,0 +1,202 @@
+"""The way into a Ray cluster: one that is there, or one started for a run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from recsys.errors import RecsysError
+from recsys.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCAL = "local"
+"""The address that means: start Ray on this machine, for this run alone."""
+
+ANSWER_S = 5.0
+"""So long a cluster may take to answer before it counts as not there."""
+
+_PROBE_S = 60.0
+_HEALTH_S = 30.0
+_CLIENT = "ray://"
+
+
+class ClusterError(RecsysError):
+    """A Ray cluster that is not there, or cannot do the work."""
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """Be connected to a cluster while something is done.
+
+    Parameters
+    ----------
+    address : str or None
+        ``HOST:PORT`` of a cluster's head, ``auto`` for the one that runs on this machine, or
+        ``local`` to start one; None for ``RAY_ADDRESS``, or else ``local``.
+
+    Yields
+    ------
+    module
+        Ray.
+
+    Raises
+    ------
+    ClusterError
+        On entering: it is not there, or of another version.
+    MissingExtraError
+        On entering: Ray is not installed.
+    """
+    # Ray reports to its makers unless it is told not to; nothing leaves the machine from here.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = address or os.environ.get("RAY_ADDRESS") or LOCAL
+    ray = require("ray", "ray")
+    require("ray.data", "ray")
+    if ray.is_initialized():
+        yield ray  # a program that has its own cluster knows best
+        return
+    if address != LOCAL:
+        _check_answers(address)
+    before = signal.getsignal(signal.SIGTERM)
+    _start(ray, address)
+    # Ray takes the signal for itself; the program's own way to end has to stay.
+    signal.signal(signal.SIGTERM, before)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _start(ray: Any, address: str) -> None:  # noqa: ANN401 (a module)
+    settings: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    if address == LOCAL and "RAY_TMPDIR" in os.environ:
+        settings["_temp_dir"] = os.environ["RAY_TMPDIR"]
+    quiet = logging.CRITICAL
+    logging.getLogger("ray").setLevel(quiet)
+    logging.getLogger("ray.data").setLevel(quiet)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=quiet, **settings)
+    except Exception as error:
+        ray.shutdown()
+        raise _not_connected(address, error) from error
+
+
+def _not_connected(address: str, error: Exception) -> ClusterError:
+    said = " ".join(str(error).split())
+    if "ersion mismatch" in said:
+        return ClusterError(
+            f"the Ray cluster at {address} and this machine do not have the same versions ({said})",
+            "Install the same Python and the same ray on all machines.",
+        )
+    if address == LOCAL:
+        return ClusterError(
+            f"Ray does not start on this machine: {said}",
+            "Its logs lie in /tmp/ray/session_latest/logs; is there room in memory and on disk?",
+        )
+    return ClusterError(
+        f"the Ray cluster at {address} does not take this machine: {said}",
+        f"The machine from which you index must be part of it: ray start --address={address}",
+    )
+
+
+def _check_answers(address: str) -> None:
+    """Ask for an answer first: Ray itself would go on asking for minutes."""
+    if address.startswith(_CLIENT):
+        raise ClusterError(
+            f"{address} is the address of a Ray client, over which data does not flow",
+            "Run recsys on a machine of the cluster, and give HOST:PORT of its head (port 6379 "
+            "unless it was started with another).",
+        )
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(
+            f"{address!r} is no address of a Ray cluster",
+            "Give HOST:PORT of its head, auto for the one on this machine, or local to start one.",
+        )
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S):
+            pass
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"no Ray cluster answers at {address} ({error})",
+            "Start it with `ray start --head --port=PORT`, or leave --address out to use this "
+            "machine alone.",
+        ) from error
+    _check_health(address)
+
+
+def _check_health(address: str) -> None:
+    """Make sure that what answers is Ray."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_HEALTH_S, check=False)
+        healthy = done.returncode == 0
+    except subprocess.TimeoutExpired:
+        healthy = False
+    if not healthy:
+        raise ClusterError(
+            f"what answers at {address} is no Ray cluster, or one of another version",
+            "Check the port, and `ray status` on a machine of the cluster.",
+        )
+
+
+def check_machines(ray: Any, folders: tuple[str, ...]) -> None:  # noqa: ANN401 (a module)
+    """Make sure that every machine of the cluster can do its part.
+
+    Parameters
+    ----------
+    ray : module
+        Connected.
+    folders : tuple of str
+        Which every machine has to see.
+
+    Raises
+    ------
+    ClusterError
+        One has no recsys or another version, or does not see a folder.
+    """
+    from importlib.metadata import version
+
+    from recsys.cluster.worker import look_around
+
+    strategies = require("ray.util.scheduling_strategies", "ray")
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    ask = ray.remote(num_cpus=0, max_retries=2)(look_around)
+    asked = []
+    for node in nodes:
+        there = strategies.NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+        asked.append(ask.options(scheduling_strategy=there).remote(folders))
+    for node, reference in zip(nodes, asked, strict=True):
+        name = node["NodeManagerAddress"]
+        try:
+            found = ray.get(reference, timeout=_PROBE_S)
+        except Exception as error:
+            raise ClusterError(
+                f"{name} cannot run recsys ({_last_line(error)})",
+                f"Install recsys[ray] {version('recsys')} on every machine of the cluster, for the "
+                "same Python.",
+            ) from error
+        if found["recsys"] != version("recsys"):
+            raise ClusterError(
+                f"{name} has recsys {found['recsys']}, this machine {version('recsys')}",
+                "Install the same version on every machine of the cluster.",
+            )
+        if found["missing"]:
+            raise ClusterError(
+                f"{name} does not see {', '.join(found['missing'])}",
+                "Mount it at the same place on every machine, or give a URL that all can reach.",
+            )
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__

@@ -1,0 +1,290 @@
+"""One run on a cluster: list, leave out what is done, hear, write shards."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from recsys.classifier.checkpoint import load_card
+from recsys.classifier.loading import place_for_any_process
+from recsys.cluster.connection import ClusterError, check_machines, connected
+from recsys.cluster.pipeline import Pipeline
+from recsys.cluster.places import is_url
+from recsys.cluster.rows import Row, ShardHeader, file_of, table_of
+from recsys.cluster.shards import Outcome, ShardPlace, ShardWriter, read_known
+from recsys.cluster.sources import SourceFile, check_place, list_files
+from recsys.cluster.worker import ShippedModel
+from recsys.features.effort import DEFAULT_EFFORT, effort_of
+from recsys.indexing import IndexPlan
+from recsys.indexing.examine import Examiner
+from recsys.library import ScanReport
+from recsys.store import Store
+from recsys.types import IndexEvent, IndexSummary
+
+if TYPE_CHECKING:
+    from recsys.classifier.checkpoint import ModelCard
+    from recsys.cluster.worker import Examine
+
+ROUND_FILES = 100_000
+"""Files that Ray Data has in hand at a time. Each block of them is an object of which the driver
+keeps account until it is heard, so that a listing of millions at once would fill its memory; in
+rounds, only the last blocks of each leave machines without work."""
+
+_SPOOLED = 1000
+
+_LOST = "the machine or process that worked on it died again and again; it is tried again next time"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesHeard:
+    """Files that came back from the cluster; they are stored with the next shard.
+
+    Attributes
+    ----------
+    count : int
+        How many.
+    failed : int
+        Failures among them.
+    """
+
+    count: int
+    failed: int
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What a run has seen so far."""
+
+    report: ScanReport = field(default_factory=ScanReport)
+    indexed: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def event(self, name: str, outcome: Outcome, status: str) -> IndexEvent:
+        """Count a file, and return what to tell of it."""
+        place = name if is_url(name) else Path(name)
+        if outcome.failure is not None:
+            self.failed += 1
+            return IndexEvent(place, "failed", reason=outcome.failure)
+        setattr(self, status, getattr(self, status) + 1)
+        return IndexEvent(place, status, warning=outcome.warning, genre=outcome.genre)
+
+    def summary(self) -> IndexSummary:
+        notes = [
+            f"{folder} could not be read ({why})" for folder, why in self.report.unreadable.items()
+        ]
+        return IndexSummary(
+            found=self.report.found,
+            indexed=self.indexed,
+            unchanged=self.unchanged,
+            failed=self.failed,
+            notes=(*self.notes, *notes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRun:
+    """Everything that a run on a cluster depends on.
+
+    Attributes
+    ----------
+    out : str
+        Where shards go, see :func:`recsys.cluster.places.normal_place`.
+    address : str or None
+        Of the cluster, see :func:`recsys.cluster.connection.connected`.
+    database : Path or None
+        A library whose model and effort to hear with, if it is there.
+    model : Path or None
+        Checkpoint; None for the library's own, or else the shipped one.
+    device : str
+        ``auto``: GPUs where the cluster has some; ``cpu`` or ``cuda``.
+    effort : str or None
+        How much of a track is heard; None for the library's own, or else
+        :data:`recsys.features.effort.DEFAULT_EFFORT`.
+    examine : callable or None
+        What to do with one file instead of what indexing does.
+    """
+
+    out: str
+    address: str | None = None
+    database: Path | None = None
+    model: Path | None = None
+    device: str = "auto"
+    effort: str | None = None
+    examine: Examine | None = None
+
+    def run(
+        self, places: Sequence[str]
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | FilesHeard]:
+        """Hear everything new in some places.
+
+        Parameters
+        ----------
+        places : sequence of str
+            Folders and URLs, see :func:`recsys.cluster.places.normal_place`.
+
+        Yields
+        ------
+        IndexEvent
+            One per file: first those that are done, then each after its shard is written.
+        IndexPlan
+            Once, between the two.
+        FilesHeard
+            Whenever some came back, before they are stored.
+        IndexSummary
+            At the end.
+
+        Raises
+        ------
+        RecsysError
+            If a place cannot be listed or written, or the cluster is not there or is lost.
+        """
+        for place in places:
+            check_place(place)
+        card, checkpoint = self._settle_model()
+        header = ShardHeader.of_model(card.info(), places)
+        counts = _Counts()
+        shards = ShardPlace(self.out)
+        shards.prepare()
+        known = read_known(shards, header, counts.notes)
+        with tempfile.TemporaryFile(prefix="recsys-") as spool:
+            pending = yield from self._list(places, known, counts, spool)
+            yield IndexPlan(counts.report.found, pending)
+            if pending:
+                writer = ShardWriter(shards, header)
+                yield from self._hear(card, checkpoint, places, spool, writer, counts)
+        yield counts.summary()
+
+    def _settle_model(self) -> tuple[ModelCard, Path | None]:
+        """Return the card and checkpoint of the model that hears."""
+        checkpoint, effort = self.model, self.effort
+        if self.database is not None and self.database.exists():
+            with Store.open(self.database, read_only=True) as store:
+                info = store.model()
+                checkpoint = checkpoint or store.model_path()
+                if info is not None:
+                    effort = effort or effort_of(info.fingerprint)
+        return load_card(checkpoint).at_effort(effort or DEFAULT_EFFORT), checkpoint
+
+    def _list(
+        self,
+        places: Sequence[str],
+        known: dict[bytes, Outcome],
+        counts: _Counts,
+        spool: IO[bytes],
+    ) -> Generator[IndexEvent, None, int]:
+        """Tell of what is done, and spool the rest to disk; returns how many that are.
+
+        On disk, because a bucket is slow to list a second time and its list may be long.
+        """
+        pending = 0
+        batch: list[SourceFile] = []
+        for place in places:
+            for file in list_files(place, counts.report):
+                outcome = known.get(file.key)
+                if outcome is not None:
+                    yield counts.event(file.name, outcome, "unchanged")
+                    continue
+                pending += 1
+                batch.append(file)
+                if len(batch) == _SPOOLED:
+                    pickle.dump(batch, spool)
+                    batch = []
+        pickle.dump(batch, spool)
+        spool.seek(0)
+        return pending
+
+    def _hear(
+        self,
+        card: ModelCard,
+        checkpoint: Path | None,
+        places: Sequence[str],
+        spool: IO[bytes],
+        writer: ShardWriter,
+        counts: _Counts,
+    ) -> Iterator[IndexEvent | FilesHeard]:
+        folders = tuple(place for place in places if not is_url(place))
+        with connected(self.address) as ray:
+            check_machines(ray, folders)
+            pipeline = self._pipeline(ray, card, checkpoint)
+            files = _spooled(spool)
+            try:
+                while batch := list(islice(files, ROUND_FILES)):
+                    for table in _complete(pipeline, batch):
+                        yield FilesHeard(table.num_rows, _failures(table))
+                        writer.add(table)
+                        if writer.is_due:
+                            yield from _stored(writer, counts)
+            except (KeyboardInterrupt, GeneratorExit):
+                writer.flush()  # hours of a cluster may lie in it
+                raise
+            yield from _stored(writer, counts)
+
+    def _pipeline(self, ray: Any, card: ModelCard, checkpoint: Path | None) -> Pipeline:  # noqa: ANN401
+        gpus = 0 if self.device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
+        if self.device not in ("auto", "cpu", "cuda") or (self.device == "cuda" and not gpus):
+            raise ClusterError(
+                f"no machine of the cluster has a device {self.device!r} for the model",
+                "Leave --device out, or start machines with GPUs.",
+            )
+        together = not gpus and place_for_any_process(checkpoint, "cpu") is not None
+        device = "cuda" if gpus else "cpu"
+        return Pipeline(
+            ray=ray,
+            examine=self.examine or Examiner(None, card.features),
+            model=ShippedModel.pack(card.fingerprint, device, checkpoint),
+            together=together,
+            gpus=gpus,
+        )
+
+
+def _spooled(spool: IO[bytes]) -> Iterator[SourceFile]:
+    while True:
+        try:
+            yield from pickle.load(spool)
+        except EOFError:
+            return
+
+
+def _complete(pipeline: Pipeline, files: Sequence[SourceFile]) -> Iterator[Any]:
+    """Hear files, and make sure that each comes back, if only as a failure.
+
+    What is missed is heard once more, each file in a process of its own: so one that kills
+    whoever reads it is told from those whose machine died.
+    """
+    missing = {file.key: file for file in files}
+    for alone in (False, True):
+        if not missing:
+            return
+        for table in pipeline.tables(list(missing.values()), alone=alone):
+            fresh = [missing.pop(file.key, None) is not None for file in _files(table)]
+            # A block that was made twice, because a machine went with the first, counts once.
+            whole = table if all(fresh) else table.filter(fresh)
+            if whole.num_rows:
+                yield whole
+    if missing:
+        yield table_of([Row(file, failure=_LOST, may_pass=True) for file in missing.values()])
+
+
+def _files(table: Any) -> Iterable[SourceFile]:  # noqa: ANN401 (a pyarrow.Table)
+    columns = ["path", "raw_path", "size", "mtime_ns", "etag"]
+    return map(file_of, table.select(columns).to_pylist())
+
+
+def _failures(table: Any) -> int:  # noqa: ANN401 (a pyarrow.Table)
+    failures = table.column("failure")
+    return int(len(failures) - failures.null_count)
+
+
+def _stored(writer: ShardWriter, counts: _Counts) -> Iterator[IndexEvent]:
+    """Write a shard, then tell of its files."""
+    columns = ["path", "raw_path", "size", "mtime_ns", "etag", "genre", "warning", "failure"]
+    for plain in writer.flush().select(columns).to_pylist():
+        outcome = Outcome(plain["genre"], plain["warning"], plain["failure"])
+        yield counts.event(file_of(plain).name, outcome, "indexed")

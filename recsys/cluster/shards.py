@@ -1,0 +1,318 @@
+"""Shards: Parquet files that are whole or not there, and what they say is done already."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from recsys.cluster.places import asked, file_system, is_url
+from recsys.cluster.rows import ShardHeader, file_of, schema
+from recsys.errors import RecsysError
+from recsys.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHARD_ROWS = 1000
+"""Rows of a full shard: about 1.3 MB."""
+
+SHARD_WAIT_S = 60.0
+"""A shard that is not full is written after this long: what a crash costs at most."""
+
+_PREFIX, _SUFFIX = "shard-", ".parquet"
+_TEMPORARY = ".writing"
+_DAMAGED = ".damaged"
+_KNOWN = ("path", "raw_path", "size", "mtime_ns", "etag", "genre", "warning", "failure", "may_pass")
+
+
+class Outcome(NamedTuple):
+    """What became of a file that is done."""
+
+    genre: str | None
+    warning: str | None
+    failure: str | None
+
+
+class ShardPlace:
+    """A folder or a URL where shards lie.
+
+    Parameters
+    ----------
+    place : str
+        As :func:`recsys.cluster.places.normal_place` gives it.
+
+    Raises
+    ------
+    RecsysError
+        If there is no file system of that kind.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._system, self._root = file_system(place)
+        self._local = not is_url(place)
+
+    def prepare(self) -> None:
+        """Make the folder, and clear away what a run that was killed had begun.
+
+        Raises
+        ------
+        RecsysError
+            If the place cannot be written.
+        """
+        if not self._local:
+            return
+        try:
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+            for begun in Path(self._root).glob(f".{_PREFIX}*{_TEMPORARY}"):
+                begun.unlink()
+        except OSError as error:
+            raise RecsysError(
+                f"{self.place} cannot be written: {error.strerror}",
+                "Choose another place with --out.",
+            ) from error
+
+    def names(self) -> list[str]:
+        """Return the names of the shards, the oldest first.
+
+        Raises
+        ------
+        RecsysError
+            If the place cannot be listed.
+        """
+        try:
+            found = self._system.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        except Exception:  # noqa: BLE001 (in words, and the same for every file system)
+            found = asked(self.place, lambda: self._system.ls(self._root, detail=False))
+        names = sorted(PurePosixPath(str(path)).name for path in found)
+        return [name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)]
+
+    def path(self, name: str) -> str:
+        """Return where a shard lies, for people and for opening."""
+        return f"{self.place.rstrip('/')}/{name}"
+
+    def write(self, name: str, table: Any) -> None:  # noqa: ANN401 (a pyarrow.Table)
+        """Write a shard in one step.
+
+        Raises
+        ------
+        RecsysError
+            If it cannot be written.
+        """
+        parquet = require("pyarrow.parquet", "ray")
+        content = io.BytesIO()
+        parquet.write_table(table, content, compression="zstd")
+        data = content.getvalue()
+        # Object stores have no half of an object; folders get one name for another in one step.
+        if self._local:
+            self._replace(name, data)
+        else:
+            asked(self.path(name), lambda: self._system.pipe_file(f"{self._root}/{name}", data))
+
+    def _replace(self, name: str, data: bytes) -> None:
+        folder = Path(self._root)
+        temporary = folder / f".{name}{_TEMPORARY}"
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(folder / name)
+        except OSError as error:
+            raise RecsysError(
+                f"{self.path(name)} cannot be written: {error.strerror}",
+                "Make room or choose another place with --out; what was written before is kept, "
+                "and the same command goes on from there.",
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def set_aside(self, name: str) -> None:
+        """Give a damaged shard a name that nobody reads."""
+        path = f"{self._root}/{name}"
+        asked(self.path(name), lambda: self._system.mv(path, path + _DAMAGED))
+
+
+class OpenShard:
+    """A shard, open for reading; use it with ``with``.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL.
+
+    Raises
+    ------
+    RecsysError
+        It is not there, is damaged, or no shard of recsys.
+
+    Attributes
+    ----------
+    header : ShardHeader
+    rows : int
+    """
+
+    def __init__(self, path: str) -> None:
+        parquet = require("pyarrow.parquet", "ray")
+        pa = require("pyarrow", "ray")
+        self.path = path
+        self._errors = (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError)
+        system, name = file_system(path)
+        self._file = asked(path, lambda: system.open(name, "rb"))
+        try:
+            self._parquet = parquet.ParquetFile(self._file)
+        except self._errors as error:
+            self._file.close()
+            raise self._damaged() from error
+        self.rows = int(self._parquet.metadata.num_rows)
+        try:
+            self.header = ShardHeader.from_metadata(self._parquet.schema_arrow.metadata, path)
+            if not set(schema().names) <= set(self._parquet.schema_arrow.names):
+                raise self._damaged()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> OpenShard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def batches(self, columns: list[str] | None = None, rows: int = SHARD_ROWS) -> Iterator[Any]:
+        """Read it piece by piece.
+
+        Yields
+        ------
+        pyarrow.RecordBatch
+
+        Raises
+        ------
+        DamagedShardError
+            If a page cannot be read.
+        """
+        try:
+            yield from self._parquet.iter_batches(batch_size=rows, columns=columns)
+        except self._errors as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> DamagedShardError:
+        return DamagedShardError(
+            f"{self.path} is damaged or only half there",
+            "Run `recsys index --engine ray` again with the same --out: it sets the shard aside "
+            "and does its files again. Or delete it.",
+        )
+
+
+class DamagedShardError(RecsysError):
+    """A shard that was cut off or overwritten."""
+
+
+def read_known(place: ShardPlace, header: ShardHeader, notes: list[str]) -> dict[bytes, Outcome]:
+    """Return what the shards of a place say is done, by the key of the file.
+
+    Failures that may pass are not among it. A damaged shard is set aside, with a note: its files
+    are done again.
+
+    Raises
+    ------
+    RecsysError
+        If a shard is of another model, or cannot be read now.
+    """
+    known: dict[bytes, Outcome] = {}
+    outcomes: dict[Outcome, Outcome] = {}  # one object for all that are alike
+    for name in place.names():
+        try:
+            with OpenShard(place.path(name)) as shard:
+                _check_model(shard.header, header, place)
+                batches = shard.batches(list(_KNOWN))
+                found = [_known(plain) for batch in batches for plain in batch.to_pylist()]
+        except DamagedShardError as error:
+            place.set_aside(name)
+            notes.append(f"{error.message}; it was renamed, and its files are done again")
+            continue
+        for key, outcome in found:
+            if outcome is not None:
+                known[key] = outcomes.setdefault(outcome, outcome)
+    return known
+
+
+def _known(plain: dict[str, Any]) -> tuple[bytes, Outcome | None]:
+    if plain["may_pass"]:
+        return file_of(plain).key, None
+    return file_of(plain).key, Outcome(plain["genre"], plain["warning"], plain["failure"])
+
+
+def _check_model(found: ShardHeader, wanted: ShardHeader, place: ShardPlace) -> None:
+    if found.fingerprint != wanted.fingerprint:
+        raise RecsysError(
+            f"{place.place} holds shards of model {found.model} ({found.fingerprint}), not of "
+            f"{wanted.model} ({wanted.fingerprint}); results of two models do not mix",
+            "Choose another place with --out, or the same model and effort as before.",
+        )
+
+
+class ShardWriter:
+    """Gathers tables and writes them as shards.
+
+    Parameters
+    ----------
+    place : ShardPlace
+        Where to.
+    header : ShardHeader
+        Of the rows.
+    """
+
+    def __init__(self, place: ShardPlace, header: ShardHeader) -> None:
+        self._place = place
+        self._schema = schema().with_metadata(header.as_metadata())
+        # The time first, so that the order of names is that of runs.
+        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        self._run = f"{started}-{secrets.token_hex(4)}"
+        self._tables: list[Any] = []
+        self._rows = 0
+        self._number = 0
+        self._since = time.monotonic()
+
+    def add(self, table: Any) -> None:  # noqa: ANN401 (a pyarrow.Table)
+        """Take rows."""
+        if not self._tables:
+            self._since = time.monotonic()
+        self._tables.append(table)
+        self._rows += table.num_rows
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a shard is full, or has waited long enough."""
+        waited = bool(self._tables) and time.monotonic() - self._since >= SHARD_WAIT_S
+        return self._rows >= SHARD_ROWS or waited
+
+    def flush(self) -> Any:  # noqa: ANN401 (a pyarrow.Table)
+        """Write what was gathered.
+
+        Returns
+        -------
+        pyarrow.Table
+            What is stored from now on.
+
+        Raises
+        ------
+        RecsysError
+            If it cannot be written; the rows are kept.
+        """
+        pa = require("pyarrow", "ray")
+        whole = pa.concat_tables(self._tables) if self._tables else schema().empty_table()
+        if whole.num_rows:
+            whole = whole.combine_chunks().cast(self._schema)
+            name = f"{_PREFIX}{self._run}-{self._number:06}{_SUFFIX}"
+            self._place.write(name, whole)
+            self._number += 1
+        self._tables, self._rows = [], 0
+        return whole

@@ -1,0 +1,181 @@
+"""The audio files of a place: listed on the machine that asks, fetched on those that work."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from recsys.cluster.places import asked, file_system, in_words, is_url
+from recsys.errors import PassingError, RecsysError
+from recsys.indexing.roots import check_folder
+from recsys.library import AUDIO_SUFFIXES, ScanReport, scan
+from recsys.types import TrackFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STAMPS = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
+"""What file systems call the time of the last modification."""
+
+_ETAGS = ("ETag", "etag", "md5Hash")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """An audio file of a place, before anything is read from it.
+
+    Attributes
+    ----------
+    name : str
+        Absolute path, bytes that are not UTF-8 as surrogate escapes; or the URL of an object.
+    size : int
+        Bytes.
+    mtime_ns : int
+        Time of the last modification, nanoseconds since the epoch; 0 where it is not told.
+    etag : str or None
+        What an object store gives each version of an object.
+    """
+
+    name: str
+    size: int
+    mtime_ns: int
+    etag: str | None = None
+
+    @property
+    def key(self) -> bytes:
+        """16 bytes that tell this version of this file from every other one.
+
+        A digest and not the name itself, because a run holds one for each file that is done.
+        """
+        text = f"{self.size}\0{self.mtime_ns}\0{self.etag or ''}\0".encode()
+        return hashlib.blake2b(text + os.fsencode(self.name), digest_size=16).digest()
+
+
+def check_place(place: str) -> None:
+    """Make sure that a place can be listed.
+
+    Raises
+    ------
+    RecsysError
+        If it is not there, or is no folder.
+    """
+    if not is_url(place):
+        check_folder(Path(place))
+        return
+    system, path = file_system(place)
+    if asked(place, lambda: system.isfile(path)):
+        parent = place.rpartition("/")[0]
+        raise RecsysError(f"not a folder: {place}", f"Give what it lies in: {parent}")
+    asked(place, lambda: system.ls(path, detail=False))
+
+
+def list_files(place: str, report: ScanReport) -> Iterator[SourceFile]:
+    """Find the audio files of a place, by the rules of :func:`recsys.library.scan`.
+
+    Parameters
+    ----------
+    place : str
+        Absolute path of a folder, or a URL: everything below it, hidden names left out.
+    report : ScanReport
+        Counts what is found, and notes folders that cannot be listed.
+
+    Yields
+    ------
+    SourceFile
+        In the order of their names, folder by folder.
+
+    Raises
+    ------
+    RecsysError
+        If the place cannot be listed.
+    """
+    if not is_url(place):
+        for file in scan(Path(place), report):
+            yield SourceFile(os.fspath(file.path), file.size, file.mtime_ns)
+        return
+    system, root = file_system(place)
+    for entry in _entries(system, root, place):
+        below = PurePosixPath(str(entry["name"]).removeprefix(root).lstrip("/"))
+        if any(part.startswith(".") for part in below.parts):
+            continue
+        if below.suffix.lower() in AUDIO_SUFFIXES:
+            report.found += 1
+            yield _source_file(system, entry)
+
+
+def _entries(system: Any, root: str, place: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    """List objects by the folders of the first level.
+
+    A listing of everything at once would hold a kilobyte per object; one per folder would ask
+    the store once per album.
+    """
+    top = asked(place, lambda: system.ls(root, detail=True))
+    for entry in sorted(top, key=lambda found: str(found["name"])):
+        name = str(entry["name"])
+        if name.rstrip("/") == root.rstrip("/"):  # the empty object that stands for the folder
+            continue
+        if entry["type"] != "directory":
+            yield entry
+        elif not PurePosixPath(name).name.startswith("."):
+            below = asked(place, partial(system.find, name, detail=True))
+            yield from (below[key] for key in sorted(below))
+
+
+def _source_file(system: Any, entry: dict[str, Any]) -> SourceFile:  # noqa: ANN401
+    stamp = next((entry[key] for key in _STAMPS if entry.get(key)), None)
+    etag = next((entry[key] for key in _ETAGS if entry.get(key)), None)
+    return SourceFile(
+        name=str(system.unstrip_protocol(entry["name"])),
+        size=int(entry.get("size") or 0),
+        mtime_ns=_nanoseconds(stamp),
+        etag=None if etag is None else str(etag).strip('"'),
+    )
+
+
+def _nanoseconds(stamp: object) -> int:
+    """Return a time as file systems give it in nanoseconds since the epoch, 0 if they do not."""
+    if isinstance(stamp, datetime):
+        return round(stamp.timestamp() * 1_000_000) * 1000
+    if isinstance(stamp, int | float):
+        return round(stamp * 1_000_000) * 1000
+    if isinstance(stamp, str):
+        with contextlib.suppress(ValueError):
+            return _nanoseconds(datetime.fromisoformat(stamp))
+    return 0
+
+
+@contextlib.contextmanager
+def fetched(file: SourceFile) -> Iterator[TrackFile]:
+    """Have a file as one of this machine: as it is, or as a copy that goes again.
+
+    Raises
+    ------
+    PassingError
+        On entering: the object cannot be fetched.
+    """
+    if not is_url(file.name):
+        yield TrackFile(Path(file.name), file.size, file.mtime_ns)
+        return
+    # Decoders go by the suffix, too.
+    suffix = PurePosixPath(file.name).suffix
+    with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
+        copy = Path(folder) / f"object{suffix}"
+        _fetch(file.name, copy)
+        yield TrackFile(copy, file.size, file.mtime_ns)
+
+
+def _fetch(url: str, copy: Path) -> None:
+    try:
+        system, path = file_system(url)
+        system.get_file(path, os.fspath(copy))
+    except FileNotFoundError as error:
+        raise PassingError("the object is not there any more") from error
+    except Exception as error:
+        raise PassingError(f"cannot fetch it: {in_words(error, url).message}") from error
