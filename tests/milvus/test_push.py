@@ -1,0 +1,239 @@
+"""A library that is pushed: all of it, what changed of it, and what must not be pushed over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from recsys.errors import GenreIndexError, QueryError, SharedLibraryError
+from recsys.milvus.connection import Connection
+from recsys.milvus.index import MilvusIndex
+from recsys.milvus.layout import collection_name, make_tracks
+from recsys.milvus.place import parse_place
+from recsys.milvus.push import push
+from recsys.milvus.rows import LONGEST_TAG
+from recsys.store import Store
+from tests.milvus.libraries import TAGS, answers, make_library, open_at, push_to, sounds
+from tests.planted import PlantedLibrary, make_info
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recsys.types import Track
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> PlantedLibrary:
+    return make_library(tmp_path, 60)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "shared.db"
+
+
+def same(library: PlantedLibrary, place: Path) -> None:
+    """Assert that the copy is what the library is."""
+    from recsys.index_sync import open_index
+
+    shared = open_at(place)
+    try:
+        assert list(library.store.all_tracks()) == list(
+            shared.tracks(track.id for track in library.store.all_tracks()).values()
+        )
+        assert shared.genre_counts() == library.store.genre_counts()
+        assert shared.index.count() == sum(library.store.genre_counts().values())
+        seeds = [track.id for track in library.store.all_tracks()][::40]
+        local = answers(library.store, open_index(library.store), seeds)
+        assert list(answers(shared, shared.index, seeds)) == list(local)
+    finally:
+        shared.close()
+
+
+def test_a_library_is_pushed_as_a_whole(library: PlantedLibrary, place: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    summary = push_to(library.store, place, on_progress=lambda *step: steps.append(step))
+    assert (summary.tracks, summary.written, summary.removed) == (64, 64, 0)
+    assert (summary.place, summary.shortened) == (str(place), 0)
+    assert steps == [(0, 64), (64, 64)]
+    same(library, place)
+
+
+def test_pushing_again_writes_nothing(library: PlantedLibrary, place: Path) -> None:
+    push_to(library.store, place)
+    again = push_to(library.store, place)
+    assert (again.tracks, again.written, again.unchanged, again.removed) == (64, 0, 64, 0)
+
+
+def test_only_what_changed_is_written(library: PlantedLibrary, place: Path) -> None:
+    push_to(library.store, place)
+    store = library.store
+    library.add(sounds(5, seed=1))
+    records = [library._record(number, library.sounds[number + 1]) for number in (10, 11, 12)]
+    store.write(
+        [
+            replace(records[0], tags=replace(records[0].tags, title="Another name")),
+            replace(
+                records[1], track_id=12, file=replace(records[1].file, path=Path("/moved.flac"))
+            ),
+            replace(records[2], audio_hash="other", analysis=library.seed(1)[1]),
+        ],
+        removed=[20, 21],
+    )
+    store.mark_missing([30])
+    summary = push_to(store, place)
+    assert (summary.written, summary.unchanged, summary.removed) == (5 + 4, 58, 2)
+    same(library, place)
+
+
+def test_a_push_that_was_broken_off_goes_on(
+    library: PlantedLibrary, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.milvus.push.PAGE", 10)
+    put, calls = MilvusIndex.put, []
+
+    def breaking(self: MilvusIndex, *arguments: Any) -> None:
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(put(self, *arguments))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MilvusIndex, "put", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            push_to(library.store, place)
+    with pytest.raises(SharedLibraryError, match="no library yet"):
+        open_at(place)
+    summary = push_to(library.store, place)
+    assert (summary.written, summary.unchanged) == (34, 30)
+    same(library, place)
+
+
+def test_a_reader_finds_a_growing_library_while_it_is_pushed(
+    library: PlantedLibrary, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_to(library.store, place)
+    library.add(sounds(20, seed=1))
+    monkeypatch.setattr("recsys.milvus.push.PAGE", 10)
+    put, seen = MilvusIndex.put, []
+
+    def watched(self: MilvusIndex, *arguments: Any) -> None:
+        put(self, *arguments)
+        reader = open_at(place)
+        seen.append(len(reader.index.search(None, library.sounds[1].embedding, 100)))
+        reader.close()
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MilvusIndex, "put", watched)
+        with pytest.raises(KeyboardInterrupt):
+            push_to(library.store, place)
+    assert seen == [70, 80]
+    summary = push_to(library.store, place)
+    assert (summary.tracks, summary.written, summary.unchanged) == (84, 4, 80)
+    same(library, place)
+
+
+def test_a_reader_follows_what_is_pushed(library: PlantedLibrary, place: Path) -> None:
+    with Connection(parse_place(place), create=True) as connection:
+        push(library.store, connection)
+        reader = open_at(place)
+        assert reader.refreshed() is reader
+        (new,) = library.add(sounds(1, seed=1))
+        push(library.store, connection)
+        later = reader.refreshed()
+        assert later is not reader
+        assert later.index.count() == 65
+        assert later.track(new) == library.track(new)
+        reader.close()
+
+
+@pytest.mark.parametrize("source", ["own", "tags"])
+def test_a_library_that_is_sorted_anew_takes_its_own_place(source: str, place: Path) -> None:
+    styles = ("rock", "Mellow", "Hip-Hop", "jazz")
+    library = PlantedLibrary(place.parent, sounds(40), make_info(tags=styles))
+    push_to(library.store, place)
+    library.store.set_genre_source(source)
+    summary = push_to(library.store, place)
+    assert (summary.tracks, summary.written) == (44, 44)
+    shared = open_at(place)
+    assert shared.genre_source() == source
+    assert shared.genre_counts() == library.store.genre_counts()
+    assert "rock" in shared.genre_counts()
+    shared.close()
+    assert collections(place) == 2
+
+
+def collections(place: Path) -> int:
+    with Connection(parse_place(place)) as connection:
+        return len(connection.ask("list_collections"))
+
+
+def test_another_library_is_not_pushed_over(
+    library: PlantedLibrary, place: Path, tmp_path: Path
+) -> None:
+    push_to(library.store, place)
+    (tmp_path / "other").mkdir()
+    other = make_library(tmp_path / "other", 20)
+    with pytest.raises(SharedLibraryError, match="another library") as caught:
+        push_to(other.store, place)
+    assert "--replace" in caught.value.hint
+    same(library, place)
+    assert push_to(other.store, place, replace=True).written == 24
+    same(other, place)
+    assert collections(place) == 2
+
+
+def test_a_library_that_another_model_heard_is_not_mixed_in(
+    library: PlantedLibrary, place: Path
+) -> None:
+    push_to(library.store, place)
+    info = replace(make_info(tags=TAGS, dimension=8), fingerprint="planted-2")
+    library.store.set_model(info, "{}")
+    record = library._record(1, library.sounds[2])
+    assert record.analysis is not None
+    embedding = np.eye(8, dtype=np.float32)[0]
+    analysis = replace(record.analysis, embedding=embedding, fingerprint="planted-2")
+    library.store.write([replace(record, analysis=analysis)])
+    with pytest.raises(SharedLibraryError, match="another model") as caught:
+        push_to(library.store, place)
+    assert "planted-1" in caught.value.message
+    assert "--replace" in caught.value.hint
+    assert push_to(library.store, place, replace=True).tracks == 1
+    shared = open_at(place)
+    assert (shared.model().fingerprint, shared.index.dimension) == ("planted-2", 8)
+    shared.close()
+
+
+def test_an_index_of_another_dimension_is_said(library: PlantedLibrary, place: Path) -> None:
+    store = library.store
+    name = collection_name("recsys", store.library_id, library.info.fingerprint, "gtzan")
+    with Connection(parse_place(place), create=True) as connection:
+        make_tracks(connection, name, 5)
+        with pytest.raises(GenreIndexError, match="dimension 5") as caught:
+            push(store, connection)
+        assert "--replace" in caught.value.hint
+        assert push(store, connection, replace=True).tracks == 64
+
+
+def test_an_empty_library_is_not_pushed(tmp_path: Path) -> None:
+    with (
+        Store.open(tmp_path / "library.db", create=True) as store,
+        pytest.raises(QueryError, match="no tracks"),
+    ):
+        push_to(store, tmp_path / "shared.db")
+
+
+def test_a_tag_without_end_is_shortened_and_said(tmp_path: Path) -> None:
+    long = [replace(sound, title="x" * 100_000) for sound in sounds(2, seed=1)]
+    library = PlantedLibrary(tmp_path, long, make_info(tags=TAGS))
+    assert push_to(library.store, tmp_path / "shared.db").shortened == 2
+    assert push_to(library.store, tmp_path / "shared.db").unchanged == 2
+    shared = open_at(tmp_path / "shared.db")
+    tracks: Sequence[Track] = list(shared.tracks([1, 2]).values())
+    shared.close()
+    assert [len(track.title) for track in tracks] == [LONGEST_TAG] * 2
