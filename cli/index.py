@@ -27,8 +27,23 @@ if TYPE_CHECKING:
 MAX_SHOWN = 10
 
 
+class NamedPlace(NamedPath):
+    """A path that is not empty, or a URL."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 (as click has it)
+        """Return a URL as it is, a str, and anything else as a Path."""
+        if isinstance(value, str) and "://" in value:
+            return value
+        return super().convert(value, param, ctx)
+
+
 @click.command(name="index")
-@click.argument("folders", nargs=-1, type=NamedPath())
+@click.argument("folders", nargs=-1, type=NamedPlace())
 @db_option
 @json_option("One line of JSON per file as its result is stored, then a summary.")
 @device_option
@@ -50,12 +65,31 @@ MAX_SHOWN = 10
     "strongest style among its tags, or the genres that the files name. Without FOLDERS, that is "
     "all that is done.  [default: as it is; gtzan for a new library]",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="What does the work: this process, or a Ray cluster, which hears folders and URLs into "
+    "shards of Parquet for `recsys import`; see docs/cluster.md.",
+)
+@click.option(
+    "--address",
+    help="The Ray cluster: HOST:PORT of its head, auto for the one on this machine, or local to "
+    "start one.  [env var: RAY_ADDRESS; default: local]",
+)
+@click.option(
+    "--out",
+    type=NamedPlace(),
+    help="Where the shards go, with --engine ray: a folder or a URL.  [default: a folder beside "
+    "the library; needed for URLs]",
+)
 @click.option("--watch", is_flag=True, help="Go on following the folders until Ctrl-C.")
 @click.option("--wait", is_flag=True, help="If another run holds the library, wait for it.")
 @click.pass_context
 def command(
     ctx: click.Context,
-    folders: tuple[Path, ...],
+    folders: tuple[Path | str, ...],
     db: Path | None,
     as_json: bool,
     device: str,
@@ -65,6 +99,9 @@ def command(
     keep_missing: bool,
     reanalyse: bool,
     genres: str | None,
+    engine: str,
+    address: str | None,
+    out: Path | str | None,
     watch: bool,
     wait: bool,
 ) -> None:
@@ -81,7 +118,14 @@ def command(
       recsys index ~/Music --watch
       recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
+      recsys index --engine ray --address head:6379 --out s3://bucket/heard s3://bucket/music
     """
+    if engine == "ray":
+        from recsys.cli.index_on_ray import index_on_ray
+
+        index_on_ray(ctx, folders, db, address, out, as_json=as_json)
+        return
+    _check_local(folders, address, out)
     from recsys.api import Library
     from recsys.cli.output import note, progress
     from recsys.indexing.session import nothing_found
@@ -104,7 +148,7 @@ def command(
     )
     summary = IndexSummary()
     with progress("tracks") as bar:
-        report = _Report(bar, as_json=as_json)
+        report = Report(bar, as_json=as_json)
         for event in events:
             report(event)
             if isinstance(event, IndexSummary):
@@ -115,6 +159,20 @@ def command(
         raise nothing_found(folders, summary)
     if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
+
+
+def _check_local(
+    folders: tuple[Path | str, ...], address: str | None, out: Path | str | None
+) -> None:
+    """Refuse what only a cluster can do."""
+    for name, value in (("--address", address), ("--out", out)):
+        if value is not None:
+            raise click.UsageError(f"{name} needs --engine ray.")
+    url = next((folder for folder in folders if isinstance(folder, str)), None)
+    if url is not None:
+        raise click.UsageError(
+            f"{url} is no folder of this machine; add --engine ray, which can hear it."
+        )
 
 
 def _print_parts(source: str, parts: dict[str, int], *, as_json: bool) -> None:
@@ -129,18 +187,20 @@ def _print_parts(source: str, parts: dict[str, int], *, as_json: bool) -> None:
     click.echo(f"{sum(parts.values())} tracks sorted by {source}: {len(parts)} labels", err=True)
 
 
-class _Report:
+class Report:
     """Turns events into progress, lines of JSON, or a closing summary."""
 
-    def __init__(self, bar: Progress | None, *, as_json: bool) -> None:
+    def __init__(self, bar: Progress | None, *, as_json: bool, verb: str = "Indexing") -> None:
         self._bar = bar
-        self._task = bar.add_task("Indexing", total=None, failed=0) if bar else None
+        self._by_event = True
+        self._task = bar.add_task(verb, total=None, failed=0) if bar else None
         self._as_json = as_json
         self._working = False
         self._failures: list[IndexEvent] = []
         self._warnings: list[IndexEvent] = []
 
     def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of three event types)
+        """Take an event in."""
         from recsys.indexing import IndexPlan
         from recsys.types import IndexEvent, IndexSummary
 
@@ -159,12 +219,17 @@ class _Report:
             self._failures.append(event)
         elif event.status == "indexed" and event.warning:
             self._warnings.append(event)
-        if self._bar is not None and self._task is not None and self._working:
-            self._bar.update(self._task, advance=1, failed=len(self._failures))
+        if self._by_event:
+            self.advance(1, len(self._failures))
         if self._as_json:
             from recsys.cli.output import print_json
 
             print_json(event_json(event))
+
+    def advance(self, count: int, failed: int) -> None:
+        """Move the bar on, once the work has begun."""
+        if self._bar is not None and self._task is not None and self._working:
+            self._bar.update(self._task, advance=count, failed=failed)
 
     def _end(self, summary: IndexSummary) -> None:
         self._working = False
@@ -201,7 +266,7 @@ def _print_summary(
     told = {"warning": [(event, event.warning) for event in warnings]}
     told["failed"] = [(event, event.reason) for event in failures]
     for kind, lines in told.items():
-        for event, why in sorted(lines, key=lambda line: line[0].path)[:MAX_SHOWN]:
+        for event, why in sorted(lines, key=lambda line: os.fspath(line[0].path))[:MAX_SHOWN]:
             click.echo(f"{kind}: {shown(event.path)}: {why}")
         if len(lines) > MAX_SHOWN:
             click.echo(f"{kind}: {len(lines) - MAX_SHOWN} more")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from recsys.errors import RecsysError
 
 COMMANDS = (
     "index",
+    "import",
     "similar",
     "playlist",
     "classify",
@@ -54,7 +56,10 @@ class LazyGroup(click.Group):
         """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"recsys.cli.{cmd_name}")
+        # A command whose name is a word of Python lies in a module with an underscore behind it.
+        module = importlib.import_module(
+            f"recsys.cli.{cmd_name}{'_' if keyword.iskeyword(cmd_name) else ''}"
+        )
         command: click.Command = module.command
         return command
 

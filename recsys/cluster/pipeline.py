@@ -20,9 +20,6 @@ BLOCK_FILES = 16
 """Files of one task. What it makes of them is a few megabytes, and by such blocks Ray Data holds
 decoding back when the model does not follow."""
 
-TASK_RETRIES = 3
-"""So often a task whose process or machine dies is tried elsewhere before it is given up."""
-
 MODEL_SHARE = 0.4
 """Models per processor, where there are no GPUs: what hearing costs beside decoding."""
 
@@ -59,15 +56,15 @@ class Pipeline:
     def tables(self, files: Sequence[SourceFile], *, alone: bool = False) -> Iterator[Any]:
         """Hear files.
 
-        Blocks whose process or machine died again and again are left out: what comes back is to
-        be compared with what was asked for.
+        Ray tries what is lost with a process or a machine on another one. A block that fails for a
+        reason of its own is left out: what comes back is to be compared with what was asked for.
 
         Parameters
         ----------
         files : sequence of SourceFile
             As many as the driver may keep account of, see :mod:`recsys.cluster.run`.
         alone : bool
-            Each in a task and a process of its own, which it may kill without harm.
+            Each in a task of its own, for those that were missed.
 
         Yields
         ------
@@ -83,7 +80,7 @@ class Pipeline:
         data = require("ray.data", "ray")
         size = 1 if alone else BLOCK_FILES
         blocks = [_block(files[i : i + size]) for i in range(0, len(files), size)]
-        dataset = self._heard(data, data.from_arrow(blocks), alone=alone)
+        dataset = self._heard(data, data.from_arrow(blocks))
         try:
             for table in dataset.iter_batches(
                 batch_size=None, batch_format="pyarrow", prefetch_batches=0
@@ -96,26 +93,24 @@ class Pipeline:
                 "What was written is kept; run the command again to go on from there.",
             ) from error
 
-    def _heard(self, data: Any, files: Any, *, alone: bool) -> Any:  # noqa: ANN401
+    def _heard(self, data: Any, files: Any) -> Any:  # noqa: ANN401
         """Return the stages as a dataset that is computed as it is read."""
         shared = {"batch_size": None, "batch_format": "pyarrow"}
-        examine = {"examine": self.examine, "alone": alone}
-        retries = {"max_retries": TASK_RETRIES}
-        tasks = {"ray_remote_args_fn": lambda: retries, "compute": data.TaskPoolStrategy()}
+        tasks = {"compute": data.TaskPoolStrategy(), **shared}
+        arguments: dict[str, Any] = {"examine": self.examine}
         if self.together:
-            arguments = examine | {"model": self.model}
-            return files.map_batches(hear_files, fn_kwargs=arguments, num_cpus=1, **tasks, **shared)
+            arguments["model"] = self.model
+            return files.map_batches(hear_files, fn_kwargs=arguments, num_cpus=1, **tasks)
         decoded = files.map_batches(
-            examine_files, fn_kwargs=examine, num_cpus=_DECODING_CPUS, **tasks, **shared
+            examine_files, fn_kwargs=arguments, num_cpus=_DECODING_CPUS, **tasks
         )
-        threads = None if self.gpus else 1
+        # Actors that die with their machine start again on another; that is Ray Data's default.
         return decoded.map_batches(
             Hearing,
-            fn_constructor_args=(self.model, threads),
+            fn_constructor_args=(self.model, None if self.gpus else 1),
             compute=data.ActorPoolStrategy(min_size=1, max_size=self._most_models()),
             num_cpus=_MODEL_CPUS,
             num_gpus=1 if self.gpus else None,
-            ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": TASK_RETRIES},
             **shared,
         )
 

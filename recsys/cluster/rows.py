@@ -24,6 +24,9 @@ SCHEMA_VERSION = 1
 """Rises when an older recsys could no longer read the rows rightly."""
 
 _METADATA_KEY = b"recsys"
+FILE_COLUMNS = ["path", "raw_path", "size", "mtime_ns", "etag"]
+"""What :func:`file_of` needs."""
+
 _ARRAYS = ("probabilities", "tag_scores", "embedding")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -15,10 +16,11 @@ from recsys.classifier.loading import place_for_any_process
 from recsys.cluster.connection import ClusterError, check_machines, connected
 from recsys.cluster.pipeline import Pipeline
 from recsys.cluster.places import is_url
-from recsys.cluster.rows import Row, ShardHeader, file_of, table_of
+from recsys.cluster.rows import FILE_COLUMNS, Row, ShardHeader, file_of, table_of
 from recsys.cluster.shards import Outcome, ShardPlace, ShardWriter, read_known
 from recsys.cluster.sources import SourceFile, check_place, list_files
 from recsys.cluster.worker import ShippedModel
+from recsys.errors import RecsysError
 from recsys.features.effort import DEFAULT_EFFORT, effort_of
 from recsys.indexing import IndexPlan
 from recsys.indexing.examine import Examiner
@@ -37,7 +39,7 @@ rounds, only the last blocks of each leave machines without work."""
 
 _SPOOLED = 1000
 
-_LOST = "the machine or process that worked on it died again and again; it is tried again next time"
+_LOST = "the cluster gave nothing back for it, twice; it is tried again next time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +223,9 @@ class ClusterRun:
                         writer.add(table)
                         if writer.is_due:
                             yield from _stored(writer, counts)
-            except (KeyboardInterrupt, GeneratorExit):
-                writer.flush()  # hours of a cluster may lie in it
+            except BaseException:  # Ctrl-C, a lost cluster: what came back is not to be lost, too
+                with contextlib.suppress(RecsysError):
+                    writer.flush()
                 raise
             yield from _stored(writer, counts)
 
@@ -255,8 +258,7 @@ def _spooled(spool: IO[bytes]) -> Iterator[SourceFile]:
 def _complete(pipeline: Pipeline, files: Sequence[SourceFile]) -> Iterator[Any]:
     """Hear files, and make sure that each comes back, if only as a failure.
 
-    What is missed is heard once more, each file in a process of its own: so one that kills
-    whoever reads it is told from those whose machine died.
+    What is missed is heard once more, each file in a task of its own.
     """
     missing = {file.key: file for file in files}
     for alone in (False, True):
@@ -273,8 +275,7 @@ def _complete(pipeline: Pipeline, files: Sequence[SourceFile]) -> Iterator[Any]:
 
 
 def _files(table: Any) -> Iterable[SourceFile]:  # noqa: ANN401 (a pyarrow.Table)
-    columns = ["path", "raw_path", "size", "mtime_ns", "etag"]
-    return map(file_of, table.select(columns).to_pylist())
+    return map(file_of, table.select(FILE_COLUMNS).to_pylist())
 
 
 def _failures(table: Any) -> int:  # noqa: ANN401 (a pyarrow.Table)
@@ -284,7 +285,7 @@ def _failures(table: Any) -> int:  # noqa: ANN401 (a pyarrow.Table)
 
 def _stored(writer: ShardWriter, counts: _Counts) -> Iterator[IndexEvent]:
     """Write a shard, then tell of its files."""
-    columns = ["path", "raw_path", "size", "mtime_ns", "etag", "genre", "warning", "failure"]
+    columns = [*FILE_COLUMNS, "genre", "warning", "failure"]
     for plain in writer.flush().select(columns).to_pylist():
         outcome = Outcome(plain["genre"], plain["warning"], plain["failure"])
         yield counts.event(file_of(plain).name, outcome, "indexed")

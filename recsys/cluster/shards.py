@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recsys.cluster.places import asked, file_system, is_url
-from recsys.cluster.rows import ShardHeader, file_of, schema
+from recsys.cluster.rows import FILE_COLUMNS, ShardHeader, file_of, schema
 from recsys.errors import RecsysError
 from recsys.extras import require
 
@@ -27,7 +27,7 @@ SHARD_WAIT_S = 60.0
 _PREFIX, _SUFFIX = "shard-", ".parquet"
 _TEMPORARY = ".writing"
 _DAMAGED = ".damaged"
-_KNOWN = ("path", "raw_path", "size", "mtime_ns", "etag", "genre", "warning", "failure", "may_pass")
+_KNOWN = [*FILE_COLUMNS, "genre", "warning", "failure", "may_pass"]
 
 
 class Outcome(NamedTuple):
@@ -108,7 +108,7 @@ class ShardPlace:
         """
         parquet = require("pyarrow.parquet", "ray")
         content = io.BytesIO()
-        parquet.write_table(table, content, compression="zstd")
+        parquet.write_table(table, content, compression="zstd", write_page_checksum=True)
         data = content.getvalue()
         # Object stores have no half of an object; folders get one name for another in one step.
         if self._local:
@@ -167,7 +167,7 @@ class OpenShard:
         system, name = file_system(path)
         self._file = asked(path, lambda: system.open(name, "rb"))
         try:
-            self._parquet = parquet.ParquetFile(self._file)
+            self._parquet = parquet.ParquetFile(self._file, page_checksum_verification=True)
         except self._errors as error:
             self._file.close()
             raise self._damaged() from error
@@ -205,7 +205,7 @@ class OpenShard:
 
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(
-            f"{self.path} is damaged or only half there",
+            f"{self.path} is no whole Parquet file: damaged, or only half there",
             "Run `recsys index --engine ray` again with the same --out: it sets the shard aside "
             "and does its files again. Or delete it.",
         )
@@ -232,7 +232,7 @@ def read_known(place: ShardPlace, header: ShardHeader, notes: list[str]) -> dict
         try:
             with OpenShard(place.path(name)) as shard:
                 _check_model(shard.header, header, place)
-                batches = shard.batches(list(_KNOWN))
+                batches = shard.batches(_KNOWN)
                 found = [_known(plain) for batch in batches for plain in batch.to_pylist()]
         except DamagedShardError as error:
             place.set_aside(name)

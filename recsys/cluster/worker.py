@@ -11,6 +11,7 @@ import platform
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,7 +23,7 @@ from recsys.extras import require
 from recsys.features.effort import effort_of
 from recsys.indexing.examine import Examined, analyses_of
 from recsys.types import TrackFile
-from recsys.workers import WorkerPool, as_outcome
+from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
@@ -111,7 +112,7 @@ class Fetching:
             return self.examine(here)
 
 
-def examine_files(table: Any, examine: Examine, *, alone: bool = False) -> Any:  # noqa: ANN401
+def examine_files(table: Any, examine: Examine) -> Any:  # noqa: ANN401 (pyarrow is untyped)
     """Decode the files of a block, as a task of Ray Data.
 
     Parameters
@@ -120,8 +121,6 @@ def examine_files(table: Any, examine: Examine, *, alone: bool = False) -> Any: 
         Column ``file``: pickled :class:`SourceFile`.
     examine : callable
         Of one file of this machine.
-    alone : bool
-        In a process apart, for files that may have killed theirs.
 
     Returns
     -------
@@ -130,12 +129,12 @@ def examine_files(table: Any, examine: Examine, *, alone: bool = False) -> Any: 
     """
     pa = require("pyarrow", "ray")
     # Pickled, as Ray itself would: windows have a shape and a precision that Arrow does not keep.
-    blobs = [pickle.dumps(pair, protocol=5) for pair in _examined(table, examine, alone=alone)]
+    blobs = [pickle.dumps(pair, protocol=5) for pair in _examined(table, examine)]
     return pa.table({"heard": pa.array(blobs, pa.large_binary())})
 
 
-def hear_files(table: Any, examine: Examine, model: ShippedModel, *, alone: bool = False) -> Any:  # noqa: ANN401
-    """Decode the files of a block and hear them in the same process, as a task of Ray Data.
+def hear_files(table: Any, examine: Examine, model: ShippedModel) -> Any:  # noqa: ANN401
+    """Decode the files of a block and hear them on the same processor, as a task of Ray Data.
 
     For models that are small and ready at once; parameters as in :func:`examine_files`.
 
@@ -144,33 +143,28 @@ def hear_files(table: Any, examine: Examine, model: ShippedModel, *, alone: bool
     pyarrow.Table
         As :class:`Hearing` makes it.
     """
-    return _hearing(model).table(_examined(table, examine, alone=alone))
+    return _hearing(model).table(_examined(table, examine))
 
 
+@cache
 def _hearing(model: ShippedModel) -> Hearing:
     """Return the model of this process, which serves one task after the other."""
-    if model.fingerprint not in _HEARING:
-        _HEARING.clear()
-        _HEARING[model.fingerprint] = Hearing(model, None)
-    return _HEARING[model.fingerprint]
+    return Hearing(model, None)
 
 
-_HEARING: dict[str, Hearing] = {}
+@cache
+def _decoder() -> WorkerPool:
+    """Return the process that decodes for this one.
+
+    A file that makes a C decoder crash must take that one with it: if this one went, Ray would
+    try the file on one machine after the other, without end.
+    """
+    return WorkerPool(1, librosa=False)
 
 
-def _examined(table: Any, examine: Examine, *, alone: bool) -> list[Pair]:  # noqa: ANN401
+def _examined(table: Any, examine: Examine) -> list[Pair]:  # noqa: ANN401
     files = [pickle.loads(item.as_py()) for item in table.column("file")]
-    if alone:
-        with WorkerPool(1, librosa=False) as pool:
-            return list(pool.map_unordered(Fetching(examine), files))
-    return [(file, _outcome(Fetching(examine), file)) for file in files]
-
-
-def _outcome(examine: Fetching, file: SourceFile) -> Examined | RecsysError:
-    try:
-        return examine(file)
-    except Exception as error:  # noqa: BLE001 (a bad file is a result)
-        return as_outcome(error)
+    return list(_decoder().map_unordered(Fetching(examine), files))
 
 
 class Hearing:

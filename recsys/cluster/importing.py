@@ -1,0 +1,329 @@
+"""Shards into a library: what a cluster heard, as if it had been heard here. Needs no Ray."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.classifier.checkpoint import load_card
+from recsys.cluster.finding import find_shards
+from recsys.cluster.places import is_url
+from recsys.cluster.rows import FILE_COLUMNS, Row, file_of, rows_of
+from recsys.cluster.shards import OpenShard
+from recsys.errors import ModelError, RecsysError
+from recsys.features.effort import effort_of
+from recsys.index_sync import index_is_current, open_index, save_index
+from recsys.indexing import IndexPlan
+from recsys.indexing.change_model import change_model
+from recsys.store import Store, StoredFile, TrackRecord
+from recsys.store.lock import LibraryLock
+from recsys.types import Failure, IndexEvent, IndexSummary, TrackFile
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from recsys.cluster.rows import ShardHeader
+
+_KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("mtime_ns", "<i8"), ("good", "?")])
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What one import has done so far."""
+
+    found: int
+    by_status: Counter[str] = field(default_factory=Counter)
+
+    def count(self, event: IndexEvent) -> IndexEvent:
+        self.by_status[event.status] += 1
+        return event
+
+    def summary(self) -> IndexSummary:
+        count = self.by_status
+        return IndexSummary(
+            found=self.found,
+            indexed=count["indexed"],
+            unchanged=count["unchanged"],
+            failed=count["failed"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSession:
+    """Everything that bringing shards into a library depends on.
+
+    Attributes
+    ----------
+    database : Path
+        Made if it is not there.
+    model : Path or None
+        Checkpoint of a new library; None for the shipped one.
+    music : tuple of (str, Path)
+        Beginnings of paths and URLs, and the folders in which they lie here.
+    """
+
+    database: Path
+    model: Path | None = None
+    music: tuple[tuple[str, Path], ...] = ()
+
+    def run(
+        self, sources: Sequence[str], *, wait_s: float | None = 0.0
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+        """Import shards.
+
+        All of them are read once before anything is changed, so that a damaged one costs nothing.
+
+        Parameters
+        ----------
+        sources : sequence of str
+            Shards, folders of them or patterns, see :func:`recsys.cluster.finding.find_shards`.
+        wait_s : float or None
+            How long to wait while another process writes the library, seconds; None waits for
+            ever.
+
+        Yields
+        ------
+        IndexPlan
+            First: how many files the shards hold.
+        IndexEvent
+            One per file, after it is stored.
+        IndexSummary
+            At the end.
+
+        Raises
+        ------
+        RecsysError
+            If a shard is damaged or of another model, a URL has no folder here, or the library
+            is busy.
+        """
+        paths = find_shards(sources)
+        header, chosen = self._look_through(paths)
+        places = self._places(header)
+        self._check_new(header)
+        with (
+            LibraryLock(self.database, wait_s),
+            Store.open(self.database, create=True) as store,
+        ):
+            self._settle_model(store, header)
+            counts = _Counts(sum(int(part.sum()) for part in chosen))
+            yield IndexPlan(counts.found, counts.found)
+            try:
+                for path, wanted in zip(paths, chosen, strict=True):
+                    yield from self._import(store, path, wanted, header.fingerprint, counts)
+                for place in places:
+                    store.add_root(place)
+            finally:
+                if store.model() is not None and not index_is_current(store):
+                    save_index(store, open_index(store))
+        yield counts.summary()
+
+    def _look_through(
+        self, paths: Sequence[str]
+    ) -> tuple[ShardHeader, list[npt.NDArray[np.bool_]]]:
+        """Read every shard, and return for each which of its rows are the newest of their file."""
+        header: ShardHeader | None = None
+        keys: list[npt.NDArray[np.void]] = []
+        for path in paths:
+            with OpenShard(path) as shard:
+                header = header or shard.header
+                if shard.header.fingerprint != header.fingerprint:
+                    raise ModelError(
+                        f"{path} was heard by model {shard.header.fingerprint}, {paths[0]} by "
+                        f"{header.fingerprint}; results of two models do not mix",
+                        "Import those of one model only.",
+                    )
+                parts = [self._keys(batch) for batch in shard.batches()]
+                keys.append(np.concatenate([np.empty(0, _KEY), *parts]))
+        if header is None:
+            raise RecsysError("no shards were given", "Give what `recsys index --out` wrote.")
+        newest = newest_rows(np.concatenate(keys))
+        return header, np.split(newest, np.cumsum([len(part) for part in keys])[:-1])
+
+    def _keys(self, batch: Any) -> npt.NDArray[np.void]:  # noqa: ANN401 (a pyarrow.RecordBatch)
+        """Return what decides between rows: forty bytes each, so that millions fit in memory."""
+        columns = [*FILE_COLUMNS, "failure"]
+        plain = batch.select(columns).to_pylist()
+        paths = (os.fsencode(self._here(file_of(row).name)) for row in plain)
+        digests = b"".join(hashlib.blake2b(path, digest_size=16).digest() for path in paths)
+        keys = np.empty(len(plain), _KEY)
+        keys["high"], keys["low"] = np.frombuffer(digests, "<u8").reshape(-1, 2).T
+        keys["mtime_ns"] = [row["mtime_ns"] for row in plain]
+        keys["good"] = [row["failure"] is None for row in plain]
+        return keys
+
+    def _here(self, name: str) -> Path:
+        """Return where a file of a shard lies on this machine.
+
+        Raises
+        ------
+        RecsysError
+            If it is a URL and nobody has said where that is.
+        """
+        mapped = self._mapped(name)
+        if mapped is None and is_url(name):
+            raise RecsysError(
+                f"{name} is no file of this machine, and a library holds only such",
+                f"Say where its files lie here: --music {name.rpartition('/')[0]}=FOLDER, or any "
+                "shorter beginning of it.",
+            )
+        return Path(name) if mapped is None else mapped
+
+    def _mapped(self, name: str) -> Path | None:
+        for beginning, folder in sorted(self.music, key=lambda pair: -len(pair[0])):
+            stem = beginning.rstrip("/")
+            if name == stem or name.startswith(stem + "/"):
+                return folder / name[len(stem) :].lstrip("/")
+        return None
+
+    def _places(self, header: ShardHeader) -> list[Path]:
+        """Return the folders that were listed, as far as they are on this machine."""
+        found = [
+            self._here(name) for name in header.sources if self._mapped(name) or not is_url(name)
+        ]
+        return [place for place in found if place.is_dir()]
+
+    def _check_new(self, header: ShardHeader) -> None:
+        """Make sure that a library can be made for these shards, before it is made."""
+        if not self.database.exists() or self.model is not None:
+            card = load_card(self.model).at_effort(effort_of(header.fingerprint))
+            if card.fingerprint != header.fingerprint:
+                raise ModelError(
+                    f"the shards were heard by model {header.model} ({header.fingerprint}), not by "
+                    f"{card.name} ({card.fingerprint})",
+                    "Give the checkpoint that heard them with --model.",
+                )
+
+    def _settle_model(self, store: Store, header: ShardHeader) -> None:
+        known = store.model()
+        if known is None:
+            self._check_new(header)
+            card = load_card(self.model).at_effort(effort_of(header.fingerprint))
+            change_model(store, card, self.model)
+        elif known.fingerprint != header.fingerprint:
+            raise ModelError(
+                f"{self.database} was analysed with model {known.name} ({known.fingerprint}), the "
+                f"shards with {header.model} ({header.fingerprint}); results of two models do not "
+                "mix",
+                "Import into another library with --db, or hear the music on the cluster with the "
+                "library's model and effort: recsys index --engine ray --db LIBRARY.",
+            )
+
+    def _import(
+        self,
+        store: Store,
+        path: str,
+        wanted: npt.NDArray[np.bool_],
+        fingerprint: str,
+        counts: _Counts,
+    ) -> Iterator[IndexEvent]:
+        """Bring the wanted rows of one shard in, a batch at a time."""
+        start = 0
+        with OpenShard(path) as shard:
+            for batch in shard.batches():
+                mask = wanted[start : start + batch.num_rows]
+                start += batch.num_rows
+                if mask.any():
+                    rows = rows_of(batch.filter(mask), fingerprint)
+                    for event in self._write(store, rows):
+                        yield counts.count(event)
+
+    def _write(self, store: Store, rows: Sequence[Row]) -> Iterator[IndexEvent]:
+        """Store what the library does not know yet, then tell of all."""
+        records: list[TrackRecord] = []
+        failures: list[Failure] = []
+        events: list[IndexEvent] = []
+        for row in rows:
+            file = self._present(row)
+            stored = store.lookup(file.path)
+            if row.failure is not None:
+                if (failure := _failure_to_store(row, file, stored)) is not None:
+                    failures.append(failure)
+                events.append(IndexEvent(file.path, "failed", reason=row.failure))
+            elif stored is not None and _is_known(row, file, stored):
+                events.append(_unchanged(file.path, stored))
+            else:
+                records.append(_record(row, file))
+        ids = store.write(records, failures) if records or failures else []
+        yield from events
+        tracks = store.tracks(ids)
+        for track_id in ids:
+            track = tracks[track_id]
+            yield IndexEvent(
+                track.path, "indexed", warning=track.warning, genre=track.genre, track_id=track_id
+            )
+
+    def _present(self, row: Row) -> TrackFile:
+        """Return the file of a row as the library is to know it.
+
+        A copy of what was heard has a time of its own. With it, the next `recsys index` of the
+        folder finds nothing changed.
+        """
+        mapped = self._mapped(row.file.name)
+        if mapped is None:
+            return TrackFile(Path(row.file.name), row.file.size, row.file.mtime_ns)
+        try:
+            status = mapped.stat()
+        except OSError:
+            return TrackFile(mapped, row.file.size, row.file.mtime_ns)
+        same = status.st_size == row.file.size
+        return TrackFile(mapped, row.file.size, status.st_mtime_ns if same else row.file.mtime_ns)
+
+
+def newest_rows(keys: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Return which rows stand for their file: the newest, and of one age the last that is good."""
+    order = np.lexsort(
+        (np.arange(len(keys)), keys["good"], keys["mtime_ns"], keys["low"], keys["high"])
+    )
+    ordered = keys[["high", "low"]][order]
+    last = np.append(ordered[1:] != ordered[:-1], [True] * bool(len(keys)))
+    newest = np.zeros(len(keys), dtype=np.bool_)
+    newest[order[last]] = True
+    return newest
+
+
+def _is_known(row: Row, file: TrackFile, stored: StoredFile) -> bool:
+    """Tell whether a library has a row already, or knows the file as it was later."""
+    if stored.failure is not None or stored.genre is None or stored.missing:
+        return False
+    same = stored.size == file.size and stored.mtime_ns == file.mtime_ns
+    return (same and stored.audio_hash == row.audio_hash) or stored.mtime_ns > file.mtime_ns
+
+
+def _unchanged(path: Path, stored: StoredFile) -> IndexEvent:
+    return IndexEvent(
+        path, "unchanged", warning=stored.warning, genre=stored.genre, track_id=stored.track_id
+    )
+
+
+def _failure_to_store(row: Row, file: TrackFile, stored: StoredFile | None) -> Failure | None:
+    """Return the failure as a library remembers it, None where it is to stay as it is."""
+    if row.failure is None:
+        return None
+    heard = stored is not None and stored.track_id is not None
+    if stored is not None and heard and (row.may_pass or stored.mtime_ns >= file.mtime_ns):
+        return None
+    if row.may_pass:  # as no file is: the next `recsys index` tries it
+        file = TrackFile(file.path, size=-1, mtime_ns=-1)
+    if stored is not None and not heard:
+        before = (stored.size, stored.mtime_ns, stored.failure)
+        if before == (file.size, file.mtime_ns, row.failure):
+            return None
+    return Failure(file, row.failure)
+
+
+def _record(row: Row, file: TrackFile) -> TrackRecord:
+    return TrackRecord(
+        file=file,
+        tags=row.tags,
+        audio_hash=row.audio_hash or "",
+        duration_s=row.duration_s or 0.0,
+        warning=row.warning,
+        analysis=row.analysis,
+    )
