@@ -27,6 +27,12 @@ ask more often than every 5 minutes; questions have a timeout of their own."""
 
 EXTRA = "milvus"
 
+_GONE = ("Fail connecting", "closed channel")
+"""In what the client says of a connection that could not be made, or that has ended."""
+
+NOT_LOADED = 101
+"""What Milvus answers where a collection has to be loaded before it can be asked."""
+
 PATIENT = frozenset({"create_collection", "drop_collection", "flush", "load_collection"})
 PATIENCE_S = 300.0
 """What takes a server its time where much has been written, and how long it may take."""
@@ -99,10 +105,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; the last one to a Milvus Lite file frees it for others."""
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(*self._client_errors()):
-                client.close()
+        self._drop_client()
         uri, self._uri = self._uri, ""
         if uri and self.place.file is not None:
             _release_file(self.place)
@@ -127,20 +130,44 @@ class Connection:
         SharedLibraryError
             The server does not answer, or refuses.
         """
-        call = getattr(self._client, method)
         patience_s = max(self.place.timeout_s, PATIENCE_S if method in PATIENT else 0)
-        return self._twice(lambda: call(*arguments, timeout=patience_s, **options))
 
-    def _twice(self, call: Callable[[], T]) -> T:
+        def call() -> Any:  # noqa: ANN401
+            return getattr(self._live_client(), method)(*arguments, timeout=patience_s, **options)
+
+        return self._twice(call, collection=str(arguments[0]) if arguments else "")
+
+    def _live_client(self) -> Any:  # noqa: ANN401
+        if self._client is None:
+            self._client = self._connect()
+        return self._client
+
+    def _twice(self, call: Callable[[], T], collection: str) -> T:
         for attempt in (1, 2):
             try:
                 return call()
             except self._client_errors() as error:
+                if attempt == 1 and getattr(error, "code", None) == NOT_LOADED:
+                    # A server that was started anew while we were connected.
+                    self.ask("load_collection", collection)
+                    continue
                 if not self._has_gone_quiet(error):
                     raise self._refused(error) from error
+                # The client does not find a server again that was started anew.
+                self._drop_client()
                 if attempt == 2:
                     raise self._quiet() from error
+            except SharedLibraryError as error:
+                if attempt == 2:
+                    raise self._quiet() from error
+                raise
         raise AssertionError("both attempts return or raise")
+
+    def _drop_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(*self._client_errors()):
+                client.close()
 
     def pages(
         self, collection: str, condition: str, fields: list[str], size: int
@@ -155,7 +182,7 @@ class Connection:
         )
         try:
             # A page that failed has not moved the iterator on, so that it can be asked for again.
-            while page := self._twice(rows.next):
+            while page := self._twice(rows.next, collection):
                 yield list(page)
         finally:
             rows.close()
@@ -176,28 +203,26 @@ class Connection:
         except self._client_errors() as error:
             if self._has_gone_quiet(error):
                 raise SharedLibraryError(
-                    f"nothing answers at {place} within {CONNECT_TIMEOUT_S:g} s",
+                    f"nothing answers at {place}",
                     "See whether Milvus runs there and the port is right; 19530 is its usual one.",
                 ) from error
             raise self._refused(error) from error
 
     def _client_errors(self) -> tuple[type[Exception], ...]:
         grpc = require("grpc", EXTRA)
-        # ValueError: what gRPC raises for a channel that was closed under a call.
+        # ValueError is what gRPC raises where a channel was closed under a call.
         return (self.library.MilvusException, grpc.RpcError, grpc.FutureTimeoutError, ValueError)
 
     def _has_gone_quiet(self, error: Exception) -> bool:
         grpc = require("grpc", EXTRA)
         quiet = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
-        if isinstance(error, grpc.FutureTimeoutError | ValueError):
+        if isinstance(error, grpc.FutureTimeoutError):
             return True
         if isinstance(error, grpc.RpcError):
             return error.code() in quiet
         # The client wraps what it has tried again in vain, with the code of the last attempt.
-        connect = self.library.exceptions.ErrorCode.UNEXPECTED_ERROR
-        code = getattr(error, "code", None)
         told = str(getattr(error, "message", error))
-        return code in quiet or (code in (connect, 2) and "Fail connecting" in told)
+        return getattr(error, "code", None) in quiet or any(words in told for words in _GONE)
 
     def _quiet(self) -> SharedLibraryError:
         if self.is_file:
@@ -206,7 +231,8 @@ class Connection:
                 "So large a library wants a Milvus server: recsys push milvus://HOST:19530.",
             )
         return SharedLibraryError(
-            f"{self.place} does not answer: asked twice, {self.place.timeout_s:g} s each time",
+            f"{self.place} does not answer: not within {self.place.timeout_s:g} s, and not when it"
+            " was asked once more",
             "See whether the server is well, and ask again; ?timeout=60 in its address gives it "
             "more time.",
         )
