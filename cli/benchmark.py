@@ -23,8 +23,8 @@ FULL_FILES = 200
 @click.option("--peers", is_flag=True, help="Measure others beside it, those that are installed.")
 @click.option(
     "--only",
-    type=click.Choice(("listening", "search")),
-    help="Measure one of the two.  [default: both]",
+    type=click.Choice(("listening", "rescan", "search")),
+    help="Measure one of the three.  [default: all]",
 )
 @click.option(
     "--audio",
@@ -61,10 +61,11 @@ def command(
 ) -> None:
     """Measure how fast recsys listens and answers on this machine.
 
-    Listening is the whole command "recsys index" on a new library, with every --effort. Searching
-    is done in planted libraries of 1,000 to 1,000,000 tracks: warm answers, the command, memory,
-    and how many of the right tracks are found. Nothing of yours is changed. It needs pip install
-    'recsys[benchmark]', an hour and 4 GB of disk; leave the machine alone meanwhile.
+    Listening is the whole command "recsys index" on a new library, with every --effort; a rescan is
+    its second run, over 100,000 files that have not changed. Searching is done in planted libraries
+    of 1,000 to 1,000,000 tracks: warm answers, the commands, memory, and how many of the right
+    tracks are found. Nothing of yours is changed. It needs pip install 'recsys[benchmark]', an hour
+    and 4 GB of disk; leave the machine alone meanwhile.
 
     \b
     Examples:
@@ -83,9 +84,11 @@ def command(
     with tempfile.TemporaryDirectory(prefix="recsys-benchmark-") as temporary:
         folder = place or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        if only != "search":
+        if only in (None, "listening"):
             tables.append(_listening(folder, audio, files, quick=quick, peers=peers))
-        if only != "listening":
+        if only in (None, "rescan"):
+            tables.append(_rescan(folder, quick=quick))
+        if only in (None, "search"):
             tables += _search(folder, quick=quick, peers=peers)
     where = surroundings()
     if out is not None:
@@ -111,6 +114,12 @@ def _listening(
     music = None if audio is None else absolute(audio)
     options = AnalysisOptions(music, count, repeats=1 if quick else 3, peers=peers)
     return measure_analysis(place, options, _say)
+
+
+def _rescan(place: Path, *, quick: bool) -> Table:
+    from recsys.benchmark.rescan import FILES, QUICK_FILES, measure_rescan
+
+    return measure_rescan(place, QUICK_FILES if quick else FILES, on_progress=_say)
 
 
 def _search(place: Path, *, quick: bool, peers: bool) -> list[Table]:

@@ -119,12 +119,13 @@ def scan(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
         if status.st_dev != parent_device:
             report.volumes.add(Path(folder))
         subfolders = []
+        parent = Path(folder)  # once: taking a path apart is what a scan does most
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if _is_folder(entry):
                 subfolders.append((entry.path, status.st_dev))
-            elif (file := _track_file(entry)) is not None:
+            elif (file := _track_file(parent, entry)) is not None:
                 report.found += 1
                 yield file
         folders.extend(reversed(subfolders))
@@ -137,7 +138,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _track_file(entry: os.DirEntry[str]) -> TrackFile | None:
+def _track_file(folder: Path, entry: os.DirEntry[str]) -> TrackFile | None:
     if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES:  # noqa: PTH122 (speed)
         return None
     try:
@@ -146,7 +147,7 @@ def _track_file(entry: os.DirEntry[str]) -> TrackFile | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    return TrackFile(Path(entry.path), status.st_size, status.st_mtime_ns)
+    return TrackFile(folder / entry.name, status.st_size, status.st_mtime_ns)
 
 
 # The names that formats give to one field: mutagen's "easy" names (ID3, MP4, Vorbis) and FFmpeg's,

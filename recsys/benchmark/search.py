@@ -232,7 +232,10 @@ def _cold(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
     compiled = database.parent / "compiled"
     run_command([*command, str(path_of(numbers[0]))], compiled)  # fills it, and the file cache
     runs = [run_command([*command, str(path_of(number))], compiled) for number in numbers]
+    listing = [sys.executable, "-m", "recsys", "playlist", str(path_of(numbers[0]))]
+    lists = [run_command([*listing, "--db", str(database)], compiled) for _ in numbers]
     return [
+        figure_of("recsys playlist, cold", [run.wall_s for run in lists], "s"),
         figure_of(
             "recsys similar, cold", [run.wall_s for run in runs], "s", target=COLD_S.get(tracks)
         ),

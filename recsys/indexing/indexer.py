@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 BATCH_TRACKS = 16
 """Tracks that go through the model together: about 160 windows."""
+
+LOOKED_UP_TOGETHER = 500
+"""Files of a scan for which the library is asked at a time."""
 
 MAX_WAIT_S = 2.0
 """A batch that is not full is stored after this long, so that results appear on slow disks too."""
@@ -141,8 +145,7 @@ class Indexer:
         pending = 0
         for folder in healthy:
             found_before = run.report.found
-            for file in scan(folder, run.report):
-                stored = self._store.lookup(file.path)
+            for file, stored in self._looked_up(scan(folder, run.report)):
                 if stored is None or not _is_settled(stored, file):
                     pending += 1
                 else:
@@ -218,10 +221,16 @@ class Indexer:
     def _pending(self, folders: Sequence[Path]) -> Iterator[TrackFile]:
         """Scan again rather than remember: the list of new files may be long."""
         for folder in folders:
-            for file in scan(folder):
-                stored = self._store.lookup(file.path)
+            for file, stored in self._looked_up(scan(folder)):
                 if stored is None or not _is_settled(stored, file):
                     yield file
+
+    def _looked_up(
+        self, files: Iterator[TrackFile]
+    ) -> Iterator[tuple[TrackFile, StoredFile | None]]:
+        """Say of each file what the library knows of it."""
+        while some := list(islice(files, LOOKED_UP_TOGETHER)):
+            yield from zip(some, self._store.lookups([file.path for file in some]), strict=True)
 
     def _flush(
         self,
@@ -294,8 +303,8 @@ class Indexer:
                 return
         gone = [
             (track_id, path)
-            for track_id, path in self._store.iter_tracks_under(folder)
-            if track_id not in run.settled and health.is_gone(path)
+            for track_id, path in self._store.iter_tracks_under(folder, run.settled)
+            if health.is_gone(path)
         ]
         run.notes.extend(health.notes_under(folder))
         self._store.forget_failures(

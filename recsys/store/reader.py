@@ -21,7 +21,7 @@ from recsys.store.rows import (
 from recsys.types import Failure, TrackFile
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from recsys.store.rows import PathKey
@@ -30,10 +30,15 @@ if TYPE_CHECKING:
 _PAGE = 1000
 """Rows read at a time where memory must stay flat, and writing in between must do no harm."""
 
-_LOOKUP_TRACK = (
-    "SELECT id, size, mtime_ns, audio_hash, genre, NULL, missing, warning FROM heard WHERE path = ?"
+# Paths that are text are asked for together, as JSON; it holds no bytes, so these come one by one.
+_LOOKUP_TRACKS = (
+    "SELECT path, id, size, mtime_ns, audio_hash, genre, NULL, missing, warning FROM heard"
+    " WHERE path IN (SELECT value FROM json_each(?) UNION ALL SELECT ?)"
 )
-_LOOKUP_FAILURE = "SELECT size, mtime_ns, reason FROM failures WHERE path = ?"
+_LOOKUP_FAILURES = (
+    "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL FROM failures"
+    " WHERE path IN (SELECT value FROM json_each(?) UNION ALL SELECT ?)"
+)
 
 
 class StoreReader(HeardReader):
@@ -71,22 +76,28 @@ class StoreReader(HeardReader):
 
     @guarded
     def lookup(self, path: Path) -> StoredFile | None:
-        """Return what is known of a path; None for one never seen.
+        """Return what is known of a path; None for one never seen."""
+        return self.lookups([path])[0]
 
-        Called once per file of a scan: one indexed SELECT, a second one for unknown paths.
+    @guarded
+    def lookups(self, paths: Sequence[Path]) -> list[StoredFile | None]:
+        """Return what is known of each path, in their order; None for one never seen.
+
+        A scan asks for some hundred at a time: one by one the questions take longer than the
+        answers.
         """
-        key = path_key(path)
-        row = self._db.execute(_LOOKUP_TRACK, (key,)).fetchone()
-        if row is not None:
-            track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning = row
-            return StoredFile(
-                track_id, size, mtime_ns, audio_hash, genre, failure, bool(missing), warning
-            )
-        row = self._db.execute(_LOOKUP_FAILURE, (key,)).fetchone()
-        if row is None:
-            return None
-        size, mtime_ns, reason = row
-        return StoredFile(None, size, mtime_ns, None, None, reason, False, None)
+        keys = [path_key(path) for path in paths]
+        texts = json.dumps([key for key in keys if isinstance(key, str)])
+        asked = [(texts, None), *(("[]", key) for key in keys if isinstance(key, bytes))]
+        known: dict[PathKey, StoredFile] = {}
+        for sql in (_LOOKUP_FAILURES, _LOOKUP_TRACKS):  # a track counts more than a failure
+            for parameters in asked:
+                for row in self._db.execute(sql, parameters):
+                    key, number, size, mtime_ns, sound, genre, failure, missing, warning = row
+                    known[key] = StoredFile(
+                        number, size, mtime_ns, sound, genre, failure, bool(missing), warning
+                    )
+        return [known.get(key) for key in keys]
 
     def analysed_hash(self, audio_hash: str) -> bool:
         """Return whether the current model has analysed this sound, and heard all of it.
@@ -117,11 +128,13 @@ class StoreReader(HeardReader):
         sql = "SELECT * FROM listed WHERE audio_hash = ? ORDER BY id"
         return [track_of(row) for row in self._rows(sql, (audio_hash,))]
 
-    def iter_tracks_under(self, root: Path) -> Iterator[tuple[int, Path]]:
+    def iter_tracks_under(
+        self, root: Path, without: Container[int] = ()
+    ) -> Iterator[tuple[int, Path]]:
         """Iterate over ``(id, path)`` of every track in a folder or below it, ordered by path.
 
         Whole components count: ``/a/b`` does not hold ``/a/bc``. Tracks without an analysis are
-        among them. The library may be written to meanwhile.
+        among them, those that are known already are not. The library may be written to meanwhile.
         """
         for exact, first, end in ranges_under(root):
             rows = self._rows("SELECT path, id FROM tracks WHERE path = ?", (exact,))
@@ -130,7 +143,8 @@ class StoreReader(HeardReader):
                 (first, end),
             )
             for key, track_id in chain(rows, rows_below):
-                yield track_id, key_path(key)
+                if track_id not in without:
+                    yield track_id, key_path(key)
 
     def iter_failures_under(self, root: Path) -> Iterator[Path]:
         """Iterate over the paths of recorded failures in a folder or below it, ordered by path."""

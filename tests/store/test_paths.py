@@ -105,3 +105,16 @@ def test_tracks_under_a_folder_can_be_removed_while_they_are_walked(
             store.write([], removed=[track_id])
             seen += 1
         assert (seen, store.counts()["tracks"]) == (10, 0)
+
+
+def test_many_paths_are_looked_up_at_once(tmp_path: Path) -> None:
+    with new_library(tmp_path) as store:
+        text, raw = Path("/m/a.mp3"), as_path([b"m", b"\xff.mp3"])
+        fill(store, [text, raw])
+        asked = [raw, Path("/m/never"), Path(f"{raw}.bad"), text, Path(f"{text}.bad"), text]
+        found = store.lookups(asked)
+        assert found == [store.lookup(path) for path in asked]
+        assert [None if one is None else one.failure is None for one in found] == [
+            *(True, None, False, True, False, True)
+        ]
+        assert store.lookups([]) == []

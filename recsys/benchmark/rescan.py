@@ -1,0 +1,103 @@
+"""How long a second ``recsys index`` takes over files of which none has changed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsys.benchmark.clock import run_command
+from recsys.benchmark.planted import batches, records
+from recsys.benchmark.results import Table, figure_of
+from recsys.classifier.checkpoint import load_card
+from recsys.features.effort import DEFAULT_EFFORT
+from recsys.store import Store
+from recsys.store.bulk import insert_new
+from recsys.types import TrackFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from recsys.store import TrackRecord
+    from recsys.types import ModelInfo
+
+FILES, QUICK_FILES = 100_000, 2_000
+
+SECONDS = {100_000: 10.0}
+"""Promised, by number of files."""
+
+
+def measure_rescan(
+    place: Path,
+    files: int = FILES,
+    repeats: int = 3,
+    on_progress: Callable[[str], object] = lambda _: None,
+) -> Table:
+    """Measure the whole command, cold, over a folder of empty files that a library knows.
+
+    Parameters
+    ----------
+    place : Path
+        Folder for files and library; those that are left there are used again.
+    files : int
+        How many, in folders of albums in folders of artists.
+    repeats : int
+        Runs of the command.
+    on_progress : callable, optional
+        Told what is being done.
+
+    Returns
+    -------
+    Table
+    """
+    folder = place / f"rescan-{files}"
+    music, database = folder / "music", folder / "library.db"
+    if not database.exists():
+        on_progress(f"making {files:,} files and their library")
+        _make(music, database, files)
+    command = [sys.executable, "-m", "recsys", "index", str(music), "--db", str(database)]
+    compiled = folder / "compiled"
+    on_progress(f"{files:,} unchanged files")
+    run_command(command, compiled)  # fills it, makes the index, and brings the files into memory
+    runs = [run_command(command, compiled) for _ in range(repeats)]
+    promised = SECONDS.get(files)
+    return Table(
+        title=f"A second run over {files:,} unchanged files",
+        figures=(
+            figure_of("recsys index", [run.wall_s for run in runs], "s", target=promised),
+            figure_of("recsys index, processor time", [run.cpu_s for run in runs], "s"),
+            figure_of("recsys index, peak memory", [run.peak_pss_mb for run in runs], "MB"),
+        ),
+        notes=("whole commands; what is known of the files is in the memory of the system",),
+    )
+
+
+def _make(music: Path, database: Path, files: int) -> None:
+    card = load_card().at_effort(DEFAULT_EFFORT)
+    info = card.info()
+    unfinished = database.with_name("unfinished.db")
+    unfinished.unlink(missing_ok=True)
+    with Store.open(unfinished, create=True) as store:
+        store.set_model(info, card.to_json())
+        for batch in batches(files):
+            insert_new(store, [_on_disk(record, music, info) for record in records(batch, info)])
+        store.add_root(music)
+    unfinished.rename(database)
+
+
+def _on_disk(record: TrackRecord, music: Path, info: ModelInfo) -> TrackRecord:
+    """Return a planted track whose file is there, if empty: a second run does not open it."""
+    assert record.analysis is not None
+    path = music.joinpath(*record.file.path.parts[2:])  # artist, album, song
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    status = path.stat()
+    tags = np.full(len(info.tags), 0.5, dtype=np.float32)
+    return replace(
+        record,
+        file=TrackFile(path, status.st_size, status.st_mtime_ns),
+        analysis=replace(record.analysis, tags=tags),
+    )

@@ -1,0 +1,131 @@
+"""What a library on Milvus costs: ``python tests/benchmarks/bench_milvus.py [TRACKS...]``.
+
+Planted libraries are pushed into a file of Milvus Lite and into its server behind a port, and
+asked there and at home, in turn, each by a process of its own. Prints one line of JSON each.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from recsys.api import Library
+from recsys.benchmark import planted
+from recsys.index_sync import rebuild_index
+from recsys.store import Store
+from tests.milvus.server import Server
+
+SIZES = (10_000, 100_000)
+QUESTIONS = 60
+K = 20
+
+
+def paths(tracks: int) -> list[Path]:
+    """Return the tracks that are asked about, the same ones everywhere."""
+    numbers = np.random.default_rng(7).choice(tracks, QUESTIONS, replace=False)
+    return [planted.path_of(int(number)) for number in numbers]
+
+
+def ask(tracks: int, **where: Any) -> None:
+    """Ask all questions in this process, and print times, answers and memory."""
+    began = time.perf_counter()
+    with Library(**where) as library:
+        library.similar(paths(tracks)[0], k=K)
+        first_s = time.perf_counter() - began
+        times, answers = [], []
+        for path in paths(tracks):
+            began = time.perf_counter()
+            answer = library.similar(path, k=K)
+            times.append(time.perf_counter() - began)
+            answers.append([row.track.id for row in answer.results])
+        memory = psutil.Process().memory_full_info()
+    told = {"times": times, "answers": answers, "first_s": first_s}
+    print(json.dumps({**told, "pss": memory.pss, "uss": memory.uss}))
+
+
+def asked(tracks: int, **where: str) -> dict[str, Any]:
+    """Return what :func:`ask` prints in a process of its own."""
+    command = [sys.executable, __file__, "--ask", json.dumps({"tracks": tracks, **where})]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def pushed(database: Path, place: str) -> dict[str, float]:
+    """Push a library twice; return how long each took."""
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        with Library(database) as library:
+            summary = library.push(place)
+        seconds.append(time.perf_counter() - began)
+    return {"tracks_per_s": summary.tracks / seconds[0], "again_s": seconds[1]}
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of the files under a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def report(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return times, memory, and how the answers compare with those of the library at home."""
+    shares = [
+        len(set(one) & set(other)) / len(other)
+        for one, other in zip(found["answers"], wanted["answers"], strict=True)
+    ]
+    return {
+        "where": name,
+        "p50_ms": round(1000 * float(np.median(found["times"])), 1),
+        "p95_ms": round(1000 * float(np.quantile(found["times"], 0.95)), 1),
+        "first_s": round(found["first_s"], 2),
+        "pss_mb": round(found["pss"] / 1e6),
+        "recall": round(float(np.mean(shares)), 4),
+        "same": sum(a == b for a, b in zip(found["answers"], wanted["answers"], strict=True)),
+    }
+
+
+def measure(tracks: int, folder: Path) -> None:
+    """Measure one size."""
+    database, file = folder / "library.db", folder / "shared.db"
+    planted.make_library(database, tracks)
+    with Store.open(database) as store:
+        rebuild_index(store)
+    home = asked(tracks, database=str(database))
+    print(json.dumps({"tracks": tracks, **report("home", home, home)}))
+    cost = pushed(database, str(file))
+    lite = asked(tracks, index=str(file))
+    row = report("file", lite, home) | cost | {"disk_mb": round(size(file) / 1e6)}
+    print(json.dumps({"tracks": tracks, **row}))
+    server = Server(folder / "server")
+    server.start()
+    assert server.process is not None
+    try:
+        cost = pushed(database, f"{server.place}?timeout=120")
+        behind = asked(tracks, index=f"{server.place}?timeout=120")
+        holds = psutil.Process(server.process.pid).memory_full_info().uss
+    finally:
+        server.kill()
+    row = report("server", behind, home) | cost | {"disk_mb": round(size(folder / "server") / 1e6)}
+    print(json.dumps({"tracks": tracks, **row, "server_mb": round(holds / 1e6)}))
+
+
+def main() -> None:
+    """Measure all sizes, or ask as told."""
+    if sys.argv[1:2] == ["--ask"]:
+        ask(**json.loads(sys.argv[2]))
+        return
+    for tracks in map(int, sys.argv[1:] or SIZES):
+        with tempfile.TemporaryDirectory() as folder:
+            measure(tracks, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
