@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from recsys.benchmark import analysis, search
+from recsys.benchmark import analysis, rescan, search
 from recsys.benchmark.results import Figure, Peer, Table
 from recsys.cli.main import cli
 from tests.cli.genre_music import make_genres
@@ -23,11 +23,13 @@ LISTENING = Table(
     ("another: not installed",),
     ("whole commands",),
 )
+RESCAN = Table("A second run", (Figure("recsys index", 6.1, "s", 3, 6.0, 6.2, target=10.0),))
 
 
 @pytest.fixture
 def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "measure_analysis", lambda *_: LISTENING)
+    monkeypatch.setattr(rescan, "measure_rescan", lambda *_, **__: RESCAN)
     monkeypatch.setattr(search, "measure_search", lambda *_: [SEARCH])
 
 
@@ -37,7 +39,7 @@ def test_figures_ratios_and_what_was_skipped_are_printed(tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     for text in (
         *("9 tracks/s", "8 to 9.5", "recsys: 3 times as good", "skipped: another: not installed"),
-        *("0.98 recall", "0.99, missed", "processors", "torch"),
+        *("0.98 recall", "0.99, missed", "10, kept", "processors", "torch"),
     ):
         assert text in result.stdout, text
     assert (tmp_path / "benchmark.json").exists()
@@ -45,8 +47,10 @@ def test_figures_ratios_and_what_was_skipped_are_printed(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("_measured")
-@pytest.mark.parametrize(("only", "tables"), [("search", [SEARCH]), ("listening", [LISTENING])])
-def test_one_of_the_two(only: str, tables: list[Table]) -> None:
+@pytest.mark.parametrize(
+    ("only", "tables"), [("search", [SEARCH]), ("rescan", [RESCAN]), ("listening", [LISTENING])]
+)
+def test_one_of_the_three(only: str, tables: list[Table]) -> None:
     result = CliRunner().invoke(cli, ["benchmark", "--only", only, "--json"])
     found = json.loads(result.stdout)
     assert [Table.from_json(fields) for fields in found["tables"]] == tables
