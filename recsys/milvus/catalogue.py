@@ -9,19 +9,22 @@ import numpy as np
 
 from recsys.milvus.connection import Connection, nothing_there
 from recsys.milvus.index import MilvusIndex, check_dimension
-from recsys.milvus.layout import PAGE, Notes
+from recsys.milvus.layout import Notes
 from recsys.milvus.rows import ANALYSIS_FIELDS, TRACK_FIELDS, analysis_of, model_of, track_of
 from recsys.milvus.text import pattern, quoted, restored
 from recsys.store.rows import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
     from recsys.milvus.place import Place
     from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
 
 LIBRARY_NOTE = "library"
 """Which collection holds the library, and how often it was pushed."""
+
+SCORES_PAGE = 10_000
+"""Tracks whose tag scores are read at once."""
 
 _WORDS_FILTERED = 4
 """Words that Milvus is asked for; the rest is compared here."""
@@ -116,12 +119,12 @@ class MilvusCatalogue:
 
     def analyses(self, ids: Iterable[int]) -> dict[int, Analysis]:
         """See :meth:`recsys.catalogue.Catalogue.analyses`."""
-        rows = self._of_ids(ids, ANALYSIS_FIELDS)
+        rows = self.index.rows(ids, ANALYSIS_FIELDS)
         return {row["id"]: analysis_of(row, self._model.fingerprint) for row in rows}
 
     def tag_scores(self, ids: Iterable[int]) -> dict[int, FloatArray]:
         """See :meth:`recsys.catalogue.Catalogue.tag_scores`."""
-        rows = self._of_ids(ids, ["tag_scores"])
+        rows = self.index.rows(ids, ["tag_scores"])
         scored = ((row["id"], np.array(row["tag_scores"], dtype=np.float32)) for row in rows)
         return {number: scores for number, scores in scored if len(scores)}
 
@@ -130,7 +133,9 @@ class MilvusCatalogue:
         if self._all_scores is None:
             ids: list[int] = []
             scores = [np.empty((0, len(self._model.tags)), dtype=np.float32)]
-            for page in self._pages("", ["tag_scores"]):
+            for page in self._connection.pages(
+                self.index.name, "", ["id", "tag_scores"], SCORES_PAGE
+            ):
                 scored = [row for row in page if len(row["tag_scores"])]
                 ids += [row["id"] for row in scored]
                 scores.append(_matrix([row["tag_scores"] for row in scored], scores[0].shape[1]))
@@ -145,7 +150,7 @@ class MilvusCatalogue:
 
     def tracks(self, ids: Iterable[int]) -> dict[int, Track]:
         """See :meth:`recsys.catalogue.Catalogue.tracks`."""
-        return {row["id"]: track_of(row) for row in self._of_ids(ids, TRACK_FIELDS)}
+        return {row["id"]: track_of(row) for row in self.index.rows(ids, TRACK_FIELDS)}
 
     def track_by_path(self, path: Path) -> Track | None:
         """See :meth:`recsys.catalogue.Catalogue.track_by_path`."""
@@ -164,8 +169,7 @@ class MilvusCatalogue:
         asked = [f"words like {pattern(term)}" for term in terms[:_WORDS_FILTERED]]
         found = [
             (f"\n{query}\n" not in f"\n{row['words']}\n", row["words"], row["id"])
-            for page in self._pages(" and ".join(asked), ["words"])
-            for row in page
+            for row in self._connection.rows(self.index.name, " and ".join(asked), ["id", "words"])
             if all(term in row["words"] for term in terms)
         ]
         ids = [number for _, _, number in sorted(found)[:limit]]
@@ -174,13 +178,8 @@ class MilvusCatalogue:
 
     def _where(self, condition: str) -> list[Track]:
         """Return the tracks that fulfil a condition, by id."""
-        return [track_of(row) for page in self._pages(condition, TRACK_FIELDS) for row in page]
-
-    def _pages(self, condition: str, fields: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-        return self._connection.pages(self.index.name, condition, ["id", *fields], 5 * PAGE)
-
-    def _of_ids(self, ids: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
-        return self.index.rows(ids, fields)
+        rows = self._connection.rows(self.index.name, condition, TRACK_FIELDS)
+        return sorted(map(track_of, rows), key=lambda track: track.id)
 
 
 def _matrix(rows: list[Any], columns: int) -> FloatArray:

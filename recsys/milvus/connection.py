@@ -30,6 +30,9 @@ EXTRA = "milvus"
 _GONE = ("Fail connecting", "closed channel")
 """In what the client says of a connection that could not be made, or that has ended."""
 
+MOST_ROWS = 16_384
+"""More rows Milvus returns for no question (``quotaAndLimits.limits.topK``)."""
+
 NOT_LOADED = 101
 """What Milvus answers where a collection has to be loaded before it can be asked."""
 
@@ -169,10 +172,24 @@ class Connection:
             with suppress(*self._client_errors()):
                 client.close()
 
+    def rows(self, collection: str, condition: str, fields: list[str]) -> list[dict[str, Any]]:
+        """Return the rows that fulfil a condition, in any order; mostly few, in one question."""
+        found = self.ask(
+            "query", collection, filter=condition, output_fields=fields, limit=MOST_ROWS
+        )
+        if len(found) < MOST_ROWS:
+            return list(found)
+        return [
+            row for page in self.pages(collection, condition, fields, MOST_ROWS) for row in page
+        ]
+
     def pages(
         self, collection: str, condition: str, fields: list[str], size: int
     ) -> Iterator[list[dict[str, Any]]]:
-        """Yield the rows that fulfil a condition by their key, in lists of at most ``size``."""
+        """Yield the rows that fulfil a condition by their key, in lists of at most ``size``.
+
+        For very many: Milvus Lite reads the whole collection for every list.
+        """
         rows = self.ask(
             "query_iterator",
             collection,

@@ -10,8 +10,8 @@ import numpy as np
 
 from recsys.errors import GenreIndexError
 from recsys.index.base import best, checked_query, checked_vectors, unknown_ids
-from recsys.milvus.connection import nothing_there
-from recsys.milvus.layout import EMPTY_ROW, MOST_HITS, PAGE, Notes, load, make_ready, make_tracks
+from recsys.milvus.connection import MOST_ROWS, nothing_there
+from recsys.milvus.layout import EMPTY_ROW, PAGE, Notes, load, make_ready, make_tracks
 from recsys.milvus.text import quoted, restored, storable
 
 if TYPE_CHECKING:
@@ -271,12 +271,12 @@ class MilvusIndex:
     ) -> tuple[list[Neighbour], FloatArray]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`.
 
-        More than :data:`recsys.milvus.layout.MOST_HITS` tracks are found by reading the part.
+        More than :data:`recsys.milvus.connection.MOST_ROWS` tracks are found by reading the part.
         """
         query = checked_query(query, self.dimension, k)
         held = self.count(genre)
         wanted = k + SPARE
-        while wanted <= MOST_HITS:
+        while wanted <= MOST_ROWS:
             ids, vectors, lowest = self._hits(genre, query, wanted)
             found, embeddings = best(ids, vectors, query, k)
             if len(ids) < wanted:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from recsys.milvus.connection import Connection
 
-MOST_HITS = 16_384
-"""More rows Milvus returns for no question (``quotaAndLimits.limits.topK``)."""
-
 PAGE = 1000
 """Rows written or asked for by their keys at once."""
 
