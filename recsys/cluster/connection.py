@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from recsys.cluster.probe import QUIET
 from recsys.errors import RecsysError
 from recsys.extras import require
 
@@ -23,8 +24,10 @@ LOCAL = "local"
 ANSWER_S = 5.0
 """So long a cluster may take to answer before it counts as not there."""
 
-_PROBE_S = 60.0
-_HEALTH_S = 30.0
+PROBE_S = 30.0
+"""So long something that does answer may take to turn out to be a cluster."""
+
+_LOOK_S = 60.0
 _CLIENT = "ray://"
 
 
@@ -76,24 +79,26 @@ def connected(address: str | None) -> Iterator[Any]:
 
 def _start(ray: Any, address: str) -> None:  # noqa: ANN401 (a module)
     settings: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
-    if address == LOCAL and "RAY_TMPDIR" in os.environ:
-        settings["_temp_dir"] = os.environ["RAY_TMPDIR"]
-    quiet = logging.CRITICAL
-    logging.getLogger("ray").setLevel(quiet)
-    logging.getLogger("ray.data").setLevel(quiet)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(QUIET)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=quiet, **settings)
+        ray.init(address=address, log_to_driver=False, logging_level=QUIET, **settings)
     except Exception as error:
         ray.shutdown()
-        raise _not_connected(address, error) from error
+        raise _not_connected(address, " ".join(str(error).split())) from error
 
 
-def _not_connected(address: str, error: Exception) -> ClusterError:
-    said = " ".join(str(error).split())
+def _not_connected(address: str, said: str) -> ClusterError:
     if "ersion mismatch" in said:
         return ClusterError(
             f"the Ray cluster at {address} and this machine do not have the same versions ({said})",
             "Install the same Python and the same ray on all machines.",
+        )
+    if "uthentication" in said or "AuthToken" in said:
+        return ClusterError(
+            f"the Ray cluster at {address} wants a token that this machine does not give",
+            "Set RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from the cluster's head to this "
+            "machine.",
         )
     if address == LOCAL:
         return ClusterError(
@@ -102,7 +107,8 @@ def _not_connected(address: str, error: Exception) -> ClusterError:
         )
     return ClusterError(
         f"the Ray cluster at {address} does not take this machine: {said}",
-        f"The machine from which you index must be part of it: ray start --address={address}",
+        "The machine from which you index must be part of the cluster: "
+        f"ray start --address={address}",
     )
 
 
@@ -131,22 +137,22 @@ def _check_answers(address: str) -> None:
             "Start it with `ray start --head --port=PORT`, or leave --address out to use this "
             "machine alone.",
         ) from error
-    _check_health(address)
+    _probe(address)
 
 
-def _check_health(address: str) -> None:
-    """Make sure that what answers is Ray."""
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+def _probe(address: str) -> None:
+    """Make sure that what answers is Ray, and takes this machine."""
+    command = [sys.executable, "-m", "recsys.cluster.probe", address]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_HEALTH_S, check=False)
-        healthy = done.returncode == 0
-    except subprocess.TimeoutExpired:
-        healthy = False
-    if not healthy:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=False)
+    except subprocess.TimeoutExpired as error:
         raise ClusterError(
-            f"what answers at {address} is no Ray cluster, or one of another version",
-            "Check the port, and `ray status` on a machine of the cluster.",
-        )
+            f"what answers at {address} is no Ray cluster, or is out of order",
+            "Check the port, and ask `ray status` on a machine of the cluster.",
+        ) from error
+    if done.returncode:
+        lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
+        raise _not_connected(address, lines[-1] if lines else f"exit code {done.returncode}")
 
 
 def check_machines(ray: Any, folders: tuple[str, ...]) -> None:  # noqa: ANN401 (a module)
@@ -178,7 +184,7 @@ def check_machines(ray: Any, folders: tuple[str, ...]) -> None:  # noqa: ANN401 
     for node, reference in zip(nodes, asked, strict=True):
         name = node["NodeManagerAddress"]
         try:
-            found = ray.get(reference, timeout=_PROBE_S)
+            found = ray.get(reference, timeout=_LOOK_S)
         except Exception as error:
             raise ClusterError(
                 f"{name} cannot run recsys ({_last_line(error)})",

@@ -1,0 +1,91 @@
+"""A run on a cluster as a program of its own, with gates at which a test can wait and interfere.
+
+``python -m tests.cluster.driver SETTINGS``, the settings as JSON; says each event on one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys.classifier.checkpoint import load_card
+from recsys.cluster.run import ClusterRun, FilesHeard
+from recsys.features.effort import DEFAULT_EFFORT
+from recsys.indexing import IndexPlan
+from recsys.indexing.examine import Examined, Examiner
+from recsys.types import IndexEvent, TrackFile
+
+OPEN_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True)
+class Gated:
+    """Examines files as indexing does, but for two names.
+
+    ``held.*`` says that it was reached, and waits until the gate is open; ``poison.*`` kills the
+    process that reads it, as a file does that a decoder cannot survive.
+    """
+
+    examine: Examiner
+    gate: Path
+
+    def __call__(self, file: TrackFile) -> Examined:
+        if file.path.stem == "poison":
+            with (self.gate / "poisoned").open("a") as told:
+                told.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        if file.path.stem == "held":
+            (self.gate / f"reached-{os.getpid()}").write_text(str(os.getppid()))
+            deadline = time.monotonic() + OPEN_WITHIN_S
+            while not (self.gate / "open").exists():
+                assert time.monotonic() < deadline, "nobody opened the gate"
+                time.sleep(0.05)
+        return self.examine(file)
+
+
+def main(settings: dict[str, Any]) -> int:
+    features = load_card(None).at_effort(DEFAULT_EFFORT).features
+    run = ClusterRun(
+        out=settings["out"],
+        address=settings["address"],
+        examine=Gated(Examiner(None, features), Path(settings["gate"])),
+    )
+    try:
+        with contextlib.closing(run.run(settings["places"])) as events:
+            for event in events:
+                if isinstance(event, IndexEvent):
+                    told: dict[str, Any] = {
+                        "path": os.fspath(event.path),
+                        "status": event.status,
+                        "reason": event.reason,
+                    }
+                elif isinstance(event, FilesHeard):
+                    told = {"heard": event.count}
+                elif isinstance(event, IndexPlan):
+                    told = {"pending": event.pending}
+                    _vanish(settings.get("vanish"))
+                else:
+                    told = dict(event.counts())
+                print(json.dumps(told), flush=True)  # noqa: T201 (what the test reads)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _vanish(url: str | None) -> None:
+    if url is not None:
+        import fsspec
+
+        system, path = fsspec.core.url_to_fs(url)
+        system.rm_file(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))
