@@ -26,6 +26,9 @@ SPARE = 8
 CLEARLY = 2e-5
 """Milvus sums in float32: two similarities this far apart are surely in the right order."""
 
+MOST_BYTES = 32_000_000
+"""Of embeddings in one answer; servers take and give 64 MB at most."""
+
 GROWTH = 4
 """How many times more hits are asked for while the last one is not clearly worse."""
 
@@ -271,12 +274,13 @@ class MilvusIndex:
     ) -> tuple[list[Neighbour], FloatArray]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`.
 
-        More than :data:`recsys.milvus.connection.MOST_ROWS` tracks are found by reading the part.
+        More than :data:`recsys.milvus.connection.MOST_ROWS` tracks, or :data:`MOST_BYTES` of them,
+        are found by reading the part.
         """
         query = checked_query(query, self.dimension, k)
         held = self.count(genre)
         wanted = k + SPARE
-        while wanted <= MOST_ROWS:
+        while wanted <= self._most_vectors:
             ids, vectors, lowest = self._hits(genre, query, wanted)
             found, embeddings = best(ids, vectors, query, k)
             if len(ids) < wanted:
@@ -288,6 +292,10 @@ class MilvusIndex:
                 return found, embeddings
             wanted *= GROWTH
         return self._nearest_of_all(genre, query, k)
+
+    @property
+    def _most_vectors(self) -> int:
+        return min(MOST_ROWS, MOST_BYTES // (4 * self.dimension))
 
     def _hits(
         self, genre: str | None, query: FloatArray, limit: int
@@ -357,7 +365,8 @@ class MilvusIndex:
         return counts
 
     def _pages(self, genre: str | None, fields: list[str]) -> Iterator[list[dict[str, Any]]]:
-        return self._connection.pages(self.name, _of_part(genre), ["id", *fields], 5 * PAGE)
+        size = min(5 * PAGE, self._most_vectors)
+        return self._connection.pages(self.name, _of_part(genre), ["id", *fields], size)
 
 
 def _of_part(genre: str | None) -> str:

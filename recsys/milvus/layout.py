@@ -110,6 +110,8 @@ def _make_index(connection: Connection, name: str) -> None:
     else:
         links = {"M": ADDED_LINKS, "efConstruction": BUILD_REACH}
         indexes.add_index("embedding", index_type="HNSW", metric_type="IP", params=links)
+        for field in ("path", "audio_hash"):
+            indexes.add_index(field, index_type="INVERTED")
     # Nothing is there yet, so that there is no index to wait for.
     connection.ask("create_index", name, indexes, sync=False)
 
