@@ -2,14 +2,16 @@
 
     python -m tests.benchmarks.profile_listening SONGS [--files 12] [--model]
 
-Milliseconds of one processor for a song at the default effort: the least of five runs over all songs
-of a format. SONGS is a folder; ``recsys benchmark --only listening --place PLACE`` leaves one behind.
+Milliseconds of one processor for a song at the default effort: the least of five runs over all
+songs of a format. SONGS is a folder; ``recsys benchmark --only listening --place DIR`` leaves one
+behind.
 With --model the network alone is computed in every way that is at hand as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -80,10 +82,8 @@ def ways_of_computing(windows: FloatArray) -> dict[str, float]:
         "NumPy, as recsys does": network.of_windows,
         "PyTorch": lambda rows: module(torch.from_numpy(rows)),
     }
-    try:
+    with contextlib.suppress(ImportError):
         ways["ONNX Runtime"] = _in_onnxruntime()
-    except ImportError:
-        pass
     compiled = torch.compile(module, dynamic=False)
     ways["PyTorch, compiled"] = lambda rows: compiled(torch.from_numpy(rows))
     with torch.inference_mode():
