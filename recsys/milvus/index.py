@@ -100,10 +100,12 @@ class MilvusIndex:
         SharedLibraryError
             It cannot be made, or is there already.
         """
-        make_tracks(connection, name, dimension)
         Notes(connection).make()
+        make_tracks(connection, name, dimension)
         index = cls(connection, name, dimension)
         index._counts = Counter()
+        # In the place of what may be known of an index of this name that was there before.
+        index._keep_state()
         return index
 
     @classmethod
@@ -169,9 +171,12 @@ class MilvusIndex:
     def commit(self, *, fingerprint: str, revision: int) -> None:
         """See :meth:`recsys.index.base.KeptIndex.commit`."""
         self._connection.ask("flush", self.name)
-        kept = State(fingerprint, revision, dict(self._known_counts()), self.highest_id, True)
-        self._notes.write(f"state:{self.name}", asdict(kept))
-        self._state = kept
+        counts, highest = dict(self._known_counts()), self.highest_id
+        self._state = State(fingerprint, revision, counts, highest, settled=True)
+        self._keep_state()
+
+    def _keep_state(self) -> None:
+        self._notes.write(f"state:{self.name}", asdict(self._state))
 
     # Changes
 
@@ -361,7 +366,7 @@ class MilvusIndex:
         counts = Counter(self._known_counts())
         if self._state.settled:
             self._state.settled = False
-            self._notes.write(f"state:{self.name}", asdict(self._state))
+            self._keep_state()
         return counts
 
     def _pages(self, genre: str | None, fields: list[str]) -> Iterator[list[dict[str, Any]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,17 @@ from recsys.milvus.rows import model_json, row_of, shortened
 from recsys.milvus.text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
     from recsys.milvus.connection import Connection
     from recsys.store import Store
     from recsys.types import IdArray, ModelInfo
+
+
+BEGUN_NOTE = "begun"
+"""The collections of a place that hold a library, or were made to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,8 @@ class _Push:
             self._check_same(before["collection"])
         source, revision = store.genre_source(), store.revision
         name = collection_name(base, store.library_id, self._info.fingerprint, source)
+        begun = self._notes.read(BEGUN_NOTE).get(BEGUN_NOTE, [])
+        self._notes.write(BEGUN_NOTE, sorted({*begun, name}))
         index = self._index(name, replace=replace)
         held, digests = _held(self._connection, name)
         kept = self._write(index, held, digests, total)
@@ -135,7 +140,7 @@ class _Push:
         index.commit(fingerprint=fingerprint, revision=revision)
         pushes = 1 + (before["pushes"] if before else 0)
         self._notes.write(LIBRARY_NOTE, {"collection": name, "pushes": pushes})
-        self._drop_others(name)
+        self._drop_others(begun, name)
         return PushSummary(
             place=str(self._connection.place),
             tracks=index.count(),
@@ -228,12 +233,12 @@ class _Push:
         self._unchanged += len(there) - len(changed)
         return np.array(there, dtype=np.int64)
 
-    def _drop_others(self, name: str) -> None:
+    def _drop_others(self, begun: Sequence[str], name: str) -> None:
         """Drop what is left of libraries that lay here before, or were begun."""
-        ours = re.compile(re.escape(self._connection.place.collection) + "_[0-9a-f]{12}")
-        for other in self._connection.ask("list_collections"):
-            if other != name and ours.fullmatch(other):
+        for other in begun:
+            if other != name and self._connection.ask("has_collection", other):
                 self._connection.ask("drop_collection", other)
+        self._notes.write(BEGUN_NOTE, [name])
 
 
 def _held(connection: Connection, name: str) -> tuple[IdArray, npt.NDArray[np.int64]]:

@@ -188,6 +188,33 @@ def test_another_library_is_not_pushed_over(
     assert collections(place) == 2
 
 
+def test_a_library_that_comes_back_is_counted_anew(
+    library: PlantedLibrary, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_to(library.store, place)
+    (tmp_path / "other").mkdir()
+    push_to(make_library(tmp_path / "other", 20).store, place, replace=True)
+    monkeypatch.setattr("recsys.milvus.push.PAGE", 10)
+
+    def broken(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MilvusIndex, "put", broken)
+        with pytest.raises(KeyboardInterrupt):
+            push_to(library.store, place, replace=True)
+    assert push_to(library.store, place, replace=True).written == 64
+    same(library, place)
+    assert collections(place) == 2
+
+
+def test_collections_that_are_not_ours_are_left_alone(library: PlantedLibrary, place: Path) -> None:
+    with Connection(parse_place(place), create=True) as connection:
+        make_tracks(connection, "recsys_0123456789ab", 4)
+        push(library.store, connection)
+        assert connection.ask("has_collection", "recsys_0123456789ab")
+
+
 def test_a_library_that_another_model_heard_is_not_mixed_in(
     library: PlantedLibrary, place: Path
 ) -> None:
