@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import db_option, json_option
+from recsys.cli.options import db_option, index_option, json_option, library_place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recsys.library_status import LibraryStatus
+    from recsys.milvus.catalogue import SharedStatus
 
 
 SOURCES = {
@@ -29,7 +32,8 @@ SOURCES = {
 @click.option("--tags", is_flag=True, help="List the model's tags, and how many tracks carry each.")
 @json_option("One JSON object.")
 @db_option
-def command(failures: bool, tags: bool, as_json: bool, db: Path | None) -> None:
+@index_option
+def command(failures: bool, tags: bool, as_json: bool, db: Path | None, index: str | None) -> None:
     """Show what the library holds: tracks, genres, failures, model, sizes, index.
 
     \b
@@ -37,13 +41,20 @@ def command(failures: bool, tags: bool, as_json: bool, db: Path | None) -> None:
       recsys status
       recsys status --failures
       recsys status --tags
+      recsys status --index milvus://music.example:19530
     """
     if failures and tags:
         raise click.UsageError("--failures and --tags exclude each other.")
     from recsys.api import Library
     from recsys.cli.output import print_json, shown
 
-    with Library(db) as library:
+    database, place = library_place(db, index)
+    if place is not None and (failures or tags):
+        raise click.UsageError("--failures and --tags are asked of the library itself, with --db.")
+    with Library(database, index=place) as library:
+        if place is not None:
+            _print_shared(library.shared_status(), as_json=as_json)
+            return
         if tags:
             _print_tags(library.tag_counts(), as_json=as_json)
             return
@@ -58,6 +69,43 @@ def command(failures: bool, tags: bool, as_json: bool, db: Path | None) -> None:
         click.echo(f"{len(reasons)} files could not be analysed", err=True)
     else:
         _print(status)
+
+
+def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
+    from recsys.cli.output import print_json
+
+    if as_json:
+        told = {
+            "place": status.place,
+            "model": {"name": status.model, "fingerprint": status.fingerprint},
+            "tracks": status.tracks,
+            "genres_from": status.genre_source,
+            "genres": status.genres,
+            "tags": list(status.tags),
+            "roots": [os.fspath(root) for root in status.roots],
+        }
+        print_json(told)
+        return
+    rows = {
+        "Place": status.place,
+        "Model": f"{status.model} ({status.fingerprint})",
+        "Genres": SOURCES[status.genre_source],
+        "Tracks": str(status.tracks),
+    }
+    for name, value in rows.items():
+        click.echo(f"{name + ':':<10} {value}")
+    for root in status.roots:
+        click.echo(f"{'Folder:':<10} {root}")
+    _print_genres(status.genres)
+
+
+def _print_genres(counts: Mapping[str, int]) -> None:
+    from recsys.cli.output import console, escape, table
+
+    genres = table("Genre", "Tracks", right=(1,))
+    for genre, count in counts.items():
+        genres.add_row(escape(genre), str(count))
+    console().print(genres)
 
 
 def _print_tags(counts: dict[str, int], *, as_json: bool) -> None:
@@ -99,7 +147,7 @@ def status_json(status: LibraryStatus) -> dict[str, object]:
 
 
 def _print(status: LibraryStatus) -> None:
-    from recsys.cli.output import console, escape, human_size, table
+    from recsys.cli.output import human_size
 
     rows = {
         "Library": f"{status.database} ({human_size(status.database_bytes)})",
@@ -127,7 +175,4 @@ def _print(status: LibraryStatus) -> None:
         gone = "" if there else " (not there now; its tracks are kept)"
         click.echo(f"{'Folder:':<10} {root}{gone}")
     if status.genres:
-        genres = table("Genre", "Tracks", right=(1,))
-        for genre, count in status.genres.items():
-            genres.add_row(escape(genre), str(count))
-        console().print(genres)
+        _print_genres(status.genres)

@@ -112,7 +112,12 @@ class OpenedLibrary:
             from recsys.milvus.connection import Connection
             from recsys.milvus.place import parse_place
 
-            connection = Connection(parse_place(self._place or ""))
+            if self._place is None:
+                raise QueryError(
+                    f"{self._database} is read from its file, and not from Milvus",
+                    "Say where it lies there: --index milvus://HOST:19530.",
+                )
+            connection = Connection(parse_place(self._place))
             try:
                 self._shared = MilvusCatalogue.open(connection)
             except BaseException:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recsys.audit import AuditOptions, AuditReport, Outcome, Retagger
     from recsys.audit.journal import Run
     from recsys.library_status import Diagnosis, LibraryStatus
+    from recsys.milvus.catalogue import SharedStatus
     from recsys.milvus.push import PushSummary
     from recsys.quality import Quality, QualityOptions
     from recsys.types import Failure
@@ -134,6 +135,16 @@ class LibraryUpkeep(OpenedLibrary):
         from recsys.library_status import library_status
 
         return library_status(self.store)
+
+    def shared_status(self) -> SharedStatus:
+        """Describe a library that is read from Milvus: tracks, genres, model, folders.
+
+        Raises
+        ------
+        RecsysError
+            If nothing lies there, or this library is not read from Milvus.
+        """
+        return self._shared_catalogue().status()
 
     def tag_counts(self) -> dict[str, int]:
         """Return how many tracks carry each tag of the library's model, most first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +29,40 @@ SCORES_PAGE = 10_000
 
 _WORDS_FILTERED = 4
 """Words that Milvus is asked for; the rest is compared here."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStatus:
+    """What lies at a place.
+
+    Attributes
+    ----------
+    place : str
+        As it may be shown.
+    model, fingerprint : str
+        What the tracks were heard with.
+    genre_source : str
+        Which labels sort them, one of :data:`recsys.types.GENRE_SOURCES`.
+    genres : dict of str to int
+        Tracks by label.
+    tags : tuple of str
+        Of the model.
+    roots : tuple of Path
+        The folders that were indexed, where the library is.
+    """
+
+    place: str
+    model: str
+    fingerprint: str
+    genre_source: str
+    genres: dict[str, int]
+    tags: tuple[str, ...]
+    roots: tuple[Path, ...]
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks lie there."""
+        return sum(self.genres.values())
 
 
 def about_note(collection: str) -> str:
@@ -110,6 +145,18 @@ class MilvusCatalogue:
     def roots(self) -> list[Path]:
         """See :meth:`recsys.catalogue.Catalogue.roots`."""
         return [Path(restored(root)) for root in self._about["roots"]]
+
+    def status(self) -> SharedStatus:
+        """Describe what lies there."""
+        return SharedStatus(
+            place=str(self.path),
+            model=self._model.name,
+            fingerprint=self._model.fingerprint,
+            genre_source=self.genre_source(),
+            genres=self.genre_counts(),
+            tags=self._model.tags,
+            roots=tuple(self.roots()),
+        )
 
     # What was heard
 

@@ -89,6 +89,20 @@ def test_the_environment_may_name_the_place(
     assert "none.db" in empty.stderr
 
 
+def test_status_says_what_lies_there(run: Run, indexed: IndexedLibrary, place: Path) -> None:
+    home = json.loads(run("status", "--json").stdout)
+    told = json.loads(read("status", "--index", place, "--json").stdout)
+    assert told["place"] == str(place)
+    for name in ("model", "tracks", "genres_from", "genres", "tags"):
+        assert told[name] == home[name]
+    assert told["roots"] == [str(indexed.music)]
+    assert told.keys() == documented("status --index")[0].keys()
+    text = read("status", "--index", place).stdout
+    assert f"Place:     {place}" in text
+    assert f"Folder:    {indexed.music}" in text
+    assert read("status", "--index", place, "--tags").exit_code == 2
+
+
 def test_db_and_index_exclude_each_other(place: Path, tmp_path: Path) -> None:
     result = read("similar", "words", "--db", tmp_path / "library.db", "--index", place)
     assert result.exit_code == 2
