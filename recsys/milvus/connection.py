@@ -33,8 +33,8 @@ _GONE = ("Fail connecting", "closed channel")
 MOST_ROWS = 16_384
 """More rows Milvus returns for no question (``quotaAndLimits.limits.topK``)."""
 
-NOT_LOADED = 101
-"""What Milvus answers where a collection has to be loaded before it can be asked."""
+NOT_FOUND, NOT_LOADED = 100, 101
+"""What Milvus answers where a collection is not there, or has to be loaded before it is asked."""
 
 PATIENT = frozenset({"create_collection", "drop_collection", "flush", "load_collection"})
 PATIENCE_S = 300.0
@@ -255,16 +255,21 @@ class Connection:
         )
 
     def _refused(self, error: Exception) -> SharedLibraryError:
+        if getattr(error, "code", None) == NOT_FOUND:
+            return SharedLibraryError(
+                f"{self.place} does not hold any more what it was asked for",
+                "Another library, or all of this one, was pushed meanwhile: ask again.",
+            )
         told = str(getattr(error, "message", "") or _details(error) or error)
         first = told.strip().split("\n")[0][:300]
-        if self.place.token:
-            for secret in (self.place.token, *self.place.token.split(":", 1)[1:]):
-                first = first.replace(secret, "***")
+        token = self.place.token
+        for secret in filter(None, (token, token.partition(":")[2])):
+            first = first.replace(secret, "***")
         return SharedLibraryError(
             f"{self.place} refuses: {first}",
             "User and password stand in the address, or in the variable MILVUS_TOKEN."
             if _is_login(first)
-            else "",
+            else "These are the words of Milvus; its log may say more.",
         )
 
 
@@ -311,7 +316,7 @@ def _start(place: Place) -> _OpenFile:
         raise SharedLibraryError(
             f"{place}: {error.strerror or error}", "Choose a folder that can be written to."
         ) from error
-    except Exception as error:  # (whatever a damaged folder makes it raise)
+    except Exception as error:  # whatever a damaged folder makes it raise
         raise SharedLibraryError(
             f"Milvus Lite cannot open {place}: {error}",
             "It may be damaged: remove it, and push the library once more.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import SharedLibraryError
+from recsys.milvus.connection import Connection
 from recsys.milvus.place import parse_place
 from recsys.milvus.text import quoted, restored, storable
 from recsys.store import Store
@@ -104,3 +106,13 @@ def test_no_text_ends_its_own_quotes(text: str) -> None:
     inside = quoted(text)[1:-1]
     assert "\n" not in inside
     assert inside.replace("\\\\", "").replace('\\"', "").count('"') == 0
+
+
+def test_what_milvus_says_does_not_give_a_token_away(tmp_path: Path) -> None:
+    place = replace(parse_place(tmp_path / "shared.db"), token="ann:secret")
+    with Connection(place, create=True) as connection:
+        for told in ("login ann:secret failed", "bad password secret"):
+            error = connection._refused(connection.library.MilvusException(message=told))
+            assert "secret" not in error.message
+            assert "***" in error.message
+            assert "MILVUS_TOKEN" in error.hint

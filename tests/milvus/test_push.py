@@ -188,6 +188,22 @@ def test_another_library_is_not_pushed_over(
     assert collections(place) == 2
 
 
+def test_a_reader_whose_library_was_replaced_is_told_and_finds_the_new_one(
+    library: PlantedLibrary, place: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = make_library(tmp_path / "other", 20)
+    with Connection(parse_place(place), create=True) as connection:
+        push(library.store, connection)
+        reader = open_at(place)
+        push(other.store, connection, replace=True)
+        with pytest.raises(SharedLibraryError, match="any more") as caught:
+            reader.tracks([1])
+        assert "ask again" in caught.value.hint
+        assert reader.refreshed().index.count() == 24
+        reader.close()
+
+
 def test_a_library_that_comes_back_is_counted_anew(
     library: PlantedLibrary, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
