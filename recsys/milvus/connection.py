@@ -279,7 +279,7 @@ def _details(error: Exception) -> str:
 
 
 def _is_login(message: str) -> bool:
-    words = ("auth", "credential", "permission", "privilege", "password", "token")
+    words = ("auth", "credential", "login", "permission", "privilege", "password", "token")
     return any(word in message.casefold() for word in words)
 
 
