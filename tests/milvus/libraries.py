@@ -101,13 +101,10 @@ def answers(
         assert heard is not None
         query = make_query(info, [(track, heard)])
         for options in OPTIONS:
-            options = options if info.tags else replace(options, tags=())
-            if options.genre not in (None, *info.labels, *(name.title() for name in info.labels)):
-                continue
             answer = recommender.with_reasons(recommender.similar(query, options))
             yield options, answer.label, answer.genre_scores, answer.results, answer.filtered
             yield options, answer.notes
-        for wish in PLAYLISTS if info.tags else PLAYLISTS[:2]:
+        for wish in PLAYLISTS:
             yield wish, maker.from_seeds(query, wish)
             yield wish, maker.anywhere(wish)
         yield seed, maker.cycle("auto", (track, heard), PlaylistOptions(length=12))
