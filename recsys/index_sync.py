@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 REBUILD_SHARE = 0.25
 """From this share of changed tracks on, filling a new index is quicker than changing the old."""
 
+MOST_CHANGES = 100_000
+"""Tracks that are brought in at a time where memory must stay bounded."""
+
 _SMALL = 1000
 
 
@@ -39,23 +42,37 @@ def open_index(store: Store) -> GenreIndex:
     StoreError
         The library is empty: it has no model yet.
     """
-    # Imported where it is needed: FAISS takes its time.
-    from recsys.index.genre_index import GenreIndex
-
     model = _model(store)
-    try:
-        index = GenreIndex.load(
-            index_directory(store.path), on_damage=lambda damaged: _fill(damaged, store)
-        )
-    except GenreIndexError:
-        index = None
-    if index is None or not _can_be_updated(index, store, model):
-        index = GenreIndex(model.dimension)
+    index = _loaded(store, model, most=None)
+    if index is None:
+        index = _new_index(model)
         _fill(index, store)
     else:
         _update(index, store)
     index.fingerprint = _fingerprint(store, model)
     return index
+
+
+def _new_index(model: ModelInfo) -> GenreIndex:
+    # Imported where it is needed: FAISS takes its time.
+    from recsys.index.genre_index import GenreIndex
+
+    return GenreIndex(model.dimension)
+
+
+def _loaded(store: Store, model: ModelInfo, *, most: int | None) -> GenreIndex | None:
+    """Return the index on disk if it can be brought up to date by `most` changes."""
+    from recsys.index.genre_index import GenreIndex
+
+    try:
+        index = GenreIndex.load(
+            index_directory(store.path), on_damage=lambda damaged: _fill(damaged, store)
+        )
+    except GenreIndexError:
+        return None
+    if not _can_be_updated(index, store, model):
+        return None
+    return index if most is None or store.change_count(index.revision) <= most else None
 
 
 def refresh_index(store: Store, index: GenreIndex) -> GenreIndex:
@@ -126,12 +143,29 @@ def measured_recall(store: Store) -> dict[str, float]:
     return dict(sorted(known, reverse=True))
 
 
+def bring_up_to_date(store: Store) -> GenreIndex:
+    """Bring the index on disk up to date with its library; the caller holds the library's lock.
+
+    Memory is bounded whatever the size of the library: what cannot be changed in small steps is
+    made anew, a piece at a time.
+
+    Raises
+    ------
+    StoreError
+        The library is empty: it has no model yet.
+    """
+    index = _loaded(store, _model(store), most=MOST_CHANGES)
+    if index is None:
+        return rebuild_index(store)
+    _update(index, store)
+    save_index(store, index)
+    return index
+
+
 def rebuild_index(store: Store) -> GenreIndex:
     """Make the index anew from the library and save it; the caller holds the library's lock."""
-    from recsys.index.genre_index import GenreIndex
-
-    index = GenreIndex(_model(store).dimension)
-    _fill(index, store)
+    index = _new_index(_model(store))
+    _fill(index, store, put_away_in=index_directory(store.path))
     save_index(store, index)
     return index
 
@@ -212,9 +246,11 @@ def _update(index: GenreIndex, store: Store) -> None:
     index.revision = changes.revision
 
 
-def _fill(index: GenreIndex, store: Store) -> None:
+def _fill(index: GenreIndex, store: Store, *, put_away_in: Path | None = None) -> None:
     # The revision first: what is written meanwhile may be in the batches or not, and is brought in
     # again, harmlessly, when the index is next compared with the library.
     index.revision = store.revision
     for ids, genres, embeddings in store.iter_embeddings():
         index.extend(genres, ids, embeddings)
+        if put_away_in is not None:
+            index.put_away(put_away_in)

@@ -8,12 +8,11 @@ from pathlib import Path
 from recsys.errors import QueryError
 from recsys.features.effort import effort_of
 from recsys.index_sync import (
+    bring_up_to_date,
     index_directory,
     index_problems,
     measured_recall,
-    open_index,
     rebuild_index,
-    save_index,
 )
 from recsys.indexing.roots import RootHealth
 from recsys.recommender.tag_filter import HOLDS_FROM
@@ -210,5 +209,5 @@ def forget_folder(database: Path, folder: Path) -> int:
         store.write([], removed=ids)
         store.forget_failures(failures)
         store.forget_root(folder)
-        save_index(store, open_index(store))
+        bring_up_to_date(store)
     return len(ids) + len(failures)

@@ -17,7 +17,7 @@ from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.audit.journal import Change, Journal, Run, now
 from recsys.audit.safe_rewrite import rewrite, unreachable
 from recsys.errors import QueryError, TagError
-from recsys.index_sync import index_is_current, open_index, save_index
+from recsys.index_sync import bring_up_to_date, index_is_current
 from recsys.library import outermost, read_tags
 from recsys.store import Store, TrackRecord
 from recsys.store.lock import LibraryLock
@@ -199,7 +199,7 @@ def _open(database: Path) -> Iterator[Store]:
             yield store
         finally:
             if store.genre_source() == "own" and not index_is_current(store):
-                save_index(store, open_index(store))
+                bring_up_to_date(store)
 
 
 def _undo_one(store: Store, journal: Journal, change: Change) -> Outcome:

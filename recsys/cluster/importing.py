@@ -19,7 +19,7 @@ from recsys.cluster.rows import FILE_COLUMNS, Row, file_of, rows_of
 from recsys.cluster.shards import OpenShard
 from recsys.errors import ModelError, RecsysError
 from recsys.features.effort import effort_of
-from recsys.index_sync import index_is_current, open_index, save_index
+from recsys.index_sync import bring_up_to_date, index_is_current
 from recsys.indexing import IndexPlan
 from recsys.indexing.change_model import change_model
 from recsys.store import Store, StoredFile, TrackRecord
@@ -121,7 +121,7 @@ class ImportSession:
                     store.add_root(place)
             finally:
                 if store.model() is not None and not index_is_current(store):
-                    save_index(store, open_index(store))
+                    bring_up_to_date(store)
         yield counts.summary()
 
     def _look_through(

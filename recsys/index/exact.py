@@ -16,7 +16,7 @@ from recsys.index.base import (
     checked_vectors,
     unknown_ids,
 )
-from recsys.index.manifest import NewPart, PartEntry, open_parts, verify_part, write_generation
+from recsys.index.manifest import NewGeneration, NewPart, PartEntry, open_parts, verify_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,13 +97,12 @@ class ExactIndex:
 
     def save(self, directory: Path, *, fingerprint: str, revision: int) -> None:
         """See :meth:`recsys.index.base.EmbeddingIndex.save`."""
-        write_generation(
-            directory,
+        generation = NewGeneration(directory)
+        generation.finish(
             dimension=self.dimension,
             fingerprint=fingerprint,
             revision=revision,
-            kept=(),
-            new=[self._new_part(genre) for genre in self.genres],
+            parts=[generation.write(self._new_part(genre))[0] for genre in self.genres],
         )
         self.fingerprint, self.revision = fingerprint, revision
 

@@ -1,14 +1,14 @@
 """The index in use: one part per genre, read from disk part by part.
 
 A part that is large is not written anew for every few tracks: they go into a second segment beside
-it, which is merged with the first when it has grown to an eighth of it. So a track is written eight
-times for every doubling of its part, whatever the size of the library, and a part has hardly more
-segments than its number of tracks has digits.
+it, which is merged with the first when it has grown to an eighth of it, unless both together are
+too large to be written in one go. So a track is written eight times for every doubling of a
+segment, and a part has hardly more segments than its number of tracks has digits, and then one for
+every two hundred thousand tracks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
@@ -24,15 +24,14 @@ from recsys.index.base import (
     unknown_ids,
 )
 from recsys.index.manifest import (
+    NewGeneration,
     NewPart,
     PartEntry,
-    is_there,
     open_parts,
-    part_file,
     verify_part,
-    write_generation,
 )
 from recsys.index.parts import CODED, FLAT, Part
+from recsys.index.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,28 +53,12 @@ TAIL_FROM = 5_000
 MERGE_SHARE = 8
 """A segment is merged with the next larger one when that is at most so many times larger."""
 
+SEGMENT_LIMIT = 250_000
+"""No two segments are merged to more tracks than this, whatever the size of the library: merging
+takes 20 us of a track and holds it in memory twice."""
 
-@dataclass(slots=True)
-class _Slot:
-    """A place for a segment of a part: as it lies on disk, or in use, or both.
-
-    ``entry`` is None as soon as the segment differs from what lies in ``GenreIndex._directory``.
-    """
-
-    part: Part | None = None
-    entry: PartEntry | None = None
-    mapped: npt.NDArray[np.uint8] | None = None
-
-    def __len__(self) -> int:
-        if self.part is not None:
-            return len(self.part)
-        return self.entry.count if self.entry else 0
-
-    @property
-    def highest_id(self) -> int:
-        if self.entry is not None:
-            return self.entry.highest_id
-        return -1 if self.part is None else self.part.highest_id
+HELD_LIMIT = 250_000
+"""Tracks that an index holds in memory alone while it is filled."""
 
 
 class GenreIndex:
@@ -89,18 +72,26 @@ class GenreIndex:
         Vectors up to which a segment of a part is exact.
     tail_from : int
         Vectors from which a saved segment is left alone when tracks are added.
+    segment_limit : int
+        Vectors from which a segment does not grow any more.
     """
 
     def __init__(
-        self, dimension: int, *, flat_limit: int = FLAT_LIMIT, tail_from: int = TAIL_FROM
+        self,
+        dimension: int,
+        *,
+        flat_limit: int = FLAT_LIMIT,
+        tail_from: int = TAIL_FROM,
+        segment_limit: int = SEGMENT_LIMIT,
     ) -> None:
         self.dimension = checked_dimension(dimension)
         self.fingerprint = ""
         self.revision = 0
         self._flat_limit = flat_limit
         self._tail_from = tail_from
-        self._slots: dict[str, list[_Slot]] = {}
-        self._directory: Path | None = None
+        self._segment_limit = segment_limit
+        self._slots: dict[str, list[Slot]] = {}
+        self._generation: NewGeneration | None = None
         self._on_damage: Callable[[GenreIndex], None] | None = None
 
     @property
@@ -117,7 +108,7 @@ class GenreIndex:
         """See :meth:`recsys.index.base.EmbeddingIndex.count`."""
         return sum(map(len, self._segments(genre)))
 
-    def _segments(self, genre: str | None) -> list[_Slot]:
+    def _segments(self, genre: str | None) -> list[Slot]:
         """Return the places of a part, or of all of them by genre."""
         if genre is not None:
             return self._slots.get(genre, [])
@@ -130,7 +121,7 @@ class GenreIndex:
         saved have no file yet.
         """
         return tuple(
-            slot.entry or self._part(slot).entry(genre)
+            slot.entry or slot.use(self.dimension).entry(genre)
             for genre in self.genres
             for slot in self._segments(genre)
             if len(slot)
@@ -176,31 +167,21 @@ class GenreIndex:
         for slot in self._segments(None):
             # Ids only ever rise, so that new tracks need not be looked for in what there is.
             possible = ids[ids <= slot.highest_id]
-            if len(possible) and self._part(slot).holds(possible).any():
-                removed += self._changing(slot).remove(possible)
+            if len(possible) and slot.use(self.dimension).holds(possible).any():
+                removed += slot.change(self.dimension).remove(possible)
         return removed
 
     def _growing(self, genre: str) -> Part:
         """Return the segment of a part that takes new tracks."""
         slots = self._slots.setdefault(genre, [])
-        if not slots or (slots[-1].entry is not None and len(slots[-1]) >= self._tail_from):
-            slots.append(_Slot())
-        return self._changing(slots[-1])
+        if not slots or len(slots[-1]) >= self._most_that_grows(slots[-1]):
+            slots.append(Slot())
+        return slots[-1].change(self.dimension)
 
-    def _changing(self, slot: _Slot) -> Part:
-        """Return a segment that is about to change."""
-        part = self._part(slot)
-        slot.entry = slot.mapped = None
-        return part
-
-    def _part(self, slot: _Slot) -> Part:
-        """Return a segment in use, read from disk, or made when there is none."""
-        if slot.part is None:
-            if slot.entry is not None and slot.mapped is not None:
-                slot.part = Part.read(slot.entry, slot.mapped, self.dimension)
-            else:
-                slot.part = Part.empty(self.dimension)
-        return slot.part
+    def _most_that_grows(self, slot: Slot) -> int:
+        """Return the size from which a segment is left as it is."""
+        limit = self._segment_limit
+        return limit if slot.entry is None else min(limit, self._tail_from)
 
     def _mending(self, work: Callable[[], T]) -> T:
         """Do some work; when a part turns out to be damaged, fill the index anew and do it again.
@@ -236,7 +217,7 @@ class GenreIndex:
         slots = [slot for slot in self._segments(genre) if len(slot)]
         if not slots:
             return [], np.empty((0, self.dimension), np.float32)
-        found = [self._part(slot).candidates(query, k) for slot in slots]
+        found = [slot.use(self.dimension).candidates(query, k) for slot in slots]
         ids = np.concatenate([part_ids for part_ids, _ in found])
         return best(ids, np.concatenate([vectors for _, vectors in found]), query, k)
 
@@ -252,7 +233,7 @@ class GenreIndex:
         for slot in sorted(self._segments(None), key=lambda slot: slot.part is None):
             if not missing.any():
                 break
-            part = self._part(slot)
+            part = slot.use(self.dimension)
             here = missing & part.holds(wanted)
             if here.any():
                 result[here] = part.vectors(wanted[here])
@@ -267,26 +248,70 @@ class GenreIndex:
         """See :meth:`recsys.index.base.EmbeddingIndex.save`.
 
         Parts that did not change since they were saved to, or loaded from, the same directory are
-        not written again.
+        not written again. What is written is let go of, and read where it lies from then on.
         """
-        for genre in self.genres:
-            self._merge(genre)
-        segments = [(g, slot) for g in self.genres for slot in self._slots[g] if len(slot)]
-        kept = [slot.entry for _, slot in segments if self._lies_in(directory, slot)]
-        changed = [(g, slot) for g, slot in segments if not self._lies_in(directory, slot)]
-        manifest = write_generation(
-            directory,
-            dimension=self.dimension,
-            fingerprint=fingerprint,
-            revision=revision,
-            kept=[entry for entry in kept if entry is not None],
-            new=[self._new_part(genre, slot) for genre, slot in changed],
-        )
+        generation = self._begun(directory)
+        try:
+            for genre in self.genres:
+                self._merge(genre)
+                for slot in self._slots[genre]:
+                    if len(slot) and not slot.lies_in(directory):
+                        self._write(generation, genre, slot)
+            entries = [slot.entry for slot in self._segments(None) if slot.entry is not None]
+            generation.finish(
+                dimension=self.dimension,
+                fingerprint=fingerprint,
+                revision=revision,
+                parts=entries,
+            )
+        except GenreIndexError:
+            generation.give_up()
+            raise
         self.fingerprint, self.revision = fingerprint, revision
-        self._directory = directory
-        entries = {entry.file: entry for entry in manifest.parts}
-        for number, (_, slot) in enumerate(changed):
-            slot.entry = entries[part_file(manifest.generation, number)]
+
+    def put_away(self, directory: Path, held: int = HELD_LIMIT) -> None:
+        """Write the largest segments until few tracks are in memory alone; nothing counts yet.
+
+        For whoever fills a large index: :meth:`save` finishes what this has begun, and until then
+        the index that lies there stays as it is.
+
+        Parameters
+        ----------
+        directory : Path
+            Where the index will be saved; nobody else writes to it meanwhile.
+        held : int
+            Tracks that may stay in memory.
+
+        Raises
+        ------
+        GenreIndexError
+            It cannot be written to.
+        """
+        unsaved = [
+            (len(slot), genre, slot)
+            for genre, slots in self._slots.items()
+            for slot in slots
+            if slot.entry is None
+        ]
+        total = sum(count for count, _, _ in unsaved)
+        unsaved.sort(key=lambda one: one[0])
+        while total > held:
+            count, genre, slot = unsaved.pop()
+            generation = self._generation = self._begun(directory)
+            self._write(generation, genre, slot)
+            total -= count
+
+    def _begun(self, directory: Path) -> NewGeneration:
+        """Return the generation that :meth:`put_away` has begun there, or else a new one."""
+        begun, self._generation = self._generation, None
+        if begun is not None and begun.directory == directory:
+            return begun
+        return NewGeneration(directory)
+
+    def _write(self, generation: NewGeneration, genre: str, slot: Slot) -> None:
+        part = slot.use(self.dimension).settle(self._flat_limit)
+        slot.entry, slot.mapped = generation.write(NewPart(part.entry(genre), part.write))
+        slot.part, slot.home = None, generation.directory
 
     def _merge(self, genre: str) -> None:
         """Merge the segments of a part that are not much smaller than the next larger one."""
@@ -294,18 +319,11 @@ class GenreIndex:
         slots.sort(key=len, reverse=True)
         for place in range(len(slots) - 1, 0, -1):
             larger, smaller = slots[place - 1 : place + 1]
-            if MERGE_SHARE * len(smaller) >= len(larger):
-                part = self._part(smaller)
-                self._changing(larger).add(part.ids, part.rows)
+            both = len(larger) + len(smaller)
+            if MERGE_SHARE * len(smaller) >= len(larger) and both <= self._segment_limit:
+                part = smaller.use(self.dimension)
+                larger.change(self.dimension).add(part.ids, part.rows)
                 del slots[place]
-
-    def _lies_in(self, directory: Path, slot: _Slot) -> bool:
-        entry = slot.entry if directory == self._directory else None
-        return entry is not None and is_there(directory, entry)
-
-    def _new_part(self, genre: str, slot: _Slot) -> NewPart:
-        slot.part = self._part(slot).settle(self._flat_limit)
-        return NewPart(slot.part.entry(genre), slot.part.write)
 
     @classmethod
     def load(
@@ -314,6 +332,7 @@ class GenreIndex:
         *,
         flat_limit: int = FLAT_LIMIT,
         tail_from: int = TAIL_FROM,
+        segment_limit: int = SEGMENT_LIMIT,
         on_damage: Callable[[GenreIndex], None] | None = None,
     ) -> Self:
         """Open a saved index; parts are read when they are first needed.
@@ -322,7 +341,7 @@ class GenreIndex:
         ----------
         directory : Path
             Where it was saved.
-        flat_limit, tail_from : int
+        flat_limit, tail_from, segment_limit : int
             As in :class:`GenreIndex`.
         on_damage : callable, optional
             Called with the index, emptied, when a part turns out to be damaged, to fill it again;
@@ -340,11 +359,16 @@ class GenreIndex:
             raise GenreIndexError(
                 f"{directory} holds an index of another kind: {odd}.", REBUILD_HINT
             )
-        index = cls(manifest.dimension, flat_limit=flat_limit, tail_from=tail_from)
+        index = cls(
+            manifest.dimension,
+            flat_limit=flat_limit,
+            tail_from=tail_from,
+            segment_limit=segment_limit,
+        )
         index.fingerprint, index.revision = manifest.fingerprint, manifest.revision
         for entry, mapped in sorted(parts, key=lambda part: -part[0].count):
-            index._slots.setdefault(entry.genre, []).append(_Slot(None, entry, mapped))
-        index._directory, index._on_damage = directory, on_damage
+            index._slots.setdefault(entry.genre, []).append(Slot(None, entry, mapped, directory))
+        index._on_damage = on_damage
         return index
 
     def verify(self) -> list[str]:

@@ -13,7 +13,7 @@ import mmap
 import os
 import re
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from recsys.errors import GenreIndexError
 from recsys.index.base import REBUILD_HINT, DamagedPartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -226,51 +226,81 @@ def verify_part(entry: PartEntry, mapped: npt.NDArray[np.uint8]) -> None:
         )
 
 
-def write_generation(
-    directory: Path,
-    *,
-    dimension: int,
-    fingerprint: str,
-    revision: int,
-    kept: Sequence[PartEntry],
-    new: Sequence[NewPart],
-) -> Manifest:
-    """Write the next generation of an index.
+class NewGeneration:
+    """The next generation of an index while it is written: nothing of it counts before the end.
 
     Parameters
     ----------
     directory : Path
         Made when it is not there.
-    dimension, fingerprint, revision
-        As in :class:`Manifest`.
-    kept : sequence of PartEntry
-        Parts of the present generation that did not change.
-    new : sequence of NewPart
-        Parts to be written.
 
     Raises
     ------
     GenreIndexError
-        It cannot be written; the present generation is whole then.
+        It cannot be written to.
     """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        with _writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+        self._number = _last_generation(directory) + 1
+        self._written = 0
+
+    def write(self, part: NewPart) -> MappedPart:
+        """Write a part, and map it into memory where it lies now.
+
+        Raises
+        ------
+        GenreIndexError
+            It cannot be written; what was written of this generation is of no use then.
+        """
+        path = self.directory / part_file(self._number, self._written)
+        self._written += 1
+        with _writing(self.directory):
+            entry = _write_part(path, part)
+            return entry, _map(self.directory, entry)
+
+    def finish(
+        self, *, dimension: int, fingerprint: str, revision: int, parts: Sequence[PartEntry]
+    ) -> None:
+        """Let this generation take the place of the present one.
+
+        Parameters
+        ----------
+        dimension, fingerprint, revision
+            As in :class:`Manifest`.
+        parts : sequence of PartEntry
+            Those that were written, and those of the present generation that did not change.
+
+        Raises
+        ------
+        GenreIndexError
+            It cannot be written; the present generation is whole then.
+        """
+        in_order = tuple(sorted(parts, key=lambda entry: entry.genre))
+        manifest = Manifest(dimension, fingerprint, revision, self._number, in_order)
+        try:
+            with _writing(self.directory):
+                _replace_manifest(self.directory, manifest)
+        finally:
+            _remove_unreferenced(self.directory)
+
+    def give_up(self) -> None:
+        """Remove what was written."""
+        _remove_unreferenced(self.directory)
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Say what it means that something cannot be written."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        generation = _last_generation(directory) + 1
-        written = [
-            _write_part(directory / part_file(generation, number), part)
-            for number, part in enumerate(new)
-        ]
-        parts = tuple(sorted((*kept, *written), key=lambda entry: entry.genre))
-        manifest = Manifest(dimension, fingerprint, revision, generation, parts)
-        _replace_manifest(directory, manifest)
-        return manifest
+        yield
     except OSError as error:
         raise GenreIndexError(
             f"The index in {directory} cannot be written ({error}).",
             "Check the permissions and the free space there; the library itself is safe.",
         ) from error
-    finally:
-        _remove_unreferenced(directory)
 
 
 def part_file(generation: int, number: int) -> str:
@@ -314,7 +344,9 @@ def _remove_unreferenced(directory: Path) -> None:
     """Remove earlier parts, and what a killed or failed save left behind; nothing else."""
     # Where a mapped file cannot be removed (Windows), a later save does it.
     with suppress(OSError, GenreIndexError):
-        current = {entry.file for entry in read_manifest(directory).parts}
+        # Without a manifest nothing is referred to; a damaged one may yet be mended.
+        there = (directory / MANIFEST).exists()
+        current = {entry.file for entry in read_manifest(directory).parts} if there else set()
         for path in directory.iterdir():
             ours = _OUR_PARTS.fullmatch(path.name) or _OUR_MANIFESTS.fullmatch(path.name)
             if ours and path.name not in current:

@@ -15,7 +15,7 @@ from recsys.classifier.devices import is_processor
 from recsys.classifier.loading import place_for_any_process
 from recsys.errors import ModelError, RecsysError, StoreError
 from recsys.features.effort import DEFAULT_EFFORT, effort_of, with_effort
-from recsys.index_sync import index_is_current, open_index, save_index
+from recsys.index_sync import bring_up_to_date, index_is_current
 from recsys.indexing.change_model import change_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
 from recsys.indexing.roots import check_folder
@@ -196,7 +196,7 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
         if source == "tags":
             check_has_tags(info, store.roots(), LEAST_STYLES)
         store.set_genre_source(source)
-        save_index(store, open_index(store))
+        bring_up_to_date(store)
         return store.genre_counts()
 
 
@@ -284,4 +284,4 @@ def _load_ahead() -> None:
 
 def _save_if_behind(store: Store) -> None:
     if not index_is_current(store):
-        save_index(store, open_index(store))
+        bring_up_to_date(store)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.benchmark.planted import SHARES
-from recsys.index import genre_index
+from recsys.index import slots
 from recsys.index.genre_index import FLAT_LIMIT, GenreIndex
 
 MANY = 100_000
@@ -82,7 +82,7 @@ class GrowingIndex:
 def simulate(tracks: int, added: int) -> list[tuple[str, ...]]:
     """Return a row of the table for every power of ten up to a number of tracks."""
     rows = []
-    with mock.patch.object(genre_index, "Part", CountingPart):
+    with mock.patch.object(slots, "Part", CountingPart):
         growing = GrowingIndex()
         size = 10 * added
         while growing.tracks < tracks:
@@ -93,7 +93,7 @@ def simulate(tracks: int, added: int) -> list[tuple[str, ...]]:
                 rows.append(
                     (
                         f"{growing.tracks:,}",
-                        f"{len(segments)}: {' + '.join(f'{count:,}' for count in segments)}",
+                        f"{len(segments)} of {segments[0]:,} at most",
                         f"{coded / sum(segments):.0%}",
                         f"{growing.written / growing.tracks:.1f}",
                         f"{growing.largest:,}",

@@ -103,6 +103,12 @@ SAVED_KINDS = (
         partial(GenreIndex, flat_limit=20, tail_from=1),
         load=partial(GenreIndex.load, flat_limit=20, tail_from=1),
     ),
+    # Segments of three tracks are full.
+    SavedKind(
+        "full",
+        partial(GenreIndex, flat_limit=20, tail_from=1, segment_limit=3),
+        load=partial(GenreIndex.load, flat_limit=20, tail_from=1, segment_limit=3),
+    ),
 )
 
 KINDS: tuple[Kind, ...] = (*SAVED_KINDS, MilvusKind("milvus", milvus_index))

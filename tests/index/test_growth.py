@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 
 from recsys.benchmark.planted import SHARES
-from recsys.index import genre_index
+from recsys.index import slots
 from recsys.index.genre_index import GenreIndex
 from tests.benchmarks.simulate_growth import CountingPart, GrowingIndex, simulate
 from tests.stored import unit_rows
@@ -22,7 +22,7 @@ ADDED, SAVES = 3_000, 16
 def test_segments_are_those_of_a_real_index(tmp_path: Path) -> None:
     real = GenreIndex(4)
     names = [name for name, _ in SHARES]
-    with mock.patch.object(genre_index, "Part", CountingPart):
+    with mock.patch.object(slots, "Part", CountingPart):
         simulated = GrowingIndex()
         grown = []
         for _ in range(SAVES):

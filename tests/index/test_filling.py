@@ -1,0 +1,106 @@
+"""A large index is filled a piece at a time, and nothing of it counts before the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from recsys import index_sync
+from recsys.errors import GenreIndexError
+from recsys.index.genre_index import GenreIndex
+from recsys.index.manifest import read_manifest
+from recsys.index_sync import bring_up_to_date, index_directory, index_problems, rebuild_index
+from tests.stored import heard, new_library, record, unit_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GENRES = ("blues", "jazz", "rock")
+ROWS = unit_rows(300, 4)
+
+
+def filled(folder: Path, held: int, segment_limit: int = 40) -> GenreIndex:
+    """Add 30 tracks at a time, and let no more than ``held`` stay in memory."""
+    index = GenreIndex(4, tail_from=1, segment_limit=segment_limit)
+    for first in range(0, len(ROWS), 30):
+        ids = np.arange(first, first + 30)
+        index.extend([GENRES[i % 3] for i in ids.tolist()], ids, ROWS[ids])
+        index.put_away(folder, held)
+        assert sum(len(s) for s in index._segments(None) if s.entry is None) <= held
+    return index
+
+
+@pytest.mark.parametrize("held", [0, 25, 1000])
+def test_what_was_put_away_is_in_the_saved_index(tmp_path: Path, held: int) -> None:
+    index = filled(tmp_path, held)
+    index.save(tmp_path, fingerprint="f", revision=3)
+    loaded = GenreIndex.load(tmp_path)
+    assert (loaded.count(), loaded.fingerprint, loaded.revision) == (300, "f", 3)
+    assert not loaded.verify()
+    for number in (0, 7, 299):
+        found = loaded.search(GENRES[number % 3], ROWS[number], 100)
+        assert len(found) == 100
+        assert found[0].track_id == number
+    np.testing.assert_array_equal(loaded.vectors(list(range(300))), ROWS)
+    named = {entry.file for entry in read_manifest(tmp_path).parts}
+    assert {path.name for path in tmp_path.glob("*.bin")} == named
+
+
+def test_segments_stop_growing(tmp_path: Path) -> None:
+    filled(tmp_path, held=25).save(tmp_path, fingerprint="f", revision=1)
+    counts = [entry.count for entry in read_manifest(tmp_path).parts]
+    assert sum(counts) == 300
+    assert 10 < max(counts) <= 40
+
+
+def test_nothing_counts_before_the_end(tmp_path: Path) -> None:
+    before = GenreIndex(4)
+    before.add("jazz", np.array([5]), ROWS[:1])
+    before.save(tmp_path, fingerprint="old", revision=1)
+    filled(tmp_path, held=10)  # and then the process is killed, say
+    loaded = GenreIndex.load(tmp_path)
+    assert (loaded.count(), loaded.fingerprint) == (1, "old")
+    loaded.add("rock", np.array([6]), ROWS[1:2])
+    loaded.save(tmp_path, fingerprint="new", revision=2)
+    named = {entry.file for entry in read_manifest(tmp_path).parts}
+    assert {path.name for path in tmp_path.glob("*.bin")} == named
+
+
+def test_a_full_disk_in_the_middle_leaves_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = filled(tmp_path, held=25)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("recsys.index.manifest._replace_manifest", full)
+        with pytest.raises(GenreIndexError, match="No space left"):
+            index.save(tmp_path, fingerprint="f", revision=1)
+    assert not list(tmp_path.iterdir())
+    index.save(tmp_path, fingerprint="f", revision=1)
+    assert GenreIndex.load(tmp_path).count() == 300
+
+
+def test_a_library_is_made_anew_a_piece_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GenreIndex.put_away, "__defaults__", (8,))
+    monkeypatch.setattr(index_sync, "MOST_CHANGES", 3)
+    with new_library(tmp_path) as store:
+        store.write([record(f"/{i}", heard(GENRES[i % 3], i % 4)) for i in range(20)])
+        rebuild_index(store)
+        assert not index_problems(store)
+        files = {path.name for path in index_directory(store.path).glob("*.bin")}
+        store.write([record(f"/more {i}", heard("jazz", 1)) for i in range(2)])
+        bring_up_to_date(store)
+        assert not index_problems(store)
+        kept = {path.name for path in index_directory(store.path).glob("*.bin")} & files
+        assert kept  # few changes are brought in
+        store.write([record(f"/many {i}", heard("jazz", 1)) for i in range(4)])
+        bring_up_to_date(store)
+        assert not index_problems(store)
+        assert not {path.name for path in index_directory(store.path).glob("*.bin")} & files
