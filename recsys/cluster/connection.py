@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from recsys.audio_readers import silenced_libraries
 from recsys.cluster.probe import QUIET
 from recsys.errors import RecsysError
 from recsys.extras import require
@@ -59,6 +60,8 @@ def connected(address: str | None) -> Iterator[Any]:
     """
     # Ray reports to its makers unless it is told not to; nothing leaves the machine from here.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # What its native part has to say stands in its own logs, too.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = address or os.environ.get("RAY_ADDRESS") or LOCAL
     ray = require("ray", "ray")
     require("ray.data", "ray")
@@ -69,6 +72,7 @@ def connected(address: str | None) -> Iterator[Any]:
         _check_answers(address)
     before = signal.getsignal(signal.SIGTERM)
     _start(ray, address)
+    _silence_reports()
     # Ray takes the signal for itself; the program's own way to end has to stay.
     signal.signal(signal.SIGTERM, before)
     try:
@@ -82,10 +86,19 @@ def _start(ray: Any, address: str) -> None:  # noqa: ANN401 (a module)
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(QUIET)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=QUIET, **settings)
+        with silenced_libraries():
+            ray.init(address=address, log_to_driver=False, logging_level=QUIET, **settings)
     except Exception as error:
         ray.shutdown()
         raise _not_connected(address, " ".join(str(error).split())) from error
+
+
+def _silence_reports() -> None:
+    """Keep what nodes report off standard output, where it would stand among results.
+
+    There is no public switch for that.
+    """
+    sys.modules["ray._private.worker"].__dict__["_worker_logs_enabled"] = False
 
 
 def _not_connected(address: str, said: str) -> ClusterError:

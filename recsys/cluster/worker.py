@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import platform
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -181,14 +182,12 @@ class Hearing:
     def __init__(self, model: ShippedModel, threads: int | None) -> None:
         self._classifier: Classifier | None = None
         self._fault: str | None = None
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
         try:
             self._classifier = model.load()
         except RecsysError as error:
             self._fault = f"{error.message}\n{error.hint}"
+        if threads is not None and "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
 
     def __call__(self, table: Any) -> Any:  # noqa: ANN401 (a pyarrow.Table)
         """Make rows of a block, as :func:`examine_files` gives it."""

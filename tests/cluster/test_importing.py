@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys import Library
+from recsys.cluster.finding import find_shards
+from recsys.cluster.importing import ImportSession
+from recsys.cluster.sources import SourceFile
+from recsys.errors import LibraryBusyError, RecsysError
+from recsys.index_sync import index_is_current
+from recsys.store import Store
+from recsys.store.lock import LibraryLock
+from recsys.types import IndexEvent, IndexSummary
+from tests.cluster.shards import failed, heard, write_shard
+from tests.stored import model_info
+
+
+def bring_in(database: Path, *sources: object, **settings: Any) -> tuple[IndexSummary, list[Any]]:
+    *events, summary = ImportSession(database, **settings).run([str(s) for s in sources])
+    assert isinstance(summary, IndexSummary)
+    return summary, [event for event in events if isinstance(event, IndexEvent)]
+
+
+def dump(database: Path) -> dict[str, Any]:
+    with Store.open(database, read_only=True) as store:
+        assert store.integrity_problems() == []
+        tracks = {}
+        for track in store.all_tracks():
+            heard_there = store.analysis(track.id)
+            assert heard_there is not None
+            tracks[str(track.path)] = (track, heard_there.embedding.tolist())
+        failures = {str(f.file.path): (f.reason, f.file.size) for f in store.failures()}
+        return {"tracks": tracks, "failures": failures, "revision": store.revision}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "library.db"
+
+
+def test_rows_become_tracks_and_failures(database: Path, tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    rows = [heard(music / "a.mp3", 1), heard(music / "b.mp3", 2), failed(music / "c.mp3")]
+    write_shard(tmp_path / "shards", rows, sources=(str(music), "/gone"))
+    summary, events = bring_in(database, tmp_path / "shards")
+    assert summary.counts() == {
+        **dict.fromkeys(("unchanged", "moved", "removed"), 0),
+        **{"found": 3, "indexed": 2, "failed": 1},
+    }
+    assert {(event.path.name, event.status) for event in events} == {  # type: ignore[union-attr]
+        ("a.mp3", "indexed"),
+        ("b.mp3", "indexed"),
+        ("c.mp3", "failed"),
+    }
+    stored = dump(database)
+    track, embedding = stored["tracks"][str(music / "a.mp3")]
+    assert track.tags == rows[0].tags
+    assert (track.audio_hash, track.duration_s) == ("hash 1", 180.5)
+    assert rows[0].analysis is not None
+    np.testing.assert_array_equal(np.float32(embedding), rows[0].analysis.embedding)
+    assert stored["failures"] == {str(music / "c.mp3"): ("no sound", 1000)}
+    with Store.open(database, read_only=True) as store:
+        assert index_is_current(store)
+        assert store.roots() == [music]
+    with Library(database) as library:
+        answer = library.similar("title 1")
+    assert [row.track.title for row in answer.results] == ["Title 2"]
+
+
+def test_importing_twice_changes_nothing(database: Path, tmp_path: Path) -> None:
+    rows = [heard("/a.mp3", 1), failed("/b.mp3"), failed("/c.mp3", may_pass=True)]
+    write_shard(tmp_path / "shards", rows)
+    bring_in(database, tmp_path / "shards")
+    before = dump(database)
+    summary, _ = bring_in(database, tmp_path / "shards", tmp_path / "shards")
+    assert (summary.indexed, summary.unchanged, summary.failed) == (0, 1, 2)
+    assert dump(database) == before
+
+
+def test_the_newest_state_of_a_file_counts(database: Path, tmp_path: Path) -> None:
+    newer = heard("/a.mp3", 2, mtime_ns=20)
+    write_shard(tmp_path / "1", [newer, heard("/b.mp3", 3, mtime_ns=10)])
+    write_shard(tmp_path / "2", [heard("/a.mp3", 1, mtime_ns=10), failed("/b.mp3", mtime_ns=20)])
+    for order in ("12", "21"):
+        target = database.with_name(f"{order}.db")
+        summary, _ = bring_in(target, *(tmp_path / number for number in order))
+        assert (summary.found, summary.indexed, summary.failed) == (2, 1, 1)
+        stored = dump(target)
+        assert stored["tracks"]["/a.mp3"][0].audio_hash == "hash 2"
+        assert list(stored["failures"]) == ["/b.mp3"]
+    bring_in(database, tmp_path / "1")
+    summary, _ = bring_in(database, tmp_path / "2")
+    assert summary.unchanged == 1, "the library knows a newer state"
+    assert dump(database)["tracks"]["/a.mp3"][0].audio_hash == "hash 2"
+
+
+def test_what_was_heard_stands_before_what_may_pass(database: Path, tmp_path: Path) -> None:
+    write_shard(tmp_path / "good", [heard("/a.mp3", 1)])
+    write_shard(tmp_path / "away", [failed("/a.mp3", "no network", may_pass=True)])
+    summary, _ = bring_in(database, tmp_path / "away")
+    assert summary.failed == 1
+    assert dump(database)["failures"] == {"/a.mp3": ("no network", -1)}, "indexing tries it"
+    summary, _ = bring_in(database, tmp_path / "away", tmp_path / "good")
+    assert (summary.indexed, summary.failed) == (1, 0)
+    bring_in(database, tmp_path / "away")
+    assert list(dump(database)["tracks"]) == ["/a.mp3"]
+
+
+def test_files_of_a_bucket_lie_in_a_folder_here(database: Path, tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    (music / "deep").mkdir(parents=True)
+    same, other = music / "deep" / "same.mp3", music / "other.mp3"
+    same.write_bytes(b"x" * 1000)
+    other.write_bytes(b"x" * 999)
+    rows = [
+        heard("s3://b/music/deep/same.mp3", 1),
+        heard("s3://b/music/other.mp3", 2),
+        heard("s3://b/music/none.mp3", 3),
+        heard("/mnt/elsewhere/a.mp3", 4),
+    ]
+    write_shard(tmp_path / "shards", rows, sources=("s3://b/music",))
+    where = (("s3://b", tmp_path / "not this"), ("s3://b/music", music), ("/mnt/elsewhere", music))
+    bring_in(database, tmp_path / "shards", music=where)
+    with Store.open(database, read_only=True) as store:
+        times = {path: store.lookup(path) for path in (same, other, music / "none.mp3")}
+        assert store.roots() == [music]
+        assert store.lookup(music / "a.mp3") is not None
+    assert times[same].mtime_ns == same.stat().st_mtime_ns  # type: ignore[union-attr]
+    assert times[other].mtime_ns == 10**18, "another state than the one that was heard"  # type: ignore[union-attr]
+    before = dump(database)
+    summary, _ = bring_in(database, tmp_path / "shards", music=where)
+    assert summary.unchanged == 4
+    assert dump(database) == before
+
+
+def test_a_url_needs_a_folder(database: Path, tmp_path: Path) -> None:
+    write_shard(tmp_path, [heard("s3://b/music/a.mp3")])
+    with pytest.raises(RecsysError, match=r"s3://b/music/a\.mp3 is no file") as caught:
+        bring_in(database, tmp_path, music=(("s3://b/mus", tmp_path),))
+    assert "--music s3://b/music=FOLDER" in caught.value.hint
+    assert not database.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "text"])
+def test_a_damaged_shard_is_named_before_anything_changes(
+    database: Path, tmp_path: Path, damage: str
+) -> None:
+    write_shard(tmp_path, [heard("/a.mp3", 1)])
+    shard = Path(write_shard(tmp_path, [heard(f"/{i}.mp3", i) for i in range(50)]))
+    content = bytearray(shard.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 0xFF
+        shard.write_bytes(content)
+    else:
+        shard.write_bytes(content[:-20] if damage == "cut" else b"no parquet")
+    with pytest.raises(RecsysError, match="no whole Parquet file") as caught:
+        bring_in(database, tmp_path)
+    assert str(shard) in caught.value.message
+    assert not database.exists()
+
+
+def test_parquet_of_others_is_refused(database: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table({"path": ["/a.mp3"]}), foreign)
+    with pytest.raises(RecsysError, match="not a shard that recsys wrote"):
+        bring_in(database, foreign)
+    assert not database.exists()
+
+
+def test_two_models_do_not_mix(database: Path, tmp_path: Path) -> None:
+    write_shard(tmp_path / "ours", [heard("/a.mp3")])
+    write_shard(tmp_path / "others", [heard("/b.mp3")], fingerprint="other")
+    with pytest.raises(RecsysError, match="results of two models do not mix"):
+        bring_in(database, tmp_path / "ours", tmp_path / "others")
+    with pytest.raises(RecsysError, match=r"\(other\), not by") as caught:
+        bring_in(database, tmp_path / "others")
+    assert "--model" in caught.value.hint
+    assert not database.exists()
+    with Store.open(database, create=True) as store:
+        store.set_model(model_info("m1"), "{}")
+    with pytest.raises(RecsysError, match=r"analysed with model axes \(m1\)"):
+        bring_in(database, tmp_path / "ours")
+    assert dump(database)["tracks"] == {}
+
+
+def test_the_writer_of_a_library_is_waited_for(database: Path, tmp_path: Path) -> None:
+    write_shard(tmp_path / "shards", [heard("/a.mp3")])
+    with LibraryLock(database), pytest.raises(LibraryBusyError):
+        bring_in(database, tmp_path / "shards")
+
+
+def test_a_name_that_is_not_text(database: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"/m/na\xefve.mp3")
+    row = replace(heard("/x", 1), file=SourceFile(name, 5, 6))
+    write_shard(tmp_path / "shards", [row])
+    bring_in(database, tmp_path / "shards")
+    assert list(dump(database)["tracks"]) == [name]
+
+
+def test_shards_are_found_by_name_folder_and_pattern(tmp_path: Path) -> None:
+    first = write_shard(tmp_path / "a", [heard("/1.mp3")])
+    second = write_shard(tmp_path / "a", [heard("/2.mp3")])
+    for sources in ([first, second], [tmp_path / "a", first], [tmp_path / "a" / "*.parquet"]):
+        assert sorted(find_shards([str(s) for s in sources])) == sorted([first, second])
+    (tmp_path / "empty").mkdir()
+    for source, message in (
+        (tmp_path / "none", "no such shard"),
+        (tmp_path / "empty", "no shards in"),
+        (tmp_path / "empty" / "*.parquet", "no shards in"),
+    ):
+        with pytest.raises(RecsysError, match=message):
+            find_shards([str(source)])

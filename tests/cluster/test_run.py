@@ -1,0 +1,184 @@
+"""What the machine that asks does with what comes back, or does not: without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import recsys.cluster.run as module
+from recsys.cluster.connection import ClusterError, connected
+from recsys.cluster.pipeline import Pipeline
+from recsys.cluster.rows import table_of
+from recsys.cluster.run import ClusterRun, FilesHeard
+from recsys.cluster.shards import OpenShard, ShardPlace
+from recsys.cluster.sources import SourceFile
+from recsys.indexing import IndexPlan
+from recsys.types import IndexEvent, IndexSummary
+from tests.cluster.shards import failed, heard
+
+Answer = Callable[[Sequence[SourceFile], bool], Iterator[Any]]
+
+
+def row_of(file: SourceFile) -> Any:
+    return heard(file.name, len(file.name), file.mtime_ns, file.size)
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.mp3").write_bytes(b"x" * number)
+    return folder
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], None]:
+    """Have a cluster that answers as the test says."""
+
+    class Ray:
+        @staticmethod
+        def cluster_resources() -> dict[str, float]:
+            return {"CPU": 2.0}
+
+    @contextmanager
+    def here(_address: str | None) -> Iterator[Any]:
+        yield Ray
+
+    def install(answer: Answer) -> None:
+        def tables(_self: Pipeline, files: Any, *, alone: bool = False) -> Iterator[Any]:
+            return answer(files, alone)
+
+        monkeypatch.setattr(module, "connected", here)
+        monkeypatch.setattr(module, "check_machines", lambda *_: None)
+        monkeypatch.setattr(Pipeline, "tables", tables)
+
+    return install
+
+
+def rows_written(place: Path) -> list[dict[str, Any]]:
+    shards = ShardPlace(str(place))
+    rows = []
+    for name in shards.names():
+        with OpenShard(shards.path(name)) as shard:
+            rows += [row for batch in shard.batches() for row in batch.to_pylist()]
+    return rows
+
+
+def test_files_that_do_not_come_back_are_asked_for_once_more_and_then_failures(
+    cluster: Any, music: Path, tmp_path: Path
+) -> None:
+    asked: list[tuple[list[str], bool]] = []
+
+    def answer(files: Sequence[SourceFile], alone: bool) -> Iterator[Any]:
+        asked.append(([Path(file.name).name for file in files], alone))
+        back = [file for file in files if Path(file.name).stem not in ("5" if alone else "345")]
+        yield table_of([row_of(file) for file in back])
+
+    cluster(answer)
+    *events, summary = ClusterRun(str(tmp_path / "out")).run([str(music)])
+    assert asked == [
+        (["0.mp3", "1.mp3", "2.mp3", "3.mp3", "4.mp3", "5.mp3"], False),
+        (["3.mp3", "4.mp3", "5.mp3"], True),
+    ]
+    assert isinstance(summary, IndexSummary)
+    assert (summary.found, summary.indexed, summary.failed) == (6, 5, 1)
+    assert sum(event.count for event in events if isinstance(event, FilesHeard)) == 6
+    (lost,) = [row for row in rows_written(tmp_path / "out") if row["failure"]]
+    assert lost["path"] == str(music / "5.mp3")
+    assert lost["may_pass"], "the next run tries it"
+
+
+def test_what_comes_back_twice_counts_once(cluster: Any, music: Path, tmp_path: Path) -> None:
+    def answer(files: Sequence[SourceFile], _alone: bool) -> Iterator[Any]:
+        yield table_of([row_of(file) for file in files[:4]])
+        yield table_of([row_of(file) for file in files[2:]])
+
+    cluster(answer)
+    *_, summary = ClusterRun(str(tmp_path / "out")).run([str(music)])
+    assert isinstance(summary, IndexSummary)
+    assert summary.indexed == 6
+    paths = [row["path"] for row in rows_written(tmp_path / "out")]
+    assert sorted(paths) == sorted(str(path) for path in music.iterdir())
+
+
+def test_a_long_list_goes_in_rounds(
+    cluster: Any, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+
+    def answer(files: Sequence[SourceFile], _alone: bool) -> Iterator[Any]:
+        rounds.append(len(files))
+        yield table_of([row_of(file) for file in files])
+
+    cluster(answer)
+    monkeypatch.setattr(module, "ROUND_FILES", 4)
+    monkeypatch.setattr(module, "_SPOOLED", 3)
+    events = list(ClusterRun(str(tmp_path / "out")).run([str(music)]))
+    (plan,) = [event for event in events if isinstance(event, IndexPlan)]
+    assert plan == IndexPlan(found=6, pending=6)
+    assert rounds == [4, 2]
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, ClusterError("the cluster was lost")])
+def test_whatever_ends_a_run_what_came_back_is_written(
+    cluster: Any, music: Path, tmp_path: Path, end: Any
+) -> None:
+    def answer(files: Sequence[SourceFile], _alone: bool) -> Iterator[Any]:
+        yield table_of([row_of(file) for file in files[:2]])
+        raise end
+
+    cluster(answer)
+    with pytest.raises((KeyboardInterrupt, ClusterError)):
+        list(ClusterRun(str(tmp_path / "out")).run([str(music)]))
+    assert len(rows_written(tmp_path / "out")) == 2
+
+    again: list[str] = []
+
+    def rest(files: Sequence[SourceFile], _alone: bool) -> Iterator[Any]:
+        again.extend(Path(file.name).name for file in files)
+        yield table_of([failed(file.name, mtime_ns=file.mtime_ns) for file in files])
+
+    cluster(rest)
+    events = list(ClusterRun(str(tmp_path / "out")).run([str(music)]))
+    assert again[:4] == ["2.mp3", "3.mp3", "4.mp3", "5.mp3"]
+    told = [event for event in events if isinstance(event, IndexEvent)]
+    assert [event.status for event in told[:2]] == ["unchanged", "unchanged"]
+
+
+def test_a_run_that_finds_nothing_new_needs_no_cluster(
+    cluster: Any, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster(lambda files, _alone: iter([table_of([row_of(file) for file in files])]))
+    list(ClusterRun(str(tmp_path / "out")).run([str(music)]))
+    monkeypatch.setattr(module, "connected", connected)
+    events = list(ClusterRun(str(tmp_path / "out"), "127.0.0.1:1").run([str(music)]))
+    assert {event.status for event in events if isinstance(event, IndexEvent)} == {"unchanged"}
+    (music / "new.mp3").touch()
+    with pytest.raises(ClusterError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 "):
+        list(ClusterRun(str(tmp_path / "out"), "127.0.0.1:1").run([str(music)]))
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("ray://head:10001", "the address of a Ray client"),
+        ("nowhere", "'nowhere' is no address"),
+        (":6379", "is no address"),
+        ("127.0.0.1:99999", "no Ray cluster answers"),
+    ],
+)
+def test_addresses_that_are_none(address: str, message: str) -> None:
+    with pytest.raises(ClusterError, match=message) as caught, connected(address):
+        pass
+    assert caught.value.hint
+
+
+def test_a_device_that_no_machine_has(cluster: Any, music: Path, tmp_path: Path) -> None:
+    cluster(lambda _files, _alone: iter(()))
+    with pytest.raises(ClusterError, match="no machine of the cluster has a device 'cuda'"):
+        list(ClusterRun(str(tmp_path / "out"), device="cuda").run([str(music)]))

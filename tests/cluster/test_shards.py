@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+import recsys.cluster.shards as module
+from recsys.cluster.rows import table_of
+from recsys.cluster.shards import OpenShard, ShardPlace, ShardWriter, read_known
+from recsys.errors import RecsysError
+from tests.cluster.shards import failed, header, heard, write_shard
+
+
+def known(place: Path | str) -> tuple[dict[bytes, Any], list[str]]:
+    notes: list[str] = []
+    return read_known(ShardPlace(str(place)), header(), notes), notes
+
+
+def test_what_is_done_is_known_by_its_version(tmp_path: Path) -> None:
+    good, bad = heard("/a", mtime_ns=5), failed("/b")
+    write_shard(tmp_path, [good, bad])
+    found, notes = known(tmp_path)
+    assert not notes
+    assert found[good.file.key].genre == good.genre
+    assert found[bad.file.key].failure == "no sound"
+    assert heard("/a", mtime_ns=6).file.key not in found
+
+
+def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
+    away = failed("/a", may_pass=True)
+    write_shard(tmp_path, [away])
+    assert known(tmp_path) == ({}, [])
+    write_shard(tmp_path, [heard("/a")])
+    assert list(known(tmp_path)[0]) == [away.file.key]
+
+
+@pytest.mark.parametrize("left", [0, 3, 40, -10])
+def test_a_shard_that_was_cut_off_is_set_aside(tmp_path: Path, left: int) -> None:
+    whole = heard("/whole")
+    write_shard(tmp_path, [whole])
+    cut = Path(write_shard(tmp_path, [heard("/cut")]))
+    cut.write_bytes(cut.read_bytes()[:left])
+    found, notes = known(tmp_path)
+    assert list(found) == [whole.file.key]
+    (note,) = notes
+    assert str(cut) in note
+    assert not cut.exists()
+    assert cut.with_name(cut.name + ".damaged").exists()
+    assert known(tmp_path) == (found, []), "it is told once"
+
+
+def test_shards_of_another_model_do_not_mix(tmp_path: Path) -> None:
+    write_shard(tmp_path, [heard("/a")], fingerprint="other")
+    with pytest.raises(RecsysError, match=r"\(other\).*do not mix") as caught:
+        known(tmp_path)
+    assert "--out" in caught.value.hint
+
+
+def test_what_a_killed_run_began_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".shard-x.parquet.writing").write_bytes(b"half")
+    (tmp_path / "notes.txt").touch()
+    place = ShardPlace(str(tmp_path))
+    place.prepare()
+    assert place.names() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_shard_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    writer = ShardWriter(ShardPlace(str(tmp_path)), header())
+    writer.add(table_of([heard("/a")]))
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "fsync", full)
+        with pytest.raises(RecsysError, match="No space left on device"):
+            writer.flush()
+    assert list(tmp_path.iterdir()) == []
+    assert writer.flush().num_rows == 1, "the rows were kept"
+    assert len(known(tmp_path)[0]) == 1
+
+
+def test_a_place_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RecsysError, match="cannot be written") as caught:
+        ShardPlace(str(tmp_path / "file" / "below")).prepare()
+    assert "--out" in caught.value.hint
+
+
+def test_shards_are_due_when_full_or_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = ShardWriter(ShardPlace(str(tmp_path)), header())
+    assert not writer.is_due
+    writer.add(table_of([heard("/a"), heard("/b")]))
+    assert not writer.is_due
+    monkeypatch.setattr(module, "SHARD_ROWS", 2)
+    assert writer.is_due
+    monkeypatch.setattr(module, "SHARD_ROWS", 3)
+    monkeypatch.setattr(module, "SHARD_WAIT_S", 0.0)
+    assert writer.is_due
+    assert writer.flush().num_rows == 2
+    assert not writer.is_due, "nothing waits"
+    assert writer.flush().num_rows == 0
+    assert len(ShardPlace(str(tmp_path)).names()) == 1, "an empty shard is none"
+
+
+def test_names_are_in_the_order_of_writing(tmp_path: Path) -> None:
+    writer = ShardWriter(ShardPlace(str(tmp_path)), header())
+    for number in range(3):
+        writer.add(table_of([heard(f"/{number}")]))
+        writer.flush()
+    paths = [ShardPlace(str(tmp_path)).path(name) for name in ShardPlace(str(tmp_path)).names()]
+    order = []
+    for path in paths:
+        with OpenShard(path) as shard:
+            assert shard.rows == 1
+            order += [row["path"] for batch in shard.batches() for row in batch.to_pylist()]
+    assert order == ["/0", "/1", "/2"]
+
+
+def test_a_url_holds_shards_as_a_folder_does() -> None:
+    row = heard("/a")
+    try:
+        path = write_shard("memory://shards/of/mine", [row])
+        assert path.startswith("memory://shards/of/mine/shard-")
+        assert list(known("memory://shards/of/mine")[0]) == [row.file.key]
+    finally:
+        fsspec.filesystem("memory").rm("/shards", recursive=True)
+    assert known("memory://shards/of/mine") == ({}, [])
