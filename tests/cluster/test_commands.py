@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli.main import cli
+from tests.cli.documented import documented
 from tests.cluster.shards import failed, heard, write_shard
 
 
@@ -80,6 +81,8 @@ def test_import_tells_of_every_file_and_sums_up(tmp_path: Path) -> None:
     assert failure == {"path": "/b.mp3", "status": "failed", "reason": "no sound"}
     assert (track["path"], track["status"], track["track_id"]) == ("/a.mp3", "indexed", 1)
     assert summary["summary"]["found"] == 2
+    for line, promised in zip((failure, track, summary), documented("import"), strict=True):
+        assert line.keys() == promised.keys()
     assert recsys(*arguments).stdout.splitlines()[-1] == "2 audio files: 1 unchanged, 1 failed"
 
 
