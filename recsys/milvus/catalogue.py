@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from recsys.milvus.connection import Connection, nothing_there
-from recsys.milvus.index import MilvusIndex, check_dimension
+from recsys.milvus.index import MilvusIndex
 from recsys.milvus.layout import Notes
 from recsys.milvus.rows import ANALYSIS_FIELDS, TRACK_FIELDS, analysis_of, model_of, track_of
+from recsys.milvus.state import check_dimension
 from recsys.milvus.text import pattern, quoted, restored
 from recsys.store.rows import normalise
 

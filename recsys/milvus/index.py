@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from recsys.errors import GenreIndexError
-from recsys.index.base import best, checked_query, checked_vectors, unknown_ids
+from recsys.index.base import (
+    best,
+    checked_dimension,
+    checked_query,
+    checked_vectors,
+    similarities,
+    unknown_ids,
+)
 from recsys.milvus.connection import MOST_ROWS, nothing_there
 from recsys.milvus.layout import EMPTY_ROW, PAGE, Notes, load, make_ready, make_tracks
+from recsys.milvus.state import State
 from recsys.milvus.text import quoted, restored, storable
 
 if TYPE_CHECKING:
@@ -36,35 +43,12 @@ LEAST_REACH = 256
 """ef, how many tracks a search of the graph keeps in view; at least twice the hits asked for."""
 
 
-@dataclass
-class State:
-    """What is known of an index without asking for its rows.
-
-    Attributes
-    ----------
-    fingerprint, revision
-        As in :class:`recsys.index.base.EmbeddingIndex`.
-    counts : dict of str to int
-        Tracks by part.
-    highest_id : int
-        No id that is held is higher.
-    settled : bool
-        Nothing was written since; if something was, the counts may be wrong.
-    """
-
-    fingerprint: str = ""
-    revision: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    highest_id: int = 0
-    settled: bool = False
-
-
 class MilvusIndex:
     """A :class:`~recsys.index.base.KeptIndex` that lies on Milvus.
 
-    A server answers with a graph, and so nearly always with the nearest; Milvus Lite compares the
-    query with every track. Their similarities are computed anew here, and as many hits are asked
-    for as it takes to put ties into order.
+    Milvus compares the query with every track of the part, or goes by a graph, and so finds nearly
+    always the nearest. Their similarities are computed anew here, and as many hits are asked for
+    as it takes to put ties into order.
 
     Parameters
     ----------
@@ -90,8 +74,21 @@ class MilvusIndex:
         self._counts = Counter(self._state.counts) if self._state.settled else None
 
     @classmethod
-    def create(cls, connection: Connection, name: str, dimension: int) -> Self:
+    def create(
+        cls, connection: Connection, name: str, dimension: int, *, graph: bool = False
+    ) -> Self:
         """Make an empty index.
+
+        Parameters
+        ----------
+        connection : Connection
+            To the place.
+        name : str
+            Of the collection.
+        dimension : int
+            Length of the embeddings.
+        graph : bool
+            Search a graph, which is approximate, instead of comparing with every track of a part.
 
         Raises
         ------
@@ -101,11 +98,11 @@ class MilvusIndex:
             It cannot be made, or is there already.
         """
         Notes(connection).make()
-        make_tracks(connection, name, dimension)
-        index = cls(connection, name, dimension)
-        index._counts = Counter()
-        # In the place of what may be known of an index of this name that was there before.
+        index = cls(connection, name, checked_dimension(dimension), State(graph=graph))
+        # First of all: something may be known of an index of this name that was there before.
         index._keep_state()
+        make_tracks(connection, name, dimension, graph=graph)
+        index._counts = Counter()
         return index
 
     @classmethod
@@ -128,12 +125,16 @@ class MilvusIndex:
         """
         if not connection.ask("has_collection", name):
             raise nothing_there(connection.place)
-        (load if reading else make_ready)(connection, name)
+        kept = Notes(connection).read(f"state:{name}").get(f"state:{name}")
+        state = State(**kept) if kept else State()
+        if reading:
+            load(connection, name)
+        else:
+            make_ready(connection, name, graph=state.graph)
         described = connection.ask("describe_collection", name)
         fields = {entry["name"]: entry for entry in described["fields"]}
         dimension = int(fields["embedding"]["params"]["dim"])
-        kept = Notes(connection).read(f"state:{name}").get(f"state:{name}")
-        index = cls(connection, name, dimension, State(**kept) if kept else None)
+        index = cls(connection, name, dimension, state)
         if reading and kept:
             index._counts = Counter(index._state.counts)
         return index
@@ -172,7 +173,14 @@ class MilvusIndex:
         """See :meth:`recsys.index.base.KeptIndex.commit`."""
         self._connection.ask("flush", self.name)
         counts, highest = dict(self._known_counts()), self.highest_id
-        self._state = State(fingerprint, revision, counts, highest, settled=True)
+        self._state = replace(
+            self._state,
+            fingerprint=fingerprint,
+            revision=revision,
+            counts=counts,
+            highest_id=highest,
+            settled=True,
+        )
         self._keep_state()
 
     def _keep_state(self) -> None:
@@ -306,7 +314,7 @@ class MilvusIndex:
         self, genre: str | None, query: FloatArray, limit: int
     ) -> tuple[IdArray, FloatArray, float]:
         """Return what Milvus finds: ids, embeddings and the lowest similarity."""
-        reach = {} if self._connection.is_file else {"ef": max(LEAST_REACH, 2 * limit)}
+        reach = {"ef": max(LEAST_REACH, 2 * limit)} if self._state.graph else {}
         (hits,) = self._connection.ask(
             "search",
             self.name,
@@ -315,12 +323,11 @@ class MilvusIndex:
             filter=_of_part(genre),
             limit=limit,
             output_fields=["embedding"],
-            search_params={"metric_type": "IP", "params": reach},
+            search_params={"params": reach},
         )
-        rows = [(hit["id"], hit["entity"]["embedding"], hit["distance"]) for hit in hits]
-        ids = np.array([number for number, _, _ in rows], dtype=np.int64)
-        lowest = min((similarity for _, _, similarity in rows), default=-1.0)
-        return ids, self._matrix([vector for _, vector, _ in rows]), lowest
+        ids = np.array([hit["id"] for hit in hits], dtype=np.int64)
+        vectors = self._matrix([hit["entity"]["embedding"] for hit in hits])
+        return ids, vectors, float(similarities(vectors, query).min(initial=1.0))
 
     def _nearest_of_all(
         self, genre: str | None, query: FloatArray, k: int
@@ -376,19 +383,3 @@ class MilvusIndex:
 
 def _of_part(genre: str | None) -> str:
     return "" if genre is None else f"genre == {quoted(genre)}"
-
-
-def check_dimension(index: MilvusIndex, dimension: int) -> None:
-    """Raise an error unless an index holds embeddings of this length.
-
-    Raises
-    ------
-    GenreIndexError
-        It holds others.
-    """
-    if index.dimension != dimension:
-        raise GenreIndexError(
-            f"the index {index.name} holds embeddings of dimension {index.dimension}, and the"
-            f" model makes them of dimension {dimension}",
-            "It was not made by this library: push it once more with --replace.",
-        )

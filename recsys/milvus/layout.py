@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Rows written or asked for by their keys at once."""
 
+GRAPH_FROM = 500_000
+"""From so many tracks in one part on, a server searches a graph instead of all of them."""
+
 ADDED_LINKS, BUILD_REACH = 32, 200
-"""M and efConstruction of the graph (HNSW) that a server searches."""
+"""M and efConstruction of that graph (HNSW)."""
+
+PARTITIONS = 64
+"""Over which a server spreads the parts; 16 would have hardly two genres without a third."""
 
 LONGEST_TEXT = 65_535
 """Bytes of a text field at most, says Milvus."""
@@ -56,8 +62,19 @@ def collection_name(base: str, *identity: str) -> str:
     return f"{base}_{digest[:12]}"
 
 
-def make_tracks(connection: Connection, name: str, dimension: int) -> None:
+def make_tracks(connection: Connection, name: str, dimension: int, *, graph: bool = False) -> None:
     """Make a collection of tracks, empty and ready for questions.
+
+    Parameters
+    ----------
+    connection : Connection
+        To the place.
+    name : str
+        Of the collection.
+    dimension : int
+        Length of the embeddings.
+    graph : bool
+        Search a graph, which is approximate, instead of comparing with every track of a part.
 
     Raises
     ------
@@ -80,13 +97,13 @@ def make_tracks(connection: Connection, name: str, dimension: int) -> None:
     schema.add_field("track", kinds.JSON)
     for field in ("probabilities", "tag_scores"):
         schema.add_field(field, kinds.ARRAY, element_type=kinds.FLOAT, max_capacity=4096)
-    _make(connection, name, schema)
+    _make(connection, name, schema, graph=graph, num_partitions=PARTITIONS)
 
 
-def make_ready(connection: Connection, name: str) -> None:
+def make_ready(connection: Connection, name: str, *, graph: bool = False) -> None:
     """See to it that a collection can be searched; one that was just begun may have no index."""
     if not connection.ask("list_indexes", name):
-        _make_index(connection, name)
+        _make_index(connection, name, graph=graph)
     load(connection, name)
 
 
@@ -96,20 +113,30 @@ def load(connection: Connection, name: str) -> None:
         connection.ask("load_collection", name)
 
 
-def _make(connection: Connection, name: str, schema: Any) -> None:  # noqa: ANN401
+def _make(
+    connection: Connection,
+    name: str,
+    schema: Any,  # noqa: ANN401
+    *,
+    graph: bool = False,
+    **options: object,
+) -> None:
     # Session: a writer finds what it wrote, and a reader waits for nobody.
-    connection.ask("create_collection", name, schema=schema, consistency_level="Session")
-    make_ready(connection, name)
+    connection.ask("create_collection", name, schema=schema, consistency_level="Session", **options)
+    make_ready(connection, name, graph=graph)
 
 
-def _make_index(connection: Connection, name: str) -> None:
+def _make_index(connection: Connection, name: str, *, graph: bool) -> None:
     indexes = connection.library.MilvusClient.prepare_index_params()
-    # Milvus Lite compares with every track, which is exact; a server has too many for that.
-    if connection.is_file or name == connection.place.collection:
-        indexes.add_index("embedding", index_type="FLAT", metric_type="IP")
-    else:
+    if graph:
+        # By distance: the order is that of the cosine, as all have length 1, and a graph that is
+        # built by inner products leaves clumps of tracks, artists say, that no way leads to.
         links = {"M": ADDED_LINKS, "efConstruction": BUILD_REACH}
-        indexes.add_index("embedding", index_type="HNSW", metric_type="IP", params=links)
+        indexes.add_index("embedding", index_type="HNSW", metric_type="L2", params=links)
+    else:
+        indexes.add_index("embedding", index_type="FLAT", metric_type="IP")
+    # Milvus Lite gains nothing by these: what takes it time is that it looks at every row at all.
+    if not connection.is_file and name != connection.place.collection:
         for field in ("path", "audio_hash"):
             indexes.add_index(field, index_type="INVERTED")
     # Nothing is there yet, so that there is no index to wait for.

@@ -10,9 +10,10 @@ import numpy as np
 from recsys.errors import QueryError, SharedLibraryError
 from recsys.milvus.catalogue import LIBRARY_NOTE, about_note
 from recsys.milvus.connection import MOST_ROWS
-from recsys.milvus.index import MilvusIndex, check_dimension
-from recsys.milvus.layout import PAGE, Notes, collection_name
+from recsys.milvus.index import MilvusIndex
+from recsys.milvus.layout import GRAPH_FROM, PAGE, Notes, collection_name
 from recsys.milvus.rows import model_json, row_of, shortened
+from recsys.milvus.state import check_dimension
 from recsys.milvus.text import storable
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class _Push:
         self._store, self._info = store, info
         self._connection, self._notes = connection, Notes(connection)
         self._on_progress = on_progress
+        self._largest = max(store.genre_counts().values())
         self._written = self._unchanged = self._shortened = 0
 
     def run(self, total: int, *, replace: bool) -> PushSummary:
@@ -130,7 +132,8 @@ class _Push:
         name = collection_name(base, store.library_id, self._info.fingerprint, source)
         begun = self._notes.read(BEGUN_NOTE).get(BEGUN_NOTE, [])
         self._notes.write(BEGUN_NOTE, sorted({*begun, name}))
-        index = self._index(name, replace=replace)
+        graph = self._connection.place.file is None and self._largest >= GRAPH_FROM
+        index = self._index(name, replace=replace, graph=graph)
         held, digests = _held(self._connection, name)
         kept = self._write(index, held, digests, total)
         gone = np.setdiff1d(held, kept, assume_unique=True)
@@ -184,7 +187,7 @@ class _Push:
                 "With --replace all of it is moved once more; readers find the old one until then.",
             )
 
-    def _index(self, name: str, *, replace: bool) -> MilvusIndex:
+    def _index(self, name: str, *, replace: bool, graph: bool) -> MilvusIndex:
         """Return the index to be filled, whether it was begun before or not."""
         if self._connection.ask("has_collection", name):
             index = MilvusIndex.open(self._connection, name)
@@ -192,7 +195,7 @@ class _Push:
                 check_dimension(index, self._info.dimension)
                 return index
             self._connection.ask("drop_collection", name)
-        return MilvusIndex.create(self._connection, name, self._info.dimension)
+        return MilvusIndex.create(self._connection, name, self._info.dimension, graph=graph)
 
     def _write(
         self, index: MilvusIndex, held: IdArray, digests: npt.NDArray[np.int64], total: int
