@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from recsys.audio_readers import silenced_libraries
@@ -27,6 +29,9 @@ ANSWER_S = 5.0
 
 PROBE_S = 30.0
 """So long something that does answer may take to turn out to be a cluster."""
+
+WATCH_S, WATCH_TIMES = 5.0, 6
+"""How often the head is looked for, and how often in a row in vain before it counts as gone."""
 
 _LOOK_S = 60.0
 _CLIENT = "ray://"
@@ -75,10 +80,82 @@ def connected(address: str | None) -> Iterator[Any]:
     _silence_reports()
     # Ray takes the signal for itself; the program's own way to end has to stay.
     signal.signal(signal.SIGTERM, before)
+    watch = HeadWatch(ray.get_runtime_context().gcs_address)
+    watch.start()
     try:
         yield ray
+    except KeyboardInterrupt:
+        if watch.lost:
+            raise watch.error() from None
+        raise
     finally:
-        ray.shutdown()
+        watch.stop()
+        if not watch.lost:  # without its head, Ray would wait for it
+            ray.shutdown()
+
+
+class HeadWatch(threading.Thread):
+    """Interrupts the program when the head of the cluster is gone.
+
+    Ray itself waits for a minute, and then ends the process without a word and with all that it
+    has in hand.
+
+    Parameters
+    ----------
+    address : str
+        Of the head, ``HOST:PORT``.
+
+    Attributes
+    ----------
+    lost : bool
+        The head is gone; the ``KeyboardInterrupt`` that follows is this one's.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(name="recsys-head-watch", daemon=True)
+        self.lost = False
+        self._address = address
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Look every few seconds."""
+        silent = 0
+        while not self._ended.wait(WATCH_S):
+            silent = 0 if _listens(self._address) is None else silent + 1
+            if silent == WATCH_TIMES:
+                self.lost = True
+                _interrupt()
+                return
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+
+    def error(self) -> ClusterError:
+        """Return what to say."""
+        return ClusterError(
+            f"the head of the Ray cluster, {self._address}, does not answer any more",
+            "What came back is written; run the command again when the cluster is there.",
+        )
+
+
+def _interrupt() -> None:
+    """Raise ``KeyboardInterrupt`` in the main thread, even while that waits for a lock."""
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
+def _listens(address: str) -> OSError | OverflowError | None:
+    """Return why nobody listens at an address, None if somebody does."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S):
+            return None
+    except (OSError, OverflowError) as error:
+        return error
 
 
 def _start(ray: Any, address: str) -> None:  # noqa: ANN401 (a module)
@@ -141,15 +218,13 @@ def _check_answers(address: str) -> None:
             f"{address!r} is no address of a Ray cluster",
             "Give HOST:PORT of its head, auto for the one on this machine, or local to start one.",
         )
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S):
-            pass
-    except (OSError, OverflowError) as error:
+    silence = _listens(address)
+    if silence is not None:
         raise ClusterError(
-            f"no Ray cluster answers at {address} ({error})",
+            f"no Ray cluster answers at {address} ({silence})",
             "Start it with `ray start --head --port=PORT`, or leave --address out to use this "
             "machine alone.",
-        ) from error
+        )
     _probe(address)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 
 import recsys.cluster.run as module
-from recsys.cluster.connection import ClusterError, connected
+from recsys.cluster import connection
+from recsys.cluster.connection import ClusterError, HeadWatch, connected
 from recsys.cluster.pipeline import Pipeline
 from recsys.cluster.rows import table_of
 from recsys.cluster.run import ClusterRun, FilesHeard
@@ -182,3 +185,32 @@ def test_a_device_that_no_machine_has(cluster: Any, music: Path, tmp_path: Path)
     cluster(lambda _files, _alone: iter(()))
     with pytest.raises(ClusterError, match="no machine of the cluster has a device 'cuda'"):
         list(ClusterRun(str(tmp_path / "out"), device="cuda").run([str(music)]))
+
+
+def test_a_head_that_is_gone_interrupts_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WATCH_S", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        watch = HeadWatch(f"127.0.0.1:{head.getsockname()[1]}")
+        watch.start()
+        head.accept()[0].close()
+        assert not watch.lost
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            threading.Event().wait(30)
+        assert watch.lost
+        assert "does not answer any more" in watch.error().message
+    finally:
+        watch.stop()
+        watch.join()
+
+
+def test_a_head_that_answers_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WATCH_S", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        watch = HeadWatch(f"127.0.0.1:{head.getsockname()[1]}")
+        watch.start()
+        for _ in range(3 * connection.WATCH_TIMES):
+            head.accept()[0].close()
+        watch.stop()
+        watch.join()
+    assert not watch.lost
