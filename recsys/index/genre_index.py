@@ -28,6 +28,7 @@ from recsys.index.manifest import (
     NewPart,
     PartEntry,
     open_parts,
+    release,
     verify_part,
 )
 from recsys.index.parts import CODED, FLAT, Part
@@ -379,6 +380,7 @@ class GenreIndex:
                 if slot.entry is not None and slot.mapped is not None:
                     verify_part(slot.entry, slot.mapped)
                     Part.read(slot.entry, slot.mapped, self.dimension)
+                    release(slot.mapped)  # who looks at all of it does not hold all of it
             except GenreIndexError as error:
                 problems.append(error.message)
         return problems

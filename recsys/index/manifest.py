@@ -226,6 +226,13 @@ def verify_part(entry: PartEntry, mapped: npt.NDArray[np.uint8]) -> None:
         )
 
 
+def release(mapped: npt.NDArray[np.uint8]) -> None:
+    """Let go of the pages of a part that were read; they come back when they are needed."""
+    place = getattr(mapped.base, "obj", None)  # NumPy keeps it as a memoryview
+    if isinstance(place, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        place.madvise(mmap.MADV_DONTNEED)
+
+
 class NewGeneration:
     """The next generation of an index while it is written: nothing of it counts before the end.
 

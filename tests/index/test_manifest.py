@@ -12,7 +12,7 @@ import pytest
 from recsys.errors import GenreIndexError
 from recsys.index import manifest
 from recsys.index.genre_index import GenreIndex
-from recsys.index.manifest import MANIFEST, open_parts, read_manifest
+from recsys.index.manifest import MANIFEST, open_parts, read_manifest, release, verify_part
 from tests.stored import unit_rows
 
 if TYPE_CHECKING:
@@ -161,3 +161,22 @@ def test_the_manifest_describes_the_parts(tmp_path: Path) -> None:
     ]
     for part in found.parts:
         assert (tmp_path / part.file).stat().st_size == part.size
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells")
+def test_a_part_that_was_let_go_of_can_be_read_again(tmp_path: Path) -> None:
+    index = GenreIndex(8)
+    index.add("jazz", np.arange(50_000), unit_rows(50_000, 8))
+    index.save(tmp_path, fingerprint="f", revision=1)
+    _, [(entry, mapped)] = open_parts(tmp_path)
+
+    def resident() -> int:
+        text = Path("/proc/self/smaps").read_text(encoding="utf-8")
+        own = text.partition(entry.file)[2]
+        return int(own.partition("Rss:")[2].split()[0])
+
+    verify_part(entry, mapped)
+    assert resident() > 1000
+    release(mapped)
+    assert resident() == 0
+    verify_part(entry, mapped)
