@@ -270,5 +270,5 @@ def test_a_command_that_asks_loads_nothing_that_it_does_not_need() -> None:
     loaded = done.stdout.split()
     assert "recsys.recommender.recommender" in loaded
     assert not {name.split(".")[0] for name in loaded} & {*HEAVY, "faiss", "pandas", "sqlite_utils"}
-    unneeded = ("features", "playlists", "classifier", "recommender.explanations")
+    unneeded = ("features", "playlists", "classifier", "milvus", "recommender.explanations")
     assert not {f"recsys.{name}" for name in unneeded} & set(loaded)

@@ -33,6 +33,9 @@ _GONE = ("Fail connecting", "closed channel")
 MOST_ROWS = 16_384
 """More rows Milvus returns for no question (``quotaAndLimits.limits.topK``)."""
 
+LATEST = {"consistency_level": "Strong"}
+"""For those who write: they must see what others, or they themselves before, have just written."""
+
 NOT_FOUND, NOT_LOADED = 100, 101
 """What Milvus answers where a collection is not there, or has to be loaded before it is asked."""
 
@@ -184,11 +187,12 @@ class Connection:
         ]
 
     def pages(
-        self, collection: str, condition: str, fields: list[str], size: int
+        self, collection: str, condition: str, fields: list[str], size: int, **options: object
     ) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows that fulfil a condition by their key, in lists of at most ``size``.
 
-        For very many: Milvus Lite reads the whole collection for every list.
+        For very many: Milvus Lite reads the whole collection for every list. The options are
+        those of the client.
         """
         rows = self.ask(
             "query_iterator",
@@ -196,6 +200,7 @@ class Connection:
             batch_size=size,
             filter=condition,
             output_fields=fields,
+            **options,
         )
         try:
             # A page that failed has not moved the iterator on, so that it can be asked for again.

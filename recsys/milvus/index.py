@@ -16,7 +16,7 @@ from recsys.index.base import (
     similarities,
     unknown_ids,
 )
-from recsys.milvus.connection import MOST_ROWS, nothing_there
+from recsys.milvus.connection import LATEST, MOST_ROWS, nothing_there
 from recsys.milvus.layout import EMPTY_ROW, PAGE, Notes, load, make_ready, make_tracks
 from recsys.milvus.state import State
 from recsys.milvus.text import quoted, restored, storable
@@ -258,11 +258,16 @@ class MilvusIndex:
     def _parts_of(self, ids: IdArray) -> dict[int, str]:
         """Return the parts of those ids that are held, of at most a page of them."""
         possible = ids[ids <= self.highest_id]
-        rows = self.rows(possible.tolist(), ["genre"])
+        rows = self.rows(possible.tolist(), ["genre"], **LATEST)
         return {row["id"]: restored(row["genre"]) for row in rows}
 
-    def rows(self, ids: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
-        """Return some fields of the rows of ids; those that are not held are left out."""
+    def rows(
+        self, ids: Iterable[int], fields: Sequence[str], **options: object
+    ) -> list[dict[str, Any]]:
+        """Return some fields of the rows of ids; those that are not held are left out.
+
+        The options are those of the client.
+        """
         wanted = [int(number) for number in ids]
         found: list[dict[str, Any]] = []
         for start in range(0, len(wanted), PAGE):
@@ -273,6 +278,7 @@ class MilvusIndex:
                 filter=f"id in [{','.join(map(str, page))}]",
                 output_fields=[*{"id": None, **dict.fromkeys(fields)}],
                 limit=len(page),
+                **options,
             )
         return found
 
@@ -363,7 +369,7 @@ class MilvusIndex:
     def _count_rows(self) -> None:
         """Count the tracks by reading the part of each: what was kept of them is out of date."""
         self._counts, highest = Counter(), 0
-        for page in self._pages(None, ["genre"]):
+        for page in self._pages(None, ["genre"], **LATEST):
             self._counts.update(restored(row["genre"]) for row in page)
             highest = max(highest, page[-1]["id"])
         self._state.highest_id = highest
@@ -376,9 +382,12 @@ class MilvusIndex:
             self._keep_state()
         return counts
 
-    def _pages(self, genre: str | None, fields: list[str]) -> Iterator[list[dict[str, Any]]]:
+    def _pages(
+        self, genre: str | None, fields: list[str], **options: object
+    ) -> Iterator[list[dict[str, Any]]]:
         size = min(5 * PAGE, self._most_vectors)
-        return self._connection.pages(self.name, _of_part(genre), ["id", *fields], size)
+        fields = ["id", *fields]
+        return self._connection.pages(self.name, _of_part(genre), fields, size, **options)
 
 
 def _of_part(genre: str | None) -> str:

@@ -14,6 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from recsys.index.base import checked_dimension
+from recsys.milvus.connection import LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,8 +199,8 @@ class Notes:
             self._name,
             filter=f"name in {json.dumps(list(names))}",
             output_fields=["name", "text", "more"],
-            # Whoever reads these wants the latest: they say what else there is.
-            consistency_level="Strong",
+            # Readers want the latest of these, too: they say what else there is.
+            **LATEST,
         )
         return {row["name"]: (row["text"], row["more"]) for row in rows}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.errors import QueryError, SharedLibraryError
 from recsys.milvus.catalogue import LIBRARY_NOTE, about_note
-from recsys.milvus.connection import MOST_ROWS
+from recsys.milvus.connection import LATEST, MOST_ROWS
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.layout import GRAPH_FROM, PAGE, Notes, collection_name
 from recsys.milvus.rows import model_json, row_of, shortened
@@ -248,7 +248,7 @@ def _held(connection: Connection, name: str) -> tuple[IdArray, npt.NDArray[np.in
     """Return the ids that a collection holds, ascending, and the digest of each."""
     pages = [
         np.array([(row["id"], row["digest"]) for row in page], dtype=np.int64)
-        for page in connection.pages(name, "", ["id", "digest"], MOST_ROWS)
+        for page in connection.pages(name, "", ["id", "digest"], MOST_ROWS, **LATEST)
     ]
     held = np.concatenate([np.empty((0, 2), dtype=np.int64), *pages])
     held = held[np.argsort(held[:, 0], kind="stable")]
