@@ -132,3 +132,13 @@ def test_a_file_that_another_process_has_open_is_said(place: Path, tmp_path: Pat
     assert done.returncode == 1
     assert "in use by another process" in done.stderr
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("library", ["pymilvus", "milvus_lite.adapter.grpc.server"])
+def test_without_the_extra_it_is_named(
+    library: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    result = read("similar", "words", "--index", place)
+    assert result.exit_code == 1
+    assert "pip install 'recsys[milvus]'" in result.stderr
