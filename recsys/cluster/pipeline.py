@@ -20,6 +20,9 @@ BLOCK_FILES = 16
 """Files of one task. What it makes of them is a few megabytes, and by such blocks Ray Data holds
 decoding back when the model does not follow."""
 
+GPU_TRACKS = 4 * BLOCK_FILES
+"""Tracks that go through a GPU together: some four hundred windows."""
+
 MODEL_SHARE = 0.4
 """Models per processor, where there are no GPUs: what hearing costs beside decoding."""
 
@@ -95,8 +98,11 @@ class Pipeline:
 
     def _heard(self, data: Any, files: Any) -> Any:  # noqa: ANN401
         """Return the stages as a dataset that is computed as it is read."""
-        shared = {"batch_size": None, "batch_format": "pyarrow"}
-        tasks = {"compute": data.TaskPoolStrategy(), **shared}
+        tasks = {
+            "compute": data.TaskPoolStrategy(),
+            "batch_size": None,  # a block as it is
+            "batch_format": "pyarrow",
+        }
         arguments: dict[str, Any] = {"examine": self.examine}
         if self.together:
             arguments["model"] = self.model
@@ -111,7 +117,8 @@ class Pipeline:
             compute=data.ActorPoolStrategy(min_size=1, max_size=self._most_models()),
             num_cpus=_MODEL_CPUS,
             num_gpus=1 if self.gpus else None,
-            **shared,
+            batch_size=GPU_TRACKS if self.gpus else None,
+            batch_format="pyarrow",
         )
 
     def _most_models(self) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHARD_ROWS = 1000
-"""Rows of a full shard: about 1.3 MB."""
+"""Rows of a full shard: about 1.1 MB."""
 
 SHARD_WAIT_S = 60.0
 """A shard that is not full is written after this long: what a crash costs at most."""
