@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,13 @@ _NAMES_OFFERED = 3
 
 def style_columns(info: ModelInfo) -> list[int]:
     """Return the places of the styles among the tags of a model."""
-    return [place for place, tag in enumerate(info.tags) if spelling_key(tag) in STYLES]
+    return list(_style_places(info.tags))
+
+
+@lru_cache(maxsize=16)
+def _style_places(tags: tuple[str, ...]) -> tuple[int, ...]:
+    # Remembered, because every track that is stored asks: it was two thirds of storing it.
+    return tuple(place for place, tag in enumerate(tags) if spelling_key(tag) in STYLES)
 
 
 def mood_columns(info: ModelInfo) -> list[int]:
