@@ -167,7 +167,7 @@ def _start(ray: Any, address: str) -> None:  # noqa: ANN401 (a module)
             ray.init(address=address, log_to_driver=False, logging_level=QUIET, **settings)
     except Exception as error:
         ray.shutdown()
-        raise _not_connected(address, " ".join(str(error).split())) from error
+        raise not_connected(address, " ".join(str(error).split())) from error
 
 
 def _silence_reports() -> None:
@@ -178,7 +178,8 @@ def _silence_reports() -> None:
     sys.modules["ray._private.worker"].__dict__["_worker_logs_enabled"] = False
 
 
-def _not_connected(address: str, said: str) -> ClusterError:
+def not_connected(address: str, said: str) -> ClusterError:
+    """Return the error for what Ray said when it did not connect."""
     if "ersion mismatch" in said:
         return ClusterError(
             f"the Ray cluster at {address} and this machine do not have the same versions ({said})",
@@ -240,7 +241,7 @@ def _probe(address: str) -> None:
         ) from error
     if done.returncode:
         lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
-        raise _not_connected(address, lines[-1] if lines else f"exit code {done.returncode}")
+        raise not_connected(address, lines[-1] if lines else f"exit code {done.returncode}")
 
 
 def check_machines(ray: Any, folders: tuple[str, ...]) -> None:  # noqa: ANN401 (a module)

@@ -214,3 +214,21 @@ def test_a_head_that_answers_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> N
         watch.stop()
         watch.join()
     assert not watch.lost
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "hint"),
+    [
+        (
+            "Version mismatch: The cluster was started with: Ray: 2.1",
+            "same versions",
+            "same Python",
+        ),
+        ("AuthenticationError: InvalidAuthToken", "wants a token", "RAY_AUTH_MODE=token"),
+        ("no raylet here", "does not take this machine: no raylet here", "ray start --address=h:1"),
+    ],
+)
+def test_what_ray_says_is_said_in_words(said: str, message: str, hint: str) -> None:
+    error = connection.not_connected("h:1", said)
+    assert message in error.message
+    assert hint in error.hint
