@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from recsys.cluster.places import asked, file_system, is_url
+from recsys.cluster.places import asked, file_system, in_words, is_url
 from recsys.cluster.rows import FILE_COLUMNS, ShardHeader, file_of, schema
 from recsys.errors import RecsysError
 from recsys.extras import require
@@ -150,8 +150,10 @@ class OpenShard:
 
     Raises
     ------
+    DamagedShardError
+        What it holds is no whole Parquet file.
     RecsysError
-        It is not there, is damaged, or no shard of recsys.
+        It is not there, cannot be read now, or is no shard of recsys.
 
     Attributes
     ----------
@@ -161,16 +163,14 @@ class OpenShard:
 
     def __init__(self, path: str) -> None:
         parquet = require("pyarrow.parquet", "ray")
-        pa = require("pyarrow", "ray")
         self.path = path
-        self._errors = (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError)
         system, name = file_system(path)
         self._file = asked(path, lambda: system.open(name, "rb"))
         try:
             self._parquet = parquet.ParquetFile(self._file, page_checksum_verification=True)
-        except self._errors as error:
+        except Exception as error:
             self._file.close()
-            raise self._damaged() from error
+            raise self._in_words(error) from error
         self.rows = int(self._parquet.metadata.num_rows)
         try:
             self.header = ShardHeader.from_metadata(self._parquet.schema_arrow.metadata, path)
@@ -196,12 +196,25 @@ class OpenShard:
         Raises
         ------
         DamagedShardError
-            If a page cannot be read.
+            If what a page holds is not what was written.
+        RecsysError
+            If it cannot be read now.
         """
         try:
             yield from self._parquet.iter_batches(batch_size=rows, columns=columns)
-        except self._errors as error:
-            raise self._damaged() from error
+        except Exception as error:
+            raise self._in_words(error) from error
+
+    def _in_words(self, error: Exception) -> RecsysError:
+        """Return the error for what reading raised; only what the file holds makes it damaged.
+
+        A network that fails raises here, too, and must not cost a good shard its name.
+        """
+        invalid = isinstance(error, (require("pyarrow", "ray").ArrowInvalid, EOFError))
+        # Pages with a wrong checksum, as pyarrow tells of them: no system gave this a number.
+        # What systems and networks raise has one, or is of a class of its own.
+        wrong_sum = type(error) is OSError and error.errno is None
+        return self._damaged() if invalid or wrong_sum else in_words(error, self.path)
 
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
+import io
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
 
 import recsys.cluster.shards as module
@@ -49,6 +52,79 @@ def test_a_shard_that_was_cut_off_is_set_aside(tmp_path: Path, left: int) -> Non
     assert not cut.exists()
     assert cut.with_name(cut.name + ".damaged").exists()
     assert known(tmp_path) == (found, []), "it is told once"
+
+
+class Failing(io.BytesIO):
+    """A file of which so many reads succeed."""
+
+    def __init__(self, content: bytes, succeeding: float, error: Exception) -> None:
+        super().__init__(content)
+        self.reads = 0
+        self._succeeding = succeeding
+        self._error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > self._succeeding:
+            raise self._error
+        return super().read(size)
+
+
+@pytest.mark.parametrize("where", ["footer", "page"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("reset by peer"),
+        TimeoutError("timed out"),
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.ESTALE, "Stale file handle"),
+        RuntimeError("a client's own"),
+    ],
+)
+def test_a_shard_that_cannot_be_read_now_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
+) -> None:
+    row = heard("/a")
+    shard = Path(write_shard(tmp_path, [row]))
+    opened: list[Failing] = []
+
+    def install(succeeding: float) -> None:
+        class System:
+            @staticmethod
+            def open(name: str, _mode: str) -> Failing:
+                opened.append(Failing(Path(name).read_bytes(), succeeding, error))
+                return opened[-1]
+
+            @staticmethod
+            def ls(root: str, detail: bool) -> list[str]:
+                return [str(path) for path in Path(root).iterdir()]
+
+            @staticmethod
+            def mv(old: str, new: str) -> None:
+                Path(old).rename(new)
+
+        monkeypatch.setattr(module, "file_system", lambda place: (System, place))
+
+    install(float("inf"))
+    assert list(known(tmp_path)[0]) == [row.file.key]
+    reads = opened[0].reads
+    assert reads > 1
+    install(0 if where == "footer" else reads - 1)
+    with pytest.raises(RecsysError, match="cannot be reached") as caught:
+        known(tmp_path)
+    assert str(error.args[-1]) in caught.value.message
+    assert list(tmp_path.iterdir()) == [shard]
+
+
+def test_a_page_that_was_changed_is_set_aside(tmp_path: Path) -> None:
+    shard = Path(write_shard(tmp_path, [heard(f"/{i}", i) for i in range(50)]))
+    paths = pq.ParquetFile(shard).metadata.row_group(0).column(0)
+    content = bytearray(shard.read_bytes())
+    content[len(b"PAR1") + paths.total_compressed_size - 1] ^= 0xFF  # the end of its last page
+    shard.write_bytes(content)
+    found, notes = known(tmp_path)
+    assert (found, len(notes)) == ({}, 1)
+    assert shard.with_name(shard.name + ".damaged").exists()
 
 
 def test_shards_of_another_model_do_not_mix(tmp_path: Path) -> None:
