@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +127,12 @@ class ImportSession:
     def _look_through(
         self, paths: Sequence[str]
     ) -> tuple[ShardHeader, list[npt.NDArray[np.bool_]]]:
-        """Read every shard, and return for each which of its rows are the newest of their file."""
+        """Read every shard, and return for each which of its rows are the newest of their file.
+
+        The header names the places of all shards, because each run may have listed others.
+        """
         header: ShardHeader | None = None
+        places: dict[str, None] = {}
         keys: list[npt.NDArray[np.void]] = []
         for path in paths:
             with OpenShard(path) as shard:
@@ -139,12 +143,14 @@ class ImportSession:
                         f"{header.fingerprint}; results of two models do not mix",
                         "Import those of one model only.",
                     )
+                places |= dict.fromkeys(shard.header.sources)
                 parts = [self._keys(batch) for batch in shard.batches()]
                 keys.append(np.concatenate([np.empty(0, _KEY), *parts]))
         if header is None:
             raise RecsysError("no shards were given", "Give what `recsys index --out` wrote.")
         newest = newest_rows(np.concatenate(keys))
-        return header, np.split(newest, np.cumsum([len(part) for part in keys])[:-1])
+        whole = replace(header, sources=tuple(places))
+        return whole, np.split(newest, np.cumsum([len(part) for part in keys])[:-1])
 
     def _keys(self, batch: Any) -> npt.NDArray[np.void]:  # noqa: ANN401 (a pyarrow.RecordBatch)
         """Return what decides between rows: forty bytes each, so that millions fit in memory."""

@@ -86,6 +86,17 @@ def test_importing_twice_changes_nothing(database: Path, tmp_path: Path) -> None
     assert dump(database) == before
 
 
+def test_the_folders_of_every_run_are_those_of_the_library(database: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        sources = [str(folder)] if number else [str(folder), str(folders[1])]
+        write_shard(tmp_path / "shards", [heard(folder / "a.mp3", number)], sources=sources)
+    bring_in(database, tmp_path / "shards")
+    with Store.open(database, read_only=True) as store:
+        assert sorted(store.roots()) == sorted(folders)
+
+
 def test_the_newest_state_of_a_file_counts(database: Path, tmp_path: Path) -> None:
     newer = heard("/a.mp3", 2, mtime_ns=20)
     write_shard(tmp_path / "1", [newer, heard("/b.mp3", 3, mtime_ns=10)])

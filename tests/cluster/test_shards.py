@@ -96,7 +96,7 @@ def test_a_shard_that_cannot_be_read_now_keeps_its_name(
                 return opened[-1]
 
             @staticmethod
-            def ls(root: str, detail: bool) -> list[str]:
+            def ls(root: str, **_: bool) -> list[str]:
                 return [str(path) for path in Path(root).iterdir()]
 
             @staticmethod
