@@ -13,6 +13,7 @@ from recsys.milvus.connection import LATEST, MOST_ROWS
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.layout import GRAPH_FROM, PAGE, Notes, collection_name
 from recsys.milvus.rows import model_json, row_of, shortened
+from recsys.milvus.snapshot import Snapshot
 from recsys.milvus.state import check_dimension
 from recsys.milvus.text import storable
 
@@ -68,12 +69,13 @@ def push(
     those that differ are written: a push that was broken off goes on where it was. Readers find
     the library as it was, growing towards what it is; where another model analysed it, other
     labels sort it or it takes the place of another library, they find the old one until the new
-    one is whole.
+    one is whole. What is pushed is the library as it is at the beginning, whatever changes
+    meanwhile.
 
     Parameters
     ----------
     store : Store
-        The library, open for reading.
+        The library; it is opened once more, for reading.
     connection : Connection
         To the place.
     replace : bool
@@ -92,15 +94,17 @@ def push(
     SharedLibraryError
         Something else lies there, or Milvus does not answer.
     """
-    info, counts = store.model(), store.genre_counts()
-    if info is None or not counts:
-        raise QueryError(
-            f"the library {store.path} holds no tracks yet",
-            "Index a folder first: recsys index ~/Music",
+    # Readers are told of one model and one kind of labels: every track has to be of these.
+    with Snapshot.open(store.path, read_only=True) as still:
+        info, counts = still.model(), still.genre_counts()
+        if info is None or not counts:
+            raise QueryError(
+                f"the library {store.path} holds no tracks yet",
+                "Index a folder first: recsys index ~/Music",
+            )
+        return _Push(still, info, connection, on_progress or _ignore).run(
+            sum(counts.values()), replace=replace
         )
-    return _Push(store, info, connection, on_progress or _ignore).run(
-        sum(counts.values()), replace=replace
-    )
 
 
 def _ignore(_done: int, _total: int) -> None:
@@ -205,10 +209,10 @@ class _Push:
         done = 0
         self._on_progress(0, total)
         for ids, _, _ in self._store.iter_embeddings(PAGE):
-            seen.append(self._write_page(index, ids, held, digests))
+            self._write_page(index, ids, held, digests)
+            seen.append(ids)
             done += len(ids)
-            # Tracks may come and go meanwhile: the count was true when it was taken.
-            self._on_progress(done, max(done, total))
+            self._on_progress(done, total)
         return np.concatenate([np.empty(0, dtype=np.int64), *seen])
 
     def _write_page(
@@ -217,14 +221,15 @@ class _Push:
         ids: IdArray,
         held: IdArray,
         digests: npt.NDArray[np.int64],
-    ) -> IdArray:
-        tracks, heard = self._store.tracks(ids.tolist()), self._store.analyses(ids.tolist())
-        # What left the library between two of these questions is not there any more.
-        there = [number for number in ids.tolist() if number in tracks and number in heard]
-        rows = {number: row_of(tracks[number], heard[number]) for number in there}
-        self._shortened += sum(shortened(tracks[n].tags) is not tracks[n].tags for n in there)
-        known = _digests_of(np.array(there, dtype=np.int64), held, digests)
-        changed = [n for n, digest in zip(there, known, strict=True) if digest != rows[n]["digest"]]
+    ) -> None:
+        numbers = ids.tolist()
+        tracks, heard = self._store.tracks(numbers), self._store.analyses(numbers)
+        rows = {number: row_of(tracks[number], heard[number]) for number in numbers}
+        self._shortened += sum(shortened(track.tags) is not track.tags for track in tracks.values())
+        known = _digests_of(ids, held, digests)
+        changed = [
+            n for n, digest in zip(numbers, known, strict=True) if digest != rows[n]["digest"]
+        ]
         if changed:
             index.put(
                 [tracks[number].part for number in changed],
@@ -233,8 +238,7 @@ class _Push:
                 [rows[number] for number in changed],
             )
         self._written += len(changed)
-        self._unchanged += len(there) - len(changed)
-        return np.array(there, dtype=np.int64)
+        self._unchanged += len(numbers) - len(changed)
 
     def _drop_others(self, begun: Sequence[str], name: str) -> None:
         """Drop what is left of libraries that lay here before, or were begun."""

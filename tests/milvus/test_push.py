@@ -17,11 +17,13 @@ from recsys.milvus.place import parse_place
 from recsys.milvus.push import push
 from recsys.milvus.rows import LONGEST_TAG
 from recsys.store import Store
+from recsys.store.rows import TrackRecord
+from recsys.types import TrackFile
 from tests.milvus.libraries import TAGS, answers, make_library, open_at, push_to, sounds
 from tests.planted import PlantedLibrary, make_info
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from recsys.types import Track
 
@@ -166,6 +168,69 @@ def test_a_library_that_is_sorted_anew_takes_its_own_place(source: str, place: P
     assert "rock" in shared.genre_counts()
     shared.close()
     assert collections(place) == 2
+
+
+def resorted(path: Path) -> None:
+    with Store.open(path) as other:
+        other.set_genre_source("own")
+
+
+def heard_anew(path: Path) -> None:
+    """Another model takes over, of the same length, and hears half of the tracks."""
+    with Store.open(path) as other:
+        info = replace(make_info(tags=TAGS), fingerprint="planted-2")
+        before = other.analyses(range(1, 40))
+        tracks = other.tracks(before)
+        other.set_model(info, "{}")
+        for number, analysis in before.items():
+            stored = other.lookup(tracks[number].path)
+            assert stored is not None
+            heard = replace(
+                analysis, embedding=np.roll(analysis.embedding, 1), fingerprint="planted-2"
+            )
+            track = tracks[number]
+            file = TrackFile(track.path, stored.size, stored.mtime_ns)
+            record = TrackRecord(file, track.tags, track.audio_hash, 100.0, None, heard)
+            other.write([record])
+
+
+@pytest.mark.parametrize("change", [resorted, heard_anew])
+@pytest.mark.parametrize("first", [True, False])
+def test_what_changes_during_a_push_is_left_for_the_next_one(
+    change: Callable[[Path], None],
+    first: bool,
+    library: PlantedLibrary,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from recsys.index_sync import rebuild_index
+
+    if not first:
+        push_to(library.store, place)
+        library.add(sounds(20, seed=1))
+    monkeypatch.setattr("recsys.milvus.push.PAGE", 10)
+    rebuild_index(library.store)
+    seeds = library.ids()[::40]
+    wanted = list(answers(library.store, library.index, seeds))
+    counts = library.store.genre_counts()
+
+    def changing(done: int, _total: int) -> None:
+        if done == 20:
+            change(library.store.path)
+
+    push_to(library.store, place, on_progress=changing)
+    assert (library.store.genre_source(), library.store.model()) != ("gtzan", library.info)
+    shared = open_at(place)
+    assert shared.genre_source() == "gtzan"
+    assert shared.model().fingerprint == library.info.fingerprint
+    assert shared.genre_counts() == counts
+    assert list(answers(shared, shared.index, seeds)) == wanted
+    shared.close()
+    push_to(library.store, place, replace=True)
+    shared = open_at(place)
+    assert shared.genre_source() == library.store.genre_source()
+    assert shared.genre_counts() == library.store.genre_counts()
+    shared.close()
 
 
 def collections(place: Path) -> int:
