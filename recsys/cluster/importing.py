@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from recsys.cluster.rows import ShardHeader
 
-_KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("mtime_ns", "<i8"), ("good", "?")])
+_KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("version", "<u8"), ("good", "?")])
 
 
 @dataclass(slots=True)
@@ -153,14 +153,15 @@ class ImportSession:
         return whole, np.split(newest, np.cumsum([len(part) for part in keys])[:-1])
 
     def _keys(self, batch: Any) -> npt.NDArray[np.void]:  # noqa: ANN401 (a pyarrow.RecordBatch)
-        """Return what decides between rows: forty bytes each, so that millions fit in memory."""
+        """Return what decides between rows: a few bytes each, so that millions fit in memory."""
         columns = [*FILE_COLUMNS, "failure"]
         plain = batch.select(columns).to_pylist()
-        paths = (os.fsencode(self._here(file_of(row).name)) for row in plain)
-        digests = b"".join(hashlib.blake2b(path, digest_size=16).digest() for path in paths)
+        files = [file_of(row) for row in plain]
+        paths = b"".join(_digest(os.fsencode(self._here(file.name)), 16) for file in files)
+        versions = b"".join(_digest(file.key, 8) for file in files)
         keys = np.empty(len(plain), _KEY)
-        keys["high"], keys["low"] = np.frombuffer(digests, "<u8").reshape(-1, 2).T
-        keys["mtime_ns"] = [row["mtime_ns"] for row in plain]
+        keys["high"], keys["low"] = np.frombuffer(paths, "<u8").reshape(-1, 2).T
+        keys["version"] = np.frombuffer(versions, "<u8")
         keys["good"] = [row["failure"] is None for row in plain]
         return keys
 
@@ -282,24 +283,67 @@ class ImportSession:
         return TrackFile(mapped, row.file.size, status.st_mtime_ns if same else row.file.mtime_ns)
 
 
+def _digest(content: bytes, size: int) -> bytes:
+    return hashlib.blake2b(content, digest_size=size).digest()
+
+
 def newest_rows(keys: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Return which rows stand for their file: the newest, and of one age the last that is good."""
-    order = np.lexsort(
-        (np.arange(len(keys)), keys["good"], keys["mtime_ns"], keys["low"], keys["high"])
-    )
-    ordered = keys[["high", "low"]][order]
-    last = np.append(ordered[1:] != ordered[:-1], [True] * bool(len(keys)))
+    """Return which rows stand for their file.
+
+    The last row of a file says which version of it is the newest, and of the rows of that version
+    the last that is good counts, or the last if none is. Times of modification decide nothing: a
+    file may be replaced by an older copy.
+
+    Parameters
+    ----------
+    keys : structured ndarray, shape (n,)
+        Of all rows, in the order in which they were written.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    position = np.arange(len(keys))
+    order = np.lexsort((position, keys["low"], keys["high"]))
+    ordered = keys[order]
+    paths = ordered[["high", "low"]]
+    last = np.append(paths[1:] != paths[:-1], [True] * bool(len(keys)))
+    file = np.cumsum(last) - last
+    current = ordered["version"] == ordered["version"][last][file]
+    # Sorted by file still, so that the ends of the files stay where they are.
+    best = np.lexsort((position, current & ordered["good"], current, file))
     newest = np.zeros(len(keys), dtype=np.bool_)
-    newest[order[last]] = True
+    newest[order[best[last]]] = True
     return newest
 
 
 def _is_known(row: Row, file: TrackFile, stored: StoredFile) -> bool:
-    """Tell whether a library has a row already, or knows the file as it was later."""
+    """Tell whether a library is to keep what it holds of a file."""
     if stored.failure is not None or stored.genre is None or stored.missing:
         return False
-    same = stored.size == file.size and stored.mtime_ns == file.mtime_ns
-    return (same and stored.audio_hash == row.audio_hash) or stored.mtime_ns > file.mtime_ns
+    if _is_version(stored, file):
+        return stored.audio_hash == row.audio_hash
+    return _is_on_disk(stored, file.path)
+
+
+def _is_version(stored: StoredFile, file: TrackFile) -> bool:
+    return (stored.size, stored.mtime_ns) == (file.size, file.mtime_ns)
+
+
+def _is_on_disk(stored: StoredFile, path: Path) -> bool:
+    """Tell whether a file is at this moment as the library knows it.
+
+    What a library holds says neither which shard it came from nor when, and the time of the file
+    says only how old the copy is. So the file itself decides between a library and a shard that
+    know different versions: where it is the library's (`recsys index` has seen it since, or it
+    was put back), the shard is out of date. Where it is not, or is out of reach, the library
+    holds what an earlier import brought or what is gone, and the shard counts.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (stored.size, stored.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
 def _unchanged(path: Path, stored: StoredFile) -> IndexEvent:
@@ -312,15 +356,14 @@ def _failure_to_store(row: Row, file: TrackFile, stored: StoredFile | None) -> F
     """Return the failure as a library remembers it, None where it is to stay as it is."""
     if row.failure is None:
         return None
-    heard = stored is not None and stored.track_id is not None
-    if stored is not None and heard and (row.may_pass or stored.mtime_ns >= file.mtime_ns):
-        return None
+    if stored is not None and stored.track_id is not None:
+        if row.may_pass or _is_version(stored, file) or _is_on_disk(stored, file.path):
+            return None  # what was heard of a version stands before a failure of the same one
+        return Failure(file, row.failure)
     if row.may_pass:  # as no file is: the next `recsys index` tries it
         file = TrackFile(file.path, size=-1, mtime_ns=-1)
-    if stored is not None and not heard:
-        before = (stored.size, stored.mtime_ns, stored.failure)
-        if before == (file.size, file.mtime_ns, row.failure):
-            return None
+    if stored is not None and _is_version(stored, file) and stored.failure == row.failure:
+        return None
     return Failure(file, row.failure)
 
 

@@ -286,8 +286,9 @@ class ShardWriter:
     def __init__(self, place: ShardPlace, header: ShardHeader) -> None:
         self._place = place
         self._schema = schema().with_metadata(header.as_metadata())
-        # The time first, so that the order of names is that of runs.
-        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        # The time first, so that the order of names is that of runs; to the microsecond, because
+        # importing goes by it.
+        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         self._run = f"{started}-{secrets.token_hex(4)}"
         self._tables: list[Any] = []
         self._rows = 0

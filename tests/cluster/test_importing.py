@@ -97,21 +97,56 @@ def test_the_folders_of_every_run_are_those_of_the_library(database: Path, tmp_p
         assert sorted(store.roots()) == sorted(folders)
 
 
-def test_the_newest_state_of_a_file_counts(database: Path, tmp_path: Path) -> None:
-    newer = heard("/a.mp3", 2, mtime_ns=20)
-    write_shard(tmp_path / "1", [newer, heard("/b.mp3", 3, mtime_ns=10)])
-    write_shard(tmp_path / "2", [heard("/a.mp3", 1, mtime_ns=10), failed("/b.mp3", mtime_ns=20)])
+def test_the_last_run_says_which_version_of_a_file_counts(database: Path, tmp_path: Path) -> None:
+    older = [heard("/older copy.mp3", 1, mtime_ns=20), heard("/b.mp3", 3, mtime_ns=10)]
+    write_shard(tmp_path / "1", older)
+    later = [heard("/older copy.mp3", 2, mtime_ns=10), failed("/b.mp3", mtime_ns=20)]
+    write_shard(tmp_path / "2", later)
     for order in ("12", "21"):
         target = database.with_name(f"{order}.db")
         summary, _ = bring_in(target, *(tmp_path / number for number in order))
         assert (summary.found, summary.indexed, summary.failed) == (2, 1, 1)
         stored = dump(target)
-        assert stored["tracks"]["/a.mp3"][0].audio_hash == "hash 2"
+        assert stored["tracks"]["/older copy.mp3"][0].audio_hash == "hash 2"
         assert list(stored["failures"]) == ["/b.mp3"]
     bring_in(database, tmp_path / "1")
     summary, _ = bring_in(database, tmp_path / "2")
-    assert summary.unchanged == 1, "the library knows a newer state"
-    assert dump(database)["tracks"]["/a.mp3"][0].audio_hash == "hash 2"
+    assert (summary.indexed, summary.unchanged) == (1, 0)
+    assert {**dump(database), "revision": 0} == {**stored, "revision": 0}, "as all at once"
+
+
+def test_of_one_version_what_is_good_counts(database: Path, tmp_path: Path) -> None:
+    write_shard(tmp_path, [heard("/a.mp3", 1), heard("/b.mp3", 2, mtime_ns=30)])
+    write_shard(tmp_path, [heard("/a.mp3", 3, mtime_ns=5), failed("/b.mp3", mtime_ns=20)])
+    write_shard(tmp_path, [failed("/a.mp3"), heard("/b.mp3", 4, mtime_ns=20)])
+    write_shard(tmp_path, [failed("/b.mp3", "twice", mtime_ns=20)])
+    bring_in(database, tmp_path)
+    stored = dump(database)
+    hashes = {path: track.audio_hash for path, (track, _) in stored["tracks"].items()}
+    assert hashes == {"/a.mp3": "hash 1", "/b.mp3": "hash 4"}
+    assert stored["failures"] == {}
+
+
+@pytest.mark.parametrize("later", ["heard", "failed"])
+def test_a_file_that_is_as_the_library_knows_it_stays(
+    database: Path, tmp_path: Path, later: str
+) -> None:
+    file = tmp_path / "a.mp3"
+    file.write_bytes(b"x" * 1000)
+    here = file.stat().st_mtime_ns
+    write_shard(tmp_path / "1", [heard(file, 1, mtime_ns=here)])
+    bring_in(database, tmp_path / "1")
+    other = heard(file, 2, mtime_ns=here + 1) if later == "heard" else failed(file, mtime_ns=1)
+    write_shard(tmp_path / "2", [other])
+    before = dump(database)
+    bring_in(database, tmp_path / "2")
+    assert dump(database) == before, "a shard of another version is out of date"
+    os.utime(file, ns=(here + 2, here + 2))
+    bring_in(database, tmp_path / "2")
+    if later == "heard":
+        assert dump(database)["tracks"][str(file)][0].audio_hash == "hash 2"
+    else:
+        assert list(dump(database)["failures"]) == [str(file)]
 
 
 def test_what_was_heard_stands_before_what_may_pass(database: Path, tmp_path: Path) -> None:
