@@ -75,6 +75,44 @@ def client_library() -> ModuleType:
     return library
 
 
+class _Reading:
+    """The rows that fulfil a condition, read in pages; it goes on where another client left off."""
+
+    def __init__(
+        self,
+        collection: str,
+        condition: str,
+        fields: list[str],
+        size: int,
+        options: dict[str, Any],
+    ) -> None:
+        self._collection, self._condition = collection, condition
+        self._options = {"batch_size": size, "output_fields": fields, **options}
+        self._last: int | None = None
+        self._client: Any = None
+        self._rows: Any = None
+
+    def next_page(self, client: Any, timeout_s: float) -> list[dict[str, Any]]:  # noqa: ANN401
+        """Return the next page, empty at the end; after an error the same one may be asked for."""
+        if client is not self._client:
+            # What reads the pages speaks through its own client for ever, and that one is closed.
+            self._rows = client.query_iterator(
+                self._collection, filter=self._rest(), timeout=timeout_s, **self._options
+            )
+            self._client = client
+        page = list(self._rows.next())
+        if page:
+            self._last = page[-1]["id"]
+        return page
+
+    def _rest(self) -> str:
+        """Return the condition for the rows that were not read yet; they come by their key."""
+        if self._last is None:
+            return self._condition
+        after = f"id > {self._last}"
+        return f"{after} and ({self._condition})" if self._condition else after
+
+
 class Connection:
     """A connection to the place of a shared library.
 
@@ -194,20 +232,13 @@ class Connection:
         For very many: Milvus Lite reads the whole collection for every list. The options are
         those of the client.
         """
-        rows = self.ask(
-            "query_iterator",
-            collection,
-            batch_size=size,
-            filter=condition,
-            output_fields=fields,
-            **options,
-        )
-        try:
-            # A page that failed has not moved the iterator on, so that it can be asked for again.
-            while page := self._twice(rows.next, collection):
-                yield list(page)
-        finally:
-            rows.close()
+        reading = _Reading(collection, condition, fields, size, options)
+
+        def next_page() -> list[dict[str, Any]]:
+            return reading.next_page(self._live_client(), self.place.timeout_s)
+
+        while page := self._twice(next_page, collection):
+            yield page
 
     def _connect(self) -> Any:  # noqa: ANN401
         place = self.place
@@ -220,7 +251,7 @@ class Connection:
                 # A connection of its own: a shared one outlives its server, and its settings
                 # would be those of whoever came first.
                 dedicated=True,
-                grpc_options={"grpc.keepalive_time_ms": KEEPALIVE_MS},
+                grpc_options=_channel_options(place),
             )
         except self._client_errors() as error:
             if self._has_gone_quiet(error):
@@ -276,6 +307,14 @@ class Connection:
             if _is_login(first)
             else "These are the words of Milvus; its log may say more.",
         )
+
+
+def _channel_options(place: Place) -> dict[str, int]:
+    options = {"grpc.keepalive_time_ms": KEEPALIVE_MS}
+    if place.is_here:
+        # A proxy, which http_proxy may name, is for other machines; it would look on itself.
+        options["grpc.enable_http_proxy"] = 0
+    return options
 
 
 def _details(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -63,6 +64,17 @@ class Place:
     collection: str = DEFAULT_COLLECTION
     timeout_s: float = TIMEOUT_S
     token: str = field(default="", repr=False)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it lies on this machine: a file, or a server at a loopback address."""
+        host = urlsplit(self.uri).hostname or ""
+        if self.file is not None or host == "localhost":
+            return True
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:  # a name
+            return False
 
     def __str__(self) -> str:
         """Return the place as a user may see it: without user, password and token."""

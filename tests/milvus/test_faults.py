@@ -1,0 +1,163 @@
+"""Questions that fail once, and settings of the machine that are not meant for Milvus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from recsys.errors import SharedLibraryError
+from recsys.milvus.connection import Connection
+from recsys.milvus.index import MilvusIndex
+from recsys.milvus.place import parse_place
+from recsys.milvus.push import _held
+from tests.milvus.libraries import make_library, open_at, push_to
+from tests.milvus.server import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from recsys.milvus.catalogue import MilvusCatalogue
+    from tests.planted import PlantedLibrary
+
+
+class Silence(grpc.RpcError):
+    """What gRPC raises where a server did not answer in time."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class Failing:
+    """Makes the client's questions for rows fail, once or for ever, from a certain one on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from pymilvus.client.grpc_handler import GrpcHandler
+
+        self.asked, self.failed = 0, 0
+        self.failing: set[int] = set()
+        ask = GrpcHandler.query
+
+        def query(handler: GrpcHandler, *arguments: Any, **options: Any) -> Any:
+            self.asked += 1
+            if self.asked in self.failing:
+                self.failed += 1
+                raise Silence
+            return ask(handler, *arguments, **options)
+
+        monkeypatch.setattr(GrpcHandler, "query", query)
+
+    def at(self, *questions: int) -> None:
+        """Let those of the next questions fail, 1 being the next one."""
+        self.asked, self.failed, self.failing = 0, 0, set(questions)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    return Failing(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> PlantedLibrary:
+    return make_library(tmp_path_factory.mktemp("library"), 60)
+
+
+@pytest.fixture(scope="module")
+def place(library: PlantedLibrary) -> Path:
+    place = library.store.path.with_name("shared.db")
+    push_to(library.store, place)
+    return place
+
+
+@pytest.fixture
+def shared(place: Path) -> Iterator[MilvusCatalogue]:
+    catalogue = open_at(place)
+    yield catalogue
+    catalogue.close()
+
+
+# The first question for pages is the iterator's own, for the state that it is to read.
+@pytest.mark.parametrize("question", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("condition", ["", 'genre == "rock" or genre != "rock"'])
+def test_a_page_that_fails_once_is_read_once(
+    condition: str,
+    question: int,
+    library: PlantedLibrary,
+    shared: MilvusCatalogue,
+    failing: Failing,
+) -> None:
+    with Connection(shared.path) as connection:
+        before = connection._client
+        failing.at(question)
+        pages = list(connection.pages(shared.index.name, condition, ["id", "words"], 10))
+        assert failing.failed == 1
+        assert connection._client is not before
+    assert [row["id"] for page in pages for row in page] == library.ids()
+    assert [len(page) for page in pages] == [10] * 6 + [4]
+
+
+def test_all_that_is_read_in_pages_survives_a_failure(
+    library: PlantedLibrary,
+    shared: MilvusCatalogue,
+    failing: Failing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("catalogue.SCORES_PAGE", "index.PAGE", "index.MOST_ROWS", "push.MOST_ROWS"):
+        monkeypatch.setattr(f"recsys.milvus.{name}", 10)
+    ids, scores = library.store.all_tag_scores()
+    query = library.sounds[5].embedding
+    wanted = library.index.search(None, query, 60)
+    failing.at(3)
+    found_ids, found = shared.all_tag_scores()
+    assert (found_ids.tolist(), found.tolist()) == (ids.tolist(), scores.tolist())
+    assert failing.failed == 1
+    failing.at(3)
+    assert shared.index.search(None, query, 60) == wanted
+    assert failing.failed == 1
+    with Connection(shared.path) as connection:
+        failing.at(3)
+        held, digests = _held(connection, shared.index.name)
+        assert (held.tolist(), len(set(digests.tolist()))) == (ids.tolist(), 64)
+        failing.at(4)
+        counted = MilvusIndex(connection, shared.index.name, 16)
+        assert counted.counts() == library.store.genre_counts()
+        assert failing.failed == 1
+
+
+def test_a_page_that_fails_twice_is_said(shared: MilvusCatalogue, failing: Failing) -> None:
+    with Connection(shared.path) as connection:
+        failing.at(3, 4)
+        pages = connection.pages(shared.index.name, "", ["id"], 10)
+        assert len(next(pages)) == 10
+        with pytest.raises(SharedLibraryError, match="longer than 300 s"):
+            list(pages)
+
+
+def test_a_proxy_is_not_asked_for_this_machine(
+    library: PlantedLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert push_to(library.store, tmp_path / "shared.db").tracks == 64
+    shared = open_at(tmp_path / "shared.db")
+    assert shared.index.count() == 64
+    shared.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "here"),
+    [
+        ("milvus://localhost", True),
+        ("milvus://127.0.0.5:1234", True),
+        ("milvus+tls://[::1]", True),
+        ("milvus://10.0.0.1", False),
+        ("milvus://localhost.example", False),
+        ("shared.db", True),
+    ],
+)
+def test_what_lies_on_this_machine_is_known(text: str, here: bool) -> None:
+    assert parse_place(text).is_here == here
