@@ -22,6 +22,7 @@ from recsys.features.effort import effort_of
 from recsys.index_sync import bring_up_to_date, index_is_current
 from recsys.indexing import IndexPlan
 from recsys.indexing.change_model import change_model
+from recsys.indexing.session import SAVE_EVERY
 from recsys.store import Store, StoredFile, TrackRecord
 from recsys.store.lock import LibraryLock
 from recsys.types import Failure, IndexEvent, IndexSummary, TrackFile
@@ -40,10 +41,17 @@ class _Counts:
 
     found: int
     by_status: Counter[str] = field(default_factory=Counter)
+    unsaved: int = 0
 
-    def count(self, event: IndexEvent) -> IndexEvent:
-        self.by_status[event.status] += 1
-        return event
+    def attend(self, store: Store, events: Iterator[IndexEvent]) -> Iterator[IndexEvent]:
+        """Count events, and write the index files now and then, so that queries stay quick."""
+        for event in events:
+            self.by_status[event.status] += 1
+            self.unsaved += event.status == "indexed"
+            if self.unsaved >= SAVE_EVERY:
+                self.unsaved = 0
+                bring_up_to_date(store)
+            yield event
 
     def summary(self) -> IndexSummary:
         count = self.by_status
@@ -116,7 +124,8 @@ class ImportSession:
             yield IndexPlan(counts.found, counts.found)
             try:
                 for path, wanted in zip(paths, chosen, strict=True):
-                    yield from self._import(store, path, wanted, header.fingerprint, counts)
+                    events = self._import(store, path, wanted, header.fingerprint)
+                    yield from counts.attend(store, events)
                 for place in places:
                     store.add_root(place)
             finally:
@@ -228,7 +237,6 @@ class ImportSession:
         path: str,
         wanted: npt.NDArray[np.bool_],
         fingerprint: str,
-        counts: _Counts,
     ) -> Iterator[IndexEvent]:
         """Bring the wanted rows of one shard in, a batch at a time."""
         start = 0
@@ -238,17 +246,16 @@ class ImportSession:
                 start += batch.num_rows
                 if mask.any():
                     rows = rows_of(batch.filter(mask), fingerprint)
-                    for event in self._write(store, rows):
-                        yield counts.count(event)
+                    yield from self._write(store, rows)
 
     def _write(self, store: Store, rows: Sequence[Row]) -> Iterator[IndexEvent]:
         """Store what the library does not know yet, then tell of all."""
         records: list[TrackRecord] = []
         failures: list[Failure] = []
         events: list[IndexEvent] = []
-        for row in rows:
-            file = self._present(row)
-            stored = store.lookup(file.path)
+        files = [self._present(row) for row in rows]
+        known = store.lookups([file.path for file in files])
+        for row, file, stored in zip(rows, files, known, strict=True):
             if row.failure is not None:
                 if (failure := _failure_to_store(row, file, stored)) is not None:
                     failures.append(failure)

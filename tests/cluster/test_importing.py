@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys import Library
+from recsys.cluster import importing
 from recsys.cluster.finding import find_shards
 from recsys.cluster.importing import ImportSession
 from recsys.cluster.sources import SourceFile
 from recsys.errors import LibraryBusyError, RecsysError
-from recsys.index_sync import index_is_current
+from recsys.index_sync import bring_up_to_date, index_is_current
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
 from recsys.types import IndexEvent, IndexSummary
@@ -159,6 +161,41 @@ def test_what_was_heard_stands_before_what_may_pass(database: Path, tmp_path: Pa
     assert (summary.indexed, summary.failed) == (1, 0)
     bring_in(database, tmp_path / "away")
     assert list(dump(database)["tracks"]) == ["/a.mp3"]
+
+
+def test_a_long_import_makes_the_index_on_the_way(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "SAVE_EVERY", 4)
+    for shard in range(2):
+        write_shard(tmp_path, [heard(f"/{shard}{i}.mp3", 5 * shard + i) for i in range(5)])
+    saved: list[int] = []
+
+    def save(store: Store) -> None:
+        bring_up_to_date(store)
+        saved.append(store.counts()["tracks"])
+
+    monkeypatch.setattr(importing, "bring_up_to_date", save)
+    bring_in(database, tmp_path)
+    assert saved == [5, 10], "after the fourth and the eighth; the end finds nothing left to do"
+    with Store.open(database, read_only=True) as store:
+        assert index_is_current(store)
+
+
+def test_an_import_asks_once_for_a_batch(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    lookups = Store.lookups
+
+    def count(store: Store, paths: Sequence[Path]) -> Any:
+        asked.append(len(paths))
+        return lookups(store, paths)
+
+    monkeypatch.setattr(Store, "lookups", count)
+    write_shard(tmp_path, [heard("/a.mp3", 1), failed("/b.mp3"), heard("/c.mp3", 2)])
+    bring_in(database, tmp_path)
+    assert asked == [3]
 
 
 def test_files_of_a_bucket_lie_in_a_folder_here(database: Path, tmp_path: Path) -> None:
