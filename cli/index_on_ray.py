@@ -43,15 +43,16 @@ def index_on_ray(
     _refuse_local_options(ctx, folders)
 
     from recsys.cli.output import note, progress
-    from recsys.cluster.places import normal_place
+    from recsys.cluster.places import outermost_places
     from recsys.indexing.session import nothing_found
     from recsys.types import IndexSummary
 
-    places = list(dict.fromkeys(normal_place(str(folder)) for folder in folders))
+    given = [str(folder) for folder in folders]
+    places = outermost_places(given)
     run = _run(ctx, places, db, address, out)
     summary = IndexSummary()
     # Closed at once, whatever ends this: rows in hand are written then.
-    with progress("tracks") as bar, contextlib.closing(run.run(places)) as events:
+    with progress("tracks") as bar, contextlib.closing(run.run(given)) as events:
         report = ClusterReport(bar, as_json=as_json)
         for event in events:
             report(event)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.errors import RecsysError
 from recsys.extras import require
-from recsys.library import absolute
+from recsys.library import absolute, outermost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _LOCAL_URL = "file://"
@@ -39,6 +39,40 @@ def normal_place(place: str) -> str:
     if is_url(place):
         return place.rstrip("/")
     return str(absolute(place.removeprefix(_LOCAL_URL)))
+
+
+def outermost_places(places: Iterable[str]) -> list[str]:
+    """Return places without repetitions and without those inside another.
+
+    What lies in two of them would else be listed, heard and counted twice.
+
+    Parameters
+    ----------
+    places : iterable of str
+        Folders and URLs, in any form.
+
+    Returns
+    -------
+    list of str
+        As :func:`normal_place` gives them: folders, then URLs, each kind sorted.
+
+    Raises
+    ------
+    RecsysError
+        If one is empty.
+
+    Examples
+    --------
+    >>> outermost_places(["/m/rock", "s3://b/m2", "/m", "s3://b/m", "s3://b/m/new/"])
+    ['/m', 's3://b/m', 's3://b/m2']
+    """
+    normal = {normal_place(place) for place in places}
+    urls: list[str] = []
+    for url in sorted(filter(is_url, normal)):
+        if not any(url.startswith(f"{outer}/") for outer in urls):
+            urls.append(url)
+    folders = outermost(place for place in normal if not is_url(place))
+    return [*map(str, folders), *urls]
 
 
 def file_system(place: str) -> tuple[Any, str]:

@@ -11,16 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from recsys.classifier.checkpoint import load_card
+from recsys.classifier.checkpoint import is_onnx, load_card
 from recsys.classifier.loading import place_for_any_process
 from recsys.cluster.connection import ClusterError, check_machines, connected
 from recsys.cluster.pipeline import Pipeline
-from recsys.cluster.places import is_url
+from recsys.cluster.places import is_url, normal_place, outermost_places
 from recsys.cluster.rows import FILE_COLUMNS, Row, ShardHeader, file_of, table_of
 from recsys.cluster.shards import Outcome, ShardPlace, ShardWriter, read_known
 from recsys.cluster.sources import SourceFile, check_place, list_files
 from recsys.cluster.worker import ShippedModel
-from recsys.errors import RecsysError
+from recsys.errors import ModelError, RecsysError
 from recsys.features.effort import DEFAULT_EFFORT, effort_of
 from recsys.indexing import IndexPlan
 from recsys.indexing.examine import Examiner
@@ -129,7 +129,7 @@ class ClusterRun:
         Parameters
         ----------
         places : sequence of str
-            Folders and URLs, see :func:`recsys.cluster.places.normal_place`.
+            Folders and URLs; what lies in two of them is heard once.
 
         Yields
         ------
@@ -148,7 +148,8 @@ class ClusterRun:
             If a place cannot be listed or written, or the cluster is not there or is lost.
         """
         for place in places:
-            check_place(place)
+            check_place(normal_place(place))
+        places = outermost_places(places)
         card, checkpoint = self._settle_model()
         header = ShardHeader.of_model(card.info(), places)
         counts = _Counts()
@@ -230,7 +231,15 @@ class ClusterRun:
             yield from _stored(writer, counts)
 
     def _pipeline(self, ray: Any, card: ModelCard, checkpoint: Path | None) -> Pipeline:  # noqa: ANN401
-        gpus = 0 if self.device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
+        on_processors = checkpoint is not None and is_onnx(checkpoint)
+        if on_processors and self.device == "cuda":
+            raise ModelError(
+                f"an ONNX model runs on the processor, not on {self.device!r}",
+                "Leave --device out.",
+            )
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        if on_processors or self.device == "cpu":
+            gpus = 0
         if self.device not in ("auto", "cpu", "cuda") or (self.device == "cuda" and not gpus):
             raise ClusterError(
                 f"no machine of the cluster has a device {self.device!r} for the model",

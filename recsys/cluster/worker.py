@@ -45,7 +45,7 @@ class ShippedModel:
     fingerprint : str
         Which it must turn out to be, with its effort.
     device : str
-        Where it runs, see :func:`recsys.classifier.inference.resolve_device`.
+        Where it runs, see :func:`recsys.classifier.devices.resolve_device`.
     files : tuple of (str, bytes)
         The checkpoint, then what lies beside it; empty for the model that comes with recsys.
     """

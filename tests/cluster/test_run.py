@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 import recsys.cluster.run as module
@@ -19,8 +20,10 @@ from recsys.cluster.rows import table_of
 from recsys.cluster.run import ClusterRun, FilesHeard
 from recsys.cluster.shards import OpenShard, ShardPlace
 from recsys.cluster.sources import SourceFile
+from recsys.errors import ModelError, RecsysError
 from recsys.indexing import IndexPlan
 from recsys.types import IndexEvent, IndexSummary
+from tests.classifier.small_onnx import make_onnx, write_description
 from tests.cluster.shards import failed, heard
 
 Answer = Callable[[Sequence[SourceFile], bool], Iterator[Any]]
@@ -40,25 +43,32 @@ def music(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], None]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Pipeline]]:
     """Have a cluster that answers as the test says."""
 
     class Ray:
-        @staticmethod
-        def cluster_resources() -> dict[str, float]:
-            return {"CPU": 2.0}
+        gpus = 0.0
+
+        @classmethod
+        def cluster_resources(cls) -> dict[str, float]:
+            return {"CPU": 2.0, "GPU": cls.gpus}
 
     @contextmanager
     def here(_address: str | None) -> Iterator[Any]:
         yield Ray
 
-    def install(answer: Answer) -> None:
-        def tables(_self: Pipeline, files: Any, *, alone: bool = False) -> Iterator[Any]:
+    def install(answer: Answer, gpus: float = 0.0) -> list[Pipeline]:
+        pipelines: list[Pipeline] = []
+
+        def tables(self: Pipeline, files: Any, *, alone: bool = False) -> Iterator[Any]:
+            pipelines.append(self)
             return answer(files, alone)
 
+        monkeypatch.setattr(Ray, "gpus", gpus)
         monkeypatch.setattr(module, "connected", here)
         monkeypatch.setattr(module, "check_machines", lambda *_: None)
         monkeypatch.setattr(Pipeline, "tables", tables)
+        return pipelines
 
     return install
 
@@ -107,6 +117,41 @@ def test_what_comes_back_twice_counts_once(cluster: Any, music: Path, tmp_path: 
     assert summary.indexed == 6
     paths = [row["path"] for row in rows_written(tmp_path / "out")]
     assert sorted(paths) == sorted(str(path) for path in music.iterdir())
+
+
+def test_places_that_overlap_are_heard_once(cluster: Any, music: Path, tmp_path: Path) -> None:
+    deep = music / "deep"
+    deep.mkdir()
+    (deep / "a.mp3").write_bytes(b"deep")
+    heard_files: list[str] = []
+
+    def answer(files: Sequence[SourceFile], _alone: bool) -> Iterator[Any]:
+        heard_files.extend(file.name for file in files)
+        yield table_of([row_of(file) for file in files])
+
+    cluster(answer)
+    places = [str(deep), str(music), f"{music}/", "memory://b/music/deep/", "memory://b/music"]
+    bucket = fsspec.filesystem("memory")
+    try:
+        bucket.pipe_file("/b/music/deep/a.mp3", b"x")
+        bucket.pipe_file("/b/music/b.mp3", b"y")
+        for status in ("indexed", "unchanged"):
+            *events, summary = ClusterRun(str(tmp_path / "out")).run(places)
+            assert isinstance(summary, IndexSummary)
+            assert summary.found == getattr(summary, status) == 9
+            told = [event for event in events if isinstance(event, IndexEvent)]
+            assert len({str(event.path) for event in told}) == len(told) == 9
+    finally:
+        bucket.rm("/b", recursive=True)
+    assert len(set(heard_files)) == len(heard_files) == 9
+    (name,) = ShardPlace(str(tmp_path / "out")).names()
+    with OpenShard(str(tmp_path / "out" / name)) as shard:
+        assert shard.header.sources == (str(music), "memory://b/music")
+
+
+def test_a_place_inside_another_has_to_be_there(music: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecsysError, match="no such folder"):
+        list(ClusterRun(str(tmp_path / "out")).run([str(music), str(music / "none")]))
 
 
 def test_a_long_list_goes_in_rounds(
@@ -185,6 +230,29 @@ def test_a_device_that_no_machine_has(cluster: Any, music: Path, tmp_path: Path)
     cluster(lambda _files, _alone: iter(()))
     with pytest.raises(ClusterError, match="no machine of the cluster has a device 'cuda'"):
         list(ClusterRun(str(tmp_path / "out"), device="cuda").run([str(music)]))
+
+
+@pytest.mark.parametrize("onnx", [False, True])
+def test_an_onnx_model_leaves_gpus_alone(
+    cluster: Any, music: Path, tmp_path: Path, onnx: bool
+) -> None:
+    model = None
+    if onnx:
+        model = make_onnx(tmp_path / "small.onnx")
+        write_description(model)
+    pipelines = cluster(lambda _files, _alone: iter(()), gpus=2.0)
+    list(ClusterRun(str(tmp_path / "out"), model=model).run([str(music)]))
+    told = {(pipeline.gpus, pipeline.model.device) for pipeline in pipelines}
+    assert told == {(0, "cpu") if onnx else (2, "cuda")}
+
+
+def test_an_onnx_model_is_not_forced_on_a_gpu(cluster: Any, music: Path, tmp_path: Path) -> None:
+    model = make_onnx(tmp_path / "small.onnx")
+    write_description(model)
+    cluster(lambda _files, _alone: iter(()), gpus=2.0)
+    run = ClusterRun(str(tmp_path / "out"), model=model, device="cuda")
+    with pytest.raises(ModelError, match="runs on the processor, not on 'cuda'"):
+        list(run.run([str(music)]))
 
 
 def test_a_head_that_is_gone_interrupts_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
