@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import platform
+import re
 import secrets
 import time
 from datetime import UTC, datetime
@@ -27,6 +30,7 @@ SHARD_WAIT_S = 60.0
 _PREFIX, _SUFFIX = "shard-", ".parquet"
 _TEMPORARY = ".writing"
 _DAMAGED = ".damaged"
+_ABANDONED_S = 24 * 3600.0
 _KNOWN = [*FILE_COLUMNS, "genre", "warning", "failure", "may_pass"]
 
 
@@ -58,7 +62,9 @@ class ShardPlace:
         self._local = not is_url(place)
 
     def prepare(self) -> None:
-        """Make the folder, and clear away what a run that was killed had begun.
+        """Make the folder, and clear away what runs that were killed had begun.
+
+        What a run has begun that may still go on stays: two may write into one place.
 
         Raises
         ------
@@ -70,7 +76,8 @@ class ShardPlace:
         try:
             Path(self._root).mkdir(parents=True, exist_ok=True)
             for begun in Path(self._root).glob(f".{_PREFIX}*{_TEMPORARY}"):
-                begun.unlink()
+                if _is_abandoned(begun):
+                    begun.unlink(missing_ok=True)  # another run may clear away as well
         except OSError as error:
             raise RecsysError(
                 f"{self.place} cannot be written: {error.strerror}",
@@ -118,7 +125,7 @@ class ShardPlace:
 
     def _replace(self, name: str, data: bytes) -> None:
         folder = Path(self._root)
-        temporary = folder / f".{name}{_TEMPORARY}"
+        temporary = folder / f".{name}.{_host()}.{os.getpid()}{_TEMPORARY}"
         try:
             with temporary.open("wb") as file:
                 file.write(data)
@@ -138,6 +145,36 @@ class ShardPlace:
         """Give a damaged shard a name that nobody reads."""
         path = f"{self._root}/{name}"
         asked(self.path(name), lambda: self._system.mv(path, path + _DAMAGED))
+
+
+def _host() -> str:
+    """Return the name of this machine as the name of a file can hold it."""
+    return re.sub(r"[^\w-]", "_", platform.node()) or "unnamed"
+
+
+def _is_abandoned(begun: Path) -> bool:
+    """Tell whether nobody will finish what a run began to write.
+
+    The name of the file holds the machine and the process that write it. Of processes on other
+    machines only the time tells: a shard takes seconds to write.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - begun.stat().st_mtime > _ABANDONED_S:
+            return True
+    *_, host, process = begun.name.removesuffix(_TEMPORARY).split(".")
+    return host == _host() and process.isdecimal() and not _is_running(int(process))
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":  # where the question would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
 
 
 class OpenShard:

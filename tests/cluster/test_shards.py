@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import errno
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -134,13 +139,52 @@ def test_shards_of_another_model_do_not_mix(tmp_path: Path) -> None:
     assert "--out" in caught.value.hint
 
 
+KILLED_AS_IT_WRITES = """
+import os, sys
+import recsys.cluster.shards as shards
+from recsys.cluster.rows import table_of
+from tests.cluster.shards import header, heard
+
+shards.os.fsync = lambda _: os.kill(os.getpid(), 9)
+writer = shards.ShardWriter(shards.ShardPlace(sys.argv[1]), header())
+writer.add(table_of([heard("/a")]))
+writer.flush()
+"""
+
+
 def test_what_a_killed_run_began_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".shard-x.parquet.writing").write_bytes(b"half")
-    (tmp_path / "notes.txt").touch()
-    place = ShardPlace(str(tmp_path))
-    place.prepare()
-    assert place.names() == []
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    place = tmp_path / "shards"
+    place.mkdir()
+    (place / "notes.txt").touch()
+    command = [sys.executable, "-c", KILLED_AS_IT_WRITES, str(place)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    killed = subprocess.run(command, env=environment, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(place.glob(".shard-*.writing"))) == 1
+    ShardPlace(str(place)).prepare()
+    assert [path.name for path in place.iterdir()] == ["notes.txt"]
+
+
+def test_what_another_run_is_writing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / ".shard-x.parquet.another-machine.1.writing"
+    elsewhere.write_bytes(b"half")
+    began: list[Path] = []
+
+    def other_run_starts(_descriptor: int) -> None:
+        ShardPlace(str(tmp_path)).prepare()
+        began.extend(set(tmp_path.glob(".shard-*.writing")) - {elsewhere})
+
+    writer = ShardWriter(ShardPlace(str(tmp_path)), header())
+    writer.add(table_of([heard("/a")]))
+    monkeypatch.setattr(module.os, "fsync", other_run_starts)
+    assert writer.flush().num_rows == 1
+    assert len(began) == 1
+    assert len(known(tmp_path)[0]) == 1
+    assert elsewhere.exists()
+    days_ago = time.time() - 2 * 24 * 3600
+    os.utime(elsewhere, (days_ago, days_ago))
+    ShardPlace(str(tmp_path)).prepare()
+    assert not elsewhere.exists()
 
 
 def test_a_shard_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
