@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from recsys.errors import SharedLibraryError
 from recsys.milvus.connection import Connection, nothing_there
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.layout import Notes
@@ -110,8 +111,20 @@ class MilvusCatalogue:
         library = notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE) if notes.open() else None
         if library is None:
             raise nothing_there(connection.place)
+        try:
+            return cls._open(connection, notes, library)
+        except SharedLibraryError:
+            # Another one took its place after we were told of it, and this one was dropped.
+            if notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE) == library:
+                raise
+            return cls.open(connection)
+
+    @classmethod
+    def _open(cls, connection: Connection, notes: Notes, library: dict[str, Any]) -> Self:
         name = library["collection"]
-        about = notes.read(about_note(name))[about_note(name)]
+        about = notes.read(about_note(name)).get(about_note(name))
+        if about is None:
+            raise nothing_there(connection.place)
         index = MilvusIndex.open(connection, name, reading=True)
         return cls(connection, index, about, library["pushes"])
 

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from recsys.errors import SharedLibraryError
 from recsys.index.base import checked_dimension
 from recsys.milvus.connection import LATEST
+from recsys.milvus.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from recsys.milvus.connection import Connection
 
@@ -39,6 +42,9 @@ LONGEST_TEXT = 65_535
 
 _PIECE = 60_000
 """Characters of a note per row; they are ASCII, and so as many bytes."""
+
+_READINGS = 3
+"""How often a value is read whose pieces do not fit; a server may write them one by one."""
 
 EMPTY_ROW: dict[str, Any] = {
     "digest": 0,
@@ -178,25 +184,33 @@ class Notes:
         _make(self._connection, self._name, schema)
 
     def read(self, *names: str) -> dict[str, Any]:
-        """Return the values of some names; those that were never written are left out."""
+        """Return the values of some names; those that were never written are left out.
+
+        Raises
+        ------
+        SharedLibraryError
+            A value is not whole.
+        """
+        for _ in range(_READINGS):
+            with suppress(KeyError, ValueError):
+                return self._values(names)
+        raise SharedLibraryError(
+            f"what {self._connection.place} says of its library is not whole",
+            "If somebody pushes there at this moment, ask again; otherwise push it once more.",
+        )
+
+    def _values(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the values of names; KeyError or ValueError where the pieces do not fit."""
         rows = self._rows(names)
-        rest = [_piece(name, n + 1) for name in names if name in rows for n in range(rows[name][1])]
-        rows |= self._rows(rest)
-        return {
-            name: json.loads(
-                rows[name][0] + "".join(rows[_piece(name, n + 1)][0] for n in range(rows[name][1]))
-            )
-            for name in names
-            if name in rows
-        }
+        return {name: json.loads(_joined(name, rows)) for name in names if name in rows}
 
     def _rows(self, names: Sequence[str]) -> dict[str, tuple[str, int]]:
-        if not names:
-            return {}
+        # All pieces in one question: between two of them somebody may write the value anew.
+        pieces = [f"name like {quoted(_piece(name, '%'))}" for name in names]
         rows = self._connection.ask(
             "query",
             self._name,
-            filter=f"name in {json.dumps(list(names))}",
+            filter=" or ".join([f"name in {json.dumps(list(names))}", *pieces]),
             output_fields=["name", "text", "more"],
             # Readers want the latest of these, too: they say what else there is.
             **LATEST,
@@ -219,5 +233,14 @@ class Notes:
         self._connection.ask("upsert", self._name, rows)
 
 
-def _piece(name: str, number: int) -> str:
+def _piece(name: str, number: int | str) -> str:
     return f"{name}#{number}" if number else name
+
+
+def _joined(name: str, rows: Mapping[str, tuple[str, int]]) -> str:
+    """Return the text of a name from its pieces, each of which says how many come after it."""
+    after = rows[name][1]
+    pieces = [rows[_piece(name, number)] for number in range(after + 1)]
+    if [more for _, more in pieces] != list(range(after, -1, -1)):
+        raise ValueError(f"the pieces of {name} are not of one value")
+    return "".join(text for text, _ in pieces)

@@ -10,8 +10,9 @@ import pytest
 from recsys.errors import SharedLibraryError
 from recsys.milvus.connection import Connection
 from recsys.milvus.index import MilvusIndex
+from recsys.milvus.layout import Notes
 from recsys.milvus.place import parse_place
-from recsys.milvus.push import _held
+from recsys.milvus.push import _held, push
 from tests.milvus.libraries import make_library, open_at, push_to
 from tests.milvus.server import free_port
 
@@ -133,6 +134,67 @@ def test_a_page_that_fails_twice_is_said(shared: MilvusCatalogue, failing: Faili
         assert len(next(pages)) == 10
         with pytest.raises(SharedLibraryError, match="longer than 300 s"):
             list(pages)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Iterator[Notes]:
+    with Connection(parse_place(tmp_path / "notes.db"), create=True) as connection:
+        kept = Notes(connection)
+        kept.make()
+        yield kept
+
+
+LONG, OTHER = ["a" * 150_000, "ä\n'\""], ["b" * 190_000]
+
+
+def test_a_note_of_several_pieces_is_read_as_a_whole(notes: Notes, failing: Failing) -> None:
+    notes.write("about:x_1", LONG)
+    notes.write("about:xy1", OTHER)
+    notes.write("short", {"a": 1})
+    failing.at()
+    assert notes.read("about:x_1", "short", "none") == {"about:x_1": LONG, "short": {"a": 1}}
+    # One question: between two of them somebody may write.
+    assert failing.asked == 1
+    notes.write("about:xy1", LONG)
+    notes.write("about:x_1", ["c"])
+    assert notes.read("about:x_1", "about:xy1") == {"about:x_1": ["c"], "about:xy1": LONG}
+
+
+def test_a_note_that_is_torn_is_read_again(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes.write("about", LONG)
+    old = notes._rows(["about"])
+    notes.write("about", OTHER)
+    new = notes._rows(["about"])
+    head = {"about": old["about"]}
+    torn = [old | {"about": new["about"]}, new | head, head]
+    answers = iter([*torn[:2], new])
+    monkeypatch.setattr(notes, "_rows", lambda _names: next(answers))
+    assert notes.read("about") == {"about": OTHER}
+    for tear in torn:
+        monkeypatch.setattr(notes, "_rows", lambda _names, tear=tear: tear)
+        with pytest.raises(SharedLibraryError, match="not whole") as caught:
+            notes.read("about")
+        assert "ask again" in caught.value.hint
+
+
+def test_a_reader_that_comes_while_libraries_change_places_finds_the_new_one(
+    library: PlantedLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "shared.db"
+    other = make_library(tmp_path, 20)
+    with Connection(parse_place(place), create=True) as connection:
+        push(library.store, connection)
+        opened = MilvusIndex.open
+
+        def late(*arguments: Any, reading: bool = False) -> MilvusIndex:
+            monkeypatch.setattr(MilvusIndex, "open", opened)
+            push(other.store, connection, replace=True)
+            return opened(*arguments, reading=reading)
+
+        monkeypatch.setattr(MilvusIndex, "open", late)
+        shared = open_at(place)
+        assert shared.index.count() == 24
+        shared.close()
 
 
 def test_a_proxy_is_not_asked_for_this_machine(
