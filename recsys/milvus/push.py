@@ -12,8 +12,8 @@ from recsys.milvus.catalogue import LIBRARY_NOTE, about_note
 from recsys.milvus.connection import LATEST, MOST_ROWS
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.layout import GRAPH_FROM, PAGE, Notes, collection_name
+from recsys.milvus.lease import Lease
 from recsys.milvus.rows import model_json, row_of, shortened
-from recsys.milvus.snapshot import Snapshot
 from recsys.milvus.state import check_dimension
 from recsys.milvus.text import storable
 
@@ -69,13 +69,12 @@ def push(
     those that differ are written: a push that was broken off goes on where it was. Readers find
     the library as it was, growing towards what it is; where another model analysed it, other
     labels sort it or it takes the place of another library, they find the old one until the new
-    one is whole. What is pushed is the library as it is at the beginning, whatever changes
-    meanwhile.
+    one is whole.
 
     Parameters
     ----------
     store : Store
-        The library; it is opened once more, for reading.
+        The library, open for reading.
     connection : Connection
         To the place.
     replace : bool
@@ -92,19 +91,18 @@ def push(
     QueryError
         The library holds no tracks.
     SharedLibraryError
-        Something else lies there, or Milvus does not answer.
+        Something else lies there, somebody else pushes to it, Milvus does not answer, or another
+        model or other labels took over the library meanwhile.
     """
-    # Readers are told of one model and one kind of labels: every track has to be of these.
-    with Snapshot.open(store.path, read_only=True) as still:
-        info, counts = still.model(), still.genre_counts()
-        if info is None or not counts:
-            raise QueryError(
-                f"the library {store.path} holds no tracks yet",
-                "Index a folder first: recsys index ~/Music",
-            )
-        return _Push(still, info, connection, on_progress or _ignore).run(
-            sum(counts.values()), replace=replace
+    info, counts = store.model(), store.genre_counts()
+    if info is None or not counts:
+        raise QueryError(
+            f"the library {store.path} holds no tracks yet",
+            "Index a folder first: recsys index ~/Music",
         )
+    return _Push(store, info, connection, on_progress or _ignore).run(
+        sum(counts.values()), replace=replace
+    )
 
 
 def _ignore(_done: int, _total: int) -> None:
@@ -121,30 +119,40 @@ class _Push:
     ) -> None:
         self._store, self._info = store, info
         self._connection, self._notes = connection, Notes(connection)
+        self._identity = (store.library_id, info.fingerprint, store.genre_source())
+        self._lease = Lease(self._notes, connection.place)
         self._on_progress = on_progress
         self._largest = max(store.genre_counts().values())
         self._written = self._unchanged = self._shortened = 0
 
     def run(self, total: int, *, replace: bool) -> PushSummary:
-        """Do all of it; what readers go by is written last."""
-        store, base = self._store, self._connection.place.collection
+        """Do all of it while nobody else pushes there."""
         self._notes.make()
+        with self._lease:
+            return self._run(total, replace=replace)
+
+    def _run(self, total: int, *, replace: bool) -> PushSummary:
+        """Bring the tracks up to date; what readers go by is written last."""
+        store, base = self._store, self._connection.place.collection
         before = self._notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE)
         if before is not None and not replace:
             self._check_same(before["collection"])
-        source, revision = store.genre_source(), store.revision
-        name = collection_name(base, store.library_id, self._info.fingerprint, source)
+        (library, fingerprint, source), revision = self._identity, store.revision
+        name = collection_name(base, library, fingerprint, source)
         begun = self._notes.read(BEGUN_NOTE).get(BEGUN_NOTE, [])
         self._notes.write(BEGUN_NOTE, sorted({*begun, name}))
         graph = self._connection.place.file is None and self._largest >= GRAPH_FROM
         index = self._index(name, replace=replace, graph=graph)
         held, digests = _held(self._connection, name)
         kept = self._write(index, held, digests, total)
+        self._lease.renew(now=True)
+        # What another model has not heard yet would seem to be gone.
+        self._check_unchanged()
         gone = np.setdiff1d(held, kept, assume_unique=True)
         removed = index.remove(gone.tolist())
         self._notes.write(about_note(name), self._about(source))
-        fingerprint = f"{store.library_id}:{self._info.fingerprint}"
-        index.commit(fingerprint=fingerprint, revision=revision)
+        index.commit(fingerprint=f"{library}:{fingerprint}", revision=revision)
+        self._lease.renew(now=True)
         pushes = 1 + (before["pushes"] if before else 0)
         self._notes.write(LIBRARY_NOTE, {"collection": name, "pushes": pushes})
         self._drop_others(begun, name)
@@ -209,10 +217,11 @@ class _Push:
         done = 0
         self._on_progress(0, total)
         for ids, _, _ in self._store.iter_embeddings(PAGE):
-            self._write_page(index, ids, held, digests)
-            seen.append(ids)
+            self._lease.renew()
+            seen.append(self._write_page(index, ids, held, digests))
             done += len(ids)
-            self._on_progress(done, total)
+            # Tracks may come and go meanwhile: the count was true when it was taken.
+            self._on_progress(done, max(done, total))
         return np.concatenate([np.empty(0, dtype=np.int64), *seen])
 
     def _write_page(
@@ -221,15 +230,15 @@ class _Push:
         ids: IdArray,
         held: IdArray,
         digests: npt.NDArray[np.int64],
-    ) -> None:
-        numbers = ids.tolist()
-        tracks, heard = self._store.tracks(numbers), self._store.analyses(numbers)
-        rows = {number: row_of(tracks[number], heard[number]) for number in numbers}
-        self._shortened += sum(shortened(track.tags) is not track.tags for track in tracks.values())
-        known = _digests_of(ids, held, digests)
-        changed = [
-            n for n, digest in zip(numbers, known, strict=True) if digest != rows[n]["digest"]
-        ]
+    ) -> IdArray:
+        tracks, heard = self._store.tracks(ids.tolist()), self._store.analyses(ids.tolist())
+        self._check_unchanged()
+        # What left the library between two of these questions is not there any more.
+        there = [number for number in ids.tolist() if number in tracks and number in heard]
+        rows = {number: row_of(tracks[number], heard[number]) for number in there}
+        self._shortened += sum(shortened(tracks[n].tags) is not tracks[n].tags for n in there)
+        known = _digests_of(np.array(there, dtype=np.int64), held, digests)
+        changed = [n for n, digest in zip(there, known, strict=True) if digest != rows[n]["digest"]]
         if changed:
             index.put(
                 [tracks[number].part for number in changed],
@@ -238,7 +247,28 @@ class _Push:
                 [rows[number] for number in changed],
             )
         self._written += len(changed)
-        self._unchanged += len(numbers) - len(changed)
+        self._unchanged += len(there) - len(changed)
+        return np.array(there, dtype=np.int64)
+
+    def _check_unchanged(self) -> None:
+        """Refuse to go on with a library that is not what readers are to be told.
+
+        Readers are told of one model and one kind of labels: every track has to be of these. It is
+        asked after each page was read and before anything of it is written.
+
+        Raises
+        ------
+        SharedLibraryError
+            Another model or other labels took over since the push began.
+        """
+        info, store = self._store.model(), self._store
+        fingerprint = info.fingerprint if info else ""
+        if self._identity != (store.library_id, fingerprint, store.genre_source()):
+            raise SharedLibraryError(
+                f"the library {store.path} was changed meanwhile: another model heard it, or other"
+                " labels sort it",
+                "Push again when that is done; readers find what was there before.",
+            )
 
     def _drop_others(self, begun: Sequence[str], name: str) -> None:
         """Drop what is left of libraries that lay here before, or were begun."""

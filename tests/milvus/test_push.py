@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import GenreIndexError, QueryError, SharedLibraryError
+from recsys.index_sync import rebuild_index
 from recsys.milvus.connection import Connection
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.layout import collection_name, make_tracks
@@ -23,7 +24,7 @@ from tests.milvus.libraries import TAGS, answers, make_library, open_at, push_to
 from tests.planted import PlantedLibrary, make_info
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from recsys.types import Track
 
@@ -195,42 +196,69 @@ def heard_anew(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [resorted, heard_anew])
-@pytest.mark.parametrize("first", [True, False])
-def test_what_changes_during_a_push_is_left_for_the_next_one(
+@pytest.mark.parametrize(("first", "at"), [(True, 20), (True, 64), (False, 20), (False, 84)])
+def test_a_library_that_changes_during_a_push_is_not_mixed(
     change: Callable[[Path], None],
     first: bool,
+    at: int,
     library: PlantedLibrary,
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from recsys.index_sync import rebuild_index
-
-    if not first:
-        push_to(library.store, place)
-        library.add(sounds(20, seed=1))
-    monkeypatch.setattr("recsys.milvus.push.PAGE", 10)
     rebuild_index(library.store)
     seeds = library.ids()[::40]
     wanted = list(answers(library.store, library.index, seeds))
-    counts = library.store.genre_counts()
+    if not first:
+        push_to(library.store, place)
+        library.add(sounds(20, seed=1))
+    parts = {track.id: track.part for track in library.store.all_tracks()}
+    monkeypatch.setattr("recsys.milvus.push.PAGE", 10)
 
     def changing(done: int, _total: int) -> None:
-        if done == 20:
+        if done == at:
             change(library.store.path)
 
-    push_to(library.store, place, on_progress=changing)
-    assert (library.store.genre_source(), library.store.model()) != ("gtzan", library.info)
-    shared = open_at(place)
-    assert shared.genre_source() == "gtzan"
-    assert shared.model().fingerprint == library.info.fingerprint
-    assert shared.genre_counts() == counts
-    assert list(answers(shared, shared.index, seeds)) == wanted
-    shared.close()
+    with pytest.raises(SharedLibraryError, match="changed meanwhile") as caught:
+        push_to(library.store, place, on_progress=changing)
+    assert "Push again" in caught.value.hint
+    if first:
+        with pytest.raises(SharedLibraryError, match="no library yet"):
+            open_at(place)
+    else:
+        shared = open_at(place)
+        assert shared.genre_source() == "gtzan"
+        assert shared.model().fingerprint == library.info.fingerprint
+        there = {number: track.part for number, track in shared.tracks(parts).items()}
+        assert there == dict(list(parts.items())[: 84 if at == 84 else 64])
+        if at == 20:
+            assert list(answers(shared, shared.index, seeds)) == wanted
+        shared.close()
     push_to(library.store, place, replace=True)
     shared = open_at(place)
     assert shared.genre_source() == library.store.genre_source()
     assert shared.genre_counts() == library.store.genre_counts()
     shared.close()
+
+
+@pytest.mark.parametrize("change", [resorted, heard_anew])
+def test_a_change_between_the_questions_for_one_page_is_seen(
+    change: Callable[[Path], None],
+    library: PlantedLibrary,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = library.store.tracks
+
+    def changing(ids: Iterable[int]) -> dict[int, Track]:
+        found = read(ids)
+        change(library.store.path)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(library.store, "tracks", changing)
+        with pytest.raises(SharedLibraryError, match="changed meanwhile"):
+            push_to(library.store, place)
+    assert push_to(library.store, place).unchanged == 0
 
 
 def collections(place: Path) -> int:
