@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recsys.errors import GenreIndexError, StoreError
+from recsys.index.base import DamagedPartError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from recsys.index.genre_index import GenreIndex
@@ -43,7 +45,7 @@ def open_index(store: Store) -> GenreIndex:
         The library is empty: it has no model yet.
     """
     model = _model(store)
-    index = _loaded(store, model, most=None)
+    index = _loaded(store, model, on_damage=lambda damaged: _fill(damaged, store))
     if index is None:
         index = _new_index(model)
         _fill(index, store)
@@ -60,14 +62,18 @@ def _new_index(model: ModelInfo) -> GenreIndex:
     return GenreIndex(model.dimension)
 
 
-def _loaded(store: Store, model: ModelInfo, *, most: int | None) -> GenreIndex | None:
-    """Return the index on disk if it can be brought up to date by `most` changes."""
+def _loaded(
+    store: Store,
+    model: ModelInfo,
+    *,
+    most: int | None = None,
+    on_damage: Callable[[GenreIndex], None] | None = None,
+) -> GenreIndex | None:
+    """Return the index on disk if it can be brought up to date, by `most` changes at most."""
     from recsys.index.genre_index import GenreIndex
 
     try:
-        index = GenreIndex.load(
-            index_directory(store.path), on_damage=lambda damaged: _fill(damaged, store)
-        )
+        index = GenreIndex.load(index_directory(store.path), on_damage=on_damage)
     except GenreIndexError:
         return None
     if not _can_be_updated(index, store, model):
@@ -157,15 +163,20 @@ def bring_up_to_date(store: Store) -> GenreIndex:
     index = _loaded(store, _model(store), most=MOST_CHANGES)
     if index is None:
         return rebuild_index(store)
-    _update(index, store)
-    save_index(store, index)
+    try:
+        index.spill_into = index_directory(store.path)
+        _update(index, store)
+        save_index(store, index)
+    except DamagedPartError:
+        return rebuild_index(store)
     return index
 
 
 def rebuild_index(store: Store) -> GenreIndex:
     """Make the index anew from the library and save it; the caller holds the library's lock."""
     index = _new_index(_model(store))
-    _fill(index, store, put_away_in=index_directory(store.path))
+    index.spill_into = index_directory(store.path)
+    _fill(index, store)
     save_index(store, index)
     return index
 
@@ -246,11 +257,9 @@ def _update(index: GenreIndex, store: Store) -> None:
     index.revision = changes.revision
 
 
-def _fill(index: GenreIndex, store: Store, *, put_away_in: Path | None = None) -> None:
+def _fill(index: GenreIndex, store: Store) -> None:
     # The revision first: what is written meanwhile may be in the batches or not, and is brought in
     # again, harmlessly, when the index is next compared with the library.
     index.revision = store.revision
     for ids, genres, embeddings in store.iter_embeddings():
         index.extend(genres, ids, embeddings)
-        if put_away_in is not None:
-            index.put_away(put_away_in)

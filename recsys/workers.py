@@ -32,6 +32,11 @@ Result = TypeVar("Result")
 IN_HAND_PER_WORKER = 12
 """Files given out per process: enough to keep all busy while the model runs over a batch."""
 
+_THREADS = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+)
+"""How many threads linear algebra takes, as its libraries are told."""
+
 CRASHED = AudioError(
     "the decoder crashed on this file", "It is damaged in a way that decoders do not survive."
 )
@@ -242,17 +247,18 @@ def _launching() -> Iterator[None]:
     """
     main = sys.modules["__main__"]
     blocked = _block_interrupts()
-    threads = os.environ.get("OMP_NUM_THREADS")
+    threads = {name: os.environ.get(name) for name in _THREADS}
     sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         yield
     finally:
         sys.modules["__main__"] = main
-        if threads is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = threads
+        for name, number in threads.items():
+            if number is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = number
         if blocked is not None:  # last: a Ctrl-C that waited arrives here
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

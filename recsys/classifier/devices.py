@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-_TRACES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll")
+_TRACES = (
+    *("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu", "/dev/kfd", "/dev/dxg"),
+    r"C:\Windows\System32\nvcuda.dll",
+)
 """What drivers of accelerators leave: NVIDIA's, AMD's, that of Linux under Windows, Windows'."""
 
 

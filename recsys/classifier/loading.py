@@ -105,7 +105,7 @@ def place_for_any_process(
 
 
 def _load_arrays(path: Path) -> tuple[Network, ModelCard]:
-    """Load a model for which :func:`runs_in_any_process` holds."""
+    """Load a model for which :func:`place_for_any_process` holds."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -114,7 +114,7 @@ def _load_arrays(path: Path) -> tuple[Network, ModelCard]:
         network = MusicnnArrays(load(read_weights(path, card)), card)
         logits, embeddings, *_ = network.of_windows(np.zeros((1, *card.features.shape), np.float32))
         of_tracks = network.of_tracks(embeddings)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, IndexError) as error:
         raise _not_its_weights(path) from error
     if (logits if of_tracks is None else of_tracks).shape[1] != len(card.labels):
         raise _not_its_weights(path)

@@ -98,12 +98,13 @@ class ExactIndex:
     def save(self, directory: Path, *, fingerprint: str, revision: int) -> None:
         """See :meth:`recsys.index.base.EmbeddingIndex.save`."""
         generation = NewGeneration(directory)
-        generation.finish(
-            dimension=self.dimension,
-            fingerprint=fingerprint,
-            revision=revision,
-            parts=[generation.write(self._new_part(genre))[0] for genre in self.genres],
-        )
+        with generation.given_up_on_errors():
+            generation.finish(
+                dimension=self.dimension,
+                fingerprint=fingerprint,
+                revision=revision,
+                parts=[generation.write(self._new_part(genre))[0] for genre in self.genres],
+            )
         self.fingerprint, self.revision = fingerprint, revision
 
     def _new_part(self, genre: str) -> NewPart:

@@ -28,7 +28,6 @@ from recsys.index.manifest import (
     NewPart,
     PartEntry,
     open_parts,
-    release,
     verify_part,
 )
 from recsys.index.parts import CODED, FLAT, Part
@@ -59,7 +58,7 @@ SEGMENT_LIMIT = 250_000
 takes 20 us of a track and holds it in memory twice."""
 
 HELD_LIMIT = 250_000
-"""Tracks that an index holds in memory alone while it is filled."""
+"""Tracks that an index holds in memory alone while it is written to."""
 
 
 class GenreIndex:
@@ -75,6 +74,16 @@ class GenreIndex:
         Vectors from which a saved segment is left alone when tracks are added.
     segment_limit : int
         Vectors from which a segment does not grow any more.
+
+    Attributes
+    ----------
+    spill_into : Path or None
+        For whoever changes a large index and then saves it: the directory that it will be saved
+        to, and to which nobody else writes meanwhile. Segments go there as soon as more than
+        `held_limit` tracks are in memory alone; :meth:`save` finishes what that has begun, and
+        until then the index that lies there stays as it is.
+    held_limit : int
+        See `spill_into`.
     """
 
     def __init__(
@@ -93,6 +102,8 @@ class GenreIndex:
         self._segment_limit = segment_limit
         self._slots: dict[str, list[Slot]] = {}
         self._generation: NewGeneration | None = None
+        self.spill_into: Path | None = None
+        self.held_limit = HELD_LIMIT
         self._on_damage: Callable[[GenreIndex], None] | None = None
 
     @property
@@ -157,6 +168,7 @@ class GenreIndex:
         for genre in dict.fromkeys(genres.tolist()):
             chosen = genres == genre
             self._growing(genre).add(ids[chosen], vectors[chosen])
+        self._spill()
 
     def remove(self, ids: Iterable[int]) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.remove`."""
@@ -168,8 +180,10 @@ class GenreIndex:
         for slot in self._segments(None):
             # Ids only ever rise, so that new tracks need not be looked for in what there is.
             possible = ids[ids <= slot.highest_id]
-            if len(possible) and slot.use(self.dimension).holds(possible).any():
-                removed += slot.change(self.dimension).remove(possible)
+            if len(possible):
+                if slot.use(self.dimension).holds(possible).any():
+                    removed += slot.change(self.dimension).remove(possible)
+                self._spill(slot)
         return removed
 
     def _growing(self, genre: str) -> Part:
@@ -182,6 +196,8 @@ class GenreIndex:
     def _most_that_grows(self, slot: Slot) -> int:
         """Return the size from which a segment is left as it is."""
         limit = self._segment_limit
+        if slot.put_away:  # what was put away would be read and written for every few tracks
+            return 0
         return limit if slot.entry is None else min(limit, self._tail_from)
 
     def _mending(self, work: Callable[[], T]) -> T:
@@ -251,13 +267,10 @@ class GenreIndex:
         Parts that did not change since they were saved to, or loaded from, the same directory are
         not written again. What is written is let go of, and read where it lies from then on.
         """
-        generation = self._begun(directory)
-        try:
+        generation, self._generation = self._begun(directory), None
+        with generation.given_up_on_errors():
             for genre in self.genres:
-                self._merge(genre)
-                for slot in self._slots[genre]:
-                    if len(slot) and not slot.lies_in(directory):
-                        self._write(generation, genre, slot)
+                self._merge(genre, generation)
             entries = [slot.entry for slot in self._segments(None) if slot.entry is not None]
             generation.finish(
                 dimension=self.dimension,
@@ -265,29 +278,16 @@ class GenreIndex:
                 revision=revision,
                 parts=entries,
             )
-        except GenreIndexError:
-            generation.give_up()
-            raise
+        for slot in self._segments(None):
+            slot.put_away = False
         self.fingerprint, self.revision = fingerprint, revision
 
-    def put_away(self, directory: Path, held: int = HELD_LIMIT) -> None:
-        """Write the largest segments until few tracks are in memory alone; nothing counts yet.
-
-        For whoever fills a large index: :meth:`save` finishes what this has begun, and until then
-        the index that lies there stays as it is.
-
-        Parameters
-        ----------
-        directory : Path
-            Where the index will be saved; nobody else writes to it meanwhile.
-        held : int
-            Tracks that may stay in memory.
-
-        Raises
-        ------
-        GenreIndexError
-            It cannot be written to.
-        """
+    def _spill(self, slot: Slot | None = None) -> None:
+        """Let go of a segment that was only looked at, and of the largest if they are too many."""
+        if self.spill_into is None:
+            return
+        if slot is not None:
+            slot.let_go()
         unsaved = [
             (len(slot), genre, slot)
             for genre, slots in self._slots.items()
@@ -296,35 +296,45 @@ class GenreIndex:
         ]
         total = sum(count for count, _, _ in unsaved)
         unsaved.sort(key=lambda one: one[0])
-        while total > held:
-            count, genre, slot = unsaved.pop()
-            generation = self._generation = self._begun(directory)
-            self._write(generation, genre, slot)
+        while total > self.held_limit:
+            count, genre, changed = unsaved.pop()
+            generation = self._generation = self._begun(self.spill_into)
+            with generation.given_up_on_errors():
+                self._write(generation, genre, changed)
+            changed.put_away = True
             total -= count
 
     def _begun(self, directory: Path) -> NewGeneration:
-        """Return the generation that :meth:`put_away` has begun there, or else a new one."""
-        begun, self._generation = self._generation, None
-        if begun is not None and begun.directory == directory:
-            return begun
-        return NewGeneration(directory)
+        """Return the generation that is being written there, or else a new one."""
+        begun = self._generation
+        return begun if begun and begun.directory == directory else NewGeneration(directory)
 
     def _write(self, generation: NewGeneration, genre: str, slot: Slot) -> None:
         part = slot.use(self.dimension).settle(self._flat_limit)
         slot.entry, slot.mapped = generation.write(NewPart(part.entry(genre), part.write))
         slot.part, slot.home = None, generation.directory
 
-    def _merge(self, genre: str) -> None:
-        """Merge the segments of a part that are not much smaller than the next larger one."""
+    def _merge(self, genre: str, generation: NewGeneration) -> None:
+        """Merge the segments of a part that are not much smaller than the next larger one.
+
+        Whatever is not merged any further and does not lie there as it is, is written at once: two
+        segments are in memory at a time.
+        """
         slots = self._slots[genre]
         slots.sort(key=len, reverse=True)
-        for place in range(len(slots) - 1, 0, -1):
-            larger, smaller = slots[place - 1 : place + 1]
-            both = len(larger) + len(smaller)
-            if MERGE_SHARE * len(smaller) >= len(larger) and both <= self._segment_limit:
+        for place in range(len(slots) - 1, -1, -1):
+            smaller = slots[place]
+            larger = slots[place - 1] if place else None
+            if larger is not None and self._belong_together(larger, smaller):
                 part = smaller.use(self.dimension)
                 larger.change(self.dimension).add(part.ids, part.rows)
                 del slots[place]
+            elif len(smaller) and not smaller.lies_in(generation.directory):
+                self._write(generation, genre, smaller)
+
+    def _belong_together(self, larger: Slot, smaller: Slot) -> bool:
+        both = len(larger) + len(smaller)
+        return MERGE_SHARE * len(smaller) >= len(larger) and both <= self._segment_limit
 
     @classmethod
     def load(
@@ -380,7 +390,7 @@ class GenreIndex:
                 if slot.entry is not None and slot.mapped is not None:
                     verify_part(slot.entry, slot.mapped)
                     Part.read(slot.entry, slot.mapped, self.dimension)
-                    release(slot.mapped)  # who looks at all of it does not hold all of it
+                    slot.let_go()  # who looks at all of it does not hold all of it
             except GenreIndexError as error:
                 problems.append(error.message)
         return problems

@@ -251,6 +251,7 @@ class NewGeneration:
         self.directory = directory
         with _writing(directory):
             directory.mkdir(parents=True, exist_ok=True)
+        _remove_unreferenced(directory)  # what others have begun and not finished
         self._number = _last_generation(directory) + 1
         self._written = 0
 
@@ -293,9 +294,14 @@ class NewGeneration:
         finally:
             _remove_unreferenced(self.directory)
 
-    def give_up(self) -> None:
-        """Remove what was written."""
-        _remove_unreferenced(self.directory)
+    @contextmanager
+    def given_up_on_errors(self) -> Iterator[None]:
+        """Remove what was written if it comes to nothing, by an error or by Ctrl-C."""
+        try:
+            yield
+        except BaseException:
+            _remove_unreferenced(self.directory)
+            raise
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recsys.index.manifest import is_there
+from recsys.index.manifest import is_there, release
 from recsys.index.parts import Part
 
 if TYPE_CHECKING:
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 class Slot:
     """A place for a segment of a part: as it lies on disk, or in use, or both.
 
-    ``entry`` is None as soon as the segment differs from what lies in the directory ``home``.
+    ``entry`` is None as soon as the segment differs from what lies in the directory ``home``;
+    ``put_away`` means that it lies there in a generation that is not finished yet.
     """
 
     part: Part | None = None
     entry: PartEntry | None = None
     mapped: npt.NDArray[np.uint8] | None = None
     home: Path | None = None
+    put_away: bool = False
 
     def __len__(self) -> int:
         if self.part is not None:
@@ -64,4 +66,11 @@ class Slot:
         """Return the segment in use, which is about to change."""
         part = self.use(dimension)
         self.entry = self.mapped = None
+        self.put_away = False
         return part
+
+    def let_go(self) -> None:
+        """Leave the segment on disk alone, if it lies there as it is."""
+        if self.entry is not None and self.mapped is not None:
+            self.part = None
+            release(self.mapped)

@@ -9,6 +9,7 @@ import pytest
 
 from recsys import index_sync
 from recsys.errors import GenreIndexError
+from recsys.index import genre_index, manifest
 from recsys.index.genre_index import GenreIndex
 from recsys.index.manifest import read_manifest
 from recsys.index_sync import bring_up_to_date, index_directory, index_problems, rebuild_index
@@ -17,18 +18,26 @@ from tests.stored import heard, new_library, record, unit_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from recsys.index.manifest import NewGeneration, NewPart, PartEntry
+    from recsys.index.slots import Slot
+
 GENRES = ("blues", "jazz", "rock")
 ROWS = unit_rows(300, 4)
+
+
+def held_by(index: GenreIndex) -> int:
+    """Tracks that are in memory alone."""
+    return sum(len(slot) for slot in index._segments(None) if slot.entry is None)
 
 
 def filled(folder: Path, held: int, segment_limit: int = 40) -> GenreIndex:
     """Add 30 tracks at a time, and let no more than ``held`` stay in memory."""
     index = GenreIndex(4, tail_from=1, segment_limit=segment_limit)
+    index.spill_into, index.held_limit = folder, held
     for first in range(0, len(ROWS), 30):
         ids = np.arange(first, first + 30)
         index.extend([GENRES[i % 3] for i in ids.tolist()], ids, ROWS[ids])
-        index.put_away(folder, held)
-        assert sum(len(s) for s in index._segments(None) if s.entry is None) <= held
+        assert held_by(index) <= held
     return index
 
 
@@ -85,14 +94,96 @@ def test_a_full_disk_in_the_middle_leaves_no_litter(
     assert GenreIndex.load(tmp_path).count() == 300
 
 
-def test_a_library_is_made_anew_a_piece_at_a_time(
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with the tracks in memory alone whenever a segment is written."""
+    held: list[int] = []
+    write = GenreIndex._write
+
+    def watch(self: GenreIndex, generation: NewGeneration, genre: str, slot: Slot) -> None:
+        write(self, generation, genre, slot)
+        held.append(held_by(self))
+
+    monkeypatch.setattr(GenreIndex, "_write", watch)
+    return held
+
+
+def test_a_full_disk_while_it_is_filled_leaves_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GenreIndex.put_away, "__defaults__", (8,))
-    monkeypatch.setattr(index_sync, "MOST_CHANGES", 3)
+    write = manifest._write_part
+    left = [3]
+
+    def filling_up(path: Path, part: NewPart) -> PartEntry:
+        entry = write(path, part)
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        return entry
+
+    monkeypatch.setattr(manifest, "_write_part", filling_up)
+    with pytest.raises(GenreIndexError, match="No space left"):
+        filled(tmp_path, held=10)
+    assert left[0] == -1
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_put_away_is_not_written_again_for_every_few_tracks(tmp_path: Path) -> None:
+    index = GenreIndex(4)
+    index.spill_into, index.held_limit = tmp_path, 50
+    for first in range(0, 300, 30):
+        ids = np.arange(first, first + 30)
+        index.extend([f"genre {i % 20}" for i in ids.tolist()], ids, ROWS[ids])
+    written = sum(path.stat().st_size for path in tmp_path.glob("*.bin"))
+    index.save(tmp_path, fingerprint="f", revision=1)
+    final = sum(path.stat().st_size for path in tmp_path.glob("*.bin"))
+    assert 0 < written <= final
+    assert index.count() == 300
+
+
+def test_taking_tracks_out_of_every_segment_holds_few_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path, held=25).save(tmp_path, fingerprint="f", revision=1)
+    index = GenreIndex.load(tmp_path, tail_from=1, segment_limit=40)
+    index.spill_into, index.held_limit = tmp_path, 45
+    held = watched(monkeypatch)
+    gone = range(0, 300, 7)
+    assert index.remove(gone) == len(gone)
+    assert held_by(index) <= 45
+    index.save(tmp_path, fingerprint="f", revision=2)
+    assert len(held) > 5
+    assert max(held) <= 45 + 40
+    loaded = GenreIndex.load(tmp_path)
+    assert loaded.count() == 300 - len(gone)
+    assert not loaded.verify()
+    assert {n.track_id for n in loaded.search(None, ROWS[1], 300)} == set(range(300)) - set(gone)
+
+
+def test_a_damaged_part_that_an_update_needs_is_made_good(tmp_path: Path) -> None:
     with new_library(tmp_path) as store:
         store.write([record(f"/{i}", heard(GENRES[i % 3], i % 4)) for i in range(20)])
         rebuild_index(store)
+        for path in index_directory(store.path).glob("*.bin"):
+            content = bytearray(path.read_bytes())
+            content[-1] ^= 1
+            path.write_bytes(content)
+        store.write([record("/more", heard("jazz", 1))], removed=[1])
+        bring_up_to_date(store)
+        assert not index_problems(store)
+
+
+def test_a_library_is_made_anew_a_piece_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(genre_index, "HELD_LIMIT", 8)
+    monkeypatch.setattr(index_sync, "MOST_CHANGES", 3)
+    held = watched(monkeypatch)
+    with new_library(tmp_path) as store:
+        store.write([record(f"/{i}", heard(GENRES[i % 3], i % 4)) for i in range(20)])
+        rebuild_index(store)
+        assert len(held) > 2
+        assert max(held) <= 20
+        assert held[-1] <= 8
         assert not index_problems(store)
         files = {path.name for path in index_directory(store.path).glob("*.bin")}
         store.write([record(f"/more {i}", heard("jazz", 1)) for i in range(2)])
