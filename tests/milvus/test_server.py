@@ -165,6 +165,21 @@ def test_a_short_silence_is_sat_out(server: Server, library: PlantedLibrary) -> 
         thawing.join()
 
 
+def test_a_silence_between_two_pages_is_sat_out(server: Server, library: PlantedLibrary) -> None:
+    push_to(library.store, server.place)
+    shared = open_at(server.place + QUICK)
+    with Connection(shared.path) as connection:
+        pages = connection.pages(shared.index.name, "", ["id"], 10)
+        first = next(pages)
+        server.freeze()
+        thawing = threading.Timer(2.2, server.thaw)
+        thawing.start()
+        rest = [row["id"] for page in pages for row in page]
+        thawing.join()
+    assert [row["id"] for row in first] + rest == library.ids()
+    shared.close()
+
+
 def test_a_server_that_dies_is_said_and_found_again(
     server: Server, library: PlantedLibrary
 ) -> None:
