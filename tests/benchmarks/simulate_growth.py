@@ -90,8 +90,14 @@ class GrowingIndex:
 @contextmanager
 def counting() -> Iterator[None]:
     """Let parts count, and believe that what was written is there."""
-    there = mock.patch.object(slots, "is_there", lambda *_: True)
-    with mock.patch.object(slots, "Part", CountingPart), there:
+
+    def there(*_: object) -> bool:  # a mock would remember every call
+        return True
+
+    with (
+        mock.patch.object(slots, "Part", CountingPart),
+        mock.patch.object(slots, "is_there", there),
+    ):
         yield
 
 
