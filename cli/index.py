@@ -129,6 +129,7 @@ def command(
     from recsys.api import Library
     from recsys.cli.output import note, progress
     from recsys.indexing.session import nothing_found
+    from recsys.library import outermost
     from recsys.types import IndexSummary
 
     library = Library(db, model=model, device=device, effort=effort)
@@ -156,7 +157,7 @@ def command(
                 for text in summary.notes:
                     note(text)
     if summary.found == 0:
-        raise nothing_found(folders, summary)
+        raise nothing_found(outermost(folders), summary)
     if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
 

@@ -125,7 +125,7 @@ class Library(LibraryUpkeep):
             elif on_event is not None:
                 on_event(event)
         if summary.found == 0:
-            raise nothing_found(folders, summary)
+            raise nothing_found(outermost(folders), summary)
         return summary
 
     def index_events(

@@ -256,8 +256,8 @@ class OpenShard:
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(
             f"{self.path} is no whole Parquet file: damaged, or only half there",
-            "Run `recsys index --engine ray` again with the same --out: it sets the shard aside "
-            "and does its files again. Or delete it.",
+            "Delete it, and run `recsys index --engine ray` again with the same --out: it does the "
+            "files of that shard again.",
         )
 
 

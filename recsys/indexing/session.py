@@ -19,7 +19,6 @@ from recsys.index_sync import bring_up_to_date, index_is_current
 from recsys.indexing.change_model import change_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
 from recsys.indexing.roots import check_folder
-from recsys.library import outermost
 from recsys.memory import keep_freed_memory
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
@@ -229,12 +228,12 @@ def _sharing_processors() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def nothing_found(folders: str | Path | Iterable[str | Path], summary: IndexSummary) -> RecsysError:
-    """Return the error for a run that met no audio at all."""
+def nothing_found(places: Iterable[str | Path], summary: IndexSummary) -> RecsysError:
+    """Return the error for a run that met no audio at all in its folders, or at its URLs."""
     if summary.notes:
         return RecsysError("; ".join(summary.notes), "Nothing was changed.")
     return RecsysError(
-        f"no audio files under {', '.join(str(folder) for folder in outermost(folders))}",
+        f"no audio files under {', '.join(map(str, places))}",
         "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped.",
     )
 
