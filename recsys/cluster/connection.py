@@ -94,6 +94,10 @@ def connected(address: str | None) -> Iterator[Any]:
             ray.shutdown()
 
 
+_SIGNAL: signal.Signals | None = getattr(signal, "SIGUSR2", None)
+"""By which the main thread is woken, where there are such signals."""
+
+
 class HeadWatch(threading.Thread):
     """Interrupts the program when the head of the cluster is gone.
 
@@ -116,6 +120,15 @@ class HeadWatch(threading.Thread):
         self.lost = False
         self._address = address
         self._ended = threading.Event()
+        self._signal: signal.Signals = signal.SIGINT
+
+    def start(self) -> None:
+        """Begin."""
+        # SIGINT is ignored where a shell has started the program in the background.
+        if _SIGNAL is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(_SIGNAL, signal.default_int_handler)
+            self._signal = _SIGNAL
+        super().start()
 
     def run(self) -> None:
         """Look every few seconds."""
@@ -124,7 +137,7 @@ class HeadWatch(threading.Thread):
             silent = 0 if _listens(self._address) is None else silent + 1
             if silent == WATCH_TIMES:
                 self.lost = True
-                _interrupt()
+                _interrupt(self._signal)
                 return
 
     def stop(self) -> None:
@@ -139,11 +152,11 @@ class HeadWatch(threading.Thread):
         )
 
 
-def _interrupt() -> None:
+def _interrupt(number: signal.Signals) -> None:
     """Raise ``KeyboardInterrupt`` in the main thread, even while that waits for a lock."""
     main = threading.main_thread().ident
     if main is not None and hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main, number)
     else:
         _thread.interrupt_main()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -255,7 +256,11 @@ def test_an_onnx_model_is_not_forced_on_a_gpu(cluster: Any, music: Path, tmp_pat
         list(run.run([str(music)]))
 
 
-def test_a_head_that_is_gone_interrupts_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_head_that_is_gone_interrupts_the_program(
+    monkeypatch: pytest.MonkeyPatch, interrupts: Any
+) -> None:
+    before = signal.signal(signal.SIGINT, interrupts)
     monkeypatch.setattr(connection, "WATCH_S", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as head:
         watch = HeadWatch(f"127.0.0.1:{head.getsockname()[1]}")
@@ -268,6 +273,7 @@ def test_a_head_that_is_gone_interrupts_the_program(monkeypatch: pytest.MonkeyPa
         assert watch.lost
         assert "does not answer any more" in watch.error().message
     finally:
+        signal.signal(signal.SIGINT, before)
         watch.stop()
         watch.join()
 
