@@ -65,7 +65,7 @@ def command(
       recsys import 'heard/shard-2026*.parquet' --db other.db
     """
     from recsys.cli.index import Report
-    from recsys.cli.output import progress
+    from recsys.cli.output import note, progress
     from recsys.cluster.importing import ImportSession
     from recsys.cluster.places import normal_place
     from recsys.library import absolute
@@ -85,5 +85,7 @@ def command(
             report(event)
             if isinstance(event, IndexSummary):
                 summary = event
-    if summary.failed:
+                for text in summary.notes:
+                    note(text)
+    if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)

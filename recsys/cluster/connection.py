@@ -200,9 +200,9 @@ def not_connected(address: str, said: str) -> ClusterError:
         )
     if "uthentication" in said or "AuthToken" in said:
         return ClusterError(
-            f"the Ray cluster at {address} wants a token that this machine does not give",
-            "Set RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from the cluster's head to this "
-            "machine.",
+            f"the Ray cluster at {address} and this machine do not agree on a token",
+            "If the cluster has one, set RAY_AUTH_MODE=token and copy ~/.ray/auth_token from its "
+            "head to this machine; if it has none, set RAY_AUTH_MODE=disabled.",
         )
     if address == LOCAL:
         return ClusterError(
@@ -211,8 +211,9 @@ def not_connected(address: str, said: str) -> ClusterError:
         )
     return ClusterError(
         f"the Ray cluster at {address} does not take this machine: {said}",
-        "The machine from which you index must be part of the cluster: "
-        f"ray start --address={address}",
+        "The machine from which you index must be part of the cluster (ray start --head, or "
+        f"ray start --address={address}). If that has a token, ~/.ray/auth_token, set "
+        "RAY_AUTH_MODE=token.",
     )
 
 

@@ -131,7 +131,7 @@ class ImportSession:
             finally:
                 if store.model() is not None and not index_is_current(store):
                     bring_up_to_date(store)
-        yield counts.summary()
+        yield replace(counts.summary(), notes=self._useless(header))
 
     def _look_through(
         self, paths: Sequence[str]
@@ -204,6 +204,17 @@ class ImportSession:
             self._here(name) for name in header.sources if self._mapped(name) or not is_url(name)
         ]
         return [place for place in found if place.is_dir()]
+
+    def _useless(self, header: ShardHeader) -> tuple[str, ...]:
+        """Say what was told of places from which the shards hold nothing."""
+        sources = [f"{source.rstrip('/')}/" for source in header.sources]
+        return tuple(
+            f"--music {beginning}={folder}: the shards hold nothing from {beginning}, but from "
+            f"{', '.join(header.sources)}"
+            for beginning, folder in self.music
+            for stem in (f"{beginning.rstrip('/')}/",)
+            if sources and not any(s.startswith(stem) or stem.startswith(s) for s in sources)
+        )
 
     def _check_new(self, header: ShardHeader) -> None:
         """Make sure that a library can be made for these shards, before it is made."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHARD_ROWS = 1000
 """Rows of a full shard: about 1.1 MB."""
 
-SHARD_WAIT_S = 60.0
+SHARD_WAIT_S = 20.0
 """A shard that is not full is written after this long: what a crash costs at most."""
 
 _PREFIX, _SUFFIX = "shard-", ".parquet"
@@ -255,9 +255,9 @@ class OpenShard:
 
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(
-            f"{self.path} is no whole Parquet file: damaged, or only half there",
-            "Delete it, and run `recsys index --engine ray` again with the same --out: it does the "
-            "files of that shard again.",
+            f"{self.path} is no whole Parquet file: damaged, only half there, or something else",
+            "If it is a shard, delete it and run `recsys index --engine ray` again with the same "
+            "--out: it does the files of that shard again.",
         )
 
 

@@ -382,5 +382,5 @@ def nothing_there(place: Place) -> SharedLibraryError:
     """Return the error for a place where no library was pushed to."""
     return SharedLibraryError(
         f"{place} holds no library yet",
-        f"Move one there first: recsys push {place}",
+        f"Put one there first: recsys push {place}",
     )

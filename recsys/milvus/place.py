@@ -188,7 +188,7 @@ def _file_place(given: str) -> Place:
         what = "the database of a library" if is_library else "not made by this Milvus Lite"
         raise SharedLibraryError(
             f"{path} is {what}, not a shared library on Milvus",
-            "A library is read with --db, and moved to Milvus with recsys push."
+            "A library is read with --db, and copied to Milvus with recsys push."
             if is_library
             else "Choose another name: a Milvus Lite of version 3 or later makes a folder there.",
         )

@@ -1,4 +1,4 @@
-"""Moves a library to Milvus, or brings up to date what lies there of it."""
+"""Copies a library to Milvus, or brings up to date what lies there of it."""
 
 from __future__ import annotations
 

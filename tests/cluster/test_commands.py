@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.main import cli
 from tests.cli.documented import documented
 from tests.cluster.shards import failed, heard, write_shard
@@ -102,6 +103,16 @@ def test_the_last_sign_parts_prefix_and_folder(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[0])["path"] == str(tmp_path / "a.mp3")
+
+
+def test_a_prefix_from_which_nothing_comes_is_told(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shards", [heard("/m/rock/a.mp3", 1)], sources=("/m",))
+    arguments = ("import", tmp_path / "shards", "--db", tmp_path / "library.db", "--music")
+    result = recsys(*arguments, f"/mm={tmp_path}")
+    assert result.exit_code == SOME_FILES_FAILED
+    assert "the shards hold nothing from /mm, but from /m" in result.stderr
+    for related in ("/m", "/m/rock", "/"):
+        assert "hold nothing" not in recsys(*arguments, f"{related}={tmp_path}").stderr
 
 
 @pytest.mark.parametrize("module", ["ray", "fsspec"])

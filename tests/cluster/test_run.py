@@ -298,7 +298,7 @@ def test_a_head_that_answers_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> N
             "same versions",
             "same Python",
         ),
-        ("AuthenticationError: InvalidAuthToken", "wants a token", "RAY_AUTH_MODE=token"),
+        ("AuthenticationError: InvalidAuthToken", "do not agree on a token", "RAY_AUTH_MODE=token"),
         ("no raylet here", "does not take this machine: no raylet here", "ray start --address=h:1"),
     ],
 )
