@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,4 +60,6 @@ def _vanish(url: str | None) -> None:
 
 
 if __name__ == "__main__":
+    # Ignored where a shell has started the tests in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(json.loads(sys.argv[1])))
