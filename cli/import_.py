@@ -64,28 +64,20 @@ def command(
       recsys import s3://bucket/heard --music s3://bucket/music=/mnt/music
       recsys import 'heard/shard-2026*.parquet' --db other.db
     """
-    from recsys.cli.index import Report
-    from recsys.cli.output import note, progress
+    from recsys.cli.index import Report, follow
+    from recsys.cli.output import progress
     from recsys.cluster.importing import ImportSession
     from recsys.cluster.places import normal_place
     from recsys.library import absolute
     from recsys.opened import default_database
-    from recsys.types import IndexSummary
 
     session = ImportSession(
         database=default_database() if db is None else absolute(db),
         model=None if model is None else absolute(model),
         music=tuple((normal_place(prefix), absolute(folder)) for prefix, folder in music),
     )
-    summary = IndexSummary()
     run = session.run(parquet, wait_s=None if wait else 0.0)
     with progress("tracks") as bar, contextlib.closing(run) as events:
-        report = Report(bar, as_json=as_json, verb="Importing")
-        for event in events:
-            report(event)
-            if isinstance(event, IndexSummary):
-                summary = event
-                for text in summary.notes:
-                    note(text)
+        summary = follow(events, Report(bar, as_json=as_json, verb="Importing"))
     if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)

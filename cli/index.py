@@ -20,8 +20,11 @@ from recsys.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.progress import Progress
 
+    from recsys.indexing import IndexPlan
     from recsys.types import IndexEvent, IndexSummary
 
 MAX_SHOWN = 10
@@ -127,10 +130,9 @@ def command(
         return
     _check_local(folders, address, out)
     from recsys.api import Library
-    from recsys.cli.output import note, progress
+    from recsys.cli.output import progress
     from recsys.indexing.session import nothing_found
     from recsys.library import outermost
-    from recsys.types import IndexSummary
 
     library = Library(db, model=model, device=device, effort=effort)
     if not folders:
@@ -147,19 +149,27 @@ def command(
         wait_s=None if wait else 0.0,
         watch=watch,
     )
-    summary = IndexSummary()
     with progress("tracks") as bar:
-        report = Report(bar, as_json=as_json)
-        for event in events:
-            report(event)
-            if isinstance(event, IndexSummary):
-                summary = event
-                for text in summary.notes:
-                    note(text)
+        summary = follow(events, Report(bar, as_json=as_json))
     if summary.found == 0:
         raise nothing_found(outermost(folders), summary)
     if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
+
+
+def follow(events: Iterable[IndexEvent | IndexPlan | IndexSummary], report: Report) -> IndexSummary:
+    """Tell of everything that happens, with the notes of every summary; return the last one."""
+    from recsys.cli.output import note
+    from recsys.types import IndexSummary
+
+    summary = IndexSummary()
+    for event in events:
+        report(event)
+        if isinstance(event, IndexSummary):
+            summary = event
+            for text in summary.notes:
+                note(text)
+    return summary
 
 
 def _check_local(

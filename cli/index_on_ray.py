@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
-from recsys.cli.index import Report
+from recsys.cli.index import Report, follow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,24 +42,16 @@ def index_on_ray(
     """Hear folders and URLs on a Ray cluster; the options are those of ``recsys index``."""
     _refuse_local_options(ctx, folders)
 
-    from recsys.cli.output import note, progress
+    from recsys.cli.output import progress
     from recsys.cluster.places import outermost_places
     from recsys.indexing.session import nothing_found
-    from recsys.types import IndexSummary
 
     given = [str(folder) for folder in folders]
     places = outermost_places(given)
     run = _run(ctx, places, db, address, out)
-    summary = IndexSummary()
     # Closed at once, whatever ends this: rows in hand are written then.
     with progress("tracks") as bar, contextlib.closing(run.run(given)) as events:
-        report = ClusterReport(bar, as_json=as_json)
-        for event in events:
-            report(event)
-            if isinstance(event, IndexSummary):
-                summary = event
-                for text in summary.notes:
-                    note(text)
+        summary = follow(events, ClusterReport(bar, as_json=as_json))
     if summary.found == 0:
         raise nothing_found(places, summary)
     if not as_json:

@@ -165,7 +165,7 @@ class LibraryUpkeep(OpenedLibrary):
         replace: bool = False,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> PushSummary:
-        """Move the library to Milvus, or bring up to date what lies there of it.
+        """Copy the library to Milvus, or bring up to date what lies there of it.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """Where filters over a picture of sound respond the most, with NumPy alone.
 
 Both kinds of filter respond at many places, of which only the strongest counts. Filters over mel
-bands are applied by way of the spectrum along the bands, which takes a fifth of the products of a
+bands are applied by way of the spectrum along the bands, which takes a quarter of the products of a
 convolution; those over time alone are laid out as a Toeplitz matrix, so that all places are one
 matrix product.
 """

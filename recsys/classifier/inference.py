@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.loading import ModelPlace, load_network, place_for_any_process
+from recsys.classifier.loading import ModelPlace, load_network
+from recsys.classifier.musicnn_arrays import MusicnnArrays
 from recsys.classifier.pooling import Pooled, pooled_outputs
 from recsys.errors import ModelError
 from recsys.features.effort import FULL
@@ -65,7 +66,8 @@ class Classifier:
             If the model cannot be used or the device is not there.
         """
         network, card = load_network(path, device)
-        return cls(network, card.at_effort(effort), place_for_any_process(path, device, effort))
+        place = ModelPlace(path, effort) if isinstance(network, MusicnnArrays) else None
+        return cls(network, card.at_effort(effort), place)
 
     @property
     def features(self) -> Features:

@@ -65,8 +65,9 @@ def load_network(path: Path | None = None, device: str = "auto") -> tuple[Networ
     ModelError
         As :func:`load_model`, and if the device is not there.
     """
-    if place_for_any_process(path, device) is not None:
-        return _load_arrays(path or DEFAULT_MODEL)
+    path = path or DEFAULT_MODEL
+    if not is_onnx(path) and _fits_any_process(card := load_card(path), device):
+        return _load_arrays(path, card), card
     from recsys.classifier.torch_network import for_inference
 
     found = resolve_device(device)
@@ -101,15 +102,18 @@ def place_for_any_process(
     """
     if path is not None and is_onnx(path):
         return None
-    return ModelPlace(path, effort) if fits(load_card(path)) and is_processor(device) else None
+    return ModelPlace(path, effort) if _fits_any_process(load_card(path), device) else None
 
 
-def _load_arrays(path: Path) -> tuple[Network, ModelCard]:
-    """Load a model for which :func:`place_for_any_process` holds."""
+def _fits_any_process(card: ModelCard, device: str) -> bool:
+    return fits(card) and is_processor(device)
+
+
+def _load_arrays(path: Path, card: ModelCard) -> MusicnnArrays:
+    """Load a model that fits any process."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    card = load_card(path)
     try:
         network = MusicnnArrays(load(read_weights(path, card)), card)
         logits, embeddings, *_ = network.of_windows(np.zeros((1, *card.features.shape), np.float32))
@@ -119,7 +123,7 @@ def _load_arrays(path: Path) -> tuple[Network, ModelCard]:
     if (logits if of_tracks is None else of_tracks).shape[1] != len(card.labels):
         raise _not_its_weights(path)
     _check_dimension(path, embeddings.shape[1], card)
-    return network, card
+    return network
 
 
 def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
