@@ -76,7 +76,7 @@ def command(
     from recsys.benchmark.report import as_json as in_json
     from recsys.benchmark.report import surroundings, write_report
     from recsys.cli.output import print_json, shown
-    from recsys.extras import require
+    from recsys.errors import require
 
     for module in ("psutil", "matplotlib.figure"):
         require(module, "benchmark")  # before an hour is spent

@@ -117,7 +117,7 @@ def _print_table(rows: list[Classification]) -> None:
 
 def _carried(result: Classification) -> str:
     """Return the strongest tags that a file carries, in words."""
-    from recsys.recommender.tag_filter import HOLDS_FROM
+    from recsys.recommender.query import HOLDS_FROM
 
     carried = [tag for tag, heard in result.tags.items() if heard.strength >= HOLDS_FROM]
     return ", ".join(carried[:SHOWN])

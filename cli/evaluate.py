@@ -25,9 +25,9 @@ from recsys.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recsys.classifier.datasets import LabelledFile
-    from recsys.classifier.evaluate import Evaluation, FolderEvaluation
     from recsys.classifier.inference import Classifier
+    from recsys.classifier.training.datasets import LabelledFile
+    from recsys.classifier.training.evaluate import Evaluation, FolderEvaluation
 
 
 @click.command(short_help="Measure a genre model on labelled tracks.")
@@ -85,7 +85,7 @@ def command(
 
     console = Console(stderr=True)
     if report is not None:
-        from recsys.reports.output import check_ready
+        from recsys.reports.drawing import check_ready
 
         check_ready(report)
     files, missing = _choose(directory, split, console)
@@ -133,7 +133,7 @@ def _choose(
     directory: Path, split: Path | None, console: Console
 ) -> tuple[list[LabelledFile], int]:
     """Return the files to use and how many tracks of the list are not there."""
-    from recsys.classifier.datasets import find_tracks, read_split
+    from recsys.classifier.training.datasets import find_tracks, read_split
     from recsys.errors import ModelError
 
     files = find_tracks(directory, allow_empty=True)
@@ -229,7 +229,7 @@ def _evaluate(
 ) -> FolderEvaluation:
     from rich.progress import Progress
 
-    from recsys.classifier.evaluate import evaluate_files
+    from recsys.classifier.training.evaluate import evaluate_files
 
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("Listening", total=len(files))
@@ -249,8 +249,8 @@ def _write_report(
     from datetime import UTC, datetime
 
     from recsys.cli.output import note, shown
-    from recsys.reports.evaluation import EvaluationReport, write_report
-    from recsys.reports.genres import empty_genre_folders
+    from recsys.papers.explore import empty_genre_folders
+    from recsys.reports.evaluation_page import EvaluationReport, write_report
 
     report = EvaluationReport(
         result=result,
@@ -267,7 +267,7 @@ def _write_report(
 
 
 def _print_json(result: FolderEvaluation, left_out: _LeftOut, learned: int | None) -> None:
-    from recsys.classifier.evaluate import as_dict
+    from recsys.classifier.training.evaluate import as_dict
 
     extra = {
         "missing": left_out.missing,

@@ -11,7 +11,7 @@ from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import NamedPath, db_option, json_option, workers_option
 
 if TYPE_CHECKING:
-    from recsys.reports.explore import Gallery, Sources
+    from recsys.papers.explore import Gallery, Sources
 
 _FILE = NamedPath(dir_okay=False)
 
@@ -59,7 +59,7 @@ def command(
       recsys explore --data gtzan --track gtzan/blues/blues.00000.wav --out pictures
       recsys explore --table features_30_sec.csv --out pictures --json
     """
-    from recsys.reports.explore import Sources
+    from recsys.papers.explore import Sources
 
     if data is None and table is None:
         raise click.UsageError("Give --data DIR, or --table CSV, or both.")
@@ -74,7 +74,7 @@ def command(
 
 def _explore(sources: Sources, out: Path, workers: int | None) -> Gallery:
     from recsys.cli.output import progress
-    from recsys.reports.explore import explore
+    from recsys.papers.explore import explore
 
     with progress("tracks") as bar:
         if bar is None:

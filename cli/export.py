@@ -38,8 +38,8 @@ def command(
       recsys export mine.safetensors --onnx mine.onnx
       recsys classify song.mp3 --model mine.onnx
     """
-    from recsys.classifier.checkpoint import is_onnx
-    from recsys.classifier.onnx_description import description_path
+    from recsys.classifier.card import is_onnx
+    from recsys.classifier.onnx import description_path
     from recsys.classifier.onnx_export import export_onnx
     from recsys.errors import ModelError
 

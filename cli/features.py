@@ -14,7 +14,7 @@ from recsys.cli.options import NamedPath, db_option, json_option, workers_option
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from recsys.feature_table import FileOutcome
+    from recsys.papers.feature_table import FileOutcome
 
 
 @click.command(short_help="Describe tracks in the columns of the public feature table.")
@@ -64,7 +64,7 @@ def command(
       recsys features --data gtzan --segment 3 --out features_3_sec.csv
     """
     from recsys.cli.output import print_json, progress
-    from recsys.feature_table import write_feature_table
+    from recsys.papers.feature_table import write_feature_table
 
     with progress("files") as bar:
         report = _Report(bar, as_json=as_json)

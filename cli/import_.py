@@ -64,12 +64,12 @@ def command(
       recsys import s3://bucket/heard --music s3://bucket/music=/mnt/music
       recsys import 'heard/shard-2026*.parquet' --db other.db
     """
-    from recsys.cli.index import Report, follow
+    from recsys.api import default_database
+    from recsys.cli.index_report import Report, follow
     from recsys.cli.output import progress
     from recsys.cluster.importing import ImportSession
-    from recsys.cluster.places import normal_place
+    from recsys.cluster.sources import normal_place
     from recsys.library import absolute
-    from recsys.opened import default_database
 
     session = ImportSession(
         database=default_database() if db is None else absolute(db),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
+from recsys.cli.index_report import Report, follow
 from recsys.cli.options import (
     NamedPath,
     db_option,
@@ -20,14 +21,7 @@ from recsys.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rich.progress import Progress
-
-    from recsys.indexing import IndexPlan
-    from recsys.types import IndexEvent, IndexSummary
-
-MAX_SHOWN = 10
+    pass
 
 
 class NamedPlace(NamedPath):
@@ -157,21 +151,6 @@ def command(
         ctx.exit(SOME_FILES_FAILED)
 
 
-def follow(events: Iterable[IndexEvent | IndexPlan | IndexSummary], report: Report) -> IndexSummary:
-    """Tell of everything that happens, with the notes of every summary; return the last one."""
-    from recsys.cli.output import note
-    from recsys.types import IndexSummary
-
-    summary = IndexSummary()
-    for event in events:
-        report(event)
-        if isinstance(event, IndexSummary):
-            summary = event
-            for text in summary.notes:
-                note(text)
-    return summary
-
-
 def _check_local(
     folders: tuple[Path | str, ...], address: str | None, out: Path | str | None
 ) -> None:
@@ -196,94 +175,3 @@ def _print_parts(source: str, parts: dict[str, int], *, as_json: bool) -> None:
     for label, count in sorted(parts.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"{count:>8} {shown(label)}")
     click.echo(f"{sum(parts.values())} tracks sorted by {source}: {len(parts)} labels", err=True)
-
-
-class Report:
-    """Turns events into progress, lines of JSON, or a closing summary."""
-
-    def __init__(self, bar: Progress | None, *, as_json: bool, verb: str = "Indexing") -> None:
-        self._bar = bar
-        self._by_event = True
-        self._task = bar.add_task(verb, total=None, failed=0) if bar else None
-        self._as_json = as_json
-        self._working = False
-        self._failures: list[IndexEvent] = []
-        self._warnings: list[IndexEvent] = []
-
-    def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of three event types)
-        """Take an event in."""
-        from recsys.indexing import IndexPlan
-        from recsys.types import IndexEvent, IndexSummary
-
-        if isinstance(event, IndexPlan):
-            self._working = True
-            if self._bar is not None and self._task is not None:
-                self._bar.reset(self._task, total=event.pending, failed=len(self._failures))
-                self._bar.start()
-        elif isinstance(event, IndexEvent):
-            self._file(event)
-        elif isinstance(event, IndexSummary):
-            self._end(event)
-
-    def _file(self, event: IndexEvent) -> None:
-        if event.status == "failed":
-            self._failures.append(event)
-        elif event.status == "indexed" and event.warning:
-            self._warnings.append(event)
-        if self._by_event:
-            self.advance(1, len(self._failures))
-        if self._as_json:
-            from recsys.cli.output import print_json
-
-            print_json(event_json(event))
-
-    def advance(self, count: int, failed: int) -> None:
-        """Move the bar on, once the work has begun."""
-        if self._bar is not None and self._task is not None and self._working:
-            self._bar.update(self._task, advance=count, failed=failed)
-
-    def _end(self, summary: IndexSummary) -> None:
-        self._working = False
-        if self._bar is not None:
-            self._bar.stop()  # what follows must not be written into it
-        if self._as_json:
-            from recsys.cli.output import print_json
-
-            print_json({"summary": dict(summary.counts())})
-        elif summary.found:
-            _print_summary(summary, self._failures, self._warnings)
-        self._failures.clear()
-        self._warnings.clear()
-
-
-def event_json(event: IndexEvent) -> dict[str, Any]:
-    """Return an event as scripts read it; what is not known is left out."""
-    fields = {
-        "path": os.fspath(event.path),
-        "status": event.status,
-        "reason": event.reason,
-        "warning": event.warning,
-        "genre": event.genre,
-        "track_id": event.track_id,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _print_summary(
-    summary: IndexSummary, failures: list[IndexEvent], warnings: list[IndexEvent]
-) -> None:
-    from recsys.cli.output import shown
-
-    told = {"warning": [(event, event.warning) for event in warnings]}
-    told["failed"] = [(event, event.reason) for event in failures]
-    for kind, lines in told.items():
-        for event, why in sorted(lines, key=lambda line: os.fspath(line[0].path))[:MAX_SHOWN]:
-            click.echo(f"{kind}: {shown(event.path)}: {why}")
-        if len(lines) > MAX_SHOWN:
-            click.echo(f"{kind}: {len(lines) - MAX_SHOWN} more")
-    if len(failures) > MAX_SHOWN:
-        click.echo("recsys status --failures lists every failed file.")
-    counts = dict(summary.counts())
-    found = counts.pop("found")
-    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    click.echo(f"{found} audio files: {parts}")

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
-from recsys.cli.index import Report, follow
+from recsys.cli.index_report import Report, follow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def index_on_ray(
     _refuse_local_options(ctx, folders)
 
     from recsys.cli.output import progress
-    from recsys.cluster.places import outermost_places
+    from recsys.cluster.sources import outermost_places
     from recsys.indexing.session import nothing_found
 
     given = [str(folder) for folder in folders]
@@ -78,10 +78,10 @@ def _run(
     address: str | None,
     out: Path | str | None,
 ) -> ClusterRun:
-    from recsys.cluster.places import is_url, normal_place
+    from recsys.api import default_database
     from recsys.cluster.run import ClusterRun
+    from recsys.cluster.sources import is_url, normal_place
     from recsys.library import absolute
-    from recsys.opened import default_database
 
     database = default_database() if db is None else absolute(db)
     if out is None:
@@ -101,7 +101,7 @@ def _run(
 
 def _import_command(shards: str, places: list[str], db: Path | None) -> str:
     """Return what to type to bring the shards into a library."""
-    from recsys.cluster.places import is_url
+    from recsys.cluster.sources import is_url
 
     library = [] if db is None else ["--db", shlex.quote(str(db))]
     music = [f"--music {shlex.quote(place)}=FOLDER" for place in places if is_url(place)]

@@ -13,7 +13,7 @@ from recsys.cli.options import NamedPath, db_option, json_option, workers_option
 
 if TYPE_CHECKING:
     from recsys.quality import Quality, SystemQuality
-    from recsys.quality.bootstrap import Figure
+    from recsys.quality.metrics import Figure
 
 REDUCTIONS = ("embedding", "centred", "local_scaling", "mutual_proximity")
 """The rows of the second table."""
@@ -101,7 +101,7 @@ def command(
     with Library(db) as library, _progress() as on_progress:
         quality = library.quality(options, workers=workers, on_progress=on_progress)
     if report is not None:
-        from recsys.reports.quality import write_quality_report
+        from recsys.reports.quality_page import write_quality_report
 
         write_quality_report(quality, report)
     if as_json:
@@ -115,7 +115,7 @@ def command(
 def _check_report(report: Path) -> None:
     """Raise now what would keep the report from being written after all the work."""
     from recsys.errors import RecsysError
-    from recsys.reports.output import check_ready
+    from recsys.reports.drawing import check_ready
 
     if report.suffix.lower() not in (".html", ".htm"):
         raise RecsysError(

@@ -10,7 +10,7 @@ import click
 from recsys.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
-    from recsys.classifier.recipes import Recipe
+    from recsys.papers.recipe import Recipe
 
 
 @click.command(short_help="List the published systems that can be trained again.")
@@ -34,7 +34,7 @@ def command(
       recsys recipes lstm-mfcc
       recsys recipes --json
     """
-    from recsys.classifier.recipes import load_recipe, recipe_names, variant_names
+    from recsys.papers.recipe import load_recipe, recipe_names, variant_names
 
     chosen = [name] if name else list(recipe_names())
     recipes = [load_recipe(one) for one in chosen]
@@ -59,8 +59,8 @@ def _print_json(recipes: list[Recipe], variants: dict[str, tuple[str, ...]]) -> 
 
 
 def _print_table(recipes: list[Recipe]) -> None:
-    from recsys.classifier.recipes import variant_names
     from recsys.cli.output import console, table
+    from recsys.papers.recipe import variant_names
 
     shown = table("Recipe", "What it is", "Published", "Report", right=[2])
     for recipe in recipes:

@@ -13,16 +13,9 @@ from recsys.cli.options import NamedPath, db_option, device_option, json_option,
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from recsys.classifier.recipes.comparison import Row
-    from recsys.classifier.recipes.data import RecipeData
-    from recsys.classifier.recipes.recipe import Recipe
-    from recsys.classifier.recipes.reproduce import (
-        Failure,
-        ReproduceOptions,
-        Reproduction,
-        Task,
-        Watcher,
-    )
+    from recsys.papers.data import RecipeData
+    from recsys.papers.recipe import Recipe
+    from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction, Row, Task, Watcher
 
 _FILE = NamedPath(dir_okay=False)
 
@@ -91,15 +84,11 @@ def command(
       recsys reproduce --recipe table-1 --tables features_30_sec.csv --out papers
       recsys reproduce --quick --data gtzan --weights random --out try
     """
-    from recsys.classifier.devices import resolve_device
-    from recsys.classifier.recipes import recipe_names
-    from recsys.classifier.recipes.fit import FitOptions
-    from recsys.classifier.recipes.reproduce import (
-        ReproduceOptions,
-        Reproduction,
-        all_recipes,
-    )
-    from recsys.reports.output import check_ready
+    from recsys.classifier.inference import resolve_device
+    from recsys.papers.fit import FitOptions
+    from recsys.papers.recipe import recipe_names
+    from recsys.papers.reproduce import ReproduceOptions, Reproduction, all_recipes
+    from recsys.reports.drawing import check_ready
     from recsys.workers import default_workers
 
     if not data and tables is None:
@@ -131,11 +120,10 @@ def _check_input(
     recipes: list[Recipe], data: tuple[Path, ...], tables: Path | None, weights: str
 ) -> None:
     """Raise now for what would make every measurement fail, one after the other."""
-    from recsys.classifier.recipes.data import find_music, genres_of
-    from recsys.classifier.segments import check_genres, read_public_table
     from recsys.cli.output import note
     from recsys.errors import ModelError
-    from recsys.features.public_table import COLUMNS, PublicTable
+    from recsys.papers.data import check_genres, find_music, genres_of, read_public_table
+    from recsys.papers.features import COLUMNS, PublicTable
 
     if weights not in ("published", "random") and not Path(weights).exists():
         raise ModelError(
@@ -166,8 +154,8 @@ def _check_input(
 
 def _run(run: Reproduction, as_json: bool) -> list[Failure]:
     """Make the measurements that are missing, and tell of each."""
-    from recsys.classifier.recipes.reproduce import Failure
     from recsys.cli.output import progress
+    from recsys.papers.reproduce import Failure
 
     done = len(run.done())
     if done:
@@ -191,8 +179,8 @@ def _run(run: Reproduction, as_json: bool) -> list[Failure]:
 
 def _watcher(bar: Progress | None) -> Watcher:
     """Return what moves the progress bar, or what writes lines where nobody watches one."""
-    from recsys.classifier.recipes import reproduce
-    from recsys.classifier.recipes.remarks import words_for_skipped
+    from recsys.papers import reproduce
+    from recsys.papers.reproduce import words_for_skipped
 
     told: set[str] = set()
 
@@ -227,9 +215,9 @@ def _watcher(bar: Progress | None) -> Watcher:
 def _write(
     run: Reproduction, recipes: list[Recipe], failures: list[Failure], options: ReproduceOptions
 ) -> list[Row]:
-    from recsys.classifier.recipes.comparison import as_csv, as_markdown, compare
-    from recsys.reports.output import write_file
-    from recsys.reports.reproduction import write_page
+    from recsys.papers.reproduce import as_csv, as_markdown, compare
+    from recsys.papers.reproduction_page import write_page
+    from recsys.reports.drawing import write_file
 
     weights, quick, out = options.fit.weights, options.quick, options.out
     done = run.done()

@@ -12,8 +12,7 @@ from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import NamedPath, db_option, device_option, json_option, workers_option
 
 if TYPE_CHECKING:
-    from recsys.robustness import Robustness, RobustnessOptions, RobustnessRun
-    from recsys.robustness.figures import VariantFigures
+    from recsys.robustness import Robustness, RobustnessOptions, RobustnessRun, VariantFigures
 
 AIM_MEDIAN, AIM_FOUND, AIM_COSINE = 0.5, 0.98, 0.97
 """What the shipped model is held to; see docs/robustness.md."""

@@ -196,7 +196,7 @@ def _print_reasons(answer: Answer, screen: Console) -> None:
     from rich.padding import Padding
 
     from recsys.cli.output import escape, human_duration
-    from recsys.recommender.screen import FILTERS
+    from recsys.recommender.recommender import FILTERS
 
     for row in answer.results:
         length = human_duration(row.track.duration_s)

@@ -17,10 +17,9 @@ from recsys.cli.training import describe_epoch, forget_partial, model_path, part
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recsys.classifier.checkpoint import ModelCard
-    from recsys.classifier.prepare import DataSources, TrainingData
-    from recsys.classifier.settings import EpochResult, TrainSettings
-    from recsys.classifier.train import Training
+    from recsys.classifier.card import ModelCard
+    from recsys.classifier.training.prepare import DataSources, TrainingData
+    from recsys.classifier.training.train import EpochResult, Training, TrainSettings
 
 _FILE = NamedPath(dir_okay=False)
 
@@ -136,7 +135,7 @@ def command(
     """
     from rich.console import Console
 
-    from recsys.classifier.prepare import DataSources
+    from recsys.classifier.training.prepare import DataSources
     from recsys.workers import default_workers
 
     folders = (*directories, *more)
@@ -214,9 +213,9 @@ def _train_default(
     as_json: bool,
 ) -> None:
     """Train the kind of model that recsys ships."""
-    from recsys.classifier.devices import resolve_device
-    from recsys.classifier.precision import bfloat16_is_quick
-    from recsys.classifier.settings import TrainSettings, scaled_to
+    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.training.musicnn_torch import bfloat16_is_quick
+    from recsys.classifier.training.train import TrainSettings, scaled_to
 
     found = resolve_device(device)
     settings = TrainSettings(
@@ -236,7 +235,7 @@ def _train_default(
 def _prepare(sources: DataSources, workers: int, console: Console) -> TrainingData:
     from rich.progress import Progress
 
-    from recsys.classifier.prepare import prepare
+    from recsys.classifier.training.prepare import prepare
 
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("Reading tracks", total=None)
@@ -267,8 +266,8 @@ def _prepare(sources: DataSources, workers: int, console: Console) -> TrainingDa
 
 
 def _start(data: TrainingData, settings: TrainSettings, out: Path, device: str) -> Training:
-    from recsys.classifier.devices import resolve_device
-    from recsys.classifier.train import Training
+    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.training.train import Training
 
     return Training(
         data.examples, data.valid, data.labels, settings, partial_path(out), resolve_device(device)
@@ -303,9 +302,9 @@ def _finish(
     sources: DataSources,
     out: Path,
 ) -> ModelCard:
-    from recsys.classifier.checkpoint import save_model
-    from recsys.classifier.finish import make_card
-    from recsys.features import MEL
+    from recsys.classifier.card import save_model
+    from recsys.classifier.log_mel import MEL
+    from recsys.classifier.training.train import make_card
 
     model = training.best_model()
     names = [path.name for path in (*sources.directories, sources.mel) if path]

@@ -12,11 +12,11 @@ from recsys.cli.output import print_json, progress, shown
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recsys.classifier.checkpoint import ModelCard
-    from recsys.classifier.fine_tune.make import Made, Steps
-    from recsys.classifier.fine_tune.pictures import PicturedMusic
-    from recsys.classifier.prepare import DataSources
-    from recsys.features import CompressedMel
+    from recsys.classifier.card import ModelCard
+    from recsys.classifier.training.examples import PicturedMusic
+    from recsys.classifier.training.make import Made, Steps
+    from recsys.classifier.training.prepare import DataSources
+    from recsys.mel import CompressedMel
 
 DEFAULT = "default"
 """Name of the recipe."""
@@ -60,17 +60,16 @@ def train_default(request: DefaultRequest) -> None:
     RecsysError
         If the weights are not there, or anything is wrong with the music.
     """
-    from recsys.classifier.checkpoint import save_model
-    from recsys.classifier.fine_tune.card import make_default_card
-    from recsys.classifier.fine_tune.make import make_default
-    from recsys.classifier.fine_tune.settings import FineTuneSettings
-    from recsys.classifier.fine_tune.teacher import (
+    from recsys.classifier.card import save_model
+    from recsys.classifier.training.make import make_default, make_default_card
+    from recsys.classifier.training.teacher import (
         build_pruned,
         describe,
         find_checkpoint,
         read_checkpoint,
     )
-    from recsys.features import CompressedMel
+    from recsys.classifier.training.tune import FineTuneSettings
+    from recsys.mel import CompressedMel
 
     checkpoint = find_checkpoint(request.weights)
     variables = read_checkpoint(checkpoint)
@@ -96,7 +95,7 @@ def train_default(request: DefaultRequest) -> None:
 
 def _load(request: DefaultRequest, features: CompressedMel) -> PicturedMusic:
     """Decode the music, with a progress bar, and say what is odd about it."""
-    from recsys.classifier.fine_tune.pictures import load_music
+    from recsys.classifier.training.examples import load_music
 
     with progress("tracks") as bar:
         task = bar.add_task("Reading tracks", total=None, failed=0) if bar else None
@@ -122,7 +121,7 @@ class _Bars:
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Steps:
-        from recsys.classifier.fine_tune.make import Steps
+        from recsys.classifier.training.make import Steps
 
         self._bar = self._shown.__enter__()
         return Steps(

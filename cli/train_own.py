@@ -13,9 +13,8 @@ import click
 from recsys.cli.output import console, escape, note, print_json, shown, table
 
 if TYPE_CHECKING:
-    from recsys.classifier.group_bootstrap import Measured
-    from recsys.classifier.own_genres import Comparison, Contender
-    from recsys.own_model import Proposal
+    from recsys.classifier.training.evaluate import Measured
+    from recsys.classifier.training.own_genres import Comparison, Contender, Proposal
 
 SPELLINGS_SHOWN = 5
 """Of one genre; the model card names all of them."""
@@ -90,11 +89,15 @@ def own_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def train_own(request: OwnRequest) -> None:
     """Learn the library's own genres, show what that brings, and use them if the user agrees."""
-    from recsys.classifier.own_labels import LabelRules
+    from recsys.api import default_database
+    from recsys.classifier.training.own_genres import (
+        LabelRules,
+        place_beside,
+        propose,
+        save_proposal,
+    )
     from recsys.cli.training import model_path
     from recsys.library import absolute, outermost
-    from recsys.opened import default_database
-    from recsys.own_model import place_beside, propose, save_proposal
 
     database = absolute(request.database) if request.database else default_database()
     out = absolute(model_path(request.out)) if request.out else None
@@ -121,8 +124,8 @@ def train_own(request: OwnRequest) -> None:
 
 def _use(proposal: Proposal, place: Path, card: Any) -> int:  # noqa: ANN401 (a ModelCard or None)
     """Make the proposal the library's own; a file that was made just for that goes if it fails."""
-    from recsys.classifier.checkpoint import card_path
-    from recsys.own_model import save_proposal, use_proposal
+    from recsys.classifier.card import card_path
+    from recsys.classifier.training.own_genres import save_proposal, use_proposal
 
     if card is not None:
         return use_proposal(proposal, place, card)
@@ -145,7 +148,7 @@ def _ask() -> bool:
 @contextmanager
 def _counting(words: str) -> Iterator[Callable[[], None]]:
     """Show a bar while heads are fitted."""
-    from recsys.classifier.own_genres import FOLDS
+    from recsys.classifier.training.own_genres import FOLDS
     from recsys.cli.output import progress
 
     with progress("fits") as bar:
@@ -258,7 +261,7 @@ def _tell(request: OwnRequest, proposal: Proposal, out: Path | None, rescored: i
 
 
 def _former(proposal: Proposal) -> Path:
-    from recsys.classifier.checkpoint import DEFAULT_MODEL
+    from recsys.classifier.card import DEFAULT_MODEL
 
     return proposal.trunk or DEFAULT_MODEL
 
@@ -266,7 +269,7 @@ def _former(proposal: Proposal) -> Path:
 def _as_dict(
     request: OwnRequest, proposal: Proposal, out: Path | None, rescored: int | None
 ) -> dict[str, Any]:
-    from recsys.classifier.evaluate import as_dict
+    from recsys.classifier.training.evaluate import as_dict
 
     own, found = proposal.own, proposal.found
     return {

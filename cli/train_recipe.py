@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from torch import nn
 
-    from recsys.classifier.checkpoint import ModelCard
-    from recsys.classifier.datasets import LabelledFile
-    from recsys.classifier.evaluate import Evaluation
-    from recsys.classifier.protocols import FilteredLists, Fold
-    from recsys.classifier.recipes import Recipe
-    from recsys.classifier.recipes.data import RecipeData
-    from recsys.classifier.recipes.fit import FitOptions, Fitted
-    from recsys.classifier.settings import EpochResult
+    from recsys.classifier.card import ModelCard
+    from recsys.classifier.training.datasets import LabelledFile
+    from recsys.classifier.training.evaluate import Evaluation
+    from recsys.classifier.training.train import EpochResult
+    from recsys.papers.data import RecipeData
+    from recsys.papers.fit import FitOptions, Fitted
+    from recsys.papers.protocols import FilteredLists, Fold
+    from recsys.papers.recipe import Recipe
 
 PUBLISHED = "published"
 """What ``--weights`` is, if it is not given."""
@@ -84,12 +84,12 @@ def train_recipe(request: RecipeRequest, console: Console) -> None:
     RecsysError
         If anything is wrong with the recipe, the data or the training.
     """
-    from recsys.classifier.checkpoint import save_model
-    from recsys.classifier.devices import resolve_device
-    from recsys.classifier.recipes import load_recipe
-    from recsys.classifier.recipes.fit import FitOptions
-    from recsys.classifier.recipes.outcome import make_recipe_card
-    from recsys.classifier.recipes.protocol import divide_for
+    from recsys.classifier.card import save_model
+    from recsys.classifier.inference import resolve_device
+    from recsys.papers.fit import FitOptions
+    from recsys.papers.measure import make_recipe_card
+    from recsys.papers.protocols import divide_for
+    from recsys.papers.recipe import load_recipe
 
     recipe = load_recipe(request.recipe)
     options = FitOptions(
@@ -120,10 +120,10 @@ def _find(
     recipe: Recipe, request: RecipeRequest, lists: FilteredLists | None
 ) -> list[LabelledFile]:
     """List the music, and tell now of all that can be wrong before it is decoded."""
-    from recsys.classifier.recipes.data import find_music, genres_of
-    from recsys.classifier.recipes.fit import check_recipe
-    from recsys.classifier.recipes.protocol import check_protocol
-    from recsys.reports.genres import empty_genre_folders
+    from recsys.papers.data import find_music, genres_of
+    from recsys.papers.explore import empty_genre_folders
+    from recsys.papers.fit import check_recipe
+    from recsys.papers.protocols import check_protocol
 
     files = find_music(request.directories)
     check_protocol(recipe, files, request.protocol, lists, request.artists)
@@ -140,7 +140,7 @@ def _fit(
     recipe: Recipe, data: RecipeData, fold: Fold, options: FitOptions, request: RecipeRequest
 ) -> Fitted:
     """Train, tell of every epoch, and after Ctrl-C of the way to go on."""
-    from recsys.classifier.recipes.fit import fit
+    from recsys.papers.fit import fit
 
     if recipe.estimator is not None:
         click.echo(f"fitting {recipe.estimator.name} to {len(fold.train)} segments", err=True)
@@ -180,8 +180,8 @@ def _load(
     recipe: Recipe, files: list[LabelledFile], request: RecipeRequest, console: Console
 ) -> RecipeData:
     """Decode the music, with a progress bar, and say what is odd about it."""
-    from recsys.classifier.recipes.data import load_music
     from recsys.cli.output import progress
+    from recsys.papers.data import load_music
 
     with progress("tracks") as bar:
         task = bar.add_task("Reading tracks", total=None, failed=0) if bar else None
@@ -202,8 +202,8 @@ def _load(
 
 def _lists(request: RecipeRequest) -> FilteredLists | None:
     """Return the lists of the filtered protocol, and refuse them with any other."""
-    from recsys.classifier.protocols import FilteredLists
     from recsys.errors import ModelError
+    from recsys.papers.protocols import FilteredLists
 
     if request.protocol != "filtered":
         if request.train_split or request.valid_split:
@@ -225,8 +225,8 @@ def _report(
     request: RecipeRequest,
 ) -> None:
     """Say how good the model is, and how good its report said it is."""
-    from recsys.classifier.recipes import load_recipe
-    from recsys.classifier.recipes.several import judge_mixed
+    from recsys.papers.measure import judge_mixed
+    from recsys.papers.recipe import load_recipe
 
     recipe = load_recipe(request.recipe)
     songs = judge_mixed(recipe, model, data.mixed, card.labels) if data.mixed else None

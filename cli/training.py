@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recsys.classifier.settings import EpochResult
+    from recsys.classifier.training.train import EpochResult
 
 
 def model_path(out: Path) -> Path:

@@ -5,25 +5,341 @@ early or are damaged in the middle are read from the start, past what cannot be 
 come back with a warning; what holds no sound at all is an :class:`~recsys.errors.AudioError`.
 
 Parsing is left to libsndfile (through soundfile) and to FFmpeg (through PyAV), see
-:mod:`recsys.audio_readers`.
+:mod:`recsys.audio`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
+import av
 import numpy as np
+import soundfile
 
-from recsys.audio_readers import AudioReader, open_readers, silenced_libraries
-from recsys.errors import AudioError
-from recsys.features import MEL, Features
+from recsys.errors import AudioError, PassingError
+from recsys.mel import Features
 from recsys.types import Waveform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from recsys.types import FloatArray
+
+# Two ways to read an audio file, behind one interface: libsndfile and FFmpeg.
+
+
+av.logging.set_level(av.logging.PANIC)
+
+SEEK_MARGIN_S = 0.1
+"""FFmpeg is asked for a place this much earlier, and the surplus is dropped by time stamp."""
+
+READ_THROUGH_S = 90.0
+"""Files up to this long are decoded in one go by FFmpeg, which shows damage between windows."""
+
+READ_OVER_S = 0.5
+"""libsndfile is made to read over gaps up to this long instead of seeking."""
+
+BARE_STREAMS = frozenset({"aac", "ac3", "eac3", "mp3"})
+"""Formats without a container: FFmpeg estimates their length from the bit rate."""
+
+
+class AudioReader(Protocol):
+    """An open audio file.
+
+    Attributes
+    ----------
+    sample_rate : int
+        Hz, of the file.
+    duration_s : float or None
+        What the file promises, seconds; None where it does not say.
+    duration_is_exact : bool
+        False where the promise is an estimate from the bit rate.
+    """
+
+    sample_rate: int
+    duration_s: float | None
+    duration_is_exact: bool
+
+    def read(self, offset_s: float, length_s: float) -> FloatArray:
+        """Return mono samples, shape (n,), from `offset_s` on; fewer if the file ends there."""
+
+    def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
+        """Return all mono samples that can be decoded and the number of damaged places."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class SoundFileReader:
+    """Reads through libsndfile; interface as in :class:`AudioReader`."""
+
+    def __init__(self, path: Path) -> None:
+        name = os.fspath(path) if os.name == "nt" else os.fsencode(path)
+        try:
+            self._file = soundfile.SoundFile(name)
+        except (soundfile.LibsndfileError, TypeError) as error:
+            raise AudioError(f"libsndfile cannot read it: {error}") from error
+        self.sample_rate: int = self._file.samplerate
+        frames = self._file.frames
+        # libsndfile reports an absurd count for streams of unknown length.
+        known = 0 <= frames < 2**48 and self.sample_rate > 0
+        self.duration_s = frames / self.sample_rate if known else None
+        self.duration_is_exact = True
+
+    def read(self, offset_s: float, length_s: float) -> FloatArray:
+        """Return mono samples, shape (n,), from `offset_s` on; fewer if the file ends there."""
+        try:
+            self._go_to(round(offset_s * self.sample_rate))
+            return self._mono(round(length_s * self.sample_rate))
+        except soundfile.LibsndfileError as error:
+            raise AudioError(f"cannot read at {offset_s:.1f} s: {error}") from error
+
+    def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
+        """Return the samples up to the first damaged place."""
+        self._file.seek(0)
+        blocks: list[FloatArray] = []
+        try:
+            while sum(map(len, blocks)) < limit_s * self.sample_rate:
+                block = self._mono(self.sample_rate)
+                if len(block) == 0:
+                    return _join(blocks), 0
+                blocks.append(block)
+        except soundfile.LibsndfileError:
+            return _join(blocks), 1
+        return _join(blocks), 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _go_to(self, frame: int) -> None:
+        """Seek, or read over a short gap: that is cheaper in a compressed file."""
+        gap = frame - self._file.tell()
+        if 0 <= gap <= READ_OVER_S * self.sample_rate:
+            self._file.read(gap)
+        else:
+            self._file.seek(frame)
+
+    def _mono(self, count: int) -> FloatArray:
+        block: FloatArray = self._file.read(count, dtype="float32", always_2d=True)
+        channels = block.shape[1]
+        if channels == 1:
+            return block[:, 0]
+        # As a product, because a mean over so short an axis takes longer than decoding.
+        mono: FloatArray = block @ np.full(channels, 1.0 / channels, dtype=np.float32)
+        return mono
+
+
+class AvReader:
+    """Reads through FFmpeg; interface as in :class:`AudioReader`."""
+
+    def __init__(self, path: Path) -> None:
+        self._container = open_container(path)
+        streams = self._container.streams.audio
+        if not streams:
+            self._container.close()
+            raise AudioError("it has no audio stream")
+        self._stream = streams[0]
+        try:
+            self.sample_rate = int(self._stream.sample_rate or 0)
+        except AttributeError:  # no decoder for this codec
+            self.sample_rate = 0
+        if self.sample_rate <= 0:
+            self._container.close()
+            raise AudioError("its audio stream has no decoder or no sample rate")
+        self.duration_s = self._promised_duration()
+        self.duration_is_exact = self._container.format.name not in BARE_STREAMS
+        self._start_s = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        self._whole: FloatArray | None = None
+
+    def _promised_duration(self) -> float | None:
+        if self._stream.duration is not None and self._stream.time_base is not None:
+            return float(self._stream.duration * self._stream.time_base)
+        if self._container.duration is not None:
+            return self._container.duration / av.time_base
+        return None
+
+    def read(self, offset_s: float, length_s: float) -> FloatArray:
+        """Return mono samples, shape (n,), from `offset_s` on; fewer if the file ends there."""
+        if self.duration_s is not None and self.duration_s <= READ_THROUGH_S:
+            if self._whole is None:
+                self._whole, damaged = self.read_all(READ_THROUGH_S * 2)
+                if damaged:
+                    raise AudioError(f"{damaged} damaged places")
+            start = round(offset_s * self.sample_rate)
+            return self._whole[start : start + round(length_s * self.sample_rate)]
+        return self._seek_and_read(offset_s, length_s)
+
+    def _seek_and_read(self, offset_s: float, length_s: float) -> FloatArray:
+        wanted = round(length_s * self.sample_rate)
+        target_s = self._start_s + offset_s
+        # Frames are short: joined by FFmpeg and turned into one array they take half the time.
+        joined, surplus = av.AudioFifo(), 0
+        try:
+            self._container.seek(round(max(0.0, target_s - SEEK_MARGIN_S) * av.time_base))
+            for frame in self._container.decode(self._stream):
+                if joined.samples == 0:
+                    surplus = self._surplus(frame.time, target_s)
+                    if surplus >= frame.samples:
+                        continue
+                frame.pts = None  # else the queue insists on time stamps without a gap
+                joined.write(frame)
+                if joined.samples >= surplus + wanted:
+                    break
+            samples = _mono(joined)
+        except (av.FFmpegError, ValueError) as error:
+            raise AudioError(f"cannot read at {offset_s:.1f} s: {error}") from error
+        return samples[surplus:][:wanted]
+
+    def _surplus(self, time_s: float | None, target_s: float) -> int:
+        """Return how many samples to drop of what was decoded first after seeking."""
+        if time_s is None or time_s > target_s + SEEK_MARGIN_S:
+            raise AudioError(f"seeking to {target_s - self._start_s:.1f} s missed its place")
+        return max(0, round((target_s - time_s) * self.sample_rate))
+
+    def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
+        """Return all samples that decode, up to `limit_s`, and the number of damaged places."""
+        with contextlib.suppress(av.FFmpegError):
+            self._container.seek(0)
+        self._damaged = 0
+        blocks: list[FloatArray] = []
+        length = 0
+        for block in self._decoded():
+            blocks.append(block)
+            length += len(block)
+            if length >= limit_s * self.sample_rate:
+                break
+        return _join(blocks), self._damaged
+
+    def _decoded(self) -> Iterator[FloatArray]:
+        """Yield mono samples, about a second at a time, past what cannot be decoded."""
+        joined = av.AudioFifo()
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    self._damaged += 1
+                    continue
+                for frame in frames:
+                    frame.pts = None
+                    try:
+                        joined.write(frame)
+                    except ValueError:  # from here on it has another rate, format or layout
+                        yield _mono(joined)
+                        joined = av.AudioFifo()
+                        joined.write(frame)
+                if joined.samples >= self.sample_rate:
+                    yield _mono(joined)
+        except (av.FFmpegError, ValueError):  # the container is damaged from here on
+            self._damaged += 1
+        yield _mono(joined)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+
+@contextlib.contextmanager
+def silenced_libraries() -> Iterator[None]:
+    """Keep C libraries from writing to standard error while they read a damaged file.
+
+    libmpg123, inside libsndfile, reports every odd header there and has no switch for it. The
+    whole process is affected while the block runs.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # there is no standard error to protect
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as sink:
+            os.dup2(sink.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a file with FFmpeg, whatever bytes its name has.
+
+    Raises
+    ------
+    AudioError
+        If FFmpeg does not recognise it.
+    """
+    try:
+        try:
+            return av.open(f"file:{os.fspath(path)}", "r", metadata_errors="ignore")
+        except UnicodeEncodeError:
+            # PyAV takes names as UTF-8 only; a file object goes round the name.
+            return av.open(path.open("rb"), "r", metadata_errors="ignore")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise AudioError(f"FFmpeg cannot read it: {error}") from error
+
+
+@contextlib.contextmanager
+def open_readers(path: Path) -> Iterator[Iterator[AudioReader]]:
+    """Open a file with one library after the other, the preferred one first.
+
+    Each is opened when the iteration arrives at it, because most files never need a second, and
+    closed at the end of the block.
+
+    Raises
+    ------
+    AudioError
+        At once if the file cannot be opened or is empty; at the end of the iteration if no
+        library recognises it.
+    """
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise AudioError("the file is empty (0 bytes)", "Delete it or replace it.")
+    except OSError as error:
+        raise PassingError(f"cannot open it: {error.strerror}") from error
+    with contextlib.ExitStack() as at_the_end:
+        yield _readers(path, at_the_end)
+
+
+def _readers(path: Path, at_the_end: contextlib.ExitStack) -> Iterator[AudioReader]:
+    kinds: list[type[SoundFileReader | AvReader]] = [SoundFileReader, AvReader]
+    if path.suffix.lower() == ".opus":
+        kinds = [AvReader]
+    recognised = False
+    for kind in kinds:
+        try:
+            reader = kind(path)
+        except AudioError:
+            continue
+        at_the_end.callback(reader.close)
+        recognised = True
+        yield reader
+    if not recognised:
+        raise AudioError(
+            "not an audio file that can be read, whatever its name says",
+            "It may be damaged from the first byte or be something else; replace or rename it.",
+        )
+
+
+def _mono(joined: av.AudioFifo) -> FloatArray:
+    """Empty a queue of decoded frames; return the mean of its channels."""
+    frame = joined.read(0, partial=True)
+    if frame is None:
+        return np.zeros(0, dtype=np.float32)
+    planar = av.AudioResampler(format="fltp")
+    return _join([part.to_ndarray().mean(axis=0) for part in planar.resample(frame)])
+
+
+def _join(blocks: list[FloatArray]) -> FloatArray:
+    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
+
+
+# ----------------------------------------------------------------------
+
 
 MIN_DURATION_S = 0.5
 """Shorter than this there is nothing to recognise a genre by."""
@@ -81,7 +397,7 @@ def plan_offsets(
     return [min(last, max(0.0, (i + 0.5) * part - window_s / 2)) for i in range(count)]
 
 
-def decode(path: Path, settings: Features = MEL) -> Waveform:
+def decode(path: Path, settings: Features) -> Waveform:
     """Decode evenly spread windows of a track to mono at the model's sample rate.
 
     Parameters
@@ -231,3 +547,113 @@ def _replace_not_numbers(windows: FloatArray) -> tuple[FloatArray, list[str]]:
     return np.where(finite, windows, np.float32(0)), [
         f"{share:.1%} of the samples are not numbers; they were silenced"
     ]
+
+
+# Decoding a track from beginning to end, for what is measured over all of it.
+
+
+MAX_WHOLE_S = 600.0
+"""What lies beyond is not heard: ten minutes take about a gigabyte to describe."""
+
+
+def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
+    """Decode a track from its beginning to its end, to mono.
+
+    Parameters
+    ----------
+    path : Path
+        Any file that libsndfile or FFmpeg can read.
+    sample_rate : int
+        Hz. A file that has this rate is not resampled, and every sample of it is kept.
+
+    Returns
+    -------
+    Waveform
+        One window, as long as the track. With a warning when the file is damaged, ends early, is
+        longer than ten minutes (the rest is left out) or holds samples that are not numbers.
+
+    Raises
+    ------
+    AudioError
+        If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
+    """
+    with silenced_libraries(), open_readers(path) as readers:
+        samples, rate, warnings = _read(readers)
+    samples, not_numbers = _silence_what_is_no_number(samples)
+    warnings += not_numbers
+    duration_s = len(samples) / rate
+    if duration_s < MIN_DURATION_S:
+        raise AudioError(
+            f"too short: {duration_s:.2f} s of sound, at least {MIN_DURATION_S} s are needed",
+            "The file may be cut off; replace it or take it out.",
+        )
+    peak = float(np.max(np.abs(samples)))
+    if peak < SILENCE_PEAK:
+        raise AudioError(
+            "; ".join([f"silent: {duration_s:.1f} s, peak amplitude {peak:.1g}", *not_numbers]),
+            "There is nothing to hear in this file; delete it or replace it.",
+        )
+    return Waveform(
+        windows=_resampled(samples, rate, sample_rate)[np.newaxis],
+        sample_rate=sample_rate,
+        offsets_s=(0.0,),
+        duration_s=duration_s,
+        warning="; ".join(warnings) or None,
+    )
+
+
+def _read(readers: Iterator[AudioReader]) -> tuple[FloatArray, int, list[str]]:
+    """Read with the first reader that meets no damage, or else with the one that got furthest."""
+    samples, rate, warnings = np.zeros(0, dtype=np.float32), 1, [""]
+    for reader in readers:
+        try:
+            # A little more, to know that there is more.
+            heard, damaged = reader.read_all(MAX_WHOLE_S + 1)
+        except RuntimeError:  # libsndfile, where it cannot even go to the beginning
+            continue
+        if len(heard) / reader.sample_rate > len(samples) / rate:
+            samples, rate = heard, reader.sample_rate
+            warnings = _shortcomings(reader, len(samples) / rate, damaged)
+        if not warnings:
+            break
+    if len(samples) == 0:
+        raise AudioError(
+            "no sound could be decoded", "The file is damaged beyond its header; replace it."
+        )
+    length = round(MAX_WHOLE_S * rate)
+    if len(samples) > length:
+        warnings.append(f"only the first {MAX_WHOLE_S / 60:.0f} minutes were heard")
+    return samples[:length], rate, warnings
+
+
+def _shortcomings(reader: AudioReader, duration_s: float, damaged: int) -> list[str]:
+    promised_s = reader.duration_s
+    tolerance_s = SHORTFALL_S if reader.duration_is_exact else 0.1 * duration_s
+    if promised_s is not None and min(promised_s, MAX_WHOLE_S) - duration_s > tolerance_s:
+        return [f"ends early or is damaged: {duration_s:.1f} s of {promised_s:.1f} s read"]
+    if damaged:
+        return [f"damaged: {damaged} pieces could not be decoded and were left out"]
+    return []
+
+
+def _silence_what_is_no_number(samples: FloatArray) -> tuple[FloatArray, list[str]]:
+    finite = np.isfinite(samples)
+    if finite.all():
+        return samples, []
+    share = 1.0 - float(finite.mean())
+    if share > 0.5:
+        raise AudioError(
+            f"{share:.0%} of the samples are not numbers (NaN or infinite)",
+            "The file was written by a faulty program; replace it.",
+        )
+    silenced: FloatArray = np.where(finite, samples, np.float32(0))
+    return silenced, [f"{share:.1%} of the samples are not numbers; they were silenced"]
+
+
+def _resampled(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
+    if rate == wanted:
+        return samples
+    import soxr
+
+    result: FloatArray = soxr.resample(samples, rate, wanted, quality="HQ")
+    return result

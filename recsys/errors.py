@@ -4,6 +4,14 @@ Every one of them carries a message with the offending value and a hint that say
 The command line turns them into text; nothing else in the package prints.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
 
 class RecsysError(Exception):
     """Something the user can understand and act on.
@@ -21,7 +29,7 @@ class RecsysError(Exception):
         self.message = message
         self.hint = hint
 
-    def __reduce__(self) -> tuple[type["RecsysError"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[RecsysError], tuple[str, str]]:
         """Pickle with both fields, so that errors cross process boundaries whole."""
         return type(self), (self.message, self.hint)
 
@@ -83,3 +91,34 @@ class AmbiguousQueryError(QueryError):
     def __init__(self, message: str, hint: str = "", matches: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint)
         self.matches = matches
+
+
+# Libraries that only some users install: found, or asked for in words.
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import a library that belongs to an extra.
+
+    Parameters
+    ----------
+    module : str
+        Full name of the module, ``"matplotlib.pyplot"`` say.
+    extra : str
+        Name of the extra in pyproject.toml that brings it.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"this needs {error.name}, which is not installed",
+            f"Install it with: pip install 'recsys[{extra}]'",
+        ) from error

@@ -202,7 +202,7 @@ def _mutagen_fields(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
 
 def _ffmpeg_fields(path: Path) -> dict[str, str]:
     """Read the tags that mutagen does not know: RIFF INFO lists in WAV files, AIFF text chunks."""
-    from recsys.audio_readers import open_container, silenced_libraries
+    from recsys.audio import open_container, silenced_libraries
 
     try:
         with silenced_libraries(), open_container(path) as container:
@@ -274,7 +274,7 @@ def audio_hash(path: Path) -> str:
     AudioError
         If the file cannot be read at all.
     """
-    from recsys.audio_readers import BARE_STREAMS, open_container, silenced_libraries
+    from recsys.audio import BARE_STREAMS, open_container, silenced_libraries
 
     digest = hashlib.blake2b(digest_size=16)
     try:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.errors import QueryError
-from recsys.features.effort import effort_of
 from recsys.index_sync import (
     bring_up_to_date,
     index_directory,
@@ -14,11 +13,12 @@ from recsys.index_sync import (
     measured_recall,
     rebuild_index,
 )
-from recsys.indexing.roots import RootHealth
-from recsys.recommender.tag_filter import HOLDS_FROM
+from recsys.indexing.indexer import RootHealth
+from recsys.mel import effort_of
+from recsys.names import check_has_tags
+from recsys.recommender.query import HOLDS_FROM
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
-from recsys.tag_names import check_has_tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class LibraryStatus:
     fingerprint : str or None
         Of that model.
     effort : str or None
-        How much of a track it hears, one of :data:`recsys.features.effort.EFFORTS`.
+        How much of a track it hears, one of :data:`recsys.mel.EFFORTS`.
     tracks, failures, missing, unanalysed : int
         Tracks in all; files that could not be analysed; tracks kept although their files are
         gone; tracks that the present model has not analysed yet.

@@ -18,8 +18,8 @@ from recsys.recommender import OUTSIDE_LIBRARY
 from recsys.types import Analysis, ModelInfo, Track
 
 if TYPE_CHECKING:
-    from recsys.catalogue import Catalogue
     from recsys.classifier.inference import Classifier
+    from recsys.types import Catalogue
 
 MAX_LISTED = 20
 """Matches that are listed when words match several tracks."""

@@ -7,13 +7,13 @@ stage of the pipeline can speak in these types without loading what made them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -374,3 +374,68 @@ class IndexSummary:
         """Return the counts by name, as scripts read them."""
         names = ("found", "indexed", "unchanged", "moved", "removed", "failed")
         return {name: getattr(self, name) for name in names}
+
+
+# What recommending asks of a library, wherever it lies.
+
+
+class Catalogue(Protocol):
+    """The tracks of a library and what was heard in them, without their index.
+
+    :class:`recsys.store.Store` is one, :class:`recsys.milvus.catalogue.MilvusCatalogue` another.
+    Tracks that the library's model has not analysed are in none of the answers.
+    """
+
+    @property
+    def path(self) -> object:
+        """Where the library lies, for messages."""
+
+    def model(self) -> ModelInfo | None:
+        """Return the library's model, None before the first one is set."""
+
+    def genre_source(self) -> str:
+        """Return which labels sort the tracks, one of :data:`recsys.types.GENRE_SOURCES`."""
+
+    def genre_counts(self) -> Mapping[str, int]:
+        """Return the number of tracks in each part, in the order of the names."""
+
+    def roots(self) -> Sequence[Path]:
+        """Return the folders that were indexed, in the order of their names."""
+
+    def analysis(self, track_id: int) -> Analysis | None:
+        """Return what was heard in a track, None where there is none of this id."""
+
+    def analyses(self, ids: Iterable[int]) -> Mapping[int, Analysis]:
+        """Return what was heard in these tracks; ids without a track are left out."""
+
+    def tag_scores(self, ids: Iterable[int]) -> Mapping[int, FloatArray]:
+        """Return the tag scores of these tracks, shape (n_tags,); ids without any are left out."""
+
+    def all_tag_scores(self) -> tuple[IdArray, FloatArray]:
+        """Return the tag scores of every track that has any.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n,)
+            Ascending.
+        scores : ndarray of float32, shape (n, n_tags)
+        """
+
+    def track(self, track_id: int) -> Track | None:
+        """Return a track, None where there is none of this id."""
+
+    def tracks(self, ids: Iterable[int]) -> Mapping[int, Track]:
+        """Return the tracks of these ids; ids without one are left out."""
+
+    def track_by_path(self, path: Path) -> Track | None:
+        """Return the track of this file, None where there is none."""
+
+    def tracks_with_hash(self, audio_hash: str) -> Sequence[Track]:
+        """Return the tracks of the same sound, by id."""
+
+    def find_tracks(self, words: str, limit: int = 50) -> Sequence[Track]:
+        """Return the tracks whose artist or title hold every one of the words.
+
+        Those whose artist or title is exactly ``words`` come first, then they stand by artist,
+        title and id; at most ``limit``.
+        """

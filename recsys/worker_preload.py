@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 
 from recsys import audio, library
-from recsys.features import CompressedMel
+from recsys.mel import CompressedMel
 
 _MEL = CompressedMel()
 _MEL.compute(np.zeros((1, _MEL.window_length), dtype=np.float32))

@@ -2,6 +2,6 @@
 
 import numpy as np
 
-from recsys.features import MEL, log_mel
+from recsys.classifier.log_mel import MEL, log_mel
 
 log_mel(np.zeros((1, MEL.window_length), dtype=np.float32))

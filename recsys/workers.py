@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from recsys.audio_readers import silenced_libraries
+from recsys.audio import silenced_libraries
 from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.memory import keep_freed_memory
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.audio import decode, plan_offsets
-from recsys.audio_readers import AvReader, SoundFileReader
+from recsys.audio import AvReader, SoundFileReader, decode, plan_offsets
+from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError
 from recsys.types import Waveform
 from tests.sounds import encode, second_heard, staircase, write
@@ -51,7 +51,7 @@ def test_windows_of_long_tracks_are_spread_evenly(duration_s: float) -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
 def test_any_sample_rate_comes_out_at_the_models_rate(tmp_path: Path, rate: int) -> None:
-    waveform = decode(write(tmp_path / "a.wav", staircase(12, rate), rate))
+    waveform = decode(write(tmp_path / "a.wav", staircase(12, rate), rate), MEL)
     assert waveform.windows.shape == (4, 66_150)
     assert waveform.sample_rate == RATE
     assert waveform.duration_s == pytest.approx(12)
@@ -73,7 +73,7 @@ def test_any_sample_rate_comes_out_at_the_models_rate(tmp_path: Path, rate: int)
     ],
 )
 def test_encodings_that_libsndfile_reads(tmp_path: Path, name: str, subtype: str) -> None:
-    waveform = decode(write(tmp_path / name, staircase(100, 44_100), 44_100, subtype))
+    waveform = decode(write(tmp_path / name, staircase(100, 44_100), 44_100, subtype), MEL)
     assert waveform.windows.shape == (10, 66_150)
     assert_windows_in_place(waveform)
 
@@ -94,14 +94,14 @@ def test_encodings_that_libsndfile_reads(tmp_path: Path, name: str, subtype: str
 def test_encodings_that_only_ffmpeg_reads(
     tmp_path: Path, name: str, codec: str, duration_s: int
 ) -> None:
-    waveform = decode(encode(tmp_path / name, staircase(duration_s, 44_100), codec))
+    waveform = decode(encode(tmp_path / name, staircase(duration_s, 44_100), codec), MEL)
     assert waveform.duration_s == pytest.approx(duration_s, rel=0.02)  # raw AAC: an estimate
     assert waveform.warning is None
     assert_windows_in_place(waveform)
 
 
 def test_opus_is_read_by_ffmpeg(tmp_path: Path) -> None:
-    waveform = decode(encode(tmp_path / "a.opus", staircase(100, 48_000), "libopus", 48_000))
+    waveform = decode(encode(tmp_path / "a.opus", staircase(100, 48_000), "libopus", 48_000), MEL)
     assert waveform.windows.shape == (10, 66_150)
     assert_windows_in_place(waveform)
 
@@ -118,13 +118,13 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     tone = staircase(6)
     surround = np.zeros((len(tone), 6), dtype=np.float32)
     surround[:, 2] = tone
-    waveform = decode(write(tmp_path / "a.wav", surround))
+    waveform = decode(write(tmp_path / "a.wav", surround), MEL)
     np.testing.assert_allclose(waveform.windows.ravel(), tone / 6, atol=1e-3)
 
 
 def test_a_clip_shorter_than_a_window_is_repeated_and_says_so(tmp_path: Path) -> None:
     tone = staircase(1.0)
-    waveform = decode(write(tmp_path / "a.wav", tone, subtype="FLOAT"))
+    waveform = decode(write(tmp_path / "a.wav", tone, subtype="FLOAT"), MEL)
     np.testing.assert_allclose(waveform.windows[0], np.tile(tone, 3), atol=1e-6)
     assert waveform.warning is not None
     assert "1.0 s long" in waveform.warning
@@ -132,19 +132,19 @@ def test_a_clip_shorter_than_a_window_is_repeated_and_says_so(tmp_path: Path) ->
 
 def test_too_short_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"too short: 0\.10 s"):
-        decode(write(tmp_path / "a.wav", staircase(0.1)))
+        decode(write(tmp_path / "a.wav", staircase(0.1)), MEL)
 
 
 def test_silence_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="silent"):
-        decode(write(tmp_path / "a.flac", np.zeros(RATE * 5, dtype=np.float32)))
+        decode(write(tmp_path / "a.flac", np.zeros(RATE * 5, dtype=np.float32)), MEL)
 
 
 def test_samples_that_are_not_numbers_are_silenced_and_counted(tmp_path: Path) -> None:
     tone = staircase(6)
     tone[1000:2323] = np.nan
     tone[5000] = np.inf
-    waveform = decode(write(tmp_path / "a.wav", tone, subtype="FLOAT"))
+    waveform = decode(write(tmp_path / "a.wav", tone, subtype="FLOAT"), MEL)
     assert np.isfinite(waveform.windows).all()
     assert waveform.warning == "1.0% of the samples are not numbers; they were silenced"
 
@@ -153,14 +153,14 @@ def test_mostly_not_numbers_is_refused(tmp_path: Path) -> None:
     tone = staircase(6)
     tone[: len(tone) * 2 // 3] = np.nan
     with pytest.raises(AudioError, match="67% of the samples are not numbers"):
-        decode(write(tmp_path / "a.wav", tone, subtype="FLOAT"))
+        decode(write(tmp_path / "a.wav", tone, subtype="FLOAT"), MEL)
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.ogg", "a.flac", "a.wav"])
 def test_a_truncated_file_is_saved_as_far_as_it_goes(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, staircase(40, 44_100), 44_100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
-    waveform = decode(path)
+    waveform = decode(path, MEL)
     assert waveform.duration_s == pytest.approx(40 / 3, abs=3)
     assert_windows_in_place(waveform)
 
@@ -171,7 +171,7 @@ def test_damage_in_the_middle_is_passed_over(tmp_path: Path) -> None:
     middle = len(content) // 2
     content[middle : middle + 20_000] = os.urandom(20_000)
     path.write_bytes(content)
-    waveform = decode(path)
+    waveform = decode(path, MEL)
     assert waveform.warning is not None
     assert "damaged" in waveform.warning
     assert waveform.duration_s > 30
@@ -192,12 +192,12 @@ def test_impostors_are_refused_with_their_reason(
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(AudioError, match=reason):
-        decode(path)
+        decode(path, MEL)
 
 
 def test_a_missing_file_is_an_audio_error(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="cannot open it: No such file"):
-        decode(tmp_path / "none.mp3")
+        decode(tmp_path / "none.mp3", MEL)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -210,7 +210,7 @@ def test_names_may_be_any_bytes(tmp_path: Path, suffix: bytes) -> None:
         write(plain, staircase(6))
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe 'x' %20" + suffix))
     plain.rename(odd)
-    assert decode(odd).duration_s == pytest.approx(6, abs=0.1)
+    assert decode(odd, MEL).duration_s == pytest.approx(6, abs=0.1)
 
 
 def test_libraries_stay_silent_about_damage(tmp_path: Path) -> None:
@@ -219,7 +219,9 @@ def test_libraries_stay_silent_about_damage(tmp_path: Path) -> None:
     content[5000:9000] = bytes(4000)
     path.write_bytes(content)
     script = (
-        f"from pathlib import Path; from recsys.audio import decode; decode(Path({str(path)!r}))"
+        f"from pathlib import Path; from recsys.audio import decode; "
+        "from recsys.classifier.log_mel import MEL; "
+        f"decode(Path({str(path)!r}), MEL)"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert result.stderr == b""

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys import audio_whole
-from recsys.audio_whole import decode_whole
+from recsys import audio as audio_whole
+from recsys.audio import decode_whole
 from recsys.errors import AudioError
 from tests.sounds import encode, second_heard, staircase, write
 

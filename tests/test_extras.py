@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from recsys.errors import MissingExtraError
-from recsys.extras import require
+from recsys.errors import MissingExtraError, require
 
 
 def test_what_is_installed_is_returned() -> None:

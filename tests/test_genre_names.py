@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.genre_names import (
+from recsys.names import (
     APART,
     KINDS,
     first_genre,

@@ -10,15 +10,19 @@ import pytest
 import torch
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import load_card
-from recsys.classifier.inference import Classifier
-from recsys.classifier.loading import load_model
-from recsys.classifier.own_labels import LabelRules
+from recsys.classifier.card import load_card
+from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.training.own_genres import (
+    LabelRules,
+    Proposal,
+    place_beside,
+    propose,
+    save_proposal,
+    use_proposal,
+)
 from recsys.errors import LibraryBusyError, ModelError, QueryError, StoreError
 from recsys.index_sync import index_is_current, index_problems, open_index
-from recsys.indexing.change_model import change_model
-from recsys.indexing.session import IndexSession
-from recsys.own_model import Proposal, place_beside, propose, save_proposal, use_proposal
+from recsys.indexing.session import IndexSession, change_model
 from recsys.store import Store
 from recsys.store import rescoring as rescoring_module
 from recsys.store.lock import LibraryLock
@@ -287,7 +291,7 @@ def test_a_library_that_is_being_written(proposal: Proposal, tmp_path: Path) -> 
 
 
 def test_a_model_file_that_became_another_one(library: OwnLibrary) -> None:
-    from recsys.classifier.checkpoint import save_model
+    from recsys.classifier.card import save_model
 
     model, card = load_model(library.model)
     save_model(library.model, model, replace(card, temperature=2.0))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.classifier.recipes import load_recipe, recipe_names, variant_names
+from recsys.papers.recipe import load_recipe, recipe_names, variant_names
 
 PAGE = (Path(__file__).parent.parent / "docs" / "papers.md").read_text(encoding="utf-8")
 

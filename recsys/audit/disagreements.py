@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
-from recsys.genre_names import first_genre, labels_meant, merge_spellings, spelling_key
-from recsys.genre_names import unknown_names as names_without_label
 from recsys.library import outermost
-from recsys.recommender.genre_scores import resolve_genre
+from recsys.names import first_genre, labels_meant, merge_spellings, spelling_key
+from recsys.names import unknown_names as names_without_label
+from recsys.recommender.taxonomy import resolve_genre
 
 if TYPE_CHECKING:
     from recsys.store import Store

@@ -66,7 +66,7 @@ def write_genre_field(
     ----------
     path : Path
         The file. If this is broken off the file may be damaged; see
-        :func:`recsys.audit.safe_rewrite.rewrite`.
+        :func:`recsys.audit.retagging.rewrite`.
     values : tuple of str or None
         The new values; None removes the field.
     keep_tags : bool

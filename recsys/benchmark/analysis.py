@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 from recsys.benchmark.clock import MB, peak_memory
 from recsys.benchmark.results import Figure, Peer, Table, beside, figure_of
 from recsys.benchmark.songs import make_songs
-from recsys.errors import QueryError, RecsysError
-from recsys.extras import require
-from recsys.features.effort import DEFAULT_EFFORT, EFFORTS
+from recsys.errors import QueryError, RecsysError, require
 from recsys.library import scan
+from recsys.mel import DEFAULT_EFFORT, EFFORTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

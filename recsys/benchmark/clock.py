@@ -9,8 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recsys.errors import RecsysError
-from recsys.extras import require
+from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

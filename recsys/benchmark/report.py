@@ -11,8 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys.errors import RecsysError
-from recsys.extras import require
+from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ import numpy as np
 from recsys.benchmark.clock import run_command
 from recsys.benchmark.planted import batches, records
 from recsys.benchmark.results import Table, figure_of
-from recsys.classifier.checkpoint import load_card
-from recsys.features.effort import DEFAULT_EFFORT
+from recsys.classifier.card import load_card
+from recsys.mel import DEFAULT_EFFORT
 from recsys.store import Store
 from recsys.store.bulk import insert_new
 from recsys.types import TrackFile

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from recsys.audio_writers import Codec, write_encoded, write_vorbis
 from recsys.demo import SAMPLE_RATE, STYLES, render
+from recsys.robustness import Codec, write_encoded, write_vorbis
 
 if TYPE_CHECKING:
     from collections.abc import Callable

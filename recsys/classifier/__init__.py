@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recsys.classifier.mel_input import predict_mel
+    from recsys.classifier.log_mel import predict_mel
 
 __all__ = ["predict_mel"]
 

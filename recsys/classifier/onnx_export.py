@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recsys.classifier.loading import load_model
-from recsys.classifier.models.estimator import EstimatorModel
-from recsys.classifier.models.onnx_network import OnnxNetwork
-from recsys.classifier.models.wrapped import TrackHead
-from recsys.classifier.onnx_description import description_path
-from recsys.classifier.onnx_session import OnnxSession
-from recsys.classifier.precision import full_precision
-from recsys.errors import ModelError
-from recsys.extras import require
+from recsys.classifier.inference import load_model
+from recsys.classifier.onnx import OnnxSession, description_path
+from recsys.classifier.training.architectures import TrackHead
+from recsys.classifier.training.musicnn_torch import full_precision
+from recsys.errors import ModelError, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
-    from recsys.classifier.checkpoint import ModelCard
+    from recsys.classifier.card import ModelCard
 
 TOLERANCE = 1e-3
 """How far the outputs of the file may be from those of the model, with unit deviations."""
@@ -35,10 +31,10 @@ TOLERANCE = 1e-3
 _OPSET = 17
 _TENSORS = ("logits", "embedding", "tag_logits")
 _CANNOT = {
-    TrackHead: "judges whole tracks by their embedding, and an ONNX file sees windows",
-    EstimatorModel: "is a classical model, not a network",
-    OnnxNetwork: "is an ONNX file already",
+    "scikit-learn": "is a classical model, not a network",
+    "onnx": "is an ONNX file already",
 }
+"""Architectures without an ONNX form, and why."""
 
 
 def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) -> ModelCard:
@@ -68,9 +64,11 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
         _refuse_to_replace(out)
     require("onnx", "onnx")  # PyTorch's exporter needs it
     model, card = load_model(model_path)
-    for kind, why in _CANNOT.items():
-        if isinstance(model, kind):
-            raise ModelError(f"the model {card.name} {why}", "Export another one.")
+    why = _CANNOT.get(card.architecture)
+    if isinstance(model, TrackHead):
+        why = "judges whole tracks by their embedding, and an ONNX file sees windows"
+    if why is not None:
+        raise ModelError(f"the model {card.name} {why}", "Export another one.")
     draft = out.with_name(f".{out.stem}.{os.getpid()}.onnx")
     try:
         draft.write_bytes(_traced(model, card))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.classifier.checkpoint import read_weights
+from recsys.classifier.card import read_weights
 from recsys.errors import ModelError
-from recsys.features.effort import effort_of, with_effort
+from recsys.mel import effort_of, with_effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from recsys.classifier.checkpoint import ModelCard
+    from recsys.classifier.card import ModelCard
     from recsys.types import FloatArray, IdArray
 
 REGULARISATION = 0.1

@@ -13,13 +13,38 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from recsys.audio_readers import silenced_libraries
-from recsys.cluster.probe import QUIET
-from recsys.errors import RecsysError
-from recsys.extras import require
+from recsys.audio import silenced_libraries
+from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Connects to a Ray cluster and lets go again: ``python -m recsys.cluster.connection ADDRESS``.
+
+
+QUIET = 50
+"""Level of logging above which Ray has nothing to say."""
+
+
+def main(address: str) -> int:
+    """Connect; return the exit code."""
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=QUIET)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
+        sys.stdout.write(" ".join(str(error).split()) + "\n")
+        return 1
+    ray.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
+
+
+# ----------------------------------------------------------------------
+
 
 LOCAL = "local"
 """The address that means: start Ray on this machine, for this run alone."""
@@ -245,7 +270,7 @@ def _check_answers(address: str) -> None:
 
 def _probe(address: str) -> None:
     """Make sure that what answers is Ray, and takes this machine."""
-    command = [sys.executable, "-m", "recsys.cluster.probe", address]
+    command = [sys.executable, "-m", "recsys.cluster.connection", address]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=False)
     except subprocess.TimeoutExpired as error:

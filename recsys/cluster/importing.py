@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.classifier.checkpoint import load_card
-from recsys.cluster.finding import find_shards
-from recsys.cluster.places import is_url
+from recsys.classifier.card import load_card
 from recsys.cluster.rows import FILE_COLUMNS, Row, file_of, rows_of
-from recsys.cluster.shards import OpenShard
+from recsys.cluster.shards import OpenShard, find_shards
+from recsys.cluster.sources import is_url
 from recsys.errors import ModelError, RecsysError
-from recsys.features.effort import effort_of
 from recsys.index_sync import bring_up_to_date, index_is_current
 from recsys.indexing import IndexPlan
-from recsys.indexing.change_model import change_model
-from recsys.indexing.session import SAVE_EVERY
+from recsys.indexing.session import SAVE_EVERY, change_model
+from recsys.mel import effort_of
 from recsys.store import Store, StoredFile, TrackRecord
 from recsys.store.lock import LibraryLock
 from recsys.types import Failure, IndexEvent, IndexSummary, TrackFile
@@ -91,7 +89,7 @@ class ImportSession:
         Parameters
         ----------
         sources : sequence of str
-            Shards, folders of them or patterns, see :func:`recsys.cluster.finding.find_shards`.
+            Shards, folders of them or patterns, see :func:`recsys.cluster.shards.find_shards`.
         wait_s : float or None
             How long to wait while another process writes the library, seconds; None waits for
             ever.

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.cluster.sources import SourceFile
-from recsys.errors import RecsysError
-from recsys.extras import require
+from recsys.errors import RecsysError, require
 from recsys.types import Analysis, Tags
 
 if TYPE_CHECKING:

@@ -11,25 +11,30 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from recsys.classifier.checkpoint import is_onnx, load_card
-from recsys.classifier.loading import place_for_any_process
+from recsys.classifier.card import is_onnx, load_card
+from recsys.classifier.inference import place_for_any_process
 from recsys.cluster.connection import ClusterError, check_machines, connected
-from recsys.cluster.pipeline import Pipeline
-from recsys.cluster.places import is_url, normal_place, outermost_places
 from recsys.cluster.rows import FILE_COLUMNS, Row, ShardHeader, file_of, table_of
 from recsys.cluster.shards import Outcome, ShardPlace, ShardWriter, read_known
-from recsys.cluster.sources import SourceFile, check_place, list_files
-from recsys.cluster.worker import ShippedModel
+from recsys.cluster.sources import (
+    SourceFile,
+    check_place,
+    is_url,
+    list_files,
+    normal_place,
+    outermost_places,
+)
+from recsys.cluster.worker import Pipeline, ShippedModel
 from recsys.errors import ModelError, RecsysError
-from recsys.features.effort import DEFAULT_EFFORT, effort_of
 from recsys.indexing import IndexPlan
 from recsys.indexing.examine import Examiner
 from recsys.library import ScanReport
+from recsys.mel import DEFAULT_EFFORT, effort_of
 from recsys.store import Store
 from recsys.types import IndexEvent, IndexSummary
 
 if TYPE_CHECKING:
-    from recsys.classifier.checkpoint import ModelCard
+    from recsys.classifier.card import ModelCard
     from recsys.cluster.worker import Examine
 
 ROUND_FILES = 100_000
@@ -97,7 +102,7 @@ class ClusterRun:
     Attributes
     ----------
     out : str
-        Where shards go, see :func:`recsys.cluster.places.normal_place`.
+        Where shards go, see :func:`recsys.cluster.sources.normal_place`.
     address : str or None
         Of the cluster, see :func:`recsys.cluster.connection.connected`.
     database : Path or None
@@ -108,7 +113,7 @@ class ClusterRun:
         ``auto``: GPUs where the cluster has some; ``cpu`` or ``cuda``.
     effort : str or None
         How much of a track is heard; None for the library's own, or else
-        :data:`recsys.features.effort.DEFAULT_EFFORT`.
+        :data:`recsys.mel.DEFAULT_EFFORT`.
     examine : callable or None
         What to do with one file instead of what indexing does.
     """

@@ -13,13 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from recsys.cluster.places import asked, file_system, in_words, is_url
 from recsys.cluster.rows import FILE_COLUMNS, ShardHeader, file_of, schema
-from recsys.errors import RecsysError
-from recsys.extras import require
+from recsys.cluster.sources import asked, file_system, in_words, is_url, normal_place
+from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SHARD_ROWS = 1000
 """Rows of a full shard: about 1.1 MB."""
@@ -48,7 +47,7 @@ class ShardPlace:
     Parameters
     ----------
     place : str
-        As :func:`recsys.cluster.places.normal_place` gives it.
+        As :func:`recsys.cluster.sources.normal_place` gives it.
 
     Raises
     ------
@@ -367,3 +366,52 @@ class ShardWriter:
             self._number += 1
         self._tables, self._rows = [], 0
         return whole
+
+
+# Which shards the arguments of a command mean.
+
+
+_WILD = frozenset("*?[")
+
+
+def find_shards(sources: Sequence[str]) -> list[str]:
+    """Find shards, each once.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Paths and URLs of shards, of folders that hold some, and patterns with ``*``.
+
+    Returns
+    -------
+    list of str
+        Absolute paths and URLs, in the order of their names: that of the runs that wrote them.
+
+    Raises
+    ------
+    RecsysError
+        If one of the sources is not there, or means no shard.
+    """
+    found = {path for source in sources for path in _shards_of(normal_place(source))}
+    return sorted(found, key=lambda path: (PurePosixPath(path).name, path))
+
+
+def _shards_of(place: str) -> list[str]:
+    system, path = file_system(place)
+    if asked(place, lambda: system.isfile(path)):
+        return [place]
+    if asked(place, lambda: system.isdir(path)):
+        shards = ShardPlace(place)
+        paths = [shards.path(name) for name in shards.names()]
+    elif _WILD & set(place):
+        matching = asked(place, lambda: system.glob(path))
+        url = is_url(place)
+        paths = [str(system.unstrip_protocol(match) if url else match) for match in matching]
+    else:
+        raise RecsysError(f"no such shard: {place}", "Check the path, or whether it is mounted.")
+    if not paths:
+        raise RecsysError(
+            f"no shards in {place}",
+            "Give the place that `recsys index --engine ray` wrote to with --out.",
+        )
+    return paths

@@ -1,6 +1,6 @@
 """What worker processes do with one file: identify it, and listen to it if it is new.
 
-A model that any process can run (:func:`recsys.classifier.loading.place_for_any_process`) runs
+A model that any process can run (:func:`recsys.classifier.inference.place_for_any_process`) runs
 where the file is decoded; any other runs in one place, on the windows of many tracks at a time.
 """
 
@@ -17,13 +17,13 @@ import numpy.typing as npt
 import recsys.library as files
 from recsys.audio import decode
 from recsys.classifier.inference import Classifier
-from recsys.features import MEL, Features
+from recsys.mel import Features
 from recsys.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from recsys.classifier.loading import ModelPlace
+    from recsys.classifier.inference import ModelPlace
     from recsys.types import Analysis, Tags, TrackFile
 
 
@@ -77,7 +77,7 @@ class Examiner:
     """
 
     database: Path | None
-    settings: Features = MEL
+    settings: Features
     model: ModelPlace | None = None
 
     def __call__(self, file: TrackFile) -> Examined:
@@ -112,7 +112,7 @@ class Listener:
         With which the process listens itself; None leaves that to others.
     """
 
-    settings: Features = MEL
+    settings: Features
     model: ModelPlace | None = None
 
     def __call__(self, path: Path) -> Sound:

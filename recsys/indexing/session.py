@@ -10,25 +10,151 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from recsys.classifier.checkpoint import ModelCard, load_card
-from recsys.classifier.devices import is_processor
-from recsys.classifier.loading import place_for_any_process
+import numpy as np
+
+from recsys.classifier.calibrate import softmax
+from recsys.classifier.card import ModelCard, load_card
+from recsys.classifier.inference import is_processor, place_for_any_process
+from recsys.classifier.track_head import embeddings_of, load_head
 from recsys.errors import ModelError, RecsysError, StoreError
-from recsys.features.effort import DEFAULT_EFFORT, effort_of, with_effort
 from recsys.index_sync import bring_up_to_date, index_is_current
-from recsys.indexing.change_model import change_model
-from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
-from recsys.indexing.roots import check_folder
+from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
+from recsys.library import AUDIO_SUFFIXES
+from recsys.mel import DEFAULT_EFFORT, effort_of, with_effort
 from recsys.memory import keep_freed_memory
+from recsys.names import LEAST_STYLES, check_has_tags, style_columns
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
-from recsys.tag_names import LEAST_STYLES, check_has_tags, style_columns
+from recsys.store.rescoring import change_head
 from recsys.types import IndexEvent, IndexSummary
 from recsys.workers import default_workers
 
 if TYPE_CHECKING:
+    from watchfiles import Change
+
     from recsys.classifier.inference import Classifier
-    from recsys.types import ModelInfo
+    from recsys.types import FloatArray, ModelInfo
+
+# Another model for a library: heard again, or only named again where it hears the same.
+
+
+def change_model(store: Store, card: ModelCard, checkpoint: Path | None) -> None:
+    """Make a model the library's own.
+
+    A head for whole tracks over the embeddings that the library holds already needs nothing
+    else: its genres are computed at once. Of any other model every track waits to be heard.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing; the caller holds the library's lock.
+    card : ModelCard
+        Of the model.
+    checkpoint : Path or None
+        Where it lies; None for the model that comes with recsys.
+
+    Raises
+    ------
+    RecsysError
+        If the checkpoint cannot be read or the database not be written.
+    """
+    present = _present_card(store)
+    if checkpoint is None or present is None or not _names_again(card, present):
+        store.set_model(card.info(), card.to_json(), checkpoint)
+        return
+    head = load_head(checkpoint, load_card(checkpoint))
+
+    def probabilities_of(embeddings: FloatArray) -> FloatArray:
+        return softmax(head.logits(embeddings), card.temperature).astype(np.float32)
+
+    change_head(
+        store,
+        card.info(),
+        card.to_json(),
+        checkpoint,
+        probabilities_of,
+        before=present.fingerprint,
+    )
+
+
+def _present_card(store: Store) -> ModelCard | None:
+    text = store.model_card()
+    try:
+        return None if text is None else ModelCard.from_json(text)
+    except ModelError:  # of another version: what its embeddings are is not known
+        return None
+
+
+def _names_again(card: ModelCard, present: ModelCard) -> bool:
+    """Return whether a model only reads other genres off the embeddings of the present one."""
+    same = embeddings_of(card) == embeddings_of(present)
+    return "track_head" in card.config and same and card.fingerprint != present.fingerprint
+
+
+# Following folders: which of their parts changed, as the operating system tells it.
+
+
+def changed_folders(roots: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield, whenever something settles, the folders in which audio files may have changed.
+
+    Parameters
+    ----------
+    roots : sequence of Path
+        What to follow, with everything below. Those that are not there are left out.
+
+    Yields
+    ------
+    list of Path
+        Existing folders, none inside another. A burst of changes comes as one list. The first
+        list has all roots, for what changed before the system began to report.
+    """
+    from watchfiles import watch
+
+    present = [root for root in roots if root.is_dir()]
+    if not present:  # with nothing to follow, watchfiles would wait for ever
+        return
+
+    def concerns_audio(_: Change, name: str) -> bool:
+        return _may_be_audio(Path(name), present)
+
+    following = watch(
+        *present, watch_filter=concerns_audio, yield_on_timeout=True, raise_interrupt=True
+    )
+    next(following)  # returns once the system reports changes
+    yield present
+    for changes in following:
+        if not changes:
+            continue
+        folders = {_nearest_folder(Path(name), present) for _, name in changes}
+        folders.discard(None)
+        found = sorted(folder for folder in folders if folder is not None)
+        yield [
+            folder
+            for folder in found
+            if not any(folder != other and folder.is_relative_to(other) for other in found)
+        ]
+
+
+def _may_be_audio(changed: Path, roots: Sequence[Path]) -> bool:
+    """Let audio files through, and what may be a folder that came, went or was renamed."""
+    root = next(root for root in roots if changed.is_relative_to(root))
+    if any(part.startswith(".") for part in changed.relative_to(root).parts):
+        return False
+    suffix = changed.suffix.lower()
+    return suffix in AUDIO_SUFFIXES or not suffix or changed.is_dir()
+
+
+def _nearest_folder(changed: Path, roots: Sequence[Path]) -> Path | None:
+    """Return the folder to look into: the changed one, or the nearest that still exists."""
+    for folder in (changed, *changed.parents):
+        if folder.is_dir():
+            inside = any(folder.is_relative_to(root) for root in roots)
+            return folder if inside else None
+    return None
+
+
+# ----------------------------------------------------------------------
+
 
 MODEL_SHARE = 0.4
 """Part of the processors on which the model computes while others decode."""
@@ -59,8 +185,8 @@ class IndexSession:
         Which labels sort the library from now on, one of :data:`recsys.types.GENRE_SOURCES`; None
         leaves it as it is.
     effort : str or None
-        How much of a track is heard, one of :data:`recsys.features.effort.EFFORTS`; None for the
-        library's own, or else :data:`recsys.features.effort.DEFAULT_EFFORT`.
+        How much of a track is heard, one of :data:`recsys.mel.EFFORTS`; None for the
+        library's own, or else :data:`recsys.mel.DEFAULT_EFFORT`.
     """
 
     database: Path
@@ -110,8 +236,6 @@ class IndexSession:
             indexer = Indexer(store, load_classifier, card.features, options, place)
             yield from _attended(store, indexer.run(roots), load_ahead=place is None)
             if watch:
-                from recsys.indexing.watching import changed_folders
-
                 for folders in changed_folders(roots):
                     events = indexer.run(folders, whole_roots=False)
                     yield from _attended(store, events, load_ahead=place is None)
@@ -276,7 +400,7 @@ def _load_ahead() -> None:
     def load() -> None:
         # What goes wrong here goes wrong again where it is needed, or else the program is ending.
         with suppress(Exception):
-            import_module("recsys.classifier.torch_network")
+            import_module("recsys.classifier.training.architectures")
 
     Thread(target=load, daemon=True).start()
 

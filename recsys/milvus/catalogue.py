@@ -11,16 +11,14 @@ import numpy as np
 from recsys.errors import SharedLibraryError
 from recsys.milvus.connection import Connection, nothing_there
 from recsys.milvus.index import MilvusIndex
-from recsys.milvus.layout import Notes
+from recsys.milvus.layout import Notes, check_dimension, pattern, quoted, restored
 from recsys.milvus.rows import ANALYSIS_FIELDS, TRACK_FIELDS, analysis_of, model_of, track_of
-from recsys.milvus.state import check_dimension
-from recsys.milvus.text import pattern, quoted, restored
 from recsys.store.rows import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from recsys.milvus.place import Place
+    from recsys.milvus.connection import Place
     from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
 
 LIBRARY_NOTE = "library"
@@ -73,7 +71,7 @@ def about_note(collection: str) -> str:
 
 
 class MilvusCatalogue:
-    """A :class:`~recsys.catalogue.Catalogue` on Milvus; made by :meth:`open`.
+    """A :class:`~recsys.types.Catalogue` on Milvus; made by :meth:`open`.
 
     Attributes
     ----------
@@ -141,23 +139,23 @@ class MilvusCatalogue:
 
     @property
     def path(self) -> Place:
-        """See :attr:`recsys.catalogue.Catalogue.path`."""
+        """See :attr:`recsys.types.Catalogue.path`."""
         return self._connection.place
 
     def model(self) -> ModelInfo:
-        """See :meth:`recsys.catalogue.Catalogue.model`."""
+        """See :meth:`recsys.types.Catalogue.model`."""
         return self._model
 
     def genre_source(self) -> str:
-        """See :meth:`recsys.catalogue.Catalogue.genre_source`."""
+        """See :meth:`recsys.types.Catalogue.genre_source`."""
         return str(self._about["genre_source"])
 
     def genre_counts(self) -> dict[str, int]:
-        """See :meth:`recsys.catalogue.Catalogue.genre_counts`."""
+        """See :meth:`recsys.types.Catalogue.genre_counts`."""
         return self.index.counts()
 
     def roots(self) -> list[Path]:
-        """See :meth:`recsys.catalogue.Catalogue.roots`."""
+        """See :meth:`recsys.types.Catalogue.roots`."""
         return [Path(restored(root)) for root in self._about["roots"]]
 
     def status(self) -> SharedStatus:
@@ -175,22 +173,22 @@ class MilvusCatalogue:
     # What was heard
 
     def analysis(self, track_id: int) -> Analysis | None:
-        """See :meth:`recsys.catalogue.Catalogue.analysis`."""
+        """See :meth:`recsys.types.Catalogue.analysis`."""
         return self.analyses([track_id]).get(int(track_id))
 
     def analyses(self, ids: Iterable[int]) -> dict[int, Analysis]:
-        """See :meth:`recsys.catalogue.Catalogue.analyses`."""
+        """See :meth:`recsys.types.Catalogue.analyses`."""
         rows = self.index.rows(ids, ANALYSIS_FIELDS)
         return {row["id"]: analysis_of(row, self._model.fingerprint) for row in rows}
 
     def tag_scores(self, ids: Iterable[int]) -> dict[int, FloatArray]:
-        """See :meth:`recsys.catalogue.Catalogue.tag_scores`."""
+        """See :meth:`recsys.types.Catalogue.tag_scores`."""
         rows = self.index.rows(ids, ["tag_scores"])
         scored = ((row["id"], np.array(row["tag_scores"], dtype=np.float32)) for row in rows)
         return {number: scores for number, scores in scored if len(scores)}
 
     def all_tag_scores(self) -> tuple[IdArray, FloatArray]:
-        """See :meth:`recsys.catalogue.Catalogue.all_tag_scores`; read once per push."""
+        """See :meth:`recsys.types.Catalogue.all_tag_scores`; read once per push."""
         if self._all_scores is None:
             ids: list[int] = []
             scores = [np.empty((0, len(self._model.tags)), dtype=np.float32)]
@@ -206,23 +204,23 @@ class MilvusCatalogue:
     # Tracks
 
     def track(self, track_id: int) -> Track | None:
-        """See :meth:`recsys.catalogue.Catalogue.track`."""
+        """See :meth:`recsys.types.Catalogue.track`."""
         return self.tracks([track_id]).get(int(track_id))
 
     def tracks(self, ids: Iterable[int]) -> dict[int, Track]:
-        """See :meth:`recsys.catalogue.Catalogue.tracks`."""
+        """See :meth:`recsys.types.Catalogue.tracks`."""
         return {row["id"]: track_of(row) for row in self.index.rows(ids, TRACK_FIELDS)}
 
     def track_by_path(self, path: Path) -> Track | None:
-        """See :meth:`recsys.catalogue.Catalogue.track_by_path`."""
+        """See :meth:`recsys.types.Catalogue.track_by_path`."""
         return next(iter(self._where(f"path == {quoted(str(path))}")), None)
 
     def tracks_with_hash(self, audio_hash: str) -> list[Track]:
-        """See :meth:`recsys.catalogue.Catalogue.tracks_with_hash`."""
+        """See :meth:`recsys.types.Catalogue.tracks_with_hash`."""
         return self._where(f"audio_hash == {quoted(audio_hash)}")
 
     def find_tracks(self, words: str, limit: int = 50) -> list[Track]:
-        """See :meth:`recsys.catalogue.Catalogue.find_tracks`."""
+        """See :meth:`recsys.types.Catalogue.find_tracks`."""
         query = normalise(words)
         if not query:
             return []

@@ -17,9 +17,18 @@ from recsys.index.base import (
     unknown_ids,
 )
 from recsys.milvus.connection import LATEST, MOST_ROWS, nothing_there
-from recsys.milvus.layout import EMPTY_ROW, PAGE, Notes, load, make_ready, make_tracks
-from recsys.milvus.state import State
-from recsys.milvus.text import quoted, restored, storable
+from recsys.milvus.layout import (
+    EMPTY_ROW,
+    PAGE,
+    Notes,
+    State,
+    load,
+    make_ready,
+    make_tracks,
+    quoted,
+    restored,
+    storable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

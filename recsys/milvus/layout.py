@@ -11,18 +11,244 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import re
+import time
+import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
-from recsys.errors import SharedLibraryError
+from recsys.errors import GenreIndexError, SharedLibraryError
 from recsys.index.base import checked_dimension
 from recsys.milvus.connection import LATEST
-from recsys.milvus.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recsys.milvus.connection import Connection
+    from recsys.index.base import EmbeddingIndex
+    from recsys.milvus.connection import Connection, Place
+
+# Text as Milvus takes it: in fields, and in the filters that ask for them.
+
+
+_MARK = "\x1a"
+"""SUBSTITUTE, which no name holds: marks what stands for something that UTF-8 has not."""
+
+_MARKED = re.compile(f"{_MARK}(?:{_MARK}|([0-9a-f]{{4}}))")
+_ODD = re.compile(f"[{_MARK}\ud800-\udfff]")
+_ESCAPES = str.maketrans(
+    {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"},
+)
+_WILD = re.compile(r"[^\w .,-]|_")
+
+
+def storable(text: str) -> str:
+    r"""Return text that UTF-8 can hold; lone surrogates, those of odd file names, are marked.
+
+    Examples
+    --------
+    >>> storable("a/b"), restored(storable("\udcff.mp3")) == "\udcff.mp3"
+    ('a/b', True)
+    """
+    return _ODD.sub(lambda odd: _MARK + (_MARK if odd[0] == _MARK else f"{ord(odd[0]):04x}"), text)
+
+
+def restored(text: str) -> str:
+    """Return what :func:`storable` was given."""
+    return _MARKED.sub(lambda mark: chr(int(mark[1], 16)) if mark[1] else _MARK, text)
+
+
+def quoted(text: str) -> str:
+    r"""Return text as a filter has it.
+
+    Examples
+    --------
+    >>> quoted('AC"DC')
+    '"AC\\"DC"'
+    """
+    return f'"{storable(text).translate(_ESCAPES)}"'
+
+
+def pattern(part: str) -> str:
+    """Return the pattern of a filter for texts that hold a part.
+
+    What has a meaning in patterns, or may be read in several ways, stands for anything: whoever
+    asks has to look at what comes back once more.
+
+    Examples
+    --------
+    >>> pattern("100%")
+    '"%100%%"'
+    """
+    return quoted(f"%{_WILD.sub('%', part)}%")
+
+
+# What is known of an index on Milvus without asking for its rows.
+
+
+@dataclass
+class State:
+    """What is known of an index without asking for its rows.
+
+    Attributes
+    ----------
+    fingerprint, revision
+        As in :class:`recsys.index.base.EmbeddingIndex`.
+    counts : dict of str to int
+        Tracks by part.
+    highest_id : int
+        No id that is held is higher.
+    settled : bool
+        Nothing was written since; if something was, the counts may be wrong.
+    graph : bool
+        A graph is searched, instead of all tracks of a part.
+    """
+
+    fingerprint: str = ""
+    revision: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    highest_id: int = 0
+    settled: bool = False
+    graph: bool = False
+
+
+def check_dimension(index: EmbeddingIndex, dimension: int) -> None:
+    """Raise an error unless an index holds embeddings of this length.
+
+    Raises
+    ------
+    GenreIndexError
+        It holds others.
+    """
+    if index.dimension != dimension:
+        raise GenreIndexError(
+            f"the index on Milvus holds embeddings of dimension {index.dimension}, and the"
+            f" model makes them of dimension {dimension}",
+            "It was not made by this library: push it once more with --replace.",
+        )
+
+
+# One push at a time per place.
+
+
+LEASE_NOTE = "pushing"
+"""Who pushes at this moment; null when nobody does."""
+
+LEASE_S = 600.0
+"""How long a note counts that is not renewed; twice what one question may take."""
+
+RENEW_S = 30.0
+"""How often it is renewed at most."""
+
+_held_here: set[str] = set()
+"""The keys of those that this process holds."""
+
+
+class Lease:
+    """Hold the right to push to a place: ``with Lease(notes, place) as lease: ...``.
+
+    Of two who take it at the very same moment, both may believe to have it; the first one finds
+    out when it renews it.
+
+    Parameters
+    ----------
+    notes : Notes
+        Of the place.
+    place : Place
+
+    Raises
+    ------
+    SharedLibraryError
+        On entering: somebody else pushes. The message says who.
+    """
+
+    def __init__(self, notes: Notes, place: Place) -> None:
+        self._notes, self._place = notes, place
+        self._key = uuid.uuid4().hex
+        self._renewed_s = 0.0
+
+    def __enter__(self) -> Self:
+        holder = self._holder()
+        if holder is not None and not _has_ended(holder):
+            raise self._busy(holder)
+        _held_here.add(self._key)
+        try:
+            self._write()
+            self.renew(now=True)
+        except BaseException:
+            _held_here.discard(self._key)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _held_here.discard(self._key)
+        # What ended the push says more than that the note could not be taken away.
+        with suppress(SharedLibraryError):
+            holder = self._holder()
+            if holder is not None and holder["key"] == self._key:
+                self._notes.write(LEASE_NOTE, None)
+
+    def renew(self, *, now: bool = False) -> None:
+        """Say that the push goes on; mostly it was said a short while ago, and nothing is done.
+
+        Raises
+        ------
+        SharedLibraryError
+            Somebody else has taken it meanwhile.
+        """
+        if not now and time.monotonic() - self._renewed_s < RENEW_S:
+            return
+        holder = self._holder()
+        if holder is None or holder["key"] != self._key:
+            raise self._busy(holder)
+        self._write()
+
+    def _holder(self) -> dict[str, Any] | None:
+        holder: dict[str, Any] | None = self._notes.read(LEASE_NOTE).get(LEASE_NOTE)
+        return holder
+
+    def _write(self) -> None:
+        who = {"host": platform.node(), "pid": os.getpid(), "key": self._key}
+        self._notes.write(LEASE_NOTE, {**who, "until": time.time() + LEASE_S})
+        self._renewed_s = time.monotonic()
+
+    def _busy(self, holder: dict[str, Any] | None) -> SharedLibraryError:
+        who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
+        return SharedLibraryError(
+            f"{who} is pushing to {self._place}",
+            "Wait until it is done, and push again. If it was killed, it is forgotten after"
+            f" {LEASE_S / 60:g} minutes.",
+        )
+
+
+def _has_ended(holder: dict[str, Any]) -> bool:
+    """Return whether a push is over although its note is still there."""
+    if holder["until"] < time.time():
+        return True
+    if holder["host"] != platform.node():
+        return False
+    if holder["pid"] == os.getpid():
+        return holder["key"] not in _held_here
+    return not _is_running(holder["pid"])
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether a process of this machine runs, True where that cannot be told."""
+    if os.name != "posix":  # elsewhere os.kill ends it, whatever the signal
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+# ----------------------------------------------------------------------
+
 
 PAGE = 1000
 """Rows written or asked for by their keys at once."""
@@ -100,11 +326,11 @@ def make_tracks(connection: Connection, name: str, dimension: int, *, graph: boo
     schema.add_field("genre", kinds.VARCHAR, max_length=LONGEST_TEXT, is_partition_key=True)
     schema.add_field("embedding", kinds.FLOAT_VECTOR, dim=dimension)
     schema.add_field("digest", kinds.INT64)
-    for field in ("path", "audio_hash", "words"):
-        schema.add_field(field, kinds.VARCHAR, max_length=LONGEST_TEXT)
+    for name_of_text in ("path", "audio_hash", "words"):
+        schema.add_field(name_of_text, kinds.VARCHAR, max_length=LONGEST_TEXT)
     schema.add_field("track", kinds.JSON)
-    for field in ("probabilities", "tag_scores"):
-        schema.add_field(field, kinds.ARRAY, element_type=kinds.FLOAT, max_capacity=4096)
+    for name_of_scores in ("probabilities", "tag_scores"):
+        schema.add_field(name_of_scores, kinds.ARRAY, element_type=kinds.FLOAT, max_capacity=4096)
     _make(connection, name, schema, graph=graph, num_partitions=PARTITIONS)
 
 

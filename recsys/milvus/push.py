@@ -11,11 +11,16 @@ from recsys.errors import QueryError, SharedLibraryError
 from recsys.milvus.catalogue import LIBRARY_NOTE, about_note
 from recsys.milvus.connection import LATEST, MOST_ROWS
 from recsys.milvus.index import MilvusIndex
-from recsys.milvus.layout import GRAPH_FROM, PAGE, Notes, collection_name
-from recsys.milvus.lease import Lease
+from recsys.milvus.layout import (
+    GRAPH_FROM,
+    PAGE,
+    Lease,
+    Notes,
+    check_dimension,
+    collection_name,
+    storable,
+)
 from recsys.milvus.rows import model_json, row_of, shortened
-from recsys.milvus.state import check_dimension
-from recsys.milvus.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.milvus.text import restored, storable
+from recsys.milvus.layout import restored, storable
 from recsys.store.rows import search_text
 from recsys.types import Analysis, ModelInfo, Tags, Track
 

@@ -5,8 +5,8 @@ that extend one :class:`~recsys.playlists.draft.Draft`. The draft holds the cons
 apply to all alike. The same seed and the same library give the same playlist.
 """
 
-from recsys.playlists.cycle import AUTO
+from recsys.playlists.draft import DEFAULT_LENGTH, PREFERRED_ARTIST_GAP, PlaylistOptions
 from recsys.playlists.maker import PlaylistMaker
-from recsys.playlists.options import DEFAULT_LENGTH, PREFERRED_ARTIST_GAP, PlaylistOptions
+from recsys.playlists.order import AUTO
 
 __all__ = ["AUTO", "DEFAULT_LENGTH", "PREFERRED_ARTIST_GAP", "PlaylistMaker", "PlaylistOptions"]

@@ -2,17 +2,191 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from recsys.playlists.options import PlaylistOptions
-    from recsys.recommender.candidates import Candidate
+    from recsys.recommender.query import Candidate
+    from recsys.types import Track
+
+# How a playlist is to be made.
+
+
+DEFAULT_LENGTH = 30
+"""Tracks, when neither a length nor a duration is asked for: about two hours."""
+
+PREFERRED_ARTIST_GAP = 2
+"""The artist gap that is kept where possible when none is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistOptions:
+    """How a playlist is to be made.
+
+    Attributes
+    ----------
+    length : int or None
+        Tracks. None means :data:`DEFAULT_LENGTH`, or no limit when there is a duration.
+    duration_s : float or None
+        Seconds to be filled. The last track may overshoot by at most half its own length, and the
+        first track always stands. With a length as well, whichever is reached first ends the list.
+    artist_gap : int or None
+        At least so many other tracks between two of one artist; tracks that name no artist are not
+        held apart. The list ends rather than break it. None keeps artists
+        :data:`PREFERRED_ARTIST_GAP` apart as long as there is a choice, and gives that up rather
+        than end the list or leave a genre early.
+    seed : int
+        For everything random: the first track when none is given, and the draws of `diversity`.
+    diversity : float
+        In [0, 1]. At 0 the next track is always the nearest. Above, tracks unlike those already
+        chosen are preferred, and the choice among near-equals is drawn at random.
+    per_genre : int
+        Tracks in a row of one genre of a cycle.
+    genre : str or None
+        Only tracks of this genre, besides the seeds. Not for cycles, which name their genres.
+    moods : tuple of str
+        Tags of the model. Only tracks that carry all of them, besides the seeds; a list from seeds
+        or from anywhere is then put in an order that keeps the mood, see
+        :class:`recsys.playlists.order.MoodWalk`.
+    name : str or None
+        Of the playlist; None names it after how it was made.
+
+    Raises
+    ------
+    QueryError
+        A value is out of range.
+    """
+
+    length: int | None = None
+    duration_s: float | None = None
+    artist_gap: int | None = None
+    seed: int = 0
+    diversity: float = 0.0
+    per_genre: int = 1
+    genre: str | None = None
+    moods: tuple[str, ...] = ()
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        _at_least("length", self.length, 1)
+        _at_least("artist_gap", self.artist_gap, 0)
+        _at_least("per_genre", self.per_genre, 1)
+        _at_least("seed", self.seed, 0)
+        if self.duration_s is not None and not 0 < self.duration_s < math.inf:
+            raise QueryError(
+                f"duration must be a number of seconds above 0, got {self.duration_s}",
+                "For example 7200 for two hours.",
+            )
+        if not 0 <= self.diversity <= 1:
+            raise QueryError(
+                f"diversity must lie between 0 and 1, got {self.diversity}",
+                "0 always takes the nearest track, 1 the least like those before.",
+            )
+
+    @property
+    def limit(self) -> int | None:
+        """How many tracks at most; None when only the duration counts."""
+        if self.length is None and self.duration_s is None:
+            return DEFAULT_LENGTH
+        return self.length
+
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """The artist gaps to try for every track, widest first."""
+        if self.artist_gap is not None:
+            return (self.artist_gap,)
+        return tuple(range(PREFERRED_ARTIST_GAP, -1, -1))
+
+
+def _at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise QueryError(
+            f"{name} must be at least {least}, got {value}",
+            f"Give {least} or more, or leave it out.",
+        )
+
+
+# What a playlist says of itself when the library could not fill the request.
+
+
+def shortage(
+    options: PlaylistOptions,
+    tracks: Sequence[Track],
+    held_back: Collection[Track],
+    duplicates: int,
+    where: str,
+) -> str:
+    """Return how far a list got and what stopped it.
+
+    Parameters
+    ----------
+    options : PlaylistOptions
+        What was asked for.
+    tracks : sequence of Track
+        What it came to.
+    held_back : collection of Track
+        Those that only the artist gap kept out.
+    duplicates : int
+        Near-duplicates that were left out.
+    where : str
+        In what was searched, for people.
+    """
+    if held_back:
+        artists = {artist_key(track) for track in held_back}
+        reason = (
+            f"artist gap {options.artist_gap} leaves no candidate in {where} "
+            f"({count(len(held_back), 'track')} of {count(len(artists), 'artist')})"
+        )
+    else:
+        reason = f"no further track in {where}"
+    if duplicates:
+        reason += f"; {count(duplicates, 'near-duplicate')} left out"
+    return f"{_progress(options, tracks)}: {reason}"
+
+
+def _progress(options: PlaylistOptions, tracks: Sequence[Track]) -> str:
+    parts = []
+    if options.limit is not None:
+        parts.append(f"{len(tracks)} of {count(options.limit, 'track')}")
+    if options.duration_s is not None:
+        played = sum(track.duration_s for track in tracks)
+        parts.append(f"{clock(played)} of {clock(options.duration_s)}")
+    return ", ".join(parts)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "track"), count(2, "track")
+    ('1 track', '2 tracks')
+    """
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as hours, minutes and seconds.
+
+    Examples
+    --------
+    >>> clock(3725.4)
+    '1:02:05'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+# ----------------------------------------------------------------------
+
 
 POOL = 32
 """Candidates among which a diversity of 1 chooses; at 0 it is the nearest alone."""

@@ -9,26 +9,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import QueryError
-from recsys.playlists.between import Way
-from recsys.playlists.cycle import Round, cycle_genres
-from recsys.playlists.draft import POOL, Draft, Source
-from recsys.playlists.mood import REACH, START_FROM, MoodWalk
-from recsys.playlists.notes import shortage
-from recsys.playlists.options import PlaylistOptions
+from recsys.playlists.draft import POOL, Draft, PlaylistOptions, Source, shortage
+from recsys.playlists.order import REACH, START_FROM, MoodWalk, Round, Way, cycle_genres
 from recsys.recommender import plan_tiers
-from recsys.recommender.candidates import MAX_BATCH, Candidate, nearest
-from recsys.recommender.query import Query, Seed, make_query
-from recsys.recommender.tag_filter import HOLDS_FROM, TagFilter
+from recsys.recommender.query import (
+    HOLDS_FROM,
+    MAX_BATCH,
+    Candidate,
+    Query,
+    Seed,
+    TagFilter,
+    make_query,
+    nearest,
+)
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Playlist
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from recsys.catalogue import Catalogue
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.candidates import Search
-    from recsys.types import Analysis, ModelInfo, Track
+    from recsys.recommender.query import Search
+    from recsys.types import Analysis, Catalogue, ModelInfo, Track
 
 DRAW_FROM = 10_000
 """Tracks from which the first one is drawn; in a larger library, those nearest a random point."""

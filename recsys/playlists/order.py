@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsys.errors import QueryError
+from recsys.names import mood_columns
+from recsys.playlists.draft import POOL, Draft, Source, count
+from recsys.recommender.duplicates import NearDuplicates, artist_key
+from recsys.recommender.query import Candidate
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
-    from recsys.types import FloatArray
+    from recsys.index.base import EmbeddingIndex
+    from recsys.playlists.draft import PlaylistOptions
+    from recsys.recommender.query import Query, Search, Seed, TagFilter
+    from recsys.recommender.taxonomy import Taxonomy
+    from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
 _PARALLEL = 1e-6
 _NO_GAIN = 1e-9
@@ -171,3 +182,364 @@ def gap_holds(artists: Sequence[str | None], gap: int) -> bool:
             return False
         last[artist] = place
     return True
+
+
+# Playlists that go round a cycle of genres.
+
+
+AUTO = "auto"
+"""In place of a list of genres: those of the library, in an order where neighbours are related."""
+
+
+def cycle_genres(
+    taxonomy: Taxonomy,
+    index: EmbeddingIndex,
+    genres: Sequence[str] | str,
+    wanted: TagFilter | None = None,
+) -> tuple[list[str], list[str]]:
+    """Return the genres of a cycle that hold tracks, and a note for each that holds none.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+        Gives the names.
+    index : EmbeddingIndex
+        Knows which of them hold tracks.
+    genres : str or sequence of str
+        As the listener gave them: names, one string with commas between them, or ``auto``.
+    wanted : TagFilter, optional
+        Only tracks with these tags count.
+
+    Raises
+    ------
+    QueryError
+        There are no genres, one is not known, or none of them holds a track.
+    """
+    filled = [genre for genre in taxonomy.labels if index.count(genre)]
+    carrying = filled if wanted is None else wanted.parts(filled)
+    held = [genre for genre in filled if genre in carrying]
+    names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]
+    if names == [AUTO]:
+        largest_first = sorted(filled, key=lambda genre: -index.count(genre))
+        asked = related_order(taxonomy.relatedness(largest_first), largest_first)
+    else:
+        asked = [taxonomy.resolve(name) for name in names]
+        if not asked:
+            raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(taxonomy.labels)}.")
+    kind = "" if wanted is None else f" with the tag {wanted}"
+    order = [genre for genre in asked if genre in held]
+    if not order:
+        raise QueryError(
+            f"no track{kind} in the genres of the cycle: {', '.join(asked) or AUTO}",
+            f"Genres that hold some: {', '.join(held)}." if held else "No other genre holds any.",
+        )
+    empty = [genre for genre in dict.fromkeys(asked) if genre not in held]
+    return order, [
+        f"{genre} holds no tracks{kind} and was left out of the cycle" for genre in empty
+    ]
+
+
+class Round:
+    """A walk round a cycle, extending a draft by the nearest track of each genre in turn.
+
+    Parameters
+    ----------
+    draft : Draft
+        To be filled.
+    search : Search
+        The library.
+    order : sequence of str
+        Genres in playing order; one may occur several times.
+    """
+
+    def __init__(self, draft: Draft, search: Search, order: Sequence[str]) -> None:
+        self._draft = draft
+        self._search = search
+        per_genre = draft.options.per_genre
+        self._slots = [genre for genre in order for _ in range(per_genre)]
+        self._left = set(order)
+        self._ran_out: dict[str, int] = {}
+        self._passed_over: dict[str, int] = {}
+        self._held_back: dict[str, list[Track]] = {}
+
+    def fill(self, previous: FloatArray, turn: int) -> None:
+        """Extend the draft until it is full or no genre has anything to offer.
+
+        Parameters
+        ----------
+        previous : ndarray of float32, shape (d,)
+            Embedding of the track before.
+        turn : int
+            The slot of the cycle with which to go on.
+        """
+        in_vain = 0
+        while not self._draft.full and self._left and in_vain < len(self._slots):
+            genre = self._slots[turn % len(self._slots)]
+            turn += 1
+            in_vain += 1
+            if genre in self._left and self._take(genre, previous):
+                previous = self._draft.chosen[-1].embedding
+                in_vain = 0
+
+    def held_back(self) -> list[Track]:
+        """Return what the artist gap kept out at the latest turn of every genre."""
+        return [track for tracks in self._held_back.values() for track in tracks]
+
+    def notes(self) -> list[str]:
+        """Return what became of the pattern: genres that ran out or were passed over."""
+        gap = self._draft.options.artist_gap
+        ran_out = [
+            f"{genre} ran out after {count(number, 'track')}"
+            for genre, number in self._ran_out.items()
+        ]
+        passed = [
+            f"{genre} was passed over {count(number, 'time')} (artist gap {gap})"
+            for genre, number in self._passed_over.items()
+            if genre not in self._ran_out
+        ]
+        return ran_out + passed
+
+    def _take(self, genre: str, previous: FloatArray) -> bool:
+        source = Source(self._search(genre, previous, POOL))
+        self._held_back.pop(genre, None)
+        if source.extend(self._draft):
+            return True
+        if self._draft.closed:
+            return False
+        if source.waiting:
+            self._passed_over[genre] = self._passed_over.get(genre, 0) + 1
+            self._held_back[genre] = [candidate.track for candidate in source.waiting]
+        else:
+            self._left.discard(genre)
+            chosen = self._draft.chosen
+            self._ran_out[genre] = sum(found.track.part == genre for found in chosen)
+        return False
+
+
+# Playlists that lead from one track to another.
+
+
+class Way:
+    """The way from one track to another: targets along it, and the tracks found for them.
+
+    Parameters
+    ----------
+    query : Query
+        Its two seeds are A and B.
+    options : PlaylistOptions
+        How to make the list.
+    search : Search
+        The library.
+
+    Raises
+    ------
+    QueryError
+        A and B are one recording, or so few tracks are asked for that they do not fit.
+    """
+
+    def __init__(self, query: Query, options: PlaylistOptions, search: Search) -> None:
+        self._a, self._b = query.seeds
+        self._options = options
+        self._search = search
+        _check_ends(self._a, self._b, options)
+        last = self._b.as_candidate() if self._b.in_library else None
+        self.draft = Draft(options, last)
+        self.held_back: list[Track] = []
+        if self._a.in_library:
+            self.draft.add(self._a.as_candidate())
+
+    def fill(self) -> list[Candidate]:
+        """Find the tracks and return them in playing order."""
+        self._walk()
+        if not self._last_fits():
+            self._make_room_for_last()
+            self._walk()
+        chosen = self._in_order_of_progress()
+        if self.draft.last is not None and self._last_fits():
+            chosen.append(self.draft.last)
+        return chosen
+
+    def _walk(self) -> None:
+        self.held_back = []
+        while not self.draft.full:
+            target = slerp(self._a.embedding, self._b.embedding, self._share())
+            source = Source(self._search(self._options.genre, target, POOL))
+            if not source.extend(self.draft) and not self.draft.closed:
+                self.held_back = [candidate.track for candidate in source.waiting]
+                return
+
+    def _share(self) -> float:
+        """Return how much of the way is done when the next track plays, in [0, 1]."""
+        shares = [0.0]
+        chosen, limit = len(self.draft.chosen), self._options.limit
+        if limit is not None:
+            before = 0 if self._a.in_library else 1
+            after = 0 if self._b.in_library else 1
+            shares.append((chosen + before) / max(1, limit + before + after - 1))
+        if self._options.duration_s is not None:
+            last = self.draft.last.track.duration_s if self.draft.last else 0.0
+            usual = self.draft.total_s / max(1, len(self.draft))
+            played = self.draft.total_s - last
+            shares.append((played + usual / 2) / self._options.duration_s)
+        return min(1.0, max(shares))
+
+    def _last_fits(self) -> bool:
+        """Tell whether B keeps the artist gap that was asked for."""
+        if self.draft.last is None or self._options.artist_gap is None:
+            return True
+        line = [*self.draft.chosen, self.draft.last]
+        return gap_holds([artist_key(found.track) for found in line], self._options.artist_gap)
+
+    def _make_room_for_last(self) -> None:
+        """Take back the end of the list, from the track on that stands too near to B."""
+        last = self.draft.last
+        artists = [artist_key(found.track) for found in self.draft.chosen]
+        place = max(
+            i for i, artist in enumerate(artists) if last and artist == artist_key(last.track)
+        )
+        self.draft.last_artist_allowed = False
+        self.draft.truncate(max(place, int(self._a.in_library)))
+
+    def _in_order_of_progress(self) -> list[Candidate]:
+        """Order the steps by their similarity to B less that to A, as far as artists allow."""
+        opening = int(self._a.in_library)
+        first, steps = self.draft.chosen[:opening], self.draft.chosen[opening:]
+        if not steps:
+            return first
+        vectors = np.stack([step.embedding for step in steps])
+        progress = vectors @ (self._b.embedding - self._a.embedding)
+        order = [int(i) for i in np.argsort(progress, kind="stable")]
+        artists = [artist_key(step.track) for step in steps]
+        before = [artist_key(found.track) for found in first]
+        after = [artist_key(self.draft.last.track)] if self.draft.last else []
+        for gap in self._options.gaps:
+            spread = spread_artists(order, artists, gap, before, after)
+            if spread is not None:
+                return [*first, *(steps[row] for row in spread)]
+        return [*first, *steps]
+
+
+def _check_ends(a: Seed, b: Seed, options: PlaylistOptions) -> None:
+    same = NearDuplicates()
+    same.add(a.track, a.embedding)
+    if a.track.path == b.track.path or same.match(b.track, b.embedding):
+        raise QueryError(
+            f"{a.track.display_name} and {b.track.display_name} are one recording",
+            "Name two different tracks to lead from one to the other.",
+        )
+    ends = a.in_library + b.in_library
+    if options.limit is not None and options.limit < ends:
+        raise QueryError(
+            f"length must be at least {ends} from one track to another, got {options.limit}",
+            "The first and the last track count as well.",
+        )
+
+
+# Playlists that stay in a mood: every track carries it, and each leads on to the next.
+
+
+REACH = 4
+"""Tracks among which the walk may go on, as a multiple of those that are wanted. With as many as
+are wanted, the last steps would have to collect whatever was left over."""
+
+START_FROM = 25
+"""The first track is drawn from so many of those that carry the mood most strongly."""
+
+
+class MoodWalk:
+    """A walk through tracks of a mood, from each to one that is like it.
+
+    The tracks are those that carry the mood, the nearest to the query first, :data:`REACH` times as
+    many as are wanted. Each step goes to the track most like the one before, half by sound (cosine
+    of the embeddings) and half by mood (cosine of the strengths of all moods, so that what is chill
+    and sad is followed by what is chill and sad); the half of them that carries the mood more
+    strongly is used up first. When nothing is left the list ends, rather than leave the mood.
+
+    Parameters
+    ----------
+    store : Catalogue
+        The library.
+    info : ModelInfo
+        Its model.
+    columns : sequence of int
+        The tags that make the mood.
+    draft : Draft
+        To be filled.
+    candidates : iterator of Candidate
+        Tracks that carry the mood, the nearest to the query first.
+    """
+
+    def __init__(
+        self,
+        store: Catalogue,
+        info: ModelInfo,
+        columns: Sequence[int],
+        draft: Draft,
+        candidates: Iterator[Candidate],
+    ) -> None:
+        self._store, self._info, self._columns = store, info, list(columns)
+        self._moods = mood_columns(info)
+        self._draft = draft
+        self._candidates = candidates
+        self._pool: list[Candidate] = []
+        self._strengths: dict[int, FloatArray] = {}
+        self.held_back: list[Track] = []
+
+    def fill(self, embedding: FloatArray, strengths: FloatArray) -> None:
+        """Extend the draft until it is full or the mood has no more to offer.
+
+        Parameters
+        ----------
+        embedding : ndarray of float32, shape (d,)
+            Of the track before, unit length.
+        strengths : ndarray of float32, shape (n_tags,)
+            Of its tags.
+        """
+        reach = REACH * (self._draft.options.limit or POOL)
+        self._grow(reach)
+        while not self._draft.full:
+            source = Source(iter(self._in_order(embedding, strengths)))
+            if source.extend(self._draft):
+                last = self._draft.chosen[-1]
+                embedding, strengths = last.embedding, self._strengths[last.track.id]
+                self._grow(reach - len(self._pool))
+            elif self._draft.closed or not self._grow(reach):
+                self.held_back = [candidate.track for candidate in source.waiting]
+                return
+
+    def _grow(self, number: int) -> bool:
+        """Forget what is played or a duplicate, and fetch more; tells whether there was more."""
+        gone = self._draft.duplicates
+        self._pool = [
+            candidate
+            for candidate in self._pool
+            if not self._draft.holds(candidate) and candidate.track.id not in gone
+        ]
+        fresh = list(islice(self._candidates, max(0, number)))
+        scores = self._store.tag_scores([candidate.track.id for candidate in fresh])
+        fresh = [candidate for candidate in fresh if candidate.track.id in scores]
+        for track_id, row in scores.items():
+            self._strengths[track_id] = self._info.tag_strengths(row)
+        self._pool += fresh
+        return bool(fresh)
+
+    def _in_order(self, embedding: FloatArray, strengths: FloatArray) -> list[Candidate]:
+        """Return the pool as it may follow, the best first, with closeness as similarity."""
+        if not self._pool:
+            return []
+        tags = np.stack([self._strengths[candidate.track.id] for candidate in self._pool])
+        vectors = np.stack([candidate.embedding for candidate in self._pool])
+        by_mood = _cosines(tags[:, self._moods], strengths[self._moods])
+        closeness = (np.einsum("id,d->i", vectors, embedding) + by_mood) / 2
+        mood = tags[:, self._columns].min(axis=1)
+        order = np.lexsort((-closeness, mood < np.median(mood)))
+        return [
+            Candidate(self._pool[i].track, float(closeness[i]), self._pool[i].embedding)
+            for i in order.tolist()
+        ]
+
+
+def _cosines(rows: FloatArray, row: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(row)
+    cosines: FloatArray = np.einsum("id,d->i", rows, row) / np.maximum(lengths, 1e-12)
+    return cosines

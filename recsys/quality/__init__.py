@@ -4,7 +4,7 @@
     Task + System --judge--> rankings in blocks --metrics--> figures with intervals --> Quality
 
 :mod:`~recsys.quality.metrics` holds the measures, pure functions of arrays;
-:mod:`~recsys.quality.systems` the rankings that are compared; :mod:`~recsys.quality.reductions`
+:mod:`~recsys.quality.systems` the rankings that are compared; :mod:`~recsys.quality.systems`
 those that reduce hubness.
 """
 

@@ -1,7 +1,7 @@
 """Hand-made features of tracks of a library, computed once and kept beside it.
 
 They are the 36 that genre classifiers were built on before networks (see
-:class:`recsys.features.Summary`). Every result is written to ``LIBRARY.hand-made.jsonl`` as it
+:class:`recsys.mel.Summary`). Every result is written to ``LIBRARY.hand-made.jsonl`` as it
 comes, under the identity of the sound, so that a run that was stopped goes on where it was.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recsys.audio import decode
 from recsys.errors import AudioError, RecsysError
-from recsys.features import Summary
+from recsys.mel import Features, feature_kind
 from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from recsys.store import Store
     from recsys.types import FloatArray, IdArray
 
-SUMMARY = Summary()
+
+@cache
+def _summary() -> Features:
+    # A feature kind of the papers' wing, which needs librosa: only for those who ask for it.
+    return feature_kind("summary")()
+
 
 VERSION = 1
 """To be raised when the values of a feature change."""
@@ -75,7 +81,7 @@ def hand_made_features(
                 kept.add(identity, outcome)
             finished += 1
             on_file(finished, total)
-    features = np.full((len(ids), *SUMMARY.shape), np.nan, dtype=np.float32)
+    features = np.full((len(ids), *_summary().shape), np.nan, dtype=np.float32)
     for row, track_id in enumerate(ids.tolist()):
         track = tracks.get(track_id)
         if track is not None and track.audio_hash in done:
@@ -90,7 +96,7 @@ def cache_path(database: Path) -> Path:
 
 def _describe(job: tuple[str, Path]) -> list[float]:
     """Compute the features of one file: of its middle 30 s, as far as it has them."""
-    values = SUMMARY.compute(decode(job[1], SUMMARY).windows)[0]
+    values = _summary().compute(decode(job[1], _summary()).windows)[0]
     if not np.isfinite(values).all():
         raise AudioError(f"{job[1]}: its features are not numbers", "Leave the file out.")
     return [float(value) for value in values]
@@ -113,7 +119,7 @@ class _Kept:
             # Half a line: the process was stopped while it wrote.
             with suppress(ValueError, KeyError, TypeError):
                 line = json.loads(text)
-                if line["version"] == VERSION and len(line["values"]) == SUMMARY.shape[0]:
+                if line["version"] == VERSION and len(line["values"]) == _summary().shape[0]:
                     known[str(line["sound"])] = [float(value) for value in line["values"]]
         return known
 

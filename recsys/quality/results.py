@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from recsys.quality.bootstrap import Figure
+    from recsys.quality.metrics import Figure
 
 EXACT_UP_TO = 5000
 """Tracks up to which all of them are queries unless a sample is asked for."""

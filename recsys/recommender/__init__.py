@@ -6,7 +6,6 @@ Every genre is one part of the index, so a tier is one search. Candidates are fe
 answer needs them, and whatever is left out on the way is counted under the name of its reason.
 """
 
-from recsys.recommender.genre_scores import genre_scores
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, Seed, make_query
 from recsys.recommender.recommender import (
     STRATEGIES,
@@ -16,6 +15,7 @@ from recsys.recommender.recommender import (
     Tier,
     plan_tiers,
 )
+from recsys.recommender.taxonomy import genre_scores
 
 __all__ = [
     "OUTSIDE_LIBRARY",

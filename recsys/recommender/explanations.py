@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from recsys.catalogue import Catalogue
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query
-    from recsys.types import Analysis, ModelInfo, Recommendation
+    from recsys.types import Analysis, Catalogue, ModelInfo, Recommendation
 
 DRAWN = 120
 """Tracks of the library with which a pair is compared; all of a smaller one."""

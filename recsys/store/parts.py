@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recsys.genre_names import first_genre, merge_spellings, spelling_key
+from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
 from recsys.store.rows import blob_matrix, storable_text
-from recsys.tag_names import strongest_styles, style_columns
 
 if TYPE_CHECKING:
     import sqlite3

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from recsys.errors import StoreError
+from recsys.names import strongest_styles, style_columns
 from recsys.store.connection import connect, guarded
 from recsys.store.migrations import write_transaction
 from recsys.store.models import WRITE_MODEL, model_row
@@ -20,7 +21,6 @@ from recsys.store.rows import (
     storable_text,
     tag_columns,
 )
-from recsys.tag_names import strongest_styles, style_columns
 from recsys.types import GENRE_SOURCES
 
 if TYPE_CHECKING:

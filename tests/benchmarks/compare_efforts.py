@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.classifier.calibrate import wilson_interval
-from recsys.classifier.datasets import find_tracks, load_windows
-from recsys.classifier.fine_tune.hearing import listen
-from recsys.classifier.fine_tune.validate import Said, make_network, say
+from recsys.classifier.training.datasets import find_tracks, load_windows
+from recsys.classifier.training.heads import listen
+from recsys.classifier.training.tune import Said, make_network, say
 from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, hear_named
 
 WINDOWS = (1, 2, 3, 4, 5, 6, 8, FULL_WINDOWS)

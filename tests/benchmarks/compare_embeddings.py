@@ -18,12 +18,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from recsys.classifier.fine_tune.heads import penultimate
-from recsys.classifier.fine_tune.validate import make_network, say
-from recsys.classifier.models.musicnn import MusiCNN
-from recsys.quality.bootstrap import measure
-from recsys.quality.metrics import k_occurrences, skewness
-from recsys.robustness.figures import median_cosine, reciprocal_ranks
+from recsys.classifier.training.heads import penultimate
+from recsys.classifier.training.musicnn_torch import MusiCNN
+from recsys.classifier.training.tune import make_network, say
+from recsys.quality.metrics import k_occurrences, measure, skewness
+from recsys.robustness import median_cosine, reciprocal_ranks
 from recsys.types import FloatArray, IdArray
 from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, hear_named
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from recsys.classifier.fine_tune.teacher import find_checkpoint, read_checkpoint
-from recsys.classifier.loading import load_model
+from recsys.classifier.inference import load_model
+from recsys.classifier.training.teacher import find_checkpoint, read_checkpoint
 from tests.classifier.fine_tune.published_weights import published_tags
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from recsys.feature_table import write_feature_table
+from recsys.papers.feature_table import write_feature_table
 from recsys.workers import default_workers
 from tests.features.agreement import compare, read_values
 

@@ -15,19 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from recsys.classifier.calibrate import fit_temperature, softmax
-from recsys.classifier.evaluate import Prediction, reliability, score
-from recsys.classifier.fine_tune.card import FULL_CLIP
-from recsys.classifier.fine_tune.heads import Lessons, teacher_tags
-from recsys.classifier.fine_tune.hearing import hear
-from recsys.classifier.fine_tune.outliers import hear_outliers
-from recsys.classifier.fine_tune.pictures import PicturedMusic, load_music
-from recsys.classifier.fine_tune.settings import FineTuneSettings
-from recsys.classifier.fine_tune.teacher import build_pruned, find_checkpoint, read_checkpoint
-from recsys.classifier.fine_tune.validate import cross_validate, folds_by_artist
-from recsys.classifier.prepare import DataSources
-from recsys.features import CompressedMel
+from recsys.classifier.training.evaluate import Prediction, reliability, score
+from recsys.classifier.training.examples import PicturedMusic, load_music
+from recsys.classifier.training.heads import Lessons, hear, teacher_tags
+from recsys.classifier.training.make import FULL_CLIP
+from recsys.classifier.training.outliers import hear_outliers
+from recsys.classifier.training.prepare import DataSources
+from recsys.classifier.training.teacher import build_pruned, find_checkpoint, read_checkpoint
+from recsys.classifier.training.tune import FineTuneSettings, cross_validate, folds_by_artist
+from recsys.mel import CompressedMel
 from recsys.reports.drawing import png
-from recsys.reports.evaluation_figures import reliability_figure
+from recsys.reports.evaluation_page import reliability_figure
 from recsys.types import FloatArray
 
 PICTURE = Path(__file__).parents[2] / "docs" / "reliability.png"

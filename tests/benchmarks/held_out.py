@@ -6,16 +6,14 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.classifier.fine_tune.heads import Lessons, teacher_tags
-from recsys.classifier.fine_tune.hearing import hear
-from recsys.classifier.fine_tune.outliers import hear_outliers
-from recsys.classifier.fine_tune.pictures import PicturedMusic, load_music
-from recsys.classifier.fine_tune.settings import FineTuneSettings
-from recsys.classifier.fine_tune.teacher import build_pruned, find_checkpoint, read_checkpoint
-from recsys.classifier.fine_tune.validate import folds_by_artist
-from recsys.classifier.models.musicnn import MusiCNN
-from recsys.classifier.prepare import DataSources
-from recsys.features import CompressedMel
+from recsys.classifier.training.examples import PicturedMusic, load_music
+from recsys.classifier.training.heads import Lessons, hear, teacher_tags
+from recsys.classifier.training.musicnn_torch import MusiCNN
+from recsys.classifier.training.outliers import hear_outliers
+from recsys.classifier.training.prepare import DataSources
+from recsys.classifier.training.teacher import build_pruned, find_checkpoint, read_checkpoint
+from recsys.classifier.training.tune import FineTuneSettings, folds_by_artist
+from recsys.mel import CompressedMel
 from recsys.types import IdArray
 
 FULL_WINDOWS = 10

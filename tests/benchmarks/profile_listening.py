@@ -24,8 +24,8 @@ from rich.table import Table
 
 from recsys.audio import decode
 from recsys.classifier.inference import Classifier
-from recsys.features.effort import DEFAULT_EFFORT
 from recsys.library import audio_hash, read_tags, scan
+from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def ways_of_computing(windows: FloatArray) -> dict[str, float]:
     """Return what the network takes for some windows, in every way that is installed."""
     import torch
 
-    from recsys.classifier.loading import load_model, load_network
+    from recsys.classifier.inference import load_model, load_network
 
     torch.set_num_threads(1)
     module, _ = load_model()

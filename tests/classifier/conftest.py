@@ -9,8 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from recsys.classifier.datasets import Example, ValidTrack, quantise
-from recsys.features import MEL
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.training.datasets import Example, ValidTrack, quantise
 from tests.classifier.planted_genres import LABELS, picture, synthesise
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from recsys.classifier.inference import Classifier
-from recsys.classifier.torch_network import TorchNetwork
+from recsys.classifier.training.architectures import TorchNetwork
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from recsys.classifier.checkpoint import ModelCard
+    from recsys.classifier.card import ModelCard
 
 _CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys.classifier.settings import TrainSettings
-from recsys.features import MEL, log_mel
+from recsys.classifier.log_mel import MEL, log_mel
+from recsys.classifier.training.train import TrainSettings
 
 LABELS = ("clicks", "noise", "tone")
 TINY: dict[str, dict[str, Any]] = {

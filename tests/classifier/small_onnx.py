@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from recsys.features import LogMel
+from recsys.classifier.log_mel import LogMel
 
 FEATURES = LogMel(n_mels=12, window_s=0.5, sample_rate=16_000, max_windows=4)
 LABELS = ("calm", "loud", "odd")

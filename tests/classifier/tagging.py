@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.classifier import models
-from recsys.classifier.checkpoint import ModelCard, load_card, save_model
-from recsys.classifier.models import build_model
-from recsys.features import MEL
+from recsys.classifier.card import ModelCard, load_card, save_model
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.training import architectures as models
+from recsys.classifier.training.architectures import build_model
 
 ARCHITECTURE = "tagging"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.augment import (
+from recsys.classifier.training.train import (
     AugmentSettings,
     augment,
     colour,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.checkpoint import (
+from recsys.classifier.card import (
     CARD_VERSION,
     DEFAULT_MODEL,
     ModelCard,
@@ -21,11 +21,12 @@ from recsys.classifier.checkpoint import (
     load_card,
     save_model,
 )
-from recsys.classifier.fine_tune.limits import limits_of
-from recsys.classifier.loading import load_model
-from recsys.classifier.models import build_model
+from recsys.classifier.inference import load_model
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.make import limits_of
 from recsys.errors import ModelError
-from recsys.features import MEL, CompressedMel
+from recsys.mel import CompressedMel
 from tests.classifier.planted_genres import LABELS, TINY
 
 
@@ -163,7 +164,7 @@ def test_weights_of_another_architecture(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_safetensors(tmp_path: Path) -> None:
-    from recsys.classifier.fingerprint import fingerprint
+    from recsys.classifier.card import fingerprint
 
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"hello")
@@ -296,7 +297,7 @@ def test_the_shipped_model_says_its_limits() -> None:
 
 def test_the_card_is_read_without_pytorch() -> None:
     code = (
-        "import sys; from recsys.classifier.checkpoint import load_card;"
+        "import sys; from recsys.classifier.card import load_card;"
         "info = load_card().info(); print(len(info.labels));"
         "heavy = {'torch', 'librosa', 'sklearn', 'scipy'} & set(sys.modules);"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from recsys.classifier.datasets import (
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.training.datasets import (
     LabelledFile,
     artist_of,
     find_tracks,
@@ -24,10 +25,9 @@ from recsys.classifier.datasets import (
     read_split,
     restore,
 )
-from recsys.classifier.outliers import KINDS, make_outliers
-from recsys.classifier.prepare import DataSources, prepare
+from recsys.classifier.training.outliers import KINDS, make_outliers
+from recsys.classifier.training.prepare import DataSources, prepare
 from recsys.errors import AudioError, ModelError
-from recsys.features import MEL
 from tests.classifier.planted_genres import LABELS, picture, synthesise
 
 

@@ -13,12 +13,12 @@ import torch
 from click.testing import CliRunner, Result
 from sklearn.metrics import f1_score
 
-from recsys.classifier.checkpoint import ModelCard, save_model
-from recsys.classifier.evaluate import score
-from recsys.classifier.models import build_model
+from recsys.classifier.card import ModelCard, save_model
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.evaluate import score
 from recsys.cli import evaluate
 from recsys.errors import RecsysError
-from recsys.features import MEL
 from tests.classifier.planted_genres import LABELS, TINY
 
 HISTORY = [

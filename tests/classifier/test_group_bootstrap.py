@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from recsys.classifier.group_bootstrap import GroupBootstrap
+from recsys.classifier.training.evaluate import GroupBootstrap
 
 
 def answers(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.classifier.gtzan import (
+from recsys.classifier.training.datasets import (
     GENRES,
     describe,
     faults,

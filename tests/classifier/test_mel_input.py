@@ -12,14 +12,13 @@ import torch
 
 from recsys.classifier import mel_input, predict_mel
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import ModelCard, load_card, save_model
-from recsys.classifier.inference import Classifier
-from recsys.classifier.models import build_model
-from recsys.classifier.pooling import pooled_outputs
-from recsys.classifier.torch_network import TorchNetwork
+from recsys.classifier.card import ModelCard, load_card, save_model
+from recsys.classifier.inference import Classifier, pooled_outputs
+from recsys.classifier.log_mel import MEL, LogMel, from_log_mel
+from recsys.classifier.training.architectures import TorchNetwork, build_model
 from recsys.errors import ModelError
-from recsys.features import MEL, CompressedMel, Features, LogMel, Stft
-from recsys.features.mel_conversion import from_log_mel
+from recsys.mel import CompressedMel, Features
+from recsys.papers.features import Stft
 from recsys.types import FloatArray
 from tests.classifier.planted_genres import LABELS, TINY, picture
 

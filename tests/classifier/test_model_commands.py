@@ -11,12 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from recsys.classifier.checkpoint import ModelCard, save_model
-from recsys.classifier.loading import load_model
-from recsys.classifier.models import build_model
+from recsys.classifier.card import ModelCard, save_model
+from recsys.classifier.inference import load_model
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.training.architectures import build_model
 from recsys.cli import evaluate, train
 from recsys.errors import ModelError, RecsysError
-from recsys.features import MEL
 from tests.classifier.planted_genres import LABELS, TINY
 
 

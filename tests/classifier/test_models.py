@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.classifier.models import ARCHITECTURES, build_model, complete_config
+from recsys.classifier.training.architectures import ARCHITECTURES, build_model, complete_config
 from recsys.errors import ModelError
 from tests.classifier.planted_genres import TINY
 

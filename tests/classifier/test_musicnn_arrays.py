@@ -13,14 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier import devices
-from recsys.classifier.checkpoint import ModelCard, load_card, save_model
-from recsys.classifier.filter_responses import BandFilters, TimeFilters, band_spectra
-from recsys.classifier.inference import Classifier
-from recsys.classifier.loading import load_model, load_network, place_for_any_process
-from recsys.classifier.models import build_model
-from recsys.classifier.musicnn_arrays import MusicnnArrays, fits
-from recsys.classifier.torch_network import TorchNetwork
+from recsys.classifier import inference as devices
+from recsys.classifier.card import ModelCard, load_card, save_model
+from recsys.classifier.inference import Classifier, load_model, load_network, place_for_any_process
+from recsys.classifier.musicnn import BandFilters, MusicnnArrays, TimeFilters, band_spectra, fits
+from recsys.classifier.training.architectures import TorchNetwork, build_model
 from recsys.errors import ModelError
 from recsys.indexing.examine import Listener, analyses_of
 from tests.classifier.modules import torch_classifier

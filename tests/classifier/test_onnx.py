@@ -14,13 +14,11 @@ import pytest
 from onnx import TensorProto
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import load_card
-from recsys.classifier.inference import Classifier
-from recsys.classifier.loading import load_model
-from recsys.classifier.onnx_description import AXES, OnnxDescription, axes_of
-from recsys.classifier.onnx_session import OnnxSession
+from recsys.classifier.card import load_card
+from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.onnx import AXES, OnnxDescription, OnnxSession, axes_of
 from recsys.errors import MissingExtraError, ModelError
-from recsys.features import FEATURE_KINDS, Features
+from recsys.mel import FEATURE_KINDS, Features
 from tests.classifier.small_onnx import (
     DIMENSION,
     FEATURES,
@@ -321,7 +319,7 @@ def test_every_kind_of_features_has_names_for_its_axes(kind: type[Features]) -> 
 def test_the_card_is_made_without_pytorch(model: Path) -> None:
     code = (
         "import sys; from pathlib import Path;"
-        f"from recsys.classifier.checkpoint import load_card; load_card(Path({str(model)!r}));"
+        f"from recsys.classifier.card import load_card; load_card(Path({str(model)!r}));"
         "sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -14,16 +14,14 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from recsys.classifier.checkpoint import ModelCard, load_card, save_model
+from recsys.classifier.card import ModelCard, load_card, save_model
 from recsys.classifier.inference import Classifier
-from recsys.classifier.models import build_model
-from recsys.classifier.models.wrapped import TrackHead
-from recsys.classifier.onnx_description import description_path
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.onnx import OnnxSession, description_path
 from recsys.classifier.onnx_export import export_onnx
-from recsys.classifier.onnx_session import OnnxSession
+from recsys.classifier.training.architectures import TrackHead, build_model
 from recsys.cli.main import cli
 from recsys.errors import ModelError
-from recsys.features import MEL
 from tests.classifier.modules import torch_classifier
 from tests.classifier.planted_genres import LABELS, TINY, picture
 from tests.cli.documented import documented

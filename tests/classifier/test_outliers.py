@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.classifier.fine_tune.outliers import hear_outliers
-from recsys.classifier.outliers import KINDS, make_outliers, synthesise
-from recsys.features import MEL, CompressedMel
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.training.outliers import KINDS, hear_outliers, make_outliers, synthesise
+from recsys.mel import CompressedMel
 from tests.classifier.fine_tune.small import FILTERS, small_network
 
 

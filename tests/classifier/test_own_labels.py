@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.classifier.own_labels import (
+from recsys.classifier.training.own_genres import (
     LARGEST_ALBUM_FOLDER,
     LabelRules,
     LeftOut,

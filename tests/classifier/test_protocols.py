@@ -11,17 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier.gtzan import GENRES, faults
-from recsys.classifier.protocols import (
-    PROTOCOLS,
-    Division,
-    FilteredLists,
-    Fold,
-    check_artists,
-    divide,
-)
-from recsys.classifier.segments import LabelledTrack, SegmentSet
+from recsys.classifier.training.datasets import GENRES, faults
 from recsys.errors import ModelError
+from recsys.papers.data import LabelledTrack, SegmentSet
+from recsys.papers.protocols import PROTOCOLS, Division, FilteredLists, Fold, check_artists, divide
 
 
 def make(tracks: list[LabelledTrack], counts: list[int] | None = None) -> SegmentSet:

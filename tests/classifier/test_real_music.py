@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from recsys.audio import decode
-from recsys.classifier.checkpoint import load_card
+from recsys.classifier.card import load_card
 from recsys.classifier.inference import Classifier
 from recsys.cli.main import cli
 

@@ -10,8 +10,10 @@ import mutagen
 import numpy as np
 import pytest
 
-from recsys.classifier.datasets import LabelledFile, find_tracks
-from recsys.classifier.segments import (
+from recsys.classifier.training.datasets import LabelledFile, find_tracks
+from recsys.errors import ModelError
+from recsys.mel import Features
+from recsys.papers.data import (
     LabelledTrack,
     SegmentSet,
     check_genres,
@@ -19,8 +21,6 @@ from recsys.classifier.segments import (
     load_segments,
     read_public_table,
 )
-from recsys.errors import ModelError
-from recsys.features import Features
 from recsys.types import FloatArray
 from tests.sounds import BASE_HZ, staircase, write
 

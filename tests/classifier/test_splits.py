@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier.splits import split_by_artist
+from recsys.classifier.training.datasets import split_by_artist
 
 ARTISTS = st.sampled_from([None, "", "Ann", "ann ", "Bob", "Cy", "Di", "Eve", "Flo"])
 LIBRARY = st.lists(st.tuples(st.sampled_from(["blues", "jazz", "rock"]), ARTISTS), min_size=6)

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.checkpoint import ModelCard, load_card
-from recsys.classifier.fingerprint import fingerprint
+from recsys.classifier.card import ModelCard, fingerprint, load_card
 from recsys.classifier.inference import Classifier
+from recsys.classifier.log_mel import MEL
 from recsys.errors import ModelError
-from recsys.features import MEL
 from recsys.types import FloatArray, ModelInfo
 from tests.classifier.modules import module_of, torch_classifier
 from tests.classifier.tagging import TAGS, TaggingModel, make_card, save_tagging_model

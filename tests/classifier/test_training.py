@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier import outliers
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.datasets import Example, ValidTrack, restore
-from recsys.classifier.pooling import pooled_scores
-from recsys.classifier.sampling import BalancedSampler
-from recsys.classifier.settings import TrainSettings, scaled_to
-from recsys.classifier.torch_network import TorchNetwork
-from recsys.classifier.train import Training, contrastive_loss
+from recsys.classifier.inference import pooled_scores
+from recsys.classifier.training import outliers
+from recsys.classifier.training.architectures import TorchNetwork
+from recsys.classifier.training.datasets import Example, ValidTrack, restore
+from recsys.classifier.training.train import (
+    BalancedSampler,
+    Training,
+    TrainSettings,
+    contrastive_loss,
+    scaled_to,
+)
 from recsys.errors import ModelError
 from tests.classifier.planted_genres import LABELS, tiny_settings
 

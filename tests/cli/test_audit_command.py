@@ -14,7 +14,7 @@ from recsys.api import Library
 from recsys.audit import Finding
 from recsys.audit.disagreements import Verdict
 from recsys.audit.genre_field import read_genre_field
-from recsys.audit.journal import journal_path
+from recsys.audit.retagging import journal_path
 from recsys.cli.main import cli
 from recsys.store.lock import LibraryLock
 from tests.audit.music import NEW, OLD, Music

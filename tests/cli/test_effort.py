@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.audio import decode
-from recsys.classifier.checkpoint import load_card
+from recsys.classifier.card import load_card
 from recsys.classifier.inference import Classifier
 from recsys.cli.main import cli
 from recsys.demo import make_library
-from recsys.features.effort import DEFAULT_EFFORT, EFFORTS, at_effort, effort_of, with_effort
+from recsys.mel import DEFAULT_EFFORT, EFFORTS, at_effort, effort_of, with_effort
 from recsys.store import Store
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from recsys.classifier.recipes import load_recipe, recipe_names, variant_names
 from recsys.cli.main import cli
+from recsys.papers.recipe import load_recipe, recipe_names, variant_names
 from tests.cli.genre_music import GENRES, TEN, make_genres
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli.main import cli
-from recsys.feature_table import HEADER
-from recsys.features import PublicTable
+from recsys.papers.feature_table import HEADER
+from recsys.papers.features import PublicTable
 from recsys.types import FloatArray
 from tests.sounds import staircase, write
 
@@ -172,7 +172,7 @@ def test_a_changed_file_is_described_again_and_another_run_is_refused(
 
     def stop_before_the_table() -> None:
         """Leave what a run leaves that is stopped just before its end."""
-        from recsys import feature_table
+        from recsys.papers import feature_table
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(

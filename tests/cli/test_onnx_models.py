@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from recsys.classifier.checkpoint import load_card
-from recsys.classifier.inference import Classifier
-from recsys.classifier.loading import load_model
+from recsys.classifier.card import load_card
+from recsys.classifier.inference import Classifier, load_model
 from recsys.cli.main import cli
 from recsys.errors import ModelError
 from recsys.store import Store

@@ -42,8 +42,8 @@ def test_every_command_takes_db_and_reads_it_from_the_environment(command: str) 
 
 
 def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
-    from recsys.classifier.models import ARCHITECTURES
-    from recsys.features.effort import EFFORTS
+    from recsys.classifier.training.architectures import ARCHITECTURES
+    from recsys.mel import EFFORTS
     from recsys.playlists.files import FORMATS
     from recsys.recommender import STRATEGIES
 

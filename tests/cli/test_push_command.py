@@ -12,8 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli.main import cli
-from recsys.milvus.connection import Connection
-from recsys.milvus.place import parse_place
+from recsys.milvus.connection import Connection, parse_place
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
 

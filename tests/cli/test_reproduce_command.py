@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from recsys.classifier.recipes import recipe_names
 from recsys.cli.main import cli
+from recsys.papers.recipe import recipe_names
 from tests.cli.documented import documented
 from tests.cli.genre_music import make_genres
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from recsys.cli.main import cli
-from recsys.robustness.variants import VARIANTS
+from recsys.robustness import VARIANTS
 from tests.cli.documented import documented
 from tests.cli.genre_music import make_genres
 
@@ -42,7 +42,7 @@ def test_json_says_what_is_documented_and_failures_count(music: Path, tmp_path: 
 
 
 def test_the_table_has_a_column_per_model(music: Path, tmp_path: Path) -> None:
-    from recsys.classifier.checkpoint import DEFAULT_MODEL, load_card
+    from recsys.classifier.card import DEFAULT_MODEL, load_card
 
     arguments = ["robustness", str(music), "--workers", "1"]
     models = ["--model", str(DEFAULT_MODEL), "--model", str(DEFAULT_MODEL)]

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from recsys.classifier.inference import Classifier
 from recsys.cli.main import cli
 from recsys.indexing.examine import Listener
-from recsys.recommender.tag_filter import HOLDS_FROM
+from recsys.recommender.query import HOLDS_FROM
 from recsys.store import Store
 from tests.classifier.tagging import TAGS, save_tagging_model
 from tests.cli.conftest import make_music

@@ -13,10 +13,11 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from recsys.classifier.checkpoint import load_card
-from recsys.classifier.fine_tune import settings, teacher
-from recsys.classifier.fine_tune.settings import FineTuneSettings
-from recsys.classifier.loading import load_model
+from recsys.classifier.card import load_card
+from recsys.classifier.inference import load_model
+from recsys.classifier.training import teacher
+from recsys.classifier.training import tune as settings
+from recsys.classifier.training.tune import FineTuneSettings
 from recsys.cli import train_default
 from recsys.cli.main import cli
 from tests.classifier.fine_tune.published_weights import random_variables, write_checkpoint

@@ -17,10 +17,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from recsys.classifier.checkpoint import DEFAULT_MODEL, card_path, load_card
-from recsys.classifier.recipes import network
+from recsys.classifier.card import DEFAULT_MODEL, card_path, load_card
 from recsys.cli import train_recipe
 from recsys.cli.main import cli
+from recsys.papers import fit as network
 from tests.cli.documented import documented
 from tests.cli.genre_music import GENRES, make_genres, sound_of, tag
 from tests.sounds import write
@@ -78,7 +78,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     def listen(*_: object, **__: object) -> None:
         raise AssertionError("a file was decoded")
 
-    monkeypatch.setattr("recsys.classifier.segments.WorkerPool", listen)
+    monkeypatch.setattr("recsys.papers.data.WorkerPool", listen)
 
 
 def lines_of(result: Result) -> list[dict[str, Any]]:
@@ -351,9 +351,9 @@ def test_a_model_with_the_card_of_another_recipe(
 
 KILLED = """
 import sys, time
-from recsys.classifier.partial import PartialRun
+from recsys.classifier.training.partial import PartialRun
 from recsys.cli.main import main
-import recsys.classifier.recipes.network as network
+import recsys.papers.fit as network
 
 network.SAVE_EVERY_S, network.SAVING_SHARE = 0.0, 1e9
 write, written = PartialRun.write, []

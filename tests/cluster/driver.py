@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from recsys.classifier.checkpoint import load_card
+from recsys.classifier.card import load_card
 from recsys.cluster.run import ClusterRun, FilesHeard
-from recsys.features.effort import DEFAULT_EFFORT
 from recsys.indexing import IndexPlan
 from recsys.indexing.examine import Examiner
+from recsys.mel import DEFAULT_EFFORT
 from recsys.types import IndexEvent
 from tests.cluster.gates import Gated
 

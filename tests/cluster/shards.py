@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys.classifier.checkpoint import load_card
+from recsys.classifier.card import load_card
 from recsys.cluster.rows import Row, ShardHeader, table_of
 from recsys.cluster.shards import ShardPlace, ShardWriter
 from recsys.cluster.sources import SourceFile

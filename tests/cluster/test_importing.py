@@ -13,8 +13,8 @@ import pytest
 
 from recsys import Library
 from recsys.cluster import importing
-from recsys.cluster.finding import find_shards
 from recsys.cluster.importing import ImportSession
+from recsys.cluster.shards import find_shards
 from recsys.cluster.sources import SourceFile
 from recsys.errors import LibraryBusyError, RecsysError
 from recsys.index_sync import bring_up_to_date, index_is_current

@@ -16,11 +16,11 @@ import pytest
 import recsys.cluster.run as module
 from recsys.cluster import connection
 from recsys.cluster.connection import ClusterError, HeadWatch, connected
-from recsys.cluster.pipeline import Pipeline
 from recsys.cluster.rows import table_of
 from recsys.cluster.run import ClusterRun, FilesHeard
 from recsys.cluster.shards import OpenShard, ShardPlace
 from recsys.cluster.sources import SourceFile
+from recsys.cluster.worker import Pipeline
 from recsys.errors import ModelError, RecsysError
 from recsys.indexing import IndexPlan
 from recsys.types import IndexEvent, IndexSummary

@@ -7,8 +7,14 @@ from typing import Any
 import fsspec
 import pytest
 
-from recsys.cluster.places import in_words, normal_place
-from recsys.cluster.sources import SourceFile, check_place, fetched, list_files
+from recsys.cluster.sources import (
+    SourceFile,
+    check_place,
+    fetched,
+    in_words,
+    list_files,
+    normal_place,
+)
 from recsys.errors import PassingError, RecsysError
 from recsys.library import ScanReport, scan
 

@@ -22,9 +22,8 @@ from recsys.index import parts
 from recsys.index.exact import ExactIndex
 from recsys.index.genre_index import GenreIndex
 from recsys.index.manifest import MANIFEST
-from recsys.milvus.connection import Connection
+from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
-from recsys.milvus.place import parse_place
 from recsys.types import Neighbour
 from tests.stored import unit_rows
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from recsys.features.public_table import COLUMNS
+from recsys.papers.features import COLUMNS
 
 Values = npt.NDArray[np.float64]
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from recsys.features import CompressedMel
-from recsys.features.compressed_mel import USUAL_POWER, compress, expand, levelled
-from recsys.features.one_librosa import librosa
+from recsys.mel import USUAL_POWER, CompressedMel, compress, expand, levelled
+from recsys.one_librosa import librosa
 from recsys.types import FloatArray
 
 MEL = CompressedMel()

@@ -9,19 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.classifier.log_mel import LogMel
 from recsys.errors import ModelError
-from recsys.features import (
-    FEATURE_KINDS,
-    CompressedMel,
-    Features,
-    LogMel,
-    Mfcc,
-    Picture,
-    PublicTable,
-    Stft,
-    Summary,
-    features_from_dict,
-)
+from recsys.mel import FEATURE_KINDS, CompressedMel, Features, features_from_dict
+from recsys.papers.features import Mfcc, Picture, PublicTable, Stft, Summary
 from recsys.types import FloatArray
 
 RATE = 22_050

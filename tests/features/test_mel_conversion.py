@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import soxr
 
+from recsys.classifier.log_mel import MEL, USUAL_DEVIATION_DB, LogMel, from_log_mel, librosa
 from recsys.demo import SAMPLE_RATE, STYLES, render
-from recsys.features import MEL, CompressedMel, LogMel
-from recsys.features.compressed_mel import USUAL_POWER
-from recsys.features.mel_conversion import USUAL_DEVIATION_DB, from_log_mel
-from recsys.features.one_librosa import librosa
+from recsys.mel import USUAL_POWER, CompressedMel
 from recsys.types import FloatArray
 
 TARGET = CompressedMel()

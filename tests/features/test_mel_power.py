@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from recsys.features.mel_power import mel_filters, mel_power
-from recsys.features.one_librosa import librosa
+from recsys.mel import mel_filters, mel_power
+from recsys.one_librosa import librosa
 from tests.sounds import staircase
 
 SETTINGS = [(16_000, 512, 256, 96), (22_050, 2048, 512, 128), (44_100, 1000, 300, 40)]
@@ -47,7 +47,7 @@ def test_librosa_is_not_loaded_for_the_features_of_the_shipped_model() -> None:
     program = """
 import sys
 import numpy as np
-from recsys.features import CompressedMel
+from recsys.mel import CompressedMel
 mel = CompressedMel()
 mel.compute(np.zeros((1, mel.window_length), np.float32))
 print("librosa" in sys.modules, mel.uses_librosa)

@@ -7,7 +7,7 @@ import pytest
 
 CALL = """
 import numpy as np
-from recsys.features.one_librosa import librosa
+from recsys.one_librosa import librosa
 noise = np.random.default_rng(0).normal(size=4096).astype(np.float32)
 librosa.feature.chroma_stft(y=noise, sr=22_050)
 librosa.zero_crossings(noise)

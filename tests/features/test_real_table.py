@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.feature_table import describe
-from recsys.features import PublicTable
-from recsys.features.public_table import COLUMNS
+from recsys.papers.feature_table import describe
+from recsys.papers.features import COLUMNS, PublicTable
 from tests.features.agreement import TOLERANCE, TOLERANCE_P95, Values, compare, read_values
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")

@@ -9,9 +9,16 @@ import pytest
 from scipy.ndimage import median_filter
 
 from recsys.errors import MissingExtraError
-from recsys.features import Mfcc, Picture, PublicTable, Stft, Summary
-from recsys.features.one_librosa import librosa
-from recsys.features.public_table import COLUMNS, running_median
+from recsys.one_librosa import librosa
+from recsys.papers.features import (
+    COLUMNS,
+    Mfcc,
+    Picture,
+    PublicTable,
+    Stft,
+    Summary,
+    running_median,
+)
 from recsys.types import FloatArray
 
 RATE = 22_050

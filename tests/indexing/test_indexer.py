@@ -12,8 +12,8 @@ import mutagen
 import numpy as np
 import pytest
 
+from recsys.classifier.log_mel import MEL
 from recsys.errors import PassingError, RecsysError
-from recsys.features import MEL
 from recsys.indexing import Indexer, IndexOptions, IndexPlan
 from recsys.library import ScanReport, scan
 from recsys.store import Store

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from recsys.indexing.watching import changed_folders
+from recsys.indexing.session import changed_folders
 from tests.sounds import staircase, write
 
 
 def test_what_concerns_audio(tmp_path: Path) -> None:
-    from recsys.indexing.watching import _may_be_audio
+    from recsys.indexing.session import _may_be_audio
 
     (tmp_path / "folder.v2").mkdir()
     wanted = ("a.mp3", "b/c.FLAC", "gone-folder", "folder.v2")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.milvus.catalogue import MilvusCatalogue
-from recsys.milvus.connection import Connection
-from recsys.milvus.place import parse_place
+from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.push import PushSummary, push
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.recommender import Recommender, SimilarOptions
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from recsys.catalogue import Catalogue
     from recsys.index.base import EmbeddingIndex
     from recsys.store import Store
+    from recsys.types import Catalogue
     from tests.planted import Sound
 
 TAGS = ("rock", "Mellow", "Hip-Hop", "80s")

@@ -8,10 +8,9 @@ import grpc
 import pytest
 
 from recsys.errors import SharedLibraryError
-from recsys.milvus.connection import Connection
+from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.layout import Notes
-from recsys.milvus.place import parse_place
 from recsys.milvus.push import _held, push
 from tests.milvus.libraries import make_library, open_at, push_to
 from tests.milvus.server import free_port

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recsys.errors import SharedLibraryError
-from recsys.milvus import lease as leases
-from recsys.milvus.connection import Connection
-from recsys.milvus.layout import Notes
-from recsys.milvus.lease import LEASE_NOTE, LEASE_S, Lease
-from recsys.milvus.place import parse_place
+from recsys.milvus import layout as leases
+from recsys.milvus.connection import Connection, parse_place
+from recsys.milvus.layout import LEASE_NOTE, LEASE_S, Lease, Notes
 from recsys.milvus.push import push
 from tests.milvus.libraries import make_library, open_at
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import SharedLibraryError
-from recsys.milvus.connection import Connection
-from recsys.milvus.place import parse_place
-from recsys.milvus.text import quoted, restored, storable
+from recsys.milvus.connection import Connection, parse_place
+from recsys.milvus.layout import quoted, restored, storable
 from recsys.store import Store
 
 

@@ -11,10 +11,9 @@ import pytest
 
 from recsys.errors import GenreIndexError, QueryError, SharedLibraryError
 from recsys.index_sync import rebuild_index
-from recsys.milvus.connection import Connection
+from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.layout import collection_name, make_tracks
-from recsys.milvus.place import parse_place
 from recsys.milvus.push import push
 from recsys.milvus.rows import LONGEST_TAG
 from recsys.store import Store

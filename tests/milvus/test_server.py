@@ -17,9 +17,8 @@ from recsys.benchmark import planted
 from recsys.errors import SharedLibraryError
 from recsys.index.exact import ExactIndex
 from recsys.index_sync import rebuild_index
-from recsys.milvus.connection import Connection
+from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
-from recsys.milvus.place import parse_place
 from tests.milvus.libraries import answers, make_library, open_at, push_to, sounds
 from tests.milvus.server import Server, free_port
 

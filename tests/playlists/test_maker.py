@@ -11,8 +11,8 @@ import pytest
 from recsys.errors import QueryError
 from recsys.playlists import DEFAULT_LENGTH, PlaylistMaker, PlaylistOptions
 from recsys.playlists.draft import PREFERENCE_REACH
-from recsys.recommender.genre_scores import genre_scores
 from recsys.recommender.query import make_query
+from recsys.recommender.taxonomy import genre_scores
 from recsys.types import Playlist
 from tests.planted import PlantedLibrary, Sound, at_cosine, scattered, unit
 

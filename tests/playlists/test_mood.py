@@ -10,10 +10,8 @@ import pytest
 
 from recsys.errors import QueryError
 from recsys.playlists import PlaylistMaker, PlaylistOptions
-from recsys.playlists.mood import START_FROM
-from recsys.playlists.order import gap_holds
-from recsys.recommender.query import make_query
-from recsys.recommender.tag_filter import HOLDS_FROM
+from recsys.playlists.order import START_FROM, gap_holds
+from recsys.recommender.query import HOLDS_FROM, make_query
 from recsys.types import Playlist
 from tests.planted import LABELS, PlantedLibrary, Sound, at_cosine, make_info, scattered, unit
 

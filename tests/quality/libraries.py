@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from recsys.quality import Quality, QualityOptions, measure_quality
-from recsys.quality.catalogue import read_catalogue
-from recsys.quality.judge import Task
-from recsys.quality.labels import choose_labels
-from recsys.quality.measure import draw_queries
+from recsys.quality.labels import choose_labels, read_catalogue
+from recsys.quality.measure import Task, draw_queries
 from recsys.types import FloatArray
 from tests.planted import LABELS, PlantedLibrary, Sound, make_info, unit
 

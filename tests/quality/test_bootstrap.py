@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.quality import bootstrap, metrics
-from recsys.quality.bootstrap import NOT_MEASURED, measure
+from recsys.quality import metrics
+from recsys.quality import metrics as bootstrap
+from recsys.quality.metrics import NOT_MEASURED, measure
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recsys.quality import judge as judging
-from recsys.quality.judge import Judgement, Task, judge
+from recsys.quality import measure as judging
+from recsys.quality.measure import Judgement, Task, judge
 from recsys.quality.systems import Embedding, HandMade, RandomOrder, TagGenre, Tiers, best_first
 from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.taxonomy import taxonomy_of

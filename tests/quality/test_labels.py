@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import QueryError
-from recsys.quality.catalogue import Catalogue, read_catalogue
-from recsys.quality.labels import choose_labels
+from recsys.quality.labels import Catalogue, choose_labels, read_catalogue
 from recsys.types import Tags
 from tests.stored import heard, new_library, record
 

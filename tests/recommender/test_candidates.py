@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.recommender.candidates import OVERFETCH, nearest
+from recsys.recommender.query import OVERFETCH, nearest
 from recsys.store import Store
 from recsys.types import FloatArray, Neighbour, Track
 from tests.planted import PlantedLibrary, scattered, unit

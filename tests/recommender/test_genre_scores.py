@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import QueryError
-from recsys.recommender.genre_scores import SMOOTHING, genre_scores, resolve_genre
+from recsys.recommender.taxonomy import SMOOTHING, genre_scores, resolve_genre
 from tests.planted import LABELS, make_info
 
 INFO = make_info()

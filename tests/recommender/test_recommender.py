@@ -9,8 +9,8 @@ import pytest
 
 from recsys.errors import QueryError
 from recsys.recommender import Answer, Recommender, SimilarOptions
-from recsys.recommender.genre_scores import genre_scores
 from recsys.recommender.query import make_query
+from recsys.recommender.taxonomy import genre_scores
 from tests.planted import LABELS, PlantedLibrary, Sound, at_cosine, scattered, unit
 
 EVERYTHING = SimilarOptions(k=1000, show_duplicates=True)

@@ -10,7 +10,7 @@ import pytest
 
 from recsys.errors import QueryError
 from recsys.recommender import Recommender, SimilarOptions
-from recsys.recommender.tag_filter import HOLDS_FROM, TagFilter
+from recsys.recommender.query import HOLDS_FROM, TagFilter
 from tests.planted import PlantedLibrary, make_info, scattered
 
 TAGS = ("rock", "Mellow", "Hip-Hop", "80s")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.features.public_table import COLUMNS
-from recsys.reports.feature_table import FeatureTable
+from recsys.papers.feature_table import FeatureTable
+from recsys.papers.features import COLUMNS
 
 
 def planted(counts: dict[str, int], seed: int = 0) -> FeatureTable:

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from recsys.errors import ModelError
-from recsys.features.public_table import COLUMNS
-from recsys.reports.boundary_figure import MOST_ROWS, boundary_picture
-from recsys.reports.collection_figures import (
+from recsys.papers.explore import (
     MEANS,
+    MOST_ROWS,
+    boundary_picture,
     box_picture,
     correlation_picture,
     feature_name,
     pca_picture,
 )
+from recsys.papers.feature_table import FeatureTable
+from recsys.papers.features import COLUMNS
 from recsys.reports.drawing import png, styles
-from recsys.reports.feature_table import FeatureTable
 from tests.reports.tables import planted, with_column
 
 

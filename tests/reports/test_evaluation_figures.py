@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from recsys.classifier.calibrate import expected_calibration_error
-from recsys.classifier.evaluate import Prediction, reliability, score
+from recsys.classifier.training.evaluate import Prediction, reliability, score
 from recsys.reports.drawing import png
-from recsys.reports.evaluation_figures import (
+from recsys.reports.evaluation_page import (
     confusion_figure,
     curves_figure,
     genres_figure,

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.classifier.checkpoint import ModelCard
-from recsys.classifier.evaluate import FolderEvaluation, Prediction, score
-from recsys.features import MEL
-from recsys.reports.evaluation import EvaluationReport, write_report
+from recsys.classifier.card import ModelCard
+from recsys.classifier.log_mel import MEL
+from recsys.classifier.training.evaluate import FolderEvaluation, Prediction, score
+from recsys.reports.evaluation_page import EvaluationReport, write_report
 
 LABELS = ("blues", "r&b")
 GIVEN = (0, 0, 1, 1, 0)

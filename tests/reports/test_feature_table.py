@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.classifier.datasets import find_tracks
+from recsys.classifier.training.datasets import find_tracks
 from recsys.errors import ModelError
-from recsys.features.public_table import COLUMNS
-from recsys.reports.feature_table import WINDOW, hear_features, read_table
+from recsys.papers.feature_table import WINDOW, hear_features, read_table
+from recsys.papers.features import COLUMNS
 from tests.reports.tables import planted
 from tests.sounds import staircase, write
 

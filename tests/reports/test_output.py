@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import MissingExtraError, RecsysError
-from recsys.reports.output import check_ready, write_file
+from recsys.reports.drawing import check_ready, write_file
 
 
 def test_the_folder_is_made(tmp_path: Path) -> None:

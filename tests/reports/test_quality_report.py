@@ -6,7 +6,7 @@ import re
 from html import unescape
 from pathlib import Path
 
-from recsys.reports.quality import write_quality_report
+from recsys.reports.quality_page import write_quality_report
 from tests.planted import PlantedLibrary
 from tests.quality.libraries import figure, measured, scattered_sounds, two_clusters
 

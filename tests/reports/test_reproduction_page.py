@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recsys.classifier.recipes import load_recipe
-from recsys.classifier.recipes.comparison import compare
-from recsys.classifier.recipes.measure import Measurement
-from recsys.classifier.recipes.recipe import Recipe
-from recsys.classifier.recipes.reproduce import Task
-from recsys.reports.reproduction import genre_rows, write_page
+from recsys.papers.measure import Measurement
+from recsys.papers.recipe import Recipe, load_recipe
+from recsys.papers.reproduce import Task, compare
+from recsys.papers.reproduction_page import genre_rows, write_page
 from tests.classifier.recipes.small import classical
 from tests.classifier.recipes.test_comparison import measured
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.papers.explore import Excerpt, read_excerpt, track_pictures
 from recsys.reports.drawing import png
-from recsys.reports.track_figures import Excerpt, read_excerpt, track_pictures
 from tests.sounds import staircase, write
 
 RATE = 22_050

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.robustness.figures import (
+from recsys.robustness import (
     half_figures,
     median_cosine,
     own_cosines,
@@ -55,7 +55,7 @@ def test_an_embedding_that_tells_nothing_apart_finds_nothing() -> None:
 def test_blocks_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     originals, variants = unit_rows(23, 3), unit_rows(23, 3, seed=2)
     whole = own_cosines(originals, variants)
-    monkeypatch.setattr("recsys.robustness.figures._BLOCK", 5)
+    monkeypatch.setattr("recsys.robustness._BLOCK", 5)
     for one, other in zip(whole, own_cosines(originals, variants), strict=True):
         assert (one == other).all()
 

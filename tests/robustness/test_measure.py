@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.classifier.log_mel import MEL
 from recsys.errors import QueryError
-from recsys.features import MEL
-from recsys.robustness import RobustnessOptions, measure_robustness
-from recsys.robustness.variants import VARIANTS
+from recsys.robustness import VARIANTS, RobustnessOptions, measure_robustness
 from recsys.types import Analysis, FloatArray
 from tests.cli.genre_music import make_genres
 
@@ -86,7 +85,7 @@ def test_a_draw_depends_on_its_seed_alone(music: Path) -> None:
 
 
 def test_the_same_seed_draws_the_same_tracks() -> None:
-    from recsys.robustness.measure import _draw
+    from recsys.robustness import _draw
 
     paths = [Path(f"{number:02}.mp3") for number in range(50)]
     one, again, other = (_draw(paths, RobustnessOptions(10, seed)) for seed in (1, 1, 2))

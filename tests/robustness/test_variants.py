@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError
-from recsys.features import MEL
-from recsys.robustness.variants import (
+from recsys.robustness import (
     FIRST_HALF,
     HALVES,
     ORIGINAL,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.classifier.datasets import quantise
+from recsys.classifier.training.datasets import quantise
 from tests.classifier.planted_genres import picture, synthesise
 from tests.cli.genre_music import tag
 from tests.sounds import write

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.classifier.fine_tune.pictures import PicturedMusic, PicturedTrack
-from recsys.features import CompressedMel
+from recsys.classifier.training.examples import PicturedMusic, PicturedTrack
+from recsys.mel import CompressedMel
 from tests.cli.genre_music import GENRES, sound_of
 
 FEATURES = CompressedMel()

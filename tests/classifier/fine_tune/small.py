@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from recsys.classifier.fine_tune.heads import Lessons
-from recsys.classifier.fine_tune.hearing import HeardTrack
-from recsys.classifier.fine_tune.pictures import HalfArray, PicturedTrack
-from recsys.classifier.fine_tune.settings import FineTuneSettings
-from recsys.classifier.models.musicnn import MusiCNN
+from recsys.classifier.training.examples import HalfArray, PicturedTrack
+from recsys.classifier.training.heads import HeardTrack, Lessons
+from recsys.classifier.training.musicnn_torch import MusiCNN
+from recsys.classifier.training.tune import FineTuneSettings
 from recsys.types import IdArray
 
 N_GENRES = 3

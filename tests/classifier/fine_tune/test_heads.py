@@ -7,16 +7,16 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from recsys.classifier.fine_tune.heads import (
+from recsys.classifier.training.heads import (
     TAG_PENALTY,
     WHITENING_EXPONENT,
+    HeardTrack,
     Lessons,
     fit_heads,
     penultimate,
     teacher_tags,
 )
-from recsys.classifier.fine_tune.hearing import HeardTrack
-from recsys.classifier.models.musicnn import MusiCNN
+from recsys.classifier.training.musicnn_torch import MusiCNN
 from recsys.errors import ModelError
 from recsys.types import FloatArray
 from tests.classifier.fine_tune.small import (

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.fine_tune import hearing
-from recsys.classifier.fine_tune.hearing import HeardTrack, hear, listen, vary
-from recsys.classifier.fine_tune.pictures import HalfArray
-from recsys.features.compressed_mel import USUAL_POWER, expand
+from recsys.classifier.training import heads as hearing
+from recsys.classifier.training.examples import HalfArray
+from recsys.classifier.training.heads import HeardTrack, hear, listen, vary
+from recsys.mel import USUAL_POWER, expand
 from recsys.types import FloatArray
 from tests.classifier.fine_tune.small import FILTERS, pictured, small_network
 

@@ -12,16 +12,20 @@ import pytest
 import torch
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.checkpoint import ModelCard, save_model
-from recsys.classifier.fine_tune.card import LICENCE, make_default_card
-from recsys.classifier.fine_tune.make import LEAST_TRACKS, Made, Steps, make_default
-from recsys.classifier.fine_tune.pictures import PicturedMusic
-from recsys.classifier.fine_tune.tags import TagAgreement
-from recsys.classifier.fine_tune.teacher import TAGS, build_pruned
-from recsys.classifier.fine_tune.validate import Said
-from recsys.classifier.inference import Classifier
-from recsys.classifier.loading import load_model
-from recsys.classifier.models.musicnn import MusiCNN
+from recsys.classifier.card import ModelCard, save_model
+from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.training.examples import PicturedMusic
+from recsys.classifier.training.make import (
+    LEAST_TRACKS,
+    LICENCE,
+    Made,
+    Steps,
+    make_default,
+    make_default_card,
+)
+from recsys.classifier.training.musicnn_torch import MusiCNN
+from recsys.classifier.training.teacher import TAGS, TagAgreement, build_pruned
+from recsys.classifier.training.tune import Said
 from recsys.errors import ModelError
 from tests.classifier.fine_tune.made_music import FEATURES, made_music
 from tests.classifier.fine_tune.published_weights import ALIVE, Variables

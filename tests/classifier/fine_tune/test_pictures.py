@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from recsys.audio import decode
-from recsys.classifier.datasets import quantise, restore
-from recsys.classifier.fine_tune.pictures import PicturedMusic, load_music
-from recsys.classifier.prepare import DataSources
+from recsys.classifier.log_mel import from_log_mel
+from recsys.classifier.training.datasets import quantise, restore
+from recsys.classifier.training.examples import PicturedMusic, load_music
+from recsys.classifier.training.prepare import DataSources
 from recsys.errors import ModelError
-from recsys.features import CompressedMel
-from recsys.features.mel_conversion import from_log_mel
+from recsys.mel import CompressedMel
 from tests.classifier.fine_tune.genre_files import write_archive, write_list, write_track
 from tests.classifier.planted_genres import picture
 

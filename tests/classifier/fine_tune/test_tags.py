@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.fine_tune.tags import TagAgreement, keep_tags, measure_agreement
+from recsys.classifier.training.teacher import TagAgreement, keep_tags, measure_agreement
 from recsys.types import FloatArray
 from tests.classifier.fine_tune.small import small_network
 

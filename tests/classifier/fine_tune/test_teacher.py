@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.fine_tune import teacher
-from recsys.classifier.fine_tune.teacher import (
+from recsys.classifier.training import musicnn_torch as musicnn
+from recsys.classifier.training import teacher
+from recsys.classifier.training.teacher import (
     TAGS,
     build_pruned,
     describe,
     find_checkpoint,
     read_checkpoint,
 )
-from recsys.classifier.models import musicnn
 from recsys.errors import ModelError
 from tests.classifier.fine_tune.published_weights import (
     ALIVE,

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.fine_tune.hearing import HeardTrack
-from recsys.classifier.fine_tune.settings import FineTuneSettings
-from recsys.classifier.fine_tune.tune import tune
-from recsys.classifier.models.musicnn import MusiCNN
+from recsys.classifier.training.heads import HeardTrack
+from recsys.classifier.training.musicnn_torch import MusiCNN
+from recsys.classifier.training.tune import FineTuneSettings, tune
 from recsys.errors import ModelError
 from tests.classifier.fine_tune.small import (
     N_GENRES,

@@ -8,15 +8,19 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier.fine_tune import validate
-from recsys.classifier.fine_tune.heads import Lessons, fit_heads
-from recsys.classifier.fine_tune.hearing import HeardTrack, listen
-from recsys.classifier.fine_tune.pictures import HalfArray
-from recsys.classifier.fine_tune.settings import FineTuneSettings
-from recsys.classifier.fine_tune.validate import Said, cross_validate, folds_by_artist, say
-from recsys.classifier.models.musicnn import MusiCNN
-from recsys.classifier.pooling import pooled_outputs
-from recsys.classifier.torch_network import TorchNetwork
+from recsys.classifier.inference import pooled_outputs
+from recsys.classifier.training import tune as validate
+from recsys.classifier.training.architectures import TorchNetwork
+from recsys.classifier.training.examples import HalfArray
+from recsys.classifier.training.heads import HeardTrack, Lessons, fit_heads, listen
+from recsys.classifier.training.musicnn_torch import MusiCNN
+from recsys.classifier.training.tune import (
+    FineTuneSettings,
+    Said,
+    cross_validate,
+    folds_by_artist,
+    say,
+)
 from recsys.errors import ModelError
 from tests.classifier.fine_tune.small import (
     N_GENRES,

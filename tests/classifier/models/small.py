@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from recsys.classifier.models import build_model
+from recsys.classifier.training.architectures import build_model
 
 N_GENRES = 3
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.models.estimator import LEAST_PROBABILITY, EstimatorModel, class_scores
 from recsys.errors import ModelError
+from recsys.papers.estimators import LEAST_PROBABILITY, EstimatorModel, class_scores
 
 skops = pytest.importorskip("skops.io")
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from recsys.classifier.models import build_model
-from recsys.classifier.models.initialise import initialise
+from recsys.classifier.training.architectures import build_model
 from recsys.errors import ModelError
+from recsys.papers.networks import initialise
 
 
 def keras(model: nn.Module) -> nn.Module:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recsys.classifier.models import build_model, complete_config, musicnn
-from recsys.classifier.models.musicnn import FrontEndBlock, MusiCNN
+from recsys.classifier.training import musicnn_torch as musicnn
+from recsys.classifier.training.architectures import build_model, complete_config
+from recsys.classifier.training.musicnn_torch import FrontEndBlock, MusiCNN
 from recsys.errors import ModelError
 
 SMALL = {"filters": [2, 3, 1, 2, 4], "channels": 5, "hidden": 7, "dimension": 9, "n_tags": 4}

@@ -12,9 +12,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from recsys.classifier.models import pretrained
-from recsys.classifier.models.pretrained import BACKBONES, build_backbone, load_backbone
 from recsys.errors import ModelError
+from recsys.papers import transfer as pretrained
+from recsys.papers.transfer import BACKBONES, build_backbone, load_backbone
 
 Weights = dict[str, Tensor]
 

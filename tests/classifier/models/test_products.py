@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recsys.classifier.models.products import highest_over_bands, highest_over_time
+from recsys.classifier.training.musicnn_torch import highest_over_bands, highest_over_time
 
 
 def highest_by_convolution(pictures: Tensor, filters: Tensor) -> Tensor:

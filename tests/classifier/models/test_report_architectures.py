@@ -11,14 +11,18 @@ import pytest
 import torch
 from torch import nn
 
-from recsys import features
-from recsys.classifier.checkpoint import ModelCard, save_model
-from recsys.classifier.loading import load_model
-from recsys.classifier.models import REPORT_ARCHITECTURES, build_model, complete_config
-from recsys.classifier.models.cnn_mel_35 import CNNMel35
-from recsys.classifier.models.transfer import TransferModel
+from recsys import mel as features
+from recsys.classifier.card import ModelCard, save_model
+from recsys.classifier.inference import load_model
+from recsys.classifier.training.architectures import (
+    REPORT_ARCHITECTURES,
+    build_model,
+    complete_config,
+)
 from recsys.errors import ModelError
-from recsys.features import Features
+from recsys.mel import Features
+from recsys.papers.networks import CNNMel35
+from recsys.papers.transfer import TransferModel
 from tests.classifier.models.small import N_GENRES, SMALL, inputs, make
 
 REPORTED = {

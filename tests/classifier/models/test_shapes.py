@@ -9,11 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier.models import REPORT_ARCHITECTURES, build_model
-from recsys.classifier.models.layers import convolutions
-from recsys.classifier.models.pretrained import build_backbone
-from recsys.classifier.models.shapes import picture_after
+from recsys.classifier.training.architectures import (
+    REPORT_ARCHITECTURES,
+    build_model,
+    picture_after,
+)
 from recsys.errors import ModelError
+from recsys.papers.networks import convolutions
+from recsys.papers.transfer import build_backbone
 from tests.classifier.models.small import N_GENRES, SMALL
 
 SIZES = st.integers(1, 4)

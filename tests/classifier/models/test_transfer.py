@@ -8,10 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from recsys.classifier.models.alexnet_transfer import AlexNetTransfer
-from recsys.classifier.models.pretrained import PREFIX, build_backbone
-from recsys.classifier.models.transfer import IMAGENET_MEAN, IMAGENET_STD, TransferModel
-from recsys.classifier.models.vgg16_transfer import VGG16Transfer
+from recsys.papers.transfer import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    PREFIX,
+    AlexNetTransfer,
+    TransferModel,
+    VGG16Transfer,
+    build_backbone,
+)
 
 SHAPE = (96, 96)
 

@@ -7,8 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.classifier.models import build_model
-from recsys.classifier.models.wrapped import PIECE, EachGenreAlone, Standardised
+from recsys.classifier.training.architectures import (
+    PIECE,
+    EachGenreAlone,
+    Standardised,
+    build_model,
+)
 
 
 class Echo(nn.Module):

@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from recsys.classifier.recipes import measure as measuring
-from recsys.classifier.recipes import reproduce
-from recsys.classifier.recipes.data import RecipeData
-from recsys.classifier.recipes.recipe import Recipe
-from recsys.classifier.recipes.reproduce import (
-    ReproduceOptions,
-)
+from recsys.papers import measure as measuring
+from recsys.papers import reproduce
+from recsys.papers.data import RecipeData
+from recsys.papers.recipe import Recipe
+from recsys.papers.reproduce import ReproduceOptions
 from tests.classifier.recipes.small import LABELS, planted
 
 

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsys.classifier.models import complete_config
-from recsys.classifier.recipes.measure import Measurement
-from recsys.classifier.recipes.recipe import Recipe
-from recsys.classifier.recipes.reproduce import (
-    Failure,
-    ReproduceOptions,
-    Reproduction,
-    Watcher,
-)
+from recsys.classifier.training.architectures import complete_config
+from recsys.papers.measure import Measurement
+from recsys.papers.recipe import Recipe
+from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction, Watcher
 from tests.classifier.recipes.small import classical, recipe
 
 Outcomes = list[tuple[str, str, Measurement | Failure]]

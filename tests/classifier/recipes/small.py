@@ -10,17 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from recsys.classifier.labelled import LabelledTrack, SegmentSet
-from recsys.classifier.models import build_model
-from recsys.classifier.models.initialise import initialise
-from recsys.classifier.partial import PartialRun
-from recsys.classifier.protocols import Fold
-from recsys.classifier.recipes import load_recipe
-from recsys.classifier.recipes.fit import check_recipe
-from recsys.classifier.recipes.network import LabelledInputs, NetworkTraining
-from recsys.classifier.recipes.recipe import Fitting, Recipe
-from recsys.classifier.settings import EpochResult
+from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.datasets import LabelledTrack, SegmentSet
+from recsys.classifier.training.partial import PartialRun
+from recsys.classifier.training.train import EpochResult
 from recsys.errors import ModelError
+from recsys.papers.fit import LabelledInputs, NetworkTraining, check_recipe
+from recsys.papers.networks import initialise
+from recsys.papers.protocols import Fold
+from recsys.papers.recipe import Fitting, Recipe, load_recipe
 
 LABELS = ("blues", "jazz", "rock")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from recsys.classifier.recipes import load_recipe
-from recsys.classifier.recipes.fit import check_recipe
 from recsys.errors import ModelError
+from recsys.papers.fit import check_recipe
+from recsys.papers.recipe import load_recipe
 from tests.classifier.recipes.small import classical, recipe, refused, write_toml
 
 NETWORK = '[network]\narchitecture = "dense"\nconfig = { hidden = [8] }\n[training]\nepochs = 2\n'

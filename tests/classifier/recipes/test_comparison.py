@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from recsys.classifier.recipes import load_recipe
-from recsys.classifier.recipes.comparison import Row, as_csv, as_markdown, compare
-from recsys.classifier.recipes.measure import Measurement
-from recsys.classifier.recipes.recipe import Recipe
-from recsys.classifier.recipes.reproduce import Failure, Task
+from recsys.papers.measure import Measurement
+from recsys.papers.recipe import Recipe, load_recipe
+from recsys.papers.reproduce import Failure, Row, Task, as_csv, as_markdown, compare
 from tests.classifier.recipes.small import classical, recipe
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.classifier.datasets import LabelledFile
-from recsys.classifier.recipes.data import find_music, genres_of, load_music, load_table
-from recsys.classifier.recipes.protocol import check_protocol
+from recsys.classifier.training.datasets import LabelledFile
 from recsys.errors import MissingExtraError, ModelError
-from recsys.features import Features, Summary
-from recsys.features.public_table import COLUMNS
+from recsys.mel import Features
+from recsys.papers.data import find_music, genres_of, load_music, load_table
+from recsys.papers.features import COLUMNS, Summary
+from recsys.papers.protocols import check_protocol
 from tests.classifier.recipes.small import PICTURE, classical, recipe
 from tests.sounds import write
 

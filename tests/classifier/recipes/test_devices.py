@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.checkpoint import load_card
+from recsys.classifier.card import load_card
 from recsys.classifier.inference import Classifier
-from recsys.classifier.models.wrapped import Standardised
-from recsys.classifier.protocols import Division, Fold
-from recsys.classifier.recipes import load_recipe
-from recsys.classifier.recipes.building import make_network, network_config
-from recsys.classifier.recipes.fit import FitOptions, Fitted
-from recsys.classifier.recipes.outcome import make_recipe_card
+from recsys.classifier.training.architectures import Standardised
+from recsys.papers.fit import FitOptions, Fitted, make_network, network_config
+from recsys.papers.measure import make_recipe_card
+from recsys.papers.protocols import Division, Fold
+from recsys.papers.recipe import load_recipe
 from tests.classifier.modules import module_of, torch_classifier
 from tests.classifier.recipes.small import CPU, planted
 
@@ -89,7 +88,7 @@ def test_the_default_model_says_the_same_on_cpu_and_gpu() -> None:
 
 
 def test_every_architecture_of_a_report_is_compared() -> None:
-    from recsys.classifier.models import REPORT_ARCHITECTURES
+    from recsys.classifier.training.architectures import REPORT_ARCHITECTURES
 
     compared = {
         network.architecture

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.models.estimator import EstimatorModel
-from recsys.classifier.recipes.estimators import ESTIMATORS, check_estimator, fit_estimator
-from recsys.classifier.recipes.recipe import Estimator
 from recsys.errors import MissingExtraError, ModelError
+from recsys.papers.estimators import ESTIMATORS, EstimatorModel, check_estimator, fit_estimator
+from recsys.papers.recipe import Estimator
 from tests.classifier.recipes.small import planted
 
 FEW = {
@@ -61,9 +60,9 @@ def test_the_highest_score_is_the_prediction(model: EstimatorModel) -> None:
 
 
 def test_a_saved_model_says_the_same(model: EstimatorModel, tmp_path: Path) -> None:
-    from recsys.classifier.checkpoint import ModelCard, save_model
-    from recsys.classifier.loading import load_model
-    from recsys.features import Summary
+    from recsys.classifier.card import ModelCard, save_model
+    from recsys.classifier.inference import load_model
+    from recsys.papers.features import Summary
 
     card = ModelCard(
         name="small",

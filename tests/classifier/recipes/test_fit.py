@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.models.pretrained import BACKBONES, PREFIX, build_backbone
-from recsys.classifier.models.wrapped import EachGenreAlone, Standardised
-from recsys.classifier.protocols import Fold
-from recsys.classifier.recipes import fit as fitting
-from recsys.classifier.recipes import network as networks
-from recsys.classifier.recipes.building import make_network
-from recsys.classifier.recipes.fit import FitOptions, Fitted, fit, memorise
-from recsys.classifier.settings import EpochResult
+from recsys.classifier.training.architectures import EachGenreAlone, Standardised
+from recsys.classifier.training.train import EpochResult
 from recsys.errors import ModelError
+from recsys.papers import fit as fitting
+from recsys.papers import fit as networks
+from recsys.papers.fit import FitOptions, Fitted, fit, make_network, memorise
+from recsys.papers.protocols import Fold
+from recsys.papers.transfer import BACKBONES, PREFIX, build_backbone
 from tests.classifier.recipes.small import classical, planted, recipe, same_weights, thirds
 
 SEARCH = {

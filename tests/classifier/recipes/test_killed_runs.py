@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from recsys.classifier.recipes import fit as fitting
-from recsys.classifier.recipes import measure as measuring
-from recsys.classifier.recipes import network as networks
-from recsys.classifier.recipes.fit import FitOptions
-from recsys.classifier.recipes.measure import Measurement
-from recsys.classifier.recipes.reproduce import (
-    ReproduceOptions,
-)
+from recsys.papers import fit as fitting
+from recsys.papers import fit as networks
+from recsys.papers import measure as measuring
+from recsys.papers.fit import FitOptions
+from recsys.papers.measure import Measurement
+from recsys.papers.reproduce import ReproduceOptions
 from tests.classifier.recipes.many import NETWORK, run
 
 

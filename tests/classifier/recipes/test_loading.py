@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys.classifier.recipes import load_recipe, recipe_names, variant_names
-from recsys.classifier.recipes.fit import check_recipe
 from recsys.errors import ModelError
+from recsys.papers.fit import check_recipe
+from recsys.papers.recipe import load_recipe, recipe_names, variant_names
 from tests.classifier.recipes.small import TOML, refused, write_toml
 
 PUBLISHED: dict[str, float | None] = {

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.labelled import SegmentSet
-from recsys.classifier.protocols import Division
-from recsys.classifier.recipes import measure as measuring
-from recsys.classifier.recipes.data import MixedSongs, RecipeData
-from recsys.classifier.recipes.fit import FitOptions
-from recsys.classifier.recipes.measure import Measurement, measure
-from recsys.classifier.recipes.recipe import Recipe
+from recsys.classifier.training.datasets import SegmentSet
+from recsys.papers import measure as measuring
+from recsys.papers.data import MixedSongs, RecipeData
+from recsys.papers.fit import FitOptions
+from recsys.papers.measure import Measurement, measure
+from recsys.papers.protocols import Division
+from recsys.papers.recipe import Recipe
 from tests.classifier.recipes.small import LABELS, PICTURE, classical, planted, recipe
 
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.classifier.protocols import Fold
-from recsys.classifier.recipes.network import NetworkTraining
-from recsys.classifier.settings import EpochResult
+from recsys.classifier.training.train import EpochResult
 from recsys.errors import ModelError
+from recsys.papers.fit import NetworkTraining
+from recsys.papers.protocols import Fold
 from tests.classifier.recipes.small import (
     dense,
     planted,

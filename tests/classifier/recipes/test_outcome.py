@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from recsys.classifier.calibrate import fit_temperature, softmax
-from recsys.classifier.checkpoint import save_model
+from recsys.classifier.card import save_model
 from recsys.classifier.inference import Classifier
-from recsys.classifier.protocols import Division
-from recsys.classifier.recipes.data import MixedSongs
-from recsys.classifier.recipes.fit import FitOptions, fit
-from recsys.classifier.recipes.outcome import BATCH, Judged, calibrated, judge, make_recipe_card
-from recsys.classifier.recipes.recipe import Recipe
-from recsys.classifier.recipes.several import judge_mixed
+from recsys.papers.data import MixedSongs
+from recsys.papers.fit import FitOptions, fit
+from recsys.papers.measure import BATCH, Judged, calibrated, judge, judge_mixed, make_recipe_card
+from recsys.papers.protocols import Division
+from recsys.papers.recipe import Recipe
 from tests.classifier.recipes.small import CPU, LABELS, classical, planted, recipe, thirds
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.classifier.recipes import recipe_names
-from recsys.classifier.recipes.quick import QUICK_EPOCHS, QUICK_TREES, shortened
-from recsys.classifier.recipes.reproduce import all_recipes
 from recsys.errors import ModelError
+from recsys.papers.estimators import QUICK_EPOCHS, QUICK_TREES, shortened
+from recsys.papers.recipe import recipe_names
+from recsys.papers.reproduce import all_recipes
 from tests.classifier.recipes.small import TOML
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recsys.classifier.datasets import LabelledFile
-from recsys.classifier.recipes.quick import spread
+from recsys.classifier.training.datasets import LabelledFile
+from recsys.papers.estimators import spread
 
 
 def files(genre: str, count: int) -> list[LabelledFile]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsys.classifier.recipes.comparison import as_markdown
-from recsys.classifier.recipes.remarks import CAUTIONS, about_data, words_for_skipped
-from recsys.classifier.recipes.reproduce import Task
+from recsys.papers.reproduce import CAUTIONS, Task, about_data, as_markdown, words_for_skipped
 from tests.classifier.recipes.small import classical, recipe
 from tests.classifier.recipes.test_comparison import OWN, measured, row_of
 

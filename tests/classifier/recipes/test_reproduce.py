@@ -8,18 +8,14 @@ from typing import Any
 
 import pytest
 
-from recsys.classifier.models import pretrained
-from recsys.classifier.models.pretrained import BACKBONES
-from recsys.classifier.recipes import reproduce
-from recsys.classifier.recipes.measure import Measurement
-from recsys.classifier.recipes.quick import QUICK_TRACKS
-from recsys.classifier.recipes.recipe import Recipe
-from recsys.classifier.recipes.reproduce import (
-    Failure,
-    ReproduceOptions,
-    Reproduction,
-)
 from recsys.errors import ModelError
+from recsys.papers import reproduce
+from recsys.papers import transfer as pretrained
+from recsys.papers.estimators import QUICK_TRACKS
+from recsys.papers.measure import Measurement
+from recsys.papers.recipe import Recipe
+from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction
+from recsys.papers.transfer import BACKBONES
 from tests.classifier.recipes.many import BOTH, NEIGHBOURS, NETWORK, named, run
 from tests.classifier.recipes.small import PICTURE, classical, recipe
 

@@ -9,12 +9,9 @@ from typing import Any
 
 import pytest
 
-from recsys.classifier.recipes.measure import Measurement
-from recsys.classifier.recipes.reproduce import (
-    ReproduceOptions,
-    Reproduction,
-)
-from recsys.features.public_table import COLUMNS
+from recsys.papers.features import COLUMNS
+from recsys.papers.measure import Measurement
+from recsys.papers.reproduce import ReproduceOptions, Reproduction
 from tests.classifier.recipes.many import NEIGHBOURS, named, run
 from tests.classifier.recipes.small import classical, planted
 

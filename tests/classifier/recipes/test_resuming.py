@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.recipes import network
-from recsys.classifier.recipes.network import NetworkTraining
-from recsys.classifier.recipes.recipe import Fitting
-from recsys.classifier.settings import EpochResult
+from recsys.classifier.training.train import EpochResult
+from recsys.papers import fit as network
+from recsys.papers.fit import NetworkTraining
+from recsys.papers.recipe import Fitting
 from tests.classifier.recipes.small import (
     dense,
     planted,

@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from recsys.classifier.recipes import reproduce
-from recsys.classifier.recipes.fit import FitOptions
-from recsys.classifier.recipes.recipe import Recipe
-from recsys.classifier.recipes.reproduce import (
-    ReproduceOptions,
-)
+from recsys.papers import reproduce
+from recsys.papers.fit import FitOptions
+from recsys.papers.recipe import Recipe
+from recsys.papers.reproduce import ReproduceOptions
 from tests.classifier.recipes.many import BOTH, DENSE, NEIGHBOURS, named, run
 from tests.classifier.recipes.small import recipe
 

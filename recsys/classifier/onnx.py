@@ -1,0 +1,599 @@
+"""An ONNX file that is ready to run, checked against what its TOML says of it.
+
+Whatever can be wrong is found when the model is loaded: it is tried on silence and noise first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationError, model_validator
+from torch import Tensor, nn
+
+from recsys.classifier.card import ModelCard, check_calibration, check_tags
+from recsys.errors import ModelError, require
+from recsys.toml_tables import AnyFeatures, Table, faults_of
+
+if TYPE_CHECKING:
+    from recsys.mel import Features
+    from recsys.types import FloatArray
+
+# What a user says of an ONNX file: the TOML beside it.
+
+
+AXES = {
+    "log-mel": ("mels", "frames"),
+    "compressed-mel": ("mels", "frames"),
+    "mfcc": ("frames", "coefficients"),
+    "stft": ("bins", "frames"),
+    "picture": ("rows", "columns"),
+}
+"""What the axes of a window are called, by the kind of features and in their order there."""
+
+
+class Input(Table):
+    """Where windows go in.
+
+    Attributes
+    ----------
+    name : str or None
+        Of the tensor; None if there is only one.
+    layout : tuple of str
+        Its axes in order: ``batch``, those of the features (:data:`AXES`; ``values`` where a window
+        is a vector), and perhaps ``channel``, which has length 1. By default ``batch`` and then
+        the features' own order.
+    """
+
+    name: str | None = None
+    layout: tuple[str, ...] = ()
+
+
+class Outputs(Table):
+    """What comes out, each by the name of its tensor; one row per window.
+
+    Attributes
+    ----------
+    logits, probabilities : str or None
+        Scores of the genres, either of which a softmax makes probabilities, or in [0, 1]. One of
+        the two. Probabilities that do not sum to 1, of a sigmoid for each genre say, count as
+        shares in proportion.
+    embedding : str
+        Of any length; the cosine between two of them says how alike the music is.
+    tag_logits, tag_probabilities : str or None
+        Scores of the tags, each on its own: of which a sigmoid makes probabilities, or in [0, 1].
+    """
+
+    logits: str | None = None
+    probabilities: str | None = None
+    embedding: str
+    tag_logits: str | None = None
+    tag_probabilities: str | None = None
+
+    @property
+    def genres(self) -> str:
+        """The tensor with the scores of the genres."""
+        return self.logits or self.probabilities or ""
+
+    @property
+    def tags(self) -> str | None:
+        """The tensor with the scores of the tags."""
+        return self.tag_logits or self.tag_probabilities
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Outputs:
+        if bool(self.logits) == bool(self.probabilities):
+            raise ValueError("name either logits or probabilities")
+        if self.tag_logits and self.tag_probabilities:
+            raise ValueError("name either tag_logits or tag_probabilities")
+        return self
+
+
+class Tags(Table):
+    """The second head, see :class:`recsys.classifier.card.ModelCard`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        In the order of the outputs.
+    means, deviations : tuple of float
+        Of the pooled tag logits over ordinary music: what makes strengths comparable.
+    """
+
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Tags:
+        check_tags(self.names, self.means, self.deviations)
+        return self
+
+
+class OnnxDescription(Table):
+    """The whole file.
+
+    Attributes
+    ----------
+    name, licence : str
+        For people; by default the name of the file, and ``unknown``.
+    labels : tuple of str
+        Genres, in the order of the outputs.
+    features : Features
+        What the model looks at: ``kind`` and the settings of that kind, as in a model card.
+    input : Input
+    outputs : Outputs
+    tags : Tags or None
+    temperature : float
+        Pooled scores are divided by it; above 0.
+    thresholds : float or tuple of float
+        The probability, 0 to 1, from which a genre is said to hold: one for all, or one each.
+    confusion : tuple of tuple of float or None
+        As in a model card, rows sum to 1; None where it was never measured.
+    """
+
+    name: str = ""
+    licence: str = "unknown"
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    features: AnyFeatures
+    input: Input = Input()
+    outputs: Outputs
+    tags: Tags | None = None
+    temperature: float = 1.0
+    thresholds: float | tuple[float, ...] = 0.3
+    confusion: tuple[tuple[float, ...], ...] | None = None
+
+    @property
+    def threshold_of_each(self) -> tuple[float, ...]:
+        """The thresholds, one per label."""
+        if isinstance(self.thresholds, tuple):
+            return self.thresholds
+        return (self.thresholds,) * len(self.labels)
+
+    @property
+    def layout(self) -> tuple[str, ...]:
+        """The axes of the input, in order."""
+        return self.input.layout or ("batch", *axes_of(self.features))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> OnnxDescription:
+        n = len(self.labels)
+        if len(set(self.labels)) != n:
+            raise ValueError("labels: a genre is named twice")
+        if isinstance(self.thresholds, tuple) and len(self.thresholds) != n:
+            raise ValueError(f"{n} labels and {len(self.thresholds)} thresholds")
+        if self.confusion is not None and [len(row) for row in self.confusion] != [n] * n:
+            raise ValueError(f"confusion: {n} rows of {n} numbers are needed")
+        check_calibration(self.labels, self.temperature, self.threshold_of_each, self.confusion)
+        if bool(self.tags) != bool(self.outputs.tags):
+            raise ValueError("tags need a table [tags] and the name of their output, or neither")
+        axes = ("batch", *axes_of(self.features))
+        if sorted(axis for axis in self.layout if axis != "channel") != sorted(axes):
+            raise ValueError(
+                f"input.layout: {', '.join(axes)} are needed, each once, and perhaps channel;"
+                f" got {', '.join(self.layout)}"
+            )
+        return self
+
+    def deciding(self) -> dict[str, Any]:
+        """Return everything that changes what the model says, ready for JSON."""
+        plain = self.model_dump(exclude={"name", "licence", "features"})
+        return {**plain, "features": self.features.as_dict(), "layout": self.layout}
+
+
+def axes_of(features: Features) -> tuple[str, ...]:
+    """Return what the axes of a window of these features are called."""
+    shape = features.shape
+    return ("values",) if len(shape) == 1 else AXES.get(features.kind, ("rows", "columns"))
+
+
+def description_path(model: Path) -> Path:
+    """Return where the TOML of an ONNX file lies."""
+    return model.with_suffix(".toml")
+
+
+def read_description(model: Path) -> OnnxDescription:
+    """Read the TOML beside an ONNX file.
+
+    Parameters
+    ----------
+    model : Path
+        The ``.onnx`` file.
+
+    Returns
+    -------
+    OnnxDescription
+
+    Raises
+    ------
+    ModelError
+        If it is not there, is no TOML, or says something that cannot be.
+    """
+    path = description_path(model)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(
+            f"the description {path} of the ONNX model cannot be read: {error.strerror or error}",
+            "An ONNX model is two files, NAME.onnx and NAME.toml, which says what the network is"
+            " shown and what its outputs mean; see docs/onnx.md.",
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(
+            f"{path} is not TOML: {error}", "Correct the file at that place."
+        ) from error
+    try:
+        return OnnxDescription.model_validate(table)
+    except ValidationError as error:
+        raise ModelError(
+            f"{path} cannot be used: {'; '.join(faults_of(error))}",
+            "Correct the file at that place; docs/onnx.md says what it may hold.",
+        ) from error
+
+
+# ----------------------------------------------------------------------
+
+
+LEAST_PROBABILITY = 1e-6
+"""Taken for 0 and, from the other side, for 1: neither has logarithmic odds."""
+
+WINDOWS_TRIED = 2
+
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+_FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
+
+
+class OnnxSession:
+    """A network in an ONNX file.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx`` file; its TOML lies beside it.
+
+    Attributes
+    ----------
+    description : OnnxDescription
+        What the TOML says.
+    fingerprint : str
+        Hash of the network and of everything in the TOML that changes what the model says.
+    dimension : int
+        Length of the embedding.
+
+    Raises
+    ------
+    ModelError
+        If a file cannot be read, the network does not load, or it is not what the TOML says.
+    MissingExtraError
+        If onnxruntime is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.description = read_description(path)
+        content = _read(path)
+        self.fingerprint = _fingerprint(content, self.description)
+        self._session = _load(path, content)
+        self._input, self._dtype, self._batch = self._check_input()
+        self._outputs = self._check_outputs()
+        self.dimension = self._try()
+
+    def run(self, windows: FloatArray) -> tuple[FloatArray, ...]:
+        """Show the network windows.
+
+        Parameters
+        ----------
+        windows : ndarray, shape (n, *shape)
+            As the features of the description make them; at least one.
+
+        Returns
+        -------
+        tuple of ndarray of float32
+            Logits (n, n_genres), embedding (n, d) and, if there are tags, tag logits (n, n_tags).
+
+        Raises
+        ------
+        ModelError
+            If the network fails, or says something that is no number.
+        """
+        size = self._batch or len(windows)
+        parts = [
+            self._forward(windows[start : start + size]) for start in range(0, len(windows), size)
+        ]
+        genres, embedding, *tags = (np.concatenate(rows) for rows in zip(*parts, strict=True))
+        outputs = self.description.outputs
+        if outputs.probabilities:
+            genres = np.log(np.maximum(genres, LEAST_PROBABILITY))
+        if outputs.tag_probabilities:
+            kept = np.clip(tags[0], LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+            tags = [np.log(kept) - np.log1p(-kept)]
+        return genres, embedding, *tags
+
+    def _forward(self, windows: FloatArray) -> list[FloatArray]:
+        """Run one batch, filled up with silence where the network wants more windows."""
+        n = len(windows)
+        missing = (self._batch or n) - n
+        whole = np.concatenate([windows, np.zeros((missing, *windows.shape[1:]), windows.dtype)])
+        shown = _laid_out(whole, self.description).astype(self._dtype)
+        try:
+            raw = self._session.run(self._outputs, {self._input: shown})
+        except Exception as error:  # onnxruntime's have no other class in common
+            raise self._wrong(f"fails on windows of shape {shown.shape}: {error}") from error
+        found = [np.asarray(rows, dtype=np.float32)[:n] for rows in raw]
+        for name, rows in zip(self._outputs, found, strict=True):
+            if not np.isfinite(rows).all():
+                raise self._wrong(f"gives {name!r} that are no numbers (NaN or infinite)")
+        return found
+
+    def _check_input(self) -> tuple[str, str, int | None]:
+        """Return name and type of the input, and how many windows it takes if that is fixed."""
+        inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
+        name = self.description.input.name or next(iter(inputs), "")
+        if name not in inputs:
+            raise self._wrong(f"has no input {name!r}; it has {', '.join(inputs) or 'none'}")
+        if len(inputs) > 1:
+            raise self._wrong(f"needs more than windows; its inputs are {', '.join(inputs)}")
+        tensor = inputs[name]
+        if tensor.type not in _FLOATS:
+            raise self._wrong(f"takes {tensor.type} as {name!r}, which is not floating-point")
+        layout, given = self.description.layout, list(tensor.shape)
+        window = np.empty((1, *self.description.features.shape), dtype=np.float32)
+        wanted = _laid_out(window, self.description).shape
+        fits = len(given) == len(wanted) and all(
+            axis == "batch" or not isinstance(size, int) or size == length
+            for axis, size, length in zip(layout, given, wanted, strict=True)
+        )
+        if not fits:
+            axes = [
+                axis if axis == "batch" else f"{axis} {length}"
+                for axis, length in zip(layout, wanted, strict=True)
+            ]
+            raise self._wrong(
+                f"takes {name!r} of shape {given}, and features and layout of its TOML make"
+                f" [{', '.join(axes)}]"
+            )
+        batch = given[layout.index("batch")]
+        return name, _FLOATS[tensor.type], batch if isinstance(batch, int) else None
+
+    def _check_outputs(self) -> list[str]:
+        """Return the names of the outputs that are used."""
+        outputs = self.description.outputs
+        there = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
+        names = [name for name in (outputs.genres, outputs.embedding, outputs.tags) if name]
+        for name in names:
+            if name not in there:
+                raise self._wrong(f"has no output {name!r}; it has {', '.join(there)}")
+            if there[name] not in _FLOATS:
+                raise self._wrong(f"gives {there[name]} as {name!r}, which is not floating-point")
+        return names
+
+    def _try(self) -> int:
+        """Show the network silence and noise, check what it says, and return the dimension."""
+        shape = (WINDOWS_TRIED, *self.description.features.shape)
+        noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        self._forward(np.zeros((self._batch or WINDOWS_TRIED, *shape[1:]), dtype=np.float32))
+        genres, embedding, *tags = self._forward(noise[: self._batch])
+        n = len(noise[: self._batch])
+        self._check_rows(genres, self.description.outputs.genres, (n, len(self.description.labels)))
+        if embedding.ndim != 2 or len(embedding) != n or embedding.shape[1] < 2:
+            raise self._wrong(
+                f"gives an embedding of shape {embedding.shape} for {n} windows; one row each"
+                " is needed"
+            )
+        if self.description.tags:
+            wanted = (n, len(self.description.tags.names))
+            self._check_rows(tags[0], self.description.outputs.tags or "", wanted)
+        self._check_probabilities(genres, tags)
+        return int(embedding.shape[1])
+
+    def _check_rows(self, rows: FloatArray, name: str, wanted: tuple[int, int]) -> None:
+        if rows.shape != wanted:
+            raise self._wrong(
+                f"gives {name!r} of shape {rows.shape} for {wanted[0]} windows, and its TOML names"
+                f" {wanted[1]}, so that {wanted} is needed"
+            )
+
+    def _check_probabilities(self, genres: FloatArray, tags: list[FloatArray]) -> None:
+        outputs = self.description.outputs
+        named = [(outputs.probabilities, genres)]
+        named += [(outputs.tag_probabilities, rows) for rows in tags]
+        for name, rows in named:
+            if name and (rows.min() < -1e-3 or rows.max() > 1 + 1e-3):
+                raise self._wrong(
+                    f"gives {name!r} between {rows.min():.3g} and {rows.max():.3g}, which are no"
+                    " probabilities"
+                )
+
+    def _wrong(self, what: str) -> ModelError:
+        return ModelError(
+            f"the ONNX model {self.path} {what}",
+            f"Correct {description_path(self.path)}, or export the model again; see docs/onnx.md.",
+        )
+
+
+def _read(path: Path) -> bytes:
+    if not str(path.absolute()).isprintable():
+        raise ModelError(
+            f"the path {str(path)!r} of an ONNX model holds what cannot be written as text",
+            "Give the file, or its folder, another name.",
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"the model {path} cannot be read: {error.strerror or error}",
+            "Check the path given with --model.",
+        ) from error
+
+
+def _load(path: Path, content: bytes) -> Any:  # noqa: ANN401 (onnxruntime has no types)
+    """Make a session of the file's bytes: what was hashed is what runs, and nothing else."""
+    onnxruntime = require("onnxruntime", "onnx")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is told by exceptions
+    # Threads that wait must not burn the processors on which tracks are decoded meanwhile.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights outside the file are looked for where nothing can be, instead of in the folder in
+    # which recsys happens to run.
+    options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
+    try:
+        return onnxruntime.InferenceSession(
+            content, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's have no other class in common
+        if "external data" in str(error).lower():
+            raise ModelError(
+                f"the ONNX model {path} keeps its weights in a file of their own",
+                "Save it as one file: import onnx; onnx.save(onnx.load(OLD), NEW)",
+            ) from error
+        raise ModelError(
+            f"the ONNX model {path} does not load: {str(error).strip()}",
+            "The file may be damaged, or newer than the installed onnxruntime.",
+        ) from error
+
+
+def _laid_out(windows: FloatArray, description: OnnxDescription) -> FloatArray:
+    """Bring windows (n, *shape) into the layout of the input."""
+    axes = ["batch", *axes_of(description.features), "channel"]
+    layout = description.layout
+    order = [axes.index(axis) for axis in layout]
+    if "channel" in layout:
+        windows = windows[..., np.newaxis]
+    return windows.transpose(order)
+
+
+def _fingerprint(content: bytes, description: OnnxDescription) -> str:
+    digest = hashlib.sha256(content)
+    digest.update(json.dumps(description.deciding(), sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+# An ONNX file in the place of a network.
+
+
+class OnnxNetwork(nn.Module):
+    """A network that onnxruntime runs, on the processor. It has no weights of its own here.
+
+    Parameters
+    ----------
+    n_genres : int
+        Number of labels that the TOML beside the file names.
+    shape : tuple of int
+        Of one input.
+    file : str
+        Path of the ``.onnx`` file.
+    fingerprint : str
+        Of the file and its TOML, when the model card was written.
+    session : OnnxSession, optional
+        The file, if it is loaded already.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be used, or is another one by now.
+    """
+
+    def __init__(
+        self,
+        n_genres: int,
+        shape: tuple[int, ...],
+        file: str,
+        fingerprint: str,
+        session: OnnxSession | None = None,
+    ) -> None:
+        super().__init__()
+        self.session = session or OnnxSession(Path(file))
+        description = self.session.description
+        if self.session.fingerprint != fingerprint:
+            raise ModelError(
+                f"{file} or its TOML has changed (fingerprint {self.session.fingerprint}, the model"
+                f" card says {fingerprint})",
+                "Put the former files back, or make the model again.",
+            )
+        if (len(description.labels), description.features.shape) != (n_genres, tuple(shape)):
+            raise ModelError(
+                f"{file} has {len(description.labels)} genres and windows of shape"
+                f" {description.features.shape}, the model card says {n_genres} and {tuple(shape)}",
+                "The model card is damaged; make the model again.",
+            )
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Map (b, *shape) to logits (b, n_genres), embedding (b, d) and perhaps tag logits."""
+        outputs = self.session.run(inputs.detach().cpu().numpy())
+        return tuple(torch.from_numpy(rows).to(inputs.device) for rows in outputs)
+
+
+# The model card of an ONNX file: made of its TOML and of what the network is found to be.
+
+
+ASSUMED_CONFUSION = 0.1
+"""Share of a genre's tracks taken for other genres, evenly, where nobody has measured it."""
+
+
+def onnx_card(path: Path) -> ModelCard:
+    """Describe an ONNX file; it is loaded and tried for that.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx`` file; its TOML lies beside it.
+
+    Returns
+    -------
+    ModelCard
+        Of the architecture ``onnx``.
+
+    Raises
+    ------
+    ModelError, MissingExtraError
+        As :class:`~recsys.classifier.onnx.OnnxSession`.
+    """
+    return _card_of(OnnxSession(path))
+
+
+def load_onnx(path: Path) -> tuple[OnnxNetwork, ModelCard]:
+    """Load an ONNX file; see :func:`onnx_card`.
+
+    Returns
+    -------
+    model : OnnxNetwork
+    card : ModelCard
+    """
+    session = OnnxSession(path)
+    card = _card_of(session)
+    model = OnnxNetwork(len(card.labels), card.features.shape, **card.config, session=session)
+    return model, card
+
+
+def _card_of(session: OnnxSession) -> ModelCard:
+    description = session.description
+    tags = description.tags
+    return ModelCard(
+        name=description.name or session.path.stem,
+        architecture="onnx",
+        config={"file": str(session.path.absolute()), "fingerprint": session.fingerprint},
+        labels=description.labels,
+        features=description.features,
+        dimension=session.dimension,
+        temperature=description.temperature,
+        thresholds=description.threshold_of_each,
+        confusion=description.confusion or _assumed_confusion(description),
+        tags=tags.names if tags else (),
+        tag_means=tags.means if tags else (),
+        tag_deviations=tags.deviations if tags else (),
+        licence=description.licence,
+        fingerprint=session.fingerprint,
+    )
+
+
+def _assumed_confusion(description: OnnxDescription) -> tuple[tuple[float, ...], ...]:
+    n = len(description.labels)
+    rows = np.full((n, n), ASSUMED_CONFUSION / (n - 1))
+    np.fill_diagonal(rows, 1 - ASSUMED_CONFUSION)
+    return tuple(tuple(row) for row in rows.tolist())

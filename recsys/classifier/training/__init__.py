@@ -1,0 +1,1 @@
+"""Training of genre models: the wing that needs PyTorch and scikit-learn."""

@@ -1,0 +1,370 @@
+"""MusiCNN's published weights: where they are found, how they are read, what of them is kept.
+
+The PyPI package ``musicnn`` 0.1.0 (ISC licence) carries them as TensorFlow checkpoints. Nothing
+of its code is run, and TensorFlow is not needed: such a checkpoint holds its tensors end to end
+in the alphabetical order of their names, and the names and shapes are known.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from recsys.classifier.training.musicnn_torch import EPSILON, KERNELS, MusiCNN, tag_head
+from recsys.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from recsys.types import FloatArray
+
+# Which of the teacher's tags the network still tells, and how well.
+
+
+LEAST_TRACKS = 10
+"""With fewer there is no tenth of them."""
+
+TOP_SHARE = 0.1
+"""Of the tracks, those that the teacher gives a tag most strongly are said to carry it."""
+
+LEAST_CORRELATION = 0.8
+LEAST_AUC = 0.9
+"""A tag is kept if tracks that were not learned from come in nearly the teacher's order, and those
+that carry it stand nearly always before those that do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagAgreement:
+    """How well a tag agrees with the teacher's, on tracks that were not learned from.
+
+    Attributes
+    ----------
+    rank_correlation : float
+        Spearman's, over all tracks; 0 where one side says the same of all.
+    roc_auc : float
+        Against the tenth of the tracks that the teacher gives the tag most strongly.
+    """
+
+    rank_correlation: float
+    roc_auc: float
+
+    @property
+    def is_learned(self) -> bool:
+        """Both figures reach what is asked of a tag that is kept."""
+        return self.rank_correlation >= LEAST_CORRELATION and self.roc_auc >= LEAST_AUC
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures and whether the tag is kept, ready for JSON."""
+        return {**asdict(self), "kept": self.is_learned}
+
+
+def measure_agreement(
+    said: FloatArray, taught: FloatArray, tags: Sequence[str]
+) -> dict[str, TagAgreement]:
+    """Compare pooled tag logits with the teacher's.
+
+    Parameters
+    ----------
+    said, taught : ndarray, shape (n_tracks, n_tags)
+        At least :data:`LEAST_TRACKS`.
+    tags : sequence of str
+        Names.
+
+    Returns
+    -------
+    dict
+        Tag to agreement, in the order of `tags`.
+    """
+    from scipy.stats import spearmanr
+    from sklearn.metrics import roc_auc_score
+
+    agreement: dict[str, TagAgreement] = {}
+    count = max(1, round(TOP_SHARE * len(taught)))
+    for name, mine, theirs in zip(tags, said.T, taught.T, strict=True):
+        carries = np.zeros(len(theirs), dtype=bool)
+        carries[np.argsort(-theirs, kind="stable")[:count]] = True
+        varies = np.ptp(mine) > 0 and np.ptp(theirs) > 0
+        correlation = float(spearmanr(mine, theirs).statistic) if varies else 0.0
+        agreement[name] = TagAgreement(correlation, float(roc_auc_score(carries, mine)))
+    return agreement
+
+
+def keep_tags(model: MusiCNN, places: Sequence[int]) -> MusiCNN:
+    """Return a copy of a network that tells only some of its tags.
+
+    Parameters
+    ----------
+    model : MusiCNN
+    places : sequence of int
+        Outputs of the tag head to keep, in order.
+
+    Returns
+    -------
+    MusiCNN
+    """
+    kept = copy.deepcopy(model)
+    chosen = torch.as_tensor(list(places), dtype=torch.long)
+    kept.tags = tag_head(model.tags.in_features, len(chosen))
+    with torch.no_grad():
+        kept.tags.weight.copy_(model.tags.weight[chosen])
+        kept.tags.bias.copy_(model.tags.bias[chosen])
+    return kept
+
+
+# ----------------------------------------------------------------------
+
+
+VARIANT = "MSD_musicnn"
+"""The network trained on the Million Song Dataset."""
+
+DATA_FILE = ".data-00000-of-00001"
+
+TAGS = (
+    *("rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s"),
+    *("alternative rock", "jazz", "beautiful", "metal", "chillout", "male vocalists"),
+    *("classic rock", "soul", "indie rock", "Mellow", "electronica", "80s", "folk", "90s"),
+    *("chill", "instrumental", "punk", "oldies", "blues", "hard rock", "ambient", "acoustic"),
+    *("experimental", "female vocalist", "guitar", "Hip-Hop", "70s", "party", "country"),
+    *("easy listening", "sexy", "catchy", "funk", "electro", "heavy metal"),
+    *("Progressive rock", "60s", "rnb", "indie pop", "sad", "House", "happy"),
+)
+"""What the network tells of music, in the order of its outputs: tags of listeners on last.fm."""
+
+DEAD = 0.02
+"""Filters of a smaller Euclidean norm are left out; those kept have norms above 0.08."""
+
+_FILTERS = (204, 204, 51, 51, 51)
+_CHANNELS = 64
+_HIDDEN = 200
+_FRONT = sum(_FILTERS)
+_POOLED = _FRONT + 3 * _CHANNELS
+_SLOTS = ("", "/Adam", "/Adam_1")
+
+_INSTALL_HINT = (
+    "Run: pip install --no-deps musicnn==0.1.0   (or give its folder MSD_musicnn with --weights)"
+)
+
+
+def find_checkpoint(weights: Path | None = None) -> Path:
+    """Find the published checkpoint.
+
+    Parameters
+    ----------
+    weights : Path, optional
+        The folder ``MSD_musicnn``, or the file with the tensors in it. If None, the installed
+        package ``musicnn`` is looked for; it is not imported.
+
+    Returns
+    -------
+    Path
+        The file with the tensors.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    if weights is None:
+        spec = find_spec("musicnn")
+        if spec is None or spec.origin is None:
+            raise ModelError(
+                "the weights to begin from are not here: musicnn is not installed", _INSTALL_HINT
+            )
+        weights = Path(spec.origin).parent / VARIANT
+    file = weights / DATA_FILE if weights.is_dir() else weights
+    if not file.is_file():
+        raise ModelError(f"there are no MusiCNN weights at {file}", _INSTALL_HINT)
+    return file
+
+
+def read_checkpoint(file: Path) -> dict[str, FloatArray]:
+    """Read MusiCNN's variables.
+
+    Parameters
+    ----------
+    file : Path
+        See :func:`find_checkpoint`.
+
+    Returns
+    -------
+    dict
+        TensorFlow's names to arrays; what its optimiser kept is left out.
+
+    Raises
+    ------
+    ModelError
+        If the file has not the size that these variables need, or holds values that are no
+        numbers.
+    """
+    layout = _layout()
+    size, expected = file.stat().st_size, 4 * sum(map(math.prod, layout.values()))
+    if size != expected:
+        raise ModelError(
+            f"{file} has {size} bytes; the weights of {VARIANT} have {expected}", _INSTALL_HINT
+        )
+    values = np.fromfile(file, dtype="<f4")
+    variables: dict[str, FloatArray] = {}
+    place = 0
+    for name in sorted(layout):
+        size = math.prod(layout[name])
+        if "Adam" not in name and not name.endswith("_power"):
+            variables[name] = values[place : place + size].reshape(layout[name])
+        place += size
+    if not all(np.isfinite(value).all() for value in variables.values()):
+        raise ModelError(f"{file} holds weights that are no numbers", _INSTALL_HINT)
+    return variables
+
+
+def _layout() -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor in the file, the optimiser's included."""
+    trained: dict[str, tuple[int, ...]] = {}
+    fixed: dict[str, tuple[int, ...]] = {"beta1_power": (), "beta2_power": ()}
+    kernels = [(*kernel, 1, n) for kernel, n in zip(KERNELS, _FILTERS, strict=True)]
+    kernels += [(7, inputs, 1, _CHANNELS) for inputs in (_FRONT, _CHANNELS, _CHANNELS)]
+    for number, kernel in enumerate(kernels):
+        trained[f"{_numbered('conv2d', number)}/kernel"] = kernel
+        trained[f"{_numbered('conv2d', number)}/bias"] = kernel[-1:]
+    for number, (inputs, units) in enumerate(((2 * _POOLED, _HIDDEN), (_HIDDEN, len(TAGS)))):
+        trained[f"{_numbered('dense', number)}/kernel"] = (inputs, units)
+        trained[f"{_numbered('dense', number)}/bias"] = (units,)
+    widths = (1, *_FILTERS, *(_CHANNELS,) * 3, 2 * _POOLED, _HIDDEN)
+    for number, width in enumerate(widths):
+        name = _numbered("batch_normalization", number)
+        trained |= {f"{name}/{part}": (width,) for part in ("beta", "gamma")}
+        fixed |= {f"{name}/moving_{part}": (width,) for part in ("mean", "variance")}
+    return fixed | {name + slot: shape for name, shape in trained.items() for slot in _SLOTS}
+
+
+def _numbered(name: str, number: int) -> str:
+    """Name a layer as TensorFlow does: the first of a kind has no number."""
+    return f"{name}_{number}" if number else name
+
+
+def build_pruned(variables: Mapping[str, FloatArray], n_genres: int) -> MusiCNN:
+    """Make the network of the filters that are alive.
+
+    The tag head is the published one; genre head and embedding are fresh.
+
+    Parameters
+    ----------
+    variables : mapping
+        See :func:`read_checkpoint`.
+    n_genres : int
+
+    Returns
+    -------
+    MusiCNN
+        In evaluation mode. It gives the tags that the published network gives.
+    """
+    tensors = {name: torch.from_numpy(value.copy()) for name, value in variables.items()}
+    blocks = [_FrontEndWeights(tensors, number) for number in range(len(KERNELS))]
+    model = MusiCNN(n_genres, filters=[int(block.alive.sum()) for block in blocks])
+    alive = torch.cat([block.alive for block in blocks])
+    constants = torch.cat([block.constants for block in blocks])
+    state = _norm(tensors, 0, "input_norm")
+    for number, block in enumerate(blocks):
+        state |= block.state(f"front.{number}")
+    for number in range(3):
+        state |= _time_layer(tensors, number, alive, constants)
+    state |= _dense_layer(tensors, alive, constants)
+    state |= _norm(tensors, 10, "dense_norm")
+    state |= {"tags.weight": tensors["dense_1/kernel"].T, "tags.bias": tensors["dense_1/bias"]}
+    fresh = ("genres.", "nothing.", "embed.")
+    state |= {name: value for name, value in model.state_dict().items() if name.startswith(fresh)}
+    model.load_state_dict(
+        {name: value.contiguous() for name, value in state.items()}
+        | {name: value for name, value in model.state_dict().items() if "num_batches" in name}
+    )
+    return model.eval()
+
+
+class _FrontEndWeights:
+    """One block of the front end: which filters are alive, and what the others always give."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], number: int) -> None:
+        name = _numbered("conv2d", number)
+        self.kernel = tensors[f"{name}/kernel"].permute(3, 2, 0, 1)
+        self.bias = tensors[f"{name}/bias"]
+        self.norm = _norm(tensors, number + 1, "norm")
+        self.alive = self.kernel.flatten(1).norm(dim=1) > DEAD
+        scale, shift = _scale_and_shift(self.norm, "norm")
+        self.constants = torch.relu(self.bias) * scale + shift
+
+    def state(self, prefix: str) -> dict[str, Tensor]:
+        """Return what of the block is kept."""
+        kept = {"conv.weight": self.kernel, "conv.bias": self.bias, **self.norm}
+        return {f"{prefix}.{name}": value[self.alive] for name, value in kept.items()}
+
+
+def _norm(tensors: Mapping[str, Tensor], number: int, name: str) -> dict[str, Tensor]:
+    layer = _numbered("batch_normalization", number)
+    return {
+        f"{name}.weight": tensors[f"{layer}/gamma"],
+        f"{name}.bias": tensors[f"{layer}/beta"],
+        f"{name}.running_mean": tensors[f"{layer}/moving_mean"],
+        f"{name}.running_var": tensors[f"{layer}/moving_variance"],
+    }
+
+
+def _scale_and_shift(norm: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
+    """Return normalisation as a product and a sum."""
+    scale = norm[f"{name}.weight"] / torch.sqrt(norm[f"{name}.running_var"] + EPSILON)
+    return scale, norm[f"{name}.bias"] - norm[f"{name}.running_mean"] * scale
+
+
+def _time_layer(
+    tensors: Mapping[str, Tensor], number: int, alive: Tensor, constants: Tensor
+) -> dict[str, Tensor]:
+    """Return one layer over time; the first gets the sum of what never changes as one input."""
+    name = _numbered("conv2d", number + len(KERNELS))
+    weight = tensors[f"{name}/kernel"][:, :, 0].permute(2, 1, 0)
+    if number == 0:
+        dead = weight[:, ~alive] * constants[~alive][None, :, None]
+        weight = torch.cat([weight[:, alive], dead.sum(1, keepdim=True)], dim=1)
+    layer = {f"layers.{number}.weight": weight, f"layers.{number}.bias": tensors[f"{name}/bias"]}
+    return layer | _norm(tensors, number + len(KERNELS) + 1, f"norms.{number}")
+
+
+def _dense_layer(
+    tensors: Mapping[str, Tensor], alive: Tensor, constants: Tensor
+) -> dict[str, Tensor]:
+    """Return the penultimate layer, with the normalisation before it and all constants in it."""
+    scale, shift = _scale_and_shift(_norm(tensors, 9, "pool"), "pool")
+    kernel = tensors["dense/kernel"].T
+    bias = tensors["dense/bias"] + kernel @ shift
+    # The original pools maximum and mean of each input side by side; here all maxima come first.
+    weight = (kernel * scale).reshape(_HIDDEN, _POOLED, 2)
+    bias = bias + weight[:, :_FRONT][:, ~alive].sum(2) @ constants[~alive]
+    weight = weight[:, torch.cat([alive, torch.ones(3 * _CHANNELS, dtype=torch.bool)])]
+    return {"dense.weight": torch.cat([weight[..., 0], weight[..., 1]], dim=1), "dense.bias": bias}
+
+
+def describe(checkpoint: Path) -> dict[str, str]:
+    """Return what a model card says of the network that a model was made from.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        The file with the tensors.
+
+    Returns
+    -------
+    dict
+        Name, origin, licence, and the SHA-256 of the file.
+    """
+    return {
+        "name": VARIANT,
+        "source": "PyPI musicnn 0.1.0 (Pons and Serra, 2019), trained on the Million Song Dataset",
+        "licence": "ISC",
+        "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+    }

@@ -1,0 +1,533 @@
+"""Mel windows as the MusiCNN networks see them: 96 bands at 16 kHz, logarithmically compressed.
+
+Pons and Serra, "musicnn: pre-trained convolutional neural networks for music audio tagging"
+(ISMIR 2019 late-breaking), use ``log10(10000 m + 1)`` of a mel power spectrogram `m` and leave its
+level as it is. Here the level of every track is brought to that of an ordinary recording first,
+so that a quiet copy of a song sounds the same as a loud one.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from recsys.errors import ModelError
+from recsys.registry import Registry, find, registered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from recsys.types import FloatArray
+
+# How a track is cut into windows, and what of each window a model is shown.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features(ABC):
+    """Everything that decides what a model sees of a track.
+
+    Every kind of features is a frozen dataclass of its own, so that a model card can say which
+    one a model was trained on, and inference can do the same again.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the kind in model cards and recipes; the same for all instances.
+    half_precision : bool
+        Half precision is fine enough for the values, and wide enough. The same for all instances.
+    uses_librosa : bool
+        Computing them loads librosa, which processes do best once for all of them. The same for
+        all instances.
+    sample_rate : int
+        Hz.
+    window_s : float
+        Length of a window, seconds.
+    max_windows : int
+        Windows of a track at most, spread evenly over it.
+    overlap : float
+        Share of a window that it has in common with the next where a track is short, in [0, 1).
+    """
+
+    kind: ClassVar[str]
+    half_precision: ClassVar[bool] = True
+    uses_librosa: ClassVar[bool] = True
+
+    sample_rate: int = 22_050
+    window_s: float = 3.0
+    max_windows: int = 10
+    overlap: float = 0.0
+
+    @property
+    def window_length(self) -> int:
+        """Samples in a window."""
+        return round(self.window_s * self.sample_rate)
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Of what a model is shown of one window."""
+
+    @abstractmethod
+    def compute(self, samples: FloatArray) -> FloatArray:
+        """Turn sound into what a model looks at.
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (n_windows, window_length)
+            Windows of one track, nominally in [-1, 1], at ``sample_rate``.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_windows, *shape)
+        """
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as they stand in a model card."""
+        return {"kind": self.kind, **asdict(self)}
+
+
+# How much of a track is heard: the same model, in fewer windows.
+
+
+AnyFeatures = TypeVar("AnyFeatures", bound=Features)
+
+FULL = "full"
+"""All windows that the model's card asks for."""
+
+EFFORTS: dict[str, int | None] = {"fast": 3, "balanced": 6, FULL: None}
+"""Windows of a track at most, by the name of the effort; docs/performance.md has what each costs
+and gains."""
+
+DEFAULT_EFFORT = "balanced"
+"""Of a new library: within 0.01 of the accuracy of all windows, in three fifths of the time."""
+
+
+def at_effort(features: AnyFeatures, effort: str) -> AnyFeatures:
+    """Return features with no more windows than an effort allows, the very same if they fit."""
+    windows = EFFORTS[effort]
+    if windows is None or windows >= features.max_windows:
+        return features
+    return replace(features, max_windows=windows)
+
+
+def with_effort(fingerprint: str, effort: str) -> str:
+    """Return the fingerprint of the same model where it hears with an effort."""
+    known = effort_of(fingerprint)
+    model = fingerprint if known == FULL else fingerprint.removesuffix(f"-{known}")
+    return model if effort == FULL else f"{model}-{effort}"
+
+
+def effort_of(fingerprint: str) -> str:
+    """Return with which effort the model behind a fingerprint heard.
+
+    Examples
+    --------
+    >>> effort_of("8217ee8834c0542f"), effort_of(with_effort("8217ee8834c0542f", "fast"))
+    ('full', 'fast')
+    """
+    effort = fingerprint.rpartition("-")[2]
+    return effort if effort in EFFORTS else FULL
+
+
+# What every kind of features refuses: settings with which nothing could be computed.
+
+
+HINT = "Correct the features in the recipe or the model card."
+
+
+def check_framing(settings: Features) -> None:
+    """Check the sample rate and how a track is cut into windows.
+
+    Parameters
+    ----------
+    settings : Features
+        Of any kind.
+
+    Raises
+    ------
+    ModelError
+        If a value is impossible.
+    """
+    check_whole(settings, "sample_rate", 1)
+    check_whole(settings, "max_windows", 1)
+    _check_number(settings, "window_s")
+    _check_number(settings, "overlap")
+    if settings.window_length < 1:
+        raise ModelError(f"features {settings.kind}: window_s is {settings.window_s}", HINT)
+    if not 0.0 <= settings.overlap < 1.0:
+        raise ModelError(
+            f"features {settings.kind}: overlap is {settings.overlap}, must be in [0, 1)", HINT
+        )
+
+
+def check_stft(settings: Features) -> None:
+    """Check ``n_fft`` and ``hop_length``: a window must hold at least one frame.
+
+    Parameters
+    ----------
+    settings : Features
+        Of a kind with these two.
+
+    Raises
+    ------
+    ModelError
+        If a value is impossible.
+    """
+    check_framing(settings)
+    check_whole(settings, "n_fft", 2, settings.window_length)
+    check_whole(settings, "hop_length", 1)
+
+
+def check_whole(settings: Features, name: str, least: int, most: int | None = None) -> None:
+    """Check that a setting is a whole number within its range.
+
+    Parameters
+    ----------
+    settings : Features
+        Of any kind.
+    name : str
+        Name of the field.
+    least : int
+        Smallest value that makes sense.
+    most : int, optional
+        Largest one.
+
+    Raises
+    ------
+    ModelError
+        If it is not.
+    """
+    value = getattr(settings, name)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        span = f"at least {least}" if most is None else f"{least} to {most}"
+        raise ModelError(
+            f"features {settings.kind}: {name} is {value!r}, must be a whole number, {span}", HINT
+        )
+
+
+def check_choices(settings: Features, name: str, known: tuple[str, ...]) -> None:
+    """Check a list of words: at least one, each known, none twice.
+
+    Parameters
+    ----------
+    settings : Features
+        Of any kind.
+    name : str
+        Name of the field.
+    known : tuple of str
+        The words that are understood.
+
+    Raises
+    ------
+    ModelError
+        If one is not.
+    """
+    words = getattr(settings, name)
+    for word in words:
+        if word not in known:
+            raise ModelError(
+                f"features {settings.kind}: {word!r} among {name} is not known",
+                f"Known are {', '.join(known)}.",
+            )
+    if not words or len(set(words)) < len(words):
+        raise ModelError(
+            f"features {settings.kind}: {name} is {words!r}, must name at least one, each once",
+            HINT,
+        )
+
+
+def compute_each(
+    settings: Features, samples: FloatArray, one: Callable[[FloatArray], FloatArray]
+) -> FloatArray:
+    """Apply a function to every window by itself, so that no window changes what another gives.
+
+    Parameters
+    ----------
+    settings : Features
+        Say how long a window is, and of what shape the result.
+    samples : ndarray of float32, shape (n_windows, window_length)
+        Windows of one track.
+    one : callable
+        From one window, shape (window_length,), to an array of ``settings.shape``.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_windows, *shape)
+
+    Raises
+    ------
+    ValueError
+        If `samples` has another shape or is empty.
+    """
+    if samples.ndim != 2 or len(samples) == 0 or samples.shape[1] != settings.window_length:
+        raise ValueError(
+            f"samples must have shape (n_windows, {settings.window_length}), got {samples.shape}"
+        )
+    result = np.empty((len(samples), *settings.shape), dtype=np.float32)
+    for number, window in enumerate(samples):
+        result[number] = one(np.ascontiguousarray(window, dtype=np.float32))
+    return result
+
+
+def _check_number(settings: Features, name: str) -> None:
+    value = getattr(settings, name)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
+        raise ModelError(f"features {settings.kind}: {name} is {value!r}, must be a number", HINT)
+
+
+# Mel power spectrograms as librosa computes them, in half the time and without loading it.
+
+
+_LINEAR_UP_TO_HZ = 1000.0
+_HZ_PER_MEL = 200.0 / 3.0
+_MELS_PER_E = 27.0 / np.log(6.4)
+"""Above the linear part, the mels in which the frequency grows by a factor of e."""
+
+
+def mel_power(
+    samples: FloatArray, sample_rate: int, n_fft: int, hop_length: int, n_mels: int
+) -> FloatArray:
+    """Return the mel power spectrogram of windows of sound.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n_windows, n_samples)
+        Nominally in [-1, 1].
+    sample_rate : int
+        Hz.
+    n_fft, hop_length : int
+        Samples. Frames are centred, with silence before the first and after the last sample.
+    n_mels : int
+        Bands from 0 Hz to half the sample rate.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_windows, n_mels, 1 + n_samples // hop_length)
+        What ``librosa.feature.melspectrogram`` gives, but for rounding.
+    """
+    import scipy.fft
+
+    margin = n_fft // 2
+    padded = np.pad(samples.astype(np.float32, copy=False), ((0, 0), (margin, margin)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=1)[:, ::hop_length]
+    spectra = scipy.fft.rfft(frames * _hann(n_fft), overwrite_x=True)
+    power = np.square(spectra.real)
+    power += np.square(spectra.imag)
+    mel: FloatArray = power @ mel_filters(sample_rate, n_fft, n_mels).T
+    return np.ascontiguousarray(mel.transpose(0, 2, 1))
+
+
+@lru_cache(maxsize=8)
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> FloatArray:
+    """Return triangles over the bins of an FFT, each with an area of 1 over the frequencies in Hz.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Hz.
+    n_fft : int
+        Samples in a frame.
+    n_mels : int
+        Number of triangles, evenly spaced in mel from 0 Hz to half the sample rate.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_mels, 1 + n_fft // 2)
+        Shared between calls, and read-only.
+    """
+    corners = _to_hz(np.linspace(0.0, _to_mel(sample_rate / 2), n_mels + 2))
+    bins = np.fft.rfftfreq(n_fft, 1.0 / sample_rate)
+    low, middle, high = (corners[i : n_mels + i, np.newaxis] for i in range(3))
+    rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    filters: FloatArray = (triangles * 2.0 / (high - low)).astype(np.float32)
+    filters.flags.writeable = False
+    return filters
+
+
+def _to_mel(hz: float) -> float:
+    if hz < _LINEAR_UP_TO_HZ:
+        return hz / _HZ_PER_MEL
+    above = _MELS_PER_E * np.log(hz / _LINEAR_UP_TO_HZ)
+    return float(_LINEAR_UP_TO_HZ / _HZ_PER_MEL + above)
+
+
+def _to_hz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    above = np.maximum(0.0, mels - _LINEAR_UP_TO_HZ / _HZ_PER_MEL) / _MELS_PER_E
+    linear = np.minimum(mels * _HZ_PER_MEL, _LINEAR_UP_TO_HZ)
+    hz: npt.NDArray[np.float64] = linear * np.exp(above)
+    return hz
+
+
+@lru_cache(maxsize=8)
+def _hann(n_fft: int) -> FloatArray:
+    """Return a periodic Hann window."""
+    phase = 2.0 * np.pi * np.arange(n_fft) / n_fft
+    window: FloatArray = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+    window.flags.writeable = False
+    return window
+
+
+# ----------------------------------------------------------------------
+
+
+USUAL_POWER = 0.2
+"""Mean mel power to which every track is brought: about the median of GTZAN."""
+
+SILENT_POWER = 1e-12
+"""Below this mean power there is nothing to be made louder."""
+
+COMPRESSION = 10_000.0
+"""Factor in front of the power, as MusiCNN was trained with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressedMel(Features):
+    """Compressed mel windows, level with each other over a track.
+
+    Attributes
+    ----------
+    n_fft, hop_length : int
+        Samples.
+    n_mels : int
+        Mel bands (Slaney scale and norm, librosa's default) from 0 Hz to half the sample rate.
+
+    Raises
+    ------
+    ModelError
+        If a setting is impossible.
+    """
+
+    kind: ClassVar[str] = "compressed-mel"
+    uses_librosa: ClassVar[bool] = False
+
+    sample_rate: int = 16_000
+    n_fft: int = 512
+    hop_length: int = 256
+    n_mels: int = 96
+
+    def __post_init__(self) -> None:
+        check_stft(self)
+        check_whole(self, "n_mels", 1)
+
+    @property
+    def frames(self) -> int:
+        """Spectrogram frames in a window (centred frames, as librosa counts them)."""
+        return 1 + self.window_length // self.hop_length
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Mel bands and frames."""
+        return self.n_mels, self.frames
+
+    def compute(self, samples: FloatArray) -> FloatArray:
+        """Return the compressed mel windows of one track.
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (n_windows, n_samples)
+            At ``sample_rate``.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_windows, n_mels, n_frames)
+            The same for every level of the recording. Silence gives zeros.
+
+        Raises
+        ------
+        ValueError
+            If `samples` is not two-dimensional or is empty.
+
+        Examples
+        --------
+        >>> mel = CompressedMel()
+        >>> time = np.arange(mel.window_length, dtype=np.float32) / mel.sample_rate
+        >>> tone = np.sin(2 * np.pi * 440 * time)[np.newaxis]
+        >>> mel.compute(tone).shape
+        (1, 96, 188)
+        >>> bool(np.allclose(mel.compute(tone), mel.compute(0.1 * tone), atol=1e-3))
+        True
+        """
+        if samples.ndim != 2 or samples.size == 0:
+            raise ValueError(f"samples must have shape (n_windows, n_samples), got {samples.shape}")
+        power = mel_power(samples, self.sample_rate, self.n_fft, self.hop_length, self.n_mels)
+        return compress(levelled(power))
+
+
+def levelled(power: FloatArray) -> FloatArray:
+    """Scale power to a mean of ``USUAL_POWER`` over the whole array; silence stays silent."""
+    mean = float(power.mean(dtype=np.float64))
+    if mean < SILENT_POWER:
+        return np.zeros_like(power)
+    scaled: FloatArray = power * np.float32(USUAL_POWER / mean)
+    return scaled
+
+
+def compress(power: FloatArray) -> FloatArray:
+    """Return ``log10(10000 power + 1)``."""
+    compressed: FloatArray = np.log10(1.0 + COMPRESSION * power).astype(np.float32)
+    return compressed
+
+
+def expand(compressed: FloatArray) -> FloatArray:
+    """Undo :func:`compress`."""
+    power: FloatArray = ((np.power(10.0, compressed) - 1.0) / COMPRESSION).astype(np.float32)
+    return power
+
+
+# What models look at: log-mel windows, and what the published systems were shown.
+
+
+def feature_kind(name: object) -> type[Features]:
+    """Return a kind of features by its name in model cards and recipes.
+
+    Raises
+    ------
+    ValueError
+        If the kind is not known.
+    """
+    if name == CompressedMel.kind:
+        return CompressedMel
+    known = registered(Registry.FEATURE_KINDS)
+    if not isinstance(name, str) or name not in known:
+        names = ", ".join((CompressedMel.kind, *known))
+        raise ValueError(f"unknown kind {name!r}; known are {names}")
+    kind: type[Features] = find(Registry.FEATURE_KINDS, name)
+    return kind
+
+
+def features_from_dict(settings: Mapping[str, Any]) -> Features:
+    """Undo :meth:`Features.as_dict`.
+
+    Parameters
+    ----------
+    settings : mapping
+        ``kind`` and the fields of that kind.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    ValueError
+        If the kind is not known.
+    TypeError
+        If a field is not known.
+
+    Examples
+    --------
+    >>> features_from_dict(CompressedMel().as_dict()) == CompressedMel()
+    True
+    """
+    fields = dict(settings)
+    return feature_kind(fields.pop("kind", None))(**fields)

@@ -1,0 +1,405 @@
+"""What the genre names in people's files mean: one spelling per genre, and the model's own labels.
+
+Two rules, used wherever names that people wrote meet names that must be equal:
+
+**Spelling** (:func:`spelling_key`). Two names are one genre when they are equal without case,
+accents, width and everything that is no letter or digit; ``&``, ``+``, ``'n'`` and ``and`` are the
+same, and the word "music" at the end does not count. So ``Hip-Hop``, ``hip hop``, ``HIP_HOP`` and
+``HipHop Music`` are one genre; ``Rap`` and ``Hip Hop Soul`` are others.
+
+**Meaning** (:func:`labels_meant`). A name means a label of the model when it is spelled like it,
+when it holds the label as words ("Hard Rock", "Delta Blues", "Blues Rock": both) or at the end of
+one ("Synthpop"), when the label is a kind of it (the tag "Rock" and the label "hard rock"), or when
+:data:`KINDS` lists it ("Rap": hiphop). A tag may hold several names ("Rock; Pop"); it means all of
+their labels.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsys.errors import QueryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recsys.types import FloatArray, ModelInfo
+
+_SEPARATORS = re.compile(r"[;,/|\\\0\n•]+")
+_ID3V1_NUMBER = re.compile(r"^\s*\(\d{1,3}\)")
+_AND = frozenset({"and", "und", "n"})
+_MUSIC = frozenset({"music", "musik", "musique", "musica", "muziek"})
+
+_KINDS_OF = {
+    "blues": "boogiewoogie",
+    "classical": (
+        "klassik klassiek classique classica clasica baroque barock opera oper operetta symphony "
+        "symphonic orchestral chamber concerto sonata oratorio stringquartet gregorianchant"
+    ),
+    "country": "bluegrass honkytonk hillbilly countrynwestern nashvillesound outlawcountry",
+    "disco": "",
+    "hiphop": "rap gangstarap deutschrap trap boombap grime",
+    "jazz": "bebop hardbop dixieland ragtime bigband swing",
+    "metal": "metalcore deathcore grindcore thrash djent",
+    "pop": "",
+    "reggae": "dub dancehall ragga raggamuffin rocksteady rootsreggae",
+    "rock": "punk grunge rockabilly psychobilly rocknroll shoegaze britpop",
+}
+
+KINDS = MappingProxyType(
+    {kind: label for label, kinds in _KINDS_OF.items() for kind in kinds.split()}
+)
+"""Names that do not show of which genre they are a kind, by their spelling keys.
+
+Only what nobody would argue about: a name that is missing here and means no label by its words
+counts as unknown, and nothing is said of the tracks that carry it.
+"""
+
+APART = frozenset({"rhythmnblues", "triphop"})
+"""Names that hold the word of a genre and are another one: Rhythm & Blues is not blues."""
+
+_LONGEST_RUN = 4
+"""Words that are looked at together at most."""
+
+
+def split_genres(tag: str) -> tuple[str, ...]:
+    r"""Return the names in a genre tag, in their order, each spelling once.
+
+    Names are divided by ``;``, ``,``, ``/``, ``|``, a backslash, a bullet, a line end or NUL. ID3's
+    numbers in brackets are dropped, and so is what holds neither letter nor digit.
+
+    Examples
+    --------
+    >>> split_genres("(17)Rock; Hip-Hop/Rap")
+    ('Rock', 'Hip-Hop', 'Rap')
+    >>> split_genres("R&B, r & b")
+    ('R&B',)
+    """
+    text = _ID3V1_NUMBER.sub("", unicodedata.normalize("NFKC", tag))
+    names = (" ".join(part.split()).strip("&+ ") for part in _SEPARATORS.split(text))
+    by_key: dict[str, str] = {}
+    for name in names:
+        if key := spelling_key(name):
+            by_key.setdefault(key, name)
+    return tuple(by_key.values())
+
+
+def spelling_key(name: str) -> str:
+    """Return what all spellings of one genre name have in common.
+
+    Parameters
+    ----------
+    name : str
+        One name; see :func:`split_genres`.
+
+    Returns
+    -------
+    str
+        Lower-case letters and digits; empty where the name holds none.
+
+    Examples
+    --------
+    >>> {spelling_key(name) for name in ("Hip-Hop", "hip hop", "HIP_HOP", "HipHop Music")}
+    {'hiphop'}
+    >>> {spelling_key(name) for name in ("R&B", "RnB", "R'n'B", "r and b")}
+    {'rnb'}
+    """
+    return "".join(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name, folded, without the word "music" at their end."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    bare = "".join(char for char in folded if not unicodedata.combining(char))
+    spaced = "".join(c if c.isalnum() else " n " if c in "&+" else " " for c in bare)
+    words = ["n" if word in _AND else word for word in spaced.split()]
+    while len(words) > 1 and words[-1] in _MUSIC:
+        words.pop()
+    return words
+
+
+def labels_meant(tag: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels of a model that a genre tag means; see the rule above.
+
+    Parameters
+    ----------
+    tag : str
+        As the file has it; may hold several names.
+    labels : sequence of str
+        Of the model, or of any other list of genres.
+
+    Returns
+    -------
+    tuple of str
+        In the order of `labels`. Empty where no name of the tag means any of them.
+
+    Examples
+    --------
+    >>> gtzan = ("blues", "classical", "hiphop", "jazz", "pop", "rock")
+    >>> labels_meant("Blues Rock", gtzan)
+    ('blues', 'rock')
+    >>> labels_meant("Synth-Pop; Rap", gtzan)
+    ('hiphop', 'pop')
+    >>> labels_meant("Schlager", gtzan), labels_meant("Rhythm & Blues", gtzan)
+    ((), ())
+    """
+    meant = {label for name in split_genres(tag) for label in _meant_by_name(name, labels)}
+    return tuple(label for label in labels if label in meant)
+
+
+def unknown_names(tag: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in a genre tag that mean no label of a model.
+
+    Examples
+    --------
+    >>> unknown_names("Folk; Rock", ("blues", "rock"))
+    ('Folk',)
+    """
+    return tuple(name for name in split_genres(tag) if not _meant_by_name(name, labels))
+
+
+def _meant_by_name(name: str, labels: Sequence[str]) -> set[str]:
+    key, held = spelling_key(name), _keys_held(name)
+    meant = set()
+    for label in labels:
+        own = spelling_key(label)
+        ends_with_it = any(word.endswith(own) for word in held)
+        if own and (ends_with_it or own in held or key in _keys_held(label)):
+            meant.add(label)
+    return meant
+
+
+@lru_cache(maxsize=4096)  # a library has few names on many tracks
+def _keys_held(name: str) -> frozenset[str]:
+    """Return the keys of all genres that a name holds as words, and of those they are kinds of.
+
+    A run of words that is listed in :data:`KINDS` or :data:`APART` is taken as a whole: "rock
+    steady" is reggae and holds no rock.
+    """
+    words = _words(name)
+    listed = [run for run in _runs(words) if _key(words, run) in KINDS.keys() | APART]
+    taken = {place for run in listed for place in run}
+    kinds = {KINDS[key] for run in listed if (key := _key(words, run)) in KINDS}
+    keys = {_key(words, run) for run in _runs(words) if run in listed or not taken & {*run}}
+    return frozenset(keys | kinds) - APART
+
+
+def _runs(words: Sequence[str]) -> Iterator[range]:
+    """Yield the places of every run of neighbouring words, the whole name always among them."""
+    for length in range(min(_LONGEST_RUN, len(words)), 0, -1):
+        for start in range(len(words) - length + 1):
+            yield range(start, start + length)
+
+
+def _key(words: Sequence[str], run: range) -> str:
+    return "".join(words[run.start : run.stop])
+
+
+@dataclass(frozen=True, slots=True)
+class MergedGenre:
+    """One genre of a collection and how people spelled it.
+
+    Attributes
+    ----------
+    key : str
+        What the spellings have in common, see :func:`spelling_key`.
+    name : str
+        The commonest spelling; among equals the first by the alphabet, capitals first.
+    spellings : tuple of (str, int)
+        Every spelling and how many tracks have it, the commonest first.
+    """
+
+    key: str
+    name: str
+    spellings: tuple[tuple[str, int], ...]
+
+    @property
+    def count(self) -> int:
+        """Tracks of all spellings."""
+        return sum(count for _, count in self.spellings)
+
+    def sentence(self, most: int = 5) -> str:
+        """Return the merge in words, with at most so many spellings.
+
+        Examples
+        --------
+        >>> merge_spellings(["Hip-Hop", "hip hop", "Hip-Hop"])[0].sentence()
+        "Hip-Hop: 3 tracks from 'Hip-Hop' (2), 'hip hop' (1)"
+        """
+        shown = ", ".join(f"{name!r} ({count})" for name, count in self.spellings[:most])
+        hidden = len(self.spellings) - most
+        more = f" and {hidden} more" if hidden > 0 else ""
+        tracks = "track" if self.count == 1 else "tracks"
+        return f"{self.name}: {self.count} {tracks} from {shown}{more}"
+
+
+def merge_spellings(names: Iterable[str]) -> tuple[MergedGenre, ...]:
+    """Gather the spellings of each genre.
+
+    Parameters
+    ----------
+    names : iterable of str
+        One name per track, such as :func:`first_genre` returns; those without a letter or digit
+        are passed over.
+
+    Returns
+    -------
+    tuple of MergedGenre
+        The one with the most tracks first, equals by key. It does not depend on the order of
+        `names`.
+    """
+    by_key: dict[str, Counter[str]] = {}
+    for name in names:
+        if key := spelling_key(name):
+            by_key.setdefault(key, Counter())[name] += 1
+    merged = []
+    for key, counts in by_key.items():
+        spellings = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        merged.append(MergedGenre(key, spellings[0][0], tuple(spellings)))
+    return tuple(sorted(merged, key=lambda genre: (-genre.count, genre.key)))
+
+
+def first_genre(tag: str | None) -> str | None:
+    """Return the first name in a genre tag: the one by which a track is counted.
+
+    Returns
+    -------
+    str or None
+        None where there is no tag, or nothing in it.
+
+    Examples
+    --------
+    >>> first_genre("Hip-Hop/Rap"), first_genre(" ; "), first_genre(None)
+    ('Hip-Hop', None, None)
+    """
+    return next(iter(split_genres(tag or "")), None)
+
+
+# What the tags of a model mean: which of them are styles of music, and which one a name means.
+
+
+STYLES = frozenset(
+    spelling_key(name)
+    for name in (
+        *("ambient", "blues", "classical", "country", "dance", "electronic", "folk", "funk"),
+        *("Hip-Hop", "House", "jazz", "metal", "pop", "punk", "reggae", "rnb", "rock", "soul"),
+    )
+)
+"""Tags by which a library can be sorted, as :func:`recsys.names.spelling_key` has them.
+
+Moods, eras and voices are no styles. Kinds of a style that is here ("classic rock", "indie pop",
+"heavy metal", "electro") are left out, because between them and it a single track falls by chance,
+and so are scenes that hold every sound ("indie", "alternative", "experimental").
+"""
+
+MOODS = frozenset(
+    spelling_key(name)
+    for name in (
+        *("acoustic", "ambient", "beautiful", "catchy", "chill", "chillout", "dance", "happy"),
+        *("easy listening", "instrumental", "Mellow", "party", "sad", "sexy"),
+    )
+)
+"""Tags that say how music feels; by these, two tracks are alike in mood."""
+
+LEAST_STYLES = 2
+"""Fewer cannot sort a library."""
+
+_NAMES_OFFERED = 3
+
+
+def style_columns(info: ModelInfo) -> list[int]:
+    """Return the places of the styles among the tags of a model."""
+    return list(_style_places(info.tags))
+
+
+@lru_cache(maxsize=16)
+def _style_places(tags: tuple[str, ...]) -> tuple[int, ...]:
+    # Remembered, because every track that is stored asks: it was two thirds of storing it.
+    return tuple(place for place, tag in enumerate(tags) if spelling_key(tag) in STYLES)
+
+
+def mood_columns(info: ModelInfo) -> list[int]:
+    """Return the places of the moods among the tags of a model; all places where it has none."""
+    moods = [place for place, tag in enumerate(info.tags) if spelling_key(tag) in MOODS]
+    return moods or list(range(len(info.tags)))
+
+
+def strongest_styles(info: ModelInfo, scores: FloatArray) -> list[str]:
+    """Return the style of each track: the one of the greatest strength.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        Has styles among its tags.
+    scores : ndarray of float32, shape (n, n_tags)
+
+    Returns
+    -------
+    list of str
+        As the model spells them, one per row.
+    """
+    columns = style_columns(info)
+    strengths = info.tag_strengths(scores)[:, columns]
+    return [info.tags[columns[place]] for place in np.argmax(strengths, axis=1)]
+
+
+def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
+    """Return the place of the tag that a name means; case, hyphens and spaces do not matter.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        Its tags are looked through.
+    name : str
+        As the listener gave it.
+    roots : iterable of Path
+        Folders of the library, for the hint.
+
+    Raises
+    ------
+    QueryError
+        The model has no tags, or not this one: then the message offers the nearest names and the
+        hint lists them all.
+    """
+    check_has_tags(info, roots)
+    keys = [spelling_key(tag) for tag in info.tags]
+    key = spelling_key(name)
+    if key in keys:
+        return keys.index(key)
+    near = difflib.get_close_matches(key, keys, n=_NAMES_OFFERED)
+    offered = " or ".join(repr(info.tags[keys.index(found)]) for found in near)
+    raise QueryError(
+        f"unknown tag {name!r}" + (f"; did you mean {offered}?" if offered else ""),
+        f"The model knows: {', '.join(info.tags)}.",
+    )
+
+
+def check_has_tags(info: ModelInfo, roots: Iterable[Path] = (), least_styles: int = 0) -> None:
+    """Make sure that a model has tags, and enough styles among them.
+
+    Raises
+    ------
+    QueryError
+        It has not.
+    """
+    what = ""
+    if not info.tags:
+        what = "no tags"
+    elif len(style_columns(info)) < least_styles:
+        what = f"{len(info.tags)} tags, {len(style_columns(info))} of them styles"
+    if what:
+        raise QueryError(
+            f"the model {info.name} ({info.fingerprint}), which analysed the library, has {what}",
+            "Let the model that comes with this recsys, or another with tags, listen again: "
+            f"recsys index --reanalyse {' '.join(map(str, roots)) or 'FOLDER'}",
+        )

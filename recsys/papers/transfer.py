@@ -1,0 +1,391 @@
+"""The convolutional parts of VGG16 and AlexNet, and where their ImageNet weights come from.
+
+The layers stand in torchvision's order, so that its published weights fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from recsys.classifier.training.architectures import check_picture, flat_size, picture_after
+from recsys.errors import ModelError
+from recsys.papers.networks import DenseHead, as_pictures, convolutions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PATIENCE_S = 20.0
+"""For an answer of the site with the weights, so that a machine without network hears so soon."""
+
+PREFIX = "features."
+"""Before the names of the convolutional part in torchvision's files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A backbone and its published weights.
+
+    Attributes
+    ----------
+    layers : callable
+        Makes the layers.
+    url : str
+        Of torchvision's weights.
+    sha256 : str
+        The first digits of the file's SHA-256, which its name repeats.
+    """
+
+    layers: Callable[[], list[nn.Module]]
+    url: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return self.url.rpartition("/")[2]
+
+
+def _vgg16() -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    inputs = 3
+    for outputs, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(count):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
+            inputs = outputs
+        layers.append(nn.MaxPool2d(2))
+    return layers
+
+
+def _alexnet() -> list[nn.Module]:
+    return [
+        *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)),
+    ]
+
+
+_SITE = "https://download.pytorch.org/models/"
+
+BACKBONES: dict[str, Published] = {
+    "vgg16": Published(_vgg16, f"{_SITE}vgg16-397923af.pth", "397923af"),
+    "alexnet": Published(_alexnet, f"{_SITE}alexnet-owt-7be5be79.pth", "7be5be79"),
+}
+
+
+def build_backbone(name: str) -> nn.Sequential:
+    """Make a backbone with random weights.
+
+    They are drawn as He et al. (2015, arXiv:1502.01852) propose, so that a picture still makes
+    a difference after thirteen layers that nobody trains.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``BACKBONES``.
+
+    Returns
+    -------
+    nn.Sequential
+        Maps (b, 3, height, width) to (b, channels, height, width).
+    """
+    backbone = nn.Sequential(*BACKBONES[name].layers())
+    for layer in backbone:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return backbone
+
+
+def load_backbone(name: str, weights: str | Path) -> nn.Sequential:
+    """Make a backbone and give it weights.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``BACKBONES``.
+    weights : str or Path
+        ``"published"``: torchvision's, downloaded once into PyTorch's own cache and verified;
+        ``"random"``; or a file (``.safetensors``, else as :func:`torch.save` writes it) with
+        torchvision's names, of which those of the classifier are passed over.
+
+    Returns
+    -------
+    nn.Sequential
+
+    Raises
+    ------
+    ModelError
+        If the weights cannot be had, are not what was published, or do not fit.
+    """
+    backbone = build_backbone(name)
+    if weights == "random":
+        return backbone
+    path = _download(name) if weights == "published" else Path(weights)
+    found = _read(name, path)
+    wanted = backbone.state_dict()
+    held = {key.removeprefix(PREFIX): found[key] for key in found if key.startswith(PREFIX)}
+    misfits = [
+        PREFIX + key
+        for key in wanted
+        if not isinstance(held.get(key), Tensor) or held[key].shape != wanted[key].shape
+    ]
+    if misfits or held.keys() != wanted.keys():
+        odd = misfits or sorted(PREFIX + key for key in held.keys() - wanted.keys())
+        raise ModelError(
+            f"the weights in {path} do not fit {name}: {odd[0]} is missing, of another size or"
+            " not part of it",
+            _by_hand(name),
+        )
+    backbone.load_state_dict(held)
+    return backbone
+
+
+def _by_hand(name: str) -> str:
+    return (
+        f"Download {BACKBONES[name].url} by hand and give the file with --weights FILE; or try"
+        " without trained weights, with --weights random."
+    )
+
+
+def _download(name: str) -> Path:
+    published = BACKBONES[name]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / published.file
+    if path.is_file():
+        return path
+    before = socket.getdefaulttimeout()
+    # What PyTorch calls leaves no other way to name a time limit.
+    socket.setdefaulttimeout(PATIENCE_S)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            published.url, str(path), hash_prefix=published.sha256, progress=False
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"the weights of {name} cannot be had from {published.url}: {error}", _by_hand(name)
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
+    return path
+
+
+def _read(name: str, path: Path) -> Mapping[str, Any]:
+    try:
+        _verify(name, path)
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(
+            f"the weights {path} cannot be read: {error.strerror or error}", _by_hand(name)
+        ) from error
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise ModelError(f"{path} is not a file of weights", _by_hand(name)) from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no named weights", _by_hand(name))
+    return content
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _verify(name: str, path: Path) -> None:
+    """Compare the digest that a published file carries in its name, if it does."""
+    expected = BACKBONES[name].sha256
+    if expected not in path.name:
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(expected):
+        raise ModelError(
+            f"{path} is damaged: its SHA-256 begins with {digest[:8]}, not {expected}",
+            f"Remove it. {_by_hand(name)}",
+        )
+
+
+# Networks that see music with eyes trained on photographs: a frozen backbone and a new head.
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of red, green and blue in [0, 1] over ImageNet: what torchvision's weights expect."""
+
+
+class TransferModel(nn.Module):
+    """A frozen backbone that makes features of a picture, and a head that learns from them.
+
+    A fresh model has random weights everywhere; :meth:`load_backbone` brings the published
+    ones. They are part of the ``state_dict``, so a saved model needs no second file.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`~recsys.papers.transfer.BACKBONES`.
+    shape : sequence of int
+        Height and width of a grey picture, or 3, height and width.
+
+    Attributes
+    ----------
+    backbone : nn.Sequential
+        Never trained: its weights want no gradient and it stays in evaluation mode.
+    head : nn.Module
+        Maps the backbone's features to logits and embedding; set by the subclass.
+    features_shape : (int, int, int)
+        Channels, height and width of the backbone's features.
+    """
+
+    head: nn.Module
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, shape: Sequence[int]) -> None:
+        super().__init__()
+        channels, height, width = check_picture(shape)
+        if channels not in (1, 3):
+            raise ModelError(
+                f"a picture of {channels} channels cannot be shown to {name}",
+                "Give a grey picture or one of three colours.",
+            )
+        self.name = name
+        self.backbone = build_backbone(name).requires_grad_(requires_grad=False).eval()
+        flat_size(self.backbone, (3, height, width))
+        self.features_shape = picture_after(self.backbone, (3, height, width))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
+
+    def load_backbone(self, weights: str | Path) -> None:
+        """Replace the backbone's weights.
+
+        Parameters
+        ----------
+        weights : str or Path
+            As for :func:`~recsys.papers.transfer.load_backbone`; with ``"random"``
+            the weights stay as they are.
+
+        Raises
+        ------
+        ModelError
+            If they cannot be had or do not fit.
+        """
+        if weights != "random":
+            self.backbone.load_state_dict(load_backbone(self.name, weights).state_dict())
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, the backbone excepted."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        """Look at pictures through the backbone; it never changes, so once is enough.
+
+        Parameters
+        ----------
+        x : Tensor, shape (b, height, width) or (b, channels, height, width)
+            In [0, 1].
+
+        Returns
+        -------
+        Tensor, shape (b, channels, height, width)
+        """
+        colours = as_pictures(x).expand(-1, 3, -1, -1)
+        seen: Tensor = self.backbone((colours - self.mean) / self.std)
+        return seen
+
+    def from_features(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Map what :meth:`features` gives to logits (b, n_genres) and embedding (b, d)."""
+        return self.head(features)  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map pictures in [0, 1] to logits (b, n_genres) and embedding (b, d)."""
+        return self.from_features(self.features(x))
+
+
+# AlexNet's convolutions, frozen, one more convolution and two dense layers.
+
+
+class AlexNetTransfer(TransferModel):
+    """AlexNet's features with a convolution and two dense layers (Becker et al., 2021, Fig. 4).
+
+    The text gives the order, convolution, ReLU, max-pooling, two dense layers, and no sizes;
+    those here are choices. As in
+    :class:`~recsys.papers.networks.CNNSimple`, one of the dense layers is the
+    output.
+
+    Parameters
+    ----------
+    n_genres : int
+        Number of labels.
+    shape : sequence of int
+        Height and width of a grey picture, or 3, height and width.
+    filters, kernel, pool : int
+        Of the convolution, which is padded to keep the size.
+    dense : int
+        Width of the hidden layer, the embedding.
+    dropout : float
+        After the hidden layer, in training only.
+    """
+
+    def __init__(
+        self,
+        n_genres: int,
+        shape: Sequence[int],
+        filters: int = 128,
+        kernel: int = 3,
+        pool: int = 2,
+        dense: int = 128,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__("alexnet", shape)
+        extra = convolutions(self.features_shape[0], (filters,), (kernel,), (pool,), same=True)
+        width = flat_size(extra, self.features_shape)
+        self.head = nn.Sequential(extra, DenseHead(width, (dense,), n_genres, dropout))
+
+
+# VGG16's convolutions, frozen, and one dense layer.
+
+
+class VGG16Transfer(TransferModel):
+    """VGG16 (Simonyan & Zisserman, arXiv:1409.1556) with a new head (Mijares & Manua).
+
+    The report ("Transfer Learning: VGG16") repeats the grey picture three times, freezes all
+    convolutional layers and adds 128 dense units, a dropout of 0.5 and the output. What joins
+    the two is not said; the features are flattened. Nor is it said how the pixels were scaled;
+    they are normalised as the weights expect.
+
+    Parameters
+    ----------
+    n_genres : int
+        Number of labels.
+    shape : sequence of int
+        Height and width of a grey picture, or 3, height and width.
+    dense : int
+        Width of the hidden layer, the embedding.
+    dropout : float
+        After the hidden layer, in training only.
+    """
+
+    def __init__(
+        self, n_genres: int, shape: Sequence[int], dense: int = 128, dropout: float = 0.5
+    ) -> None:
+        super().__init__("vgg16", shape)
+        self.head = DenseHead(math.prod(self.features_shape), (dense,), n_genres, dropout)

@@ -1,0 +1,304 @@
+"""The page that ``recsys quality --report`` writes: the table, pictures, and what they mean."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.errors import require
+from recsys.quality import FIGURES
+from recsys.reports.drawing import (
+    EXTRA,
+    PALETTE,
+    Picture,
+    data_uri,
+    legend_beside,
+    literal,
+    name_ticks,
+    new_figure,
+    png,
+    render,
+    write_file,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from recsys.quality import Quality, SystemQuality
+    from recsys.quality.metrics import Figure as Measured
+
+# Pictures of how good the recommendations from a library are.
+
+
+MOST_LABELS = 20
+"""Labels that a picture has room for: the commonest."""
+
+FEWEST_COLOURED = 0.55
+"""Share of a row from which the colour is so dark that its number is written in white."""
+
+
+def precision_figure(quality: Quality) -> Figure | None:
+    """Draw genre P@k of every system, with and without tracks of the same artist.
+
+    Returns
+    -------
+    Figure or None
+        None where there are no labels.
+    """
+    systems = list(reversed(quality.systems))
+    if quality.ceiling is None:
+        return None
+    figure = new_figure(8.0, 1.8 + 0.5 * len(systems))
+    axes = figure.subplots()
+    looks = (
+        ("genre_precision", "all tracks", 0.12, "o", PALETTE[0]),
+        ("genre_precision_artist_filtered", "other artists", -0.12, "s", PALETTE[6]),
+    )
+    for name, label, shift, marker, colour in looks:
+        shown = [
+            (place, own.figures[name])
+            for place, own in enumerate(systems)
+            if own.figures[name].value is not None
+        ]
+        values = np.array([own.value for _, own in shown], dtype=np.float64)
+        ends = np.array([(own.low, own.high) for _, own in shown], dtype=np.float64).T
+        axes.errorbar(
+            values, [place + shift for place, _ in shown],
+            xerr=np.maximum(np.abs(ends - values), 0), label=label,
+            linestyle="none", marker=marker, color=colour, capsize=3,
+        )  # fmt: skip
+    axes.axvline(quality.ceiling, color="0.4", linestyle=":", label="best possible, other artists")
+    name_ticks(axes, [own.title for own in systems], x=False)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel(f"genre precision in the first {quality.k}, 95% interval")
+    axes.grid(axis="x", alpha=0.3)
+    legend_beside(axes, 3)
+    return figure
+
+
+def labels_figure(quality: Quality, systems: Sequence[SystemQuality]) -> Figure | None:
+    """Draw the artist-filtered genre P@k of every label, for some systems.
+
+    Returns
+    -------
+    Figure or None
+        None where there are no labels.
+    """
+    commonest = sorted(
+        (label for label in quality.label_counts if any(label in s.per_label for s in systems)),
+        key=lambda label: (-quality.label_counts[label], label),
+    )[:MOST_LABELS]
+    if not commonest:
+        return None
+    figure = new_figure(7.5, 1.6 + 0.38 * len(commonest))
+    axes = figure.subplots()
+    names = list(reversed(commonest))
+    for system, marker, colour in zip(systems, ("o", "s"), (PALETTE[0], PALETTE[6]), strict=True):
+        points = [(system.per_label.get(name), place) for place, name in enumerate(names)]
+        known = [(value, place) for value, place in points if value is not None]
+        values, places = zip(*known, strict=True)
+        axes.scatter(values, places, marker=marker, color=colour, label=system.title, alpha=0.8)
+    name_ticks(axes, [f"{name} (n = {quality.label_counts[name]})" for name in names], x=False)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel(f"genre precision in the first {quality.k}, other artists")
+    axes.grid(axis="x", alpha=0.3)
+    legend_beside(axes, len(systems))
+    return figure
+
+
+def occurrence_figure(quality: Quality, systems: Sequence[SystemQuality]) -> Figure:
+    """Draw in how many lists the tracks stand, from the commonest to the orphans."""
+    figure = new_figure(7.5, 4.2)
+    axes = figure.subplots()
+    lines = ("-", "--", ":")
+    for number, system in enumerate(systems):
+        counts = system.occurrences
+        places = (np.arange(len(counts)) + 0.5) / max(1, len(counts))
+        style = lines[number % len(lines)]
+        axes.plot(places, counts, label=system.title, color=PALETTE[2 * number], linestyle=style)
+    axes.axhline(quality.k, color="0.4", linewidth=0.8)
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(require("matplotlib.ticker", EXTRA).PercentFormatter(1.0))
+    axes.set_xlabel("tracks, the most recommended first")
+    axes.set_ylabel("lists in which a track stands")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def tiers_figure(quality: Quality) -> Figure | None:
+    """Draw which labels the tracks of each tier have: numbers, and the share of the label.
+
+    Returns
+    -------
+    Figure or None
+        None where there are no labels, or they are the tiers.
+    """
+    if quality.purity.value is None:
+        return None
+    labels = sorted(quality.label_counts, key=lambda own: (-quality.label_counts[own], own))
+    shown = sorted(labels[:MOST_LABELS])
+    tiers = sorted(tier.genre for tier in quality.tiers)
+    counts = np.array([[quality.confusion[label][tier] for tier in tiers] for label in shown])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = new_figure(3.2 + 0.55 * len(tiers), 2.2 + 0.4 * len(shown))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > FEWEST_COLOURED else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    name_ticks(axes, tiers, x=True)
+    name_ticks(axes, shown, x=False)
+    axes.set_xlabel("tier: genre by the model")
+    axes.set_ylabel(literal(f"label: {quality.label_source}"))
+    figure.colorbar(image, ax=axes, label="share of the tracks with the label")
+    return figure
+
+
+# ----------------------------------------------------------------------
+
+
+MEANINGS = {
+    "genre_precision": "The share of the tracks in a list that have the genre of the query. "
+    "Always divided by {k}, also where there are fewer candidates.",
+    "genre_map": "Mean average precision of the whole ranking: 1 where all tracks of the genre "
+    "come before all others.",
+    "artist_map": "The same for tracks by the artist of the query, in the first {k}.",
+    "album_consistency": "Of the tracks of the query's album that could be in the list, how many "
+    "are.",
+    "coverage": "How many different tracks the lists hold, of as many as they could hold.",
+    "same_artist_run": "The longest run of tracks by one artist in a list, on average.",
+    "hubness_skewness": "How unevenly tracks turn up in the lists of others: 0 is even, and above "
+    "about 1.4 a few tracks are everywhere.",
+    "robin_hood": "The share of all places in lists that would have to move for every track to "
+    "turn up as often.",
+    "orphans": "The share of the tracks that are in nobody's list.",
+}
+"""What each figure means, with words for people who know music and no statistics."""
+
+DRAWN = ("embedding", "recommender")
+"""The systems that are drawn in detail."""
+
+
+def write_quality_report(quality: Quality, path: Path) -> Path:
+    """Write the page. It holds its pictures itself and needs nothing beside it.
+
+    Parameters
+    ----------
+    quality : Quality
+        What was measured.
+    path : Path
+        The page; replaced if it is there.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib or jinja2 is not installed.
+    RecsysError
+        If it cannot be written.
+    """
+    return write_file(path, render("quality.html", _values(quality)))
+
+
+def _values(quality: Quality) -> dict[str, Any]:
+    return {
+        "title": "How good the recommendations are",
+        "created": f"{datetime.now().astimezone():%d %B %Y, %H:%M %Z}",
+        "quality": quality,
+        "labels": _label_sentence(quality),
+        "rows": [
+            {"title": quality.title_of(name), "cells": cells}
+            for name in FIGURES
+            if any(own.figures[name].value is not None for own in quality.systems)
+            and (cells := [_cell(own.figures[name]) for own in quality.systems])
+        ],
+        "facts": _facts(quality),
+        "pictures": [
+            {"title": own.title, "caption": own.caption, "source": data_uri(png(own.figure))}
+            for own in _pictures(quality)
+        ],
+        "meanings": [
+            (quality.title_of(name), text.format(k=quality.k)) for name, text in MEANINGS.items()
+        ],
+        "expected": f"If all were recommended as often, each would be in {quality.k}.",
+        "notes": [
+            *(f"{own.title}: {own.note}." for own in quality.systems if own.note),
+            *quality.notes,
+        ],
+    }
+
+
+def _label_sentence(quality: Quality) -> str:
+    if quality.label_source == "none":
+        return "There are no labels."
+    return (
+        f"Labels: {quality.label_source}, {len(quality.label_counts)} different "
+        f"({quality.label_reason})."
+    )
+
+
+def _cell(figure: Measured) -> dict[str, str]:
+    if figure.value is None:
+        return {"value": "", "interval": ""}
+    interval = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+    return {"value": f"{figure.value:.3f}", "interval": interval}
+
+
+def _facts(quality: Quality) -> list[str]:
+    lines = []
+    if quality.ceiling is not None:
+        title = quality.title_of("genre_precision_artist_filtered")
+        lines.append(f"The best possible {title}: {quality.ceiling:.3f}.")
+    if quality.purity.value is not None:
+        lines.append(
+            f"Tier purity: {quality.purity.value:.3f} ({quality.purity.low:.3f} to "
+            f"{quality.purity.high:.3f}) of the tracks have the commonest label of their tier."
+        )
+    return lines
+
+
+def _pictures(quality: Quality) -> list[Picture]:
+    drawn = [own for own in quality.systems if own.name in DRAWN]
+    possible = (
+        (
+            "precision",
+            "Genre precision",
+            "How many of the tracks in a list have the genre of the query.",
+            precision_figure(quality),
+        ),
+        (
+            "labels",
+            "Label by label",
+            "The same for the queries of each label, without tracks of the same artist.",
+            labels_figure(quality, drawn),
+        ),
+        (
+            "occurrences",
+            "Who turns up in the lists",
+            f"A flat line would be fair to all; each list has {quality.k} places.",
+            occurrence_figure(quality, [quality.systems[0], *drawn]),
+        ),
+        (
+            "tiers",
+            "Labels and tiers",
+            "Rows are labels, columns the genres that the model hears. The numbers are tracks.",
+            tiers_figure(quality),
+        ),
+    )
+    return [
+        Picture(name, title, caption, figure)
+        for name, title, caption, figure in possible
+        if figure is not None
+    ]
