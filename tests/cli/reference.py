@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from recsys.cli.main import COMMANDS, cli
+from recsys.cli.main import cli
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -31,14 +31,20 @@ unexpected fault shows its traceback.
 
 def render() -> str:
     """Return the page."""
-    context = _context(cli, "recsys", None)
-    parts = [INTRODUCTION, _section("recsys", cli.get_help(context))]
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None
-        inner = _context(command, name, context)
-        parts.append(_section(f"recsys {name}", command.get_help(inner)))
+    parts = [INTRODUCTION, *_sections(cli, "recsys", None)]
     return "\n".join(parts)
+
+
+def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
+    """Return the section of a command, and those of its commands."""
+    context = _context(command, name.rpartition(" ")[2], parent)
+    sections = [_section(name, command.get_help(context))]
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            assert found is not None
+            sections += _sections(found, f"{name} {inner}", context)
+    return sections
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
