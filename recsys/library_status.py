@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recsys.errors import QueryError
 from recsys.features.effort import effort_of
-from recsys.index_sync import (
+from recsys.index.sync import (
     bring_up_to_date,
     index_directory,
     index_problems,

@@ -17,7 +17,7 @@ from recsys.classifier.own_genres import OwnGenres, learn_own_genres
 from recsys.classifier.own_labels import LabelRules, OwnLabels, gather_labels
 from recsys.errors import ModelError, QueryError
 from recsys.features.effort import effort_of
-from recsys.index_sync import bring_up_to_date
+from recsys.index.sync import bring_up_to_date
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
 from recsys.store.rescoring import change_head

@@ -15,7 +15,7 @@ from recsys.classifier.inference import Classifier
 from recsys.classifier.loading import load_model
 from recsys.classifier.own_labels import LabelRules
 from recsys.errors import LibraryBusyError, ModelError, QueryError, StoreError
-from recsys.index_sync import index_is_current, index_problems, open_index
+from recsys.index.sync import index_is_current, index_problems, open_index
 from recsys.indexing.change_model import change_model
 from recsys.indexing.session import IndexSession
 from recsys.own_model import Proposal, place_beside, propose, save_proposal, use_proposal

@@ -17,7 +17,7 @@ from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.audit.journal import Change, Journal, Run, now
 from recsys.audit.safe_rewrite import rewrite, unreachable
 from recsys.errors import QueryError, TagError
-from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.library import outermost, read_tags
 from recsys.store import Store, TrackRecord
 from recsys.store.lock import LibraryLock

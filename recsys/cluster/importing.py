@@ -19,7 +19,7 @@ from recsys.cluster.rows import FILE_COLUMNS, Row, file_of, rows_of
 from recsys.cluster.shards import OpenShard
 from recsys.errors import ModelError, RecsysError
 from recsys.features.effort import effort_of
-from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing import IndexPlan
 from recsys.indexing.change_model import change_model
 from recsys.indexing.session import SAVE_EVERY

@@ -15,7 +15,7 @@ from recsys.classifier.devices import is_processor
 from recsys.classifier.loading import place_for_any_process
 from recsys.errors import ModelError, RecsysError, StoreError
 from recsys.features.effort import DEFAULT_EFFORT, effort_of, with_effort
-from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing.change_model import change_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
 from recsys.indexing.roots import check_folder

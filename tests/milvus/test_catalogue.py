@@ -10,8 +10,8 @@ import pytest
 
 from recsys.api import Library
 from recsys.errors import AmbiguousQueryError, ModelError, QueryError, SharedLibraryError
-from recsys.index.exact import ExactIndex
-from recsys.index_sync import rebuild_index
+from tests.index.oracle import ExactIndex
+from recsys.index.sync import rebuild_index
 from recsys.playlists import PlaylistOptions
 from recsys.recommender import SimilarOptions
 from tests.milvus.libraries import answers, make_library, open_at, push_to

@@ -15,8 +15,8 @@ import pytest
 from recsys.api import Library
 from recsys.benchmark import planted
 from recsys.errors import SharedLibraryError
-from recsys.index.exact import ExactIndex
-from recsys.index_sync import rebuild_index
+from tests.index.oracle import ExactIndex
+from recsys.index.sync import rebuild_index
 from recsys.milvus.connection import Connection
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.place import parse_place
