@@ -663,7 +663,7 @@ class Library:
 
     def _stored(self) -> tuple[Store, GenreIndex, ModelInfo]:
         """Return a library that lies in its database, with the index beside it."""
-        from recsys.index_sync import open_index, refresh_index
+        from recsys.index.sync import open_index, refresh_index
 
         info, index = self.store.model(), self._index
         if info is not None:

@@ -17,7 +17,7 @@ from recsys.cluster.rows import FILE_COLUMNS, Row, file_of, rows_of
 from recsys.cluster.shards import OpenShard, find_shards
 from recsys.cluster.sources import is_url
 from recsys.errors import ModelError, RecsysError
-from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing import IndexPlan
 from recsys.indexing.session import SAVE_EVERY, change_model
 from recsys.mel import effort_of

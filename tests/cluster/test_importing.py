@@ -17,7 +17,7 @@ from recsys.cluster.importing import ImportSession
 from recsys.cluster.shards import find_shards
 from recsys.cluster.sources import SourceFile
 from recsys.errors import LibraryBusyError, RecsysError
-from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
 from recsys.types import IndexEvent, IndexSummary
