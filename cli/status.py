@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 SOURCES = {
-    "gtzan": "the model's own (recsys index --genres gtzan)",
+    "model": "the model's own (recsys index --genres model)",
     "tags": "the strongest style among the model's tags (recsys index --genres tags)",
     "own": "those that the files name (recsys index --genres own)",
 }

@@ -90,8 +90,8 @@ class Library(LibraryUpkeep):
             Allow another model or effort than that which analysed the library: everything is
             analysed again.
         genres : str, optional
-            Which labels sort the library from now on: ``gtzan``, ``tags`` or ``own``, see
-            :data:`recsys.types.GENRE_SOURCES`.
+            Which labels sort the library from now on: ``model``, ``tags`` or ``own``, see
+            :class:`recsys.types.GenreSource`.
         wait_s : float or None
             How long to wait while another process indexes the same library, seconds; None
             waits for ever.
@@ -180,7 +180,7 @@ class Library(LibraryUpkeep):
         Parameters
         ----------
         source : str
-            ``gtzan``: the model's genres; ``tags``: the strongest style among its tags; ``own``:
+            ``model``: the model's genres; ``tags``: the strongest style among its tags; ``own``:
             the genres that the files name.
 
         Returns

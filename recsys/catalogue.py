@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, FloatArray, GenreSource, IdArray, ModelInfo, Track
 
 
 class Catalogue(Protocol):
@@ -25,8 +25,8 @@ class Catalogue(Protocol):
     def model(self) -> ModelInfo | None:
         """Return the library's model, None before the first one is set."""
 
-    def genre_source(self) -> str:
-        """Return which labels sort the tracks, one of :data:`recsys.types.GENRE_SOURCES`."""
+    def genre_source(self) -> GenreSource:
+        """Return which labels sort the tracks into genre groups."""
 
     def genre_counts(self) -> Mapping[str, int]:
         """Return the number of tracks in each part, in the order of the names."""
@@ -66,8 +66,9 @@ class Catalogue(Protocol):
         """Return the tracks of the same sound, by id."""
 
     def find_tracks(self, words: str, limit: int = 50) -> Sequence[Track]:
-        """Return the tracks whose artist or title hold every one of the words.
+        """Return the tracks whose artist, title, album or genre tag hold every word.
 
-        Those whose artist or title is exactly ``words`` come first, then they stand by artist,
-        title and id; at most ``limit``.
+        A word matches the beginning of a word; case and accents do not count. Tracks whose artist
+        or title is exactly ``words`` come first, then those with every word in artist and title,
+        then the rest, each by artist, title and id; at most ``limit``.
         """

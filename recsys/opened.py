@@ -161,7 +161,7 @@ class OpenedLibrary:
             If it cannot be loaded, or the device is not there.
         """
         from recsys.classifier.inference import Classifier
-        from recsys.features.effort import FULL, effort_of
+        from recsys.types import Effort
 
         path, effort, info = self._model, self._effort, None
         if path is None and self._place is not None:
@@ -169,5 +169,5 @@ class OpenedLibrary:
         elif path is None and self.database.exists():
             path, info = self.store.model_path(), self.store.model()
         if effort is None and info is not None:
-            effort = effort_of(info.fingerprint)
-        return Classifier.load(path, self._device, effort or FULL)
+            effort = info.effort
+        return Classifier.load(path, self._device, effort or Effort.FULL)

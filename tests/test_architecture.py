@@ -88,6 +88,7 @@ HEAVY = (
     "ray",
     "pyarrow",
     "fsspec",
+    "sqlite_utils",
 )
 LIGHT_GROUPS = ("base", "store", "index", "index_sync", "recommender", "playlists")
 
@@ -233,8 +234,7 @@ def holds_sql(name: str) -> bool:
 
 def test_sql_is_recognised_where_it_is_known_to_stand() -> None:
     assert holds_sql("store.store")
-    assert holds_sql("store.reader")
-    assert holds_sql("store.migrations")
+    assert holds_sql("store.schema")
 
 
 @pytest.mark.parametrize("name", modules_outside("store"))

@@ -19,9 +19,8 @@ from recsys.index_sync import index_is_current, index_problems, open_index
 from recsys.indexing.change_model import change_model
 from recsys.indexing.session import IndexSession
 from recsys.own_model import Proposal, place_beside, propose, save_proposal, use_proposal
-from recsys.store import Store
+from recsys.store import LibraryLock, Store
 from recsys.store import rescoring as rescoring_module
-from recsys.store.lock import LibraryLock
 from recsys.types import IndexSummary
 from tests.classifier.planted_genres import picture
 from tests.own_library import GENRES, PRESENT, OwnLibrary, make_own_library

@@ -19,8 +19,7 @@ from recsys.audit.safe_rewrite import rewrite, unreachable
 from recsys.errors import QueryError, TagError
 from recsys.index_sync import bring_up_to_date, index_is_current
 from recsys.library import outermost, read_tags
-from recsys.store import Store, TrackRecord
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock, Store, TrackRecord
 from recsys.types import TrackFile
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from recsys.classifier.loading import ModelPlace, load_network
 from recsys.classifier.musicnn_arrays import MusicnnArrays
 from recsys.classifier.pooling import Pooled, pooled_outputs
 from recsys.errors import ModelError
-from recsys.features.effort import FULL
-from recsys.types import Analysis
+from recsys.types import Analysis, Effort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +43,9 @@ class Classifier:
         self.network = network
 
     @classmethod
-    def load(cls, path: Path | None = None, device: str = "auto", effort: str = FULL) -> Classifier:
+    def load(
+        cls, path: Path | None = None, device: str = "auto", effort: str = Effort.FULL
+    ) -> Classifier:
         """Load a model from disk.
 
         Parameters
@@ -54,7 +55,7 @@ class Classifier:
         device : str
             See :func:`recsys.classifier.devices.resolve_device`.
         effort : str
-            How much of a track it hears, one of :data:`recsys.features.effort.EFFORTS`.
+            How many windows of a track it analyses, an :class:`~recsys.types.Effort`.
 
         Returns
         -------
@@ -133,6 +134,6 @@ class Classifier:
         # As a hyperbolic tangent, because the exponential of a large logit would overflow.
         tags = ((1 + np.tanh(pooled.tag_logits.astype(np.float64) / 2)) / 2).astype(np.float32)
         return [
-            Analysis(row, embedding, self.info.fingerprint, scores)
+            Analysis(row, embedding, self.info.fingerprint, scores, self.info.effort)
             for row, embedding, scores in zip(probabilities, pooled.embeddings, tags, strict=True)
         ]

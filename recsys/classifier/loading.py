@@ -19,7 +19,7 @@ from recsys.classifier.checkpoint import (
 from recsys.classifier.devices import is_processor, resolve_device
 from recsys.classifier.musicnn_arrays import MusicnnArrays, fits
 from recsys.errors import ModelError
-from recsys.features.effort import FULL
+from recsys.types import Effort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ class ModelPlace:
     checkpoint : Path or None
         The ``.safetensors`` file; None for the shipped model.
     effort : str
-        How much of a track it hears, one of :data:`recsys.features.effort.EFFORTS`.
+        How many windows of a track it analyses, an :class:`~recsys.types.Effort`.
     """
 
     checkpoint: Path | None
@@ -82,7 +82,7 @@ def load_network(path: Path | None = None, device: str = "auto") -> tuple[Networ
 
 
 def place_for_any_process(
-    path: Path | None, device: str = "auto", effort: str = FULL
+    path: Path | None, device: str = "auto", effort: str = Effort.FULL
 ) -> ModelPlace | None:
     """Return the place of a model that is small and ready at once; None for any other.
 

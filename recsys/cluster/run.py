@@ -21,7 +21,7 @@ from recsys.cluster.shards import Outcome, ShardPlace, ShardWriter, read_known
 from recsys.cluster.sources import SourceFile, check_place, list_files
 from recsys.cluster.worker import ShippedModel
 from recsys.errors import ModelError, RecsysError
-from recsys.features.effort import DEFAULT_EFFORT, effort_of
+from recsys.features.effort import DEFAULT_EFFORT
 from recsys.indexing import IndexPlan
 from recsys.indexing.examine import Examiner
 from recsys.library import ScanReport
@@ -172,7 +172,7 @@ class ClusterRun:
                 info = store.model()
                 checkpoint = checkpoint or store.model_path()
                 if info is not None:
-                    effort = effort or effort_of(info.fingerprint)
+                    effort = effort or info.effort
         return load_card(checkpoint).at_effort(effort or DEFAULT_EFFORT), checkpoint
 
     def _list(
@@ -250,7 +250,7 @@ class ClusterRun:
         return Pipeline(
             ray=ray,
             examine=self.examine or Examiner(None, card.features),
-            model=ShippedModel.pack(card.fingerprint, device, checkpoint),
+            model=ShippedModel.pack(card, device, checkpoint),
             together=together,
             gpus=gpus,
         )

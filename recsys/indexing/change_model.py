@@ -10,7 +10,6 @@ from recsys.classifier.calibrate import softmax
 from recsys.classifier.checkpoint import ModelCard, load_card
 from recsys.classifier.track_head import embeddings_of, load_head
 from recsys.errors import ModelError
-from recsys.store.rescoring import change_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,13 +47,12 @@ def change_model(store: Store, card: ModelCard, checkpoint: Path | None) -> None
     def probabilities_of(embeddings: FloatArray) -> FloatArray:
         return softmax(head.logits(embeddings), card.temperature).astype(np.float32)
 
-    change_head(
-        store,
+    store.change_head(
         card.info(),
         card.to_json(),
         checkpoint,
         probabilities_of,
-        before=present.fingerprint,
+        before=present.info(),
     )
 
 
@@ -69,4 +67,4 @@ def _present_card(store: Store) -> ModelCard | None:
 def _names_again(card: ModelCard, present: ModelCard) -> bool:
     """Return whether a model only reads other genres off the embeddings of the present one."""
     same = embeddings_of(card) == embeddings_of(present)
-    return "track_head" in card.config and same and card.fingerprint != present.fingerprint
+    return "track_head" in card.config and same and card.info().identity != present.info().identity
