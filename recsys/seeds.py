@@ -57,7 +57,7 @@ class SeedFinder:
         Parameters
         ----------
         seed : str or Path
-            Path of a file, in the library or not, or words of its artist, title, album or genre tag.
+            Path of a file, in the library or not, or words of artist, title, album or genre tag.
 
         Returns
         -------
@@ -117,8 +117,8 @@ class SeedFinder:
         classifier = self._load_classifier()
         if classifier.info.identity != info.identity:
             raise ModelError(
-                f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}, effort "
-                f"{info.effort}), and a new file can only be analysed with "
+                f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}, "
+                f"effort {info.effort}), and a new file can only be analysed with "
                 f"{classifier.info.fingerprint}, effort {classifier.info.effort}, now",
                 self._way_out(),
             )

@@ -28,7 +28,7 @@ UNKNOWN = "unknown"
 
 
 class Effort(StrEnum):
-    """How many windows of a track are analysed; :data:`recsys.features.effort.EFFORTS` has the limits.
+    """How many windows of a track are analysed, see :data:`recsys.features.effort.EFFORTS`.
 
     Embeddings of different efforts are not comparable, so a library never mixes them.
     """

@@ -221,8 +221,9 @@ class ImportSession:
             card = load_card(self.model).at_effort(header.effort)
             if card.info().identity != header.identity:
                 raise ModelError(
-                    f"the shards were analysed by model {header.model} ({header.fingerprint}, effort "
-                    f"{header.effort}), not by {card.name} ({card.fingerprint}, effort {card.effort})",
+                    f"the shards were analysed by model {header.model} ({header.fingerprint}, "
+                    f"effort {header.effort}), not by {card.name} ({card.fingerprint}, effort "
+                    f"{card.effort})",
                     "Give the checkpoint that analysed them with --model.",
                 )
 
@@ -234,9 +235,9 @@ class ImportSession:
             change_model(store, card, self.model)
         elif known.identity != header.identity:
             raise ModelError(
-                f"{self.database} was analysed with model {known.name} ({known.fingerprint}, effort "
-                f"{known.effort}), the shards with {header.model} ({header.fingerprint}, effort "
-                f"{header.effort}); results of two models do not mix",
+                f"{self.database} was analysed with model {known.name} ({known.fingerprint}, "
+                f"effort {known.effort}), the shards with {header.model} ({header.fingerprint}, "
+                f"effort {header.effort}); results of two models do not mix",
                 "Import into another library with --db, or hear the music on the cluster with the "
                 "library's model and effort: recsys index --engine ray --db LIBRARY.",
             )
@@ -373,9 +374,12 @@ def _failure_to_store(row: Row, file: TrackFile, stored: StoredFile | None) -> F
     """Return the failure as a library remembers it, None where it is to stay as it is."""
     if row.failure is None:
         return None
-    if stored is not None and stored.track_id is not None:
-        if row.may_pass or _is_version(stored, file) or _is_on_disk(stored, file.path):
-            return None  # an analysis of a version stands before a failure of the same one
+    if (
+        stored is not None
+        and stored.track_id is not None
+        and (row.may_pass or _is_version(stored, file) or _is_on_disk(stored, file.path))
+    ):
+        return None  # an analysis of a version stands before a failure of the same one
     return Failure(file, row.failure, retry=row.may_pass)
 
 

@@ -304,7 +304,8 @@ def _check_model(found: ShardHeader, wanted: ShardHeader, place: ShardPlace) -> 
     if found.identity != wanted.identity:
         raise RecsysError(
             f"{place.place} holds shards of model {found.model} ({found.fingerprint}, effort "
-            f"{found.effort}), not of {wanted.model} ({wanted.fingerprint}, effort {wanted.effort}); results of two models do not mix",
+            f"{found.effort}), not of {wanted.model} ({wanted.fingerprint}, effort "
+            f"{wanted.effort}); results of two models do not mix",
             "Choose another place with --out, or the same model and effort as before.",
         )
 

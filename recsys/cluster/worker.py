@@ -76,9 +76,7 @@ class ShippedModel:
         RecsysError
             If it cannot be used here, or this machine's recsys comes with another one.
         """
-        from recsys.classifier.checkpoint import ModelCard
-    from recsys.classifier.inference import Classifier
-    from recsys.types import Effort
+        from recsys.classifier.inference import Classifier
 
         with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
             for name, content in self.files:

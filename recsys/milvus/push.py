@@ -138,7 +138,7 @@ class _Push:
         before = self._notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE)
         if before is not None and not replace:
             self._check_same(before["collection"])
-        (library, fingerprint, effort, _), revision = self._identity, store.revision
+        (library, fingerprint, effort, source), revision = self._identity, store.revision
         name = collection_name(base, *self._identity)
         begun = self._notes.read(BEGUN_NOTE).get(BEGUN_NOTE, [])
         self._notes.write(BEGUN_NOTE, sorted({*begun, name}))

@@ -59,7 +59,7 @@ _OTHERWISE = ("{path} could not be used ({error}).", "Run `recsys doctor` to che
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """Return the error to raise for one of SQLite's; extended result codes count as primary ones."""
+    """Return the error to raise for one of SQLite's, by its primary result code."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LibraryBusyError(
@@ -224,7 +224,7 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
 
 @contextmanager
 def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock from the first statement on; all that is done inside counts, or nothing."""
+    """Hold the write lock from the first statement on; all that is inside counts, or nothing."""
     # IMMEDIATE: a transaction that reads first and asks for the lock later can be refused without
     # being allowed to wait.
     db.execute("BEGIN IMMEDIATE")

@@ -260,7 +260,7 @@ def search_rank(terms: Sequence[str], texts: Sequence[str]) -> int | None:
 
 
 def _holds(text: str, term: str) -> bool:
-    """Return whether the words of a term follow each other in a text, the last perhaps cut short."""
+    """Return whether the words of a term follow each other in a text, the last cut short or not."""
     found, wanted = _words(text), _words(term)
     *whole, last = wanted
     return any(
@@ -362,7 +362,7 @@ def model_of(plain: Mapping[str, Any]) -> ModelInfo:
 
 
 def track_of(row: Sequence[Any]) -> Track:
-    """Return the track of a row of the view ``analysed_tracks`` (see :mod:`recsys.store.schema`)."""
+    """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
     track_id, path, audio_hash, missing, genre, duration_s, warning, part, *tags = row
     return Track(
         id=track_id,

@@ -50,8 +50,6 @@ _MOST_MATCHES = 1000
 """Tracks that are ranked for a query of words; a word that half of a million tracks hold would
 otherwise be sorted by name a million times."""
 
-_CURRENT_MODEL = "(SELECT model FROM library)"
-
 # Paths that are text are asked for together, as JSON; it holds no bytes, so these come one by one.
 _LOOKUP_TRACKS = (
     "SELECT path, id, size, mtime_ns, audio_hash, genre, NULL, missing, warning, FALSE"
@@ -75,30 +73,25 @@ _HITS = " UNION ALL ".join(
     f" (SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH :{query} LIMIT :most)"
     for query, rank in (("exact", 1), ("named", 1), ("anywhere", 2))
 )
-_PROBLEMS = (
-    (
-        "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL",
-        "{} tracks are there but no model.",
+_PROBLEMS = {
+    "{} tracks are there but no model.": (
+        "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL"
     ),
-    (
-        "SELECT count(*) FROM tracks_with_analysis WHERE genre IS NULL",
-        "{} tracks have no analysis by the current model.",
+    "{} tracks have no analysis by the current model.": (
+        "SELECT count(*) FROM tracks_with_analysis WHERE genre IS NULL"
     ),
-    (
+    "{} analyses have an embedding of the wrong length.": (
         "SELECT count(*) FROM analyses JOIN models ON model = id"
-        " WHERE length(embedding) <> 4 * json_extract(info, '$.dimension')",
-        "{} analyses have an embedding of the wrong length.",
+        " WHERE length(embedding) <> 4 * json_extract(info, '$.dimension')"
     ),
-    (
+    "{} analyses have another number of tags than their model.": (
         "SELECT count(*) FROM analyses JOIN models ON model = id"
-        " WHERE coalesce(length(tag_scores), 0) <> 4 * json_array_length(info, '$.tags')",
-        "{} analyses have another number of tags than their model.",
+        " WHERE coalesce(length(tag_scores), 0) <> 4 * json_array_length(info, '$.tags')"
     ),
-    (
-        "SELECT count(*) FROM tracks JOIN failures USING (path)",
-        "{} files are both tracks and failures.",
+    "{} files are both tracks and failures.": (
+        "SELECT count(*) FROM tracks JOIN failures USING (path)"
     ),
-)
+}
 
 
 @lru_cache(maxsize=1)
@@ -125,14 +118,8 @@ class Store:
     def open(cls, path: Path, *, create: bool = False, read_only: bool = False) -> Self:
         """Open a library, bringing one of an older recsys up to date.
 
-        Parameters
-        ----------
-        path : Path
-            The database file.
-        create : bool
-            Make it, and the folders above it, when it is not there.
-        read_only : bool
-            Never write to it; works on a read-only file system.
+        ``create`` makes it, and the folders above it, where it is not there. ``read_only`` never
+        writes, and works on a read-only file system.
 
         Raises
         ------
@@ -216,19 +203,10 @@ class Store:
 
     @guarded
     def set_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None = None) -> None:
-        """Make this the library's current model.
+        """Make this the library's current model; no checkpoint means the one of recsys.
 
         With another model or effort than before, every track counts as changed: the index is made
         again. Analyses of earlier models stay until :meth:`drop_orphans`.
-
-        Parameters
-        ----------
-        info : ModelInfo
-            What recommending needs of the model.
-        card_json : str
-            Its card, kept as it is.
-        checkpoint : Path or None
-            Its file; None for the model that comes with recsys.
         """
         with write_transaction(self._db):
             before = self._value("SELECT model FROM library")
@@ -247,26 +225,9 @@ class Store:
     ) -> int:
         """Make another classifier head over the same embeddings the library's model.
 
-        One transaction copies every analysis of the model before with new probabilities. The
-        earlier analyses stay, as after every change of model, until :meth:`drop_orphans`.
-
-        Parameters
-        ----------
-        info : ModelInfo
-            The new model.
-        card_json : str
-            Its card.
-        checkpoint : Path
-            Its file.
-        probabilities_of : callable
-            Embeddings, shape (n, d), to probabilities, shape (n, n_genres).
-        before : ModelInfo
-            The model under whose embeddings the head belongs.
-
-        Returns
-        -------
-        int
-            Analyses rescored.
+        One transaction copies every analysis of the model `before` with new probabilities, shape
+        (n, n_genres), of embeddings, shape (n, d). The earlier analyses stay, as after every change
+        of model. Returns how many were copied.
 
         Raises
         ------
@@ -356,16 +317,8 @@ class Store:
     def set_genre_source(self, source: str) -> None:
         """Sort the tracks by other labels; the index has to follow. Nothing is analysed again.
 
-        Parameters
-        ----------
-        source : str
-            A :class:`~recsys.types.GenreSource`. Setting the present one again names the files'
-            own genres by what is now their commonest spelling.
-
-        Raises
-        ------
-        StoreError
-            There is no such source.
+        Setting the present :class:`~recsys.types.GenreSource` again names the files' own genres by
+        what is now their commonest spelling. Any other name is a StoreError.
         """
         if source not in list(GenreSource):
             raise StoreError(
@@ -419,7 +372,7 @@ class Store:
             return
         sql = (
             "SELECT rowid, tag_scores FROM analyses WHERE tag_scores IS NOT NULL AND rowid > ?"
-            f" AND model = {_CURRENT_MODEL} ORDER BY rowid LIMIT ?"
+            " AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
         )
         last = -1
         while rows := self._rows(sql, (last, _PAGE)):
@@ -465,7 +418,7 @@ class Store:
         """
         found = self._row(
             "SELECT 1 FROM analyses WHERE audio_hash = ? AND warning IS NULL"
-            f" AND model = {_CURRENT_MODEL}",
+            " AND model = (SELECT model FROM library)",
             (audio_hash,),
         )
         return found is not None
@@ -479,14 +432,7 @@ class Store:
         return {row[0]: blob_array(row[1]) for row in self._rows(sql, (_json_ids(ids),))}
 
     def all_tag_scores(self) -> tuple[IdArray, FloatArray]:
-        """Return the tag scores of every track that has any.
-
-        Returns
-        -------
-        ids : ndarray of int64, shape (n,)
-            Ascending.
-        scores : ndarray of float32, shape (n, n_tags)
-        """
+        """See :meth:`recsys.catalogue.Catalogue.all_tag_scores`."""
         model = self.model()
         rows = self._rows(
             "SELECT id, tag_scores FROM tracks_with_analysis WHERE tag_scores IS NOT NULL"
@@ -500,16 +446,9 @@ class Store:
     def iter_embeddings(
         self, batch: int = 10_000
     ) -> Iterator[tuple[IdArray, list[str], FloatArray]]:
-        """Iterate over what the index must hold, by id, in batches.
+        """Iterate over what the index must hold, in batches by id: ids, genre groups, embeddings.
 
-        Yields
-        ------
-        ids : ndarray of int64, shape (n,)
-            At most ``batch`` of them.
-        genres : list of str
-            The genre group of each id.
-        embeddings : ndarray of float32, shape (n, d)
-            One row per id.
+        The embeddings are float32, shape (n, d), at most ``batch`` at a time.
         """
         last = -1
         sql = (
@@ -532,10 +471,9 @@ class Store:
 
     @guarded
     def changes_since(self, revision: int) -> Changes:
-        """Return what an index of an earlier revision has to learn.
+        """Return what an index of an earlier revision, of the current model, has to learn.
 
-        Only right for an index of the current model; tracks that the model has not analysed
-        count as removed.
+        Tracks without an analysis by the current model count as removed.
         """
         # One read transaction: the revision and the rows are those of the same moment.
         self._db.execute("BEGIN")
@@ -592,10 +530,20 @@ class Store:
         asked = [(texts, None), *(("[]", key) for key in keys if isinstance(key, bytes))]
         known: dict[PathKey, StoredFile] = {}
         # Failures first: a track counts more.
-        for sql, more in ((_LOOKUP_FAILURES, (_program_version(),)), (_LOOKUP_TRACKS, ())):
+        lookups: tuple[tuple[str, tuple[str, ...]], ...] = (
+            (_LOOKUP_FAILURES, (_program_version(),)),
+            (_LOOKUP_TRACKS, ()),
+        )
+        for sql, more in lookups:
             for parameters in asked:
-                for key, *row, missing, warning, retry in self._db.execute(sql, parameters + more):
-                    known[key] = StoredFile(*row, bool(missing), warning, bool(retry))
+                for row in self._db.execute(sql, parameters + more):
+                    key, track_id, size, mtime_ns, sound, genre, reason, missing, warning, retry = (
+                        row
+                    )
+                    known[key] = StoredFile(
+                        *(track_id, size, mtime_ns, sound, genre, reason),
+                        *(bool(missing), warning, bool(retry)),
+                    )
         return [known.get(key) for key in keys]
 
     def places_of_hash(
@@ -663,22 +611,9 @@ class Store:
     def find_tracks(self, words: str, limit: int = 50) -> list[Track]:
         """Return the analysed tracks whose artist, title, album or genre tag hold every word.
 
-        A word matches the beginning of a word; case and accents do not count. A file without a
-        title tag is found by its name. Of more than a thousand tracks that hold the words, those
-        that came first into the library are ranked.
-
-        Parameters
-        ----------
-        words : str
-            Separated by spaces. Without any, nothing is found.
-        limit : int
-            At most so many tracks.
-
-        Returns
-        -------
-        list of Track
-            Those whose artist or title is exactly ``words`` first, then those with every word in
-            artist and title, then the rest; each by artist, title and id.
+        See :meth:`recsys.catalogue.Catalogue.find_tracks`. A file without a title tag is found by
+        its name. Of more than a thousand tracks that hold the words, the first ones in the library
+        are ranked.
         """
         terms = search_terms(words)
         if not terms:
@@ -734,8 +669,8 @@ class Store:
                 problems.append(f"{len(broken)} analyses are of a model that is not stored.")
             if problems:
                 return problems
-            counted = [(self._value(sql), sentence) for sql, sentence in _PROBLEMS]
-            return [sentence.format(count) for count, sentence in counted if count]
+            counted = {sentence: self._value(sql) for sentence, sql in _PROBLEMS.items()}
+            return [sentence.format(count) for sentence, count in counted.items() if count]
         except StoreError as error:
             return [error.message]
 
@@ -748,25 +683,11 @@ class Store:
         failures: Sequence[Failure] = (),
         removed: Sequence[int] = (),
     ) -> list[int]:
-        """Store a batch in one transaction.
+        """Store a batch in one transaction; return the ids of the records, in their order.
 
         A path that fails loses its earlier track, and a path that succeeds its failure. A record
         for a known path keeps the id of the track; one with ``track_id`` moves that track to the
-        new path, where a track that stood there before goes.
-
-        Parameters
-        ----------
-        records : sequence of TrackRecord
-            New, changed and moved tracks.
-        failures : sequence of Failure
-            Files that could not be analysed.
-        removed : sequence of int
-            Ids of tracks to forget; unknown ones are ignored.
-
-        Returns
-        -------
-        list of int
-            The id of each record, in their order.
+        new path, where a track that stood there before goes. Unknown ids in `removed` are ignored.
 
         Raises
         ------
@@ -898,7 +819,7 @@ class Store:
         self._upsert_tracks(rows)
         return ids
 
-    def _upsert_tracks(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
+    def _upsert_tracks(self, rows: Mapping[int, dict[str, Any]]) -> None:
         if rows:
             self._tables.table("tracks").upsert_all(rows.values(), pk="id")
 
@@ -960,13 +881,7 @@ class Store:
 
     @guarded
     def drop_orphans(self) -> int:
-        """Delete analyses that no track uses and those of models other than the current one.
-
-        Returns
-        -------
-        int
-            How many were deleted.
-        """
+        """Delete analyses that no track uses and those of other models; return how many."""
         with write_transaction(self._db):
             cursor = self._db.execute(
                 "DELETE FROM analyses WHERE model IS NOT (SELECT model FROM library)"

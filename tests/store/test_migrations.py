@@ -37,10 +37,11 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Migrations:
-    """A recsys to come, with one more migration."""
+def later(path: Path, monkeypatch: pytest.MonkeyPatch) -> Migrations:
+    """A recsys to come, with one more migration than made the library at `path`."""
     from sqlite_utils import Migrations
 
+    assert path.exists()
     migrations = Migrations("recsys")
     migrations()(schema.first_schema)
 
