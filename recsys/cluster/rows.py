@@ -13,7 +13,8 @@ import numpy as np
 from recsys.cluster.sources import SourceFile
 from recsys.errors import RecsysError
 from recsys.extras import require
-from recsys.store.rows import analysis_dict, analysis_of, storable_text, tags_dict, tags_of
+from recsys.store.rows import analysis_dict, analysis_of, tags_dict, tags_of
+from recsys.store.search import storable_text
 from recsys.types import Effort, Tags
 
 if TYPE_CHECKING:

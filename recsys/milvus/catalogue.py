@@ -15,7 +15,8 @@ from recsys.milvus.layout import Notes
 from recsys.milvus.rows import ANALYSIS_FIELDS, TRACK_FIELDS, track_of
 from recsys.milvus.state import check_dimension
 from recsys.milvus.text import pattern, quoted, restored
-from recsys.store.rows import analysis_of, model_of, search_rank, search_terms
+from recsys.store.rows import analysis_of, model_of
+from recsys.store.search import search_rank, search_terms
 from recsys.types import GenreSource
 
 if TYPE_CHECKING:

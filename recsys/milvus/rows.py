@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.milvus.text import restored, storable
-from recsys.store.rows import analysis_dict, search_texts, tags_dict, tags_of
+from recsys.store.rows import analysis_dict, tags_dict, tags_of
+from recsys.store.search import search_texts
 from recsys.types import Track
 
 if TYPE_CHECKING:

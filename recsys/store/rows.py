@@ -8,8 +8,6 @@ adds only what is its own: how it keeps an array, and a path that is not UTF-8.
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsys.errors import StoreError
+from recsys.store.search import search_texts, storable_text
 from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
 
 if TYPE_CHECKING:
@@ -28,14 +27,6 @@ PathKey: TypeAlias = str | bytes
 
 _INT64 = range(-(2**63), 2**63)
 _TAGS = tuple(field.name for field in fields(Tags))
-
-# Scripts that put no space between words: Thai to Tibetan, Burmese, Korean (as NFKD leaves it),
-# Khmer, Chinese and Japanese.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"
-    "\u2e80-\u2fdf\u3040-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff]"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,115 +163,6 @@ def ranges_under(root: Path) -> list[tuple[PathKey, PathKey, PathKey]]:
     if isinstance(path_key(root), str):
         ranges.insert(0, (raw.decode(), first.decode(), end.decode()))
     return ranges
-
-
-# Search
-
-
-def _folded(text: str) -> str:
-    """Return text without case and accents, with single spaces.
-
-    Unicode NFKD without combining marks (Unicode Standard Annex 15), then casefolded. Both are done
-    twice, because folding case can bring forth marks and compatibility letters again.
-    """
-    if text.isascii():  # most names; the general way takes twenty times as long
-        return " ".join(text.lower().split())
-    for _ in range(2):
-        parts = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in parts if not unicodedata.combining(c)).casefold()
-    return " ".join(text.split())
-
-
-def _spaced(text: str) -> str:
-    """Return text whose words full-text search can tell apart: a character where no space does."""
-    return text if text.isascii() else " ".join(_UNSPACED.sub(r" \g<0> ", text).split())
-
-
-def normalise(text: str) -> str:
-    """Return text as it is searched: no case, no accents, single spaces.
-
-    Characters of scripts that put no space between words become words, so that any part of a name
-    is found.
-
-    Examples
-    --------
-    >>> normalise("  Björk   GUÐMUNDSDÓTTIR "), normalise("糸 中島")
-    ('bjork guðmundsdottir', '糸 中 島')
-    """
-    return _spaced(_folded(text))
-
-
-def search_texts(tags: Tags, path: Path) -> tuple[str, str, str, str]:
-    """Return what is searched of a track, normalised: artist, title, album, genre tag.
-
-    The first is the artist for display, and on a second line an album artist of another name; the
-    title is that for display, so that a file without a title tag is found by its name.
-    """
-    texts = (tags.artist or tags.album_artist, tags.album_artist, tags.title or path.stem)
-    artist, album_artist, title = (normalise(storable_text(text) or "") for text in texts)
-    if album_artist != artist:
-        artist = f"{artist}\n{album_artist}".rstrip("\n")
-    album, genre = (normalise(storable_text(text) or "") for text in (tags.album, tags.genre_tag))
-    return artist, title, album, genre
-
-
-def search_terms(words: str) -> list[str]:
-    """Return the words of a query, normalised; a word may become several in :func:`normalise`."""
-    return [_spaced(word) for word in _folded(words).split()]
-
-
-def is_word(term: str) -> bool:
-    """Return whether a term of a query has letters or digits; full-text search knows no others."""
-    return any(map(_in_word, term))
-
-
-def _in_word(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category[0] in "LMN" or category == "Co"  # as the tokenizer of schema.py
-
-
-def search_rank(terms: Sequence[str], texts: Sequence[str]) -> int | None:
-    """Return how well :func:`search_texts` answer :func:`search_terms`, as the store ranks them.
-
-    Returns
-    -------
-    int or None
-        0 where artist or title is exactly what is asked for, 1 where artist and title hold every
-        word, 2 where album or genre tag are needed, None where a word is missing.
-    """
-    names, asked = texts[:2], " ".join(terms)
-    words = [term for term in terms if is_word(term)]
-    if not all(any(term in text for text in texts) for term in terms if term not in words):
-        return None
-    if not all(any(_holds(text, word) for text in texts) for word in words):
-        return None
-    if asked in {*names[0].split("\n"), names[1]}:
-        return 0
-    return 1 if all(any(_holds(text, word) for text in names) for word in words) else 2
-
-
-def _holds(text: str, term: str) -> bool:
-    """Return whether the words of a term follow each other in a text, the last cut short or not."""
-    found, wanted = _words(text), _words(term)
-    *whole, last = wanted
-    return any(
-        found[start : start + len(whole)] == whole and found[start + len(whole)].startswith(last)
-        for start in range(len(found) - len(whole))
-    )
-
-
-def _words(text: str) -> list[str]:
-    return "".join(c if _in_word(c) else " " for c in text).split()
-
-
-# Codec
-
-
-def storable_text(text: str | None) -> str | None:
-    """Return text that UTF-8 can hold: lone surrogates become escapes."""
-    if text is None:
-        return None
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def storable_int(number: int | None) -> int | None:

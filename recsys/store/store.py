@@ -19,17 +19,15 @@ from recsys.store.rows import (
     array_blob,
     blob_array,
     blob_matrix,
-    is_word,
     key_path,
     model_dict,
     model_of,
     path_key,
     ranges_under,
     record_dict,
-    search_terms,
-    storable_text,
     track_of,
 )
+from recsys.store.search import search_query, storable_text
 from recsys.tag_names import strongest_styles, style_columns
 from recsys.types import Analysis, Failure, GenreSource, TrackFile
 
@@ -46,10 +44,6 @@ if TYPE_CHECKING:
 _PAGE = 1000
 """Rows read at a time where memory must stay flat, and writing in between must do no harm."""
 
-_MOST_MATCHES = 1000
-"""Tracks that are ranked for a query of words; a word that half of a million tracks hold would
-otherwise be sorted by name a million times."""
-
 # Paths that are text are asked for together, as JSON; it holds no bytes, so these come one by one.
 _LOOKUP_TRACKS = (
     "SELECT path, id, size, mtime_ns, audio_hash, genre, NULL, missing, warning, FALSE"
@@ -58,20 +52,6 @@ _LOOKUP_TRACKS = (
 _LOOKUP_FAILURES = (
     "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL, retry OR version <> ?3"
     " FROM failures WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
-)
-_FIND_TRACKS = (
-    "WITH hits AS (SELECT id, min(rank) AS rank FROM ({hits}) GROUP BY id)"
-    " SELECT found.* FROM hits JOIN tracks USING (id) JOIN analysed_tracks AS found USING (id)"
-    " WHERE NOT EXISTS (SELECT 1 FROM json_each(:symbols) WHERE instr(search_artist || char(10)"
-    " || search_title || char(10) || search_album || char(10) || search_genre, value) = 0)"
-    " ORDER BY search_title <> :words AND"
-    " instr(char(10) || search_artist || char(10), char(10) || :words || char(10)) = 0,"
-    " rank, search_artist, search_title, id LIMIT :limit"
-)
-_HITS = " UNION ALL ".join(
-    f"SELECT rowid AS id, {rank} AS rank FROM"  # noqa: S608 (our own names)
-    f" (SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH :{query} LIMIT :most)"
-    for query, rank in (("exact", 1), ("named", 1), ("anywhere", 2))
 )
 _PROBLEMS = {
     "{} tracks are there but no model.": (
@@ -529,20 +509,13 @@ class Store:
         texts = json.dumps([key for key in keys if isinstance(key, str)])
         asked = [(texts, None), *(("[]", key) for key in keys if isinstance(key, bytes))]
         known: dict[PathKey, StoredFile] = {}
+        version = (_program_version(),)
         # Failures first: a track counts more.
-        lookups: tuple[tuple[str, tuple[str, ...]], ...] = (
-            (_LOOKUP_FAILURES, (_program_version(),)),
-            (_LOOKUP_TRACKS, ()),
-        )
-        for sql, more in lookups:
+        for sql, more in ((_LOOKUP_FAILURES, version), (_LOOKUP_TRACKS, ())):
             for parameters in asked:
-                for row in self._db.execute(sql, parameters + more):
-                    key, track_id, size, mtime_ns, sound, genre, reason, missing, warning, retry = (
-                        row
-                    )
-                    known[key] = StoredFile(
-                        *(track_id, size, mtime_ns, sound, genre, reason),
-                        *(bool(missing), warning, bool(retry)),
+                for row in self._db.execute(sql, (*parameters, *more)):
+                    known[row[0]] = StoredFile(
+                        *row[1:7], missing=bool(row[7]), warning=row[8], retry=bool(row[9])
                     )
         return [known.get(key) for key in keys]
 
@@ -615,24 +588,8 @@ class Store:
         its name. Of more than a thousand tracks that hold the words, the first ones in the library
         are ranked.
         """
-        terms = search_terms(words)
-        if not terms:
-            return []
-        spoken = [term for term in terms if is_word(term)]
-        prefixes = " ".join(f"{_quoted(term)} *" for term in spoken)
-        names = "{search_artist search_title}"
-        parameters = {
-            "words": " ".join(terms),
-            "exact": f"{names} : {_quoted(' '.join(spoken))}",
-            "named": f"{names} : ({prefixes})",
-            "anywhere": prefixes,
-            # Full-text search knows no words such as "!!!": every track is looked at for those.
-            "symbols": json.dumps([term for term in terms if not is_word(term)]),
-            "most": max(_MOST_MATCHES, limit),
-            "limit": limit,
-        }
-        hits = _HITS if spoken else "SELECT id, 1 AS rank FROM tracks"
-        return [track_of(row) for row in self._rows(_FIND_TRACKS.format(hits=hits), parameters)]
+        query = search_query(words, limit)
+        return [] if query is None else [track_of(row) for row in self._rows(*query)]
 
     # Counts and checks
 
@@ -909,11 +866,6 @@ _TRACK_COLUMNS = (
 def _json_ids(ids: Iterable[int]) -> str:
     # One JSON parameter instead of one per id: no limit on their number, one statement.
     return json.dumps([int(i) for i in ids])
-
-
-def _quoted(term: str) -> str:
-    """Return a term as full-text search takes it: a phrase, in which nothing is syntax."""
-    return '"' + term.replace('"', " ").replace("\0", " ") + '"'
 
 
 def _check_model(analysis: Analysis | None, model: ModelInfo | None) -> None:

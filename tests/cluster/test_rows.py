@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recsys.cluster.rows import Row, ShardHeader, rows_of, schema, table_of
 from recsys.cluster.sources import SourceFile
 from recsys.errors import RecsysError
-from recsys.store.rows import storable_text
+from recsys.store.search import storable_text
 from recsys.types import Tags
 from tests.cluster.shards import MODEL, failed, header, heard
 

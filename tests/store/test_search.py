@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.store import store as store_module
-from recsys.store.rows import normalise, search_rank, search_terms, search_texts
+from recsys.store import search as search_module
+from recsys.store.search import normalise, search_rank, search_terms, search_texts
 from recsys.types import Tags
 from tests.stored import heard, new_library, record
 
@@ -107,7 +107,7 @@ def test_at_most_so_many_are_found_the_best_ones(store: Store) -> None:
 def test_of_very_many_matches_exact_names_are_among_the_first(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_MOST_MATCHES", 1)
+    monkeypatch.setattr(search_module, "_MOST_MATCHES", 1)
     assert [str(track.path) for track in store.find_tracks("halo", limit=1)] == ["/10"]
     assert [str(track.path) for track in store.find_tracks("bill evans", limit=1)] == ["/3"]
 
