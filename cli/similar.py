@@ -75,7 +75,7 @@ def command(
     """Find tracks that are like TRACK.
 
     TRACK is the path of an audio file, in the library or not, or words in one quoted argument that
-    match artist or title. Several tracks are taken together.
+    match artist, title, album or genre tag. Several tracks are taken together.
 
     \b
     Examples:

@@ -78,6 +78,7 @@ def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
         told = {
             "place": status.place,
             "model": {"name": status.model, "fingerprint": status.fingerprint},
+            "effort": status.effort,
             "tracks": status.tracks,
             "genres_from": status.genre_source,
             "genres": status.genres,
@@ -89,6 +90,7 @@ def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
     rows = {
         "Place": status.place,
         "Model": f"{status.model} ({status.fingerprint})",
+        "Effort": status.effort,
         "Genres": SOURCES[status.genre_source],
         "Tracks": str(status.tracks),
     }

@@ -213,7 +213,7 @@ class Library(LibraryUpkeep):
         Parameters
         ----------
         seeds : str, Path or sequence of them
-            Paths of audio files, in the library or not, or words that match artist or title.
+            Paths of audio files, in the library or not, or words of their artist, title, album or genre tag.
         options : SimilarOptions, optional
             Number of results, strategy and filters.
         k : int, optional

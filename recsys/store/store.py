@@ -514,9 +514,7 @@ class Store:
         for sql, more in ((_LOOKUP_FAILURES, version), (_LOOKUP_TRACKS, ())):
             for parameters in asked:
                 for row in self._db.execute(sql, (*parameters, *more)):
-                    known[row[0]] = StoredFile(
-                        *row[1:7], missing=bool(row[7]), warning=row[8], retry=bool(row[9])
-                    )
+                    known[row[0]] = _stored_file(row)
         return [known.get(key) for key in keys]
 
     def places_of_hash(
@@ -861,6 +859,12 @@ _TRACK_COLUMNS = (
     *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag"),
     *("search_artist", "search_title", "search_album", "search_genre"),
 )
+
+
+def _stored_file(row: tuple[Any, ...]) -> StoredFile:
+    _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, retry = row
+    flags = bool(missing), warning, bool(retry)
+    return StoredFile(track_id, size, mtime_ns, audio_hash, genre, failure, *flags)
 
 
 def _json_ids(ids: Iterable[int]) -> str:
