@@ -20,9 +20,7 @@ from recsys.errors import ModelError, RecsysError
 from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing import IndexPlan
 from recsys.indexing.session import SAVE_EVERY, change_model
-from recsys.mel import effort_of
-from recsys.store import Store, StoredFile, TrackRecord
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock, Store, StoredFile, TrackRecord
 from recsys.types import Failure, IndexEvent, IndexSummary, TrackFile
 
 if TYPE_CHECKING:
@@ -122,7 +120,7 @@ class ImportSession:
             yield IndexPlan(counts.found, counts.found)
             try:
                 for path, wanted in zip(paths, chosen, strict=True):
-                    events = self._import(store, path, wanted, header.fingerprint)
+                    events = self._import(store, path, wanted, header)
                     yield from counts.attend(store, events)
                 for place in places:
                     store.add_root(place)
@@ -144,10 +142,11 @@ class ImportSession:
         for path in paths:
             with OpenShard(path) as shard:
                 header = header or shard.header
-                if shard.header.fingerprint != header.fingerprint:
+                if shard.header.identity != header.identity:
                     raise ModelError(
-                        f"{path} was heard by model {shard.header.fingerprint}, {paths[0]} by "
-                        f"{header.fingerprint}; results of two models do not mix",
+                        f"{path} was analysed by model {shard.header.fingerprint} (effort "
+                        f"{shard.header.effort}), {paths[0]} by {header.fingerprint} (effort "
+                        f"{header.effort}); results of two models do not mix",
                         "Import those of one model only.",
                     )
                 places |= dict.fromkeys(shard.header.sources)
@@ -217,25 +216,26 @@ class ImportSession:
     def _check_new(self, header: ShardHeader) -> None:
         """Make sure that a library can be made for these shards, before it is made."""
         if not self.database.exists() or self.model is not None:
-            card = load_card(self.model).at_effort(effort_of(header.fingerprint))
-            if card.fingerprint != header.fingerprint:
+            card = load_card(self.model).at_effort(header.effort)
+            if card.info().identity != header.identity:
                 raise ModelError(
-                    f"the shards were heard by model {header.model} ({header.fingerprint}), not by "
-                    f"{card.name} ({card.fingerprint})",
-                    "Give the checkpoint that heard them with --model.",
+                    f"the shards were analysed by model {header.model} ({header.fingerprint}, "
+                    f"effort {header.effort}), not by {card.name} ({card.fingerprint}, effort "
+                    f"{card.effort})",
+                    "Give the checkpoint that analysed them with --model.",
                 )
 
     def _settle_model(self, store: Store, header: ShardHeader) -> None:
         known = store.model()
         if known is None:
             self._check_new(header)
-            card = load_card(self.model).at_effort(effort_of(header.fingerprint))
+            card = load_card(self.model).at_effort(header.effort)
             change_model(store, card, self.model)
-        elif known.fingerprint != header.fingerprint:
+        elif known.identity != header.identity:
             raise ModelError(
-                f"{self.database} was analysed with model {known.name} ({known.fingerprint}), the "
-                f"shards with {header.model} ({header.fingerprint}); results of two models do not "
-                "mix",
+                f"{self.database} was analysed with model {known.name} ({known.fingerprint}, "
+                f"effort {known.effort}), the shards with {header.model} ({header.fingerprint}, "
+                f"effort {header.effort}); results of two models do not mix",
                 "Import into another library with --db, or hear the music on the cluster with the "
                 "library's model and effort: recsys index --engine ray --db LIBRARY.",
             )
@@ -245,7 +245,7 @@ class ImportSession:
         store: Store,
         path: str,
         wanted: npt.NDArray[np.bool_],
-        fingerprint: str,
+        header: ShardHeader,
     ) -> Iterator[IndexEvent]:
         """Bring the wanted rows of one shard in, a batch at a time."""
         start = 0
@@ -254,7 +254,7 @@ class ImportSession:
                 mask = wanted[start : start + batch.num_rows]
                 start += batch.num_rows
                 if mask.any():
-                    rows = rows_of(batch.filter(mask), fingerprint)
+                    rows = rows_of(batch.filter(mask), header)
                     yield from self._write(store, rows)
 
     def _write(self, store: Store, rows: Sequence[Row]) -> Iterator[IndexEvent]:
@@ -372,15 +372,13 @@ def _failure_to_store(row: Row, file: TrackFile, stored: StoredFile | None) -> F
     """Return the failure as a library remembers it, None where it is to stay as it is."""
     if row.failure is None:
         return None
-    if stored is not None and stored.track_id is not None:
-        if row.may_pass or _is_version(stored, file) or _is_on_disk(stored, file.path):
-            return None  # what was heard of a version stands before a failure of the same one
-        return Failure(file, row.failure)
-    if row.may_pass:  # as no file is: the next `recsys index` tries it
-        file = TrackFile(file.path, size=-1, mtime_ns=-1)
-    if stored is not None and _is_version(stored, file) and stored.failure == row.failure:
-        return None
-    return Failure(file, row.failure)
+    if (
+        stored is not None
+        and stored.track_id is not None
+        and (row.may_pass or _is_version(stored, file) or _is_on_disk(stored, file.path))
+    ):
+        return None  # an analysis of a version stands before a failure of the same one
+    return Failure(file, row.failure, retry=row.may_pass)
 
 
 def _record(row: Row, file: TrackFile) -> TrackRecord:

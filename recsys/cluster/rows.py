@@ -12,12 +12,14 @@ import numpy as np
 
 from recsys.cluster.sources import SourceFile
 from recsys.errors import RecsysError, require
-from recsys.types import Analysis, Tags
+from recsys.store.rows import analysis_dict, analysis_of, tags_dict, tags_of
+from recsys.store.search import storable_text
+from recsys.types import Effort, Tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recsys.types import FloatArray, ModelInfo
+    from recsys.types import Analysis, FloatArray, ModelInfo
 
 SCHEMA_VERSION = 1
 """Rises when an older recsys could no longer read the rows rightly."""
@@ -73,7 +75,7 @@ class ShardHeader:
     Attributes
     ----------
     fingerprint : str
-        Of the model that heard them, with its effort.
+        Of the model that analysed them.
     model : str
         Its name.
     labels : tuple of str
@@ -86,6 +88,8 @@ class ShardHeader:
         The places that were listed.
     recsys : str
         Version that wrote it.
+    effort : Effort
+        How many windows of a file the model analysed.
     schema : int
         Of these rows.
     """
@@ -97,7 +101,13 @@ class ShardHeader:
     dimension: int
     sources: tuple[str, ...] = ()
     recsys: str = ""
+    effort: Effort = Effort.FULL
     schema: int = SCHEMA_VERSION
+
+    @property
+    def identity(self) -> tuple[str, Effort]:
+        """See :attr:`recsys.types.ModelInfo.identity`."""
+        return self.fingerprint, self.effort
 
     @classmethod
     def of_model(cls, info: ModelInfo, sources: Sequence[str]) -> ShardHeader:
@@ -112,6 +122,7 @@ class ShardHeader:
             dimension=info.dimension,
             sources=tuple(sources),
             recsys=version("recsys"),
+            effort=info.effort,
         )
 
     def as_metadata(self) -> dict[bytes, bytes]:
@@ -143,6 +154,7 @@ class ShardHeader:
         values = {name: value for name, value in raw.items() if name in known}
         for name in ("labels", "tags", "sources"):
             values[name] = tuple(values[name])
+        values["effort"] = Effort(values["effort"])
         return cls(**values)
 
 
@@ -188,36 +200,29 @@ def table_of(rows: Sequence[Row]) -> Any:  # noqa: ANN401 (a pyarrow.Table)
     return pa.Table.from_pylist([_plain(row) for row in rows], schema=schema())
 
 
-def rows_of(table: Any, fingerprint: str) -> list[Row]:  # noqa: ANN401 (a pyarrow.Table)
+def rows_of(table: Any, header: ShardHeader) -> list[Row]:  # noqa: ANN401 (a pyarrow.Table)
     """Return the rows of a table.
 
     Parameters
     ----------
     table : pyarrow.Table or RecordBatch
         All columns of :func:`schema`.
-    fingerprint : str
-        Of the model that heard them.
+    header : ShardHeader
+        Of the shard.
     """
     # Arrays through NumPy: lists of Python numbers would take half of the time of importing.
     arrays = {name: _vectors(table.column(name)) for name in _ARRAYS}
     rest = table.drop_columns(list(_ARRAYS)).to_pylist()
     return [
-        _row(plain, {name: arrays[name][i] for name in _ARRAYS}, fingerprint)
+        _row(plain, {name: arrays[name][i] for name in _ARRAYS}, header)
         for i, plain in enumerate(rest)
     ]
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    from recsys.store.rows import storable_text
-
-    file, analysis = row.file, row.analysis
+    file = row.file
     shown, raw = _path_columns(file.name)
-    values: dict[str, Any] = dict.fromkeys(_ARRAYS)
-    if analysis is not None:
-        values["probabilities"] = analysis.probabilities
-        values["tag_scores"] = analysis.tags
-        values["embedding"] = analysis.embedding
-    return values | {
+    return analysis_dict(row.analysis) | {
         "path": shown,
         "raw_path": raw,
         "size": file.size,
@@ -226,7 +231,7 @@ def _plain(row: Row) -> dict[str, Any]:
         "audio_hash": row.audio_hash,
         "duration_s": row.duration_s,
         "warning": storable_text(row.warning),
-        "tags": asdict(row.tags),
+        "tags": tags_dict(row.tags),
         "genre": row.genre,
         "failure": storable_text(row.failure),
         "may_pass": row.may_pass,
@@ -248,21 +253,17 @@ def file_of(plain: Mapping[str, Any]) -> SourceFile:
     return SourceFile(name, plain["size"], plain["mtime_ns"], plain["etag"])
 
 
-def _row(plain: Mapping[str, Any], arrays: Mapping[str, FloatArray | None], model: str) -> Row:
-    analysis = None
-    probabilities, embedding = arrays["probabilities"], arrays["embedding"]
-    if probabilities is not None and embedding is not None:
-        scores = arrays["tag_scores"]
-        no_tags = np.empty(0, dtype=np.float32)
-        analysis = Analysis(probabilities, embedding, model, no_tags if scores is None else scores)
+def _row(
+    plain: Mapping[str, Any], arrays: Mapping[str, FloatArray | None], header: ShardHeader
+) -> Row:
     return Row(
         file=file_of(plain),
         audio_hash=plain["audio_hash"],
-        tags=Tags(**plain["tags"]) if plain["tags"] else Tags(),
+        tags=tags_of(plain["tags"] or {}),
         duration_s=plain["duration_s"],
         warning=plain["warning"],
         genre=plain["genre"],
-        analysis=analysis,
+        analysis=analysis_of(arrays, header.identity),
         failure=plain["failure"],
         may_pass=plain["may_pass"],
     )

@@ -314,8 +314,7 @@ class Indexer:
         """Tell of a file that is out of reach now: it is tried again, and loses nothing."""
         stored = self._store.lookup(file.path)
         if stored is None or stored.track_id is None:
-            never = TrackFile(file.path, size=-1, mtime_ns=-1)  # as no file is: tried every time
-            self._store.write([], [Failure(never, error.message)])
+            self._store.write([], [Failure(file, error.message, retry=True)])
         else:
             run.settled.add(stored.track_id)
         yield run.count(IndexEvent(file.path, "failed", reason=error.message))
@@ -425,7 +424,7 @@ class Indexer:
 def _is_settled(stored: StoredFile, file: TrackFile) -> bool:
     """Tell whether nothing has to be done for a file: analysed or failed before, unchanged."""
     unchanged = stored.size == file.size and stored.mtime_ns == file.mtime_ns
-    known = stored.failure is not None or stored.genre is not None
+    known = stored.genre is not None if stored.failure is None else not stored.retry
     return unchanged and known and not stored.missing
 
 

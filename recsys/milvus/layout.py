@@ -289,7 +289,7 @@ def collection_name(base: str, *identity: str) -> str:
 
     Examples
     --------
-    >>> collection_name("recsys", "library", "model", "gtzan")
+    >>> collection_name("recsys", "library", "0123456789abcdef", "full", "model")
     'recsys_47f0a074672f'
     """
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()

@@ -20,7 +20,8 @@ from recsys.milvus.layout import (
     collection_name,
     storable,
 )
-from recsys.milvus.rows import model_json, row_of, shortened
+from recsys.milvus.rows import row_of, shortened
+from recsys.store.rows import model_dict, model_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,7 +125,7 @@ class _Push:
     ) -> None:
         self._store, self._info = store, info
         self._connection, self._notes = connection, Notes(connection)
-        self._identity = (store.library_id, info.fingerprint, store.genre_source())
+        self._identity = (store.library_id, *info.identity, store.genre_source())
         self._lease = Lease(self._notes, connection.place)
         self._on_progress = on_progress
         self._largest = max(store.genre_counts().values())
@@ -142,8 +143,8 @@ class _Push:
         before = self._notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE)
         if before is not None and not replace:
             self._check_same(before["collection"])
-        (library, fingerprint, source), revision = self._identity, store.revision
-        name = collection_name(base, library, fingerprint, source)
+        (library, fingerprint, effort, source), revision = self._identity, store.revision
+        name = collection_name(base, *self._identity)
         begun = self._notes.read(BEGUN_NOTE).get(BEGUN_NOTE, [])
         self._notes.write(BEGUN_NOTE, sorted({*begun, name}))
         graph = self._connection.place.file is None and self._largest >= GRAPH_FROM
@@ -156,7 +157,7 @@ class _Push:
         gone = np.setdiff1d(held, kept, assume_unique=True)
         removed = index.remove(gone.tolist())
         self._notes.write(about_note(name), self._about(source))
-        index.commit(fingerprint=f"{library}:{fingerprint}", revision=revision)
+        index.commit(fingerprint=f"{library}:{fingerprint}:{effort}", revision=revision)
         self._lease.renew(now=True)
         pushes = 1 + (before["pushes"] if before else 0)
         self._notes.write(LIBRARY_NOTE, {"collection": name, "pushes": pushes})
@@ -174,7 +175,7 @@ class _Push:
         """Return what readers must know of the library beside its tracks."""
         return {
             "library": self._store.library_id,
-            "model": model_json(self._info),
+            "model": model_dict(self._info),
             "genre_source": source,
             "roots": [storable(str(root)) for root in self._store.roots()],
         }
@@ -196,11 +197,11 @@ class _Push:
                 "Give another place (?collection=NAME on the same server), or --replace to put "
                 "this library in the place of that one.",
             )
-        theirs = about["model"]["fingerprint"]
-        if theirs != self._info.fingerprint:
+        theirs, ours = model_of(about["model"]), self._info
+        if theirs.identity != ours.identity:
             raise SharedLibraryError(
-                f"{place} holds this library as another model heard it: {theirs}, and now"
-                f" {self._info.fingerprint}",
+                f"{place} holds this library as another model analysed it: {theirs.fingerprint},"
+                f" effort {theirs.effort}, and now {ours.fingerprint}, effort {ours.effort}",
                 "With --replace all of it is moved once more; readers find the old one until then.",
             )
 
@@ -267,8 +268,8 @@ class _Push:
             Another model or other labels took over since the push began.
         """
         info, store = self._store.model(), self._store
-        fingerprint = info.fingerprint if info else ""
-        if self._identity != (store.library_id, fingerprint, store.genre_source()):
+        identity = info.identity if info else ()
+        if self._identity != (store.library_id, *identity, store.genre_source()):
             raise SharedLibraryError(
                 f"the library {store.path} was changed meanwhile: another model heard it, or other"
                 " labels sort it",

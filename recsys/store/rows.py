@@ -1,26 +1,32 @@
-"""What goes into a row of the library database and what comes out of one."""
+"""Tracks, analyses and models as plain values: one codec for SQLite, Parquet and Milvus.
+
+:func:`record_dict`, :func:`tags_dict`, :func:`analysis_dict` and :func:`model_dict` turn the types
+of recsys into dictionaries of text, numbers and NumPy arrays, ``..._of`` turn them back. A store
+adds only what is its own: how it keeps an array, and a path that is not UTF-8.
+"""
 
 from __future__ import annotations
 
 import os
-import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from recsys.errors import StoreError
-from recsys.types import FloatArray, IdArray, Tags, Track
+from recsys.store.search import search_texts, storable_text
+from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from recsys.types import Analysis, TrackFile
+    from recsys.types import TrackFile
 
 PathKey: TypeAlias = str | bytes
 
 _INT64 = range(-(2**63), 2**63)
+_TAGS = tuple(field.name for field in fields(Tags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,9 @@ class StoredFile:
         The file was gone at the last look and was kept on request.
     warning : str or None
         What was odd about the file.
+    retry : bool
+        A failure that is tried again although the file has not changed: its reason lay outside the
+        file, or another version of recsys recorded it.
     """
 
     track_id: int | None
@@ -84,6 +93,7 @@ class StoredFile:
     failure: str | None
     missing: bool
     warning: str | None
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +105,9 @@ class Changes:
     revision : int
         Of the library, after these changes.
     ids : ndarray of int64, shape (n,)
-        Tracks that are new or whose part or embedding changed, ascending.
+        Tracks that are new or whose genre group or embedding changed, ascending.
     genres : tuple of str
-        The part of each id.
+        The genre group of each id.
     embeddings : ndarray of float32, shape (n, d)
         One row per id.
     removed : ndarray of int64, shape (m,)
@@ -155,65 +165,86 @@ def ranges_under(root: Path) -> list[tuple[PathKey, PathKey, PathKey]]:
     return ranges
 
 
-def normalise(text: str) -> str:
-    """Return text as it is searched: no case, no accents, single spaces.
-
-    Unicode NFKD without combining marks (Unicode Standard Annex 15), then casefolded. Both are done
-    twice, because folding case can bring forth marks and compatibility letters again.
-
-    Examples
-    --------
-    >>> normalise("  Björk   GUÐMUNDSDÓTTIR ")
-    'bjork guðmundsdottir'
-    """
-    if text.isascii():  # most names; the general way takes twenty times as long
-        return " ".join(text.lower().split())
-    for _ in range(2):
-        parts = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in parts if not unicodedata.combining(c)).casefold()
-    return " ".join(text.split())
-
-
-def search_text(tags: Tags, path: Path) -> str:
-    """Return the searched column: artist, album artist and title, one per line.
-
-    The first line is the artist for display and the last the title for display, so that sorting by
-    this column sorts by artist, then by title.
-    """
-    artist = tags.artist or tags.album_artist or ""
-    title = tags.title or path.stem
-    lines = (artist, tags.album_artist or "", title)
-    return "\n".join(normalise(storable_text(line) or "") for line in lines)
-
-
-def storable_text(text: str | None) -> str | None:
-    """Return text that SQLite can hold: lone surrogates, which no UTF-8 has, become escapes."""
-    if text is None:
-        return None
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def storable_int(number: int | None) -> int | None:
     """Return a number of a tag, or None where it is beyond 64 bits and so beyond belief."""
     return number if number is None or number in _INT64 else None
 
 
-def tag_columns(tags: Tags, path: Path) -> tuple[Any, ...]:
-    """Return the tag columns of a track in the order of the table."""
-    return (
-        storable_text(tags.artist),
-        storable_text(tags.album_artist),
-        storable_text(tags.album),
-        storable_text(tags.title),
-        storable_int(tags.track_number),
-        storable_int(tags.year),
-        storable_text(tags.genre_tag),
-        search_text(tags, path),
+def tags_dict(tags: Tags) -> dict[str, Any]:
+    """Return tags as values that every store can hold."""
+    return {
+        "artist": storable_text(tags.artist),
+        "album_artist": storable_text(tags.album_artist),
+        "album": storable_text(tags.album),
+        "title": storable_text(tags.title),
+        "track_number": storable_int(tags.track_number),
+        "year": storable_int(tags.year),
+        "genre_tag": storable_text(tags.genre_tag),
+    }
+
+
+def tags_of(plain: Mapping[str, Any]) -> Tags:
+    """Return the tags among the values of a track; what is not there is None."""
+    return Tags(**{name: plain.get(name) for name in _TAGS})
+
+
+def analysis_dict(analysis: Analysis | None) -> dict[str, Any]:
+    """Return the arrays of an analysis by name; all None without one."""
+    if analysis is None:
+        return {"probabilities": None, "embedding": None, "tag_scores": None}
+    return {
+        "probabilities": analysis.probabilities,
+        "embedding": analysis.embedding,
+        "tag_scores": analysis.tags,
+    }
+
+
+def analysis_of(plain: Mapping[str, Any], identity: tuple[str, Effort]) -> Analysis | None:
+    """Return the analysis of a model from arrays or lists of numbers; None without an embedding."""
+    if plain["embedding"] is None:
+        return None
+    scores = plain["tag_scores"]
+    return Analysis(
+        probabilities=np.asarray(plain["probabilities"], dtype=np.float32),
+        embedding=np.asarray(plain["embedding"], dtype=np.float32),
+        fingerprint=identity[0],
+        tags=np.asarray(() if scores is None else scores, dtype=np.float32),
+        effort=identity[1],
     )
 
 
+def record_dict(record: TrackRecord) -> dict[str, Any]:
+    """Return a record as plain values: file, tags, arrays, and what is searched."""
+    file = record.file
+    names = ("search_artist", "search_title", "search_album", "search_genre")
+    return {
+        "path": path_key(file.path),
+        "size": file.size,
+        "mtime_ns": file.mtime_ns,
+        "audio_hash": record.audio_hash,
+        **tags_dict(record.tags),
+        **dict(zip(names, search_texts(record.tags, file.path), strict=True)),
+        "duration_s": record.duration_s,
+        "warning": storable_text(record.warning),
+        **analysis_dict(record.analysis),
+    }
+
+
+def model_dict(info: ModelInfo) -> dict[str, Any]:
+    """Return a model as values that JSON can hold."""
+    return {**asdict(info), "confusion": info.confusion.tolist()}
+
+
+def model_of(plain: Mapping[str, Any]) -> ModelInfo:
+    """Return the model of :func:`model_dict`, also after a way through JSON."""
+    lists = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
+    confusion = np.array(plain["confusion"], dtype=np.float32)
+    effort = Effort(plain["effort"])
+    return ModelInfo(**{**plain, **lists, "confusion": confusion, "effort": effort})
+
+
 def track_of(row: Sequence[Any]) -> Track:
-    """Make a track of a row of the view ``listed`` (see :mod:`recsys.store.migrations`)."""
+    """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
     track_id, path, audio_hash, missing, genre, duration_s, warning, part, *tags = row
     return Track(
         id=track_id,
