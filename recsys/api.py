@@ -12,6 +12,7 @@ from recsys.library import outermost
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
 from recsys.seeds import ResolvedSeed, SeedFinder
+from recsys.types import TIME_LIMIT_S
 from recsys.upkeep import LibraryUpkeep
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Library(LibraryUpkeep):
         genres: str | None = None,
         wait_s: float | None = 0.0,
         watch: bool = False,
+        time_limit_s: float = TIME_LIMIT_S,
     ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
         """Index as a stream: as :meth:`index`, but yields what happens while it happens.
 
@@ -148,6 +150,8 @@ class Library(LibraryUpkeep):
         watch : bool
             After the first summary, follow the folders and index what changes, for ever; every
             change ends with a summary of its own.
+        time_limit_s : float
+            For one file, seconds; one that takes longer fails, and is tried again by the next run.
 
         Yields
         ------
@@ -169,6 +173,7 @@ class Library(LibraryUpkeep):
             reanalyse=reanalyse,
             genres=genres,
             effort=self._effort,
+            time_limit_s=time_limit_s,
         )
         return session.run(outermost(folders), wait_s=wait_s, watch=watch)
 
@@ -304,7 +309,11 @@ class Library(LibraryUpkeep):
         return [finder.find(seed) for seed in _as_list(seeds)]
 
     def classify(
-        self, files: str | Path | Iterable[str | Path], *, workers: int | None = None
+        self,
+        files: str | Path | Iterable[str | Path],
+        *,
+        workers: int | None = None,
+        time_limit_s: float = TIME_LIMIT_S,
     ) -> Iterator[Classification]:
         """Say what genres files have; a library is not needed and not changed.
 
@@ -314,6 +323,8 @@ class Library(LibraryUpkeep):
             Audio files.
         workers : int, optional
             Decoding processes; by default one per processor.
+        time_limit_s : float
+            For one file, seconds; one that takes longer has an ``error``.
 
         Yields
         ------
@@ -323,7 +334,10 @@ class Library(LibraryUpkeep):
         from recsys.classify import classify_files
 
         yield from classify_files(
-            [Path(file) for file in _as_list(files)], self.classifier, workers=workers
+            [Path(file) for file in _as_list(files)],
+            self.classifier,
+            workers=workers,
+            time_limit_s=time_limit_s,
         )
 
 

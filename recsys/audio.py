@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.audio_readers import AudioReader, open_readers, silenced_libraries
+from recsys.audio_readers import AudioReader, open_readers
 from recsys.errors import AudioError
 from recsys.features import MEL, Features
 from recsys.types import Waveform
@@ -102,7 +102,7 @@ def decode(path: Path, settings: Features = MEL) -> Waveform:
     AudioError
         If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
     """
-    with silenced_libraries(), open_readers(path) as readers:
+    with open_readers(path) as readers:
         windows, offsets, duration_s, warnings = _read_windows(readers, settings)
     windows, not_numbers = _replace_not_numbers(windows)
     warnings += not_numbers

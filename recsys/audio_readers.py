@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
@@ -234,27 +235,6 @@ class AvReader:
         self._container.close()
 
 
-@contextlib.contextmanager
-def silenced_libraries() -> Iterator[None]:
-    """Keep C libraries from writing to standard error while they read a damaged file.
-
-    libmpg123, inside libsndfile, reports every odd header there and has no switch for it. The
-    whole process is affected while the block runs.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:  # there is no standard error to protect
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
 def open_container(path: Path) -> av.container.InputContainer:
     """Open a file with FFmpeg, whatever bytes its name has.
 
@@ -287,6 +267,8 @@ def open_readers(path: Path) -> Iterator[Iterator[AudioReader]]:
         library recognises it.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for its writer
+            raise AudioError("it is not a regular file")
         with path.open("rb") as file:
             if not file.read(1):
                 raise AudioError("the file is empty (0 bytes)", "Delete it or replace it.")

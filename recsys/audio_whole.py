@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.audio import MIN_DURATION_S, SHORTFALL_S, SILENCE_PEAK
-from recsys.audio_readers import AudioReader, open_readers, silenced_libraries
+from recsys.audio_readers import AudioReader, open_readers
 from recsys.errors import AudioError
 from recsys.types import Waveform
 
@@ -45,7 +45,7 @@ def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
     AudioError
         If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
     """
-    with silenced_libraries(), open_readers(path) as readers:
+    with open_readers(path) as readers:
         samples, rate, warnings = _read(readers)
     samples, not_numbers = _silence_what_is_no_number(samples)
     warnings += not_numbers

@@ -17,7 +17,7 @@ from recsys.classifier.datasets import LabelledFile, find_tracks
 from recsys.errors import AudioError, ModelError, RecsysError
 from recsys.features import PublicTable
 from recsys.features.public_table import COLUMNS
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -215,7 +215,7 @@ def _describe_all(
             jobs.append(_Job(file, settings, segmented))
         else:
             yield FileOutcome(file.path, "kept", len(done.values), warning=done.warning)
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for job, result in pool.map_unordered(_describe_one, jobs):
             path = job.file.path
             if isinstance(result, RecsysError):

@@ -23,7 +23,7 @@ GROUPS = {
     "base": ("types", "catalogue", "errors", "extras", "genre_names", "tag_names", "memory"),
     "sound": ("audio", "audio_readers", "audio_writers", "audio_whole", "features", "features.*"),
     "library": ("library",),
-    "workers": ("workers", "worker_preload", "worker_preload_librosa"),
+    "workers": ("workers", "worker_server"),
     "store": ("store", "store.*"),
     "index": ("index", "index.*"),
     "index_sync": ("index_sync",),

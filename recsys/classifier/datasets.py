@@ -18,7 +18,7 @@ from recsys.audio import decode
 from recsys.errors import ModelError, RecsysError
 from recsys.features import MEL, Features, LogMel
 from recsys.library import AUDIO_SUFFIXES, read_tags
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -286,7 +286,7 @@ _Job = tuple[Path, Features]
 
 
 def _load(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[Path, FloatArray | RecsysError]]:
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for (path, _), outcome in pool.map(_load_one, jobs):
             yield path, outcome
 

@@ -16,7 +16,7 @@ from recsys.errors import ModelError, RecsysError
 from recsys.extras import require
 from recsys.features.public_table import COLUMNS, PublicTable
 from recsys.reports.output import EXTRA
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -173,7 +173,7 @@ def hear_features(
     """
     heard: list[tuple[LabelledFile, _Heard]] = []
     failed: list[tuple[Path, str]] = []
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         outcomes = pool.map(_hear, (file.path for file in files))
         for file, (_, outcome) in zip(files, outcomes, strict=True):
             if isinstance(outcome, RecsysError):

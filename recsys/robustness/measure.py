@@ -28,7 +28,7 @@ from recsys.robustness.variants import (
     VariantListener,
     Windows,
 )
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
@@ -146,7 +146,8 @@ def measure_robustness(
     heard: dict[Path, list[dict[str, FloatArray]]] = {}
     failed: dict[Path, str] = {}
     librosa = any(features.uses_librosa for features in settings)
-    with WorkerPool(options.workers, librosa=librosa) as pool:
+    limit = WHOLE_FILE_LIMIT_S
+    with WorkerPool(options.workers, librosa=librosa, time_limit_s=limit) as pool:
         for path, outcome in pool.map(VariantListener(settings), chosen):
             if isinstance(outcome, RecsysError):
                 failed[path] = outcome.message

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import soundfile
 
 from recsys.audio import decode
-from recsys.audio_readers import open_container, silenced_libraries
+from recsys.audio_readers import open_container
 from recsys.audio_whole import MAX_WHOLE_S
 from recsys.audio_writers import Codec, write_encoded, write_vorbis
 from recsys.errors import AudioError
@@ -70,7 +70,7 @@ def read_recording(path: Path) -> Recording:
     blocks: list[FloatArray] = []
     length, rate = 0, 0
     try:
-        with silenced_libraries(), open_container(path) as container:
+        with open_container(path) as container:
             for frame in container.decode(audio=0):
                 rate = frame.sample_rate
                 # More than two channels are mixed down: not every format below takes them.
