@@ -142,7 +142,8 @@ def _reply(task: bytes) -> tuple[bool, Any]:
     try:
         message = pickle.loads(task)
         if message == PROVE:
-            return False, _prove()
+            _prove()
+            return False, None
         function, item = message
         return False, function(item)
     except MemoryError as error:
@@ -162,6 +163,6 @@ def _prove() -> None:
 
 
 def _decode_with_ffmpeg(file: io.BytesIO) -> None:
-    with av.open(file) as container:
+    with av.open(file, "r") as container:
         for _ in container.decode(audio=0):
             pass

@@ -223,7 +223,10 @@ class WorkerPool:
                 item = next(source)
             except StopIteration:
                 break
-            in_hand[self._threads.submit(self._outcome, function, item)] = item
+            try:
+                in_hand[self._threads.submit(self._outcome, function, item)] = item
+            except RuntimeError as error:  # no memory for another thread
+                raise cannot_start(str(error)) from error
         return bool(in_hand)
 
     def _outcome(self, function: Callable[[Item], Result], item: Item) -> _Outcome[Result]:
@@ -510,25 +513,37 @@ class _Server:
             If the server was killed.
         """
         ours, theirs = socket.socketpair()
-        with theirs, self._lock:
-            try:
-                socket.send_fds(self._control, [PID.pack(0)], [theirs.fileno()])
-                if not self._replies.poll(START_LIMIT_S):
-                    raise cannot_start(f"there is none after {START_LIMIT_S:g} s")
-                answer = self._replies.recv()
-            except (EOFError, OSError) as error:
-                raise self._why_it_ended() from error
-        if isinstance(answer, str):
-            raise cannot_start(answer)
+        connection = Connection(os.dup(ours.fileno()))
+        try:
+            with theirs:
+                pid = self._forked(theirs)
+        except (RecsysError, ConnectionError):
+            connection.close()
+            ours.close()
+            raise
 
         def kill() -> int | None:
             # Even a process that cannot be killed, as it waits for a device, is not waited for.
             with contextlib.suppress(OSError):
                 ours.shutdown(socket.SHUT_RDWR)
             ours.close()
-            return self.end(answer)
+            return self.end(pid)
 
-        return _Worker(answer, Connection(os.dup(ours.fileno())), kill)
+        return _Worker(pid, connection, kill)
+
+    def _forked(self, theirs: socket.socket) -> int:
+        """Return the process id of a new worker that has one end of a socket."""
+        with self._lock:
+            try:
+                socket.send_fds(self._control, [PID.pack(0)], [theirs.fileno()])
+                if not self._replies.poll(START_LIMIT_S):
+                    raise cannot_start(f"there is none after {START_LIMIT_S:g} s")
+                answer: int | str = self._replies.recv()
+            except (EOFError, OSError) as error:
+                raise self._why_it_ended() from error
+        if isinstance(answer, str):
+            raise cannot_start(answer)
+        return answer
 
     def end(self, pid: int) -> int | None:
         """Kill a worker and return its exit code, None if that is not known."""
@@ -580,11 +595,14 @@ def _start(modules: tuple[str, ...]) -> _Worker:
                 server = _servers[modules] = _Server(modules)
         try:
             return server.fork()
-        except ConnectionError as error:
+        except (ConnectionError, WorkerError) as error:
             with _servers_lock:
                 if _servers.get(modules) is server:
                     del _servers[modules]
+                    server.stop()
             killed += 1
+            if isinstance(error, WorkerError):
+                raise
             if killed > ATTEMPTS_ALONE:
                 raise cannot_start(str(error)) from error
 
