@@ -267,7 +267,8 @@ def open_readers(path: Path) -> Iterator[Iterator[AudioReader]]:
         library recognises it.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for its writer
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # a FIFO waits for its writer
             raise AudioError("it is not a regular file")
         with path.open("rb") as file:
             if not file.read(1):
