@@ -13,7 +13,6 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from recsys.audio import silenced_libraries
 from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
@@ -201,11 +200,28 @@ def _start(ray: Any, address: str) -> None:  # noqa: ANN401 (a module)
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(QUIET)
     try:
-        with silenced_libraries():
+        with _silenced():
             ray.init(address=address, log_to_driver=False, logging_level=QUIET, **settings)
     except Exception as error:
         ray.shutdown()
         raise not_connected(address, " ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep what Ray's own processes write while it connects off standard error."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # there is no standard error to protect
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as sink:
+            os.dup2(sink.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _silence_reports() -> None:
