@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,8 @@ def differences(
         if case not in after:
             found.append(Difference(case, "", "was not recorded again"))
             continue
-        for difference in _differences(case, "", "", answer, after[case]):
-            if hashes or not difference.place.endswith(".audio_hash"):
-                found.append(difference)
-    return found
+        found += _differences(case, "", "", answer, after[case])
+    return [d for d in found if hashes or not d.place.endswith(".audio_hash")]
 
 
 def _differences(case: str, place: str, key: str, a: Any, b: Any) -> Iterator[Difference]:
@@ -87,13 +86,13 @@ def _differences(case: str, place: str, key: str, a: Any, b: Any) -> Iterator[Di
 
 
 def _in_list(case: str, place: str, key: str, a: list[Any], b: list[Any]) -> Iterator[Difference]:
-    if [_path(row) for row in a] != [_path(row) for row in b]:
-        yield Difference(case, place, f"other order or other tracks: {_moves(a, b)}")
+    if key in WORDS:
+        if a != b:
+            text = f"{' | '.join(map(str, a))} -> {' | '.join(map(str, b))}"
+            yield Difference(case, place, text, words=True)
         return
-    if key in WORDS and a != b:
-        yield Difference(
-            case, place, f"{' | '.join(map(str, a))} -> {' | '.join(map(str, b))}", True
-        )
+    if [_path(row) for row in a] != [_path(row) for row in b]:
+        yield Difference(case, place, f"other order or other tracks, {_moves(a, b)}")
         return
     if len(a) != len(b):
         yield Difference(case, place, f"{len(a)} -> {len(b)} entries")
@@ -106,30 +105,20 @@ def _in_list(case: str, place: str, key: str, a: list[Any], b: list[Any]) -> Ite
         yield from _differences(case, f"{place}[{number}]", key, one, other)
 
 
-def _path(row: Any) -> Any:
-    return row.get("path") if isinstance(row, dict) else None
+def _path(row: Any) -> str:
+    return str(row.get("path", "")) if isinstance(row, dict) else ""
 
 
 def _moves(a: list[Any], b: list[Any]) -> str:
-    """Describe the first place where two lists of tracks part, with similarities if there are."""
+    """Name the first rank at which two lists of tracks part, with the similarities there."""
+    pairs = list(zip_longest(a, b, fillvalue={"path": "nothing"}))
+    rank, (one, other) = next((n, p) for n, p in enumerate(pairs, 1) if _path(p[0]) != _path(p[1]))
+    same = " (same tracks)" if sorted(map(_path, a)) == sorted(map(_path, b)) else ""
+    return f"at {rank}: {_named(one)} -> {_named(other)}{same}"
 
-    def named(rows: list[Any], number: int) -> str:
-        if number >= len(rows):
-            return "nothing"
-        row = rows[number]
-        return f"{_path(row)} ({row['similarity']})" if "similarity" in row else str(_path(row))
 
-    first = next(
-        n
-        for n in range(max(len(a), len(b)))
-        if n >= min(len(a), len(b)) or _path(a[n]) != _path(b[n])
-    )
-    moved = (
-        " (same tracks)"
-        if sorted(map(str, map(_path, a))) == sorted(map(str, map(_path, b)))
-        else ""
-    )
-    return f"at {first + 1}: {named(a, first)} -> {named(b, first)}{moved}"
+def _named(row: Any) -> str:
+    return f"{_path(row)} ({row['similarity']})" if "similarity" in row else _path(row)
 
 
 def _is_number(value: Any) -> bool:
