@@ -24,8 +24,7 @@ TOLERANCES = {"embedding": 1e-4, "low": 0.05, "high": 0.05, "interval": 0.05}
 TOLERANCE = 1e-3
 
 WORDS = {
-    *("error", "message", "note", "notes", "problems", "reason", "reasons", "repairs", "title"),
-    "warning",
+    *("error", "message", "note", "notes", "problems", "reason", "reasons", "repairs", "warning"),
 }
 """Keys whose text is for people."""
 
