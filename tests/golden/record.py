@@ -81,6 +81,9 @@ DROPPED = {
 DIGITS = {"embedding": 5}
 DIGITS_ELSEWHERE = 4
 
+STOPS_WITHIN_S = 120
+"""A command that gets Ctrl-C and has not ended by then is killed, which its exit code shows."""
+
 GTZAN_EVERY = 20
 """Of the sorted tracks of GTZAN, each one of so many is a query."""
 
@@ -176,7 +179,11 @@ class Recorder:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        process.communicate()
+        try:
+            process.communicate(timeout=STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
         self.answers[case] = {"exit": process.returncode}
 
     def _answer(self, text: str) -> Any:
