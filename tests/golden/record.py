@@ -96,7 +96,8 @@ class Recorder:
         self.work = work
         self.database = work / "library.db"
         self.answers: Answers = {}
-        self._names = {str(folder): f"<{folder.name}>" for folder in (*music, work)}
+        self._names = {str(folder): f"<{folder.name}>" for folder in music}
+        self._names[str(work)] = "<library>"
         self._known: dict[str, tuple[str, ...] | None] = {}
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("RECSYS_")
