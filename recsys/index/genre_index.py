@@ -334,10 +334,8 @@ class Part:
         stays = slice(None) if self._stays is None else self._stays
         ids, rows = zip((self._ids[stays], self._rows[stays]), *self._added, strict=True)
         if self._fast is not None:
-            faiss = _faiss()
             if self._stays is not None:
-                gone = np.flatnonzero(~self._stays)
-                self._fast.remove_ids(faiss.IDSelectorBatch(gone))
+                _remove_codes(self._fast, np.flatnonzero(~self._stays))
             for chunk in rows[1:]:
                 self._fast.add(chunk.astype(np.float32))
         self._ids, self._rows = np.concatenate(ids), np.concatenate(rows)
@@ -761,6 +759,16 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def _remove_codes(fast: Any, gone: IdArray) -> None:  # noqa: ANN401
+    """Remove rows of codes; the others keep their order."""
+    faiss = _faiss()
+    fast.remove_ids(faiss.IDSelectorBatch(gone))
+    # FAISS leaves the codes of removed rows in the last block, and adds by OR: they would mix.
+    packer, none = fast.get_CodePacker(), np.zeros(fast.code_size, np.uint8)
+    for row in range(fast.ntotal, fast.ntotal2):
+        packer.pack_1_c(faiss.swig_ptr(none), row, fast.codes.get())
 
 
 def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

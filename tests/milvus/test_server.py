@@ -15,11 +15,11 @@ import pytest
 from recsys.api import Library
 from recsys.benchmark import planted
 from recsys.errors import SharedLibraryError
-from tests.index.oracle import ExactIndex
 from recsys.index.sync import rebuild_index
 from recsys.milvus.connection import Connection
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.place import parse_place
+from tests.index.oracle import ExactIndex
 from tests.milvus.libraries import answers, make_library, open_at, push_to, sounds
 from tests.milvus.server import Server, free_port
 
