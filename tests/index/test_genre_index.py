@@ -329,7 +329,8 @@ def clustered() -> FloatArray:
     rng = np.random.default_rng(1)
     centres = rng.standard_normal((30, DIMENSION))
     rows = centres[rng.integers(0, 30, COUNT)] + 0.3 * rng.standard_normal((COUNT, DIMENSION))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    unit: FloatArray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 @pytest.fixture(scope="module")
@@ -408,8 +409,8 @@ def test_an_approximate_part_can_be_changed_and_saved(
     oracle.add("jazz", np.arange(5000, 5003), new)
     hits = 0
     for query in clustered[::150]:
-        found = {n.track_id for n in subject.search("jazz", query, 20)}
-        hits += len(found & {n.track_id for n in oracle.search("jazz", query, 20)})
+        ids = {n.track_id for n in subject.search("jazz", query, 20)}
+        hits += len(ids & {n.track_id for n in oracle.search("jazz", query, 20)})
     assert hits / (20 * 20) >= 0.97
 
 
