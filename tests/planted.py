@@ -47,7 +47,7 @@ def make_info(
 
 
 def unit(vector: Iterable[float]) -> FloatArray:
-    """Return a vector of unit length that an index which rounds to float16 gives back as it is."""
+    """Return a vector of unit length that float16 holds, with few exceptions."""
     array = np.array(list(vector), dtype=np.float64)
     half = (array / np.linalg.norm(array)).astype(np.float16).astype(np.float64)
     rounded: FloatArray = (half / np.sqrt((half * half).sum())).astype(np.float32)
