@@ -47,8 +47,11 @@ def make_info(
 
 
 def unit(vector: Iterable[float]) -> FloatArray:
+    """Return a vector of unit length that float16 holds, with few exceptions."""
     array = np.array(list(vector), dtype=np.float64)
-    return (array / np.linalg.norm(array)).astype(np.float32)
+    half = (array / np.linalg.norm(array)).astype(np.float16).astype(np.float64)
+    rounded: FloatArray = (half / np.sqrt((half * half).sum())).astype(np.float32)
+    return rounded
 
 
 def at_cosine(direction: FloatArray, other: FloatArray, cosine: float) -> FloatArray:

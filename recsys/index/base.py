@@ -1,13 +1,13 @@
-"""What an embedding index is, and the few rules that every one of them keeps.
+"""The protocol of an embedding index, and the checks that every implementation shares.
 
-Embeddings have unit length, so that the inner product is the cosine. Similarities are computed
-anew for the best candidates, in float64, and given to six decimals: float32 sums differ in the
+Embeddings have unit length, so that the inner product is the cosine. Similarities of the best
+candidates are computed again in float64 and rounded to six decimals: float32 sums differ in the
 seventh decimal from one processor to the next, and neither answers nor ties may.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from recsys.types import FloatArray, IdArray, Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 UNIT_TOLERANCE = 1e-3
 """How far the length of an embedding may be from 1."""
@@ -25,7 +24,7 @@ UNIT_TOLERANCE = 1e-3
 DECIMALS = 6
 """Of a similarity."""
 
-REBUILD_HINT = "Make the index anew with `recsys doctor --rebuild`."
+REBUILD_HINT = "Rebuild the index with `recsys doctor --rebuild`."
 
 
 class DamagedPartError(GenreIndexError):
@@ -41,11 +40,11 @@ class EmbeddingIndex(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """What the embeddings were made with, as it was kept; empty for a new index."""
+        """Of the model and the library, as saved; empty for a new index."""
 
     @property
     def revision(self) -> int:
-        """Of the library that it was kept for; 0 for a new index."""
+        """Of the library that it was saved for; 0 for a new index."""
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -127,61 +126,8 @@ class EmbeddingIndex(Protocol):
         """Return how many tracks a part holds, or the whole index."""
 
 
-class SavedIndex(EmbeddingIndex, Protocol):
-    """An index that lives in memory, and is kept in the files of a directory."""
-
-    def save(self, directory: Path, *, fingerprint: str, revision: int) -> None:
-        """Write the index; a reader finds the old one or the new one, never a mixture.
-
-        Parameters
-        ----------
-        directory : Path
-            Made when it is not there. Files in it that are not the index's are left alone.
-        fingerprint : str
-            What the embeddings were made with.
-        revision : int
-            Of the library that the index stands for.
-
-        Raises
-        ------
-        GenreIndexError
-            It cannot be written; the index that was there before is whole.
-        """
-
-    @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read an index that was saved.
-
-        Raises
-        ------
-        GenreIndexError
-            It is missing, damaged, or of another version or kind.
-        """
-
-
-class KeptIndex(EmbeddingIndex, Protocol):
-    """An index that lies where it is searched: every change is kept as soon as it is made."""
-
-    def commit(self, *, fingerprint: str, revision: int) -> None:
-        """Say what the index stands for, now that all changes are made.
-
-        Parameters
-        ----------
-        fingerprint : str
-            What the embeddings were made with.
-        revision : int
-            Of the library that the index stands for.
-        """
-
-
 def checked_dimension(dimension: int) -> int:
-    """Return the dimension.
-
-    Raises
-    ------
-    GenreIndexError
-        It is not at least 1.
-    """
+    """Return the dimension; GenreIndexError below 1."""
     if dimension < 1:
         raise GenreIndexError(f"An index of dimension {dimension} is impossible.")
     return dimension
@@ -190,13 +136,7 @@ def checked_dimension(dimension: int) -> int:
 def checked_vectors(
     ids: IdArray | Sequence[int], embeddings: FloatArray, dimension: int
 ) -> tuple[IdArray, FloatArray]:
-    """Return ids and embeddings ready to be added: typed, contiguous, the last of equal ids.
-
-    Raises
-    ------
-    GenreIndexError
-        Shapes do not fit, an id is negative or an embedding is not of unit length.
-    """
+    """Return ids and embeddings ready to be added: typed, contiguous, the last of equal ids."""
     ids = np.asarray(ids, dtype=np.int64)
     embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
     if ids.ndim != 1 or embeddings.shape != (len(ids), dimension):
@@ -223,13 +163,7 @@ def checked_vectors(
 
 
 def checked_query(query: FloatArray, dimension: int, k: int) -> FloatArray:
-    """Return a query ready to be searched for.
-
-    Raises
-    ------
-    GenreIndexError
-        ``k`` is below 1, or the query is not of unit length or of another dimension.
-    """
+    """Return a query ready to be searched for; GenreIndexError if it cannot be."""
     if k < 1:
         raise GenreIndexError(f"k is {k}.", "Ask for at least 1 track.")
     query = np.ascontiguousarray(query, dtype=np.float32)

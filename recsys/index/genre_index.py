@@ -334,10 +334,8 @@ class Part:
         stays = slice(None) if self._stays is None else self._stays
         ids, rows = zip((self._ids[stays], self._rows[stays]), *self._added, strict=True)
         if self._fast is not None:
-            faiss = _faiss()
             if self._stays is not None:
-                gone = np.flatnonzero(~self._stays)
-                self._fast.remove_ids(faiss.IDSelectorBatch(gone))
+                _remove_codes(self._fast, np.flatnonzero(~self._stays))
             for chunk in rows[1:]:
                 self._fast.add(chunk.astype(np.float32))
         self._ids, self._rows = np.concatenate(ids), np.concatenate(rows)
@@ -370,7 +368,8 @@ class Part:
         """
         rows = self._rows[places].astype(np.float64)
         unit = rows / np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-        return unit.astype(np.float32)
+        vectors: FloatArray = unit.astype(np.float32)
+        return vectors
 
     def candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray]:
         """Return ids and embeddings of the best ``k`` tracks and of all that may tie with them."""
@@ -390,9 +389,8 @@ class Part:
             return self._nearest_by_numpy(query, k)
         index = self._flat_index()
         if self._k_factor is not None and k * self._k_factor < len(self):
-            fast, index = self._fast_index(), _faiss().IndexRefine(self._fast_index(), index)
+            index = _faiss().IndexRefine(self._fast_index(), index)
             index.k_factor = self._k_factor
-            assert index.base_index.ntotal == fast.ntotal
         with _one_thread():
             scores, places = index.search(query[np.newaxis], k)
         return scores[0], places[0]
@@ -636,16 +634,16 @@ class GenreIndex:
         snapshot = secrets.token_hex(8)  # no name is used twice: a reader may have it mapped
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            entries = []
+            entries: list[PartEntry] = []
             for number, genre in enumerate(self.genres):
                 part = self._parts[genre]
-                if not part.lies_in(directory):
+                entry = part.entry
+                if entry is None or not part.lies_in(directory):
                     path = directory / f"part-{snapshot}-{number:04}.bin"
-                    part = Part(
-                        self.dimension, part.write(path, genre, self._flat_limit), directory
-                    )
-                    self._parts[genre] = part  # what was in memory is read from the file now
-                entries.append(part.entry)
+                    entry = part.write(path, genre, self._flat_limit)
+                    # What was in memory is read from the file from now on.
+                    self._parts[genre] = Part(self.dimension, entry, directory)
+                entries.append(entry)
             manifest = Manifest(self.dimension, fingerprint, revision, snapshot, tuple(entries))
             _replace_manifest(directory, manifest)
         except OSError as error:
@@ -761,6 +759,16 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def _remove_codes(fast: Any, gone: IdArray) -> None:  # noqa: ANN401
+    """Remove rows of codes; the others keep their order."""
+    faiss = _faiss()
+    fast.remove_ids(faiss.IDSelectorBatch(gone))
+    # FAISS leaves the codes of removed rows in the last block, and adds by OR: they would mix.
+    packer, none = fast.get_CodePacker(), np.zeros(fast.code_size, np.uint8)
+    for row in range(fast.ntotal, fast.ntotal2):
+        packer.pack_1_c(faiss.swig_ptr(none), row, fast.codes.get())
 
 
 def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

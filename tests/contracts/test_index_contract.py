@@ -96,7 +96,8 @@ class OracleKind(Kind):
         self, index: Any, folder: Path, fingerprint: str = "f", revision: int = 1
     ) -> EmbeddingIndex:
         index.fingerprint, index.revision = fingerprint, revision
-        return copy.deepcopy(index)
+        again: ExactIndex = copy.deepcopy(index)
+        return again
 
 
 SAVED_KINDS = (
@@ -368,7 +369,9 @@ def test_a_damaged_part_is_said(kind: SavedKind, damage: str, tmp_path: Path) ->
     if damage == "gone":
         part.unlink()
     else:
-        part.write_bytes({"empty": b"", "cut": content[:-1], "flipped": content}[damage])
+        part.write_bytes(
+            {"empty": b"", "cut": bytes(content[:-1]), "flipped": bytes(content)}[damage]
+        )
     with pytest.raises(GenreIndexError) as caught:
         kind.load(tmp_path).search(None, unit_rows(1, DIMENSION)[0], 3)
     assert part.name in caught.value.message

@@ -15,6 +15,7 @@ from recsys.errors import StoreError
 from recsys.index import sync
 from recsys.index.genre_index import GenreIndex
 from recsys.index.sync import (
+    bring_up_to_date,
     index_directory,
     index_is_current,
     index_problems,
@@ -152,7 +153,7 @@ def test_many_changes_are_quicker_from_scratch(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rebuild_index(store)
-    monkeypatch.setattr(sync, "_SMALL", 3)
+    monkeypatch.setattr(sync, "FEW_CHANGES", 3)
     store.write([record(f"/more/{i}", heard("rock", i)) for i in range(4)])
     with monkeypatch.context() as patch:
         patch.setattr(Store, "changes_since", None)
@@ -269,6 +270,36 @@ def test_a_library_with_a_model_but_no_track_has_an_empty_index(tmp_path: Path) 
         assert open_index(empty).search(None, axis(0), 5) == []
 
 
+def test_a_damaged_part_that_an_update_needs_is_rebuilt(store: Store) -> None:
+    rebuild_index(store)
+    for path in index_directory(store.path).glob("*.bin"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    store.write([record("/more", heard("jazz", 1))], removed=[1])
+    bring_up_to_date(store)
+    assert not index_problems(store)
+
+
+def test_more_changes_than_fit_into_memory_are_a_rebuild(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files() -> set[str]:
+        return {path.name for path in index_directory(store.path).glob("*.bin")}
+
+    monkeypatch.setattr(sync, "MOST_CHANGES", 3)
+    rebuild_index(store)
+    first = files()
+    store.write([record(f"/more {i}", heard("jazz", 1)) for i in range(2)])
+    bring_up_to_date(store)
+    few = files()
+    assert len(few & first) == 2  # only the changed part was written
+    store.write([record(f"/many {i}", heard("jazz", 1)) for i in range(4)])
+    bring_up_to_date(store)
+    assert not files() & few
+    assert not index_problems(store)
+
+
 actions = st.lists(
     st.one_of(
         st.tuples(
@@ -338,7 +369,7 @@ def test_after_any_history_the_updated_index_is_the_rebuilt_one(
         check(store)
 
 
-def test_the_recall_of_approximate_parts_is_told(store: Store) -> None:
+def test_the_recall_of_approximate_parts_is_reported(store: Store) -> None:
     rows = unit_rows(400, DIMENSION)
     store.write([record(f"/jazz/{i}", heard("jazz", row)) for i, row in enumerate(rows)])
     save_index(store, open_index(store))
