@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import keyword
 import os
 import signal
 import sys
@@ -20,12 +19,10 @@ from recsys.errors import RecsysError
 
 COMMANDS = (
     "index",
-    "import",
     "similar",
     "playlist",
     "classify",
     "status",
-    "push",
     "audit",
     "doctor",
     "train",
@@ -38,6 +35,8 @@ COMMANDS = (
     "recipes",
     "reproduce",
     "benchmark",
+    "cluster",
+    "milvus",
 )
 
 
@@ -56,10 +55,7 @@ class LazyGroup(click.Group):
         """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
-        # A command whose name is a word of Python lies in a module with an underscore behind it.
-        module = importlib.import_module(
-            f"recsys.cli.{cmd_name}{'_' if keyword.iskeyword(cmd_name) else ''}"
-        )
+        module = importlib.import_module(f"recsys.cli.{cmd_name}")
         command: click.Command = module.command
         return command
 

@@ -54,7 +54,7 @@ def index_option(command: Command) -> Command:
         envvar="RECSYS_INDEX",
         show_envvar=True,
         help="Read the library from Milvus instead: milvus://HOST:19530, or a file of Milvus Lite. "
-        "See recsys push.",
+        "See recsys milvus push.",
     )(command)
 
 

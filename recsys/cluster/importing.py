@@ -237,7 +237,7 @@ class ImportSession:
                 f"shards with {header.model} ({header.fingerprint}); results of two models do not "
                 "mix",
                 "Import into another library with --db, or hear the music on the cluster with the "
-                "library's model and effort: recsys index --engine ray --db LIBRARY.",
+                "library's model and effort: recsys cluster index --db LIBRARY.",
             )
 
     def _import(

@@ -131,7 +131,7 @@ class ShardHeader:
         if text is None:
             raise RecsysError(
                 f"{source} is not a shard that recsys wrote",
-                "Give what `recsys index --engine ray` wrote: shards, or the folder of them.",
+                "Give what `recsys cluster index` wrote: shards, or the folder of them.",
             )
         raw = json.loads(text)
         if raw.get("schema", 0) > SCHEMA_VERSION:

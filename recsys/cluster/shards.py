@@ -255,7 +255,7 @@ class OpenShard:
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(
             f"{self.path} is no whole Parquet file: damaged, only half there, or something else",
-            "If it is a shard, delete it and run `recsys index --engine ray` again with the same "
+            "If it is a shard, delete it and run `recsys cluster index` again with the same "
             "--out: it does the files of that shard again.",
         )
 
@@ -412,6 +412,6 @@ def _shards_of(place: str) -> list[str]:
     if not paths:
         raise RecsysError(
             f"no shards in {place}",
-            "Give the place that `recsys index --engine ray` wrote to with --out.",
+            "Give the place that `recsys cluster index` wrote to with --out.",
         )
     return paths

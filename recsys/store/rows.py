@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from recsys.errors import StoreError
-from recsys.types import FloatArray, IdArray, Tags, Track
+from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Tags, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from recsys.types import Analysis, TrackFile
+    from recsys.types import TrackFile
 
 PathKey: TypeAlias = str | bytes
 
 _INT64 = range(-(2**63), 2**63)
+_TAGS = tuple(field.name for field in fields(Tags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,63 @@ def storable_text(text: str | None) -> str | None:
 def storable_int(number: int | None) -> int | None:
     """Return a number of a tag, or None where it is beyond 64 bits and so beyond belief."""
     return number if number is None or number in _INT64 else None
+
+
+# Codec: tags, analyses and models as plain values, for SQLite, Parquet and Milvus
+
+
+def tags_dict(tags: Tags) -> dict[str, Any]:
+    """Return tags as values that every store can hold."""
+    return {
+        "artist": storable_text(tags.artist),
+        "album_artist": storable_text(tags.album_artist),
+        "album": storable_text(tags.album),
+        "title": storable_text(tags.title),
+        "track_number": storable_int(tags.track_number),
+        "year": storable_int(tags.year),
+        "genre_tag": storable_text(tags.genre_tag),
+    }
+
+
+def tags_of(plain: Mapping[str, Any]) -> Tags:
+    """Return the tags among the values of a track; what is not there is None."""
+    return Tags(**{name: plain.get(name) for name in _TAGS})
+
+
+def analysis_dict(analysis: Analysis | None) -> dict[str, Any]:
+    """Return the arrays of an analysis by name; all None without one."""
+    if analysis is None:
+        return {"probabilities": None, "embedding": None, "tag_scores": None}
+    return {
+        "probabilities": analysis.probabilities,
+        "embedding": analysis.embedding,
+        "tag_scores": analysis.tags,
+    }
+
+
+def analysis_of(plain: Mapping[str, Any], fingerprint: str) -> Analysis | None:
+    """Return the analysis of a model from arrays or lists of numbers; None without an embedding."""
+    if plain["embedding"] is None:
+        return None
+    scores = plain["tag_scores"]
+    return Analysis(
+        probabilities=np.asarray(plain["probabilities"], dtype=np.float32),
+        embedding=np.asarray(plain["embedding"], dtype=np.float32),
+        fingerprint=fingerprint,
+        tags=np.asarray(() if scores is None else scores, dtype=np.float32),
+    )
+
+
+def model_dict(info: ModelInfo) -> dict[str, Any]:
+    """Return a model as values that JSON can hold."""
+    return {**asdict(info), "confusion": info.confusion.tolist()}
+
+
+def model_of(plain: Mapping[str, Any]) -> ModelInfo:
+    """Return the model of :func:`model_dict`, also after a way through JSON."""
+    lists = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
+    confusion = np.array(plain["confusion"], dtype=np.float32)
+    return ModelInfo(**{**plain, **lists, "confusion": confusion})
 
 
 def tag_columns(tags: Tags, path: Path) -> tuple[Any, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from recsys.cli.main import COMMANDS, cli
+from recsys.cli.main import cli
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -31,14 +32,18 @@ unexpected fault shows its traceback.
 
 def render() -> str:
     """Return the page."""
-    context = _context(cli, "recsys", None)
-    parts = [INTRODUCTION, _section("recsys", cli.get_help(context))]
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None
-        inner = _context(command, name, context)
-        parts.append(_section(f"recsys {name}", command.get_help(inner)))
-    return "\n".join(parts)
+    return "\n".join([INTRODUCTION, *_sections(cli, "recsys", None)])
+
+
+def _sections(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
+    """Yield the help of a command, and of those below it."""
+    context = _context(command, name.rpartition(" ")[2], parent)
+    yield _section(name, command.get_help(context))
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            yield from _sections(found, f"{name} {below}", context)
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:

@@ -155,7 +155,7 @@ def test_a_copy_is_not_changed(place: Path, tmp_path: Path) -> None:
         ):
             with pytest.raises(QueryError, match="reading alone") as caught:
                 change()
-            assert "recsys push" in caught.value.hint
+            assert "recsys milvus push" in caught.value.hint
     with pytest.raises(QueryError, match="not both"):
         Library(tmp_path / "library.db", index=place)
 
@@ -171,5 +171,5 @@ def test_a_place_where_nothing_lies_is_said(tmp_path: Path) -> None:
     with Library(index=tmp_path / "none.db") as library:
         with pytest.raises(SharedLibraryError, match="no library yet") as caught:
             library.similar("anything", SimilarOptions())
-        assert f"recsys push {tmp_path / 'none.db'}" in caught.value.hint
+        assert f"recsys milvus push {tmp_path / 'none.db'}" in caught.value.hint
     assert not (tmp_path / "none.db").exists()
