@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from recsys.errors import RecsysError, require
 
@@ -80,7 +80,7 @@ class Cluster:
         self.gpus = 0
         self._head: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._log = tempfile.TemporaryFile(prefix="recsys-")  # noqa: SIM115 (closed with it)
+        self._log: IO[bytes] | None = None
         self._answers: Queue[tuple[str, Any]] = Queue(TABLES_AHEAD)
         self._reader = threading.Thread(target=self._read, daemon=True)
 
@@ -88,6 +88,7 @@ class Cluster:
         if importlib.util.find_spec("ray") is None:
             require("ray", "ray")
         check_address(self.address)
+        self._log = tempfile.TemporaryFile(prefix="recsys-")
         # -P and a folder of our own: neither the driver nor the workers, which get its working
         # directory for imports, load modules from the folder in which the user happens to be.
         self._process = subprocess.Popen(
@@ -228,7 +229,8 @@ class Cluster:
         process.wait()
         ended.cancel()
         process.stdout.close()
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
     def _lost(self) -> ClusterError:
         return ClusterError(
@@ -238,6 +240,8 @@ class Cluster:
 
     def _last_words(self) -> str:
         """Return the last line that the driver printed to standard error."""
+        if self._log is None:
+            return "no message"
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else "no message"

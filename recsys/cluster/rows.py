@@ -12,12 +12,13 @@ import numpy as np
 
 from recsys.cluster.sources import SourceFile
 from recsys.errors import RecsysError, require
-from recsys.types import Analysis, Tags
+from recsys.store.rows import analysis_dict, analysis_of, storable_text, tags_dict, tags_of
+from recsys.types import Tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recsys.types import FloatArray, ModelInfo
+    from recsys.types import Analysis, FloatArray, ModelInfo
 
 SCHEMA_VERSION = 1
 """Rises when an older recsys could no longer read the rows rightly."""
@@ -208,16 +209,9 @@ def rows_of(table: Any, fingerprint: str) -> list[Row]:  # noqa: ANN401 (a pyarr
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    from recsys.store.rows import storable_text
-
-    file, analysis = row.file, row.analysis
+    file = row.file
     shown, raw = _path_columns(file.name)
-    values: dict[str, Any] = dict.fromkeys(_ARRAYS)
-    if analysis is not None:
-        values["probabilities"] = analysis.probabilities
-        values["tag_scores"] = analysis.tags
-        values["embedding"] = analysis.embedding
-    return values | {
+    return analysis_dict(row.analysis) | {
         "path": shown,
         "raw_path": raw,
         "size": file.size,
@@ -226,7 +220,7 @@ def _plain(row: Row) -> dict[str, Any]:
         "audio_hash": row.audio_hash,
         "duration_s": row.duration_s,
         "warning": storable_text(row.warning),
-        "tags": asdict(row.tags),
+        "tags": tags_dict(row.tags),
         "genre": row.genre,
         "failure": storable_text(row.failure),
         "may_pass": row.may_pass,
@@ -249,20 +243,14 @@ def file_of(plain: Mapping[str, Any]) -> SourceFile:
 
 
 def _row(plain: Mapping[str, Any], arrays: Mapping[str, FloatArray | None], model: str) -> Row:
-    analysis = None
-    probabilities, embedding = arrays["probabilities"], arrays["embedding"]
-    if probabilities is not None and embedding is not None:
-        scores = arrays["tag_scores"]
-        no_tags = np.empty(0, dtype=np.float32)
-        analysis = Analysis(probabilities, embedding, model, no_tags if scores is None else scores)
     return Row(
         file=file_of(plain),
         audio_hash=plain["audio_hash"],
-        tags=Tags(**plain["tags"]) if plain["tags"] else Tags(),
+        tags=tags_of(plain["tags"] or {}),
         duration_s=plain["duration_s"],
         warning=plain["warning"],
         genre=plain["genre"],
-        analysis=analysis,
+        analysis=analysis_of(arrays, model),
         failure=plain["failure"],
         may_pass=plain["may_pass"],
     )

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from recsys.cluster.worker import Examine
 
 ROUND_FILES = 100_000
-"""Files of one dataset of Ray Data. Its driver keeps account of every block, so millions of files at
-once would fill its memory; in rounds, only the last blocks of each leave machines without work."""
+"""Files of one dataset of Ray Data. Its driver keeps account of every block, so millions of files
+would fill its memory; in rounds, only the last blocks of each leave machines without work."""
 
 _SPOOLED = 1000
 

@@ -171,6 +171,7 @@ class MilvusIndex:
         fingerprint: str,
         revision: int,
         counts: Mapping[str, int] | None = None,
+        highest_id: int = 0,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         """See :meth:`recsys.index.base.KeptIndex.commit`.
@@ -181,12 +182,14 @@ class MilvusIndex:
             As there.
         counts : mapping of str to int, optional
             Tracks by genre group, where the caller knows them; else they are counted.
+        highest_id : int
+            With `counts`: the highest id of all tracks.
         about : mapping, optional
             What readers must know of the library.
         """
         self._connection.ask("flush", self.name)
         if counts is not None:
-            self._counts = +Counter(counts)
+            self._counts, self._highest_id = +Counter(counts), highest_id
         self.header = Header(
             fingerprint=fingerprint,
             revision=revision,

@@ -155,6 +155,7 @@ class _Push:
             fingerprint=f"{library}:{fingerprint}",
             revision=revision,
             counts=self._counts,
+            highest_id=int(kept.max(initial=0)),
             about=self._about(source),
         )
         self._change_over(before, name)

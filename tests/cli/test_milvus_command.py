@@ -59,7 +59,8 @@ def test_readers_get_the_answers_of_the_library(
     question: tuple[str, ...], run: Run, place: Path
 ) -> None:
     ours, theirs = run(*question), read(*question, "--index", place)
-    assert (theirs.exit_code, theirs.stdout) == (ours.exit_code, ours.stdout)
+    assert theirs.exit_code == ours.exit_code, theirs.stderr
+    assert theirs.stdout == ours.stdout
     assert theirs.stderr == ours.stderr
 
 

@@ -55,7 +55,7 @@ def test_import_tells_of_every_file_and_sums_up(tmp_path: Path) -> None:
     arguments = ("cluster", "import", tmp_path / "shards", "--db", tmp_path / "library.db")
     result = recsys(*arguments, "--json")
     assert result.exit_code == 3
-    failure, track, summary = map(json.loads, result.stdout.splitlines())
+    track, failure, summary = map(json.loads, result.stdout.splitlines())
     assert failure == {"path": "/b.mp3", "status": "failed", "reason": "no sound"}
     assert (track["path"], track["status"], track["track_id"]) == ("/a.mp3", "indexed", 1)
     assert summary["summary"]["found"] == 2

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys import Library
-from recsys.cluster import importing
 from recsys.cluster.importing import ImportSession
 from recsys.cluster.shards import find_shards
 from recsys.cluster.sources import SourceFile
 from recsys.errors import LibraryBusyError, RecsysError
 from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.indexing import session
 from recsys.store import Store
 from recsys.store.lock import LibraryLock
 from recsys.types import IndexEvent, IndexSummary
@@ -166,7 +166,7 @@ def test_what_was_heard_stands_before_what_may_pass(database: Path, tmp_path: Pa
 def test_a_long_import_makes_the_index_on_the_way(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "SAVE_EVERY", 4)
+    monkeypatch.setattr(session, "SAVE_EVERY", 4)
     for shard in range(2):
         write_shard(tmp_path, [heard(f"/{shard}{i}.mp3", 5 * shard + i) for i in range(5)])
     saved: list[int] = []
@@ -175,7 +175,7 @@ def test_a_long_import_makes_the_index_on_the_way(
         bring_up_to_date(store)
         saved.append(store.counts()["tracks"])
 
-    monkeypatch.setattr(importing, "bring_up_to_date", save)
+    monkeypatch.setattr(session, "bring_up_to_date", save)
     bring_in(database, tmp_path)
     assert saved == [5, 10], "after the fourth and the eighth; the end finds nothing left to do"
     with Store.open(database, read_only=True) as store:

@@ -51,6 +51,7 @@ def same(library: PlantedLibrary, place: Path) -> None:
         seeds = [track.id for track in library.store.all_tracks()][::40]
         local = answers(library.store, open_index(library.store), seeds)
         assert list(answers(shared, shared.index, seeds)) == list(local)
+        assert shared.index.highest_id == max(track.id for track in library.store.all_tracks())
     finally:
         shared.close()
 
@@ -68,6 +69,7 @@ def test_pushing_again_writes_nothing(library: PlantedLibrary, place: Path) -> N
     push_to(library.store, place)
     again = push_to(library.store, place)
     assert (again.tracks, again.written, again.unchanged, again.removed) == (64, 0, 64, 0)
+    same(library, place)
 
 
 def test_only_what_changed_is_written(library: PlantedLibrary, place: Path) -> None:
