@@ -102,7 +102,9 @@ class MilvusIndex:
         return cls(connection, name, dimension, graph=graph, header=Header())
 
     @classmethod
-    def open(cls, connection: Connection, name: str, *, reading: bool = False) -> Self:
+    def open(
+        cls, connection: Connection, name: str, *, reading: bool = False, graph: bool = False
+    ) -> Self:
         """Open an index.
 
         Parameters
@@ -113,6 +115,8 @@ class MilvusIndex:
         reading : bool
             Take the counts of the header, even while another process writes. Else they are counted
             where they are needed.
+        graph : bool
+            Make a graph, where a process was killed before it made an index of any kind.
 
         Raises
         ------
@@ -122,7 +126,7 @@ class MilvusIndex:
         if reading:
             load(connection, name)
         else:
-            make_ready(connection, name)
+            make_ready(connection, name, graph=graph)
         described = connection.ask("describe_collection", name)
         fields = {entry["name"]: entry for entry in described["fields"]}
         dimension = int(fields["embedding"]["params"]["dim"])

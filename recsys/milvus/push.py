@@ -225,7 +225,7 @@ class _Push:
     def _index(self, name: str, *, replace: bool, graph: bool) -> MilvusIndex:
         """Return the index to be filled, new or as a push before left it."""
         if self._connection.ask("has_collection", name):
-            index = MilvusIndex.open(self._connection, name)
+            index = MilvusIndex.open(self._connection, name, graph=graph)
             if index.dimension == self._info.dimension or not replace:
                 check_dimension(index, self._info.dimension)
                 return index
