@@ -1,5 +1,5 @@
-# The two commands of the README are `make demo` and `make test`. Both make their own virtual
-# environment from the pinned versions in constraints.txt, so nothing has to be installed by hand.
+# The README's two commands are `make demo` and `make test`. Both create their own virtual
+# environment with the versions in constraints.txt; nothing has to be installed by hand.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,8 +7,14 @@ BIN := $(VENV)/bin
 DEMO ?= demo-library
 DEMO_DB := $(DEMO)/library.db
 RECSYS := $(BIN)/recsys
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test check-all lint format docs bench clean
+# What runs without an extra: the core, the command line, and their tests.
+CORE := recsys.api recsys.cli.main
+CORE_TESTS := tests/*.py tests/store tests/index tests/contracts tests/indexing tests/recommender \
+	tests/playlists tests/audit tests/cli
+
+.PHONY: demo test check check-all lint format docs bench clean
 
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)
@@ -19,18 +25,25 @@ demo: $(VENV)/.installed
 	$(RECSYS) playlist "shuffle no. 2" --length 12 --db $(DEMO_DB) --relative -o $(DEMO)/evening.m3u8
 	cat $(DEMO)/evening.m3u8
 
+# Everything: all extras, all tests but the slow ones.
 test: $(VENV)/.installed-dev lint
+	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
 
+# While working on the core: two minutes, no extra.
+check: $(VENV)/.installed-check lint
+	$(BIN)/mypy --follow-imports=silent $(CORE:%=-m %)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not extra" $(CORE_TESTS)
+
+# What is slow or needs a real part: a cluster, a Milvus server, an empty environment.
 check-all: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
-format: $(VENV)/.installed-dev
+format: $(VENV)/.installed-check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -38,7 +51,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.cli.reference
 
 bench: $(VENV)/.installed-dev
-	$(RECSYS) benchmark --quick --peers
+	$(BIN)/python -m tests.benchmarks --quick --peers
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -48,9 +61,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(INSTALL) .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+$(VENV)/.installed-check: $(VENV)/.installed
+	$(INSTALL) '.[check]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-check
+	$(INSTALL) '.[dev]'
 	touch $@

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recsys.classify import Classification
 
 SHOWN = 4
-"""Genres per file in the table, the most probable first, and as many tags, the strongest first."""
+"""Genres, and tags, per file in the table."""
 
 
 @click.command(name="classify")
@@ -42,16 +42,15 @@ def command(
     workers: int | None,
     db: Path | None,
 ) -> None:
-    """Say what genres FILES have, and what else is heard in them.
+    """Classify audio files: genre probabilities and tags.
 
-    A genre holds when its probability reaches the model's threshold for it: several can, and
-    where the most probable one does not the genre is "unknown". No library is needed and none is
-    changed; where there is one, its model is used and as much of a file is heard as
-    of its tracks, else all that the model was made for.
+    A genre holds when its probability reaches the model's threshold; several can hold. The genre is
+    "unknown" when the most probable one does not hold. No library is needed and none is changed;
+    the model and effort of an existing library are used, else the shipped model with full effort.
 
-    Where the model has tags (styles, moods, eras, voices), those that a file carries are named too,
-    the strongest first: from a strength of 1 on, one standard deviation more of it than music on
-    the average has. --json gives all tags, with score and strength.
+    Tags (styles, moods, eras, voices) are listed from a strength of 1, the strongest first: the
+    strength is the z-score of the tag's logit over a reference collection. --json gives every tag
+    with score and strength.
 
     \b
     Examples:
@@ -116,7 +115,7 @@ def _print_table(rows: list[Classification]) -> None:
 
 
 def _carried(result: Classification) -> str:
-    """Return the strongest tags that a file carries, in words."""
+    """Return the names of the strongest tags of a file."""
     from recsys.recommender.query import HOLDS_FROM
 
     carried = [tag for tag, heard in result.tags.items() if heard.strength >= HOLDS_FROM]

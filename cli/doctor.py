@@ -1,4 +1,4 @@
-"""``recsys doctor``: is the library sound, and putting it right."""
+"""``recsys doctor``: check and repair a library."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from recsys.cli.options import NamedPath, db_option, json_option
 
 
 @click.command(name="doctor")
-@click.option("--rebuild", is_flag=True, help="Make the index files again from the database.")
-@click.option("--vacuum", is_flag=True, help="Drop what no track uses, and give back the space.")
+@click.option("--rebuild", is_flag=True, help="Rebuild the index from the database.")
+@click.option("--vacuum", is_flag=True, help="Delete unused analyses and shrink the database.")
 @click.option(
     "--forget",
     type=NamedPath(),
-    help="Drop the tracks under this folder, whose disk is gone for good. No file is touched.",
+    help="Remove the tracks under this folder from the library. Files are not touched.",
 )
 @json_option("One JSON object: problems, repairs.")
 @db_option
@@ -29,10 +29,10 @@ def command(
     as_json: bool,
     db: Path | None,
 ) -> None:
-    """Check the library: the database itself, and the index against it.
+    """Check the database and the index of the library.
 
-    The database is the truth and the index a cache of it, so --rebuild is always safe. The exit
-    code is 1 when problems remain.
+    The index is a cache of the database, so --rebuild is always safe. The exit code is 1 when
+    problems remain.
 
     \b
     Examples:
@@ -65,6 +65,6 @@ def command(
         elif diagnosis.problems:
             click.echo("recsys doctor --rebuild repairs the index.")
         else:
-            click.echo("The library is sound.")
+            click.echo("No problems found.")
     if diagnosis.problems:
         ctx.exit(FAILED)

@@ -1,4 +1,4 @@
-"""What an indexing run reports: progress, lines of JSON, a closing summary."""
+"""Output of an indexing run: progress, JSON lines, a summary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_SHOWN = 10
 
 
 def follow(events: Iterable[IndexEvent | IndexPlan | IndexSummary], report: Report) -> IndexSummary:
-    """Tell of everything that happens, with the notes of every summary; return the last one."""
+    """Report every event, and the notes of every summary; return the last summary."""
     from recsys.cli.output import note
     from recsys.types import IndexSummary
 
@@ -46,7 +46,7 @@ class Report:
         self._warnings: list[IndexEvent] = []
 
     def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of three event types)
-        """Take an event in."""
+        """Report one event."""
         from recsys.indexing import IndexPlan
         from recsys.types import IndexEvent, IndexSummary
 
@@ -73,7 +73,7 @@ class Report:
             print_json(event_json(event))
 
     def advance(self, count: int, failed: int) -> None:
-        """Move the bar on, once the work has begun."""
+        """Advance the bar, once the work has begun."""
         if self._bar is not None and self._task is not None and self._working:
             self._bar.update(self._task, advance=count, failed=failed)
 
@@ -92,7 +92,7 @@ class Report:
 
 
 def event_json(event: IndexEvent) -> dict[str, Any]:
-    """Return an event as scripts read it; what is not known is left out."""
+    """Return an event for scripts, without unknown fields."""
     fields = {
         "path": os.fspath(event.path),
         "status": event.status,

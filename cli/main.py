@@ -1,12 +1,8 @@
-"""The ``recsys`` command: a group whose commands load when they are called.
-
-This is the one place where errors become text and exit codes.
-"""
+"""The ``recsys`` command, and the one place where errors become text and exit codes."""
 
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import signal
 import sys
@@ -15,72 +11,72 @@ from typing import Any
 import click
 
 from recsys.cli.exit_codes import FAILED, INTERRUPTED, TERMINATED
+from recsys.cli.lazy import LazyGroup
 from recsys.errors import RecsysError
 
-COMMANDS = (
-    "index",
-    "similar",
-    "playlist",
-    "classify",
-    "status",
-    "audit",
-    "doctor",
-    "train",
-    "export",
-    "evaluate",
-    "robustness",
-    "quality",
-    "explore",
-    "features",
-    "recipes",
-    "reproduce",
-    "benchmark",
-    "cluster",
-    "milvus",
-)
+COMMANDS = {
+    "index": "recsys.cli.index",
+    "similar": "recsys.cli.similar",
+    "playlist": "recsys.cli.playlist",
+    "classify": "recsys.cli.classify",
+    "status": "recsys.cli.status",
+    "doctor": "recsys.cli.doctor",
+    "audit": "recsys.cli.audit",
+    "quality": "recsys.cli.quality",
+    "train": "recsys.cli.train",
+}
+"""What a listener needs."""
+
+GROUPS = {
+    "model": "recsys.cli.model",
+    "papers": "recsys.cli.papers",
+    "cluster": "recsys.cli.cluster",
+    "milvus": "recsys.cli.milvus",
+}
+"""What some users need, most of it with an extra."""
+
+ALIASES = {"evaluate": "recsys.cli.evaluate"}
+"""Former names, to be removed in 0.2."""
 
 
 GARBAGE_THRESHOLDS = (50_000, 10, 10)
 """How many objects are made before some of them are looked through, see :mod:`gc`."""
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's module only when it is needed."""
+class Recsys(LazyGroup):
+    """The command line: its help in two sections, and the one place where errors become text."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the commands in the order in which a newcomer needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"recsys.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of a listener first, then the groups."""
+        for title, names in (("Commands", COMMANDS), ("Groups", GROUPS)):
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            limit = formatter.width - 6 - max(map(len, names))
+            rows = [(name, found.get_short_help_str(limit)) for name, found in commands if found]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as click has it)
         """Run a command, and turn whatever goes wrong into a message and an exit code."""
         try:
             return super().invoke(ctx)
         except RecsysError as error:
-            _say(error.message, error.hint)
+            _report(error.message, error.hint)
             for match in getattr(error, "matches", ()):
                 click.echo(f"  {match}", err=True)
         except KeyboardInterrupt:
-            _say("stopped", "What was finished is stored; run the command again to go on.")
+            _report("stopped", "What was finished is stored; run the command again to go on.")
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader of our output has gone, as `head` does; there is nobody left to tell.
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         except (OSError, MemoryError) as error:
-            _say(_describe(error), "")
+            _report(_describe(error), "")
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as error:
             if os.environ.get("RECSYS_DEBUG"):
                 raise
-            _say(
+            _report(
                 f"unexpected {type(error).__name__}: {error}",
                 "This is a fault in recsys; run with RECSYS_DEBUG=1 and report the traceback.",
             )
@@ -94,7 +90,7 @@ def _describe(error: OSError | MemoryError) -> str:
     return f"{error.strerror or error}{name}"
 
 
-def _say(message: str, hint: str) -> None:
+def _report(message: str, hint: str) -> None:
     click.echo(f"Error: {message}", err=True)
     if hint:
         click.echo(f"  {hint}", err=True)
@@ -113,16 +109,18 @@ Start with:
 
 
 @click.command(
-    cls=LazyGroup,
+    cls=Recsys,
+    modules=COMMANDS | GROUPS,
+    aliases=ALIASES,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="recsys", prog_name="recsys")
 def cli() -> None:
-    """Listen to a music library and recommend from it.
+    """Analyse a music library and recommend from it.
 
-    recsys hears the genre and the sound of every track in your folders, remembers them in one
-    database, and answers from there: what is similar to a track, and what to play next.
+    recsys stores the genre probabilities and an embedding of every track in your folders in one
+    database, and answers from there: which tracks are similar, and what to play next.
     """
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, declared once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EFFORTS = ("fast", "balanced", "full")
 
 
 class NamedPath(click.Path):
-    """A path that is not empty: an unset variable of a shell must not mean the present folder."""
+    """A path that is not empty: an unset shell variable must not mean the working directory."""
 
     def __init__(self, *, dir_okay: bool = True) -> None:
         super().__init__(path_type=Path, dir_okay=dir_okay)
@@ -36,13 +36,13 @@ class NamedPath(click.Path):
 
 
 def db_option(command: Command) -> Command:
-    """``--db``: which library."""
+    """``--db``: the library's database."""
     return click.option(
         "--db",
         type=NamedPath(),
         envvar="RECSYS_DB",
         show_envvar=True,
-        help="Database of the library.  [default: library.db in the user's data folder]",
+        help="Database of the library  [default: library.db in the user's data folder]",
     )(command)
 
 
@@ -53,15 +53,15 @@ def index_option(command: Command) -> Command:
         metavar="PLACE",
         envvar="RECSYS_INDEX",
         show_envvar=True,
-        help="Read the library from Milvus instead: milvus://HOST:19530, or a file of Milvus Lite. "
+        help="Read the library from Milvus: milvus://HOST:19530, or a Milvus Lite file. "
         "See recsys milvus push.",
     )(command)
 
 
 def library_place(db: Path | None, index: str | None) -> tuple[Path | None, str | None]:
-    """Return which library is meant: its database or its place on Milvus, one of them None.
+    """Return the database or the Milvus address of the library; the other one is None.
 
-    What is given on the command line wins over what is set in the environment.
+    An option on the command line overrides an environment variable.
 
     Raises
     ------
@@ -78,43 +78,43 @@ def library_place(db: Path | None, index: str | None) -> tuple[Path | None, str 
 
 
 def json_option(help_text: str) -> Callable[[Command], Command]:
-    """``--json``: for scripts."""
+    """``--json``: output for scripts."""
     return click.option("--json", "as_json", is_flag=True, help=help_text)
 
 
 def device_option(command: Command) -> Command:
-    """``--device``: where the model runs."""
+    """``--device``: the device of the model."""
     return click.option(
         "--device",
         type=click.Choice(DEVICES),
         default="auto",
         show_default=True,
-        help="Where the model runs, when it is needed. A device that is not there is an error.",
+        help="Device of the model. auto is the CPU; cuda and mps need the extra [train].",
     )(command)
 
 
 def model_option(command: Command) -> Command:
-    """``--model``: which checkpoint."""
+    """``--model``: a checkpoint."""
     return click.option(
         "--model",
         type=NamedPath(dir_okay=False),
-        help="Checkpoint (.safetensors, its .json card beside it) or ONNX model (.onnx, its .toml "
-        "beside it).  [default: the library's own, or the shipped one]",
+        help="Checkpoint (.safetensors with its .json card) or ONNX model (.onnx with its .toml).  "
+        "[default: the library's model, or the shipped one]",
     )(command)
 
 
 def effort_option(default: str) -> Callable[[Command], Command]:
-    """``--effort``: how much of a track is heard."""
+    """``--effort``: the number of windows per track."""
     return click.option(
         "--effort",
         type=click.Choice(EFFORTS),
-        help="How much of a track is heard: fast 3 places of 3 s, balanced 6, full as many as the "
-        f"model was made for.  [default: {default}]",
+        help="Windows analysed per track: fast 3 windows of 3 s, balanced 6, full as many as the "
+        f"model was trained on.  [default: {default}]",
     )
 
 
 def workers_option(command: Command) -> Command:
-    """``--workers``: how many decoding processes."""
+    """``--workers``: the number of decoding processes."""
     return click.option(
         "--workers",
         type=click.IntRange(min=1),

@@ -1,4 +1,4 @@
-"""How results reach the terminal or a script: tables, JSON lines, bare paths, progress."""
+"""Output for terminals and scripts: tables, JSON lines, paths, progress."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def print_paths(paths: Iterable[Path]) -> None:
 
 
 def shown(path: Path | str) -> str:
-    """Return a path for people: what cannot be printed stands as an escape.
+    """Return a path for display, with escapes for what cannot be printed.
 
     Examples
     --------
@@ -51,12 +51,12 @@ def shown(path: Path | str) -> str:
 
 
 def note(message: str) -> None:
-    """Say something that is neither a result nor an error."""
+    """Print a note to standard error."""
     click.echo(f"Note: {message}", err=True)
 
 
 def console() -> Console:
-    """Return a console on standard output that never cuts text for lack of a terminal."""
+    """Return a console on standard output that does not truncate when piped."""
     from rich.console import Console
 
     wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
@@ -76,7 +76,7 @@ def table(*columns: str, right: Iterable[int] = (), title: str | None = None) ->
 
 
 def escape(text: str) -> str:
-    """Protect text of unknown origin from being read as markup."""
+    """Escape text that could contain markup."""
     from rich.markup import escape as escape_markup
 
     return escape_markup(text)
@@ -84,7 +84,7 @@ def escape(text: str) -> str:
 
 @contextlib.contextmanager
 def progress(unit: str) -> Iterator[Progress | None]:
-    """Show a progress bar with rate, time left and failures; None when nobody is watching.
+    """Show a progress bar with rate, ETA and failures; None when standard error is no terminal.
 
     Tasks carry a field ``failed``.
     """
@@ -137,7 +137,7 @@ def _rate_column(unit: str) -> Any:  # noqa: ANN401 (a class made where rich is 
 
 
 def human_size(size: float) -> str:
-    """Write a number of bytes for people.
+    """Format a number of bytes.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def human_size(size: float) -> str:
 
 
 def human_duration(duration_s: float) -> str:
-    """Write a duration as players do.
+    """Format a duration as players do.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``recsys playlist``: what to play next."""
+"""``recsys playlist``: playlists from seeds, through genres, between two tracks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Duration(click.ParamType):
             self.fail(f"{value!r} is not a duration; give 2h, 90m, 1h30m or 5400s", param, ctx)
         seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
         if seconds <= 0:
-            self.fail(f"{value!r} is no time at all", param, ctx)
+            self.fail(f"{value!r} is not a positive duration", param, ctx)
         return seconds
 
 
@@ -49,53 +49,53 @@ class Duration(click.ParamType):
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Tracks of a genre in a row, when cycling.",
+    help="Consecutive tracks per genre, with --cycle.",
 )
-@click.option("--from", "start", metavar="TRACK", help="Begin of a smooth way (with --to).")
-@click.option("--to", "goal", metavar="TRACK", help="End of a smooth way.")
+@click.option("--from", "start", metavar="TRACK", help="Start of a transition (with --to).")
+@click.option("--to", "goal", metavar="TRACK", help="End of a transition (with --from).")
 @click.option("--length", type=click.IntRange(min=1), help="Number of tracks.  [default: 30]")
 @click.option("--duration", type=Duration(), help="Playing time: 2h, 90m, 1h30m, 5400s.")
 @click.option(
     "--artist-gap",
     type=click.IntRange(min=0),
-    help="At least so many other tracks between two of one artist; the list ends rather than "
-    "break it.  [default: 2 while there is a choice]",
+    help="Minimum number of tracks between two by one artist; the list ends rather than break it.  "
+    "[default: 2, relaxed when no other artist is left]",
 )
 @click.option(
     "--diversity",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="0: always the nearest track; towards 1: more variety, drawn by the seed.",
+    help="0: always the nearest track; towards 1: more variety, drawn from --seed.",
 )
-@click.option("--genre", help="Only tracks of this genre, besides the seeds.")
+@click.option("--genre", help="Only tracks of this genre, apart from the seeds.")
 @click.option(
     "--mood",
     "moods",
     multiple=True,
     metavar="TAG",
-    help="Only tracks that carry this tag (chill, party, 80s, ...), in an order that keeps the "
-    "mood; may be given several times.",
+    help="Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it "
+    "to require several.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Same seed, same playlist.",
+    help="Random seed: the same seed gives the same playlist.",
 )
 @click.option("--name", help="Name of the playlist.")
 @click.option(
     "-o",
     "--output",
     type=NamedPath(dir_okay=False),
-    help="File to write; its extension gives the format.",
+    help="Output file; its extension selects the format.",
 )
 @click.option(
     "--format",
     "file_format",
     type=click.Choice(FORMATS),
-    help="Format, when the extension does not give it.  [default: paths on standard output]",
+    help="Output format.  [default: by the extension of -o; paths on standard output]",
 )
 @click.option(
     "--relative/--absolute",
@@ -127,10 +127,10 @@ def command(
     index: str | None,
     device: str,
 ) -> None:
-    """Make a playlist from a track, through genres, or from one track to another.
+    """Make a playlist: from seeds, through genres, or from one track to another.
 
-    TRACK is a path or words, as in recsys similar. Without one, the first track is drawn by the
-    seed. The playlist goes to standard output unless -o names a file.
+    TRACK is a path or words, as in recsys similar. Without one, the random seed draws the first
+    track. The playlist goes to standard output unless -o names a file.
 
     \b
     Examples:
@@ -141,7 +141,7 @@ def command(
       recsys playlist --from calm.flac --to loud.flac --length 12 -o rise.xspf
     """
     if (start is None) != (goal is None):
-        raise click.UsageError("--from and --to belong together.")
+        raise click.UsageError("--from and --to require each other.")
     if start is not None and (seeds or cycle):
         raise click.UsageError("--from and --to exclude TRACK and --cycle.")
     from recsys.api import Library
@@ -185,7 +185,7 @@ def _write(playlist: Playlist, output: Path | None, file_format: str, *, relativ
     target = output or sys.stdout.buffer
     written = write(playlist, target, file_format, relative=relative)
     for track in written.left_out:
-        note(f"left out, because its name holds a line break: {shown(track.path)}")
+        note(f"skipped, because its path contains a line break: {shown(track.path)}")
     if output is not None:
         length = human_duration(sum(track.duration_s for track in written.tracks))
         click.echo(

@@ -1,4 +1,4 @@
-"""``recsys similar``: tracks like a track."""
+"""``recsys similar``: tracks similar to a track."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCORES_SHOWN = 4
     type=click.Choice(("tiers", "similarity")),
     default="tiers",
     show_default=True,
-    help="tiers: the query's genre first, then the related ones; similarity: by sound alone.",
+    help="tiers: the query's genre first, then related genres; similarity: by embedding alone.",
 )
 @click.option("--genre", help="Only tracks of this genre.")
 @click.option(
@@ -38,21 +38,20 @@ SCORES_SHOWN = 4
     "tags",
     multiple=True,
     metavar="TAG",
-    help="Only tracks that carry this tag (mellow, 80s, party, ...); may be given several times, "
-    "then they carry all of them.",
+    help="Only tracks with this tag (mellow, 80s, party, ...); repeat it to require several.",
 )
 @click.option(
-    "--max-per-artist", type=click.IntRange(min=1), help="At most so many tracks of one artist."
+    "--max-per-artist", type=click.IntRange(min=1), help="Maximum number of tracks by one artist."
 )
-@click.option("--no-same-album", is_flag=True, help="Leave out the album of the query.")
+@click.option("--no-same-album", is_flag=True, help="Exclude the album of the query.")
 @click.option(
     "--show-duplicates",
     is_flag=True,
-    help="Show copies and other versions of the same recording too.",
+    help="Include copies and other versions of the same recording.",
 )
-@click.option("--explain", is_flag=True, help="Say why each track stands where it stands.")
+@click.option("--explain", is_flag=True, help="Give the reasons for each rank.")
 @json_option("One JSON object: query, genre scores, results.")
-@click.option("--paths", "as_paths", is_flag=True, help="Only the paths, one per line.")
+@click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
 @db_option
 @index_option
 @device_option
@@ -72,10 +71,10 @@ def command(
     index: str | None,
     device: str,
 ) -> None:
-    """Find tracks that are like TRACK.
+    """Find tracks similar to TRACK.
 
     TRACK is the path of an audio file, in the library or not, or words in one quoted argument that
-    match artist or title. Several tracks are taken together.
+    match artist, title, album or genre tag. Several tracks form one query.
 
     \b
     Examples:
@@ -112,7 +111,10 @@ def command(
     for text in answer.notes:
         note(text)
     if len(answer.results) < k and answer.filtered.get("near_duplicate", 0) > len(answer.results):
-        note("a model that has hardly learned hears everything alike; --show-duplicates shows it")
+        note(
+            "almost all results are near-duplicates; the model may be under-trained "
+            "(--show-duplicates lists them)"
+        )
 
 
 def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
@@ -205,4 +207,4 @@ def _print_reasons(answer: Answer, screen: Console) -> None:
         screen.print(Padding(f"[dim]{reasons}[/dim]", (0, 0, 0, 5), expand=False))
     if answer.filtered:
         left_out = ", ".join(f"{FILTERS[name]} ({n})" for name, n in answer.filtered.items())
-        screen.print(f"\nLeft out on the way: {left_out}")
+        screen.print(f"\nFiltered out: {left_out}")

@@ -1,4 +1,4 @@
-"""``recsys status``: what the library holds."""
+"""``recsys status``: tracks, genres, failures, model and index of a library."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ SOURCES = {
 @click.option(
     "--failures", is_flag=True, help="List the files that could not be analysed, and why."
 )
-@click.option("--tags", is_flag=True, help="List the model's tags, and how many tracks carry each.")
+@click.option(
+    "--tags", is_flag=True, help="List the model's tags with the number of tracks of each."
+)
 @json_option("One JSON object.")
 @db_option
 @index_option
 def command(failures: bool, tags: bool, as_json: bool, db: Path | None, index: str | None) -> None:
-    """Show what the library holds: tracks, genres, failures, model, sizes, index.
+    """Show the state of the library: tracks, genres, failures, model, sizes, index.
 
     \b
     Examples:
@@ -50,7 +52,7 @@ def command(failures: bool, tags: bool, as_json: bool, db: Path | None, index: s
 
     database, place = library_place(db, index)
     if place is not None and (failures or tags):
-        raise click.UsageError("--failures and --tags are asked of the library itself, with --db.")
+        raise click.UsageError("--failures and --tags require --db.")
     with Library(database, index=place) as library:
         if place is not None:
             _print_shared(library.shared_status(), as_json=as_json)
@@ -114,7 +116,7 @@ def _print_tags(counts: dict[str, int], *, as_json: bool) -> None:
     if as_json:
         print_json({"tags": counts})
         return
-    output = table("Tag", "Tracks that carry it", right=(1,))
+    output = table("Tag", "Tracks", right=(1,))
     for tag, count in counts.items():
         output.add_row(escape(tag), str(count))
     console().print(output)
@@ -164,15 +166,15 @@ def _print(status: LibraryStatus) -> None:
         + (" (recsys status --failures lists them)" if status.failures else ""),
     }
     if status.missing:
-        rows["Missing"] = f"{status.missing} tracks whose files are gone, kept on request"
+        rows["Missing"] = f"{status.missing} tracks without a file (--keep-missing)"
     if status.unanalysed:
-        rows["To do"] = f"{status.unanalysed} tracks wait for analysis by the present model"
+        rows["To do"] = f"{status.unanalysed} tracks not yet analysed by the current model"
     for genre, recall in status.recall_at_20.items():
-        rows[genre] = f"searched approximately, recall@20 {recall:.3f} as measured"
+        rows[genre] = f"approximate search, measured recall@20 {recall:.3f}"
     for name, value in rows.items():
         click.echo(f"{name + ':':<10} {value}")
     for root, there in status.roots.items():
-        gone = "" if there else " (not there now; its tracks are kept)"
+        gone = "" if there else " (not available; its tracks are kept)"
         click.echo(f"{'Folder:':<10} {root}{gone}")
     if status.genres:
         _print_genres(status.genres)

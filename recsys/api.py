@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from recsys.quality import Quality, QualityOptions
     from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist
 
-# A library that is open: its database, its index and its model, each loaded when it is needed.
-
 
 def default_database() -> Path:
     """Return where the library lies unless the user says otherwise."""
@@ -41,14 +39,46 @@ def default_database() -> Path:
     return user_data_path("recsys", appauthor=False) / "library.db"
 
 
-class OpenedLibrary:
-    """What all verbs of a library stand on; the parameters are those of the library.
+class Library:
+    """A music library: index folders, then ask for similar tracks and playlists.
 
     Parameters
     ----------
-    database, model, index : str or Path, optional
+    database : str or Path, optional
+        The file that holds the library; made by the first :meth:`index`. By default
+        ``library.db`` in the user's data folder.
+    model : str or Path, optional
+        Checkpoint to analyse with; by default the library's own, or else the shipped one.
     device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
     effort : str, optional
+        How much of a track is heard: ``fast``, ``balanced`` or ``full``, see
+        :data:`recsys.mel.EFFORTS`. By default as the library was heard; balanced for a
+        new one, and full for files without a library.
+    index : str or Path, optional
+        Read the library from Milvus instead of from a database, ``milvus://host:19530`` or a file
+        of Milvus Lite: see :meth:`push`. There it can be asked, and not changed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from recsys import Library, PlaylistOptions
+    >>> from recsys.demo import make_library
+    >>> music = tempfile.mkdtemp()
+    >>> paths = make_library(music, styles=("chamber", "overdrive"), per_style=2, duration_s=6)
+    >>> with Library(f"{music}/library.db") as library:
+    ...     summary = library.index([music])
+    ...     answer = library.similar(paths[0], k=2)
+    ...     playlist = library.playlist("chamber no. 1", PlaylistOptions(length=3, seed=7))
+    ...     heard = list(library.classify(paths))
+    >>> summary.indexed, summary.failed
+    (4, 0)
+    >>> [row.rank for row in answer.results]
+    [1, 2]
+    >>> playlist.tracks[0].path == paths[0], len(playlist.tracks)
+    (True, 3)
+    >>> round(sum(heard[0].probabilities.values()), 3)
+    1.0
     """
 
     def __init__(
@@ -117,54 +147,6 @@ class OpenedLibrary:
             self._reader = Store.open(self.database, read_only=True)
         return self._reader
 
-    def _catalogue(self) -> Catalogue:
-        """Return the library without its index, from wherever it lies."""
-        return self.store if self._place is None else self._shared_catalogue()
-
-    def _shared_catalogue(self) -> MilvusCatalogue:
-        if self._shared is None:
-            from recsys.milvus.catalogue import MilvusCatalogue
-            from recsys.milvus.connection import Connection, parse_place
-
-            if self._place is None:
-                raise QueryError(
-                    f"{self._database} is read from its file, and not from Milvus",
-                    "Say where it lies there: --index milvus://HOST:19530.",
-                )
-            connection = Connection(parse_place(self._place))
-            try:
-                self._shared = MilvusCatalogue.open(connection)
-            except BaseException:
-                connection.close()
-                raise
-        return self._shared
-
-    def _ready(self) -> tuple[Catalogue, EmbeddingIndex, ModelInfo]:
-        """Return what every question needs, as it is now."""
-        if self._place is None:
-            return self._stored()
-        # Kept from one question to the next: connecting costs more than asking.
-        is_new = self._shared is None
-        shared = self._shared_catalogue()
-        self._shared = shared if is_new else shared.refreshed()
-        return self._shared, self._shared.index, self._shared.model()
-
-    def _stored(self) -> tuple[Store, GenreIndex, ModelInfo]:
-        """Return a library that lies in its database, with the index beside it."""
-        from recsys.index_sync import open_index, refresh_index
-
-        info, index = self.store.model(), self._index
-        if info is not None:
-            # Kept from one question to the next: opening costs more than asking.
-            index = open_index(self.store) if index is None else refresh_index(self.store, index)
-        self._index = index
-        if info is None or index is None or index.count() == 0:
-            raise QueryError(
-                f"the library {self.database} holds no tracks yet",
-                "Index a folder first: recsys index ~/Music",
-            )
-        return self.store, index, info
-
     @cached_property
     def classifier(self) -> Classifier:
         """The model: the one that was asked for, or the library's own, or the shipped one.
@@ -185,269 +167,6 @@ class OpenedLibrary:
         if effort is None and info is not None:
             effort = effort_of(info.fingerprint)
         return Classifier.load(path, self._device, effort or FULL)
-
-
-# The verbs that look after a library: how good and how whole it is, and its genre tags.
-
-
-class LibraryUpkeep(OpenedLibrary):
-    """Quality, audits, status and repairs of a library."""
-
-    def quality(
-        self,
-        options: QualityOptions | None = None,
-        *,
-        workers: int | None = None,
-        on_progress: Callable[[str, int, int], object] | None = None,
-    ) -> Quality:
-        """Measure how good the recommendations from this library are.
-
-        Parameters
-        ----------
-        options : QualityOptions, optional
-            What the tracks are judged by, length of the lists, number of queries, baselines.
-        workers : int, optional
-            Decoding processes, where hand-made features are compared; by default one per
-            processor.
-        on_progress : callable, optional
-            Told what is being done, how much of it is done, and how much there is.
-
-        Returns
-        -------
-        Quality
-
-        Raises
-        ------
-        RecsysError
-            If the library is empty or too small, or has no labels of the kind asked for.
-        """
-        from recsys.quality import measure_quality
-
-        store, index, info = self._stored()
-        return measure_quality(
-            store, index, info, options, workers=workers, on_progress=on_progress or _ignore
-        )
-
-    # Genre tags
-
-    def audit(self, options: AuditOptions | None = None) -> AuditReport:
-        """Find tracks whose genre tag and model disagree with confidence. Nothing is changed.
-
-        Parameters
-        ----------
-        options : AuditOptions, optional
-            Which tracks, and how sure the model must be.
-
-        Raises
-        ------
-        RecsysError
-            If the library is empty, nothing of it lies under a path, or an option makes no sense.
-        """
-        from recsys.audit import AuditOptions, audit
-
-        return audit(self.store, options or AuditOptions())
-
-    def retagger(self) -> Retagger:
-        """Return what writes suggestions of :meth:`audit` into the files, as one run."""
-        from recsys.audit import Retagger
-
-        return Retagger(self.database)
-
-    def tag_runs(self) -> list[Run]:
-        """Return the runs that wrote genre tags and were not taken back, the earliest first."""
-        from recsys.audit.retagging import Journal
-
-        return Journal(self.database).runs()
-
-    def tag_journal_notes(self) -> tuple[str, ...]:
-        """Return what is to be said of lines of the journal of tags that were passed over."""
-        from recsys.audit.retagging import Journal
-
-        return Journal(self.database).notes()
-
-    def undo_tags(
-        self, run: int | None = None, paths: Sequence[str | Path] = ()
-    ) -> tuple[Run, Iterator[Outcome]]:
-        """Put back the genre tags that stood in the files before a run.
-
-        Parameters
-        ----------
-        run : int, optional
-            Its number; by default the last that was not taken back.
-        paths : sequence of str or Path
-            Only these files, or files under these folders.
-
-        Returns
-        -------
-        run : Run
-            What will be taken back.
-        outcomes : iterator of Outcome
-            One per file, when it is done.
-
-        Raises
-        ------
-        RecsysError
-            If there is no such run, or another process is writing to the library.
-        """
-        from recsys.audit import undo_run
-
-        return undo_run(self.database, run, [absolute(path) for path in paths])
-
-    # The library itself
-
-    def status(self) -> LibraryStatus:
-        """Describe the library: tracks, genres, failures, model, sizes, index.
-
-        Raises
-        ------
-        StoreError
-            If there is no library.
-        """
-        from recsys.library_status import library_status
-
-        return library_status(self.store)
-
-    def shared_status(self) -> SharedStatus:
-        """Describe a library that is read from Milvus: tracks, genres, model, folders.
-
-        Raises
-        ------
-        RecsysError
-            If nothing lies there, or this library is not read from Milvus.
-        """
-        return self._shared_catalogue().status()
-
-    def tag_counts(self) -> dict[str, int]:
-        """Return how many tracks carry each tag of the library's model, most first.
-
-        Raises
-        ------
-        RecsysError
-            If there is no library, or its model has no tags.
-        """
-        from recsys.library_status import tag_counts
-
-        return tag_counts(self.store)
-
-    def push(
-        self,
-        place: str | Path,
-        *,
-        replace: bool = False,
-        on_progress: Callable[[int, int], object] | None = None,
-    ) -> PushSummary:
-        """Copy the library to Milvus, or bring up to date what lies there of it.
-
-        Parameters
-        ----------
-        place : str or Path
-            ``milvus://host:19530``, or a file of Milvus Lite ending in ``.db``, see
-            :func:`recsys.milvus.connection.parse_place`.
-        replace : bool
-            Let it take the place of another library, or of the same one as another model heard it.
-        on_progress : callable, optional
-            Told how many tracks were compared, and of how many.
-
-        Raises
-        ------
-        RecsysError
-            If the library is empty, something else lies there, or Milvus cannot be reached.
-        """
-        from recsys.milvus.connection import Connection, parse_place
-        from recsys.milvus.push import push
-
-        store, target = self.store, parse_place(place)
-        with Connection(target, create=True) as connection:
-            return push(store, connection, replace=replace, on_progress=on_progress or _ignore)
-
-    def failures(self) -> list[Failure]:
-        """Return the files that could not be analysed, with their reasons, by path."""
-        return sorted(self.store.failures(), key=lambda failure: failure.file.path)
-
-    def forget(self, folder: str | Path) -> int:
-        """Remove every track and failure under a folder from the library; return how many.
-
-        No file is touched. For disks that are gone for good.
-
-        Raises
-        ------
-        RecsysError
-            If nothing in the library lies there, or another process is writing to it.
-        """
-        from recsys.library_status import forget_folder
-
-        self.close()
-        return forget_folder(self.database, absolute(folder))
-
-    def doctor(self, *, rebuild: bool = False, vacuum: bool = False) -> Diagnosis:
-        """Check the database against itself and against the index, and repair what is asked for.
-
-        Parameters
-        ----------
-        rebuild : bool
-            Make the index files again from the database.
-        vacuum : bool
-            Drop analyses that no track uses any more, and give the space back.
-
-        Raises
-        ------
-        StoreError
-            If the database cannot be opened, or another process is writing to it.
-        """
-        from recsys.library_status import examine_library
-
-        self.close()
-        return examine_library(self.database, rebuild=rebuild, vacuum=vacuum)
-
-
-def _ignore(*_: object) -> None:
-    """Take note of nothing."""
-
-
-# ----------------------------------------------------------------------
-
-
-class Library(LibraryUpkeep):
-    """A music library: index folders, then ask for similar tracks and playlists.
-
-    Parameters
-    ----------
-    database : str or Path, optional
-        The file that holds the library; made by the first :meth:`index`. By default
-        ``library.db`` in the user's data folder.
-    model : str or Path, optional
-        Checkpoint to analyse with; by default the library's own, or else the shipped one.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    effort : str, optional
-        How much of a track is heard: ``fast``, ``balanced`` or ``full``, see
-        :data:`recsys.mel.EFFORTS`. By default as the library was heard; balanced for a
-        new one, and full for files without a library.
-    index : str or Path, optional
-        Read the library from Milvus instead of from a database, ``milvus://host:19530`` or a file
-        of Milvus Lite: see :meth:`push`. There it can be asked, and not changed.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from recsys import Library, PlaylistOptions
-    >>> from recsys.demo import make_library
-    >>> music = tempfile.mkdtemp()
-    >>> paths = make_library(music, styles=("chamber", "overdrive"), per_style=2, duration_s=6)
-    >>> with Library(f"{music}/library.db") as library:
-    ...     summary = library.index([music])
-    ...     answer = library.similar(paths[0], k=2)
-    ...     playlist = library.playlist("chamber no. 1", PlaylistOptions(length=3, seed=7))
-    ...     heard = list(library.classify(paths))
-    >>> summary.indexed, summary.failed
-    (4, 0)
-    >>> [row.rank for row in answer.results]
-    [1, 2]
-    >>> playlist.tracks[0].path == paths[0], len(playlist.tracks)
-    (True, 3)
-    >>> round(sum(heard[0].probabilities.values()), 3)
-    1.0
-    """
 
     # Indexing
 
@@ -677,18 +396,6 @@ class Library(LibraryUpkeep):
             return maker.anywhere(options)
         return maker.from_seeds(make_query(info, found), options)
 
-    def _query(self, seeds: str | Path | Sequence[str | Path], info: ModelInfo) -> Query:
-        found = self._find(seeds)
-        if not found:
-            raise QueryError("no seed given", "Give a track of the library, a file, or words.")
-        return make_query(info, found)
-
-    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[ResolvedSeed]:
-        finder = SeedFinder(
-            self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
-        )
-        return [finder.find(seed) for seed in _as_list(seeds)]
-
     def classify(
         self, files: str | Path | Iterable[str | Path], *, workers: int | None = None
     ) -> Iterator[Classification]:
@@ -712,6 +419,280 @@ class Library(LibraryUpkeep):
             [Path(file) for file in _as_list(files)], self.classifier, workers=workers
         )
 
+    # Quality
+
+    def quality(
+        self,
+        options: QualityOptions | None = None,
+        *,
+        workers: int | None = None,
+        on_progress: Callable[[str, int, int], object] | None = None,
+    ) -> Quality:
+        """Measure how good the recommendations from this library are.
+
+        Parameters
+        ----------
+        options : QualityOptions, optional
+            What the tracks are judged by, length of the lists, number of queries, baselines.
+        workers : int, optional
+            Decoding processes, where hand-made features are compared; by default one per
+            processor.
+        on_progress : callable, optional
+            Told what is being done, how much of it is done, and how much there is.
+
+        Returns
+        -------
+        Quality
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty or too small, or has no labels of the kind asked for.
+        """
+        from recsys.quality import measure_quality
+
+        store, index, info = self._stored()
+        return measure_quality(
+            store, index, info, options, workers=workers, on_progress=on_progress or _ignore
+        )
+
+    # Genre tags
+
+    def audit(self, options: AuditOptions | None = None) -> AuditReport:
+        """Find tracks whose genre tag and model disagree with confidence. Nothing is changed.
+
+        Parameters
+        ----------
+        options : AuditOptions, optional
+            Which tracks, and how sure the model must be.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty, nothing of it lies under a path, or an option makes no sense.
+        """
+        from recsys.audit import AuditOptions, audit
+
+        return audit(self.store, options or AuditOptions())
+
+    def retagger(self) -> Retagger:
+        """Return what writes suggestions of :meth:`audit` into the files, as one run."""
+        from recsys.audit import Retagger
+
+        return Retagger(self.database)
+
+    def tag_runs(self) -> list[Run]:
+        """Return the runs that wrote genre tags and were not taken back, the earliest first."""
+        from recsys.audit.retagging import Journal
+
+        return Journal(self.database).runs()
+
+    def tag_journal_notes(self) -> tuple[str, ...]:
+        """Return what is to be said of lines of the journal of tags that were passed over."""
+        from recsys.audit.retagging import Journal
+
+        return Journal(self.database).notes()
+
+    def undo_tags(
+        self, run: int | None = None, paths: Sequence[str | Path] = ()
+    ) -> tuple[Run, Iterator[Outcome]]:
+        """Put back the genre tags that stood in the files before a run.
+
+        Parameters
+        ----------
+        run : int, optional
+            Its number; by default the last that was not taken back.
+        paths : sequence of str or Path
+            Only these files, or files under these folders.
+
+        Returns
+        -------
+        run : Run
+            What will be taken back.
+        outcomes : iterator of Outcome
+            One per file, when it is done.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such run, or another process is writing to the library.
+        """
+        from recsys.audit import undo_run
+
+        return undo_run(self.database, run, [absolute(path) for path in paths])
+
+    # The library itself
+
+    def status(self) -> LibraryStatus:
+        """Describe the library: tracks, genres, failures, model, sizes, index.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        from recsys.library_status import library_status
+
+        return library_status(self.store)
+
+    def shared_status(self) -> SharedStatus:
+        """Describe a library that is read from Milvus: tracks, genres, model, folders.
+
+        Raises
+        ------
+        RecsysError
+            If nothing lies there, or this library is not read from Milvus.
+        """
+        return self._shared_catalogue().status()
+
+    def tag_counts(self) -> dict[str, int]:
+        """Return how many tracks carry each tag of the library's model, most first.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or its model has no tags.
+        """
+        from recsys.library_status import tag_counts
+
+        return tag_counts(self.store)
+
+    def push(
+        self,
+        place: str | Path,
+        *,
+        replace: bool = False,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> PushSummary:
+        """Copy the library to Milvus, or bring up to date what lies there of it.
+
+        Parameters
+        ----------
+        place : str or Path
+            ``milvus://host:19530``, or a file of Milvus Lite ending in ``.db``, see
+            :func:`recsys.milvus.connection.parse_place`.
+        replace : bool
+            Let it take the place of another library, or of the same one as another model heard it.
+        on_progress : callable, optional
+            Told how many tracks were compared, and of how many.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty, something else lies there, or Milvus cannot be reached.
+        """
+        from recsys.milvus.connection import Connection, parse_place
+        from recsys.milvus.push import push
+
+        store, target = self.store, parse_place(place)
+        with Connection(target, create=True) as connection:
+            return push(store, connection, replace=replace, on_progress=on_progress or _ignore)
+
+    def failures(self) -> list[Failure]:
+        """Return the files that could not be analysed, with their reasons, by path."""
+        return sorted(self.store.failures(), key=lambda failure: failure.file.path)
+
+    def forget(self, folder: str | Path) -> int:
+        """Remove every track and failure under a folder from the library; return how many.
+
+        No file is touched. For disks that are gone for good.
+
+        Raises
+        ------
+        RecsysError
+            If nothing in the library lies there, or another process is writing to it.
+        """
+        from recsys.library_status import forget_folder
+
+        self.close()
+        return forget_folder(self.database, absolute(folder))
+
+    def doctor(self, *, rebuild: bool = False, vacuum: bool = False) -> Diagnosis:
+        """Check the database against itself and against the index, and repair what is asked for.
+
+        Parameters
+        ----------
+        rebuild : bool
+            Make the index files again from the database.
+        vacuum : bool
+            Drop analyses that no track uses any more, and give the space back.
+
+        Raises
+        ------
+        StoreError
+            If the database cannot be opened, or another process is writing to it.
+        """
+        from recsys.library_status import examine_library
+
+        self.close()
+        return examine_library(self.database, rebuild=rebuild, vacuum=vacuum)
+
+    # What the questions stand on
+
+    def _catalogue(self) -> Catalogue:
+        """Return the library without its index, from wherever it lies."""
+        return self.store if self._place is None else self._shared_catalogue()
+
+    def _shared_catalogue(self) -> MilvusCatalogue:
+        if self._shared is None:
+            from recsys.milvus.catalogue import MilvusCatalogue
+            from recsys.milvus.connection import Connection, parse_place
+
+            if self._place is None:
+                raise QueryError(
+                    f"{self._database} is read from its file, and not from Milvus",
+                    "Say where it lies there: --index milvus://HOST:19530.",
+                )
+            connection = Connection(parse_place(self._place))
+            try:
+                self._shared = MilvusCatalogue.open(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return self._shared
+
+    def _ready(self) -> tuple[Catalogue, EmbeddingIndex, ModelInfo]:
+        """Return what every question needs, as it is now."""
+        if self._place is None:
+            return self._stored()
+        # Kept from one question to the next: connecting costs more than asking.
+        is_new = self._shared is None
+        shared = self._shared_catalogue()
+        self._shared = shared if is_new else shared.refreshed()
+        return self._shared, self._shared.index, self._shared.model()
+
+    def _stored(self) -> tuple[Store, GenreIndex, ModelInfo]:
+        """Return a library that lies in its database, with the index beside it."""
+        from recsys.index.sync import open_index, refresh_index
+
+        info, index = self.store.model(), self._index
+        if info is not None:
+            # Kept from one question to the next: opening costs more than asking.
+            index = open_index(self.store) if index is None else refresh_index(self.store, index)
+        self._index = index
+        if info is None or index is None or index.count() == 0:
+            raise QueryError(
+                f"the library {self.database} holds no tracks yet",
+                "Index a folder first: recsys index ~/Music",
+            )
+        return self.store, index, info
+
+    def _query(self, seeds: str | Path | Sequence[str | Path], info: ModelInfo) -> Query:
+        found = self._find(seeds)
+        if not found:
+            raise QueryError("no seed given", "Give a track of the library, a file, or words.")
+        return make_query(info, found)
+
+    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[ResolvedSeed]:
+        finder = SeedFinder(
+            self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
+        )
+        return [finder.find(seed) for seed in _as_list(seeds)]
+
 
 def _as_list(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:
     return [paths] if isinstance(paths, str | Path) else list(paths)
+
+
+def _ignore(*_: object) -> None:
+    """Take note of nothing."""

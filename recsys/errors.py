@@ -6,7 +6,9 @@ The command line turns them into text; nothing else in the package prints.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class AmbiguousQueryError(QueryError):
         self.matches = matches
 
 
-# Libraries that only some users install: found, or asked for in words.
+# Optional libraries
 
 
 def require(module: str, extra: str) -> ModuleType:
@@ -120,5 +122,33 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"this needs {error.name}, which is not installed",
-            f"Install it with: pip install 'recsys[{extra}]'",
+            f"Install it with: {install_command(extra)}",
         ) from error
+
+
+def install_command(extra: str) -> str:
+    """Return the command that adds an extra to this installation.
+
+    It names the checkout or the wheel that recsys was installed from: pip finds `recsys` in an
+    index only after a release.
+    """
+    # Only needed for an error message, and slow to import.
+    import json
+    import shlex
+    from importlib.metadata import distributions
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    source, editable = "recsys", False
+    # In a checkout the metadata of a build may lie next to those of the installation.
+    found = [
+        text for dist in distributions(name="recsys") if (text := dist.read_text("direct_url.json"))
+    ]
+    with contextlib.suppress(ValueError):
+        origin = json.loads(found[0] if found else "{}")
+        url = urlsplit(origin.get("url", ""))
+        if url.scheme == "file":
+            source = url2pathname(url.path)
+            editable = origin.get("dir_info", {}).get("editable", False)
+    requirement = shlex.quote(f"{source}[{extra}]")
+    return f"{shlex.quote(sys.executable)} -m pip install {'-e ' * editable}{requirement}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.errors import QueryError
-from recsys.index_sync import (
+from recsys.index.sync import (
     bring_up_to_date,
     index_directory,
     index_problems,

@@ -21,7 +21,7 @@ from recsys.classifier.training.own_genres import (
     use_proposal,
 )
 from recsys.errors import LibraryBusyError, ModelError, QueryError, StoreError
-from recsys.index_sync import index_is_current, index_problems, open_index
+from recsys.index.sync import index_is_current, index_problems, open_index
 from recsys.indexing.session import IndexSession, change_model
 from recsys.store import Store
 from recsys.store import rescoring as rescoring_module

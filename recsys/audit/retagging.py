@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.errors import AudioError, QueryError, TagError
-from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.library import audio_hash, outermost, read_tags
 from recsys.store import Store, TrackRecord
 from recsys.store.lock import LibraryLock

@@ -19,8 +19,7 @@ from recsys.benchmark.clock import MB, memory_of, run_command, timed_calls
 from recsys.benchmark.planted import batches, later_batch, make_library, path_of, records
 from recsys.benchmark.results import Figure, Table, beside, figure_of
 from recsys.benchmark.search_peers import PEERS, absent, measure_peer, nearest_rows
-from recsys.index.exact import ExactIndex
-from recsys.index_sync import index_directory, open_index, rebuild_index, save_index
+from recsys.index.sync import index_directory, open_index, rebuild_index, save_index
 from recsys.recommender import Recommender, SimilarOptions, make_query
 from recsys.store import Store
 
@@ -197,6 +196,8 @@ def _index_alone(library: Library, numbers: Sequence[int]) -> Figure:
 
 def _recall(database: Path, numbers: Sequence[int]) -> Figure:
     """Compare whole answers with those of the same recommender over exact search."""
+    from tests.index.oracle import ExactIndex  # found in a checkout only, as the libraries are
+
     with Store.open(database, read_only=True) as store:
         info, index = store.model(), open_index(store)
         assert info is not None

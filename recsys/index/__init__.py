@@ -1,5 +1,5 @@
-"""Embedding indexes, cut into one part per genre.
+"""Embedding indexes, one part per genre.
 
-:mod:`recsys.index.base` says what an index is, :mod:`recsys.index.genre_index` is the one in use,
-:mod:`recsys.index.exact` the plain NumPy one that it is checked against.
+:mod:`recsys.index.base` defines what an index does, :mod:`recsys.index.genre_index` is the one in
+use, :mod:`recsys.index.sync` keeps it in step with the library.
 """

@@ -17,7 +17,7 @@ from recsys.classifier.card import ModelCard, load_card
 from recsys.classifier.inference import is_processor, place_for_any_process
 from recsys.classifier.track_head import embeddings_of, load_head
 from recsys.errors import ModelError, RecsysError, StoreError
-from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
 from recsys.library import AUDIO_SUFFIXES
 from recsys.mel import DEFAULT_EFFORT, effort_of, with_effort

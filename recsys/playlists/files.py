@@ -1,6 +1,6 @@
-"""Playlists as files that players and scripts read: M3U8, XSPF, JSON, plain paths.
+"""Playlists as files that players and scripts read.
 
-Every format is a function from a playlist to bytes; one place writes them, whole or not at all.
+A format is a function from a playlist to bytes and a row in :data:`FORMATS`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.types import Playlist, Track
-
-FORMATS = ("m3u8", "xspf", "json", "paths")
-"""What :func:`write` can make."""
-
-EXTENSIONS = {".m3u8": "m3u8", ".m3u": "m3u8", ".xspf": "xspf", ".json": "json", ".txt": "paths"}
-"""The format that each extension stands for."""
 
 XSPF_NAMESPACE = "http://xspf.org/ns/0/"
 
@@ -90,11 +84,10 @@ def write(
     path = target if isinstance(target, Path) else None
     chosen = resolve_format(path, file_format)
     folder = path.parent if path is not None else Path()
-    place = _Places(folder.resolve() if relative else None)
-    by_line = chosen in ("m3u8", "paths")
-    left_out = tuple(track for track in playlist.tracks if by_line and _breaks_line(track.path))
+    form, locations = FORMATS[chosen], _Locations(folder.resolve() if relative else None)
+    left_out = tuple(t for t in playlist.tracks if form.line_per_path and _breaks_line(t.path))
     tracks = tuple(track for track in playlist.tracks if track not in left_out)
-    content = _WRITERS[chosen](playlist, tracks, place)
+    content = form.writer(playlist, tracks, locations)
     if isinstance(target, Path):
         _replace(target, content)
     else:
@@ -122,19 +115,20 @@ def resolve_format(path: Path | None, file_format: str | None = None) -> str:
             )
         return file_format
     extension = path.suffix.lower() if path is not None else ""
-    if extension in EXTENSIONS:
-        return EXTENSIONS[extension]
+    by_extension = {end: name for name, form in FORMATS.items() for end in form.extensions}
+    if extension in by_extension:
+        return by_extension[extension]
     what = f"the name {path.name!r}" if path is not None else "a stream"
     raise QueryError(
         f"{what} does not say in which format to write the playlist",
         f"Name a format ({', '.join(FORMATS)}), or end the name with one of "
-        f"{', '.join(EXTENSIONS)}.",
+        f"{', '.join(by_extension)}.",
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
-    """How paths are written: relative to a folder (links resolved), or absolute."""
+class _Locations:
+    """Locations of tracks: relative to a folder (links resolved), or absolute."""
 
     folder: Path | None
 
@@ -155,29 +149,29 @@ class _Places:
         return track.path.as_uri() if self.folder is None else quote(self.path(track))
 
 
-def _m3u8(playlist: Playlist, tracks: Iterable[Track], place: _Places) -> bytes:
+def _m3u8(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
     """Return extended M3U in UTF-8; names that are not UTF-8 keep their original bytes."""
     lines = [b"#EXTM3U", _text(f"#PLAYLIST:{_one_line(playlist.name)}")]
     for track in tracks:
         seconds = round(track.duration_s)
         lines.append(_text(f"#EXTINF:{seconds},{_one_line(track.display_name)}"))
-        lines.append(place.path(track))
+        lines.append(locations.path(track))
     return b"\n".join(lines) + b"\n"
 
 
-def _paths(_: Playlist, tracks: Iterable[Track], place: _Places) -> bytes:
+def _paths(_: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
     """Return one path per line, as the original bytes."""
-    return b"".join(place.path(track) + b"\n" for track in tracks)
+    return b"".join(locations.path(track) + b"\n" for track in tracks)
 
 
-def _xspf(playlist: Playlist, tracks: Iterable[Track], place: _Places) -> bytes:
+def _xspf(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
     """Return XSPF version 1 (xspf.org/spec)."""
     root = ElementTree.Element("playlist", {"version": "1", "xmlns": XSPF_NAMESPACE})
     _element(root, "title", playlist.name)
     track_list = ElementTree.SubElement(root, "trackList")
     for track in tracks:
         entry = ElementTree.SubElement(track_list, "track")
-        _element(entry, "location", place.url(track))
+        _element(entry, "location", locations.url(track))
         _element(entry, "title", track.title)
         _element(entry, "creator", track.artist)
         _element(entry, "album", track.tags.album)
@@ -192,7 +186,7 @@ def _element(parent: ElementTree.Element, name: str, text: str | None) -> None:
         ElementTree.SubElement(parent, name).text = _NOT_XML.sub("", text)
 
 
-def _json(playlist: Playlist, tracks: Iterable[Track], _: _Places) -> bytes:
+def _json(playlist: Playlist, tracks: Iterable[Track], _: _Locations) -> bytes:
     """Return JSON in UTF-8; bytes of paths that are not UTF-8 stand as surrogate escapes."""
     content = {
         "name": playlist.name,
@@ -222,8 +216,32 @@ def track_fields(track: Track) -> dict[str, Any]:
     }
 
 
-_Writer: TypeAlias = "Callable[[Playlist, Iterable[Track], _Places], bytes]"
-_WRITERS: dict[str, _Writer] = {"m3u8": _m3u8, "xspf": _xspf, "json": _json, "paths": _paths}
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A playlist format.
+
+    Attributes
+    ----------
+    writer : callable
+        From a playlist, the tracks to write and the way to write their locations, to bytes.
+    extensions : tuple of str
+        File name extensions that select the format.
+    line_per_path : bool
+        A path takes one line, so paths with line breaks are left out.
+    """
+
+    writer: Callable[[Playlist, Iterable[Track], _Locations], bytes]
+    extensions: tuple[str, ...]
+    line_per_path: bool = False
+
+
+FORMATS = {
+    "m3u8": Format(_m3u8, (".m3u8", ".m3u"), line_per_path=True),
+    "xspf": Format(_xspf, (".xspf",)),
+    "json": Format(_json, (".json",)),
+    "paths": Format(_paths, (".txt",), line_per_path=True),
+}
+"""Every format by its name on the command line."""
 
 
 def _breaks_line(path: Path) -> bool:

@@ -15,7 +15,7 @@ from recsys.audit import retagging as safe_rewrite
 from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.audit.retagging import Journal, journal_path
 from recsys.errors import LibraryBusyError, QueryError, TagError
-from recsys.index_sync import index_is_current, index_problems, open_index, save_index
+from recsys.index.sync import index_is_current, index_problems, open_index, save_index
 from recsys.library import audio_hash, read_tags
 from recsys.store import Store, TrackRecord
 from recsys.store.lock import LibraryLock

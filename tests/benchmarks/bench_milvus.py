@@ -20,7 +20,7 @@ import psutil
 
 from recsys.api import Library
 from recsys.benchmark import planted
-from recsys.index_sync import rebuild_index
+from recsys.index.sync import rebuild_index
 from recsys.store import Store
 from tests.milvus.server import Server
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -32,18 +31,20 @@ unexpected fault shows its traceback.
 
 def render() -> str:
     """Return the page."""
-    return "\n".join([INTRODUCTION, *_sections(cli, "recsys", None)])
+    parts = [INTRODUCTION, *_sections(cli, "recsys", None)]
+    return "\n".join(parts)
 
 
-def _sections(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
-    """Yield the help of a command, and of those below it."""
+def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
+    """Return the section of a command, and those of its commands."""
     context = _context(command, name.rpartition(" ")[2], parent)
-    yield _section(name, command.get_help(context))
+    sections = [_section(name, command.get_help(context))]
     if isinstance(command, click.Group):
-        for below in command.list_commands(context):
-            found = command.get_command(context, below)
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
             assert found is not None
-            yield from _sections(found, f"{name} {below}", context)
+            sections += _sections(found, f"{name} {inner}", context)
+    return sections
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:

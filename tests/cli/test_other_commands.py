@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli.main import COMMANDS, cli
-from recsys.index_sync import index_directory
+from recsys.index.sync import index_directory
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
 from tests.cli.reference import PAGE, render

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli.main import cli
-from recsys.index_sync import rebuild_index
+from recsys.index.sync import rebuild_index
 from tests.cli.documented import documented
 from tests.planted import PlantedLibrary, Sound
 from tests.quality.libraries import scattered_sounds, two_clusters

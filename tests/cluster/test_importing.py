@@ -16,7 +16,7 @@ from recsys.cluster.importing import ImportSession
 from recsys.cluster.shards import find_shards
 from recsys.cluster.sources import SourceFile
 from recsys.errors import LibraryBusyError, RecsysError
-from recsys.index_sync import bring_up_to_date, index_is_current
+from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing import session
 from recsys.store import Store
 from recsys.store.lock import LibraryLock

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from recsys import index_sync
 from recsys.errors import GenreIndexError
-from recsys.index import genre_index, manifest
+from recsys.index import genre_index, manifest, sync
 from recsys.index.genre_index import GenreIndex
 from recsys.index.manifest import read_manifest
-from recsys.index_sync import bring_up_to_date, index_directory, index_problems, rebuild_index
+from recsys.index.sync import bring_up_to_date, index_directory, index_problems, rebuild_index
 from tests.stored import heard, new_library, record, unit_rows
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ def test_a_library_is_made_anew_a_piece_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(genre_index, "HELD_LIMIT", 8)
-    monkeypatch.setattr(index_sync, "MOST_CHANGES", 3)
+    monkeypatch.setattr(sync, "MOST_CHANGES", 3)
     held = watched(monkeypatch)
     with new_library(tmp_path) as store:
         store.write([record(f"/{i}", heard(GENRES[i % 3], i % 4)) for i in range(20)])

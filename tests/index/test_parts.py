@@ -12,9 +12,9 @@ import pytest
 
 from recsys.index import codes, parts
 from recsys.index.base import DamagedPartError
-from recsys.index.exact import ExactIndex
 from recsys.index.genre_index import GenreIndex
 from recsys.index.parts import Part
+from tests.index.oracle import ExactIndex
 from tests.stored import unit_rows
 
 if TYPE_CHECKING:

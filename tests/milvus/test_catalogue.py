@@ -10,10 +10,10 @@ import pytest
 
 from recsys.api import Library
 from recsys.errors import AmbiguousQueryError, ModelError, QueryError, SharedLibraryError
-from recsys.index.exact import ExactIndex
-from recsys.index_sync import rebuild_index
+from recsys.index.sync import rebuild_index
 from recsys.playlists import PlaylistOptions
 from recsys.recommender import SimilarOptions
+from tests.index.oracle import ExactIndex
 from tests.milvus.libraries import answers, make_library, open_at, push_to
 from tests.sounds import staircase, write
 from tests.stored import unit_rows

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import GenreIndexError, QueryError, SharedLibraryError
-from recsys.index_sync import rebuild_index
+from recsys.index.sync import rebuild_index
 from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.push import _Push, push
@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> Path:
 
 def same(library: PlantedLibrary, place: Path) -> None:
     """Assert that the copy is what the library is."""
-    from recsys.index_sync import open_index
+    from recsys.index.sync import open_index
 
     shared = open_at(place)
     try:

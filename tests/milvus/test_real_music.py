@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recsys.api import Library
-from recsys.index_sync import open_index
+from recsys.index.sync import open_index
 from tests.milvus.libraries import answers, open_at
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import QueryError
-from recsys.index_sync import open_index
+from recsys.index.sync import open_index
 from recsys.playlists import AUTO, PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import make_query

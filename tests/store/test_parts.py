@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import StoreError
-from recsys.index_sync import open_index, save_index
+from recsys.index.sync import open_index, save_index
 from recsys.store import Store
 from recsys.types import Analysis, Tags
 from tests.stored import heard, model_info, new_library, record

@@ -34,7 +34,7 @@ from recsys.classifier.training.evaluate import (
     score,
 )
 from recsys.errors import ModelError, QueryError
-from recsys.index_sync import bring_up_to_date
+from recsys.index.sync import bring_up_to_date
 from recsys.mel import effort_of
 from recsys.names import MergedGenre, first_genre, labels_meant, merge_spellings, spelling_key
 from recsys.store import Store

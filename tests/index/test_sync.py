@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys import index_sync
 from recsys.errors import StoreError
+from recsys.index import sync
 from recsys.index.genre_index import GenreIndex
-from recsys.index_sync import (
+from recsys.index.sync import (
     index_directory,
     index_is_current,
     index_problems,
@@ -152,7 +152,7 @@ def test_many_changes_are_quicker_from_scratch(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rebuild_index(store)
-    monkeypatch.setattr(index_sync, "_SMALL", 3)
+    monkeypatch.setattr(sync, "_SMALL", 3)
     store.write([record(f"/more/{i}", heard("rock", i)) for i in range(4)])
     with monkeypatch.context() as patch:
         patch.setattr(Store, "changes_since", None)

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.errors import GenreIndexError
 from recsys.index.base import (
-    REBUILD_HINT,
     best,
     checked_dimension,
     checked_query,
     checked_vectors,
     unknown_ids,
 )
-from recsys.index.manifest import NewGeneration, NewPart, PartEntry, open_parts, verify_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
-    from recsys.index.manifest import ChecksumWriter
     from recsys.types import FloatArray, IdArray, Neighbour
-
-KIND = "exact"
 
 
 class ExactIndex:
@@ -94,39 +86,3 @@ class ExactIndex:
     def _ids(self, genre: str | None) -> IdArray:
         held = sorted(i for i, part in self._genres.items() if genre in (None, part))
         return np.array(held, dtype=np.int64)
-
-    def save(self, directory: Path, *, fingerprint: str, revision: int) -> None:
-        """See :meth:`recsys.index.base.EmbeddingIndex.save`."""
-        generation = NewGeneration(directory)
-        with generation.given_up_on_errors():
-            generation.finish(
-                dimension=self.dimension,
-                fingerprint=fingerprint,
-                revision=revision,
-                parts=[generation.write(self._new_part(genre))[0] for genre in self.genres],
-            )
-        self.fingerprint, self.revision = fingerprint, revision
-
-    def _new_part(self, genre: str) -> NewPart:
-        ids = self._ids(genre)
-
-        def write(writer: ChecksumWriter) -> None:
-            buffer = io.BytesIO()
-            np.savez(buffer, ids=ids, vectors=self.vectors(ids.tolist()))
-            writer(buffer.getvalue())
-
-        return NewPart(PartEntry(genre, len(ids), int(ids.max()), KIND), write)
-
-    @classmethod
-    def load(cls, directory: Path) -> Self:
-        """See :meth:`recsys.index.base.EmbeddingIndex.load`."""
-        manifest, parts = open_parts(directory)
-        index = cls(manifest.dimension)
-        index.fingerprint, index.revision = manifest.fingerprint, manifest.revision
-        for entry, mapped in parts:
-            if entry.kind != KIND:
-                raise GenreIndexError(f"{directory} holds an index of another kind.", REBUILD_HINT)
-            verify_part(entry, mapped)
-            with np.load(io.BytesIO(mapped.tobytes())) as arrays:
-                index.add(entry.genre, arrays["ids"], arrays["vectors"])
-        return index

@@ -1,7 +1,7 @@
 """Keeps the index beside the library database in step with it.
 
 The database is the truth and the index a cache: whatever is wrong with the index on disk, a usable
-one comes out of the database, at worst a second later.
+one comes out of the database, at worst a few seconds later.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import GenreIndexError, StoreError
 from recsys.index.base import DamagedPartError
+from recsys.index.genre_index import GenreIndex, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recsys.index.genre_index import GenreIndex
     from recsys.store import Store
     from recsys.types import ModelInfo
 
+FEW_CHANGES = 1000
 REBUILD_SHARE = 0.25
-"""From this share of changed tracks on, filling a new index is quicker than changing the old."""
+"""Above both this number and this share of changed tracks, filling a new index is quicker than
+changing the old one."""
 
 MOST_CHANGES = 100_000
-"""Tracks that are brought in at a time where memory must stay bounded."""
-
-_SMALL = 1000
+"""More changes are never held in memory at a time, whatever the size of the library."""
 
 
 def index_directory(db_path: Path) -> Path:
@@ -34,10 +34,10 @@ def index_directory(db_path: Path) -> Path:
 
 
 def open_index(store: Store) -> GenreIndex:
-    """Open the index of a library, up to date with it.
+    """Open the index of a library, up to date with it. Nothing is written.
 
-    One that lags behind is brought up to date in memory, one that is missing, damaged or made with
-    another model is made anew in memory. Nothing is written: see :func:`save_index`.
+    An index that lags behind is brought up to date in memory; one that is missing, damaged or of
+    another model is filled again in memory, as soon as the damage shows. See :func:`save_index`.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def open_index(store: Store) -> GenreIndex:
     model = _model(store)
     index = _loaded(store, model, on_damage=lambda damaged: _fill(damaged, store))
     if index is None:
-        index = _new_index(model)
+        index = GenreIndex(model.dimension)
         _fill(index, store)
     else:
         _update(index, store)
@@ -55,38 +55,12 @@ def open_index(store: Store) -> GenreIndex:
     return index
 
 
-def _new_index(model: ModelInfo) -> GenreIndex:
-    # Imported where it is needed: FAISS takes its time.
-    from recsys.index.genre_index import GenreIndex
-
-    return GenreIndex(model.dimension)
-
-
-def _loaded(
-    store: Store,
-    model: ModelInfo,
-    *,
-    most: int | None = None,
-    on_damage: Callable[[GenreIndex], None] | None = None,
-) -> GenreIndex | None:
-    """Return the index on disk if it can be brought up to date, by `most` changes at most."""
-    from recsys.index.genre_index import GenreIndex
-
-    try:
-        index = GenreIndex.load(index_directory(store.path), on_damage=on_damage)
-    except GenreIndexError:
-        return None
-    if not _can_be_updated(index, store, model):
-        return None
-    return index if most is None or store.change_count(index.revision) <= most else None
-
-
 def refresh_index(store: Store, index: GenreIndex) -> GenreIndex:
     """Return an index that was opened earlier, up to date with its library.
 
-    Where nothing was written meanwhile this is the same one, at the cost of one small question.
-    Where the index on disk has followed the library it is opened again, so that what was mapped
-    stays mapped; else the changes are brought in.
+    Without a change since, this is the same one, at the cost of one small query. Where the index
+    on disk has followed the library it is opened again, so that its files are mapped and not held;
+    else the changes are brought in.
 
     Raises
     ------
@@ -105,10 +79,7 @@ def refresh_index(store: Store, index: GenreIndex) -> GenreIndex:
 
 
 def save_index(store: Store, index: GenreIndex) -> None:
-    """Write an index beside its library; the caller holds the library's lock.
-
-    Parts that did not change are not written again.
-    """
+    """Write the changed parts of an index; the caller holds the library's lock."""
     index.save(
         index_directory(store.path),
         fingerprint=_fingerprint(store, _model(store)),
@@ -116,13 +87,38 @@ def save_index(store: Store, index: GenreIndex) -> None:
     )
 
 
+def bring_up_to_date(store: Store) -> GenreIndex:
+    """Bring the index on disk up to date with its library; the caller holds the library's lock.
+
+    Raises
+    ------
+    StoreError
+        The library is empty: it has no model yet.
+    """
+    index = _loaded(store, _model(store))
+    if index is None:
+        return rebuild_index(store)
+    try:
+        _update(index, store)
+        save_index(store, index)
+    except DamagedPartError:
+        return rebuild_index(store)
+    return index
+
+
+def rebuild_index(store: Store) -> GenreIndex:
+    """Fill a new index from the library and save it; the caller holds the library's lock."""
+    index = GenreIndex(_model(store).dimension)
+    _fill(index, store)
+    save_index(store, index)
+    return index
+
+
 def index_is_current(store: Store) -> bool:
     """Return whether the index on disk stands for the library as it is now.
 
     Only the manifest is read. A library without a model needs no index.
     """
-    from recsys.index.manifest import read_manifest
-
     model = store.model()
     if model is None:
         return True
@@ -134,57 +130,16 @@ def index_is_current(store: Store) -> bool:
 
 
 def measured_recall(store: Store) -> dict[str, float]:
-    """Return, for each genre whose part is searched approximately, the recall@20 measured for it.
-
-    Empty while every part is exact, and when there is no index on disk.
-    """
-    from recsys.index.manifest import read_manifest
-
+    """Return the recall@20 measured for each genre whose search is approximate."""
     try:
         parts = read_manifest(index_directory(store.path)).parts
     except GenreIndexError:
         return {}
-    known = [(part.genre, part.recall_at_20) for part in parts if part.recall_at_20 is not None]
-    # Of a part with several approximate segments, the worst.
-    return dict(sorted(known, reverse=True))
-
-
-def bring_up_to_date(store: Store) -> GenreIndex:
-    """Bring the index on disk up to date with its library; the caller holds the library's lock.
-
-    Memory is bounded whatever the size of the library: what cannot be changed in small steps is
-    made anew, a piece at a time.
-
-    Raises
-    ------
-    StoreError
-        The library is empty: it has no model yet.
-    """
-    index = _loaded(store, _model(store), most=MOST_CHANGES)
-    if index is None:
-        return rebuild_index(store)
-    try:
-        index.spill_into = index_directory(store.path)
-        _update(index, store)
-        save_index(store, index)
-    except DamagedPartError:
-        return rebuild_index(store)
-    return index
-
-
-def rebuild_index(store: Store) -> GenreIndex:
-    """Make the index anew from the library and save it; the caller holds the library's lock."""
-    index = _new_index(_model(store))
-    index.spill_into = index_directory(store.path)
-    _fill(index, store)
-    save_index(store, index)
-    return index
+    return {part.genre: part.recall_at_20 for part in parts if part.recall_at_20 is not None}
 
 
 def index_problems(store: Store) -> list[str]:
     """Return what is wrong with the index on disk, in sentences; empty when it is up to date."""
-    from recsys.index.genre_index import GenreIndex
-
     model = store.model()
     if model is None:
         return []
@@ -192,7 +147,7 @@ def index_problems(store: Store) -> list[str]:
         index = GenreIndex.load(index_directory(store.path))
     except GenreIndexError as error:
         return [error.message]
-    if index.fingerprint != _fingerprint(store, model) or index.dimension != model.dimension:
+    if not _is_of(index, store, model):
         return ["The index was made with another model, or for another library."]
     if problems := index.verify():
         return problems
@@ -205,22 +160,17 @@ def index_problems(store: Store) -> list[str]:
             f"The index is {_counted(behind, 'revision')} behind the library"
             f" ({_counted(changes, 'change')})."
         ]
-    return _count_problems(index, store)
+    wanted = store.genre_counts()
+    return [
+        f"The index holds {index.count(genre)} tracks of {genre}, the library"
+        f" {wanted.get(genre, 0)}."
+        for genre in sorted(wanted.keys() | set(index.genres))
+        if index.count(genre) != wanted.get(genre, 0)
+    ]
 
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
-
-
-def _count_problems(index: GenreIndex, store: Store) -> list[str]:
-    wanted = store.genre_counts()
-    genres = sorted(wanted.keys() | set(index.genres))
-    return [
-        f"The index holds {index.count(genre)} tracks of {genre}, the library"
-        f" {wanted.get(genre, 0)}."
-        for genre in genres
-        if index.count(genre) != wanted.get(genre, 0)
-    ]
 
 
 def _model(store: Store) -> ModelInfo:
@@ -239,13 +189,28 @@ def _fingerprint(store: Store, model: ModelInfo) -> str:
     return f"{store.library_id}:{model.fingerprint}"
 
 
+def _loaded(
+    store: Store, model: ModelInfo, on_damage: Callable[[GenreIndex], None] | None = None
+) -> GenreIndex | None:
+    """Return the index on disk if it can be brought up to date."""
+    try:
+        index = GenreIndex.load(index_directory(store.path), on_damage=on_damage)
+    except GenreIndexError:
+        return None
+    return index if _can_be_updated(index, store, model) else None
+
+
+def _is_of(index: GenreIndex, store: Store, model: ModelInfo) -> bool:
+    expected = (_fingerprint(store, model), model.dimension)
+    return (index.fingerprint, index.dimension) == expected
+
+
 def _can_be_updated(index: GenreIndex, store: Store, model: ModelInfo) -> bool:
-    if index.fingerprint != _fingerprint(store, model) or index.dimension != model.dimension:
-        return False
     behind = store.revision - index.revision
-    if behind <= 0:
-        return behind == 0
-    return store.change_count(index.revision) <= max(_SMALL, REBUILD_SHARE * index.count())
+    if behind < 0 or not _is_of(index, store, model):
+        return False
+    most = min(MOST_CHANGES, max(FEW_CHANGES, REBUILD_SHARE * index.count()))
+    return behind == 0 or store.change_count(index.revision) <= most
 
 
 def _update(index: GenreIndex, store: Store) -> None:

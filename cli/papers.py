@@ -1,0 +1,17 @@
+"""``recsys papers``: the systems of five published reports."""
+
+from __future__ import annotations
+
+from recsys.cli.lazy import LazyGroup
+
+command = LazyGroup(
+    name="papers",
+    help="Train and measure the systems of five published reports.\n\nNeeds the extra [papers].",
+    modules={
+        "list": "recsys.cli.recipes",
+        "train": "recsys.cli.papers_train",
+        "reproduce": "recsys.cli.reproduce",
+        "explore": "recsys.cli.explore",
+        "features": "recsys.cli.features",
+    },
+)
