@@ -245,7 +245,7 @@ def test_a_damaged_shard_is_named_before_anything_changes(
         shard.write_bytes(content)
     else:
         shard.write_bytes(content[:-20] if damage == "cut" else b"no parquet")
-    with pytest.raises(RecsysError, match="no whole Parquet file") as caught:
+    with pytest.raises(RecsysError, match="no complete Parquet file") as caught:
         bring_in(database, tmp_path)
     assert str(shard) in caught.value.message
     assert not database.exists()
