@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 SCHEMES = {"milvus": "http", "milvus+tls": "https"}
-"""What a place begins with, and what the client calls it."""
+"""Schemes of a place, and those of the client."""
 
 DEFAULT_PORT = 19530
 DEFAULT_COLLECTION = "recsys"
 TOKEN_VARIABLE = "MILVUS_TOKEN"
 
 TIMEOUT_S = 10.0
-"""How long a server may take for one request. The request is then repeated once."""
+"""Timeout of a request to a server; it is then repeated once."""
 
 FILE_TIMEOUT_S = 300.0
-"""Milvus Lite runs in this process: it cannot go away, but it can be slow."""
+"""Timeout with Milvus Lite, which runs in this process: it is there, but it may be slow."""
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -54,15 +54,15 @@ class Place:
     Attributes
     ----------
     uri : str
-        As the client takes it: an address with scheme, or the path of a Milvus Lite file.
+        Of the client: an address with scheme, or the path of a Milvus Lite file.
     file : Path or None
         The Milvus Lite file; None for a server.
     database : str
         Of the server; empty for its default one.
     collection : str
-        What the names of all collections of this library begin with.
+        Alias of the library, and prefix of its collections.
     timeout_s : float
-        How long one question may take, seconds.
+        Of a request, seconds.
     token : str
         ``user:password`` or an API key; empty where none is needed. Never shown.
     """
@@ -86,7 +86,7 @@ class Place:
             return False
 
     def __str__(self) -> str:
-        """Return the place as a user may see it: without user, password and token."""
+        """Return the place without user, password and token."""
         if self.file is not None:
             return str(self.file)
         scheme, _, address = self.uri.partition("://")
@@ -97,7 +97,7 @@ class Place:
 
 
 def parse_place(text: str | os.PathLike[str]) -> Place:
-    """Return the place that a user means.
+    """Return the place of an address or path.
 
     Parameters
     ----------
@@ -245,13 +245,7 @@ class CollectionGoneError(SharedLibraryError):
 
 
 def client_library() -> ModuleType:
-    """Import the client of Milvus, with its logging off: errors are reported once, by exceptions.
-
-    Raises
-    ------
-    MissingExtraError
-        It is not installed.
-    """
+    """Import Milvus' client with its logging off: errors are reported once, by exceptions."""
     # gRPC writes to the terminal past every logger, unless this is set before it loads.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     library = require("pymilvus", EXTRA)
@@ -312,7 +306,7 @@ class Connection:
     MissingExtraError
         The client is not installed.
     SharedLibraryError
-        Nothing answers there, or it does not let us in.
+        Nothing answers, or the server refuses the connection.
     """
 
     def __init__(self, place: Place, *, create: bool = False) -> None:
@@ -345,17 +339,12 @@ class Connection:
         return self.place.file is not None
 
     def ask(self, method: str, *arguments: object, **options: object) -> Any:  # noqa: ANN401
-        """Call an idempotent method of the client; repeat it once after a timeout.
-
-        Parameters
-        ----------
-        method : str
-            Name of a method of ``pymilvus.MilvusClient``.
-        *arguments, **options
-            What it takes, besides the timeout.
+        """Call an idempotent method of ``pymilvus.MilvusClient``; repeat it once after a timeout.
 
         Raises
         ------
+        CollectionGoneError
+            There is no such collection or alias.
         SharedLibraryError
             The server does not answer, or refuses.
         """
@@ -458,8 +447,8 @@ class Connection:
         if isinstance(error, grpc.RpcError):
             return error.code() in quiet
         # After its own retries, the client wraps the last error and its code.
-        told = str(getattr(error, "message", error))
-        return getattr(error, "code", None) in quiet or any(words in told for words in _GONE)
+        message = str(getattr(error, "message", error))
+        return getattr(error, "code", None) in quiet or any(part in message for part in _GONE)
 
     def _quiet(self) -> SharedLibraryError:
         if self.is_file:
@@ -480,8 +469,8 @@ class Connection:
                 f"{self.place} does not hold this library any more",
                 "Another library, or all of this one, was pushed meanwhile: ask again.",
             )
-        told = str(getattr(error, "message", "") or _details(error) or error)
-        first = told.strip().split("\n")[0][:300]
+        message = str(getattr(error, "message", "") or _details(error) or error)
+        first = message.strip().split("\n")[0][:300]
         token = self.place.token
         for secret in filter(None, (token, token.partition(":")[2])):
             first = first.replace(secret, "***")

@@ -218,17 +218,7 @@ class MilvusIndex:
         embeddings: FloatArray,
         rows: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Put tracks into their genre groups, with everything that is known of them.
-
-        Parameters
-        ----------
-        genres : sequence of str
-            One per id.
-        ids, embeddings
-            As in :meth:`recsys.index.base.EmbeddingIndex.add`, no id twice.
-        rows : sequence of mapping
-            Per id the fields of :data:`recsys.milvus.rows.EMPTY_ROW`.
-        """
+        """Put tracks, no id twice, into their genre groups, with the fields of their rows."""
         for start in range(0, len(ids), PAGE):
             page = slice(start, start + PAGE)
             self._put(genres[page], ids[page], embeddings[page], rows[page])
@@ -271,10 +261,7 @@ class MilvusIndex:
     def rows(
         self, ids: Iterable[int], fields: Sequence[str], **options: object
     ) -> list[dict[str, Any]]:
-        """Return some fields of the rows of ids; unknown ids are left out.
-
-        The options are the client's.
-        """
+        """Return fields of the rows of ids, unknown ids left out; options are the client's."""
         wanted = [int(track_id) for track_id in ids if track_id >= 0]
         found: list[dict[str, Any]] = []
         for start in range(0, len(wanted), PAGE):

@@ -1,7 +1,7 @@
-"""One collection per library: its columns, its tracks as rows, and what it says of itself.
+"""One collection per library: its schema, the codec of its rows, and its header.
 
-Rows with ids from 0 are tracks. Those with negative ids are the collection's header (see
-:func:`write_header`): so a collection needs nothing beside it but the alias that names it.
+Rows with ids from 0 are tracks. Those with negative ids are the collection's header
+(:class:`Header`), so that a collection needs nothing beside it but the alias that names it.
 """
 
 from __future__ import annotations
@@ -136,25 +136,7 @@ def is_library(connection: Connection, name: str) -> bool:
 def make_collection(
     connection: Connection, name: str, dimension: int, *, graph: bool = False
 ) -> None:
-    """Make an empty collection of tracks, ready to be searched.
-
-    Parameters
-    ----------
-    connection : Connection
-    name : str
-        Of the collection.
-    dimension : int
-        Length of the embeddings.
-    graph : bool
-        Search an HNSW graph, which is approximate, instead of every track of a genre group.
-
-    Raises
-    ------
-    GenreIndexError
-        The dimension is below 1.
-    SharedLibraryError
-        Milvus refuses.
-    """
+    """Make an empty collection, ready to be searched; by a graph, which is approximate, if wanted."""
     checked_dimension(dimension)
     kinds = connection.library.DataType
     schema = connection.library.MilvusClient.create_schema(
@@ -204,7 +186,7 @@ def load(connection: Connection, name: str) -> None:
         connection.ask("load_collection", name)
 
 
-# Header: what a collection says of itself, in rows of negative ids
+# Header: the facts of a collection, in rows of negative ids
 
 
 _PIECE = 60_000
