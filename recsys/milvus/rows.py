@@ -136,7 +136,7 @@ def is_library(connection: Connection, name: str) -> bool:
 def make_collection(
     connection: Connection, name: str, dimension: int, *, graph: bool = False
 ) -> None:
-    """Make an empty collection, ready to be searched; by a graph, which is approximate, if wanted."""
+    """Make an empty collection, ready to be searched, by a graph (approximate) if wanted."""
     checked_dimension(dimension)
     kinds = connection.library.DataType
     schema = connection.library.MilvusClient.create_schema(
