@@ -49,6 +49,7 @@ format: $(VENV)/.installed-check
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.cli.reference
+	$(BIN)/python -m tests.results
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks --quick --peers

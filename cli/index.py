@@ -54,10 +54,10 @@ class Folder(NamedPath):
 )
 @click.option(
     "--genres",
-    type=click.Choice(("gtzan", "tags", "own")),
+    type=click.Choice(("model", "tags", "own")),
     help="Which labels sort the library from now on and make the tiers: the model's genres, the "
     "strongest style among its tags, or the genres that the files name. Without FOLDERS, that is "
-    "all that is done.  [default: as it is; gtzan for a new library]",
+    "all that is done.  [default: as it is; model for a new library]",
 )
 @click.option("--watch", is_flag=True, help="Go on following the folders until Ctrl-C.")
 @click.option("--wait", is_flag=True, help="If another run holds the library, wait for it.")

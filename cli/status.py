@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 SOURCES = {
-    "gtzan": "the model's own (recsys index --genres gtzan)",
+    "model": "the model's own (recsys index --genres model)",
     "tags": "the strongest style among the model's tags (recsys index --genres tags)",
     "own": "those that the files name (recsys index --genres own)",
 }
@@ -80,6 +80,7 @@ def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
         told = {
             "place": status.place,
             "model": {"name": status.model, "fingerprint": status.fingerprint},
+            "effort": status.effort,
             "tracks": status.tracks,
             "genres_from": status.genre_source,
             "genres": status.genres,
@@ -91,6 +92,7 @@ def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
     rows = {
         "Place": status.place,
         "Model": f"{status.model} ({status.fingerprint})",
+        "Effort": status.effort,
         "Genres": SOURCES[status.genre_source],
         "Tracks": str(status.tracks),
     }

@@ -157,7 +157,7 @@ class Library:
             If it cannot be loaded, or the device is not there.
         """
         from recsys.classifier.inference import Classifier
-        from recsys.mel import FULL, effort_of
+        from recsys.types import Effort
 
         path, effort, info = self._model, self._effort, None
         if path is None and self._place is not None:
@@ -165,8 +165,8 @@ class Library:
         elif path is None and self.database.exists():
             path, info = self.store.model_path(), self.store.model()
         if effort is None and info is not None:
-            effort = effort_of(info.fingerprint)
-        return Classifier.load(path, self._device, effort or FULL)
+            effort = info.effort
+        return Classifier.load(path, self._device, effort or Effort.FULL)
 
     # Indexing
 
@@ -195,8 +195,8 @@ class Library:
             Allow another model or effort than that which analysed the library: everything is
             analysed again.
         genres : str, optional
-            Which labels sort the library from now on: ``gtzan``, ``tags`` or ``own``, see
-            :data:`recsys.types.GENRE_SOURCES`.
+            Which labels sort the library from now on: ``model``, ``tags`` or ``own``, see
+            :class:`recsys.types.GenreSource`.
         wait_s : float or None
             How long to wait while another process indexes the same library, seconds; None
             waits for ever.
@@ -285,7 +285,7 @@ class Library:
         Parameters
         ----------
         source : str
-            ``gtzan``: the model's genres; ``tags``: the strongest style among its tags; ``own``:
+            ``model``: the model's genres; ``tags``: the strongest style among its tags; ``own``:
             the genres that the files name.
 
         Returns
@@ -318,7 +318,7 @@ class Library:
         Parameters
         ----------
         seeds : str, Path or sequence of them
-            Paths of audio files, in the library or not, or words that match artist or title.
+            Paths of audio files, in the library or not, or words of artist, title, album and genre tag.
         options : SimilarOptions, optional
             Number of results, strategy and filters.
         k : int, optional

@@ -14,11 +14,9 @@ from recsys.index.sync import (
     rebuild_index,
 )
 from recsys.indexing.indexer import RootHealth
-from recsys.mel import effort_of
 from recsys.names import check_has_tags
 from recsys.recommender.query import HOLDS_FROM
-from recsys.store import Store
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +34,12 @@ class LibraryStatus:
     fingerprint : str or None
         Of that model.
     effort : str or None
-        How much of a track it hears, one of :data:`recsys.mel.EFFORTS`.
+        How many windows of a track it analyses, a :class:`recsys.types.Effort`.
     tracks, failures, missing, unanalysed : int
         Tracks in all; files that could not be analysed; tracks kept although their files are
         gone; tracks that the present model has not analysed yet.
     genre_source : str
-        Which labels sort the library, one of :data:`recsys.types.GENRE_SOURCES`.
+        Which labels sort the library, one of :class:`recsys.types.GenreSource`.
     genres : dict of str to int
         Tracks under each of those labels, most first.
     tags : tuple of str
@@ -84,7 +82,7 @@ def library_status(store: Store) -> LibraryStatus:
         index_bytes=sum(_size_of(path) for path in _files(index_directory(store.path))),
         model=info.name if info else None,
         fingerprint=info.fingerprint if info else None,
-        effort=effort_of(info.fingerprint) if info else None,
+        effort=info.effort if info else None,
         tracks=counts["tracks"],
         failures=counts["failures"],
         missing=counts["missing"],

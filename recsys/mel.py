@@ -18,6 +18,7 @@ import numpy as np
 
 from recsys.errors import ModelError
 from recsys.registry import Registry, find, registered
+from recsys.types import Effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,42 +99,20 @@ class Features(ABC):
 
 AnyFeatures = TypeVar("AnyFeatures", bound=Features)
 
-FULL = "full"
-"""All windows that the model's card asks for."""
+EFFORTS: dict[Effort, int | None] = {Effort.FAST: 3, Effort.BALANCED: 6, Effort.FULL: None}
+"""Windows of a track at most, None for all that the model's card asks for; docs/performance.md has
+what each costs and gains."""
 
-EFFORTS: dict[str, int | None] = {"fast": 3, "balanced": 6, FULL: None}
-"""Windows of a track at most, by the name of the effort; docs/performance.md has what each costs
-and gains."""
-
-DEFAULT_EFFORT = "balanced"
+DEFAULT_EFFORT = Effort.BALANCED
 """Of a new library: within 0.01 of the accuracy of all windows, in three fifths of the time."""
 
 
-def at_effort(features: AnyFeatures, effort: str) -> AnyFeatures:
+def at_effort(features: AnyFeatures, effort: Effort) -> AnyFeatures:
     """Return features with no more windows than an effort allows, the very same if they fit."""
     windows = EFFORTS[effort]
     if windows is None or windows >= features.max_windows:
         return features
     return replace(features, max_windows=windows)
-
-
-def with_effort(fingerprint: str, effort: str) -> str:
-    """Return the fingerprint of the same model where it hears with an effort."""
-    known = effort_of(fingerprint)
-    model = fingerprint if known == FULL else fingerprint.removesuffix(f"-{known}")
-    return model if effort == FULL else f"{model}-{effort}"
-
-
-def effort_of(fingerprint: str) -> str:
-    """Return with which effort the model behind a fingerprint heard.
-
-    Examples
-    --------
-    >>> effort_of("8217ee8834c0542f"), effort_of(with_effort("8217ee8834c0542f", "fast"))
-    ('full', 'fast')
-    """
-    effort = fingerprint.rpartition("-")[2]
-    return effort if effort in EFFORTS else FULL
 
 
 # What every kind of features refuses: settings with which nothing could be computed.

@@ -57,7 +57,7 @@ class SeedFinder:
         Parameters
         ----------
         seed : str or Path
-            Path of a file, in the library or not, or words that match artist or title.
+            Path of a file, in the library or not, or words of artist, title, album or genre tag.
 
         Returns
         -------
@@ -115,10 +115,11 @@ class SeedFinder:
         from recsys.indexing.examine import Listener
 
         classifier = self._load_classifier()
-        if classifier.info.fingerprint != info.fingerprint:
+        if classifier.info.identity != info.identity:
             raise ModelError(
-                f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}), "
-                f"and a new file can only be heard with {classifier.info.fingerprint} now",
+                f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}, "
+                f"effort {info.effort}), and a new file can only be analysed with "
+                f"{classifier.info.fingerprint}, effort {classifier.info.effort}, now",
                 self._way_out(),
             )
         sound = Listener(classifier.features)(path)
@@ -137,7 +138,11 @@ def _match_words(words: str, store: Catalogue) -> Track:
         return matches[0]
     if not matches:
         meant_path = os.sep in words or Path(words).suffix.lower() in AUDIO_SUFFIXES
-        what = "no such file" if meant_path else "no such file, and no artist or title matches"
+        what = (
+            "no such file"
+            if meant_path
+            else "no such file, and no artist, title, album or genre tag matches"
+        )
         raise QueryError(
             f"{what}: {words!r}",
             "Give the path of an audio file, or words of artist and title in one quoted argument.",

@@ -7,6 +7,7 @@ stage of the pipeline can speak in these types without loading what made them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -26,12 +27,29 @@ UNKNOWN = "unknown"
 """The label of a track for which no genre reaches its threshold."""
 
 
-GENRE_SOURCES = ("gtzan", "tags", "own")
-"""Which labels sort a library into the parts that make the tiers.
+class Effort(StrEnum):
+    """How many windows of a track are analysed, see :data:`recsys.features.effort.EFFORTS`.
 
-``gtzan``: the genres of the model's first head, those of GTZAN in the model that comes with recsys.
-``tags``: the strongest of its tags that are styles. ``own``: the genre tags of the files.
-"""
+    Embeddings of different efforts are not comparable, so a library never mixes them.
+    """
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    FULL = "full"
+
+
+class GenreSource(StrEnum):
+    """Which labels sort a library into the genre groups that make the tiers."""
+
+    MODEL = "model"
+    """The genres of the model's classifier head."""
+
+    TAGS = "tags"
+    """The strongest of the model's tags that are styles."""
+
+    OWN = "own"
+    """The genre tags of the files."""
+
 
 UNTAGGED = "untagged"
 """The part of tracks whose files name no genre, where the files' own genres sort."""
@@ -93,7 +111,7 @@ class Track:
         The file was gone at the last look but was kept on request.
     part : str
         The label by which the library sorts the track, and so the part of the index in which it
-        stands: the genre, unless the library sorts by other labels (:data:`GENRE_SOURCES`).
+        stands: the genre, unless the library sorts by other labels (:class:`GenreSource`).
     """
 
     id: int
@@ -172,12 +190,20 @@ class Analysis:
     tags : ndarray of float32, shape (n_tags,)
         Scores in [0, 1], each tag on its own, in the order of the model's tags; empty where the
         model has none. Between tags only strengths compare, see :meth:`ModelInfo.tag_strengths`.
+    effort : Effort
+        How many windows it is made of.
     """
 
     probabilities: FloatArray
     embedding: FloatArray
     fingerprint: str
     tags: FloatArray = field(default_factory=_no_tags)
+    effort: Effort = Effort.FULL
+
+    @property
+    def identity(self) -> tuple[str, Effort]:
+        """Model and effort: only analyses that share both are comparable."""
+        return self.fingerprint, self.effort
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +230,8 @@ class ModelInfo:
     tag_means, tag_deviations : tuple of float
         Per tag: mean and standard deviation of the logarithmic odds of its score over the
         model's reference tracks.
+    effort : Effort
+        How many windows of a track the model analyses.
     """
 
     name: str
@@ -215,6 +243,12 @@ class ModelInfo:
     tags: tuple[str, ...] = ()
     tag_means: tuple[float, ...] = ()
     tag_deviations: tuple[float, ...] = ()
+    effort: Effort = Effort.FULL
+
+    @property
+    def identity(self) -> tuple[str, Effort]:
+        """Fingerprint and effort: only analyses that share both are comparable."""
+        return self.fingerprint, self.effort
 
     def top_genre(self, probabilities: FloatArray) -> str:
         """Return the most probable genre: the part in which the track stands."""
@@ -324,10 +358,21 @@ class Playlist:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be analysed, and why. It is not tried again until it changes."""
+    """A file that could not be analysed, and why.
+
+    Attributes
+    ----------
+    file : TrackFile
+        The file as it was then. Another size or time makes the next run try it again.
+    reason : str
+        For people.
+    retry : bool
+        The reason lies outside the file (a disk that is away, a permission): every run tries again.
+    """
 
     file: TrackFile
     reason: str
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,8 +438,8 @@ class Catalogue(Protocol):
     def model(self) -> ModelInfo | None:
         """Return the library's model, None before the first one is set."""
 
-    def genre_source(self) -> str:
-        """Return which labels sort the tracks, one of :data:`recsys.types.GENRE_SOURCES`."""
+    def genre_source(self) -> GenreSource:
+        """Return which labels sort the tracks into genre groups."""
 
     def genre_counts(self) -> Mapping[str, int]:
         """Return the number of tracks in each part, in the order of the names."""
@@ -434,8 +479,9 @@ class Catalogue(Protocol):
         """Return the tracks of the same sound, by id."""
 
     def find_tracks(self, words: str, limit: int = 50) -> Sequence[Track]:
-        """Return the tracks whose artist or title hold every one of the words.
+        """Return the tracks whose artist, title, album or genre tag hold every word.
 
-        Those whose artist or title is exactly ``words`` come first, then they stand by artist,
-        title and id; at most ``limit``.
+        A word matches the beginning of a word; case and accents do not count. Tracks whose artist
+        or title is exactly ``words`` come first, then those with every word in artist and title,
+        then the rest, each by artist, title and id; at most ``limit``.
         """

@@ -23,9 +23,8 @@ from recsys.classifier.training.own_genres import (
 from recsys.errors import LibraryBusyError, ModelError, QueryError, StoreError
 from recsys.index.sync import index_is_current, index_problems, open_index
 from recsys.indexing.session import IndexSession, change_model
-from recsys.store import Store
+from recsys.store import LibraryLock, Store
 from recsys.store import rescoring as rescoring_module
-from recsys.store.lock import LibraryLock
 from recsys.types import IndexSummary
 from tests.classifier.planted_genres import picture
 from tests.own_library import GENRES, PRESENT, OwnLibrary, make_own_library

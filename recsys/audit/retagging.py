@@ -23,8 +23,7 @@ from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.errors import AudioError, QueryError, TagError
 from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.library import audio_hash, outermost, read_tags
-from recsys.store import Store, TrackRecord
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock, Store, TrackRecord
 from recsys.types import TrackFile
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.store import Store, TrackRecord
-from recsys.store.bulk import insert_new
 from recsys.types import Analysis, FloatArray, ModelInfo, Tags, TrackFile
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def make_library(database: Path, tracks: int, seed: int = 0) -> None:
     with Store.open(database, create=True) as store:
         store.set_model(model, "{}")
         for batch in batches(tracks, seed):
-            insert_new(store, records(batch, model))
+            store.write(records(batch, model))
 
 
 def records(batch: Batch, model: ModelInfo) -> list[TrackRecord]:

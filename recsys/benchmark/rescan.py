@@ -14,7 +14,6 @@ from recsys.benchmark.results import Table, figure_of
 from recsys.classifier.card import load_card
 from recsys.mel import DEFAULT_EFFORT
 from recsys.store import Store
-from recsys.store.bulk import insert_new
 from recsys.types import TrackFile
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def _make(music: Path, database: Path, files: int) -> None:
     with Store.open(unfinished, create=True) as store:
         store.set_model(info, card.to_json())
         for batch in batches(files):
-            insert_new(store, [_on_disk(record, music, info) for record in records(batch, info)])
+            store.write([_on_disk(record, music, info) for record in records(batch, info)])
         store.add_root(music)
     unfinished.rename(database)
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.errors import ModelError
-from recsys.mel import Features, at_effort, features_from_dict, with_effort
+from recsys.mel import Features, at_effort, features_from_dict
 from recsys.registry import Registry, find
-from recsys.types import ModelInfo
+from recsys.types import Effort, ModelInfo
 
 if TYPE_CHECKING:
     from torch import nn
@@ -189,6 +189,8 @@ class ModelCard:
         Of the weights.
     fingerprint : str
         Hash over the weights and everything that changes what the model says.
+    effort : Effort
+        How many windows the model analyses; full in the card beside the weights.
     version : int
         Of this format.
     """
@@ -211,25 +213,27 @@ class ModelCard:
     created: str = ""
     licence: str = "MIT"
     fingerprint: str = ""
+    effort: Effort = Effort.FULL
     version: int = CARD_VERSION
 
     def at_effort(self, effort: str) -> ModelCard:
-        """Return the card of the same model where it hears less of a track.
+        """Return the card of the same model where it analyses fewer windows of a track.
 
         Parameters
         ----------
         effort : str
-            One of :data:`recsys.mel.EFFORTS`.
+            An :class:`~recsys.types.Effort`.
 
         Returns
         -------
         ModelCard
             This very one if it has no more windows than that.
         """
-        features = at_effort(self.features, effort)
+        wanted = Effort(effort)
+        features = at_effort(self.features, wanted)
         if features == self.features:
             return self
-        return replace(self, features=features, fingerprint=with_effort(self.fingerprint, effort))
+        return replace(self, features=features, effort=wanted)
 
     def info(self) -> ModelInfo:
         """Return what the recommender must know."""
@@ -243,6 +247,7 @@ class ModelCard:
             tags=self.tags,
             tag_means=self.tag_means,
             tag_deviations=self.tag_deviations,
+            effort=self.effort,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -289,6 +294,7 @@ class ModelCard:
                 **{
                     **raw,
                     "labels": tuple(raw["labels"]),
+                    "effort": Effort(raw.get("effort", Effort.FULL)),
                     "features": features_from_dict(raw["features"]),
                     "thresholds": tuple(map(float, raw["thresholds"])),
                     "confusion": tuple(tuple(map(float, row)) for row in raw["confusion"]),

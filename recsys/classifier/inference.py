@@ -22,9 +22,8 @@ from recsys.classifier.card import (
 )
 from recsys.classifier.musicnn import MusicnnArrays, fits
 from recsys.errors import ModelError
-from recsys.mel import FULL
 from recsys.registry import Registry, find
-from recsys.types import Analysis
+from recsys.types import Analysis, Effort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -225,7 +224,7 @@ class ModelPlace:
     checkpoint : Path or None
         The ``.safetensors`` file; None for the shipped model.
     effort : str
-        How much of a track it hears, one of :data:`recsys.mel.EFFORTS`.
+        How many windows of a track it analyses, an :class:`~recsys.types.Effort`.
     """
 
     checkpoint: Path | None
@@ -268,7 +267,7 @@ def load_network(path: Path | None = None, device: str = "auto") -> tuple[Networ
 
 
 def place_for_any_process(
-    path: Path | None, device: str = "auto", effort: str = FULL
+    path: Path | None, device: str = "auto", effort: Effort = Effort.FULL
 ) -> ModelPlace | None:
     """Return the place of a model that is small and ready at once; None for any other.
 
@@ -393,7 +392,9 @@ class Classifier:
         self.network = network
 
     @classmethod
-    def load(cls, path: Path | None = None, device: str = "auto", effort: str = FULL) -> Classifier:
+    def load(
+        cls, path: Path | None = None, device: str = "auto", effort: str = Effort.FULL
+    ) -> Classifier:
         """Load a model from disk.
 
         Parameters
@@ -403,7 +404,7 @@ class Classifier:
         device : str
             See :func:`recsys.classifier.inference.resolve_device`.
         effort : str
-            How much of a track it hears, one of :data:`recsys.mel.EFFORTS`.
+            How many windows of a track it analyses, an :class:`~recsys.types.Effort`.
 
         Returns
         -------
@@ -482,6 +483,6 @@ class Classifier:
         # As a hyperbolic tangent, because the exponential of a large logit would overflow.
         tags = ((1 + np.tanh(pooled.tag_logits.astype(np.float64) / 2)) / 2).astype(np.float32)
         return [
-            Analysis(row, embedding, self.info.fingerprint, scores)
+            Analysis(row, embedding, self.info.fingerprint, scores, self.info.effort)
             for row, embedding, scores in zip(probabilities, pooled.embeddings, tags, strict=True)
         ]

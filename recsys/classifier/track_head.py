@@ -16,7 +16,6 @@ import numpy as np
 
 from recsys.classifier.card import read_weights
 from recsys.errors import ModelError
-from recsys.mel import effort_of, with_effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsys.classifier.card import ModelCard
-    from recsys.types import FloatArray, IdArray
+    from recsys.types import Effort, FloatArray, IdArray
 
 REGULARISATION = 0.1
 """``C`` of scikit-learn's logistic regression, on standardised embeddings.
@@ -172,12 +171,10 @@ def _folds(
         yield from cutter.split(targets, targets, groups)
 
 
-def embeddings_of(card: ModelCard) -> str:
-    """Return the fingerprint of the model whose embeddings a model has: another's, or its own."""
-    network = card.config.get("track_head", {}).get("embeddings_of")
-    if network is None:
-        return card.fingerprint
-    return with_effort(str(network), effort_of(card.fingerprint))
+def embeddings_of(card: ModelCard) -> tuple[str, Effort]:
+    """Return the identity of the model whose embeddings a model has: another's, or its own."""
+    network = card.config.get("track_head", {}).get("embeddings_of", card.fingerprint)
+    return str(network), card.effort
 
 
 def load_head(path: Path, card: ModelCard) -> LinearHead:

@@ -20,11 +20,8 @@ from recsys.cluster.shards import OpenShard, find_shards
 from recsys.cluster.sources import is_url
 from recsys.errors import ModelError, RecsysError
 from recsys.indexing import IndexPlan, settle
-from recsys.indexing.indexer import passing_failure
 from recsys.indexing.session import attended, change_model
-from recsys.mel import effort_of
-from recsys.store import Store, TrackRecord
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock, Store, TrackRecord
 from recsys.types import Failure, IndexEvent, IndexSummary, TrackFile
 
 if TYPE_CHECKING:
@@ -94,7 +91,7 @@ class ImportSession:
             self._settle_model(store, header)
             found = sum(int(rows.sum()) for rows in newest)
             yield IndexPlan(found, found)
-            batches = self._batches(paths, newest, header.fingerprint)
+            batches = self._batches(paths, newest, header)
             events = self._with_places(store, places, header, settle(store, batches))
             yield from attended(store, events, load_ahead=False)
 
@@ -126,10 +123,11 @@ class ImportSession:
         for path in paths:
             with OpenShard(path) as shard:
                 header = header or shard.header
-                if shard.header.fingerprint != header.fingerprint:
+                if shard.header.identity != header.identity:
                     raise ModelError(
-                        f"{path} was analysed by model {shard.header.fingerprint}, {paths[0]} by "
-                        f"{header.fingerprint}; results of two models do not mix",
+                        f"{path} was analysed by model {shard.header.fingerprint} (effort "
+                        f"{shard.header.effort}), {paths[0]} by {header.fingerprint} (effort "
+                        f"{header.effort}); results of two models do not mix",
                         "Import those of one model only.",
                     )
                 places |= dict.fromkeys(shard.header.sources)
@@ -193,11 +191,12 @@ class ImportSession:
     def _check_new(self, header: ShardHeader) -> None:
         """Make sure that a library can be made for these shards, before it is made."""
         if not self.database.exists() or self.model is not None:
-            card = load_card(self.model).at_effort(effort_of(header.fingerprint))
-            if card.fingerprint != header.fingerprint:
+            card = load_card(self.model).at_effort(header.effort)
+            if card.info().identity != header.identity:
                 raise ModelError(
-                    f"the shards were analysed by model {header.model} ({header.fingerprint}), not "
-                    f"by {card.name} ({card.fingerprint})",
+                    f"the shards were analysed by model {header.model} ({header.fingerprint}, "
+                    f"effort {header.effort}), not by {card.name} ({card.fingerprint}, effort "
+                    f"{card.effort})",
                     "Give the checkpoint that analysed them with --model.",
                 )
 
@@ -205,19 +204,19 @@ class ImportSession:
         known = store.model()
         if known is None:
             self._check_new(header)
-            card = load_card(self.model).at_effort(effort_of(header.fingerprint))
+            card = load_card(self.model).at_effort(header.effort)
             change_model(store, card, self.model)
-        elif known.fingerprint != header.fingerprint:
+        elif known.identity != header.identity:
             raise ModelError(
-                f"{self.database} was analysed with model {known.name} ({known.fingerprint}), the "
-                f"shards with {header.model} ({header.fingerprint}); results of two models do not "
-                "mix",
+                f"{self.database} was analysed with model {known.name} ({known.fingerprint}, "
+                f"effort {known.effort}), the shards with {header.model} ({header.fingerprint}, "
+                f"effort {header.effort}); results of two models do not mix",
                 "Import into another library with --db, or analyse the music on the cluster with "
                 "the library's model and effort: recsys cluster index --db LIBRARY.",
             )
 
     def _batches(
-        self, paths: Sequence[str], newest: Sequence[npt.NDArray[np.bool_]], fingerprint: str
+        self, paths: Sequence[str], newest: Sequence[npt.NDArray[np.bool_]], header: ShardHeader
     ) -> Iterator[list[TrackRecord | Failure]]:
         """Yield the rows that count, a batch at a time."""
         for path, wanted in zip(paths, newest, strict=True):
@@ -227,14 +226,12 @@ class ImportSession:
                     mask = wanted[start : start + batch.num_rows]
                     start += batch.num_rows
                     if mask.any():
-                        yield [
-                            self._result(row) for row in rows_of(batch.filter(mask), fingerprint)
-                        ]
+                        yield [self._result(row) for row in rows_of(batch.filter(mask), header)]
 
     def _result(self, row: Row) -> TrackRecord | Failure:
         file = self._present(row)
         if row.failure is not None:
-            return (passing_failure if row.may_pass else Failure)(file, row.failure)
+            return Failure(file, row.failure, retry=row.may_pass)
         return TrackRecord(
             file=file,
             tags=row.tags,

@@ -12,8 +12,9 @@ import numpy as np
 
 from recsys.cluster.sources import SourceFile
 from recsys.errors import RecsysError, require
-from recsys.store.rows import analysis_dict, analysis_of, storable_text, tags_dict, tags_of
-from recsys.types import Tags
+from recsys.store.rows import analysis_dict, analysis_of, tags_dict, tags_of
+from recsys.store.search import storable_text
+from recsys.types import Effort, Tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +57,13 @@ class ShardHeader:
     dimension: int
     sources: tuple[str, ...] = ()
     recsys: str = ""
+    effort: Effort = Effort.FULL
     schema: int = SCHEMA_VERSION
+
+    @property
+    def identity(self) -> tuple[str, Effort]:
+        """See :attr:`recsys.types.ModelInfo.identity`."""
+        return self.fingerprint, self.effort
 
     @classmethod
     def of_model(cls, info: ModelInfo, sources: Sequence[str]) -> ShardHeader:
@@ -71,6 +78,7 @@ class ShardHeader:
             dimension=info.dimension,
             sources=tuple(sources),
             recsys=version("recsys"),
+            effort=info.effort,
         )
 
     def as_metadata(self) -> dict[bytes, bytes]:
@@ -96,6 +104,7 @@ class ShardHeader:
         values = {name: value for name, value in raw.items() if name in known}
         for name in ("labels", "tags", "sources"):
             values[name] = tuple(values[name])
+        values["effort"] = Effort(values["effort"])
         return cls(**values)
 
 
@@ -141,13 +150,13 @@ def table_of(rows: Sequence[Row]) -> Any:  # noqa: ANN401 (a pyarrow.Table)
     return pa.Table.from_pylist([_plain(row) for row in rows], schema=schema())
 
 
-def rows_of(table: Any, fingerprint: str) -> list[Row]:  # noqa: ANN401 (a pyarrow.Table)
-    """Return the rows of a table or record batch, analysed by the model of a fingerprint."""
+def rows_of(table: Any, header: ShardHeader) -> list[Row]:  # noqa: ANN401 (a pyarrow.Table)
+    """Return the rows of a table or record batch of a shard."""
     # Arrays through NumPy: lists of Python numbers would take half of the time of importing.
     arrays = {name: _vectors(table.column(name)) for name in _ARRAYS}
     rest = table.drop_columns(list(_ARRAYS)).to_pylist()
     return [
-        _row(plain, {name: arrays[name][i] for name in _ARRAYS}, fingerprint)
+        _row(plain, {name: arrays[name][i] for name in _ARRAYS}, header)
         for i, plain in enumerate(rest)
     ]
 
@@ -186,7 +195,9 @@ def file_of(plain: Mapping[str, Any]) -> SourceFile:
     return SourceFile(name, plain["size"], plain["mtime_ns"], plain["etag"])
 
 
-def _row(plain: Mapping[str, Any], arrays: Mapping[str, FloatArray | None], model: str) -> Row:
+def _row(
+    plain: Mapping[str, Any], arrays: Mapping[str, FloatArray | None], header: ShardHeader
+) -> Row:
     return Row(
         file=file_of(plain),
         audio_hash=plain["audio_hash"],
@@ -194,7 +205,7 @@ def _row(plain: Mapping[str, Any], arrays: Mapping[str, FloatArray | None], mode
         duration_s=plain["duration_s"],
         warning=plain["warning"],
         genre=plain["genre"],
-        analysis=analysis_of(arrays, model),
+        analysis=analysis_of(arrays, header.identity),
         failure=plain["failure"],
         may_pass=plain["may_pass"],
     )

@@ -29,7 +29,7 @@ from recsys.errors import ModelError, RecsysError
 from recsys.indexing import IndexPlan
 from recsys.indexing.examine import Examiner
 from recsys.library import ScanReport
-from recsys.mel import DEFAULT_EFFORT, effort_of
+from recsys.mel import DEFAULT_EFFORT
 from recsys.store import Store
 from recsys.types import IndexEvent, IndexSummary
 
@@ -168,7 +168,7 @@ class ClusterRun:
                 info = store.model()
                 checkpoint = checkpoint or store.model_path()
                 if info is not None:
-                    effort = effort or effort_of(info.fingerprint)
+                    effort = effort or info.effort
         return load_card(checkpoint).at_effort(effort or DEFAULT_EFFORT), checkpoint
 
     def _list(
@@ -243,7 +243,7 @@ class ClusterRun:
         device = "cuda" if gpus else "cpu"
         return Pipeline(
             examine=self.examine or Examiner(None, card.features),
-            model=ShippedModel.pack(card.fingerprint, device, checkpoint),
+            model=ShippedModel.pack(card, device, checkpoint),
             together=not gpus and place_for_any_process(checkpoint, "cpu") is not None,
             gpus=gpus,
         )

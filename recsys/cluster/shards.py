@@ -249,10 +249,11 @@ def _known(plain: dict[str, Any]) -> tuple[bytes, Outcome | None]:
 
 
 def _check_model(found: ShardHeader, wanted: ShardHeader, place: ShardPlace) -> None:
-    if found.fingerprint != wanted.fingerprint:
+    if found.identity != wanted.identity:
         raise RecsysError(
-            f"{place.place} holds shards of model {found.model} ({found.fingerprint}), not of "
-            f"{wanted.model} ({wanted.fingerprint}); results of two models do not mix",
+            f"{place.place} holds shards of model {found.model} ({found.fingerprint}, effort "
+            f"{found.effort}), not of {wanted.model} ({wanted.fingerprint}, effort "
+            f"{wanted.effort}); results of two models do not mix",
             "Choose another place with --out, or the same model and effort as before.",
         )
 

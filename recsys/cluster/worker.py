@@ -21,12 +21,13 @@ from recsys.cluster.rows import Row, table_of
 from recsys.cluster.sources import SourceFile, fetched
 from recsys.errors import PassingError, RecsysError, require
 from recsys.indexing.examine import Examined, analyses_of
-from recsys.mel import effort_of
 from recsys.types import TrackFile
 from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
+    from recsys.classifier.card import ModelCard
     from recsys.classifier.inference import Classifier
+    from recsys.types import Effort
 
 FAULT = "fault"
 """Column beside those of a shard: why the machine cannot run the model; the run then ends."""
@@ -42,7 +43,9 @@ class ShippedModel:
     Attributes
     ----------
     fingerprint : str
-        That it must have when it is loaded, with its effort.
+        That it must have when it is loaded.
+    effort : Effort
+        Windows of a track that it analyses.
     device : str
         Where it runs, see :func:`recsys.classifier.inference.resolve_device`.
     files : tuple of (str, bytes)
@@ -50,29 +53,29 @@ class ShippedModel:
     """
 
     fingerprint: str
+    effort: Effort
     device: str
     files: tuple[tuple[str, bytes], ...] = ()
 
     @classmethod
-    def pack(cls, fingerprint: str, device: str, checkpoint: Path | None) -> ShippedModel:
+    def pack(cls, card: ModelCard, device: str, checkpoint: Path | None) -> ShippedModel:
         """Read a checkpoint, so that it need not lie on the other machines."""
         if checkpoint is None:
-            return cls(fingerprint, device)
+            return cls(card.fingerprint, card.effort, device)
         suffix = ".toml" if is_onnx(checkpoint) else card_path(checkpoint).suffix
         beside = checkpoint.with_suffix(suffix)
         files = tuple((path.name, path.read_bytes()) for path in (checkpoint, beside))
-        return cls(fingerprint, device, files)
+        return cls(card.fingerprint, card.effort, device, files)
 
     def load(self) -> Classifier:
         """Load it on this machine; RecsysError where the recsys here comes with another one."""
         from recsys.classifier.inference import Classifier
 
-        effort = effort_of(self.fingerprint)
         with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
             for name, content in self.files:
                 (Path(folder) / name).write_bytes(content)
             checkpoint = Path(folder) / self.files[0][0] if self.files else None
-            classifier = Classifier.load(checkpoint, self.device, effort)
+            classifier = Classifier.load(checkpoint, self.device, self.effort)
         found = classifier.info.fingerprint
         if found != self.fingerprint:
             raise RecsysError(

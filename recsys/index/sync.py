@@ -186,7 +186,7 @@ def _model(store: Store) -> ModelInfo:
 def _fingerprint(store: Store, model: ModelInfo) -> str:
     # Of the library too: a database that was deleted and made again counts its tracks and
     # revisions from the start, and its index must not be taken for that of the new one.
-    return f"{store.library_id}:{model.fingerprint}"
+    return f"{store.library_id}:{model.fingerprint}:{model.effort}"
 
 
 def _loaded(

@@ -314,7 +314,7 @@ class Indexer:
         """Tell of a file that is out of reach now: it is tried again, and loses nothing."""
         stored = self._store.lookup(file.path)
         if stored is None or stored.track_id is None:
-            self._store.write([], [passing_failure(file, error.message)])
+            self._store.write([], [Failure(file, error.message, retry=True)])
         else:
             run.settled.add(stored.track_id)
         yield run.count(IndexEvent(file.path, "failed", reason=error.message))
@@ -429,8 +429,7 @@ def settle(
     store : Store
         Open for writing, its model that of the analyses; the caller holds the library's lock.
     batches : iterable of sequences
-        Each is stored in one transaction; no file twice. Failures that may pass are those of
-        :func:`passing_failure`.
+        Each is stored in one transaction; no file twice.
 
     Yields
     ------
@@ -465,9 +464,9 @@ def _stands(stored: StoredFile, result: TrackRecord | Failure) -> bool:
     same = (stored.size, stored.mtime_ns) == (result.file.size, result.file.mtime_ns)
     if isinstance(result, Failure):
         if stored.track_id is None:
-            return same and stored.failure == result.reason
+            return same and (stored.failure, stored.retry) == (result.reason, result.retry)
         # An analysis goes before a failure of the same version, and before one that may pass.
-        return same or result.file.size < 0 or _is_on_disk(stored, result.file.path)
+        return same or result.retry or _is_on_disk(stored, result.file.path)
     if stored.failure is not None or stored.genre is None or stored.missing:
         return False
     if same:
@@ -486,11 +485,6 @@ def _is_on_disk(stored: StoredFile, path: Path) -> bool:
     except OSError:
         return False
     return (stored.size, stored.mtime_ns) == (status.st_size, status.st_mtime_ns)
-
-
-def passing_failure(file: TrackFile, reason: str) -> Failure:
-    """Return a failure for a reason that lies outside the file: every run tries it again."""
-    return Failure(TrackFile(file.path, size=-1, mtime_ns=-1), reason)  # as no file is
 
 
 def _written(
@@ -514,7 +508,7 @@ def _written(
 def _is_settled(stored: StoredFile, file: TrackFile) -> bool:
     """Tell whether nothing has to be done for a file: analysed or failed before, unchanged."""
     unchanged = stored.size == file.size and stored.mtime_ns == file.mtime_ns
-    known = stored.failure is not None or stored.genre is not None
+    known = stored.genre is not None if stored.failure is None else not stored.retry
     return unchanged and known and not stored.missing
 
 

@@ -20,12 +20,10 @@ from recsys.errors import ModelError, RecsysError, StoreError
 from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
 from recsys.library import AUDIO_SUFFIXES
-from recsys.mel import DEFAULT_EFFORT, effort_of, with_effort
+from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
-from recsys.store import Store
-from recsys.store.lock import LibraryLock
-from recsys.store.rescoring import change_head
+from recsys.store import LibraryLock, Store
 from recsys.types import IndexEvent, IndexSummary
 from recsys.workers import default_workers
 
@@ -67,13 +65,12 @@ def change_model(store: Store, card: ModelCard, checkpoint: Path | None) -> None
     def probabilities_of(embeddings: FloatArray) -> FloatArray:
         return softmax(head.logits(embeddings), card.temperature).astype(np.float32)
 
-    change_head(
-        store,
+    store.change_head(
         card.info(),
         card.to_json(),
         checkpoint,
         probabilities_of,
-        before=present.fingerprint,
+        before=present.info(),
     )
 
 
@@ -88,7 +85,7 @@ def _present_card(store: Store) -> ModelCard | None:
 def _names_again(card: ModelCard, present: ModelCard) -> bool:
     """Return whether a model only reads other genres off the embeddings of the present one."""
     same = embeddings_of(card) == embeddings_of(present)
-    return "track_head" in card.config and same and card.fingerprint != present.fingerprint
+    return "track_head" in card.config and same and card.info().identity != present.info().identity
 
 
 # Following folders: which of their parts changed, as the operating system tells it.
@@ -182,10 +179,10 @@ class IndexSession:
     reanalyse : bool
         Allow another model than the one that analysed the library.
     genres : str or None
-        Which labels sort the library from now on, one of :data:`recsys.types.GENRE_SOURCES`; None
-        leaves it as it is.
+        Which labels sort the library from now on, a :class:`recsys.types.GenreSource`; None leaves
+        it as it is.
     effort : str or None
-        How much of a track is heard, one of :data:`recsys.mel.EFFORTS`; None for the
+        How many windows of a track are analysed, a :class:`recsys.types.Effort`; None for the
         library's own, or else :data:`recsys.mel.DEFAULT_EFFORT`.
     """
 
@@ -226,13 +223,12 @@ class IndexSession:
                 from recsys.classifier.inference import Classifier
 
                 keep_freed_memory(large=False)
-                effort = effort_of(card.fingerprint)
-                classifier = Classifier.load(checkpoint, self.device, effort)
+                classifier = Classifier.load(checkpoint, self.device, card.effort)
                 at_the_end.enter_context(_sharing_processors())
                 return classifier
 
             options = IndexOptions(workers=self.workers, keep_missing=self.keep_missing)
-            place = place_for_any_process(checkpoint, self.device, effort_of(card.fingerprint))
+            place = place_for_any_process(checkpoint, self.device, card.effort)
             indexer = Indexer(store, load_classifier, card.features, options, place)
             yield from attended(store, indexer.run(roots), load_ahead=place is None)
             if watch:
@@ -244,13 +240,13 @@ class IndexSession:
         """Make sure that one model analyses the library; return its card and checkpoint."""
         known = store.model()
         checkpoint = self.model or store.model_path()
-        before = None if known is None else effort_of(known.fingerprint)
+        before = None if known is None else known.effort
         effort = self.effort or before or DEFAULT_EFFORT
         card = load_card(checkpoint).at_effort(effort)
         info = card.info()
         if (self.genres or store.genre_source()) == "tags":
             _check_has_styles(info)
-        changed = known is None or known.fingerprint != info.fingerprint
+        changed = known is None or known.identity != info.identity
         if known is not None and changed and not self.reanalyse:
             raise self._does_not_mix(known, info, store.roots())
         if changed or self.model is not None:
@@ -263,14 +259,13 @@ class IndexSession:
         self, known: ModelInfo, wanted: ModelInfo, roots: Sequence[Path]
     ) -> ModelError:
         """Return the error for a library that another model heard, or the same one elsewhere."""
-        before, now = effort_of(known.fingerprint), effort_of(wanted.fingerprint)
         hearing = f" --effort {self.effort}" if self.effort else ""
         hint = f"recsys index --reanalyse{hearing} {' '.join(map(str, roots))}"
-        if with_effort(known.fingerprint, now) == wanted.fingerprint:
+        if known.fingerprint == wanted.fingerprint:
             return ModelError(
-                f"{self.database} was heard with effort {before}, not {now}; what was heard in "
-                "more places and in fewer does not mix",
-                f"To hear all of it again: {hint}",
+                f"{self.database} was analysed with effort {known.effort}, not {wanted.effort}; "
+                "embeddings of different efforts are not comparable",
+                f"To analyse all of it again: {hint}",
             )
         return ModelError(
             f"{self.database} was analysed with model {known.name} ({known.fingerprint}), "
@@ -285,7 +280,7 @@ def _check_has_styles(info: ModelInfo) -> None:
         raise ModelError(
             f"the library is to be sorted by tags, and the model {info.name} ({info.fingerprint}) "
             f"has {len(info.tags)} tags, {len(style_columns(info))} of them styles",
-            "Choose a model with tags with --model, or give --genres gtzan or --genres own.",
+            "Choose a model with tags with --model, or give --genres model or --genres own.",
         )
 
 
@@ -297,7 +292,7 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
     database : Path
         The library.
     source : str
-        One of :data:`recsys.types.GENRE_SOURCES`.
+        One of :class:`recsys.types.GenreSource`.
 
     Returns
     -------

@@ -20,14 +20,16 @@ from recsys.milvus.rows import (
     restored,
     track_of,
 )
-from recsys.store.rows import analysis_of, model_of, normalise
+from recsys.store.rows import analysis_of, model_of
+from recsys.store.search import search_rank, search_terms
+from recsys.types import GenreSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.index.base import EmbeddingIndex
     from recsys.milvus.connection import Place
-    from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Track
 
 SCORES_PAGE = 10_000
 """Tracks whose tag scores are read in one request."""
@@ -43,7 +45,8 @@ class SharedStatus:
     place: str
     model: str
     fingerprint: str
-    genre_source: str
+    effort: Effort
+    genre_source: GenreSource
     genres: dict[str, int]
     tags: tuple[str, ...]
     roots: tuple[Path, ...]
@@ -138,9 +141,9 @@ class MilvusCatalogue:
         """See :meth:`recsys.types.Catalogue.model`."""
         return self._model
 
-    def genre_source(self) -> str:
+    def genre_source(self) -> GenreSource:
         """See :meth:`recsys.types.Catalogue.genre_source`."""
-        return str(self._about["genre_source"])
+        return GenreSource(self._about["genre_source"])
 
     def genre_counts(self) -> dict[str, int]:
         """See :meth:`recsys.types.Catalogue.genre_counts`."""
@@ -156,6 +159,7 @@ class MilvusCatalogue:
             place=str(self.path),
             model=self._model.name,
             fingerprint=self._model.fingerprint,
+            effort=self._model.effort,
             genre_source=self.genre_source(),
             genres=self.genre_counts(),
             tags=self._model.tags,
@@ -171,7 +175,8 @@ class MilvusCatalogue:
     def analyses(self, ids: Iterable[int]) -> dict[int, Analysis]:
         """See :meth:`recsys.types.Catalogue.analyses`."""
         rows = self.index.rows(ids, ANALYSIS_FIELDS)
-        found = ((row["id"], analysis_of(row, self._model.fingerprint)) for row in rows)
+        identity = self._model.identity
+        found = ((row["id"], analysis_of(row, identity)) for row in rows)
         return {track_id: analysis for track_id, analysis in found if analysis is not None}
 
     def tag_scores(self, ids: Iterable[int]) -> dict[int, FloatArray]:
@@ -214,15 +219,17 @@ class MilvusCatalogue:
 
     def find_tracks(self, words: str, limit: int = 50) -> list[Track]:
         """See :meth:`recsys.types.Catalogue.find_tracks`."""
-        query = normalise(words)
-        if not query:
+        terms = search_terms(words)
+        if not terms:
             return []
-        terms = sorted(query.split(), key=len, reverse=True)
-        asked = [f"words like {pattern(term)}" for term in terms[:_WORDS_FILTERED]]
+        # Milvus finds the texts that hold the words anywhere; which of them count is decided here.
+        longest = sorted(terms, key=len, reverse=True)[:_WORDS_FILTERED]
+        asked = " and ".join(f"words like {pattern(term)}" for term in longest)
         found = [
-            (f"\n{query}\n" not in f"\n{row['words']}\n", row["words"], row["id"])
-            for row in self._connection.rows(self.index.name, " and ".join(asked), ["id", "words"])
-            if row["id"] >= 0 and all(term in row["words"] for term in terms)
+            (rank, texts[:2], row["id"])
+            for row in self._connection.rows(self.index.name, asked, ["id", "words"])
+            if row["id"] >= 0
+            and (rank := search_rank(terms, texts := row["words"].split("\t"))) is not None
         ]
         ids = [track_id for _, _, track_id in sorted(found)[:limit]]
         tracks = self.tracks(ids)

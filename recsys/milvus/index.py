@@ -12,6 +12,7 @@ from recsys.index.base import (
     checked_query,
     checked_vectors,
     similarities,
+    unit_from_half,
     unknown_ids,
 )
 from recsys.milvus.connection import LATEST, MOST_ROWS
@@ -41,11 +42,12 @@ TRACKS = "id >= 0"
 PAGE = 1000
 """Rows of one request by id."""
 
-SPARE = 8
+SPARE = 16
 """Hits beyond those wanted, because the last one has to be clearly worse."""
 
-CLEARLY = 2e-5
-"""Milvus sums in float32: similarities further apart than this are in the right order."""
+CLEARLY = 1e-3
+"""Milvus ranks float32 embeddings, and answers rank float16 ones as those of the local index do:
+similarities further apart than this are in the right order by both."""
 
 MOST_BYTES = 32_000_000
 """Of embeddings in one answer; the limit of servers is 64 MB."""
@@ -351,7 +353,8 @@ class MilvusIndex:
         return self._matrix([known[track_id] for track_id in unique.tolist()])[inverse]
 
     def _matrix(self, rows: Sequence[Any]) -> FloatArray:
-        return np.array(rows, dtype=np.float32).reshape(len(rows), self.dimension)
+        """Return embeddings as the local index has them."""
+        return unit_from_half(np.array(rows, dtype=np.float16).reshape(len(rows), self.dimension))
 
     # Counts
 

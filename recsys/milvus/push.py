@@ -29,7 +29,7 @@ from recsys.milvus.rows import (
     shortened,
     storable,
 )
-from recsys.store.rows import model_dict
+from recsys.store.rows import model_dict, model_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ class _Push:
         on_progress: Callable[[int, int], object],
     ) -> None:
         self._store, self._info, self._connection = store, info, connection
-        self._identity = (store.library_id, info.fingerprint, store.genre_source())
+        self._identity = (store.library_id, *info.identity, store.genre_source())
         self._on_progress = on_progress
         self._largest = max(store.genre_counts().values())
         self._counts: Counter[str] = Counter()
@@ -140,7 +140,7 @@ class _Push:
         before = current_collection(connection)
         if before is not None and not replace:
             self._check_same(before)
-        (library, fingerprint, source), revision = self._identity, store.revision
+        (library, fingerprint, effort, source), revision = self._identity, store.revision
         name = collection_name(connection.place.collection, *self._identity)
         graph = connection.place.file is None and self._largest >= GRAPH_FROM
         index = self._index(name, replace=replace, graph=graph)
@@ -152,7 +152,7 @@ class _Push:
         gone = np.setdiff1d(held, kept, assume_unique=True)
         removed = index.remove(gone.tolist())
         index.commit(
-            fingerprint=f"{library}:{fingerprint}",
+            fingerprint=f"{library}:{fingerprint}:{effort}",
             revision=revision,
             counts=self._counts,
             highest_id=int(kept.max(initial=0)),
@@ -188,11 +188,11 @@ class _Push:
                 "Give another place (?collection=NAME on the same server), or --replace to "
                 "replace that library.",
             )
-        theirs = about["model"]["fingerprint"]
-        if theirs != self._info.fingerprint:
+        theirs, ours = model_of(about["model"]), self._info
+        if theirs.identity != ours.identity:
             raise SharedLibraryError(
-                f"{place} holds this library as another model analysed it: {theirs}, and now"
-                f" {self._info.fingerprint}",
+                f"{place} holds this library as another model analysed it: {theirs.fingerprint},"
+                f" effort {theirs.effort}, and now {ours.fingerprint}, effort {ours.effort}",
                 "With --replace all of it is pushed again; readers find the old one until then.",
             )
 
@@ -279,8 +279,8 @@ class _Push:
         Called after each page was read and before anything of it is written.
         """
         info, store = self._store.model(), self._store
-        fingerprint = info.fingerprint if info else ""
-        if self._identity != (store.library_id, fingerprint, store.genre_source()):
+        identity = info.identity if info else ()
+        if self._identity != (store.library_id, *identity, store.genre_source()):
             raise SharedLibraryError(
                 f"the library {store.path} was changed meanwhile: another model analyses it, or"
                 " other labels sort it",

@@ -20,7 +20,8 @@ import numpy as np
 from recsys.errors import SharedLibraryError
 from recsys.index.base import checked_dimension
 from recsys.milvus.connection import LATEST
-from recsys.store.rows import analysis_dict, search_text, tags_dict, tags_of
+from recsys.store.rows import analysis_dict, tags_dict, tags_of
+from recsys.store.search import search_texts
 from recsys.types import Track
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ def collection_name(alias: str, *identity: str) -> str:
 
     Examples
     --------
-    >>> collection_name("recsys", "library", "model", "gtzan")
-    'recsys_47f0a074672f'
+    >>> collection_name("recsys", "library", "0123456789abcdef", "full", "model")
+    'recsys_b9b4f7bf3c29'
     """
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
     return f"{alias}_{digest[:12]}"
@@ -320,7 +321,8 @@ def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
     row = {
         "path": storable(str(track.path)),
         "audio_hash": track.audio_hash,
-        "words": search_text(tags, track.path),
+        # No text of a search holds a tab: white space in it is single spaces and line ends.
+        "words": "\t".join(search_texts(tags, track.path)),
         "track": about,
         "probabilities": arrays["probabilities"].tolist(),
         "tag_scores": arrays["tag_scores"].tolist(),

@@ -460,7 +460,7 @@ def ceiling(task: Task) -> float | None:
 
 
 def _labels_are_tiers(task: Task, store: Store) -> bool:
-    return (task.labels.source, store.genre_source()) in {("model", "gtzan"), ("tag", "own")}
+    return (task.labels.source, store.genre_source()) in {("model", "model"), ("tag", "own")}
 
 
 def purity(task: Task) -> Figure:

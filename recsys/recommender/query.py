@@ -327,10 +327,10 @@ def make_query(info: ModelInfo, seeds: Sequence[tuple[Track | Path, Analysis]]) 
 
 def _check(info: ModelInfo, subject: Track | Path, analysis: Analysis) -> None:
     path = subject if isinstance(subject, Path) else subject.path
-    if analysis.fingerprint != info.fingerprint:
+    if analysis.identity != info.identity:
         raise QueryError(
-            f"{path} was analysed by another model ({analysis.fingerprint!r}, the library's is "
-            f"{info.fingerprint!r})",
+            f"{path} was analysed by another model ({analysis.fingerprint!r} at effort "
+            f"{analysis.effort}, the library's is {info.fingerprint!r} at effort {info.effort})",
             "Analyses of different models cannot be compared; run `recsys index` again.",
         )
     shapes = analysis.probabilities.shape, analysis.embedding.shape, analysis.tags.shape

@@ -1,19 +1,27 @@
-"""Opening the library database, and turning what SQLite says into what a person can act on."""
+"""Opening and locking the library database, and its errors as messages a person can act on."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import sqlite3
 from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from recsys.errors import LibraryBusyError, StoreError
-from recsys.store.migrations import APPLICATION_ID, MIGRATIONS, migrate, schema_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+APPLICATION_ID = 0x72656373
+"""``recs`` in ASCII, kept in the header of the file: how recsys knows its own databases."""
+
+SCHEMA_VERSION = 1
+"""Migrations in :mod:`recsys.store.schema`; kept in the header of the file as its user version."""
 
 BUSY_TIMEOUT_S = 30.0
 """How long a statement waits for another process that is in the middle of a write."""
@@ -51,15 +59,7 @@ _OTHERWISE = ("{path} could not be used ({error}).", "Run `recsys doctor` to che
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """Return the error to raise for one of SQLite's.
-
-    Parameters
-    ----------
-    path : Path
-        Of the database.
-    error : sqlite3.Error
-        As SQLite raised it; extended result codes count as their primary code.
-    """
+    """Return the error to raise for one of SQLite's, by its primary result code."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LibraryBusyError(
@@ -68,15 +68,6 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
         )
     message, hint = _ANSWERS.get(code, _OTHERWISE)
     return StoreError(message.format(path=path, error=error), hint)
-
-
-@contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
-    """Raise SQLite's errors as :class:`~recsys.errors.StoreError`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise store_error(path, error) from error
 
 
 class HasPath(Protocol):
@@ -93,7 +84,7 @@ S = TypeVar("S", bound=HasPath)
 
 
 def guarded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Wrap a method that speaks to SQLite, so that its errors are ours."""
+    """Wrap a method that uses SQLite: its errors are raised as ours."""
 
     @wraps(method)
     def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -108,25 +99,12 @@ def guarded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
 
 
 def connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
-    """Open a library database.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    create : bool
-        Make it, and the folders above it, when it is not there.
-    read_only : bool
-        Never write to it, not even to bring an older one up to date.
-
-    Raises
-    ------
-    StoreError
-        It is not there, or not a database, or not ours, or cannot be written, or is newer.
-    """
+    """Open a library database; see :meth:`recsys.store.Store.open`."""
     _check_file(path, create=create, read_only=read_only)
-    with sqlite_errors(path):
+    try:
         return _open_to_read(path) if read_only else _open_to_write(path, create=create)
+    except sqlite3.Error as error:
+        raise store_error(path, error) from error
 
 
 def _check_file(path: Path, *, create: bool, read_only: bool) -> None:
@@ -169,15 +147,15 @@ def _read_header(path: Path) -> bytes:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Let a database without our mark pass only while it is empty.
-
-    It is looked at with ``immutable``, which neither locks nor makes files beside it: someone
-    else's database stays untouched. Ours is marked before it is switched to WAL, so that an
-    unmarked one with a log beside it has contents that are not ours.
-    """
+    """Let a database without our mark pass only while it is empty."""
+    # Immutable neither locks nor makes files beside it: another program's database stays untouched.
+    # Ours is marked before it is switched to WAL, so an unmarked one with a log is not ours.
     wal = path.with_name(path.name + "-wal")
-    with sqlite_errors(path), closing(_connection(path, "mode=ro&immutable=1")) as connection:
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    try:
+        with closing(_connection(path, "mode=ro&immutable=1")) as connection:
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except sqlite3.Error as error:
+        raise store_error(path, error) from error
     if tables or wal.exists():
         raise StoreError(f"{path} is a database of another program.", _OTHER_LIBRARY)
 
@@ -186,7 +164,11 @@ def _open_to_write(path: Path, *, create: bool) -> sqlite3.Connection:
     database = _connection(path, "mode=rwc" if create else "mode=rw")
     try:
         database.execute("PRAGMA foreign_keys = ON")
-        migrate(database, path)
+        if _schema_version(database, path) < SCHEMA_VERSION:
+            # Imported here: loading sqlite-utils takes longer than answering a query.
+            from recsys.store.schema import migrate
+
+            migrate(database)
         # After the first migration: see _refuse_foreign. Readers go on while a writer writes.
         database.execute("PRAGMA journal_mode = WAL")
         # With WAL this is safe: a process that is killed loses nothing it has committed, and a
@@ -212,10 +194,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 
 def _checked(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     try:
-        number = schema_number(database)
-        if number > len(MIGRATIONS):
-            migrate(database, path)
-        if number < len(MIGRATIONS):
+        if _schema_version(database, path) < SCHEMA_VERSION:
             raise StoreError(
                 f"{path} was written by an older recsys and is opened read-only.",
                 "Run `recsys index` once where it can be written.",
@@ -226,7 +205,104 @@ def _checked(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     return database
 
 
+def _schema_version(database: sqlite3.Connection, path: Path) -> int:
+    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer recsys (schema {version}, known here: "
+            f"{SCHEMA_VERSION}).",
+            "Update recsys, or choose another library with --db.",
+        )
+    return version
+
+
 def _connection(path: Path, mode: str) -> sqlite3.Connection:
     # isolation_level None: transactions are begun and ended here, never behind our back.
     uri = f"{path.absolute().as_uri()}?{mode}"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+
+
+@contextmanager
+def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Hold the write lock from the first statement on; all that is inside counts, or nothing."""
+    # IMMEDIATE: a transaction that reads first and asks for the lock later can be refused without
+    # being allowed to wait.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        # SQLite has rolled back by itself after some errors, a full disk for one.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+class LibraryLock:
+    """Hold the right to write to a library: ``with LibraryLock(path, wait_s=0): ...``.
+
+    The lock is one of the operating system's: it is free again the moment its holder is gone. The
+    lock file, beside the database, names the process that holds it.
+
+    Parameters
+    ----------
+    db_path : Path
+        The library database; it need not exist yet.
+    wait_s : float or None
+        How long to wait for another holder, seconds; 0 does not wait, None waits for ever.
+
+    Raises
+    ------
+    LibraryBusyError
+        On entering: another process holds the lock still. The message says which.
+    StoreError
+        On entering: the lock file cannot be made.
+    """
+
+    def __init__(self, db_path: Path, wait_s: float | None = 0.0) -> None:
+        # Imported here: reading a library must not pay for it.
+        from filelock import FileLock
+
+        self._db_path = db_path
+        self._file = db_path.with_name(db_path.name + ".lock")
+        self._lock = FileLock(str(self._file), timeout=-1 if wait_s is None else wait_s)
+
+    def __enter__(self) -> Self:
+        from filelock import Timeout
+
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            self._file.write_text(self._holder(), encoding="utf-8")
+        except Timeout as error:
+            raise LibraryBusyError(
+                f"{self._db_path} is being written by {holder_of(self._file)}.",
+                "Wait until it is done, or stop it.",
+            ) from error
+        except OSError as error:
+            self._lock.release()
+            raise StoreError(
+                f"{self._file} cannot be written ({error.strerror or error}).",
+                "Check the permissions of the folder, or choose another library with --db.",
+            ) from error
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+    @staticmethod
+    def _holder() -> str:
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        return json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now})
+
+
+def holder_of(lock_file: Path) -> str:
+    """Return who a lock file says holds it, for display.
+
+    Some systems do not let others read a locked file; then the answer is "another process".
+    """
+    try:
+        holder = json.loads(lock_file.read_text(encoding="utf-8"))
+        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

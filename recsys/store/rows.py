@@ -1,9 +1,13 @@
-"""What goes into a row of the library database and what comes out of one."""
+"""Tracks, analyses and models as plain values: one codec for SQLite, Parquet and Milvus.
+
+:func:`record_dict`, :func:`tags_dict`, :func:`analysis_dict` and :func:`model_dict` turn the types
+of recsys into dictionaries of text, numbers and NumPy arrays, ``..._of`` turn them back. A store
+adds only what is its own: how it keeps an array, and a path that is not UTF-8.
+"""
 
 from __future__ import annotations
 
 import os
-import unicodedata
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsys.errors import StoreError
-from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Tags, Track
+from recsys.store.search import search_texts, storable_text
+from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +80,9 @@ class StoredFile:
         The file was gone at the last look and was kept on request.
     warning : str or None
         What was odd about the file.
+    retry : bool
+        A failure that is tried again although the file has not changed: its reason lay outside the
+        file, or another version of recsys recorded it.
     """
 
     track_id: int | None
@@ -85,6 +93,7 @@ class StoredFile:
     failure: str | None
     missing: bool
     warning: str | None
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +105,9 @@ class Changes:
     revision : int
         Of the library, after these changes.
     ids : ndarray of int64, shape (n,)
-        Tracks that are new or whose part or embedding changed, ascending.
+        Tracks that are new or whose genre group or embedding changed, ascending.
     genres : tuple of str
-        The part of each id.
+        The genre group of each id.
     embeddings : ndarray of float32, shape (n, d)
         One row per id.
     removed : ndarray of int64, shape (m,)
@@ -156,50 +165,9 @@ def ranges_under(root: Path) -> list[tuple[PathKey, PathKey, PathKey]]:
     return ranges
 
 
-def normalise(text: str) -> str:
-    """Return text as it is searched: no case, no accents, single spaces.
-
-    Unicode NFKD without combining marks (Unicode Standard Annex 15), then casefolded. Both are done
-    twice, because folding case can bring forth marks and compatibility letters again.
-
-    Examples
-    --------
-    >>> normalise("  Björk   GUÐMUNDSDÓTTIR ")
-    'bjork guðmundsdottir'
-    """
-    if text.isascii():  # most names; the general way takes twenty times as long
-        return " ".join(text.lower().split())
-    for _ in range(2):
-        parts = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in parts if not unicodedata.combining(c)).casefold()
-    return " ".join(text.split())
-
-
-def search_text(tags: Tags, path: Path) -> str:
-    """Return the searched column: artist, album artist and title, one per line.
-
-    The first line is the artist for display and the last the title for display, so that sorting by
-    this column sorts by artist, then by title.
-    """
-    artist = tags.artist or tags.album_artist or ""
-    title = tags.title or path.stem
-    lines = (artist, tags.album_artist or "", title)
-    return "\n".join(normalise(storable_text(line) or "") for line in lines)
-
-
-def storable_text(text: str | None) -> str | None:
-    """Return text that SQLite can hold: lone surrogates, which no UTF-8 has, become escapes."""
-    if text is None:
-        return None
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def storable_int(number: int | None) -> int | None:
     """Return a number of a tag, or None where it is beyond 64 bits and so beyond belief."""
     return number if number is None or number in _INT64 else None
-
-
-# Codec: tags, analyses and models as plain values, for SQLite, Parquet and Milvus
 
 
 def tags_dict(tags: Tags) -> dict[str, Any]:
@@ -231,7 +199,7 @@ def analysis_dict(analysis: Analysis | None) -> dict[str, Any]:
     }
 
 
-def analysis_of(plain: Mapping[str, Any], fingerprint: str) -> Analysis | None:
+def analysis_of(plain: Mapping[str, Any], identity: tuple[str, Effort]) -> Analysis | None:
     """Return the analysis of a model from arrays or lists of numbers; None without an embedding."""
     if plain["embedding"] is None:
         return None
@@ -239,9 +207,27 @@ def analysis_of(plain: Mapping[str, Any], fingerprint: str) -> Analysis | None:
     return Analysis(
         probabilities=np.asarray(plain["probabilities"], dtype=np.float32),
         embedding=np.asarray(plain["embedding"], dtype=np.float32),
-        fingerprint=fingerprint,
+        fingerprint=identity[0],
         tags=np.asarray(() if scores is None else scores, dtype=np.float32),
+        effort=identity[1],
     )
+
+
+def record_dict(record: TrackRecord) -> dict[str, Any]:
+    """Return a record as plain values: file, tags, arrays, and what is searched."""
+    file = record.file
+    names = ("search_artist", "search_title", "search_album", "search_genre")
+    return {
+        "path": path_key(file.path),
+        "size": file.size,
+        "mtime_ns": file.mtime_ns,
+        "audio_hash": record.audio_hash,
+        **tags_dict(record.tags),
+        **dict(zip(names, search_texts(record.tags, file.path), strict=True)),
+        "duration_s": record.duration_s,
+        "warning": storable_text(record.warning),
+        **analysis_dict(record.analysis),
+    }
 
 
 def model_dict(info: ModelInfo) -> dict[str, Any]:
@@ -253,25 +239,12 @@ def model_of(plain: Mapping[str, Any]) -> ModelInfo:
     """Return the model of :func:`model_dict`, also after a way through JSON."""
     lists = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
     confusion = np.array(plain["confusion"], dtype=np.float32)
-    return ModelInfo(**{**plain, **lists, "confusion": confusion})
-
-
-def tag_columns(tags: Tags, path: Path) -> tuple[Any, ...]:
-    """Return the tag columns of a track in the order of the table."""
-    return (
-        storable_text(tags.artist),
-        storable_text(tags.album_artist),
-        storable_text(tags.album),
-        storable_text(tags.title),
-        storable_int(tags.track_number),
-        storable_int(tags.year),
-        storable_text(tags.genre_tag),
-        search_text(tags, path),
-    )
+    effort = Effort(plain["effort"])
+    return ModelInfo(**{**plain, **lists, "confusion": confusion, "effort": effort})
 
 
 def track_of(row: Sequence[Any]) -> Track:
-    """Make a track of a row of the view ``listed`` (see :mod:`recsys.store.migrations`)."""
+    """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
     track_id, path, audio_hash, missing, genre, duration_s, warning, part, *tags = row
     return Track(
         id=track_id,

@@ -1,72 +1,104 @@
-"""Writing to the library database; see :mod:`recsys.store`."""
+"""The library database as one class; see :mod:`recsys.store`."""
 
 from __future__ import annotations
 
+import json
+from functools import cached_property, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from recsys.errors import StoreError
-from recsys.names import strongest_styles, style_columns
-from recsys.store.connection import connect, guarded
-from recsys.store.migrations import write_transaction
-from recsys.store.models import WRITE_MODEL, model_row
-from recsys.store.parts import find_styles, merge_own_genres, own_genre
-from recsys.store.reader import StoreReader
+from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
+from recsys.store.connection import connect, guarded, write_transaction
 from recsys.store.rows import (
+    Changes,
+    StoredFile,
     TrackRecord,
     array_blob,
+    blob_array,
+    blob_matrix,
+    key_path,
+    model_dict,
+    model_of,
     path_key,
     ranges_under,
-    storable_text,
-    tag_columns,
+    record_dict,
+    track_of,
 )
-from recsys.types import GENRE_SOURCES
+from recsys.store.search import search_query, storable_text
+from recsys.types import Analysis, Failure, GenreSource, TrackFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    import sqlite3
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from recsys.types import Analysis, Failure, ModelInfo
+    from sqlite_utils import Database
 
-_UPDATE_TRACK = (
-    "UPDATE tracks SET path = ?, size = ?, mtime_ns = ?, audio_hash = ?, artist = ?,"
-    " album_artist = ?, album = ?, title = ?, track_number = ?, year = ?, genre_tag = ?,"
-    " search = ?, missing = 0, own_genre = ?, revision = ? WHERE id = ?"
+    from recsys.store.rows import PathKey
+    from recsys.types import FloatArray, IdArray, ModelInfo, Track
+
+_PAGE = 1000
+"""Rows read at a time where memory must stay flat, and writing in between must do no harm."""
+
+# Paths that are text are asked for together, as JSON; it holds no bytes, so these come one by one.
+_LOOKUP_TRACKS = (
+    "SELECT path, id, size, mtime_ns, audio_hash, genre, NULL, missing, warning, FALSE"
+    " FROM tracks_with_analysis WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
 )
-INSERT_TRACK = (
-    "INSERT INTO tracks (path, size, mtime_ns, audio_hash, artist, album_artist, album, title,"
-    " track_number, year, genre_tag, search, own_genre, revision)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_LOOKUP_FAILURES = (
+    "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL, retry OR version <> ?3"
+    " FROM failures WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
 )
-WRITE_ANALYSIS = (
-    "INSERT INTO analyses (audio_hash, fingerprint, genre, duration_s, warning, probabilities,"
-    " embedding, tags, style) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (audio_hash, fingerprint)"
-    " DO UPDATE SET genre = excluded.genre, duration_s = excluded.duration_s,"
-    " warning = excluded.warning, probabilities = excluded.probabilities,"
-    " embedding = excluded.embedding, tags = excluded.tags, style = excluded.style"
-)
+_PROBLEMS = {
+    "{} tracks are there but no model.": (
+        "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL"
+    ),
+    "{} tracks have no analysis by the current model.": (
+        "SELECT count(*) FROM tracks_with_analysis WHERE genre IS NULL"
+    ),
+    "{} analyses have an embedding of the wrong length.": (
+        "SELECT count(*) FROM analyses JOIN models ON model = id"
+        " WHERE length(embedding) <> 4 * json_extract(info, '$.dimension')"
+    ),
+    "{} analyses have another number of tags than their model.": (
+        "SELECT count(*) FROM analyses JOIN models ON model = id"
+        " WHERE coalesce(length(tag_scores), 0) <> 4 * json_array_length(info, '$.tags')"
+    ),
+    "{} files are both tracks and failures.": (
+        "SELECT count(*) FROM tracks JOIN failures USING (path)"
+    ),
+}
 
 
-class Store(StoreReader):
+@lru_cache(maxsize=1)
+def _program_version() -> str:
+    from importlib.metadata import version
+
+    return version("recsys")
+
+
+class Store:
     """The library database, open. Make one with :meth:`Store.open`; close it, or use ``with``.
 
-    One connection for one thread. Any number of processes may read while one writes.
+    One connection for one thread. Any number of processes may read while one writes. It is a
+    :class:`recsys.types.Catalogue`.
     """
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        self._path = path
+        self._db = database
+
+    # Opening and closing
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False, read_only: bool = False) -> Self:
         """Open a library, bringing one of an older recsys up to date.
 
-        Parameters
-        ----------
-        path : Path
-            The database file.
-        create : bool
-            Make it, and the folders above it, when it is not there.
-        read_only : bool
-            Never write to it; works on a read-only file system.
+        ``create`` makes it, and the folders above it, where it is not there. ``read_only`` never
+        writes, and works on a read-only file system.
 
         Raises
         ------
@@ -87,62 +119,516 @@ class Store(StoreReader):
         """Close the database. Closing twice is fine."""
         self._db.close()
 
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._path
+
+    @property
+    def revision(self) -> int:
+        """Rises with every transaction that changes what the index must hold."""
+        return int(self._value("SELECT revision FROM library"))
+
+    @property
+    def library_id(self) -> str:
+        """Tells this library from any other; made with the database, 32 hexadecimal digits."""
+        return str(self._value("SELECT id FROM library"))
+
+    @guarded
+    def _rows(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        return self._db.execute(sql, parameters).fetchall()
+
+    @guarded
+    def _row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._db.execute(sql, parameters).fetchone()
+        return row
+
+    def _value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401
+        row = self._row(sql, parameters)
+        return None if row is None else row[0]
+
+    def _pages(self, sql: str, bounds: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        """Read rows in pages; their first column is the key that the next page starts after."""
+        last, *rest = bounds
+        while rows := self._rows(sql, (last, *rest, _PAGE)):
+            yield from rows
+            last = rows[-1][0]
+
+    @cached_property
+    def _tables(self) -> Database:
+        # Imported when something is first written: loading sqlite-utils takes longer than a query.
+        from recsys.store.schema import tables_of
+
+        return tables_of(self._db)
+
+    # The model
+
+    def model(self) -> ModelInfo | None:
+        """Return the library's current model, None before the first one is set."""
+        info = self._value("SELECT info FROM models JOIN library ON models.id = model")
+        return None if info is None else model_of(json.loads(info))
+
+    def model_card(self) -> str | None:
+        """Return the card of the current model, JSON."""
+        card: str | None = self._value("SELECT card FROM models JOIN library ON models.id = model")
+        return card
+
+    def model_path(self) -> Path | None:
+        """Return the checkpoint of the current model, None for the one that comes with recsys."""
+        key = self._value("SELECT checkpoint FROM models JOIN library ON models.id = model")
+        return None if key is None else key_path(key)
+
     @guarded
     def set_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None = None) -> None:
-        """Make this the library's current model.
+        """Make this the library's current model; no checkpoint means the one of recsys.
 
-        With another fingerprint than before, every track counts as changed, so that the index is
-        made again. Analyses of earlier models stay until :meth:`drop_orphans`.
-
-        Parameters
-        ----------
-        info : ModelInfo
-            What recommending needs of the model.
-        card_json : str
-            Its card, kept as it is.
-        checkpoint : Path or None
-            Where it lies; None for the model that comes with recsys.
+        With another model or effort than before, every track counts as changed: the index is made
+        again. Analyses of earlier models stay until :meth:`drop_orphans`.
         """
-        row = (
-            *model_row(info),
-            card_json,
-            None if checkpoint is None else path_key(checkpoint),
-        )
         with write_transaction(self._db):
-            self._db.execute(WRITE_MODEL, row)
-            before = self._value("SELECT value FROM meta WHERE key = 'model'")
-            if before != info.fingerprint:
-                self._db.execute(
-                    "UPDATE meta SET value = ? WHERE key = 'model'", (info.fingerprint,)
+            before = self._value("SELECT model FROM library")
+            if before != self._put_model(info, card_json, checkpoint):
+                self._change_all()
+
+    @guarded
+    def change_head(
+        self,
+        info: ModelInfo,
+        card_json: str,
+        checkpoint: Path,
+        probabilities_of: Callable[[FloatArray], FloatArray],
+        *,
+        before: ModelInfo,
+    ) -> int:
+        """Make another classifier head over the same embeddings the library's model.
+
+        One transaction copies every analysis of the model `before` with new probabilities, shape
+        (n, n_genres), of embeddings, shape (n, d). The earlier analyses stay, as after every change
+        of model. Returns how many were copied.
+
+        Raises
+        ------
+        StoreError
+            The library's model has become another one, or the database cannot be written.
+        """
+        with write_transaction(self._db):
+            present, old = self.model(), self._value("SELECT model FROM library")
+            same = present is not None and present.identity == before.identity
+            if not same or before.dimension != info.dimension:
+                raise StoreError(
+                    f"The library's model is no longer {before.fingerprint} at effort"
+                    f" {before.effort}; it was changed meanwhile.",
+                    "Nothing was replaced; give the command again.",
                 )
-                self._db.execute("UPDATE tracks SET revision = ?", (self._raise_revision(),))
+            new = self._put_model(info, card_json, checkpoint)
+            count = self._rescore(info, old, new, probabilities_of)
+            self._change_all()
+        return count
+
+    def _put_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None) -> int:
+        """Write a model and make it the current one; return its id."""
+        model: int = self._db.execute(
+            "INSERT INTO models (fingerprint, effort, info, card, checkpoint)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (fingerprint, effort) DO UPDATE SET"
+            " info = excluded.info, card = excluded.card, checkpoint = excluded.checkpoint"
+            " RETURNING id",
+            (
+                *info.identity,
+                json.dumps(model_dict(info)),
+                card_json,
+                None if checkpoint is None else path_key(checkpoint),
+            ),
+        ).fetchone()[0]
+        self._db.execute("UPDATE library SET model = ?", (model,))
+        return model
+
+    def _rescore(
+        self,
+        info: ModelInfo,
+        old: int,
+        new: int,
+        probabilities_of: Callable[[FloatArray], FloatArray],
+    ) -> int:
+        count = 0
+        columns = "duration_s, warning, embedding, tag_scores, style"
+        sql = (
+            f"SELECT audio_hash, {columns} FROM analyses"  # noqa: S608 (our own columns)
+            " WHERE model = ? AND audio_hash > ? ORDER BY audio_hash LIMIT ?"
+        )
+        last = ""
+        while rows := self._rows(sql, (old, last, _PAGE)):
+            last, count = rows[-1][0], count + len(rows)
+            embeddings = blob_matrix([row[3] for row in rows], info.dimension)
+            scores = np.asarray(probabilities_of(embeddings), dtype=np.float32)
+            self._tables.table("analyses").upsert_all(
+                (
+                    {
+                        **dict(zip(("audio_hash", *columns.split(", ")), row, strict=True)),
+                        "model": new,
+                        "genre": info.top_genre(score),
+                        "probabilities": array_blob(score),
+                    }
+                    for row, score in zip(rows, scores, strict=True)
+                ),
+                pk=("audio_hash", "model"),
+            )
+        return count
+
+    def _change_all(self) -> None:
+        """Count every track as changed."""
+        self._db.execute("UPDATE library SET revision = revision + 1")
+        self._db.execute("UPDATE tracks SET revision = (SELECT revision FROM library)")
+
+    # Genre groups
+
+    def genre_source(self) -> GenreSource:
+        """Return which labels sort the tracks into genre groups."""
+        return GenreSource(self._value("SELECT genre_source FROM library"))
+
+    def genre_counts(self) -> dict[str, int]:
+        """Return the number of analysed tracks in each genre group, in the order of the names."""
+        sql = "SELECT genre_group, count(*) FROM analysed_tracks GROUP BY 1 ORDER BY 1"
+        return dict(self._rows(sql))
 
     @guarded
     def set_genre_source(self, source: str) -> None:
         """Sort the tracks by other labels; the index has to follow. Nothing is analysed again.
 
-        Parameters
-        ----------
-        source : str
-            One of :data:`recsys.types.GENRE_SOURCES`. Setting the present one again names the
-            files' own genres by what is now their commonest spelling.
-
-        Raises
-        ------
-        StoreError
-            There is no such source.
+        Setting the present :class:`~recsys.types.GenreSource` again names the files' own genres by
+        what is now their commonest spelling. Any other name is a StoreError.
         """
-        if source not in GENRE_SOURCES:
+        if source not in list(GenreSource):
             raise StoreError(
-                f"A library cannot be sorted by {source!r}.", f"Known: {', '.join(GENRE_SOURCES)}."
+                f"A library cannot be sorted by {source!r}.", f"Known: {', '.join(GenreSource)}."
             )
         with write_transaction(self._db):
-            if source == "own":
-                merge_own_genres(self._db)
-            if source == "tags":
-                find_styles(self._db, self.model())
-            self._db.execute("UPDATE meta SET value = ? WHERE key = 'genres'", (source,))
-            self._db.execute("UPDATE tracks SET revision = ?", (self._raise_revision(),))
+            if source == GenreSource.OWN:
+                self._merge_own_genres()
+            if source == GenreSource.TAGS:
+                self._find_styles()
+            self._db.execute("UPDATE library SET genre_source = ?", (str(source),))
+            self._change_all()
+
+    def _own_genre(self, tag: str | None) -> str | None:
+        """Return the library's spelling of the first name in a genre tag; None without one.
+
+        It is the commonest of the day when the library was sorted by tags, else the first met.
+        """
+        name = first_genre(storable_text(tag))
+        if name is None:
+            return None
+        key = spelling_key(name)
+        self._db.execute("INSERT OR IGNORE INTO own_genres (key, name) VALUES (?, ?)", (key, name))
+        return str(self._value("SELECT name FROM own_genres WHERE key = ?", (key,)))
+
+    def _merge_own_genres(self) -> None:
+        """Name the genre of every track by the commonest spelling in the library."""
+        tags = self._rows(
+            "SELECT genre_tag, count(*) FROM tracks WHERE genre_tag IS NOT NULL GROUP BY genre_tag"
+        )
+        first = {tag: name for tag, _ in tags if (name := first_genre(tag))}
+        merged = merge_spellings(
+            first[tag] for tag, count in tags if tag in first for _ in range(count)
+        )
+        names = {genre.key: genre.name for genre in merged}
+        self._db.execute("DELETE FROM own_genres")
+        own = ({"key": key, "name": name} for key, name in names.items())
+        self._tables.table("own_genres").insert_all(own)
+        meant = {tag: names[spelling_key(name)] for tag, name in first.items()}
+        self._db.execute("CREATE TEMP TABLE meant (tag TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID")
+        self._db.executemany("INSERT INTO meant VALUES (?, ?)", meant.items())
+        self._db.execute(
+            "UPDATE tracks SET own_genre = (SELECT name FROM meant WHERE tag = genre_tag)"
+        )
+        self._db.execute("DROP TABLE meant")
+
+    def _find_styles(self) -> None:
+        """Note the strongest style of every analysis by the current model."""
+        model = self.model()
+        if model is None or not style_columns(model):
+            return
+        sql = (
+            "SELECT rowid, tag_scores FROM analyses WHERE tag_scores IS NOT NULL AND rowid > ?"
+            " AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
+        )
+        last = -1
+        while rows := self._rows(sql, (last, _PAGE)):
+            last = rows[-1][0]
+            scores = blob_matrix([blob for _, blob in rows], len(model.tags))
+            styles = strongest_styles(model, scores)
+            self._db.executemany(
+                "UPDATE analyses SET style = ? WHERE rowid = ?",
+                [(style, row_id) for style, (row_id, _) in zip(styles, rows, strict=True)],
+            )
+
+    # Analyses
+
+    def analysis(self, track_id: int) -> Analysis | None:
+        """Return the analysis of a track by the current model, None where there is none yet."""
+        return self.analyses([track_id]).get(int(track_id))
+
+    def analyses(self, ids: Iterable[int]) -> dict[int, Analysis]:
+        """Return the analyses of these tracks by the current model, where there are any."""
+        model = self.model()
+        if model is None:
+            return {}
+        sql = (
+            "SELECT id, probabilities, embedding, coalesce(tag_scores, x'')"
+            " FROM tracks_with_analysis"
+            " WHERE id IN (SELECT value FROM json_each(?)) AND genre IS NOT NULL"
+        )
+        return {
+            track_id: Analysis(
+                blob_array(probabilities),
+                blob_array(embedding),
+                model.fingerprint,
+                blob_array(scores),
+                model.effort,
+            )
+            for track_id, probabilities, embedding, scores in self._rows(sql, (_json_ids(ids),))
+        }
+
+    def analysed_hash(self, audio_hash: str) -> bool:
+        """Return whether the current model has analysed all of this sound.
+
+        One with a warning does not count: the file at hand may be the same one, mended.
+        """
+        found = self._row(
+            "SELECT 1 FROM analyses WHERE audio_hash = ? AND warning IS NULL"
+            " AND model = (SELECT model FROM library)",
+            (audio_hash,),
+        )
+        return found is not None
+
+    def tag_scores(self, ids: Iterable[int]) -> dict[int, FloatArray]:
+        """Return the tag scores of these tracks, shape (n_tags,); ids without any are left out."""
+        sql = (
+            "SELECT id, tag_scores FROM tracks_with_analysis"
+            " WHERE tag_scores IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+        )
+        return {row[0]: blob_array(row[1]) for row in self._rows(sql, (_json_ids(ids),))}
+
+    def all_tag_scores(self) -> tuple[IdArray, FloatArray]:
+        """See :meth:`recsys.types.Catalogue.all_tag_scores`."""
+        model = self.model()
+        rows = self._rows(
+            "SELECT id, tag_scores FROM tracks_with_analysis WHERE tag_scores IS NOT NULL"
+            " ORDER BY id"
+        )
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        return ids, blob_matrix([row[1] for row in rows], len(model.tags) if model else 0)
+
+    # What the index holds
+
+    def iter_embeddings(
+        self, batch: int = 10_000
+    ) -> Iterator[tuple[IdArray, list[str], FloatArray]]:
+        """Iterate over what the index must hold, in batches by id: ids, genre groups, embeddings.
+
+        The embeddings are float32, shape (n, d), at most ``batch`` at a time.
+        """
+        last = -1
+        sql = (
+            "SELECT id, genre_group, embedding FROM tracks_with_analysis"
+            " WHERE id > ? AND genre IS NOT NULL ORDER BY id LIMIT ?"
+        )
+        while rows := self._rows(sql, (last, batch)):
+            yield self._columns(rows)
+            last = rows[-1][0]
+
+    def change_count(self, revision: int) -> int:
+        """Return how many tracks :meth:`changes_since` would name."""
+        return int(
+            self._value(
+                "SELECT (SELECT count(*) FROM tracks WHERE revision > ?1)"
+                " + (SELECT count(*) FROM removals WHERE revision > ?1)",
+                (revision,),
+            )
+        )
+
+    @guarded
+    def changes_since(self, revision: int) -> Changes:
+        """Return what an index of an earlier revision, of the current model, has to learn.
+
+        Tracks without an analysis by the current model count as removed.
+        """
+        # One read transaction: the revision and the rows are those of the same moment.
+        self._db.execute("BEGIN")
+        try:
+            now = self.revision
+            # +id: few rows are found by their revision, not all of them read in the order of ids.
+            rows = self._rows(
+                "SELECT id, genre_group, embedding FROM tracks_with_analysis"
+                " WHERE revision > ? AND genre IS NOT NULL ORDER BY +id",
+                (revision,),
+            )
+            gone = self._rows(
+                "SELECT id FROM tracks_with_analysis WHERE revision > ?1 AND genre IS NULL"
+                " UNION SELECT track_id FROM removals WHERE revision > ?1 ORDER BY 1",
+                (revision,),
+            )
+            ids, genres, embeddings = self._columns(rows)
+        finally:
+            self._db.execute("COMMIT")
+        removed = np.array([row[0] for row in gone], dtype=np.int64)
+        return Changes(now, ids, tuple(genres), embeddings, removed)
+
+    def _columns(self, rows: list[tuple[Any, ...]]) -> tuple[IdArray, list[str], FloatArray]:
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        model = self.model()
+        embeddings = blob_matrix([row[2] for row in rows], model.dimension if model else 0)
+        return ids, [row[1] for row in rows], embeddings
+
+    # Roots and files: what a scan asks
+
+    def roots(self) -> list[Path]:
+        """Return the folders that were indexed, in the order of their names."""
+        rows = self._rows("SELECT path FROM roots WHERE root ORDER BY path")
+        return [key_path(key) for (key,) in rows]
+
+    def volumes(self) -> list[Path]:
+        """Return the disks that were seen mounted inside roots, in the order of their names."""
+        rows = self._rows("SELECT path FROM roots WHERE volume ORDER BY path")
+        return [key_path(key) for (key,) in rows]
+
+    def lookup(self, path: Path) -> StoredFile | None:
+        """Return what is known of a path; None for one never seen."""
+        return self.lookups([path])[0]
+
+    @guarded
+    def lookups(self, paths: Sequence[Path]) -> list[StoredFile | None]:
+        """Return what is known of each path, in their order; None for one never seen.
+
+        A scan asks for some hundred at a time: one by one the questions take longer than the
+        answers.
+        """
+        keys = [path_key(path) for path in paths]
+        texts = json.dumps([key for key in keys if isinstance(key, str)])
+        asked = [(texts, None), *(("[]", key) for key in keys if isinstance(key, bytes))]
+        known: dict[PathKey, StoredFile] = {}
+        version = (_program_version(),)
+        # Failures first: a track counts more.
+        for sql, more in ((_LOOKUP_FAILURES, version), (_LOOKUP_TRACKS, ())):
+            for parameters in asked:
+                for row in self._db.execute(sql, (*parameters, *more)):
+                    known[row[0]] = _stored_file(row)
+        return [known.get(key) for key in keys]
+
+    def places_of_hash(
+        self, audio_hash: str, without: Container[int] = ()
+    ) -> Iterator[tuple[int, Path]]:
+        """Yield id and path of the tracks of one sound, but for those that are known already.
+
+        A sound may have very many copies, so no more is made of them than is asked for.
+        """
+        rows = self._rows(
+            "SELECT id, path FROM tracks WHERE audio_hash = ? ORDER BY id", (audio_hash,)
+        )
+        return ((track_id, key_path(key)) for track_id, key in rows if track_id not in without)
+
+    def iter_tracks_under(
+        self, root: Path, without: Container[int] = ()
+    ) -> Iterator[tuple[int, Path]]:
+        """Iterate over ``(id, path)`` of every track in a folder or below it, ordered by path.
+
+        Whole components count: ``/a/b`` does not hold ``/a/bc``. Tracks without an analysis are
+        among them, those that are known already are not. The library may be written to meanwhile.
+        """
+        for key, track_id in self._rows_under(root, "SELECT path, id FROM tracks"):
+            if track_id not in without:
+                yield track_id, key_path(key)
+
+    def iter_failures_under(self, root: Path) -> Iterator[Path]:
+        """Iterate over the paths of recorded failures in a folder or below it, ordered by path."""
+        return (key_path(key) for key, *_ in self._rows_under(root, "SELECT path FROM failures"))
+
+    def _rows_under(self, root: Path, select: str) -> Iterator[tuple[Any, ...]]:
+        for exact, first, end in ranges_under(root):
+            below = f"{select} WHERE path > ? AND path < ? ORDER BY path LIMIT ?"
+            yield from chain(
+                self._rows(f"{select} WHERE path = ?", (exact,)), self._pages(below, (first, end))
+            )
+
+    # Tracks
+
+    def track(self, track_id: int) -> Track | None:
+        """Return an analysed track, None where there is none of this id."""
+        row = self._row("SELECT * FROM analysed_tracks WHERE id = ?", (int(track_id),))
+        return None if row is None else track_of(row)
+
+    def tracks(self, ids: Iterable[int]) -> dict[int, Track]:
+        """Return the analysed tracks of these ids; ids without one are left out."""
+        sql = "SELECT * FROM analysed_tracks WHERE id IN (SELECT value FROM json_each(?))"
+        return {row[0]: track_of(row) for row in self._rows(sql, (_json_ids(ids),))}
+
+    def track_by_path(self, path: Path) -> Track | None:
+        """Return the analysed track of this file, None where there is none."""
+        row = self._row("SELECT * FROM analysed_tracks WHERE path = ?", (path_key(path),))
+        return None if row is None else track_of(row)
+
+    def tracks_with_hash(self, audio_hash: str) -> list[Track]:
+        """Return the analysed tracks of the same sound, by id."""
+        sql = "SELECT * FROM analysed_tracks WHERE audio_hash = ? ORDER BY id"
+        return [track_of(row) for row in self._rows(sql, (audio_hash,))]
+
+    def all_tracks(self) -> Iterator[Track]:
+        """Iterate over every analysed track by id. The library may be written to meanwhile."""
+        sql = "SELECT * FROM analysed_tracks WHERE id > ? ORDER BY id LIMIT ?"
+        return map(track_of, self._pages(sql, (-1,)))
+
+    def find_tracks(self, words: str, limit: int = 50) -> list[Track]:
+        """Return the analysed tracks whose artist, title, album or genre tag hold every word.
+
+        See :meth:`recsys.types.Catalogue.find_tracks`. A file without a title tag is found by
+        its name. Of more than a thousand tracks that hold the words, the first ones in the library
+        are ranked.
+        """
+        query = search_query(words, limit)
+        return [] if query is None else [track_of(row) for row in self._rows(*query)]
+
+    # Counts and checks
+
+    def counts(self) -> dict[str, int]:
+        """Return how many ``tracks``, ``analyses``, ``failures``, ``missing``, ``unanalysed``.
+
+        ``unanalysed`` are tracks without an analysis by the current model, ``missing`` those whose
+        file was gone at the last look; both are among ``tracks``. ``analyses`` are those of every
+        model, and of sounds that no track has any more.
+        """
+        row = self._row(
+            "SELECT (SELECT count(*) FROM tracks), (SELECT count(*) FROM analyses),"
+            " (SELECT count(*) FROM failures), (SELECT count(*) FROM tracks WHERE missing),"
+            " (SELECT count(*) FROM tracks_with_analysis WHERE genre IS NULL)"
+        )
+        names = ("tracks", "analyses", "failures", "missing", "unanalysed")
+        return dict(zip(names, row or (), strict=True))
+
+    def failures(self, limit: int | None = None) -> list[Failure]:
+        """Return the recorded failures by path, at most ``limit`` of them."""
+        sql = "SELECT path, size, mtime_ns, reason, retry FROM failures ORDER BY path LIMIT ?"
+        rows = self._rows(sql, (-1 if limit is None else limit,))
+        return [
+            Failure(TrackFile(key_path(key), size, mtime_ns), reason, bool(retry))
+            for key, size, mtime_ns, reason, retry in rows
+        ]
+
+    def integrity_problems(self) -> list[str]:
+        """Return what is wrong with the database, in sentences; an empty list for a sound one."""
+        try:
+            damage = [str(text) for (text,) in self._rows("PRAGMA integrity_check")]
+            problems = [] if damage == ["ok"] else [f"Damaged: {text}." for text in damage]
+            if broken := self._rows("PRAGMA foreign_key_check"):
+                problems.append(f"{len(broken)} analyses are of a model that is not stored.")
+            if problems:
+                return problems
+            counted = {sentence: self._value(sql) for sentence, sql in _PROBLEMS.items()}
+            return [sentence.format(count) for sentence, count in counted.items() if count]
+        except StoreError as error:
+            return [error.message]
+
+    # Writing
 
     @guarded
     def write(
@@ -151,36 +637,157 @@ class Store(StoreReader):
         failures: Sequence[Failure] = (),
         removed: Sequence[int] = (),
     ) -> list[int]:
-        """Store a batch in one transaction.
+        """Store a batch in one transaction; return the ids of the records, in their order.
 
         A path that fails loses its earlier track, and a path that succeeds its failure. A record
         for a known path keeps the id of the track; one with ``track_id`` moves that track to the
-        new path, where a track that stood there before goes.
-
-        Parameters
-        ----------
-        records : sequence of TrackRecord
-            New, changed and moved tracks.
-        failures : sequence of Failure
-            Files that could not be analysed.
-        removed : sequence of int
-            Ids of tracks to forget; unknown ones are ignored.
-
-        Returns
-        -------
-        list of int
-            The id of each record, in their order.
+        new path, where a track that stood there before goes. Unknown ids in `removed` are ignored.
 
         Raises
         ------
         StoreError
             An analysis is of another model than the library's; nothing of the batch is stored.
         """
-        model = self.model()
-        for record in records:
-            _check_model(record.analysis, model)
         with write_transaction(self._db):
-            return _Batch(self, model).apply(records, failures, removed)
+            model = self.model()
+            for record in records:
+                _check_model(record.analysis, model)
+            revision = self.revision + 1
+            for track_id in removed:
+                self._remove(track_id, revision)
+            self._write_failures(failures, revision)
+            plain = [record_dict(record) for record in records]
+            if model is not None:
+                self._write_analyses(plain, model, revision)
+            ids = self._write_tracks(records, plain, revision)
+            # It rises only if something bears it: what changes no index costs no index anything.
+            self._db.execute(
+                "UPDATE library SET revision = ?1 WHERE ?1 IN (SELECT revision FROM tracks"
+                " WHERE revision = ?1 UNION ALL SELECT revision FROM removals WHERE revision = ?1)",
+                (revision,),
+            )
+            return ids
+
+    def _remove(self, track_id: int, revision: int) -> None:
+        """Delete a track and leave a tombstone for the index."""
+        if self._db.execute("DELETE FROM tracks WHERE id = ?", (int(track_id),)).rowcount:
+            self._db.execute("INSERT INTO removals VALUES (?, ?)", (int(track_id), revision))
+
+    def _write_failures(self, failures: Sequence[Failure], revision: int) -> None:
+        """Record failures in place of what was known of their paths."""
+        if not failures:
+            return
+        rows = [
+            {
+                "path": path_key(failure.file.path),
+                "size": failure.file.size,
+                "mtime_ns": failure.file.mtime_ns,
+                "reason": storable_text(failure.reason),
+                "version": _program_version(),
+                "retry": failure.retry,
+            }
+            for failure in failures
+        ]
+        for row in rows:
+            if held := self._row("SELECT id FROM tracks WHERE path = ?", (row["path"],)):
+                self._remove(held[0], revision)
+        self._tables.table("failures").upsert_all(rows, pk="path")
+
+    def _write_analyses(
+        self, plain: Sequence[Mapping[str, Any]], model: ModelInfo, revision: int
+    ) -> None:
+        """Store the analyses of a batch; every file of a sound that changes gets the revision."""
+        sounds = {row["audio_hash"]: row for row in plain if row["embedding"] is not None}
+        if not sounds:
+            return
+        styles: list[str | None] = [None] * len(sounds)
+        if style_columns(model):
+            scores = np.stack([row["tag_scores"] for row in sounds.values()])
+            styles = [*strongest_styles(model, scores)]
+        key = self._value("SELECT model FROM library")
+        rows = [
+            {
+                "audio_hash": row["audio_hash"],
+                "model": key,
+                "genre": model.top_genre(row["probabilities"]),
+                "style": style,
+                "duration_s": row["duration_s"],
+                "warning": row["warning"],
+                "probabilities": array_blob(row["probabilities"]),
+                "embedding": array_blob(row["embedding"]),
+                "tag_scores": array_blob(row["tag_scores"]) if len(row["tag_scores"]) else None,
+            }
+            for row, style in zip(sounds.values(), styles, strict=True)
+        ]
+        before = {
+            audio_hash: known
+            for audio_hash, *known in self._rows(
+                "SELECT audio_hash, genre, style, embedding FROM analyses"
+                " WHERE model = ? AND audio_hash IN (SELECT value FROM json_each(?))",
+                (key, json.dumps([*sounds])),
+            )
+        }
+        changed = [
+            row["audio_hash"]
+            for row in rows
+            if before.get(row["audio_hash"]) != [row["genre"], row["style"], row["embedding"]]
+        ]
+        self._db.execute(
+            "UPDATE tracks SET revision = ? WHERE audio_hash IN (SELECT value FROM json_each(?))",
+            (revision, json.dumps(changed)),
+        )
+        self._tables.table("analyses").upsert_all(rows, pk=("audio_hash", "model"))
+
+    def _write_tracks(
+        self, records: Sequence[TrackRecord], plain: Sequence[Mapping[str, Any]], revision: int
+    ) -> list[int]:
+        """Store the tracks of a batch; return their ids."""
+        self._db.executemany(
+            "DELETE FROM failures WHERE path = ?", ((row["path"],) for row in plain)
+        )
+        # Movers give their paths free at first: two files may have swapped their names.
+        moving = [(record.track_id,) for record in records if record.track_id is not None]
+        self._db.executemany("UPDATE tracks SET path = id WHERE id = ?", moving)
+        by_own_genre = self.genre_source() == GenreSource.OWN
+        new_id = 1 + (self._value("SELECT seq FROM sqlite_sequence WHERE name = 'tracks'") or 0)
+        rows: dict[int, dict[str, Any]] = {}
+        paths: set[PathKey] = set()
+        ids = []
+        for record, values in zip(records, plain, strict=True):
+            if values["path"] in paths or record.track_id in rows:
+                self._upsert_tracks(rows)  # the next lookup must see it
+                rows, paths = {}, set()
+            own = self._own_genre(record.tags.genre_tag) if by_own_genre else None
+            track_id, before, known = self._existing(record.track_id, values["path"], revision)
+            if track_id is None:
+                track_id, new_id = new_id, new_id + 1
+            rows[track_id] = {
+                **{name: values[name] for name in _TRACK_COLUMNS},
+                "id": track_id,
+                "missing": 0,
+                "own_genre": own,
+                "revision": known if before == (values["audio_hash"], own) else revision,
+            }
+            paths.add(values["path"])
+            ids.append(track_id)
+        self._upsert_tracks(rows)
+        return ids
+
+    def _upsert_tracks(self, rows: Mapping[int, dict[str, Any]]) -> None:
+        if rows:
+            self._tables.table("tracks").upsert_all(rows.values(), pk="id")
+
+    def _existing(
+        self, mover: int | None, path: PathKey, revision: int
+    ) -> tuple[int | None, tuple[str | None, str | None], int]:
+        """Return id, hash and own genre, and revision of the row that a record is to fill."""
+        columns = "SELECT id, audio_hash, own_genre, revision FROM tracks"
+        row = self._row(columns + " WHERE path = ?", (path,))
+        if mover is not None and (moved := self._row(columns + " WHERE id = ?", (mover,))):
+            if row is not None:
+                self._remove(row[0], revision)
+            row = moved
+        return (None, (None, None), 0) if row is None else (row[0], (row[1], row[2]), row[3])
 
     @guarded
     def mark_missing(self, track_ids: Iterable[int]) -> None:
@@ -200,6 +807,7 @@ class Store(StoreReader):
         A folder can be both.
         """
         with write_transaction(self._db):
+            # Plain SQL: one row in every run, for which sqlite-utils need not be loaded.
             self._db.execute(
                 "INSERT INTO roots (path, root, volume) VALUES (?, ?, ?) ON CONFLICT (path)"
                 " DO UPDATE SET root = max(root, excluded.root),"
@@ -227,46 +835,50 @@ class Store(StoreReader):
 
     @guarded
     def drop_orphans(self) -> int:
-        """Delete analyses that no track uses and those of models other than the current one.
-
-        Returns
-        -------
-        int
-            How many were deleted.
-        """
+        """Delete analyses that no track uses and those of other models; return how many."""
         with write_transaction(self._db):
             cursor = self._db.execute(
-                "DELETE FROM analyses WHERE fingerprint IS NOT"
-                " (SELECT value FROM meta WHERE key = 'model')"
+                "DELETE FROM analyses WHERE model IS NOT (SELECT model FROM library)"
                 " OR audio_hash NOT IN (SELECT audio_hash FROM tracks)"
             )
-            self._db.execute(
-                "DELETE FROM models WHERE fingerprint IS NOT"
-                " (SELECT value FROM meta WHERE key = 'model')"
-            )
+            self._db.execute("DELETE FROM models WHERE id IS NOT (SELECT model FROM library)")
         return int(cursor.rowcount)
 
     @guarded
     def vacuum(self) -> None:
         """Give space that is no longer used back to the disk."""
+        self._db.execute("INSERT INTO tracks_fts (tracks_fts) VALUES ('optimize')")
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.execute("PRAGMA optimize")
 
-    def _raise_revision(self) -> int:
-        return int(
-            self._value("UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value")
-        )
+
+_TRACK_COLUMNS = (
+    *("path", "size", "mtime_ns", "audio_hash"),
+    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag"),
+    *("search_artist", "search_title", "search_album", "search_genre"),
+)
+
+
+def _stored_file(row: tuple[Any, ...]) -> StoredFile:
+    _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, retry = row
+    flags = bool(missing), warning, bool(retry)
+    return StoredFile(track_id, size, mtime_ns, audio_hash, genre, failure, *flags)
+
+
+def _json_ids(ids: Iterable[int]) -> str:
+    # One JSON parameter instead of one per id: no limit on their number, one statement.
+    return json.dumps([int(i) for i in ids])
 
 
 def _check_model(analysis: Analysis | None, model: ModelInfo | None) -> None:
     if analysis is None:
         return
-    if model is None or analysis.fingerprint != model.fingerprint:
-        current = "none yet" if model is None else model.fingerprint
+    if model is None or analysis.identity != model.identity:
+        current = f"{model.fingerprint}, effort {model.effort}" if model else "none yet"
         raise StoreError(
-            f"An analysis by model {analysis.fingerprint} does not belong in this library, whose"
-            f" model is {current}.",
+            f"An analysis by model {analysis.fingerprint}, effort {analysis.effort}, does not"
+            f" belong in this library, whose model is {current}.",
             "Index again with the model that is wanted.",
         )
     wanted = {"embedding": (model.dimension,), "tags": (len(model.tags),)}
@@ -278,111 +890,3 @@ def _check_model(analysis: Analysis | None, model: ModelInfo | None) -> None:
                 f" makes: {shape}.",
                 "Index again with the model that is wanted.",
             )
-
-
-class _Batch:
-    """The statements of one :meth:`Store.write`, and whether they changed what the index holds."""
-
-    def __init__(self, store: Store, model: ModelInfo | None) -> None:
-        self._db = store._db
-        self._model = model
-        self._by_own_genre = store.genre_source() == "own"
-        self._revision = store.revision + 1
-        self._changed = False
-
-    def _change(self) -> int:
-        self._changed = True
-        return self._revision
-
-    def _one(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._db.execute(sql, parameters).fetchone()
-        return row
-
-    def apply(
-        self, records: Sequence[TrackRecord], failures: Sequence[Failure], removed: Sequence[int]
-    ) -> list[int]:
-        """Do all of it; returns the ids of the records."""
-        for track_id in removed:
-            self._remove(track_id)
-        for failure in failures:
-            self._fail(failure)
-        self._park([record.track_id for record in records])
-        ids = [self._write(record) for record in records]
-        if self._changed:
-            self._db.execute("UPDATE meta SET value = ? WHERE key = 'revision'", (self._revision,))
-        return ids
-
-    def _remove(self, track_id: int) -> None:
-        """Delete a track and leave a tombstone for the index."""
-        if self._db.execute("DELETE FROM tracks WHERE id = ?", (int(track_id),)).rowcount:
-            self._db.execute("INSERT INTO removals VALUES (?, ?)", (int(track_id), self._change()))
-
-    def _fail(self, failure: Failure) -> None:
-        """Record a failure in place of what was known of the path."""
-        key = path_key(failure.file.path)
-        held = self._one("SELECT id FROM tracks WHERE path = ?", (key,))
-        if held is not None:
-            self._remove(held[0])
-        self._db.execute(
-            "INSERT OR REPLACE INTO failures (path, size, mtime_ns, reason) VALUES (?, ?, ?, ?)",
-            (key, failure.file.size, failure.file.mtime_ns, storable_text(failure.reason)),
-        )
-
-    def _park(self, moving: Sequence[int | None]) -> None:
-        """Free the paths of tracks that move, so that two files may have swapped their names."""
-        for track_id in moving:
-            if track_id is not None:
-                self._db.execute("UPDATE tracks SET path = id WHERE id = ?", (track_id,))
-
-    def _write(self, record: TrackRecord) -> int:
-        """Store one track and return its id."""
-        if record.analysis is not None and self._model is not None:
-            self._write_analysis(record, record.analysis, self._model)
-        key = path_key(record.file.path)
-        self._db.execute("DELETE FROM failures WHERE path = ?", (key,))
-        own = own_genre(self._db, record.tags.genre_tag) if self._by_own_genre else None
-        track_id, before, revision = self._existing(record, key)
-        if before != (record.audio_hash, own):
-            revision = self._change()
-        file = (key, record.file.size, record.file.mtime_ns, record.audio_hash)
-        values = (*file, *tag_columns(record.tags, record.file.path), own, revision)
-        if track_id is not None:
-            self._db.execute(_UPDATE_TRACK, (*values, track_id))
-            return track_id
-        return int(self._db.execute(INSERT_TRACK, values).lastrowid or 0)
-
-    def _existing(
-        self, record: TrackRecord, key: str | bytes
-    ) -> tuple[int | None, tuple[str | None, str | None], int]:
-        """Return id, hash and own genre, and revision of the row that the record is to fill."""
-        columns = "SELECT id, audio_hash, own_genre, revision FROM tracks"
-        holder = self._one(columns + " WHERE path = ?", (key,))
-        if record.track_id is not None:
-            mover = self._one(columns + " WHERE id = ?", (record.track_id,))
-            if mover is not None:
-                if holder is not None:
-                    self._remove(holder[0])
-                return mover[0], mover[1:3], mover[3]
-        return (None, (None, None), 0) if holder is None else (holder[0], holder[1:3], holder[3])
-
-    def _write_analysis(self, record: TrackRecord, analysis: Analysis, model: ModelInfo) -> None:
-        genre, embedding = model.top_genre(analysis.probabilities), array_blob(analysis.embedding)
-        identity = (record.audio_hash, analysis.fingerprint)
-        style = None
-        if len(analysis.tags) and style_columns(model):
-            (style,) = strongest_styles(model, analysis.tags[np.newaxis])
-        before = self._one(
-            "SELECT genre, embedding, style FROM analyses WHERE audio_hash = ? AND fingerprint = ?",
-            identity,
-        )
-        if before != (genre, embedding, style):
-            # Every file of this sound stands elsewhere in the index from now on.
-            self._db.execute(
-                "UPDATE tracks SET revision = ? WHERE audio_hash = ?",
-                (self._change(), record.audio_hash),
-            )
-        heard = (genre, record.duration_s, storable_text(record.warning))
-        probabilities = array_blob(analysis.probabilities)
-        tags = array_blob(analysis.tags) if len(analysis.tags) else None
-        arrays = (probabilities, embedding, tags)
-        self._db.execute(WRITE_ANALYSIS, (*identity, *heard, *arrays, style))

@@ -17,8 +17,7 @@ from recsys.audit.retagging import Journal, journal_path
 from recsys.errors import LibraryBusyError, QueryError, TagError
 from recsys.index.sync import index_is_current, index_problems, open_index, save_index
 from recsys.library import audio_hash, read_tags
-from recsys.store import Store, TrackRecord
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock, Store, TrackRecord
 from recsys.types import TrackFile
 from tests.audit.music import NEW, OLD, Music
 from tests.audit.tagged_files import make_sound
@@ -286,7 +285,7 @@ def test_a_run_of_damaged_lines_gives_its_number_to_no_other(music: Music) -> No
     assert [run.number for run in Journal(music.database).runs()] == [2]
 
 
-@pytest.mark.parametrize("source", ["own", "gtzan"])
+@pytest.mark.parametrize("source", ["own", "model"])
 def test_the_index_on_disk_is_kept_up(music: Music, source: str) -> None:
     """Where tags say in which part of the index a track lies, writing them moves tracks."""
     with Store.open(music.database) as store:

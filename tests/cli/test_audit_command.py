@@ -16,7 +16,7 @@ from recsys.audit.disagreements import Verdict
 from recsys.audit.genre_field import read_genre_field
 from recsys.audit.retagging import journal_path
 from recsys.cli.main import cli
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock
 from tests.audit.music import NEW, OLD, Music
 from tests.cli.documented import documented
 from tests.sounds import staircase, write

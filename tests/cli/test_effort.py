@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.audio import decode
-from recsys.classifier.card import load_card
+from recsys.classifier.card import ModelCard, load_card
 from recsys.classifier.inference import Classifier
 from recsys.cli.main import cli
 from recsys.demo import make_library
-from recsys.mel import DEFAULT_EFFORT, EFFORTS, at_effort, effort_of, with_effort
+from recsys.mel import DEFAULT_EFFORT, EFFORTS, at_effort
 from recsys.store import Store
 
 
@@ -44,7 +44,7 @@ def copied(heard: Path, tmp_path: Path) -> Path:
 def test_a_new_library_is_heard_with_the_default(heard: Path) -> None:
     status = json.loads(run("status", "--json", "--db", heard / "library.db").stdout)
     assert status["effort"] == DEFAULT_EFFORT == "balanced"
-    assert status["model"]["fingerprint"] == f"{load_card().fingerprint}-balanced"
+    assert status["model"]["fingerprint"] == load_card().fingerprint
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
@@ -71,7 +71,7 @@ def test_another_effort_needs_everything_heard_again(heard: Path, copied: Path) 
     music = heard / "music"
     refused = run("index", music, "--db", copied, "--effort", "full")
     assert refused.exit_code == 1
-    assert "was heard with effort balanced, not full" in refused.stderr
+    assert "was analysed with effort balanced, not full" in refused.stderr
     assert f"recsys index --reanalyse --effort full {music}" in refused.stderr
     again = run("index", music, "--db", copied, "--effort", "full", "--reanalyse", "--json")
     assert json.loads(again.stdout.splitlines()[-1])["summary"]["indexed"] == 4
@@ -109,13 +109,14 @@ def test_own_genres_keep_the_effort(heard: Path, copied: Path, tmp_path: Path) -
     assert run("similar", outside, "--db", copied).exit_code == 0
 
 
-def test_the_name_of_an_effort_stands_behind_the_fingerprint() -> None:
+def test_a_card_knows_its_effort_also_after_json() -> None:
     card = load_card()
     fast = card.at_effort("fast")
-    assert (fast.features.max_windows, effort_of(fast.fingerprint)) == (3, "fast")
+    assert (fast.features.max_windows, fast.effort) == (3, "fast")
     assert card.at_effort("full") is card
-    assert with_effort(fast.fingerprint, "full") == card.fingerprint
-    assert with_effort(fast.fingerprint, "balanced") == card.at_effort("balanced").fingerprint
+    assert card.effort == "full"
+    assert fast.info().identity == (card.fingerprint, "fast") != card.info().identity
+    assert ModelCard.from_json(fast.to_json()) == fast
     short = replace(card.features, max_windows=2)
     assert at_effort(short, "fast") is short
     brief = replace(card, features=short)

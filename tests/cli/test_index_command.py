@@ -14,8 +14,7 @@ from click.testing import CliRunner
 
 from recsys.cli.main import cli
 from recsys.demo import STYLES
-from recsys.store import Store
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock, Store
 from tests.cli.conftest import IndexedLibrary
 from tests.sounds import staircase, write
 
@@ -265,4 +264,4 @@ def test_a_folder_that_is_not_there_leaves_the_library_as_it_is(
     code, _, message = index(tmp_path / "nowhere", "--db", database, "--genres", "own")
     assert (code, "nowhere" in message) == (1, True)
     with Store.open(database, read_only=True) as store:
-        assert store.genre_source() == "gtzan"
+        assert store.genre_source() == "model"

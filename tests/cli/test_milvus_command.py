@@ -141,4 +141,5 @@ def test_without_the_extra_it_is_named(
     monkeypatch.setitem(sys.modules, library, None)
     result = read("similar", "words", "--index", place)
     assert result.exit_code == 1
-    assert "pip install 'recsys[milvus]'" in result.stderr
+    assert "pip install" in result.stderr
+    assert "[milvus]" in result.stderr

@@ -58,7 +58,7 @@ def call(folder: Path, *arguments: object, database: str = "library.db") -> Resu
 def run(folder: Path) -> Iterator[Run]:
     yield lambda *arguments: call(folder, *arguments)
     with Store.open(folder / "library.db") as store:
-        store.set_genre_source("gtzan")
+        store.set_genre_source("model")
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_a_library_is_sorted_by_styles_and_back(
     assert "strongest style" in run("status").stdout
     for row in results(run("similar", next(iter(strengths)), "-k", 99, "--json")):
         assert row["label"] == expected[str(row["path"])]
-    run("index", "--genres", "gtzan")
+    run("index", "--genres", "model")
     assert all(
         row["label"] == row["genre"]
         for row in results(run("similar", next(iter(strengths)), "--json"))
@@ -217,7 +217,7 @@ def test_a_model_without_tags_does_not_take_over_a_library_sorted_by_them(
     plain = folder / "plain.safetensors"
     result = run("index", folder / "music", "--model", plain, "--reanalyse")
     assert result.exit_code == 1
-    assert "--genres gtzan" in result.stderr
+    assert "--genres model" in result.stderr
     assert json.loads(run("status", "--json").stdout)["model"]["name"] == "tagging"
 
 

@@ -18,8 +18,7 @@ from recsys.cluster.sources import SourceFile
 from recsys.errors import LibraryBusyError, RecsysError
 from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing import session
-from recsys.store import Store
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock, Store
 from recsys.types import IndexEvent, IndexSummary
 from tests.cluster.shards import failed, heard, write_shard
 from tests.stored import model_info

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recsys.cluster.rows import Row, ShardHeader, rows_of, schema, table_of
 from recsys.cluster.sources import SourceFile
 from recsys.errors import RecsysError
-from recsys.store.rows import storable_text
+from recsys.store.search import storable_text
 from recsys.types import Tags
 from tests.cluster.shards import MODEL, failed, header, heard
 
@@ -31,7 +31,7 @@ TAGS = st.builds(
 )
 def test_files_come_back(name: str, size: int, mtime_ns: int, etag: str | None) -> None:
     row = replace(failed("/x"), file=SourceFile(name, size, mtime_ns, etag))
-    assert rows_of(table_of([row]), "m") == [row]
+    assert rows_of(table_of([row]), header()) == [row]
 
 
 @given(tags=TAGS, warning=TEXTS, failure=TEXTS, may_pass=st.booleans())
@@ -39,21 +39,21 @@ def test_what_is_said_comes_back(
     tags: Tags, warning: str | None, failure: str | None, may_pass: bool
 ) -> None:
     row = Row(failed("/x").file, None, tags, None, warning, None, None, failure, may_pass)
-    (back,) = rows_of(table_of([row]), "m")
+    (back,) = rows_of(table_of([row]), header())
     expected = replace(row, warning=storable_text(warning), failure=storable_text(failure))
     assert back == expected
 
 
 def test_what_was_heard_comes_back_beside_failures() -> None:
     rows = [heard("/a", 1), failed("/b"), heard("/c", 2)]
-    back = rows_of(table_of(rows), MODEL.fingerprint)
+    back = rows_of(table_of(rows), header())
     assert [row.failure for row in back] == [None, "no sound", None]
     for row, original in zip(back, rows, strict=True):
         if original.analysis is None:
             assert row.analysis is None
             continue
         assert row.analysis is not None
-        assert row.analysis.fingerprint == MODEL.fingerprint
+        assert row.analysis.identity == MODEL.identity
         for name in ("probabilities", "embedding", "tags"):
             found, wanted = getattr(row.analysis, name), getattr(original.analysis, name)
             assert found.dtype == np.float32
@@ -62,7 +62,7 @@ def test_what_was_heard_comes_back_beside_failures() -> None:
 
 def test_a_slice_has_the_arrays_of_its_own_rows() -> None:
     rows = [heard(f"/{i}", i) for i in range(4)]
-    part = rows_of(table_of(rows).slice(2, 1), MODEL.fingerprint)
+    part = rows_of(table_of(rows).slice(2, 1), header())
     assert part[0].analysis is not None
     assert rows[2].analysis is not None
     np.testing.assert_array_equal(part[0].analysis.embedding, rows[2].analysis.embedding)
@@ -72,7 +72,8 @@ def test_the_header_comes_back() -> None:
     one = header(sources=("s3://b/müsic", "/x"))
     assert ShardHeader.from_metadata(one.as_metadata(), "a shard") == one
     assert one.labels == MODEL.labels
-    assert one.fingerprint.endswith("-balanced")
+    assert one.identity == MODEL.identity
+    assert one.effort == "balanced"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recsys.errors import LibraryBusyError, StoreError
-from recsys.store.lock import LibraryLock, holder_of
+from recsys.store.connection import LibraryLock, holder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HOLDER = """
 import sys
 from pathlib import Path
-from recsys.store.lock import LibraryLock
+from recsys.store import LibraryLock
 with LibraryLock(Path(sys.argv[1]), 0.0):
     sys.stdout.write("held\\n")
     sys.stdout.flush()

@@ -13,7 +13,7 @@ import pytest
 from recsys.errors import StoreError
 from recsys.store import Store
 from recsys.store import connection as store_connection
-from recsys.store.migrations import APPLICATION_ID
+from recsys.store.connection import APPLICATION_ID
 from tests.stored import heard, model_info, new_library, record
 
 
@@ -107,8 +107,7 @@ def test_an_empty_database_may_become_a_library(tmp_path: Path) -> None:
 def test_a_library_of_a_newer_recsys_is_refused_untouched(tmp_path: Path) -> None:
     path = filled(tmp_path)
     with closing(sqlite3.connect(path)) as newer:
-        newer.execute("INSERT INTO migrations VALUES (99, 'future', 'later')")
-        newer.commit()
+        newer.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
     for read_only in (False, True):
         error = refused(path, read_only=read_only)

@@ -48,23 +48,23 @@ def parts(store: Store) -> list[str]:
 
 
 BY = {
-    "gtzan": ["rock", "rock", "jazz", "blues"],
+    "model": ["rock", "rock", "jazz", "blues"],
     "tags": ["rock", "jazz", "jazz", "rock"],
     "own": ["HipHop", "HipHop", "HipHop", "untagged"],
 }
 
 
 def test_a_new_library_is_sorted_by_the_model_s_genres(store: Store) -> None:
-    assert store.genre_source() == "gtzan"
-    assert parts(store) == BY["gtzan"] == [track.genre for track in store.all_tracks()]
+    assert store.genre_source() == "model"
+    assert parts(store) == BY["model"] == [track.genre for track in store.all_tracks()]
 
 
-@pytest.mark.parametrize("source", ["own", "tags", "gtzan"])
+@pytest.mark.parametrize("source", ["own", "tags", "model"])
 def test_the_index_follows_and_the_model_s_genre_stays(store: Store, source: str) -> None:
     save_index(store, open_index(store))
     store.set_genre_source(source)
     assert parts(store) == BY[source]
-    assert [track.genre for track in store.all_tracks()] == BY["gtzan"]
+    assert [track.genre for track in store.all_tracks()] == BY["model"]
     index = open_index(store)
     expected = {part: BY[source].count(part) for part in BY[source]}
     assert {part: index.count(part) for part in index.genres} == expected == store.genre_counts()
@@ -119,4 +119,4 @@ def test_a_tag_that_is_no_text_is_sorted_alike_at_once_and_later(store: Store) -
 def test_an_unknown_source(store: Store) -> None:
     with pytest.raises(StoreError, match="'moods'"):
         store.set_genre_source("moods")
-    assert store.genre_source() == "gtzan"
+    assert store.genre_source() == "model"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.store import reader as store_reader
+from recsys.store import store as store_module
 from recsys.store.rows import key_path, path_key
 from recsys.types import Failure
 from tests.stored import audio_file, heard, new_library, record
@@ -73,7 +73,7 @@ def test_what_lies_under_a_folder_is_what_pathlib_says(
 def test_every_pair_of_awkward_folders_is_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_reader, "_PAGE", 2)
+    monkeypatch.setattr(store_module, "_PAGE", 2)
     folders = [as_path([b"music", name]) for name in NAMES]
     inside = {
         folder: {folder / "x.mp3", folder / "y\udcfe.mp3", folder / "z"} for folder in folders
@@ -97,7 +97,7 @@ def test_a_root_that_is_a_file_holds_itself(tmp_path: Path) -> None:
 def test_tracks_under_a_folder_can_be_removed_while_they_are_walked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_reader, "_PAGE", 3)
+    monkeypatch.setattr(store_module, "_PAGE", 3)
     with new_library(tmp_path) as store:
         store.write([record(f"/m/{i}", heard()) for i in range(10)])
         seen = 0

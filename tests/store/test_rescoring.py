@@ -11,8 +11,7 @@ import pytest
 
 from recsys.errors import StoreError
 from recsys.store import Store
-from recsys.store.rescoring import change_head
-from recsys.types import Analysis, FloatArray, ModelInfo
+from recsys.types import Analysis, Effort, FloatArray, ModelInfo
 from tests.stored import LABELS, axis, heard, model_info, record
 
 TAGGED = replace(
@@ -51,8 +50,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def change(store: Store, info: ModelInfo = OWN, before: str = "m1") -> int:
-    return change_head(store, info, "{}", Path("/own.safetensors"), second_axis_is_b, before=before)
+def change(store: Store, info: ModelInfo = OWN, before: ModelInfo = TAGGED) -> int:
+    return store.change_head(info, "{}", Path("/own.safetensors"), second_axis_is_b, before=before)
 
 
 def test_only_genres_and_probabilities_change(store: Store) -> None:
@@ -89,7 +88,9 @@ def test_sounds_that_the_model_before_had_not_heard_wait_as_before(store: Store)
 
 def test_a_head_for_another_model(store: Store) -> None:
     with pytest.raises(StoreError, match="changed meanwhile"):
-        change(store, before="m0")
+        change(store, before=replace(TAGGED, fingerprint="m0"))
+    with pytest.raises(StoreError, match="changed meanwhile"):
+        change(store, before=replace(TAGGED, effort=Effort.FAST))
     with pytest.raises(StoreError, match="changed meanwhile"):
         change(store, replace(OWN, dimension=99))
     info = store.model()

@@ -1,20 +1,22 @@
-"""Words find tracks by artist and title, whatever their case and accents."""
+"""Words find tracks by artist, title, album and genre tag, whatever their case and accents."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.store.rows import normalise
+from recsys.store import search as search_module
+from recsys.store.search import normalise, search_rank, search_terms, search_texts
 from recsys.types import Tags
 from tests.stored import heard, new_library, record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from recsys.store import Store
 
@@ -23,17 +25,20 @@ SONGS = {
     "/2": Tags(artist="Miles Davis", title="Blue in Green"),
     "/3": Tags(artist="Bill Evans", title="Blue in Green"),
     "/4": Tags(artist="Tribute Band", title="Miles Davis"),
-    "/5": Tags(album_artist="Björk", album="Debut", title="Jóga"),
+    "/5": Tags(album_artist="Björk", album="Début", title="Jóga", genre_tag="Trip-Hop"),
     "/6": Tags(artist="Straße & Co", title="100% _Pure_"),
     "/7/Unnamed Song.mp3": Tags(),
     "/8": Tags(artist="中島みゆき", title="糸"),
     "/9": Tags(artist="Miles Davis Quintet", title="It Never Entered My Mind"),
+    "/10": Tags(artist="Beyoncé", title="Halo", genre_tag="Rock", track_number=1),
+    "/11": Tags(artist="!!!", title='AC/DC "AND" NOT (Rock)'),
+    "/12": Tags(artist="나의방탄소년단", title="ฉันรักเธอ", album="मेरी हिन्दी"),
 }
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder: Path = tmp_path_factory.mktemp("search")
+    folder = tmp_path_factory.mktemp("search")
     with new_library(folder) as opened:
         opened.write([record(path, heard(), tags=tags) for path, tags in SONGS.items()])
         yield opened
@@ -49,7 +54,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         ("davis green", ["/2"]),
         ("bjork joga", ["/5"]),
         ("BJÖRK", ["/5"]),
-        ("debut", []),
+        ("debut", ["/5"]),
+        ("joga debut trip", ["/5"]),
+        ("trip-hop", ["/5"]),
         ("strasse", ["/6"]),
         ("STRASSE", ["/6"]),
         ("100%", ["/6"]),
@@ -57,7 +64,32 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         ("_", ["/6"]),
         ("unnamed", ["/7/Unnamed Song.mp3"]),
         ("中島", ["/8"]),
+        ("みゆき", ["/8"]),
+        ("島中", []),
+        ("소년단", ["/12"]),
+        ("รัก", ["/12"]),
+        ("हिन्दी", ["/12"]),
         ("mil", ["/2", "/1", "/9", "/4"]),
+        ("avis", []),
+        ("beyonce", ["/10"]),
+        ("beyon HAL", ["/10"]),
+        # In artist or title before genre tag, whatever the names.
+        ("rock", ["/11", "/10"]),
+        # Nothing is syntax of full-text search.
+        ("!!!", ["/11"]),
+        ("!", ["/11"]),
+        ("ac/dc", ["/11"]),
+        ("ac-dc and", ["/11"]),
+        ("dc ac", ["/11"]),
+        ("dc/ac", []),
+        ('"AND"', ["/11"]),
+        ("NOT rock", ["/11"]),
+        ("NEAR(so, what)", []),
+        ("title:halo", []),
+        ("ha*", ["/10"]),
+        ("^halo", ["/10"]),
+        ("halo\0", ["/10"]),
+        ("{halo}", ["/10"]),
         ("davis so evans", []),
         ("", []),
         ("   ", []),
@@ -70,6 +102,70 @@ def test_words_find_tracks(store: Store, words: str, found: list[str]) -> None:
 
 def test_at_most_so_many_are_found_the_best_ones(store: Store) -> None:
     assert [str(track.path) for track in store.find_tracks("miles davis", limit=2)] == ["/2", "/1"]
+
+
+def test_of_very_many_matches_exact_names_are_among_the_first(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "_MOST_MATCHES", 1)
+    assert [str(track.path) for track in store.find_tracks("halo", limit=1)] == ["/10"]
+    assert [str(track.path) for track in store.find_tracks("bill evans", limit=1)] == ["/3"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: store.write([record("/a.mp3", audio_hash="h")]),
+        lambda store: store.write([record("/moved.mp3", audio_hash="h", track_id=1)]),
+        lambda store: store.write([], removed=[1]),
+    ],
+)
+def test_what_is_searched_follows_the_tracks(tmp_path: Path, change: Callable[..., None]) -> None:
+    with new_library(tmp_path) as store:
+        store.write([record("/a.mp3", heard(), audio_hash="h", tags=Tags(artist="Nina Simone"))])
+        assert len(store.find_tracks("simone")) == 1
+        change(store)
+        assert store.find_tracks("simone") == []
+        store._db.execute("INSERT INTO tracks_fts (tracks_fts, rank) VALUES ('integrity-check', 1)")
+
+
+def test_another_model_leaves_the_words_alone(tmp_path: Path) -> None:
+    with new_library(tmp_path) as store:
+        store.write([record("/a.mp3", heard(), tags=Tags(artist="Nina Simone"))])
+        before = store._db.total_changes
+        store.set_genre_source("own")
+        store.set_genre_source("model")
+        # Each writes one row per track and one of the library, none of the words.
+        assert store._db.total_changes - before < 10
+        assert len(store.find_tracks("simone")) == 1
+
+
+NAMES = st.lists(
+    st.sampled_from(["so", "what", "sole", "so-what", "ÄÖ", "ß", "中島", "中", "!", "a.b", "1959"]),
+    max_size=4,
+).map(" ".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.builds(Tags, NAMES, NAMES, NAMES, NAMES), min_size=1, max_size=5), NAMES)
+def test_the_store_ranks_as_the_oracle_in_python_does(tags: list[Tags], words: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, new_library(Path(folder)) as store:
+        store.write([record(f"/{i}.mp3", heard(), tags=each) for i, each in enumerate(tags)])
+        terms = search_terms(words)
+        ranked = []
+        for track in store.all_tracks():
+            texts = search_texts(track.tags, track.path)
+            if terms and (rank := search_rank(terms, texts)) is not None:
+                ranked.append((rank, texts[:2], track.id))
+        assert [track.id for track in store.find_tracks(words)] == [i for _, _, i in sorted(ranked)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_can_be_searched(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, new_library(Path(folder)) as store:
+        store.write([record("/a.mp3", heard(), tags=Tags(title=text))])
+        store.find_tracks(text)
 
 
 @given(st.text())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 
 from recsys.errors import StoreError
 from recsys.store import Store
-from recsys.store.migrations import MIGRATIONS, migrate
 from recsys.types import Analysis
 from tests.stored import heard, model_info, new_library, record
 
@@ -74,35 +71,7 @@ def test_another_number_of_tags_than_the_model_has(store: Store, scores: tuple[f
 
 def test_lost_scores_are_found_by_the_check(store: Store) -> None:
     assert store.integrity_problems() == []
-    store._db.execute("UPDATE analyses SET tags = NULL WHERE rowid = 1")
+    store._db.execute("UPDATE analyses SET tag_scores = NULL WHERE rowid = 1")
     assert store.integrity_problems() == [
         "1 analyses have another number of tags than their model."
     ]
-
-
-def test_a_library_from_before_tags_keeps_what_it_has(tmp_path: Path) -> None:
-    path = tmp_path / "library.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, path, MIGRATIONS[:1])
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(
-            "INSERT INTO models VALUES"
-            " ('m1', 'axes', '[\"a\", \"b\"]', '[0.5, 0.5]', ?, 1, '{}', NULL)",
-            (np.eye(2, dtype="<f4").tobytes(),),
-        )
-        connection.execute("UPDATE meta SET value = 'm1' WHERE key = 'model'")
-        connection.execute(
-            "INSERT INTO tracks (path, size, mtime_ns, audio_hash, revision, search)"
-            " VALUES ('/a', 1, 1, 'h', 1, '')"
-        )
-        array = np.array([1.0], dtype="<f4").tobytes()
-        connection.execute(
-            "INSERT INTO analyses VALUES ('h', 'm1', 'a', 9.0, NULL, ?, ?)", (2 * array, array)
-        )
-    with Store.open(path) as store:
-        model, analysis, track = store.model(), store.analysis(1), store.track(1)
-        assert model is not None
-        assert analysis is not None
-        assert track is not None
-        assert (model.tags, analysis.tags.size, track.genre) == ((), 0, "a")
-        assert store.integrity_problems() == []

@@ -35,11 +35,8 @@ from recsys.classifier.training.evaluate import (
 )
 from recsys.errors import ModelError, QueryError
 from recsys.index.sync import bring_up_to_date
-from recsys.mel import effort_of
 from recsys.names import MergedGenre, first_genre, labels_meant, merge_spellings, spelling_key
-from recsys.store import Store
-from recsys.store.lock import LibraryLock
-from recsys.store.rescoring import change_head
+from recsys.store import LibraryLock, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -656,8 +653,8 @@ def propose(
 
 def _card_of(trunk: Path | None, info: ModelInfo) -> ModelCard:
     """Return the card of the library's model, and raise if the file is another one by now."""
-    card = load_card(trunk).at_effort(effort_of(info.fingerprint))
-    if card.fingerprint != info.fingerprint:
+    card = load_card(trunk).at_effort(info.effort)
+    if card.info().identity != info.identity:
         where = f"the file {trunk}" if trunk else "the model that comes with recsys"
         raise ModelError(
             f"the library was analysed with the model {info.name} ({info.fingerprint}), and {where}"
@@ -768,19 +765,18 @@ def use_proposal(proposal: Proposal, model: Path, card: ModelCard) -> int:
         nothing has changed.
     """
     head, temperature = proposal.found.head, card.temperature
-    card = card.at_effort(effort_of(proposal.present.fingerprint))
+    card = card.at_effort(proposal.present.effort)
 
     def probabilities_of(embeddings: FloatArray) -> FloatArray:
         return softmax(head.logits(embeddings), temperature).astype(np.float32)
 
     with LibraryLock(proposal.database, 0.0), Store.open(proposal.database) as store:
-        count = change_head(
-            store,
+        count = store.change_head(
             card.info(),
             card.to_json(),
             model,
             probabilities_of,
-            before=proposal.present.fingerprint,
+            before=proposal.present.info(),
         )
         bring_up_to_date(store)
     return count

@@ -1,0 +1,153 @@
+# ruff: noqa: S608 (all names are those of this module)
+"""The schema of the library database and its migrations, by sqlite-utils.
+
+Imported only where a database is made or brought up to date, and where tables are written: loading
+sqlite-utils takes longer than answering a query.
+
+A migration is never edited once it was released, only followed by another; :data:`SCHEMA_VERSION`
+in :mod:`recsys.store.connection` counts them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Database, Migrations
+
+from recsys.store.connection import APPLICATION_ID, SCHEMA_VERSION, write_transaction
+from recsys.types import Effort, GenreSource
+
+if TYPE_CHECKING:
+    import sqlite3
+    from enum import StrEnum
+
+migrations = Migrations("recsys")
+
+
+def tables_of(connection: sqlite3.Connection) -> Database:
+    """Return a connection as sqlite-utils sees it; plugins and triggers stay as they are."""
+    return Database(connection, recursive_triggers=False, execute_plugins=False)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the migrations that are missing, all in one transaction."""
+    with write_transaction(connection):
+        # sqlite-utils asks again, inside the lock, what is missing: another process may have been
+        # quicker. Readers go by the number alone, without loading this module.
+        migrations.apply(tables_of(connection))
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _one_of(kinds: type[StrEnum]) -> str:
+    return ", ".join(f"'{kind}'" for kind in kinds)
+
+
+_TABLES = (
+    # How much of a track the model analyses is part of its identity: see recsys.types.Effort.
+    f"""CREATE TABLE models (
+        id INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        effort TEXT NOT NULL CHECK (effort IN ({_one_of(Effort)})),
+        info TEXT NOT NULL, -- JSON: recsys.types.ModelInfo
+        card TEXT NOT NULL, -- JSON: the model card
+        checkpoint, -- path; NULL for the model that comes with recsys
+        UNIQUE (fingerprint, effort))""",
+    # One row. The revision rises with every transaction that changes what the index must hold; the
+    # id tells this library from any other.
+    f"""CREATE TABLE library (
+        id TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),
+        revision INTEGER NOT NULL DEFAULT 0,
+        model INTEGER REFERENCES models (id),
+        genre_source TEXT NOT NULL DEFAULT '{GenreSource.MODEL}'
+            CHECK (genre_source IN ({_one_of(GenreSource)})))""",
+    "INSERT INTO library DEFAULT VALUES",
+    # Paths have no declared type: TEXT where they are UTF-8, BLOB where they are not.
+    # A volume is a disk that was mounted inside a root.
+    """CREATE TABLE roots (
+        path PRIMARY KEY NOT NULL,
+        root INTEGER NOT NULL DEFAULT 0,
+        volume INTEGER NOT NULL DEFAULT 0)""",
+    # AUTOINCREMENT: an id that was removed never comes back as another track.
+    """CREATE TABLE tracks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        path NOT NULL UNIQUE,
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        audio_hash TEXT NOT NULL,
+        missing INTEGER NOT NULL DEFAULT 0,
+        revision INTEGER NOT NULL,
+        artist TEXT, album_artist TEXT, album TEXT, title TEXT,
+        track_number INTEGER, year INTEGER, genre_tag TEXT,
+        own_genre TEXT, -- genre tag in the library's spelling; kept only while it sorts
+        -- Normalised by recsys.store.rows.normalise, which knows more than the tokenizer.
+        search_artist TEXT NOT NULL, search_title TEXT NOT NULL,
+        search_album TEXT NOT NULL, search_genre TEXT NOT NULL)""",
+    "CREATE INDEX tracks_by_hash ON tracks (audio_hash)",
+    "CREATE INDEX tracks_by_revision ON tracks (revision)",
+    # The short columns stand before the arrays, so that reading them does not touch the arrays.
+    """CREATE TABLE analyses (
+        audio_hash TEXT NOT NULL,
+        model INTEGER NOT NULL REFERENCES models (id),
+        genre TEXT NOT NULL,
+        style TEXT, -- the strongest style among the tags; NULL where the model has none
+        duration_s REAL NOT NULL,
+        warning TEXT,
+        probabilities BLOB NOT NULL, embedding BLOB NOT NULL, tag_scores BLOB, -- float32
+        PRIMARY KEY (audio_hash, model))""",
+    """CREATE TABLE failures (
+        path PRIMARY KEY NOT NULL,
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        version TEXT NOT NULL, -- of the program that recorded it: another one tries again
+        retry INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE TABLE removals (track_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL)",
+    "CREATE INDEX removals_by_revision ON removals (revision)",
+    "CREATE TABLE own_genres (key TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
+    # Every track with its analysis by the current model; genre is NULL where there is none yet.
+    f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,
+        a.genre, a.duration_s, a.warning, a.probabilities, a.embedding, a.tag_scores, a.model,
+        CASE (SELECT genre_source FROM library)
+            WHEN '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
+            WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+            ELSE a.genre END AS genre_group
+        FROM tracks t LEFT JOIN analyses a
+        ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
+    # What may stand in an answer, in the order of recsys.store.rows.track_of.
+    """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+        warning, genre_group, artist, album_artist, album, title, track_number, year, genre_tag
+        FROM tracks_with_analysis WHERE genre IS NOT NULL""",
+)
+
+_SEARCHED = ("search_artist", "search_title", "search_album", "search_genre")
+_COLUMNS = ", ".join(_SEARCHED)
+_NEW = ", ".join(f"new.{name}" for name in _SEARCHED)
+_OLD = ", ".join(f"old.{name}" for name in _SEARCHED)
+_CHANGED = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _SEARCHED)
+
+# Not enable_fts of sqlite-utils: it takes no prefix index, and its trigger would write the words of
+# every track whenever a model changes their revision.
+_SEARCH = (
+    # prefix: without an index of its own, the beginning of a word that every track holds takes
+    # 100 ms at a million tracks, with one 1 ms. Marks count as letters: vowels of Indic scripts.
+    f"""CREATE VIRTUAL TABLE tracks_fts USING fts5 ({_COLUMNS},
+        content = 'tracks', content_rowid = 'id', prefix = '1 2 3 4 5 6',
+        tokenize = "unicode61 remove_diacritics 2 categories 'L* N* M* Co'")""",
+    f"""CREATE TRIGGER tracks_fts_insert AFTER INSERT ON tracks BEGIN
+        INSERT INTO tracks_fts (rowid, {_COLUMNS}) VALUES (new.id, {_NEW}); END""",
+    f"""CREATE TRIGGER tracks_fts_delete AFTER DELETE ON tracks BEGIN
+        INSERT INTO tracks_fts (tracks_fts, rowid, {_COLUMNS})
+        VALUES ('delete', old.id, {_OLD}); END""",
+    f"""CREATE TRIGGER tracks_fts_update AFTER UPDATE OF {_COLUMNS} ON tracks WHEN {_CHANGED} BEGIN
+        INSERT INTO tracks_fts (tracks_fts, rowid, {_COLUMNS})
+        VALUES ('delete', old.id, {_OLD});
+        INSERT INTO tracks_fts (rowid, {_COLUMNS}) VALUES (new.id, {_NEW}); END""",
+)
+
+
+@migrations()
+def first_schema(db: Database) -> None:
+    """Make the tables of recsys 0.1 and mark the file as ours."""
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    for statement in (*_TABLES, *_SEARCH):
+        db.execute(statement)
