@@ -155,7 +155,11 @@ def test_what_was_heard_stands_before_what_may_pass(database: Path, tmp_path: Pa
     write_shard(tmp_path / "away", [failed("/a.mp3", "no network", may_pass=True)])
     summary, _ = bring_in(database, tmp_path / "away")
     assert summary.failed == 1
-    assert dump(database)["failures"] == {"/a.mp3": ("no network", -1)}, "indexing tries it"
+    assert dump(database)["failures"] == {"/a.mp3": ("no network", 1000)}
+    with Store.open(database, read_only=True) as store:
+        stored = store.lookup(Path("/a.mp3"))
+        assert stored is not None
+        assert stored.retry, "the next run of the indexer tries it"
     summary, _ = bring_in(database, tmp_path / "away", tmp_path / "good")
     assert (summary.indexed, summary.failed) == (1, 0)
     bring_in(database, tmp_path / "away")
@@ -263,7 +267,7 @@ def test_two_models_do_not_mix(database: Path, tmp_path: Path) -> None:
     write_shard(tmp_path / "others", [heard("/b.mp3")], fingerprint="other")
     with pytest.raises(RecsysError, match="results of two models do not mix"):
         bring_in(database, tmp_path / "ours", tmp_path / "others")
-    with pytest.raises(RecsysError, match=r"\(other\), not by") as caught:
+    with pytest.raises(RecsysError, match=r"\(other, effort \w+\), not by") as caught:
         bring_in(database, tmp_path / "others")
     assert "--model" in caught.value.hint
     assert not database.exists()
