@@ -15,6 +15,7 @@ from recsys.cli.options import (
     device_option,
     json_option,
     model_option,
+    time_limit_option,
     workers_option,
 )
 
@@ -31,6 +32,7 @@ SHOWN = 4
 @device_option
 @model_option
 @workers_option
+@time_limit_option
 @db_option
 @click.pass_context
 def command(
@@ -40,6 +42,7 @@ def command(
     device: str,
     model: Path | None,
     workers: int | None,
+    time_limit: float,
     db: Path | None,
 ) -> None:
     """Classify audio files: genre probabilities and tags.
@@ -61,7 +64,8 @@ def command(
 
     failed = 0
     rows: list[Classification] = []
-    for result in Library(db, model=model, device=device).classify(files, workers=workers):
+    library = Library(db, model=model, device=device)
+    for result in library.classify(files, workers=workers, time_limit_s=time_limit):
         failed += result.error is not None
         if as_json:
             _print_line(result)

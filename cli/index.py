@@ -17,6 +17,7 @@ from recsys.cli.options import (
     effort_option,
     json_option,
     model_option,
+    time_limit_option,
     workers_option,
 )
 
@@ -43,6 +44,7 @@ class Folder(NamedPath):
 @device_option
 @model_option
 @workers_option
+@time_limit_option
 @effort_option("the library's own; balanced for a new one")
 @click.option(
     "--keep-missing", is_flag=True, help="Keep tracks whose files are gone, instead of removing."
@@ -70,6 +72,7 @@ def command(
     device: str,
     model: Path | None,
     workers: int | None,
+    time_limit: float,
     effort: str | None,
     keep_missing: bool,
     reanalyse: bool,
@@ -110,6 +113,7 @@ def command(
         genres=genres,
         wait_s=None if wait else 0.0,
         watch=watch,
+        time_limit_s=time_limit,
     )
     with progress("tracks") as bar:
         summary = follow(events, Report(bar, as_json=as_json))

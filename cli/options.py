@@ -16,6 +16,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 EFFORTS = ("fast", "balanced", "full")
 
+TIME_LIMIT_S = 120.0
+
 
 class NamedPath(click.Path):
     """A path that is not empty: an unset shell variable must not mean the working directory."""
@@ -119,4 +121,16 @@ def workers_option(command: Command) -> Command:
         "--workers",
         type=click.IntRange(min=1),
         help="Decoding processes.  [default: one per processor]",
+    )(command)
+
+
+def time_limit_option(command: Command) -> Command:
+    """``--time-limit``: how long the analysis of one file may take."""
+    return click.option(
+        "--time-limit",
+        type=click.FloatRange(min=0, min_open=True),
+        default=TIME_LIMIT_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give up a file whose analysis takes longer, as when its decoder hangs.",
     )(command)

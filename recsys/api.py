@@ -14,7 +14,7 @@ from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
 from recsys.seeds import ResolvedSeed, SeedFinder
 from recsys.store import Store
-from recsys.types import ModelInfo
+from recsys.types import TIME_LIMIT_S, ModelInfo
 
 if TYPE_CHECKING:
     from recsys.audit import AuditOptions, AuditReport, Outcome, Retagger
@@ -243,6 +243,7 @@ class Library:
         genres: str | None = None,
         wait_s: float | None = 0.0,
         watch: bool = False,
+        time_limit_s: float = TIME_LIMIT_S,
     ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
         """Index as a stream: as :meth:`index`, but yields what happens while it happens.
 
@@ -253,6 +254,8 @@ class Library:
         watch : bool
             After the first summary, follow the folders and index what changes, for ever; every
             change ends with a summary of its own.
+        time_limit_s : float
+            For one file, seconds; one that takes longer fails, and is tried again by the next run.
 
         Yields
         ------
@@ -274,6 +277,7 @@ class Library:
             reanalyse=reanalyse,
             genres=genres,
             effort=self._effort,
+            time_limit_s=time_limit_s,
         )
         return session.run(outermost(folders), wait_s=wait_s, watch=watch)
 
@@ -318,7 +322,8 @@ class Library:
         Parameters
         ----------
         seeds : str, Path or sequence of them
-            Paths of audio files, in the library or not, or words of artist, title, album and genre tag.
+            Paths of audio files, in the library or not, or words of artist, title, album and genre
+            tag.
         options : SimilarOptions, optional
             Number of results, strategy and filters.
         k : int, optional
@@ -397,7 +402,11 @@ class Library:
         return maker.from_seeds(make_query(info, found), options)
 
     def classify(
-        self, files: str | Path | Iterable[str | Path], *, workers: int | None = None
+        self,
+        files: str | Path | Iterable[str | Path],
+        *,
+        workers: int | None = None,
+        time_limit_s: float = TIME_LIMIT_S,
     ) -> Iterator[Classification]:
         """Say what genres files have; a library is not needed and not changed.
 
@@ -407,6 +416,8 @@ class Library:
             Audio files.
         workers : int, optional
             Decoding processes; by default one per processor.
+        time_limit_s : float
+            For one file, seconds; one that takes longer has an ``error``.
 
         Yields
         ------
@@ -416,7 +427,10 @@ class Library:
         from recsys.classify import classify_files
 
         yield from classify_files(
-            [Path(file) for file in _as_list(files)], self.classifier, workers=workers
+            [Path(file) for file in _as_list(files)],
+            self.classifier,
+            workers=workers,
+            time_limit_s=time_limit_s,
         )
 
     # Quality

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
@@ -243,27 +244,6 @@ class AvReader:
         self._container.close()
 
 
-@contextlib.contextmanager
-def silenced_libraries() -> Iterator[None]:
-    """Keep C libraries from writing to standard error while they read a damaged file.
-
-    libmpg123, inside libsndfile, reports every odd header there and has no switch for it. The
-    whole process is affected while the block runs.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:  # there is no standard error to protect
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
 def open_container(path: Path) -> av.container.InputContainer:
     """Open a file with FFmpeg, whatever bytes its name has.
 
@@ -296,6 +276,9 @@ def open_readers(path: Path) -> Iterator[Iterator[AudioReader]]:
         library recognises it.
     """
     try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # a FIFO waits for its writer
+            raise AudioError("it is not a regular file")
         with path.open("rb") as file:
             if not file.read(1):
                 raise AudioError("the file is empty (0 bytes)", "Delete it or replace it.")
@@ -418,7 +401,7 @@ def decode(path: Path, settings: Features) -> Waveform:
     AudioError
         If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
     """
-    with silenced_libraries(), open_readers(path) as readers:
+    with open_readers(path) as readers:
         windows, offsets, duration_s, warnings = _read_windows(readers, settings)
     windows, not_numbers = _replace_not_numbers(windows)
     warnings += not_numbers
@@ -577,7 +560,7 @@ def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
     AudioError
         If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
     """
-    with silenced_libraries(), open_readers(path) as readers:
+    with open_readers(path) as readers:
         samples, rate, warnings = _read(readers)
     samples, not_numbers = _silence_what_is_no_number(samples)
     warnings += not_numbers

@@ -11,15 +11,12 @@ import numpy as np
 
 from recsys.errors import RecsysError
 from recsys.indexing.examine import Listener, Sound, analyses_of
-from recsys.types import UNKNOWN
-from recsys.workers import WorkerPool
+from recsys.types import TIME_LIMIT_S, UNKNOWN
+from recsys.workers import WorkerPool, default_workers
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.types import FloatArray, ModelInfo
-
-POOL_FROM = 4
-"""From this many files on, starting processes costs less than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +68,13 @@ class Classification:
 
 
 def classify_files(
-    files: Sequence[Path], classifier: Classifier, workers: int | None = None
+    files: Sequence[Path],
+    classifier: Classifier,
+    workers: int | None = None,
+    *,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Iterator[Classification]:
-    """Classify files one after the other, decoding ahead in processes where it pays.
+    """Classify files one after the other, decoding in worker processes.
 
     Parameters
     ----------
@@ -82,24 +83,19 @@ def classify_files(
     classifier : Classifier
         Says what it hears.
     workers : int, optional
-        Decoding processes; by default one per processor.
+        Decoding processes; by default one per processor, and no more than files.
+    time_limit_s : float
+        For one file, seconds.
 
     Yields
     ------
     Classification
         One per file, in the order given.
     """
-    if len(files) < POOL_FROM:
-        listener = Listener(classifier.features)
-        for path in files:
-            try:
-                outcome: Sound | RecsysError = listener(path)
-            except RecsysError as error:
-                outcome = error
-            yield _classification(path, outcome, classifier)
-        return
     listener = Listener(classifier.features, classifier.place)
-    with WorkerPool(workers, librosa=classifier.features.uses_librosa) as pool:
+    workers = min(workers or default_workers(), len(files))
+    librosa = classifier.features.uses_librosa
+    with WorkerPool(workers, librosa=librosa, time_limit_s=time_limit_s) as pool:
         for path, outcome in pool.map(listener, files):
             yield _classification(path, outcome, classifier)
 

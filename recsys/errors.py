@@ -47,6 +47,13 @@ class PassingError(AudioError):
     """
 
 
+class WorkerError(RecsysError):
+    """A worker process cannot start or work: the machine's or the installation's fault, no file's.
+
+    It stops the run, so that nothing is recorded against files that may be well.
+    """
+
+
 class StoreError(RecsysError):
     """The library database cannot be opened, read or written."""
 

@@ -202,10 +202,10 @@ def _mutagen_fields(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
 
 def _ffmpeg_fields(path: Path) -> dict[str, str]:
     """Read the tags that mutagen does not know: RIFF INFO lists in WAV files, AIFF text chunks."""
-    from recsys.audio import open_container, silenced_libraries
+    from recsys.audio import open_container
 
     try:
-        with silenced_libraries(), open_container(path) as container:
+        with open_container(path) as container:
             return dict(container.metadata)
     except AudioError:
         return {}
@@ -274,11 +274,11 @@ def audio_hash(path: Path) -> str:
     AudioError
         If the file cannot be read at all.
     """
-    from recsys.audio import BARE_STREAMS, open_container, silenced_libraries
+    from recsys.audio import BARE_STREAMS, open_container
 
     digest = hashlib.blake2b(digest_size=16)
     try:
-        with silenced_libraries(), open_container(path) as container:
+        with open_container(path) as container:
             if container.streams.audio and _hash_packets(container, digest):
                 if container.format.name in BARE_STREAMS:
                     _hash_end(path, digest)

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from recsys.audio import MAX_WHOLE_S, decode, open_container, silenced_libraries
+from recsys.audio import MAX_WHOLE_S, decode, open_container
 from recsys.errors import AudioError, QueryError, RecsysError
 from recsys.library import scan
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
@@ -131,7 +131,7 @@ def read_recording(path: Path) -> Recording:
     blocks: list[FloatArray] = []
     length, rate = 0, 0
     try:
-        with silenced_libraries(), open_container(path) as container:
+        with open_container(path) as container:
             for frame in container.decode(audio=0):
                 rate = frame.sample_rate
                 # More than two channels are mixed down: not every format below takes them.
@@ -559,7 +559,8 @@ def measure_robustness(
     heard: dict[Path, list[dict[str, FloatArray]]] = {}
     failed: dict[Path, str] = {}
     librosa = any(features.uses_librosa for features in settings)
-    with WorkerPool(options.workers, librosa=librosa) as pool:
+    limit = WHOLE_FILE_LIMIT_S
+    with WorkerPool(options.workers, librosa=librosa, time_limit_s=limit) as pool:
         for path, outcome in pool.map(VariantListener(settings), chosen):
             if isinstance(outcome, RecsysError):
                 failed[path] = outcome.message

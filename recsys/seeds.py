@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
 from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
 from recsys.recommender import OUTSIDE_LIBRARY
@@ -112,7 +110,8 @@ class SeedFinder:
         return track, analysis
 
     def _listen(self, path: Path, info: ModelInfo) -> tuple[Analysis, float]:
-        from recsys.indexing.examine import Listener
+        from recsys.indexing.examine import Listener, analyses_of
+        from recsys.workers import apply
 
         classifier = self._load_classifier()
         if classifier.info.identity != info.identity:
@@ -122,8 +121,8 @@ class SeedFinder:
                 f"{classifier.info.fingerprint}, effort {classifier.info.effort}, now",
                 self._way_out(),
             )
-        sound = Listener(classifier.features)(path)
-        return classifier.analyse([sound.windows.astype(np.float32)])[0], sound.duration_s
+        sound = apply(Listener(classifier.features, classifier.place), path)
+        return analyses_of([sound], lambda: classifier)[0], sound.duration_s
 
     def _way_out(self) -> str:
         if self._is_copy:

@@ -23,6 +23,9 @@ IdArray: TypeAlias = npt.NDArray[np.int64]
 LEAST_SCORE = 1e-6
 """Tag scores are kept this far from 0 and 1 before their logarithms are taken."""
 
+TIME_LIMIT_S = 120.0
+"""For the analysis of one file, unless another is asked for; it takes well under a second."""
+
 UNKNOWN = "unknown"
 """The label of a track for which no genre reaches its threshold."""
 

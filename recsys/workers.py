@@ -1,44 +1,81 @@
-"""Processes that decode while the model runs, and that may crash without harm.
+"""Worker processes with crash isolation and a time limit per item.
 
-A file that makes a C decoder crash takes its process with it. The pool then starts anew, tries
-the files that were in hand one at a time, and reports the one that did it as a failure.
+A thread drives each process: it sends one item, waits for the outcome, and replaces the process
+when it crashes or exceeds the limit. So a file that crashes or hangs a C decoder costs that one
+file. Each process has a socket of its own: no queue or lock is shared, so one that is killed
+at any moment leaves nothing torn or locked behind. (That rules out pebble, whose processes share
+a pipe and its locks; loky knows no time limit and drops all items when one process crashes.)
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
 import signal
+import socket
+import struct
+import subprocess
 import sys
+import tempfile
 import threading
-import types
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO, Any, Generic, Self, TypeVar
 
-from recsys.audio import silenced_libraries
-from recsys.errors import AudioError, PassingError, RecsysError
-from recsys.memory import keep_freed_memory
-
-if TYPE_CHECKING:
-    from multiprocessing.context import BaseContext
+from recsys.errors import AudioError, PassingError, RecsysError, WorkerError
+from recsys.types import TIME_LIMIT_S
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+WHOLE_FILE_LIMIT_S = 900.0
+"""For functions that compute over whole files, or compile code with the first."""
+
 IN_HAND_PER_WORKER = 12
-"""Files given out per process: enough to keep all busy while the model runs over a batch."""
+"""Items taken ahead per process: enough to keep all busy while a model runs over a batch."""
+
+ATTEMPTS_ALONE = 2
+"""How often an item that ended its process is tried alone before it is blamed."""
+
+CRASHES_IN_A_ROW = 3
+"""So many items in a row that end their processes are the machine's fault."""
+
+PID = struct.Struct("!i")
+"""A request to the server: a worker to end, or 0 and the socket of a worker to fork."""
+
+PROVE = "prove"
+"""A request to a worker: show that it can decode, whatever the item that it will get."""
+
+END_WAIT_S = 5.0
+"""A process that is still there so long after it was killed waits for a device; leave it alone."""
+
+START_LIMIT_S = 300.0
+"""A server or worker that has not started after so long cannot start."""
 
 _THREADS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
 )
-"""How many threads linear algebra takes, as its libraries are told."""
+"""Set to one thread for linear algebra, because the processes already use every processor."""
+
+_SERVE = """\
+import sys
+sys.path.extend(entry for entry in sys.argv[3:] if entry not in sys.path)
+from recsys.worker_server import serve
+serve(int(sys.argv[1]), sys.argv[2].split(","))
+"""
 
 CRASHED = AudioError(
     "the decoder crashed on this file", "It is damaged in a way that decoders do not survive."
+)
+KILLED = PassingError(
+    "the process that decoded it was killed, every time",
+    "The system may be short of memory; it is tried again next time.",
 )
 
 
@@ -57,26 +94,40 @@ class WorkerPool:
     workers : int, optional
         Number of processes; by default as many as there are processors.
     librosa : bool
-        The functions use librosa, so that it is loaded before there is more than one process.
+        The functions use librosa: load it before there is more than one process.
+    time_limit_s : float
+        For one item, seconds. The process that exceeds it is killed.
 
     Notes
     -----
-    Processes start with the first file, and use the "forkserver" method where there is one:
-    the libraries are loaded once and their memory is shared, and nothing is forked from a
-    process in which torch has started threads. The first pool of a program decides what they
-    have at once; those of later ones load what they lack.
+    Processes start with the first item. Nothing that they import comes from the working
+    directory, and they never run the caller's script.
     """
 
-    def __init__(self, workers: int | None = None, *, librosa: bool = True) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        librosa: bool = True,
+        time_limit_s: float = TIME_LIMIT_S,
+    ) -> None:
         self.workers = workers or default_workers()
+        self.time_limit_s = time_limit_s
         self._librosa = librosa
-        self._executor: ProcessPoolExecutor | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._closing = threading.Event()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def pids(self) -> list[int]:
+        """Return the ids of the processes that are there now."""
+        return [worker.pid for worker in self._all]
 
     def map_unordered(
         self, function: Callable[[Item], Result], items: Iterable[Item]
@@ -98,35 +149,36 @@ class WorkerPool:
         (item, outcome)
             The result, or the error that it raised; an error that is not a
             :class:`RecsysError` is wrapped in an :class:`AudioError`.
+
+        Raises
+        ------
+        WorkerError
+            If processes cannot start, or `CRASHES_IN_A_ROW` items in a row ended theirs. No
+            outcome is yielded for these items.
         """
         source = iter(items)
-        in_hand: dict[Future[Result], Item] = {}
-        limit = self.workers * IN_HAND_PER_WORKER
-        exhausted = False
-        while True:
-            while not exhausted and len(in_hand) < limit:
-                try:
-                    item = next(source)
-                except StopIteration:
-                    exhausted = True
-                    break
-                try:
-                    in_hand[self._submit(function, item)] = item
-                except BrokenProcessPool:
-                    yield from self._one_at_a_time(function, [*in_hand.values(), item])
-                    in_hand.clear()
-            if not in_hand:
-                return
-            done, _ = wait(in_hand, return_when=FIRST_COMPLETED)
-            if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
-                suspects = list(in_hand.values())
-                in_hand.clear()
-                yield from self._one_at_a_time(function, suspects)
-                continue
-            for future in done:
-                item = in_hand.pop(future)
-                outcome = _outcome(future)
-                yield item, outcome
+        in_hand: dict[Future[_Outcome[Result]], Item] = {}
+        suspects: list[tuple[Item, Result | RecsysError]] = []
+        try:
+            while self._take(function, source, in_hand):
+                done, _ = wait(in_hand, return_when=FIRST_COMPLETED)
+                for future in done:
+                    item, outcome = in_hand.pop(future), future.result()
+                    if isinstance(outcome.value, WorkerError):
+                        raise outcome.value
+                    if outcome.suspect:
+                        suspects.append((item, outcome.value))
+                        if len(suspects) >= CRASHES_IN_A_ROW:
+                            raise _crashing([name for name, _ in suspects])
+                        continue
+                    yield item, outcome.value
+                    # Held back till now, when the machine has shown that it works.
+                    yield from suspects
+                    suspects.clear()
+            yield from suspects
+        finally:
+            for future in in_hand:
+                future.cancel()
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item]
@@ -137,55 +189,167 @@ class WorkerPool:
         """
         waiting: dict[int, tuple[Item, Result | RecsysError]] = {}
         following = 0
-        for (number, item), outcome in self.map_unordered(_Numbered(function), enumerate(items)):
-            waiting[number] = item, outcome
+        for (place, item), outcome in self.map_unordered(_Placed(function), enumerate(items)):
+            waiting[place] = item, outcome
             while following in waiting:
                 yield waiting.pop(following)
                 following += 1
 
-    def _one_at_a_time(
-        self, function: Callable[[Item], Result], suspects: list[Item]
-    ) -> Iterator[tuple[Item, Result | RecsysError]]:
-        self.close()
-        for item in suspects:
-            future = self._submit(function, item)
-            wait([future])
-            if isinstance(future.exception(), BrokenProcessPool):
-                self.close()
-                yield item, CRASHED
-            else:
-                outcome = _outcome(future)
-                yield item, outcome
-
-    def _submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                self.workers,
-                mp_context=_context(_preloaded(function, librosa=self._librosa)),
-                initializer=_start_worker,
-            )
-            # What goes wrong in them comes back as a value; what they and their server write when
-            # this process is stopped is noise, and so is what C libraries say of damaged files.
-            with _launching(), silenced_libraries():
-                return self._executor.submit(function, item)
-        with _launching():
-            return self._executor.submit(function, item)
-
     def close(self) -> None:
         """Stop the processes without waiting for what they have in hand."""
-        if self._executor is None:
+        if self._threads is None:
             return
-        processes = list((self._executor._processes or {}).values())
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
-        self._executor = None
+        self._closing.set()
+        for worker in list(self._all):
+            worker.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in list(self._all):  # those that had nothing in hand
+            self._end(worker)
+        self._idle.clear()
+        self._threads = None
+        self._closing.clear()
+
+    def _take(
+        self,
+        function: Callable[[Item], Result],
+        source: Iterator[Item],
+        in_hand: dict[Future[_Outcome[Result]], Item],
+    ) -> bool:
+        """Take items till enough are in hand; return whether there is anything to wait for."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.workers)
+        while len(in_hand) < self.workers * IN_HAND_PER_WORKER:
+            try:
+                item = next(source)
+            except StopIteration:
+                break
+            try:
+                in_hand[self._threads.submit(self._outcome, function, item)] = item
+            except RuntimeError as error:  # no memory for another thread
+                raise cannot_start(str(error)) from error
+        return bool(in_hand)
+
+    def _outcome(self, function: Callable[[Item], Result], item: Item) -> _Outcome[Result]:
+        """Return what comes of one item, in a process that only this thread uses."""
+        modules = _modules(function, librosa=self._librosa)
+        try:
+            worker = self._idle.pop()
+        except IndexError:
+            worker = self._started(modules)
+        try:
+            return self._answer(worker, function, item)
+        except ConnectionError:
+            pass
+        # It may have been another's fault: the system's, or that of whoever kills processes.
+        exit_codes = []
+        for _ in range(ATTEMPTS_ALONE):
+            worker = self._proven(modules)
+            try:
+                return self._answer(worker, function, item)
+            except ConnectionError:
+                exit_codes.append(worker.exit_code)
+        killed = any(code in (None, -signal.SIGTERM, -signal.SIGKILL) for code in exit_codes)
+        return _Outcome(KILLED if killed else CRASHED, suspect=True)
+
+    def _answer(
+        self, worker: _Worker, function: Callable[[Item], Result], item: Item
+    ) -> _Outcome[Result]:
+        """Return the outcome of one item; the worker is idle again, or has ended.
+
+        Raises
+        ------
+        ConnectionError
+            If the process ended first.
+        """
+        try:
+            suspect, value = worker.call((function, item), self.time_limit_s)
+        except TimeoutError:
+            self._end(worker)
+            return _Outcome(_too_long(self.time_limit_s))
+        except ConnectionError:
+            self._end(worker)
+            if self._closing.is_set():
+                return _Outcome(WorkerError("the pool was closed"))
+            raise
+        self._idle.append(worker)
+        return _Outcome(value, suspect)
+
+    def _started(self, modules: tuple[str, ...]) -> _Worker:
+        """Return a new worker that shares modules with others.
+
+        Raises
+        ------
+        WorkerError
+            If there can be none.
+        """
+        worker = _start(modules)
+        self._all.add(worker)
+        if self._closing.is_set():  # too late for close() to see it
+            self._end(worker)
+            raise WorkerError("the pool was closed")
+        try:
+            worker.call((_working_directory(), _search_path()), START_LIMIT_S)
+        except (ConnectionError, TimeoutError) as error:
+            self._end(worker)
+            raise cannot_start(f"a new process ended at once ({worker.exit_code})") from error
+        return worker
+
+    def _proven(self, modules: tuple[str, ...]) -> _Worker:
+        """Return a new worker that has decoded something.
+
+        Raises
+        ------
+        WorkerError
+            If there can be none.
+        """
+        killed = 0
+        while True:
+            worker = self._started(modules)
+            try:
+                _, problem = worker.call(PROVE, self.time_limit_s)
+            except (ConnectionError, TimeoutError) as error:
+                self._end(worker)
+                killed += worker.exit_code in (None, -signal.SIGKILL)
+                if killed in (1, 2):
+                    continue
+                raise cannot_start(f"decoding ends it ({worker.exit_code})") from error
+            if problem is not None:
+                self._end(worker)
+                raise cannot_start(problem.message)
+            return worker
+
+    def _end(self, worker: _Worker) -> None:
+        worker.end()
+        self._all.discard(worker)
+
+
+def apply(
+    function: Callable[[Item], Result], item: Item, *, time_limit_s: float = TIME_LIMIT_S
+) -> Result:
+    """Return what a function makes of one item, in a worker process.
+
+    Raises
+    ------
+    RecsysError
+        That the function raised, or what :meth:`WorkerPool.map_unordered` gives in its place.
+    """
+    with WorkerPool(1, librosa=False, time_limit_s=time_limit_s) as pool:
+        ((_, outcome),) = pool.map_unordered(function, [item])
+    if isinstance(outcome, RecsysError):
+        raise outcome
+    return outcome
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbered(Generic[Item, Result]):
+class _Outcome(Generic[Result]):
+    """What came of an item; a suspect may have failed through the machine's fault."""
+
+    value: Result | RecsysError
+    suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed(Generic[Item, Result]):
     """A function of one item, for items that carry their place."""
 
     function: Callable[[Item], Result]
@@ -194,91 +358,276 @@ class _Numbered(Generic[Item, Result]):
         return self.function(item[1])
 
 
-def _outcome(future: Future[Result]) -> Result | RecsysError:
-    """Return what came of a finished task: its result, or an error as a value."""
-    error = future.exception()
-    return future.result() if error is None else as_outcome(error)
-
-
 def as_outcome(error: BaseException) -> RecsysError:
-    """Return what a function of one file raised as an error that says what is to be done.
+    """Return what a function of one file raised as an error with a hint.
 
     Parameters
     ----------
     error : BaseException
-        A :class:`RecsysError` stays as it is. Trouble with memory or the system may pass; anything
-        else lies in the file.
+        A :class:`RecsysError` stays as it is. A module that cannot be imported is the
+        installation's fault, trouble with memory or the system may pass, and anything else lies
+        in the file.
     """
     if isinstance(error, RecsysError):
         return error
+    if isinstance(error, ImportError):
+        return cannot_start(f"{type(error).__name__}: {error}")
     if isinstance(error, OSError | MemoryError):
-        return PassingError(f"cannot read it now: {error or type(error).__name__}")
+        return PassingError(f"cannot read it now: {str(error) or type(error).__name__}")
     return AudioError(
         f"unexpected {type(error).__name__}: {error}",
         "Please report this file: it meets a case that the decoder wrapper does not know.",
     )
 
 
-def _context(preloaded: list[str]) -> BaseContext:
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(preloaded)
-    return context
+def cannot_start(reason: str) -> WorkerError:
+    """Return the error for processes that cannot start or import what they need."""
+    return WorkerError(
+        f"the decoding processes cannot start: {reason}",
+        "Nothing was recorded against any file. Free memory or give --workers 1; if that does not "
+        "help, the installation is broken: install recsys again in a new environment.",
+    )
 
 
-def _preloaded(function: Callable[[Item], Result], *, librosa: bool) -> list[str]:
-    """Return the modules that every process needs: the libraries, and that of the function."""
-    if isinstance(function, _Numbered):
+def _crashing(items: list[Any]) -> WorkerError:
+    names = ", ".join(str(getattr(item, "path", item)) for item in items)
+    return WorkerError(
+        f"{len(items)} files in a row ended the process that decoded them: {names}",
+        "So many are rarely the files' fault, and nothing was recorded against them. Free memory, "
+        "give --workers 1, or install recsys again; if all else decodes, move them away.",
+    )
+
+
+def _too_long(limit_s: float) -> PassingError:
+    return PassingError(
+        f"analysis took longer than {limit_s:g} s",
+        "It is tried again next time; a slow disk may need a longer --time-limit.",
+    )
+
+
+def _modules(function: Callable[..., object], *, librosa: bool) -> tuple[str, ...]:
+    """Return what the server loads for its workers: the module of the function, and librosa."""
+    if isinstance(function, _Placed):
         function = function.function
-    home = getattr(function, "__module__", "__main__")
-    modules = ["recsys.worker_preload"]
-    modules += ["recsys.worker_preload_librosa"] if librosa else []
-    return modules + ([home] if home.partition(".")[0] == "recsys" else [])
+    home = getattr(function, "__module__", "")
+    mine = [home] if home.partition(".")[0] == "recsys" else []
+    return (*mine, *(["recsys.one_librosa"] if librosa else []))
 
 
-@contextlib.contextmanager
-def _launching() -> Iterator[None]:
-    """Set the scene in which processes start.
-
-    Their functions are importable by name, so they need not run the caller's script again: with
-    the main module out of sight, a script without ``if __name__ == "__main__"`` works too. One
-    thread each for linear algebra, because the processes already use every processor.
-    """
-    main = sys.modules["__main__"]
-    blocked = _block_interrupts()
-    threads = {name: os.environ.get(name) for name in _THREADS}
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+def _working_directory() -> str:
     try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        for name, number in threads.items():
-            if number is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = number
-        if blocked is not None:  # last: a Ctrl-C that waited arrives here
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        return str(Path.cwd())
+    except OSError:  # it was deleted
+        return os.sep
 
 
-def _block_interrupts() -> set[int | signal.Signals] | None:
-    """Hold Ctrl-C back: the processes inherit that, and leave it to this one to stop them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        return None
-    return signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _search_path() -> list[str]:
+    """Return where this process imports from, without the working directory.
+
+    Python puts that first for ``-c``, ``-m`` and the prompt. Where it belongs to the installation
+    or to PYTHONPATH, the child finds it by itself.
+    """
+    here = Path(_working_directory()).resolve()
+    return [entry for entry in sys.path if entry and Path(entry).resolve() != here]
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends, even by ``kill -9``."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_freed_memory(large=False)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+class _Worker:
+    """Drives one worker process; `kill` ends it and returns its exit code if known."""
+
+    def __init__(
+        self, pid: int, connection: Connection[Any, Any], kill: Callable[[], int | None]
+    ) -> None:
+        self.pid = pid
+        self.exit_code: int | None = None
+        self._connection = connection
+        self._kill = kill
+        self._once = threading.Lock()
+        self._killed = False
+
+    def call(self, message: object, limit_s: float) -> Any:  # noqa: ANN401 (what it answers)
+        """Return the answer to a message.
+
+        Raises
+        ------
+        ConnectionError
+            If the process has ended.
+        TimeoutError
+            If there is no answer within the limit.
+        """
+        try:
+            self._connection.send(message)
+            # Once more after the limit: this process may have been stopped itself meanwhile.
+            if self._connection.poll(limit_s) or self._connection.poll(0):
+                return self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise ConnectionError(f"the process {self.pid} has ended") from error
+        raise TimeoutError
+
+    def kill(self) -> None:
+        """End the process, from any thread; a thread that waits for it goes on at once."""
+        with self._once:
+            if not self._killed:
+                self._killed = True
+                self.exit_code = self._kill()
+
+    def end(self) -> None:
+        """End the process and close the connection."""
+        self.kill()
+        self._connection.close()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+class _Server:
+    """Drives the process that forks workers; see :mod:`recsys.worker_server`.
+
+    What that writes on standard error is kept, to explain why it could not start.
+    """
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._lock = threading.Lock()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
+        self._control, theirs = socket.socketpair()
+        self._replies: Connection[Any, Any] = Connection(os.dup(self._control.fileno()))
+        flags = {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment}
+        flags["-s"] = sys.flags.no_user_site
+        options = [flag for flag, given in flags.items() if given]
+        arguments = [str(theirs.fileno()), ",".join(modules), *_search_path()]
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, *options, "-P", "-c", _SERVE, *arguments],
+                env={**os.environ, **dict.fromkeys(_THREADS, "1")},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # Ctrl-C is for this process, which then stops the others
+            )
+
+    def fork(self) -> _Worker:
+        """Return a new worker.
+
+        Raises
+        ------
+        WorkerError
+            If there can be none.
+        ConnectionError
+            If the server was killed.
+        """
+        ours, theirs = socket.socketpair()
+        connection = Connection(os.dup(ours.fileno()))
+        try:
+            with theirs:
+                pid = self._forked(theirs)
+        except (RecsysError, ConnectionError):
+            connection.close()
+            ours.close()
+            raise
+
+        def kill() -> int | None:
+            # Even a process that cannot be killed, as it waits for a device, is not waited for.
+            with contextlib.suppress(OSError):
+                ours.shutdown(socket.SHUT_RDWR)
+            ours.close()
+            return self.end(pid)
+
+        return _Worker(pid, connection, kill)
+
+    def _forked(self, theirs: socket.socket) -> int:
+        """Return the process id of a new worker that has one end of a socket."""
+        with self._lock:
+            try:
+                socket.send_fds(self._control, [PID.pack(0)], [theirs.fileno()])
+                if not self._replies.poll(START_LIMIT_S):
+                    raise cannot_start(f"there is none after {START_LIMIT_S:g} s")
+                answer: int | str = self._replies.recv()
+            except (EOFError, OSError) as error:
+                raise self._why_it_ended() from error
+        if isinstance(answer, str):
+            raise cannot_start(answer)
+        return answer
+
+    def end(self, pid: int) -> int | None:
+        """Kill a worker and return its exit code, None if that is not known."""
+        with self._lock:
+            try:
+                self._control.sendall(PID.pack(pid))
+                code: int | None = self._replies.recv()
+            except (EOFError, OSError):  # the server was killed, and did not take it along
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                return None
+        return code
+
+    def _why_it_ended(self) -> WorkerError | ConnectionError:
+        try:
+            code = self.process.wait(START_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            return cannot_start("the server of worker processes does not answer")
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        if code == -signal.SIGKILL or not (lines or code):
+            return ConnectionError("the server of worker processes was killed")
+        return cannot_start(lines[-1] if lines else f"exit code {code}")
+
+    def stop(self) -> None:
+        """End it, and its workers with it."""
+        self._replies.close()
+        self._control.close()
+        self.process.kill()
+        self.process.wait()
+        self._errors.close()
+
+
+_servers: dict[tuple[str, ...], _Server] = {}
+"""By the modules that they have loaded."""
+
+_servers_lock = threading.Lock()
+
+
+def _start(modules: tuple[str, ...]) -> _Worker:
+    """Return a new worker of a server that this process keeps for all its pools."""
+    if not hasattr(os, "fork"):
+        return _spawned()
+    killed = 0
+    while True:
+        with _servers_lock:
+            server = _servers.get(modules)
+            if server is None:
+                server = _servers[modules] = _Server(modules)
+        try:
+            return server.fork()
+        except (ConnectionError, WorkerError) as error:
+            with _servers_lock:
+                if _servers.get(modules) is server:
+                    del _servers[modules]
+                    server.stop()
+            killed += 1
+            if isinstance(error, WorkerError):
+                raise
+            if killed > ATTEMPTS_ALONE:
+                raise cannot_start(str(error)) from error
+
+
+def _spawned() -> _Worker:
+    """Return a worker where processes cannot fork; a script needs its ``__main__`` guard there."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+
+    def kill() -> int | None:
+        process.kill()
+        process.join(END_WAIT_S)
+        return process.exitcode
+
+    return _Worker(process.pid or 0, ours, kill)
+
+
+def _work(connection: Connection[Any, Any]) -> None:
+    import_module("recsys.worker_server").work(connection)  # that module imports this one
+
+
+@atexit.register
+def _stop_servers() -> None:
+    while _servers:
+        _servers.popitem()[1].stop()

@@ -25,7 +25,7 @@ GROUPS = {
     "base": ("types", "errors", "names", "memory", "registry"),
     "sound": ("audio", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),
-    "workers": ("workers", "worker_preload"),
+    "workers": ("workers", "worker_server"),
     "store": ("store", "store.*"),
     "index": ("index", "index.base", "index.genre_index"),
     "index_sync": ("index.sync",),
@@ -33,7 +33,7 @@ GROUPS = {
     "playlists": ("playlists", "playlists.*"),
     "classifier": (*(f"classifier.{name}" for name in CLASSIFIER), "data"),
     "indexing": ("indexing", "indexing.*"),
-    "onnx": ("classifier.onnx", "classifier.log_mel", "worker_preload_librosa"),
+    "onnx": ("classifier.onnx", "classifier.log_mel"),
     "training": (
         "classifier",
         "classifier.training",

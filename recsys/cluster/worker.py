@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from recsys.classifier.card import card_path, is_onnx
 from recsys.cluster.rows import Row, table_of
 from recsys.cluster.sources import SourceFile, fetched
-from recsys.errors import PassingError, RecsysError, require
+from recsys.errors import PassingError, RecsysError, WorkerError, require
 from recsys.indexing.examine import Examined, analyses_of
 from recsys.types import TrackFile
 from recsys.workers import WorkerPool
@@ -131,7 +131,11 @@ def _decoder() -> WorkerPool:
 
 def _examined(table: Any, examine: Examine) -> list[Pair]:  # noqa: ANN401
     files = [pickle.loads(item.as_py()) for item in table.column("file")]
-    return list(_decoder().map_unordered(Fetching(examine), files))
+    try:
+        return list(_decoder().map_unordered(Fetching(examine), files))
+    except WorkerError as error:  # this machine cannot decode now; no file is to blame
+        failure = PassingError(f"{platform.node()}: {error.message}", error.hint)
+        return [(file, failure) for file in files]
 
 
 class Analyser:

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 import recsys.library as files
-from recsys.audio import decode
 from recsys.classifier.inference import Classifier
 from recsys.mel import Features
 from recsys.store import Store
@@ -123,6 +122,8 @@ class Listener:
         AudioError
             If it holds no sound worth analysing.
         """
+        from recsys.audio import decode  # the process that only sends this needs no decoders
+
         waveform = decode(path, self.settings)
         precision = np.float16 if self.settings.half_precision else np.float32
         windows: npt.NDArray[np.floating] = self.settings.compute(waveform.windows).astype(

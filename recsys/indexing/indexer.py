@@ -14,7 +14,7 @@ from recsys.errors import ModelError, PassingError, RecsysError, StoreError
 from recsys.indexing.examine import Examined, Examiner, analyses_of
 from recsys.library import ScanReport, scan
 from recsys.store import Store, StoredFile, TrackRecord
-from recsys.types import Analysis, Failure, IndexEvent, IndexSummary, Track, TrackFile
+from recsys.types import TIME_LIMIT_S, Analysis, Failure, IndexEvent, IndexSummary, Track, TrackFile
 from recsys.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -144,10 +144,13 @@ class IndexOptions:
         Decoding processes; None for one per processor.
     keep_missing : bool
         Keep tracks whose files are gone, instead of removing them from the results.
+    time_limit_s : float
+        For the analysis of one file, seconds.
     """
 
     workers: int | None = None
     keep_missing: bool = False
+    time_limit_s: float = TIME_LIMIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +295,8 @@ class Indexer:
         failures: list[Failure] = []
         last_flush = time.monotonic()
         librosa = self._examiner.settings.uses_librosa
-        with WorkerPool(self._options.workers, librosa=librosa) as pool:
+        workers, limit = self._options.workers, self._options.time_limit_s
+        with WorkerPool(workers, librosa=librosa, time_limit_s=limit) as pool:
             for file, outcome in pool.map_unordered(self._examiner, self._pending(folders)):
                 if isinstance(outcome, StoreError | ModelError):
                     raise outcome

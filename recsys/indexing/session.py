@@ -24,7 +24,7 @@ from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
 from recsys.store import LibraryLock, Store
-from recsys.types import IndexEvent, IndexSummary
+from recsys.types import TIME_LIMIT_S, IndexEvent, IndexSummary
 from recsys.workers import default_workers
 
 if TYPE_CHECKING:
@@ -184,6 +184,8 @@ class IndexSession:
     effort : str or None
         How many windows of a track are analysed, a :class:`recsys.types.Effort`; None for the
         library's own, or else :data:`recsys.mel.DEFAULT_EFFORT`.
+    time_limit_s : float
+        For the analysis of one file, seconds.
     """
 
     database: Path
@@ -194,6 +196,7 @@ class IndexSession:
     reanalyse: bool = False
     genres: str | None = None
     effort: str | None = None
+    time_limit_s: float = TIME_LIMIT_S
 
     def run(
         self, roots: Sequence[Path], *, wait_s: float | None = 0.0, watch: bool = False
@@ -227,7 +230,7 @@ class IndexSession:
                 at_the_end.enter_context(_sharing_processors())
                 return classifier
 
-            options = IndexOptions(workers=self.workers, keep_missing=self.keep_missing)
+            options = IndexOptions(self.workers, self.keep_missing, self.time_limit_s)
             place = place_for_any_process(checkpoint, self.device, card.effort)
             indexer = Indexer(store, load_classifier, card.features, options, place)
             yield from attended(store, indexer.run(roots), load_ahead=place is None)

@@ -32,7 +32,7 @@ from recsys.classifier.training.datasets import describe as describe_gtzan
 from recsys.errors import AudioError, MissingExtraError, ModelError, RecsysError, require
 from recsys.library import AUDIO_SUFFIXES
 from recsys.papers.features import COLUMNS, Picture, PublicTable
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -254,7 +254,7 @@ def load_segments(
     wanted = [file for file in files if genres is None or file.genre in genres]
     check_genres({file.key: file.genre for file in wanted}, min_tracks)
     gathered = _Gathered(features)
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         work = partial(_hear, features=features, with_artist=artists is None)
         for file, outcome in pool.map(work, wanted):
             if isinstance(outcome, MissingExtraError):

@@ -22,7 +22,7 @@ from recsys.classifier.training.datasets import LabelledFile, find_tracks
 from recsys.errors import AudioError, ModelError, RecsysError, require
 from recsys.papers.features import COLUMNS, PublicTable
 from recsys.reports.drawing import EXTRA
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -182,7 +182,7 @@ def hear_features(
     """
     heard: list[tuple[LabelledFile, _Heard]] = []
     failed: list[tuple[Path, str]] = []
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         outcomes = pool.map(_hear, (file.path for file in files))
         for file, (_, outcome) in zip(files, outcomes, strict=True):
             if isinstance(outcome, RecsysError):
@@ -424,7 +424,7 @@ def _describe_all(
             jobs.append(_Job(file, settings, segmented))
         else:
             yield FileOutcome(file.path, "kept", len(done.values), warning=done.warning)
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for job, result in pool.map_unordered(_describe_one, jobs):
             path = job.file.path
             if isinstance(result, RecsysError):

@@ -17,7 +17,7 @@ import numpy as np
 from recsys.audio import decode
 from recsys.errors import AudioError, RecsysError
 from recsys.mel import Features, feature_kind
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ def hand_made_features(
     missing = {t.audio_hash: t.path for t in tracks.values() if t.audio_hash not in done}
     total, finished = len(done) + len(missing), len(done)
     on_file(finished, total)
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for (identity, _), outcome in pool.map_unordered(_describe, missing.items()):
             if not isinstance(outcome, RecsysError):
                 done[identity] = outcome

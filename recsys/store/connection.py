@@ -168,7 +168,11 @@ def _open_to_write(path: Path, *, create: bool) -> sqlite3.Connection:
             # Imported here: loading sqlite-utils takes longer than answering a query.
             from recsys.store.schema import migrate
 
-            migrate(database)
+            with write_transaction(database):
+                migrate(database)
+                # The mark of our files, and the number by which readers go without sqlite-utils.
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         # After the first migration: see _refuse_foreign. Readers go on while a writer writes.
         database.execute("PRAGMA journal_mode = WAL")
         # With WAL this is safe: a process that is killed loses nothing it has committed, and a

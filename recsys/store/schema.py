@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database, Migrations
 
-from recsys.store.connection import APPLICATION_ID, SCHEMA_VERSION, write_transaction
 from recsys.types import Effort, GenreSource
 
 if TYPE_CHECKING:
@@ -30,12 +29,9 @@ def tables_of(connection: sqlite3.Connection) -> Database:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the migrations that are missing, all in one transaction."""
-    with write_transaction(connection):
-        # sqlite-utils asks again, inside the lock, what is missing: another process may have been
-        # quicker. Readers go by the number alone, without loading this module.
-        migrations.apply(tables_of(connection))
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    """Apply the missing migrations; the caller holds the write transaction."""
+    # sqlite-utils looks for them inside the lock: another process may have been quicker.
+    migrations.apply(tables_of(connection))
 
 
 def _one_of(kinds: type[StrEnum]) -> str:
@@ -147,7 +143,6 @@ _SEARCH = (
 
 @migrations()
 def first_schema(db: Database) -> None:
-    """Make the tables of recsys 0.1 and mark the file as ours."""
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    """Make the tables of recsys 0.1."""
     for statement in (*_TABLES, *_SEARCH):
         db.execute(statement)

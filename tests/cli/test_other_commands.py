@@ -42,7 +42,9 @@ def test_every_command_takes_db_and_reads_it_from_the_environment(command: str) 
 
 
 def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
+    from recsys import types
     from recsys.classifier.training.architectures import ARCHITECTURES
+    from recsys.cli import options
     from recsys.mel import EFFORTS
     from recsys.playlists.files import FORMATS
     from recsys.recommender import STRATEGIES
@@ -58,6 +60,7 @@ def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
     assert choices("similar", "strategy") == set(STRATEGIES)
     assert choices("train", "architecture") == set(ARCHITECTURES)
     assert choices("index", "effort") == choices("evaluate", "effort") == set(EFFORTS)
+    assert options.TIME_LIMIT_S == types.TIME_LIMIT_S
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -51,8 +51,7 @@ def later(path: Path, monkeypatch: pytest.MonkeyPatch) -> Migrations:
         db.execute("UPDATE tracks SET mood = 'calm'")
 
     monkeypatch.setattr(schema, "migrations", migrations)
-    for module in (schema, store_connection):
-        monkeypatch.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    monkeypatch.setattr(store_connection, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     return migrations
 
 

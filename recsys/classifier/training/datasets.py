@@ -25,7 +25,7 @@ from recsys.classifier.log_mel import MEL, LogMel
 from recsys.errors import ModelError, RecsysError
 from recsys.library import AUDIO_SUFFIXES, read_tags
 from recsys.mel import Features
-from recsys.workers import WorkerPool
+from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -750,7 +750,7 @@ _Job = tuple[Path, Features]
 
 
 def _load(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[Path, FloatArray | RecsysError]]:
-    with WorkerPool(workers) as pool:
+    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for (path, _), outcome in pool.map(_load_one, jobs):
             yield path, outcome
 
