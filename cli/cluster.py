@@ -33,7 +33,7 @@ class NamedPlace(NamedPath):
         return super().convert(value, param, ctx)
 
 
-class MusicFolder(click.ParamType):
+class MusicFolder(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
     """``PREFIX=FOLDER``: the beginning of a path or URL, and the folder here that stands for it."""
 
     name = "PREFIX=FOLDER"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class ImportSession:
 
     def run(
         self, sources: Sequence[str], *, wait_s: float | None = 0.0
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+    ) -> Generator[IndexEvent | IndexPlan | IndexSummary, None, None]:
         """Import shards.
 
         All of them are read once before anything is changed, so that a damaged one costs nothing.

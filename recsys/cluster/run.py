@@ -119,7 +119,7 @@ class ClusterRun:
 
     def run(
         self, places: Sequence[str]
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | FilesAnalysed]:
+    ) -> Generator[IndexEvent | IndexPlan | IndexSummary | FilesAnalysed, None, None]:
         """Analyse everything new in some places.
 
         Parameters
