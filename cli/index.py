@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -21,12 +21,9 @@ from recsys.cli.options import (
     workers_option,
 )
 
-if TYPE_CHECKING:
-    pass
 
-
-class NamedPlace(NamedPath):
-    """A path that is not empty, or a URL."""
+class Folder(NamedPath):
+    """A path that is not empty and no URL."""
 
     def convert(
         self,
@@ -34,14 +31,14 @@ class NamedPlace(NamedPath):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 (as click has it)
-        """Return a URL as it is, a str, and anything else as a Path."""
+        """Refuse a URL, and return a Path."""
         if isinstance(value, str) and "://" in value:
-            return value
+            self.fail(f"{value} is no folder; recsys cluster index reads URLs", param, ctx)
         return super().convert(value, param, ctx)
 
 
 @click.command(name="index")
-@click.argument("folders", nargs=-1, type=NamedPlace())
+@click.argument("folders", nargs=-1, type=Folder())
 @db_option
 @json_option("One line of JSON per file as its result is stored, then a summary.")
 @device_option
@@ -64,31 +61,12 @@ class NamedPlace(NamedPath):
     "strongest style among its tags, or the genres that the files name. Without FOLDERS, that is "
     "all that is done.  [default: as it is; model for a new library]",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(("local", "ray")),
-    default="local",
-    show_default=True,
-    help="What does the work: this process, or a Ray cluster, which hears folders and URLs into "
-    "shards of Parquet for `recsys import`; see docs/cluster.md.",
-)
-@click.option(
-    "--address",
-    help="The Ray cluster: HOST:PORT of its head, auto for the one on this machine, or local to "
-    "start one.  [env var: RAY_ADDRESS; default: local]",
-)
-@click.option(
-    "--out",
-    type=NamedPlace(),
-    help="Where the shards go, with --engine ray: a folder or a URL.  [default: a folder beside "
-    "the library; needed for URLs]",
-)
 @click.option("--watch", is_flag=True, help="Go on following the folders until Ctrl-C.")
 @click.option("--wait", is_flag=True, help="If another run holds the library, wait for it.")
 @click.pass_context
 def command(
     ctx: click.Context,
-    folders: tuple[Path | str, ...],
+    folders: tuple[Path, ...],
     db: Path | None,
     as_json: bool,
     device: str,
@@ -99,9 +77,6 @@ def command(
     keep_missing: bool,
     reanalyse: bool,
     genres: str | None,
-    engine: str,
-    address: str | None,
-    out: Path | str | None,
     watch: bool,
     wait: bool,
 ) -> None:
@@ -118,14 +93,7 @@ def command(
       recsys index ~/Music --watch
       recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
-      recsys index --engine ray --address head:6379 --out s3://bucket/heard s3://bucket/music
     """
-    if engine == "ray":
-        from recsys.cli.index_on_ray import index_on_ray
-
-        index_on_ray(ctx, folders, db, address, out, as_json=as_json)
-        return
-    _check_local(folders, address, out)
     from recsys.api import Library
     from recsys.cli.output import progress
     from recsys.indexing.session import nothing_found
@@ -153,20 +121,6 @@ def command(
         raise nothing_found(outermost(folders), summary)
     if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
-
-
-def _check_local(
-    folders: tuple[Path | str, ...], address: str | None, out: Path | str | None
-) -> None:
-    """Refuse what only a cluster can do."""
-    for name, value in (("--address", address), ("--out", out)):
-        if value is not None:
-            raise click.UsageError(f"{name} needs --engine ray.")
-    url = next((folder for folder in folders if isinstance(folder, str)), None)
-    if url is not None:
-        raise click.UsageError(
-            f"{url} is no folder of this machine; add --engine ray, which can hear it."
-        )
 
 
 def _print_parts(source: str, parts: dict[str, int], *, as_json: bool) -> None:

@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from recsys.indexing import IndexPlan
     from recsys.types import IndexEvent, IndexSummary
 
 MAX_SHOWN = 10
 
 
-def follow(events: Iterable[IndexEvent | IndexPlan | IndexSummary], report: Report) -> IndexSummary:
+def follow(events: Iterable[object], report: Report) -> IndexSummary:
     """Report every event, and the notes of every summary; return the last summary."""
     from recsys.cli.output import note
     from recsys.types import IndexSummary

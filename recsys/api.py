@@ -130,7 +130,7 @@ class Library:
         if self._place is not None:
             raise QueryError(
                 f"{self._shared_catalogue().path} is a copy of a library, for reading alone",
-                "Do this where the library is, and bring the copy up to date with recsys push.",
+                "Do this where the library is, and update the copy with recsys milvus push.",
             )
         return self._database
 

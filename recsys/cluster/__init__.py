@@ -1,5 +1,5 @@
-"""Analysis on a Ray cluster: files in a folder or a bucket go in, shards of Parquet come out.
+"""Analysis on a Ray cluster: audio files of folders and buckets in, Parquet shards out.
 
-Ray Data spreads decoding and model over the machines; nothing here schedules anything. The
-shards are brought into a library by :mod:`recsys.cluster.importing`, which needs no Ray.
+Ray Data spreads decoding and inference over the machines; nothing here schedules anything.
+:mod:`recsys.cluster.importing` imports the shards into a library, and needs no Ray.
 """

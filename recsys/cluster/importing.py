@@ -1,12 +1,14 @@
-"""Shards into a library: what a cluster heard, as if it had been heard here. Needs no Ray."""
+"""Imports shards into a library: the analyses of a cluster, stored as those of this machine are.
+
+Needs no Ray.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,9 @@ from recsys.cluster.rows import FILE_COLUMNS, Row, file_of, rows_of
 from recsys.cluster.shards import OpenShard, find_shards
 from recsys.cluster.sources import is_url
 from recsys.errors import ModelError, RecsysError
-from recsys.index.sync import bring_up_to_date, index_is_current
-from recsys.indexing import IndexPlan
-from recsys.indexing.session import SAVE_EVERY, change_model
-from recsys.store import LibraryLock, Store, StoredFile, TrackRecord
+from recsys.indexing import IndexPlan, settle
+from recsys.indexing.session import attended, change_model
+from recsys.store import LibraryLock, Store, TrackRecord
 from recsys.types import Failure, IndexEvent, IndexSummary, TrackFile
 
 if TYPE_CHECKING:
@@ -31,37 +32,9 @@ if TYPE_CHECKING:
 _KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("version", "<u8"), ("good", "?")])
 
 
-@dataclass(slots=True)
-class _Counts:
-    """What one import has done so far."""
-
-    found: int
-    by_status: Counter[str] = field(default_factory=Counter)
-    unsaved: int = 0
-
-    def attend(self, store: Store, events: Iterator[IndexEvent]) -> Iterator[IndexEvent]:
-        """Count events, and write the index files now and then, so that queries stay quick."""
-        for event in events:
-            self.by_status[event.status] += 1
-            self.unsaved += event.status == "indexed"
-            if self.unsaved >= SAVE_EVERY:
-                self.unsaved = 0
-                bring_up_to_date(store)
-            yield event
-
-    def summary(self) -> IndexSummary:
-        count = self.by_status
-        return IndexSummary(
-            found=self.found,
-            indexed=count["indexed"],
-            unchanged=count["unchanged"],
-            failed=count["failed"],
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class ImportSession:
-    """Everything that bringing shards into a library depends on.
+    """The options of an import.
 
     Attributes
     ----------
@@ -70,7 +43,7 @@ class ImportSession:
     model : Path or None
         Checkpoint of a new library; None for the shipped one.
     music : tuple of (str, Path)
-        Beginnings of paths and URLs, and the folders in which they lie here.
+        Prefixes of paths and URLs, and the folders here that stand for them.
     """
 
     database: Path
@@ -79,7 +52,7 @@ class ImportSession:
 
     def run(
         self, sources: Sequence[str], *, wait_s: float | None = 0.0
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+    ) -> Generator[IndexEvent | IndexPlan | IndexSummary, None, None]:
         """Import shards.
 
         All of them are read once before anything is changed, so that a damaged one costs nothing.
@@ -108,7 +81,7 @@ class ImportSession:
             is busy.
         """
         paths = find_shards(sources)
-        header, chosen = self._look_through(paths)
+        header, newest = self._look_through(paths)
         places = self._places(header)
         self._check_new(header)
         with (
@@ -116,18 +89,26 @@ class ImportSession:
             Store.open(self.database, create=True) as store,
         ):
             self._settle_model(store, header)
-            counts = _Counts(sum(int(part.sum()) for part in chosen))
-            yield IndexPlan(counts.found, counts.found)
-            try:
-                for path, wanted in zip(paths, chosen, strict=True):
-                    events = self._import(store, path, wanted, header)
-                    yield from counts.attend(store, events)
+            found = sum(int(rows.sum()) for rows in newest)
+            yield IndexPlan(found, found)
+            batches = self._batches(paths, newest, header)
+            events = self._with_places(store, places, header, settle(store, batches))
+            yield from attended(store, events, load_ahead=False)
+
+    def _with_places(
+        self,
+        store: Store,
+        places: Sequence[Path],
+        header: ShardHeader,
+        events: Iterator[IndexEvent | IndexSummary],
+    ) -> Iterator[IndexEvent | IndexSummary]:
+        """Pass events on, and at the end add the folders of the shards to the library."""
+        for event in events:
+            if isinstance(event, IndexSummary):
                 for place in places:
                     store.add_root(place)
-            finally:
-                if store.model() is not None and not index_is_current(store):
-                    bring_up_to_date(store)
-        yield replace(counts.summary(), notes=self._useless(header))
+                event = replace(event, notes=self._useless(header))
+            yield event
 
     def _look_through(
         self, paths: Sequence[str]
@@ -153,13 +134,13 @@ class ImportSession:
                 parts = [self._keys(batch) for batch in shard.batches()]
                 keys.append(np.concatenate([np.empty(0, _KEY), *parts]))
         if header is None:
-            raise RecsysError("no shards were given", "Give what `recsys index --out` wrote.")
+            raise RecsysError("no shards were given", "Give what `recsys cluster index` wrote.")
         newest = newest_rows(np.concatenate(keys))
         whole = replace(header, sources=tuple(places))
         return whole, np.split(newest, np.cumsum([len(part) for part in keys])[:-1])
 
     def _keys(self, batch: Any) -> npt.NDArray[np.void]:  # noqa: ANN401 (a pyarrow.RecordBatch)
-        """Return what decides between rows: a few bytes each, so that millions fit in memory."""
+        """Return the keys of rows: a few bytes each, because all rows are compared in memory."""
         columns = [*FILE_COLUMNS, "failure"]
         plain = batch.select(columns).to_pylist()
         files = [file_of(row) for row in plain]
@@ -172,19 +153,13 @@ class ImportSession:
         return keys
 
     def _here(self, name: str) -> Path:
-        """Return where a file of a shard lies on this machine.
-
-        Raises
-        ------
-        RecsysError
-            If it is a URL and nobody has said where that is.
-        """
+        """Return the path of a file on this machine; RecsysError for a URL without a folder."""
         mapped = self._mapped(name)
         if mapped is None and is_url(name):
             raise RecsysError(
                 f"{name} is no file of this machine, and a library holds only such",
-                f"Say where its files lie here: --music {name.rpartition('/')[0]}=FOLDER, or any "
-                "shorter beginning of it.",
+                f"Give the folder of its files: --music {name.rpartition('/')[0]}=FOLDER, or any "
+                "shorter prefix.",
             )
         return Path(name) if mapped is None else mapped
 
@@ -196,14 +171,14 @@ class ImportSession:
         return None
 
     def _places(self, header: ShardHeader) -> list[Path]:
-        """Return the folders that were listed, as far as they are on this machine."""
+        """Return the folders that were listed and exist on this machine."""
         found = [
             self._here(name) for name in header.sources if self._mapped(name) or not is_url(name)
         ]
         return [place for place in found if place.is_dir()]
 
     def _useless(self, header: ShardHeader) -> tuple[str, ...]:
-        """Say what was told of places from which the shards hold nothing."""
+        """Return notes on the prefixes of --music that no shard holds anything of."""
         sources = [f"{source.rstrip('/')}/" for source in header.sources]
         return tuple(
             f"--music {beginning}={folder}: the shards hold nothing from {beginning}, but from "
@@ -236,57 +211,41 @@ class ImportSession:
                 f"{self.database} was analysed with model {known.name} ({known.fingerprint}, "
                 f"effort {known.effort}), the shards with {header.model} ({header.fingerprint}, "
                 f"effort {header.effort}); results of two models do not mix",
-                "Import into another library with --db, or hear the music on the cluster with the "
-                "library's model and effort: recsys index --engine ray --db LIBRARY.",
+                "Import into another library with --db, or analyse the music on the cluster with "
+                "the library's model and effort: recsys cluster index --db LIBRARY.",
             )
 
-    def _import(
-        self,
-        store: Store,
-        path: str,
-        wanted: npt.NDArray[np.bool_],
-        header: ShardHeader,
-    ) -> Iterator[IndexEvent]:
-        """Bring the wanted rows of one shard in, a batch at a time."""
-        start = 0
-        with OpenShard(path) as shard:
-            for batch in shard.batches():
-                mask = wanted[start : start + batch.num_rows]
-                start += batch.num_rows
-                if mask.any():
-                    rows = rows_of(batch.filter(mask), header)
-                    yield from self._write(store, rows)
+    def _batches(
+        self, paths: Sequence[str], newest: Sequence[npt.NDArray[np.bool_]], header: ShardHeader
+    ) -> Iterator[list[TrackRecord | Failure]]:
+        """Yield the rows that count, a batch at a time."""
+        for path, wanted in zip(paths, newest, strict=True):
+            start = 0
+            with OpenShard(path) as shard:
+                for batch in shard.batches():
+                    mask = wanted[start : start + batch.num_rows]
+                    start += batch.num_rows
+                    if mask.any():
+                        yield [self._result(row) for row in rows_of(batch.filter(mask), header)]
 
-    def _write(self, store: Store, rows: Sequence[Row]) -> Iterator[IndexEvent]:
-        """Store what the library does not know yet, then tell of all."""
-        records: list[TrackRecord] = []
-        failures: list[Failure] = []
-        events: list[IndexEvent] = []
-        files = [self._present(row) for row in rows]
-        known = store.lookups([file.path for file in files])
-        for row, file, stored in zip(rows, files, known, strict=True):
-            if row.failure is not None:
-                if (failure := _failure_to_store(row, file, stored)) is not None:
-                    failures.append(failure)
-                events.append(IndexEvent(file.path, "failed", reason=row.failure))
-            elif stored is not None and _is_known(row, file, stored):
-                events.append(_unchanged(file.path, stored))
-            else:
-                records.append(_record(row, file))
-        ids = store.write(records, failures) if records or failures else []
-        yield from events
-        tracks = store.tracks(ids)
-        for track_id in ids:
-            track = tracks[track_id]
-            yield IndexEvent(
-                track.path, "indexed", warning=track.warning, genre=track.genre, track_id=track_id
-            )
+    def _result(self, row: Row) -> TrackRecord | Failure:
+        file = self._present(row)
+        if row.failure is not None:
+            return Failure(file, row.failure, retry=row.may_pass)
+        return TrackRecord(
+            file=file,
+            tags=row.tags,
+            audio_hash=row.audio_hash or "",
+            duration_s=row.duration_s or 0.0,
+            warning=row.warning,
+            analysis=row.analysis,
+        )
 
     def _present(self, row: Row) -> TrackFile:
         """Return the file of a row as the library is to know it.
 
-        A copy of what was heard has a time of its own. With it, the next `recsys index` of the
-        folder finds nothing changed.
+        A copy has a modification time of its own. With that, the next `recsys index` of the folder
+        finds nothing changed.
         """
         mapped = self._mapped(row.file.name)
         if mapped is None:
@@ -331,62 +290,3 @@ def newest_rows(keys: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     newest = np.zeros(len(keys), dtype=np.bool_)
     newest[order[best[last]]] = True
     return newest
-
-
-def _is_known(row: Row, file: TrackFile, stored: StoredFile) -> bool:
-    """Tell whether a library is to keep what it holds of a file."""
-    if stored.failure is not None or stored.genre is None or stored.missing:
-        return False
-    if _is_version(stored, file):
-        return stored.audio_hash == row.audio_hash
-    return _is_on_disk(stored, file.path)
-
-
-def _is_version(stored: StoredFile, file: TrackFile) -> bool:
-    return (stored.size, stored.mtime_ns) == (file.size, file.mtime_ns)
-
-
-def _is_on_disk(stored: StoredFile, path: Path) -> bool:
-    """Tell whether a file is at this moment as the library knows it.
-
-    What a library holds says neither which shard it came from nor when, and the time of the file
-    says only how old the copy is. So the file itself decides between a library and a shard that
-    know different versions: where it is the library's (`recsys index` has seen it since, or it
-    was put back), the shard is out of date. Where it is not, or is out of reach, the library
-    holds what an earlier import brought or what is gone, and the shard counts.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return (stored.size, stored.mtime_ns) == (status.st_size, status.st_mtime_ns)
-
-
-def _unchanged(path: Path, stored: StoredFile) -> IndexEvent:
-    return IndexEvent(
-        path, "unchanged", warning=stored.warning, genre=stored.genre, track_id=stored.track_id
-    )
-
-
-def _failure_to_store(row: Row, file: TrackFile, stored: StoredFile | None) -> Failure | None:
-    """Return the failure as a library remembers it, None where it is to stay as it is."""
-    if row.failure is None:
-        return None
-    if (
-        stored is not None
-        and stored.track_id is not None
-        and (row.may_pass or _is_version(stored, file) or _is_on_disk(stored, file.path))
-    ):
-        return None  # an analysis of a version stands before a failure of the same one
-    return Failure(file, row.failure, retry=row.may_pass)
-
-
-def _record(row: Row, file: TrackFile) -> TrackRecord:
-    return TrackRecord(
-        file=file,
-        tags=row.tags,
-        audio_hash=row.audio_hash or "",
-        duration_s=row.duration_s or 0.0,
-        warning=row.warning,
-        analysis=row.analysis,
-    )

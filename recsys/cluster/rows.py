@@ -1,4 +1,4 @@
-"""What a shard says of a file: the one schema of the Parquet that a cluster writes."""
+"""Rows of a shard: their Arrow schema, and the codec between rows and tables."""
 
 from __future__ import annotations
 
@@ -22,40 +22,18 @@ if TYPE_CHECKING:
     from recsys.types import Analysis, FloatArray, ModelInfo
 
 SCHEMA_VERSION = 1
-"""Rises when an older recsys could no longer read the rows rightly."""
+"""To be raised when an older recsys can no longer read the rows."""
 
 _METADATA_KEY = b"recsys"
 FILE_COLUMNS = ["path", "raw_path", "size", "mtime_ns", "etag"]
-"""What :func:`file_of` needs."""
+"""Columns of :func:`file_of`."""
 
 _ARRAYS = ("probabilities", "tag_scores", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One file, heard or failed.
-
-    Attributes
-    ----------
-    file : SourceFile
-        The file as it was listed.
-    audio_hash : str or None
-        Identity of the encoded sound; None for a failure.
-    tags : Tags
-        What the file says about itself.
-    duration_s : float or None
-        Seconds; None for a failure.
-    warning : str or None
-        What was odd about the file.
-    genre : str or None
-        The most probable one; None for a failure.
-    analysis : Analysis or None
-        None for a failure.
-    failure : str or None
-        Why it could not be heard.
-    may_pass : bool
-        The failure lies outside the file, so that the next run tries it again.
-    """
+    """A file with its analysis or its failure; docs/cluster.md describes the fields."""
 
     file: SourceFile
     audio_hash: str | None = None
@@ -70,29 +48,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ShardHeader:
-    """What all rows of a shard have in common.
-
-    Attributes
-    ----------
-    fingerprint : str
-        Of the model that analysed them.
-    model : str
-        Its name.
-    labels : tuple of str
-        Genres, in the order of the probabilities.
-    tags : tuple of str
-        In the order of the tag scores.
-    dimension : int
-        Length of the embedding.
-    sources : tuple of str
-        The places that were listed.
-    recsys : str
-        Version that wrote it.
-    effort : Effort
-        How many windows of a file the model analysed.
-    schema : int
-        Of these rows.
-    """
+    """What all rows of a shard have in common: the model, the places listed, the version."""
 
     fingerprint: str
     model: str
@@ -111,7 +67,7 @@ class ShardHeader:
 
     @classmethod
     def of_model(cls, info: ModelInfo, sources: Sequence[str]) -> ShardHeader:
-        """Return the header of what a model hears."""
+        """Return the header of a model's analyses."""
         from importlib.metadata import version
 
         return cls(
@@ -126,23 +82,17 @@ class ShardHeader:
         )
 
     def as_metadata(self) -> dict[bytes, bytes]:
-        """Return it as Parquet keeps it."""
+        """Return it as metadata of a Parquet file."""
         return {_METADATA_KEY: json.dumps(asdict(self), ensure_ascii=True).encode()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[bytes, bytes] | None, source: str) -> ShardHeader:
-        """Read it from the metadata of a Parquet file.
-
-        Raises
-        ------
-        RecsysError
-            If the file is not one of recsys, or is newer than this recsys.
-        """
+        """Read it from the metadata of a Parquet file; RecsysError where that is another's."""
         text = (metadata or {}).get(_METADATA_KEY)
         if text is None:
             raise RecsysError(
                 f"{source} is not a shard that recsys wrote",
-                "Give what `recsys index --engine ray` wrote: shards, or the folder of them.",
+                "Give what `recsys cluster index` wrote: shards, or the folder of them.",
             )
         raw = json.loads(text)
         if raw.get("schema", 0) > SCHEMA_VERSION:
@@ -201,15 +151,7 @@ def table_of(rows: Sequence[Row]) -> Any:  # noqa: ANN401 (a pyarrow.Table)
 
 
 def rows_of(table: Any, header: ShardHeader) -> list[Row]:  # noqa: ANN401 (a pyarrow.Table)
-    """Return the rows of a table.
-
-    Parameters
-    ----------
-    table : pyarrow.Table or RecordBatch
-        All columns of :func:`schema`.
-    header : ShardHeader
-        Of the shard.
-    """
+    """Return the rows of a table or record batch of a shard."""
     # Arrays through NumPy: lists of Python numbers would take half of the time of importing.
     arrays = {name: _vectors(table.column(name)) for name in _ARRAYS}
     rest = table.drop_columns(list(_ARRAYS)).to_pylist()
@@ -247,7 +189,7 @@ def _path_columns(name: str) -> tuple[str, bytes | None]:
 
 
 def file_of(plain: Mapping[str, Any]) -> SourceFile:
-    """Return the file that the columns of a row name."""
+    """Return the file of a row."""
     raw = plain["raw_path"]
     name = plain["path"] if raw is None else os.fsdecode(raw)
     return SourceFile(name, plain["size"], plain["mtime_ns"], plain["etag"])
@@ -270,7 +212,7 @@ def _row(
 
 
 def _vectors(column: Any) -> list[FloatArray | None]:  # noqa: ANN401 (a pyarrow column)
-    """Return the arrays of a column of lists, None where it has none."""
+    """Return the arrays of a column of lists; None where it is null."""
     found: list[FloatArray | None] = []
     chunks = column.chunks if hasattr(column, "chunks") else [column]
     for chunk in chunks:

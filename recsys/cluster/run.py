@@ -1,4 +1,4 @@
-"""One run on a cluster: list, leave out what is done, hear, write shards."""
+"""One run on a cluster: list files, skip those that are done, analyse, write shards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from recsys.classifier.card import is_onnx, load_card
 from recsys.classifier.inference import place_for_any_process
-from recsys.cluster.connection import ClusterError, check_machines, connected
+from recsys.cluster.connection import Cluster, ClusterError
 from recsys.cluster.rows import FILE_COLUMNS, Row, ShardHeader, file_of, table_of
 from recsys.cluster.shards import Outcome, ShardPlace, ShardWriter, read_known
 from recsys.cluster.sources import (
@@ -38,26 +38,17 @@ if TYPE_CHECKING:
     from recsys.cluster.worker import Examine
 
 ROUND_FILES = 100_000
-"""Files that Ray Data has in hand at a time. Each block of them is an object of which the driver
-keeps account until it is heard, so that a listing of millions at once would fill its memory; in
-rounds, only the last blocks of each leave machines without work."""
+"""Files of one dataset of Ray Data. Its driver keeps account of every block, so millions of files
+would fill its memory; in rounds, only the last blocks of each leave machines without work."""
 
 _SPOOLED = 1000
 
-_LOST = "the cluster gave nothing back for it, twice; it is tried again next time"
+_LOST = "no result after 2 attempts; will be retried on the next run"
 
 
 @dataclass(frozen=True, slots=True)
-class FilesHeard:
-    """Files that came back from the cluster; they are stored with the next shard.
-
-    Attributes
-    ----------
-    count : int
-        How many.
-    failed : int
-        Failures among them.
-    """
+class FilesAnalysed:
+    """Files that came back from the cluster; they are stored with the next shard."""
 
     count: int
     failed: int
@@ -65,7 +56,7 @@ class FilesHeard:
 
 @dataclass(slots=True)
 class _Counts:
-    """What a run has seen so far."""
+    """Counts of a run."""
 
     report: ScanReport = field(default_factory=ScanReport)
     indexed: int = 0
@@ -74,7 +65,7 @@ class _Counts:
     notes: list[str] = field(default_factory=list)
 
     def event(self, name: str, outcome: Outcome, status: str) -> IndexEvent:
-        """Count a file, and return what to tell of it."""
+        """Count a file, and return its event."""
         place = name if is_url(name) else Path(name)
         if outcome.failure is not None:
             self.failed += 1
@@ -97,25 +88,25 @@ class _Counts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterRun:
-    """Everything that a run on a cluster depends on.
+    """The options of a run on a cluster.
 
     Attributes
     ----------
     out : str
-        Where shards go, see :func:`recsys.cluster.sources.normal_place`.
+        Folder or URL for shards, see :func:`recsys.cluster.sources.normal_place`.
     address : str or None
-        Of the cluster, see :func:`recsys.cluster.connection.connected`.
+        Of the cluster, see :class:`recsys.cluster.connection.Cluster`.
     database : Path or None
-        A library whose model and effort to hear with, if it is there.
+        A library whose model and effort are used, if it exists.
     model : Path or None
         Checkpoint; None for the library's own, or else the shipped one.
     device : str
         ``auto``: GPUs where the cluster has some; ``cpu`` or ``cuda``.
     effort : str or None
-        How much of a track is heard; None for the library's own, or else
+        How many windows of a track; None for the library's own, or else
         :data:`recsys.mel.DEFAULT_EFFORT`.
     examine : callable or None
-        What to do with one file instead of what indexing does.
+        Instead of what indexing does with one file.
     """
 
     out: str
@@ -128,13 +119,13 @@ class ClusterRun:
 
     def run(
         self, places: Sequence[str]
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | FilesHeard]:
-        """Hear everything new in some places.
+    ) -> Generator[IndexEvent | IndexPlan | IndexSummary | FilesAnalysed, None, None]:
+        """Analyse everything new in some places.
 
         Parameters
         ----------
         places : sequence of str
-            Folders and URLs; what lies in two of them is heard once.
+            Folders and URLs; a file that is in two of them is analysed once.
 
         Yields
         ------
@@ -142,7 +133,7 @@ class ClusterRun:
             One per file: first those that are done, then each after its shard is written.
         IndexPlan
             Once, between the two.
-        FilesHeard
+        FilesAnalysed
             Whenever some came back, before they are stored.
         IndexSummary
             At the end.
@@ -166,11 +157,11 @@ class ClusterRun:
             yield IndexPlan(counts.report.found, pending)
             if pending:
                 writer = ShardWriter(shards, header)
-                yield from self._hear(card, checkpoint, places, spool, writer, counts)
+                yield from self._analyse(card, checkpoint, places, spool, writer, counts)
         yield counts.summary()
 
     def _settle_model(self) -> tuple[ModelCard, Path | None]:
-        """Return the card and checkpoint of the model that hears."""
+        """Return the card and checkpoint of the model."""
         checkpoint, effort = self.model, self.effort
         if self.database is not None and self.database.exists():
             with Store.open(self.database, read_only=True) as store:
@@ -187,7 +178,7 @@ class ClusterRun:
         counts: _Counts,
         spool: IO[bytes],
     ) -> Generator[IndexEvent, None, int]:
-        """Tell of what is done, and spool the rest to disk; returns how many that are.
+        """Yield events of files that are done; spool the others to disk and return their number.
 
         On disk, because a bucket is slow to list a second time and its list may be long.
         """
@@ -208,7 +199,7 @@ class ClusterRun:
         spool.seek(0)
         return pending
 
-    def _hear(
+    def _analyse(
         self,
         card: ModelCard,
         checkpoint: Path | None,
@@ -216,33 +207,32 @@ class ClusterRun:
         spool: IO[bytes],
         writer: ShardWriter,
         counts: _Counts,
-    ) -> Iterator[IndexEvent | FilesHeard]:
+    ) -> Iterator[IndexEvent | FilesAnalysed]:
         folders = tuple(place for place in places if not is_url(place))
-        with connected(self.address) as ray:
-            check_machines(ray, folders)
-            pipeline = self._pipeline(ray, card, checkpoint)
+        with Cluster(self.address) as cluster:
+            cluster.check_machines(folders)
+            pipeline = self._pipeline(cluster.gpus, card, checkpoint)
             files = _spooled(spool)
             try:
                 while batch := list(islice(files, ROUND_FILES)):
-                    for table in _complete(pipeline, batch):
-                        yield FilesHeard(table.num_rows, _failures(table))
+                    for table in _complete(cluster, pipeline, batch):
+                        yield FilesAnalysed(table.num_rows, _failures(table))
                         writer.add(table)
                         if writer.is_due:
                             yield from _stored(writer, counts)
-            except BaseException:  # Ctrl-C, a lost cluster: what came back is not to be lost, too
+            except BaseException:  # Ctrl-C, a lost cluster: rows that came back are kept
                 with contextlib.suppress(RecsysError):
                     writer.flush()
                 raise
             yield from _stored(writer, counts)
 
-    def _pipeline(self, ray: Any, card: ModelCard, checkpoint: Path | None) -> Pipeline:  # noqa: ANN401
+    def _pipeline(self, gpus: int, card: ModelCard, checkpoint: Path | None) -> Pipeline:
         on_processors = checkpoint is not None and is_onnx(checkpoint)
         if on_processors and self.device == "cuda":
             raise ModelError(
                 f"an ONNX model runs on the processor, not on {self.device!r}",
                 "Leave --device out.",
             )
-        gpus = int(ray.cluster_resources().get("GPU", 0))
         if on_processors or self.device == "cpu":
             gpus = 0
         if self.device not in ("auto", "cpu", "cuda") or (self.device == "cuda" and not gpus):
@@ -250,13 +240,11 @@ class ClusterRun:
                 f"no machine of the cluster has a device {self.device!r} for the model",
                 "Leave --device out, or start machines with GPUs.",
             )
-        together = not gpus and place_for_any_process(checkpoint, "cpu") is not None
         device = "cuda" if gpus else "cpu"
         return Pipeline(
-            ray=ray,
             examine=self.examine or Examiner(None, card.features),
             model=ShippedModel.pack(card, device, checkpoint),
-            together=together,
+            together=not gpus and place_for_any_process(checkpoint, "cpu") is not None,
             gpus=gpus,
         )
 
@@ -269,18 +257,18 @@ def _spooled(spool: IO[bytes]) -> Iterator[SourceFile]:
             return
 
 
-def _complete(pipeline: Pipeline, files: Sequence[SourceFile]) -> Iterator[Any]:
-    """Hear files, and make sure that each comes back, if only as a failure.
+def _complete(cluster: Cluster, pipeline: Pipeline, files: Sequence[SourceFile]) -> Iterator[Any]:
+    """Analyse files; each comes back exactly once, if only as a failure.
 
-    What is missed is heard once more, each file in a task of its own.
+    Those that are missed are tried once more, each in a task of its own.
     """
     missing = {file.key: file for file in files}
     for alone in (False, True):
         if not missing:
             return
-        for table in pipeline.tables(list(missing.values()), alone=alone):
+        for table in cluster.tables(pipeline, list(missing.values()), alone=alone):
             fresh = [missing.pop(file.key, None) is not None for file in _files(table)]
-            # A block that was made twice, because a machine went with the first, counts once.
+            # A block that was made twice, because a machine died with the first, counts once.
             whole = table if all(fresh) else table.filter(fresh)
             if whole.num_rows:
                 yield whole
@@ -298,7 +286,7 @@ def _failures(table: Any) -> int:  # noqa: ANN401 (a pyarrow.Table)
 
 
 def _stored(writer: ShardWriter, counts: _Counts) -> Iterator[IndexEvent]:
-    """Write a shard, then tell of its files."""
+    """Write a shard, then yield the events of its files."""
     columns = [*FILE_COLUMNS, "genre", "warning", "failure"]
     for plain in writer.flush().select(columns).to_pylist():
         outcome = Outcome(plain["genre"], plain["warning"], plain["failure"])

@@ -1,4 +1,4 @@
-"""Shards: Parquet files that are whole or not there, and what they say is done already."""
+"""Shards: Parquet files that are complete or absent, and the files that are done by them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recsys.cluster.rows import FILE_COLUMNS, ShardHeader, file_of, schema
-from recsys.cluster.sources import asked, file_system, in_words, is_url, normal_place
+from recsys.cluster.sources import asked, described, file_system, is_url, normal_place
 from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ SHARD_ROWS = 1000
 """Rows of a full shard: about 1.1 MB."""
 
 SHARD_WAIT_S = 20.0
-"""A shard that is not full is written after this long: what a crash costs at most."""
+"""A shard that is not full is written after this time: the most that a crash costs."""
 
 _PREFIX, _SUFFIX = "shard-", ".parquet"
 _TEMPORARY = ".writing"
@@ -34,7 +34,7 @@ _KNOWN = [*FILE_COLUMNS, "genre", "warning", "failure", "may_pass"]
 
 
 class Outcome(NamedTuple):
-    """What became of a file that is done."""
+    """The result of a file that is done."""
 
     genre: str | None
     warning: str | None
@@ -42,18 +42,7 @@ class Outcome(NamedTuple):
 
 
 class ShardPlace:
-    """A folder or a URL where shards lie.
-
-    Parameters
-    ----------
-    place : str
-        As :func:`recsys.cluster.sources.normal_place` gives it.
-
-    Raises
-    ------
-    RecsysError
-        If there is no file system of that kind.
-    """
+    """A folder or a URL of shards, named as by :func:`recsys.cluster.sources.normal_place`."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -61,14 +50,9 @@ class ShardPlace:
         self._local = not is_url(place)
 
     def prepare(self) -> None:
-        """Make the folder, and clear away what runs that were killed had begun.
+        """Make the folder, and remove what killed runs began to write.
 
-        What a run has begun that may still go on stays: two may write into one place.
-
-        Raises
-        ------
-        RecsysError
-            If the place cannot be written.
+        Files of a run that may still go on stay: two runs may write into one place.
         """
         if not self._local:
             return
@@ -76,7 +60,7 @@ class ShardPlace:
             Path(self._root).mkdir(parents=True, exist_ok=True)
             for begun in Path(self._root).glob(f".{_PREFIX}*{_TEMPORARY}"):
                 if _is_abandoned(begun):
-                    begun.unlink(missing_ok=True)  # another run may clear away as well
+                    begun.unlink(missing_ok=True)  # another run may remove it as well
         except OSError as error:
             raise RecsysError(
                 f"{self.place} cannot be written: {error.strerror}",
@@ -84,39 +68,27 @@ class ShardPlace:
             ) from error
 
     def names(self) -> list[str]:
-        """Return the names of the shards, the oldest first.
-
-        Raises
-        ------
-        RecsysError
-            If the place cannot be listed.
-        """
+        """Return the names of the shards, the oldest first."""
         try:
             found = self._system.ls(self._root, detail=False)
         except FileNotFoundError:
             return []
-        except Exception:  # noqa: BLE001 (in words, and the same for every file system)
+        except Exception:  # noqa: BLE001 (file systems raise errors of any kind)
             found = asked(self.place, lambda: self._system.ls(self._root, detail=False))
         names = sorted(PurePosixPath(str(path)).name for path in found)
         return [name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)]
 
     def path(self, name: str) -> str:
-        """Return where a shard lies, for people and for opening."""
+        """Return the path or URL of a shard."""
         return f"{self.place.rstrip('/')}/{name}"
 
     def write(self, name: str, table: Any) -> None:  # noqa: ANN401 (a pyarrow.Table)
-        """Write a shard in one step.
-
-        Raises
-        ------
-        RecsysError
-            If it cannot be written.
-        """
+        """Write a shard atomically."""
         parquet = require("pyarrow.parquet", "ray")
         content = io.BytesIO()
         parquet.write_table(table, content, compression="zstd", write_page_checksum=True)
         data = content.getvalue()
-        # Object stores have no half of an object; folders get one name for another in one step.
+        # Object stores write an object as a whole; in a folder, a rename is atomic.
         if self._local:
             self._replace(name, data)
         else:
@@ -141,21 +113,21 @@ class ShardPlace:
             temporary.unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> None:
-        """Give a damaged shard a name that nobody reads."""
+        """Rename a damaged shard, so that it is not read again."""
         path = f"{self._root}/{name}"
         asked(self.path(name), lambda: self._system.mv(path, path + _DAMAGED))
 
 
 def _host() -> str:
-    """Return the name of this machine as the name of a file can hold it."""
+    """Return the name of this machine, as a part of a file name."""
     return re.sub(r"[^\w-]", "_", platform.node()) or "unnamed"
 
 
 def _is_abandoned(begun: Path) -> bool:
-    """Tell whether nobody will finish what a run began to write.
+    """Return whether the run that began to write a file has ended.
 
-    The name of the file holds the machine and the process that write it. Of processes on other
-    machines only the time tells: a shard takes seconds to write.
+    The name of the file holds its machine and process. For other machines only the time decides: a
+    shard takes seconds to write.
     """
     with contextlib.suppress(FileNotFoundError):
         if time.time() - begun.stat().st_mtime > _ABANDONED_S:
@@ -165,7 +137,7 @@ def _is_abandoned(begun: Path) -> bool:
 
 
 def _is_running(process: int) -> bool:
-    if os.name == "nt":  # where the question would end the process
+    if os.name == "nt":  # os.kill would end the process
         return True
     try:
         os.kill(process, 0)
@@ -177,24 +149,14 @@ def _is_running(process: int) -> bool:
 
 
 class OpenShard:
-    """A shard, open for reading; use it with ``with``.
-
-    Parameters
-    ----------
-    path : str
-        Path or URL.
+    """A shard at a path or URL, open for reading; use it with ``with``.
 
     Raises
     ------
     DamagedShardError
-        What it holds is no whole Parquet file.
+        It is no complete Parquet file.
     RecsysError
         It is not there, cannot be read now, or is no shard of recsys.
-
-    Attributes
-    ----------
-    header : ShardHeader
-    rows : int
     """
 
     def __init__(self, path: str) -> None:
@@ -206,7 +168,7 @@ class OpenShard:
             self._parquet = parquet.ParquetFile(self._file, page_checksum_verification=True)
         except Exception as error:
             self._file.close()
-            raise self._in_words(error) from error
+            raise self._described(error) from error
         self.rows = int(self._parquet.metadata.num_rows)
         try:
             self.header = ShardHeader.from_metadata(self._parquet.schema_arrow.metadata, path)
@@ -223,39 +185,27 @@ class OpenShard:
         self._file.close()
 
     def batches(self, columns: list[str] | None = None, rows: int = SHARD_ROWS) -> Iterator[Any]:
-        """Read it piece by piece.
-
-        Yields
-        ------
-        pyarrow.RecordBatch
-
-        Raises
-        ------
-        DamagedShardError
-            If what a page holds is not what was written.
-        RecsysError
-            If it cannot be read now.
-        """
+        """Yield its rows as pyarrow.RecordBatch; errors as on opening."""
         try:
             yield from self._parquet.iter_batches(batch_size=rows, columns=columns)
         except Exception as error:
-            raise self._in_words(error) from error
+            raise self._described(error) from error
 
-    def _in_words(self, error: Exception) -> RecsysError:
-        """Return the error for what reading raised; only what the file holds makes it damaged.
+    def _described(self, error: Exception) -> RecsysError:
+        """Return the error for a failed read: only its content makes a shard damaged.
 
-        A network that fails raises here, too, and must not cost a good shard its name.
+        A failing network raises here as well, and a good shard must not be renamed for it.
         """
         invalid = isinstance(error, (require("pyarrow", "ray").ArrowInvalid, EOFError))
-        # Pages with a wrong checksum, as pyarrow tells of them: no system gave this a number.
-        # What systems and networks raise has one, or is of a class of its own.
+        # pyarrow reports a wrong checksum by an OSError without a number; those of systems and
+        # networks have one, or are of another class.
         wrong_sum = type(error) is OSError and error.errno is None
-        return self._damaged() if invalid or wrong_sum else in_words(error, self.path)
+        return self._damaged() if invalid or wrong_sum else described(error, self.path)
 
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(
-            f"{self.path} is no whole Parquet file: damaged, only half there, or something else",
-            "If it is a shard, delete it and run `recsys index --engine ray` again with the same "
+            f"{self.path} is no complete Parquet file: damaged, cut off, or another kind of file",
+            "If it is a shard, delete it and run `recsys cluster index` again with the same "
             "--out: it does the files of that shard again.",
         )
 
@@ -265,18 +215,17 @@ class DamagedShardError(RecsysError):
 
 
 def read_known(place: ShardPlace, header: ShardHeader, notes: list[str]) -> dict[bytes, Outcome]:
-    """Return what the shards of a place say is done, by the key of the file.
+    """Return the results of the files that are done, by key; failures that may pass are left out.
 
-    Failures that may pass are not among it. A damaged shard is set aside, with a note: its files
-    are done again.
+    A damaged shard is renamed, with a note, and its files are done again.
 
     Raises
     ------
     RecsysError
-        If a shard is of another model, or cannot be read now.
+        A shard is of another model, or cannot be read now.
     """
     known: dict[bytes, Outcome] = {}
-    outcomes: dict[Outcome, Outcome] = {}  # one object for all that are alike
+    outcomes: dict[Outcome, Outcome] = {}  # equal results share one object
     for name in place.names():
         try:
             with OpenShard(place.path(name)) as shard:
@@ -310,21 +259,12 @@ def _check_model(found: ShardHeader, wanted: ShardHeader, place: ShardPlace) -> 
 
 
 class ShardWriter:
-    """Gathers tables and writes them as shards.
-
-    Parameters
-    ----------
-    place : ShardPlace
-        Where to.
-    header : ShardHeader
-        Of the rows.
-    """
+    """Collects tables and writes them as shards of one header."""
 
     def __init__(self, place: ShardPlace, header: ShardHeader) -> None:
         self._place = place
         self._schema = schema().with_metadata(header.as_metadata())
-        # The time first, so that the order of names is that of runs; to the microsecond, because
-        # importing goes by it.
+        # Names sort by the time of their run, to the microsecond: imports go by that order.
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         self._run = f"{started}-{secrets.token_hex(4)}"
         self._tables: list[Any] = []
@@ -333,7 +273,7 @@ class ShardWriter:
         self._since = time.monotonic()
 
     def add(self, table: Any) -> None:  # noqa: ANN401 (a pyarrow.Table)
-        """Take rows."""
+        """Add rows."""
         if not self._tables:
             self._since = time.monotonic()
         self._tables.append(table)
@@ -346,18 +286,7 @@ class ShardWriter:
         return self._rows >= SHARD_ROWS or waited
 
     def flush(self) -> Any:  # noqa: ANN401 (a pyarrow.Table)
-        """Write what was gathered.
-
-        Returns
-        -------
-        pyarrow.Table
-            What is stored from now on.
-
-        Raises
-        ------
-        RecsysError
-            If it cannot be written; the rows are kept.
-        """
+        """Write the rows collected and return them; where that fails, they are kept."""
         pa = require("pyarrow", "ray")
         whole = pa.concat_tables(self._tables) if self._tables else schema().empty_table()
         if whole.num_rows:
@@ -369,29 +298,24 @@ class ShardWriter:
         return whole
 
 
-# Which shards the arguments of a command mean.
+# Shards of an import
 
 
 _WILD = frozenset("*?[")
 
 
 def find_shards(sources: Sequence[str]) -> list[str]:
-    """Find shards, each once.
+    """Find shards, each once, in the order of the runs that wrote them.
 
     Parameters
     ----------
     sources : sequence of str
         Paths and URLs of shards, of folders that hold some, and patterns with ``*``.
 
-    Returns
-    -------
-    list of str
-        Absolute paths and URLs, in the order of their names: that of the runs that wrote them.
-
     Raises
     ------
     RecsysError
-        If one of the sources is not there, or means no shard.
+        A source is not there, or matches no shard.
     """
     found = {path for source in sources for path in _shards_of(normal_place(source))}
     return sorted(found, key=lambda path: (PurePosixPath(path).name, path))
@@ -413,6 +337,6 @@ def _shards_of(place: str) -> list[str]:
     if not paths:
         raise RecsysError(
             f"no shards in {place}",
-            "Give the place that `recsys index --engine ray` wrote to with --out.",
+            "Give the folder or URL that `recsys cluster index` wrote to with --out.",
         )
     return paths

@@ -1,4 +1,4 @@
-"""The audio files of a place: listed on the machine that asks, fetched on those that work."""
+"""Audio files of folders and URLs: listed on one machine, fetched on those that analyse them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recsys.types import TrackFile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-# Places that hold files: folders of this machine, and URLs that fsspec can open.
+# Places: folders of this machine, and URLs of fsspec
 
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -30,7 +30,7 @@ _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrie
 
 
 def is_url(place: str) -> bool:
-    """Return whether a place is a URL, and not a path of this machine.
+    """Return whether a place is a URL, and no path of this machine.
 
     Examples
     --------
@@ -41,37 +41,14 @@ def is_url(place: str) -> bool:
 
 
 def normal_place(place: str) -> str:
-    """Return a place as rows and shards name it: an absolute path, or a URL without a last slash.
-
-    Raises
-    ------
-    RecsysError
-        If it is empty.
-    """
+    """Return a place as an absolute path, or a URL without a last slash."""
     if is_url(place):
         return place.rstrip("/")
     return str(absolute(place.removeprefix(_LOCAL_URL)))
 
 
 def outermost_places(places: Iterable[str]) -> list[str]:
-    """Return places without repetitions and without those inside another.
-
-    What lies in two of them would else be listed, heard and counted twice.
-
-    Parameters
-    ----------
-    places : iterable of str
-        Folders and URLs, in any form.
-
-    Returns
-    -------
-    list of str
-        As :func:`normal_place` gives them: folders, then URLs, each kind sorted.
-
-    Raises
-    ------
-    RecsysError
-        If one is empty.
+    """Return normal places, folders first, without repetitions and those inside another.
 
     Examples
     --------
@@ -88,25 +65,10 @@ def outermost_places(places: Iterable[str]) -> list[str]:
 
 
 def file_system(place: str) -> tuple[Any, str]:
-    """Return the file system of a place, and the name of the place in it.
-
-    Parameters
-    ----------
-    place : str
-        As :func:`normal_place` gives it.
-
-    Returns
-    -------
-    (AbstractFileSystem, str)
-
-    Raises
-    ------
-    RecsysError
-        If there is no such file system, or what it needs is not installed.
-    """
+    """Return the fsspec file system of a normal place, and its path there."""
     core = require("fsspec.core", "ray")
     try:
-        # Listings must not be remembered: a key that has vanished meanwhile has to be noticed.
+        # No cache of listings: a key that was deleted meanwhile has to be noticed.
         system, path = core.url_to_fs(place, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         raise RecsysError(
@@ -117,16 +79,8 @@ def file_system(place: str) -> tuple[Any, str]:
     return system, str(path)
 
 
-def in_words(error: Exception, place: str) -> RecsysError:
-    """Return what a file system says went wrong as an error for people.
-
-    Parameters
-    ----------
-    error : Exception
-        Any: file systems raise their clients' own errors beside OSError.
-    place : str
-        What was to be read or written.
-    """
+def described(error: Exception, place: str) -> RecsysError:
+    """Return a file system's error as one with a hint; some raise their clients' own classes."""
     if isinstance(error, RecsysError):
         return error
     name = type(error).__name__
@@ -150,24 +104,18 @@ def in_words(error: Exception, place: str) -> RecsysError:
 
 
 def asked(place: str, question: Callable[[], Any]) -> Any:  # noqa: ANN401 (fsspec is untyped)
-    """Ask a file system something; what goes wrong comes as words.
-
-    Raises
-    ------
-    RecsysError
-        See :func:`in_words`.
-    """
+    """Call a file system; its errors become those of :func:`described`."""
     try:
         return question()
     except Exception as error:
-        raise in_words(error, place) from error
+        raise described(error, place) from error
 
 
-# ----------------------------------------------------------------------
+# Files
 
 
 _STAMPS = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
-"""What file systems call the time of the last modification."""
+"""Names of the time of the last modification in different file systems."""
 
 _ETAGS = ("ETag", "etag", "md5Hash")
 
@@ -183,9 +131,9 @@ class SourceFile:
     size : int
         Bytes.
     mtime_ns : int
-        Time of the last modification, nanoseconds since the epoch; 0 where it is not told.
+        Time of the last modification, nanoseconds since the epoch; 0 where it is not known.
     etag : str or None
-        What an object store gives each version of an object.
+        An object store's name of this version.
     """
 
     name: str
@@ -195,22 +143,13 @@ class SourceFile:
 
     @property
     def key(self) -> bytes:
-        """16 bytes that tell this version of this file from every other one.
-
-        A digest and not the name itself, because a run holds one for each file that is done.
-        """
+        """16 bytes that identify this version of this file; a run holds one per file done."""
         text = f"{self.size}\0{self.mtime_ns}\0{self.etag or ''}\0".encode()
         return hashlib.blake2b(text + os.fsencode(self.name), digest_size=16).digest()
 
 
 def check_place(place: str) -> None:
-    """Make sure that a place can be listed.
-
-    Raises
-    ------
-    RecsysError
-        If it is not there, or is no folder.
-    """
+    """Raise an error unless a place is a folder that can be listed."""
     if not is_url(place):
         check_folder(Path(place))
         return
@@ -222,25 +161,7 @@ def check_place(place: str) -> None:
 
 
 def list_files(place: str, report: ScanReport) -> Iterator[SourceFile]:
-    """Find the audio files of a place, by the rules of :func:`recsys.library.scan`.
-
-    Parameters
-    ----------
-    place : str
-        Absolute path of a folder, or a URL: everything below it, hidden names left out.
-    report : ScanReport
-        Counts what is found, and notes folders that cannot be listed.
-
-    Yields
-    ------
-    SourceFile
-        In the order of their names, folder by folder.
-
-    Raises
-    ------
-    RecsysError
-        If the place cannot be listed.
-    """
+    """Yield the audio files below a normal place, by the rules of :func:`recsys.library.scan`."""
     if not is_url(place):
         for file in scan(Path(place), report):
             yield SourceFile(os.fspath(file.path), file.size, file.mtime_ns)
@@ -264,7 +185,7 @@ def _entries(system: Any, root: str, place: str) -> Iterator[dict[str, Any]]:  #
     top = asked(place, lambda: system.ls(root, detail=True))
     for entry in sorted(top, key=lambda found: str(found["name"])):
         name = str(entry["name"])
-        if name.rstrip("/") == root.rstrip("/"):  # the empty object that stands for the folder
+        if name.rstrip("/") == root.rstrip("/"):  # an empty object stands for the folder
             continue
         if entry["type"] != "directory":
             yield entry
@@ -285,7 +206,7 @@ def _source_file(system: Any, entry: dict[str, Any]) -> SourceFile:  # noqa: ANN
 
 
 def _nanoseconds(stamp: object) -> int:
-    """Return a time as file systems give it in nanoseconds since the epoch, 0 if they do not."""
+    """Return a file system's time in nanoseconds since the epoch, 0 where there is none."""
     if isinstance(stamp, datetime):
         return round(stamp.timestamp() * 1_000_000) * 1000
     if isinstance(stamp, int | float):
@@ -298,12 +219,12 @@ def _nanoseconds(stamp: object) -> int:
 
 @contextlib.contextmanager
 def fetched(file: SourceFile) -> Iterator[TrackFile]:
-    """Have a file as one of this machine: as it is, or as a copy that goes again.
+    """Yield a file of this machine: the file itself, or a temporary copy of an object.
 
     Raises
     ------
     PassingError
-        On entering: the object cannot be fetched.
+        The object cannot be fetched.
     """
     if not is_url(file.name):
         yield TrackFile(Path(file.name), file.size, file.mtime_ns)
@@ -323,4 +244,4 @@ def _fetch(url: str, copy: Path) -> None:
     except FileNotFoundError as error:
         raise PassingError("the object is not there any more") from error
     except Exception as error:
-        raise PassingError(f"cannot fetch it: {in_words(error, url).message}") from error
+        raise PassingError(f"cannot fetch it: {described(error, url).message}") from error

@@ -197,6 +197,16 @@ def similarities(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.fl
     return values
 
 
+def unit_from_half(rows: npt.NDArray[np.float16]) -> FloatArray:
+    """Return embeddings that were rounded to float16, shape (n, d), brought back to unit length.
+
+    In float64: equal rows give equal vectors, on every machine.
+    """
+    wide = rows.astype(np.float64)
+    unit = wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+    return unit.astype(np.float32)
+
+
 def best(
     ids: IdArray, embeddings: FloatArray, query: FloatArray, k: int
 ) -> tuple[list[Neighbour], FloatArray]:

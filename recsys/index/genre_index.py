@@ -38,6 +38,7 @@ from recsys.index.base import (
     checked_dimension,
     checked_query,
     checked_vectors,
+    unit_from_half,
     unknown_ids,
 )
 
@@ -362,14 +363,8 @@ class Part:
         return places if self._stays is None else np.where(self._stays[places], places, -1)
 
     def vectors(self, places: IdArray) -> FloatArray:
-        """Return embeddings by row, shape (n, dimension), brought back to unit length.
-
-        In float64: equal rows give equal vectors, on every machine.
-        """
-        rows = self._rows[places].astype(np.float64)
-        unit = rows / np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-        vectors: FloatArray = unit.astype(np.float32)
-        return vectors
+        """Return embeddings by row, shape (n, dimension), brought back to unit length."""
+        return unit_from_half(self._rows[places])
 
     def candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray]:
         """Return ids and embeddings of the best ``k`` tracks and of all that may tie with them."""

@@ -5,6 +5,6 @@ can be stopped at any moment, killed even: what was yielded is stored, and the n
 from there, because what is done is recognised by path, size and time of modification.
 """
 
-from recsys.indexing.indexer import Indexer, IndexOptions, IndexPlan
+from recsys.indexing.indexer import Indexer, IndexOptions, IndexPlan, settle
 
-__all__ = ["IndexOptions", "IndexPlan", "Indexer"]
+__all__ = ["IndexOptions", "IndexPlan", "Indexer", "settle"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -365,12 +365,7 @@ class Indexer:
                 )
             )
             statuses.append("indexed" if before is None else "moved")
-        ids = self._store.write(records, failures)
-        tracks = self._store.tracks(ids)
-        for track_id, status in zip(ids, statuses, strict=True):
-            yield run.count(_track_event(tracks[track_id], status))
-        for failure in failures:
-            yield run.count(IndexEvent(failure.file.path, "failed", reason=failure.reason))
+        yield from _written(self._store, records, failures, run, statuses)
 
     def _analyse(self, batch: Sequence[Examined]) -> list[Analysis | None]:
         sounds = [examined.sound for examined in batch if examined.sound]
@@ -423,6 +418,95 @@ class Indexer:
             self._store.write([], removed=[track_id for track_id, _ in part])
             for track_id, path in part:
                 yield run.count(IndexEvent(path, "removed", track_id=track_id))
+
+
+def settle(
+    store: Store, batches: Iterable[Sequence[TrackRecord | Failure]]
+) -> Iterator[IndexEvent | IndexSummary]:
+    """Store analyses that were made elsewhere.
+
+    A track whose file is at this moment on disk as the library knows it is kept: then the analysis
+    is that of another version. No file is moved or removed.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing, its model that of the analyses; the caller holds the library's lock.
+    batches : iterable of sequences
+        Each is stored in one transaction; no file twice.
+
+    Yields
+    ------
+    IndexEvent
+        One per file, after its result is stored.
+    IndexSummary
+        At the end.
+    """
+    run = _Run()
+    for batch in batches:
+        run.report.found += len(batch)
+        known = store.lookups([result.file.path for result in batch])
+        records: list[TrackRecord] = []
+        failures: list[Failure] = []
+        for result, stored in zip(batch, known, strict=True):
+            stands = stored is not None and _stands(stored, result)
+            if isinstance(result, TrackRecord):
+                if stored is not None and stands:
+                    yield run.count(_settled_event(stored, result.file))
+                else:
+                    records.append(result)
+            elif stands:
+                yield run.count(IndexEvent(result.file.path, "failed", reason=result.reason))
+            else:
+                failures.append(result)
+        yield from _written(store, records, failures, run, ["indexed"] * len(records))
+    yield IndexSummary(found=run.report.found, notes=tuple(run.notes), **run.counts)
+
+
+def _stands(stored: StoredFile, result: TrackRecord | Failure) -> bool:
+    """Return whether a library keeps what it knows of a file for which there is a result."""
+    same = (stored.size, stored.mtime_ns) == (result.file.size, result.file.mtime_ns)
+    if isinstance(result, Failure):
+        if stored.track_id is None:
+            return same and (stored.failure, stored.retry) == (result.reason, result.retry)
+        # An analysis goes before a failure of the same version, and before one that may pass.
+        return same or result.retry or _is_on_disk(stored, result.file.path)
+    if stored.failure is not None or stored.genre is None or stored.missing:
+        return False
+    if same:
+        return stored.audio_hash == result.audio_hash
+    return _is_on_disk(stored, result.file.path)
+
+
+def _is_on_disk(stored: StoredFile, path: Path) -> bool:
+    """Return whether a file is at this moment as the library knows it.
+
+    Neither the library nor the time of a file says which of two versions is newer: a file may be
+    replaced by an older copy. So the file itself decides, where it is within reach.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (stored.size, stored.mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+
+def _written(
+    store: Store,
+    records: Sequence[TrackRecord],
+    failures: Sequence[Failure],
+    run: _Run,
+    statuses: Sequence[str],
+) -> Iterator[IndexEvent]:
+    """Write a batch in one transaction, then yield its events."""
+    if not records and not failures:
+        return
+    ids = store.write(records, failures)
+    tracks = store.tracks(ids)
+    for track_id, status in zip(ids, statuses, strict=True):
+        yield run.count(_track_event(tracks[track_id], status))
+    for failure in failures:
+        yield run.count(IndexEvent(failure.file.path, "failed", reason=failure.reason))
 
 
 def _is_settled(stored: StoredFile, file: TrackFile) -> bool:

@@ -233,11 +233,11 @@ class IndexSession:
             options = IndexOptions(self.workers, self.keep_missing, self.time_limit_s)
             place = place_for_any_process(checkpoint, self.device, card.effort)
             indexer = Indexer(store, load_classifier, card.features, options, place)
-            yield from _attended(store, indexer.run(roots), load_ahead=place is None)
+            yield from attended(store, indexer.run(roots), load_ahead=place is None)
             if watch:
                 for folders in changed_folders(roots):
                     events = indexer.run(folders, whole_roots=False)
-                    yield from _attended(store, events, load_ahead=place is None)
+                    yield from attended(store, events, load_ahead=place is None)
 
     def _settle_model(self, store: Store) -> tuple[ModelCard, Path | None]:
         """Make sure that one model analyses the library; return its card and checkpoint."""
@@ -370,10 +370,10 @@ def _check_parent(database: Path) -> None:
         ) from error
 
 
-def _attended(
+def attended(
     store: Store, events: Iterator[IndexEvent | IndexPlan | IndexSummary], *, load_ahead: bool
 ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
-    """Pass events on, and see to it that model and index files are there when they are needed."""
+    """Pass events on, and have model and index files ready when they are needed."""
     stored = 0
     try:
         for event in events:

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from recsys.errors import SharedLibraryError
-from recsys.milvus.connection import Connection, nothing_there
-from recsys.milvus.index import MilvusIndex
-from recsys.milvus.layout import Notes, check_dimension, pattern, quoted, restored
-from recsys.milvus.rows import ANALYSIS_FIELDS, TRACK_FIELDS, track_of
+from recsys.errors import GenreIndexError
+from recsys.milvus.connection import CollectionGoneError, Connection, nothing_there
+from recsys.milvus.index import TRACKS, MilvusIndex
+from recsys.milvus.rows import (
+    ANALYSIS_FIELDS,
+    TRACK_FIELDS,
+    header_rows,
+    pattern,
+    quoted,
+    restored,
+    track_of,
+)
 from recsys.store.rows import analysis_of, model_of
 from recsys.store.search import search_rank, search_terms
 from recsys.types import GenreSource
@@ -20,40 +27,20 @@ from recsys.types import GenreSource
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from recsys.index.base import EmbeddingIndex
     from recsys.milvus.connection import Place
     from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Track
 
-LIBRARY_NOTE = "library"
-"""Which collection holds the library, and how often it was pushed."""
-
 SCORES_PAGE = 10_000
-"""Tracks whose tag scores are read at once."""
+"""Tracks whose tag scores are read in one request."""
 
 _WORDS_FILTERED = 4
-"""Words that Milvus is asked for; the rest is compared here."""
+"""Words in a request; the others are compared here."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedStatus:
-    """What lies at a place.
-
-    Attributes
-    ----------
-    place : str
-        As it may be shown.
-    model, fingerprint : str
-        What the tracks were analysed with.
-    effort : Effort
-        In how many windows each.
-    genre_source : GenreSource
-        Which labels sort them.
-    genres : dict of str to int
-        Tracks by label.
-    tags : tuple of str
-        Of the model.
-    roots : tuple of Path
-        The folders that were indexed, where the library is.
-    """
+    """A library on Milvus; fields as in the JSON of ``recsys status --index``."""
 
     place: str
     model: str
@@ -66,13 +53,26 @@ class SharedStatus:
 
     @property
     def tracks(self) -> int:
-        """How many tracks lie there."""
+        """Number of tracks."""
         return sum(self.genres.values())
 
 
-def about_note(collection: str) -> str:
-    """Return the name of the note that says what a collection holds."""
-    return f"about:{collection}"
+def current_collection(connection: Connection) -> str | None:
+    """Return the collection that the alias of a place names, None where there is no alias."""
+    alias = connection.place.collection
+    if not connection.ask("has_collection", alias):
+        return None
+    return str(connection.ask("describe_alias", alias)["collection_name"])
+
+
+def check_dimension(index: EmbeddingIndex, dimension: int) -> None:
+    """Raise an error unless an index holds embeddings of the model's length."""
+    if index.dimension != dimension:
+        raise GenreIndexError(
+            f"the index on Milvus holds embeddings of dimension {index.dimension}, and the"
+            f" model makes them of dimension {dimension}",
+            "It was not made by this library: push it again with --replace.",
+        )
 
 
 class MilvusCatalogue:
@@ -84,24 +84,20 @@ class MilvusCatalogue:
         The embeddings of its tracks.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        index: MilvusIndex,
-        about: dict[str, Any],
-        pushes: int,
-    ) -> None:
+    def __init__(self, connection: Connection, index: MilvusIndex) -> None:
         self.index = index
         self._connection = connection
-        self._about = about
-        self._pushes = pushes
-        self._model = model_of(about["model"])
+        self._about = index.header.about
+        self._model = model_of(self._about["model"])
         self._all_scores: tuple[IdArray, FloatArray] | None = None
         check_dimension(index, self._model.dimension)
 
     @classmethod
     def open(cls, connection: Connection) -> Self:
-        """Open the library that lies at a place.
+        """Open the library at a place.
+
+        The collection is looked up once: what the alias names later is another library, and rows
+        of two libraries never mix in one answer.
 
         Raises
         ------
@@ -110,26 +106,20 @@ class MilvusCatalogue:
         GenreIndexError
             Its embeddings are not those of its model.
         """
-        notes = Notes(connection)
-        library = notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE) if notes.open() else None
-        if library is None:
-            raise nothing_there(connection.place)
         try:
-            return cls._open(connection, notes, library)
-        except SharedLibraryError:
-            # Another one took its place after we were told of it, and this one was dropped.
-            if notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE) == library:
-                raise
-            return cls.open(connection)
+            return cls._open(connection)
+        except CollectionGoneError:  # replaced between the two requests
+            return cls._open(connection)
 
     @classmethod
-    def _open(cls, connection: Connection, notes: Notes, library: dict[str, Any]) -> Self:
-        name = library["collection"]
-        about = notes.read(about_note(name)).get(about_note(name))
-        if about is None:
+    def _open(cls, connection: Connection) -> Self:
+        name = current_collection(connection)
+        if name is None:
             raise nothing_there(connection.place)
         index = MilvusIndex.open(connection, name, reading=True)
-        return cls(connection, index, about, library["pushes"])
+        if not index.header.about:
+            raise nothing_there(connection.place)
+        return cls(connection, index)
 
     def close(self) -> None:
         """Close the connection."""
@@ -137,8 +127,8 @@ class MilvusCatalogue:
 
     def refreshed(self) -> MilvusCatalogue:
         """Return the library as it is now: the same object, unless it was pushed meanwhile."""
-        library = Notes(self._connection).read(LIBRARY_NOTE).get(LIBRARY_NOTE)
-        if library == {"collection": self.index.name, "pushes": self._pushes}:
+        rows = header_rows(self._connection, self._connection.place.collection, 1)
+        if rows and rows[-1]["audio_hash"] == self.index.header.version:
             return self
         return self.open(self._connection)
 
@@ -164,7 +154,7 @@ class MilvusCatalogue:
         return [Path(restored(root)) for root in self._about["roots"]]
 
     def status(self) -> SharedStatus:
-        """Describe what lies there."""
+        """Describe the library."""
         return SharedStatus(
             place=str(self.path),
             model=self._model.name,
@@ -176,7 +166,7 @@ class MilvusCatalogue:
             roots=tuple(self.roots()),
         )
 
-    # What was heard
+    # Analyses
 
     def analysis(self, track_id: int) -> Analysis | None:
         """See :meth:`recsys.types.Catalogue.analysis`."""
@@ -193,7 +183,7 @@ class MilvusCatalogue:
         """See :meth:`recsys.types.Catalogue.tag_scores`."""
         rows = self.index.rows(ids, ["tag_scores"])
         scored = ((row["id"], np.array(row["tag_scores"], dtype=np.float32)) for row in rows)
-        return {number: scores for number, scores in scored if len(scores)}
+        return {track_id: scores for track_id, scores in scored if len(scores)}
 
     def all_tag_scores(self) -> tuple[IdArray, FloatArray]:
         """See :meth:`recsys.types.Catalogue.all_tag_scores`; read once per push."""
@@ -201,7 +191,7 @@ class MilvusCatalogue:
             ids: list[int] = []
             scores = [np.empty((0, len(self._model.tags)), dtype=np.float32)]
             for page in self._connection.pages(
-                self.index.name, "", ["id", "tag_scores"], SCORES_PAGE
+                self.index.name, TRACKS, ["id", "tag_scores"], SCORES_PAGE
             ):
                 scored = [row for row in page if len(row["tag_scores"])]
                 ids += [row["id"] for row in scored]
@@ -238,14 +228,15 @@ class MilvusCatalogue:
         found = [
             (rank, texts[:2], row["id"])
             for row in self._connection.rows(self.index.name, asked, ["id", "words"])
-            if (rank := search_rank(terms, texts := row["words"].split("\t"))) is not None
+            if row["id"] >= 0
+            and (rank := search_rank(terms, texts := row["words"].split("\t"))) is not None
         ]
         ids = [track_id for _, _, track_id in sorted(found)[:limit]]
         tracks = self.tracks(ids)
-        return [tracks[number] for number in ids if number in tracks]
+        return [tracks[track_id] for track_id in ids if track_id in tracks]
 
     def _where(self, condition: str) -> list[Track]:
-        """Return the tracks that fulfil a condition, by id."""
+        """Return the tracks that match a condition, by id."""
         rows = self._connection.rows(self.index.name, condition, TRACK_FIELDS)
         return sorted(map(track_of, rows), key=lambda track: track.id)
 

@@ -1,4 +1,4 @@
-"""A connection to Milvus that waits no longer than it should, and says in words what is wrong."""
+"""Where a shared library lies, and a connection to it with timeouts, one retry and plain errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import threading
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -20,21 +21,21 @@ if TYPE_CHECKING:
     from types import ModuleType
     from urllib.parse import SplitResult
 
-# Where a shared library lies: on a Milvus server, or in a file of Milvus Lite.
+# Place: a Milvus server, or a file of Milvus Lite
 
 
 SCHEMES = {"milvus": "http", "milvus+tls": "https"}
-"""What a place begins with, and what the client calls it."""
+"""Schemes of a place, and those of the client."""
 
 DEFAULT_PORT = 19530
 DEFAULT_COLLECTION = "recsys"
 TOKEN_VARIABLE = "MILVUS_TOKEN"
 
 TIMEOUT_S = 10.0
-"""How long a server may take for one question. It is then asked once more."""
+"""Timeout of a request to a server; it is then repeated once."""
 
 FILE_TIMEOUT_S = 300.0
-"""Milvus Lite runs in this process: it cannot go away, but it can be slow."""
+"""Timeout with Milvus Lite, which runs in this process: it is there, but it may be slow."""
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -53,15 +54,15 @@ class Place:
     Attributes
     ----------
     uri : str
-        As the client takes it: an address with scheme, or the path of a Milvus Lite file.
+        Of the client: an address with scheme, or the path of a Milvus Lite file.
     file : Path or None
         The Milvus Lite file; None for a server.
     database : str
         Of the server; empty for its default one.
     collection : str
-        What the names of all collections of this library begin with.
+        Alias of the library, and prefix of its collections.
     timeout_s : float
-        How long one question may take, seconds.
+        Of a request, seconds.
     token : str
         ``user:password`` or an API key; empty where none is needed. Never shown.
     """
@@ -85,7 +86,7 @@ class Place:
             return False
 
     def __str__(self) -> str:
-        """Return the place as a user may see it: without user, password and token."""
+        """Return the place without user, password and token."""
         if self.file is not None:
             return str(self.file)
         scheme, _, address = self.uri.partition("://")
@@ -96,7 +97,7 @@ class Place:
 
 
 def parse_place(text: str | os.PathLike[str]) -> Place:
-    """Return the place that a user means.
+    """Return the place of an address or path.
 
     Parameters
     ----------
@@ -196,7 +197,7 @@ def _file_place(given: str) -> Place:
         what = "the database of a library" if is_library else "not made by this Milvus Lite"
         raise SharedLibraryError(
             f"{path} is {what}, not a shared library on Milvus",
-            "A library is read with --db, and copied to Milvus with recsys push."
+            "Read a library with --db; copy it to Milvus with recsys milvus push."
             if is_library
             else "Choose another name: a Milvus Lite of version 3 or later makes a folder there.",
         )
@@ -205,58 +206,47 @@ def _file_place(given: str) -> Place:
     return Place(uri=str(path), file=path, timeout_s=FILE_TIMEOUT_S)
 
 
-# ----------------------------------------------------------------------
+# Connection
 
 
 T = TypeVar("T")
 
 KEEPALIVE_MS = 600_000
-"""The client would ask every 10 s whether the server is alive, and servers hang up on those who
-ask more often than every 5 minutes; questions have a timeout of their own."""
+"""By default the client pings every 10 s, and servers close connections that ping more often than
+every 5 minutes. Requests have a timeout of their own."""
 
 EXTRA = "milvus"
 
 _GONE = ("Fail connecting", "closed channel")
-"""In what the client says of a connection that could not be made, or that has ended."""
+"""Parts of the client's messages about a connection that failed or has ended."""
 
 MOST_ROWS = 16_384
-"""More rows Milvus returns for no question (``quotaAndLimits.limits.topK``)."""
+"""Milvus' limit of rows per answer (``quotaAndLimits.limits.topK``)."""
 
 LATEST = {"consistency_level": "Strong"}
-"""For those who write: they must see what others, or they themselves before, have just written."""
+"""Options of a request that must see the latest writes, its own and those of other clients."""
 
 NOT_FOUND, NOT_LOADED = 100, 101
-"""What Milvus answers where a collection is not there, or has to be loaded before it is asked."""
+"""Milvus' error codes: there is no such collection or alias; it is not loaded."""
 
 PATIENT = frozenset({"create_collection", "drop_collection", "flush", "load_collection"})
 PATIENCE_S = 300.0
-"""What takes a server its time where much has been written, and how long it may take."""
+"""Requests that take long after many writes, and their timeout."""
 
 
-@dataclass
-class _OpenFile:
-    """A Milvus Lite file that this process serves to itself."""
-
-    server: Any
-    database: Any
-    port: int
-    connections: int = 0
-
-
-_open_files: dict[str, _OpenFile] = {}
+_file_users: Counter[str] = Counter()
+"""Connections of this process per Milvus Lite file; the last one to close frees the file."""
 
 _files_lock = threading.Lock()
 
 
-def client_library() -> ModuleType:
-    """Import the client of Milvus, and keep it quiet: what is wrong is said once, by an error.
+class CollectionGoneError(SharedLibraryError):
+    """A collection is not there any more: another library took its place."""
 
-    Raises
-    ------
-    MissingExtraError
-        It is not installed.
-    """
-    # gRPC writes to the terminal by itself, past every logger, unless it is told before it loads.
+
+def client_library() -> ModuleType:
+    """Import Milvus' client with its logging off: errors are reported once, by exceptions."""
+    # gRPC writes to the terminal past every logger, unless this is set before it loads.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     library = require("pymilvus", EXTRA)
     for name in ("pymilvus", "pymilvus.milvus_client", "milvus_lite", "grpc"):
@@ -265,7 +255,7 @@ def client_library() -> ModuleType:
 
 
 class _Reading:
-    """The rows that fulfil a condition, read in pages; it goes on where another client left off."""
+    """The rows that match a condition, read in pages; goes on after a reconnection."""
 
     def __init__(
         self,
@@ -284,7 +274,7 @@ class _Reading:
     def next_page(self, client: Any, timeout_s: float) -> list[dict[str, Any]]:  # noqa: ANN401
         """Return the next page, empty at the end; after an error the same one may be asked for."""
         if client is not self._client:
-            # What reads the pages speaks through its own client for ever, and that one is closed.
+            # An iterator keeps the client that made it, and that one is closed.
             self._rows = client.query_iterator(
                 self._collection, filter=self._rest(), timeout=timeout_s, **self._options
             )
@@ -295,7 +285,7 @@ class _Reading:
         return page
 
     def _rest(self) -> str:
-        """Return the condition for the rows that were not read yet; they come by their key."""
+        """Return the condition for the rows that are still to be read; they come by id."""
         if self._last is None:
             return self._condition
         after = f"id > {self._last}"
@@ -316,14 +306,14 @@ class Connection:
     MissingExtraError
         The client is not installed.
     SharedLibraryError
-        Nothing answers there, or it does not let us in.
+        Nothing answers, or the server refuses the connection.
     """
 
     def __init__(self, place: Place, *, create: bool = False) -> None:
         self.place = place
         self.library = client_library()
         self._client: Any = None
-        self._uri = place.uri if place.file is None else _serve_file(place, create=create)
+        self._uri = place.uri if place.file is None else _open_file(place, create=create)
         try:
             self._client = self._connect()
         except BaseException:
@@ -341,7 +331,7 @@ class Connection:
         self._drop_client()
         uri, self._uri = self._uri, ""
         if uri and self.place.file is not None:
-            _release_file(self.place)
+            _close_file(self.place)
 
     @property
     def is_file(self) -> bool:
@@ -349,17 +339,12 @@ class Connection:
         return self.place.file is not None
 
     def ask(self, method: str, *arguments: object, **options: object) -> Any:  # noqa: ANN401
-        """Call a method of the client that may be called twice; after a timeout it is.
-
-        Parameters
-        ----------
-        method : str
-            Name of a method of ``pymilvus.MilvusClient``.
-        *arguments, **options
-            What it takes, besides the timeout.
+        """Call an idempotent method of ``pymilvus.MilvusClient``; repeat it once after a timeout.
 
         Raises
         ------
+        CollectionGoneError
+            There is no such collection or alias.
         SharedLibraryError
             The server does not answer, or refuses.
         """
@@ -381,12 +366,12 @@ class Connection:
                 return call()
             except self._client_errors() as error:
                 if attempt == 1 and getattr(error, "code", None) == NOT_LOADED:
-                    # A server that was started anew while we were connected.
+                    # The server restarted while this client was connected.
                     self.ask("load_collection", collection)
                     continue
                 if not self._has_gone_quiet(error):
                     raise self._refused(error) from error
-                # The client does not find a server again that was started anew.
+                # The client does not reconnect to a server that restarted.
                 self._drop_client()
                 if attempt == 2:
                     raise self._quiet() from error
@@ -403,7 +388,7 @@ class Connection:
                 client.close()
 
     def rows(self, collection: str, condition: str, fields: list[str]) -> list[dict[str, Any]]:
-        """Return the rows that fulfil a condition, in any order; mostly few, in one question."""
+        """Return the rows that match a condition, in any order; usually one request."""
         found = self.ask(
             "query", collection, filter=condition, output_fields=fields, limit=MOST_ROWS
         )
@@ -416,10 +401,9 @@ class Connection:
     def pages(
         self, collection: str, condition: str, fields: list[str], size: int, **options: object
     ) -> Iterator[list[dict[str, Any]]]:
-        """Yield the rows that fulfil a condition by their key, in lists of at most ``size``.
+        """Yield the rows that match a condition by id, in lists of at most ``size``.
 
-        For very many: Milvus Lite reads the whole collection for every list. The options are
-        those of the client.
+        Milvus Lite reads the whole collection for every list. The options are the client's.
         """
         reading = _Reading(collection, condition, fields, size, options)
 
@@ -437,8 +421,8 @@ class Connection:
                 token=place.token,
                 db_name=place.database,
                 timeout=CONNECT_TIMEOUT_S,
-                # A connection of its own: a shared one outlives its server, and its settings
-                # would be those of whoever came first.
+                # Not shared: a shared connection outlives its server, and has the settings of
+                # its first user.
                 dedicated=True,
                 grpc_options=_channel_options(place),
             )
@@ -446,7 +430,7 @@ class Connection:
             if self._has_gone_quiet(error):
                 raise SharedLibraryError(
                     f"nothing answers at {place}",
-                    "See whether Milvus runs there and the port is right; 19530 is its usual one.",
+                    "Check that Milvus runs there, and the port; the default is 19530.",
                 ) from error
             raise self._refused(error) from error
 
@@ -462,46 +446,46 @@ class Connection:
             return True
         if isinstance(error, grpc.RpcError):
             return error.code() in quiet
-        # The client wraps what it has tried again in vain, with the code of the last attempt.
-        told = str(getattr(error, "message", error))
-        return getattr(error, "code", None) in quiet or any(words in told for words in _GONE)
+        # After its own retries, the client wraps the last error and its code.
+        message = str(getattr(error, "message", error))
+        return getattr(error, "code", None) in quiet or any(part in message for part in _GONE)
 
     def _quiet(self) -> SharedLibraryError:
         if self.is_file:
             return SharedLibraryError(
                 f"Milvus Lite took longer than {FILE_TIMEOUT_S:g} s over {self.place}",
-                "So large a library wants a Milvus server: recsys push milvus://HOST:19530.",
+                "Use a Milvus server for so large a library: recsys milvus push "
+                "milvus://HOST:19530.",
             )
         return SharedLibraryError(
-            f"{self.place} does not answer: not within {self.place.timeout_s:g} s, and not when it"
-            " was asked once more",
-            "See whether the server is well, and ask again; ?timeout=60 in its address gives it "
-            "more time.",
+            f"{self.place} does not answer: not within {self.place.timeout_s:g} s, nor after one"
+            " retry",
+            "Check the server and try again; ?timeout=60 in its address gives it more time.",
         )
 
     def _refused(self, error: Exception) -> SharedLibraryError:
         if getattr(error, "code", None) == NOT_FOUND:
-            return SharedLibraryError(
-                f"{self.place} does not hold any more what it was asked for",
+            return CollectionGoneError(
+                f"{self.place} does not hold this library any more",
                 "Another library, or all of this one, was pushed meanwhile: ask again.",
             )
-        told = str(getattr(error, "message", "") or _details(error) or error)
-        first = told.strip().split("\n")[0][:300]
+        message = str(getattr(error, "message", "") or _details(error) or error)
+        first = message.strip().split("\n")[0][:300]
         token = self.place.token
         for secret in filter(None, (token, token.partition(":")[2])):
             first = first.replace(secret, "***")
         return SharedLibraryError(
             f"{self.place} refuses: {first}",
-            "User and password stand in the address, or in the variable MILVUS_TOKEN."
+            "Give user and password in the address, or a token in the variable MILVUS_TOKEN."
             if _is_login(first)
-            else "These are the words of Milvus; its log may say more.",
+            else "This is Milvus' own message; its log may have more.",
         )
 
 
 def _channel_options(place: Place) -> dict[str, int]:
     options = {"grpc.keepalive_time_ms": KEEPALIVE_MS}
     if place.is_here:
-        # A proxy, which http_proxy may name, is for other machines; it would look on itself.
+        # A proxy of http_proxy would look for this server on its own machine.
         options["grpc.enable_http_proxy"] = 0
     return options
 
@@ -516,60 +500,52 @@ def _is_login(message: str) -> bool:
     return any(word in message.casefold() for word in words)
 
 
-def _serve_file(place: Place, *, create: bool) -> str:
-    """Open a Milvus Lite file, and return where its client finds it.
-
-    Raises
-    ------
-    SharedLibraryError
-        Another process uses it, it is damaged, or it is not there and not to be made.
-    """
-    path = str(place.file)
+def _open_file(place: Place, *, create: bool) -> str:
+    """Serve a Milvus Lite file to this process; return the address for the client."""
+    path, file = str(place.file), place.file
     with _files_lock:
-        if path not in _open_files:
-            if place.file is not None and not place.file.exists() and not create:
-                raise nothing_there(place)
-            _open_files[path] = _start(place)
-        _open_files[path].connections += 1
-        return f"http://127.0.0.1:{_open_files[path].port}"
+        if not _file_users[path] and not create and file is not None and not file.exists():
+            raise nothing_there(place)
+        uri = require("milvus_lite", EXTRA).server_manager_instance.start_and_get_uri(path)
+        if uri is None:
+            raise _not_opened(place)
+        _file_users[path] += 1
+        return str(uri)
 
 
-def _start(place: Place) -> _OpenFile:
-    lite = require("milvus_lite.adapter.grpc.server", EXTRA)
-    locked = require("milvus_lite.exceptions", EXTRA).DataDirLockedError
+def _not_opened(place: Place) -> SharedLibraryError:
+    """Open a file without a server, which only logs its errors, to learn what is wrong."""
+    lite = require("milvus_lite", EXTRA)
     try:
-        return _OpenFile(*lite.start_server_in_thread(str(place.file)))
-    except locked as error:
-        raise SharedLibraryError(
+        lite.MilvusLite(str(place.file)).close()
+    except lite.DataDirLockedError:
+        return SharedLibraryError(
             f"{place} is in use by another process",
-            "A Milvus Lite file serves one process at a time. Wait for the other one, or share "
-            "the library by a server.",
-        ) from error
+            "A Milvus Lite file serves one process at a time. Wait for the other one, or use a "
+            "server.",
+        )
     except OSError as error:
-        raise SharedLibraryError(
+        return SharedLibraryError(
             f"{place}: {error.strerror or error}", "Choose a folder that can be written to."
-        ) from error
-    except Exception as error:  # whatever a damaged folder makes it raise
-        raise SharedLibraryError(
+        )
+    except Exception as error:  # noqa: BLE001 (damaged files raise errors of any kind)
+        return SharedLibraryError(
             f"Milvus Lite cannot open {place}: {error}",
-            "It may be damaged: remove it, and push the library once more.",
-        ) from error
+            "It may be damaged: remove it, and push the library again.",
+        )
+    return SharedLibraryError(f"Milvus Lite cannot serve {place}", "Try again.")
 
 
-def _release_file(place: Place) -> None:
+def _close_file(place: Place) -> None:
     path = str(place.file)
     with _files_lock:
-        opened = _open_files[path]
-        opened.connections -= 1
-        if not opened.connections:
-            del _open_files[path]
-            opened.server.stop(grace=2).wait()
-            opened.database.close()
+        _file_users[path] -= 1
+        if not _file_users[path]:
+            require("milvus_lite", EXTRA).server_manager_instance.release_server(path)
 
 
 def nothing_there(place: Place) -> SharedLibraryError:
-    """Return the error for a place where no library was pushed to."""
+    """Return the error for a place that holds no library."""
     return SharedLibraryError(
-        f"{place} holds no library yet",
-        f"Put one there first: recsys push {place}",
+        f"{place} holds no library yet", f"Push one first: recsys milvus push {place}"
     )

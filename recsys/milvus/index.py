@@ -1,33 +1,33 @@
-"""Embeddings on Milvus, searched there and compared exactly here."""
+"""Embeddings on Milvus: candidates are found there, and compared exactly here."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from recsys.index.base import (
     best,
-    checked_dimension,
     checked_query,
     checked_vectors,
     similarities,
+    unit_from_half,
     unknown_ids,
 )
-from recsys.milvus.connection import LATEST, MOST_ROWS, nothing_there
-from recsys.milvus.layout import (
+from recsys.milvus.connection import LATEST, MOST_ROWS
+from recsys.milvus.rows import (
     EMPTY_ROW,
-    PAGE,
-    Notes,
-    State,
+    Header,
     load,
+    make_collection,
     make_ready,
-    make_tracks,
+    new_version,
     quoted,
+    read_header,
     restored,
     storable,
+    write_header,
 )
 
 if TYPE_CHECKING:
@@ -36,141 +36,134 @@ if TYPE_CHECKING:
     from recsys.milvus.connection import Connection
     from recsys.types import FloatArray, IdArray, Neighbour
 
-SPARE = 8
-"""Hits asked for beyond those wanted, in the hope that the last one is clearly worse."""
+TRACKS = "id >= 0"
+"""Condition for tracks, beside which a collection has a header."""
 
-CLEARLY = 2e-5
-"""Milvus sums in float32: two similarities this far apart are surely in the right order."""
+PAGE = 1000
+"""Rows of one request by id."""
+
+SPARE = 16
+"""Hits beyond those wanted, because the last one has to be clearly worse."""
+
+CLEARLY = 1e-3
+"""Milvus ranks float32 embeddings, and answers rank float16 ones as those of the local index do:
+similarities further apart than this are in the right order by both."""
 
 MOST_BYTES = 32_000_000
-"""Of embeddings in one answer; servers take and give 64 MB at most."""
+"""Of embeddings in one answer; the limit of servers is 64 MB."""
 
 GROWTH = 4
-"""How many times more hits are asked for while the last one is not clearly worse."""
+"""How many times more hits the next request asks for while the last one is not clearly worse."""
 
 LEAST_REACH = 256
-"""ef, how many tracks a search of the graph keeps in view; at least twice the hits asked for."""
+"""Least ef of a graph search; it is at least twice the hits asked for."""
 
 
 class MilvusIndex:
-    """A :class:`~recsys.index.base.KeptIndex` that lies on Milvus.
+    """A :class:`~recsys.index.base.KeptIndex` on Milvus.
 
-    Milvus compares the query with every track of the part, or goes by a graph, and so finds nearly
-    always the nearest. Their similarities are computed anew here, and as many hits are asked for
-    as it takes to put ties into order.
+    Milvus compares the query with every track of a genre group, or follows a graph. Similarities
+    are computed again here, from as many hits as it takes to put ties into order.
 
     Parameters
     ----------
     connection : Connection
-        To the place.
     name : str
         Of the collection.
     dimension : int
         Length of the embeddings.
-    state : State, optional
-        What was kept of it.
+    graph : bool
+        The collection has a graph.
+    header : Header, optional
+        Of the collection; its counts are trusted until the first change.
     """
 
     def __init__(
-        self, connection: Connection, name: str, dimension: int, state: State | None = None
+        self,
+        connection: Connection,
+        name: str,
+        dimension: int,
+        *,
+        graph: bool = False,
+        header: Header | None = None,
     ) -> None:
         self.dimension = dimension
         self.name = name
+        self.header = header or Header()
         self._connection = connection
-        self._notes = Notes(connection)
-        self._state = state or State()
-        # What is kept of an index is right while nothing was written since.
-        self._counts = Counter(self._state.counts) if self._state.settled else None
+        self._graph = graph
+        self._counts = Counter(header.counts) if header else None
+        self._highest_id = self.header.highest_id
 
     @classmethod
     def create(
         cls, connection: Connection, name: str, dimension: int, *, graph: bool = False
     ) -> Self:
-        """Make an empty index.
-
-        Parameters
-        ----------
-        connection : Connection
-            To the place.
-        name : str
-            Of the collection.
-        dimension : int
-            Length of the embeddings.
-        graph : bool
-            Search a graph, which is approximate, instead of comparing with every track of a part.
-
-        Raises
-        ------
-        GenreIndexError
-            The dimension is not at least 1.
-        SharedLibraryError
-            It cannot be made, or is there already.
-        """
-        Notes(connection).make()
-        index = cls(connection, name, checked_dimension(dimension), State(graph=graph))
-        # First of all: something may be known of an index of this name that was there before.
-        index._keep_state()
-        make_tracks(connection, name, dimension, graph=graph)
-        index._counts = Counter()
-        return index
+        """Make an empty index, see :func:`recsys.milvus.rows.make_collection`."""
+        make_collection(connection, name, dimension, graph=graph)
+        return cls(connection, name, dimension, graph=graph, header=Header())
 
     @classmethod
-    def open(cls, connection: Connection, name: str, *, reading: bool = False) -> Self:
+    def open(
+        cls, connection: Connection, name: str, *, reading: bool = False, graph: bool = False
+    ) -> Self:
         """Open an index.
 
         Parameters
         ----------
         connection : Connection
-            To the place.
         name : str
             Of the collection.
         reading : bool
-            Take the counts that were kept even while somebody writes, instead of counting.
+            Take the counts of the header, even while another process writes. Else they are counted
+            where they are needed.
+        graph : bool
+            Make a graph, where a process was killed before it made an index of any kind.
 
         Raises
         ------
         SharedLibraryError
-            There is none of this name.
+            There is no such collection.
         """
-        if not connection.ask("has_collection", name):
-            raise nothing_there(connection.place)
-        kept = Notes(connection).read(f"state:{name}").get(f"state:{name}")
-        state = State(**kept) if kept else State()
         if reading:
             load(connection, name)
         else:
-            make_ready(connection, name, graph=state.graph)
+            make_ready(connection, name, graph=graph)
         described = connection.ask("describe_collection", name)
         fields = {entry["name"]: entry for entry in described["fields"]}
         dimension = int(fields["embedding"]["params"]["dim"])
-        index = cls(connection, name, dimension, state)
-        if reading and kept:
-            index._counts = Counter(index._state.counts)
+        kind = connection.ask("describe_index", name, "embedding")["index_type"]
+        index = cls(connection, name, dimension, graph=kind == "HNSW")
+        header = read_header(connection, name)
+        if header is not None:
+            index.header = header
+            if reading:
+                index._counts, index._highest_id = Counter(header.counts), header.highest_id
         return index
 
     @property
     def fingerprint(self) -> str:
         """See :attr:`recsys.index.base.EmbeddingIndex.fingerprint`."""
-        return self._state.fingerprint
+        return self.header.fingerprint
 
     @property
     def revision(self) -> int:
         """See :attr:`recsys.index.base.EmbeddingIndex.revision`."""
-        return self._state.revision
+        return self.header.revision
 
     @property
     def genres(self) -> tuple[str, ...]:
-        """The parts that hold something, sorted."""
+        """The genre groups that hold something, sorted."""
         return tuple(sorted(self._known_counts()))
 
     @property
     def highest_id(self) -> int:
         """See :attr:`recsys.index.base.EmbeddingIndex.highest_id`."""
         self._known_counts()
-        return self._state.highest_id
+        return self._highest_id
 
     def counts(self) -> dict[str, int]:
-        """Return how many tracks each part holds that holds any, by name."""
+        """Return how many tracks each genre group holds that holds any, by name."""
         return dict(sorted(self._known_counts().items()))
 
     def count(self, genre: str | None = None) -> int:
@@ -178,22 +171,40 @@ class MilvusIndex:
         counts = self._known_counts()
         return counts.total() if genre is None else counts[genre]
 
-    def commit(self, *, fingerprint: str, revision: int) -> None:
-        """See :meth:`recsys.index.base.KeptIndex.commit`."""
+    def commit(
+        self,
+        *,
+        fingerprint: str,
+        revision: int,
+        counts: Mapping[str, int] | None = None,
+        highest_id: int = 0,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See :meth:`recsys.index.base.KeptIndex.commit`.
+
+        Parameters
+        ----------
+        fingerprint, revision
+            As there.
+        counts : mapping of str to int, optional
+            Tracks by genre group, where the caller knows them; else they are counted.
+        highest_id : int
+            With `counts`: the highest id of all tracks.
+        about : mapping, optional
+            What readers must know of the library.
+        """
         self._connection.ask("flush", self.name)
-        counts, highest = dict(self._known_counts()), self.highest_id
-        self._state = replace(
-            self._state,
+        if counts is not None:
+            self._counts, self._highest_id = +Counter(counts), highest_id
+        self.header = Header(
             fingerprint=fingerprint,
             revision=revision,
-            counts=counts,
-            highest_id=highest,
-            settled=True,
+            counts=self.counts(),
+            highest_id=self.highest_id,
+            about=dict(about or {}),
+            version=new_version(),
         )
-        self._keep_state()
-
-    def _keep_state(self) -> None:
-        self._notes.write(f"state:{self.name}", asdict(self._state))
+        write_header(self._connection, self.name, self.dimension, self.header)
 
     # Changes
 
@@ -209,17 +220,7 @@ class MilvusIndex:
         embeddings: FloatArray,
         rows: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Put tracks into the parts of their genres, with all that is known of them.
-
-        Parameters
-        ----------
-        genres : sequence of str
-            One per id.
-        ids, embeddings
-            As in :meth:`recsys.index.base.EmbeddingIndex.add`, no id twice.
-        rows : sequence of mapping
-            Per id the fields of :data:`recsys.milvus.layout.EMPTY_ROW`.
-        """
+        """Put tracks, no id twice, into their genre groups, with the fields of their rows."""
         for start in range(0, len(ids), PAGE):
             page = slice(start, start + PAGE)
             self._put(genres[page], ids[page], embeddings[page], rows[page])
@@ -231,53 +232,39 @@ class MilvusIndex:
         embeddings: FloatArray,
         rows: Sequence[Mapping[str, Any]],
     ) -> None:
-        counts = self._unsettled_counts()
-        before = self._parts_of(ids)
-        # Where an id is held already, Milvus puts the new row in the place of the old one, in
-        # whatever part that is: nobody who asks meanwhile finds it twice or not at all.
+        # An upsert replaces the row of an id in whatever genre group it is: no reader finds a track
+        # twice or not at all.
         self._connection.ask(
             "upsert",
             self.name,
             [
-                {"id": number, "genre": storable(genre), "embedding": vector, **row}
-                for number, genre, vector, row in zip(
+                {"id": track_id, "genre": storable(genre), "embedding": vector, **row}
+                for track_id, genre, vector, row in zip(
                     ids.tolist(), genres, embeddings, rows, strict=True
                 )
             ],
         )
-        counts.subtract(before.values())
-        counts.update(genres)
-        self._counts = +counts
-        self._state.highest_id = max(self._state.highest_id, int(ids.max()))
+        self._counts = None
+        self._highest_id = max(self._highest_id, int(ids.max()))
 
     def remove(self, ids: Iterable[int]) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.remove`."""
-        unique = np.unique(np.fromiter(ids, dtype=np.int64))
+        unique = np.unique(np.fromiter(ids, dtype=np.int64)).tolist()
         removed = 0
         for start in range(0, len(unique), PAGE):
-            held = self._parts_of(unique[start : start + PAGE])
+            page = unique[start : start + PAGE]
+            held = sorted(row["id"] for row in self.rows(page, [], **LATEST))
             if held:
-                counts = self._unsettled_counts()
-                self._connection.ask("delete", self.name, ids=sorted(held))
-                counts.subtract(held.values())
-                self._counts = +counts
+                self._connection.ask("delete", self.name, ids=held)
+                self._counts = None
                 removed += len(held)
         return removed
-
-    def _parts_of(self, ids: IdArray) -> dict[int, str]:
-        """Return the parts of those ids that are held, of at most a page of them."""
-        possible = ids[ids <= self.highest_id]
-        rows = self.rows(possible.tolist(), ["genre"], **LATEST)
-        return {row["id"]: restored(row["genre"]) for row in rows}
 
     def rows(
         self, ids: Iterable[int], fields: Sequence[str], **options: object
     ) -> list[dict[str, Any]]:
-        """Return some fields of the rows of ids; those that are not held are left out.
-
-        The options are those of the client.
-        """
-        wanted = [int(number) for number in ids]
+        """Return fields of the rows of ids, unknown ids left out; options are the client's."""
+        wanted = [int(track_id) for track_id in ids if track_id >= 0]
         found: list[dict[str, Any]] = []
         for start in range(0, len(wanted), PAGE):
             page = wanted[start : start + PAGE]
@@ -291,7 +278,7 @@ class MilvusIndex:
             )
         return found
 
-    # Questions
+    # Queries
 
     def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search`."""
@@ -302,8 +289,8 @@ class MilvusIndex:
     ) -> tuple[list[Neighbour], FloatArray]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`.
 
-        More than :data:`recsys.milvus.connection.MOST_ROWS` tracks, or :data:`MOST_BYTES` of them,
-        are found by reading the part.
+        Where more than :data:`recsys.milvus.connection.MOST_ROWS` tracks or :data:`MOST_BYTES` are
+        asked for, the whole genre group is read.
         """
         query = checked_query(query, self.dimension, k)
         held = self.count(genre)
@@ -312,7 +299,7 @@ class MilvusIndex:
             ids, vectors, lowest = self._hits(genre, query, wanted)
             found, embeddings = best(ids, vectors, query, k)
             if len(ids) < wanted:
-                # All that there is; unless a graph has lost its way and returned too few.
+                # That is all of them, unless a graph search returned too few.
                 if len(ids) >= held:
                     return found, embeddings
                 break
@@ -329,13 +316,13 @@ class MilvusIndex:
         self, genre: str | None, query: FloatArray, limit: int
     ) -> tuple[IdArray, FloatArray, float]:
         """Return what Milvus finds: ids, embeddings and the lowest similarity."""
-        reach = {"ef": max(LEAST_REACH, 2 * limit)} if self._state.graph else {}
+        reach = {"ef": max(LEAST_REACH, 2 * limit)} if self._graph else {}
         (hits,) = self._connection.ask(
             "search",
             self.name,
             data=[query],
             anns_field="embedding",
-            filter=_of_part(genre),
+            filter=_in_group(genre),
             limit=limit,
             output_fields=["embedding"],
             search_params={"params": reach},
@@ -347,7 +334,7 @@ class MilvusIndex:
     def _nearest_of_all(
         self, genre: str | None, query: FloatArray, k: int
     ) -> tuple[list[Neighbour], FloatArray]:
-        """Compare the query with every track of a part, a page at a time."""
+        """Compare the query with every track of a genre group, a page at a time."""
         found: list[Neighbour] = []
         embeddings = self._matrix([])
         for page in self._pages(genre, ["embedding"]):
@@ -359,14 +346,15 @@ class MilvusIndex:
     def vectors(self, ids: Sequence[int]) -> FloatArray:
         """See :meth:`recsys.index.base.EmbeddingIndex.vectors`."""
         wanted = np.asarray(ids, dtype=np.int64)
-        unique, places = np.unique(wanted, return_inverse=True)
+        unique, inverse = np.unique(wanted, return_inverse=True)
         known = {row["id"]: row["embedding"] for row in self.rows(unique.tolist(), ["embedding"])}
         if missing := set(unique.tolist()) - known.keys():
             raise unknown_ids(missing)
-        return self._matrix([known[number] for number in unique.tolist()])[places]
+        return self._matrix([known[track_id] for track_id in unique.tolist()])[inverse]
 
     def _matrix(self, rows: Sequence[Any]) -> FloatArray:
-        return np.array(rows, dtype=np.float32).reshape(len(rows), self.dimension)
+        """Return embeddings as the local index has them."""
+        return unit_from_half(np.array(rows, dtype=np.float16).reshape(len(rows), self.dimension))
 
     # Counts
 
@@ -376,28 +364,22 @@ class MilvusIndex:
         return self._counts or Counter()
 
     def _count_rows(self) -> None:
-        """Count the tracks by reading the part of each: what was kept of them is out of date."""
-        self._counts, highest = Counter(), 0
+        """Count the tracks of each genre group by reading the genre of every row."""
+        counts: Counter[str] = Counter()
+        highest = 0
         for page in self._pages(None, ["genre"], **LATEST):
-            self._counts.update(restored(row["genre"]) for row in page)
+            counts.update(restored(row["genre"]) for row in page)
             highest = max(highest, page[-1]["id"])
-        self._state.highest_id = highest
-
-    def _unsettled_counts(self) -> Counter[str]:
-        """Return the counts, having noted that they are about to change."""
-        counts = Counter(self._known_counts())
-        if self._state.settled:
-            self._state.settled = False
-            self._keep_state()
-        return counts
+        self._counts, self._highest_id = counts, highest
 
     def _pages(
         self, genre: str | None, fields: list[str], **options: object
     ) -> Iterator[list[dict[str, Any]]]:
         size = min(5 * PAGE, self._most_vectors)
         fields = ["id", *fields]
-        return self._connection.pages(self.name, _of_part(genre), fields, size, **options)
+        return self._connection.pages(self.name, _in_group(genre), fields, size, **options)
 
 
-def _of_part(genre: str | None) -> str:
-    return "" if genre is None else f"genre == {quoted(genre)}"
+def _in_group(genre: str | None) -> str:
+    """Return the condition for the tracks of a genre group, or for all tracks."""
+    return TRACKS if genre is None else f"genre == {quoted(genre)}"

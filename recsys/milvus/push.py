@@ -1,30 +1,38 @@
-"""Copies a library to Milvus, or brings up to date what lies there of it."""
+"""Copies a library to Milvus, or brings its copy up to date.
+
+The alias of a place names the collection that readers use. Another model, other labels or another
+library go into a collection of their own, and the alias changes over to it when it is complete, in
+one step of Milvus: readers find the old library or the new one.
+
+There is no lease. Two pushes of one library write the same rows; of two libraries the one that
+changes the alias last stays, and a push that finds the alias changed or its collection dropped ends
+with an error. Milvus refuses to drop a collection that an alias names.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys.errors import QueryError, SharedLibraryError
-from recsys.milvus.catalogue import LIBRARY_NOTE, about_note
+from recsys.milvus.catalogue import check_dimension, current_collection
 from recsys.milvus.connection import LATEST, MOST_ROWS
-from recsys.milvus.index import MilvusIndex
-from recsys.milvus.layout import (
-    GRAPH_FROM,
-    PAGE,
-    Lease,
-    Notes,
-    check_dimension,
+from recsys.milvus.index import PAGE, TRACKS, MilvusIndex
+from recsys.milvus.rows import (
     collection_name,
+    is_library,
+    read_header,
+    row_of,
+    shortened,
     storable,
 )
-from recsys.milvus.rows import row_of, shortened
 from recsys.store.rows import model_dict, model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
@@ -32,9 +40,8 @@ if TYPE_CHECKING:
     from recsys.store import Store
     from recsys.types import IdArray, ModelInfo
 
-
-BEGUN_NOTE = "begun"
-"""The collections of a place that hold a library, or were made to."""
+GRAPH_FROM = 500_000
+"""Tracks in one genre group from which a server searches a graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +51,13 @@ class PushSummary:
     Attributes
     ----------
     place : str
-        Where to, as it may be shown.
+        Without password and token.
     tracks : int
-        Tracks that lie there now.
+        Tracks of the copy.
     written, unchanged, removed : int
-        Tracks that were new or had changed, that lay there as they are, and that had left the
-        library.
+        Tracks that were new or changed, the same, and gone from the library.
     shortened : int
-        Tracks with a tag too long to be kept as a whole.
+        Tracks with a tag that was cut.
     """
 
     place: str
@@ -69,13 +75,11 @@ def push(
     replace: bool = False,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> PushSummary:
-    """Make a place hold what a library holds.
+    """Copy a library to Milvus; write only the tracks that differ from those of the last push.
 
-    Every track is compared with what lies there, by a digest of all that is known of it, and only
-    those that differ are written: a push that was broken off goes on where it was. Readers find
-    the library as it was, growing towards what it is; where another model analysed it, other
-    labels sort it or it takes the place of another library, they find the old one until the new
-    one is whole.
+    A track differs when the hash of everything known of it does. A push that was killed goes on
+    where it was. Readers see a library grow; where another model analysed it, other labels sort it
+    or it replaces another library, they see the old one until the new one is complete.
 
     Parameters
     ----------
@@ -84,9 +88,9 @@ def push(
     connection : Connection
         To the place.
     replace : bool
-        Let it take the place of another library, or of the same one as another model heard it.
+        Replace another library, or the same one as another model analysed it.
     on_progress : callable, optional
-        Told how many tracks were compared, and of how many.
+        Called with the number of tracks compared, and the number of all.
 
     Returns
     -------
@@ -97,8 +101,8 @@ def push(
     QueryError
         The library holds no tracks.
     SharedLibraryError
-        Something else lies there, somebody else pushes to it, Milvus does not answer, or another
-        model or other labels took over the library meanwhile.
+        The place holds another library, another push replaced it meanwhile, Milvus does not
+        answer, or another model or other labels took over the library meanwhile.
     """
     info, counts = store.model(), store.genre_counts()
     if info is None or not counts:
@@ -123,47 +127,41 @@ class _Push:
         connection: Connection,
         on_progress: Callable[[int, int], object],
     ) -> None:
-        self._store, self._info = store, info
-        self._connection, self._notes = connection, Notes(connection)
+        self._store, self._info, self._connection = store, info, connection
         self._identity = (store.library_id, *info.identity, store.genre_source())
-        self._lease = Lease(self._notes, connection.place)
         self._on_progress = on_progress
         self._largest = max(store.genre_counts().values())
+        self._counts: Counter[str] = Counter()
         self._written = self._unchanged = self._shortened = 0
 
     def run(self, total: int, *, replace: bool) -> PushSummary:
-        """Do all of it while nobody else pushes there."""
-        self._notes.make()
-        with self._lease:
-            return self._run(total, replace=replace)
-
-    def _run(self, total: int, *, replace: bool) -> PushSummary:
-        """Bring the tracks up to date; what readers go by is written last."""
-        store, base = self._store, self._connection.place.collection
-        before = self._notes.read(LIBRARY_NOTE).get(LIBRARY_NOTE)
+        """Bring the tracks up to date; the header and the alias come last."""
+        store, connection = self._store, self._connection
+        before = current_collection(connection)
         if before is not None and not replace:
-            self._check_same(before["collection"])
+            self._check_same(before)
         (library, fingerprint, effort, source), revision = self._identity, store.revision
-        name = collection_name(base, *self._identity)
-        begun = self._notes.read(BEGUN_NOTE).get(BEGUN_NOTE, [])
-        self._notes.write(BEGUN_NOTE, sorted({*begun, name}))
-        graph = self._connection.place.file is None and self._largest >= GRAPH_FROM
+        name = collection_name(connection.place.collection, *self._identity)
+        graph = connection.place.file is None and self._largest >= GRAPH_FROM
         index = self._index(name, replace=replace, graph=graph)
-        held, digests = _held(self._connection, name)
+        held, digests = _held(connection, name)
         kept = self._write(index, held, digests, total)
-        self._lease.renew(now=True)
-        # What another model has not heard yet would seem to be gone.
+        # Tracks that a new model has not analysed yet are in no answer of the store; readers must
+        # not lose them.
         self._check_unchanged()
         gone = np.setdiff1d(held, kept, assume_unique=True)
         removed = index.remove(gone.tolist())
-        self._notes.write(about_note(name), self._about(source))
-        index.commit(fingerprint=f"{library}:{fingerprint}:{effort}", revision=revision)
-        self._lease.renew(now=True)
-        pushes = 1 + (before["pushes"] if before else 0)
-        self._notes.write(LIBRARY_NOTE, {"collection": name, "pushes": pushes})
-        self._drop_others(begun, name)
+        index.commit(
+            fingerprint=f"{library}:{fingerprint}:{effort}",
+            revision=revision,
+            counts=self._counts,
+            highest_id=int(kept.max(initial=0)),
+            about=self._about(source),
+        )
+        self._change_over(before, name)
+        self._drop_others(name)
         return PushSummary(
-            place=str(self._connection.place),
+            place=str(connection.place),
             tracks=index.count(),
             written=self._written,
             unchanged=self._unchanged,
@@ -181,34 +179,53 @@ class _Push:
         }
 
     def _check_same(self, collection: str) -> None:
-        """Refuse to put a library into the place of another.
-
-        Raises
-        ------
-        SharedLibraryError
-            Another library lies there, or this one as another model heard it.
-        """
-        note = about_note(collection)
-        about = self._notes.read(note).get(note)
-        place = self._connection.place
-        if about is None or about["library"] != self._store.library_id:
+        """Refuse to replace another library, or this one as another model analysed it."""
+        header, place = read_header(self._connection, collection), self._connection.place
+        about = {} if header is None else header.about
+        if about.get("library") != self._store.library_id:
             raise SharedLibraryError(
                 f"{place} holds another library",
-                "Give another place (?collection=NAME on the same server), or --replace to put "
-                "this library in the place of that one.",
+                "Give another place (?collection=NAME on the same server), or --replace to "
+                "replace that library.",
             )
         theirs, ours = model_of(about["model"]), self._info
         if theirs.identity != ours.identity:
             raise SharedLibraryError(
                 f"{place} holds this library as another model analysed it: {theirs.fingerprint},"
                 f" effort {theirs.effort}, and now {ours.fingerprint}, effort {ours.effort}",
-                "With --replace all of it is moved once more; readers find the old one until then.",
+                "With --replace all of it is pushed again; readers find the old one until then.",
             )
 
+    def _change_over(self, before: str | None, name: str) -> None:
+        """Let the alias name a collection, unless another push has changed it meanwhile."""
+        connection, alias = self._connection, self._connection.place.collection
+        current = current_collection(connection)
+        if current == name:
+            return
+        if current != before:
+            raise SharedLibraryError(
+                f"another library was pushed to {connection.place} meanwhile",
+                "Readers find that one. Push again with --replace to replace it.",
+            )
+        if before is None:
+            connection.ask("create_alias", name, alias)
+        else:
+            connection.ask("alter_alias", name, alias)
+
+    def _drop_others(self, name: str) -> None:
+        """Drop the libraries that were at this place before, complete or not."""
+        connection = self._connection
+        for other in connection.ask("list_collections"):
+            if other == name or not is_library(connection, other):
+                continue
+            # Another push may have changed the alias since: its collection must stay.
+            if current_collection(connection) == name:
+                connection.ask("drop_collection", other)
+
     def _index(self, name: str, *, replace: bool, graph: bool) -> MilvusIndex:
-        """Return the index to be filled, whether it was begun before or not."""
+        """Return the index to be filled, new or as a push before left it."""
         if self._connection.ask("has_collection", name):
-            index = MilvusIndex.open(self._connection, name)
+            index = MilvusIndex.open(self._connection, name, graph=graph)
             if index.dimension == self._info.dimension or not replace:
                 check_dimension(index, self._info.dimension)
                 return index
@@ -218,15 +235,14 @@ class _Push:
     def _write(
         self, index: MilvusIndex, held: IdArray, digests: npt.NDArray[np.int64], total: int
     ) -> IdArray:
-        """Write the tracks that differ from what is held; returns the ids of all."""
+        """Write the tracks that differ from those held; return the ids of all."""
         seen: list[IdArray] = []
         done = 0
         self._on_progress(0, total)
         for ids, _, _ in self._store.iter_embeddings(PAGE):
-            self._lease.renew()
             seen.append(self._write_page(index, ids, held, digests))
             done += len(ids)
-            # Tracks may come and go meanwhile: the count was true when it was taken.
+            # Tracks may have been added since they were counted.
             self._on_progress(done, max(done, total))
         return np.concatenate([np.empty(0, dtype=np.int64), *seen])
 
@@ -237,58 +253,46 @@ class _Push:
         held: IdArray,
         digests: npt.NDArray[np.int64],
     ) -> IdArray:
-        tracks, heard = self._store.tracks(ids.tolist()), self._store.analyses(ids.tolist())
+        tracks, analyses = self._store.tracks(ids.tolist()), self._store.analyses(ids.tolist())
         self._check_unchanged()
-        # What left the library between two of these questions is not there any more.
-        there = [number for number in ids.tolist() if number in tracks and number in heard]
-        rows = {number: row_of(tracks[number], heard[number]) for number in there}
+        # A track may have left the library between the two queries.
+        there = [n for n in ids.tolist() if n in tracks and n in analyses]
+        rows = {n: row_of(tracks[n], analyses[n]) for n in there}
+        self._counts.update(tracks[n].part for n in there)
         self._shortened += sum(shortened(tracks[n].tags) is not tracks[n].tags for n in there)
         known = _digests_of(np.array(there, dtype=np.int64), held, digests)
         changed = [n for n, digest in zip(there, known, strict=True) if digest != rows[n]["digest"]]
         if changed:
             index.put(
-                [tracks[number].part for number in changed],
+                [tracks[n].part for n in changed],
                 np.array(changed, dtype=np.int64),
-                np.stack([heard[number].embedding for number in changed]),
-                [rows[number] for number in changed],
+                np.stack([analyses[n].embedding for n in changed]),
+                [rows[n] for n in changed],
             )
         self._written += len(changed)
         self._unchanged += len(there) - len(changed)
         return np.array(there, dtype=np.int64)
 
     def _check_unchanged(self) -> None:
-        """Refuse to go on with a library that is not what readers are to be told.
+        """Refuse to mix two models or two kinds of labels.
 
-        Readers are told of one model and one kind of labels: every track has to be of these. It is
-        asked after each page was read and before anything of it is written.
-
-        Raises
-        ------
-        SharedLibraryError
-            Another model or other labels took over since the push began.
+        Called after each page was read and before anything of it is written.
         """
         info, store = self._store.model(), self._store
         identity = info.identity if info else ()
         if self._identity != (store.library_id, *identity, store.genre_source()):
             raise SharedLibraryError(
-                f"the library {store.path} was changed meanwhile: another model heard it, or other"
-                " labels sort it",
+                f"the library {store.path} was changed meanwhile: another model analyses it, or"
+                " other labels sort it",
                 "Push again when that is done; readers find what was there before.",
             )
-
-    def _drop_others(self, begun: Sequence[str], name: str) -> None:
-        """Drop what is left of libraries that lay here before, or were begun."""
-        for other in begun:
-            if other != name and self._connection.ask("has_collection", other):
-                self._connection.ask("drop_collection", other)
-        self._notes.write(BEGUN_NOTE, [name])
 
 
 def _held(connection: Connection, name: str) -> tuple[IdArray, npt.NDArray[np.int64]]:
     """Return the ids that a collection holds, ascending, and the digest of each."""
     pages = [
         np.array([(row["id"], row["digest"]) for row in page], dtype=np.int64)
-        for page in connection.pages(name, "", ["id", "digest"], MOST_ROWS, **LATEST)
+        for page in connection.pages(name, TRACKS, ["id", "digest"], MOST_ROWS, **LATEST)
     ]
     held = np.concatenate([np.empty((0, 2), dtype=np.int64), *pages])
     held = held[np.argsort(held[:, 0], kind="stable")]
@@ -297,8 +301,8 @@ def _held(connection: Connection, name: str) -> tuple[IdArray, npt.NDArray[np.in
 
 def _digests_of(ids: IdArray, held: IdArray, digests: npt.NDArray[np.int64]) -> list[int | None]:
     """Return the digest of each id, None where it is not held."""
-    places = np.searchsorted(held, ids)
+    positions = np.searchsorted(held, ids).tolist()
     return [
-        int(digests[place]) if place < len(held) and held[place] == number else None
-        for place, number in zip(places.tolist(), ids.tolist(), strict=True)
+        int(digests[i]) if i < len(held) and held[i] == track_id else None
+        for i, track_id in zip(positions, ids.tolist(), strict=True)
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.classifier.card import load_card
-from recsys.cluster.run import ClusterRun, FilesHeard
+from recsys.cluster.run import ClusterRun, FilesAnalysed
 from recsys.indexing import IndexPlan
 from recsys.indexing.examine import Examiner
 from recsys.mel import DEFAULT_EFFORT
@@ -38,8 +38,8 @@ def main(settings: dict[str, Any]) -> int:
                         "status": event.status,
                         "reason": event.reason,
                     }
-                elif isinstance(event, FilesHeard):
-                    told = {"heard": event.count}
+                elif isinstance(event, FilesAnalysed):
+                    told = {"analysed": event.count}
                 elif isinstance(event, IndexPlan):
                     told = {"pending": event.pending}
                     _vanish(settings.get("vanish"))

@@ -29,7 +29,7 @@ class Gated:
         if file.path.stem == "poison":
             with (self.gate / "poisoned").open("a") as told:
                 told.write("x")
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGSEGV)
         if file.path.stem == "held":
             (self.gate / f"reached-{os.getpid()}").write_text(str(os.getppid()))
             deadline = time.monotonic() + OPEN_WITHIN_S

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys import Library
-from recsys.cluster import importing
 from recsys.cluster.importing import ImportSession
 from recsys.cluster.shards import find_shards
 from recsys.cluster.sources import SourceFile
 from recsys.errors import LibraryBusyError, RecsysError
 from recsys.index.sync import bring_up_to_date, index_is_current
+from recsys.indexing import session
 from recsys.store import LibraryLock, Store
 from recsys.types import IndexEvent, IndexSummary
 from tests.cluster.shards import failed, heard, write_shard
@@ -155,7 +155,11 @@ def test_what_was_heard_stands_before_what_may_pass(database: Path, tmp_path: Pa
     write_shard(tmp_path / "away", [failed("/a.mp3", "no network", may_pass=True)])
     summary, _ = bring_in(database, tmp_path / "away")
     assert summary.failed == 1
-    assert dump(database)["failures"] == {"/a.mp3": ("no network", -1)}, "indexing tries it"
+    assert dump(database)["failures"] == {"/a.mp3": ("no network", 1000)}
+    with Store.open(database, read_only=True) as store:
+        stored = store.lookup(Path("/a.mp3"))
+        assert stored is not None
+        assert stored.retry, "the next run of the indexer tries it"
     summary, _ = bring_in(database, tmp_path / "away", tmp_path / "good")
     assert (summary.indexed, summary.failed) == (1, 0)
     bring_in(database, tmp_path / "away")
@@ -165,7 +169,7 @@ def test_what_was_heard_stands_before_what_may_pass(database: Path, tmp_path: Pa
 def test_a_long_import_makes_the_index_on_the_way(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "SAVE_EVERY", 4)
+    monkeypatch.setattr(session, "SAVE_EVERY", 4)
     for shard in range(2):
         write_shard(tmp_path, [heard(f"/{shard}{i}.mp3", 5 * shard + i) for i in range(5)])
     saved: list[int] = []
@@ -174,7 +178,7 @@ def test_a_long_import_makes_the_index_on_the_way(
         bring_up_to_date(store)
         saved.append(store.counts()["tracks"])
 
-    monkeypatch.setattr(importing, "bring_up_to_date", save)
+    monkeypatch.setattr(session, "bring_up_to_date", save)
     bring_in(database, tmp_path)
     assert saved == [5, 10], "after the fourth and the eighth; the end finds nothing left to do"
     with Store.open(database, read_only=True) as store:
@@ -244,7 +248,7 @@ def test_a_damaged_shard_is_named_before_anything_changes(
         shard.write_bytes(content)
     else:
         shard.write_bytes(content[:-20] if damage == "cut" else b"no parquet")
-    with pytest.raises(RecsysError, match="no whole Parquet file") as caught:
+    with pytest.raises(RecsysError, match="no complete Parquet file") as caught:
         bring_in(database, tmp_path)
     assert str(shard) in caught.value.message
     assert not database.exists()
@@ -263,13 +267,13 @@ def test_two_models_do_not_mix(database: Path, tmp_path: Path) -> None:
     write_shard(tmp_path / "others", [heard("/b.mp3")], fingerprint="other")
     with pytest.raises(RecsysError, match="results of two models do not mix"):
         bring_in(database, tmp_path / "ours", tmp_path / "others")
-    with pytest.raises(RecsysError, match=r"\(other\), not by") as caught:
+    with pytest.raises(RecsysError, match=r"\(other, effort \w+\), not by") as caught:
         bring_in(database, tmp_path / "others")
     assert "--model" in caught.value.hint
     assert not database.exists()
     with Store.open(database, create=True) as store:
         store.set_model(model_info("m1"), "{}")
-    with pytest.raises(RecsysError, match=r"analysed with model axes \(m1\)"):
+    with pytest.raises(RecsysError, match=r"analysed with model axes \(m1, effort"):
         bring_in(database, tmp_path / "ours")
     assert dump(database)["tracks"] == {}
 

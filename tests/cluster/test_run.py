@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fsspec
 import pytest
 
 import recsys.cluster.run as module
 from recsys.cluster import connection
-from recsys.cluster.connection import ClusterError, HeadWatch, connected
+from recsys.cluster.connection import Cluster, ClusterError
 from recsys.cluster.rows import table_of
-from recsys.cluster.run import ClusterRun, FilesHeard
+from recsys.cluster.run import ClusterRun, FilesAnalysed
 from recsys.cluster.shards import OpenShard, ShardPlace
 from recsys.cluster.sources import SourceFile
 from recsys.cluster.worker import Pipeline
@@ -47,28 +47,27 @@ def music(tmp_path: Path) -> Path:
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Pipeline]]:
     """Have a cluster that answers as the test says."""
 
-    class Ray:
-        gpus = 0.0
-
-        @classmethod
-        def cluster_resources(cls) -> dict[str, float]:
-            return {"CPU": 2.0, "GPU": cls.gpus}
-
-    @contextmanager
-    def here(_address: str | None) -> Iterator[Any]:
-        yield Ray
-
-    def install(answer: Answer, gpus: float = 0.0) -> list[Pipeline]:
+    def install(answer: Answer, gpus: int = 0) -> list[Pipeline]:
         pipelines: list[Pipeline] = []
 
-        def tables(self: Pipeline, files: Any, *, alone: bool = False) -> Iterator[Any]:
-            pipelines.append(self)
-            return answer(files, alone)
+        class Answering(Cluster):
+            def __enter__(self) -> Answering:
+                self.gpus = gpus
+                return self
 
-        monkeypatch.setattr(Ray, "gpus", gpus)
-        monkeypatch.setattr(module, "connected", here)
-        monkeypatch.setattr(module, "check_machines", lambda *_: None)
-        monkeypatch.setattr(Pipeline, "tables", tables)
+            def __exit__(self, *_: object) -> None:
+                pass
+
+            def check_machines(self, folders: Sequence[str]) -> None:
+                pass
+
+            def tables(
+                self, pipeline: Pipeline, files: Any, *, alone: bool = False
+            ) -> Iterator[Any]:
+                pipelines.append(pipeline)
+                return answer(files, alone)
+
+        monkeypatch.setattr(module, "Cluster", Answering)
         return pipelines
 
     return install
@@ -101,7 +100,7 @@ def test_files_that_do_not_come_back_are_asked_for_once_more_and_then_failures(
     ]
     assert isinstance(summary, IndexSummary)
     assert (summary.found, summary.indexed, summary.failed) == (6, 5, 1)
-    assert sum(event.count for event in events if isinstance(event, FilesHeard)) == 6
+    assert sum(event.count for event in events if isinstance(event, FilesAnalysed)) == 6
     (lost,) = [row for row in rows_written(tmp_path / "out") if row["failure"]]
     assert lost["path"] == str(music / "5.mp3")
     assert lost["may_pass"], "the next run tries it"
@@ -204,7 +203,7 @@ def test_a_run_that_finds_nothing_new_needs_no_cluster(
 ) -> None:
     cluster(lambda files, _alone: iter([table_of([row_of(file) for file in files])]))
     list(ClusterRun(str(tmp_path / "out")).run([str(music)]))
-    monkeypatch.setattr(module, "connected", connected)
+    monkeypatch.setattr(module, "Cluster", Cluster)
     events = list(ClusterRun(str(tmp_path / "out"), "127.0.0.1:1").run([str(music)]))
     assert {event.status for event in events if isinstance(event, IndexEvent)} == {"unchanged"}
     (music / "new.mp3").touch()
@@ -222,7 +221,7 @@ def test_a_run_that_finds_nothing_new_needs_no_cluster(
     ],
 )
 def test_addresses_that_are_none(address: str, message: str) -> None:
-    with pytest.raises(ClusterError, match=message) as caught, connected(address):
+    with pytest.raises(ClusterError, match=message) as caught, Cluster(address):
         pass
     assert caught.value.hint
 
@@ -241,7 +240,7 @@ def test_an_onnx_model_leaves_gpus_alone(
     if onnx:
         model = make_onnx(tmp_path / "small.onnx")
         write_description(model)
-    pipelines = cluster(lambda _files, _alone: iter(()), gpus=2.0)
+    pipelines = cluster(lambda _files, _alone: iter(()), gpus=2)
     list(ClusterRun(str(tmp_path / "out"), model=model).run([str(music)]))
     told = {(pipeline.gpus, pipeline.model.device) for pipeline in pipelines}
     assert told == {(0, "cpu") if onnx else (2, "cuda")}
@@ -250,44 +249,76 @@ def test_an_onnx_model_leaves_gpus_alone(
 def test_an_onnx_model_is_not_forced_on_a_gpu(cluster: Any, music: Path, tmp_path: Path) -> None:
     model = make_onnx(tmp_path / "small.onnx")
     write_description(model)
-    cluster(lambda _files, _alone: iter(()), gpus=2.0)
+    cluster(lambda _files, _alone: iter(()), gpus=2)
     run = ClusterRun(str(tmp_path / "out"), model=model, device="cuda")
     with pytest.raises(ModelError, match="runs on the processor, not on 'cuda'"):
         list(run.run([str(music)]))
 
 
-@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN])
-def test_a_head_that_is_gone_interrupts_the_program(
-    monkeypatch: pytest.MonkeyPatch, interrupts: Any
-) -> None:
-    before = signal.signal(signal.SIGINT, interrupts)
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cluster, socket.socket]]:
+    """Have a cluster of which no table comes, and its head."""
     monkeypatch.setattr(connection, "WATCH_S", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as head:
-        watch = HeadWatch(f"127.0.0.1:{head.getsockname()[1]}")
-        watch.start()
-        head.accept()[0].close()
-        assert not watch.lost
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            threading.Event().wait(30)
-        assert watch.lost
-        assert "does not answer any more" in watch.error().message
-    finally:
-        signal.signal(signal.SIGINT, before)
-        watch.stop()
-        watch.join()
+        cluster = Cluster("local")
+        cluster._head = f"127.0.0.1:{head.getsockname()[1]}"
+        yield cluster, head
 
 
-def test_a_head_that_answers_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "WATCH_S", 0.01)
-    with socket.create_server(("127.0.0.1", 0)) as head:
-        watch = HeadWatch(f"127.0.0.1:{head.getsockname()[1]}")
-        watch.start()
+def test_a_head_that_is_gone_ends_the_wait(waiting: tuple[Cluster, socket.socket]) -> None:
+    cluster, head = waiting
+    head.close()
+    with pytest.raises(ClusterError, match="does not answer any more") as caught:
+        cluster._answer()
+    assert "run the command again" in caught.value.hint
+
+
+def test_a_head_that_answers_is_waited_for(waiting: tuple[Cluster, socket.socket]) -> None:
+    cluster, head = waiting
+    tries: list[None] = []
+
+    def answer() -> None:
         for _ in range(3 * connection.WATCH_TIMES):
             head.accept()[0].close()
-        watch.stop()
-        watch.join()
-    assert not watch.lost
+            tries.append(None)
+        cluster._answers.put(("done", None))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    assert cluster._answer() == ("done", None)
+    thread.join()
+    assert len(tries) == 3 * connection.WATCH_TIMES
+
+
+ENDING = """
+import os, pickle, sys
+pickle.dump(("ready", ("127.0.0.1:1", 3)), sys.stdout.buffer)
+sys.stdout.flush()
+pickle.load(sys.stdin.buffer)
+pickle.dump(("table", "rows"), sys.stdout.buffer)
+sys.stdout.flush()
+print("the raylet died", file=sys.stderr, flush=True)
+os._exit(1)
+"""
+
+
+def test_a_driver_that_ends_loses_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    popen = subprocess.Popen
+    commands: list[Any] = []
+
+    def start(command: Sequence[str], **options: Any) -> Any:
+        commands.append(command)
+        return popen([sys.executable, "-c", ENDING], **options)
+
+    monkeypatch.setattr(connection.subprocess, "Popen", start)
+    rows: list[Any] = []
+    with Cluster("local") as cluster:
+        assert cluster.gpus == 3
+        tables = cluster.tables(cast("Any", None), [])
+        with pytest.raises(ClusterError, match="the raylet died"):
+            rows.extend(tables)
+    assert rows == ["rows"]
+    assert "-P" in commands[0], "modules of the working directory are not for the driver"
 
 
 @pytest.mark.parametrize(

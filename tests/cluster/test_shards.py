@@ -134,7 +134,7 @@ def test_a_page_that_was_changed_is_set_aside(tmp_path: Path) -> None:
 
 def test_shards_of_another_model_do_not_mix(tmp_path: Path) -> None:
     write_shard(tmp_path, [heard("/a")], fingerprint="other")
-    with pytest.raises(RecsysError, match=r"\(other\).*do not mix") as caught:
+    with pytest.raises(RecsysError, match=r"\(other, effort.*do not mix") as caught:
         known(tmp_path)
     assert "--out" in caught.value.hint
 

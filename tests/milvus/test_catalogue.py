@@ -10,6 +10,7 @@ import pytest
 
 from recsys.api import Library
 from recsys.errors import AmbiguousQueryError, ModelError, QueryError, SharedLibraryError
+from recsys.index.base import unit_from_half
 from recsys.index.sync import rebuild_index
 from recsys.playlists import PlaylistOptions
 from recsys.recommender import SimilarOptions
@@ -120,7 +121,8 @@ def test_more_tracks_than_milvus_finds_at_once_are_found(
     monkeypatch.setattr("recsys.milvus.index.MOST_ROWS", 50)
     oracle = ExactIndex(16)
     for track_id, sound in library.sounds.items():
-        oracle.add(sound.genre, np.array([track_id]), sound.embedding[np.newaxis])
+        embedding = unit_from_half(sound.embedding[np.newaxis].astype(np.float16))
+        oracle.add(sound.genre, np.array([track_id]), embedding)
     for query in unit_rows(5, 16):
         for genre, k in ((None, 20), (None, 60), ("jazz", 30), (None, 1000)):
             assert shared.index.search(genre, query, k) == oracle.search(genre, query, k)
@@ -155,7 +157,7 @@ def test_a_copy_is_not_changed(place: Path, tmp_path: Path) -> None:
         ):
             with pytest.raises(QueryError, match="reading alone") as caught:
                 change()
-            assert "recsys push" in caught.value.hint
+            assert "recsys milvus push" in caught.value.hint
     with pytest.raises(QueryError, match="not both"):
         Library(tmp_path / "library.db", index=place)
 
@@ -171,5 +173,5 @@ def test_a_place_where_nothing_lies_is_said(tmp_path: Path) -> None:
     with Library(index=tmp_path / "none.db") as library:
         with pytest.raises(SharedLibraryError, match="no library yet") as caught:
             library.similar("anything", SimilarOptions())
-        assert f"recsys push {tmp_path / 'none.db'}" in caught.value.hint
+        assert f"recsys milvus push {tmp_path / 'none.db'}" in caught.value.hint
     assert not (tmp_path / "none.db").exists()

@@ -10,8 +10,15 @@ import pytest
 from recsys.errors import SharedLibraryError
 from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
-from recsys.milvus.layout import Notes
 from recsys.milvus.push import _held, push
+from recsys.milvus.rows import (
+    Header,
+    header_rows,
+    make_collection,
+    new_version,
+    read_header,
+    write_header,
+)
 from tests.milvus.libraries import make_library, open_at, push_to
 from tests.milvus.server import free_port
 
@@ -80,7 +87,7 @@ def shared(place: Path) -> Iterator[MilvusCatalogue]:
 
 # The first question for pages is the iterator's own, for the state that it is to read.
 @pytest.mark.parametrize("question", [1, 2, 3, 5, 8])
-@pytest.mark.parametrize("condition", ["", 'genre == "rock" or genre != "rock"'])
+@pytest.mark.parametrize("condition", ["id >= 0", 'genre like "%" and id >= 0'])
 def test_a_page_that_fails_once_is_read_once(
     condition: str,
     question: int,
@@ -129,50 +136,50 @@ def test_all_that_is_read_in_pages_survives_a_failure(
 def test_a_page_that_fails_twice_is_said(shared: MilvusCatalogue, failing: Failing) -> None:
     with Connection(shared.path) as connection:
         failing.at(3, 4)
-        pages = connection.pages(shared.index.name, "", ["id"], 10)
+        pages = connection.pages(shared.index.name, "id >= 0", ["id"], 10)
         assert len(next(pages)) == 10
         with pytest.raises(SharedLibraryError, match="longer than 300 s"):
             list(pages)
 
 
 @pytest.fixture
-def notes(tmp_path: Path) -> Iterator[Notes]:
-    with Connection(parse_place(tmp_path / "notes.db"), create=True) as connection:
-        kept = Notes(connection)
-        kept.make()
-        yield kept
+def empty(tmp_path: Path) -> Iterator[Connection]:
+    with Connection(parse_place(tmp_path / "headers.db"), create=True) as connection:
+        make_collection(connection, "tracks", 4)
+        yield connection
 
 
-LONG, OTHER = ["a" * 150_000, "ä\n'\""], ["b" * 190_000]
+def long_header(text: str, pieces: int) -> Header:
+    return Header(about={"text": text * 60_000 * pieces}, version=new_version())
 
 
-def test_a_note_of_several_pieces_is_read_as_a_whole(notes: Notes, failing: Failing) -> None:
-    notes.write("about:x_1", LONG)
-    notes.write("about:xy1", OTHER)
-    notes.write("short", {"a": 1})
-    failing.at()
-    assert notes.read("about:x_1", "short", "none") == {"about:x_1": LONG, "short": {"a": 1}}
-    # One question: between two of them somebody may write.
-    assert failing.asked == 1
-    notes.write("about:xy1", LONG)
-    notes.write("about:x_1", ["c"])
-    assert notes.read("about:x_1", "about:xy1") == {"about:x_1": ["c"], "about:xy1": LONG}
+def test_a_header_of_several_rows_is_read_as_a_whole(empty: Connection, failing: Failing) -> None:
+    assert read_header(empty, "tracks") is None
+    for header in (long_header("a", 3), long_header("\ud800'\"", 1), Header(revision=7)):
+        write_header(empty, "tracks", 4, header)
+        failing.at()
+        assert read_header(empty, "tracks") == header
+        # One request: between two of them another push may write.
+        assert failing.asked == 1
 
 
-def test_a_note_that_is_torn_is_read_again(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    notes.write("about", LONG)
-    old = notes._rows(["about"])
-    notes.write("about", OTHER)
-    new = notes._rows(["about"])
-    head = {"about": old["about"]}
-    torn = [old | {"about": new["about"]}, new | head, head]
-    answers = iter([*torn[:2], new])
-    monkeypatch.setattr(notes, "_rows", lambda _names: next(answers))
-    assert notes.read("about") == {"about": OTHER}
+def test_a_header_that_is_torn_is_read_again(
+    empty: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = long_header("a", 3), long_header("b", 3)
+    rows = []
+    for header in (old, new):
+        write_header(empty, "tracks", 4, header)
+        rows.append(header_rows(empty, "tracks", 200))
+    torn = [rows[0] | {-1: rows[1][-1]}, rows[1] | {-2: rows[0][-2]}, {-1: rows[0][-1]}]
+    answers = iter([*torn[:2], rows[1]])
+    module = "recsys.milvus.rows.header_rows"
+    monkeypatch.setattr(module, lambda *_: next(answers))
+    assert read_header(empty, "tracks") == new
     for tear in torn:
-        monkeypatch.setattr(notes, "_rows", lambda _names, tear=tear: tear)
-        with pytest.raises(SharedLibraryError, match="not whole") as caught:
-            notes.read("about")
+        monkeypatch.setattr(module, lambda *_, tear=tear: tear)
+        with pytest.raises(SharedLibraryError, match="incomplete") as caught:
+            read_header(empty, "tracks")
         assert "ask again" in caught.value.hint
 
 

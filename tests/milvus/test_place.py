@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recsys.errors import SharedLibraryError
 from recsys.milvus.connection import Connection, parse_place
-from recsys.milvus.layout import quoted, restored, storable
+from recsys.milvus.rows import quoted, restored, storable
 from recsys.store import Store
 
 

@@ -13,9 +13,8 @@ from recsys.errors import GenreIndexError, QueryError, SharedLibraryError
 from recsys.index.sync import rebuild_index
 from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
-from recsys.milvus.layout import collection_name, make_tracks
-from recsys.milvus.push import push
-from recsys.milvus.rows import LONGEST_TAG
+from recsys.milvus.push import _Push, push
+from recsys.milvus.rows import LONGEST_TAG, collection_name, make_collection
 from recsys.store import Store
 from recsys.store.rows import TrackRecord
 from recsys.types import TrackFile
@@ -52,6 +51,7 @@ def same(library: PlantedLibrary, place: Path) -> None:
         seeds = [track.id for track in library.store.all_tracks()][::40]
         local = answers(library.store, open_index(library.store), seeds)
         assert list(answers(shared, shared.index, seeds)) == list(local)
+        assert shared.index.highest_id == max(track.id for track in library.store.all_tracks())
     finally:
         shared.close()
 
@@ -69,6 +69,7 @@ def test_pushing_again_writes_nothing(library: PlantedLibrary, place: Path) -> N
     push_to(library.store, place)
     again = push_to(library.store, place)
     assert (again.tracks, again.written, again.unchanged, again.removed) == (64, 0, 64, 0)
+    same(library, place)
 
 
 def test_only_what_changed_is_written(library: PlantedLibrary, place: Path) -> None:
@@ -167,7 +168,7 @@ def test_a_library_that_is_sorted_anew_takes_its_own_place(source: str, place: P
     assert shared.genre_counts() == library.store.genre_counts()
     assert "rock" in shared.genre_counts()
     shared.close()
-    assert collections(place) == 2
+    assert collections(place) == 1
 
 
 def resorted(path: Path) -> None:
@@ -277,7 +278,7 @@ def test_another_library_is_not_pushed_over(
     same(library, place)
     assert push_to(other.store, place, replace=True).written == 24
     same(other, place)
-    assert collections(place) == 2
+    assert collections(place) == 1
 
 
 def test_a_reader_whose_library_was_replaced_is_told_and_finds_the_new_one(
@@ -313,14 +314,74 @@ def test_a_library_that_comes_back_is_counted_anew(
             push_to(library.store, place, replace=True)
     assert push_to(library.store, place, replace=True).written == 64
     same(library, place)
-    assert collections(place) == 2
+    assert collections(place) == 1
 
 
-def test_collections_that_are_not_ours_are_left_alone(library: PlantedLibrary, place: Path) -> None:
+def test_other_collections_are_left_alone(library: PlantedLibrary, place: Path) -> None:
     with Connection(parse_place(place), create=True) as connection:
-        make_tracks(connection, "recsys_0123456789ab", 4)
+        for name in ("recsys_0123456789ab", "other"):
+            connection.ask("create_collection", name, dimension=4)
+        make_collection(connection, "recsys_mine_0123456789ab", 4)
+        make_collection(connection, "recsys_fedcba987654", 4)
         push(library.store, connection)
-        assert connection.ask("has_collection", "recsys_0123456789ab")
+        left = sorted(connection.ask("list_collections"))
+    assert len(left) == 4
+    assert "recsys_fedcba987654" not in left, "what a killed push left is dropped"
+
+
+# Two pushes to one place
+
+
+def test_two_pushes_of_one_library_end_as_one(library: PlantedLibrary, place: Path) -> None:
+    with Connection(parse_place(place), create=True) as connection:
+
+        def meanwhile(done: int, _total: int) -> None:
+            if not done:
+                push(library.store, connection)
+
+        assert push(library.store, connection, on_progress=meanwhile).tracks == 64
+    same(library, place)
+
+
+@pytest.mark.parametrize("at", ["beginning", "end"])
+def test_of_two_libraries_the_first_to_be_complete_stays(
+    at: str, library: PlantedLibrary, place: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = make_library(tmp_path / "other", 20)
+    with Connection(parse_place(place), create=True) as connection:
+
+        def meanwhile(done: int, total: int) -> None:
+            if done == (0 if at == "beginning" else total):
+                push(other.store, connection)
+
+        with pytest.raises(SharedLibraryError, match=r"meanwhile|any more"):
+            push(library.store, connection, on_progress=meanwhile)
+    same(other, place)
+    assert collections(place) == 1
+    with pytest.raises(SharedLibraryError, match="another library"):
+        push_to(library.store, place)
+    push_to(library.store, place, replace=True)
+    same(library, place)
+
+
+def test_a_library_that_was_replaced_during_a_push_is_not_dropped(
+    library: PlantedLibrary, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another push changes the alias between this one's change and its clearing up."""
+    (tmp_path / "other").mkdir()
+    other = make_library(tmp_path / "other", 20)
+    drop = _Push._drop_others
+    with Connection(parse_place(place), create=True) as connection:
+
+        def late(self: _Push, name: str) -> None:
+            monkeypatch.setattr(_Push, "_drop_others", lambda *_: None)
+            push(other.store, connection, replace=True)
+            drop(self, name)
+
+        monkeypatch.setattr(_Push, "_drop_others", late)
+        push(library.store, connection)
+    same(other, place)
 
 
 def test_a_library_that_another_model_heard_is_not_mixed_in(
@@ -348,7 +409,7 @@ def test_an_index_of_another_dimension_is_said(library: PlantedLibrary, place: P
     store = library.store
     name = collection_name("recsys", store.library_id, *library.info.identity, "model")
     with Connection(parse_place(place), create=True) as connection:
-        make_tracks(connection, name, 5)
+        make_collection(connection, name, 5)
         with pytest.raises(GenreIndexError, match="dimension 5") as caught:
             push(store, connection)
         assert "--replace" in caught.value.hint

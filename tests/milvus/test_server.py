@@ -168,7 +168,7 @@ def test_a_silence_between_two_pages_is_sat_out(server: Server, library: Planted
     push_to(library.store, server.place)
     shared = open_at(server.place + QUICK)
     with Connection(shared.path) as connection:
-        pages = connection.pages(shared.index.name, "", ["id"], 10)
+        pages = connection.pages(shared.index.name, "id >= 0", ["id"], 10)
         first = next(pages)
         server.freeze()
         thawing = threading.Timer(2.2, server.thaw)

@@ -1,4 +1,4 @@
-"""``recsys push``: a copy of the library on Milvus, for many readers."""
+"""``recsys milvus``: a copy of the library on Milvus, for many readers."""
 
 from __future__ import annotations
 
@@ -17,21 +17,28 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-@click.command(name="push")
+@click.group(name="milvus")
+def command() -> None:
+    """Share a library by a Milvus server.
+
+    Needs recsys[milvus]; see docs/milvus.md.
+    """
+
+
+@command.command(name="push")
 @click.argument("place", metavar="PLACE")
 @click.option(
     "--replace",
     is_flag=True,
-    help="Let it take the place of another library that lies there, or of this one as another "
-    "model heard it.",
+    help="Replace another library at PLACE, or this one as another model analysed it.",
 )
-@json_option("One JSON object: what was written, and how long it took.")
+@json_option("One JSON object: how many tracks were written, and how long it took.")
 @db_option
-def command(place: str, replace: bool, as_json: bool, db: Path | None) -> None:
-    """Put a copy of the library on Milvus, where many can read it.
+def push_command(place: str, replace: bool, as_json: bool, db: Path | None) -> None:
+    """Copy the library to Milvus, where many can read it.
 
     PLACE is milvus://HOST:19530, with /DATABASE and ?collection=NAME where they are needed, or a
-    file of Milvus Lite, whose name ends in .db. User and password stand in the address
+    file of Milvus Lite, whose name ends in .db. Give user and password in the address
     (milvus://USER:PASSWORD@HOST), or a token in the variable MILVUS_TOKEN.
 
     Run it again whenever the library has changed: only what differs is written. Stopping it loses
@@ -39,9 +46,9 @@ def command(place: str, replace: bool, as_json: bool, db: Path | None) -> None:
 
     \b
     Examples:
-      recsys push milvus://music.example:19530
-      recsys push milvus://music.example:19530/home?collection=jazz --json
-      recsys push shared.db
+      recsys milvus push milvus://music.example:19530
+      recsys milvus push milvus://music.example:19530/home?collection=jazz --json
+      recsys milvus push shared.db
       recsys similar "miles davis so what" --index milvus://music.example:19530
     """
     from recsys.api import Library
@@ -60,11 +67,11 @@ def command(place: str, replace: bool, as_json: bool, db: Path | None) -> None:
             err=True,
         )
     if summary.shortened:
-        note(f"of {summary.shortened} tracks a tag was too long for Milvus, and was shortened")
+        note(f"{summary.shortened} tracks have a tag that is too long for Milvus; it was cut")
 
 
 def _shower(bar: Progress | None) -> Callable[[int, int], object]:
-    """Return what shows how far a push has got."""
+    """Return what shows the progress of a push."""
     if bar is None:
         return lambda _done, _total: None
     task = bar.add_task("Pushing", total=None, failed=0)

@@ -1,4 +1,4 @@
-"""``recsys push``, and ``--index`` for those who read what was pushed."""
+"""``recsys milvus push``, and ``--index`` for those who read what was pushed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="module")
 def place(indexed: IndexedLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("milvus") / "shared.db"
-    result = CliRunner().invoke(cli, ["push", str(place), "--db", str(indexed.database)])
+    result = CliRunner().invoke(cli, ["milvus", "push", str(place), "--db", str(indexed.database)])
     assert result.exit_code == 0, result.output
     assert "16 tracks; 16 written, 0 unchanged, 0 removed" in result.stderr
     return place
@@ -33,10 +33,10 @@ def read(*arguments: object) -> Result:
 
 
 def test_pushing_again_says_that_nothing_changed(run: Run, place: Path) -> None:
-    result = run("push", place, "--json")
+    result = run("milvus", "push", place, "--json")
     assert result.exit_code == 0
     told = json.loads(result.stdout)
-    assert told.keys() == documented("push")[0].keys()
+    assert told.keys() == documented("milvus push")[0].keys()
     assert (told["place"], told["tracks"], told["unchanged"]) == (str(place), 16, 16)
 
 
@@ -59,7 +59,8 @@ def test_readers_get_the_answers_of_the_library(
     question: tuple[str, ...], run: Run, place: Path
 ) -> None:
     ours, theirs = run(*question), read(*question, "--index", place)
-    assert (theirs.exit_code, theirs.stdout) == (ours.exit_code, ours.stdout)
+    assert theirs.exit_code == ours.exit_code, theirs.stderr
+    assert theirs.stdout == ours.stdout
     assert theirs.stderr == ours.stderr
 
 
@@ -114,12 +115,12 @@ def test_what_is_no_place_ends_in_words(run: Run, indexed: IndexedLibrary, tmp_p
         assert result.exit_code == 1
         assert result.stderr.startswith("Error: ")
         assert len(result.stderr.splitlines()) == 2
-    assert run("push", indexed.database).exit_code == 1
-    assert run("push").exit_code == 2
+    assert run("milvus", "push", indexed.database).exit_code == 1
+    assert run("milvus", "push").exit_code == 2
 
 
 def test_an_empty_library_is_not_pushed(tmp_path: Path) -> None:
-    result = read("push", tmp_path / "shared.db", "--db", tmp_path / "none.db")
+    result = read("milvus", "push", tmp_path / "shared.db", "--db", tmp_path / "none.db")
     assert result.exit_code == 1
     assert not (tmp_path / "shared.db").exists()
 
@@ -133,11 +134,12 @@ def test_a_file_that_another_process_has_open_is_said(place: Path, tmp_path: Pat
     assert len(done.stderr.splitlines()) == 2
 
 
-@pytest.mark.parametrize("library", ["pymilvus", "milvus_lite.adapter.grpc.server"])
+@pytest.mark.parametrize("library", ["pymilvus", "milvus_lite"])
 def test_without_the_extra_it_is_named(
     library: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     result = read("similar", "words", "--index", place)
     assert result.exit_code == 1
-    assert "pip install 'recsys[milvus]'" in result.stderr
+    assert "pip install" in result.stderr
+    assert "[milvus]" in result.stderr
