@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from recsys.cli import explore
 from recsys.errors import RecsysError
-from tests.reports.tables import planted
+from tests.papers.tables import planted
 from tests.sounds import staircase, write
 
 TRACK = {f"track-{name}.png" for name in ("waveform", "chroma", "mfcc", "mel")}

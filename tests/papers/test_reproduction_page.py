@@ -9,8 +9,8 @@ from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe, load_recipe
 from recsys.papers.reproduce import Task, compare
 from recsys.papers.reproduction_page import genre_rows, write_page
-from tests.classifier.recipes.small import classical
-from tests.classifier.recipes.test_comparison import measured
+from tests.papers.small import classical
+from tests.papers.test_comparison import measured
 
 OWN = classical(
     published={"test": 0.5, "per_genre": {"jazz": {"precision": 0.4, "recall": 0.6, "f1": 0.48}}}

@@ -10,7 +10,7 @@ import pytest
 
 from recsys.papers.feature_table import describe
 from recsys.papers.features import COLUMNS, PublicTable
-from tests.features.agreement import TOLERANCE, TOLERANCE_P95, Values, compare, read_values
+from tests.papers.agreement import TOLERANCE, TOLERANCE_P95, Values, compare, read_values
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")
 TABLE = Path(REAL_DATA or ".").parent / "tables" / "features_30_sec.csv"

@@ -8,7 +8,7 @@ from recsys.classifier.training.architectures import complete_config
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe
 from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction, Watcher
-from tests.classifier.recipes.small import classical, recipe
+from tests.papers.small import classical, recipe
 
 Outcomes = list[tuple[str, str, Measurement | Failure]]
 

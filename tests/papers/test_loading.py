@@ -9,7 +9,7 @@ import pytest
 from recsys.errors import ModelError
 from recsys.papers.fit import check_recipe
 from recsys.papers.recipe import load_recipe, recipe_names, variant_names
-from tests.classifier.recipes.small import TOML, refused, write_toml
+from tests.papers.small import TOML, refused, write_toml
 
 PUBLISHED: dict[str, float | None] = {
     "svm-36": 0.70,

@@ -12,8 +12,8 @@ import pytest
 from recsys.papers.features import COLUMNS
 from recsys.papers.measure import Measurement
 from recsys.papers.reproduce import ReproduceOptions, Reproduction
-from tests.classifier.recipes.many import NEIGHBOURS, named, run
-from tests.classifier.recipes.small import classical, planted
+from tests.papers.many import NEIGHBOURS, named, run
+from tests.papers.small import classical, planted
 
 TABLE = named("table", classical(features={"kind": "public-table"}))
 

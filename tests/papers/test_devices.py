@@ -22,7 +22,7 @@ from recsys.papers.measure import make_recipe_card
 from recsys.papers.protocols import Division, Fold
 from recsys.papers.recipe import load_recipe
 from tests.classifier.modules import module_of, torch_classifier
-from tests.classifier.recipes.small import CPU, planted
+from tests.papers.small import CPU, planted
 
 PROBABILITY = 1e-3
 """Largest difference of a probability."""

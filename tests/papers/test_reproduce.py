@@ -16,8 +16,8 @@ from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe
 from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction
 from recsys.papers.transfer import BACKBONES
-from tests.classifier.recipes.many import BOTH, NEIGHBOURS, NETWORK, named, run
-from tests.classifier.recipes.small import PICTURE, classical, recipe
+from tests.papers.many import BOTH, NEIGHBOURS, NETWORK, named, run
+from tests.papers.small import PICTURE, classical, recipe
 
 
 def test_every_recipe_is_measured_both_ways(

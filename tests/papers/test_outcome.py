@@ -19,7 +19,7 @@ from recsys.papers.fit import FitOptions, fit
 from recsys.papers.measure import BATCH, Judged, calibrated, judge, judge_mixed, make_recipe_card
 from recsys.papers.protocols import Division
 from recsys.papers.recipe import Recipe
-from tests.classifier.recipes.small import CPU, LABELS, classical, planted, recipe, thirds
+from tests.papers.small import CPU, LABELS, classical, planted, recipe, thirds
 
 
 class Echo(nn.Module):

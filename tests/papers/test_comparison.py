@@ -12,7 +12,7 @@ import pytest
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe, load_recipe
 from recsys.papers.reproduce import Failure, Row, Task, as_csv, as_markdown, compare
-from tests.classifier.recipes.small import classical, recipe
+from tests.papers.small import classical, recipe
 
 
 def measured(way: str, accuracy: float, **changes: Any) -> Measurement:

@@ -23,7 +23,7 @@ from recsys.errors import ModelError
 from recsys.mel import Features
 from recsys.papers.networks import CNNMel35
 from recsys.papers.transfer import TransferModel
-from tests.classifier.models.small import N_GENRES, SMALL, inputs, make
+from tests.papers.small_networks import N_GENRES, SMALL, inputs, make
 
 REPORTED = {
     "alexnet-transfer": ((288, 432), 128),

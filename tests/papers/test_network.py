@@ -15,7 +15,7 @@ from recsys.classifier.training.train import EpochResult
 from recsys.errors import ModelError
 from recsys.papers.fit import NetworkTraining
 from recsys.papers.protocols import Fold
-from tests.classifier.recipes.small import (
+from tests.papers.small import (
     dense,
     planted,
     run,

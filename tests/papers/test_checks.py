@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from recsys.errors import ModelError
 from recsys.papers.fit import check_recipe
 from recsys.papers.recipe import load_recipe
-from tests.classifier.recipes.small import classical, recipe, refused, write_toml
+from tests.papers.small import classical, recipe, refused, write_toml
 
 NETWORK = '[network]\narchitecture = "dense"\nconfig = { hidden = [8] }\n[training]\nepochs = 2\n'
 

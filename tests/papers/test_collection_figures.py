@@ -18,7 +18,7 @@ from recsys.papers.explore import (
 from recsys.papers.feature_table import FeatureTable
 from recsys.papers.features import COLUMNS
 from recsys.reports.drawing import png, styles
-from tests.reports.tables import planted, with_column
+from tests.papers.tables import planted, with_column
 
 
 def test_the_heat_map_shows_the_planted_correlations() -> None:

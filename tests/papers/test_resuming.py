@@ -13,7 +13,7 @@ from recsys.classifier.training.train import EpochResult
 from recsys.papers import fit as network
 from recsys.papers.fit import NetworkTraining
 from recsys.papers.recipe import Fitting
-from tests.classifier.recipes.small import (
+from tests.papers.small import (
     dense,
     planted,
     run,

@@ -19,7 +19,7 @@ from recsys.papers import fit as networks
 from recsys.papers.fit import FitOptions, Fitted, fit, make_network, memorise
 from recsys.papers.protocols import Fold
 from recsys.papers.transfer import BACKBONES, PREFIX, build_backbone
-from tests.classifier.recipes.small import classical, planted, recipe, same_weights, thirds
+from tests.papers.small import classical, planted, recipe, same_weights, thirds
 
 SEARCH = {
     "network": {"hidden": [[1], [8], [16]]},

@@ -14,7 +14,7 @@ from recsys.mel import Features
 from recsys.papers.data import find_music, genres_of, load_music, load_table
 from recsys.papers.features import COLUMNS, Summary
 from recsys.papers.protocols import check_protocol
-from tests.classifier.recipes.small import PICTURE, classical, recipe
+from tests.papers.small import PICTURE, classical, recipe
 from tests.sounds import write
 
 RATE = 22_050

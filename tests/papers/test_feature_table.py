@@ -10,7 +10,7 @@ from recsys.classifier.training.datasets import find_tracks
 from recsys.errors import ModelError
 from recsys.papers.feature_table import WINDOW, hear_features, read_table
 from recsys.papers.features import COLUMNS
-from tests.reports.tables import planted
+from tests.papers.tables import planted
 from tests.sounds import staircase, write
 
 

@@ -12,7 +12,7 @@ import torch
 from recsys.errors import MissingExtraError, ModelError
 from recsys.papers.estimators import ESTIMATORS, EstimatorModel, check_estimator, fit_estimator
 from recsys.papers.recipe import Estimator
-from tests.classifier.recipes.small import planted
+from tests.papers.small import planted
 
 FEW = {
     "random-forest": {"n_estimators": 10, "n_jobs": 1},

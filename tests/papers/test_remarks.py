@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from recsys.papers.reproduce import CAUTIONS, Task, about_data, as_markdown, words_for_skipped
-from tests.classifier.recipes.small import classical, recipe
-from tests.classifier.recipes.test_comparison import OWN, measured, row_of
+from tests.papers.small import classical, recipe
+from tests.papers.test_comparison import OWN, measured, row_of
 
 EPOCHS = [
     {"epoch": 1, "valid_loss": 0.5, "valid_accuracy": 0.8},

@@ -14,7 +14,7 @@ from recsys.papers import measure as measuring
 from recsys.papers.fit import FitOptions
 from recsys.papers.measure import Measurement
 from recsys.papers.reproduce import ReproduceOptions
-from tests.classifier.recipes.many import NETWORK, run
+from tests.papers.many import NETWORK, run
 
 
 def kill_after(epochs: int) -> Callable[[Any], None]:

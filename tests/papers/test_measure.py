@@ -18,7 +18,7 @@ from recsys.papers.fit import FitOptions
 from recsys.papers.measure import Measurement, measure
 from recsys.papers.protocols import Division
 from recsys.papers.recipe import Recipe
-from tests.classifier.recipes.small import LABELS, PICTURE, classical, planted, recipe
+from tests.papers.small import LABELS, PICTURE, classical, planted, recipe
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from recsys.papers import reproduce
 from recsys.papers.fit import FitOptions
 from recsys.papers.recipe import Recipe
 from recsys.papers.reproduce import ReproduceOptions
-from tests.classifier.recipes.many import BOTH, DENSE, NEIGHBOURS, named, run
-from tests.classifier.recipes.small import recipe
+from tests.papers.many import BOTH, DENSE, NEIGHBOURS, named, run
+from tests.papers.small import recipe
 
 Change = Callable[[list[Recipe], ReproduceOptions], tuple[list[Recipe], ReproduceOptions]]
 

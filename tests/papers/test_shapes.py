@@ -17,7 +17,7 @@ from recsys.classifier.training.architectures import (
 from recsys.errors import ModelError
 from recsys.papers.networks import convolutions
 from recsys.papers.transfer import build_backbone
-from tests.classifier.models.small import N_GENRES, SMALL
+from tests.papers.small_networks import N_GENRES, SMALL
 
 SIZES = st.integers(1, 4)
 

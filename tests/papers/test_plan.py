@@ -12,7 +12,7 @@ from recsys.errors import ModelError
 from recsys.papers.estimators import QUICK_EPOCHS, QUICK_TREES, shortened
 from recsys.papers.recipe import recipe_names
 from recsys.papers.reproduce import all_recipes
-from tests.classifier.recipes.small import TOML
+from tests.papers.small import TOML
 
 
 def test_recipes_that_share_features_stand_together() -> None:
