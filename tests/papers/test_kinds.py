@@ -11,8 +11,8 @@ import pytest
 
 from recsys.classifier.log_mel import LogMel
 from recsys.errors import ModelError
-from recsys.mel import FEATURE_KINDS, CompressedMel, Features, features_from_dict
-from recsys.papers.features import Mfcc, Picture, PublicTable, Stft, Summary
+from recsys.mel import CompressedMel, Features, feature_kind, features_from_dict
+from recsys.papers.features import ImageFeatures, Mfcc, PublicTable, Stft, Summary
 from recsys.types import FloatArray
 
 RATE = 22_050
@@ -25,9 +25,9 @@ KINDS = [
     Summary(window_s=5.0),
     PublicTable(),
     Stft(),
-    Picture(),
-    Picture(content="centroid", height=48, width=72, fmax=8000.0),
-    Picture(content="chroma", height=288, width=432),
+    ImageFeatures(),
+    ImageFeatures(content="centroid", height=48, width=72, fmax=8000.0),
+    ImageFeatures(content="chroma", height=288, width=432),
 ]
 
 BY_WINDOW = KINDS[2:]
@@ -117,5 +117,5 @@ def test_samples_of_another_shape_are_refused(settings: Features, shape: tuple[i
 )
 def test_impossible_settings_are_refused(kind: str, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said) as caught:
-        FEATURE_KINDS[kind](**wrong)
+        feature_kind(kind)(**wrong)
     assert caught.value.hint
