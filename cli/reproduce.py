@@ -11,11 +11,12 @@ from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import NamedPath, db_option, device_option, json_option, workers_option
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.progress import Progress
 
     from recsys.papers.data import RecipeData
     from recsys.papers.recipe import Recipe
-    from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction, Row, Task, Watcher
+    from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction, Task, Watcher
 
 _FILE = NamedPath(dir_okay=False)
 
@@ -180,14 +181,14 @@ def _run(run: Reproduction, as_json: bool) -> list[Failure]:
 def _watcher(bar: Progress | None) -> Watcher:
     """Return what moves the progress bar, or what writes lines where nobody watches one."""
     from recsys.papers import reproduce
-    from recsys.papers.reproduce import words_for_skipped
+    from recsys.papers.comparison import describe_skipped
 
     told: set[str] = set()
 
     def on_data(task: Task, data: RecipeData) -> None:
         """Say once of each source what its figures must be read with."""
         files = [(f"{path.parent.name}/{path.name}", reason) for path, reason in data.skipped]
-        for line in (*data.notes, words_for_skipped(files)):
+        for line in (*data.notes, describe_skipped(files)):
             said = f"{task.source}: {line}"
             if line and said not in told:
                 told.add(said)
@@ -214,40 +215,39 @@ def _watcher(bar: Progress | None) -> Watcher:
 
 def _write(
     run: Reproduction, recipes: list[Recipe], failures: list[Failure], options: ReproduceOptions
-) -> list[Row]:
-    from recsys.papers.reproduce import as_csv, as_markdown, compare
-    from recsys.papers.reproduction_page import write_page
+) -> pd.DataFrame:
+    from recsys.papers.comparison import as_markdown, compare, write_page
     from recsys.reports.drawing import write_file
 
     weights, quick, out = options.fit.weights, options.quick, options.out
     done = run.done()
     rows = compare(done, failures, weights=weights, quick=quick, epochs=options.fit.epochs)
-    write_file(out / "table.csv", as_csv(rows))
+    write_file(out / "table.csv", rows.to_csv(index=False))
     write_file(out / "table.md", as_markdown(rows, recipes, done))
     write_page(out, rows, recipes, done, weights=weights, quick=quick)
     return rows
 
 
-def _report(rows: list[Row], out: Path, as_json: bool) -> None:
-    from dataclasses import asdict
-
+def _report(rows: pd.DataFrame, out: Path, as_json: bool) -> None:
     from recsys.cli.output import console, print_json, table
+    from recsys.papers.comparison import mostly_unknown
 
     if as_json:
-        for row in rows:
-            print_json(asdict(row))
+        for row in rows.to_dict("records"):
+            print_json(row)
         return
     shown = table(
         "Recipe", "Data", "Published", "Report here", "Honest here", "n", right=[2, 3, 4, 5]
     )
-    for row in rows:
+    for row in rows.itertuples(index=False):
         published = "" if row.published is None else f"{row.published:.3f}"
         report, honest = (
             "not measured" if v is None else f"{v:.3f}" for v in (row.report, row.honest)
         )
         mark = " leaky" if row.report is not None and row.leaky else ""
-        by_track = " by track" if row.honest is not None and row.artists_unknown else ""
-        # What it is in short; the files have it in full, with counts, intervals and notes.
+        unknown = mostly_unknown(row.unknown_artists, row.tracks)
+        by_track = " by track" if row.honest is not None and unknown else ""
+        # The kind in short; the files have it in full, with counts, intervals and notes.
         kind = row.data.partition(",")[0]
         shown.add_row(
             row.recipe, kind, published, report + mark, honest + by_track, str(row.honest_n or "")

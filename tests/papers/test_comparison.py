@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict, replace
+import json
+from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from recsys.papers.comparison import FIELDS, as_markdown, compare
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe, load_recipe
-from recsys.papers.reproduce import Failure, Row, Task, as_csv, as_markdown, compare
+from recsys.papers.reproduce import Failure, Task
 from tests.papers.small import classical, recipe
 
 
@@ -36,20 +39,25 @@ def measured(way: str, accuracy: float, **changes: Any) -> Measurement:
     return Measurement(**{**whole, **changes})
 
 
-def row_of(
+def table_of(
     own: Recipe,
     *measurements: Measurement,
     failures: tuple[str, ...] = (),
     weights: str = "published",
     quick: bool = False,
     epochs: int | None = None,
-) -> Row:
+) -> pd.DataFrame:
     done = {Task(own, one.way, "audio"): one for one in measurements}
     failed = [Failure(Task(own, way, "audio"), "it broke", "mend it") for way in failures]
-    (row,) = compare(done, failed, weights=weights, quick=quick, epochs=epochs)
+    return compare(done, failed, weights=weights, quick=quick, epochs=epochs)
+
+
+def row_of(own: Recipe, *measurements: Measurement, **how: Any) -> Any:
+    (row,) = table_of(own, *measurements, **how).itertuples(index=False)
     return row
 
 
+NOTHING = compare({}, [], weights="published", quick=False)
 OWN = classical(published={"test": 0.7, "train": 0.998})
 
 
@@ -65,19 +73,20 @@ def test_both_ways_stand_beside_the_published_figure() -> None:
 
 def test_leaks_are_marked() -> None:
     leaky = measured("report", 0.9, leaky=True, unit="segment")
-    row = row_of(OWN, leaky, measured("honest", 0.6))
-    assert row.leaky
-    text = as_markdown([row], [])
+    table = table_of(OWN, leaky, measured("honest", 0.6))
+    assert table["leaky"].all()
+    text = as_markdown(table, [])
     assert "0.900 leaky (0.800 to 1.000, 40 segments)" in text
     assert "0.600 (0.500 to 0.700, 40 tracks)" in text
 
 
 def test_a_missing_way_is_not_measured() -> None:
-    row = row_of(OWN, measured("report", 0.75), failures=("honest",))
+    table = table_of(OWN, measured("report", 0.75), failures=("honest",))
+    (row,) = table.itertuples(index=False)
     assert row.report == 0.75
     assert row.honest is None
     assert "could not be run, honest: it broke" in row.note
-    assert as_markdown([row], []).count("not measured") == 1
+    assert as_markdown(table, []).count("not measured") == 1
 
 
 def test_a_reason_is_told_once() -> None:
@@ -121,10 +130,10 @@ def test_a_quick_run_says_that_it_measures_nothing() -> None:
     assert row_of(OWN, measured("report", 0.7), quick=True).note.startswith("quick run")
 
 
-def test_what_was_learned_by_heart_is_told() -> None:
-    by_heart = {"tracks": 9, "segments": 27, "accuracy": 1.0, "epochs": 12}
-    row = row_of(recipe(), measured("report", 0.7, notes={"memorised": by_heart}))
-    assert "learns 27 segments by heart to 1.000 in 12 epochs" in row.note
+def test_the_overfit_check_is_noted() -> None:
+    check = {"tracks": 9, "segments": 27, "accuracy": 1.0, "epochs": 12}
+    row = row_of(recipe(), measured("report", 0.7, notes={"memorised": check}))
+    assert "overfit check: 27 segments learned to 1.000 in 12 epochs" in row.note
 
 
 def test_rows_stand_report_by_report_wherever_they_failed() -> None:
@@ -137,7 +146,7 @@ def test_rows_stand_report_by_report_wherever_they_failed() -> None:
     }
     failures = [Failure(Task(svm, "report", "audio"), "it broke", "")]
     rows = compare(done, failures, weights="published", quick=False)
-    assert [row.recipe for row in rows] == ["svm-36", "table-1:svm", "ann", "mine"]
+    assert list(rows["recipe"]) == ["svm-36", "table-1:svm", "ann", "mine"]
 
 
 def test_audio_and_table_are_rows_of_their_own() -> None:
@@ -146,25 +155,27 @@ def test_audio_and_table_are_rows_of_their_own() -> None:
         for source in ("audio", "table")
     }
     rows = compare(done, [], weights="published", quick=False)
-    assert [row.data for row in rows] == ["audio", "table"]
+    assert list(rows["data"]) == ["audio", "table"]
 
 
-def test_csv_holds_every_field() -> None:
-    rows = [row_of(OWN, measured("report", 0.75)), row_of(OWN, failures=("report",))]
-    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
-    for row, line in zip(rows, read, strict=True):
-        expected = {name: "" if v is None else str(v) for name, v in asdict(row).items()}
-        assert line == expected
+def test_csv_and_json_hold_every_field() -> None:
+    table = table_of(OWN, measured("report", 0.75), measured("honest", 0.6, n_train=30))
+    (line,) = csv.DictReader(io.StringIO(table.to_csv(index=False)))
+    (record,) = table.to_dict("records")
+    assert tuple(line) == tuple(record) == FIELDS
+    assert line == {name: "" if v is None else str(v) for name, v in record.items()}
+    assert json.loads(json.dumps(record)) == record
+    assert (record["report_n"], record["honest_train"], record["leaky"]) == (40, 30, False)
 
 
 def test_markdown_keeps_its_columns_whatever_a_note_holds() -> None:
-    row = replace(row_of(OWN, measured("report", 0.7)), note="a | b\nc", data="x | y")
-    lines = as_markdown([row], [OWN]).splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 3
-    assert {line.replace("\\|", "").count("|") for line in table} == {9}
+    table = table_of(OWN, measured("report", 0.7)).assign(note="a | b\nc", data="x | y")
+    lines = as_markdown(table, [OWN]).splitlines()
+    shown = [line for line in lines if line.startswith("|")]
+    assert len(shown) == 3
+    assert {line.replace("\\|", "").count("|") for line in shown} == {9}
 
 
 def test_markdown_tells_what_was_read_into_the_reports() -> None:
-    text = as_markdown([], [load_recipe("svm-36")])
+    text = as_markdown(NOTHING, [load_recipe("svm-36")])
     assert "- `svm-36`: Table II lists C" in text

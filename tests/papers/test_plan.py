@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from recsys.errors import ModelError
-from recsys.papers.estimators import QUICK_EPOCHS, QUICK_TREES, shortened
 from recsys.papers.recipe import recipe_names
-from recsys.papers.reproduce import all_recipes
+from recsys.papers.reproduce import QUICK_EPOCHS, QUICK_TREES, all_recipes, shortened
 from tests.papers.small import TOML
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recsys.classifier.training.datasets import LabelledFile
-from recsys.papers.estimators import spread
+from recsys.papers.reproduce import spread
 
 
 def files(genre: str, count: int) -> list[LabelledFile]:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from recsys.papers.reproduce import CAUTIONS, Task, about_data, as_markdown, words_for_skipped
+from recsys.papers.comparison import (
+    CAUTIONS,
+    about_data,
+    as_markdown,
+    describe_skipped,
+    mostly_unknown,
+)
+    CAUTIONS,
+    about_data,
+    as_markdown,
+    describe_skipped,
+)
+from recsys.papers.reproduce import Task
 from tests.papers.small import classical, recipe
-from tests.papers.test_comparison import OWN, measured, row_of
+from tests.papers.test_comparison import NOTHING, OWN, measured, row_of, table_of
 
 EPOCHS = [
     {"epoch": 1, "valid_loss": 0.5, "valid_accuracy": 0.8},
@@ -40,54 +52,48 @@ def test_what_was_chosen_and_among_how_many_is_told() -> None:
     )
 
 
-def test_training_accuracy_of_older_results_is_not_taken_for_the_kept_models() -> None:
-    assert "train 0.990 during the last epoch" in row_of(recipe(), measured("report", 0.5)).note
-    new = measured("report", 0.5, notes={"train_accuracy_of": "kept model"})
-    assert "during" not in row_of(recipe(), new).note
-    assert "during" not in row_of(OWN, measured("report", 0.5)).note
-
-
 @pytest.mark.parametrize(("unknown", "by_track"), [(0, False), (20, False), (21, True)])
 def test_honest_says_where_it_knows_no_artists(unknown: int, by_track: bool) -> None:
     honest = measured("honest", 0.5, unknown_artists=unknown, n_tracks=40, n_train=30)
-    row = row_of(OWN, honest)
-    assert row.artists_unknown is by_track
+    table = table_of(OWN, honest)
+    (row,) = table.itertuples(index=False)
+    assert mostly_unknown(row.unknown_artists, row.tracks) is by_track
     assert ("honest by track only" in row.note) is by_track
     assert (f"{unknown} of 40 artists unknown" in row.note) is (unknown > 0)
     mark = " by track" if by_track else ""
-    text = as_markdown([row], [])
+    text = as_markdown(table, [])
     assert f"0.500{mark} (0.400 to 0.600, 40 tracks; learned from 30)" in text
 
 
 def test_what_holds_for_every_table_stands_under_it() -> None:
-    text = as_markdown([], [])
+    text = as_markdown(NOTHING, [])
     assert all(f"- {caution}" in text for caution in CAUTIONS)
     assert "too narrow" in text
 
 
 def test_the_data_is_told_about_once() -> None:
     notes = {"data": ["uneven"], "skipped": 1, "skipped_files": [["jazz/a.wav", "is silent"]]}
-    older = {"data": ["uneven"], "skipped": 2}
     done = {
         Task(OWN, "report", "audio"): measured("report", 0.5, data="audio", notes=notes),
         Task(OWN, "honest", "audio"): measured("honest", 0.5, data="audio", notes=notes),
-        Task(OWN, "report", "table"): measured("report", 0.5, data="table", notes=older),
+        Task(OWN, "report", "table"): measured(
+            "report", 0.5, data="table", notes={"data": ["uneven"]}
+        ),
     }
     lines = about_data(done)
     assert lines == [
         "audio: uneven",
         "audio: 1 file skipped: jazz/a.wav (is silent)",
         "table: uneven",
-        "table: 2 files skipped",
     ]
-    text = as_markdown([], [], done)
+    text = as_markdown(NOTHING, [], done)
     assert all(f"- {line}" in text for line in lines)
     assert about_data({Task(classical(), "report", "audio"): measured("report", 0.5)}) == []
 
 
 def test_of_many_skipped_files_some_are_named() -> None:
     files = [(f"{number}.wav", "is silent") for number in range(7)]
-    words = words_for_skipped(files)
+    words = describe_skipped(files)
     assert words.startswith("7 files skipped: 0.wav (is silent)")
     assert words.endswith("4.wav (is silent) and 2 more")
-    assert words_for_skipped([]) == ""
+    assert describe_skipped([]) == ""

@@ -11,10 +11,9 @@ import pytest
 from recsys.errors import ModelError
 from recsys.papers import reproduce
 from recsys.papers import transfer as pretrained
-from recsys.papers.estimators import QUICK_TRACKS
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe
-from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction
+from recsys.papers.reproduce import QUICK_TRACKS, Failure, ReproduceOptions, Reproduction
 from recsys.papers.transfer import BACKBONES
 from tests.papers.many import BOTH, NEIGHBOURS, NETWORK, named, run
 from tests.papers.small import PICTURE, classical, recipe

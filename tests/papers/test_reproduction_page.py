@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from recsys.papers.comparison import compare, genre_rows, write_page
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe, load_recipe
-from recsys.papers.reproduce import Task, compare
-from recsys.papers.reproduction_page import genre_rows, write_page
+from recsys.papers.reproduce import Task
 from tests.papers.small import classical
 from tests.papers.test_comparison import measured
 

@@ -12,8 +12,8 @@ from recsys.errors import MissingExtraError
 from recsys.one_librosa import librosa
 from recsys.papers.features import (
     COLUMNS,
-    Mfcc,
     ImageFeatures,
+    Mfcc,
     PublicTable,
     Stft,
     Summary,
