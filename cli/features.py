@@ -96,7 +96,7 @@ class _Report:
 
     def __init__(self, bar: Progress | None, *, as_json: bool) -> None:
         self._bar = bar
-        self._task = bar.add_task("Listening", total=None, failed=0) if bar else None
+        self._task = bar.add_task("Analysing", total=None, failed=0) if bar else None
         self._as_json = as_json
         self._failed = 0
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+from pathlib import Path
 
-from recsys.papers.feature_table import FeatureTable
+import numpy as np
+import pandas as pd
+
+from recsys.papers.feature_table import FeatureTable, as_csv
 from recsys.papers.features import COLUMNS
+
+
+def table_of(values: np.ndarray, genres: list[str]) -> FeatureTable:
+    frame = pd.DataFrame(values, columns=list(COLUMNS))
+    frame.insert(0, "filename", [f"{number}.wav" for number in range(len(genres))])
+    return FeatureTable(frame.assign(label=genres), "planted.csv")
 
 
 def planted(counts: dict[str, int], seed: int = 0) -> FeatureTable:
@@ -19,12 +29,14 @@ def planted(counts: dict[str, int], seed: int = 0) -> FeatureTable:
         len(place)
     )
     values[:, COLUMNS.index("spectral_centroid_mean")] += 1000.0 * (1 + place)
-    names = tuple(f"{number}.wav" for number in range(len(genres)))
-    return FeatureTable(values, tuple(genres), names, "planted.csv")
+    return table_of(values, genres)
 
 
-def with_column(table: FeatureTable, name: str, values: np.ndarray) -> FeatureTable:
-    """The same table with another column."""
-    changed = table.values.copy()
-    changed[:, COLUMNS.index(name)] = values
-    return FeatureTable(changed, table.genres, table.names, table.source)
+def with_columns(table: FeatureTable, **columns: object) -> FeatureTable:
+    """The same table with other columns."""
+    return replace(table, frame=table.frame.assign(**columns))
+
+
+def write_planted(path: Path, counts: dict[str, int]) -> Path:
+    path.write_text(as_csv(planted(counts).frame), encoding="utf-8")
+    return path

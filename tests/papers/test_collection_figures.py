@@ -15,18 +15,15 @@ from recsys.papers.explore import (
     feature_name,
     pca_picture,
 )
-from recsys.papers.feature_table import FeatureTable
 from recsys.papers.features import COLUMNS
 from recsys.reports.drawing import png, styles
-from tests.papers.tables import planted, with_column
+from tests.papers.tables import planted, table_of, with_columns
 
 
 def test_the_heat_map_shows_the_planted_correlations() -> None:
     table = planted({"a": 20, "b": 20})
-    chroma = table.column("chroma_stft_mean")
-    table = with_column(table, "rms_mean", 3.0 * chroma + 1.0)
-    table = with_column(table, "harmony_mean", -chroma)
-    table = with_column(table, "mfcc20_mean", np.ones(40))
+    chroma = table.frame["chroma_stft_mean"]
+    table = with_columns(table, rms_mean=3.0 * chroma + 1.0, harmony_mean=-chroma, mfcc20_mean=1.0)
     picture = correlation_picture(table)
     axes = picture.figure.axes[0]
     drawn = np.ma.filled(axes.images[0].get_array(), np.nan)
@@ -68,9 +65,7 @@ def test_components_explain_what_was_planted() -> None:
     hidden = rng.standard_normal((30, 2))
     hidden[:, 0] += np.repeat([-20, 20], 15)
     values = hidden[:, np.arange(len(COLUMNS)) % 2]
-    genres = ("left",) * 15 + ("right",) * 15
-    table = FeatureTable(values, genres, ("x",) * 30, "planted.csv")
-    picture = pca_picture(table)
+    picture = pca_picture(table_of(values, ["left"] * 15 + ["right"] * 15))
     axes = picture.figure.axes[0]
     shares = [
         float(text.split("(")[1].split("%")[0]) for text in (axes.get_xlabel(), axes.get_ylabel())
@@ -91,10 +86,8 @@ def test_two_tracks_are_too_few(draw: Any) -> None:
 
 
 def test_tracks_that_are_all_alike_have_no_components() -> None:
-    table = planted({"a": 4})
-    same = FeatureTable(np.ones_like(table.values), table.genres, table.names, table.source)
     with pytest.raises(ModelError, match="all 4 rows are alike"):
-        pca_picture(same)
+        pca_picture(table_of(np.ones((4, len(COLUMNS))), ["a"] * 4))
 
 
 def test_the_ground_has_the_colour_of_the_genre_that_is_there() -> None:

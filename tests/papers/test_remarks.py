@@ -11,11 +11,6 @@ from recsys.papers.comparison import (
     describe_skipped,
     mostly_unknown,
 )
-    CAUTIONS,
-    about_data,
-    as_markdown,
-    describe_skipped,
-)
 from recsys.papers.reproduce import Task
 from tests.papers.small import classical, recipe
 from tests.papers.test_comparison import NOTHING, OWN, measured, row_of, table_of
