@@ -122,8 +122,9 @@ def _check_input(
 ) -> None:
     """Raise now for what would make every measurement fail, one after the other."""
     from recsys.cli.output import note
+    from recsys.classifier.training.datasets import check_genres
     from recsys.errors import ModelError
-    from recsys.papers.data import check_genres, find_music, genres_of, read_public_table
+    from recsys.papers.data import find_music, genres_of, read_public_table
     from recsys.papers.features import COLUMNS, PublicTable
 
     if weights not in ("published", "random") and not Path(weights).exists():

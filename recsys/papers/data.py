@@ -235,7 +235,7 @@ def _described(
         notes.append(f"not among the genres of this recipe: {words}")
     if unknown := sum(track.artist is None for track in segments.tracks):
         notes.append(f"{unknown} of {len(tracks)} tracks have no known artist")
-    notes += describe_gtzan(sorted({one.key for one in (*tracks, *files)}))
+    notes += describe_gtzan(sorted({track.key for track in tracks} | {file.key for file in files}))
     if named:
         notes.append(
             f"the artists of {named} tracks are from the index of GTZAN that comes with recsys"
@@ -519,4 +519,5 @@ def _numbers(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> npt.NDA
             " not a number",
             "Correct the row or take it out.",
         )
-    return values.astype(np.float32)
+    numbers: npt.NDArray[np.float32] = values.astype(np.float32)
+    return numbers

@@ -34,6 +34,7 @@ from recsys.reports.drawing import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     import numpy.typing as npt
     from matplotlib.axes import Axes
@@ -392,7 +393,7 @@ def _image(
     note: str,
     label: str,
     ticks: tuple[Iterable[int], Iterable[object]],
-    colours: Mapping[str, str],
+    colours: Mapping[str, Any],
     options: Mapping[str, object],
 ) -> Picture:
     """Draw values (rows, frames) over the seconds of the track, rows labelled at `ticks`."""

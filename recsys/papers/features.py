@@ -224,7 +224,8 @@ class Stft(Features):
         spectrum = _librosa().stft(
             window, n_fft=self.n_fft, hop_length=self.hop_length, center=False
         )
-        return np.abs(spectrum)
+        magnitude: FloatArray = np.abs(spectrum)
+        return magnitude
 
 
 # Descriptors averaged over a window: a few dozen numbers per track.

@@ -204,7 +204,7 @@ class Recipe(Table):
         if training is None:
             return ""
         if training.augment and len(self.features.shape) != 2:
-            return f"training.augment moves pictures, and inputs have shape {self.features.shape}"
+            return f"training.augment moves images, and inputs have shape {self.features.shape}"
         uses = {
             "patience": training.patience is not None,
             "plateau_factor": training.plateau_factor is not None,

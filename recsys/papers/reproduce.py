@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.classifier.training.datasets import LabelledFile
+    from recsys.classifier.training.train import EpochResult
     from recsys.papers.data import RecipeData
     from recsys.papers.recipe import Recipe
 
@@ -113,15 +114,15 @@ class Watcher:
     on_file : callable
         After each decoded file, with the number of files to decode.
     on_epoch : callable
-        After each epoch of a network, with its EpochResult.
+        After each epoch of a network.
     on_data : callable
         When data has been decoded or read, with the task that needed it and the data.
     """
 
-    on_task: Callable[[Task, int, int], object] = lambda *_: None
-    on_file: Callable[[int], object] = lambda _: None
-    on_epoch: Callable[[Any], object] = lambda _: None
-    on_data: Callable[[Task, RecipeData], object] = lambda *_: None
+    on_task: Callable[[Task, int, int], None] = lambda *_: None
+    on_file: Callable[[int], None] = lambda _: None
+    on_epoch: Callable[[EpochResult], None] = lambda _: None
+    on_data: Callable[[Task, RecipeData], None] = lambda *_: None
 
 
 def all_recipes(names: Sequence[str]) -> list[Recipe]:

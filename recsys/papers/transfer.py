@@ -230,8 +230,8 @@ class TransferModel(nn.Module):
         channels, height, width = check_picture(shape)
         if channels not in (1, 3):
             raise ModelError(
-                f"a picture of {channels} channels cannot be shown to {name}",
-                "Give a grey picture or one of three colours.",
+                f"images of {channels} channels do not fit {name}",
+                "Give grey images or images of three colours.",
             )
         self.name = name
         self.backbone = build_backbone(name).requires_grad_(requires_grad=False).eval()

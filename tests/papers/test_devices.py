@@ -23,6 +23,7 @@ from recsys.papers.protocols import Division, Fold
 from recsys.papers.recipe import load_recipe
 from tests.classifier.modules import module_of, torch_classifier
 from tests.papers.small import CPU, planted
+from tests.papers.small_networks import SMALL
 
 PROBABILITY = 1e-3
 """Largest difference of a probability."""
@@ -88,14 +89,12 @@ def test_the_default_model_says_the_same_on_cpu_and_gpu() -> None:
 
 
 def test_every_architecture_of_a_report_is_compared() -> None:
-    from recsys.classifier.training.architectures import REPORT_ARCHITECTURES
-
     compared = {
         network.architecture
         for name in ONE_OF_EACH
         if (network := load_recipe(name).network) is not None
     }
-    assert compared == set(REPORT_ARCHITECTURES)
+    assert compared == set(SMALL)
 
 
 def test_the_check_itself_tells_models_apart(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier.training.datasets import GENRES, faults
+from recsys.classifier.training.datasets import GENRES, LabelledTrack, SegmentSet, faults
 from recsys.errors import ModelError
-from recsys.papers.data import LabelledTrack, SegmentSet
 from recsys.papers.protocols import PROTOCOLS, Division, FilteredLists, Fold, check_artists, divide
 
 

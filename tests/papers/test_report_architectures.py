@@ -11,14 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from recsys import mel as features
+from recsys import mel
 from recsys.classifier.card import ModelCard, save_model
 from recsys.classifier.inference import load_model
-from recsys.classifier.training.architectures import (
-    REPORT_ARCHITECTURES,
-    build_model,
-    complete_config,
-)
+from recsys.classifier.training.architectures import build_model, complete_config
 from recsys.errors import ModelError
 from recsys.mel import Features
 from recsys.papers.networks import CNNMel35
@@ -41,7 +37,7 @@ REPORTED = {
 """The inputs of the reports, and the width of the embedding with all sizes left as they are."""
 
 
-@pytest.fixture(params=sorted(REPORT_ARCHITECTURES))
+@pytest.fixture(params=sorted(SMALL))
 def architecture(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -142,7 +138,7 @@ class Plain(Features):
 def test_a_saved_model_needs_nothing_else(
     architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(features.FEATURE_KINDS, "plain", Plain)  # type: ignore[arg-type]
+    monkeypatch.setattr(mel, "feature_kind", lambda _: Plain)
     shape, config, width = SMALL[architecture]
     model, seen = make(architecture).eval(), inputs(architecture, 2)
     row = tuple(1 / N_GENRES for _ in range(N_GENRES))

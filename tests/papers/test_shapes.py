@@ -9,11 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier.training.architectures import (
-    REPORT_ARCHITECTURES,
-    build_model,
-    picture_after,
-)
+from recsys.classifier.training.architectures import build_model, picture_after
 from recsys.errors import ModelError
 from recsys.papers.networks import convolutions
 from recsys.papers.transfer import build_backbone
@@ -52,9 +48,7 @@ def test_overlapping_pools(height: int, width: int) -> None:
     assert seen.shape == (1, *picture_after(backbone, (3, height, width)))
 
 
-PICTURES = sorted(
-    name for name in REPORT_ARCHITECTURES if name not in {"dense", "cnn-elbir", "lstm-mfcc"}
-)
+PICTURES = sorted(name for name in SMALL if name not in {"dense", "cnn-elbir", "lstm-mfcc"})
 
 
 @pytest.mark.parametrize("architecture", PICTURES)
