@@ -29,7 +29,7 @@ _FILE = NamedPath(dir_okay=False)
     "--table",
     type=_FILE,
     metavar="CSV",
-    help="Read the features from this table (recsys features makes one) instead of hearing "
+    help="Read the features from this table (recsys features makes one) instead of analysing "
     "all of --data.",
 )
 @workers_option

@@ -50,9 +50,9 @@ def command(
     """Describe the tracks in DIR/GENRE/ in the columns of the public GTZAN feature table.
 
     57 hand-made features: mean and variance of chroma, level, spectral centroid, bandwidth and
-    rolloff, zero crossings, the harmonic and the percussive part and 20 MFCC, and the tempo; beside
-    them the name of the file, its length in samples at 22,050 Hz, and the genre. Of a track longer
-    than ten minutes the first ten are heard.
+    rolloff, zero crossings, the harmonic and the percussive part and 20 MFCC, and the tempo; and the
+    name of the file, its length in samples at 22,050 Hz, and the genre. Of a track longer than ten
+    minutes the first ten are analysed.
 
     The table appears when all files are done. Interrupted (Ctrl-C, kill), the command goes on
     where it stopped when it is given again; until then CSV.partial keeps what is done. Files that

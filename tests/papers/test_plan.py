@@ -1,4 +1,4 @@
-"""Which recipes are run, in which order, and what is left of them in a quick run."""
+"""Which recipes are run, in which order, and what is left of recipes and music in a quick run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys.classifier.training.datasets import LabelledFile
 from recsys.errors import ModelError
 from recsys.papers.recipe import recipe_names
-from recsys.papers.reproduce import QUICK_EPOCHS, QUICK_TREES, all_recipes, shortened
+from recsys.papers.reproduce import QUICK_EPOCHS, QUICK_TREES, all_recipes, shortened, spread
 from tests.papers.small import TOML
 
 
@@ -63,3 +64,22 @@ def test_a_shortened_recipe_keeps_its_name_and_loses_its_length() -> None:
             assert short.search.epochs == 1
         if short.estimator is not None and short.estimator.name in ("xgboost", "random-forest"):
             assert short.estimator.settings["n_estimators"] == QUICK_TREES
+
+
+def files(genre: str, count: int) -> list[LabelledFile]:
+    return [LabelledFile(Path(f"{genre}.{n}.wav"), genre, f"{genre}.{n}") for n in range(count)]
+
+
+def test_tracks_come_from_all_over_a_genre() -> None:
+    """In GTZAN, the first 28 of reggae are of one artist."""
+    chosen = [file.key for file in spread(files("reggae", 100), 8)]
+    assert chosen == [f"reggae/reggae.{n}" for n in (0, 12, 25, 37, 50, 62, 75, 87)]
+
+
+def test_small_genres_are_taken_whole() -> None:
+    rock, jazz = files("rock", 3), files("jazz", 9)
+    mixed = [*rock[:2], *jazz, rock[2]]
+    chosen = spread(mixed, 8)
+    assert [file for file in chosen if file.genre == "rock"] == rock
+    assert len(chosen) == 3 + 8
+    assert spread([], 8) == []

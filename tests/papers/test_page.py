@@ -9,7 +9,7 @@ import pytest
 
 from recsys.papers.recipe import load_recipe, recipe_names, variant_names
 
-PAGE = (Path(__file__).parent.parent / "docs" / "papers.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "papers.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", [n for one in recipe_names() for n in (one, *variant_names(one))])
