@@ -188,11 +188,7 @@ def load_table(recipe: Recipe, path: Path, artists: Path | None = None) -> Recip
             "Give it audio with --data.",
         )
     listed = read_artists(artists) if artists else None
-    segments = read_public_table(path, COLUMNS, artists=listed)
-    if recipe.genres:
-        kept = np.flatnonzero([track.genre in recipe.genres for track in segments.tracks])
-        labels = tuple(label for label in segments.labels if label in recipe.genres)
-        segments = replace(segments.subset(kept), labels=labels)
+    segments = read_public_table(path, COLUMNS, artists=listed, genres=recipe.genres or None)
     return _described(recipe, segments, (), (), None)
 
 

@@ -272,16 +272,6 @@ class FileOutcome:
     warning: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TableSummary:
-    """Files found, rows written, files kept from a run that was stopped, files without a row."""
-
-    files: int
-    rows: int
-    kept: int
-    failed: int
-
-
 def write_feature_table(
     directory: Path,
     out: Path,
@@ -289,7 +279,7 @@ def write_feature_table(
     segment_s: float | None = None,
     workers: int = 2,
     on_file: Callable[[FileOutcome, int], object] = lambda *_: None,
-) -> TableSummary:
+) -> list[FileOutcome]:
     """Describe every track in a folder of genre folders, and write the public table's columns.
 
     Parameters
@@ -309,7 +299,8 @@ def write_feature_table(
 
     Returns
     -------
-    TableSummary
+    list of FileOutcome
+        Of all files.
 
     Raises
     ------
@@ -344,8 +335,7 @@ def write_feature_table(
         )
     write_file(out, as_csv(_frame(rows)))
     kept_file.remove()
-    statuses = [outcome.status for outcome in outcomes]
-    return TableSummary(len(files), len(rows), statuses.count("kept"), statuses.count("failed"))
+    return outcomes
 
 
 def _describe_all(
