@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from recsys.papers.data import RecipeData
     from recsys.papers.recipe import Recipe
-    from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction, Task, Watcher
+    from recsys.papers.reproduce import (
+        FailedMeasurement,
+        ReproduceOptions,
+        Reproduction,
+        Task,
+        Watcher,
+    )
 
 _FILE = NamedPath(dir_okay=False)
 
@@ -121,8 +127,8 @@ def _check_input(
     recipes: list[Recipe], data: tuple[Path, ...], tables: Path | None, weights: str
 ) -> None:
     """Raise now for what would make every measurement fail, one after the other."""
-    from recsys.cli.output import note
     from recsys.classifier.training.datasets import check_genres
+    from recsys.cli.output import note
     from recsys.errors import ModelError
     from recsys.papers.data import find_music, genres_of, read_public_table
     from recsys.papers.features import COLUMNS, PublicTable
@@ -154,10 +160,10 @@ def _check_input(
         raise refused[0]
 
 
-def _run(run: Reproduction, as_json: bool) -> list[Failure]:
+def _run(run: Reproduction, as_json: bool) -> list[FailedMeasurement]:
     """Make the measurements that are missing, and tell of each."""
     from recsys.cli.output import progress
-    from recsys.papers.reproduce import Failure
+    from recsys.papers.reproduce import FailedMeasurement
 
     done = len(run.done())
     if done:
@@ -165,7 +171,7 @@ def _run(run: Reproduction, as_json: bool) -> list[Failure]:
     failures = []
     with progress("steps") as bar:
         for task, outcome in run.run(_watcher(bar)):
-            if isinstance(outcome, Failure):
+            if isinstance(outcome, FailedMeasurement):
                 failures.append(outcome)
                 click.echo(f"not run: {task.recipe.name}, {task.way}: {outcome.reason}", err=True)
                 if outcome.hint:
@@ -215,7 +221,10 @@ def _watcher(bar: Progress | None) -> Watcher:
 
 
 def _write(
-    run: Reproduction, recipes: list[Recipe], failures: list[Failure], options: ReproduceOptions
+    run: Reproduction,
+    recipes: list[Recipe],
+    failures: list[FailedMeasurement],
+    options: ReproduceOptions,
 ) -> pd.DataFrame:
     from recsys.papers.comparison import as_markdown, compare, write_page
     from recsys.reports.drawing import write_file

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from recsys.papers.measure import Measurement
     from recsys.papers.recipe import Recipe
-    from recsys.papers.reproduce import Failure, Task
+    from recsys.papers.reproduce import FailedMeasurement, Task
 
 FIELDS = (
     # Name and title of the recipe, and the data.
@@ -74,7 +74,7 @@ KINDS = (
 
 def compare(
     done: Mapping[Task, Measurement],
-    failures: Sequence[Failure],
+    failures: Sequence[FailedMeasurement],
     *,
     weights: str,
     quick: bool,
@@ -86,7 +86,7 @@ def compare(
     ----------
     done : mapping
         Measurements that were made.
-    failures : sequence of Failure
+    failures : sequence of FailedMeasurement
         Measurements that could not be made.
     weights : str
         Which pretrained weights were used.

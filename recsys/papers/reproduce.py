@@ -95,7 +95,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedMeasurement:
     """A measurement that could not be made, and why."""
 
     task: Task
@@ -203,12 +203,14 @@ class Reproduction:
         results = ((task, self._read(task)) for task in self.tasks)
         return {task: result for task, result in results if result is not None}
 
-    def run(self, watcher: Watcher | None = None) -> Iterator[tuple[Task, Measurement | Failure]]:
+    def run(
+        self, watcher: Watcher | None = None
+    ) -> Iterator[tuple[Task, Measurement | FailedMeasurement]]:
         """Make the measurements that are missing.
 
         Yields
         ------
-        (Task, Measurement or Failure)
+        (Task, Measurement or FailedMeasurement)
             As they come; a measurement has been written by then.
         """
         watcher = watcher or Watcher()
@@ -225,12 +227,12 @@ class Reproduction:
                 sources.append("table")
             yield from (Task(own, way, source) for source in sources for way in WAYS)
 
-    def _attempt(self, task: Task, watcher: Watcher) -> Measurement | Failure:
+    def _attempt(self, task: Task, watcher: Watcher) -> Measurement | FailedMeasurement:
         """Make a measurement; whatever goes wrong with it stops no other."""
         try:
             return self._measure(task, watcher)
         except RecsysError as error:
-            return Failure(task, error.message, error.hint)
+            return FailedMeasurement(task, error.message, error.hint)
         except (RuntimeError, MemoryError, OSError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
             hint = "The other measurements go on; the same command tries this one again."
@@ -242,7 +244,7 @@ class Reproduction:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        return Failure(task, reason, hint)
+        return FailedMeasurement(task, reason, hint)
 
     def _measure(self, task: Task, watcher: Watcher) -> Measurement:
         recipe, options = task.recipe, self._options

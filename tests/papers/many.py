@@ -7,10 +7,10 @@ from typing import Any
 from recsys.classifier.training.architectures import complete_config
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe
-from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction, Watcher
+from recsys.papers.reproduce import FailedMeasurement, ReproduceOptions, Reproduction, Watcher
 from tests.papers.small import classical, recipe
 
-Outcomes = list[tuple[str, str, Measurement | Failure]]
+Outcomes = list[tuple[str, str, Measurement | FailedMeasurement]]
 
 
 def named(name: str, own: Recipe) -> Recipe:

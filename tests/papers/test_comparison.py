@@ -25,7 +25,7 @@ from recsys.papers.comparison import (
 )
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe, load_recipe
-from recsys.papers.reproduce import Failure, Task
+from recsys.papers.reproduce import FailedMeasurement, Task
 from tests.papers.small import classical, recipe
 
 
@@ -59,7 +59,7 @@ def table_of(
     epochs: int | None = None,
 ) -> pd.DataFrame:
     done = {Task(own, one.way, "audio"): one for one in measurements}
-    failed = [Failure(Task(own, way, "audio"), "it broke", "mend it") for way in failures]
+    failed = [FailedMeasurement(Task(own, way, "audio"), "it broke", "mend it") for way in failures]
     return compare(done, failed, weights=weights, quick=quick, epochs=epochs)
 
 
@@ -155,7 +155,7 @@ def test_rows_stand_report_by_report_wherever_they_failed() -> None:
         Task(ann, "report", "audio"): measured("report", 0.5),
         Task(variant, "report", "table"): measured("report", 0.5),
     }
-    failures = [Failure(Task(svm, "report", "audio"), "it broke", "")]
+    failures = [FailedMeasurement(Task(svm, "report", "audio"), "it broke", "")]
     rows = compare(done, failures, weights="published", quick=False)
     assert list(rows["recipe"]) == ["svm-36", "table-1:svm", "ann", "mine"]
 

@@ -13,7 +13,7 @@ from recsys.papers import reproduce
 from recsys.papers import transfer as pretrained
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe
-from recsys.papers.reproduce import QUICK_TRACKS, Failure, ReproduceOptions, Reproduction
+from recsys.papers.reproduce import QUICK_TRACKS, FailedMeasurement, ReproduceOptions, Reproduction
 from recsys.papers.transfer import BACKBONES
 from tests.papers.many import BOTH, NEIGHBOURS, NETWORK, named, run
 from tests.papers.small import PICTURE, classical, recipe
@@ -72,9 +72,9 @@ def test_a_recipe_that_fails_stops_no_other(
     )
     found = run([named("transfer", transfer), NEIGHBOURS], options)
     kinds = [(name, type(outcome)) for name, _, outcome in found]
-    assert kinds == [("transfer", Failure)] * 2 + [("neighbours", Measurement)] * 2
+    assert kinds == [("transfer", FailedMeasurement)] * 2 + [("neighbours", Measurement)] * 2
     failure = found[0][2]
-    assert isinstance(failure, Failure)
+    assert isinstance(failure, FailedMeasurement)
     assert "the weights of alexnet cannot be had" in failure.reason
     assert "--weights" in failure.hint
     # It failed before anything was decoded for it.
@@ -98,9 +98,9 @@ def test_an_error_from_a_library_stops_no_other_recipe(
     monkeypatch.setattr(reproduce, "measure", breaks)
     found = run(BOTH, options)
     kinds = [(name, type(outcome)) for name, _, outcome in found]
-    assert kinds == [("network", Failure)] * 2 + [("neighbours", Measurement)] * 2
+    assert kinds == [("network", FailedMeasurement)] * 2 + [("neighbours", Measurement)] * 2
     failure = found[0][2]
-    assert isinstance(failure, Failure)
+    assert isinstance(failure, FailedMeasurement)
     assert failure.reason == f"{error.__name__}: out of memory"
     assert "--device cpu" in failure.hint
 
