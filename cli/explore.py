@@ -29,7 +29,7 @@ _FILE = NamedPath(dir_okay=False)
     "--table",
     type=_FILE,
     metavar="CSV",
-    help="Read the features from this table (recsys features makes one) instead of hearing "
+    help="Read the features from this table (recsys features makes one) instead of analysing "
     "all of --data.",
 )
 @workers_option
@@ -79,7 +79,7 @@ def _explore(sources: Sources, out: Path, workers: int | None) -> Gallery:
     with progress("tracks") as bar:
         if bar is None:
             return explore(sources, out, workers=workers)
-        task = bar.add_task("Listening", total=None, failed=0)
+        task = bar.add_task("Analysing", total=None, failed=0)
         failed = 0
 
         def advance(is_failure: bool) -> None:

@@ -50,9 +50,9 @@ def command(
     """Describe the tracks in DIR/GENRE/ in the columns of the public GTZAN feature table.
 
     57 hand-made features: mean and variance of chroma, level, spectral centroid, bandwidth and
-    rolloff, zero crossings, the harmonic and the percussive part and 20 MFCC, and the tempo; beside
-    them the name of the file, its length in samples at 22,050 Hz, and the genre. Of a track longer
-    than ten minutes the first ten are heard.
+    rolloff, zero crossings, the harmonic and the percussive part and 20 MFCC, and the tempo. Each
+    row also has the name of the file, its length in samples at 22,050 Hz, and the genre. Of a track
+    longer than ten minutes the first ten are analysed.
 
     The table appears when all files are done. Interrupted (Ctrl-C, kill), the command goes on
     where it stopped when it is given again; until then CSV.partial keeps what is done. Files that
@@ -68,26 +68,20 @@ def command(
 
     with progress("files") as bar:
         report = _Report(bar, as_json=as_json)
-        summary = write_feature_table(
+        outcomes = write_feature_table(
             data, out, segment_s=segment, workers=workers or os.cpu_count() or 1, on_file=report
         )
+    files, rows = len(outcomes), sum(outcome.rows for outcome in outcomes)
+    statuses = [outcome.status for outcome in outcomes]
+    kept, failed = statuses.count("kept"), statuses.count("failed")
     if as_json:
-        print_json(
-            {
-                "summary": {
-                    "files": summary.files,
-                    "rows": summary.rows,
-                    "kept": summary.kept,
-                    "failed": summary.failed,
-                    "out": os.fspath(out),
-                }
-            }
-        )
+        counts = {"files": files, "rows": rows, "kept": kept, "failed": failed}
+        print_json({"summary": {**counts, "out": os.fspath(out)}})
     else:
-        before = f", {summary.kept} files done before" if summary.kept else ""
-        failed = f", {summary.failed} failed" if summary.failed else ""
-        click.echo(f"{out}: {summary.rows} rows of {summary.files} files{before}{failed}")
-    if summary.failed:
+        before = f", {kept} files done before" if kept else ""
+        missing = f", {failed} failed" if failed else ""
+        click.echo(f"{out}: {rows} rows of {files} files{before}{missing}")
+    if failed:
         ctx.exit(SOME_FILES_FAILED)
 
 
@@ -96,7 +90,7 @@ class _Report:
 
     def __init__(self, bar: Progress | None, *, as_json: bool) -> None:
         self._bar = bar
-        self._task = bar.add_task("Listening", total=None, failed=0) if bar else None
+        self._task = bar.add_task("Analysing", total=None, failed=0) if bar else None
         self._as_json = as_json
         self._failed = 0
 

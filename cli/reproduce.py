@@ -11,11 +11,18 @@ from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import NamedPath, db_option, device_option, json_option, workers_option
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.progress import Progress
 
     from recsys.papers.data import RecipeData
     from recsys.papers.recipe import Recipe
-    from recsys.papers.reproduce import Failure, ReproduceOptions, Reproduction, Row, Task, Watcher
+    from recsys.papers.reproduce import (
+        FailedMeasurement,
+        ReproduceOptions,
+        Reproduction,
+        Task,
+        Watcher,
+    )
 
 _FILE = NamedPath(dir_okay=False)
 
@@ -120,9 +127,10 @@ def _check_input(
     recipes: list[Recipe], data: tuple[Path, ...], tables: Path | None, weights: str
 ) -> None:
     """Raise now for what would make every measurement fail, one after the other."""
+    from recsys.classifier.training.datasets import check_genres
     from recsys.cli.output import note
     from recsys.errors import ModelError
-    from recsys.papers.data import check_genres, find_music, genres_of, read_public_table
+    from recsys.papers.data import find_music, genres_of, read_public_table
     from recsys.papers.features import COLUMNS, PublicTable
 
     if weights not in ("published", "random") and not Path(weights).exists():
@@ -152,10 +160,10 @@ def _check_input(
         raise refused[0]
 
 
-def _run(run: Reproduction, as_json: bool) -> list[Failure]:
+def _run(run: Reproduction, as_json: bool) -> list[FailedMeasurement]:
     """Make the measurements that are missing, and tell of each."""
     from recsys.cli.output import progress
-    from recsys.papers.reproduce import Failure
+    from recsys.papers.reproduce import FailedMeasurement
 
     done = len(run.done())
     if done:
@@ -163,7 +171,7 @@ def _run(run: Reproduction, as_json: bool) -> list[Failure]:
     failures = []
     with progress("steps") as bar:
         for task, outcome in run.run(_watcher(bar)):
-            if isinstance(outcome, Failure):
+            if isinstance(outcome, FailedMeasurement):
                 failures.append(outcome)
                 click.echo(f"not run: {task.recipe.name}, {task.way}: {outcome.reason}", err=True)
                 if outcome.hint:
@@ -180,14 +188,14 @@ def _run(run: Reproduction, as_json: bool) -> list[Failure]:
 def _watcher(bar: Progress | None) -> Watcher:
     """Return what moves the progress bar, or what writes lines where nobody watches one."""
     from recsys.papers import reproduce
-    from recsys.papers.reproduce import words_for_skipped
+    from recsys.papers.comparison import describe_skipped
 
     told: set[str] = set()
 
     def on_data(task: Task, data: RecipeData) -> None:
         """Say once of each source what its figures must be read with."""
         files = [(f"{path.parent.name}/{path.name}", reason) for path, reason in data.skipped]
-        for line in (*data.notes, words_for_skipped(files)):
+        for line in (*data.notes, describe_skipped(files)):
             said = f"{task.source}: {line}"
             if line and said not in told:
                 told.add(said)
@@ -213,41 +221,43 @@ def _watcher(bar: Progress | None) -> Watcher:
 
 
 def _write(
-    run: Reproduction, recipes: list[Recipe], failures: list[Failure], options: ReproduceOptions
-) -> list[Row]:
-    from recsys.papers.reproduce import as_csv, as_markdown, compare
-    from recsys.papers.reproduction_page import write_page
+    run: Reproduction,
+    recipes: list[Recipe],
+    failures: list[FailedMeasurement],
+    options: ReproduceOptions,
+) -> pd.DataFrame:
+    from recsys.papers.comparison import as_markdown, compare, write_page
     from recsys.reports.drawing import write_file
 
     weights, quick, out = options.fit.weights, options.quick, options.out
     done = run.done()
     rows = compare(done, failures, weights=weights, quick=quick, epochs=options.fit.epochs)
-    write_file(out / "table.csv", as_csv(rows))
+    write_file(out / "table.csv", rows.to_csv(index=False))
     write_file(out / "table.md", as_markdown(rows, recipes, done))
     write_page(out, rows, recipes, done, weights=weights, quick=quick)
     return rows
 
 
-def _report(rows: list[Row], out: Path, as_json: bool) -> None:
-    from dataclasses import asdict
-
+def _report(rows: pd.DataFrame, out: Path, as_json: bool) -> None:
     from recsys.cli.output import console, print_json, table
+    from recsys.papers.comparison import mostly_unknown
 
     if as_json:
-        for row in rows:
-            print_json(asdict(row))
+        for row in rows.to_dict("records"):
+            print_json(row)
         return
     shown = table(
         "Recipe", "Data", "Published", "Report here", "Honest here", "n", right=[2, 3, 4, 5]
     )
-    for row in rows:
+    for row in rows.itertuples(index=False):
         published = "" if row.published is None else f"{row.published:.3f}"
         report, honest = (
             "not measured" if v is None else f"{v:.3f}" for v in (row.report, row.honest)
         )
         mark = " leaky" if row.report is not None and row.leaky else ""
-        by_track = " by track" if row.honest is not None and row.artists_unknown else ""
-        # What it is in short; the files have it in full, with counts, intervals and notes.
+        unknown = mostly_unknown(row.unknown_artists, row.tracks)
+        by_track = " by track" if row.honest is not None and unknown else ""
+        # The kind in short; the files have it in full, with counts, intervals and notes.
         kind = row.data.partition(",")[0]
         shown.add_row(
             row.recipe, kind, published, report + mark, honest + by_track, str(row.honest_n or "")

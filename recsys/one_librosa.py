@@ -1,10 +1,10 @@
 """librosa, loaded by one process at a time.
 
 numba compiles some functions of librosa when they are first imported and keeps the result on the
-disk. Two processes that do so at once may keep halves that do not belong together, and then every
-later process that calls such a function crashes (https://github.com/numba/numba/issues/10128).
-So everything here takes librosa from this module: ``from recsys.one_librosa import
-librosa``, inside of the function that needs it, because it takes a second or two.
+disk. Two processes that do so at once may write halves that do not match, and then every later
+process that calls such a function crashes (https://github.com/numba/numba/issues/10128). So all
+code takes librosa from this module, ``from recsys.one_librosa import librosa``, inside of the
+function that needs it, because it takes a second or two.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COMPILED = ("librosa.util.utils", "librosa.core.audio", "librosa.core.pitch")
 """The modules, among those in use here, whose import compiles."""
 
 _PATIENCE_S = 120.0
-"""Compiling takes seconds; whoever holds the lock longer than this has stopped working."""
+"""Compiling takes seconds; a process that holds the lock longer has stopped working."""
 
 
 def _load() -> None:

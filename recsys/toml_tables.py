@@ -30,7 +30,7 @@ def _parse_features(value: object) -> object:
     try:
         return TypeAdapter(cls).validate_python(settings)
     except ModelError as error:
-        # Told together with what else is wrong with the recipe, and with its name.
+        # Reported with every other fault of the file, and with its name.
         raise ValueError(error.message) from error
 
 
@@ -39,7 +39,7 @@ AnyFeatures = Annotated[Features, BeforeValidator(_parse_features)]
 
 
 def faults_of(error: ValidationError) -> list[str]:
-    """Say what is wrong with a file, and where."""
+    """List the faults of a file, each with its place."""
     faults = []
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function"))
@@ -48,6 +48,6 @@ def faults_of(error: ValidationError) -> list[str]:
         elif fault["type"] == "missing":
             faults.append(f"{place!r} is missing")
         else:
-            said = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"{place or 'the whole'}: {said}")
+            message = fault["msg"].removeprefix("Value error, ")
+            faults.append(f"{place or 'the whole'}: {message}")
     return faults

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,161 +13,13 @@ from torch import Tensor, nn
 from recsys.errors import ModelError, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     import numpy.typing as npt
     from sklearn.pipeline import Pipeline
 
-    from recsys.classifier.training.datasets import LabelledFile
-    from recsys.papers.recipe import Estimator, Recipe, Search
+    from recsys.papers.recipe import Estimator
     from recsys.types import IdArray
-
-# A scikit-learn or XGBoost model in the place of a network.
-
-
-TRUSTED = frozenset(
-    {
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn.metrics._dist_metrics.EuclideanDistance64",
-        "sklearn.neighbors._kd_tree.KDTree",
-        "sklearn.tree._tree.Tree",
-        "xgboost.core.Booster",
-        "xgboost.sklearn.XGBClassifier",
-        "xgboost.sklearn.XGBRFClassifier",
-    }
-)
-"""Types that a model file may hold beside those that skops itself trusts: compiled parts of
-scikit-learn, and XGBoost's models. None of them runs code when it is restored."""
-
-LEAST_PROBABILITY = 1e-3
-"""Taken for 0, of which there is no logarithm: five neighbours alike are no certainty."""
-
-
-class EstimatorModel(nn.Module):
-    """A fitted pipeline: a scaler, then a classifier.
-
-    A classical model has no penultimate layer; its embedding is what the classifier itself
-    compares, the scaled features.
-
-    Parameters
-    ----------
-    n_genres : int
-        Number of labels.
-    shape : tuple of int
-        Of one input; it is flattened.
-    name : str
-        Of the estimator, for people.
-    """
-
-    pipeline_bytes: Tensor
-
-    def __init__(self, n_genres: int, shape: tuple[int, ...], name: str = "") -> None:
-        super().__init__()
-        self.n_genres = n_genres
-        self.shape = tuple(shape)
-        self.name = name
-        self._pipeline: Pipeline | None = None
-        self.register_buffer("pipeline_bytes", torch.zeros(0, dtype=torch.uint8))
-
-    def adopt(self, pipeline: Pipeline) -> None:
-        """Take a fitted pipeline.
-
-        Parameters
-        ----------
-        pipeline : sklearn.pipeline.Pipeline
-            Its last step was fitted to the targets 0 to ``n_genres - 1``.
-
-        Raises
-        ------
-        ModelError
-            If it knows other genres: its scores would be taken for those of the wrong ones.
-        """
-        _check_genres(pipeline, self.n_genres)
-        skops = require("skops.io", "papers")
-        self._pipeline = pipeline
-        raw = np.frombuffer(skops.dumps(pipeline), dtype=np.uint8)
-        self.pipeline_bytes = torch.from_numpy(raw.copy())
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (b, *shape) to scores (b, n_genres) and scaled features (b, d)."""
-        if self._pipeline is None:
-            raise ModelError("this classical model was never fitted", "Train it first.")
-        rows = inputs.detach().cpu().numpy().reshape(len(inputs), -1).astype(np.float64)
-        scaled = self._pipeline[:-1].transform(rows) if len(self._pipeline) > 1 else rows
-        scores = class_scores(self._pipeline[-1], scaled)
-        as_tensor = (torch.from_numpy(np.asarray(a, dtype=np.float32)) for a in (scores, scaled))
-        logits, embedding = as_tensor
-        return logits.to(inputs.device), embedding.to(inputs.device)
-
-    def _load_from_state_dict(
-        self, state_dict: Mapping[str, Any], prefix: str, *args: object
-    ) -> None:
-        """Take bytes of any length, and restore the pipeline from them."""
-        key = f"{prefix}pipeline_bytes"
-        if key in state_dict:
-            self.pipeline_bytes = state_dict[key]
-            self._pipeline = _restore(bytes(self.pipeline_bytes.cpu().numpy()))
-            _check_genres(self._pipeline, self.n_genres)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def class_scores(
-    classifier: Any,  # noqa: ANN401 (any classifier of scikit-learn's interface)
-    rows: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
-    """Return scores of which a softmax makes probabilities, whatever the classifier offers.
-
-    Parameters
-    ----------
-    classifier : object
-        Fitted, with ``predict_proba`` or ``decision_function``.
-    rows : ndarray, shape (n, d)
-
-    Returns
-    -------
-    ndarray, shape (n, n_genres)
-        Logarithms of its probabilities, or its distances from the boundaries.
-    """
-    if hasattr(classifier, "predict_proba"):
-        probabilities = np.asarray(classifier.predict_proba(rows), dtype=np.float64)
-        return np.log(np.maximum(probabilities, LEAST_PROBABILITY))
-    distances = np.asarray(classifier.decision_function(rows), dtype=np.float64)
-    return distances if distances.ndim == 2 else np.stack([-distances, distances], axis=1)
-
-
-def _check_genres(pipeline: Pipeline, n_genres: int) -> None:
-    known = np.asarray(getattr(pipeline, "classes_", ())).tolist()
-    if known != list(range(n_genres)):
-        raise ModelError(
-            f"this classical model knows the genres number {known}, not the {n_genres} it should",
-            "Train it again, with tracks of every genre to learn from.",
-        )
-
-
-def _restore(raw: bytes) -> Pipeline:
-    skops = require("skops.io", "papers")
-    try:
-        strange = sorted(set(skops.get_untrusted_types(data=raw)) - TRUSTED)
-        if strange:
-            raise ModelError(
-                f"the model file holds objects of types that are not trusted: {', '.join(strange)}",
-                "Use a model that recsys train has written.",
-            )
-        pipeline: Pipeline = skops.loads(raw, trusted=sorted(TRUSTED))
-    except (
-        *(ValueError, KeyError, TypeError, OSError, EOFError),
-        *(AttributeError, ImportError, zipfile.BadZipFile),
-    ) as error:
-        raise ModelError(
-            f"the classical model in the file cannot be restored: {error}",
-            "The file is damaged, or of another version of scikit-learn; train the recipe again.",
-        ) from error
-    return pipeline
-
-
-# ----------------------------------------------------------------------
-
 
 ESTIMATORS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
     "naive-bayes": ("sklearn.naive_bayes", "GaussianNB", {}),
@@ -195,6 +45,133 @@ ESTIMATORS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
 
 _SCALERS = {"standard": "StandardScaler", "min-max": "MinMaxScaler"}
 
+LEAST_PROBABILITY = 1e-3
+"""Taken for 0, of which there is no logarithm: five neighbours alike are no certainty."""
+
+TRUSTED = frozenset(
+    {
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.tree._tree.Tree",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRFClassifier",
+    }
+)
+"""Types that a model file may hold in addition to those that skops itself trusts: compiled parts
+of scikit-learn, and XGBoost's models. None of them runs code when it is restored."""
+
+
+class EstimatorModel(nn.Module):
+    """A fitted pipeline in the place of a network: a scaler, then a classifier.
+
+    A classical model has no penultimate layer; its embedding is the scaled features, which the
+    classifier itself compares.
+
+    Parameters
+    ----------
+    n_genres : int
+        Number of labels.
+    shape : tuple of int
+        Of one input; it is flattened.
+    name : str
+        Of the estimator, for people.
+    """
+
+    pipeline_bytes: Tensor
+
+    def __init__(self, n_genres: int, shape: tuple[int, ...], name: str = "") -> None:
+        super().__init__()
+        self.n_genres = n_genres
+        self.shape = tuple(shape)
+        self.name = name
+        self._pipeline: Pipeline | None = None
+        self.register_buffer("pipeline_bytes", torch.zeros(0, dtype=torch.uint8))
+
+    def adopt(self, pipeline: Pipeline) -> None:
+        """Take a pipeline that was fitted to the targets 0 to ``n_genres - 1``.
+
+        Raises
+        ------
+        ModelError
+            If it knows other genres: its scores would be taken for those of the wrong ones.
+        """
+        _check_genres(pipeline, self.n_genres)
+        skops = require("skops.io", "papers")
+        self._pipeline = pipeline
+        raw = np.frombuffer(skops.dumps(pipeline), dtype=np.uint8)
+        self.pipeline_bytes = torch.from_numpy(raw.copy())
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (b, *shape) to scores (b, n_genres) and scaled features (b, d)."""
+        if self._pipeline is None:
+            raise ModelError("this classical model was never fitted", "Train it first.")
+        rows = inputs.detach().cpu().numpy().reshape(len(inputs), -1).astype(np.float64)
+        scaled = self._pipeline[:-1].transform(rows) if len(self._pipeline) > 1 else rows
+        scores, embedding = (
+            torch.from_numpy(np.asarray(values, dtype=np.float32)).to(inputs.device)
+            for values in (class_scores(self._pipeline[-1], scaled), scaled)
+        )
+        return scores, embedding
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *args: object
+    ) -> None:
+        """Take bytes of any length, and restore the pipeline from them."""
+        key = f"{prefix}pipeline_bytes"
+        if key in state_dict:
+            self.pipeline_bytes = state_dict[key]
+            self._pipeline = _restore(bytes(self.pipeline_bytes.cpu().numpy()))
+            _check_genres(self._pipeline, self.n_genres)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def class_scores(
+    classifier: Any,  # noqa: ANN401 (any classifier of scikit-learn's interface)
+    rows: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return scores (n, n_genres) of which a softmax makes probabilities.
+
+    They are logarithms of the classifier's probabilities, or its distances from the boundaries.
+    """
+    if hasattr(classifier, "predict_proba"):
+        probabilities = np.asarray(classifier.predict_proba(rows), dtype=np.float64)
+        return np.log(np.maximum(probabilities, LEAST_PROBABILITY))
+    distances = np.asarray(classifier.decision_function(rows), dtype=np.float64)
+    return distances if distances.ndim == 2 else np.stack([-distances, distances], axis=1)
+
+
+def _check_genres(pipeline: Pipeline, n_genres: int) -> None:
+    known = np.asarray(getattr(pipeline, "classes_", ())).tolist()
+    if known != list(range(n_genres)):
+        raise ModelError(
+            f"this classical model knows the genres number {known}, not the {n_genres} it should",
+            "Train it again, with tracks of every genre to learn from.",
+        )
+
+
+def _restore(raw: bytes) -> Pipeline:
+    skops = require("skops.io", "papers")
+    try:
+        strange = sorted(set(skops.get_untrusted_types(data=raw)) - TRUSTED)
+        if strange:
+            raise ModelError(
+                f"the model file holds objects of types that are not trusted: {', '.join(strange)}",
+                "Use a model that recsys has written.",
+            )
+        pipeline: Pipeline = skops.loads(raw, trusted=sorted(TRUSTED))
+    except (
+        *(ValueError, KeyError, TypeError, OSError, EOFError),
+        *(AttributeError, ImportError, zipfile.BadZipFile),
+    ) as error:
+        raise ModelError(
+            f"the classical model in the file cannot be restored: {error}",
+            "The file is damaged, or of another version of scikit-learn; train the recipe again.",
+        ) from error
+    return pipeline
+
 
 def fit_estimator(
     estimator: Estimator,
@@ -210,7 +187,6 @@ def fit_estimator(
     Parameters
     ----------
     estimator : Estimator
-        Which model.
     inputs : ndarray, shape (n, *shape)
         Training set; flattened to rows.
     targets : ndarray of int64, shape (n,)
@@ -224,7 +200,7 @@ def fit_estimator(
     -------
     model : EstimatorModel
     notes : dict
-        What was tried and chosen, ready for JSON.
+        The accuracy on the training set; of a grid also the choice. Ready for JSON.
 
     Raises
     ------
@@ -257,10 +233,6 @@ def fit_estimator(
 
 def check_estimator(estimator: Estimator) -> None:
     """Raise unless the estimator can be made as the recipe asks, before anything is decoded.
-
-    Parameters
-    ----------
-    estimator : Estimator
 
     Raises
     ------
@@ -323,21 +295,17 @@ def _make_pipeline(estimator: Estimator, seed: int) -> Any:  # noqa: ANN401 (skl
     classifier = getattr(require(module, "papers"), name)()
     settings = {**defaults, **estimator.settings}
     known = classifier.get_params()
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
+    if unknown := sorted(set(settings) - set(known)):
         raise ModelError(
             f"{estimator.name} has no setting {unknown[0]!r}", f"It has {', '.join(sorted(known))}."
         )
     if "random_state" in known:
         settings.setdefault("random_state", seed)
-    classifier.set_params(**settings)
-    return Pipeline([*_scaler(estimator.scaler), ("classify", classifier)])
-
-
-def _scaler(name: str) -> list[tuple[str, Any]]:
-    if name == "none":
-        return []
-    return [("scale", getattr(require("sklearn.preprocessing", "papers"), _SCALERS[name])())]
+    steps = [("classify", classifier.set_params(**settings))]
+    if estimator.scaler != "none":
+        preprocessing = require("sklearn.preprocessing", "papers")
+        steps.insert(0, ("scale", getattr(preprocessing, _SCALERS[estimator.scaler])()))
+    return Pipeline(steps)
 
 
 def _search(
@@ -351,12 +319,15 @@ def _search(
     """Try all combinations of the grid, and refit the best."""
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 
-    folds = max(2, min(estimator.folds, *_smallest(targets, groups)))
+    # No more folds can be cut than the rarest genre has rows, or than there are groups.
+    most = int(np.bincount(targets).min())
+    if groups is not None:
+        most = min(most, len(np.unique(groups)))
+    folds = max(2, min(estimator.folds, most))
     cutter = StratifiedKFold if groups is None else StratifiedGroupKFold
-    grid = {f"classify__{name}": values for name, values in estimator.grid.items()}
     search = GridSearchCV(
         pipeline,
-        grid,
+        {f"classify__{name}": values for name, values in estimator.grid.items()},
         cv=cutter(folds, shuffle=True, random_state=seed),
         n_jobs=1,
         error_score="raise",
@@ -366,90 +337,9 @@ def _search(
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         search.fit(rows, targets, groups=groups)
     chosen = {name.removeprefix("classify__"): value for name, value in search.best_params_.items()}
-    trials = len(search.cv_results_["params"])
     notes = {
         "chosen": chosen,
-        "fits": trials * folds,
+        "fits": len(search.cv_results_["params"]) * folds,
         "cross_validated_accuracy": float(search.best_score_),
     }
     return search.best_estimator_, notes
-
-
-def _smallest(targets: IdArray, groups: IdArray | None) -> tuple[int, int]:
-    """Return the number of rows of the rarest genre, and of groups: no more folds can be cut."""
-    rows = int(np.bincount(targets).min())
-    return rows, rows if groups is None else len(np.unique(groups))
-
-
-# Recipes cut down to seconds, to see that everything runs.
-
-
-QUICK_TRACKS = 8
-"""Of every genre."""
-
-QUICK_EPOCHS = 2
-
-QUICK_TREES = 20
-
-
-def spread(files: Iterable[LabelledFile], count: int = QUICK_TRACKS) -> list[LabelledFile]:
-    """Take a few tracks of every genre from all over it: neighbours are often of one artist.
-
-    Parameters
-    ----------
-    files : iterable of LabelledFile
-    count : int
-        Of every genre, at most.
-
-    Returns
-    -------
-    list of LabelledFile
-        Genre by genre, in their order.
-    """
-    chosen: list[LabelledFile] = []
-    by_genre = attrgetter("genre")
-    # Sorting keeps the order within a genre.
-    for _, group in groupby(sorted(files, key=by_genre), by_genre):
-        own = list(group)
-        taken = min(count, len(own))
-        chosen += [own[number * len(own) // taken] for number in range(taken)]
-    return chosen
-
-
-def shortened(recipe: Recipe) -> Recipe:
-    """Return a recipe with two epochs, two trials and few trees; its figures mean nothing.
-
-    Parameters
-    ----------
-    recipe : Recipe
-
-    Returns
-    -------
-    Recipe
-        Of the same name.
-    """
-    update: dict[str, object] = {"memorise": 0}
-    if recipe.training is not None:
-        epochs = min(QUICK_EPOCHS, recipe.training.epochs)
-        update["training"] = recipe.training.model_copy(update={"epochs": epochs})
-    if recipe.search is not None:
-        update["search"] = _two_trials(recipe.search)
-    if recipe.estimator is not None:
-        update["estimator"] = _few_trees(recipe.estimator)
-    return recipe.model_copy(update=update)
-
-
-def _two_trials(search: Search) -> Search:
-    """Keep all candidates of the first setting and one of every other."""
-    names = list(search.network)
-    network = {name: search.network[name][: 2 if name == names[0] else 1] for name in names}
-    training = {name: values[:1] for name, values in search.training.items()}
-    return search.model_copy(update={"network": network, "training": training, "epochs": 1})
-
-
-def _few_trees(estimator: Estimator) -> Estimator:
-    defaults = ESTIMATORS[estimator.name][2] if estimator.name in ESTIMATORS else {}
-    if "n_estimators" not in {**defaults, **estimator.settings}:
-        return estimator
-    settings = {**estimator.settings, "n_estimators": QUICK_TREES}
-    return estimator.model_copy(update={"settings": settings})

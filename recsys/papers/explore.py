@@ -1,9 +1,8 @@
-"""A gallery of a collection: what its tracks look like, and how its genres differ."""
+"""Figures of a collection: what its tracks look like, and how its genres differ."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.audio import decode
-from recsys.classifier.log_mel import MEL
 from recsys.classifier.training.datasets import find_tracks
 from recsys.errors import ModelError, RecsysError, require
-from recsys.papers.feature_table import Gathered, hear_features, read_table
-from recsys.papers.features import COLUMNS
+from recsys.papers.feature_table import as_csv, compute_table, read_table
+from recsys.papers.features import COLUMNS, Mfcc, Spectra
 from recsys.reports.drawing import (
     EXTRA,
     PALETTE,
@@ -34,57 +32,24 @@ from recsys.reports.drawing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
     import numpy.typing as npt
     from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
-    from matplotlib.figure import Figure
 
     from recsys.classifier.training.datasets import LabelledFile
     from recsys.papers.feature_table import FeatureTable
     from recsys.types import FloatArray
 
-# Folders of genre folders, as reports speak of them.
+    Values = npt.NDArray[np.float64]
 
-
-def empty_genre_folders(directory: Path, besides: Path | None = None) -> tuple[str, ...]:
-    """Name the genre folders that hold no audio.
-
-    Parameters
-    ----------
-    directory : Path
-        Holds ``GENRE/track.ext``.
-    besides : Path, optional
-        A folder that is no genre: the report itself may lie here.
-
-    Returns
-    -------
-    tuple of str
-        Sorted.
-
-    Raises
-    ------
-    ModelError
-        If no genre folder holds audio.
-    """
-    full = {file.genre for file in find_tracks(directory, allow_empty=True)}
-    own = besides.resolve() if besides else None
-    folders = (path for path in directory.iterdir() if path.is_dir() and path.resolve() != own)
-    names = {path.name for path in folders if not path.name.startswith(".")}
-    return tuple(sorted(names - full))
-
-
-# Pictures of a collection: how its features go together, and how they tell genres apart.
+# Figures of a table of features.
 
 
 MEANS = tuple(name for name in COLUMNS if name.endswith("_mean"))
 """The columns of the heat map."""
-
-FEW = 3
-"""Tracks under which neither a correlation nor a component says anything."""
 
 NAMES = {
     "chroma_stft": "chroma",
@@ -96,7 +61,28 @@ NAMES = {
     "harmony": "harmonic part",
     "perceptr": "percussive part",
 }
-"""What the columns of means are called in the field; MFCC count from 1, as in the table."""
+"""The field's names for the columns of means; MFCC count from 1, as in the table."""
+
+LEAST_ROWS = 3
+"""Tracks under which neither a correlation nor a component says anything."""
+
+BOUNDARY_AXES = {
+    "zero_crossing_rate_mean": "zero-crossing rate (share of samples)",
+    "spectral_centroid_mean": "spectral centroid (Hz)",
+}
+"""The first two of the 36 features of Mălinescu and Giurgiu, in the order of their Table I."""
+
+C = 100.0
+"""Their best regularisation strength."""
+
+MOST_ROWS = 3000
+"""Fitting takes time with the square of the rows, and more would not be seen in a figure."""
+
+HATCHES = ("", "//", "..", "xx")
+"""Over the ground of the first ten genres, of the next ten, and so on: colours repeat."""
+
+GRID = 250
+"""Points along each side of the plane that are given a genre."""
 
 
 def feature_name(column: str) -> str:
@@ -112,26 +98,9 @@ def feature_name(column: str) -> str:
 
 
 def correlation_picture(table: FeatureTable) -> Picture:
-    """Draw the correlation of every mean feature with every other as a heat map.
-
-    Parameters
-    ----------
-    table : FeatureTable
-        At least three rows.
-
-    Returns
-    -------
-    Picture
-
-    Raises
-    ------
-    ModelError
-        If there are fewer rows.
-    """
+    """Draw the correlation of every mean feature with every other as a heat map."""
     _need_rows(table, "a correlation")
-    values = np.column_stack([table.column(name) for name in MEANS])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = np.asarray(np.corrcoef(values, rowvar=False))
+    correlation = table.frame[list(MEANS)].corr()
     names = [feature_name(name) for name in MEANS]
     figure = new_figure(10.0, 8.8)
     axes = figure.subplots()
@@ -139,43 +108,27 @@ def correlation_picture(table: FeatureTable) -> Picture:
     image = axes.imshow(correlation, cmap="RdBu_r", vmin=-1.0, vmax=1.0)
     name_ticks(axes, names, x=True)
     name_ticks(axes, names, x=False)
-    axes.set_title(f"Correlation of the mean features, {len(values)} rows")
+    n = len(table.frame)
+    axes.set_title(f"Correlation of the mean features, {n} rows")
     figure.colorbar(image, ax=axes, label="Pearson correlation", shrink=0.8)
     constant = [
-        name for name, known in zip(names, np.isfinite(np.diagonal(correlation)), strict=True)
+        name
+        for name, known in zip(names, np.isfinite(np.diagonal(correlation)), strict=True)
         if not known
-    ]  # fmt: skip
+    ]
     grey = f" Grey, as it never changes here: {', '.join(constant)}." if constant else ""
-    caption = f"Pearson correlation over {len(values)} rows of {table.source}.{grey}"
+    caption = f"Pearson correlation over {n} rows of {table.source}.{grey}"
     return Picture("correlation", "Correlation of the features", caption, figure)
 
 
 def box_picture(table: FeatureTable, column: str, name: str, title: str, unit: str) -> Picture:
-    """Draw how one feature is distributed in every genre.
-
-    Parameters
-    ----------
-    table : FeatureTable
-        Of any number of rows.
-    column : str
-        Its column.
-    name : str
-        Of the picture's file.
-    title : str
-        What the feature is called.
-    unit : str
-        Its unit.
-
-    Returns
-    -------
-    Picture
-    """
+    """Draw how one feature is distributed in every genre, as a figure with a file name."""
     counts = table.counts
-    values = table.column(column)
+    groups = table.frame.groupby("label")[column]
     figure = new_figure(max(5.0, 2.0 + 0.75 * len(counts)), 4.8)
     axes = figure.subplots()
     drawn = axes.boxplot(
-        [values[table.of_genre(genre)] for genre in counts],
+        [groups.get_group(genre) for genre in counts],
         positions=range(len(counts)),
         widths=0.6,
         patch_artist=True,
@@ -183,9 +136,8 @@ def box_picture(table: FeatureTable, column: str, name: str, title: str, unit: s
         flierprops={"marker": "o", "markersize": 3, "markeredgecolor": "0.4"},
         manage_ticks=False,
     )
-    looks = styles(list(counts))
-    for box, genre in zip(drawn["boxes"], counts, strict=True):
-        box.set_facecolor(looks[genre].colour)
+    for box, look in zip(drawn["boxes"], styles(list(counts)).values(), strict=True):
+        box.set_facecolor(look.colour)
     name_ticks(axes, [f"{genre} ({n})" for genre, n in counts.items()], x=True)
     axes.set_xlim(-0.6, len(counts) - 0.4)
     axes.set_ylabel(f"{title.lower()} ({unit})")
@@ -194,43 +146,28 @@ def box_picture(table: FeatureTable, column: str, name: str, title: str, unit: s
     axes.grid(axis="y", alpha=0.3)
     caption = (
         "Box: the middle half, with its median; whiskers reach to the farthest row within 1.5 "
-        f"times its height; circles lie beyond. {len(values)} rows of {table.source}."
+        f"times its height; circles lie beyond. {len(table.frame)} rows of {table.source}."
     )
     return Picture(name, f"{title} by genre", caption, figure)
 
 
 def pca_picture(table: FeatureTable) -> Picture:
-    """Draw all rows on the first two principal components of the standardised features.
-
-    Parameters
-    ----------
-    table : FeatureTable
-        At least three rows.
-
-    Returns
-    -------
-    Picture
-
-    Raises
-    ------
-    ModelError
-        If there are fewer rows, or all are alike.
-    """
+    """Draw all rows on the first two principal components of the standardised features."""
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
     _need_rows(table, "a principal component")
-    if np.ptp(table.values, axis=0).max() == 0.0:
-        raise ModelError(f"all {len(table.values)} rows are alike", "Give different tracks.")
-    scaled = StandardScaler().fit_transform(table.values)
-    pca = PCA(n_components=2, svd_solver="full").fit(scaled)
-    points = pca.transform(scaled)
+    values = table.frame[list(COLUMNS)].to_numpy()
+    if np.ptp(values, axis=0).max() == 0.0:
+        raise ModelError(f"all {len(values)} rows are alike", "Give different tracks.")
+    pca = PCA(n_components=2, svd_solver="full")
+    points = pca.fit_transform(StandardScaler().fit_transform(values))
     shares = pca.explained_variance_ratio_
     figure = new_figure(9.0, 6.2)
     axes = figure.subplots()
-    scatter_genres(axes, table, points)
+    _scatter_genres(axes, table, points)
     for genre, look in styles(list(table.counts)).items():
-        centre = points[table.of_genre(genre)].mean(axis=0)
+        centre = points[table.frame["label"] == genre].mean(axis=0)
         axes.scatter(
             centre[0], centre[1], color=look.colour, marker=look.marker, s=130, edgecolor="black",
             linewidth=1.2, zorder=3,
@@ -248,136 +185,66 @@ def pca_picture(table: FeatureTable) -> Picture:
     return Picture("pca", "Principal components", caption, figure)
 
 
-def scatter_genres(axes: Axes, table: FeatureTable, points: npt.NDArray[np.float64]) -> None:
-    """Draw rows with the colour and the marker of their genre, and name these for a legend.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    table : FeatureTable
-        Gives the genres.
-    points : ndarray of float64, shape (n, 2)
-        Where its rows lie.
-    """
-    counts = table.counts
-    for genre, look in styles(list(counts)).items():
-        own = points[table.of_genre(genre)]
-        axes.scatter(
-            own[:, 0], own[:, 1], color=look.colour, marker=look.marker, s=14, alpha=0.75,
-            edgecolor="black", linewidth=0.25, label=literal(f"{genre} ({counts[genre]})"),
-        )  # fmt: skip
-
-
-def _need_rows(table: FeatureTable, what: str) -> None:
-    if len(table.values) < FEW:
-        raise ModelError(
-            f"{what} needs at least {FEW} tracks, there are {len(table.values)}",
-            "Give more music.",
-        )
-
-
-# The picture of a support vector machine that tells genres apart by two features.
-
-
-AXES = (
-    ("zero_crossing_rate_mean", "zero-crossing rate (share of samples)"),
-    ("spectral_centroid_mean", "spectral centroid (Hz)"),
-)
-"""The first two of the 36 features of Mălinescu and Giurgiu, in the order of their Table I."""
-
-C = 100.0
-"""Their best regularisation strength."""
-
-MOST_ROWS = 3000
-"""Fitting takes time with the square of the rows, and more would not be seen in a picture."""
-
-HATCHES = ("", "//", "..", "xx")
-"""Over the ground of the first ten genres, of the next ten, and so on: colours repeat."""
-
-GRID = 250
-"""Points along each side of the plane that are given a genre."""
-
-
 def boundary_picture(table: FeatureTable, seed: int = 0) -> Picture:
     """Draw which genre a support vector machine gives to every point of a plane of two features.
 
     StandardScaler and SVC (RBF, C = 100) on the first two of the 36 features of I. Mălinescu and
-    M. Giurgiu, fitted to all rows, as in their Fig. 3.
-
-    Parameters
-    ----------
-    table : FeatureTable
-        At least three rows of at least two genres.
-    seed : int
-        For the choice of rows where there are very many.
-
-    Returns
-    -------
-    Picture
-
-    Raises
-    ------
-    ModelError
-        If there is only one genre, or there are too few rows.
+    M. Giurgiu, fitted to all rows, as in their Fig. 3; the seed draws among very many rows.
     """
-    genres = list(table.counts)
-    if len(genres) < 2 or len(table.values) < 3:
-        raise ModelError(
-            f"a boundary needs two genres and three tracks, there are {len(genres)} and "
-            f"{len(table.values)}",
-            "Give more music.",
-        )
-    points = np.column_stack([table.column(name) for name, _ in AXES])
-    numbers = np.array([genres.index(genre) for genre in table.genres])
-    rows = _choose(len(points), seed)
-    model = _fit(points[rows], numbers[rows])
-    right = float(np.mean(model.predict(points[rows]) == numbers[rows]))
-    figure = new_figure(9.0, 6.2)
-    axes = figure.subplots()
-    x, y = (_grid(column) for column in points.T)
-    plane = model.predict(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
-    colours = [look.colour for look in styles(genres).values()]
-    axes.pcolormesh(
-        x, y, plane.reshape(GRID, GRID), vmin=-0.5, vmax=len(genres) - 0.5, alpha=0.5,
-        cmap=require("matplotlib.colors", EXTRA).ListedColormap(colours), shading="nearest",
-    )  # fmt: skip
-    _hatch(axes, x, y, plane.reshape(GRID, GRID))
-    scatter_genres(axes, table, points)
-    axes.set_xlim(x[0], x[-1])
-    axes.set_ylim(y[0], y[-1])
-    axes.set_xlabel(AXES[0][1])
-    axes.set_ylabel(AXES[1][1])
-    axes.set_title("Decision boundary of an SVM on two features")
-    legend_beside(axes, len(genres), "genre (rows)")
-    return Picture("svm-boundary", "Decision boundary", _caption(table, rows, right, seed), figure)
-
-
-def _choose(n: int, seed: int) -> npt.NDArray[np.int64]:
-    if n <= MOST_ROWS:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, MOST_ROWS, replace=False))
-
-
-def _fit(points: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64]) -> Any:  # noqa: ANN401
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    return make_pipeline(StandardScaler(), SVC(C=C, kernel="rbf")).fit(points, numbers)
+    genres, n = list(table.counts), len(table.frame)
+    if len(genres) < 2 or n < LEAST_ROWS:
+        raise ModelError(
+            f"a boundary needs two genres and three tracks, there are {len(genres)} and {n}",
+            "Give more music.",
+        )
+    points = table.frame[list(BOUNDARY_AXES)].to_numpy()
+    numbers = table.frame["label"].map(genres.index).to_numpy()
+    rows = np.arange(n)
+    if n > MOST_ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(n, MOST_ROWS, replace=False))
+    model = make_pipeline(StandardScaler(), SVC(C=C, kernel="rbf"))
+    model.fit(points[rows], numbers[rows])
+    right = float(np.mean(model.predict(points[rows]) == numbers[rows]))
+    figure = new_figure(9.0, 6.2)
+    axes = figure.subplots()
+    x, y = (_grid(column) for column in points.T)
+    plane = model.predict(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)).reshape(GRID, GRID)
+    colours = [look.colour for look in styles(genres).values()]
+    axes.pcolormesh(
+        x, y, plane, vmin=-0.5, vmax=len(genres) - 0.5, alpha=0.5, shading="nearest",
+        cmap=require("matplotlib.colors", EXTRA).ListedColormap(colours),
+    )  # fmt: skip
+    _hatch(axes, x, y, plane)
+    _scatter_genres(axes, table, points)
+    axes.set_xlim(x[0], x[-1])
+    axes.set_ylim(y[0], y[-1])
+    axes.set_xlabel(BOUNDARY_AXES["zero_crossing_rate_mean"])
+    axes.set_ylabel(BOUNDARY_AXES["spectral_centroid_mean"])
+    axes.set_title("Decision boundary of an SVM on two features")
+    legend_beside(axes, len(genres), "genre (rows)")
+    chosen = "all" if len(rows) == n else f"{len(rows)} (drawn with seed {seed}) of"
+    caption = (
+        "Ground: the genre that the machine gives to a point; marks: tracks, in the colour of "
+        "their true genre. StandardScaler and SVC (RBF, C = 100) on the first two of the 36 "
+        f"features, zero-crossing rate and spectral centroid, fitted to {chosen} {n} rows of "
+        f"{table.source}. It gives {right:.1%} of those same rows their genre, which is no test "
+        "of it."
+    )
+    if len(genres) > len(PALETTE):
+        caption += " Hatched ground is that of the eleventh genre and those after it."
+    return Picture("svm-boundary", "Decision boundary", caption, figure)
 
 
-def _grid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _grid(values: Values) -> Values:
     margin = 0.05 * float(np.ptp(values)) or 1.0
     return np.linspace(values.min() - margin, values.max() + margin, GRID)
 
 
-def _hatch(
-    axes: Axes,
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
-    plane: npt.NDArray[np.int64],
-) -> None:
+def _hatch(axes: Axes, x: Values, y: Values, plane: npt.NDArray[np.int64]) -> None:
     """Hatch the ground of the genres whose colour an earlier one has already."""
     laps = plane // len(PALETTE)
     for lap in range(1, int(laps.max()) + 1):
@@ -388,33 +255,36 @@ def _hatch(
         drawn.set(edgecolor=(0.0, 0.0, 0.0, 0.3), linewidth=0.0)
 
 
-def _caption(table: FeatureTable, rows: npt.NDArray[np.int64], right: float, seed: int) -> str:
-    n = len(table.values)
-    chosen = "all" if len(rows) == n else f"{len(rows)} (drawn with seed {seed}) of"
-    hatched = (
-        " Hatched ground is that of the eleventh genre and those after it."
-        if len(table.counts) > len(PALETTE)
-        else ""
-    )
-    return (
-        "Ground: the genre that the machine gives to a point; marks: tracks, in the colour of "
-        "their true genre. StandardScaler and SVC (RBF, C = 100) on the first two of the 36 "
-        f"features, zero-crossing rate and spectral centroid, fitted to {chosen} {n} rows of "
-        f"{table.source}. It gives {right:.1%} of those same rows their genre, which is no test "
-        f"of it.{hatched}"
-    )
+def _scatter_genres(axes: Axes, table: FeatureTable, points: Values) -> None:
+    """Draw rows with the colour and the marker of their genre, and name these for a legend."""
+    counts = table.counts
+    for genre, look in styles(list(counts)).items():
+        own = points[table.frame["label"] == genre]
+        axes.scatter(
+            own[:, 0], own[:, 1], color=look.colour, marker=look.marker, s=14, alpha=0.75,
+            edgecolor="black", linewidth=0.25, label=literal(f"{genre} ({counts[genre]})"),
+        )  # fmt: skip
 
 
-# Pictures of one track: waveform, chroma, MFCC and mel spectrogram.
+def _need_rows(table: FeatureTable, what: str) -> None:
+    if len(table.frame) < LEAST_ROWS:
+        raise ModelError(
+            f"{what} needs at least {LEAST_ROWS} tracks, there are {len(table.frame)}",
+            "Give more music.",
+        )
 
 
-SHOWN = replace(MEL, window_s=30.0, max_windows=1)
+# Figures of one track.
+
+
+SHOWN = Mfcc(window_s=30.0, max_windows=1, n_mfcc=20)
 """What is drawn of a track: 30 s from its middle."""
 
-N_MFCC = 20
 N_MELS = 128
-FMAX_HZ = 8000.0
-"""Upper end of the mel picture, as in the report of Mijares and Manua."""
+FMAX_HZ = 8000
+"""Upper end of the mel spectrogram, as in the report of Mijares and Manua."""
+
+PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,82 +308,64 @@ class Excerpt:
     sample_rate: int
     offset_s: float
 
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
 
 def read_excerpt(path: Path, name: str) -> Excerpt:
-    """Read up to 30 s from the middle of a track.
-
-    Parameters
-    ----------
-    path : Path
-        Audio.
-    name : str
-        What to call it.
-
-    Returns
-    -------
-    Excerpt
-        As long as the track where that is shorter.
-
-    Raises
-    ------
-    AudioError
-        If there is nothing to hear in it.
-    """
+    """Read up to 30 s from the middle of a track; raises AudioError if it cannot be read."""
     sound = decode(path, SHOWN)
+    # Decoding repeats a track that is shorter than a window.
     length = round(min(sound.duration_s, SHOWN.window_s) * sound.sample_rate)
     return Excerpt(name, sound.windows[0, :length], sound.sample_rate, sound.offsets_s[0])
 
 
 def track_pictures(excerpt: Excerpt) -> list[Picture]:
-    """Draw the four pictures of a track.
+    """Draw waveform, chroma, MFCC and mel spectrogram of a track."""
+    from recsys.one_librosa import librosa
 
-    Parameters
-    ----------
-    excerpt : Excerpt
-        What to draw.
-
-    Returns
-    -------
-    list of Picture
-        Waveform, chroma, MFCC, mel.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    seconds = len(excerpt.samples) / excerpt.sample_rate
-    of = f"{seconds:.1f} s of {excerpt.name}, from {excerpt.offset_s:.1f} s on."
-    frame = f"n_fft {SHOWN.n_fft}, hop {SHOWN.hop_length} samples at {excerpt.sample_rate} Hz."
+    spectra = Spectra(excerpt.samples, excerpt.sample_rate, SHOWN.n_fft, SHOWN.hop_length)
+    mfcc = spectra.mfcc(SHOWN.n_mfcc)
+    widest = max(float(np.percentile(np.abs(mfcc[1:]), 99)), 1e-6)
+    mel = librosa.feature.melspectrogram(
+        S=spectra.power, sr=excerpt.sample_rate, n_mels=N_MELS, fmax=FMAX_HZ
+    )
     return [
-        Picture("track-waveform", "Waveform", of, waveform_figure(excerpt)),
-        Picture(
-            "track-chroma",
-            "Chroma",
-            f"{of} Energy of the twelve pitch classes, in each frame relative to its strongest; "
-            f"{frame}",
-            chroma_figure(excerpt),
+        _waveform(excerpt),
+        _image(
+            excerpt, "track-chroma", "Chroma", spectra.chroma(), 3.6,
+            note="Energy of the twelve pitch classes, in each frame relative to its strongest;",
+            label="pitch class",
+            ticks=(range(12), PITCH_CLASSES),
+            colours={"label": "strength (strongest = 1)"},
+            options={"y_axis": "chroma", "cmap": "magma", "vmin": 0.0, "vmax": 1.0},
         ),
-        Picture(
-            "track-mfcc",
-            "MFCC",
-            f"{of} {N_MFCC} mel-frequency cepstral coefficients. The first, which follows the "
-            f"loudness, is far larger than the others and goes beyond the colours; {frame}",
-            mfcc_figure(excerpt),
+        _image(
+            excerpt, "track-mfcc", "MFCC", mfcc, 3.6,
+            note=f"{SHOWN.n_mfcc} mel-frequency cepstral coefficients. The first, which follows"
+            " the loudness, is far larger than the others and goes beyond the colours;",
+            label="coefficient",
+            ticks=(range(0, SHOWN.n_mfcc, 3), range(1, SHOWN.n_mfcc + 1, 3)),
+            colours={"label": "value", "extend": "both"},
+            options={"cmap": "RdBu_r", "vmin": -widest, "vmax": widest},
         ),
-        Picture(
-            "track-mel",
-            "Mel spectrogram",
-            f"{of} {N_MELS} mel bands up to {FMAX_HZ:.0f} Hz, 80 dB below the loudest point; "
-            f"{frame}",
-            mel_figure(excerpt),
+        _image(
+            excerpt, "track-mel", "Mel spectrogram",
+            librosa.power_to_db(mel, ref=np.max, amin=1e-20), 4.0,
+            note=f"{N_MELS} mel bands up to {FMAX_HZ} Hz, 80 dB below the loudest point;",
+            label="frequency (Hz, mel scale)",
+            ticks=([0, *(256 * 2**n for n in range(5)), FMAX_HZ],) * 2,
+            colours={"label": "level (dB, loudest = 0)"},
+            options={"y_axis": "mel", "fmax": FMAX_HZ, "cmap": "magma", "vmin": -80.0, "vmax": 0.0},
         ),
-    ]
+    ]  # fmt: skip
 
 
-def waveform_figure(excerpt: Excerpt) -> Figure:
-    """Draw amplitude over time."""
-    figure, axes = _canvas(excerpt, "Waveform", 3.2)
+def _waveform(excerpt: Excerpt) -> Picture:
+    figure = new_figure(9.0, 3.2)
+    axes = figure.subplots()
     require("librosa.display", EXTRA).waveshow(
         excerpt.samples,
         sr=excerpt.sample_rate,
@@ -524,107 +376,58 @@ def waveform_figure(excerpt: Excerpt) -> Figure:
     )
     peak = max(float(np.abs(excerpt.samples).max()), 1e-6)
     axes.set_ylim(-1.05 * peak, 1.05 * peak)
-    _show_seconds(axes)
-    axes.set_xlim(excerpt.offset_s, excerpt.offset_s + len(excerpt.samples) / excerpt.sample_rate)
+    _label_time(axes, excerpt, "Waveform")
+    axes.set_xlim(excerpt.offset_s, excerpt.offset_s + excerpt.duration_s)
     axes.set_ylabel("amplitude (full scale = 1)")
     axes.grid(alpha=0.3)
-    return figure
+    return Picture("track-waveform", "Waveform", _extent(excerpt), figure)
 
 
-def chroma_figure(excerpt: Excerpt) -> Figure:
-    """Draw the strength of the pitch classes over time."""
-    from recsys.one_librosa import librosa
-
-    with warnings.catch_warnings():
-        # Sound without a pitch gives librosa nothing to tune by; it then takes A = 440 Hz.
-        warnings.filterwarnings("ignore", message="Trying to estimate tuning")
-        chroma = librosa.feature.chroma_stft(
-            y=excerpt.samples,
-            sr=excerpt.sample_rate,
-            n_fft=SHOWN.n_fft,
-            hop_length=SHOWN.hop_length,
-        )
-    figure, axes = _canvas(excerpt, "Chroma", 3.6)
-    image = _show(axes, excerpt, chroma, y_axis="chroma", cmap="magma", vmin=0.0, vmax=1.0)
-    axes.set_yticks(range(12), ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"])
-    axes.set_ylabel("pitch class")
-    figure.colorbar(image, ax=axes, label="strength (strongest = 1)")
-    return figure
-
-
-def mfcc_figure(excerpt: Excerpt) -> Figure:
-    """Draw the MFCC over time."""
-    from recsys.one_librosa import librosa
-
-    mfcc = librosa.feature.mfcc(
-        y=excerpt.samples,
-        sr=excerpt.sample_rate,
-        n_mfcc=N_MFCC,
-        n_fft=SHOWN.n_fft,
-        hop_length=SHOWN.hop_length,
-    )
-    widest = max(float(np.percentile(np.abs(mfcc[1:]), 99)), 1e-6)
-    figure, axes = _canvas(excerpt, "MFCC", 3.6)
-    image = _show(axes, excerpt, mfcc, cmap="RdBu_r", vmin=-widest, vmax=widest)
-    axes.set_yticks(range(0, N_MFCC, 3), [str(number + 1) for number in range(0, N_MFCC, 3)])
-    axes.set_ylabel("coefficient")
-    figure.colorbar(image, ax=axes, label="value", extend="both")
-    return figure
-
-
-def mel_figure(excerpt: Excerpt) -> Figure:
-    """Draw the mel spectrogram in decibels."""
-    from recsys.one_librosa import librosa
-
-    power = librosa.feature.melspectrogram(
-        y=excerpt.samples,
-        sr=excerpt.sample_rate,
-        n_fft=SHOWN.n_fft,
-        hop_length=SHOWN.hop_length,
-        n_mels=N_MELS,
-        fmax=FMAX_HZ,
-    )
-    decibels = librosa.power_to_db(power, ref=np.max, amin=1e-20)
-    figure, axes = _canvas(excerpt, "Mel spectrogram", 4.0)
-    image = _show(
-        axes, excerpt, decibels, y_axis="mel", fmax=FMAX_HZ, cmap="magma", vmin=-80.0, vmax=0.0
-    )
-    ticks = [0, 256, 512, 1024, 2048, 4096, int(FMAX_HZ)]
-    axes.set_yticks(ticks, [str(tick) for tick in ticks])
-    axes.set_ylabel("frequency (Hz, mel scale)")
-    figure.colorbar(image, ax=axes, label="level (dB, loudest = 0)")
-    return figure
-
-
-def _canvas(excerpt: Excerpt, what: str, height: float) -> tuple[Figure, Axes]:
+def _image(
+    excerpt: Excerpt,
+    name: str,
+    title: str,
+    values: FloatArray,
+    height: float,
+    *,
+    note: str,
+    label: str,
+    ticks: tuple[Iterable[int], Iterable[object]],
+    colours: Mapping[str, Any],
+    options: Mapping[str, object],
+) -> Picture:
+    """Draw values (rows, frames) over the seconds of the track, rows labelled at `ticks`."""
     figure = new_figure(9.0, height)
     axes = figure.subplots()
-    axes.set_title(f"{what}: {literal(excerpt.name)}")
-    return figure, axes
-
-
-def _show(axes: Axes, excerpt: Excerpt, picture: FloatArray, **options: object) -> QuadMesh:
-    """Draw a picture with time along x, in seconds of the track."""
-    centres = np.arange(picture.shape[1]) * SHOWN.hop_length / excerpt.sample_rate
-    image: QuadMesh = require("librosa.display", EXTRA).specshow(
-        picture, x_coords=excerpt.offset_s + centres, sr=excerpt.sample_rate, ax=axes, **options
+    centres = np.arange(values.shape[1]) * SHOWN.hop_length / excerpt.sample_rate
+    image = require("librosa.display", EXTRA).specshow(
+        values, x_coords=excerpt.offset_s + centres, sr=excerpt.sample_rate, ax=axes, **options
     )
-    _show_seconds(axes)
-    return image
+    _label_time(axes, excerpt, title)
+    axes.set_yticks(list(ticks[0]), [str(text) for text in ticks[1]])
+    axes.set_ylabel(label)
+    figure.colorbar(image, ax=axes, **colours)
+    framing = f"n_fft {SHOWN.n_fft}, hop {SHOWN.hop_length} samples at {excerpt.sample_rate} Hz."
+    return Picture(name, title, f"{_extent(excerpt)} {note} {framing}", figure)
 
 
-def _show_seconds(axes: Axes) -> None:
+def _extent(excerpt: Excerpt) -> str:
+    return f"{excerpt.duration_s:.1f} s of {excerpt.name}, from {excerpt.offset_s:.1f} s on."
+
+
+def _label_time(axes: Axes, excerpt: Excerpt, title: str) -> None:
     """Write plain seconds along x, where librosa would write minutes or nothing."""
     ticker = require("matplotlib.ticker", EXTRA)
     axes.xaxis.set_major_locator(ticker.AutoLocator())
     axes.xaxis.set_major_formatter(ticker.ScalarFormatter())
     axes.set_xlabel("time in the track (s)")
+    axes.set_title(f"{title}: {literal(excerpt.name)}")
 
 
-# ----------------------------------------------------------------------
+# The page.
 
 
-LIBRARIES = ("matplotlib.figure", "jinja2", "librosa.display")
+LIBRARIES = ("matplotlib.figure", "jinja2", "librosa.display", "pandas")
 
 TRACK_PICTURES = ("track-waveform", "track-chroma", "track-mfcc", "track-mel")
 
@@ -643,7 +446,7 @@ COLLECTION: Mapping[str, Callable[[FeatureTable], Picture]] = {
     "pca": pca_picture,
     "svm-boundary": boundary_picture,
 }
-"""The pictures of a collection, by the name of their file."""
+"""The figures of a collection, by the name of their file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -655,7 +458,7 @@ class Sources:
     data : Path or None
         Folder of genre folders.
     table : Path or None
-        Table of features, to be read instead of hearing all of `data`.
+        Table of features, to be read instead of analysing all of `data`.
     track : Path or None
         The track that is drawn; by default the first of `data` that can be read.
     """
@@ -667,7 +470,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A picture that was written: its file, its heading and its caption."""
+    """A figure that was written: its file, its heading and its caption."""
 
     file: str
     title: str
@@ -676,7 +479,7 @@ class Drawn:
 
 @dataclass(slots=True)
 class Gallery:
-    """What became of every picture.
+    """What became of every figure.
 
     Attributes
     ----------
@@ -689,9 +492,9 @@ class Gallery:
     pictures : list of Drawn
         In the order of the page.
     skipped : list of (str, str)
-        Pictures that could not be drawn, and why.
+        Figures that could not be drawn, and why.
     failed : dict
-        Files that could not be heard, and why.
+        Files that could not be analysed, and why.
     notes : list of str
         What else a reader should know.
     """
@@ -713,7 +516,7 @@ def explore(
     on_start: Callable[[int], None] | None = None,
     on_file: Callable[[bool], None] | None = None,
 ) -> Gallery:
-    """Draw a collection, and write the pictures and a page of them into a folder.
+    """Draw a collection, and write the figures and a page of them into a folder.
 
     Where the features had to be computed they are written too, as ``features.csv``, so that the
     next time they can be read.
@@ -727,7 +530,7 @@ def explore(
     workers : int, optional
         Processes that decode; by default as many as there are processors.
     on_start : callable, optional
-        Called with the number of files before they are heard.
+        Called with the number of files before they are analysed.
     on_file : callable, optional
         Called once per file, with whether it failed.
 
@@ -741,7 +544,7 @@ def explore(
         If `out` cannot be written, a library is missing, `sources.track` cannot be read, or
         there is neither a usable folder nor a usable table.
     """
-    check_ready(out, LIBRARIES if sources.table is None else (*LIBRARIES, "pandas"))
+    check_ready(out, LIBRARIES)
     gallery = Gallery(out / "index.html")
     files = [] if sources.data is None else find_tracks(sources.data, allow_empty=True)
     excerpt = _excerpt(sources.track, files, gallery)
@@ -749,16 +552,39 @@ def explore(
         if on_start is not None:
             on_start(len(files))
         source = f"30 s of every track in {sources.data}"
-        gathered = hear_features(files, source, workers=workers, on_file=on_file)
-        write_file(out / "features.csv", gathered.table.to_csv())
+        table = compute_table(files, source, workers=workers, on_file=on_file)
+        write_file(out / "features.csv", as_csv(table.frame))
     else:
-        gathered = read_table(sources.table)
-    _note(sources, gathered, gallery)
-    images = [
-        *_draw_track(excerpt, out, gallery),
-        *_draw_collection(gathered.table, out, gallery),
-    ]
-    write_file(gallery.page, render("gallery.html", _values(gallery, images)))
+        table = read_table(sources.table)
+    gallery.source, gallery.genres = table.source, table.counts
+    gallery.failed.update(table.failed)
+    gallery.notes += [*table.notes, *_about_genres(sources, table, out)]
+    pictures: list[Picture] = []
+    if excerpt is None:
+        why = "no track was given that can be read"
+        gallery.skipped += [(name, why) for name in TRACK_PICTURES]
+    else:
+        pictures += track_pictures(excerpt)
+    for name, draw in COLLECTION.items():
+        try:
+            pictures.append(draw(table))
+        except ModelError as error:
+            gallery.skipped.append((name, error.message))
+    remove_stale(out, [name for name, _ in gallery.skipped])
+    images = [png(picture.figure) for picture in pictures]
+    for picture, image in zip(pictures, images, strict=True):
+        write_file(out / picture.file_name, image)
+        gallery.pictures.append(Drawn(picture.file_name, picture.title, picture.caption))
+    values = {
+        "title": "What the collection looks like",
+        "created": f"{datetime.now(UTC):%d %B %Y, %H:%M %Z}",
+        "gallery": gallery,
+        "pictures": [
+            {"title": own.title, "caption": own.caption, "source": data_uri(image)}
+            for own, image in zip(gallery.pictures, images, strict=True)
+        ],
+    }
+    write_file(gallery.page, render("gallery.html", values))
     return gallery
 
 
@@ -774,58 +600,28 @@ def _excerpt(track: Path | None, files: Sequence[LabelledFile], gallery: Gallery
     return None
 
 
-def _note(sources: Sources, gathered: Gathered, gallery: Gallery) -> None:
-    gallery.source = gathered.table.source
-    gallery.genres = gathered.table.counts
-    gallery.failed.update(gathered.failed)
-    gallery.notes += gathered.notes
+def _about_genres(sources: Sources, table: FeatureTable, out: Path) -> list[str]:
+    notes = []
     if sources.data is not None:
-        gallery.notes += [
-            f"the genre folder {genre!r} holds no audio"
-            for genre in empty_genre_folders(sources.data, gallery.page.parent)
-        ]
-    counts = gathered.table.counts
-    if len(counts) > 1 and max(counts.values()) > 2 * min(counts.values()):
-        least, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))
-        gallery.notes.append(
+        empty = empty_genre_folders(sources.data, out)
+        notes += [f"the genre folder {genre!r} holds no audio" for genre in empty]
+    counts = table.counts
+    least, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))
+    if counts[most] > 2 * counts[least]:
+        notes.append(
             f"the genres are of unequal size: {counts[least]} of {least}, {counts[most]} of {most}"
         )
+    return notes
 
 
-def _draw_track(excerpt: Excerpt | None, out: Path, gallery: Gallery) -> list[bytes]:
-    if excerpt is None:
-        why = "no track was given that can be heard"
-        gallery.skipped += [(name, why) for name in TRACK_PICTURES]
-        remove_stale(out, TRACK_PICTURES)
-        return []
-    return [_save(picture, out, gallery) for picture in track_pictures(excerpt)]
+def empty_genre_folders(directory: Path, besides: Path | None = None) -> tuple[str, ...]:
+    """Name the genre folders of DIR/GENRE/track.ext that hold no audio, sorted.
 
-
-def _draw_collection(table: FeatureTable, out: Path, gallery: Gallery) -> list[bytes]:
-    images = []
-    for name, draw in COLLECTION.items():
-        try:
-            images.append(_save(draw(table), out, gallery))
-        except ModelError as error:
-            gallery.skipped.append((name, error.message))
-            remove_stale(out, [name])
-    return images
-
-
-def _save(picture: Picture, out: Path, gallery: Gallery) -> bytes:
-    content = png(picture.figure)
-    write_file(out / picture.file_name, content)
-    gallery.pictures.append(Drawn(picture.file_name, picture.title, picture.caption))
-    return content
-
-
-def _values(gallery: Gallery, images: Sequence[bytes]) -> dict[str, object]:
-    return {
-        "title": "What the collection looks like",
-        "created": f"{datetime.now(UTC):%d %B %Y, %H:%M %Z}",
-        "gallery": gallery,
-        "pictures": [
-            {"title": own.title, "caption": own.caption, "source": data_uri(image)}
-            for own, image in zip(gallery.pictures, images, strict=True)
-        ],
-    }
+    `besides` is no genre: the report itself may lie there. Raises ModelError if no genre folder
+    holds audio.
+    """
+    full = {file.genre for file in find_tracks(directory, allow_empty=True)}
+    own = besides.resolve() if besides else None
+    folders = (path for path in directory.iterdir() if path.is_dir() and path.resolve() != own)
+    names = {path.name for path in folders if not path.name.startswith(".")}
+    return tuple(sorted(names - full))

@@ -1,11 +1,16 @@
-"""Grey pictures of sound, as image models take them: drawn, with low frequencies at the bottom."""
+"""The feature kinds of the published reports, all computed by librosa.
+
+Hand-made descriptors averaged over a window (:class:`Summary`, :class:`PublicTable`), MFCC over
+time (:class:`Mfcc`), the magnitude spectrogram (:class:`Stft`) and grey images
+(:class:`ImageFeatures`). A setting that cannot be raises ModelError.
+"""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +23,15 @@ if TYPE_CHECKING:
 
     from recsys.types import FloatArray
 
-# Hand-made descriptors of sound, one value or a few per frame, from one shared spectrum.
+
+def _librosa() -> Any:  # noqa: ANN401 (librosa is untyped)
+    """Load librosa, which takes a second or two: only where features are computed."""
+    from recsys.one_librosa import librosa
+
+    return librosa
+
+
+# Descriptors of one window, from one shared spectrum.
 
 
 N_MELS = 128
@@ -30,8 +43,8 @@ CONTRAST_BANDS = 6
 
 
 @dataclass(frozen=True)
-class Sound:
-    """One window of sound and its spectra, each computed when first asked for.
+class Spectra:
+    """One window and its spectra, each computed when first asked for.
 
     Attributes
     ----------
@@ -48,15 +61,22 @@ class Sound:
     n_fft: int
     hop_length: int
 
+    @classmethod
+    def of(
+        cls, window: FloatArray, settings: Mfcc | Summary | PublicTable | ImageFeatures
+    ) -> Spectra:
+        """Return the spectra of a window at the settings of a feature kind."""
+        return cls(window, settings.sample_rate, settings.n_fft, settings.hop_length)
+
+    @property
+    def framing(self) -> dict[str, int]:
+        """How librosa is told to cut samples into frames."""
+        return {"frame_length": self.n_fft, "hop_length": self.hop_length}
+
     @cached_property
     def stft(self) -> npt.NDArray[np.complex64]:
         """Complex spectrum, shape (1 + n_fft // 2, frames)."""
-        from recsys.one_librosa import librosa
-
-        spectrum: npt.NDArray[np.complex64] = librosa.stft(
-            self.samples, n_fft=self.n_fft, hop_length=self.hop_length
-        )
-        return spectrum
+        return _librosa().stft(self.samples, n_fft=self.n_fft, hop_length=self.hop_length)  # type: ignore[no-any-return]
 
     @cached_property
     def magnitude(self) -> FloatArray:
@@ -71,105 +91,45 @@ class Sound:
     @cached_property
     def mel_db(self) -> FloatArray:
         """Mel spectrum in decibels (reference 1, floor 80 dB below the peak), (128, frames)."""
-        from recsys.one_librosa import librosa
-
+        librosa = _librosa()
         mel = librosa.feature.melspectrogram(S=self.power, sr=self.sample_rate, n_mels=N_MELS)
-        decibels: FloatArray = librosa.power_to_db(mel)
-        return decibels
+        return librosa.power_to_db(mel)  # type: ignore[no-any-return]
+
+    def mfcc(self, n_mfcc: int) -> FloatArray:
+        """Mel-frequency cepstral coefficients, shape (n_mfcc, frames)."""
+        return _librosa().feature.mfcc(S=self.mel_db, n_mfcc=n_mfcc)  # type: ignore[no-any-return]
+
+    def chroma(self) -> FloatArray:
+        """Strength of the pitch classes from C, the strongest of a frame 1, shape (12, frames)."""
+        with warnings.catch_warnings():
+            # Silence has no tuning; none is what is assumed then.
+            warnings.filterwarnings("ignore", message="Trying to estimate tuning")
+            return _librosa().feature.chroma_stft(S=self.power, sr=self.sample_rate)  # type: ignore[no-any-return]
+
+    def centroid(self) -> FloatArray:
+        """Centre of mass of the spectrum, Hz, shape (1, frames)."""
+        return _librosa().feature.spectral_centroid(S=self.magnitude, sr=self.sample_rate)  # type: ignore[no-any-return]
 
 
-def zcr(sound: Sound) -> FloatArray:
-    """Share of neighbouring samples between which the sign changes, shape (1, frames)."""
-    from recsys.one_librosa import librosa
-
-    rate: FloatArray = librosa.feature.zero_crossing_rate(
-        sound.samples, frame_length=sound.n_fft, hop_length=sound.hop_length
-    )
-    return rate
-
-
-def rms(sound: Sound) -> FloatArray:
-    """Root mean square of the samples, shape (1, frames)."""
-    from recsys.one_librosa import librosa
-
-    level: FloatArray = librosa.feature.rms(
-        y=sound.samples, frame_length=sound.n_fft, hop_length=sound.hop_length
-    )
-    return level
-
-
-def centroid(sound: Sound) -> FloatArray:
-    """Centre of mass of the spectrum, Hz, shape (1, frames)."""
-    from recsys.one_librosa import librosa
-
-    hz: FloatArray = librosa.feature.spectral_centroid(S=sound.magnitude, sr=sound.sample_rate)
-    return hz
-
-
-def bandwidth(sound: Sound) -> FloatArray:
-    """Deviation of the spectrum around its centroid, Hz, shape (1, frames)."""
-    from recsys.one_librosa import librosa
-
-    hz: FloatArray = librosa.feature.spectral_bandwidth(S=sound.magnitude, sr=sound.sample_rate)
-    return hz
-
-
-def rolloff(sound: Sound) -> FloatArray:
-    """Frequency below which 85% of the magnitude lies, Hz, shape (1, frames)."""
-    from recsys.one_librosa import librosa
-
-    hz: FloatArray = librosa.feature.spectral_rolloff(
-        S=sound.magnitude, sr=sound.sample_rate, roll_percent=0.85
-    )
-    return hz
-
-
-def flatness(sound: Sound) -> FloatArray:
-    """Geometric by arithmetic mean of the spectrum: 1 for white noise, 0 for a tone."""
-    from recsys.one_librosa import librosa
-
-    ratio: FloatArray = librosa.feature.spectral_flatness(S=sound.magnitude)
-    return ratio
-
-
-def contrast(sound: Sound) -> FloatArray:
-    """Peaks over valleys of the spectrum in seven bands, decibels, shape (7, frames)."""
-    from recsys.one_librosa import librosa
-
-    decibels: FloatArray = librosa.feature.spectral_contrast(
-        S=sound.magnitude, sr=sound.sample_rate, fmin=CONTRAST_FMIN_HZ, n_bands=CONTRAST_BANDS
-    )
-    return decibels
-
-
-def chroma(sound: Sound) -> FloatArray:
-    """Strength of the pitch classes from C, the strongest of a frame 1, shape (12, frames)."""
-    from recsys.one_librosa import librosa
-
-    with warnings.catch_warnings():
-        # Silence has no tuning; none is what is assumed then.
-        warnings.filterwarnings("ignore", message="Trying to estimate tuning")
-        strength: FloatArray = librosa.feature.chroma_stft(S=sound.power, sr=sound.sample_rate)
-    return strength
-
-
-def mfcc(sound: Sound, n_mfcc: int) -> FloatArray:
-    """Mel-frequency cepstral coefficients, shape (n_mfcc, frames)."""
-    from recsys.one_librosa import librosa
-
-    coefficients: FloatArray = librosa.feature.mfcc(S=sound.mel_db, n_mfcc=n_mfcc)
-    return coefficients
-
-
-DESCRIPTORS: Mapping[str, Callable[[Sound], FloatArray]] = {
-    "zcr": zcr,
-    "rms": rms,
-    "centroid": centroid,
-    "bandwidth": bandwidth,
-    "rolloff": rolloff,
-    "flatness": flatness,
-    "contrast": contrast,
-    "chroma": chroma,
+DESCRIPTORS: Mapping[str, Callable[[Spectra], FloatArray]] = {
+    # Share of neighbouring samples between which the sign changes.
+    "zcr": lambda s: _librosa().feature.zero_crossing_rate(s.samples, **s.framing),
+    # Root mean square of the samples.
+    "rms": lambda s: _librosa().feature.rms(y=s.samples, **s.framing),
+    "centroid": Spectra.centroid,
+    # Deviation of the spectrum around its centroid, Hz.
+    "bandwidth": lambda s: _librosa().feature.spectral_bandwidth(S=s.magnitude, sr=s.sample_rate),
+    # Frequency below which 85% of the magnitude lies, Hz.
+    "rolloff": lambda s: _librosa().feature.spectral_rolloff(
+        S=s.magnitude, sr=s.sample_rate, roll_percent=0.85
+    ),
+    # Geometric by arithmetic mean of the spectrum: 1 for white noise, 0 for a tone.
+    "flatness": lambda s: _librosa().feature.spectral_flatness(S=s.magnitude),
+    # Peaks over valleys of the spectrum in seven bands, decibels.
+    "contrast": lambda s: _librosa().feature.spectral_contrast(
+        S=s.magnitude, sr=s.sample_rate, fmin=CONTRAST_FMIN_HZ, n_bands=CONTRAST_BANDS
+    ),
+    "chroma": Spectra.chroma,
 }
 """All but the MFCC, of which there may be any number, by the name of the part."""
 
@@ -179,9 +139,6 @@ WIDTHS: Mapping[str, int] = {
     "chroma": 12,
 }
 """Values per frame."""
-
-
-# Mel-frequency cepstral coefficients over time, as sequence models take them.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,11 +154,6 @@ class Mfcc(Features):
         Coefficients from the first (the level) on.
     n_fft, hop_length : int
         Samples.
-
-    Raises
-    ------
-    ModelError
-        If a setting is impossible.
 
     Examples
     --------
@@ -227,14 +179,7 @@ class Mfcc(Features):
 
     def compute(self, samples: FloatArray) -> FloatArray:
         """Return the coefficients of windows, float32 (n_windows, frames, n_mfcc)."""
-        return compute_each(self, samples, self._of_window)
-
-    def _of_window(self, window: FloatArray) -> FloatArray:
-        sound = Sound(window, self.sample_rate, self.n_fft, self.hop_length)
-        return mfcc(sound, self.n_mfcc).T
-
-
-# The plain magnitude spectrogram, with linear frequency.
+        return compute_each(self, samples, lambda w: Spectra.of(w, self).mfcc(self.n_mfcc).T)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,11 +193,6 @@ class Stft(Features):
     ----------
     n_fft, hop_length : int
         Samples.
-
-    Raises
-    ------
-    ModelError
-        If a setting is impossible.
 
     Examples
     --------
@@ -281,18 +221,31 @@ class Stft(Features):
         return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
-        from recsys.one_librosa import librosa
-
-        spectrum = librosa.stft(window, n_fft=self.n_fft, hop_length=self.hop_length, center=False)
+        spectrum = _librosa().stft(
+            window, n_fft=self.n_fft, hop_length=self.hop_length, center=False
+        )
         magnitude: FloatArray = np.abs(spectrum)
         return magnitude
 
 
-# Hand-made descriptors, averaged over a window: a few dozen numbers per track.
+# Descriptors averaged over a window: a few dozen numbers per track.
 
 
 PARTS = (*DESCRIPTORS, "mfcc")
 STATISTICS = ("mean", "var")
+
+
+def summarise(frames: FloatArray, statistics: tuple[str, ...] = STATISTICS) -> FloatArray:
+    """Reduce rows of frames, shape (n, frames), to their statistics, those of a row together.
+
+    Examples
+    --------
+    >>> summarise(np.array([[1, 3], [5, 5]], dtype=np.float32)).tolist()
+    [2.0, 1.0, 5.0, 0.0]
+    """
+    exact = frames.astype(np.float64)
+    columns = {"mean": exact.mean(axis=1), "var": exact.var(axis=1)}
+    return np.stack([columns[name] for name in statistics], axis=1).ravel().astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,19 +258,13 @@ class Summary(Features):
     Attributes
     ----------
     parts : tuple of str
-        Among ``zcr``, ``rms``, ``centroid``, ``bandwidth``, ``rolloff``, ``flatness``,
-        ``contrast``, ``chroma``, ``mfcc``.
+        Among :data:`PARTS`.
     statistics : tuple of str
         Among ``mean``, ``var`` (population variance).
     n_mfcc : int
         Coefficients of the part ``mfcc``.
     n_fft, hop_length : int
         Samples.
-
-    Raises
-    ------
-    ModelError
-        If a setting is impossible.
 
     Examples
     --------
@@ -380,61 +327,34 @@ class Summary(Features):
         return [str(number) for number in range(1, width + 1)] if numbered else [""]
 
     def _of_window(self, window: FloatArray) -> FloatArray:
-        sound = Sound(window, self.sample_rate, self.n_fft, self.hop_length)
-        frames = np.vstack(
-            [
-                mfcc(sound, self.n_mfcc) if part == "mfcc" else DESCRIPTORS[part](sound)
-                for part in self.parts
-            ]
-        )
-        return summarise(frames, self.statistics)
+        spectra = Spectra.of(window, self)
+        frames = [
+            spectra.mfcc(self.n_mfcc) if part == "mfcc" else DESCRIPTORS[part](spectra)
+            for part in self.parts
+        ]
+        return summarise(np.vstack(frames), self.statistics)
 
 
-def summarise(frames: FloatArray, statistics: tuple[str, ...] = STATISTICS) -> FloatArray:
-    """Reduce rows of frames to their statistics, those of a row side by side.
-
-    Parameters
-    ----------
-    frames : ndarray, shape (n, frames)
-        A row per descriptor.
-    statistics : tuple of str
-        Among ``mean``, ``var``.
-
-    Returns
-    -------
-    ndarray of float32, shape (n * len(statistics),)
-
-    Examples
-    --------
-    >>> summarise(np.array([[1, 3], [5, 5]], dtype=np.float32)).tolist()
-    [2.0, 1.0, 5.0, 0.0]
-    """
-    exact = frames.astype(np.float64)
-    columns = {"mean": exact.mean(axis=1), "var": exact.var(axis=1)}
-    return np.stack([columns[name] for name in statistics], axis=1).ravel().astype(np.float32)
-
-
-# The 57 hand-made columns of the public GTZAN feature table, one name for each.
+# The 57 hand-made columns of the public GTZAN feature table.
 
 
 N_MFCC = 20
 MEDIAN_WIDTH = 31
 """Frames and bins over which harmonic and percussive sound are told apart (librosa's default)."""
 
-
-def _with_statistics(*names: str) -> tuple[str, ...]:
-    return tuple(f"{name}_{statistic}" for name in names for statistic in ("mean", "var"))
-
-
 COLUMNS = (
-    *_with_statistics(
-        *("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff"),
-        *("zero_crossing_rate", "harmony", "perceptr"),
+    *(
+        f"{name}_{statistic}"
+        for name in (
+            *("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff"),
+            *("zero_crossing_rate", "harmony", "perceptr"),
+        )
+        for statistic in STATISTICS
     ),
     "tempo",
-    *_with_statistics(*(f"mfcc{number}" for number in range(1, N_MFCC + 1))),
+    *(f"mfcc{number}_{statistic}" for number in range(1, N_MFCC + 1) for statistic in STATISTICS),
 )
-"""Names of the values, in the order of the table; it has a name, a length and a label beside."""
+"""Names of the values, in the order of the table; it has a filename, length and label too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -442,21 +362,13 @@ class PublicTable(Features):
     """Mean and variance of seven descriptors, of 20 MFCC and of two parts of the sound, and tempo.
 
     All settings are librosa's defaults. ``harmony`` and ``perceptr`` are the samples of the
-    harmonic and the percussive part of the sound (median filtering of 31 frames and bins).
+    harmonic and the percussive part of the sound (D. FitzGerald, "Harmonic/percussive separation
+    using median filtering", DAFx 2010).
 
     Attributes
     ----------
     n_fft, hop_length : int
         Samples.
-
-    Raises
-    ------
-    ModelError
-        If a setting is impossible.
-
-    References
-    ----------
-    D. FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010.
     """
 
     kind: ClassVar[str] = "public-table"
@@ -483,32 +395,33 @@ class PublicTable(Features):
         return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
-        sound = Sound(window, self.sample_rate, self.n_fft, self.hop_length)
-        parts = (chroma, rms, centroid, bandwidth, rolloff, zcr)
+        spectra = Spectra.of(window, self)
+        parts = ("chroma", "rms", "centroid", "bandwidth", "rolloff", "zcr")
         # All pitch classes together: the table has no columns for each.
-        rows = [part(sound).reshape(1, -1) for part in parts]
+        rows = [DESCRIPTORS[part](spectra).reshape(1, -1) for part in parts]
         return np.concatenate(
             [
                 *(summarise(row) for row in rows),
-                summarise(_harmonic_and_percussive(sound)),
-                np.array([_tempo(sound)], dtype=np.float32),
-                summarise(mfcc(sound, N_MFCC)),
+                summarise(_harmonic_and_percussive(spectra)),
+                np.array([_tempo(spectra)], dtype=np.float32),
+                summarise(spectra.mfcc(N_MFCC)),
             ]
         )
 
 
-def _harmonic_and_percussive(sound: Sound) -> FloatArray:
+def _harmonic_and_percussive(spectra: Spectra) -> FloatArray:
     """Return the samples of both parts, shape (2, n_samples), as librosa.effects.hpss does."""
-    from recsys.one_librosa import librosa
-
-    across_time = running_median(sound.magnitude)
-    across_frequency = running_median(np.ascontiguousarray(sound.magnitude.T)).T
+    librosa = _librosa()
+    across_time = running_median(spectra.magnitude)
+    across_frequency = running_median(np.ascontiguousarray(spectra.magnitude.T)).T
     share = librosa.util.softmask(across_time, across_frequency, power=2.0, split_zeros=True)
-    length = len(sound.samples)
+    n_samples = len(spectra.samples)
     return np.stack(
         [
-            librosa.istft(part, n_fft=sound.n_fft, hop_length=sound.hop_length, length=length)
-            for part in (sound.stft * share, sound.stft * (1 - share))
+            librosa.istft(
+                part, n_fft=spectra.n_fft, hop_length=spectra.hop_length, length=n_samples
+            )
+            for part in (spectra.stft * share, spectra.stft * (1 - share))
         ]
     )
 
@@ -516,16 +429,8 @@ def _harmonic_and_percussive(sound: Sound) -> FloatArray:
 def running_median(rows: FloatArray) -> FloatArray:
     """Return the median over 31 neighbours in the row; rows go on mirrored beyond their ends.
 
-    Parameters
-    ----------
-    rows : ndarray, shape (n_rows, n_columns)
-        Contiguous.
-
-    Returns
-    -------
-    ndarray, same shape
-        The same as ``scipy.ndimage.median_filter(rows, size=(1, 31))``, in a tenth of the time:
-        SciPy has a quicker filter for one dimension, so all rows are laid end to end.
+    The same as ``scipy.ndimage.median_filter(rows, size=(1, 31))`` in a tenth of the time: SciPy
+    has a quicker filter for one dimension, so all rows, which are contiguous, are joined.
     """
     from scipy.ndimage import median_filter
 
@@ -536,44 +441,43 @@ def running_median(rows: FloatArray) -> FloatArray:
     return medians
 
 
-def _tempo(sound: Sound) -> float:
-    """Return beats per minute as a beat tracker hears them; 0 where nothing begins."""
-    from recsys.one_librosa import librosa
-
+def _tempo(spectra: Spectra) -> float:
+    """Return beats per minute as a beat tracker finds them; 0 where nothing begins."""
+    librosa = _librosa()
     onsets = librosa.onset.onset_strength(
-        S=sound.mel_db,
-        sr=sound.sample_rate,
-        n_fft=sound.n_fft,
-        hop_length=sound.hop_length,
+        S=spectra.mel_db,
+        sr=spectra.sample_rate,
+        n_fft=spectra.n_fft,
+        hop_length=spectra.hop_length,
         aggregate=np.median,
     )
     if not onsets.any():
         return 0.0
     tempo = librosa.feature.tempo(
-        onset_envelope=onsets, sr=sound.sample_rate, hop_length=sound.hop_length
+        onset_envelope=onsets, sr=spectra.sample_rate, hop_length=spectra.hop_length
     )
     return float(tempo[0])
 
 
-# ----------------------------------------------------------------------
+# Grey images, as image models take them.
 
 
 CONTENTS = ("mel", "centroid", "chroma")
 
 TOP_DB = 80.0
-"""Black is this much below the loudest point of the picture, decibels."""
+"""Black is this much below the loudest point of the image, decibels."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture(Features):
-    """A picture of a window, values in [0, 1], first row on top.
+class ImageFeatures(Features):
+    """A grey image of a window, values in [0, 1], low frequencies at the bottom.
 
     - ``mel``: mel spectrogram in decibels; 1 is the loudest point, 0 is 80 dB below.
     - ``centroid``: the area under the curve of the spectral centroid, on a mel scale.
     - ``chroma``: strength of the pitch classes over time, C at the bottom.
 
-    Silence gives a black picture. Pictures are brought to their size with bilinear filtering
-    that averages when it shrinks.
+    Silence gives a black image. Images are brought to their size with bilinear filtering that
+    averages when it shrinks; that needs Pillow.
 
     Attributes
     ----------
@@ -582,20 +486,15 @@ class Picture(Features):
     height, width : int
         Pixels.
     n_mels : int
-        Mel bands before the picture is brought to its size; for ``mel``.
+        Mel bands before the image is brought to its size; for ``mel``.
     fmax : float or None
         Hz at the top of ``mel`` and ``centroid``; by default half the sample rate.
     n_fft, hop_length : int
         Samples.
 
-    Raises
-    ------
-    ModelError
-        If a setting is impossible.
-
     Examples
     --------
-    >>> Picture(height=288, width=432).shape
+    >>> ImageFeatures(height=288, width=432).shape
     (288, 432)
     """
 
@@ -626,76 +525,39 @@ class Picture(Features):
             )
 
     @property
-    def top_hz(self) -> float:
-        """Frequency at the top."""
-        return self.sample_rate / 2 if self.fmax is None else self.fmax
-
-    @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.height, self.width
 
     def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the pictures of windows, float32 (n_windows, height, width), in [0, 1].
-
-        Raises
-        ------
-        MissingExtraError
-            If Pillow is not installed.
-        """
+        """Return the images of windows, float32 (n_windows, height, width), in [0, 1]."""
         return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
-        sound = Sound(window, self.sample_rate, self.n_fft, self.hop_length)
-        draw = {"mel": self._mel, "centroid": self._centroid, "chroma": self._chroma}
-        return draw[self.content](sound)
-
-    def _mel(self, sound: Sound) -> FloatArray:
-        from recsys.one_librosa import librosa
-
+        spectra = Spectra.of(window, self)
+        if self.content == "chroma":
+            return _resized(spectra.chroma()[::-1], self.height, self.width)
+        librosa = _librosa()
+        top_hz = self.sample_rate / 2 if self.fmax is None else self.fmax
+        if self.content == "centroid":
+            share = librosa.hz_to_mel(spectra.centroid()) / librosa.hz_to_mel(top_hz)
+            level = _resized(share.astype(np.float32), 1, self.width) * np.float32(self.height)
+            above_bottom = np.arange(self.height, dtype=np.float32)[::-1, np.newaxis]
+            # A pixel that the curve crosses is as bright as the share of it below the curve.
+            pixels: FloatArray = np.clip(level - above_bottom, 0, 1)
+            return pixels
         mel = librosa.feature.melspectrogram(
-            S=sound.power, sr=self.sample_rate, n_mels=self.n_mels, fmax=self.top_hz
+            S=spectra.power, sr=self.sample_rate, n_mels=self.n_mels, fmax=top_hz
         )
         if not mel.any():
             return np.zeros(self.shape, dtype=np.float32)
         decibels = librosa.power_to_db(mel, ref=np.max, amin=1e-20, top_db=TOP_DB)
-        return resized(decibels[::-1] / np.float32(TOP_DB) + 1, self.height, self.width)
-
-    def _centroid(self, sound: Sound) -> FloatArray:
-        from recsys.one_librosa import librosa
-
-        share = librosa.hz_to_mel(centroid(sound)) / librosa.hz_to_mel(self.top_hz)
-        level = resized(share.astype(np.float32), 1, self.width) * np.float32(self.height)
-        above_bottom = np.arange(self.height, dtype=np.float32)[::-1, np.newaxis]
-        # A pixel that the curve runs through is as bright as the share of it below the curve.
-        pixels: FloatArray = np.clip(level - above_bottom, 0, 1)
-        return pixels
-
-    def _chroma(self, sound: Sound) -> FloatArray:
-        return resized(chroma(sound)[::-1], self.height, self.width)
+        return _resized(decibels[::-1] / np.float32(TOP_DB) + 1, self.height, self.width)
 
 
-def resized(picture: FloatArray, height: int, width: int) -> FloatArray:
-    """Bring a picture with values in [0, 1] to a size.
-
-    Parameters
-    ----------
-    picture : ndarray, shape (rows, columns)
-        Grey.
-    height, width : int
-        Pixels.
-
-    Returns
-    -------
-    ndarray of float32, shape (height, width)
-        In [0, 1].
-
-    Raises
-    ------
-    MissingExtraError
-        If Pillow is not installed.
-    """
-    image = require("PIL.Image", "papers")
-    grey = image.fromarray(np.ascontiguousarray(picture, dtype=np.float32))
-    bilinear = grey.resize((width, height), image.Resampling.BILINEAR)
+def _resized(image: FloatArray, height: int, width: int) -> FloatArray:
+    """Bring a grey image with values in [0, 1] to a size in pixels."""
+    pillow = require("PIL.Image", "papers")
+    grey = pillow.fromarray(np.ascontiguousarray(image, dtype=np.float32))
+    bilinear = grey.resize((width, height), pillow.Resampling.BILINEAR)
     return np.clip(np.asarray(bilinear, dtype=np.float32), 0, 1)

@@ -1,4 +1,4 @@
-"""What a recipe says: one published system, from its features to its figures.
+"""A recipe: one published system, from its features to its figures.
 
 Recipes are TOML files. Everything a file may hold is declared here, so that a misspelt key is an
 error before anything is decoded, and not a setting that silently has no effect.
@@ -11,11 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from recsys.errors import ModelError
 from recsys.toml_tables import AnyFeatures, Table, faults_of
@@ -24,138 +20,84 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
+ORDER = (
+    *("svm-36", "cnn-elbir", "dense-mfcc", "dense-dropout"),
+    *("table-1", "mlp", "mlp-reg", "cnn-mfcc", "lstm-mfcc"),
+    *("cnn-mel-base", "cnn-mel-tuned", "vgg16-transfer", "multi-genre"),
+    *("knn", "cnn-stft", "prcnn", "cnn-mel-35"),
+    *("ann", "cnn-simple", "alexnet-transfer"),
+)
+"""The recipes that come with recsys, report by report."""
+
 Share = Annotated[float, Field(gt=0, lt=1)]
-Figure = Annotated[float, Field(ge=0, le=1)]
+ShareOrNone = Annotated[float, Field(ge=0, lt=1)]
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class Network(Table):
-    """A neural network.
-
-    Attributes
-    ----------
-    architecture : str
-        A key of :data:`recsys.classifier.training.architectures.ARCHITECTURES`.
-    config : dict
-        Its sizes, where they differ from the architecture's own.
-    standardise : bool
-        Inputs are shifted and scaled to mean 0 and variance 1 over the training set.
-    """
+    """``[network]``: a neural network."""
 
     architecture: str
+    """Name of a registered architecture."""
     config: dict[str, Any] = Field(default_factory=dict)
+    """Its sizes, where they differ from the architecture's own."""
     standardise: bool = False
+    """Shift and scale inputs to mean 0 and variance 1 over the training set."""
 
 
 class Estimator(Table):
-    """A classical model.
-
-    Attributes
-    ----------
-    name : str
-        A key of :data:`recsys.papers.estimators.ESTIMATORS`.
-    settings : dict
-        Arguments of its constructor, where they differ.
-    scaler : str
-        What is done to the features first.
-    grid : dict
-        Settings to choose among by cross-validation, each with its candidates.
-    folds : int
-        Of that cross-validation, stratified.
-    """
+    """``[estimator]``: a classical model."""
 
     name: str
+    """A key of :data:`recsys.papers.estimators.ESTIMATORS`."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of its constructor, where they differ."""
     scaler: Literal["standard", "min-max", "none"] = "standard"
     grid: dict[str, list[Any]] = Field(default_factory=dict)
+    """Settings to choose among by cross-validation, each with its candidates."""
     folds: Annotated[int, Field(ge=2)] = 5
+    """Of that cross-validation, stratified."""
 
 
 class Fitting(Table):
-    """How a network is trained; the names are those of Keras and PyTorch.
-
-    Attributes
-    ----------
-    framework : str
-        Whose initial weights and constants of Adam are used.
-    learning_rate : float
-        Of Adam.
-    batch, epochs : int
-        Segments in a batch; passes over the training set at most.
-    steps_per_epoch : int or None
-        Batches in an epoch where the report counts them; else one pass.
-    patience : int or None
-        Epochs without a lower validation loss after which training stops.
-    plateau_factor, plateau_patience : float or None, int
-        The learning rate is multiplied by the factor after more than that many epochs without a
-        lower validation loss, as PyTorch counts them.
-    l2 : float
-        This times the sum of squares of all kernels is added to the loss.
-    loss : str
-        ``softmax``: one genre a track; ``sigmoid``: each genre on its own.
-    threshold : float
-        A genre holds above this probability, where each is on its own.
-    augment : bool
-        Pictures are shifted and zoomed at random, by up to a tenth.
-    keep : str
-        Weights of the ``last`` epoch, or of the ``best`` on validation. Away from the report's
-        own protocol the best are kept wherever there is validation.
-    """
+    """``[training]``: how a network is trained; the names are those of Keras and PyTorch."""
 
     framework: Literal["keras", "torch"] = "keras"
+    """Whose initial weights and constants of Adam are used."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    batch: Annotated[int, Field(ge=1)] = 32
-    epochs: Annotated[int, Field(ge=1)]
-    steps_per_epoch: Annotated[int, Field(ge=1)] | None = None
-    patience: Annotated[int, Field(ge=1)] | None = None
+    batch: Count = 32
+    epochs: Count
+    steps_per_epoch: Count | None = None
+    """Batches in an epoch where the report counts them; else one pass."""
+    patience: Count | None = None
+    """Epochs without a lower validation loss after which training stops."""
     plateau_factor: Share | None = None
-    plateau_patience: Annotated[int, Field(ge=1)] = 5
+    """The learning rate is multiplied by this when the validation loss stays on a plateau,"""
+    plateau_patience: Count = 5
+    """for more than so many epochs, as PyTorch counts them."""
     l2: Annotated[float, Field(ge=0)] = 0.0
+    """This times the sum of squares of all kernels is added to the loss."""
     loss: Literal["softmax", "sigmoid"] = "softmax"
+    """``softmax``: one genre a track; ``sigmoid``: each genre on its own,"""
     threshold: Share = 0.5
+    """and it holds above this probability."""
     augment: bool = False
+    """Shift and zoom images at random, by up to a tenth."""
     keep: Literal["last", "best"] = "last"
-
-
-def check_changes(settings: Fitting, changes: Mapping[str, Any]) -> None:
-    """Raise unless a training can be changed so.
-
-    Parameters
-    ----------
-    settings : Fitting
-        What is changed.
-    changes : mapping
-        Of a search: keys of ``[training]`` to other values.
-
-    Raises
-    ------
-    ModelError
-        If a key is not known or a value cannot be.
-    """
-    try:
-        Fitting.model_validate({**settings.model_dump(), **changes})
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        raise ModelError(
-            f"search.training.{key}: {fault['msg']}, got {changes.get(key)!r}",
-            "Correct it in the recipe.",
-        ) from error
+    """Weights of the last epoch, or of the best on validation. Away from the paper protocol the
+    best are kept wherever there is validation."""
 
 
 class Search(Table):
-    """Choice of settings on validation, by trying all combinations.
-
-    Attributes
-    ----------
-    network, training : dict
-        Settings with their candidates: sizes of the architecture, and keys of ``[training]``.
-    epochs : int
-        Of a trial, at most.
-    """
+    """``[search]``: choice of settings on validation, by trying all combinations."""
 
     network: dict[str, list[Any]] = Field(default_factory=dict)
+    """Sizes of the architecture with their candidates,"""
     training: dict[str, list[Any]] = Field(default_factory=dict)
-    epochs: Annotated[int, Field(ge=1)]
+    """and keys of ``[training]``."""
+    epochs: Count
+    """Of a trial, at most."""
 
     @model_validator(mode="after")
     def _has_a_choice(self) -> Search:
@@ -166,22 +108,15 @@ class Search(Table):
 
 
 class Protocol(Table):
-    """How the report divided its data.
-
-    Attributes
-    ----------
-    split : str
-        ``random``: by track; ``by-segment``: segments of one track on both sides.
-    test, valid : float
-        Shares of all segments or tracks. Without `valid` the report validated on nothing.
-    test_count : int or None
-        Number of test tracks, where the report gives it and the data has enough.
-    """
+    """``[protocol]``: how the report divided its data."""
 
     split: Literal["random", "by-segment"]
+    """By track, or with segments of one track on both sides."""
     test: Share
-    valid: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    test_count: Annotated[int, Field(ge=1)] | None = None
+    valid: ShareOrNone = 0.0
+    """Shares of all segments or tracks. Without `valid` the report validated on nothing."""
+    test_count: Count | None = None
+    """Number of test tracks, where the report gives it and the data has enough."""
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Protocol:
@@ -193,84 +128,50 @@ class Protocol(Table):
 class GenreFigures(Table):
     """Published figures of one genre."""
 
-    precision: Figure
-    recall: Figure
-    f1: Figure | None = None
+    precision: Accuracy
+    recall: Accuracy
+    f1: Accuracy | None = None
 
 
 class Published(Table):
-    """What the report says it reached.
+    """``[published]``: the figures that the report states; accuracies, and the loss on test."""
 
-    Attributes
-    ----------
-    test, train, valid : float or None
-        Accuracies.
-    loss : float or None
-        On test.
-    also : tuple of str
-        Other figures of the report, in words.
-    per_genre : dict
-        Genre to its figures.
-    """
-
-    test: Figure | None = None
-    train: Figure | None = None
-    valid: Figure | None = None
+    test: Accuracy | None = None
+    train: Accuracy | None = None
+    valid: Accuracy | None = None
     loss: float | None = None
     also: tuple[str, ...] = ()
+    """Other figures, as text."""
     per_genre: dict[str, GenreFigures] = Field(default_factory=dict)
 
 
 class Recipe(Table):
-    """One published system.
-
-    Attributes
-    ----------
-    name : str
-        Of the file, and after a colon of the variant.
-    title, summary : str
-        In a few words, and in a sentence.
-    report, source : str
-        Which report, and where in it.
-    readings : tuple of str
-        What had to be decided where the report is silent or contradicts itself, and why.
-    genres : tuple of str
-        The genres used; all that are there if empty.
-    features : Features
-        What the model sees.
-    network, training, search : Network, Fitting, Search or None
-        A neural network and how it is trained,
-    estimator : Estimator or None
-        or a classical model.
-    weights : str or None
-        Name of the pretrained weights that the report began from, which recsys does not ship.
-    protocol : Protocol
-        How the report divided its data.
-    published : Published
-        Its figures.
-    unmeasured : str
-        Why the published figure cannot be compared with, if it cannot.
-    memorise : int
-        Tracks that the network must be able to learn by heart, the report's check; 0 for none.
-    """
+    """One published system: a neural network with its training, or a classical model."""
 
     name: str
+    """Of the file, and after a colon of the variant."""
     title: str
     summary: str
     report: str
     source: str
+    """Where in the report."""
     readings: tuple[str, ...] = ()
+    """Decisions where the report is silent or contradicts itself, and why."""
     genres: tuple[str, ...] = ()
+    """The genres used; all that are there if empty."""
     features: AnyFeatures
     network: Network | None = None
     training: Fitting | None = None
     search: Search | None = None
     estimator: Estimator | None = None
     weights: Literal["vgg16", "alexnet"] | None = None
+    """Name of the pretrained weights that the report began from, which recsys does not ship."""
     protocol: Protocol
     published: Published = Published()
     unmeasured: str = ""
+    """Why the published figure cannot be compared with, if it cannot."""
     memorise: Annotated[int, Field(ge=0)] = 0
+    """Tracks of the overfit check that the report describes; 0 for none."""
 
     @model_validator(mode="after")
     def _one_model(self) -> Recipe:
@@ -284,37 +185,35 @@ class Recipe(Table):
     @model_validator(mode="after")
     def _nothing_idle(self) -> Recipe:
         """Refuse settings that could have no effect, or could only fail after hours."""
+        for fault in (self._idle_beside_network(), self._idle_training(), self._idle_estimator()):
+            if fault:
+                raise ValueError(fault)
+        return self
+
+    def _idle_beside_network(self) -> str:
         if self.network is None:
             for key in ("search", "weights", "memorise"):
                 if getattr(self, key):
-                    raise ValueError(f"{key} belongs to [network], and there is none")
+                    return f"{key} belongs to [network], and there is none"
         if self.search is not None and not self.protocol.valid:
-            raise ValueError("[search] chooses on validation: [protocol] needs a share for valid")
-        shape = self.features.shape
-        if self.training is not None and self.training.augment and len(shape) != 2:
-            raise ValueError(f"training.augment moves pictures, and inputs have shape {shape}")
-        for sentence in (self._idle_training(), self._idle_estimator()):
-            if sentence:
-                raise ValueError(sentence)
-        return self
+            return "[search] chooses on validation: [protocol] needs a share for valid"
+        return ""
 
     def _idle_training(self) -> str:
-        """Say which setting of the training has nothing to act on, empty if all have."""
         training = self.training
         if training is None:
             return ""
-        given = training.model_fields_set
-        watching = [
-            name
-            for name, used in (
-                ("patience", training.patience is not None),
-                ("plateau_factor", training.plateau_factor is not None),
-                ("keep", training.keep == "best"),
-            )
-            if used
-        ]
+        if training.augment and len(self.features.shape) != 2:
+            return f"training.augment moves images, and inputs have shape {self.features.shape}"
+        uses = {
+            "patience": training.patience is not None,
+            "plateau_factor": training.plateau_factor is not None,
+            "keep": training.keep == "best",
+        }
+        watching = [name for name, used in uses.items() if used]
         if watching and not self.protocol.valid:
             return f"training.{watching[0]} watches validation: [protocol] needs a share for valid"
+        given = training.model_fields_set
         if "plateau_patience" in given and training.plateau_factor is None:
             return "training.plateau_patience waits for training.plateau_factor, and there is none"
         if "threshold" in given and training.loss != "sigmoid":
@@ -322,24 +221,26 @@ class Recipe(Table):
         return ""
 
     def _idle_estimator(self) -> str:
-        """Say which setting of the classical model has nothing to act on, empty if all have."""
         estimator = self.estimator
         if estimator is not None and "folds" in estimator.model_fields_set and not estimator.grid:
             return "estimator.folds are those in which a grid is tried, and there is none"
         return ""
 
 
+def check_changes(settings: Fitting, changes: Mapping[str, Any]) -> None:
+    """Raise ModelError unless a search may change keys of ``[training]`` to these values."""
+    try:
+        Fitting.model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise ModelError(
+            f"search.training.{key}: {fault['msg']}, got {changes.get(key)!r}",
+            "Correct it in the recipe.",
+        ) from error
+
+
 # Finding and reading recipes.
-
-
-ORDER = (
-    *("svm-36", "cnn-elbir", "dense-mfcc", "dense-dropout"),
-    *("table-1", "mlp", "mlp-reg", "cnn-mfcc", "lstm-mfcc"),
-    *("cnn-mel-base", "cnn-mel-tuned", "vgg16-transfer", "multi-genre"),
-    *("knn", "cnn-stft", "prcnn", "cnn-mel-35"),
-    *("ann", "cnn-simple", "alexnet-transfer"),
-)
-"""The recipes that come with recsys, report by report."""
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -348,40 +249,13 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def variant_names(name: str) -> tuple[str, ...]:
-    """Return the full names of a recipe's variants.
-
-    Parameters
-    ----------
-    name : str
-        Of a recipe that comes with recsys, or the path of a TOML file.
-
-    Returns
-    -------
-    tuple of str
-        ``name:variant`` each; empty if there are none.
-
-    Raises
-    ------
-    ModelError
-        As :func:`load_recipe`.
-    """
+    """Return ``name:variant`` of each variant of a recipe; raises as :func:`load_recipe`."""
     base, _ = split_name(name)
     return tuple(f"{base}:{variant}" for variant in _variants(base, _read(base)))
 
 
 def split_name(name: str) -> tuple[str, str | None]:
-    """Take the name of a variant from that of its recipe.
-
-    Parameters
-    ----------
-    name : str
-        As :func:`load_recipe` takes it. Paths may hold colons.
-
-    Returns
-    -------
-    base : str
-    variant : str or None
-        None where no variant is named.
+    """Take the name of a variant, None where there is none, from that of its recipe.
 
     Examples
     --------
@@ -447,7 +321,7 @@ def _read(name: str) -> dict[str, Any]:
         raise ModelError(
             f"unknown recipe {name!r}",
             f"Known are {', '.join(ORDER)}; or give the path of a .toml file. The model that ships"
-            " is made by recsys train --recipe default alone.",
+            " is made by recsys train.",
         )
     try:
         return tomllib.loads(source.read_text(encoding="utf-8"))
@@ -461,16 +335,6 @@ def _read(name: str) -> dict[str, Any]:
         ) from error
 
 
-def _vary(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a variant; figures are its own, and what was read into the report adds up."""
-    varied = _merge(base, changes)
-    varied["published"] = changes.get("published", {})
-    readings = base.get("readings", []), changes.get("readings", [])
-    if all(isinstance(some, list) for some in readings):
-        varied["readings"] = [*readings[0], *readings[1]]
-    return varied
-
-
 def _variants(name: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the tables of a recipe's variants."""
     variants = table.get("variants", {})
@@ -482,8 +346,18 @@ def _variants(name: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return variants
 
 
+def _vary(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a variant: its figures are its own, its readings are added to the recipe's."""
+    varied = _merge(base, changes)
+    varied["published"] = changes.get("published", {})
+    readings = base.get("readings", []), changes.get("readings", [])
+    if all(isinstance(some, list) for some in readings):
+        varied["readings"] = [*readings[0], *readings[1]]
+    return varied
+
+
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Lay tables over tables; what is no table replaces."""
+    """Lay tables over tables; anything else replaces."""
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)

@@ -1,6 +1,6 @@
-"""The convolutional parts of VGG16 and AlexNet, and where their ImageNet weights come from.
+"""Networks on a backbone trained on photographs: VGG16 and AlexNet, frozen, with a new head.
 
-The layers stand in torchvision's order, so that its published weights fit.
+The layers stand in torchvision's order, so that its published ImageNet weights fit.
 """
 
 from __future__ import annotations
@@ -18,31 +18,25 @@ from torch import Tensor, nn
 
 from recsys.classifier.training.architectures import check_picture, flat_size, picture_after
 from recsys.errors import ModelError
-from recsys.papers.networks import DenseHead, as_pictures, convolutions
+from recsys.papers.networks import DenseHead, convolutions, with_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-PATIENCE_S = 20.0
-"""For an answer of the site with the weights, so that a machine without network hears so soon."""
+TIMEOUT_S = 20.0
+"""For an answer of the site with the weights."""
 
 PREFIX = "features."
 """Before the names of the convolutional part in torchvision's files."""
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of red, green and blue in [0, 1] over ImageNet: what torchvision's weights expect."""
+
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """A backbone and its published weights.
-
-    Attributes
-    ----------
-    layers : callable
-        Makes the layers.
-    url : str
-        Of torchvision's weights.
-    sha256 : str
-        The first digits of the file's SHA-256, which its name repeats.
-    """
+class Backbone:
+    """The layers of a backbone, where torchvision's weights are, and how their SHA-256 begins."""
 
     layers: Callable[[], list[nn.Module]]
     url: str
@@ -50,7 +44,7 @@ class Published:
 
     @property
     def file(self) -> str:
-        """Name of the file."""
+        """Name of the file of weights."""
         return self.url.rpartition("/")[2]
 
 
@@ -75,29 +69,18 @@ def _alexnet() -> list[nn.Module]:
     ]
 
 
-_SITE = "https://download.pytorch.org/models/"
+_SITE = "https://download.pytorch.org/models"
 
-BACKBONES: dict[str, Published] = {
-    "vgg16": Published(_vgg16, f"{_SITE}vgg16-397923af.pth", "397923af"),
-    "alexnet": Published(_alexnet, f"{_SITE}alexnet-owt-7be5be79.pth", "7be5be79"),
+BACKBONES = {
+    "vgg16": Backbone(_vgg16, f"{_SITE}/vgg16-397923af.pth", "397923af"),
+    "alexnet": Backbone(_alexnet, f"{_SITE}/alexnet-owt-7be5be79.pth", "7be5be79"),
 }
 
 
 def build_backbone(name: str) -> nn.Sequential:
-    """Make a backbone with random weights.
+    """Make a backbone with random weights, drawn as He et al. (arXiv:1502.01852) propose.
 
-    They are drawn as He et al. (2015, arXiv:1502.01852) propose, so that a picture still makes
-    a difference after thirteen layers that nobody trains.
-
-    Parameters
-    ----------
-    name : str
-        A key of ``BACKBONES``.
-
-    Returns
-    -------
-    nn.Sequential
-        Maps (b, 3, height, width) to (b, channels, height, width).
+    PyTorch's own would fade: after thirteen layers that nobody trains, all images look alike.
     """
     backbone = nn.Sequential(*BACKBONES[name].layers())
     for layer in backbone:
@@ -122,6 +105,7 @@ def load_backbone(name: str, weights: str | Path) -> nn.Sequential:
     Returns
     -------
     nn.Sequential
+        Maps (b, 3, height, width) to (b, channels, height, width).
 
     Raises
     ------
@@ -136,22 +120,21 @@ def load_backbone(name: str, weights: str | Path) -> nn.Sequential:
     wanted = backbone.state_dict()
     held = {key.removeprefix(PREFIX): found[key] for key in found if key.startswith(PREFIX)}
     misfits = [
-        PREFIX + key
+        key
         for key in wanted
         if not isinstance(held.get(key), Tensor) or held[key].shape != wanted[key].shape
-    ]
-    if misfits or held.keys() != wanted.keys():
-        odd = misfits or sorted(PREFIX + key for key in held.keys() - wanted.keys())
+    ] + sorted(held.keys() - wanted.keys())
+    if misfits:
         raise ModelError(
-            f"the weights in {path} do not fit {name}: {odd[0]} is missing, of another size or"
-            " not part of it",
-            _by_hand(name),
+            f"the weights in {path} do not fit {name}: {PREFIX}{misfits[0]} is missing, of another"
+            " size or not part of it",
+            _hint(name),
         )
     backbone.load_state_dict(held)
     return backbone
 
 
-def _by_hand(name: str) -> str:
+def _hint(name: str) -> str:
     return (
         f"Download {BACKBONES[name].url} by hand and give the file with --weights FILE; or try"
         " without trained weights, with --weights random."
@@ -164,8 +147,8 @@ def _download(name: str) -> Path:
     if path.is_file():
         return path
     before = socket.getdefaulttimeout()
-    # What PyTorch calls leaves no other way to name a time limit.
-    socket.setdefaulttimeout(PATIENCE_S)
+    # PyTorch's download takes no time limit.
+    socket.setdefaulttimeout(TIMEOUT_S)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(
@@ -173,7 +156,7 @@ def _download(name: str) -> Path:
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"the weights of {name} cannot be had from {published.url}: {error}", _by_hand(name)
+            f"the weights of {name} cannot be had from {published.url}: {error}", _hint(name)
         ) from error
     finally:
         socket.setdefaulttimeout(before)
@@ -181,30 +164,26 @@ def _download(name: str) -> Path:
 
 
 def _read(name: str, path: Path) -> Mapping[str, Any]:
-    try:
-        _verify(name, path)
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ModelError(
-            f"the weights {path} cannot be read: {error.strerror or error}", _by_hand(name)
-        ) from error
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path} is not a file of weights", _by_hand(name)) from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no named weights", _by_hand(name))
-    return content
-
-
-def _read_safetensors(path: Path) -> Mapping[str, Any]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+        _verify(name, path)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(
+            f"the weights {path} cannot be read: {error.strerror or error}", _hint(name)
+        ) from error
+    except (
+        *(RuntimeError, ValueError, EOFError, KeyError),
+        *(pickle.UnpicklingError, SafetensorError),
+    ) as error:
+        raise ModelError(f"{path} is not a file of weights", _hint(name)) from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no named weights", _hint(name))
+    return content
 
 
 def _verify(name: str, path: Path) -> None:
@@ -217,20 +196,12 @@ def _verify(name: str, path: Path) -> None:
     if not digest.startswith(expected):
         raise ModelError(
             f"{path} is damaged: its SHA-256 begins with {digest[:8]}, not {expected}",
-            f"Remove it. {_by_hand(name)}",
+            f"Remove it. {_hint(name)}",
         )
 
 
-# Networks that see music with eyes trained on photographs: a frozen backbone and a new head.
-
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of red, green and blue in [0, 1] over ImageNet: what torchvision's weights expect."""
-
-
 class TransferModel(nn.Module):
-    """A frozen backbone that makes features of a picture, and a head that learns from them.
+    """A frozen backbone that makes features of an image, and a head that learns from them.
 
     A fresh model has random weights everywhere; :meth:`load_backbone` brings the published
     ones. They are part of the ``state_dict``, so a saved model needs no second file.
@@ -238,14 +209,12 @@ class TransferModel(nn.Module):
     Parameters
     ----------
     name : str
-        A key of :data:`~recsys.papers.transfer.BACKBONES`.
+        A key of :data:`BACKBONES`.
     shape : sequence of int
-        Height and width of a grey picture, or 3, height and width.
+        Height and width of a grey image, or 3, height and width.
 
     Attributes
     ----------
-    backbone : nn.Sequential
-        Never trained: its weights want no gradient and it stays in evaluation mode.
     head : nn.Module
         Maps the backbone's features to logits and embedding; set by the subclass.
     features_shape : (int, int, int)
@@ -261,8 +230,8 @@ class TransferModel(nn.Module):
         channels, height, width = check_picture(shape)
         if channels not in (1, 3):
             raise ModelError(
-                f"a picture of {channels} channels cannot be shown to {name}",
-                "Give a grey picture or one of three colours.",
+                f"images of {channels} channels do not fit {name}",
+                "Give grey images or images of three colours.",
             )
         self.name = name
         self.backbone = build_backbone(name).requires_grad_(requires_grad=False).eval()
@@ -272,19 +241,7 @@ class TransferModel(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
     def load_backbone(self, weights: str | Path) -> None:
-        """Replace the backbone's weights.
-
-        Parameters
-        ----------
-        weights : str or Path
-            As for :func:`~recsys.papers.transfer.load_backbone`; with ``"random"``
-            the weights stay as they are.
-
-        Raises
-        ------
-        ModelError
-            If they cannot be had or do not fit.
-        """
+        """Replace the backbone's weights, see :func:`load_backbone`; ``"random"`` keeps them."""
         if weights != "random":
             self.backbone.load_state_dict(load_backbone(self.name, weights).state_dict())
 
@@ -296,53 +253,26 @@ class TransferModel(nn.Module):
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """Look at pictures through the backbone; it never changes, so once is enough.
-
-        Parameters
-        ----------
-        x : Tensor, shape (b, height, width) or (b, channels, height, width)
-            In [0, 1].
-
-        Returns
-        -------
-        Tensor, shape (b, channels, height, width)
-        """
-        colours = as_pictures(x).expand(-1, 3, -1, -1)
-        seen: Tensor = self.backbone((colours - self.mean) / self.std)
-        return seen
+        """Map images in [0, 1] to features; the backbone never changes, so once is enough."""
+        colours = with_channel(x).expand(-1, 3, -1, -1)
+        features: Tensor = self.backbone((colours - self.mean) / self.std)
+        return features
 
     def from_features(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Map what :meth:`features` gives to logits (b, n_genres) and embedding (b, d)."""
         return self.head(features)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map pictures in [0, 1] to logits (b, n_genres) and embedding (b, d)."""
+        """Map images in [0, 1] to logits (b, n_genres) and embedding (b, d)."""
         return self.from_features(self.features(x))
-
-
-# AlexNet's convolutions, frozen, one more convolution and two dense layers.
 
 
 class AlexNetTransfer(TransferModel):
     """AlexNet's features with a convolution and two dense layers (Becker et al., 2021, Fig. 4).
 
     The text gives the order, convolution, ReLU, max-pooling, two dense layers, and no sizes;
-    those here are choices. As in
-    :class:`~recsys.papers.networks.CNNSimple`, one of the dense layers is the
-    output.
-
-    Parameters
-    ----------
-    n_genres : int
-        Number of labels.
-    shape : sequence of int
-        Height and width of a grey picture, or 3, height and width.
-    filters, kernel, pool : int
-        Of the convolution, which is padded to keep the size.
-    dense : int
-        Width of the hidden layer, the embedding.
-    dropout : float
-        After the hidden layer, in training only.
+    those here are choices. As in :class:`~recsys.papers.networks.CNNSimple`, one of the dense
+    layers is the output.
     """
 
     def __init__(
@@ -361,27 +291,13 @@ class AlexNetTransfer(TransferModel):
         self.head = nn.Sequential(extra, DenseHead(width, (dense,), n_genres, dropout))
 
 
-# VGG16's convolutions, frozen, and one dense layer.
-
-
 class VGG16Transfer(TransferModel):
     """VGG16 (Simonyan & Zisserman, arXiv:1409.1556) with a new head (Mijares & Manua).
 
-    The report ("Transfer Learning: VGG16") repeats the grey picture three times, freezes all
+    The report ("Transfer Learning: VGG16") repeats the grey image three times, freezes all
     convolutional layers and adds 128 dense units, a dropout of 0.5 and the output. What joins
     the two is not said; the features are flattened. Nor is it said how the pixels were scaled;
     they are normalised as the weights expect.
-
-    Parameters
-    ----------
-    n_genres : int
-        Number of labels.
-    shape : sequence of int
-        Height and width of a grey picture, or 3, height and width.
-    dense : int
-        Width of the hidden layer, the embedding.
-    dropout : float
-        After the hidden layer, in training only.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recsys.papers.feature_table import write_feature_table
 from recsys.workers import default_workers
-from tests.features.agreement import compare, read_values
+from tests.papers.agreement import compare, read_values
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from recsys.cli import explore
 from recsys.errors import RecsysError
-from tests.reports.tables import planted
+from tests.papers.tables import write_planted
 from tests.sounds import staircase, write
 
 TRACK = {f"track-{name}.png" for name in ("waveform", "chroma", "mfcc", "mel")}
@@ -40,9 +40,7 @@ def files(folder: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("table") / "planted.csv"
-    path.write_text(planted({"blues": 6, "rock": 4}).to_csv(), encoding="utf-8")
-    return path
+    return write_planted(tmp_path_factory.mktemp("table") / "planted.csv", {"blues": 6, "rock": 4})
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +95,7 @@ def test_a_table_alone_has_no_pictures_of_a_track(table: Path, tmp_path: Path) -
 
 def test_what_cannot_be_drawn_is_reported(tmp_path: Path) -> None:
     """One genre has no boundary; two tracks have neither correlation nor components."""
-    one = tmp_path / "one.csv"
-    one.write_text(planted({"blues": 2}).to_csv(), encoding="utf-8")
+    one = write_planted(tmp_path / "one.csv", {"blues": 2})
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "pca.png").write_bytes(b"of an earlier run")
     result = run("--table", one, "--out", tmp_path / "out", "--json")
@@ -114,8 +111,7 @@ def test_what_cannot_be_drawn_is_reported(tmp_path: Path) -> None:
 
 
 def test_unequal_genres_are_said(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text(planted({"blues": 9, "rock": 4}).to_csv(), encoding="utf-8")
+    path = write_planted(tmp_path / "table.csv", {"blues": 9, "rock": 4})
     result = run("--table", path, "--out", tmp_path)
     assert "unequal size: 4 of rock, 9 of blues" in result.stderr
 

@@ -176,7 +176,7 @@ def test_a_changed_file_is_described_again_and_another_run_is_refused(
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                feature_table, "_write", lambda *_: (_ for _ in ()).throw(OSError(28, ""))
+                feature_table, "write_file", lambda *_: (_ for _ in ()).throw(OSError(28, ""))
             )
             assert extract(music, out).exit_code == 1
 

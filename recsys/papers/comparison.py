@@ -1,0 +1,439 @@
+"""The table of a reproduction: published figures and those measured here, as CSV, Markdown, HTML.
+
+Every row holds numbers; :func:`formatted` alone turns them into text.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from recsys.errors import require
+from recsys.papers.fit import RANDOM
+from recsys.papers.recipe import ORDER
+from recsys.reports.drawing import (
+    EXTRA,
+    PALETTE,
+    Picture,
+    data_uri,
+    new_figure,
+    png,
+    render,
+    write_file,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from recsys.papers.measure import Measurement
+    from recsys.papers.recipe import Recipe
+    from recsys.papers.reproduce import FailedMeasurement, Task
+
+FIELDS = (
+    # Name and title of the recipe, and the data.
+    *("recipe", "title", "data"),
+    # Accuracies: of the report; here by its protocol, and by an artist-grouped split. The 95%
+    # intervals are Wilson's; n counts tracks, or segments where report_unit is that.
+    *("published", "report", "report_n", "report_unit", "report_low", "report_high"),
+    *("honest", "honest_n", "honest_low", "honest_high"),
+    # Tracks (segments) learned from, of the fold with the fewest.
+    *("report_train", "honest_train"),
+    # Of how many tracks the artist is not known.
+    *("unknown_artists", "tracks"),
+    # Segments of one track were on both sides of the report's protocol.
+    "leaky",
+    # Minutes of both measurements, without decoding.
+    *("seed", "minutes", "note"),
+)
+"""Columns of the table; a figure that is missing is None."""
+
+CAUTIONS = (
+    "The intervals hold for units that know nothing of each other. Segments of one track and"
+    " several tracks of one artist are alike, so these intervals are too narrow.",
+    "Every figure is of one seed. Where data was divided once and not into folds, how much another"
+    " seed or another division would change is not in the interval either.",
+    "'learned from' counts what 'n' counts: segments where the report mixed them, else tracks; of"
+    " several folds the fewest. The report's protocol and the honest one often learn from"
+    " different numbers of tracks, so that their difference is not of leaks and artists alone.",
+)
+"""Notes that hold for every table."""
+
+SKIPPED_SHOWN = 5
+"""Files that are named where some were left out."""
+
+KINDS = (
+    ("published", "published", "D", PALETTE[3]),
+    ("report", "the report's protocol here", "o", PALETTE[1]),
+    ("honest", "by track and artist here", "s", PALETTE[0]),
+)
+"""Column, label, marker and colour of an accuracy in the figure."""
+
+
+def compare(
+    done: Mapping[Task, Measurement],
+    failures: Sequence[FailedMeasurement],
+    *,
+    weights: str,
+    quick: bool,
+    epochs: int | None = None,
+) -> pd.DataFrame:
+    """Bring both measurements of each recipe into one row.
+
+    Parameters
+    ----------
+    done : mapping
+        Measurements that were made.
+    failures : sequence of FailedMeasurement
+        Measurements that could not be made.
+    weights : str
+        Which pretrained weights were used.
+    quick : bool
+        Only a quick run, which measures nothing.
+    epochs : int, optional
+        The most that were allowed, if not the recipes'.
+
+    Returns
+    -------
+    DataFrame
+        With the columns FIELDS; report by report, then recipes that do not come with recsys.
+    """
+    found: dict[tuple[str, str], tuple[Recipe, dict[str, Measurement], dict[str, list[str]]]] = {}
+    for task in (*done, *(failure.task for failure in failures)):
+        found.setdefault((task.recipe.name, task.source), (task.recipe, {}, {}))
+    for task, measurement in done.items():
+        found[task.recipe.name, task.source][1][task.way] = measurement
+    for failure in failures:
+        reasons = found[failure.task.recipe.name, failure.task.source][2]
+        reasons.setdefault(failure.reason, []).append(failure.task.way)
+
+    def place(key: tuple[str, str]) -> int:
+        base = key[0].partition(":")[0]
+        return ORDER.index(base) if base in ORDER else len(ORDER)
+
+    rows = []
+    for key in sorted(found, key=place):
+        recipe, ways, reasons = found[key]
+        notes = ["quick run, measures nothing"] if quick else []
+        if recipe.training is not None and epochs is not None and epochs < recipe.training.epochs:
+            notes.append(f"at most {epochs} epochs instead of {recipe.training.epochs}")
+        if reasons:
+            failed = (f"{' and '.join(which)}: {reason}" for reason, which in reasons.items())
+            notes.append(f"could not be run, {'; '.join(failed)}")
+        notes += _about_measurements(recipe, ways, weights)
+        notes += _beside_published(recipe, ways.get("report"))
+        rows.append(_row(recipe, ways, "; ".join(notes), weights))
+    return require("pandas", EXTRA).DataFrame(rows, columns=list(FIELDS), dtype=object)
+
+
+def _row(
+    recipe: Recipe, ways: Mapping[str, Measurement], note: str, weights: str
+) -> dict[str, object]:
+    report, honest = ways.get("report"), ways.get("honest")
+    row: dict[str, object] = {
+        **dict.fromkeys(FIELDS),
+        "recipe": recipe.name,
+        "title": recipe.title,
+        "data": "",
+        "published": recipe.published.test,
+        "report_unit": report.unit if report else "",
+        "leaky": report.leaky if report else recipe.protocol.split == "by-segment",
+        "note": note,
+    }
+    if some := report or honest:
+        row["data"], row["seed"] = some.data, some.seed
+        row["unknown_artists"], row["tracks"] = some.unknown_artists, some.n_tracks
+        row["minutes"] = sum(one.minutes for one in ways.values())
+    for way, one in ways.items():
+        row[f"{way}_train"] = one.n_train
+        if not not_measured(recipe, ways, weights):
+            # What a report states of songs of several genres is compared with such songs.
+            figures = one.notes.get("mixed") or one.test
+            row[way], row[f"{way}_n"] = figures["accuracy"], figures["n"]
+            row[f"{way}_low"], row[f"{way}_high"] = figures["interval"]
+    return row
+
+
+def not_measured(recipe: Recipe, ways: Mapping[str, Measurement], weights: str) -> bool:
+    """Return whether the figures of a recipe say nothing about the published one.
+
+    So it is where it began from random weights in the place of trained ones, or where it is about
+    songs of several genres and there were none.
+    """
+    untrained = recipe.weights is not None and weights == RANDOM
+    about_mixed = recipe.training is not None and recipe.training.loss == "sigmoid"
+    return untrained or (about_mixed and not any("mixed" in one.notes for one in ways.values()))
+
+
+def mostly_unknown(unknown: int | None, tracks: int | None) -> bool:
+    """Return whether most artists are unknown: "honest" then keeps tracks apart, not artists."""
+    return unknown is not None and tracks is not None and 2 * unknown > tracks
+
+
+def _about_measurements(
+    recipe: Recipe, ways: Mapping[str, Measurement], weights: str
+) -> Iterator[str]:
+    """Yield what must be known to read the figures of a recipe."""
+    if ways and not_measured(recipe, ways, weights):
+        figures = [f"{way} {one.test['accuracy']:.3f}" for way, one in ways.items()]
+        yield f"not measured: {recipe.unmeasured}"
+        yield f"ran to the end without ({', '.join(figures)})"
+    honest = ways.get("honest")
+    if honest and honest.unknown_artists:
+        words = f"{honest.unknown_artists} of {honest.n_tracks} artists unknown"
+        by_track = mostly_unknown(honest.unknown_artists, honest.n_tracks)
+        yield f"honest by track only: {words}" if by_track else words
+    for one in ways.values():
+        if "mixed" in one.notes:
+            n, accuracy = one.test["n"], one.test["accuracy"]
+            yield f"{one.way}: of songs of several genres; of {n} tracks of one, {accuracy:.3f}"
+        if check := one.notes.get("memorised"):
+            yield (
+                f"overfit check: {check['segments']} segments learned to"
+                f" {check['accuracy']:.3f} in {check['epochs']} epochs"
+            )
+
+
+def _beside_published(recipe: Recipe, report: Measurement | None) -> Iterator[str]:
+    """Yield the other figures of the report, each after its counterpart measured here."""
+    published = recipe.published
+    if report and report.train_accuracy is not None:
+        yield f"train {report.train_accuracy:.3f}"
+    if published.train is not None:
+        yield f"published train {published.train:.3f}"
+    valid = _valid_accuracy(recipe, report) if report else None
+    if valid is not None:
+        yield f"valid {valid:.3f}"
+    if published.valid is not None:
+        yield f"published valid {published.valid:.3f}"
+    if report and published.loss is not None:
+        yield f"loss {report.loss:.3f}"
+    if published.loss is not None:
+        yield f"published loss {published.loss:.3f}"
+    if report and "chosen" in report.notes:
+        chosen = ", ".join(f"{name} = {value}" for name, value in report.notes["chosen"].items())
+        counts = [f"{report.notes[key]} {key}" for key in ("fits", "trials") if key in report.notes]
+        yield f"chosen: {chosen}" + (f" ({', '.join(counts)})" if counts else "")
+    if published.also:
+        yield f"published also: {', '.join(published.also)}"
+
+
+def _valid_accuracy(recipe: Recipe, report: Measurement) -> float | None:
+    """Return the accuracy on validation of the epoch that was kept; None without validation."""
+    history = [entry for entry in report.history if entry.get("valid_loss") is not None]
+    if recipe.training is None or not history:
+        return None
+    best = min(history, key=lambda entry: float(entry["valid_loss"]))
+    kept = best if recipe.training.keep == "best" else history[-1]
+    accuracy: float | None = kept["valid_accuracy"]
+    return accuracy
+
+
+def about_data(done: Mapping[Task, Measurement]) -> list[str]:
+    """Return what is uneven, missing or known to be wrong in the data, each once."""
+    lines: dict[str, None] = {}
+    for one in done.values():
+        skipped = describe_skipped(one.notes.get("skipped_files", ()))
+        for line in (*one.notes.get("data", ()), *([skipped] if skipped else [])):
+            lines[f"{one.data}: {line}"] = None
+    return list(lines)
+
+
+def describe_skipped(files: Sequence[Sequence[str]]) -> str:
+    """Name files that were left out, each a pair of name and reason; of many, some are named."""
+    if not files:
+        return ""
+    shown = ", ".join(f"{name} ({reason})" for name, reason in files[:SKIPPED_SHOWN])
+    more = f" and {len(files) - SKIPPED_SHOWN} more" if len(files) > SKIPPED_SHOWN else ""
+    return f"{len(files)} file{'s' if len(files) > 1 else ''} skipped: {shown}{more}"
+
+
+# For people.
+
+
+def formatted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table as text: each accuracy with its interval and counts."""
+
+    def accuracy(row: Any, way: str, unit: str, mark: str) -> str:  # noqa: ANN401 (a named tuple)
+        value, low, high, n, learned = (
+            getattr(row, f"{way}{part}") for part in ("", "_low", "_high", "_n", "_train")
+        )
+        if value is None:
+            return "not measured"
+        from_how_many = "" if learned is None else f"; learned from {learned}"
+        return f"{value:.3f}{mark} ({low:.3f} to {high:.3f}, {n} {unit}s{from_how_many})"
+
+    rows = []
+    for row in table.itertuples(index=False):
+        leaky = " leaky" if row.leaky else ""
+        by_track = " by track" if mostly_unknown(row.unknown_artists, row.tracks) else ""
+        rows.append(
+            {
+                "recipe": row.recipe,
+                "data": row.data,
+                "published": "" if row.published is None else f"{row.published:.3f}",
+                "report's protocol here": accuracy(row, "report", row.report_unit, leaky),
+                "honest here": accuracy(row, "honest", "track", by_track),
+                "seed": "" if row.seed is None else str(row.seed),
+                "min": "" if row.minutes is None else f"{row.minutes:.1f}",
+                "note": row.note,
+            }
+        )
+    columns = ["recipe", "data", "published", "report's protocol here", "honest here"]
+    return require("pandas", EXTRA).DataFrame(rows, columns=[*columns, "seed", "min", "note"])
+
+
+def as_markdown(
+    table: pd.DataFrame, recipes: Sequence[Recipe], done: Mapping[Task, Measurement] | None = None
+) -> str:
+    """Return the table as Markdown, and below it what must be known to read it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`compare`.
+    recipes : sequence of Recipe
+        Whose readings are listed.
+    done : mapping, optional
+        Measurements behind the rows; what is uneven or missing in their data is listed.
+    """
+    text = formatted(table)
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(" ".join(c.split()).replace("|", "\\|") for c in cells) + " |"
+
+    text["recipe"] = "`" + text["recipe"].astype(str) + "`"
+    lines = [line(text.columns), line(["---"] * len(text.columns))]
+    lines += [line(cells) for cells in text.itertuples(index=False)]
+    lines += ["", *(f"- {caution}" for caution in CAUTIONS)]
+    if about := about_data(done or {}):
+        lines += ["", "The data:", "", *(f"- {entry}" for entry in about)]
+    lines += ["", "Where the reports cannot be followed to the letter:", ""]
+    lines += [f"- `{recipe.name}`: {reading}" for recipe in recipes for reading in recipe.readings]
+    return "\n".join(lines) + "\n"
+
+
+def genre_rows(done: Mapping[Task, Measurement], *, weights: str) -> list[dict[str, Any]]:
+    """Return published precisions, recalls and F1 of genres with those measured here.
+
+    Returns
+    -------
+    list of dict
+        ``recipe``, ``source``, ``genre``, ``published`` (precision, recall, F1 or None), and
+        ``report`` and ``honest`` likewise, None where they were not measured. Recipes whose
+        figures say nothing about the published ones are left out.
+    """
+    pairs: dict[tuple[str, str], tuple[Recipe, dict[str, Measurement]]] = {}
+    for task, measurement in done.items():
+        pair = pairs.setdefault((task.recipe.name, task.source), (task.recipe, {}))
+        pair[1][task.way] = measurement
+    found = []
+    for (name, source), (recipe, ways) in pairs.items():
+        if not_measured(recipe, ways, weights):
+            continue
+        for genre, figures in recipe.published.per_genre.items():
+            row: dict[str, Any] = {"recipe": name, "source": source, "genre": genre}
+            row["published"] = (figures.precision, figures.recall, figures.f1)
+            for way in ("report", "honest"):
+                own = ways[way].test["per_genre"].get(genre) if way in ways else None
+                row[way] = (own["precision"], own["recall"], own["f1"]) if own else None
+            if row["report"] or row["honest"]:
+                found.append(row)
+    return found
+
+
+def write_page(
+    out: Path,
+    table: pd.DataFrame,
+    recipes: Sequence[Recipe],
+    done: Mapping[Task, Measurement],
+    *,
+    weights: str,
+    quick: bool,
+) -> Path:
+    """Write ``index.html`` and its figure.
+
+    Parameters
+    ----------
+    out : Path
+        A folder that is there.
+    table : DataFrame
+        Of :func:`compare`.
+    recipes : sequence of Recipe
+        Whose readings are listed.
+    done : mapping
+        Measurements behind the rows.
+    weights : str
+        Which pretrained weights were used.
+    quick : bool
+        Only a quick run, so no figures of genres are shown.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    RecsysError
+        If a file cannot be written.
+    MissingExtraError
+        If a library is not installed.
+    """
+    drawn = []
+    if table["report"].notna().any() or table["honest"].notna().any():
+        picture = comparison_picture(table)
+        content = png(picture.figure)
+        write_file(out / picture.file_name, content)
+        drawn.append({"title": picture.title, "caption": picture.caption, "uri": data_uri(content)})
+    values = {
+        "title": "Published systems, measured again",
+        "date": datetime.now(UTC).date().isoformat(),
+        "table": formatted(table),
+        "pictures": drawn,
+        "recipes": recipes,
+        "cautions": CAUTIONS,
+        "about_data": about_data(done),
+        "genres": [] if quick else genre_rows(done, weights=weights),
+        "splits": [
+            (f"{task.recipe.name} ({task.source})", task.way, m.split) for task, m in done.items()
+        ],
+    }
+    return write_file(out / "index.html", render("reproduction.html", values))
+
+
+def comparison_picture(table: pd.DataFrame) -> Picture:
+    """Draw three accuracies of each recipe on one line, with the intervals of those from here."""
+    shown = table[table["report"].notna() | table["honest"].notna()]
+    figure = new_figure(8, 1.6 + 0.3 * len(shown))
+    axes = figure.add_subplot()
+    for (column, label, marker, colour), shift in zip(KINDS, (0.0, -0.16, 0.16), strict=True):
+        known = shown[column].notna().to_numpy()
+        heights = [number + shift for number in range(len(shown)) if known[number]]
+        rows = shown[known]
+        axes.scatter(
+            rows[column].astype(float), heights, marker=marker, color=colour, s=34, label=label,
+            zorder=2,
+        )  # fmt: skip
+        if column != "published":
+            low, high = (rows[f"{column}_{end}"].astype(float) for end in ("low", "high"))
+            axes.hlines(heights, low, high, color=colour, linewidth=1.5, zorder=1)
+    from_table = shown["data"].str.startswith("public")
+    axes.set_yticks(
+        range(len(shown)), shown["recipe"] + from_table.map({True: " (table)", False: ""})
+    )
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("accuracy")
+    axes.grid(axis="x", color="#e4e4e4")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    caption = (
+        "Lines are 95% intervals, too narrow where segments of one track or tracks of one artist"
+        " are counted. Where the report mixed segments of one track into both sides,"
+        " its protocol gives more than any new track will get; the honest figure keeps tracks and"
+        " artists apart."
+    )
+    return Picture("comparison", "Published, repeated, honest", caption, figure)
