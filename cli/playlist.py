@@ -19,7 +19,7 @@ FORMATS = ("m3u8", "xspf", "json", "paths")
 _UNITS_S = {"": 60, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A length of time such as ``2h``, ``90m``, ``1h30m`` or ``45`` (minutes)."""
 
     name = "duration"

@@ -104,7 +104,7 @@ def _print_one(recipe: Recipe, variants: tuple[str, ...]) -> None:
         click.echo(f"Variants: {', '.join(variants)}")
 
 
-def _settings(values: dict[str, object]) -> str:
+def _settings(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 

@@ -204,7 +204,8 @@ def unit_from_half(rows: npt.NDArray[np.float16]) -> FloatArray:
     """
     wide = rows.astype(np.float64)
     unit = wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    return unit.astype(np.float32)
+    unit_rows: FloatArray = unit.astype(np.float32)
+    return unit_rows
 
 
 def best(
