@@ -22,7 +22,7 @@ REPOSITORY = PACKAGE.parent
 CLASSIFIER = ("calibrate", "card", "inference", "musicnn", "track_head")
 
 GROUPS = {
-    "base": ("types", "errors", "names", "memory", "registry"),
+    "base": ("types", "errors", "names", "memory", "registry", "atomic", "bootstrap"),
     "sound": ("audio", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),
     "workers": ("workers", "worker_preload"),
