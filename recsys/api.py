@@ -17,7 +17,7 @@ from recsys.store import Store
 from recsys.types import ModelInfo
 
 if TYPE_CHECKING:
-    from recsys.audit import AuditOptions, AuditReport, Outcome, Retagger
+    from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
@@ -267,7 +267,7 @@ class LibraryUpkeep(OpenedLibrary):
 
     def undo_tags(
         self, run: int | None = None, paths: Sequence[str | Path] = ()
-    ) -> tuple[Run, Iterator[Outcome]]:
+    ) -> tuple[Run, Iterator[RetagOutcome]]:
         """Put back the genre tags that stood in the files before a run.
 
         Parameters
@@ -281,7 +281,7 @@ class LibraryUpkeep(OpenedLibrary):
         -------
         run : Run
             What will be taken back.
-        outcomes : iterator of Outcome
+        outcomes : iterator of RetagOutcome
             One per file, when it is done.
 
         Raises
