@@ -82,11 +82,11 @@ def measure_quality(
         The library has too few tracks, fewer than a list is to have, or no labels of the kind
         that was asked for.
     MissingExtraError
-        An option needs the extra ``[papers]``, which is not installed.
+        An option needs the extra ``[papers]`` or ``[train]``, which is not installed.
     """
     options = options or QualityOptions()
     if options.hubness:
-        require("scipy.special", "papers")  # before anything takes long
+        require("scipy.special", "train")  # before anything takes long
     columns = read_columns(store)
     _check_size(len(columns), options.k)
     labels = choose_labels(columns, options.labels)

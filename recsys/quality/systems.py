@@ -236,7 +236,7 @@ def mutual_proximity(vectors: FloatArray) -> System:
     logarithm. Mean and variance of a track's similarities follow from the first two moments of all
     embeddings.
     """
-    log_ndtr = require("scipy.special", "papers").log_ndtr
+    log_ndtr = require("scipy.special", "train").log_ndtr
     precise, cosines, n = vectors.astype(np.float64), _cosines(vectors), len(vectors)
     itself = np.einsum("ij,ij->i", precise, precise)
     mean = (precise @ precise.sum(axis=0) - itself) / (n - 1)
