@@ -38,7 +38,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.cli.reference
 
 bench: $(VENV)/.installed-dev
-	$(RECSYS) benchmark --quick --peers
+	$(BIN)/python -m tests.benchmarks --quick --peers
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

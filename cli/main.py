@@ -37,7 +37,6 @@ COMMANDS = (
     "features",
     "recipes",
     "reproduce",
-    "benchmark",
 )
 
 

@@ -49,7 +49,6 @@ GROUPS = {
     "reports": ("reports", "reports.*"),
     "api": ("api", "seeds", "classify", "library_status"),
     "demo": ("demo",),
-    "benchmark": ("benchmark", "benchmark.*"),
     "cli": ("cli", "cli.*", "__main__"),
 }
 """Every module of the package, by the part of the design to which it belongs."""
@@ -88,8 +87,7 @@ MAY_IMPORT = {
     "reports": {"base", "sound", "library", "workers", "classifier", "training", "quality"},
     "api": {*CORE, *WINGS},
     "demo": {"base"},
-    "benchmark": {*CORE, *WINGS, "api", "demo"},
-    "cli": {*CORE, *WINGS, "api", "demo", "benchmark"},
+    "cli": {*CORE, *WINGS, "api", "demo"},
 }
 """Which other parts each part may import, anywhere in its code."""
 

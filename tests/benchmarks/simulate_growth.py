@@ -19,9 +19,9 @@ from unittest import mock
 from rich.console import Console
 from rich.table import Table
 
-from recsys.benchmark.planted import SHARES
 from recsys.index import slots
 from recsys.index.genre_index import FLAT_LIMIT, GenreIndex
+from tests.benchmarks.planted import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

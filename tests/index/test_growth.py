@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.benchmark.planted import SHARES
 from recsys.index.genre_index import GenreIndex
+from tests.benchmarks.planted import SHARES
 from tests.benchmarks.simulate_growth import GrowingIndex, counting, simulate
 from tests.stored import unit_rows
 

@@ -1,6 +1,6 @@
 """How long answers take at any size of a library, what they take, and how right they are.
 
-Everything is measured on planted libraries (:mod:`recsys.benchmark.planted`), in the way that
+Everything is measured on planted libraries (:mod:`tests.benchmarks.planted`), in the way that
 people use recsys: :meth:`recsys.api.Library.similar` in a warm process, with its tiers, filters and
 metadata, and the command ``recsys similar`` from outside.
 """
@@ -15,21 +15,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.api import Library
-from recsys.benchmark.clock import MB, memory_of, run_command, timed_calls
-from recsys.benchmark.planted import batches, later_batch, make_library, path_of, records
-from recsys.benchmark.results import Figure, Table, beside, figure_of
-from recsys.benchmark.search_peers import PEERS, absent, measure_peer, nearest_rows
 from recsys.index.exact import ExactIndex
 from recsys.index_sync import index_directory, open_index, rebuild_index, save_index
 from recsys.recommender import Recommender, SimilarOptions, make_query
 from recsys.store import Store
+from tests.benchmarks.measuring import (
+    MB,
+    Figure,
+    Table,
+    beside,
+    figure_of,
+    memory_of,
+    run_command,
+    timed_calls,
+)
+from tests.benchmarks.peers import PEERS, absent, measure_peer, nearest_rows
+from tests.benchmarks.planted import batches, later_batch, make_library, path_of, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from recsys.benchmark.results import Peer
     from recsys.types import FloatArray
+    from tests.benchmarks.measuring import Peer
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 ADDED = 1_000
@@ -91,21 +99,9 @@ def measure_search(
     options: SearchOptions | None = None,
     on_progress: Callable[[str], object] = lambda _: None,
 ) -> list[Table]:
-    """Measure every size.
+    """Measure every size; libraries are kept under `place`, 1.6 GB for a million tracks.
 
-    Parameters
-    ----------
-    place : Path
-        Folder for the libraries, 1.6 GB for a million tracks. One that is left there is used
-        again; what was added to it is taken out at the end.
-    options : SearchOptions, optional
-    on_progress : callable, optional
-        Told what is being done.
-
-    Returns
-    -------
-    list of Table
-        One per size.
+    One that is there already is used again; tracks that were added to it are removed at the end.
     """
     options = options or SearchOptions()
     return [_measure_size(place, size, options, on_progress) for size in options.sizes]
@@ -141,6 +137,7 @@ def _measure_size(
     figures += _adding(database, tracks, options.seed)
     return Table(
         title=f"Search, {tracks:,} tracks",
+        tracks=tracks,
         figures=tuple(figures),
         peers=tuple(peers),
         skipped=tuple(skipped),
@@ -286,7 +283,7 @@ def _peers(
     found, skipped = [], []
     for name in PEERS:
         if absent(name):
-            skipped.append(f"{name}: not installed (pip install 'recsys[benchmark]')")
+            skipped.append(f"{name}: not installed (pip install 'recsys[dev]')")
         elif name != "NumPy" and tracks > options.largest_peer:
             skipped.append(f"{name}: not built above {options.largest_peer:,} tracks")
         else:
