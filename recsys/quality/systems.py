@@ -223,7 +223,8 @@ def local_scaling(vectors: FloatArray) -> System:
     around = np.concatenate([mean_of_nearest(rows) for rows in blocks])
 
     def scores(rows: IdArray) -> Values:
-        return 2 * cosines(rows) - around[rows][:, np.newaxis] - around
+        result: Values = 2 * cosines(rows) - around[rows][:, np.newaxis] - around
+        return result
 
     return System("local_scaling", "local scaling", scores)
 
