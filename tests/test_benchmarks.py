@@ -120,12 +120,15 @@ def test_json_holds_every_table_whole() -> None:
 def test_a_page_a_table_and_a_plot_are_written_of_what_was_measured(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     found = {"analysis": [ANALYSIS], "search": SEARCH}
-    names = [path.name for path in write_report(tmp_path / "new", surroundings(), found)]
+    names = [
+        path.name for path in write_report(tmp_path / "new", surroundings(), found, " --quick")
+    ]
     assert names == [f"{kind}.{end}" for kind in found for end in ("md", "csv", "png")]
     page = (tmp_path / "new" / "analysis.md").read_text()
     assert "| --effort balanced | 8 tracks/s | 7.5 to 8.5 |  |" in page
     assert "| bliss, two processes | 1 tracks/s |  | recsys is 8 times |" in page
     assert "Skipped: another: not installed." in page
+    assert "`python -m tests.benchmarks --only analysis --quick`" in page
     with (tmp_path / "new" / "search.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["system"], float(row["value"])) for row in rows] == [

@@ -76,7 +76,8 @@ def main(
             found["search"] = search.measure_search(folder, asked, _progress)
     where = surroundings()
     if out is not None:
-        for path in write_report(out, where, found):
+        flags = " --quick" * quick + " --peers" * peers
+        for path in write_report(out, where, found, flags):
             _progress(f"written: {shown(path)}")
     tables = [own for kind in found.values() for own in kind]
     if as_json:

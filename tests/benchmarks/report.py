@@ -104,9 +104,9 @@ def _promise(figure: Figure) -> str:
     return f"{figure.target:.4g}, {'kept' if figure.met else 'missed'}"
 
 
-def markdown(kind: str, where: Surroundings, tables: Sequence[Table]) -> str:
+def markdown(kind: str, flags: str, where: Surroundings, tables: Sequence[Table]) -> str:
     """Return tables as a page."""
-    command = f"python -m tests.benchmarks --only {kind}"
+    command = f"python -m tests.benchmarks --only {kind}{flags}"
     parts = [f"# {kind.capitalize()}\n\nMade by `{command}`. {where}.\n"]
     for table in tables:
         rows = [("", "median", "range", "promised, or beside it"), ("---",) * 4, *rows_of(table)]
@@ -131,14 +131,14 @@ def as_csv(tables: Sequence[Table]) -> str:
 
 
 def write_report(
-    folder: Path, where: Surroundings, found: Mapping[str, Sequence[Table]]
+    folder: Path, where: Surroundings, found: Mapping[str, Sequence[Table]], flags: str = ""
 ) -> list[Path]:
     """Write a page, a CSV file and a plot for every kind of tables; RecsysError if it cannot."""
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for kind, tables in found.items():
-            page, values = markdown(kind, where, tables), as_csv(tables)
+            page, values = markdown(kind, flags, where, tables), as_csv(tables)
             contents = {".md": page.encode(), ".csv": values.encode()}
             plot = _bars(tables) if kind == "analysis" else _curve(tables)
             if plot is not None:
