@@ -26,7 +26,7 @@ from tests.benchmarks.measuring import (
     Figure,
     Peer,
     Table,
-    beside,
+    compare,
     figure_of,
     memory_of,
     run_command,
@@ -75,10 +75,10 @@ def test_without_a_promise_nothing_is_kept_or_broken() -> None:
 
 def test_a_ratio_above_one_means_that_ours_is_better() -> None:
     quick, slow = Figure("a", 2.0, "ms"), Figure("b", 8.0, "ms")
-    assert beside(quick, "slow 1.0", slow).ratio == 4.0
+    assert compare(quick, "slow 1.0", slow).ratio == 4.0
     many = Figure("a", 80.0, "tracks/s", higher_is_better=True)
     few = Figure("b", 10.0, "tracks/s", higher_is_better=True)
-    assert beside(many, "few 1.0", few).ratio == 8.0
+    assert compare(many, "few 1.0", few).ratio == 8.0
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
@@ -90,7 +90,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 def test_a_table_survives_json_whole() -> None:
     ours, late = Figure("p50", 2.0, "ms", target=5.0), Figure("open", 3.0, "s", target=1.0)
-    peer = beside(ours, "other 1.2", Figure("p50", 4.0, "ms"))
+    peer = compare(ours, "other 1.2", Figure("p50", 4.0, "ms"))
     table = Table("search", (ours, late), (peer,), ("absent: not installed",), ("two cores",))
     assert Table.from_json(json.loads(json.dumps(table.as_json()))) == table
     assert table.figure("p50") is ours
@@ -137,8 +137,8 @@ def test_a_page_a_table_and_a_plot_are_written_of_what_was_measured(tmp_path: Pa
     ]
 
 
-def test_promises_are_kept_or_missed() -> None:
-    assert [rows_of(table)[0][3] for table in SEARCH] == ["1, kept", "1, missed"]
+def test_targets_are_met_or_missed() -> None:
+    assert [rows_of(table)[0][3] for table in SEARCH] == ["1, met", "1, missed"]
 
 
 def test_one_size_alone_makes_no_curve(tmp_path: Path) -> None:

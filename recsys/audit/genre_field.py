@@ -119,12 +119,12 @@ def _open(path: Path) -> tuple[Untyped, bool]:
         file.add_tags()
     except (mutagen.MutagenError, NotImplementedError) as error:  # raw AAC and AC-3, say
         raise _untaggable() from error
-    # RIFF INFO and AIFF text chunks are read by recsys but not by mutagen; tags beside them would
+    # RIFF INFO and AIFF text chunks are read by recsys but not by mutagen; other tags would
     # hide them from players.
     if others := [name for name, text in asdict(read_tags(path)).items() if text]:
         raise TagError(
             f"its tags ({', '.join(sorted(others))}) are of a kind that can be read and not "
-            "written, and others beside them would hide them",
+            "written, and other tags would hide them",
             "Give it ID3 tags with a tag editor, or convert it to FLAC.",
         )
     return file, False

@@ -407,7 +407,7 @@ class Journal:
     Parameters
     ----------
     database : Path
-        Of the library; the journal lies beside it and is made by the first change.
+        Of the library; the first change makes the journal in the same folder.
     """
 
     def __init__(self, database: Path) -> None:

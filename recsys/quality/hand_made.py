@@ -119,13 +119,13 @@ def read_kept(path: Path, width: int) -> dict[str, list[float]]:
             with suppress(ValueError, KeyError, TypeError):
                 line = json.loads(text)
                 if line["version"] == VERSION and len(line["values"]) == width:
-                    known[str(line["sound"])] = [float(value) for value in line["values"]]
+                    known[str(line["audio_hash"])] = [float(value) for value in line["values"]]
     return known
 
 
 def keep(path: Path, identity: str, values: list[float]) -> None:
     """Append one line; where that fails, the features are computed again next time."""
-    line = json.dumps({"version": VERSION, "sound": identity, "values": values})
+    line = json.dumps({"version": VERSION, "audio_hash": identity, "values": values})
     # The newline comes first: the file may end with half a line.
     with suppress(OSError), path.open("a", encoding="ascii") as file:
         file.write(("\n" if file.tell() else "") + line)

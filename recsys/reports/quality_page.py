@@ -48,7 +48,7 @@ MEANINGS = {
     "same_artist_run": "The longest run of tracks by one artist in a list, on average.",
     "hubness_skewness": "How unevenly tracks turn up in the lists of others: 0 is even, and above "
     "about 1.4 a few tracks are everywhere.",
-    "robin_hood": "The share of all places in lists that would have to move for every track to "
+    "robin_hood": "The share of all list entries that would have to move for every track to "
     "turn up as often.",
     "orphans": "The share of the tracks that are in nobody's list.",
 }
@@ -147,7 +147,7 @@ def _pictures(quality: Quality) -> list[Picture]:
         (
             "occurrences",
             "Who turns up in the lists",
-            f"A flat line would be fair to all; each list has {quality.k} places.",
+            f"A flat line would be fair to all; each list has {quality.k} entries.",
             occurrence_figure(quality, [quality.systems[0], *drawn]),
         ),
         (
@@ -180,15 +180,15 @@ def precision_figure(quality: Quality) -> Figure | None:
     )
     for name, label, shift, marker, colour in looks:
         shown = [
-            (place, own.figures[name])
-            for place, own in enumerate(systems)
+            (height, own.figures[name])
+            for height, own in enumerate(systems)
             if own.figures[name].value is not None
         ]
         values = np.array([own.value for _, own in shown], dtype=np.float64)
         # Without an interval (None becomes NaN) no bar is drawn.
         ends = np.array([(own.low, own.high) for _, own in shown], dtype=np.float64).T
         axes.errorbar(
-            values, [place + shift for place, _ in shown],
+            values, [height + shift for height, _ in shown],
             xerr=np.maximum(np.abs(ends - values), 0), label=label,
             linestyle="none", marker=marker, color=colour, capsize=3,
         )  # fmt: skip
@@ -213,10 +213,10 @@ def labels_figure(quality: Quality, systems: Sequence[SystemQuality]) -> Figure 
     axes = figure.subplots()
     names = list(reversed(commonest))
     for system, marker, colour in zip(systems, ("o", "s"), (PALETTE[0], PALETTE[6]), strict=True):
-        points = [(system.per_label.get(name), place) for place, name in enumerate(names)]
-        known = [(value, place) for value, place in points if value is not None]
-        values, places = zip(*known, strict=True)
-        axes.scatter(values, places, marker=marker, color=colour, label=system.title, alpha=0.8)
+        points = [(system.per_label.get(name), height) for height, name in enumerate(names)]
+        known = [(value, height) for value, height in points if value is not None]
+        values, heights = zip(*known, strict=True)
+        axes.scatter(values, heights, marker=marker, color=colour, label=system.title, alpha=0.8)
     name_ticks(axes, [f"{name} (n = {quality.label_counts[name]})" for name in names], x=False)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(f"genre precision in the first {quality.k}, other artists")
@@ -232,9 +232,9 @@ def occurrence_figure(quality: Quality, systems: Sequence[SystemQuality]) -> Fig
     lines = ("-", "--", ":")
     for number, system in enumerate(systems):
         counts = system.occurrences
-        places = (np.arange(len(counts)) + 0.5) / max(1, len(counts))
+        shares = (np.arange(len(counts)) + 0.5) / max(1, len(counts))
         style = lines[number % len(lines)]
-        axes.plot(places, counts, label=system.title, color=PALETTE[2 * number], linestyle=style)
+        axes.plot(shares, counts, label=system.title, color=PALETTE[2 * number], linestyle=style)
     axes.axhline(quality.k, color="0.4", linewidth=0.8)
     axes.set_xlim(0.0, 1.0)
     axes.set_ylim(bottom=0)

@@ -33,7 +33,10 @@ QUICK_SIZES = (1_000, 10_000)
 @click.option("--audio", type=click.Path(path_type=Path), help="Music; songs are made without it.")
 @click.option("--files", type=click.IntRange(min=1), help="How many songs.")
 @click.option(
-    "--place", type=click.Path(path_type=Path), help="Keep songs and libraries here (up to 4 GB)."
+    "--keep",
+    "place",
+    type=click.Path(path_type=Path),
+    help="Keep songs and libraries here (up to 4 GB).",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write Markdown, CSV and plots: docs/results."
@@ -92,7 +95,7 @@ def _progress(text: str) -> None:
 
 def _print(where: Surroundings, tables: list[Table]) -> None:
     for own in tables:
-        rows = table(escape(own.title), "", "Range", "Promised, or beside it", right=(1, 2, 3))
+        rows = table(escape(own.title), "", "Range", "Target, or ratio", right=(1, 2, 3))
         for row in rows_of(own):
             rows.add_row(*map(escape, row))
         console().print(rows)

@@ -71,7 +71,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The figures of one subject, peers beside them, and peers that were skipped, with reasons."""
+    """The figures of one subject, those of peers, and why other peers were skipped."""
 
     title: str
     figures: tuple[Figure, ...]
@@ -114,7 +114,7 @@ def figure_of(name: str, values: Sequence[float], unit: str, **fields: Any) -> F
     )
 
 
-def beside(ours: Figure, name: str, figure: Figure) -> Peer:
+def compare(ours: Figure, name: str, figure: Figure) -> Peer:
     """Return a peer with its ratio to one of our figures."""
     return Peer(name, figure, ours.times_better_than(figure))
 

@@ -127,7 +127,7 @@ def measure(tracks: int, folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure all sizes, or ask as told."""
+    """Measure all sizes, or ask, in a process of its own."""
     if sys.argv[1:2] == ["--ask"]:
         ask(**json.loads(sys.argv[2]))
         return

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.profile_analysis SONGS [--files 12] [--model]
 
 Milliseconds of one processor for a song at the default effort: the least of five runs over all
-songs of a format. SONGS is a folder, such as ``python -m tests.benchmarks --only analysis --place
+songs of a format. SONGS is a folder, such as ``python -m tests.benchmarks --only analysis --keep
 DIR`` leaves behind.
 With --model the network alone is computed in every way that is at hand as well.
 """

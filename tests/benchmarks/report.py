@@ -79,9 +79,9 @@ def as_json(where: Surroundings, tables: Sequence[Table]) -> dict[str, Any]:
 
 
 def rows_of(table: Table) -> list[tuple[str, str, str, str]]:
-    """Return name, value, range and promise or ratio of every figure, for people."""
+    """Return name, value, range and target or ratio of every figure, for people."""
     ours = [
-        (figure.name, _value(figure), _range(figure), _promise(figure)) for figure in table.figures
+        (figure.name, _value(figure), _range(figure), _target(figure)) for figure in table.figures
     ]
     theirs = [
         (peer.name, _value(peer.figure), _range(peer.figure), f"recsys is {peer.ratio:.3g} times")
@@ -98,10 +98,10 @@ def _range(figure: Figure) -> str:
     return "" if figure.low is None else f"{figure.low:.4g} to {figure.high:.4g}"
 
 
-def _promise(figure: Figure) -> str:
+def _target(figure: Figure) -> str:
     if figure.target is None:
         return ""
-    return f"{figure.target:.4g}, {'kept' if figure.met else 'missed'}"
+    return f"{figure.target:.4g}, {'met' if figure.met else 'missed'}"
 
 
 def markdown(kind: str, flags: str, where: Surroundings, tables: Sequence[Table]) -> str:
@@ -109,7 +109,7 @@ def markdown(kind: str, flags: str, where: Surroundings, tables: Sequence[Table]
     command = f"python -m tests.benchmarks --only {kind}{flags}"
     parts = [f"# {kind.capitalize()}\n\nMade by `{command}`. {where}.\n"]
     for table in tables:
-        rows = [("", "median", "range", "promised, or beside it"), ("---",) * 4, *rows_of(table)]
+        rows = [("", "median", "range", "target, or ratio"), ("---",) * 4, *rows_of(table)]
         parts.append(f"## {table.title}\n")
         parts.append("".join(f"| {' | '.join(row)} |\n" for row in rows))
         remarks = (*(f"Skipped: {reason}." for reason in table.skipped), *table.notes)

@@ -23,7 +23,7 @@ from tests.benchmarks.measuring import (
     MB,
     Figure,
     Table,
-    beside,
+    compare,
     figure_of,
     memory_of,
     run_command,
@@ -80,7 +80,7 @@ class SearchOptions:
     cold_runs : int
         Runs of the command.
     peers : bool
-        Measure others beside it.
+        Measure other systems in the same run.
     largest_peer : int
         No graph is built of a larger library; brute force is measured at any size.
     """
@@ -110,30 +110,30 @@ def measure_search(
 def _measure_size(
     place: Path, tracks: int, options: SearchOptions, on_progress: Callable[[str], object]
 ) -> Table:
-    def say(what: str) -> None:
+    def report(what: str) -> None:
         on_progress(f"{tracks:,} tracks: {what}")
 
     database = place / f"planted-{tracks}-{options.seed}" / "library.db"
     figures: list[Figure] = []
     if not database.exists():
-        say("making the library")
+        report("making the library")
         make_library(database, tracks, options.seed)
-    say("building the index")
+    report("building the index")
     with Store.open(database) as store:
         built = timed_calls(lambda: rebuild_index(store), 1)
     figures.append(Figure("index built", built.cpu_s[0], "s", note="processor time"))
     numbers = np.random.default_rng(options.seed).integers(0, tracks, options.queries).tolist()
-    say("warm answers")
+    report("warm answers")
     warm = _warm(database, tracks, numbers)
     figures += warm
-    say("comparing with exact search")
+    report("comparing with exact search")
     figures.append(_recall(database, numbers[: options.oracle_queries]))
-    say("the command")
+    report("the command")
     figures += _cold(database, tracks, numbers[: options.cold_runs])
-    say("memory and disk")
+    report("memory and disk")
     figures += _sizes(database, tracks, numbers[:50])
-    peers, skipped = _peers(tracks, options, warm, numbers, say) if options.peers else ((), ())
-    say(f"adding {ADDED} tracks")
+    peers, skipped = _peers(tracks, options, warm, numbers, report) if options.peers else ((), ())
+    report(f"adding {ADDED} tracks")
     figures += _adding(database, tracks, options.seed)
     return Table(
         title=f"Search, {tracks:,} tracks",
@@ -273,7 +273,7 @@ def _peers(
     options: SearchOptions,
     warm: Sequence[Figure],
     numbers: Sequence[int],
-    say: Callable[[str], object],
+    report: Callable[[str], object],
 ) -> tuple[list[Peer], list[str]]:
     """Measure others on the same vectors; their ratios are to our index alone."""
     rows: FloatArray = np.concatenate([b.embeddings for b in batches(tracks, options.seed)])
@@ -287,7 +287,7 @@ def _peers(
         elif name != "NumPy" and tracks > options.largest_peer:
             skipped.append(f"{name}: not built above {options.largest_peer:,} tracks")
         else:
-            say(f"beside it, {name}")
+            report(f"peer {name}")
             peer = measure_peer(name, rows, queries, nearest)
             built = f"{peer.p50.note}, recall {peer.recall.value:.3f}, built in"
             note = f"{built} {peer.build.value:.1f} s of processor time"
@@ -295,7 +295,7 @@ def _peers(
             figure = Figure(
                 peer.p50.name, peer.p50.value, "ms", peer.p50.repeats, low, high, note=note
             )
-            found.append(beside(ours, peer.name, figure))
+            found.append(compare(ours, peer.name, figure))
     return found, skipped
 
 
