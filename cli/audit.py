@@ -14,7 +14,7 @@ from recsys.cli.options import NamedPath, db_option, json_option
 
 if TYPE_CHECKING:
     from recsys.api import Library
-    from recsys.audit import AuditReport, Finding, FolderFindings, Outcome, Retagger
+    from recsys.audit import AuditReport, Finding, FolderFindings, Retagger, RetagOutcome
 
 LAST = "last"
 
@@ -115,7 +115,7 @@ def _check_usage(
         raise click.UsageError(f"--undo takes the number of a run or 'last', not {undo!r}.")
 
 
-def _finish(ctx: click.Context, outcomes: Sequence[Outcome]) -> None:
+def _finish(ctx: click.Context, outcomes: Sequence[RetagOutcome]) -> None:
     """Name the files that failed, and say so in the exit code."""
     from recsys.cli.output import shown
 
@@ -181,7 +181,7 @@ def _summary(report: AuditReport) -> str:
     return text + "."
 
 
-def _print_json(report: AuditReport, retagger: Retagger, outcomes: Sequence[Outcome]) -> None:
+def _print_json(report: AuditReport, retagger: Retagger, outcomes: Sequence[RetagOutcome]) -> None:
     from recsys.cli.output import print_json
 
     print_json(
@@ -219,7 +219,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _outcomes_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def _outcomes_json(outcomes: Iterable[RetagOutcome]) -> list[dict[str, Any]]:
     return [
         {
             "path": os.fspath(own.path),
@@ -236,9 +236,9 @@ def _outcomes_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
 
 def _write(
     ctx: click.Context, report: AuditReport, retagger: Retagger, *, accept_all: bool
-) -> list[Outcome]:
+) -> list[RetagOutcome]:
     """Ask about every folder and write what is accepted, at once."""
-    outcomes: list[Outcome] = []
+    outcomes: list[RetagOutcome] = []
     try:
         for group in report.groups:
             _print_group(group)
@@ -271,7 +271,9 @@ def _ask(question: str, several: bool) -> str:
     return answer
 
 
-def _write_one_by_one(group: FolderFindings, retagger: Retagger, outcomes: list[Outcome]) -> bool:
+def _write_one_by_one(
+    group: FolderFindings, retagger: Retagger, outcomes: list[RetagOutcome]
+) -> bool:
     """Ask about every track of a folder; return whether to go on after it."""
     from recsys.cli.output import shown
 
@@ -286,7 +288,9 @@ def _write_one_by_one(group: FolderFindings, retagger: Retagger, outcomes: list[
     return True
 
 
-def _print_written(report: AuditReport, retagger: Retagger, outcomes: Sequence[Outcome]) -> None:
+def _print_written(
+    report: AuditReport, retagger: Retagger, outcomes: Sequence[RetagOutcome]
+) -> None:
     if not report.findings:
         click.echo(_summary(report))
         return
@@ -300,7 +304,9 @@ def _print_written(report: AuditReport, retagger: Retagger, outcomes: Sequence[O
 # Undoing
 
 
-def _undo(library: Library, which: str, paths: Sequence[Path], *, as_json: bool) -> list[Outcome]:
+def _undo(
+    library: Library, which: str, paths: Sequence[Path], *, as_json: bool
+) -> list[RetagOutcome]:
     from recsys.cli.output import print_json
 
     _note_damage(library)

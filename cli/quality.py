@@ -82,7 +82,7 @@ def command(
     albums say: how many tracks of its genre it holds, with and without tracks of the same artist
     (who would be too easy), whether some tracks turn up in everybody's list and others in none.
     Beside the recommender stand rankings that cost less, down to drawing at random. Intervals are
-    of 95% (bootstrap over the query tracks). No file is changed.
+    of 95% (bootstrap over artists). No file is changed.
 
     \b
     Examples:
@@ -186,9 +186,13 @@ def _print_table(quality: Quality, systems: list[SystemQuality], title: str) -> 
 def _cell(figure: Figure) -> str:
     if figure.value is None:
         return ""
+    return f"{figure.value:.3f}" + _interval(figure, "\n[dim]{:.2f} to {:.2f}[/dim]")
+
+
+def _interval(figure: Figure, template: str) -> str:
     if figure.low is None or figure.high is None:
-        return f"{figure.value:.3f}"
-    return f"{figure.value:.3f}\n[dim]{figure.low:.2f} to {figure.high:.2f}[/dim]"
+        return ""
+    return template.format(figure.low, figure.high)
 
 
 def _print_purity(quality: Quality) -> None:
@@ -198,9 +202,10 @@ def _print_purity(quality: Quality) -> None:
             f"{quality.ceiling:.3f}"
         )
     if quality.purity.value is not None:
+        interval = _interval(quality.purity, " ({:.3f} to {:.3f})")
         click.echo(
-            f"Tier purity: {quality.purity.value:.3f} ({quality.purity.low:.3f} to "
-            f"{quality.purity.high:.3f}) of the tracks have the commonest label of their tier"
+            f"Tier purity: {quality.purity.value:.3f}{interval} of the tracks have the most common "
+            "label of their tier"
         )
     if quality.hubs:
         most = ", ".join(f"{hub.name} ({hub.lists})" for hub in quality.hubs[:3])

@@ -10,6 +10,8 @@ import click
 from recsys.cli.options import db_option, json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recsys.papers.recipe import Recipe
 
 

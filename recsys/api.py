@@ -17,7 +17,7 @@ from recsys.store import Store
 from recsys.types import TIME_LIMIT_S, ModelInfo
 
 if TYPE_CHECKING:
-    from recsys.audit import AuditOptions, AuditReport, Outcome, Retagger
+    from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
@@ -509,7 +509,7 @@ class Library:
 
     def undo_tags(
         self, run: int | None = None, paths: Sequence[str | Path] = ()
-    ) -> tuple[Run, Iterator[Outcome]]:
+    ) -> tuple[Run, Iterator[RetagOutcome]]:
         """Put back the genre tags that stood in the files before a run.
 
         Parameters
@@ -523,7 +523,7 @@ class Library:
         -------
         run : Run
             What will be taken back.
-        outcomes : iterator of Outcome
+        outcomes : iterator of RetagOutcome
             One per file, when it is done.
 
         Raises

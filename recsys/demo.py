@@ -2,8 +2,7 @@
 
 Every style is a recipe of tempo, chords, rhythm and instruments, and a seed varies key, tempo and
 notes from track to track. The styles differ in the way genres do, in rhythm, timbre and harmony,
-but they are no genres: what a model trained on records says of them matters less than that tracks
-of one style find each other.
+but they are no genres: their labels matter less than that tracks of one style find each other.
 """
 
 from __future__ import annotations
@@ -365,7 +364,7 @@ def _tag(path: Path, artist: str, title: str, number: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Make the library in the folder that is named, and say so."""
+    """Make the library in the named folder."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m recsys.demo FOLDER\n")
         return 2

@@ -15,27 +15,26 @@ LARGE_BYTES = 32 * 2**20
 
 
 def keep_freed_memory(*, large: bool = True) -> bool:
-    """Let the C library keep freed memory for the next time that it is needed.
+    """Let the C library keep freed memory for its next use.
 
-    Large arrays are otherwise handed back to the system as soon as they are freed and mapped anew,
-    page by page, a moment later: half of the time of a convolution over large pictures, and a
+    Large arrays are otherwise handed back to the system as soon as they are freed and mapped again,
+    page by page, a moment later: half of the time of a convolution over large spectrograms, and a
     tenth of decoding a track.
 
     Parameters
     ----------
     large : bool
-        Keep everything, as is good for training. False hands arrays of ``LARGE_BYTES`` or more
-        back as before, and so twice that at the end of what is kept.
+        Keep everything, as training needs. False returns arrays of ``LARGE_BYTES`` or more to the
+        system as before, and twice that at the end of the kept memory.
 
     Returns
     -------
     bool
-        Whether it could be done; only glibc can be told.
+        Whether it could be done: only with glibc.
 
     Notes
     -----
-    The process keeps the most that it ever used at a time, in pieces of the kind that is kept,
-    until it ends.
+    The process keeps its peak memory, in pieces of the kept kind, until it ends.
     """
     if not sys.platform.startswith("linux"):
         return False

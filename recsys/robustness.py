@@ -1,9 +1,12 @@
-"""Files through all variants and all models, and what came of it."""
+"""How steady the embeddings of models are: variants of a recording, and its two halves.
+
+track --read_recording--> Recording --VARIANTS, HALVES--> files --features--> windows
+windows --classifier--> embeddings --own_cosines, reciprocal_ranks--> Robustness
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -17,285 +20,49 @@ import numpy.typing as npt
 import soundfile
 
 from recsys.audio import MAX_WHOLE_S, decode, open_container
-from recsys.errors import AudioError, QueryError, RecsysError
+from recsys.bootstrap import bootstrap_interval
+from recsys.errors import AudioError, QueryError, RecsysError, require
 from recsys.library import scan
 from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from recsys.classifier.inference import Classifier
     from recsys.mel import Features
     from recsys.types import FloatArray
 
-# Writing sound in the formats that people keep their music in.
-
-
-Codec: TypeAlias = Literal["aac", "libmp3lame", "libopus"]
-"""FFmpeg's names of encoders."""
-
-
-def write_vorbis(path: Path, samples: FloatArray, sample_rate: int) -> None:
-    """Write an Ogg Vorbis file.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.ogg``.
-    samples : ndarray of float32, shape (n, channels)
-        In [-1, 1].
-    sample_rate : int
-        Hz.
-    """
-    with soundfile.SoundFile(path, "w", sample_rate, samples.shape[1]) as file:
-        # By the second: libsndfile's Vorbis encoder overflows its stack on long buffers.
-        bounds = [*range(0, len(samples), sample_rate), len(samples)]
-        for start, end in pairwise(bounds):
-            file.write(samples[start:end])
-
-
-def write_encoded(
-    path: Path, samples: FloatArray, sample_rate: int, codec: Codec, bit_rate: int, rate: int
-) -> None:
-    """Write a file with one of FFmpeg's encoders.
-
-    Parameters
-    ----------
-    path : Path
-        Its suffix decides the container.
-    samples : ndarray of float32, shape (n, channels)
-        In [-1, 1]; one channel or two.
-    sample_rate : int
-        Hz, of the samples.
-    codec : str
-        One of :data:`Codec`.
-    bit_rate : int
-        Bits a second.
-    rate : int
-        Hz, of the file: one that the encoder knows.
-    """
-    layout = "mono" if samples.shape[1] == 1 else "stereo"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout=layout, bit_rate=bit_rate)
-        resampler = av.AudioResampler(stream.format, layout, rate, stream.frame_size)
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples.T), format="fltp", layout=layout
-        )
-        frame.sample_rate = sample_rate
-        frame.time_base = Fraction(1, sample_rate)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
-
-
-# Other forms of a recording: encoded, louder, tilted, with a lead-in, cut, mixed down, halved.
-
-
-ORIGINAL = "original"
-FIRST_HALF, SECOND_HALF = "first half", "second half"
-
-MP3_BITS_PER_S = 128_000
-OPUS_BITS_PER_S = 96_000
-TILT_DB = 2.0
-TILT_FROM_HZ, TILT_TO_HZ = 100.0, 10_000.0
-LEAD_IN_S = 1.2
-KEPT_WHEN_TRIMMED = 2 / 3
-
-_MP3_RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_OPUS_RATE = 48_000
-_TILT_TAPS = 4097
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A whole recording.
-
-    Attributes
-    ----------
-    samples : ndarray of float32, shape (n, channels)
-        One channel or two.
-    sample_rate : int
-        Hz.
-    """
-
-    samples: FloatArray
-    sample_rate: int
-
-
-def read_recording(path: Path) -> Recording:
-    """Decode a file from its beginning, at most ten minutes of it, with its channels.
-
-    Raises
-    ------
-    AudioError
-        If nothing can be decoded.
-    """
-    blocks: list[FloatArray] = []
-    length, rate = 0, 0
-    try:
-        with open_container(path) as container:
-            for frame in container.decode(audio=0):
-                rate = frame.sample_rate
-                # More than two channels are mixed down: not every format below takes them.
-                layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
-                for part in av.AudioResampler(format="fltp", layout=layout).resample(frame):
-                    blocks.append(part.to_ndarray().T.astype(np.float32))
-                    length += len(blocks[-1])
-                if length >= MAX_WHOLE_S * rate:
-                    break
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise AudioError(f"it cannot be decoded as a whole: {error}") from error
-    if not blocks:
-        raise AudioError("no sound could be decoded")
-    samples = np.concatenate(blocks)[: round(MAX_WHOLE_S * rate)]
-    return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate)
-
-
-def tilt(samples: FloatArray, sample_rate: int, tilt_db: float = TILT_DB) -> FloatArray:
-    """Raise the treble against the bass.
-
-    The gain rises by `tilt_db` from 100 Hz to 10 kHz, evenly over the logarithm of the frequency,
-    and is 0 dB in the middle, at 1 kHz; outside it stays level. Linear phase, no delay.
-
-    Parameters
-    ----------
-    samples : ndarray of float32, shape (n, channels)
-    sample_rate : int
-        Hz.
-    tilt_db : float
-        Negative for more bass.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, channels)
-    """
-    from scipy.signal import firwin2, oaconvolve
-
-    nyquist = sample_rate / 2
-    inner = np.geomspace(TILT_FROM_HZ, TILT_TO_HZ, 65)
-    points = np.concatenate([[0.0], inner[inner < nyquist], [nyquist]])
-    span = np.log(TILT_TO_HZ / TILT_FROM_HZ)
-    place = np.log(np.clip(points, TILT_FROM_HZ, TILT_TO_HZ) / TILT_FROM_HZ) / span
-    taps = firwin2(_TILT_TAPS, points, 10 ** (tilt_db * (place - 0.5) / 20), fs=sample_rate)
-    tilted = oaconvolve(samples, taps[:, np.newaxis], mode="full", axes=0)
-    delay = _TILT_TAPS // 2
-    result: FloatArray = tilted[delay : delay + len(samples)].astype(np.float32)
-    return result
-
-
-def _plain(change: Callable[[Recording], FloatArray]) -> Callable[[Recording, Path], Path]:
-    """Return a maker that writes what a change returns, exactly, so that no level is too high."""
-
-    def make(recording: Recording, stem: Path) -> Path:
-        path = stem.with_suffix(".wav")
-        soundfile.write(path, change(recording), recording.sample_rate, subtype="FLOAT")
-        return path
-
-    return make
-
-
-def _lead_in(recording: Recording) -> FloatArray:
-    silence = round(LEAD_IN_S * recording.sample_rate)
-    return np.pad(recording.samples, ((silence, 0), (0, 0)))
-
-
-def _mp3(recording: Recording, stem: Path) -> Path:
-    rate = min(_MP3_RATES, key=lambda known: abs(known - recording.sample_rate))
-    return _encode(recording, stem.with_suffix(".mp3"), "libmp3lame", MP3_BITS_PER_S, rate)
-
-
-def _opus(recording: Recording, stem: Path) -> Path:
-    return _encode(recording, stem.with_suffix(".opus"), "libopus", OPUS_BITS_PER_S, _OPUS_RATE)
-
-
-def _ogg(recording: Recording, stem: Path) -> Path:
-    path = stem.with_suffix(".ogg")
-    write_vorbis(path, recording.samples, recording.sample_rate)
-    return path
-
-
-def _encode(recording: Recording, path: Path, codec: Codec, bit_rate: int, rate: int) -> Path:
-    write_encoded(path, recording.samples, recording.sample_rate, codec, bit_rate, rate)
-    return path
-
-
-VARIANTS: Mapping[str, Callable[[Recording, Path], Path]] = MappingProxyType(
-    {
-        "MP3, 128 kbit/s": _mp3,
-        "Ogg Vorbis": _ogg,
-        "Opus": _opus,
-        "half the level": _plain(lambda r: r.samples * np.float32(0.5)),
-        "double the level": _plain(lambda r: r.samples * np.float32(2)),
-        "2 dB of tilt": _plain(lambda r: tilt(r.samples, r.sample_rate)),
-        "1.2 s of lead-in": _plain(_lead_in),
-        "trimmed by a third": _plain(
-            lambda r: r.samples[: round(KEPT_WHEN_TRIMMED * len(r.samples))]
-        ),
-        "mono": _plain(lambda r: r.samples.mean(axis=1, keepdims=True)),
-    }
-)
-"""What a listener would call the same recording, each by what makes it: (recording, path without
-suffix) to the path of the file."""
-
-HALVES: Mapping[str, Callable[[Recording, Path], Path]] = MappingProxyType(
-    {
-        FIRST_HALF: _plain(lambda r: r.samples[: len(r.samples) // 2]),
-        SECOND_HALF: _plain(lambda r: r.samples[len(r.samples) // 2 :]),
-    }
-)
-
-Windows = dict[str, list[npt.NDArray[np.floating]]]
-"""By the name of a form: one array (n_windows, *shape) per kind of features."""
-
-
-@dataclass(frozen=True, slots=True)
-class VariantListener:
-    """Makes every form of a file and computes what models look at; can be sent to a process.
-
-    Attributes
-    ----------
-    settings : tuple of Features
-        What the models look at, each kind once.
-    """
-
-    settings: tuple[Features, ...]
-
-    def __call__(self, path: Path) -> Windows:
-        """Return the windows of the original, of every variant and of both halves.
-
-        Raises
-        ------
-        AudioError
-            If the file, or one of its forms, cannot be heard: too short to be halved, say.
-        """
-        recording = read_recording(path)
-        heard = {ORIGINAL: self._listen(path)}
-        with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
-            for number, (name, make) in enumerate({**VARIANTS, **HALVES}.items()):
-                file = make(recording, Path(folder) / str(number))
-                heard[name] = self._listen(file)
-                file.unlink()
-        return heard
-
-    def _listen(self, path: Path) -> list[npt.NDArray[np.floating]]:
-        windows: list[npt.NDArray[np.floating]] = []
-        for settings in self.settings:
-            precision = np.float16 if settings.half_precision else np.float32
-            computed = settings.compute(decode(path, settings).windows)
-            windows.append(computed.astype(precision, copy=False))
-        return windows
-
-
-# The measures, as functions of embeddings. All embeddings are of unit length.
-
+ORIGINAL, FIRST_HALF, SECOND_HALF = "original", "first half", "second half"
 
 TIE = 1e-6
-"""Cosines that are nearer to each other than this are equal."""
+"""Cosines that differ by less than this are equal."""
 
 RESAMPLES = 2000
-"""Draws of a bootstrap interval."""
 
 _BLOCK = 1024
 
 Float64Array = npt.NDArray[np.float64]
+Windows = dict[str, list[npt.NDArray[np.floating]]]
+"""By form: one array (n_windows, *shape) per kind of features."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessOptions:
+    """What to measure on.
+
+    Attributes
+    ----------
+    limit : int or None
+        At most so many tracks, drawn at random.
+    seed : int
+        For the draw and for the intervals.
+    workers : int or None
+        Decoding processes; None for one per processor.
+    """
+
+    limit: int | None = None
+    seed: int = 0
+    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,140 +98,13 @@ class HalfFigures:
     interval : (float, float)
         95%, bootstrap over tracks.
     by_chance : float
-        What an order drawn at random gets on average.
+        Mean of a random order.
     """
 
     n: int
     mean_reciprocal_rank: float
     interval: tuple[float, float]
     by_chance: float
-
-
-def median_cosine(embeddings: FloatArray) -> float:
-    """Return the median cosine over all pairs of different tracks.
-
-    Parameters
-    ----------
-    embeddings : ndarray of float32, shape (n, d)
-        One per track, n at least 2.
-
-    Raises
-    ------
-    ValueError
-        If there is no pair.
-    """
-    if len(embeddings) < 2:
-        raise ValueError(f"two tracks are needed for a pair, there is {len(embeddings)}")
-    cosines = embeddings @ embeddings.T
-    return float(np.median(cosines[np.triu_indices(len(embeddings), k=1)]))
-
-
-def own_cosines(originals: FloatArray, variants: FloatArray) -> tuple[Float64Array, Float64Array]:
-    """Compare variants with their own originals and with all others.
-
-    Parameters
-    ----------
-    originals, variants : ndarray of float32, shape (n, d)
-        Row ``i`` of one belongs to row ``i`` of the other.
-
-    Returns
-    -------
-    cosines : ndarray of float64, shape (n,)
-        Of each variant to its own original.
-    found : ndarray of float64, shape (n,)
-        1 where the own original is the nearest one, 0 where it is not, and 1/m where m originals
-        are equally near, so that an embedding that tells nothing apart finds nothing.
-    """
-    own = np.einsum("ij,ij->i", originals.astype(float), variants.astype(float))
-    found = np.zeros(len(own))
-    for start in range(0, len(own), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        cosines = variants[block].astype(float) @ originals.T.astype(float)
-        highest = cosines.max(axis=1)
-        equal = (cosines >= highest[:, np.newaxis] - TIE).sum(axis=1)
-        found[block] = (own[block] >= highest - TIE) / equal
-    return own, found
-
-
-def variant_figures(cosines: Float64Array, found: Float64Array) -> VariantFigures:
-    """Summarise what :func:`own_cosines` returned, of one kind of variant or of several."""
-    low, median = np.quantile(cosines, (0.05, 0.5))
-    return VariantFigures(len(cosines), float(found.mean()), float(median), float(low))
-
-
-def reciprocal_ranks(
-    firsts: FloatArray, seconds: FloatArray, genres: Sequence[str]
-) -> tuple[Float64Array, Float64Array]:
-    """Let first halves look for their second halves among those of their genre.
-
-    Parameters
-    ----------
-    firsts, seconds : ndarray of float32, shape (n, d)
-        Halves of the same tracks.
-    genres : sequence of str
-        One per track; a genre with a single track is left out.
-
-    Returns
-    -------
-    reciprocal_ranks : ndarray of float64, shape (m,)
-        One per track that took part: 1 over its rank. Halves that are equally near share the
-        ranks between them.
-    by_chance : ndarray of float64, shape (m,)
-        What a random order gets on average: the harmonic number of the genre's size, over it.
-    """
-    names = np.asarray(genres)
-    reached, chances = [], []
-    for genre in sorted(set(genres)):
-        own = np.flatnonzero(names == genre)
-        if len(own) < 2:
-            continue
-        cosines = firsts[own].astype(float) @ seconds[own].T.astype(float)
-        right = np.diag(cosines)[:, np.newaxis]
-        nearer = (cosines > right + TIE).sum(axis=1)
-        as_near = (np.abs(cosines - right) <= TIE).sum(axis=1) - 1
-        reached.append(1.0 / (1 + nearer + as_near / 2))
-        harmonic = float(np.sum(1.0 / np.arange(1, len(own) + 1)))
-        chances.append(np.full(len(own), harmonic / len(own)))
-    if not reached:
-        return np.zeros(0), np.zeros(0)
-    return np.concatenate(reached), np.concatenate(chances)
-
-
-def half_figures(
-    firsts: FloatArray, seconds: FloatArray, genres: Sequence[str], seed: int = 0
-) -> HalfFigures | None:
-    """Summarise :func:`reciprocal_ranks`; None where no genre has two tracks."""
-    ranks, chances = reciprocal_ranks(firsts, seconds, genres)
-    if len(ranks) == 0:
-        return None
-    rng = np.random.default_rng(seed)
-    means = [ranks[rng.integers(len(ranks), size=len(ranks))].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, (0.025, 0.975))
-    return HalfFigures(
-        len(ranks), float(ranks.mean()), (float(low), float(high)), float(chances.mean())
-    )
-
-
-# ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RobustnessOptions:
-    """What to measure on.
-
-    Attributes
-    ----------
-    limit : int or None
-        At most so many tracks, drawn at random.
-    seed : int
-        For the draw and for the intervals.
-    workers : int or None
-        Decoding processes; None for one per processor.
-    """
-
-    limit: int | None = None
-    seed: int = 0
-    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,7 +114,6 @@ class Robustness:
     Attributes
     ----------
     model, fingerprint : str
-        Its name, and the hash that tells it from others.
     median_cosine : float
         Between different tracks.
     variants : dict of str to VariantFigures
@@ -482,8 +121,7 @@ class Robustness:
     all_variants : VariantFigures
         Of all kinds together.
     halves : HalfFigures or None
-        First halves looking for second halves inside their genre; None where no genre has two
-        tracks.
+        Inside the genres; None where no genre has two tracks.
     """
 
     model: str
@@ -496,7 +134,7 @@ class Robustness:
 
 @dataclass(frozen=True, slots=True)
 class RobustnessRun:
-    """What was measured, for every model on the same tracks.
+    """The figures of every model on the same tracks.
 
     Attributes
     ----------
@@ -509,7 +147,7 @@ class RobustnessRun:
     models : tuple of Robustness
         In the order in which the models were given.
     failed : dict of Path to str
-        Tracks that could not be heard, whole or in one of their forms, and why.
+        Tracks that could not be decoded, whole or in one of their forms, and why.
     """
 
     tracks: int
@@ -535,11 +173,10 @@ def measure_robustness(
     classifiers : sequence of Classifier
         The models, at least one.
     options : RobustnessOptions
-        What to measure on.
     on_start : callable
-        Told how many tracks there will be.
+        Called with the number of tracks.
     on_track : callable
-        Told, once per track, whether it failed.
+        Called once per track with whether it failed.
 
     Returns
     -------
@@ -548,37 +185,39 @@ def measure_robustness(
     Raises
     ------
     QueryError
-        If there are fewer than two tracks that can be heard.
+        If there are fewer than two tracks that can be decoded.
+    MissingExtraError
+        If SciPy is not installed.
     """
+    require("scipy.signal", "train")
     found = [file.path for file in scan(directory)]
     chosen = _draw(found, options)
     if len(chosen) < 2:
         raise _too_few(directory, len(chosen), {})
     on_start(len(chosen))
     settings = tuple(dict.fromkeys(classifier.features for classifier in classifiers))
-    heard: dict[Path, list[dict[str, FloatArray]]] = {}
+    embedded: dict[Path, list[dict[str, FloatArray]]] = {}
     failed: dict[Path, str] = {}
     librosa = any(features.uses_librosa for features in settings)
-    limit = WHOLE_FILE_LIMIT_S
-    with WorkerPool(options.workers, librosa=librosa, time_limit_s=limit) as pool:
-        for path, outcome in pool.map(VariantListener(settings), chosen):
+    with WorkerPool(options.workers, librosa=librosa, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
+        for path, outcome in pool.map(VariantReader(settings), chosen):
             if isinstance(outcome, RecsysError):
                 failed[path] = outcome.message
             else:
-                heard[path] = [
+                embedded[path] = [
                     _embed(classifier, outcome, settings.index(classifier.features))
                     for classifier in classifiers
                 ]
             on_track(isinstance(outcome, RecsysError))
-    if len(heard) < 2:
-        raise _too_few(directory, len(heard), failed)
-    genres = [path.parent.name for path in heard]
+    if len(embedded) < 2:
+        raise _too_few(directory, len(embedded), failed)
+    genres = [path.parent.name for path in embedded]
     models = tuple(
-        _figures(classifier, [own[number] for own in heard.values()], genres, options.seed)
+        _figures(classifier, [own[number] for own in embedded.values()], genres, options.seed)
         for number, classifier in enumerate(classifiers)
     )
     counts = {genre: genres.count(genre) for genre in sorted(set(genres))}
-    return RobustnessRun(len(heard), len(found), counts, models, failed)
+    return RobustnessRun(len(embedded), len(found), counts, models, failed)
 
 
 def _draw(found: Sequence[Path], options: RobustnessOptions) -> list[Path]:
@@ -586,14 +225,14 @@ def _draw(found: Sequence[Path], options: RobustnessOptions) -> list[Path]:
     if options.limit is None or len(found) <= options.limit:
         return list(found)
     rng = np.random.default_rng(options.seed)
-    places = rng.choice(len(found), options.limit, replace=False)
-    return [found[place] for place in sorted(places)]
+    drawn = rng.choice(len(found), options.limit, replace=False)
+    return [found[row] for row in sorted(drawn)]
 
 
 def _too_few(directory: Path, count: int, failed: dict[Path, str]) -> QueryError:
     first = next((f" ({path.name}: {reason})" for path, reason in failed.items()), "")
     return QueryError(
-        f"{count} tracks in {directory} can be heard{first}; two are needed to be told apart",
+        f"{count} tracks in {directory} can be decoded{first}; at least two are needed",
         "Give a folder of music, DIR/GENRE/track.",
     )
 
@@ -605,10 +244,10 @@ def _embed(classifier: Classifier, windows: Windows, kind: int) -> dict[str, Flo
 
 
 def _figures(
-    classifier: Classifier, heard: Sequence[dict[str, FloatArray]], genres: list[str], seed: int
+    classifier: Classifier, tracks: Sequence[dict[str, FloatArray]], genres: list[str], seed: int
 ) -> Robustness:
     by_form = {
-        name: np.stack([track[name] for track in heard]) for name in (ORIGINAL, *VARIANTS, *HALVES)
+        name: np.stack([track[name] for track in tracks]) for name in (ORIGINAL, *VARIANTS, *HALVES)
     }
     originals = by_form[ORIGINAL]
     compared = {name: own_cosines(originals, by_form[name]) for name in VARIANTS}
@@ -621,3 +260,283 @@ def _figures(
         all_variants=variant_figures(cosines, found),
         halves=half_figures(by_form[FIRST_HALF], by_form[SECOND_HALF], genres, seed),
     )
+
+
+# Measures, as functions of embeddings of unit length
+
+
+def median_cosine(embeddings: FloatArray) -> float:
+    """Return the median cosine over all pairs of different rows (n, d), n at least 2."""
+    if len(embeddings) < 2:
+        raise ValueError(f"two tracks are needed for a pair, there is {len(embeddings)}")
+    cosines = embeddings @ embeddings.T
+    return float(np.median(cosines[np.triu_indices(len(embeddings), k=1)]))
+
+
+def own_cosines(originals: FloatArray, variants: FloatArray) -> tuple[Float64Array, Float64Array]:
+    """Compare variants with their own originals and with all others.
+
+    Parameters
+    ----------
+    originals, variants : ndarray of float32, shape (n, d)
+        Row ``i`` of one belongs to row ``i`` of the other.
+
+    Returns
+    -------
+    cosines : ndarray of float64, shape (n,)
+        Of each variant to its own original.
+    found : ndarray of float64, shape (n,)
+        1 where the own original is the nearest one, 0 where it is not, and 1/m where m originals
+        are equally near: an embedding that is the same for all tracks finds nothing.
+    """
+    own = np.einsum("ij,ij->i", originals.astype(float), variants.astype(float))
+    found = np.zeros(len(own))
+    for start in range(0, len(own), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        cosines = variants[block].astype(float) @ originals.T.astype(float)
+        highest = cosines.max(axis=1)
+        equal = (cosines >= highest[:, np.newaxis] - TIE).sum(axis=1)
+        found[block] = (own[block] >= highest - TIE) / equal
+    return own, found
+
+
+def variant_figures(cosines: Float64Array, found: Float64Array) -> VariantFigures:
+    """Summarise the results of :func:`own_cosines`, of one kind of variant or of several."""
+    low, median = np.quantile(cosines, (0.05, 0.5))
+    return VariantFigures(len(cosines), float(found.mean()), float(median), float(low))
+
+
+def reciprocal_ranks(
+    firsts: FloatArray, seconds: FloatArray, genres: Sequence[str]
+) -> tuple[Float64Array, Float64Array]:
+    """Rank the second halves of a genre for each of its first halves.
+
+    Parameters
+    ----------
+    firsts, seconds : ndarray of float32, shape (n, d)
+        Halves of the same tracks.
+    genres : sequence of str
+        One per track; a genre with a single track is left out.
+
+    Returns
+    -------
+    reciprocal_ranks : ndarray of float64, shape (m,)
+        1 over the rank of the own half, one per track that took part. Equally near halves share
+        their ranks.
+    by_chance : ndarray of float64, shape (m,)
+        Mean of a random order: the harmonic number of the genre's size, over it.
+    """
+    names = np.asarray(genres)
+    reached, chances = [np.zeros(0)], [np.zeros(0)]
+    for genre in sorted(set(genres)):
+        own = np.flatnonzero(names == genre)
+        if len(own) < 2:
+            continue
+        cosines = firsts[own].astype(float) @ seconds[own].T.astype(float)
+        right = np.diag(cosines)[:, np.newaxis]
+        nearer = (cosines > right + TIE).sum(axis=1)
+        as_near = (np.abs(cosines - right) <= TIE).sum(axis=1) - 1
+        reached.append(1.0 / (1 + nearer + as_near / 2))
+        harmonic = float(np.sum(1.0 / np.arange(1, len(own) + 1)))
+        chances.append(np.full(len(own), harmonic / len(own)))
+    return np.concatenate(reached), np.concatenate(chances)
+
+
+def half_figures(
+    firsts: FloatArray, seconds: FloatArray, genres: Sequence[str], seed: int = 0
+) -> HalfFigures | None:
+    """Summarise :func:`reciprocal_ranks`; None where no genre has two tracks."""
+    ranks, chances = reciprocal_ranks(firsts, seconds, genres)
+    if len(ranks) == 0:
+        return None
+    interval = bootstrap_interval(ranks, np.arange(len(ranks)), RESAMPLES, seed)
+    return HalfFigures(len(ranks), float(ranks.mean()), interval, float(chances.mean()))
+
+
+# Forms of a recording
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A whole recording: float32 samples (n, channels), one channel or two, at a rate in Hz."""
+
+    samples: FloatArray
+    sample_rate: int
+
+
+def read_recording(path: Path) -> Recording:
+    """Decode a file from its beginning, at most ten minutes of it, with its channels.
+
+    Raises
+    ------
+    AudioError
+        If nothing can be decoded.
+    """
+    blocks: list[FloatArray] = []
+    length, rate = 0, 0
+    try:
+        with open_container(path) as container:
+            for frame in container.decode(audio=0):
+                rate = frame.sample_rate
+                # More than two channels are mixed down: not every format below takes them.
+                layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
+                for part in av.AudioResampler(format="fltp", layout=layout).resample(frame):
+                    blocks.append(part.to_ndarray().T.astype(np.float32))
+                    length += len(blocks[-1])
+                if length >= MAX_WHOLE_S * rate:
+                    break
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise AudioError(f"it cannot be decoded as a whole: {error}") from error
+    if not blocks:
+        raise AudioError("no sound could be decoded")
+    samples = np.concatenate(blocks)[: round(MAX_WHOLE_S * rate)]
+    return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantReader:
+    """Makes every form of a file and computes its features; can be sent to a process.
+
+    Attributes
+    ----------
+    settings : tuple of Features
+        The inputs of the models, each kind once.
+    """
+
+    settings: tuple[Features, ...]
+
+    def __call__(self, path: Path) -> Windows:
+        """Return the windows of the original, of every variant and of both halves.
+
+        Raises
+        ------
+        AudioError
+            If the file, or one of its forms, cannot be decoded: too short to be halved, say.
+        """
+        recording = read_recording(path)
+        windows = {ORIGINAL: self._read(path)}
+        with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
+            for number, (name, make) in enumerate({**VARIANTS, **HALVES}.items()):
+                file = make(recording, Path(folder) / str(number))
+                windows[name] = self._read(file)
+                file.unlink()
+        return windows
+
+    def _read(self, path: Path) -> list[npt.NDArray[np.floating]]:
+        windows: list[npt.NDArray[np.floating]] = []
+        for settings in self.settings:
+            precision = np.float16 if settings.half_precision else np.float32
+            computed = settings.compute(decode(path, settings).windows)
+            windows.append(computed.astype(precision, copy=False))
+        return windows
+
+
+def tilt(samples: FloatArray, sample_rate: int, tilt_db: float = 2.0) -> FloatArray:
+    """Raise the treble against the bass of samples (n, channels).
+
+    The gain rises by `tilt_db` from 100 Hz to 10 kHz, evenly over the logarithm of the frequency,
+    and is 0 dB in the middle, at 1 kHz; outside it stays level. Linear phase, no delay.
+    """
+    signal = require("scipy.signal", "train")
+    low_hz, high_hz, n_taps = 100.0, 10_000.0, 4097
+    nyquist = sample_rate / 2
+    inner = np.geomspace(low_hz, high_hz, 65)
+    points = np.concatenate([[0.0], inner[inner < nyquist], [nyquist]])
+    position = np.log(np.clip(points, low_hz, high_hz) / low_hz) / np.log(high_hz / low_hz)
+    taps = signal.firwin2(n_taps, points, 10 ** (tilt_db * (position - 0.5) / 20), fs=sample_rate)
+    tilted = signal.oaconvolve(samples, taps[:, np.newaxis], mode="full", axes=0)
+    delay = n_taps // 2
+    result: FloatArray = tilted[delay : delay + len(samples)].astype(np.float32)
+    return result
+
+
+Codec: TypeAlias = Literal["aac", "libmp3lame", "libopus"]
+"""FFmpeg's names of encoders."""
+
+
+def write_vorbis(path: Path, samples: FloatArray, sample_rate: int) -> None:
+    """Write samples (n, channels) as Ogg Vorbis."""
+    with soundfile.SoundFile(path, "w", sample_rate, samples.shape[1]) as file:
+        # By the second: libsndfile's Vorbis encoder overflows its stack on long buffers.
+        bounds = [*range(0, len(samples), sample_rate), len(samples)]
+        for start, end in pairwise(bounds):
+            file.write(samples[start:end])
+
+
+def write_encoded(
+    path: Path, samples: FloatArray, sample_rate: int, codec: Codec, bit_rate: int, rate: int
+) -> None:
+    """Write samples (n, channels) with one of FFmpeg's encoders, at a rate that it knows.
+
+    The suffix of the path decides the container.
+    """
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout, bit_rate=bit_rate)
+        resampler = av.AudioResampler(stream.format, layout, rate, stream.frame_size)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples.T), format="fltp", layout=layout
+        )
+        frame.sample_rate = sample_rate
+        frame.time_base = Fraction(1, sample_rate)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+
+
+_Maker: TypeAlias = "Callable[[Recording, Path], Path]"
+"""Makes a file of a recording; the path has no suffix yet."""
+
+_MP3_RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
+def _encoded(suffix: str, codec: Codec, bit_rate: int, rates: Sequence[int]) -> _Maker:
+    def make(recording: Recording, stem: Path) -> Path:
+        path, own = stem.with_suffix(suffix), recording.sample_rate
+        rate = min(rates, key=lambda known: abs(known - own))
+        write_encoded(path, recording.samples, own, codec, bit_rate, rate)
+        return path
+
+    return make
+
+
+def _ogg(recording: Recording, stem: Path) -> Path:
+    path = stem.with_suffix(".ogg")
+    write_vorbis(path, recording.samples, recording.sample_rate)
+    return path
+
+
+def _exact(change: Callable[[FloatArray, int], FloatArray]) -> _Maker:
+    """Return a maker that writes changed samples as floats, which do not clip."""
+
+    def make(recording: Recording, stem: Path) -> Path:
+        path, rate = stem.with_suffix(".wav"), recording.sample_rate
+        soundfile.write(path, change(recording.samples, rate), rate, subtype="FLOAT")
+        return path
+
+    return make
+
+
+VARIANTS: Mapping[str, _Maker] = MappingProxyType(
+    {
+        "MP3, 128 kbit/s": _encoded(".mp3", "libmp3lame", 128_000, _MP3_RATES),
+        "Ogg Vorbis": _ogg,
+        "Opus": _encoded(".opus", "libopus", 96_000, (48_000,)),
+        "half the level": _exact(lambda samples, _: samples * np.float32(0.5)),
+        "double the level": _exact(lambda samples, _: samples * np.float32(2)),
+        "2 dB of tilt": _exact(tilt),
+        "1.2 s of lead-in": _exact(
+            lambda samples, rate: np.pad(samples, ((round(1.2 * rate), 0), (0, 0)))
+        ),
+        "trimmed by a third": _exact(lambda samples, _: samples[: round(2 / 3 * len(samples))]),
+        "mono": _exact(lambda samples, _: samples.mean(axis=1, keepdims=True)),
+    }
+)
+"""Forms that a listener would call the same recording."""
+
+HALVES: Mapping[str, _Maker] = MappingProxyType(
+    {
+        FIRST_HALF: _exact(lambda samples, _: samples[: len(samples) // 2]),
+        SECOND_HALF: _exact(lambda samples, _: samples[len(samples) // 2 :]),
+    }
+)

@@ -22,7 +22,7 @@ REPOSITORY = PACKAGE.parent
 CLASSIFIER = ("calibrate", "card", "inference", "musicnn", "track_head")
 
 GROUPS = {
-    "base": ("types", "errors", "names", "memory", "registry"),
+    "base": ("types", "errors", "names", "memory", "registry", "atomic", "bootstrap"),
     "sound": ("audio", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),
     "workers": ("workers", "worker_server"),
@@ -49,7 +49,6 @@ GROUPS = {
     "reports": ("reports", "reports.*"),
     "api": ("api", "seeds", "classify", "library_status"),
     "demo": ("demo",),
-    "benchmark": ("benchmark", "benchmark.*"),
     "cli": ("cli", "cli.*", "__main__"),
 }
 """Every module of the package, by the part of the design to which it belongs."""
@@ -88,8 +87,7 @@ MAY_IMPORT = {
     "reports": {"base", "sound", "library", "workers", "classifier", "training", "quality"},
     "api": {*CORE, *WINGS},
     "demo": {"base"},
-    "benchmark": {*CORE, *WINGS, "api", "demo"},
-    "cli": {*CORE, *WINGS, "api", "demo", "benchmark"},
+    "cli": {*CORE, *WINGS, "api", "demo"},
 }
 """Which other parts each part may import, anywhere in its code."""
 

@@ -1,20 +1,19 @@
-"""Where the genre tags of the files and the model disagree, and putting the tags right.
+"""Find genre tags that the model doubts, and correct them.
 
-:mod:`recsys.audit.disagreements` finds them and changes nothing. :mod:`recsys.audit.retagging`
-writes what the user accepted: :mod:`recsys.audit.retagging` keeps the old values first,
-:mod:`recsys.audit.genre_field` reads and writes the one field in every format that mutagen writes,
-and :mod:`recsys.audit.retagging` replaces a file as a whole or not at all.
+:mod:`~recsys.audit.disagreements` compares tags with the model and changes nothing;
+:mod:`~recsys.audit.retagging` writes what the user accepts, with a journal to undo it;
+:mod:`~recsys.audit.genre_field` reads and writes the one field in every format.
 """
 
 from recsys.audit.disagreements import AuditOptions, AuditReport, Finding, FolderFindings, audit
-from recsys.audit.retagging import Outcome, Retagger, undo_run
+from recsys.audit.retagging import Retagger, RetagOutcome, undo_run
 
 __all__ = [
     "AuditOptions",
     "AuditReport",
     "Finding",
     "FolderFindings",
-    "Outcome",
+    "RetagOutcome",
     "Retagger",
     "audit",
     "undo_run",

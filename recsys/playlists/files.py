@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from recsys import atomic
 from recsys.errors import QueryError, RecsysError
 
 if TYPE_CHECKING:
@@ -258,21 +257,11 @@ def _text(line: str) -> bytes:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Put content in the place of a file in one step; a link keeps pointing to it."""
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device
             path.write_bytes(content)
-            return
-        final = path.resolve()
-        temporary = final.parent / f".recsys-{secrets.token_hex(8)}.tmp"
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-            if final.is_file():
-                shutil.copymode(final, temporary)
-            temporary.replace(final)
-        finally:
-            temporary.unlink(missing_ok=True)
+        else:
+            atomic.write_bytes(path, content)
     except OSError as error:
         raise RecsysError(
             f"cannot write the playlist {path}: {error.strerror or error}",

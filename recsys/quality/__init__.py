@@ -1,11 +1,10 @@
 """How good the recommendations are, measured on any library.
 
-    library --read_catalogue--> columns --choose_labels, draw_queries--> Task
-    Task + System --judge--> rankings in blocks --metrics--> figures with intervals --> Quality
+    library --read_columns--> Columns --choose_labels, draw_queries--> QualityTask
+    QualityTask + System --judge--> rankings in blocks --metrics--> Figures --> Quality
 
 :mod:`~recsys.quality.metrics` holds the measures, pure functions of arrays;
-:mod:`~recsys.quality.systems` the rankings that are compared; :mod:`~recsys.quality.systems`
-those that reduce hubness.
+:mod:`~recsys.quality.systems` the rankings that are compared.
 """
 
 from recsys.quality.measure import measure_quality

@@ -1,8 +1,7 @@
-"""Hand-made features of tracks of a library, computed once and kept beside it.
+"""Hand-made features of the tracks of a library, as genre classifiers used before networks.
 
-They are the 36 that genre classifiers were built on before networks (see
-:class:`recsys.mel.Summary`). Every result is written to ``LIBRARY.hand-made.jsonl`` as it
-comes, under the identity of the sound, so that a run that was stopped goes on where it was.
+They are the 36 of the feature kind ``summary`` of the extra ``[papers]``. Every result is appended
+to ``LIBRARY.hand-made.jsonl`` under the identity of the audio, so that a stopped run is resumed.
 """
 
 from __future__ import annotations
@@ -15,26 +14,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.audio import decode
-from recsys.errors import AudioError, RecsysError
+from recsys.errors import AudioError, RecsysError, require
 from recsys.mel import Features, feature_kind
 from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from recsys.store import Store
     from recsys.types import FloatArray, IdArray
 
+VERSION = 1
+"""Raised when the values of a feature change."""
+
 
 @cache
-def _summary() -> Features:
-    # A feature kind of the papers' wing, which needs librosa: only for those who ask for it.
+def summary() -> Features:
+    """Return the feature kind.
+
+    Raises
+    ------
+    MissingExtraError
+        The extra ``[papers]`` is not installed.
+    """
+    require("librosa", "papers")
     return feature_kind("summary")()
-
-
-VERSION = 1
-"""To be raised when the values of a feature change."""
 
 
 def hand_made_features(
@@ -55,84 +60,72 @@ def hand_made_features(
     workers : int, optional
         Decoding processes; by default one per processor.
     on_file : callable
-        Told how many tracks are done, and of how many.
+        Called with the number of tracks done, and of all.
 
     Returns
     -------
     features : ndarray of float32, shape (n, 36)
         NaN for a track whose file is gone or cannot be decoded.
     skipped : int
-        How many those are.
+        Number of those.
+
+    Raises
+    ------
+    MissingExtraError
+        The extra ``[papers]`` is not installed.
     """
+    width = summary().shape[0]
     tracks = store.tracks(ids.tolist())
-    kept = _Kept(cache_path(store.path))
-    done = {
-        t.audio_hash: kept.known[t.audio_hash]
-        for t in tracks.values()
-        if t.audio_hash in kept.known
-    }
-    missing = {t.audio_hash: t.path for t in tracks.values() if t.audio_hash not in done}
-    total, finished = len(done) + len(missing), len(done)
+    path = cache_path(store.path)
+    known = read_kept(path, width)
+    missing = {t.audio_hash: t.path for t in tracks.values() if t.audio_hash not in known}
+    total = len({t.audio_hash for t in tracks.values()})
+    finished = total - len(missing)
     on_file(finished, total)
     with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for (identity, _), outcome in pool.map_unordered(_describe, missing.items()):
             if not isinstance(outcome, RecsysError):
-                done[identity] = outcome
-                kept.add(identity, outcome)
+                known[identity] = outcome
+                keep(path, identity, outcome)
             finished += 1
             on_file(finished, total)
-    features = np.full((len(ids), *_summary().shape), np.nan, dtype=np.float32)
+    features = np.full((len(ids), width), np.nan, dtype=np.float32)
     for row, track_id in enumerate(ids.tolist()):
         track = tracks.get(track_id)
-        if track is not None and track.audio_hash in done:
-            features[row] = done[track.audio_hash]
+        if track is not None and track.audio_hash in known:
+            features[row] = known[track.audio_hash]
     return features, int(np.isnan(features).any(axis=1).sum())
 
 
 def cache_path(database: Path) -> Path:
-    """Return where the features of a library are kept."""
+    """Return the path of the features of a library."""
     return database.with_name(f"{database.stem}.hand-made.jsonl")
 
 
 def _describe(job: tuple[str, Path]) -> list[float]:
-    """Compute the features of one file: of its middle 30 s, as far as it has them."""
-    values = _summary().compute(decode(job[1], _summary()).windows)[0]
+    """Compute the features of the middle 30 s of one file, as far as it has them."""
+    values = summary().compute(decode(job[1], summary()).windows)[0]
     if not np.isfinite(values).all():
-        raise AudioError(f"{job[1]}: its features are not numbers", "Leave the file out.")
+        raise AudioError(f"{job[1]}: its features are not finite", "Leave the file out.")
     return [float(value) for value in values]
 
 
-class _Kept:
-    """The file of features: a line per sound. What cannot be read or written is done without."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.known: Mapping[str, list[float]] = self._read()
-
-    def _read(self) -> dict[str, list[float]]:
-        known = {}
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except OSError:
-            return {}
-        for text in lines:
-            # Half a line: the process was stopped while it wrote.
+def read_kept(path: Path, width: int) -> dict[str, list[float]]:
+    """Return the kept features by identity; damaged lines, and an unreadable file, are skipped."""
+    known = {}
+    with suppress(OSError):
+        for text in path.read_bytes().splitlines():
+            # A crash leaves half a line.
             with suppress(ValueError, KeyError, TypeError):
                 line = json.loads(text)
-                if line["version"] == VERSION and len(line["values"]) == _summary().shape[0]:
-                    known[str(line["sound"])] = [float(value) for value in line["values"]]
-        return known
+                if line["version"] == VERSION and len(line["values"]) == width:
+                    known[str(line["audio_hash"])] = [float(value) for value in line["values"]]
+    return known
 
-    def add(self, identity: str, values: list[float]) -> None:
-        """Append one line, on a line of its own whatever the file ends with."""
-        line = json.dumps({"version": VERSION, "sound": identity, "values": values})
-        # A folder that cannot be written to only means that they are computed again next time.
-        with suppress(OSError), self._path.open("a", encoding="ascii") as file:
-            if file.tell() and not self._ends_with_newline():
-                file.write("\n")
-            file.write(line + "\n")
 
-    def _ends_with_newline(self) -> bool:
-        with self._path.open("rb") as file:
-            file.seek(-1, 2)
-            return file.read(1) == b"\n"
+def keep(path: Path, identity: str, values: list[float]) -> None:
+    """Append one line; where that fails, the features are computed again next time."""
+    line = json.dumps({"version": VERSION, "audio_hash": identity, "values": values})
+    # The newline comes first: the file may end with half a line.
+    with suppress(OSError), path.open("a", encoding="ascii") as file:
+        file.write(("\n" if file.tell() else "") + line)

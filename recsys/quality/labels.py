@@ -1,12 +1,13 @@
-"""Which genre a track is said to have when recommendations are judged.
+"""The library as columns, and the genre labels by which recommendations are judged.
 
-Three sources can say it: the genre tag of the file, the folder in which it lies, and the model.
+Three sources have labels: the genre tag of the file, the folder in which it lies, and the model.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,178 +18,60 @@ from recsys.quality.metrics import NOBODY
 from recsys.recommender.duplicates import artist_key, name_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from recsys.store import Store
     from recsys.types import FloatArray, IdArray, Track
 
-SOURCES = ("tag", "folder", "model")
-AUTO = "auto"
-
-MOST = 0.5
-"""A source of labels is chosen by itself only when it speaks of at least so many of the tracks."""
+MIN_SHARE = 0.5
+"""Least share of labelled tracks for a source to be chosen automatically."""
 
 ARTISTS_OF_A_GENRE = 2
 """A folder with fewer artists is an artist's or an album's, and its name is no genre."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Labels:
-    """What the tracks are judged by.
+class LabelSource(StrEnum):
+    """Where labels come from."""
 
-    Attributes
-    ----------
-    source : str
-        One of :data:`SOURCES`; ``none`` where no source says anything.
-    reason : str
-        Why it was chosen, in words.
-    names : tuple of str
-        Every label, in the order of its number.
-    codes : ndarray of int64, shape (n,)
-        The label of each track, :data:`~recsys.quality.metrics.NOBODY` where it has none.
-    """
-
-    source: str
-    reason: str
-    names: tuple[str, ...]
-    codes: IdArray
-
-    @property
-    def labelled(self) -> int:
-        """How many tracks have a label."""
-        return int((self.codes != NOBODY).sum())
+    AUTO = "auto"
+    """The first of the three that is of use."""
+    TAG = "tag"
+    FOLDER = "folder"
+    MODEL = "model"
+    NONE = "none"
+    """No source has labels."""
 
 
-def choose_labels(catalogue: Catalogue, source: str) -> Labels:
-    """Return the labels of a source, or of the first of :data:`SOURCES` that is of use.
+SOURCES = (LabelSource.TAG, LabelSource.FOLDER, LabelSource.MODEL)
 
-    Parameters
-    ----------
-    catalogue : Catalogue
-        The library.
-    source : str
-        One of :data:`SOURCES`, or :data:`AUTO`.
-
-    Raises
-    ------
-    QueryError
-        The source that was named has no labels, or only one.
-    """
-    if source != AUTO:
-        labels = _MAKERS[source](catalogue, f"asked for with --labels {source}")
-        objection = _objection(labels)
-        if objection:
-            raise QueryError(objection, "Choose another source with --labels: tag, folder, model.")
-        return labels
-    passed_over: list[str] = []
-    for name in SOURCES:
-        labels = _MAKERS[name](catalogue, "")
-        objection = _objection(labels) or _doubt(catalogue, labels)
-        if not objection:
-            reason = "; ".join([*passed_over, _CHOSEN[name]])
-            return Labels(name, reason, labels.names, labels.codes)
-        passed_over.append(objection)
-    return Labels("none", "; ".join(passed_over), (), np.full(len(catalogue), NOBODY))
-
-
-def _of_tags(catalogue: Catalogue, reason: str) -> Labels:
-    return Labels("tag", reason, catalogue.tag_names, catalogue.tags)
-
-
-def _of_folders(catalogue: Catalogue, reason: str) -> Labels:
-    return Labels("folder", reason, *encode([path.name or str(path) for path in catalogue.folders]))
-
-
-def _of_model(catalogue: Catalogue, reason: str) -> Labels:
-    return Labels("model", reason, catalogue.genre_names, catalogue.genres)
-
-
-_MAKERS: dict[str, Callable[[Catalogue, str], Labels]] = {
-    "tag": _of_tags,
-    "folder": _of_folders,
-    "model": _of_model,
-}
-
+_NOUNS = {"tag": "genre tag", "folder": "folder", "model": "genre by the model"}
 _CHOSEN = {
     "tag": "most tracks have a genre tag",
     "folder": "most tracks lie in folders of several artists, whose names are taken for genres",
-    "model": "so the model's own genres are used: they show how well the lists keep to what the "
-    "model hears, not whether it hears rightly",
+    "model": "so the model's own genres are used: they show how well the lists keep to the genres "
+    "of the model, not whether these are right",
 }
 
 
-def _objection(labels: Labels) -> str:
-    """Return why these labels cannot judge anything, or nothing."""
-    total, what = len(labels.codes), _WHAT[labels.source]
-    if labels.labelled == 0:
-        return f"none of the {total} tracks has a {what}"
-    present = np.unique(labels.codes[labels.codes != NOBODY])
-    if len(present) == 1:
-        name = labels.names[int(present[0])]
-        return f"all {labels.labelled} tracks that have a {what} have the same one, {name!r}"
-    return ""
-
-
-_WHAT = {"tag": "genre tag", "folder": "folder", "model": "genre by the model"}
-
-
-def _doubt(catalogue: Catalogue, labels: Labels) -> str:
-    """Return why these labels are not chosen unasked, or nothing."""
-    total = len(labels.codes)
-    if labels.labelled < MOST * total:
-        return f"only {labels.labelled} of {total} tracks have a {_WHAT[labels.source]}"
-    if labels.source == "folder":
-        known = catalogue.artists != NOBODY
-        pairs = {*zip(labels.codes[known].tolist(), catalogue.artists[known].tolist(), strict=True)}
-        artists = Counter(label for label, _ in pairs)
-        mixed = [code for code, count in artists.items() if count >= ARTISTS_OF_A_GENRE]
-        if np.isin(labels.codes, mixed).sum() < MOST * total:
-            return (
-                "most folders hold one artist or none that is named, so their names are no genres"
-            )
-    return ""
-
-
-def encode(values: Sequence[str | None]) -> tuple[tuple[str, ...], IdArray]:
-    """Give the different values numbers in their order; None becomes ``NOBODY``.
-
-    Examples
-    --------
-    >>> names, codes = encode(["b", None, "a", "b"])
-    >>> names, codes.tolist()
-    (('a', 'b'), [1, -1, 0, 1])
-    """
-    names = tuple(sorted({value for value in values if value is not None}))
-    numbers: dict[str | None, int] = {name: number for number, name in enumerate(names)}
-    codes = [numbers.get(value, NOBODY) for value in values]
-    return names, np.array(codes, dtype=np.int64)
-
-
-# A library as columns: what is needed of every track to judge recommendations, and no more.
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Catalogue:
-    """The analysed tracks of a library, by rising id. Numbers below 0 stand for "none".
+class Columns:
+    """The analysed tracks of a library, by rising id. Codes below 0 mean "none".
 
     Attributes
     ----------
     ids : ndarray of int64, shape (n,)
-        In the library.
     embeddings : ndarray of float32, shape (n, d)
         Unit length.
     genre_names, genres : tuple of str, ndarray of int64 (n,)
         The model's most probable genres.
     part_names, parts : tuple of str, ndarray of int64 (n,)
-        The labels by which the library sorts its tracks: the tiers of the recommender.
+        The genre groups by which the library sorts its tracks: the tiers of the recommender.
     tag_names, tags : tuple of str, ndarray of int64 (n,)
-        Genre tags. Of several genres the first counts; all spellings of one stand under the
-        commonest (see :mod:`recsys.names`).
+        Genre tags. Of several genres the first counts; all spellings of one stand under the most
+        common (see :mod:`recsys.names`).
     artists, albums : ndarray of int64, shape (n,)
-        Numbers of the artists and albums.
     folders : tuple of Path
-        Where each file lies.
     """
 
     ids: IdArray
@@ -206,52 +89,166 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def artist_groups(self) -> IdArray:
+        """The artists as groups to resample: a track without one is a group of its own."""
+        own = self.artists.max(initial=NOBODY) + 1 + np.arange(len(self))
+        groups: IdArray = np.where(self.artists == NOBODY, own, self.artists)
+        return groups
 
-def read_catalogue(store: Store) -> Catalogue:
+
+def read_columns(store: Store) -> Columns:
     """Read the columns of a library. Tracks that come or go meanwhile are left out."""
-    ids, vectors = _embeddings(store)
+    batches = [(ids, vectors) for ids, _, vectors in store.iter_embeddings()]
+    ids = np.concatenate([ids for ids, _ in batches] or [np.empty(0, np.int64)])
+    vectors = np.concatenate([rows for _, rows in batches] or [np.empty((0, 0), np.float32)])
     held = set(ids.tolist())
-    genres, parts, tags, artists, albums, folders, seen = [], [], [], [], [], [], []
     same_folder: dict[Path, Path] = {}  # one object per folder, not one per track
-    for track in store.all_tracks():
-        if track.id not in held:
-            continue
-        seen.append(track.id)
-        genres.append(track.genre)
-        parts.append(track.part)
-        tags.append(track.tags.genre_tag)
-        artists.append(artist_key(track))
-        albums.append(_album_key(track))
-        folders.append(same_folder.setdefault(track.path.parent, track.path.parent))
-    rows = np.searchsorted(ids, np.array(seen, dtype=np.int64))
-    return Catalogue(
-        ids[rows],
-        vectors[rows],
+    rows = [
+        (
+            track.id,
+            track.genre,
+            track.part,
+            track.tags.genre_tag,
+            artist_key(track),
+            _album_key(track),
+            same_folder.setdefault(track.path.parent, track.path.parent),
+        )
+        for track in store.all_tracks()
+        if track.id in held
+    ]
+    known, genres, parts, tags, artists, albums, folders = (
+        zip(*rows, strict=True) if rows else [()] * 7
+    )
+    order = np.searchsorted(ids, np.array(known, dtype=np.int64))
+    return Columns(
+        ids[order],
+        vectors[order],
         *encode(genres),
         *encode(parts),
         *_encode_tags(tags),
         encode(artists)[1],
         encode(albums)[1],
-        tuple(folders),
+        folders,
     )
 
 
-def _embeddings(store: Store) -> tuple[IdArray, FloatArray]:
-    batches = [(ids, vectors) for ids, _, vectors in store.iter_embeddings()]
-    if not batches:
-        return np.empty(0, np.int64), np.empty((0, 0), np.float32)
-    ids, vectors = zip(*batches, strict=True)
-    return np.concatenate(ids), np.concatenate(vectors)
+def encode(values: Sequence[str | None]) -> tuple[tuple[str, ...], IdArray]:
+    """Return the different values, sorted, and the code of each; None becomes ``NOBODY``.
+
+    Examples
+    --------
+    >>> names, codes = encode(["b", None, "a", "b"])
+    >>> names, codes.tolist()
+    (('a', 'b'), [1, -1, 0, 1])
+    """
+    names = tuple(sorted({value for value in values if value is not None}))
+    codes: dict[str | None, int] = {name: code for code, name in enumerate(names)}
+    return names, np.array([codes.get(value, NOBODY) for value in values], dtype=np.int64)
 
 
 def _album_key(track: Track) -> str | None:
-    """Return what tracks of one album have in common; see ``recommender.duplicates.same_album``."""
+    """Return the same key for tracks of one album; see ``recommender.duplicates.same_album``."""
     album = name_key(track.tags.album)
     credit = name_key(track.tags.album_artist) or name_key(track.tags.artist)
     return None if album is None or credit is None else f"{album}\n{credit}"
 
 
-def _encode_tags(tags: list[str | None]) -> tuple[tuple[str, ...], IdArray]:
+def _encode_tags(tags: Sequence[str | None]) -> tuple[tuple[str, ...], IdArray]:
     firsts = [first_genre(tag) for tag in tags]
     names = {own.key: own.name for own in merge_spellings(first for first in firsts if first)}
     return encode([None if first is None else names[spelling_key(first)] for first in firsts])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """The labels of the tracks.
+
+    Attributes
+    ----------
+    source : LabelSource
+    reason : str
+        Why it was chosen.
+    names : tuple of str
+        Every label, by code.
+    codes : ndarray of int64, shape (n,)
+        :data:`~recsys.quality.metrics.NOBODY` where a track has none.
+    """
+
+    source: LabelSource
+    reason: str
+    names: tuple[str, ...]
+    codes: IdArray
+
+    @property
+    def labelled(self) -> int:
+        """Number of tracks with a label."""
+        return int((self.codes != NOBODY).sum())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Tracks by label."""
+        counts = np.bincount(self.codes[self.codes != NOBODY], minlength=len(self.names))
+        return dict(zip(self.names, counts.tolist(), strict=True))
+
+
+def choose_labels(columns: Columns, source: str = LabelSource.AUTO) -> Labels:
+    """Return the labels of a source, or of the first of :data:`SOURCES` that is of use.
+
+    Raises
+    ------
+    QueryError
+        The source that was named has no labels, or only one.
+    """
+    if source != LabelSource.AUTO:
+        names, codes = _labels_of(columns, source)
+        if objection := _objection(source, names, codes):
+            raise QueryError(objection, "Choose another source with --labels: tag, folder, model.")
+        return Labels(LabelSource(source), f"asked for with --labels {source}", names, codes)
+    objections: list[str] = []
+    for own in SOURCES:
+        names, codes = _labels_of(columns, own)
+        objection = _objection(own, names, codes) or _doubt(columns, own, codes)
+        if not objection:
+            return Labels(own, "; ".join([*objections, _CHOSEN[own]]), names, codes)
+        objections.append(objection)
+    nothing = np.full(len(columns), NOBODY)
+    return Labels(LabelSource.NONE, "; ".join(objections), (), nothing)
+
+
+def _labels_of(columns: Columns, source: str) -> tuple[tuple[str, ...], IdArray]:
+    if source == LabelSource.TAG:
+        return columns.tag_names, columns.tags
+    if source == LabelSource.FOLDER:
+        return encode([path.name or str(path) for path in columns.folders])
+    return columns.genre_names, columns.genres
+
+
+def _objection(source: str, names: tuple[str, ...], codes: IdArray) -> str:
+    """Return why these labels cannot judge anything, or an empty string."""
+    labelled = codes[codes != NOBODY]
+    if len(labelled) == 0:
+        return f"none of the {len(codes)} tracks has a {_NOUNS[source]}"
+    if (labelled == labelled[0]).all():
+        name = names[int(labelled[0])]
+        return (
+            f"all {len(labelled)} tracks that have a {_NOUNS[source]} have the same one, {name!r}"
+        )
+    return ""
+
+
+def _doubt(columns: Columns, source: str, codes: IdArray) -> str:
+    """Return why these labels are not chosen automatically, or an empty string."""
+    labelled, total = int((codes != NOBODY).sum()), len(codes)
+    if labelled < MIN_SHARE * total:
+        return f"only {labelled} of {total} tracks have a {_NOUNS[source]}"
+    if source == LabelSource.FOLDER:
+        known = columns.artists != NOBODY
+        pairs = {*zip(codes[known].tolist(), columns.artists[known].tolist(), strict=True)}
+        artists = Counter(label for label, _ in pairs)
+        mixed = [code for code, count in artists.items() if count >= ARTISTS_OF_A_GENRE]
+        if np.isin(codes, mixed).sum() < MIN_SHARE * total:
+            return (
+                "most folders hold one artist or none that is named, so their names are no genres"
+            )
+    return ""

@@ -1,4 +1,4 @@
-"""A library measured: labels chosen, queries drawn, systems judged, notes written."""
+"""Measure a library: choose labels, draw queries, judge systems."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from recsys.errors import QueryError
-from recsys.quality import metrics
-from recsys.quality.labels import Catalogue, choose_labels, read_catalogue
-from recsys.quality.metrics import NOBODY, NOT_MEASURED, Figure
-from recsys.quality.metrics import measure as with_interval
+from recsys.errors import QueryError, require
+from recsys.quality import metrics, systems
+from recsys.quality.labels import Columns, LabelSource, choose_labels, read_columns
+from recsys.quality.metrics import NOBODY, NOT_MEASURED, Figure, figure_of
 from recsys.quality.results import (
     DEFAULT_SAMPLE,
     EXACT_UP_TO,
@@ -23,22 +22,11 @@ from recsys.quality.results import (
     SystemQuality,
     TierPurity,
 )
-from recsys.quality.systems import (
-    Embedding,
-    HandMade,
-    LocalScaling,
-    MutualProximity,
-    RandomOrder,
-    TagGenre,
-    Tiers,
-    best_first,
-    centred,
-)
 from recsys.recommender.duplicates import NearDuplicates
 from recsys.recommender.taxonomy import taxonomy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -49,245 +37,14 @@ if TYPE_CHECKING:
     from recsys.store import Store
     from recsys.types import IdArray, ModelInfo
 
-# One system judged: its rankings in blocks of queries, and the figures that come of them.
-
-
 BLOCK_ELEMENTS = 2_000_000
-"""Query and candidate pairs that are ranked at once: about 150 MB of arrays."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """What every system is judged on.
-
-    Attributes
-    ----------
-    catalogue : Catalogue
-        The tracks that are ranked.
-    labels : Labels
-        What decides whether a track is right.
-    rows : ndarray of int64, shape (queries,)
-        The tracks that query, ascending.
-    k : int
-        Length of a list.
-    seed : int
-        Of the intervals.
-    """
-
-    catalogue: Catalogue
-    labels: Labels
-    rows: IdArray
-    k: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
-    """The figures of a system, and its lists for whatever else is asked of them.
-
-    Attributes
-    ----------
-    quality : SystemQuality
-    rows : ndarray of int64, shape (queries,)
-        The queries of which the system knows something.
-    lists : ndarray of int64, shape (queries, k)
-        What it recommends to each.
-    counts : ndarray of int64, shape (n,)
-        In how many lists of the queries among each other a track stands.
-    """
-
-    quality: SystemQuality
-    rows: IdArray
-    lists: IdArray
-    counts: IdArray
-
-
-def judge(
-    system: System, task: Task, on_block: Callable[[int], object] = lambda _: None
-) -> Judgement:
-    """Rank the library for every query and measure the rankings.
-
-    Parameters
-    ----------
-    system : System
-        What ranks.
-    task : Task
-        What it is judged on.
-    on_block : callable
-        Told how many queries were done since the last call.
-    """
-    known = np.ones(len(task.catalogue), bool) if system.known is None else system.known
-    rows = task.rows[known[task.rows]]
-    columns: defaultdict[str, list[npt.NDArray[Any]]] = defaultdict(list)
-    for block in _blocks(rows, len(task.catalogue)):
-        ranked = _Ranked(task, block, best_first(system.scores(block)), known)
-        for name, values in ranked.values().items():
-            columns[name].append(values)
-        on_block(len(block))
-    on_block(len(task.rows) - len(rows))
-    per_query = {name: np.concatenate(values) for name, values in columns.items()}
-    among = np.zeros(len(known), bool)
-    among[rows] = True
-    return _judgement(system, task, rows, among, per_query)
-
-
-def _blocks(rows: IdArray, n: int) -> Iterator[IdArray]:
-    step = max(1, BLOCK_ELEMENTS // max(1, n))
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]
-
-
-class _Ranked:
-    """Rankings of one block of queries, and who in them counts as what."""
-
-    def __init__(self, task: Task, rows: IdArray, order: IdArray, known: BoolArray) -> None:
-        self._task = task
-        self._order = order
-        sample = np.zeros(len(known), bool)
-        sample[task.rows] = True
-        self._others = known[order] & (order != rows[:, np.newaxis])
-        self._sampled = self._others & sample[order]
-        self._labels = task.labels.codes[order]
-        self._own_labels = task.labels.codes[rows]
-        self._artists = task.catalogue.artists[order]
-        self._same_artist = _equal(self._artists, task.catalogue.artists[rows])
-        self._same_album = _equal(task.catalogue.albums[order], task.catalogue.albums[rows])
-
-    def values(self) -> dict[str, npt.NDArray[Any]]:
-        """Return every figure of every query, and its lists."""
-        k, others, foreign = self._task.k, self._others, ~self._same_artist
-        lists = metrics.first_kept(self._order, others, k)
-        artists = np.where(lists == NOBODY, NOBODY, self._task.catalogue.artists[lists])
-        return {
-            **self._genre_values("", others),
-            **self._genre_values("_artist_filtered", others & foreign),
-            "artist_map": metrics.average_precision(self._same_artist, others, k),
-            "album_consistency": metrics.found_at_k(self._same_album, others, k),
-            "same_artist_run": metrics.longest_run(artists).astype(np.float64),
-            "lists": lists,
-            "among": metrics.first_kept(self._order, self._sampled, k),
-            "among_filtered": metrics.first_kept(self._order, self._sampled & foreign, k),
-        }
-
-    def _genre_values(self, suffix: str, kept: BoolArray) -> dict[str, Values]:
-        """Return precision and average precision; NaN for queries without a label."""
-        right = _equal(self._labels, self._own_labels)
-        judged = kept & (self._labels != NOBODY)
-        precision = metrics.precision_at_k(right, judged, self._task.k)
-        precision[self._own_labels == NOBODY] = np.nan
-        return {
-            f"genre_precision{suffix}": precision,
-            f"genre_map{suffix}": metrics.average_precision(right, judged),
-        }
-
-
-def _equal(ranked: IdArray, own: IdArray) -> BoolArray:
-    """Tell which of the ranked have the query's own number; nobody is equal to nobody."""
-    same: BoolArray = (ranked == own[:, np.newaxis]) & (own[:, np.newaxis] != NOBODY)
-    return same
-
-
-def _judgement(
-    system: System,
-    task: Task,
-    rows: IdArray,
-    among: BoolArray,
-    values: Mapping[str, npt.NDArray[Any]],
-) -> Judgement:
-    n = len(task.catalogue)
-    if not values:
-        nothing = dict.fromkeys(FIGURES, NOT_MEASURED)
-        quality = SystemQuality(system.name, system.title, system.note, nothing, {}, ())
-        empty = np.empty((0, task.k), np.int64)
-        return Judgement(quality, rows, empty, np.zeros(n, np.int64))
-    lists = values["lists"]
-    counts = metrics.k_occurrences(values["among"], n)
-    filtered = metrics.k_occurrences(values["among_filtered"], n)
-    figures = {
-        name: with_interval(values[name], seed=task.seed) for name in FIGURES if name in values
-    } | {
-        "coverage": Figure(metrics.coverage(lists, n), None, None, len(rows)),
-        "hubness_skewness": with_interval(counts[among], metrics.skewness, seed=task.seed),
-        "hubness_skewness_artist_filtered": with_interval(
-            filtered[among], metrics.skewness, seed=task.seed
-        ),
-        "robin_hood": with_interval(counts[among], metrics.robin_hood, seed=task.seed),
-        "orphans": with_interval(counts[among], metrics.orphan_share, seed=task.seed),
-    }
-    quality = SystemQuality(
-        system.name,
-        system.title,
-        system.note,
-        {name: figures[name] for name in FIGURES},
-        _by_label(task, rows, values["genre_precision_artist_filtered"]),
-        tuple(np.sort(counts[among])[::-1].tolist()),
-    )
-    return Judgement(quality, rows, lists, counts)
-
-
-def _by_label(task: Task, rows: IdArray, precision: Values) -> dict[str, float]:
-    own = task.labels.codes[rows]
-    return {
-        task.labels.names[code]: float(precision[own == code].mean())
-        for code in np.unique(own[own != NOBODY]).tolist()
-    }
-
-
-# What has to be known to read the figures of a library, in sentences.
-
-
-def notes_of(task: Task, near_duplicates: int) -> tuple[str, ...]:
-    """Return a sentence for everything that is not as one might take it to be.
-
-    Parameters
-    ----------
-    task : Task
-        What was measured.
-    near_duplicates : int
-        Queries with a near-duplicate in their list by embedding.
-    """
-    catalogue, labels = task.catalogue, task.labels
-    n, queries = len(catalogue), len(task.rows)
-    unnamed = int((catalogue.artists == NOBODY).sum())
-    notes = []
-    if labels.source == "none":
-        notes.append(f"No genre figures: {labels.reason}.")
-    elif labels.labelled < n:
-        notes.append(
-            f"{n - labels.labelled} of {n} tracks have no label and take no part in genre figures."
-        )
-    if labels.source == "model":
-        notes.append(
-            "The labels are the model's own: genre figures do not show whether it hears rightly."
-        )
-    if queries < n:
-        notes.append(
-            f"{queries} of {n} tracks query, drawn with seed {task.seed}; hubness is measured "
-            "among them alone."
-        )
-    if unnamed:
-        notes.append(
-            f"{unnamed} of {n} tracks name no artist; for them 'other artists' removes nothing."
-        )
-    if not catalogue.tag_names:
-        notes.append("No track has a genre tag, so there is no row for tag genre only.")
-    notes.append(
-        "Near-duplicates stay in all rankings here, though recsys similar hides them; "
-        f"{near_duplicates} of {queries} queries have one in their list by embedding."
-    )
-    return tuple(notes)
-
-
-# ----------------------------------------------------------------------
-
+"""Pairs of query and candidate ranked at once: about 150 MB of arrays."""
 
 MIN_TRACKS = 5
-"""Fewer tracks have nothing to say."""
-
 HUBS_NAMED = 10
 
 Progress: TypeAlias = "Callable[[str, int, int], object]"
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with the stage, how much of it is done, and how much there is."""
 
 
 def measure_quality(
@@ -306,7 +63,7 @@ def measure_quality(
     store : Store
         The library.
     index : EmbeddingIndex
-        Its embeddings, which some ways of sorting it into tiers ask.
+        Its embeddings, which some taxonomies ask.
     info : ModelInfo
         The model that analysed it.
     options : QualityOptions, optional
@@ -324,22 +81,76 @@ def measure_quality(
     QueryError
         The library has too few tracks, fewer than a list is to have, or no labels of the kind
         that was asked for.
+    MissingExtraError
+        An option needs the extra ``[papers]`` or ``[train]``, which is not installed.
     """
     options = options or QualityOptions()
-    catalogue = read_catalogue(store)
-    _check_size(len(catalogue), options.k)
-    labels = choose_labels(catalogue, options.labels)
-    rows = draw_queries(len(catalogue), options)
-    task = Task(catalogue, labels, rows, options.k, options.seed)
-    systems = _free_systems(task)
-    if options.hand_made:
-        systems.append(_hand_made(task, store, workers, on_progress))
-    vectors = catalogue.embeddings
-    systems += [Embedding(vectors), Tiers(catalogue, store, info, taxonomy_of(store, index, info))]
     if options.hubness:
-        systems += [centred(vectors), LocalScaling(vectors), MutualProximity(vectors)]
-    judged = {own.name: _watched(own, task, on_progress) for own in systems}
+        require("scipy.special", "train")  # before anything takes long
+    columns = read_columns(store)
+    _check_size(len(columns), options.k)
+    labels = choose_labels(columns, options.labels)
+    rows = draw_queries(len(columns), options)
+    task = QualityTask(columns, labels, rows, options.k, options.seed)
+    compared = [systems.random_order(len(columns), options.seed)]
+    if columns.tag_names:
+        by_tags = labels.source == LabelSource.TAG
+        compared.append(systems.tag_genre(columns, options.seed, judged_by_tags=by_tags))
+    if options.hand_made:
+        compared.append(_hand_made(task, store, workers, on_progress))
+    vectors, taxonomy = columns.embeddings, taxonomy_of(store, index, info)
+    compared += [systems.embedding(vectors), systems.tiers(columns, store, info, taxonomy)]
+    if options.hubness:
+        reductions = (systems.centred, systems.local_scaling, systems.mutual_proximity)
+        compared += [reduce(vectors) for reduce in reductions]
+    judged = {own.name: judge(own, task, on_progress) for own in compared}
     return _quality(task, store, info, judged)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QualityTask:
+    """What every system is judged on.
+
+    Attributes
+    ----------
+    columns : Columns
+        The tracks that are ranked.
+    labels : Labels
+        They decide whether a track is right.
+    rows : ndarray of int64, shape (queries,)
+        The query tracks, ascending.
+    k : int
+        Length of a list.
+    seed : int
+        Of the intervals.
+    """
+
+    columns: Columns
+    labels: Labels
+    rows: IdArray
+    k: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """The figures of a system, and its lists.
+
+    Attributes
+    ----------
+    quality : SystemQuality
+    rows : ndarray of int64, shape (queries,)
+        The queries that the system can rank for.
+    lists : ndarray of int64, shape (queries, k)
+        Rows that it recommends to each.
+    counts : ndarray of int64, shape (n,)
+        In how many lists of the queries among each other a track stands.
+    """
+
+    quality: SystemQuality
+    rows: IdArray
+    lists: IdArray
+    counts: IdArray
 
 
 def _check_size(n: int, k: int) -> None:
@@ -356,156 +167,237 @@ def _check_size(n: int, k: int) -> None:
 
 
 def draw_queries(n: int, options: QualityOptions) -> IdArray:
-    """Return the rows that query, ascending: all of them, or a sample drawn by the seed."""
+    """Return the query rows, ascending: all of them, or a sample drawn by the seed."""
     wanted = options.sample
     if wanted is None:
         wanted = n if n <= EXACT_UP_TO else DEFAULT_SAMPLE
     if wanted >= n:
         return np.arange(n)
-    drawn = np.random.default_rng(options.seed).choice(n, wanted, replace=False)
-    return np.sort(drawn)
+    return np.sort(np.random.default_rng(options.seed).choice(n, wanted, replace=False))
 
 
-def _free_systems(task: Task) -> list[System]:
-    """Return what ranks without hearing anything."""
-    catalogue = task.catalogue
-    systems: list[System] = [RandomOrder(len(catalogue), task.seed)]
-    if catalogue.tag_names:
-        by_tags = task.labels.source == "tag"
-        systems.append(TagGenre(catalogue, task.seed, judged_by_tags=by_tags))
-    return systems
-
-
-def _hand_made(task: Task, store: Store, workers: int | None, on_progress: Progress) -> HandMade:
+def _hand_made(
+    task: QualityTask, store: Store, workers: int | None, on_progress: Progress
+) -> System:
     # Imported here: it decodes, and loads what that takes.
     from recsys.quality.hand_made import hand_made_features
 
     features, skipped = hand_made_features(
         store,
-        task.catalogue.ids[task.rows],
+        task.columns.ids[task.rows],
         workers=workers,
         on_file=lambda done, total: on_progress("hand-made features", done, total),
     )
-    spread = np.full((len(task.catalogue), features.shape[1]), np.nan, dtype=np.float32)
-    spread[task.rows] = features
-    return HandMade(spread, skipped=skipped, limited=len(task.rows) < len(task.catalogue))
+    of_all = np.full((len(task.columns), features.shape[1]), np.nan, dtype=np.float32)
+    of_all[task.rows] = features
+    limited = len(task.rows) < len(task.columns)
+    return systems.hand_made(of_all, skipped=skipped, limited=limited)
 
 
-def _watched(system: System, task: Task, on_progress: Progress) -> Judgement:
-    done, total = 0, len(task.rows)
-    on_progress(system.title, done, total)
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        on_progress(system.title, done, total)
-
-    return judge(system, task, advance)
+# One system
 
 
-def _quality(task: Task, store: Store, info: ModelInfo, judged: dict[str, Judgement]) -> Quality:
-    catalogue, labels = task.catalogue, task.labels
-    near = near_duplicate_queries(store, catalogue, judged["embedding"])
-    artists, confusion = catalogue.artists, _confusion(catalogue, labels)
+def judge(system: System, task: QualityTask, on_progress: Progress = lambda *_: None) -> Judgement:
+    """Rank the library for every query, block by block, and measure the rankings."""
+    n, total = len(task.columns), len(task.rows)
+    known = np.ones(n, bool) if system.known is None else system.known
+    rows = task.rows[known[task.rows]]
+    step = max(1, BLOCK_ELEMENTS // n)
+    parts: defaultdict[str, list[npt.NDArray[Any]]] = defaultdict(list)
+    on_progress(system.title, 0, total)
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step]
+        measured = _measured(task, block, systems.best_first(system.scores(block)), known)
+        for name, values in measured.items():
+            parts[name].append(values)
+        on_progress(system.title, start + len(block), total)
+    if len(rows) < total:
+        on_progress(system.title, total, total)
+    if not parts:
+        nothing = dict.fromkeys(FIGURES, NOT_MEASURED)
+        quality = SystemQuality(system.name, system.title, system.note, nothing, {}, ())
+        return Judgement(quality, rows, np.empty((0, task.k), np.int64), np.zeros(n, np.int64))
+    return _judgement(
+        system, task, rows, {name: np.concatenate(own) for name, own in parts.items()}
+    )
+
+
+def _measured(
+    task: QualityTask, rows: IdArray, order: IdArray, known: BoolArray
+) -> dict[str, npt.NDArray[Any]]:
+    """Return every figure of every query of a block, and its lists."""
+    k, columns, codes = task.k, task.columns, task.labels.codes
+    queries = np.zeros(len(known), bool)
+    queries[task.rows] = True
+    others = known[order] & (order != rows[:, np.newaxis])
+    sampled = others & queries[order]
+    same_artist = _same(columns.artists, order, rows)
+    same_album = _same(columns.albums, order, rows)
+    right, unlabelled = _same(codes, order, rows), codes[rows] == NOBODY
+    lists = metrics.first_kept(order, others, k)
+    artists = np.where(lists == NOBODY, NOBODY, columns.artists[lists])
+    measured: dict[str, npt.NDArray[Any]] = {
+        "artist_map": metrics.average_precision(same_artist, others, k),
+        "album_consistency": metrics.found_at_k(same_album, others, k),
+        "same_artist_run": metrics.longest_run(artists).astype(np.float64),
+        "lists": lists,
+        "among": metrics.first_kept(order, sampled, k),
+        "among_filtered": metrics.first_kept(order, sampled & ~same_artist, k),
+    }
+    for suffix, kept in (("", others), ("_artist_filtered", others & ~same_artist)):
+        judged = kept & (codes[order] != NOBODY)
+        precision = metrics.precision_at_k(right, judged, k)
+        precision[unlabelled] = np.nan
+        measured[f"genre_precision{suffix}"] = precision
+        measured[f"genre_map{suffix}"] = metrics.average_precision(right, judged)
+    return measured
+
+
+def _same(codes: IdArray, order: IdArray, rows: IdArray) -> BoolArray:
+    """Return which candidates have the code of the query; NOBODY equals nothing."""
+    own = codes[rows][:, np.newaxis]
+    same: BoolArray = (codes[order] == own) & (own != NOBODY)
+    return same
+
+
+def _judgement(
+    system: System, task: QualityTask, rows: IdArray, values: Mapping[str, npt.NDArray[Any]]
+) -> Judgement:
+    n, groups = len(task.columns), task.columns.artist_groups[rows]
+    lists = values["lists"]
+    counts = metrics.k_occurrences(values["among"], n)
+    filtered = metrics.k_occurrences(values["among_filtered"], n)
+
+    def hubness(of: IdArray, statistic: Callable[[npt.NDArray[np.number]], float]) -> Figure:
+        return figure_of(of[rows].astype(np.float64), groups, task.seed, statistic)
+
+    figures = {
+        name: figure_of(values[name], groups, task.seed) for name in FIGURES if name in values
+    } | {
+        "coverage": Figure(metrics.coverage(lists, n), None, None, len(rows)),
+        "hubness_skewness": hubness(counts, metrics.skewness),
+        "hubness_skewness_artist_filtered": hubness(filtered, metrics.skewness),
+        "robin_hood": hubness(counts, metrics.robin_hood),
+        "orphans": hubness(counts, metrics.orphan_share),
+    }
+    quality = SystemQuality(
+        system.name,
+        system.title,
+        system.note,
+        {name: figures[name] for name in FIGURES},
+        _by_label(task, rows, values["genre_precision_artist_filtered"]),
+        tuple(np.sort(counts[rows])[::-1].tolist()),
+    )
+    return Judgement(quality, rows, lists, counts)
+
+
+def _by_label(task: QualityTask, rows: IdArray, precision: Values) -> dict[str, float]:
+    own = task.labels.codes[rows]
+    return {
+        task.labels.names[code]: float(precision[own == code].mean())
+        for code in np.unique(own[own != NOBODY]).tolist()
+    }
+
+
+# The whole library
+
+
+def _quality(
+    task: QualityTask, store: Store, info: ModelInfo, judged: dict[str, Judgement]
+) -> Quality:
+    columns, labels, artists = task.columns, task.labels, task.columns.artists
+    confusion = _confusion(columns, labels)
     return Quality(
         model=info.name,
-        tracks=len(catalogue),
+        tracks=len(columns),
         queries=len(task.rows),
         k=task.k,
         seed=task.seed,
         label_source=labels.source,
         label_reason=labels.reason,
-        label_counts=_counts(labels),
+        label_counts=labels.counts,
         artists=len(np.unique(artists[artists != NOBODY])),
         unnamed=int((artists == NOBODY).sum()),
-        ceiling=ceiling(task),
-        near_duplicates=near,
-        purity=NOT_MEASURED if _labels_are_tiers(task, store) else purity(task),
-        tiers=_tier_purities(catalogue, confusion),
+        tagged=bool(columns.tag_names),
+        ceiling=_ceiling(task),
+        near_duplicates=_near_duplicate_queries(store, columns, judged["embedding"]),
+        purity=_purity(task, store),
+        tiers=_tier_purities(columns, confusion),
         confusion=confusion,
         systems=tuple(own.quality for own in judged.values()),
-        hubs=_hubs(store, catalogue, judged["embedding"]),
-        notes=notes_of(task, near),
+        hubs=_hubs(store, columns, judged["embedding"]),
     )
 
 
-def near_duplicate_queries(store: Store, catalogue: Catalogue, judged: Judgement) -> int:
+def _near_duplicate_queries(store: Store, columns: Columns, judged: Judgement) -> int:
     """Return how many queries have a near-duplicate of themselves in their list."""
     found = 0
     for row, listed in zip(judged.rows.tolist(), judged.lists, strict=True):
         rows = listed[listed != NOBODY].tolist()
-        tracks = store.tracks([int(catalogue.ids[r]) for r in (row, *rows)])
-        own = tracks.get(int(catalogue.ids[row]))
+        tracks = store.tracks([int(columns.ids[r]) for r in (row, *rows)])
+        own = tracks.get(int(columns.ids[row]))
         if own is None:
             continue
-        heard = NearDuplicates()
-        heard.add(own, catalogue.embeddings[row])
-        pairs = ((tracks.get(int(catalogue.ids[r])), catalogue.embeddings[r]) for r in rows)
-        found += any(track is not None and heard.match(track, vector) for track, vector in pairs)
+        near = NearDuplicates()
+        near.add(own, columns.embeddings[row])
+        pairs = ((tracks.get(int(columns.ids[r])), columns.embeddings[r]) for r in rows)
+        found += any(track is not None and near.match(track, vector) for track, vector in pairs)
     return found
 
 
-def ceiling(task: Task) -> float | None:
+def _ceiling(task: QualityTask) -> float | None:
     """Return the genre P@k of a perfect ranking without tracks of the same artist."""
-    codes, artists, rows = task.labels.codes, task.catalogue.artists, task.rows
+    codes, groups, rows = task.labels.codes, task.columns.artist_groups, task.rows
     judged = rows[codes[rows] != NOBODY]
     if not len(judged):
         return None
     of_label = np.bincount(codes[codes != NOBODY])
-    pair = codes * (artists.max() + 2) + artists
+    # Tracks of the same label and artist; a track without an artist excludes itself alone.
+    pair = codes * (groups.max() + 1) + groups
     _, pairs, of_pair = np.unique(pair, return_inverse=True, return_counts=True)
-    own = np.where(artists == NOBODY, 1, of_pair[pairs])
-    possible = np.minimum(of_label[codes[judged]] - own[judged], task.k)
+    possible = np.minimum(of_label[codes[judged]] - of_pair[pairs][judged], task.k)
     return float(possible.mean() / task.k)
 
 
-def _labels_are_tiers(task: Task, store: Store) -> bool:
-    return (task.labels.source, store.genre_source()) in {("model", "model"), ("tag", "own")}
-
-
-def purity(task: Task) -> Figure:
-    """Return the share of the tracks with a label that have the commonest one of their tier."""
+def _purity(task: QualityTask, store: Store) -> Figure:
+    """Return the share of labelled tracks that have the most common label of their tier."""
     labels = task.labels
     chosen = labels.codes != NOBODY
-    if not chosen.any():
+    # Where the labels are the tiers, purity is 1 by definition.
+    if (labels.source, store.genre_source()) in {("model", "model"), ("tag", "own")}:
         return NOT_MEASURED
-    right = metrics.in_majority(task.catalogue.parts[chosen], labels.codes[chosen])
-    return with_interval(right.astype(np.float64), seed=task.seed)
+    right = metrics.in_majority(task.columns.parts[chosen], labels.codes[chosen])
+    groups = task.columns.artist_groups[chosen]
+    return figure_of(right.astype(np.float64), groups, task.seed)
 
 
-def _counts(labels: Labels) -> dict[str, int]:
-    counts = np.bincount(labels.codes[labels.codes != NOBODY], minlength=len(labels.names))
-    return {name: int(count) for name, count in zip(labels.names, counts, strict=True)}
-
-
-def _confusion(catalogue: Catalogue, labels: Labels) -> dict[str, dict[str, int]]:
+def _confusion(columns: Columns, labels: Labels) -> dict[str, dict[str, int]]:
     chosen = labels.codes != NOBODY
-    table = np.zeros((len(labels.names), len(catalogue.part_names)), dtype=np.int64)
-    np.add.at(table, (labels.codes[chosen], catalogue.parts[chosen]), 1)
+    table = np.zeros((len(labels.names), len(columns.part_names)), dtype=np.int64)
+    np.add.at(table, (labels.codes[chosen], columns.parts[chosen]), 1)
     return {
-        name: dict(zip(catalogue.part_names, row, strict=True))
+        name: dict(zip(columns.part_names, row, strict=True))
         for name, row in zip(labels.names, table.tolist(), strict=True)
     }
 
 
 def _tier_purities(
-    catalogue: Catalogue, confusion: dict[str, dict[str, int]]
+    columns: Columns, confusion: dict[str, dict[str, int]]
 ) -> tuple[TierPurity, ...]:
     found = []
-    for genre in catalogue.part_names:
+    for genre in columns.part_names:
         column = {label: row[genre] for label, row in confusion.items()}
-        total = sum(column.values())
-        if total:
+        if total := sum(column.values()):
             label = max(column, key=column.__getitem__)
             found.append(TierPurity(genre, total, label, column[label] / total))
     return tuple(sorted(found, key=lambda tier: (-tier.tracks, tier.genre)))
 
 
-def _hubs(store: Store, catalogue: Catalogue, judged: Judgement) -> tuple[Hub, ...]:
+def _hubs(store: Store, columns: Columns, judged: Judgement) -> tuple[Hub, ...]:
     rows = np.argsort(-judged.counts, kind="stable")[:HUBS_NAMED]
-    tracks = store.tracks(catalogue.ids[rows].tolist())
+    tracks = store.tracks(columns.ids[rows].tolist())
     return tuple(
         Hub(track.id, track.path, track.display_name, int(judged.counts[row]))
         for row in rows.tolist()
-        if (track := tracks.get(int(catalogue.ids[row]))) is not None
+        if (track := tracks.get(int(columns.ids[row]))) is not None
     )

@@ -1,12 +1,10 @@
 """Measures of recommendations, as pure functions of arrays.
 
-Conventions
------------
 A *ranking* is a row of candidates, best first. ``relevant`` and ``kept`` are boolean, shape
 (queries, ranks): whether the candidate at a rank is right, and whether it takes part at all. What
-is not kept (the query itself, a track by the same artist) is passed over, and those behind it move
-up. ``k`` is the length of the list that a listener sees, and always the divisor of a precision: a
-list with fewer than ``k`` candidates is a worse list.
+is not kept (the query itself, a track by the same artist) is skipped, and those behind it move up.
+``k`` is the length of the list that a listener sees, and always the divisor of a precision: a list
+with fewer than ``k`` candidates is a worse list.
 
 A *list* is the first ``k`` candidates of a ranking as row numbers, shape (queries, k), with
 :data:`NOBODY` where there are fewer.
@@ -20,19 +18,18 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from recsys.bootstrap import RESAMPLES, bootstrap_interval
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from recsys.types import IdArray
 
-# Figures with the interval that the choice of query tracks leaves open.
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+Values: TypeAlias = npt.NDArray[np.float64]
 
-
-RESAMPLES = 1000
-LEVEL = 0.95
-
-_AT_ONCE = 2_000_000
-"""Values that are resampled at once, so that memory stays flat."""
+NOBODY = -1
+"""Code of no candidate, no artist, no album and no label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Figure:
     low, high : float or None
         95% interval; None where there is none.
     n : int
-        How many tracks stand behind it.
+        Tracks behind it.
     """
 
     value: float | None
@@ -64,74 +61,42 @@ class Figure:
 NOT_MEASURED = Figure(None, None, None, 0)
 
 
-def mean(values: npt.NDArray[np.number]) -> Values:
-    """Return the mean along the last axis."""
-    result: Values = np.asarray(values.mean(axis=-1))
-    return result
-
-
-def measure(
+def figure_of(
     values: npt.NDArray[np.number],
-    statistic: Callable[[npt.NDArray[np.number]], Values] = mean,
-    *,
+    groups: IdArray,
     seed: int,
+    statistic: Callable[[npt.NDArray[np.number]], float] | None = None,
 ) -> Figure:
-    """Return a statistic of values per track, with its percentile bootstrap interval.
+    """Return the mean, or another statistic, of values per track, with its bootstrap interval.
 
     Parameters
     ----------
     values : ndarray, shape (n,)
         One per track; NaN where a track has none, which leaves it out.
-    statistic : callable
-        Reduces the last axis of an array.
+    groups : ndarray of int64, shape (n,)
+        Tracks that are resampled together: those of an artist.
     seed : int
-        Of the :data:`RESAMPLES` resamples of the tracks. B. Efron, R. Tibshirani, "An Introduction
-        to the Bootstrap" (1993), chapter 13.
+    statistic : callable, optional
+        Of values; by default their mean.
 
     Returns
     -------
     Figure
-        :data:`NOT_MEASURED` without values.
+        :data:`NOT_MEASURED` without values; without interval where there is only one group.
     """
-    known = values[~np.isnan(values)]
-    n = len(known)
-    if n == 0:
+    measured = ~np.isnan(values)
+    known, own = values[measured], groups[measured]
+    if len(known) == 0:
         return NOT_MEASURED
-    rng = np.random.default_rng(seed)
-    rounds = max(1, _AT_ONCE // n)
-    drawn = np.concatenate(
-        [
-            statistic(known[rng.integers(n, size=(min(rounds, RESAMPLES - start), n))])
-            for start in range(0, RESAMPLES, rounds)
-        ]
-    )
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Figure(float(statistic(known)), float(low), float(high), n)
-
-
-# ----------------------------------------------------------------------
-
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-Values: TypeAlias = npt.NDArray[np.float64]
-
-NOBODY = -1
-"""Stands for no candidate, no artist, no album and no label."""
+    value = float(known.mean() if statistic is None else statistic(known))
+    if (own == own[0]).all():
+        return Figure(value, None, None, len(known))
+    resampled = known if statistic is None else lambda rows: statistic(known[rows])
+    return Figure(value, *bootstrap_interval(resampled, own, RESAMPLES, seed), len(known))
 
 
 def precision_at_k(relevant: BoolArray, kept: BoolArray, k: int) -> Values:
-    """Return the share of right ones among the first ``k``.
-
-    Parameters
-    ----------
-    relevant, kept : ndarray of bool, shape (queries, ranks)
-    k : int
-        At least 1; the divisor, also where fewer candidates are kept.
-
-    Returns
-    -------
-    ndarray of float64, shape (queries,)
+    """Return the share of right ones among the first ``k``, shape (queries,).
 
     Examples
     --------
@@ -145,20 +110,11 @@ def precision_at_k(relevant: BoolArray, kept: BoolArray, k: int) -> Values:
 
 
 def average_precision(relevant: BoolArray, kept: BoolArray, k: int | None = None) -> Values:
-    """Return the average precision of every ranking: the mean precision at the right ones.
+    """Return the mean precision at the right ones of every ranking, shape (queries,).
 
-    Parameters
-    ----------
-    relevant, kept : ndarray of bool, shape (queries, ranks)
-    k : int, optional
-        Only the first ``k``, divided by the number of right ones that could stand there:
-        ``min(k, all of them)``. Without it, the whole ranking.
-
-    Returns
-    -------
-    ndarray of float64, shape (queries,)
-        NaN where nothing is right. Manning, Raghavan, Schütze, "Introduction to Information
-        Retrieval", section 8.4.
+    With ``k``, of the first ``k`` alone, divided by the number of right ones that could stand
+    there. NaN where nothing is right. Manning, Raghavan, Schütze, "Introduction to Information
+    Retrieval", section 8.4.
 
     Examples
     --------
@@ -173,18 +129,11 @@ def average_precision(relevant: BoolArray, kept: BoolArray, k: int | None = None
         right &= ranks <= k
         total = np.minimum(total, k)
     precisions = np.cumsum(right, axis=1, dtype=np.int32) / np.maximum(ranks, 1)
-    summed = np.where(right, precisions, 0.0).sum(axis=1)
-    return _ratio(summed, total)
+    return _ratio(np.where(right, precisions, 0.0).sum(axis=1), total)
 
 
 def found_at_k(relevant: BoolArray, kept: BoolArray, k: int) -> Values:
-    """Return how many of the right ones that could be among the first ``k`` are there.
-
-    Returns
-    -------
-    ndarray of float64, shape (queries,)
-        In [0, 1]; NaN where nothing is right.
-    """
+    """Return how many of the right ones that could be among the first ``k`` are, in [0, 1]."""
     right = relevant & kept
     first = np.cumsum(kept, axis=1, dtype=np.int32) <= k
     return _ratio((right & first).sum(axis=1), np.minimum(right.sum(axis=1), k))
@@ -197,20 +146,7 @@ def _ratio(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Value
 
 
 def first_kept(order: IdArray, kept: BoolArray, k: int) -> IdArray:
-    """Return the first ``k`` candidates that are kept.
-
-    Parameters
-    ----------
-    order : ndarray of int64, shape (queries, ranks)
-        Candidates, best first.
-    kept : ndarray of bool, shape (queries, ranks)
-    k : int
-
-    Returns
-    -------
-    ndarray of int64, shape (queries, k)
-        :data:`NOBODY` where there are fewer.
-    """
+    """Return the first ``k`` kept candidates of rankings (queries, ranks), shape (queries, k)."""
     lists = np.full((len(order), k), NOBODY, dtype=np.int64)
     ranks = np.cumsum(kept, axis=1, dtype=np.int32)
     rows, columns = np.nonzero(kept & (ranks <= k))
@@ -227,61 +163,40 @@ def k_occurrences(lists: IdArray, n: int) -> IdArray:
     return counts
 
 
-def skewness(counts: npt.NDArray[np.number]) -> Values:
-    """Return the skewness of k-occurrences along the last axis: the measure of hubness.
+def skewness(counts: npt.NDArray[np.number]) -> float:
+    """Return the skewness of k-occurrences, the measure of hubness; 0 where all are equal.
 
-    The third standardised moment. Above 0, few tracks stand in very many lists; from about 1.4 on
-    it is felt (R. Feldbauer, A. Flexer, "A comprehensive empirical comparison of hubness
-    reduction", KAIS 59, 2019). 0 where all counts are equal.
+    The third standardised moment. Above 0, few tracks stand in very many lists; listeners notice
+    it from about 1.4 on (R. Feldbauer, A. Flexer, "A comprehensive empirical comparison of hubness
+    reduction", KAIS 59, 2019).
     """
-    centred = counts - counts.mean(axis=-1, keepdims=True)
-    variance = (centred**2).mean(axis=-1)
-    third = (centred**3).mean(axis=-1)
-    result = np.zeros(np.shape(variance))
-    np.divide(third, variance**1.5, out=result, where=variance > 0)
-    return result
+    centred = counts - counts.mean()
+    variance = (centred**2).mean()
+    return float((centred**3).mean() / variance**1.5) if variance > 0 else 0.0
 
 
-def robin_hood(counts: npt.NDArray[np.number]) -> Values:
-    """Return the share of list places that would have to move for all tracks to have as many.
+def robin_hood(counts: npt.NDArray[np.number]) -> float:
+    """Return the Robin Hood (Hoover) index in [0, 1): 0 where all counts are equal.
 
-    The Robin Hood (Hoover) index along the last axis, in [0, 1): 0 where all counts are equal.
+    The share of list entries that would have to move for all tracks to have as many.
     """
-    total = counts.sum(axis=-1)
-    excess = np.abs(counts - counts.mean(axis=-1, keepdims=True)).sum(axis=-1) / 2
-    result = np.zeros(np.shape(total))
-    np.divide(excess, total, out=result, where=total > 0)
-    return result
+    total = counts.sum()
+    return float(np.abs(counts - counts.mean()).sum() / 2 / total) if total > 0 else 0.0
 
 
-def orphan_share(counts: npt.NDArray[np.number]) -> Values:
-    """Return the share of tracks that stand in nobody's list, along the last axis."""
-    share: Values = np.asarray((counts == 0).mean(axis=-1))
-    return share
+def orphan_share(counts: npt.NDArray[np.number]) -> float:
+    """Return the share of tracks that stand in no list."""
+    return float((counts == 0).mean())
 
 
 def coverage(lists: IdArray, n: int) -> float:
-    """Return how many different tracks the lists hold, of as many as they could hold.
-
-    That is ``n``, the size of the library, or the number of places in the lists where these are
-    fewer.
-    """
+    """Return how many of ``n`` tracks the lists hold, as a share of what they could hold."""
     different = len(np.unique(lists[lists != NOBODY]))
     return different / max(1, min(n, lists.size))
 
 
 def longest_run(groups: IdArray) -> IdArray:
-    """Return the length of the longest run of equal neighbours in every row.
-
-    Parameters
-    ----------
-    groups : ndarray of int, shape (queries, k)
-        The artist at each place of a list; :data:`NOBODY` is never equal to anything.
-
-    Returns
-    -------
-    ndarray of int64, shape (queries,)
-        At least 1 for lists of at least one place.
+    """Return the longest run of equal neighbours in every row; NOBODY equals nothing.
 
     Examples
     --------
@@ -297,15 +212,10 @@ def longest_run(groups: IdArray) -> IdArray:
 
 
 def in_majority(groups: IdArray, labels: IdArray) -> BoolArray:
-    """Tell of each item whether it has the commonest label of its group.
+    """Return whether each item has the most common label of its group, shape (n,).
 
     The mean is the purity of the grouping (Manning, Raghavan, Schütze, section 16.3). Of equally
-    common labels the one with the lower number counts.
-
-    Parameters
-    ----------
-    groups, labels : ndarray of int64, shape (n,)
-        Not negative.
+    common labels the one with the lower code counts.
 
     Examples
     --------

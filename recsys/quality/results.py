@@ -1,4 +1,4 @@
-"""What :mod:`recsys.quality` is asked and what it answers."""
+"""The options and the results of :mod:`recsys.quality`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from recsys.errors import QueryError
-from recsys.quality.labels import AUTO, SOURCES
+from recsys.quality.labels import SOURCES, LabelSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recsys.quality.metrics import Figure
 
 EXACT_UP_TO = 5000
-"""Tracks up to which all of them are queries unless a sample is asked for."""
+"""Library size up to which all tracks query unless a sample is asked for."""
 
 DEFAULT_SAMPLE = 2000
 """Queries drawn from a larger library."""
@@ -44,11 +44,11 @@ class QualityOptions:
     Attributes
     ----------
     labels : str
-        What tracks are judged by: ``tag``, ``folder``, ``model``, or ``auto``.
+        A :class:`~recsys.quality.labels.LabelSource`.
     k : int
         Length of a list of recommendations.
     sample : int or None
-        How many tracks query; None for all of a library of at most :data:`EXACT_UP_TO` tracks,
+        Number of query tracks; None for all of a library of at most :data:`EXACT_UP_TO` tracks,
         and :data:`DEFAULT_SAMPLE` of a larger one.
     seed : int
         For the sample, the random rankings and the intervals.
@@ -63,7 +63,7 @@ class QualityOptions:
         A value is out of range.
     """
 
-    labels: str = AUTO
+    labels: str = LabelSource.AUTO
     k: int = 10
     sample: int | None = None
     seed: int = 0
@@ -71,10 +71,10 @@ class QualityOptions:
     hubness: bool = False
 
     def __post_init__(self) -> None:
-        if self.labels not in (AUTO, *SOURCES):
+        if self.labels not in (LabelSource.AUTO, *SOURCES):
             raise QueryError(
                 f"unknown source of labels {self.labels!r}",
-                f"Sources: {', '.join((AUTO, *SOURCES))}.",
+                f"Sources: {', '.join((LabelSource.AUTO, *SOURCES))}.",
             )
         if self.k < 1:
             raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
@@ -89,7 +89,7 @@ class QualityOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SystemQuality:
-    """How good one ranking is.
+    """Figures of one ranking.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class SystemQuality:
     per_label : mapping of str to float
         Genre P@k without tracks of the same artist, for the queries of each label.
     occurrences : tuple of int
-        How many lists each track of the sample stands in, by falling number.
+        Number of lists in which each track of the sample stands, falling.
     """
 
     name: str
@@ -111,7 +111,7 @@ class SystemQuality:
     occurrences: tuple[int, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what it says, ready for JSON."""
+        """Return the fields for JSON."""
         return {
             "name": self.name,
             "title": self.title,
@@ -123,7 +123,7 @@ class SystemQuality:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A track that turns up in many lists."""
+    """A track that stands in many lists."""
 
     track_id: int
     path: Path
@@ -133,7 +133,7 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class TierPurity:
-    """One part of the index: its tracks with a label, and the commonest label among them."""
+    """One genre group of the index: its labelled tracks, and the most common label among them."""
 
     genre: str
     tracks: int
@@ -143,39 +143,39 @@ class TierPurity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quality:
-    """How good the recommendations of a library are.
+    """Quality of the recommendations from a library.
 
     Attributes
     ----------
     model : str
         That analysed the library.
     tracks, queries : int
-        In the library, and of them those that asked. Where these are fewer, hubness is measured
+        In the library, and those of them that query. Where these are fewer, hubness is measured
         among them alone.
     k, seed : int
-        As asked.
-    label_source, label_reason : str
-        What the tracks are judged by, and why.
+    label_source : LabelSource
+    label_reason : str
+        Why it was chosen.
     label_counts : mapping of str to int
         Tracks by label.
     artists, unnamed : int
-        Different artists, and tracks that name none.
+        Different artists, and tracks without one.
+    tagged : bool
+        Some track has a genre tag.
     ceiling : float or None
         Genre P@k of a perfect ranking without tracks of the same artist.
     near_duplicates : int
         Queries with a near-duplicate in their list by embedding.
     purity : Figure
-        Share of the tracks that have the commonest label of their tier.
+        Share of the tracks that have the most common label of their tier.
     tiers : tuple of TierPurity
-        The same tier by tier, the largest first.
+        The same by tier, the largest first.
     confusion : mapping of str to mapping of str to int
         Label to tier to number of tracks.
     systems : tuple of SystemQuality
         The rows of the table.
     hubs : tuple of Hub
-        What turns up most in the lists by embedding.
-    notes : tuple of str
-        What has to be known to read the table.
+        The tracks in most lists by embedding.
     """
 
     model: str
@@ -183,11 +183,12 @@ class Quality:
     queries: int
     k: int
     seed: int
-    label_source: str
+    label_source: LabelSource
     label_reason: str
     label_counts: Mapping[str, int]
     artists: int
     unnamed: int
+    tagged: bool
     ceiling: float | None
     near_duplicates: int
     purity: Figure
@@ -195,14 +196,36 @@ class Quality:
     confusion: Mapping[str, Mapping[str, int]]
     systems: tuple[SystemQuality, ...]
     hubs: tuple[Hub, ...]
-    notes: tuple[str, ...]
 
     def title_of(self, figure: str) -> str:
-        """Return the title of a figure for people."""
+        """Return the title of a figure."""
         return FIGURES[figure].format(k=self.k)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures must know, a sentence each."""
+        n, labelled = self.tracks, sum(self.label_counts.values())
+        notes = {
+            f"No genre figures: {self.label_reason}.": self.label_source == LabelSource.NONE,
+            f"{n - labelled} of {n} tracks have no label and take no part in genre figures.": (
+                0 < labelled < n
+            ),
+            "The labels are the model's own: genre figures do not show whether it is right.": (
+                self.label_source == LabelSource.MODEL
+            ),
+            f"{self.queries} of {n} tracks query, drawn with seed {self.seed}; hubness is measured "
+            "among them alone.": self.queries < n,
+            f"{self.unnamed} of {n} tracks name no artist; for them 'other artists' removes "
+            "nothing.": self.unnamed > 0,
+            "No track has a genre tag, so there is no row for tag genre only.": not self.tagged,
+            "Near-duplicates stay in all rankings here, though recsys similar hides them; "
+            f"{self.near_duplicates} of {self.queries} queries have one in their list by "
+            "embedding.": True,
+        }
+        return tuple(text for text, holds in notes.items() if holds)
+
     def as_dict(self) -> dict[str, Any]:
-        """Return everything, ready for JSON."""
+        """Return everything for JSON."""
         return {
             "model": self.model,
             "tracks": self.tracks,

@@ -1,1 +1,1 @@
-"""Pictures and pages for people: figures of data, training and evaluation."""
+"""Pages and pictures of reports."""

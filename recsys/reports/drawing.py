@@ -1,46 +1,56 @@
-"""What all pictures have in common: canvas, size, colours, and names that are drawn as they are.
+"""What all pages and pictures of reports share: files, templates, canvas, colours, names.
 
-Pictures are made with matplotlib's objects alone. Nothing is shown on a screen, and no state is
+Pictures are made with matplotlib's objects alone: nothing is shown on a screen, and no state is
 kept between two of them.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
-import os
 import tempfile
 import warnings
 from dataclasses import dataclass
 from itertools import cycle, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from recsys import atomic
 from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Where a report goes: a folder that can be written, and files that are whole or not there.
-
-
 EXTRA = "papers"
-"""The extra in pyproject.toml that brings what draws and what fills pages."""
+"""The extra in pyproject.toml with matplotlib and jinja2."""
+
+DPI = 120
+"""Dots per inch: 8 inches fill a page on a screen."""
+
+PALETTE = (
+    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
+)
+"""Ten colours that people with any colour vision tell apart (M. A. Petroff, "Accessible color
+sequences for data visualization", arXiv:2107.02270)."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""Seven shapes for ten colours: the first seventy genres differ in one or both."""
+
+DARK = 0.55
+"""Share of a row from which its number is written in white."""
+
+
+# The folder of a report
 
 
 def check_ready(out: Path, libraries: Iterable[str] = ("matplotlib.figure", "jinja2")) -> None:
     """Make the folder of a report, and raise now if it could not be filled later.
-
-    Parameters
-    ----------
-    out : Path
-        A folder, there or not yet.
-    libraries : iterable of str
-        What the report will need of the extra ``[papers]``.
 
     Raises
     ------
@@ -65,77 +75,27 @@ def check_ready(out: Path, libraries: Iterable[str] = ("matplotlib.figure", "jin
 
 
 def write_file(path: Path, content: bytes | str) -> Path:
-    """Write a file in one step; text as UTF-8, and what is not text in names as escapes.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced if it is there.
-    content : bytes or str
-        All of it.
-
-    Returns
-    -------
-    Path
-        `path`.
-
-    Raises
-    ------
-    RecsysError
-        If it cannot be written.
-    """
-    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    """Write a file atomically, text as UTF-8, and return its path; RecsysError if it cannot be."""
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        if isinstance(content, str):
+            atomic.write_text(path, content)
+        else:
+            atomic.write_bytes(path, content)
     except OSError as error:
         raise RecsysError(
             f"{path} cannot be written: {error.strerror or error}", "Choose another folder."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path
 
 
 def remove_stale(out: Path, names: Iterable[str]) -> None:
-    """Remove pictures of an earlier report that would be taken for part of this one.
-
-    Parameters
-    ----------
-    out : Path
-        Folder of the report.
-    names : iterable of str
-        Of pictures that this report does not have, without their extension.
-    """
+    """Remove pictures of an earlier report that would be taken for part of this one."""
     for name in names:
         (out / f"{name}.png").unlink(missing_ok=True)
 
 
-# Pages: templates filled with figures, each page one file that needs nothing beside it.
-
-
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """Fill a template of this package.
-
-    Parameters
-    ----------
-    template : str
-        Name of the file.
-    values : mapping
-        All that it names; text is escaped.
-
-    Returns
-    -------
-    str
-        HTML.
-
-    Raises
-    ------
-    MissingExtraError
-        If jinja2 is not installed.
-    """
+    """Fill a template of this package; every page is one file that needs nothing else."""
     jinja2 = require("jinja2", EXTRA)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("recsys.reports", ""),
@@ -153,25 +113,11 @@ def data_uri(picture: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
 
 
-# ----------------------------------------------------------------------
-
-
-DPI = 120
-"""Dots per inch: 8 inches fill a page on a screen."""
-
-PALETTE = (
-    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
-    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
-)
-"""Ten colours that people with any colour vision tell apart (M. A. Petroff, "Accessible color
-sequences for data visualization", arXiv:2107.02270)."""
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""Seven shapes for ten colours: the first seventy genres differ in one or both."""
+# Pictures
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class GenreStyle:
     """How a genre is drawn: a matplotlib colour and a marker."""
 
     colour: str
@@ -180,19 +126,7 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure and the words that go with it.
-
-    Attributes
-    ----------
-    name : str
-        Of its file, without the extension.
-    title : str
-        Heading on the page.
-    caption : str
-        What is to be seen, of how many tracks, and how it was made.
-    figure : Figure
-        Ready to be written.
-    """
+    """A figure with its file name without extension, its heading and its caption."""
 
     name: str
     title: str
@@ -206,22 +140,7 @@ class Picture:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure that lays itself out.
-
-    Parameters
-    ----------
-    width, height : float
-        Inches.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
+    """Return an empty figure, in inches, that lays itself out."""
     canvas = require("matplotlib.backends.backend_agg", EXTRA).FigureCanvasAgg
     figure: Figure = require("matplotlib.figure", EXTRA).Figure(
         figsize=(width, height), dpi=DPI, layout="constrained"
@@ -240,6 +159,33 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def counts_figure(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    confusion: Mapping[str, Mapping[str, int]],
+    *,
+    row_title: str,
+    column_title: str,
+    share_title: str,
+) -> tuple[Figure, Axes]:
+    """Draw a table of counts by row and column: numbers, and the share of the row as colour."""
+    counts = np.array([[confusion[row][column] for column in columns] for row in rows])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = new_figure(3.2 + 0.55 * len(columns), 2.2 + 0.45 * len(rows))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > DARK else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    name_ticks(axes, columns, x=True)
+    name_ticks(axes, rows, x=False)
+    axes.set_xlabel(literal(column_title))
+    axes.set_ylabel(literal(row_title))
+    figure.colorbar(image, ax=axes, label=share_title)
+    return figure, axes
+
+
 def literal(text: str) -> str:
     r"""Protect a name of unknown origin from being read as a formula or left out of a legend.
 
@@ -254,12 +200,12 @@ def literal(text: str) -> str:
     return f" {printable}" if printable.startswith("_") else printable
 
 
-def styles(genres: Sequence[str]) -> dict[str, Style]:
-    """Give each genre, in this order, a colour and a marker of its own."""
+def styles(genres: Sequence[str]) -> dict[str, GenreStyle]:
+    """Return a colour and a marker for each genre, in this order."""
     colours = islice(cycle(PALETTE), len(genres))
     markers = islice(cycle(MARKERS), len(genres))
     return {
-        genre: Style(colour, marker)
+        genre: GenreStyle(colour, marker)
         for genre, colour, marker in zip(genres, colours, markers, strict=True)
     }
 

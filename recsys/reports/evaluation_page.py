@@ -16,6 +16,7 @@ from recsys.reports.drawing import (
     EXTRA,
     PALETTE,
     Picture,
+    counts_figure,
     data_uri,
     literal,
     name_ticks,
@@ -38,193 +39,14 @@ if TYPE_CHECKING:
     from recsys.classifier.training.evaluate import (
         Evaluation,
         FolderEvaluation,
-        GenreScore,
         ReliabilityBin,
     )
-
-# Pictures of how good a model is, and of how it learned.
-
 
 CURVES = {
     "loss": (("loss", "training"), ("valid_loss", "validation")),
     "accuracy": (("accuracy", "training"), ("valid_accuracy", "validation")),
 }
 """Panel to the keys of a history that it shows, and what they are called."""
-
-
-def confusion_figure(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
-    """Draw a confusion matrix: counts as numbers, the share of their row as colour.
-
-    Parameters
-    ----------
-    confusion : mapping
-        True genre to given genre to number of tracks.
-
-    Returns
-    -------
-    Figure
-    """
-    given = list(next(iter(confusion.values())))
-    counts = np.array([[row[genre] for genre in given] for row in confusion.values()])
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = new_figure(3.2 + 0.55 * len(given), 2.2 + 0.5 * len(confusion))
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            colour = "white" if shares[row, column] > 0.55 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour)
-    name_ticks(axes, given, x=True)
-    name_ticks(axes, list(confusion), x=False)
-    axes.set_xlabel("genre given")
-    axes.set_ylabel("true genre")
-    axes.set_title(f"Confusion of {counts.sum()} tracks")
-    figure.colorbar(image, ax=axes, label="share of the tracks of the true genre")
-    return figure
-
-
-def curves_figure(history: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Figure | None:
-    """Draw loss and accuracy over the epochs.
-
-    Parameters
-    ----------
-    history : sequence of mapping
-        One per epoch, with the key ``epoch`` and some of ``loss``, ``valid_loss``, ``accuracy``
-        and ``valid_accuracy``; a value may be None.
-    best_epoch : int, optional
-        The one whose weights were kept.
-
-    Returns
-    -------
-    Figure or None
-        None where there is nothing to draw.
-    """
-    panels = {
-        panel: lines
-        for panel, keys in CURVES.items()
-        if (lines := {name: line for key, name in keys if (line := _line(history, key))})
-    }
-    if not panels:
-        return None
-    figure = new_figure(5.2 * len(panels), 4.2)
-    row = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (panel, lines) in zip(row, panels.items(), strict=True):
-        _draw_curves(axes, panel, lines, best_epoch)
-    return figure
-
-
-def _line(history: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
-    """Return (epoch, value) where there is a value."""
-    points = ((entry["epoch"], entry.get(key)) for entry in history)
-    return [(int(epoch), float(value)) for epoch, value in points if value is not None]
-
-
-def _draw_curves(
-    axes: Axes, panel: str, lines: Mapping[str, list[tuple[int, float]]], best_epoch: int | None
-) -> None:
-    looks = {"training": (PALETTE[0], "-", "o"), "validation": (PALETTE[6], "--", "s")}
-    for name, points in lines.items():
-        colour, line, marker = looks[name]
-        epochs, values = zip(*points, strict=True)
-        axes.plot(
-            epochs, values, color=colour, linestyle=line, marker=marker, markersize=3, label=name
-        )
-    if best_epoch:
-        axes.axvline(best_epoch, color="0.4", linestyle=":", label=f"kept: epoch {best_epoch}")
-    axes.xaxis.set_major_locator(
-        require("matplotlib.ticker", EXTRA).MaxNLocator(integer=True, min_n_ticks=1)
-    )
-    if panel == "accuracy":
-        axes.set_ylim(0.0, 1.02)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(panel)
-    axes.set_title(f"{panel.capitalize()} over the epochs")
-    axes.grid(alpha=0.3)
-    # Below the axes: a curve may run along any of their edges.
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
-
-
-def genres_figure(evaluation: Evaluation) -> Figure:
-    """Draw precision, recall and F1 of every genre, best F1 on top.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of whole tracks.
-
-    Returns
-    -------
-    Figure
-    """
-    ranked = sorted(evaluation.per_genre.items(), key=lambda item: item[1].f1)
-    figure = new_figure(7.5, 1.6 + 0.38 * len(ranked))
-    axes = figure.subplots()
-    places = range(len(ranked))
-    scores = [own for _, own in ranked]
-    axes.hlines(places, *_spans(scores), color="0.75", linewidth=2, zorder=1)
-    looks = (("precision", "^", PALETTE[0]), ("recall", "v", PALETTE[6]), ("f1", "o", "black"))
-    for name, marker, colour in looks:
-        values = [getattr(own, name) for own in scores]
-        label = "F1" if name == "f1" else name
-        size = 14 if name == "f1" else 48  # where all three agree, all three are to be seen
-        axes.scatter(values, places, marker=marker, color=colour, label=label, zorder=2, s=size)
-    name_ticks(axes, [f"{genre} (n = {own.n})" for genre, own in ranked], x=False)
-    axes.axvline(
-        evaluation.macro_f1, color="0.4", linestyle=":", label=f"macro F1 {evaluation.macro_f1:.2f}"
-    )
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel("score")
-    axes.set_title("Precision, recall and F1 by genre")
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
-    return figure
-
-
-def _spans(scores: Sequence[GenreScore]) -> tuple[list[float], list[float]]:
-    ends = [(own.precision, own.recall) for own in scores]
-    return [min(pair) for pair in ends], [max(pair) for pair in ends]
-
-
-def reliability_figure(bins: Sequence[ReliabilityBin], ece: float) -> Figure:
-    """Draw a reliability diagram: accuracy against confidence, and how many tracks stand behind it.
-
-    Parameters
-    ----------
-    bins : sequence of ReliabilityBin
-        At least one.
-    ece : float
-        Expected calibration error, for the title.
-
-    Returns
-    -------
-    Figure
-    """
-    figure = new_figure(5.6, 6.0)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    confidence = [own.confidence for own in bins]
-    accuracy = np.array([own.accuracy for own in bins])
-    low, high = np.transpose([own.interval for own in bins])
-    upper.plot((0, 1), (0, 1), color="0.4", linestyle=":", label="as sure as right")
-    upper.errorbar(
-        confidence, accuracy,
-        yerr=(np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)),
-        color=PALETTE[0], marker="o", capsize=3, linestyle="-", label="measured, 95% interval",
-    )  # fmt: skip
-    upper.set_ylim(-0.02, 1.02)
-    upper.set_ylabel("share given their genre")
-    upper.set_title(literal(f"Reliability: calibration error {ece:.3f}"))
-    upper.grid(alpha=0.3)
-    upper.legend(loc="upper left")
-    edges = [own.low for own in bins]
-    widths = [own.high - own.low for own in bins]
-    lower.bar(edges, [own.n for own in bins], widths, align="edge", color="0.75", edgecolor="0.4")
-    lower.set_xlim(0.0, 1.0)
-    lower.set_xlabel("probability of the genre given")
-    lower.set_ylabel("tracks")
-    return figure
-
-
-# ----------------------------------------------------------------------
 
 
 NO_CURVES = (
@@ -235,26 +57,23 @@ NO_CURVES = (
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Everything that the report of an evaluation says.
+    """The data of the report of an evaluation.
 
     Attributes
     ----------
     result : FolderEvaluation
-        What was measured.
     card : ModelCard
-        Of the model.
     directory : Path
         Folder of the music.
     split : Path or None
-        List of the tracks, if not all of the folder were meant.
+        List of the tracks; None for all of the folder.
     missing : int
         Tracks of the list that are not in the folder.
     unknown_genres : mapping
-        Genres that the model does not know, and how many tracks of them were left out.
+        Genres that the model does not have, and the number of their tracks.
     empty_genres : tuple of str
         Genre folders without audio.
     created : datetime
-        When.
     """
 
     result: FolderEvaluation
@@ -275,14 +94,13 @@ def write_report(report: EvaluationReport, out: Path) -> list[Path]:
     Parameters
     ----------
     report : EvaluationReport
-        What to say.
     out : Path
         A folder that :func:`recsys.reports.drawing.check_ready` found ready.
 
     Returns
     -------
     list of Path
-        What was written, the page first.
+        The files, the page first.
 
     Raises
     ------
@@ -356,15 +174,15 @@ def _pictures(report: EvaluationReport) -> list[Picture]:
         Picture(
             "reliability",
             "Reliability",
-            "Where the line lies under the diagonal, the model is surer than it is right. Grey: "
-            "how many tracks stand behind each point.",
+            "Where the line lies under the diagonal, the model is overconfident. Grey: the number "
+            "of tracks of each point.",
             reliability_figure(reliability(report.result.predictions), evaluation.ece),
         ),
     ]
     training = report.card.training
     curves = curves_figure(training.get("history") or [], training.get("best_epoch"))
     if curves is not None:
-        caption = "As the training recorded it in the model's card; no measurement of this report."
+        caption = "From the model's card; not measured for this report."
         pictures.append(Picture("curves", "Training and validation curves", caption, curves))
     return pictures
 
@@ -402,7 +220,7 @@ def _facts(report: EvaluationReport) -> list[tuple[str, str]]:
 
 
 def left_out(report: EvaluationReport) -> list[str]:
-    """Return a sentence for everything that could not take part."""
+    """Return a line for everything that was left out."""
     lines = []
     if report.missing:
         lines.append(f"{report.missing} tracks of the list are not in the folder")
@@ -413,3 +231,121 @@ def left_out(report: EvaluationReport) -> list[str]:
     lines += [f"the genre folder {genre!r} holds no audio" for genre in report.empty_genres]
     lines += [f"{path}: {reason}" for path, reason in report.result.failed]
     return lines
+
+
+# Pictures of how good a model is, and of its training
+
+
+def confusion_figure(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
+    """Draw a confusion matrix: true genre to predicted genre to number of tracks."""
+    figure, axes = counts_figure(
+        list(confusion),
+        list(next(iter(confusion.values()))),
+        confusion,
+        row_title="true genre",
+        column_title="predicted genre",
+        share_title="share of the tracks of the true genre",
+    )
+    axes.set_title(f"Confusion of {sum(sum(row.values()) for row in confusion.values())} tracks")
+    return figure
+
+
+def curves_figure(history: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Figure | None:
+    """Draw loss and accuracy over the epochs of a card's history; None where it has neither."""
+    panels = {
+        panel: lines
+        for panel, keys in CURVES.items()
+        if (lines := {name: line for key, name in keys if (line := _line(history, key))})
+    }
+    if not panels:
+        return None
+    figure = new_figure(5.2 * len(panels), 4.2)
+    row = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (panel, lines) in zip(row, panels.items(), strict=True):
+        _draw_curves(axes, panel, lines, best_epoch)
+    return figure
+
+
+def _line(history: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+    """Return (epoch, value) where there is a value."""
+    points = ((entry["epoch"], entry.get(key)) for entry in history)
+    return [(int(epoch), float(value)) for epoch, value in points if value is not None]
+
+
+def _draw_curves(
+    axes: Axes, panel: str, lines: Mapping[str, list[tuple[int, float]]], best_epoch: int | None
+) -> None:
+    looks = {"training": (PALETTE[0], "-", "o"), "validation": (PALETTE[6], "--", "s")}
+    for name, points in lines.items():
+        colour, line, marker = looks[name]
+        epochs, values = zip(*points, strict=True)
+        axes.plot(
+            epochs, values, color=colour, linestyle=line, marker=marker, markersize=3, label=name
+        )
+    if best_epoch:
+        axes.axvline(best_epoch, color="0.4", linestyle=":", label=f"kept: epoch {best_epoch}")
+    axes.xaxis.set_major_locator(
+        require("matplotlib.ticker", EXTRA).MaxNLocator(integer=True, min_n_ticks=1)
+    )
+    if panel == "accuracy":
+        axes.set_ylim(0.0, 1.02)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(panel)
+    axes.set_title(f"{panel.capitalize()} over the epochs")
+    axes.grid(alpha=0.3)
+    # Below the axes: a curve may run along any of their edges.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
+
+
+def genres_figure(evaluation: Evaluation) -> Figure:
+    """Draw precision, recall and F1 of every genre, best F1 on top."""
+    ranked = sorted(evaluation.per_genre.items(), key=lambda item: item[1].f1)
+    figure = new_figure(7.5, 1.6 + 0.38 * len(ranked))
+    axes = figure.subplots()
+    rows = range(len(ranked))
+    scores = [own for _, own in ranked]
+    ends = np.array([(own.precision, own.recall) for own in scores])
+    axes.hlines(rows, ends.min(axis=1), ends.max(axis=1), color="0.75", linewidth=2, zorder=1)
+    looks = (("precision", "^", PALETTE[0]), ("recall", "v", PALETTE[6]), ("f1", "o", "black"))
+    for name, marker, colour in looks:
+        values = [getattr(own, name) for own in scores]
+        label = "F1" if name == "f1" else name
+        size = 14 if name == "f1" else 48  # where all three agree, all three are to be seen
+        axes.scatter(values, rows, marker=marker, color=colour, label=label, zorder=2, s=size)
+    name_ticks(axes, [f"{genre} (n = {own.n})" for genre, own in ranked], x=False)
+    axes.axvline(
+        evaluation.macro_f1, color="0.4", linestyle=":", label=f"macro F1 {evaluation.macro_f1:.2f}"
+    )
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel("score")
+    axes.set_title("Precision, recall and F1 by genre")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+    return figure
+
+
+def reliability_figure(bins: Sequence[ReliabilityBin], ece: float) -> Figure:
+    """Draw a reliability diagram, accuracy against confidence, and the number of tracks per bin."""
+    figure = new_figure(5.6, 6.0)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    confidence = [own.confidence for own in bins]
+    accuracy = np.array([own.accuracy for own in bins])
+    low, high = np.transpose([own.interval for own in bins])
+    upper.plot((0, 1), (0, 1), color="0.4", linestyle=":", label="perfectly calibrated")
+    upper.errorbar(
+        confidence, accuracy,
+        yerr=(np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)),
+        color=PALETTE[0], marker="o", capsize=3, linestyle="-", label="measured, 95% interval",
+    )  # fmt: skip
+    upper.set_ylim(-0.02, 1.02)
+    upper.set_ylabel("accuracy")
+    upper.set_title(literal(f"Reliability: calibration error {ece:.3f}"))
+    upper.grid(alpha=0.3)
+    upper.legend(loc="upper left")
+    edges = [own.low for own in bins]
+    widths = [own.high - own.low for own in bins]
+    lower.bar(edges, [own.n for own in bins], widths, align="edge", color="0.75", edgecolor="0.4")
+    lower.set_xlim(0.0, 1.0)
+    lower.set_xlabel("probability of the predicted genre")
+    lower.set_ylabel("tracks")
+    return figure

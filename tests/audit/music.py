@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mutagen
 
-from recsys.audit import AuditOptions, Outcome, Retagger, audit, undo_run
+from recsys.audit import AuditOptions, Retagger, RetagOutcome, audit, undo_run
 from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.library import audio_hash, read_tags
 from recsys.store import Store, TrackRecord
@@ -56,13 +56,13 @@ class Music:
                     tags = read_tags(path)
                     store.write([TrackRecord(file, tags, sound, 1.5, None, analysis)])
 
-    def accept_all(self, retagger: Retagger | None = None) -> dict[str, Outcome]:
+    def accept_all(self, retagger: Retagger | None = None) -> dict[str, RetagOutcome]:
         with Store.open(self.database, read_only=True) as store:
             findings = audit(store, AuditOptions(missing=True)).findings
         writer = retagger or Retagger(self.database)
         return {outcome.path.name: outcome for outcome in writer.write(findings)}
 
-    def undo(self, number: int | None = None, *paths: Path) -> dict[str, Outcome]:
+    def undo(self, number: int | None = None, *paths: Path) -> dict[str, RetagOutcome]:
         _, outcomes = undo_run(self.database, number, paths)
         return {outcome.path.name: outcome for outcome in outcomes}
 

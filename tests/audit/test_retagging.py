@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.audit import AuditOptions, Retagger, audit
-from recsys.audit import retagging as retagging_module
-from recsys.audit import retagging as safe_rewrite
+from recsys.audit import AuditOptions, Retagger, audit, retagging
 from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.audit.retagging import Journal, journal_path
 from recsys.errors import LibraryBusyError, QueryError, TagError
@@ -150,7 +148,7 @@ def test_a_crash_loses_neither_the_file_nor_the_journal(
 
     with monkeypatch.context() as patch:
         if moment == "change":
-            patch.setattr(retagging_module, "_put", crash)
+            patch.setattr(retagging, "_put", crash)
         else:
             patch.setattr(Path, "replace", crash)
         with pytest.raises(Killed):
@@ -169,7 +167,7 @@ def test_a_crash_after_the_file_was_replaced_can_be_taken_back(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(retagging_module, "_tell_library", crash)
+        patch.setattr(retagging, "_update_library", crash)
         with pytest.raises(Killed):
             music.accept_all()
     assert sum(genres == ("Rock",) for genres in music.genres().values()) == 1
@@ -181,8 +179,8 @@ def test_a_crash_after_the_file_was_replaced_can_be_taken_back(
 def test_a_change_that_would_alter_the_sound_is_thrown_away(music: Music, tmp_path: Path) -> None:
     path = music.paths[0]
     before = path.read_bytes()
-    with pytest.raises(TagError, match="changed its sound"):
-        safe_rewrite.rewrite(path, lambda copy: shutil.copyfile(music.paths[1], copy))
+    with pytest.raises(TagError, match="changed its audio"):
+        retagging.rewrite(path, lambda copy: shutil.copyfile(music.paths[1], copy))
     assert path.read_bytes() == before
     assert not list(music.folder.glob(".*"))
 
@@ -194,7 +192,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     before = music.paths[0].read_bytes()
-    monkeypatch.setattr(safe_rewrite.shutil, "copyfile", full)
+    monkeypatch.setattr(retagging.shutil, "copyfile", full)
     assert "No space left" in str(music.accept_all()["1.flac"].reason)
     assert music.paths[0].read_bytes() == before
     assert not list(music.folder.glob(".*"))
@@ -259,7 +257,7 @@ def test_a_damaged_line_is_passed_over_with_a_note(music: Music, line: bytes) ->
     place.write_bytes(line + b"\n" + before)
     Retagger(music.database).check_ready()
     (note,) = Journal(music.database).notes()
-    assert note.startswith(f"line 1 of {place} cannot be understood")
+    assert note.startswith(f"line 1 of {place} cannot be parsed")
     assert {own.status for own in music.undo().values()} == {"restored"}
     assert music.genres() == OLD
     assert place.read_bytes().startswith(line + b"\n" + before)
@@ -314,9 +312,9 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes names in UTF-8 only")
     write_genre_field(path, ("Pop",))
-    safe_rewrite.rewrite(path, lambda copy: write_genre_field(copy, ("Rock",)))
+    retagging.rewrite(path, lambda copy: write_genre_field(copy, ("Rock",)))
     assert read_genre_field(path).values == ("Rock",)
     journal = Journal(tmp_path / "library.db")
-    change = retagging_module.Change(1, 1, path, ("Pop",), ("Rock",), True, "2025-01-01")
+    change = retagging.Change(1, 1, path, ("Pop",), ("Rock",), True, "2025-01-01")
     journal.begin(change)
     assert journal.runs()[0].changes == (change,)

@@ -21,7 +21,7 @@ from rich.table import Table
 from recsys.classifier.training.heads import penultimate
 from recsys.classifier.training.musicnn_torch import MusiCNN
 from recsys.classifier.training.tune import make_network, say
-from recsys.quality.metrics import k_occurrences, measure, skewness
+from recsys.quality.metrics import figure_of, k_occurrences, skewness
 from recsys.robustness import median_cosine, reciprocal_ranks
 from recsys.types import FloatArray, IdArray
 from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, hear_named
@@ -68,7 +68,7 @@ def figures(
     return {
         "P@10, other artists": same.sum(axis=1) / K,
         "half-track MRR": ranks,
-        "skewness of 10-occurrence": float(skewness(k_occurrences(lists, len(rows)))),
+        "skewness of 10-occurrence": skewness(k_occurrences(lists, len(rows))),
         "median cosine": median_cosine(rows),
     }
 
@@ -101,7 +101,8 @@ def _add_rows(table: Table, where: str, pairs: list[list[dict[str, object]]]) ->
         for system in range(2):
             found = [pair[system][name] for pair in pairs]
             if isinstance(first, np.ndarray):
-                figure = measure(np.concatenate(found), seed=0)
+                values = np.concatenate(found)
+                figure = figure_of(values, np.arange(len(values)), 0)
                 cells.append(f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")
             else:
                 cells.append(f"{np.mean(found):.3f}")

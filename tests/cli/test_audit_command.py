@@ -179,7 +179,7 @@ def test_a_damaged_journal_is_noted_and_still_serves(music: Music, run: Run) -> 
     for arguments in (("--history", "--json"), ("--undo", "last", "--json")):
         result = run(*arguments)
         assert result.exit_code == 0, result.output
-        assert f"Note: line 1 of {place} cannot be understood" in result.stderr
+        assert f"Note: line 1 of {place} cannot be parsed" in result.stderr
         json.loads(result.stdout)
     assert music.genres() == OLD
     result = run("--undo", "99")

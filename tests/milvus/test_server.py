@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from recsys.api import Library
-from recsys.benchmark import planted
 from recsys.errors import SharedLibraryError
 from recsys.index.sync import rebuild_index
 from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
+from tests.benchmarks import planted
 from tests.index.oracle import ExactIndex
 from tests.milvus.libraries import answers, make_library, open_at, push_to, sounds
 from tests.milvus.server import Server, free_port

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from recsys.quality import Quality, QualityOptions, measure_quality
-from recsys.quality.labels import choose_labels, read_catalogue
-from recsys.quality.measure import Task, draw_queries
+from recsys.quality.labels import choose_labels, read_columns
+from recsys.quality.measure import QualityTask, draw_queries
 from recsys.types import FloatArray
 from tests.planted import LABELS, PlantedLibrary, Sound, make_info, unit
 
@@ -71,11 +71,11 @@ def figure(quality: Quality, system: str, name: str) -> float | None:
     return own.figures[name].value
 
 
-def task_of(library: PlantedLibrary, k: int = 5, sample: int | None = None) -> Task:
-    catalogue = read_catalogue(library.store)
-    labels = choose_labels(catalogue, "folder")
-    rows = draw_queries(len(catalogue), QualityOptions(k=k, sample=sample))
-    return Task(catalogue, labels, rows, k, 0)
+def task_of(library: PlantedLibrary, k: int = 5, sample: int | None = None) -> QualityTask:
+    columns = read_columns(library.store)
+    labels = choose_labels(columns, "folder")
+    rows = draw_queries(len(columns), QualityOptions(k=k, sample=sample))
+    return QualityTask(columns, labels, rows, k, 0)
 
 
 def wide_library(folder: Path, embeddings: FloatArray, genre: str = "jazz") -> PlantedLibrary:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recsys.errors import MissingExtraError
 from recsys.quality import hand_made
-from recsys.quality.hand_made import SUMMARY, cache_path, hand_made_features
+from recsys.quality.hand_made import cache_path, hand_made_features, keep, read_kept, summary
 from recsys.quality.systems import standardised
 from recsys.store import Store
 from tests.sounds import staircase, write
@@ -46,13 +47,13 @@ def test_features_are_computed_once(
         assert skipped == 2
         assert np.isnan(features).any(axis=1).tolist() == [False, False, True, True]
         assert told == [(number, 4) for number in range(5)]
-        zero_crossings = features[:, SUMMARY.names.index("zcr_mean")]
+        zero_crossings = features[:, summary().names.index("zcr_mean")]
         assert zero_crossings[1] > 5 * zero_crossings[0]  # noise against a low tone
 
         kept = cache_path(store.path)
-        assert len(kept.read_text().splitlines()) == 2
+        assert len(read_kept(kept, 36)) == 2
         with kept.open("a") as file:
-            file.write('{"version": 1, "sound": "half')  # stopped while it wrote
+            file.write('\n{"version": 1, "sound": "half')  # stopped while it wrote
 
         monkeypatch.setattr(hand_made, "_describe", None)
         again, skipped = hand_made_features(store, ids[:2], workers=1)
@@ -63,15 +64,24 @@ def test_features_are_computed_once(
 def test_a_line_after_half_a_line_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.hand-made.jsonl"
     path.write_text('{"version": 1')
-    hand_made._Kept(path).add("a", [1.0] * 36)
-    assert list(hand_made._Kept(path).known) == ["a"]
-    assert json.loads(path.read_text().splitlines()[1])["sound"] == "a"
+    keep(path, "a", [1.0] * 36)
+    keep(path, "b", [2.0] * 36)
+    assert list(read_kept(path, 36)) == ["a", "b"]
+    assert read_kept(path, 35) == {}
 
 
-def test_a_file_that_cannot_be_kept_is_done_without(tmp_path: Path) -> None:
-    kept = hand_made._Kept(tmp_path / "no such folder" / "x.jsonl")
-    kept.add("a", [1.0] * 36)
-    assert kept.known == {}
+def test_features_that_cannot_be_kept_are_computed_again(tmp_path: Path) -> None:
+    path = tmp_path / "no such folder" / "x.jsonl"
+    keep(path, "a", [1.0] * 36)
+    assert read_kept(path, 36) == {}
+
+
+def test_without_librosa_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    summary.cache_clear()
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    with pytest.raises(MissingExtraError) as caught:
+        summary()
+    assert "recsys[papers]" in caught.value.hint
 
 
 def test_standardised_features_have_mean_zero_and_rows_of_unit_length() -> None:

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from recsys.quality import measure as judging
-from recsys.quality.measure import Judgement, Task, judge
-from recsys.quality.systems import Embedding, HandMade, RandomOrder, TagGenre, Tiers, best_first
+from recsys.quality.measure import Judgement, QualityTask, judge
+from recsys.quality.systems import (
+    best_first,
+    embedding,
+    hand_made,
+    random_order,
+    tag_genre,
+    tiers,
+)
 from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Track
@@ -25,7 +32,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> PlantedLibrary:
 
 
 @pytest.fixture(scope="module")
-def task(library: PlantedLibrary) -> Task:
+def task(library: PlantedLibrary) -> QualityTask:
     return task_of(library, K)
 
 
@@ -70,9 +77,9 @@ def check(judged: Judgement, wanted: dict[str, float]) -> None:
 
 
 def test_embedding_without_tiers_is_what_its_definition_says(
-    library: PlantedLibrary, task: Task
+    library: PlantedLibrary, task: QualityTask
 ) -> None:
-    judged = judge(Embedding(task.catalogue.embeddings), task)
+    judged = judge(embedding(task.columns.embeddings), task)
     check(judged, oracle(library, lambda track_id: ranked_by_cosine(library, track_id)))
 
 
@@ -87,44 +94,44 @@ def by_recommender(library: PlantedLibrary, strategy: str) -> Callable[[int], li
 
 
 def test_embedding_without_tiers_is_the_strategy_similarity(
-    library: PlantedLibrary, task: Task
+    library: PlantedLibrary, task: QualityTask
 ) -> None:
-    judged = judge(Embedding(task.catalogue.embeddings), task)
+    judged = judge(embedding(task.columns.embeddings), task)
     check(judged, oracle(library, by_recommender(library, "similarity")))
 
 
 def test_the_recommender_is_ranked_as_the_recommender_ranks(
-    library: PlantedLibrary, task: Task
+    library: PlantedLibrary, task: QualityTask
 ) -> None:
     """Among the tracks are some whose genre is unknown, which are ranked by similarity alone."""
     ranking = by_recommender(library, "tiers")
     taxonomy = taxonomy_of(library.store, library.index, library.info)
-    system = Tiers(task.catalogue, library.store, library.info, taxonomy)
+    system = tiers(task.columns, library.store, library.info, taxonomy)
     order = best_first(system.scores(task.rows))
     for row, found in zip(task.rows.tolist(), order.tolist(), strict=True):
-        others = [int(task.catalogue.ids[other]) for other in found if other != row]
-        assert others == [track.id for track in ranking(int(task.catalogue.ids[row]))]
+        others = [int(task.columns.ids[other]) for other in found if other != row]
+        assert others == [track.id for track in ranking(int(task.columns.ids[row]))]
     check(judge(system, task), oracle(library, ranking))
 
 
 def test_blocks_change_nothing(
-    library: PlantedLibrary, task: Task, monkeypatch: pytest.MonkeyPatch
+    library: PlantedLibrary, task: QualityTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     systems = [
-        Embedding(task.catalogue.embeddings),
-        RandomOrder(len(task.catalogue), 3),
+        embedding(task.columns.embeddings),
+        random_order(len(task.columns), 3),
     ]
     whole = [judge(system, task).quality for system in systems]
-    monkeypatch.setattr(judging, "BLOCK_ELEMENTS", 3 * len(task.catalogue))
+    monkeypatch.setattr(judging, "BLOCK_ELEMENTS", 3 * len(task.columns))
     for system, before in zip(systems, whole, strict=True):
         after = judge(system, task).quality
         assert after.figures == before.figures
         assert after.occurrences == before.occurrences
 
 
-def test_lists_count_every_place_once(task: Task) -> None:
-    judged = judge(Embedding(task.catalogue.embeddings), task)
-    n = len(task.catalogue)
+def test_lists_count_every_place_once(task: QualityTask) -> None:
+    judged = judge(embedding(task.columns.embeddings), task)
+    n = len(task.columns)
     assert judged.counts.sum() == n * K
     assert sum(judged.quality.occurrences) == n * K
     assert not (judged.lists == task.rows[:, np.newaxis]).any()
@@ -136,37 +143,37 @@ def test_lists_count_every_place_once(task: Task) -> None:
 
 def test_among_a_sample_only_the_sample_turns_up(library: PlantedLibrary) -> None:
     task = task_of(library, K, sample=20)
-    judged = judge(Embedding(task.catalogue.embeddings), task)
+    judged = judge(embedding(task.columns.embeddings), task)
     assert judged.lists.shape == (20, K)
     assert judged.counts.sum() == 20 * K
     assert judged.counts[task.rows].sum() == 20 * K
     assert len(judged.quality.occurrences) == 20
-    whole = judge(Embedding(task.catalogue.embeddings), task_of(library, K))
+    whole = judge(embedding(task.columns.embeddings), task_of(library, K))
     assert (judged.lists == whole.lists[task.rows]).all()
 
 
-def test_tracks_without_features_neither_ask_nor_answer(task: Task) -> None:
-    features = np.random.default_rng(0).standard_normal((len(task.catalogue), 4)).astype(np.float32)
+def test_tracks_without_features_neither_ask_nor_answer(task: QualityTask) -> None:
+    features = np.random.default_rng(0).standard_normal((len(task.columns), 4)).astype(np.float32)
     features[:10] = np.nan
-    judged = judge(HandMade(features, skipped=10, limited=False), task)
-    assert judged.rows.tolist() == list(range(10, len(task.catalogue)))
+    judged = judge(hand_made(features, skipped=10, limited=False), task)
+    assert judged.rows.tolist() == list(range(10, len(task.columns)))
     assert judged.lists.min() >= 10
-    assert judged.quality.figures["genre_precision"].n == len(task.catalogue) - 10
+    assert judged.quality.figures["genre_precision"].n == len(task.columns) - 10
     assert "10 tracks" in judged.quality.note
 
 
-def test_nothing_known_gives_nothing_measured(task: Task) -> None:
-    features = np.full((len(task.catalogue), 4), np.nan, dtype=np.float32)
-    judged = judge(HandMade(features, skipped=70, limited=False), task)
+def test_nothing_known_gives_nothing_measured(task: QualityTask) -> None:
+    features = np.full((len(task.columns), 4), np.nan, dtype=np.float32)
+    judged = judge(hand_made(features, skipped=70, limited=False), task)
     assert {own.value for own in judged.quality.figures.values()} == {None}
 
 
-def test_random_lists_are_as_good_as_chance(task: Task) -> None:
+def test_random_lists_are_as_good_as_chance(task: QualityTask) -> None:
     codes = task.labels.codes
     n = len(codes)
     chance = np.mean([(np.sum(codes == own) - 1) / (n - 1) for own in codes])
     found = [
-        judge(RandomOrder(n, seed), task).quality.figures["genre_precision"].value
+        judge(random_order(n, seed), task).quality.figures["genre_precision"].value
         for seed in range(20)
     ]
     assert np.mean(np.array(found, dtype=float)) == pytest.approx(chance, abs=0.02)
@@ -177,13 +184,13 @@ def test_scores_tie_by_number_and_keep_six_decimals() -> None:
     assert best_first(scores).tolist() == [[4, 5, 2, 0, 1, 3]]
 
 
-def test_tag_genre_puts_the_same_tag_first(task: Task) -> None:
-    tagged = task.catalogue.__class__(
+def test_tag_genre_puts_the_same_tag_first(task: QualityTask) -> None:
+    tagged = task.columns.__class__(
         **{
-            **{name: getattr(task.catalogue, name) for name in task.catalogue.__slots__},
-            "tags": np.arange(len(task.catalogue)) % 3 - 1,  # the first third has none
+            **{name: getattr(task.columns, name) for name in task.columns.__slots__},
+            "tags": np.arange(len(task.columns)) % 3 - 1,  # the first third has none
         }
     )
-    scores = TagGenre(tagged, 0, judged_by_tags=False).scores(np.array([1, 0]))
+    scores = tag_genre(tagged, 0, judged_by_tags=False).scores(np.array([1, 0]))
     assert ((scores[0] >= 1) == (tagged.tags == 0)).all()
     assert (scores[1] < 1).all()

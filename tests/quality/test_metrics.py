@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.quality import metrics
-from recsys.quality.metrics import NOBODY
+from recsys.quality.metrics import NOBODY, NOT_MEASURED, Figure, figure_of
 
 pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12)
 
@@ -109,10 +109,26 @@ def test_hubness_does_not_depend_on_order_or_scale(counts: list[int]) -> None:
     assert 0 <= metrics.robin_hood(array) < 1
 
 
-def test_statistics_reduce_the_last_axis() -> None:
-    rows = np.array([[1, 2, 9], [4, 0, 4]])
-    for measure in (metrics.skewness, metrics.robin_hood, metrics.orphan_share):
-        assert measure(rows).tolist() == [pytest.approx(measure(row)) for row in rows]
+def test_figures_are_resampled_by_artist() -> None:
+    values = np.random.default_rng(1).random(60)
+    alone = figure_of(values, np.arange(60), 0)
+    thrice = figure_of(np.repeat(values, 3), np.repeat(np.arange(60), 3), 0)
+    assert thrice.value == pytest.approx(values.mean())
+    assert (thrice.low, thrice.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
+    assert (alone.n, thrice.n) == (60, 180)
+    skewed = figure_of(values**4, np.arange(60), 0, metrics.skewness)
+    assert skewed.value == pytest.approx(metrics.skewness(values**4))
+    assert skewed.low is not None
+    assert skewed.high is not None
+    assert skewed.low < skewed.value < skewed.high
+
+
+def test_missing_values_and_single_groups() -> None:
+    values, groups = np.array([0.5, np.nan, 0.5]), np.array([0, 1, 2])
+    assert figure_of(values, groups, 0) == Figure(0.5, 0.5, 0.5, 2)
+    assert figure_of(values, np.zeros(3), 0) == Figure(0.5, None, None, 2)
+    for nothing in (np.array([np.nan]), np.array([])):
+        assert figure_of(nothing, np.arange(len(nothing)), 0) is NOT_MEASURED
 
 
 @given(st.lists(st.integers(NOBODY, 2), min_size=1, max_size=10))

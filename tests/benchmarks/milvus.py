@@ -1,4 +1,4 @@
-"""What a library on Milvus costs: ``python tests/benchmarks/bench_milvus.py [TRACKS...]``.
+"""What a library on Milvus costs: ``python -m tests.benchmarks.milvus [TRACKS...]``.
 
 Planted libraries are pushed into a file of Milvus Lite and into its server behind a port, and
 asked there and at home, in turn, each by a process of its own. Prints one line of JSON each.
@@ -19,9 +19,10 @@ import numpy as np
 import psutil
 
 from recsys.api import Library
-from recsys.benchmark import planted
 from recsys.index.sync import rebuild_index
 from recsys.store import Store
+from tests.benchmarks import planted
+from tests.benchmarks.measuring import MB, timed_calls
 from tests.milvus.server import Server
 
 SIZES = (10_000, 100_000)
@@ -37,25 +38,28 @@ def paths(tracks: int) -> list[Path]:
 
 def ask(tracks: int, **where: Any) -> None:
     """Ask all questions in this process, and print times, answers and memory."""
+    questions, answers = paths(tracks), []
     began = time.perf_counter()
     with Library(**where) as library:
-        library.similar(paths(tracks)[0], k=K)
+        library.similar(questions[0], k=K)
         first_s = time.perf_counter() - began
-        times, answers, worked = [], [], time.process_time()
-        for path in paths(tracks):
-            began = time.perf_counter()
-            answer = library.similar(path, k=K)
-            times.append(time.perf_counter() - began)
-            answers.append([row.track.id for row in answer.results])
-        worked = (time.process_time() - worked) / QUESTIONS
+        turns = iter(questions)
+
+        def answer() -> None:
+            found = library.similar(next(turns), k=K)
+            answers.append([row.track.id for row in found.results])
+
+        times = timed_calls(answer, QUESTIONS)
         memory = psutil.Process().memory_full_info()
-    told = {"times": times, "answers": answers, "first_s": first_s, "cpu_s": worked}
-    click.echo(json.dumps({**told, "pss": memory.pss, "uss": memory.uss}))
+    measured = {"times": times.wall_s, "answers": answers, "first_s": first_s}
+    cpu_s = sum(times.cpu_s) / QUESTIONS
+    click.echo(json.dumps({**measured, "cpu_s": cpu_s, "pss": memory.pss, "uss": memory.uss}))
 
 
 def asked(tracks: int, **where: str) -> dict[str, Any]:
     """Return what :func:`ask` prints in a process of its own."""
-    command = [sys.executable, __file__, "--ask", json.dumps({"tracks": tracks, **where})]
+    command = [sys.executable, "-m", "tests.benchmarks.milvus", "--ask"]
+    command.append(json.dumps({"tracks": tracks, **where}))
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -63,13 +67,10 @@ def asked(tracks: int, **where: str) -> dict[str, Any]:
 
 def pushed(database: Path, place: str) -> dict[str, float]:
     """Push a library twice; return how long each took."""
-    seconds = []
-    for _ in range(2):
-        began = time.perf_counter()
-        with Library(database) as library:
-            summary = library.push(place)
-        seconds.append(time.perf_counter() - began)
-    return {"tracks_per_s": summary.tracks / seconds[0], "again_s": seconds[1]}
+    summaries = []
+    with Library(database) as library:
+        first_s, again_s = timed_calls(lambda: summaries.append(library.push(place)), 2).wall_s
+    return {"tracks_per_s": summaries[0].tracks / first_s, "again_s": again_s}
 
 
 def size(folder: Path) -> int:
@@ -89,7 +90,7 @@ def report(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> dict[str
         "p95_ms": round(1000 * float(np.quantile(found["times"], 0.95)), 1),
         "cpu_ms": round(1000 * found["cpu_s"], 1),
         "first_s": round(found["first_s"], 2),
-        "pss_mb": round(found["pss"] / 1e6),
+        "pss_mb": round(found["pss"] / MB),
         "recall": round(float(np.mean(shares)), 4),
         "same": sum(a == b for a, b in zip(found["answers"], wanted["answers"], strict=True)),
     }
@@ -105,7 +106,7 @@ def measure(tracks: int, folder: Path) -> None:
     click.echo(json.dumps({"tracks": tracks, **report("home", home, home)}))
     cost = pushed(database, str(file))
     lite = asked(tracks, index=str(file))
-    row = report("file", lite, home) | cost | {"disk_mb": round(size(file) / 1e6)}
+    row = report("file", lite, home) | cost | {"disk_mb": round(size(file) / MB)}
     click.echo(json.dumps({"tracks": tracks, **row}))
     server = Server(folder / "server")
     server.start()
@@ -117,16 +118,16 @@ def measure(tracks: int, folder: Path) -> None:
         behind = asked(tracks, index=f"{server.place}?timeout=120")
         # One more question than is timed: the first.
         worked = (process.cpu_times().user - before) / (QUESTIONS + 1)
-        holds = {"server_mb": round(process.memory_full_info().uss / 1e6)}
+        holds = {"server_mb": round(process.memory_full_info().uss / MB)}
         holds["server_cpu_ms"] = round(1000 * worked)
     finally:
         server.kill()
-    row = report("server", behind, home) | cost | {"disk_mb": round(size(folder / "server") / 1e6)}
+    row = report("server", behind, home) | cost | {"disk_mb": round(size(folder / "server") / MB)}
     click.echo(json.dumps({"tracks": tracks, **row, **holds}))
 
 
 def main() -> None:
-    """Measure all sizes, or ask as told."""
+    """Measure all sizes, or ask, in a process of its own."""
     if sys.argv[1:2] == ["--ask"]:
         ask(**json.loads(sys.argv[2]))
         return

@@ -1,4 +1,4 @@
-"""How fast a library is listened to: whole commands, cold start included, beside a peer.
+"""How fast a library is analysed: whole commands, cold start included, and a peer.
 
 Every run is the command ``recsys index`` on a new library, seen from outside: tracks a second, and
 the most memory that it and all its processes held together.
@@ -15,12 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.benchmark.clock import MB, peak_memory
-from recsys.benchmark.results import Figure, Peer, Table, beside, figure_of
-from recsys.benchmark.songs import make_songs
-from recsys.errors import QueryError, RecsysError, require
+from recsys.errors import QueryError, RecsysError
 from recsys.library import scan
 from recsys.mel import DEFAULT_EFFORT, EFFORTS
+from tests.benchmarks.measuring import MB, Figure, Peer, Table, compare, figure_of, peak_memory
+from tests.benchmarks.songs import make_songs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +64,7 @@ class AnalysisOptions:
     repeats : int
         Runs of each effort; every one on a new library.
     peers : bool
-        Measure bliss beside it, where it is installed and runs.
+        Measure bliss in the same run, where it is installed and works.
     """
 
     audio: Path | None = None
@@ -92,29 +91,11 @@ def measure_analysis(
     options: AnalysisOptions | None = None,
     on_progress: Callable[[str], object] = lambda _: None,
 ) -> Table:
-    """Measure every effort, turn by turn, and a peer beside them.
+    """Measure every effort, turn by turn, and a peer in the same run.
 
-    Parameters
-    ----------
-    place : Path
-        Folder for the songs that are made; those that are left there are used again.
-    options : AnalysisOptions, optional
-    on_progress : callable, optional
-        Told what is being done.
-
-    Returns
-    -------
-    Table
-
-    Raises
-    ------
-    QueryError
-        The folder of music holds none.
-    RecsysError
-        A run fails.
+    Songs are made under `place`, and used again where they are there already.
     """
     options = options or AnalysisOptions()
-    require("psutil", "benchmark")
     songs = _songs(place, options, on_progress)
     runs: dict[str, list[_Run]] = {effort: [] for effort in EFFORTS}
     peer: list[float] = []
@@ -180,13 +161,7 @@ def _index(library: Path, database: Path, effort: str, *, watched: bool = False)
 
 
 def _bliss(songs: Sequence[Path]) -> float:
-    """Return the seconds that bliss takes, in two processes.
-
-    Raises
-    ------
-    RecsysError
-        It is not installed, or does not run here.
-    """
+    """Return the seconds that bliss takes in two processes; RecsysError if it does not run."""
     try:
         found = version("bliss-audio")
     except PackageNotFoundError:
@@ -223,17 +198,17 @@ def _table(
         rates = [count / run.seconds for run in found]
         speed[effort] = figure_of(name, rates, "tracks/s", higher_is_better=True, note=note)
         figures.append(speed[effort])
-        if watched[effort].peak_mb:  # only Linux tells
+        if watched[effort].peak_mb:  # only Linux has PSS
             peak = watched[effort].peak_mb
             figures.append(Figure(f"{name}: memory", peak, "MB", target=MEMORY_MB))
     peers: list[Peer] = []
     if peer:
         bliss = figure_of("bliss", [count / s for s in peer], "tracks/s", higher_is_better=True)
         name = f"bliss-audio {version('bliss-audio')}, two processes"
-        peers = [beside(speed[DEFAULT_EFFORT], name, bliss)]
+        peers = [compare(speed[DEFAULT_EFFORT], name, bliss)]
     kinds = ", ".join(sorted({song.suffix.lower()[1:] for song in songs}))
     return Table(
-        title=f"Listening to {count} {'made songs of 4 minutes' if made else 'files'}: {kinds}",
+        title=f"Analysis of {count} {'made songs of 4 minutes' if made else 'files'}: {kinds}",
         figures=tuple(figures),
         peers=tuple(peers),
         skipped=tuple(skipped),

@@ -7,6 +7,7 @@ without tiers, filters and metadata. Graphs look as far as it takes for the reca
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,8 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from recsys.benchmark.clock import cpu_seconds, timed_calls
-from recsys.benchmark.results import Figure, figure_of
+from tests.benchmarks.measuring import Figure, figure_of, timed_calls
 
 if TYPE_CHECKING:
     from recsys.types import FloatArray, IdArray
@@ -144,23 +144,11 @@ def absent(name: str) -> bool:
 
 
 def measure_peer(name: str, rows: FloatArray, queries: FloatArray, nearest: IdArray) -> PeerFigures:
-    """Build a peer and ask it.
-
-    Parameters
-    ----------
-    name : str
-        One of :data:`PEERS`.
-    rows : ndarray of float32, shape (n, d)
-        Unit length.
-    queries : ndarray of float32, shape (q, d)
-        Unit length.
-    nearest : ndarray of int64, shape (q, K)
-        The right answers.
-    """
+    """Build a peer over rows (n, d) and ask it; `nearest` (q, K) are the right answers."""
     distribution, method, build = PEERS[name]
-    before = cpu_seconds()
+    before = time.process_time()
     contender = build(rows)
-    built = Figure("build, processor time", cpu_seconds() - before, "s")
+    built = Figure("build, processor time", time.process_time() - before, "s")
     found, note = _widened(contender, queries, nearest)
     timed = iter(queries)
     seconds = timed_calls(lambda: contender.search(next(timed)), len(queries)).cpu_s

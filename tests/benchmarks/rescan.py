@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.benchmark.clock import run_command
-from recsys.benchmark.planted import batches, records
-from recsys.benchmark.results import Table, figure_of
 from recsys.classifier.card import load_card
 from recsys.mel import DEFAULT_EFFORT
 from recsys.store import Store
 from recsys.types import TrackFile
+from tests.benchmarks.measuring import Table, figure_of, run_command
+from tests.benchmarks.planted import batches, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,20 +36,7 @@ def measure_rescan(
 ) -> Table:
     """Measure the whole command, cold, over a folder of empty files that a library knows.
 
-    Parameters
-    ----------
-    place : Path
-        Folder for files and library; those that are left there are used again.
-    files : int
-        How many, in folders of albums in folders of artists.
-    repeats : int
-        Runs of the command.
-    on_progress : callable, optional
-        Told what is being done.
-
-    Returns
-    -------
-    Table
+    Files and library are made under `place`, and used again where they are there already.
     """
     folder = place / f"rescan-{files}"
     music, database = folder / "music", folder / "library.db"
@@ -70,7 +56,7 @@ def measure_rescan(
             figure_of("recsys index, processor time", [run.cpu_s for run in runs], "s"),
             figure_of("recsys index, peak memory", [run.peak_pss_mb for run in runs], "MB"),
         ),
-        notes=("whole commands; what is known of the files is in the memory of the system",),
+        notes=("whole commands; the file system is in the cache of the system",),
     )
 
 

@@ -1,10 +1,10 @@
-"""Where the time of listening to a song goes, by format, and what else could compute the model.
+"""Where the time of analysing a song goes, by format, and what else could compute the model.
 
-    python -m tests.benchmarks.profile_listening SONGS [--files 12] [--model]
+    python -m tests.benchmarks.profile_analysis SONGS [--files 12] [--model]
 
 Milliseconds of one processor for a song at the default effort: the least of five runs over all
-songs of a format. SONGS is a folder; ``recsys benchmark --only listening --place DIR`` leaves one
-behind.
+songs of a format. SONGS is a folder, such as ``python -m tests.benchmarks --only analysis --keep
+DIR`` leaves behind.
 With --model the network alone is computed in every way that is at hand as well.
 """
 
@@ -51,7 +51,7 @@ def profile(songs: Sequence[Path], classifier: Classifier) -> dict[str, float]:
     """Return what each stage takes."""
     features = classifier.features
     waves = [decode(song, features).windows for song in songs]
-    pictures = [features.compute(windows) for windows in waves]
+    spectra = [features.compute(windows) for windows in waves]
     at_44100 = np.zeros((len(waves[0]), round(44_100 * features.window_s)), dtype=np.float32)
 
     def resample(_: object) -> None:
@@ -63,8 +63,8 @@ def profile(songs: Sequence[Path], classifier: Classifier) -> dict[str, float]:
         "tags": milliseconds(read_tags, songs),
         "reading the windows, resampled": milliseconds(lambda song: decode(song, features), songs),
         "of that, resampling from 44.1 kHz": milliseconds(resample, songs),
-        "mel pictures": milliseconds(features.compute, waves),
-        "the model": milliseconds(lambda windows: classifier.analyse([windows]), pictures),
+        "mel spectrograms": milliseconds(features.compute, waves),
+        "the model": milliseconds(lambda windows: classifier.analyse([windows]), spectra),
     }
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=12, help="of each format")
     parser.add_argument("--model", action="store_true")
     arguments = parser.parse_args()
-    keep_freed_memory(large=False)  # as the processes that listen do
+    keep_freed_memory(large=False)  # as the decoding processes do
     classifier = Classifier.load(None, "cpu", DEFAULT_EFFORT)
     by_format: dict[str, list[Path]] = defaultdict(list)
     for file in scan(arguments.songs.absolute()):

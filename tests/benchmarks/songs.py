@@ -1,4 +1,4 @@
-"""Songs of full length in five formats, made on the spot, to time the listening on."""
+"""Songs of full length in five formats, made on the spot, to time the analysis of."""
 
 from __future__ import annotations
 
@@ -38,27 +38,10 @@ def make_songs(
     seed: int = 0,
     on_song: Callable[[], object] = lambda: None,
 ) -> list[Path]:
-    """Write songs in MP3, FLAC, Opus, M4A and Ogg Vorbis, in turn.
+    """Write songs in five formats in turn; files that are there already are kept.
 
-    A song is half a minute of a style of the demo, over and over, with a noise of its own, so that
-    no two files hold the same sound. Making one takes seconds, most of them for encoding.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it is not there; files that are there already are taken as they are.
-    count : int
-        How many.
-    duration_s : float
-        Length of each, seconds.
-    seed : int
-        Same seed, same songs.
-    on_song : callable, optional
-        Called after each.
-
-    Returns
-    -------
-    list of Path
+    A song is half a minute of a style of the demo, repeated, with a noise of its own, so that no
+    two files hold the same audio.
     """
     folder.mkdir(parents=True, exist_ok=True)
     styles = list(STYLES.values())

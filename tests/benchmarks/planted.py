@@ -48,19 +48,7 @@ BATCH_ARTISTS = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Tracks in the order of their numbers.
-
-    Attributes
-    ----------
-    first : int
-        Number of the first; a library that holds nothing else gives it the id ``first + 1``.
-    embeddings : ndarray of float32, shape (n, DIMENSION)
-        Unit length.
-    probabilities : ndarray of float32, shape (n, n_genres)
-        Sum 1.
-    copies : ndarray of bool, shape (n,)
-        Which are another encoding of the track before them.
-    """
+    """Tracks in order: the first has the id ``first + 1``; a copy re-encodes the one before it."""
 
     first: int
     embeddings: FloatArray
@@ -69,7 +57,7 @@ class Batch:
 
 
 def planted_model() -> ModelInfo:
-    """Return the model that such libraries seem to have been analysed with."""
+    """Return the model of planted libraries."""
     labels = tuple(name for name, _ in SHARES)
     confusion = np.full((len(labels), len(labels)), 0.2 / (len(labels) - 1), dtype=np.float32)
     np.fill_diagonal(confusion, 0.8)
@@ -77,15 +65,7 @@ def planted_model() -> ModelInfo:
 
 
 def batches(tracks: int, seed: int = 0) -> Iterator[Batch]:
-    """Make tracks, a batch at a time; the first of them are the same whatever their number.
-
-    Parameters
-    ----------
-    tracks : int
-        How many.
-    seed : int
-        Of everything random.
-    """
+    """Yield tracks, a batch at a time; the first ones are the same whatever their number."""
     centres, spread = _space(seed)
     size = BATCH_ARTISTS * TRACKS_PER_ARTIST
     for number, first in enumerate(range(0, tracks, size)):
@@ -93,23 +73,13 @@ def batches(tracks: int, seed: int = 0) -> Iterator[Batch]:
 
 
 def later_batch(after: int, tracks: int, seed: int = 0) -> Batch:
-    """Make some tracks that lie like those of a library of ``after`` tracks, and are not in it.
-
-    Parameters
-    ----------
-    after : int
-        Tracks that there are.
-    tracks : int
-        How many more, at most those of one batch.
-    seed : int
-        Of the library.
-    """
+    """Return tracks distributed like those of a library of ``after`` tracks, and not in it."""
     centres, spread = _space(seed)
     return _batch(after, tracks, centres, spread, (seed, 2, after))
 
 
 def _space(seed: int) -> tuple[FloatArray, FloatArray]:
-    """Return the centres of the genres, and what turns white noise into that of music."""
+    """Return the centres of the genres, and the matrix that shapes white noise."""
     rng = np.random.default_rng((seed, 0))
     centres = _unit(rng.standard_normal((len(SHARES), DIMENSION), dtype=np.float32))
     scales = np.arange(1, DIMENSION + 1) ** -DECAY
@@ -149,19 +119,7 @@ def _probabilities(embeddings: FloatArray, centres: FloatArray) -> FloatArray:
 
 
 def make_library(database: Path, tracks: int, seed: int = 0) -> None:
-    """Make a library of planted tracks: the database without its index.
-
-    Memory stays bounded by the size of a batch.
-
-    Parameters
-    ----------
-    database : Path
-        Made; must not be there yet.
-    tracks : int
-        How many, numbered from 1.
-    seed : int
-        Of everything random.
-    """
+    """Make a database of planted tracks, with ids from 1, without its index."""
     model = planted_model()
     with Store.open(database, create=True) as store:
         store.set_model(model, "{}")

@@ -1,6 +1,6 @@
 """How long answers take at any size of a library, what they take, and how right they are.
 
-Everything is measured on planted libraries (:mod:`recsys.benchmark.planted`), in the way that
+Everything is measured on planted libraries (:mod:`tests.benchmarks.planted`), in the way that
 people use recsys: :meth:`recsys.api.Library.similar` in a warm process, with its tiers, filters and
 metadata, and the command ``recsys similar`` from outside.
 """
@@ -15,20 +15,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.api import Library
-from recsys.benchmark.clock import MB, memory_of, run_command, timed_calls
-from recsys.benchmark.planted import batches, later_batch, make_library, path_of, records
-from recsys.benchmark.results import Figure, Table, beside, figure_of
-from recsys.benchmark.search_peers import PEERS, absent, measure_peer, nearest_rows
 from recsys.index.sync import index_directory, open_index, rebuild_index, save_index
 from recsys.recommender import Recommender, SimilarOptions, make_query
 from recsys.store import Store
+from tests.benchmarks.measuring import (
+    MB,
+    Figure,
+    Table,
+    compare,
+    figure_of,
+    memory_of,
+    run_command,
+    timed_calls,
+)
+from tests.benchmarks.peers import PEERS, absent, measure_peer, nearest_rows
+from tests.benchmarks.planted import batches, later_batch, make_library, path_of, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from recsys.benchmark.results import Peer
     from recsys.types import FloatArray
+    from tests.benchmarks.measuring import Peer
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 ADDED = 1_000
@@ -71,7 +79,7 @@ class SearchOptions:
     cold_runs : int
         Runs of the command.
     peers : bool
-        Measure others beside it.
+        Measure other systems in the same run.
     largest_peer : int
         No graph is built of a larger library; brute force is measured at any size.
     """
@@ -90,21 +98,9 @@ def measure_search(
     options: SearchOptions | None = None,
     on_progress: Callable[[str], object] = lambda _: None,
 ) -> list[Table]:
-    """Measure every size.
+    """Measure every size; libraries are kept under `place`, 1.6 GB for a million tracks.
 
-    Parameters
-    ----------
-    place : Path
-        Folder for the libraries, 1.6 GB for a million tracks. One that is left there is used
-        again; what was added to it is taken out at the end.
-    options : SearchOptions, optional
-    on_progress : callable, optional
-        Told what is being done.
-
-    Returns
-    -------
-    list of Table
-        One per size.
+    One that is there already is used again; tracks that were added to it are removed at the end.
     """
     options = options or SearchOptions()
     return [_measure_size(place, size, options, on_progress) for size in options.sizes]
@@ -113,33 +109,34 @@ def measure_search(
 def _measure_size(
     place: Path, tracks: int, options: SearchOptions, on_progress: Callable[[str], object]
 ) -> Table:
-    def say(what: str) -> None:
+    def report(what: str) -> None:
         on_progress(f"{tracks:,} tracks: {what}")
 
     database = place / f"planted-{tracks}-{options.seed}" / "library.db"
     figures: list[Figure] = []
     if not database.exists():
-        say("making the library")
+        report("making the library")
         make_library(database, tracks, options.seed)
-    say("building the index")
+    report("building the index")
     with Store.open(database) as store:
         built = timed_calls(lambda: rebuild_index(store), 1)
     figures.append(Figure("index built", built.cpu_s[0], "s", note="processor time"))
     numbers = np.random.default_rng(options.seed).integers(0, tracks, options.queries).tolist()
-    say("warm answers")
+    report("warm answers")
     warm = _warm(database, tracks, numbers)
     figures += warm
-    say("comparing with exact search")
+    report("comparing with exact search")
     figures.append(_recall(database, numbers[: options.oracle_queries]))
-    say("the command")
+    report("the command")
     figures += _cold(database, tracks, numbers[: options.cold_runs])
-    say("memory and disk")
+    report("memory and disk")
     figures += _sizes(database, tracks, numbers[:50])
-    peers, skipped = _peers(tracks, options, warm, numbers, say) if options.peers else ((), ())
-    say(f"adding {ADDED} tracks")
+    peers, skipped = _peers(tracks, options, warm, numbers, report) if options.peers else ((), ())
+    report(f"adding {ADDED} tracks")
     figures += _adding(database, tracks, options.seed)
     return Table(
         title=f"Search, {tracks:,} tracks",
+        tracks=tracks,
         figures=tuple(figures),
         peers=tuple(peers),
         skipped=tuple(skipped),
@@ -277,7 +274,7 @@ def _peers(
     options: SearchOptions,
     warm: Sequence[Figure],
     numbers: Sequence[int],
-    say: Callable[[str], object],
+    report: Callable[[str], object],
 ) -> tuple[list[Peer], list[str]]:
     """Measure others on the same vectors; their ratios are to our index alone."""
     rows: FloatArray = np.concatenate([b.embeddings for b in batches(tracks, options.seed)])
@@ -287,11 +284,11 @@ def _peers(
     found, skipped = [], []
     for name in PEERS:
         if absent(name):
-            skipped.append(f"{name}: not installed (pip install 'recsys[benchmark]')")
+            skipped.append(f"{name}: not installed (pip install 'recsys[dev]')")
         elif name != "NumPy" and tracks > options.largest_peer:
             skipped.append(f"{name}: not built above {options.largest_peer:,} tracks")
         else:
-            say(f"beside it, {name}")
+            report(f"peer {name}")
             peer = measure_peer(name, rows, queries, nearest)
             built = f"{peer.p50.note}, recall {peer.recall.value:.3f}, built in"
             note = f"{built} {peer.build.value:.1f} s of processor time"
@@ -299,7 +296,7 @@ def _peers(
             figure = Figure(
                 peer.p50.name, peer.p50.value, "ms", peer.p50.repeats, low, high, note=note
             )
-            found.append(beside(ours, peer.name, figure))
+            found.append(compare(ours, peer.name, figure))
     return found, skipped
 
 

@@ -1,0 +1,1 @@
+"""How fast recsys is, measured on this machine: ``python -m tests.benchmarks --help``."""
