@@ -113,7 +113,7 @@ def test_reproduce_refuses_at_once(music: Path, tmp_path: Path) -> None:
     assert reproduce().exit_code == 2
     text = tmp_path / "text.csv"
     text.write_text("no table\n")
-    refused(reproduce("--tables", text), "lacks", "recsys features")
+    refused(reproduce("--tables", text), "lacks", "recsys papers features")
     refused(reproduce("--tables", tmp_path / "none.csv"), "none.csv cannot be read")
     refused(reproduce("--data", tmp_path / "none"), "does not exist")
     refused(reproduce("--data", music, "--recipe", "none"), "unknown recipe")

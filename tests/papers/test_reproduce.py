@@ -146,14 +146,14 @@ def test_results_are_written_in_one_step(
     options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while the file is written: nothing that looks finished is left, and it is redone."""
-    original = Path.write_text
+    original = Path.write_bytes
 
-    def cut_off(path: Path, text: str, **others: Any) -> int:
-        original(path, text[:50], **others)
+    def cut_off(path: Path, data: bytes) -> int:
+        original(path, data[:50])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", cut_off)
+        patched.setattr(Path, "write_bytes", cut_off)
         with pytest.raises(KeyboardInterrupt):
             run([NEIGHBOURS], options)
     assert list((options.out / "results").glob("*.json")) == []
