@@ -41,6 +41,12 @@ COMMANDS = (
 )
 
 
+SUBCOMMANDS = {
+    "papers": {"train": "papers_train"},
+    "model": {"own-genres": "own_genres"},
+}
+"""Commands of a group, each with its module."""
+
 GARBAGE_THRESHOLDS = (50_000, 10, 10)
 """How many objects are made before some of them are looked through, see :mod:`gc`."""
 
@@ -50,10 +56,12 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the commands in the order in which a newcomer needs them."""
-        return list(COMMANDS)
+        return [*COMMANDS, *SUBCOMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return one command."""
+        if cmd_name in SUBCOMMANDS:
+            return Subgroup(cmd_name, help=f"See recsys {cmd_name} --help.")
         if cmd_name not in COMMANDS:
             return None
         # A command whose name is a word of Python lies in a module with an underscore behind it.
@@ -89,6 +97,22 @@ class LazyGroup(click.Group):
                 "This is a fault in recsys; run with RECSYS_DEBUG=1 and report the traceback.",
             )
         return ctx.exit(FAILED)
+
+
+class Subgroup(click.Group):
+    """A group inside the command; its commands load when they are called, too."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands of the group."""
+        return list(SUBCOMMANDS[str(self.name)])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command."""
+        module = SUBCOMMANDS[str(self.name)].get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = importlib.import_module(f"recsys.cli.{module}").command
+        return command
 
 
 def _describe(error: OSError | MemoryError) -> str:

@@ -2,6 +2,6 @@
 
 import numpy as np
 
-from recsys.classifier.log_mel import MEL, log_mel
+from recsys.one_librosa import librosa
 
-log_mel(np.zeros((1, MEL.window_length), dtype=np.float32))
+librosa.feature.melspectrogram(y=np.zeros(66_150, dtype=np.float32), sr=22_050)

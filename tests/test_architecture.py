@@ -19,11 +19,11 @@ import recsys
 PACKAGE = Path(recsys.__file__).parent
 REPOSITORY = PACKAGE.parent
 
-CLASSIFIER = ("calibrate", "card", "inference", "musicnn", "track_head")
+CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 
 GROUPS = {
-    "base": ("types", "errors", "names", "memory", "registry"),
-    "sound": ("audio", "mel", "one_librosa", "toml_tables"),
+    "base": ("types", "errors", "names", "memory", "registry", "atomic", "bootstrap"),
+    "sound": ("audio", "mel", "one_librosa", "toml_tables", "worker_preload_librosa"),
     "library": ("library",),
     "workers": ("workers", "worker_preload"),
     "store": ("store", "store.*"),
@@ -31,11 +31,10 @@ GROUPS = {
     "index_sync": ("index_sync",),
     "recommender": ("recommender", "recommender.*"),
     "playlists": ("playlists", "playlists.*"),
-    "classifier": (*(f"classifier.{name}" for name in CLASSIFIER), "data"),
+    "classifier": ("classifier", *(f"classifier.{name}" for name in CLASSIFIER), "data"),
     "indexing": ("indexing", "indexing.*"),
-    "onnx": ("classifier.onnx", "classifier.log_mel", "worker_preload_librosa"),
+    "onnx": ("classifier.onnx",),
     "training": (
-        "classifier",
         "classifier.training",
         "classifier.training.*",
         "classifier.onnx_export",

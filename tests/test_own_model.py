@@ -11,7 +11,8 @@ import torch
 
 from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import load_card
-from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.inference import Classifier
+from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.own_genres import (
     LabelRules,
     Proposal,
@@ -291,7 +292,7 @@ def test_a_library_that_is_being_written(proposal: Proposal, tmp_path: Path) -> 
 
 
 def test_a_model_file_that_became_another_one(library: OwnLibrary) -> None:
-    from recsys.classifier.card import save_model
+    from recsys.classifier.training.architectures import save_model
 
     model, card = load_model(library.model)
     save_model(library.model, model, replace(card, temperature=2.0))

@@ -88,8 +88,16 @@ class Fitting(Table):
     plateau_factor, plateau_patience : float or None, int
         The learning rate is multiplied by the factor after more than that many epochs without a
         lower validation loss, as PyTorch counts them.
+    schedule : str
+        Of the learning rate: ``constant``, or ``cycle``, a rise and half a cosine down to 0.
+    weight_decay : float
+        Of AdamW; without it the optimiser is Adam.
     l2 : float
         This times the sum of squares of all kernels is added to the loss.
+    label_smoothing, mixup : float
+        Probability spread over all genres; parameter of the Beta distribution for mixing inputs.
+    average_decay : float or None
+        Of a running average of the weights, which is then validated and kept.
     loss : str
         ``softmax``: one genre a track; ``sigmoid``: each genre on its own.
     threshold : float
@@ -109,7 +117,12 @@ class Fitting(Table):
     patience: Annotated[int, Field(ge=1)] | None = None
     plateau_factor: Share | None = None
     plateau_patience: Annotated[int, Field(ge=1)] = 5
+    schedule: Literal["constant", "cycle"] = "constant"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
     l2: Annotated[float, Field(ge=0)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    average_decay: Share | None = None
     loss: Literal["softmax", "sigmoid"] = "softmax"
     threshold: Share = 0.5
     augment: bool = False
@@ -317,6 +330,8 @@ class Recipe(Table):
             return f"training.{watching[0]} watches validation: [protocol] needs a share for valid"
         if "plateau_patience" in given and training.plateau_factor is None:
             return "training.plateau_patience waits for training.plateau_factor, and there is none"
+        if training.schedule == "cycle" and training.steps_per_epoch is None:
+            return 'training.schedule = "cycle" needs training.steps_per_epoch'
         if "threshold" in given and training.loss != "sigmoid":
             return 'training.threshold belongs to loss = "sigmoid", and the loss is softmax'
         return ""
@@ -338,6 +353,7 @@ ORDER = (
     *("cnn-mel-base", "cnn-mel-tuned", "vgg16-transfer", "multi-genre"),
     *("knn", "cnn-stft", "prcnn", "cnn-mel-35"),
     *("ann", "cnn-simple", "alexnet-transfer"),
+    *("cnn", "cnn-lstm"),
 )
 """The recipes that come with recsys, report by report."""
 
@@ -447,7 +463,7 @@ def _read(name: str) -> dict[str, Any]:
         raise ModelError(
             f"unknown recipe {name!r}",
             f"Known are {', '.join(ORDER)}; or give the path of a .toml file. The model that ships"
-            " is made by recsys train --recipe default alone.",
+            " is made by recsys train.",
         )
     try:
         return tomllib.loads(source.read_text(encoding="utf-8"))

@@ -15,8 +15,9 @@ from onnx import TensorProto
 
 from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import load_card
-from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.inference import Classifier
 from recsys.classifier.onnx import AXES, OnnxDescription, OnnxSession, axes_of
+from recsys.classifier.training.architectures import load_model
 from recsys.errors import MissingExtraError, ModelError
 from recsys.mel import FEATURE_KINDS, Features
 from tests.classifier.small_onnx import (

@@ -14,12 +14,12 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from recsys.classifier.card import ModelCard, load_card, save_model
+from recsys.classifier.card import ModelCard, load_card
 from recsys.classifier.inference import Classifier
 from recsys.classifier.log_mel import MEL
 from recsys.classifier.onnx import OnnxSession, description_path
 from recsys.classifier.onnx_export import export_onnx
-from recsys.classifier.training.architectures import TrackHead, build_model
+from recsys.classifier.training.architectures import TrackHead, build_model, save_model
 from recsys.cli.main import cli
 from recsys.errors import ModelError
 from tests.classifier.modules import torch_classifier

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.classifier.card import load_card
-from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.inference import Classifier
+from recsys.classifier.training.architectures import load_model
 from recsys.cli.main import cli
 from recsys.errors import ModelError
 from recsys.store import Store

@@ -14,10 +14,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from recsys.classifier.card import load_card
-from recsys.classifier.inference import load_model
 from recsys.classifier.training import teacher
 from recsys.classifier.training import tune as settings
-from recsys.classifier.training.tune import FineTuneSettings
+from recsys.classifier.training.architectures import load_model
+from recsys.classifier.training.tune import TuneSettings
 from recsys.cli import train_default
 from recsys.cli.main import cli
 from tests.classifier.fine_tune.published_weights import random_variables, write_checkpoint
@@ -39,11 +39,11 @@ def one_thread() -> Iterator[None]:
 def few_steps() -> Iterator[None]:
     """The recipe with few steps, copies and folds; what the command asks for goes before."""
 
-    def quick(**changes: Any) -> FineTuneSettings:
+    def quick(**changes: Any) -> TuneSettings:
         return replace(QUICK, **changes)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "FineTuneSettings", quick)
+        patch.setattr(settings, "TuneSettings", quick)
         yield
 
 

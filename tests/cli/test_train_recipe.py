@@ -351,7 +351,7 @@ def test_a_model_with_the_card_of_another_recipe(
 
 KILLED = """
 import sys, time
-from recsys.classifier.training.partial import PartialRun
+from recsys.classifier.training.loop import PartialRun
 from recsys.cli.main import main
 import recsys.papers.fit as network
 

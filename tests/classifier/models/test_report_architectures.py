@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from recsys import mel as features
-from recsys.classifier.card import ModelCard, save_model
-from recsys.classifier.inference import load_model
+from recsys.classifier.card import ModelCard
 from recsys.classifier.training.architectures import (
     REPORT_ARCHITECTURES,
     build_model,
     complete_config,
+    load_model,
+    save_model,
 )
 from recsys.errors import ModelError
 from recsys.mel import Features

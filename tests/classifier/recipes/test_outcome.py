@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from recsys.classifier.calibrate import fit_temperature, softmax
-from recsys.classifier.card import save_model
 from recsys.classifier.inference import Classifier
+from recsys.classifier.training.architectures import save_model
 from recsys.papers.data import MixedSongs
 from recsys.papers.fit import FitOptions, fit
 from recsys.papers.measure import BATCH, Judged, calibrated, judge, judge_mixed, make_recipe_card

@@ -1,0 +1,86 @@
+"""The one atomic write: after a crash a file is the old one or the new one, never half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = ".recsys-"
+"""How names of unfinished files begin: hidden, so that no scan takes them for tracks."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, suffix: str = ".tmp") -> Iterator[Path]:
+    """Replace a file by the one that the block writes, at once and only if the block succeeds.
+
+    A link stays a link: its target is replaced. Permissions of the old file are kept. The new one
+    has reached the disk before it takes the place of the old one.
+
+    Parameters
+    ----------
+    path : Path
+        The file, there or not yet.
+    suffix : str
+        Of the unfinished file, for writers that look at it.
+
+    Yields
+    ------
+    Path
+        The unfinished file, in the folder of the target. The block makes it.
+
+    Raises
+    ------
+    OSError
+        If the system refuses. The old file is then as it was.
+    """
+    target = path.resolve()
+    unfinished = target.parent / f"{PREFIX}{secrets.token_hex(8)}{suffix}"
+    try:
+        yield unfinished
+        if target.is_file():
+            shutil.copymode(target, unfinished)
+        flush(unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    flush_folder(target.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file in one step; see :func:`replacing`."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in one step as UTF-8; a byte of a file name that is not, as an escape."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def flush(path: Path) -> None:
+    """Wait until a file has reached the disk."""
+    # Windows flushes only what is open for writing.
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_folder(path: Path) -> None:
+    """Wait until the names in a folder have reached the disk, where the system can do that."""
+    # Windows cannot open folders, and some network file systems cannot flush them. The file itself
+    # has reached the disk by then, so neither is a reason to fail.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
