@@ -14,8 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.classifier import inference
-from recsys.classifier.card import ModelCard, load_card
-from recsys.classifier.inference import Classifier, check_device, place_for_any_process
+from recsys.classifier.card import ModelCard, load_card, write_model
+from recsys.classifier.inference import (
+    NETWORK_PREFIX,
+    Classifier,
+    check_device,
+    n_network_genres,
+    place_for_any_process,
+)
 from recsys.classifier.musicnn import BandFilters, MusicnnArrays, TimeFilters, band_spectra, fits
 from recsys.classifier.training.architectures import (
     TorchNetwork,
@@ -67,7 +73,8 @@ def planted(tmp_path: Path, config: dict[str, object], seed: int = 3) -> Path:
         tag_means=(0.0,) * 3,
         tag_deviations=(1.0,) * 3,
     )
-    model = build_model("musicnn", len(card.labels), card.features.shape, config).eval()
+    n_genres = n_network_genres(card)
+    model = build_model("musicnn", n_genres, card.features.shape, config).eval()
     with torch.no_grad():
         for name, value in model.state_dict().items():
             if name.endswith("running_var"):
@@ -75,7 +82,14 @@ def planted(tmp_path: Path, config: dict[str, object], seed: int = 3) -> Path:
             elif value.is_floating_point() and "conv" not in name and "layers" not in name:
                 value.uniform_(-0.7, 0.7)
     path = tmp_path / "planted.safetensors"
-    save_model(path, model, card)
+    if "track_head" not in config:
+        save_model(path, model, card)
+        return path
+    rng = np.random.default_rng(0)
+    tensors = {f"{NETWORK_PREFIX}{name}": v.numpy() for name, v in model.state_dict().items()}
+    for part, shape in (("weight", (len(card.labels), 16)), ("bias", (len(card.labels),))):
+        tensors[f"genres.{part}"] = rng.standard_normal(shape).astype(np.float32)
+    write_model(path, tensors, card)
     return path
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from recsys.classifier.log_mel import LogMel
 from recsys.errors import ModelError
-from recsys.mel import FEATURE_KINDS, CompressedMel, Features, features_from_dict
+from recsys.mel import CompressedMel, Features, feature_kind, features_from_dict
 from recsys.papers.features import Mfcc, Picture, PublicTable, Stft, Summary
 from recsys.types import FloatArray
 
@@ -117,5 +117,5 @@ def test_samples_of_another_shape_are_refused(settings: Features, shape: tuple[i
 )
 def test_impossible_settings_are_refused(kind: str, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said) as caught:
-        FEATURE_KINDS[kind](**wrong)
+        feature_kind(kind)(**wrong)
     assert caught.value.hint

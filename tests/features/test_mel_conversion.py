@@ -9,6 +9,7 @@ import soxr
 from recsys.classifier.log_mel import MEL, USUAL_DEVIATION_DB, LogMel, from_log_mel
 from recsys.demo import SAMPLE_RATE, STYLES, render
 from recsys.mel import USUAL_POWER, CompressedMel
+from recsys.one_librosa import librosa
 from recsys.types import FloatArray
 
 TARGET = CompressedMel()
@@ -40,9 +41,7 @@ def test_the_values_are_those_of_the_stated_rule() -> None:
     windows = ((decibels - decibels.mean()) / decibels.std())[np.newaxis].astype(np.float32)
     decibels = USUAL_DEVIATION_DB * (windows[0] - windows[0].max()).astype(np.float64)
     centres = [
-        one_librosa.librosa.mel_frequencies(n_mels=s.n_mels + 2, fmin=0, fmax=s.sample_rate / 2)[
-            1:-1
-        ]
+        librosa.mel_frequencies(n_mels=s.n_mels + 2, fmin=0, fmax=s.sample_rate / 2)[1:-1]
         for s in (MEL, TARGET)
     ]
     power = np.stack(

@@ -29,7 +29,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recsys.atomic import replacing
 from recsys.classifier.training.musicnn_torch import bfloat16_is_quick
 from recsys.errors import ModelError
 from recsys.memory import keep_freed_memory
@@ -628,8 +627,9 @@ class PartialRun:
             return
         whole = {**state, "version": PARTIAL_VERSION, "signature": self._signature}
         try:
-            with replacing(self._path) as unfinished:
-                torch.save(whole, unfinished)
+            # Under a fixed name, so that forget_partial finds what a kill has left.
+            torch.save(whole, _temporary(self._path))
+            _temporary(self._path).replace(self._path)
         except (OSError, RuntimeError) as error:
             raise ModelError(
                 f"the state of the training cannot be written to {self._path}: {error}",
@@ -639,7 +639,12 @@ class PartialRun:
     def forget(self) -> None:
         """Delete the state: the run is complete."""
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            for path in (self._path, _temporary(self._path)):
+                path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{path.name}.tmp")
 
 
 def _plain(value: object) -> object:

@@ -46,7 +46,7 @@ from recsys.errors import ModelError
 from recsys.mel import CompressedMel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from recsys.classifier.card import ModelCard
