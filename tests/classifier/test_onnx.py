@@ -18,7 +18,7 @@ from recsys.classifier.card import load_card
 from recsys.classifier.inference import Classifier
 from recsys.classifier.onnx import AXES, OnnxDescription, OnnxSession, axes_of
 from recsys.errors import MissingExtraError, ModelError
-from recsys.mel import CompressedMel, Features
+from recsys.mel import Features
 from recsys.registry import Registry, find, registered
 from tests.classifier.small_onnx import (
     DIMENSION,
@@ -299,7 +299,7 @@ def test_another_device_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch)
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(ModelError, match="runs on the processor"):
+    with pytest.raises(ModelError, match="runs on the CPU"):
         Classifier.load(model, "cuda")
 
 
@@ -324,7 +324,9 @@ def test_the_card_is_made_without_pytorch(model: Path) -> None:
         f"from recsys.classifier.card import load_card; load_card(Path({str(model)!r}));"
         "sys.exit('torch' in sys.modules)"
     )
-    done = subprocess.of_windows([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

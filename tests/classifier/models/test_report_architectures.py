@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from recsys import mel as features
+from recsys import mel
 from recsys.classifier.card import ModelCard
 from recsys.classifier.training.architectures import (
     REPORT_ARCHITECTURES,
