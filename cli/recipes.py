@@ -27,7 +27,7 @@ def command(
     """List the recipes: systems of published reports, each with the accuracy that it published.
 
     With NAME, everything about one recipe: where it comes from, what was decided where the
-    report is silent or contradicts itself, and its figures. recsys train --recipe trains one,
+    report is silent or contradicts itself, and its figures. recsys papers train trains one,
     recsys reproduce measures them. The path of a TOML file of your own is a NAME too.
 
     \b
@@ -73,7 +73,7 @@ def _print_table(recipes: list[Recipe]) -> None:
         shown.add_row(name, recipe.title, _figure(recipe.published.test), author)
     console().print(shown)
     click.echo("Published: accuracy on test. (+2): two variants besides.")
-    click.echo("recsys recipes NAME tells more; recsys train --recipe NAME trains one.")
+    click.echo("recsys recipes NAME tells more; recsys papers train NAME trains one.")
 
 
 def _print_one(recipe: Recipe, variants: tuple[str, ...]) -> None:

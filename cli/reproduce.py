@@ -91,7 +91,7 @@ def command(
       recsys reproduce --recipe table-1 --tables features_30_sec.csv --out papers
       recsys reproduce --quick --data gtzan --weights random --out try
     """
-    from recsys.classifier.inference import resolve_device
+    from recsys.classifier.training.architectures import resolve_device
     from recsys.papers.fit import FitOptions
     from recsys.papers.recipe import recipe_names
     from recsys.papers.reproduce import ReproduceOptions, Reproduction, all_recipes

@@ -1,4 +1,4 @@
-"""What all training commands share: the state beside the model to be, and words on epochs."""
+"""What all training commands share: the path of the model, and a line about an epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recsys.classifier.training.train import EpochResult
+    from recsys.classifier.training.loop import EpochResult
 
 
 def model_path(out: Path) -> Path:
@@ -38,18 +38,6 @@ def model_path(out: Path) -> Path:
         state = "is not writable" if out.parent.is_dir() else "does not exist"
         raise ModelError(f"the folder {out.parent} {state}", "Choose another place with --out.")
     return out
-
-
-def partial_path(out: Path) -> Path:
-    """Return where the state of an interrupted training is kept."""
-    return out.with_name(f"{out.name}.partial.pt")
-
-
-def forget_partial(out: Path) -> None:
-    """Delete the state: the model is complete."""
-    path = partial_path(out)
-    path.unlink(missing_ok=True)
-    path.with_name(f"{path.name}.search").unlink(missing_ok=True)
 
 
 def describe_epoch(result: EpochResult) -> str:

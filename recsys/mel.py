@@ -293,16 +293,18 @@ def mel_power(
     ndarray of float32, shape (n_windows, n_mels, 1 + n_samples // hop_length)
         What ``librosa.feature.melspectrogram`` gives, but for rounding.
     """
-    import scipy.fft
-
-    margin = n_fft // 2
-    padded = np.pad(samples.astype(np.float32, copy=False), ((0, 0), (margin, margin)))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=1)[:, ::hop_length]
-    spectra = scipy.fft.rfft(frames * _hann(n_fft), overwrite_x=True)
-    power = np.square(spectra.real)
-    power += np.square(spectra.imag)
-    mel: FloatArray = power @ mel_filters(sample_rate, n_fft, n_mels).T
-    return np.ascontiguousarray(mel.transpose(0, 2, 1))
+    filters = mel_filters(sample_rate, n_fft, n_mels).T
+    n_frames = 1 + (samples.shape[1] - n_fft % 2) // hop_length
+    mel = np.empty((len(samples), n_mels, n_frames), dtype=np.float32)
+    # One window at a time: frames and spectra stay in the cache, which is twice as fast.
+    for window, row in zip(samples.astype(np.float32, copy=False), mel, strict=True):
+        padded = np.pad(window, n_fft // 2)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
+        spectra = np.fft.rfft(frames * _hann(n_fft))
+        power = np.square(spectra.real)
+        power += np.square(spectra.imag)
+        row[:] = (power @ filters).T
+    return mel
 
 
 @lru_cache(maxsize=8)
@@ -323,7 +325,7 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> FloatArray:
     ndarray of float32, shape (n_mels, 1 + n_fft // 2)
         Shared between calls, and read-only.
     """
-    corners = _to_hz(np.linspace(0.0, _to_mel(sample_rate / 2), n_mels + 2))
+    corners = mel_to_hz(np.linspace(0.0, hz_to_mel(sample_rate / 2), n_mels + 2))
     bins = np.fft.rfftfreq(n_fft, 1.0 / sample_rate)
     low, middle, high = (corners[i : n_mels + i, np.newaxis] for i in range(3))
     rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
@@ -333,14 +335,16 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> FloatArray:
     return filters
 
 
-def _to_mel(hz: float) -> float:
+def hz_to_mel(hz: float) -> float:
+    """Return a frequency in mel, on Slaney's scale."""
     if hz < _LINEAR_UP_TO_HZ:
         return hz / _HZ_PER_MEL
     above = _MELS_PER_E * np.log(hz / _LINEAR_UP_TO_HZ)
     return float(_LINEAR_UP_TO_HZ / _HZ_PER_MEL + above)
 
 
-def _to_hz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def mel_to_hz(mels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Undo :func:`hz_to_mel`."""
     above = np.maximum(0.0, mels - _LINEAR_UP_TO_HZ / _HZ_PER_MEL) / _MELS_PER_E
     linear = np.minimum(mels * _HZ_PER_MEL, _LINEAR_UP_TO_HZ)
     hz: npt.NDArray[np.float64] = linear * np.exp(above)

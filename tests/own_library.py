@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recsys.classifier.card import ModelCard, save_model
+from recsys.classifier.card import ModelCard
 from recsys.classifier.log_mel import MEL
-from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.architectures import build_model, save_model
 from recsys.store import Store, TrackRecord
 from recsys.types import Analysis, FloatArray, Tags, TrackFile
 

@@ -19,7 +19,7 @@ import recsys
 PACKAGE = Path(recsys.__file__).parent
 REPOSITORY = PACKAGE.parent
 
-CLASSIFIER = ("calibrate", "card", "inference", "musicnn", "track_head")
+CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 
 GROUPS = {
     "base": ("types", "errors", "names", "memory", "registry", "atomic", "bootstrap"),
@@ -31,11 +31,10 @@ GROUPS = {
     "index_sync": ("index.sync",),
     "recommender": ("recommender", "recommender.*"),
     "playlists": ("playlists", "playlists.*"),
-    "classifier": (*(f"classifier.{name}" for name in CLASSIFIER), "data"),
+    "classifier": ("classifier", *(f"classifier.{name}" for name in CLASSIFIER), "data"),
     "indexing": ("indexing", "indexing.*"),
-    "onnx": ("classifier.onnx", "classifier.log_mel"),
+    "onnx": ("classifier.onnx",),
     "training": (
-        "classifier",
         "classifier.training",
         "classifier.training.*",
         "classifier.onnx_export",

@@ -11,11 +11,13 @@ import torch
 
 from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import load_card
-from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.inference import Classifier
+from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.own_genres import (
-    LabelRules,
+    GenreSource,
+    OwnGenreOptions,
     Proposal,
-    place_beside,
+    free_model_path,
     propose,
     save_proposal,
     use_proposal,
@@ -29,7 +31,7 @@ from recsys.types import IndexSummary
 from tests.classifier.planted_genres import picture
 from tests.own_library import GENRES, PRESENT, OwnLibrary, make_own_library
 
-TAGS = LabelRules("tags")
+TAGS = OwnGenreOptions(GenreSource.TAGS)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_the_present_model_is_judged_where_both_know_the_genre(proposal: Proposa
 
 
 def test_folders_name_the_same_genres(library: OwnLibrary, proposal: Proposal) -> None:
-    by_folder = propose(library.database, LabelRules("folders"))
+    by_folder = propose(library.database, OwnGenreOptions(GenreSource.FOLDERS))
     assert by_folder.own.labels == proposal.own.labels
     assert by_folder.own.targets.tolist() == proposal.own.targets.tolist()
 
@@ -79,10 +81,11 @@ def test_folders_name_the_same_genres(library: OwnLibrary, proposal: Proposal) -
 def test_hardly_any_tracks(tmp_path: Path, per_genre: int) -> None:
     """The least that can be asked for: it is judged, however little that says."""
     library = make_own_library(tmp_path, per_genre=per_genre, artists=2)
-    proposal = propose(library.database, LabelRules("tags", min_tracks=2, min_artists=2))
+    options = OwnGenreOptions(min_tracks=2, min_artists=2)
+    proposal = propose(library.database, options)
     assert proposal.found.evaluation.n == 3 * per_genre
     assert 2 <= proposal.found.folds <= per_genre
-    np.testing.assert_allclose(np.sum(proposal.found.confusion, axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(np.sum(proposal.found.calibration.confusion, axis=1), 1.0, rtol=1e-5)
 
 
 def test_proposing_changes_nothing(library: OwnLibrary) -> None:
@@ -211,13 +214,13 @@ def test_learning_again_puts_one_head_in_the_place_of_the_other(
     proposal: Proposal, tmp_path: Path
 ) -> None:
     adopt(proposal, tmp_path / "mine.safetensors")
-    again = propose(proposal.database, LabelRules("tags", seed=1))
+    again = propose(proposal.database, OwnGenreOptions(GenreSource.TAGS, seed=1))
     assert any("too good" in note for note in again.notes)
-    out = place_beside(proposal.database)
+    out = free_model_path(proposal.database)
     assert adopt(again, out) == 72
     model, card = load_model(out)
     tiny = load_model(tmp_path / "tiny.safetensors")[0]
-    assert model.network.state_dict().keys() == tiny.state_dict().keys()
+    assert model.state_dict().keys() == tiny.state_dict().keys()
     assert card.config["track_head"] == {
         "dimension": 16,
         "network_genres": len(PRESENT),
@@ -230,10 +233,10 @@ def test_learning_again_puts_one_head_in_the_place_of_the_other(
 
 
 def test_names_beside_the_library_are_free_ones(proposal: Proposal) -> None:
-    first = place_beside(proposal.database)
+    first = free_model_path(proposal.database)
     assert first == proposal.database.with_name("library.genres-1.safetensors")
     save_proposal(proposal, first)
-    assert place_beside(proposal.database).name == "library.genres-2.safetensors"
+    assert free_model_path(proposal.database).name == "library.genres-2.safetensors"
 
 
 def test_a_break_in_the_middle_leaves_the_library_as_it_was(
@@ -268,7 +271,7 @@ def test_a_break_in_the_middle_leaves_the_library_as_it_was(
 def test_a_model_that_was_changed_meanwhile_is_not_overruled(
     proposal: Proposal, tmp_path: Path
 ) -> None:
-    again = propose(proposal.database, LabelRules("tags", seed=1))
+    again = propose(proposal.database, OwnGenreOptions(GenreSource.TAGS, seed=1))
     adopt(proposal, tmp_path / "mine.safetensors")
     with pytest.raises(StoreError, match="changed meanwhile"):
         adopt(again, tmp_path / "other.safetensors")
@@ -290,11 +293,11 @@ def test_a_library_that_is_being_written(proposal: Proposal, tmp_path: Path) -> 
 
 
 def test_a_model_file_that_became_another_one(library: OwnLibrary) -> None:
-    from recsys.classifier.card import save_model
+    from recsys.classifier.training.architectures import save_model
 
     model, card = load_model(library.model)
     save_model(library.model, model, replace(card, temperature=2.0))
-    with pytest.raises(ModelError, match="is another one by now") as caught:
+    with pytest.raises(ModelError, match="is another one now") as caught:
         propose(library.database, TAGS)
     assert "--reanalyse" in caught.value.hint
 

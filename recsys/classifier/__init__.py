@@ -1,4 +1,4 @@
-"""The genre model: datasets, training, evaluation, inference."""
+"""The genre classifier: model cards, inference, calibration; training and ONNX are wings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 __all__ = ["predict_mel"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever is asked for)
-    """Load what needs PyTorch only when it is asked for."""
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (the type of the attribute)
+    """Load inference only when it is asked for: reading a card must stay quick."""
     if name in __all__:
-        from recsys.classifier import mel_input
+        from recsys.classifier import log_mel
 
-        return getattr(mel_input, name)
+        return getattr(log_mel, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,11 @@
-"""From scores to probabilities that mean what they say, and to words: genres, or unknown.
+"""Temperature scaling, per-genre decision thresholds, and calibration metrics.
 
-Everything here works on whole tracks, after pooling over windows, and on data that the weights
-were not fitted to.
+Everything here works on pooled logits of whole tracks that the weights were not fitted to.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,21 +19,60 @@ if TYPE_CHECKING:
 Float64Array = npt.NDArray[np.float64]
 
 
-def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Float64Array:
-    """Turn scores into probabilities.
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """How logits become probabilities and genres, fitted to tracks that were not trained on.
+
+    Attributes
+    ----------
+    temperature : float
+    thresholds : tuple of float
+        Per genre, in [0, 1].
+    confusion : tuple of tuple of float
+        Rows are true genres and sum to 1.
+    probabilities : ndarray of float64, shape (n, n_genres)
+        Of the tracks that it was fitted to.
+    """
+
+    temperature: float
+    thresholds: tuple[float, ...]
+    confusion: tuple[tuple[float, ...], ...]
+    probabilities: Float64Array
+
+    @property
+    def share_with_a_genre(self) -> float:
+        """Share of the tracks whose most probable genre reaches its threshold."""
+        best = self.probabilities.argmax(axis=1)
+        reached = self.probabilities.max(axis=1) >= np.asarray(self.thresholds)[best]
+        return float(np.mean(reached))
+
+
+def calibrate(
+    logits: FloatArray, targets: IdArray, temperature: float | None = None
+) -> Calibration:
+    """Fit temperature, thresholds and confusion; a given temperature is kept.
 
     Parameters
     ----------
-    logits : ndarray, shape (..., n_genres)
-        Scores.
-    temperature : float
-        Above 1 the probabilities are flatter.
-
-    Returns
-    -------
-    ndarray of float64, same shape
-        Sums to 1 over the last axis.
+    logits : ndarray, shape (n, n_genres)
+        Pooled, of tracks that were not trained on.
+    targets : ndarray of int64, shape (n,)
+    temperature : float, optional
     """
+    if temperature is None:
+        temperature = fit_temperature(logits, targets)
+    probabilities = softmax(logits, temperature)
+    confusion = smoothed_confusion(probabilities.argmax(axis=1), targets, logits.shape[1])
+    return Calibration(
+        temperature=temperature,
+        thresholds=fit_thresholds(probabilities, targets),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        probabilities=probabilities,
+    )
+
+
+def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Float64Array:
+    """Return probabilities over the last axis; a temperature above 1 flattens them."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     shares: Float64Array = weights / weights.sum(axis=-1, keepdims=True)
@@ -43,38 +82,15 @@ def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Float
 def negative_log_likelihood(
     logits: FloatArray, targets: IdArray, temperature: float = 1.0
 ) -> float:
-    """Return the mean surprise at the true genres, nats.
-
-    Parameters
-    ----------
-    logits : ndarray, shape (n, n_genres)
-    targets : ndarray of int64, shape (n,)
-    temperature : float
-
-    Returns
-    -------
-    float
-    """
+    """Return the mean negative log-likelihood of the true genres (nats)."""
     chosen = softmax(logits, temperature)[np.arange(len(targets)), targets]
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
 
 def fit_temperature(logits: FloatArray, targets: IdArray) -> float:
-    """Find the temperature at which the true genres are least surprising.
+    """Return the temperature of least negative log-likelihood, between 0.05 and 20.
 
     Guo et al., "On Calibration of Modern Neural Networks", arXiv:1706.04599.
-
-    Parameters
-    ----------
-    logits : ndarray, shape (n, n_genres)
-        Pooled scores of tracks that were not trained on.
-    targets : ndarray of int64, shape (n,)
-        True genres.
-
-    Returns
-    -------
-    float
-        Between 0.05 and 20.
     """
     from scipy.optimize import minimize_scalar
 
@@ -89,21 +105,7 @@ def fit_temperature(logits: FloatArray, targets: IdArray) -> float:
 def expected_calibration_error(
     probabilities: npt.NDArray[np.floating], targets: IdArray, bins: int = 10
 ) -> float:
-    """Measure how far confidence and accuracy of the most probable genre lie apart.
-
-    Parameters
-    ----------
-    probabilities : ndarray, shape (n, n_genres)
-        Rows sum to 1.
-    targets : ndarray of int64, shape (n,)
-        True genres.
-    bins : int
-        Equal in width over [0, 1].
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 is perfect.
+    """Return the expected calibration error over bins of equal width, in [0, 1]; 0 is perfect.
 
     Raises
     ------
@@ -114,29 +116,15 @@ def expected_calibration_error(
         raise ValueError("no predictions to judge")
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == targets
-    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(place, weights=confidence - right, minlength=bins)
+    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(bin_of, weights=confidence - right, minlength=bins)
     return float(np.abs(gap).sum() / len(targets))
 
 
 def smoothed_confusion(
     predicted: IdArray, targets: IdArray, n_genres: int, pseudo_count: float = 1.0
 ) -> FloatArray:
-    """Count which genres are taken for which, with Laplace's correction.
-
-    Parameters
-    ----------
-    predicted, targets : ndarray of int64, shape (n,)
-        Most probable and true genres.
-    n_genres : int
-    pseudo_count : float
-        Added to every cell, so that nothing is impossible.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_genres, n_genres)
-        Row: true genre; rows sum to 1.
-    """
+    """Return the Laplace-smoothed confusion matrix; rows are true genres and sum to 1."""
     counts = np.full((n_genres, n_genres), pseudo_count, dtype=np.float64)
     np.add.at(counts, (targets, predicted), 1.0)
     shares: FloatArray = (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -151,27 +139,11 @@ def fit_thresholds(
     lowest: float = 0.3,
     highest: float = 0.5,
 ) -> tuple[float, ...]:
-    """Choose per genre the probability from which it is said to hold.
+    """Choose the decision threshold of each genre.
 
-    A threshold is the quantile that `keep` of the genre's own validation tracks reach, held
-    between two bounds: the lower keeps noise from being given a genre, the upper keeps an easy
-    genre from demanding certainty.
-
-    Parameters
-    ----------
-    probabilities : ndarray, shape (n, n_genres)
-        Calibrated.
-    targets : ndarray of int64, shape (n,)
-        True genres.
-    keep : float
-        Share of a genre's tracks that should reach its threshold.
-    lowest, highest : float
-        Bounds.
-
-    Returns
-    -------
-    tuple of float
-        One per genre; `highest` where a genre has no track.
+    It is the probability that a share `keep` of the genre's own tracks reach, clipped to two
+    bounds: the lower keeps noise from being given a genre, the upper keeps an easy genre from
+    demanding certainty. A genre without tracks gets `highest`.
     """
     chosen = []
     for genre in range(probabilities.shape[1]):
@@ -181,35 +153,15 @@ def fit_thresholds(
     return tuple(chosen)
 
 
-def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95% interval of a share (Wilson, 1927).
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Return the 95% interval of a proportion (Wilson, 1927)."""
+    from scipy.stats import binomtest
 
-    Parameters
-    ----------
-    successes, n : int
-        Right ones of all.
-    z : float
-        Standard normal quantile.
-
-    Returns
-    -------
-    (low, high) : tuple of float
-
-    Raises
-    ------
-    ValueError
-        If `n` is 0.
-    """
-    if n == 0:
-        raise ValueError("an interval needs at least one observation")
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    spread = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale))
+    low, high = binomtest(successes, n).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def labels_to_numbers(genres: Sequence[str], labels: Sequence[str]) -> IdArray:
-    """Return the number of each genre in `labels`; -1 where it is not among them."""
-    places = {label: number for number, label in enumerate(labels)}
-    return np.asarray([places.get(genre, -1) for genre in genres], dtype=np.int64)
+    """Return the position of each genre in `labels`; -1 where it is not among them."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    return np.asarray([numbers.get(genre, -1) for genre in genres], dtype=np.int64)

@@ -1,12 +1,16 @@
-"""Listening: log-mel windows of tracks in, probabilities, embeddings and tag scores out."""
+"""Inference: windows of tracks in; probabilities, unit embeddings and tag scores out.
+
+The shipped architecture runs in NumPy. Any other model runs in the runtime that a wing registers:
+PyTorch for the other checkpoints, onnxruntime for ONNX files.
+"""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,30 +22,41 @@ from recsys.classifier.card import (
     card_path,
     is_onnx,
     load_card,
-    read_weights,
+    read_tensors,
+    wrong_weights,
 )
 from recsys.classifier.musicnn import MusicnnArrays, fits
-from recsys.errors import ModelError
+from recsys.errors import MissingExtraError, ModelError
 from recsys.registry import Registry, find
 from recsys.types import Analysis, Effort
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import torch
-    from torch import nn
+    from collections.abc import Mapping, Sequence
 
     from recsys.mel import Features
     from recsys.types import FloatArray, IdArray, ModelInfo
 
-# What a network is to those who listen with it, whatever computes it.
+WINDOWS_PER_BATCH = 64
+"""Windows in one forward pass: enough to keep a network busy, few enough for memory."""
+
+NETWORK_PREFIX = "network."
+"""Of the tensors of a network whose genres come from a head over whole tracks."""
+
+
+class Device(StrEnum):
+    """Where a model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
 
 
 class Network(Protocol):
-    """A network that is ready to listen; arrays in, arrays out."""
+    """A network in any runtime; arrays in, arrays out."""
 
     def of_windows(self, windows: FloatArray) -> tuple[FloatArray, ...]:
-        """Listen to windows.
+        """Run the network on windows.
 
         Parameters
         ----------
@@ -57,100 +72,32 @@ class Network(Protocol):
             Only of a network with tags.
         """
 
-    def of_tracks(self, embeddings: FloatArray) -> FloatArray | None:
-        """Map unit embeddings of tracks (n, d) to logits (n, n_genres).
 
-        None for a network whose logits are the means of those of its windows.
-        """
+@dataclass(frozen=True, slots=True)
+class LinearHead:
+    """Genre logits as a linear function of a track's unit embedding.
 
-
-# Where to compute: what the user may name, and what there is.
-
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
-_TRACES = (
-    *("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu", "/dev/kfd", "/dev/dxg"),
-    r"C:\Windows\System32\nvcuda.dll",
-)
-"""What drivers of accelerators leave: NVIDIA's, AMD's, that of Linux under Windows, Windows'."""
-
-
-def resolve_device(name: str = "auto") -> torch.device:
-    """Find the device to compute on.
-
-    Parameters
+    Attributes
     ----------
-    name : str
-        ``auto`` (the best there is), ``cpu``, ``cuda`` or ``mps``.
-
-    Returns
-    -------
-    torch.device
-
-    Raises
-    ------
-    ModelError
-        If the device is not known or not there; there is no silent fall to the CPU.
+    weight : ndarray of float32, shape (n_genres, d)
+    bias : ndarray of float32, shape (n_genres,)
     """
-    import torch
 
-    _check_known(name)
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(device for device, there in present.items() if there))
-    if not present[name]:
-        raise ModelError(
-            f"the device {name!r} is not available here",
-            "Use --device cpu, or install a PyTorch that supports it.",
-        )
-    return torch.device(name)
+    weight: FloatArray
+    bias: FloatArray
 
-
-def is_processor(name: str) -> bool:
-    """Return whether a device is the processor, without loading PyTorch where that can be told.
-
-    Loading it takes seconds. For ``auto`` it is asked only where a driver has left its traces.
-
-    Raises
-    ------
-    ModelError
-        As :func:`resolve_device` does.
-    """
-    _check_known(name)
-    if name == "cpu" or (name == "auto" and not _may_have_accelerator()):
-        return True
-    return resolve_device(name).type == "cpu"
-
-
-def _check_known(name: str) -> None:
-    if name not in DEVICES:
-        raise ModelError(f"unknown device {name!r}", f"Known are {', '.join(DEVICES)}.")
-
-
-def _may_have_accelerator() -> bool:
-    return sys.platform == "darwin" or any(Path(trace).exists() for trace in _TRACES)
-
-
-# From windows to tracks: bounded batches through the network, then means over each track.
-
-
-WINDOWS_PER_BATCH = 64
-"""Windows in one pass through the model: enough to keep it busy, little enough for memory."""
+    def logits(self, embeddings: FloatArray) -> FloatArray:
+        """Map unit embeddings (n, d) to logits (n, n_genres), before calibration."""
+        return embeddings @ self.weight.T + self.bias
 
 
 class Pooled(NamedTuple):
-    """What a model says of tracks, one row each, before calibration.
+    """Outputs of a network averaged over each track, before calibration.
 
     Attributes
     ----------
     logits : ndarray of float32, shape (n_tracks, n_genres)
-        Mean over the windows; what the head says of the embedding where the network has one for
-        whole tracks.
+        Mean over the windows, or of the head over the embedding where the model has one.
     embeddings : ndarray of float32, shape (n_tracks, d)
         Mean over the windows, scaled to unit length.
     tag_logits : ndarray of float32, shape (n_tracks, n_tags)
@@ -163,61 +110,54 @@ class Pooled(NamedTuple):
 
 
 def pooled_outputs(
-    network: Network, tracks: Sequence[FloatArray], windows_per_batch: int = WINDOWS_PER_BATCH
+    network: Network,
+    tracks: Sequence[FloatArray],
+    head: LinearHead | None = None,
+    windows_per_batch: int = WINDOWS_PER_BATCH,
 ) -> Pooled:
     """Run a network over the windows of several tracks and average per track.
 
     Parameters
     ----------
     network : Network
-        What listens.
     tracks : sequence of ndarray of float16 or float32, each (n_windows, *shape)
         At least one window each.
+    head : LinearHead, optional
+        Gives the genres instead of the network.
     windows_per_batch : int
-        Upper limit of what is in flight at a time.
+        At most as many are in memory at a time.
 
     Returns
     -------
     Pooled
     """
-    logits, embeddings, *tags = _means_over_windows(network, tracks, windows_per_batch)
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    units = embeddings / np.maximum(lengths, np.float32(1e-12))
-    of_tracks = network.of_tracks(units)
-    no_tags = np.empty((len(tracks), 0), dtype=np.float32)
-    return Pooled(logits if of_tracks is None else of_tracks, units, tags[0] if tags else no_tags)
-
-
-def pooled_scores(network: Network, tracks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Return logits and embeddings alone, see :func:`pooled_outputs`."""
-    return pooled_outputs(network, tracks)[:2]
-
-
-def _means_over_windows(
-    network: Network, tracks: Sequence[FloatArray], windows_per_batch: int
-) -> list[FloatArray]:
-    """Return the mean of each output of the network over the windows of each track."""
     windows = chain.from_iterable(tracks)
     parts: list[tuple[FloatArray, ...]] = []
     while chunk := list(islice(windows, windows_per_batch)):
         parts.append(network.of_windows(np.stack(chunk).astype(np.float32, copy=False)))
     bounds = np.cumsum([0] + [len(windows) for windows in tracks])[:-1]
     counts = np.asarray([[len(windows)] for windows in tracks], dtype=np.float32)
-    return [_means(np.concatenate(rows), bounds, counts) for rows in zip(*parts, strict=True)]
+    logits, embeddings, *tags = (
+        _means(np.concatenate(rows), bounds, counts) for rows in zip(*parts, strict=True)
+    )
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    units = embeddings / np.maximum(lengths, np.float32(1e-12))
+    no_tags = np.empty((len(tracks), 0), dtype=np.float32)
+    return Pooled(head.logits(units) if head else logits, units, tags[0] if tags else no_tags)
 
 
 def _means(rows: FloatArray, bounds: IdArray, counts: FloatArray) -> FloatArray:
-    """Average consecutive rows; `bounds` says where each track begins."""
+    """Average consecutive rows; a track begins at each of the bounds."""
     sums: FloatArray = np.add.reduceat(rows, bounds, axis=0)
     return sums / counts
 
 
-# From a model file to a network that listens, with PyTorch or without it.
+# Loading a model, and where it runs.
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPlace:
-    """Where a process finds a model with which it can listen itself.
+    """Where a worker process finds a model that it can run itself.
 
     Attributes
     ----------
@@ -231,169 +171,151 @@ class ModelPlace:
     effort: str
 
 
-def load_network(path: Path | None = None, device: str = "auto") -> tuple[Network, ModelCard]:
-    """Load a model to listen with, in the quickest way that there is for it.
-
-    Parameters
-    ----------
-    path : Path, optional
-        The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
-    device : str
-        See :func:`recsys.classifier.inference.resolve_device`.
-
-    Returns
-    -------
-    network : Network
-    card : ModelCard
+def check_device(name: str) -> None:
+    """Raise if a device is unknown, not there, or needs an extra that is not installed.
 
     Raises
     ------
-    ModelError
-        As :func:`load_model`, and if the device is not there.
+    ModelError, MissingExtraError
     """
-    path = path or DEFAULT_MODEL
-    if not is_onnx(path) and _fits_any_process(card := load_card(path), device):
-        return _load_arrays(path, card), card
-    found = resolve_device(device)
-    model, card = load_model(path)
-    if card.architecture == "onnx":
-        if device not in ("auto", "cpu"):
-            raise ModelError(
-                f"an ONNX model runs on the processor, not on {device!r}", "Leave --device out."
-            )
-        found = resolve_device("cpu")
-    network: Network = find(Registry.RUNTIMES, "torch").for_inference(model, found)
-    return network, card
+    if name not in tuple(Device):
+        raise ModelError(f"unknown device {name!r}", f"Known are {', '.join(Device)}.")
+    if name not in (Device.AUTO, Device.CPU):
+        _runtime("torch", f"the device {name!r}").resolve_device(name)
 
 
 def place_for_any_process(
-    path: Path | None, device: str = "auto", effort: Effort = Effort.FULL
+    path: Path | None, device: str = Device.AUTO, effort: Effort = Effort.FULL
 ) -> ModelPlace | None:
-    """Return the place of a model that is small and ready at once; None for any other.
+    """Return the place of a model that every worker process can run itself, None for any other.
 
-    Every process that decodes may have such a model of its own.
-
-    Parameters
-    ----------
-    path, device
-        As for :func:`load_network`.
-    effort : str
-        As in :class:`ModelPlace`.
+    Such a model runs in NumPy: it is small, and ready as soon as it is read.
 
     Raises
     ------
     ModelError
-        If the card cannot be read or the device is not there.
+        If the card cannot be read.
     """
     if path is not None and is_onnx(path):
         return None
-    return ModelPlace(path, effort) if _fits_any_process(load_card(path), device) else None
+    return ModelPlace(path, effort) if _runs_in_numpy(load_card(path), device) else None
 
 
-def _fits_any_process(card: ModelCard, device: str) -> bool:
-    return fits(card) and is_processor(device)
-
-
-def _load_arrays(path: Path, card: ModelCard) -> MusicnnArrays:
-    """Load a model that fits any process."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        network = MusicnnArrays(load(read_weights(path, card)), card)
-        logits, embeddings, *_ = network.of_windows(np.zeros((1, *card.features.shape), np.float32))
-        of_tracks = network.of_tracks(embeddings)
-    except (SafetensorError, KeyError, ValueError, IndexError) as error:
-        raise _not_its_weights(path) from error
-    if (logits if of_tracks is None else of_tracks).shape[1] != len(card.labels):
-        raise _not_its_weights(path)
-    _check_dimension(path, embeddings.shape[1], card)
-    return network
-
-
-def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
-    """Load a model and check that weights and card belong together.
-
-    Parameters
-    ----------
-    path : Path, optional
-        The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
-
-    Returns
-    -------
-    model : nn.Module
-        On the CPU, in evaluation mode.
-    card : ModelCard
+def load_head(path: Path, card: ModelCard) -> LinearHead:
+    """Read the head over whole tracks of a model, without its network.
 
     Raises
     ------
     ModelError
-        If a file is missing, damaged, foreign, of a newer version, or belongs to another card.
+        If the file is not the one that the card describes.
     """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+    return _head_of(read_tensors(path, card), path)
 
-    path = path or DEFAULT_MODEL
-    if is_onnx(path):
-        loaded: tuple[nn.Module, ModelCard] = find(Registry.RUNTIMES, "onnx").load_onnx(path)
-        return loaded
-    card = load_card(path)
-    weights = read_weights(path, card)
-    torch_runtime = find(Registry.RUNTIMES, "torch")
-    model: nn.Module = torch_runtime.build_model(
-        card.architecture, len(card.labels), card.features.shape, card.config
-    )
+
+def _runs_in_numpy(card: ModelCard, device: str) -> bool:
+    return fits(card) and device in (Device.AUTO, Device.CPU)
+
+
+def _runtime(name: str, needed_by: str) -> Any:  # noqa: ANN401 (a module of a wing)
     try:
-        model.load_state_dict(load(weights))
-    except (SafetensorError, RuntimeError) as error:
-        raise _not_its_weights(path) from error
-    model.eval()
-    with torch.inference_mode():
-        _, embeddings, *_ = model(torch.zeros(1, *card.features.shape))
-    _check_dimension(path, embeddings.shape[-1], card)
-    return model, card
+        return find(Registry.RUNTIMES, name)
+    except ModuleNotFoundError as error:
+        extra = {"torch": "train"}.get(name, name)
+        raise MissingExtraError(
+            f"{needed_by} needs {error.name}, which is not installed",
+            f"Install it with: pip install 'recsys[{extra}]'",
+        ) from error
 
 
-def _not_its_weights(path: Path) -> ModelError:
-    return ModelError(f"{path} does not hold the weights its card describes", REPLACE_HINT)
+def _network_of(path: Path, card: ModelCard, device: str) -> tuple[Network, LinearHead | None]:
+    """Load the network of a checkpoint, and its head over whole tracks where it has one."""
+    tensors = read_tensors(path, card)
+    head = None
+    if "track_head" in card.config:
+        head = _head_of(tensors, path)
+        tensors = network_tensors(tensors)
+        if head.weight.shape != (len(card.labels), card.dimension):
+            raise wrong_weights(path)
+    network: Network
+    if _runs_in_numpy(card, device):
+        try:
+            network = MusicnnArrays(tensors, card)
+        except (KeyError, ValueError, IndexError) as error:
+            raise wrong_weights(path) from error
+    else:
+        name = "onnx" if card.architecture == "onnx" else "torch"
+        network = _runtime(name, f"the model {path.name}").network_of(card, tensors, path, device)
+    check_outputs(network, card, path)
+    return network, head
 
 
-def _check_dimension(path: Path, found: int, card: ModelCard) -> None:
-    """Raise if the embedding is not as long as the card says; an index relies on it."""
-    if found != card.dimension:
+def check_outputs(network: Network, card: ModelCard, path: Path) -> None:
+    """Raise unless the outputs have the sizes of the card; an index relies on the dimension."""
+    try:
+        silence = np.zeros((1, *card.features.shape), np.float32)
+        logits, embeddings, *_ = network.of_windows(silence)
+    except (ValueError, IndexError) as error:
+        raise wrong_weights(path) from error
+    if logits.shape[1] != n_network_genres(card):
+        raise wrong_weights(path)
+    if embeddings.shape[1] != card.dimension:
         raise ModelError(
             f"{card_path(path)} cannot be used: dimension: {card.dimension}, but the embedding of"
-            f" {path.name} has {found}",
+            f" {path.name} has {embeddings.shape[1]}",
             REPLACE_HINT,
         )
 
 
-# ----------------------------------------------------------------------
+def _head_of(tensors: Mapping[str, FloatArray], path: Path) -> LinearHead:
+    try:
+        return LinearHead(tensors["genres.weight"], tensors["genres.bias"])
+    except KeyError as error:
+        raise wrong_weights(path) from error
+
+
+def network_tensors(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return the tensors of the network below a head over whole tracks, by their own names."""
+    return {
+        name.removeprefix(NETWORK_PREFIX): value
+        for name, value in tensors.items()
+        if name.startswith(NETWORK_PREFIX)
+    }
+
+
+def n_network_genres(card: ModelCard) -> int:
+    """Return the number of genres of the network itself, which a head may replace by others."""
+    return int(card.config.get("track_head", {}).get("network_genres", len(card.labels)))
 
 
 class Classifier:
-    """A model that is ready to listen.
+    """A model that is ready for inference.
 
     Parameters
     ----------
     network : Network
-        What computes.
     card : ModelCard
-        What the model is.
+    head : LinearHead, optional
+        Gives the genres of whole tracks instead of the network.
     place : ModelPlace, optional
-        Where processes find the same one, if it is one for any process.
+        Where worker processes find the same model, if they can run it.
     """
 
-    def __init__(self, network: Network, card: ModelCard, place: ModelPlace | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        card: ModelCard,
+        head: LinearHead | None = None,
+        place: ModelPlace | None = None,
+    ) -> None:
+        self.network = network
         self.card = card
+        self.head = head
         self.place = place
         self.info: ModelInfo = card.info()
-        self.network = network
 
     @classmethod
     def load(
-        cls, path: Path | None = None, device: str = "auto", effort: str = Effort.FULL
+        cls, path: Path | None = None, device: str = Device.AUTO, effort: str = Effort.FULL
     ) -> Classifier:
         """Load a model from disk.
 
@@ -402,7 +324,8 @@ class Classifier:
         path : Path, optional
             The ``.safetensors`` or ``.onnx`` file; the shipped model if None.
         device : str
-            See :func:`recsys.classifier.inference.resolve_device`.
+            One of :class:`Device`. ``auto`` is NumPy for the shipped architecture, and the best
+            device that there is for any other.
         effort : str
             How many windows of a track it analyses, an :class:`~recsys.types.Effort`.
 
@@ -414,14 +337,23 @@ class Classifier:
         ------
         ModelError
             If the model cannot be used or the device is not there.
+        MissingExtraError
+            If the model or the device needs a library that is not installed.
         """
-        network, card = load_network(path, device)
-        place = ModelPlace(path, effort) if isinstance(network, MusicnnArrays) else None
-        return cls(network, card.at_effort(effort), place)
+        check_device(device)
+        path = path or DEFAULT_MODEL
+        if is_onnx(path):
+            network, card = _runtime("onnx", f"the model {path.name}").load(path, device)
+            return cls(network, card.at_effort(effort))
+        card = load_card(path)
+        network, head = _network_of(path, card, device)
+        shipped = None if path == DEFAULT_MODEL else path
+        place = ModelPlace(shipped, effort) if _runs_in_numpy(card, device) else None
+        return cls(network, card.at_effort(effort), head, place)
 
     @property
     def features(self) -> Features:
-        """What the model looks at."""
+        """Input of the network."""
         return self.card.features
 
     def scores(self, tracks: Sequence[FloatArray]) -> Pooled:
@@ -430,7 +362,7 @@ class Classifier:
         Parameters
         ----------
         tracks : sequence of ndarray, each (n_windows, *shape)
-            What ``features`` computes of each track.
+            Outputs of ``features.compute`` for each track.
 
         Returns
         -------
@@ -440,7 +372,7 @@ class Classifier:
         Raises
         ------
         ModelError
-            If the model's tags are not as many as its card says.
+            If the number of tags is not that of the card.
         ValueError
             If a track has no windows or windows of another size.
         """
@@ -449,7 +381,7 @@ class Classifier:
             if len(windows) == 0 or windows.shape[1:] != size:
                 wanted = ", ".join(map(str, size))
                 raise ValueError(f"windows must have shape (n, {wanted}), got {windows.shape}")
-        pooled = pooled_outputs(self.network, tracks)
+        pooled = pooled_outputs(self.network, tracks, self.head)
         given, named = pooled.tag_logits.shape[1], len(self.card.tags)
         if named and given != named:
             raise ModelError(
@@ -459,17 +391,12 @@ class Classifier:
         return pooled if named else pooled._replace(tag_logits=pooled.tag_logits[:, :0])
 
     def analyse(self, tracks: Sequence[FloatArray]) -> list[Analysis]:
-        """Listen to tracks.
+        """Return one analysis per track, in order; no track changes that of another.
 
         Parameters
         ----------
         tracks : sequence of ndarray, each (n_windows, *shape)
-            What ``features`` computes of each track.
-
-        Returns
-        -------
-        list of Analysis
-            In the order of `tracks`. What is said of a track does not depend on the others.
+            Outputs of ``features.compute`` for each track.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Asking the default model about spectrograms instead of sound."""
+"""Log-mel windows: the features of other models, and inference on ready-made spectrograms."""
 
 from __future__ import annotations
 
@@ -9,18 +9,29 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.card import card_path, is_onnx
-from recsys.classifier.inference import Classifier
-from recsys.classifier.onnx import description_path
+from recsys.classifier.inference import Classifier, Device
 from recsys.errors import ModelError
-from recsys.mel import CompressedMel, Features, compress, levelled
+from recsys.mel import (
+    CompressedMel,
+    Features,
+    compress,
+    hz_to_mel,
+    levelled,
+    mel_power,
+    mel_to_hz,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.types import FloatArray
 
-# Log-mel windows: the one picture of sound that the default model looks at.
+USUAL_DEVIATION_DB = 14.6
+"""Standard deviation of the decibels of a track before it was standardised: the mean over the
+clips of GTZAN is 14.6, their standard deviation 2.6."""
+
+_WINDOWS_PER_BATCH = 512
+"""Windows that are converted together, which bounds memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +52,7 @@ class LogMel(Features):
     """
 
     kind: ClassVar[str] = "log-mel"
+    uses_librosa: ClassVar[bool] = False
 
     n_fft: int = 2048
     hop_length: int = 512
@@ -63,21 +75,19 @@ class LogMel(Features):
 
 
 MEL = LogMel()
-"""The settings of the default model."""
+"""The settings of the public feature sets of GTZAN."""
 
 
 def log_mel(samples: FloatArray, settings: LogMel = MEL) -> FloatArray:
-    """Turn sound into log-mel spectrograms, standardised over all that is given.
+    """Compute log-mel spectrograms, standardised over all windows together.
 
-    The decibels are standardised (mean 0, standard deviation 1) over all windows together, so
-    the result does not change with the level of the recording.
+    Standardising makes the result independent of the level of the recording.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (n_windows, n_samples)
         Windows of one track, nominally in [-1, 1], at ``settings.sample_rate``.
     settings : LogMel
-        How to look at it.
 
     Returns
     -------
@@ -92,43 +102,24 @@ def log_mel(samples: FloatArray, settings: LogMel = MEL) -> FloatArray:
     Examples
     --------
     >>> tone = np.sin(2 * np.pi * 440 * np.arange(MEL.window_length) / MEL.sample_rate)
-    >>> picture = log_mel(tone[np.newaxis].astype(np.float32))
-    >>> picture.shape
+    >>> windows = log_mel(tone[np.newaxis].astype(np.float32))
+    >>> windows.shape
     (1, 128, 130)
     >>> quieter = log_mel(0.1 * tone[np.newaxis].astype(np.float32))
-    >>> bool(np.allclose(picture, quieter, atol=1e-3))
+    >>> bool(np.allclose(windows, quieter, atol=1e-3))
     True
     """
     if samples.ndim != 2 or samples.size == 0:
         raise ValueError(f"samples must have shape (n_windows, n_samples), got {samples.shape}")
-
-    from recsys.one_librosa import librosa
-
-    power = librosa.feature.melspectrogram(
-        y=np.ascontiguousarray(samples, dtype=np.float32),
-        sr=settings.sample_rate,
-        n_fft=settings.n_fft,
-        hop_length=settings.hop_length,
-        n_mels=settings.n_mels,
+    power = mel_power(
+        samples, settings.sample_rate, settings.n_fft, settings.hop_length, settings.n_mels
     )
-    decibels: FloatArray = librosa.power_to_db(
-        power, ref=np.max, amin=1e-20, top_db=settings.top_db
-    )
-    return standardise(decibels)
+    decibels = 10.0 * np.log10(np.maximum(power, np.float32(1e-20)))
+    return standardise(np.maximum(decibels, decibels.max() - settings.top_db))
 
 
 def standardise(values: FloatArray) -> FloatArray:
-    """Shift and scale to mean 0 and standard deviation 1 over the whole array.
-
-    Parameters
-    ----------
-    values : ndarray, any shape
-        What to standardise. A constant array becomes zeros.
-
-    Returns
-    -------
-    ndarray of float32, same shape
-    """
+    """Shift and scale to mean 0 and deviation 1 over the whole array; a constant gives zeros."""
     centred = values - values.mean(dtype=np.float64)
     deviation = float(np.sqrt(np.mean(np.square(centred, dtype=np.float64))))
     if deviation < 1e-6:
@@ -137,32 +128,22 @@ def standardise(values: FloatArray) -> FloatArray:
     return scaled
 
 
-# From the log-mel windows of public feature sets to the compressed ones of the default model.
-
-
-USUAL_DEVIATION_DB = 14.6
-"""Standard deviation of the decibels of a track before it was standardised: the mean over the
-clips of GTZAN is 14.6, their standard deviation 2.6."""
-
-
 def from_log_mel(
     windows: FloatArray, source: LogMel = MEL, target: CompressedMel | None = None
 ) -> FloatArray:
-    """Turn standardised log-mel windows into compressed mel windows.
+    """Convert standardised log-mel windows to compressed mel windows.
 
-    The decibels get an ordinary range back; power is read between the centres of the bands, and
-    the compressed values between the times of the frames. Both scales give power per hertz
-    (Slaney norm), so that only the level differs, which is brought to the usual one.
+    The decibels get their usual range back; power is interpolated between the centres of the
+    bands, and the compressed values between the times of the frames. Both scales give power per
+    hertz (Slaney norm), so only the level differs, which is brought to the usual one.
 
     Parameters
     ----------
     windows : ndarray of float32, shape (n, source.n_mels, source.frames)
-        Standardised decibels, see :func:`log_mel`. Every window is levelled on its
-        own.
+        From :func:`log_mel`. Every window is levelled on its own.
     source : LogMel
-        How they were made.
     target : CompressedMel, optional
-        What is wanted; its defaults if None.
+        Its defaults if None.
 
     Returns
     -------
@@ -175,25 +156,22 @@ def from_log_mel(
     decibels = USUAL_DEVIATION_DB * (windows - windows.max(axis=(1, 2), keepdims=True))
     bands = np.tensordot(decibels, _between_bands(source, target), axes=(1, 1))
     power = np.power(10.0, 0.1 * bands.transpose(0, 2, 1)).astype(np.float32)
-    pictures = np.stack([compress(levelled(window)) for window in power])
+    compressed = np.stack([compress(levelled(window)) for window in power])
     times = np.arange(target.frames) * target.hop_length / target.sample_rate
-    places = np.clip(times * source.sample_rate / source.hop_length, 0, frames - 1)
-    left = np.minimum(places.astype(np.int64), max(0, frames - 2))
-    share = (places - left).astype(np.float32)
+    position = np.clip(times * source.sample_rate / source.hop_length, 0, frames - 1)
+    left = np.minimum(position.astype(np.int64), max(0, frames - 2))
+    share = (position - left).astype(np.float32)
     right = np.minimum(left + 1, frames - 1)
-    between: FloatArray = pictures[:, :, left] * (1 - share) + pictures[:, :, right] * share
+    between: FloatArray = compressed[:, :, left] * (1 - share) + compressed[:, :, right] * share
     return between.reshape(n, target.n_mels, target.frames)
 
 
 @lru_cache(maxsize=4)
 def _between_bands(source: LogMel, target: CompressedMel) -> FloatArray:
-    """Return the matrix (target.n_mels, source.n_mels) that reads between centres of bands."""
+    """Return the matrix (target.n_mels, source.n_mels) that interpolates between band centres."""
 
     def centres(n_mels: int, sample_rate: int) -> FloatArray:
-        from recsys.one_librosa import librosa
-
-        edges: FloatArray = librosa.mel_frequencies(n_mels=n_mels + 2, fmin=0, fmax=sample_rate / 2)
-        return edges[1:-1]
+        return mel_to_hz(np.linspace(0.0, hz_to_mel(sample_rate / 2), n_mels + 2))[1:-1]
 
     known = centres(source.n_mels, source.sample_rate)
     wanted = centres(target.n_mels, target.sample_rate)
@@ -202,28 +180,20 @@ def _between_bands(source: LogMel, target: CompressedMel) -> FloatArray:
     return matrix.astype(np.float32)
 
 
-# ----------------------------------------------------------------------
-
-
-_PIECE = 512
-"""Windows that are converted together, for the sake of memory."""
-
-
 def predict_mel(
-    x: FloatArray, model: Path | None = None, device: str = "auto"
+    x: FloatArray, model: Path | None = None, device: str = Device.AUTO
 ) -> tuple[FloatArray, FloatArray]:
-    """Return what a model hears in log-mel windows of 3 s.
+    """Run a model on log-mel windows of 3 s.
 
     Parameters
     ----------
     x : ndarray of float, shape (n, 128, 130)
         Log-mel as in the public feature sets of GTZAN: 22,050 Hz, FFT 2048, hop 512, decibels,
-        standardised per track (see :func:`log_mel`). Every row is a track of
-        its own.
+        standardised per track (see :func:`log_mel`). Every row counts as one track.
     model : Path, optional
         The ``.safetensors`` file; the shipped model if None.
     device : str
-        See :func:`recsys.classifier.inference.resolve_device`.
+        See :meth:`recsys.classifier.inference.Classifier.load`.
 
     Returns
     -------
@@ -235,9 +205,9 @@ def predict_mel(
     Raises
     ------
     ValueError
-        If `x` has another shape, or holds values that are no numbers.
+        If `x` has another shape, or holds values that are not finite.
     ModelError
-        If the model cannot be used, or looks at something that cannot be made from log-mel.
+        If the model cannot be used, or its input cannot be computed from log-mel.
     """
     windows = np.asarray(x)
     if windows.ndim != 3 or windows.shape[1:] != MEL.shape:
@@ -248,10 +218,10 @@ def predict_mel(
     unfit = np.count_nonzero(~np.isfinite(windows))
     if unfit:
         raise ValueError(f"x must hold finite numbers, got {unfit} that are not")
-    classifier = _load_mel_input(model, device, _state_of(model))
+    classifier = _loaded(model, device, _files_of(model))
     parts = [
-        _predict(classifier, windows[start : start + _PIECE].astype(np.float32))
-        for start in range(0, len(windows), _PIECE)
+        _predict(classifier, windows[start : start + _WINDOWS_PER_BATCH].astype(np.float32))
+        for start in range(0, len(windows), _WINDOWS_PER_BATCH)
     ]
     if not parts:
         info = classifier.info
@@ -261,20 +231,20 @@ def predict_mel(
     return np.concatenate([p for p, _ in parts]), np.concatenate([e for _, e in parts])
 
 
-def _state_of(model: Path | None) -> tuple[tuple[int, int], ...]:
-    """Return what changes when the files of a model are written anew."""
+def _files_of(model: Path | None) -> tuple[tuple[int, int], ...]:
+    """Return times and sizes of the files of a model: others when it was written again."""
     if model is None:
         return ()
-    files = (model, description_path(model) if is_onnx(model) else card_path(model))
-    states = [path.stat() for path in files if path.exists()]
+    paths = (model.with_suffix(suffix) for suffix in (model.suffix, ".json", ".toml"))
+    states = [path.stat() for path in paths if path.exists()]
     return tuple((state.st_mtime_ns, state.st_size) for state in states)
 
 
 @lru_cache(maxsize=2)
-def _load_mel_input(
+def _loaded(
     model: Path | None,
     device: str,
-    state: tuple[tuple[int, int], ...],  # noqa: ARG001 (another one, another model)
+    files: tuple[tuple[int, int], ...],  # noqa: ARG001 (part of the key of the cache)
 ) -> Classifier:
     """Load a model once for many calls."""
     return Classifier.load(model, device)
@@ -283,15 +253,15 @@ def _load_mel_input(
 def _predict(classifier: Classifier, windows: FloatArray) -> tuple[FloatArray, FloatArray]:
     features = classifier.features
     if isinstance(features, CompressedMel):
-        pictures = from_log_mel(windows, target=features)
+        inputs = from_log_mel(windows, target=features)
     elif isinstance(features, LogMel) and features.shape == MEL.shape:
-        pictures = windows
+        inputs = windows
     else:
         raise ModelError(
-            f"{classifier.info.name} looks at {features.kind} of shape {features.shape}, which"
-            f" log-mel windows of shape {MEL.shape} cannot give",
-            "Use the model that ships, or one that was trained on log-mel windows of 3 s.",
+            f"the input of {classifier.info.name} is {features.kind} of shape {features.shape},"
+            f" which cannot be computed from log-mel windows of shape {MEL.shape}",
+            "Use the shipped model, or one that was trained on log-mel windows of 3 s.",
         )
-    pooled = classifier.scores(list(pictures[:, np.newaxis]))
+    pooled = classifier.scores(list(inputs[:, np.newaxis]))
     probabilities = softmax(pooled.logits, classifier.card.temperature).astype(np.float32)
     return probabilities, pooled.embeddings

@@ -1,9 +1,8 @@
-"""The default network on a processor, without PyTorch.
+"""The MusiCNN network in NumPy.
 
-It says what :class:`recsys.classifier.training.musicnn_torch.MusiCNN` says, to within rounding,
-in half
-the time, and is ready at once: loading PyTorch takes longer than listening to twenty songs. So
-every process that decodes can listen as well, and no sound travels between processes.
+Its outputs are those of :class:`recsys.classifier.training.musicnn_torch.MusiCNN` to within
+rounding, in half the time. Importing PyTorch takes longer than the inference of twenty songs, so
+every process that decodes runs the network itself, and no windows travel between processes.
 """
 
 from __future__ import annotations
@@ -20,11 +19,8 @@ if TYPE_CHECKING:
 
     from recsys.classifier.card import ModelCard
 
-# Where filters over a picture of sound respond the most, with NumPy alone.
-
-
 FRAMES_TOGETHER = 16
-"""Frames that share a row of the product over time: more of them are fewer rows of more zeros."""
+"""Frames that share a row of the product over time: more frames mean fewer rows of more zeros."""
 
 
 class BandFilters:
@@ -39,7 +35,7 @@ class BandFilters:
     ----------
     filters : ndarray, shape (n, taps, bands)
     n_mels : int
-        Of the pictures; `bands` at least.
+        Of the spectrograms; `bands` at least.
     """
 
     def __init__(self, filters: FloatArray, n_mels: int) -> None:
@@ -57,8 +53,8 @@ class BandFilters:
         self._spectra = np.stack(
             [np.hstack([real, -imaginary]), np.hstack([imaginary, real])]
         ).astype(np.float32)
-        places = middle - np.arange((pitches + 1) // 2)
-        angles = turn.imag * np.outer(places, frequency)
+        offsets = middle - np.arange((pitches + 1) // 2)
+        angles = turn.imag * np.outer(offsets, frequency)
         self._even = np.cos(angles).astype(np.float32)
         self._odd = np.sin(angles).astype(np.float32)
 
@@ -68,7 +64,7 @@ class BandFilters:
         Parameters
         ----------
         spectra : ndarray of float32, shape (n_frequencies, rows, 2 * taps)
-            What :func:`band_spectra` makes of pictures, with as many taps.
+            From :func:`band_spectra`, with as many taps.
 
         Returns
         -------
@@ -83,23 +79,23 @@ class BandFilters:
         return strongest
 
 
-def band_spectra(pictures: FloatArray, taps: int) -> FloatArray:
-    """Return the spectra along the bands of as many frames as filters are long, for every frame.
+def band_spectra(spectrograms: FloatArray, taps: int) -> FloatArray:
+    """Return the spectra along the bands of the `taps` frames around every frame.
 
     Parameters
     ----------
-    pictures : ndarray of float32, shape (b, frames, n_mels)
+    spectrograms : ndarray of float32, shape (b, frames, n_mels)
     taps : int
-        Frames of a filter. Beyond the ends of a picture there is nothing (0).
+        Frames of a filter. Frames beyond the ends are 0.
 
     Returns
     -------
     ndarray of float32, shape (n_mels // 2 + 1, b * frames, 2 * taps)
-        By frequency; of every frame the real parts of its surroundings, then the imaginary ones.
+        By frequency; for every frame the real parts of its surroundings, then the imaginary ones.
     """
-    b, frames, n_mels = pictures.shape
+    b, frames, n_mels = spectrograms.shape
     padded = np.zeros((b, frames + taps - 1, n_mels), dtype=np.float32)
-    padded[:, (taps - 1) // 2 :][:, :frames] = pictures
+    padded[:, (taps - 1) // 2 :][:, :frames] = spectrograms
     spectrum = np.fft.rfft(padded, axis=2).transpose(2, 0, 1)
     around = np.empty((len(spectrum), b, frames, 2, taps), dtype=np.float32)
     for part, values in enumerate((spectrum.real, spectrum.imag)):
@@ -125,25 +121,25 @@ class TimeFilters:
             matrix[frame, :, frame : frame + self._taps] = filters
         self._matrix = np.ascontiguousarray(matrix.reshape(-1, self._reach).T)
 
-    def strongest(self, pictures: FloatArray) -> FloatArray:
+    def strongest(self, spectrograms: FloatArray) -> FloatArray:
         """Return the highest response over the bands at every frame.
 
         Parameters
         ----------
-        pictures : ndarray of float32, shape (b, n_mels, frames)
-            Beyond the ends there is nothing (0).
+        spectrograms : ndarray of float32, shape (b, n_mels, frames)
+            Frames beyond the ends are 0.
 
         Returns
         -------
         ndarray of float32, shape (b, frames, n)
         """
-        b, n_mels, frames = pictures.shape
-        heard = -(-frames // FRAMES_TOGETHER) * FRAMES_TOGETHER
-        padded = np.zeros((b, n_mels, heard + self._taps - 1), dtype=np.float32)
-        padded[:, :, (self._taps - 1) // 2 :][:, :, :frames] = pictures
+        b, n_mels, frames = spectrograms.shape
+        whole = -(-frames // FRAMES_TOGETHER) * FRAMES_TOGETHER
+        padded = np.zeros((b, n_mels, whole + self._taps - 1), dtype=np.float32)
+        padded[:, :, (self._taps - 1) // 2 :][:, :, :frames] = spectrograms
         rows = _pieces(padded, self._reach).reshape(-1, self._reach)
         responses = (rows @ self._matrix).reshape(b, n_mels, -1)
-        strongest: FloatArray = responses.max(axis=1).reshape(b, heard, self.n)
+        strongest: FloatArray = responses.max(axis=1).reshape(b, whole, self.n)
         return strongest[:, :frames]
 
 
@@ -153,9 +149,6 @@ def _pieces(padded: FloatArray, length: int) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(pieces[:, :, ::FRAMES_TOGETHER])
 
 
-# ----------------------------------------------------------------------
-
-
 EPSILON = 1e-3
 """Of all batch normalisation, as in :mod:`recsys.classifier.training.musicnn_torch`."""
 
@@ -163,7 +156,7 @@ FRONT_BLOCKS = 5
 LAYERS = 3
 
 _TOGETHER = 2
-"""Windows that are looked at together: what the filters give stays in the cache."""
+"""Windows per pass of the front end: the responses of the filters stay in the cache."""
 
 _UNIT_LENGTH = np.float32(1e-12)
 
@@ -173,7 +166,7 @@ _OWN_SIZES = frozenset(
 
 
 def fits(card: ModelCard) -> bool:
-    """Return whether a model can be computed here: it is a MusiCNN, with or without own genres."""
+    """Return whether a model is a MusiCNN, with or without a head over whole tracks."""
     return card.architecture == "musicnn" and card.config.keys() <= _OWN_SIZES | {"track_head"}
 
 
@@ -183,27 +176,22 @@ class MusicnnArrays:
     Parameters
     ----------
     weights : mapping of str to ndarray
-        Of a MusiCNN, by the names that PyTorch gives them, with those of a head on own genres
-        around it where the card has one.
+        Of a MusiCNN, by the names that PyTorch gives them.
     card : ModelCard
         For which :func:`fits` holds.
 
     Raises
     ------
     KeyError, ValueError
-        If the weights are not those that the card describes; where only sizes differ, when it
-        listens.
+        If the weights are not those that the card describes. Wrong sizes may show only when the
+        network runs.
     """
 
     def __init__(self, weights: Mapping[str, FloatArray], card: ModelCard) -> None:
-        self._own = "track_head" in card.config
-        self._all = weights
-        self._prefix = "network." if self._own else ""
+        self._weights = weights
         self._flatness = float(card.config.get("flatness", 3.0))
         self._genre_weight = float(card.config.get("genre_weight", 0.8))
-        self._prepare(card.features.shape[0])
-
-    def _prepare(self, n_mels: int) -> None:
+        n_mels = card.features.shape[0]
         (self._input_scale,), (self._input_shift,) = self._norm("input_norm")
         self._bands: list[BandFilters] = []
         self._times: list[TimeFilters] = []
@@ -212,17 +200,18 @@ class MusicnnArrays:
             name = f"front.{number}"
             # The lowest response, which counts where the slope is negative, is the highest of the
             # filter's opposite.
-            signs = np.where(self._of(f"{name}.norm.weight") >= 0, 1, -1).astype(np.float32)
-            filters = self._of(f"{name}.conv.weight")[:, 0] * signs[:, np.newaxis, np.newaxis]
+            signs = np.where(self._weights[f"{name}.norm.weight"] >= 0, 1, -1).astype(np.float32)
+            filters = self._weights[f"{name}.conv.weight"][:, 0] * signs[:, None, None]
             if filters.shape[2] == 1:
                 self._times.append(TimeFilters(filters[:, :, 0]))
             else:
                 self._bands.append(BandFilters(filters, n_mels))
-            self._front.append((signs, self._of(f"{name}.conv.bias"), *self._norm(f"{name}.norm")))
+            bias = self._weights[f"{name}.conv.bias"]
+            self._front.append((signs, bias, *self._norm(f"{name}.norm")))
         self._layers = [
             (
-                _as_matrix(self._of(f"layers.{number}.weight")),
-                self._of(f"layers.{number}.bias"),
+                _as_matrix(self._weights[f"layers.{number}.weight"]),
+                self._weights[f"layers.{number}.bias"],
                 *self._norm(f"norms.{number}"),
             )
             for number in range(LAYERS)
@@ -231,69 +220,61 @@ class MusicnnArrays:
         self._genres, self._embed, self._tags = map(self._linear, ("genres", "embed", "tags"))
         self._nothing = self._linear("nothing")
 
-    def _of(self, name: str) -> FloatArray:
-        return self._all[self._prefix + name]
-
     def _norm(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """Return scale and shift of a normalisation by what was learned of a batch."""
-        scale = self._of(f"{name}.weight") / np.sqrt(self._of(f"{name}.running_var") + EPSILON)
-        return scale, self._of(f"{name}.bias") - scale * self._of(f"{name}.running_mean")
+        """Return scale and shift of a batch normalisation in evaluation mode."""
+        weights = self._weights
+        scale = weights[f"{name}.weight"] / np.sqrt(weights[f"{name}.running_var"] + EPSILON)
+        return scale, weights[f"{name}.bias"] - scale * weights[f"{name}.running_mean"]
 
     def _linear(self, name: str) -> tuple[FloatArray, FloatArray]:
-        return np.ascontiguousarray(self._of(f"{name}.weight").T), self._of(f"{name}.bias")
+        weight = np.ascontiguousarray(self._weights[f"{name}.weight"].T)
+        return weight, self._weights[f"{name}.bias"]
 
     def of_windows(self, windows: FloatArray) -> tuple[FloatArray, ...]:
         """See :meth:`recsys.classifier.inference.Network.of_windows`."""
         pooled = [
-            self._pooled(self._heard(windows[start : start + _TOGETHER]))
+            self._pooled(self._front_end(windows[start : start + _TOGETHER]))
             for start in range(0, len(windows), _TOGETHER)
         ]
         weights, bias, scale, shift = self._dense
         penultimate = _rectified(np.concatenate(pooled) @ weights, bias, scale, shift)
         return self._heads(penultimate)
 
-    def of_tracks(self, embeddings: FloatArray) -> FloatArray | None:
-        """See :meth:`recsys.classifier.inference.Network.of_tracks`."""
-        if not self._own:
-            return None
-        logits: FloatArray = embeddings @ self._all["genres.weight"].T + self._all["genres.bias"]
-        return logits
-
-    def _heard(self, windows: FloatArray) -> FloatArray:
-        """Map (b, n_mels, frames) to what the front end hears, (b, frames, n_filters)."""
+    def _front_end(self, windows: FloatArray) -> FloatArray:
+        """Map (b, n_mels, frames) to the responses of the filters, (b, frames, n_filters)."""
         b, _, frames = windows.shape
-        pictures = windows * self._input_scale + self._input_shift
-        spectra = band_spectra(pictures.transpose(0, 2, 1), self._bands[0].taps)
-        heard = [block.strongest(spectra).reshape(b, frames, -1) for block in self._bands]
-        heard += [block.strongest(pictures) for block in self._times]
-        counted = [
+        spectrograms = windows * self._input_scale + self._input_shift
+        spectra = band_spectra(spectrograms.transpose(0, 2, 1), self._bands[0].taps)
+        strongest = [block.strongest(spectra).reshape(b, frames, -1) for block in self._bands]
+        strongest += [block.strongest(spectrograms) for block in self._times]
+        rectified = [
             _rectified(responses * signs, bias, scale, shift)
-            for responses, (signs, bias, scale, shift) in zip(heard, self._front, strict=True)
+            for responses, (signs, bias, scale, shift) in zip(strongest, self._front, strict=True)
         ]
-        return np.concatenate(counted, axis=2)
+        return np.concatenate(rectified, axis=2)
 
-    def _pooled(self, heard: FloatArray) -> FloatArray:
+    def _pooled(self, responses: FloatArray) -> FloatArray:
         """Map (b, frames, n_filters) to maxima and means over time, (b, n_pooled)."""
-        state = np.concatenate([heard, np.ones_like(heard[:, :, :1])], axis=2)
+        state = np.concatenate([responses, np.ones_like(responses[:, :, :1])], axis=2)
         states: list[FloatArray] = []
         for weights, bias, scale, shift in self._layers:
             change = _rectified(_convolved(state, weights), bias, scale, shift)
             state = states[-1] + change if states else change
             states.append(state)
-        joined = np.concatenate([heard, *states], axis=2)
+        joined = np.concatenate([responses, *states], axis=2)
         return np.concatenate([joined.max(axis=1), joined.mean(axis=1)], axis=1)
 
     def _heads(self, penultimate: FloatArray) -> tuple[FloatArray, ...]:
-        """Map (b, hidden) to logits, embedding and tag logits, as MusiCNN.heads says it."""
+        """Map (b, hidden) to logits, embedding and tag logits, as MusiCNN.heads does."""
         scores, odds = (penultimate @ w + b for w, b in (self._genres, self._nothing))
         music = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
         no_music = -np.logaddexp(0, odds)
         logits = np.logaddexp(music + no_music, no_music + odds - np.log(scores.shape[1]))
         flat = scores / self._flatness
         genres = np.exp((flat - np.logaddexp.reduce(flat, axis=1, keepdims=True)) / 2)
-        sounding = penultimate @ self._embed[0] + self._embed[1]
-        sounding /= np.maximum(np.linalg.norm(sounding, axis=1, keepdims=True), _UNIT_LENGTH)
-        embedding = np.concatenate([self._genre_weight * genres, sounding], axis=1)
+        timbre = penultimate @ self._embed[0] + self._embed[1]
+        timbre /= np.maximum(np.linalg.norm(timbre, axis=1, keepdims=True), _UNIT_LENGTH)
+        embedding = np.concatenate([self._genre_weight * genres, timbre], axis=1)
         tags = penultimate @ self._tags[0] + self._tags[1]
         outputs: tuple[FloatArray, ...] = (logits.astype(np.float32), embedding, tags)
         return outputs
@@ -313,7 +294,7 @@ def _as_matrix(weights: FloatArray) -> FloatArray:
 
 
 def _convolved(state: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Convolve (b, frames, inputs) over time; beyond the ends there is nothing (0)."""
+    """Convolve (b, frames, inputs) over time; frames beyond the ends are 0."""
     b, frames, inputs = state.shape
     taps = len(matrix) // inputs
     padded = np.zeros((b, frames + taps - 1, inputs), dtype=np.float32)

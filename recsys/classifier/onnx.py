@@ -1,6 +1,6 @@
-"""An ONNX file that is ready to run, checked against what its TOML says of it.
+"""ONNX models: inference by onnxruntime, and the TOML file that describes the network.
 
-Whatever can be wrong is found when the model is loaded: it is tried on silence and noise first.
+A model is run on silence and noise when it is loaded, so that every fault is found then.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import Field, ValidationError, model_validator
-from torch import Tensor, nn
 
 from recsys.classifier.card import ModelCard, check_calibration, check_tags
+from recsys.classifier.inference import Device, n_network_genres
 from recsys.errors import ModelError, require
 from recsys.toml_tables import AnyFeatures, Table, faults_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recsys.mel import Features
     from recsys.types import FloatArray
 
-# What a user says of an ONNX file: the TOML beside it.
-
+# The TOML file beside an ONNX file.
 
 AXES = {
     "log-mel": ("mels", "frames"),
@@ -237,11 +237,10 @@ def read_description(model: Path) -> OnnxDescription:
         ) from error
 
 
-# ----------------------------------------------------------------------
-
+# The network.
 
 LEAST_PROBABILITY = 1e-6
-"""Taken for 0 and, from the other side, for 1: neither has logarithmic odds."""
+"""Clipping epsilon for the logit of a probability."""
 
 WINDOWS_TRIED = 2
 
@@ -250,7 +249,7 @@ _FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(dou
 
 
 class OnnxSession:
-    """A network in an ONNX file.
+    """A network in an ONNX file; a :class:`recsys.classifier.inference.Network`.
 
     Parameters
     ----------
@@ -284,23 +283,13 @@ class OnnxSession:
         self._outputs = self._check_outputs()
         self.dimension = self._try()
 
-    def run(self, windows: FloatArray) -> tuple[FloatArray, ...]:
-        """Show the network windows.
-
-        Parameters
-        ----------
-        windows : ndarray, shape (n, *shape)
-            As the features of the description make them; at least one.
-
-        Returns
-        -------
-        tuple of ndarray of float32
-            Logits (n, n_genres), embedding (n, d) and, if there are tags, tag logits (n, n_tags).
+    def of_windows(self, windows: FloatArray) -> tuple[FloatArray, ...]:
+        """See :meth:`recsys.classifier.inference.Network.of_windows`.
 
         Raises
         ------
         ModelError
-            If the network fails, or says something that is no number.
+            If the network fails, or an output is not finite.
         """
         size = self._batch or len(windows)
         parts = [
@@ -474,101 +463,61 @@ def _fingerprint(content: bytes, description: OnnxDescription) -> str:
     return digest.hexdigest()[:16]
 
 
-# An ONNX file in the place of a network.
+# The runtime that the core finds by name.
 
 
-class OnnxNetwork(nn.Module):
-    """A network that onnxruntime runs, on the processor. It has no weights of its own here.
+def load(path: Path, device: str) -> tuple[OnnxSession, ModelCard]:
+    """Load an ONNX file and make its card; raises as :class:`OnnxSession`, or for the device."""
+    _check_cpu(device)
+    session = OnnxSession(path)
+    return session, _card_of(session)
 
-    Parameters
-    ----------
-    n_genres : int
-        Number of labels that the TOML beside the file names.
-    shape : tuple of int
-        Of one input.
-    file : str
-        Path of the ``.onnx`` file.
-    fingerprint : str
-        Of the file and its TOML, when the model card was written.
-    session : OnnxSession, optional
-        The file, if it is loaded already.
+
+def onnx_card(path: Path) -> ModelCard:
+    """Return the card of an ONNX file, which is loaded and run for that."""
+    return _card_of(OnnxSession(path))
+
+
+def network_of(
+    card: ModelCard,
+    tensors: Mapping[str, FloatArray],  # noqa: ARG001 (the network has none in the checkpoint)
+    path: Path,  # noqa: ARG001
+    device: str,
+) -> OnnxSession:
+    """Load the ONNX file below a head over whole tracks.
 
     Raises
     ------
     ModelError
-        If the file cannot be used, or is another one by now.
+        If the file cannot be used, or has changed since the card was written.
     """
-
-    def __init__(
-        self,
-        n_genres: int,
-        shape: tuple[int, ...],
-        file: str,
-        fingerprint: str,
-        session: OnnxSession | None = None,
-    ) -> None:
-        super().__init__()
-        self.session = session or OnnxSession(Path(file))
-        description = self.session.description
-        if self.session.fingerprint != fingerprint:
-            raise ModelError(
-                f"{file} or its TOML has changed (fingerprint {self.session.fingerprint}, the model"
-                f" card says {fingerprint})",
-                "Put the former files back, or make the model again.",
-            )
-        if (len(description.labels), description.features.shape) != (n_genres, tuple(shape)):
-            raise ModelError(
-                f"{file} has {len(description.labels)} genres and windows of shape"
-                f" {description.features.shape}, the model card says {n_genres} and {tuple(shape)}",
-                "The model card is damaged; make the model again.",
-            )
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Map (b, *shape) to logits (b, n_genres), embedding (b, d) and perhaps tag logits."""
-        outputs = self.session.run(inputs.detach().cpu().numpy())
-        return tuple(torch.from_numpy(rows).to(inputs.device) for rows in outputs)
+    _check_cpu(device)
+    file, known = card.config["file"], card.config["fingerprint"]
+    session = OnnxSession(Path(file))
+    if session.fingerprint != known:
+        raise ModelError(
+            f"{file} or its TOML has changed (fingerprint {session.fingerprint}, the model card"
+            f" has {known})",
+            "Put the former files back, or make the model again.",
+        )
+    description, n_genres = session.description, n_network_genres(card)
+    found = (len(description.labels), description.features.shape)
+    if found != (n_genres, card.features.shape):
+        raise ModelError(
+            f"{file} has {found[0]} genres and windows of shape {found[1]}, the model card"
+            f" {n_genres} and {card.features.shape}",
+            "The model card is damaged; make the model again.",
+        )
+    return session
 
 
-# The model card of an ONNX file: made of its TOML and of what the network is found to be.
+def _check_cpu(device: str) -> None:
+    if device not in (Device.AUTO, Device.CPU):
+        raise ModelError(f"an ONNX model runs on the CPU, not on {device!r}", "Leave --device out.")
 
 
 ASSUMED_CONFUSION = 0.1
 """Share of a genre's tracks taken for other genres, evenly, where nobody has measured it."""
-
-
-def onnx_card(path: Path) -> ModelCard:
-    """Describe an ONNX file; it is loaded and tried for that.
-
-    Parameters
-    ----------
-    path : Path
-        The ``.onnx`` file; its TOML lies beside it.
-
-    Returns
-    -------
-    ModelCard
-        Of the architecture ``onnx``.
-
-    Raises
-    ------
-    ModelError, MissingExtraError
-        As :class:`~recsys.classifier.onnx.OnnxSession`.
-    """
-    return _card_of(OnnxSession(path))
-
-
-def load_onnx(path: Path) -> tuple[OnnxNetwork, ModelCard]:
-    """Load an ONNX file; see :func:`onnx_card`.
-
-    Returns
-    -------
-    model : OnnxNetwork
-    card : ModelCard
-    """
-    session = OnnxSession(path)
-    card = _card_of(session)
-    model = OnnxNetwork(len(card.labels), card.features.shape, **card.config, session=session)
-    return model, card
 
 
 def _card_of(session: OnnxSession) -> ModelCard:

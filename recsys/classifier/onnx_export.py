@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recsys.classifier.inference import load_model
 from recsys.classifier.onnx import OnnxSession, description_path
-from recsys.classifier.training.architectures import TrackHead
+from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.musicnn_torch import full_precision
 from recsys.errors import ModelError, require
 
@@ -65,8 +64,8 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
     require("onnx", "onnx")  # PyTorch's exporter needs it
     model, card = load_model(model_path)
     why = _CANNOT.get(card.architecture)
-    if isinstance(model, TrackHead):
-        why = "judges whole tracks by their embedding, and an ONNX file sees windows"
+    if "track_head" in card.config:
+        why = "has a head over whole tracks, and an ONNX file runs on windows"
     if why is not None:
         raise ModelError(f"the model {card.name} {why}", "Export another one.")
     draft = out.with_name(f".{out.stem}.{os.getpid()}.onnx")
@@ -159,7 +158,7 @@ def _compare(model: nn.Module, card: ModelCard, session: OnnxSession) -> None:
         windows = rng.standard_normal((n, *card.features.shape)).astype(np.float32)
         with torch.inference_mode(), full_precision():
             ours = [rows.numpy() for rows in model(torch.from_numpy(windows))]
-        for name, mine, theirs in zip(_TENSORS, ours, session.run(windows), strict=False):
+        for name, mine, theirs in zip(_TENSORS, ours, session.of_windows(windows), strict=False):
             gap = float(np.abs(mine - theirs).max()) / max(1.0, float(mine.std()))
             if not gap < TOLERANCE:
                 raise ModelError(

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.card import ModelCard, load_card
-from recsys.classifier.inference import is_processor, place_for_any_process
-from recsys.classifier.track_head import embeddings_of, load_head
+from recsys.classifier.card import ModelCard, embeddings_of, load_card
+from recsys.classifier.inference import check_device, load_head, place_for_any_process
 from recsys.errors import ModelError, RecsysError, StoreError
 from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
@@ -209,7 +208,7 @@ class IndexSession:
             If the library is busy, its model is another, or a folder cannot be indexed.
         """
         # Before anything is done: a device that is not there must not be noticed after a scan.
-        is_processor(self.device)
+        check_device(self.device)
         # A command that changes the library itself must not do that and then find no music.
         if not self.database.exists() or self.genres or self.reanalyse:
             for root in roots:

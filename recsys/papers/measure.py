@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from recsys.classifier.calibrate import (
+    calibrate,
     fit_temperature,
-    fit_thresholds,
     negative_log_likelihood,
-    smoothed_confusion,
     softmax,
     wilson_interval,
 )
-from recsys.classifier.card import ModelCard
-from recsys.classifier.training.architectures import complete_config
+from recsys.classifier.training.architectures import make_card
 from recsys.classifier.training.evaluate import Evaluation, as_dict, score
+from recsys.classifier.training.loop import history_entries
 from recsys.classifier.training.musicnn_torch import bfloat16_is_quick
-from recsys.classifier.training.train import history_entries
 from recsys.papers.fit import fit, memorise
 from recsys.papers.protocols import divide_as_report, divide_for
 
@@ -33,8 +29,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from recsys.classifier.calibrate import Float64Array
+    from recsys.classifier.card import ModelCard
     from recsys.classifier.training.datasets import SegmentSet
-    from recsys.classifier.training.train import EpochResult
+    from recsys.classifier.training.loop import EpochResult
     from recsys.papers.data import MixedSongs, RecipeData
     from recsys.papers.fit import FitOptions, Fitted
     from recsys.papers.protocols import Division, Fold
@@ -117,11 +114,6 @@ def _scores(
     return np.concatenate(rows)
 
 
-def calibrated(judged: Judged, temperature: float) -> Float64Array:
-    """Return probabilities, shape (n, n_genres)."""
-    return softmax(judged.scores, temperature)
-
-
 def make_recipe_card(
     recipe: Recipe,
     fitted: Fitted,
@@ -155,32 +147,28 @@ def make_recipe_card(
     device = options.device
     held_out = fold.valid if len(fold.valid) else fold.test
     known = judge(fitted.model, segments, held_out, by_track=not division.leaky, device=device)
-    temperature = fit_temperature(known.scores, known.targets) if len(fold.valid) else 1.0
-    probabilities = calibrated(known, temperature)
+    has_valid = len(fold.valid) > 0
+    calibration = calibrate(known.scores, known.targets, None if has_valid else 1.0)
     test = judge(fitted.model, segments, fold.test, by_track=not division.leaky, device=device)
-    measured = score(calibrated(test, temperature), test.targets, segments.labels)
-    confusion = smoothed_confusion(
-        probabilities.argmax(axis=1), known.targets, len(segments.labels)
-    )
-    card = ModelCard(
+    probabilities = softmax(test.scores, calibration.temperature)
+    measured = score(probabilities, test.targets, segments.labels)
+    card = make_card(
+        fitted.model,
+        fitted.architecture,
+        fitted.config,
         name=name,
-        architecture=fitted.architecture,
-        config=complete_config(fitted.architecture, fitted.config),
         labels=segments.labels,
         features=recipe.features,
         dimension=_dimension(fitted.model, segments),
-        temperature=temperature,
-        thresholds=fit_thresholds(probabilities, known.targets),
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        calibration=calibration,
         training=_training_notes(recipe, fitted, segments, division, fold, options),
         metrics={
             "note": "Calibrated on validation."
-            if len(fold.valid)
+            if has_valid
             else "Not calibrated: there is no validation; thresholds are those of the test part.",
             "unit": test.unit,
-            "test": figures(measured, calibrated=len(fold.valid) > 0),
+            "test": figures(measured, calibrated=has_valid),
         },
-        created=datetime.now(UTC).date().isoformat(),
     )
     return card, measured
 
@@ -234,9 +222,6 @@ def _training_notes(
         **fitted.notes,
         # Decides the last digits, and is chosen by what the machine does quickly.
         "bfloat16": bool(fitted.history) and bfloat16_is_quick(options.device),
-        "parameters": sum(parameter.numel() for parameter in fitted.model.parameters()),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
     }
 
 

@@ -26,6 +26,7 @@ ORDER = (
     *("cnn-mel-base", "cnn-mel-tuned", "vgg16-transfer", "multi-genre"),
     *("knn", "cnn-stft", "prcnn", "cnn-mel-35"),
     *("ann", "cnn-simple", "alexnet-transfer"),
+    *("cnn", "cnn-lstm"),
 )
 """The recipes that come with recsys, report by report."""
 
@@ -76,8 +77,18 @@ class Fitting(Table):
     """The learning rate is multiplied by this when the validation loss stays on a plateau,"""
     plateau_patience: Count = 5
     """for more than so many epochs, as PyTorch counts them."""
+    schedule: Literal["constant", "cycle"] = "constant"
+    """Of the learning rate; ``cycle`` is a rise and half a cosine down to 0."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Of AdamW; without it the optimiser is Adam."""
     l2: Annotated[float, Field(ge=0)] = 0.0
     """This times the sum of squares of all kernels is added to the loss."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability spread over all genres."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """Parameter of the Beta distribution for mixing inputs."""
+    average_decay: Share | None = None
+    """Of a running average of the weights, which is then validated and kept."""
     loss: Literal["softmax", "sigmoid"] = "softmax"
     """``softmax``: one genre a track; ``sigmoid``: each genre on its own,"""
     threshold: Share = 0.5
@@ -216,6 +227,8 @@ class Recipe(Table):
         given = training.model_fields_set
         if "plateau_patience" in given and training.plateau_factor is None:
             return "training.plateau_patience waits for training.plateau_factor, and there is none"
+        if training.schedule == "cycle" and training.steps_per_epoch is None:
+            return 'training.schedule = "cycle" needs training.steps_per_epoch'
         if "threshold" in given and training.loss != "sigmoid":
             return 'training.threshold belongs to loss = "sigmoid", and the loss is softmax'
         return ""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.classifier.training.datasets import LabelledFile
-    from recsys.classifier.training.train import EpochResult
+    from recsys.classifier.training.loop import EpochResult
     from recsys.papers.data import RecipeData
     from recsys.papers.recipe import Recipe
 

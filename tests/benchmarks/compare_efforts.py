@@ -18,8 +18,7 @@ from rich.table import Table
 
 from recsys.classifier.calibrate import wilson_interval
 from recsys.classifier.training.datasets import find_tracks, load_windows
-from recsys.classifier.training.heads import listen
-from recsys.classifier.training.tune import Said, make_network, say
+from recsys.classifier.training.tune import Pooled, listen, make_network, say
 from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, hear_named
 
 WINDOWS = (1, 2, 3, 4, 5, 6, 8, FULL_WINDOWS)
@@ -37,7 +36,7 @@ def hear_less(data: HeldOut, keys: dict[str, int], count: int) -> dict[int, np.n
     }
 
 
-def judge(data: HeldOut, clips: list[int]) -> dict[int, Said]:
+def judge(data: HeldOut, clips: list[int]) -> dict[int, Pooled]:
     """Return what held-out networks said of all clips, by the number of windows."""
     keys = {data.music.tracks[place].key: place for place in clips}
     less = {count: hear_less(data, keys, count) for count in WINDOWS}
@@ -53,7 +52,7 @@ def judge(data: HeldOut, clips: list[int]) -> dict[int, Said]:
             outputs = zip(said.logits, said.embeddings, said.tag_logits, strict=True)
             rows[count].update(zip(places, outputs, strict=True))
     return {
-        count: Said(*(np.stack(part) for part in zip(*(found[p] for p in clips), strict=True)))
+        count: Pooled(*(np.stack(part) for part in zip(*(found[p] for p in clips), strict=True)))
         for count, found in rows.items()
     }
 

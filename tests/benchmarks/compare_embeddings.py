@@ -18,9 +18,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from recsys.classifier.training.heads import penultimate
 from recsys.classifier.training.musicnn_torch import MusiCNN
-from recsys.classifier.training.tune import make_network, say
+from recsys.classifier.training.tune import make_network, penultimate, say
 from recsys.quality.metrics import figure_of, k_occurrences, skewness
 from recsys.robustness import median_cosine, reciprocal_ranks
 from recsys.types import FloatArray, IdArray

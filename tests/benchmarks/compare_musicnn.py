@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from recsys.classifier.inference import load_model
+from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.teacher import find_checkpoint, read_checkpoint
 from tests.classifier.fine_tune.published_weights import published_tags
 

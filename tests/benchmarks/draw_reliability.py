@@ -15,14 +15,19 @@ from pathlib import Path
 import numpy as np
 
 from recsys.classifier.calibrate import fit_temperature, softmax
+from recsys.classifier.training.datasets import DataSources, LabelledMusic, load_music
 from recsys.classifier.training.evaluate import Prediction, reliability, score
-from recsys.classifier.training.examples import PicturedMusic, load_music
-from recsys.classifier.training.heads import Lessons, hear, teacher_tags
 from recsys.classifier.training.make import FULL_CLIP
-from recsys.classifier.training.outliers import hear_outliers
-from recsys.classifier.training.prepare import DataSources
+from recsys.classifier.training.outliers import outlier_responses
 from recsys.classifier.training.teacher import build_pruned, find_checkpoint, read_checkpoint
-from recsys.classifier.training.tune import FineTuneSettings, cross_validate, folds_by_artist
+from recsys.classifier.training.tune import (
+    TuneSettings,
+    TuningData,
+    cross_validate,
+    folds_by_artist,
+    hear,
+    teacher_tags,
+)
 from recsys.mel import CompressedMel
 from recsys.reports.drawing import png
 from recsys.reports.evaluation_page import reliability_figure
@@ -31,13 +36,13 @@ from recsys.types import FloatArray
 PICTURE = Path(__file__).parents[2] / "docs" / "reliability.png"
 
 
-def out_of_fold_logits(music: PicturedMusic, weights: Path | None) -> FloatArray:
+def out_of_fold_logits(music: LabelledMusic, weights: Path | None) -> FloatArray:
     """Return what networks say of tracks of artists that they did not learn from."""
-    settings, features = FineTuneSettings(), CompressedMel()
+    settings, features = TuneSettings(), CompressedMel()
     teacher = build_pruned(read_checkpoint(find_checkpoint(weights)), len(music.labels))
     heard = hear(teacher, music.tracks, settings.variations, settings.seed)
-    outliers = hear_outliers(teacher, settings.outliers, settings.seed, features)
-    lessons = Lessons(heard, music.targets, teacher_tags(teacher, heard), outliers)
+    outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
+    lessons = TuningData(heard, music.targets, teacher_tags(teacher, heard), outliers)
     folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
     return cross_validate(teacher, lessons, folds, settings).logits
 

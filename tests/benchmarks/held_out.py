@@ -6,13 +6,17 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.classifier.training.examples import PicturedMusic, load_music
-from recsys.classifier.training.heads import Lessons, hear, teacher_tags
+from recsys.classifier.training.datasets import DataSources, LabelledMusic, load_music
 from recsys.classifier.training.musicnn_torch import MusiCNN
-from recsys.classifier.training.outliers import hear_outliers
-from recsys.classifier.training.prepare import DataSources
+from recsys.classifier.training.outliers import outlier_responses
 from recsys.classifier.training.teacher import build_pruned, find_checkpoint, read_checkpoint
-from recsys.classifier.training.tune import FineTuneSettings, folds_by_artist
+from recsys.classifier.training.tune import (
+    TuneSettings,
+    TuningData,
+    folds_by_artist,
+    hear,
+    teacher_tags,
+)
 from recsys.mel import CompressedMel
 from recsys.types import IdArray
 
@@ -25,11 +29,11 @@ class HeldOut:
     """Labelled music as the default recipe hears it, and how it is divided."""
 
     folder: Path
-    music: PicturedMusic
+    music: LabelledMusic
     teacher: MusiCNN
     features: CompressedMel
-    settings: FineTuneSettings
-    lessons: Lessons
+    settings: TuneSettings
+    lessons: TuningData
     folds: list[IdArray]
 
     def is_clip(self, place: int) -> bool:
@@ -46,7 +50,7 @@ def hear_named(description: str) -> HeldOut:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--mel", type=Path)
     options = parser.parse_args()
-    features, settings = CompressedMel(), FineTuneSettings()
+    features, settings = CompressedMel(), TuneSettings()
     sources = DataSources(
         (options.folder,),
         mel=options.mel,
@@ -58,6 +62,6 @@ def hear_named(description: str) -> HeldOut:
     teacher = build_pruned(weights, len(music.labels)).eval()
     folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
     heard = hear(teacher, music.tracks, settings.variations, settings.seed)
-    outliers = hear_outliers(teacher, settings.outliers, settings.seed, features)
-    lessons = Lessons(heard, music.targets, teacher_tags(teacher, heard), outliers)
+    outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
+    lessons = TuningData(heard, music.targets, teacher_tags(teacher, heard), outliers)
     return HeldOut(options.folder, music, teacher, features, settings, lessons, folds)

@@ -72,7 +72,8 @@ def ways_of_computing(windows: FloatArray) -> dict[str, float]:
     """Return what the network takes for some windows, in every way that is installed."""
     import torch
 
-    from recsys.classifier.inference import load_model, load_network
+    from recsys.classifier.inference import load_network
+    from recsys.classifier.training.architectures import load_model
 
     torch.set_num_threads(1)
     module, _ = load_model()

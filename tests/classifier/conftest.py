@@ -10,8 +10,7 @@ import soundfile
 import torch
 
 from recsys.classifier.log_mel import MEL
-from recsys.classifier.training.datasets import Example, ValidTrack, quantise
-from tests.classifier.planted_genres import LABELS, picture, synthesise
+from tests.classifier.planted_genres import LABELS, synthesise
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,26 +20,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def examples() -> list[Example]:
-    """Six tracks of each planted genre."""
-    return [
-        Example(f"{genre}/{seed}", genre, (quantise(picture(genre, seed)),))
-        for genre in LABELS
-        for seed in range(6)
-    ]
-
-
-@pytest.fixture(scope="session")
-def valid() -> list[ValidTrack]:
-    """Four other tracks of each planted genre."""
-    return [
-        ValidTrack(f"{genre}/{seed}", genre, picture(genre, seed))
-        for genre in LABELS
-        for seed in range(100, 104)
-    ]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from recsys.classifier.log_mel import MEL, log_mel
-from recsys.classifier.training.train import TrainSettings
 
 LABELS = ("clicks", "noise", "tone")
 TINY: dict[str, dict[str, Any]] = {
@@ -35,18 +34,3 @@ def synthesise(
 
 def picture(genre: str, seed: int) -> np.ndarray:
     return log_mel(synthesise(genre, seed)[np.newaxis])
-
-
-def tiny_settings(architecture: str = "cnn", **changes: Any) -> TrainSettings:
-    """Settings that train in seconds."""
-    quick: dict[str, Any] = {
-        "config": TINY[architecture],
-        "epochs": 4,
-        "steps_per_epoch": 6,
-        "batch": 6,
-        "learning_rate": 1e-2,
-        "average_decay": 0.5,
-        "outliers": 5,
-        "outliers_per_batch": 1,
-    }
-    return TrainSettings(architecture=architecture, **{**quick, **changes})

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.classifier.card import ModelCard, load_card, save_model
+from recsys.classifier.card import ModelCard, load_card
 from recsys.classifier.log_mel import MEL
 from recsys.classifier.training import architectures as models
-from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.architectures import build_model, save_model
 
 ARCHITECTURE = "tagging"
 
@@ -57,7 +57,9 @@ def make_card(**changes: Any) -> ModelCard:
 
 def save_tagging_model(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> ModelCard:
     """Write a checkpoint; the architecture is known until the test ends."""
-    monkeypatch.setitem(models._ALL, ARCHITECTURE, TaggingModel)
+    usual = models._architecture
+    known = {ARCHITECTURE: TaggingModel}
+    monkeypatch.setattr(models, "_architecture", lambda name: known.get(name) or usual(name))
     card = make_card(**changes)
     torch.manual_seed(2)
     model = build_model(ARCHITECTURE, len(card.labels), MEL.shape, {})

@@ -109,7 +109,7 @@ def test_wilson_interval_holds_the_share(case: tuple[int, int]) -> None:
 
 
 def test_wilson_interval_needs_observations() -> None:
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="not less than 1"):
         wilson_interval(0, 0)
 
 

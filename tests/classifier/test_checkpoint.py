@@ -13,17 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.card import (
-    CARD_VERSION,
-    DEFAULT_MODEL,
-    ModelCard,
-    card_path,
-    load_card,
-    save_model,
-)
-from recsys.classifier.inference import load_model
+from recsys.classifier.card import CARD_VERSION, DEFAULT_MODEL, ModelCard, card_path, load_card
 from recsys.classifier.log_mel import MEL
-from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.architectures import build_model, load_model, save_model
 from recsys.classifier.training.make import limits_of
 from recsys.errors import ModelError
 from recsys.mel import CompressedMel

@@ -7,27 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from recsys.classifier.log_mel import MEL
 from recsys.classifier.training.datasets import (
     LabelledFile,
     artist_of,
     find_tracks,
-    load_pieces,
     load_windows,
-    merge_views,
-    quantise,
     read_artists,
     read_mel_archive,
     read_split,
-    restore,
 )
-from recsys.classifier.training.outliers import KINDS, make_outliers
-from recsys.classifier.training.prepare import DataSources, prepare
 from recsys.errors import AudioError, ModelError
+from tests.classifier.fine_tune.genre_files import as_int8
 from tests.classifier.planted_genres import LABELS, picture, synthesise
 
 
@@ -100,17 +92,6 @@ def test_artists_from_tags(tmp_path: Path) -> None:
     assert artist_of(file) is None
 
 
-@given(arrays(np.float32, (1, 4, 5), elements=st.floats(-5, 5, width=32)))
-def test_rounding_loses_half_a_step_at_most(pictures: np.ndarray) -> None:
-    assert np.abs(restore(quantise(pictures)) - pictures).max() <= 0.5 / 24 + 1e-6
-
-
-def test_views_of_a_track_are_gathered() -> None:
-    one, two, three = (np.full((1, 2, 2), n, dtype=np.int8) for n in range(3))
-    merged = merge_views([("b/1", "b", one), ("a/1", "a", two), ("b/1", "b", three)])
-    assert [(example.key, len(example.views)) for example in merged] == [("a/1", 1), ("b/1", 2)]
-
-
 def test_windows_come_in_order_and_errors_in_their_place(music: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_text("no music")
@@ -127,28 +108,22 @@ def test_windows_come_in_order_and_errors_in_their_place(music: Path, tmp_path: 
             np.testing.assert_array_equal(one, other)
 
 
-def test_pieces_are_long_windows(music: Path) -> None:
-    files = find_tracks(music)[:1]
-    ((_, pieces),) = load_pieces(files, workers=1)
-    assert isinstance(pieces, np.ndarray)
-    assert pieces.dtype == np.int8
-    assert pieces.shape == (1, 128, 431)
-
-
-def save_archive(path: Path, pictures: np.ndarray) -> None:
-    n = len(pictures)
-    np.savez(path, X=pictures, genre=["tone"] * n, track=[f"t{i}" for i in range(n)])
+def save_archive(path: Path, spectrograms: np.ndarray) -> None:
+    n = len(spectrograms)
+    np.savez(path, X=spectrograms, genre=["tone"] * n, track=[f"t{i}" for i in range(n)])
 
 
 def test_archives(tmp_path: Path) -> None:
+    """Of int8 in steps of 1/24, or of floats."""
     path = tmp_path / "mel.npz"
-    pictures = np.concatenate([picture("tone", seed) for seed in (1, 2)])
-    save_archive(path, quantise(pictures))
-    first, second = read_mel_archive(path)
-    assert first[:2] == ("tone/t0", "tone")
-    np.testing.assert_array_equal(second[2], quantise(pictures[1:]))
-    save_archive(path, pictures)
-    np.testing.assert_array_equal(read_mel_archive(path)[1][2], quantise(pictures[1:]))
+    spectrograms = np.concatenate([picture("tone", seed) for seed in (1, 2)])
+    save_archive(path, spectrograms)
+    archive = read_mel_archive(path)
+    assert list(archive) == ["tone/t0", "tone/t1"]
+    np.testing.assert_array_equal(archive["tone/t1"], spectrograms[1])
+    save_archive(path, as_int8(spectrograms))
+    wanted = np.clip(spectrograms[1], -127 / 24, 127 / 24)
+    assert np.abs(read_mel_archive(path)["tone/t1"] - wanted).max() <= 0.5 / 24 + 1e-6
 
 
 def test_archives_that_cannot_be_used(tmp_path: Path) -> None:
@@ -162,76 +137,3 @@ def test_archives_that_cannot_be_used(tmp_path: Path) -> None:
     path.write_bytes(b"no archive")
     with pytest.raises(ModelError, match="cannot be read"):
         read_mel_archive(path)
-
-
-def write_list(path: Path, keys: list[str]) -> Path:
-    path.write_text("".join(f"{key}.au\n" for key in keys))
-    return path
-
-
-def test_lists_decide_what_is_learned(music: Path, tmp_path: Path) -> None:
-    keys = [file.key for file in find_tracks(music)]
-    valid = write_list(tmp_path / "valid.txt", keys[::4])
-    train = write_list(tmp_path / "train.txt", [key for key in keys if key not in keys[::4]][:-1])
-    data = prepare(DataSources((music,), train_split=train, valid_split=valid), workers=1)
-    assert [track.key for track in data.valid] == sorted(keys[::4])
-    assert len(data.examples) == 8
-    assert data.labels == LABELS
-    assert data.missing == 0
-
-
-def test_tracks_of_lists_that_are_nowhere_are_counted(music: Path, tmp_path: Path) -> None:
-    keys = [file.key for file in find_tracks(music)]
-    valid = write_list(tmp_path / "valid.txt", [keys[0], "tone/lost"])
-    data = prepare(DataSources((music,), valid_split=valid), workers=1)
-    assert data.missing == 1
-    assert len(data.examples) == 11
-
-
-def test_lists_that_overlap(music: Path, tmp_path: Path) -> None:
-    keys = [file.key for file in find_tracks(music)]
-    both = write_list(tmp_path / "both.txt", keys)
-    with pytest.raises(ModelError, match="both lists"):
-        prepare(DataSources((music,), train_split=both, valid_split=both), workers=1)
-
-
-def test_archives_are_a_second_source(music: Path, tmp_path: Path) -> None:
-    """An archive gives further views of known tracks, and tracks of its own."""
-    path = tmp_path / "mel.npz"
-    np.savez(
-        path,
-        X=np.concatenate([quantise(picture("tone", seed)) for seed in (1, 2, 3)]),
-        genre=["tone"] * 3,
-        track=["tone.00", "extra", "held"],
-    )
-    valid = write_list(tmp_path / "valid.txt", ["clicks/clicks.00", "tone/held"])
-    data = prepare(DataSources((music,), mel=path, valid_split=valid), workers=1)
-    views = {example.key: len(example.views) for example in data.examples}
-    assert views["tone/tone.00"] == 2
-    assert views["tone/extra"] == 1
-    assert {track.key for track in data.valid} == {"clicks/clicks.00", "tone/held"}
-    assert data.valid_from_audio == {"clicks/clicks.00"}
-
-
-def test_one_genre_is_not_enough(music: Path, tmp_path: Path) -> None:
-    (tmp_path / "tone").symlink_to(music / "tone")
-    with pytest.raises(ModelError, match="two genres"):
-        prepare(DataSources((tmp_path,)), workers=1)
-
-
-def test_one_track_is_not_enough(music: Path, tmp_path: Path) -> None:
-    (tmp_path / "tone").symlink_to(music / "tone")
-    (tmp_path / "noise").mkdir()
-    (tmp_path / "noise" / "only.wav").symlink_to(music / "noise" / "noise.00.wav")
-    with pytest.raises(ModelError, match="noise"):
-        prepare(DataSources((tmp_path,)), workers=1)
-
-
-def test_outliers_are_varied_seeded_and_audible() -> None:
-    pictures = make_outliers(2 * len(KINDS), seed=4)
-    assert pictures.shape == (2 * len(KINDS), 128, 431)
-    assert np.array_equal(pictures, make_outliers(2 * len(KINDS), seed=4))
-    flat = pictures.reshape(len(pictures), -1)
-    assert bool((flat.std(axis=1) > 5).all())
-    likeness = np.corrcoef(flat) - 2 * np.eye(len(flat))
-    assert likeness.max() < 0.99

@@ -13,9 +13,9 @@ import torch
 from click.testing import CliRunner, Result
 from sklearn.metrics import f1_score
 
-from recsys.classifier.card import ModelCard, save_model
+from recsys.classifier.card import ModelCard
 from recsys.classifier.log_mel import MEL
-from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.architectures import build_model, save_model
 from recsys.classifier.training.evaluate import score
 from recsys.cli import evaluate
 from recsys.errors import RecsysError

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.card import ModelCard, save_model
-from recsys.classifier.inference import Classifier, resolve_device
+from recsys.classifier.card import ModelCard
+from recsys.classifier.inference import Classifier
 from recsys.classifier.log_mel import MEL
-from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.architectures import build_model, resolve_device, save_model
 from recsys.errors import ModelError
 from tests.classifier.modules import module_of, torch_classifier
 from tests.classifier.planted_genres import LABELS, TINY, synthesise

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier import mel_input, predict_mel
+from recsys.classifier import log_mel, predict_mel
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.card import ModelCard, load_card, save_model
+from recsys.classifier.card import ModelCard, load_card
 from recsys.classifier.inference import Classifier, pooled_outputs
 from recsys.classifier.log_mel import MEL, LogMel, from_log_mel
-from recsys.classifier.training.architectures import TorchNetwork, build_model
+from recsys.classifier.training.architectures import TorchNetwork, build_model, save_model
 from recsys.errors import ModelError
 from recsys.mel import CompressedMel, Features
 from recsys.papers.features import Stft
@@ -98,7 +98,7 @@ def test_a_row_does_not_depend_on_the_others(
     windows: FloatArray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = predict_mel(windows, device="cpu")
-    monkeypatch.setattr(mel_input, "_PIECE", 4)
+    monkeypatch.setattr(log_mel, "_WINDOWS_PER_BATCH", 4)
     apart = predict_mel(windows, device="cpu")
     for one, other in zip(together, apart, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-3)
@@ -144,7 +144,7 @@ def test_a_model_that_looks_at_something_else(
     features: Features, tmp_path: Path, windows: FloatArray
 ) -> None:
     path, _ = save_tiny(tmp_path, features)
-    with pytest.raises(ModelError, match=f"tiny looks at {features.kind}") as caught:
+    with pytest.raises(ModelError, match=f"the input of tiny is {features.kind}") as caught:
         predict_mel(windows, path, "cpu")
     assert caught.value.hint
 

@@ -11,10 +11,9 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from recsys.classifier.card import ModelCard, save_model
-from recsys.classifier.inference import load_model
+from recsys.classifier.card import ModelCard
 from recsys.classifier.log_mel import MEL
-from recsys.classifier.training.architectures import build_model
+from recsys.classifier.training.architectures import build_model, load_model, save_model
 from recsys.cli import evaluate, train
 from recsys.errors import ModelError, RecsysError
 from tests.classifier.planted_genres import LABELS, TINY

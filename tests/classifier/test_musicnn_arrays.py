@@ -13,12 +13,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier import inference as devices
-from recsys.classifier.card import ModelCard, load_card, save_model
-from recsys.classifier.inference import Classifier, load_model, load_network, place_for_any_process
+from recsys.classifier import inference
+from recsys.classifier.card import ModelCard, load_card, write_model
+from recsys.classifier.inference import (
+    NETWORK_PREFIX,
+    Classifier,
+    check_device,
+    n_network_genres,
+    place_for_any_process,
+)
 from recsys.classifier.musicnn import BandFilters, MusicnnArrays, TimeFilters, band_spectra, fits
-from recsys.classifier.training.architectures import TorchNetwork, build_model
-from recsys.errors import ModelError
+from recsys.classifier.training.architectures import (
+    TorchNetwork,
+    build_model,
+    load_model,
+    save_model,
+)
+from recsys.errors import MissingExtraError, ModelError
 from recsys.indexing.examine import Listener, analyses_of
 from tests.classifier.modules import torch_classifier
 from tests.sounds import staircase, write
@@ -54,9 +65,16 @@ def check_same(arrays: tuple[FloatArray, ...], module: tuple[FloatArray, ...]) -
 def planted(tmp_path: Path, config: dict[str, object], seed: int = 3) -> Path:
     """Write a MusiCNN with weights that no training gives, falling slopes among them."""
     torch.manual_seed(seed)
-    card = replace(load_card(), config=config, dimension=16, tags=("a", "b", "c"))
-    card = replace(card, tag_means=(0.0,) * 3, tag_deviations=(1.0,) * 3)
-    model = build_model("musicnn", len(card.labels), card.features.shape, config).eval()
+    card = replace(
+        load_card(),
+        config=config,
+        dimension=16,
+        tags=("a", "b", "c"),
+        tag_means=(0.0,) * 3,
+        tag_deviations=(1.0,) * 3,
+    )
+    n_genres = n_network_genres(card)
+    model = build_model("musicnn", n_genres, card.features.shape, config).eval()
     with torch.no_grad():
         for name, value in model.state_dict().items():
             if name.endswith("running_var"):
@@ -64,14 +82,21 @@ def planted(tmp_path: Path, config: dict[str, object], seed: int = 3) -> Path:
             elif value.is_floating_point() and "conv" not in name and "layers" not in name:
                 value.uniform_(-0.7, 0.7)
     path = tmp_path / "planted.safetensors"
-    save_model(path, model, card)
+    if "track_head" not in config:
+        save_model(path, model, card)
+        return path
+    rng = np.random.default_rng(0)
+    tensors = {f"{NETWORK_PREFIX}{name}": v.numpy() for name, v in model.state_dict().items()}
+    for part, shape in (("weight", (len(card.labels), 16)), ("bias", (len(card.labels),))):
+        tensors[f"genres.{part}"] = rng.standard_normal(shape).astype(np.float32)
+    write_model(path, tensors, card)
     return path
 
 
 def both_ways(path: Path | None) -> tuple[MusicnnArrays, nn.Module, ModelCard]:
-    network, card = load_network(path, "cpu")
-    assert isinstance(network, MusicnnArrays)
-    return network, load_model(path)[0], card
+    classifier = Classifier.load(path, "cpu")
+    assert isinstance(classifier.network, MusicnnArrays)
+    return classifier.network, load_model(path)[0], classifier.card
 
 
 def test_the_shipped_model_says_the_same_both_ways() -> None:
@@ -96,10 +121,13 @@ def test_a_head_on_own_genres(tmp_path: Path) -> None:
     head = {"dimension": 16, "network_genres": 4}
     path = planted(tmp_path, {**SIZES, "track_head": head})
     arrays = Classifier.load(path, "cpu")
+    assert arrays.head is not None
     module, card = load_model(path)
     windows = strange_windows()
     tracks = [windows[:1], windows[1:]]
-    check_same(arrays.scores(tracks), torch_classifier(module, card).scores(tracks))
+    other = torch_classifier(module, card)
+    other.head = arrays.head
+    check_same(arrays.scores(tracks), other.scores(tracks))
 
 
 def test_a_window_does_not_depend_on_its_company() -> None:
@@ -129,7 +157,7 @@ def test_weights_that_are_not_those_of_the_card(tmp_path: Path) -> None:
     ):
         save_model(path, model, wrong)
         with pytest.raises(ModelError) as with_arrays:
-            load_network(path, "cpu")
+            Classifier.load(path, "cpu")
         with pytest.raises(ModelError) as with_torch:
             load_model(path)
         assert with_arrays.value.message.startswith(str(tmp_path))
@@ -183,25 +211,39 @@ def test_listening_with_it_loads_no_torch(tmp_path: Path) -> None:
     assert done.stdout.split() == ["None", "0"]
 
 
-def test_a_processor_is_told_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_the_shipped_architecture_runs_in_numpy(device: str) -> None:
+    check_device(device)
+    assert isinstance(Classifier.load(None, device).network, MusicnnArrays)
 
-    def resolve(name: str) -> torch.device:
-        asked.append(name)
-        return torch.device("cuda")
 
-    monkeypatch.setattr(devices, "resolve_device", resolve)
-    monkeypatch.setattr(devices.sys, "platform", "linux")
-    monkeypatch.setattr(devices, "_TRACES", ("/nothing/here",))
-    assert devices.is_processor("cpu")
-    assert devices.is_processor("auto")
-    assert not asked
-    monkeypatch.setattr(devices, "_TRACES", ("/dev/null",))
-    assert not devices.is_processor("auto")
-    assert not devices.is_processor("cuda")
-    assert asked == ["auto", "cuda"]
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_by_name_needs_the_extra(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_torch(monkeypatch)
+    with pytest.raises(MissingExtraError, match=f"the device '{device}' needs torch") as caught:
+        check_device(device)
+    assert "recsys[train]" in caught.value.hint
+
+
+def test_a_model_that_needs_torch_reports_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = planted(tmp_path, {**SIZES, "standardise": True})
+    without_torch(monkeypatch)
+    with pytest.raises(MissingExtraError, match=r"the model planted\.safetensors needs torch"):
+        Classifier.load(path)
+
+
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(inference, "find", find)
+
+
+def test_an_unknown_device() -> None:
     with pytest.raises(ModelError, match="abacus"):
-        devices.is_processor("abacus")
+        check_device("abacus")
 
 
 @settings(max_examples=25, deadline=None)

@@ -15,10 +15,11 @@ from onnx import TensorProto
 
 from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import load_card
-from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.inference import Classifier
 from recsys.classifier.onnx import AXES, OnnxDescription, OnnxSession, axes_of
 from recsys.errors import MissingExtraError, ModelError
-from recsys.mel import FEATURE_KINDS, Features
+from recsys.mel import Features
+from recsys.registry import Registry, find, registered
 from tests.classifier.small_onnx import (
     DIMENSION,
     FEATURES,
@@ -66,7 +67,7 @@ def test_the_card_is_that_of_the_description(tmp_path: Path) -> None:
     assert (card.labels, card.features, card.dimension) == (LABELS, FEATURES, DIMENSION)
     assert (card.temperature, card.thresholds) == (2.0, (0.1, 0.2, 0.3))
     np.testing.assert_allclose(np.sum(card.confusion, axis=1), 1.0)
-    assert load_model(path)[1] == card
+    assert Classifier.load(path).card == card
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_windows_are_laid_out_as_the_network_wants(
 ) -> None:
     path = make_onnx(tmp_path / "small.onnx", layout=layout)
     write_description(path, input={"name": "windows", "layout": list(layout)})
-    logits, embedding = OnnxSession(path).run(tracks[1])
+    logits, embedding = OnnxSession(path).of_windows(tracks[1])
     wanted = expected(tracks[1])
     np.testing.assert_allclose(logits, wanted[0], atol=1e-5)
     np.testing.assert_allclose(embedding, wanted[1], atol=1e-5)
@@ -97,14 +98,14 @@ def test_networks_that_take_so_many_windows_and_no_others(
     write_description(path)
     session = OnnxSession(path)
     for track in tracks:
-        np.testing.assert_allclose(session.run(track)[0], expected(track)[0], atol=1e-5)
+        np.testing.assert_allclose(session.of_windows(track)[0], expected(track)[0], atol=1e-5)
 
 
 def test_half_precision_goes_in(tmp_path: Path, tracks: list[np.ndarray]) -> None:
     path = make_onnx(tmp_path / "small.onnx", kind=TensorProto.FLOAT16)
     write_description(path)
     np.testing.assert_allclose(
-        OnnxSession(path).run(tracks[1])[0], expected(tracks[1])[0], atol=0.01
+        OnnxSession(path).of_windows(tracks[1])[0], expected(tracks[1])[0], atol=0.01
     )
 
 
@@ -171,7 +172,7 @@ def fault(path: Path) -> str:
         load_card(path)
     assert caught.value.hint
     with pytest.raises(ModelError):
-        load_model(path)
+        Classifier.load(path)
     return caught.value.message
 
 
@@ -298,7 +299,7 @@ def test_another_device_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch)
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(ModelError, match="runs on the processor"):
+    with pytest.raises(ModelError, match="runs on the CPU"):
         Classifier.load(model, "cuda")
 
 
@@ -309,8 +310,9 @@ def test_without_onnxruntime(model: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "recsys[onnx]" in caught.value.hint
 
 
-@pytest.mark.parametrize("kind", FEATURE_KINDS.values(), ids=FEATURE_KINDS)
-def test_every_kind_of_features_has_names_for_its_axes(kind: type[Features]) -> None:
+@pytest.mark.parametrize("name", registered(Registry.FEATURE_KINDS))
+def test_every_kind_of_features_has_names_for_its_axes(name: str) -> None:
+    kind: type[Features] = find(Registry.FEATURE_KINDS, name)
     axes = axes_of(kind())
     assert len(set(axes)) == len(axes) == len(kind().shape)
     assert axes == AXES.get(kind.kind, ("values",))

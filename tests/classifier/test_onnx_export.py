@@ -14,12 +14,12 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from recsys.classifier.card import ModelCard, load_card, save_model
-from recsys.classifier.inference import Classifier
+from recsys.classifier.card import ModelCard, load_card, write_model
+from recsys.classifier.inference import NETWORK_PREFIX, Classifier
 from recsys.classifier.log_mel import MEL
 from recsys.classifier.onnx import OnnxSession, description_path
 from recsys.classifier.onnx_export import export_onnx
-from recsys.classifier.training.architectures import TrackHead, build_model
+from recsys.classifier.training.architectures import build_model, save_model
 from recsys.cli.main import cli
 from recsys.errors import ModelError
 from tests.classifier.modules import torch_classifier
@@ -121,10 +121,11 @@ def test_tags_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_head_on_tracks_is_refused(tmp_path: Path) -> None:
     network = build_model("cnn", 3, MEL.shape, TINY["cnn"])
     config = {**TINY["cnn"], "track_head": {"dimension": 16, "network_genres": 3}}
-    save_model(
-        tmp_path / "own.safetensors", TrackHead(network, 16, 3), make_card("cnn", config=config)
-    )
-    with pytest.raises(ModelError, match="judges whole tracks"):
+    tensors = {f"{NETWORK_PREFIX}{name}": v.numpy() for name, v in network.state_dict().items()}
+    head = {"genres.weight": np.zeros((3, 16), "f4"), "genres.bias": np.zeros(3, "f4")}
+    card = make_card("cnn", config=config)
+    write_model(tmp_path / "own.safetensors", {**tensors, **head}, card)
+    with pytest.raises(ModelError, match="has a head over whole tracks"):
         export_onnx(tmp_path / "own.safetensors", tmp_path / "own.onnx")
     assert not (tmp_path / "own.onnx").exists()
 
@@ -169,7 +170,7 @@ def test_sums_of_exponentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     export_onnx(None, tmp_path / "odd.onnx")
     windows = 10 * np.random.default_rng(1).standard_normal((20, *MEL.shape)).astype(np.float32)
     windows += np.linspace(-5, 5, 20, dtype=np.float32)[:, np.newaxis, np.newaxis]
-    (theirs, _) = OnnxSession(tmp_path / "odd.onnx").run(windows)
+    (theirs, _) = OnnxSession(tmp_path / "odd.onnx").of_windows(windows)
     with torch.inference_mode():
         np.testing.assert_allclose(theirs, model(torch.from_numpy(windows))[0], rtol=1e-4)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.classifier.log_mel import MEL
-from recsys.classifier.training.outliers import KINDS, hear_outliers, make_outliers, synthesise
+from recsys.classifier.training.outliers import KINDS, synthesise
+from recsys.classifier.training.tune import outlier_responses
 from recsys.mel import CompressedMel
 from tests.classifier.fine_tune.small import FILTERS, small_network
 
@@ -41,15 +41,8 @@ def _share_of_strongest(sound: np.ndarray, bins: int) -> float:
     return float(np.sort(power)[-bins:].sum() / power.sum())
 
 
-def test_pictures_of_them() -> None:
-    pictures = make_outliers(5, 0)
-    assert pictures.dtype == np.int8
-    assert pictures.shape[:2] == (5, MEL.n_mels)
-    assert pictures.shape[2] > 3 * MEL.frames
-
-
-def test_the_front_end_hears_three_windows_of_each() -> None:
-    heard = hear_outliers(small_network(), 5, 0, CompressedMel())
-    assert [windows.shape for windows in heard] == [(3, sum(FILTERS), 188)] * 5
-    assert all(windows.dtype == np.float16 for windows in heard)
-    assert hear_outliers(small_network(), 0, 0, CompressedMel()) == ()
+def test_there_are_responses_to_three_windows_of_each() -> None:
+    responses = outlier_responses(small_network(), 5, 0, CompressedMel())
+    assert [windows.shape for windows in responses] == [(3, sum(FILTERS), 188)] * 5
+    assert all(windows.dtype == np.float16 for windows in responses)
+    assert outlier_responses(small_network(), 0, 0, CompressedMel()) == ()

@@ -11,8 +11,9 @@ import pytest
 
 from recsys.classifier.training.own_genres import (
     LARGEST_ALBUM_FOLDER,
-    LabelRules,
+    GenreSource,
     LeftOut,
+    OwnGenreOptions,
     OwnLabels,
     gather_labels,
 )
@@ -20,8 +21,8 @@ from recsys.errors import ModelError
 from recsys.types import Tags, Track
 
 ROOT = Path("/music")
-SMALL = LabelRules(min_tracks=3, min_artists=2)
-FOLDERS = LabelRules("folders", min_tracks=3, min_artists=2)
+SMALL = OwnGenreOptions(min_tracks=3, min_artists=2)
+FOLDERS = OwnGenreOptions(GenreSource.FOLDERS, min_tracks=3, min_artists=2)
 
 
 def track(
@@ -47,7 +48,7 @@ def tagged(genres: Sequence[str | None], artists: int = 3) -> list[Track]:
     return [track(i, genre, artist=f"Artist {i % artists}") for i, genre in enumerate(genres)]
 
 
-def gather(tracks: Sequence[Track], rules: LabelRules = SMALL) -> OwnLabels:
+def gather(tracks: Sequence[Track], rules: OwnGenreOptions = SMALL) -> OwnLabels:
     return gather_labels(tracks, [ROOT], rules)
 
 
@@ -156,13 +157,13 @@ def test_only_what_lies_in_the_folders_that_were_named() -> None:
 
 def test_large_genres_are_drawn_from() -> None:
     tracks = tagged(["Rock"] * 50 + ["Jazz"] * 6, artists=5)
-    rules = LabelRules(min_tracks=3, min_artists=2, most_per_genre=10, seed=4)
+    rules = OwnGenreOptions(min_tracks=3, min_artists=2, most_per_genre=10, seed=4)
     own = gather(tracks, rules)
     assert np.bincount(own.targets).tolist() == [6, 10]
     assert own.drawn == 40
     assert own.merged[0].count == 50
     assert own.tracks == gather(tracks, rules).tracks
-    again = gather(tracks, LabelRules(min_tracks=3, min_artists=2, most_per_genre=10, seed=5))
+    again = gather(tracks, OwnGenreOptions(min_tracks=3, min_artists=2, most_per_genre=10, seed=5))
     assert own.tracks != again.tracks
 
 

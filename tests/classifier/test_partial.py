@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recsys.classifier.training.partial import PartialRun
+from recsys.classifier.training.loop import PartialRun
 from recsys.errors import ModelError
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.track_head import NEVER, fit_head, out_of_fold_logits
+from recsys.classifier.training.own_genres import NEVER, fit_head, out_of_fold_logits
 from recsys.types import FloatArray, IdArray
 
 

@@ -96,7 +96,7 @@ def test_files_outside_are_heard_as_the_library_was(heard: Path, copied: Path) -
 
 def test_own_genres_keep_the_effort(heard: Path, copied: Path, tmp_path: Path) -> None:
     learned = run(
-        *("train", "--from-folders", "--db", copied, "--yes", "--min-tracks", 2),
+        *("model", "own-genres", "--from-folders", "--db", copied, "--yes", "--min-tracks", 2),
         *("--min-artists", 2, "--out", tmp_path / "own.safetensors"),
     )
     assert learned.exit_code == 0, learned.output

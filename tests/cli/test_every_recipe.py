@@ -44,7 +44,7 @@ def call(*arguments: object, code: int = 0) -> list[dict[str, Any]]:
 def test_a_recipe_is_trained_and_its_model_used(name: str, music: Path, tmp_path: Path) -> None:
     out, database = tmp_path / "model.safetensors", tmp_path / "library.db"
     how = ("--epochs", 1, "--weights", "random", "--device", "cpu", "--json")
-    summary = call("train", "--recipe", name, "--data", music, "--out", out, *how)[-1]["summary"]
+    summary = call("papers", "train", name, music, "--out", out, *how)[-1]["summary"]
     assert summary["recipe"] == name
     assert summary["published"] == load_recipe(name).published.test
     assert (summary["labels"], summary["skipped"]) == (sorted(GENRES), 0)

@@ -134,8 +134,7 @@ def test_ctrl_c_at_any_moment_is_told_in_words(
 def test_tracks_that_wait_for_another_model_are_mentioned(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from recsys.classifier.card import save_model
-    from recsys.classifier.inference import load_model
+    from recsys.classifier.training.architectures import load_model, save_model
 
     for name, seconds in (("one", 3), ("two", 5)):
         write(tmp_path / name / "a.flac", staircase(seconds))
@@ -189,8 +188,7 @@ def test_a_database_that_is_none_is_left_alone(tmp_path: Path, content: bytes) -
 def test_the_index_of_another_model_is_not_mixed(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from recsys.classifier.card import save_model
-    from recsys.classifier.inference import load_model
+    from recsys.classifier.training.architectures import load_model, save_model
 
     write(tmp_path / "music" / "a.flac", staircase(3))
     database = tmp_path / "l.db"

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.classifier.card import load_card
-from recsys.classifier.inference import Classifier, load_model
+from recsys.classifier.inference import Classifier
 from recsys.cli.main import cli
 from recsys.errors import ModelError
 from recsys.store import Store
@@ -82,7 +82,7 @@ def test_own_genres_over_an_onnx_model(heard: Heard, tmp_path: Path) -> None:
     """The head is ours, the embedding stays that of the ONNX file."""
     out = tmp_path / "own.safetensors"
     sizes = ("--min-tracks", 4, "--min-artists", 3)
-    result = heard.run("train", "--from-folders", *sizes, "--out", out, "--json")
+    result = heard.run("model", "own-genres", "--from-folders", *sizes, "--out", out, "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["labels"] == ["blues", "metal"]
@@ -103,14 +103,17 @@ def test_own_genres_over_an_onnx_model(heard: Heard, tmp_path: Path) -> None:
 def test_own_genres_need_the_onnx_file_as_it_was(heard: Heard, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
     sizes = ("--min-tracks", 4, "--min-artists", 3)
-    assert heard.run("train", "--from-folders", *sizes, "--out", out, "--json").exit_code == 0
+    assert (
+        heard.run("model", "own-genres", "--from-folders", *sizes, "--out", out, "--json").exit_code
+        == 0
+    )
     write_description(heard.model, temperature=2.0)
     try:
         with pytest.raises(ModelError, match="has changed"):
-            load_model(out)
+            Classifier.load(out)
     finally:
         write_description(heard.model)
-    assert load_model(out)[1].labels == ("blues", "metal")
+    assert Classifier.load(out).info.labels == ("blues", "metal")
 
 
 def test_a_missing_description_is_said_before_anything_is_read(

@@ -42,7 +42,6 @@ def test_every_command_takes_db_and_reads_it_from_the_environment(command: str) 
 
 def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
     from recsys import types
-    from recsys.classifier.training.architectures import ARCHITECTURES
     from recsys.cli import options
     from recsys.mel import EFFORTS
     from recsys.playlists.files import FORMATS
@@ -57,7 +56,6 @@ def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
 
     assert choices("playlist", "file_format") == set(FORMATS)
     assert choices("similar", "strategy") == set(STRATEGIES)
-    assert choices("train", "architecture") == set(ARCHITECTURES)
     assert choices("index", "effort") == choices("evaluate", "effort") == set(EFFORTS)
     assert options.TIME_LIMIT_S == types.TIME_LIMIT_S
 

@@ -178,7 +178,7 @@ def test_what_works_without_the_extra(music: Path, tmp_path: Path) -> None:
     usual = ("--data", music, "--epochs", 1, "--device", "cpu", "--workers", 1)
     said = without_papers(
         ("recipes",),
-        ("train", "--recipe", "mlp", "--out", model, *usual),
+        ("papers", "train", "mlp", music, "--out", model, *usual[2:]),
         ("index", music, "--model", model, "--db", database, "--workers", 1),
         ("features", "--help"),
     )
@@ -190,7 +190,7 @@ def test_what_works_without_the_extra(music: Path, tmp_path: Path) -> None:
 def test_what_needs_the_extra_says_so(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     commands: list[tuple[object, ...]] = [
-        ("train", "--recipe", "svm-36", "--data", music, "--out", f"{out}.safetensors"),
+        ("papers", "train", "svm-36", music, "--out", f"{out}.safetensors"),
         ("reproduce", "--data", music, "--out", out),
         ("explore", "--data", music, "--out", out),
         ("evaluate", music, "--report", out),

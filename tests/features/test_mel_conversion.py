@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import soxr
 
-from recsys.classifier.log_mel import MEL, USUAL_DEVIATION_DB, LogMel, from_log_mel, librosa
+from recsys.classifier.log_mel import MEL, USUAL_DEVIATION_DB, LogMel, from_log_mel
 from recsys.demo import SAMPLE_RATE, STYLES, render
 from recsys.mel import USUAL_POWER, CompressedMel
+from recsys.one_librosa import librosa
 from recsys.types import FloatArray
 
 TARGET = CompressedMel()

@@ -12,10 +12,9 @@ from torch import nn
 
 from recsys.classifier.training.architectures import build_model
 from recsys.classifier.training.datasets import LabelledTrack, SegmentSet
-from recsys.classifier.training.partial import PartialRun
-from recsys.classifier.training.train import EpochResult
+from recsys.classifier.training.loop import EpochResult, LabelledInputs, PartialRun, Training
 from recsys.errors import ModelError
-from recsys.papers.fit import LabelledInputs, NetworkTraining, check_recipe
+from recsys.papers.fit import check_recipe, settings_of, start_training
 from recsys.papers.networks import initialise
 from recsys.papers.protocols import Fold
 from recsys.papers.recipe import Fitting, Recipe, load_recipe
@@ -95,19 +94,19 @@ def training(
     seed: int = 0,
     path: Path | None = None,
     keep_best: bool = False,
-) -> NetworkTraining:
+) -> Training:
     """A run over planted data; without a fold everything is learned and nothing validated."""
     everything = np.arange(segments.n_segments)
     train, valid = (fold.train, fold.valid) if fold else (everything, everything[:0])
-    return NetworkTraining(
+    return start_training(
         model,
         LabelledInputs(segments.inputs, segments.targets, train),
         LabelledInputs(segments.inputs, segments.targets, valid),
-        settings,
+        settings_of(settings, keep_best=keep_best),
         seed=seed,
+        n_genres=3,
         partial=PartialRun(path, "small"),
         device=CPU,
-        keep_best=keep_best,
     )
 
 
@@ -134,7 +133,7 @@ def transfer() -> nn.Module:
     return build_model("alexnet-transfer", 3, (64, 64), config)
 
 
-def run(training: NetworkTraining, most: int | None = None) -> list[EpochResult]:
+def run(training: Training, most: int | None = None) -> list[EpochResult]:
     """Train to the end, or be killed after some epochs."""
     results = []
     for result in training.epochs():

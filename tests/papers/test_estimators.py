@@ -60,8 +60,8 @@ def test_the_highest_score_is_the_prediction(model: EstimatorModel) -> None:
 
 
 def test_a_saved_model_says_the_same(model: EstimatorModel, tmp_path: Path) -> None:
-    from recsys.classifier.card import ModelCard, save_model
-    from recsys.classifier.inference import load_model
+    from recsys.classifier.card import ModelCard
+    from recsys.classifier.training.architectures import load_model, save_model
     from recsys.papers.features import Summary
 
     card = ModelCard(

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from recsys.classifier.training import loop as networks
 from recsys.classifier.training.architectures import EachGenreAlone, Standardised
-from recsys.classifier.training.train import EpochResult
+from recsys.classifier.training.loop import EpochResult
 from recsys.errors import ModelError
 from recsys.papers import fit as fitting
-from recsys.papers import fit as networks
 from recsys.papers.fit import FitOptions, Fitted, fit, make_network, memorise
 from recsys.papers.protocols import Fold
 from recsys.papers.transfer import BACKBONES, PREFIX, build_backbone
@@ -90,13 +90,13 @@ def test_trials_that_are_done_are_not_repeated_after_a_kill(
     small = recipe(search=SEARCH)
     options = FitOptions(partial=tmp_path / "run.pt")
     begun: list[float] = []
-    original = fitting.NetworkTraining
+    original = fitting.Training
 
-    def counted(model: Any, train: Any, valid: Any, settings: Any, **others: Any) -> Any:
+    def counted(model: Any, train: Any, settings: Any, **others: Any) -> Any:
         begun.append(settings.learning_rate)
-        return original(model, train, valid, settings, **others)
+        return original(model, train, settings, **others)
 
-    monkeypatch.setattr(fitting, "NetworkTraining", counted)
+    monkeypatch.setattr(fitting, "Training", counted)
     expected = fit(small, data, thirds(data), replace(options, partial=None))
     assert len(begun) == 7
 
@@ -129,7 +129,7 @@ def test_the_state_of_other_settings_is_refused(
     monkeypatch.setattr(networks, "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(networks, "SAVING_SHARE", 1e9)
     trained(changes, partial=tmp_path / "run.pt")
-    with pytest.raises(ModelError, match="begun with other settings"):
+    with pytest.raises(ModelError, match="a run with other settings"):
         trained(changes, partial=tmp_path / "run.pt", seed=9)
 
 

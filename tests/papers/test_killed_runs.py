@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from recsys.classifier.training import loop as networks
 from recsys.papers import fit as fitting
-from recsys.papers import fit as networks
 from recsys.papers import measure as measuring
 from recsys.papers.fit import FitOptions
 from recsys.papers.measure import Measurement
@@ -69,7 +69,7 @@ def test_minutes_count_what_was_done_before_a_kill(
     options: ReproduceOptions, decoded: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    original = networks.NetworkTraining._train_epoch
+    original = networks.Training._train_epoch
 
     def a_minute(self: Any, epoch: int) -> Any:
         clock.now += 60
@@ -78,7 +78,7 @@ def test_minutes_count_what_was_done_before_a_kill(
     for module in (networks, fitting, measuring):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(networks, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(networks.NetworkTraining, "_train_epoch", a_minute)
+    monkeypatch.setattr(networks.Training, "_train_epoch", a_minute)
     with pytest.raises(KeyboardInterrupt):
         run([NETWORK], options, on_epoch=kill_after(2))
     report, honest = (outcome for _, _, outcome in run([NETWORK], options))

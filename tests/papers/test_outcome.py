@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from recsys.classifier.calibrate import fit_temperature, softmax
-from recsys.classifier.card import save_model
 from recsys.classifier.inference import Classifier
+from recsys.classifier.training.architectures import save_model
 from recsys.papers.data import MixedSongs
 from recsys.papers.fit import FitOptions, fit
-from recsys.papers.measure import BATCH, Judged, calibrated, judge, judge_mixed, make_recipe_card
+from recsys.papers.measure import BATCH, Judged, judge, judge_mixed, make_recipe_card
 from recsys.papers.protocols import Division
 from recsys.papers.recipe import Recipe
 from tests.papers.small import CPU, LABELS, classical, planted, recipe, thirds
@@ -63,7 +63,7 @@ def test_probabilities_are_sharper_at_lower_temperature() -> None:
     for temperature in (0.5, 1.0, 3.0):
         expected = np.exp(np.asarray([2.0, 1.0, 0.0]) / temperature)
         np.testing.assert_allclose(
-            calibrated(judged, temperature)[0], expected / expected.sum(), rtol=1e-6
+            softmax(judged.scores, temperature)[0], expected / expected.sum(), rtol=1e-6
         )
 
 
@@ -98,7 +98,7 @@ def test_a_saved_recipe_says_of_a_track_what_was_judged(
     tracks = sorted(set(data.track_of[fold.test].tolist()))
     heard = classifier.analyse([data.inputs[data.track_of == track] for track in tracks])
     judged = judge(fitted.model, data, fold.test, by_track=True, device=CPU)
-    expected = calibrated(judged, card.temperature)
+    expected = softmax(judged.scores, card.temperature)
     np.testing.assert_allclose([one.probabilities for one in heard], expected, atol=1e-5)
     assert [one.probabilities.argmax() for one in heard] == expected.argmax(1).tolist()
     for one in heard:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.training.train import EpochResult
-from recsys.papers import fit as network
-from recsys.papers.fit import NetworkTraining
+from recsys.classifier.training import loop
+from recsys.classifier.training.loop import EpochResult, Training
 from recsys.papers.recipe import Fitting
 from tests.papers.small import (
     dense,
@@ -36,8 +35,8 @@ KILLED: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def saves_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(network, "SAVING_SHARE", 1e9)
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "SAVING_SHARE", 1e9)
 
 
 def check_resumed(
@@ -45,7 +44,7 @@ def check_resumed(
 ) -> list[EpochResult]:
     """A run that is killed and one that is not end with the same weights and the same history."""
 
-    def begin(state: Path | None) -> NetworkTraining:
+    def begin(state: Path | None) -> Training:
         return training(
             chosen, data, make(), fold=thirds(data), path=state, keep_best=chosen.keep == "best"
         )

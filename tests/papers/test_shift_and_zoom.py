@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.papers.fit import shift_and_zoom
+from recsys.classifier.training.loop import shift_and_zoom
 
 
 def moved(pictures: Tensor, most: float, seed: int = 0) -> Tensor:

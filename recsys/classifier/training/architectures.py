@@ -1,15 +1,17 @@
-"""The architectures, by the name they have in a model card, in a recipe and on the command line.
+"""Networks in PyTorch: built by the name of their architecture, loaded, saved and run.
 
-All share one interface: ``forward(windows (b, *shape))`` gives ``(logits (b, n_genres),
-embedding (b, d))``, and the constructor takes ``n_genres`` and the ``shape`` of an input
-beside its own sizes.
+Every architecture is a module that maps windows (b, *shape) to ``(logits (b, n_genres),
+embedding (b, d))`` and perhaps tag logits; its constructor takes ``n_genres``, the ``shape`` of an
+input and its own sizes.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+import platform
 from bisect import bisect_left
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,46 +19,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recsys.classifier.card import (
+    DEFAULT_MODEL,
+    ModelCard,
+    load_card,
+    read_tensors,
+    write_model,
+    wrong_weights,
+)
+from recsys.classifier.inference import (
+    Device,
+    check_outputs,
+    n_network_genres,
+    network_tensors,
+)
 from recsys.errors import ModelError
 from recsys.registry import Registry, find, registered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
+    from recsys.classifier.calibrate import Calibration
+    from recsys.mel import Features
     from recsys.types import FloatArray, IdArray
 
-# Whether an input fits a network, found out before any training.
-
+# Whether an input fits a network, checked before any training.
 
 LARGEST_SIDE = 4096
-"""Pixels; up to here the smallest picture that fits is looked for."""
+"""Pixels; up to here the smallest input that fits is searched for."""
 
 _CONFIG_HINT = "Correct the sizes of the model, in the recipe or in the model card."
 
 
 def positive_sizes(name: str, values: Sequence[int], count: int | None = None) -> tuple[int, ...]:
-    """Check sizes that come from a recipe or a card.
-
-    Parameters
-    ----------
-    name : str
-        What the sizes are called there.
-    values : sequence of int
-        One or more sizes.
-    count : int, optional
-        How many there must be.
-
-    Returns
-    -------
-    tuple of int
-
-    Raises
-    ------
-    ModelError
-        If it is not a sequence of positive whole numbers of that length.
-    """
+    """Return sizes from a recipe or a card, or raise ModelError unless they are sizes."""
     sizes = tuple(values) if isinstance(values, (list, tuple)) else ()
     whole = all(isinstance(size, int) and not isinstance(size, bool) for size in sizes)
     if not sizes or not whole or min(sizes) < 1:
@@ -67,25 +66,7 @@ def positive_sizes(name: str, values: Sequence[int], count: int | None = None) -
 
 
 def check_axes(shape: Sequence[int], *layouts: tuple[str, ...]) -> tuple[int, ...]:
-    """Check the number of axes of an input.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Of one input, without the batch.
-    *layouts : tuple of str
-        Names of the axes that a network can read, one tuple per layout.
-
-    Returns
-    -------
-    tuple of int
-        The shape.
-
-    Raises
-    ------
-    ModelError
-        If no layout has as many axes, or an axis is empty.
-    """
+    """Return the shape of an input, or raise ModelError unless it has the axes of a layout."""
     sides = tuple(shape)
     if len(sides) not in map(len, layouts) or min(sides, default=0) < 1:
         wanted = " or ".join(f"({', '.join(names)})" for names in layouts)
@@ -97,45 +78,16 @@ def check_axes(shape: Sequence[int], *layouts: tuple[str, ...]) -> tuple[int, ..
 
 
 def check_picture(shape: Sequence[int]) -> tuple[int, int, int]:
-    """Check that an input is a picture.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        ``(height, width)`` of a grey picture, or ``(channels, height, width)``.
-
-    Returns
-    -------
-    channels, height, width : int
-
-    Raises
-    ------
-    ModelError
-        If it is no picture.
-    """
+    """Return channels, height and width of a two-dimensional input; ModelError for any other."""
     sides = check_axes(shape, ("height", "width"), ("channels", "height", "width"))
     channels, height, width = (1, *sides) if len(sides) == 2 else sides
     return channels, height, width
 
 
 def picture_after(trunk: nn.Sequential, picture: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Work out what convolutions and pools make of a picture, from their settings alone.
-
-    A forward pass would cost seconds in the largest networks, and PyTorch's meta device most of
-    a second to import: too much for something done whenever a model is loaded.
-
-    Parameters
-    ----------
-    trunk : nn.Sequential
-        Convolutions and max-pools without dilation, zero padding, and layers that keep the size.
-    picture : (int, int, int)
-        Channels, height and width.
-
-    Returns
-    -------
-    channels, height, width : int
-        Zero or less where the picture is too small.
-    """
+    """Return the size after convolutions, pools and zero padding; 0 or less if it is too small."""
+    # From the settings alone: a forward pass would cost seconds in the largest networks, and
+    # PyTorch's meta device most of a second to import, whenever a model is loaded.
     channels, height, width = picture
     for layer in trunk:
         if isinstance(layer, nn.Sequential):
@@ -161,32 +113,14 @@ def _side_after(layer: nn.Conv2d | nn.MaxPool2d, side: int, axis: int) -> int:
 
 
 def flat_size(trunk: nn.Sequential, picture: tuple[int, int, int]) -> int:
-    """Count the values that convolutions and pools make of a picture.
-
-    Parameters
-    ----------
-    trunk : nn.Sequential
-        As for :func:`picture_after`.
-    picture : (int, int, int)
-        Channels, height and width.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ModelError
-        If the picture is too small; the hint says what is needed.
-    """
+    """Return the number of values after convolutions and pools; ModelError if it is too small."""
     left = picture_after(trunk, picture)
     if min(left) > 0:
         return math.prod(left)
     _, height, width = picture
     needed = [_smallest_side(trunk, axis) for axis in (1, 2)]
     raise ModelError(
-        f"a picture of {height} x {width} is too small for the convolutions and pools of this"
-        " model",
+        f"an input of {height} x {width} is too small for the convolutions and pools of this model",
         f"It needs {needed[0]} x {needed[1]} at least; or give the model smaller pools.",
     )
 
@@ -196,24 +130,14 @@ def _smallest_side(trunk: nn.Sequential, axis: int) -> int:
     return 1 + bisect_left(sides, 1, key=lambda side: picture_after(trunk, (1, side, side))[axis])
 
 
-# What may stand around a network: scaling before it, and another reading of what comes out.
-
+# What may be put around a network.
 
 PIECE = 256
-"""Inputs that are looked at together."""
+"""Inputs that are averaged together."""
 
 
 class Standardised(nn.Module):
-    """A network whose inputs are shifted and scaled first, by what the training set has taught.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Sees inputs of mean 0 and variance 1.
-    shape : tuple of int
-        Of one input. The values of a vector are scaled each on its own, those of a picture
-        all alike.
-    """
+    """A network on inputs standardised by the training set, each value of a vector on its own."""
 
     shift: Tensor
     scale: Tensor
@@ -226,15 +150,8 @@ class Standardised(nn.Module):
         self.register_buffer("scale", torch.ones(size))
 
     def fit(self, inputs: npt.NDArray[np.floating], rows: IdArray) -> None:
-        """Learn shift and scale.
-
-        Parameters
-        ----------
-        inputs : ndarray, shape (n, *shape)
-            Read in pieces: all pictures in double precision would be many gigabytes.
-        rows : ndarray of int64, shape (n_train,)
-            The training set, at least one. A value that never changes is only shifted.
-        """
+        """Learn shift and scale from some rows; a constant value is only shifted."""
+        # In pieces: all inputs in double precision would be many gigabytes.
         axes = 0 if self.shift.ndim == 1 else None
         parts = [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
         sizes = np.asarray([len(part) for part in parts]) / len(rows)
@@ -254,15 +171,7 @@ class Standardised(nn.Module):
 
 
 class EachGenreAlone(nn.Module):
-    """A network whose outputs are one yes or no for each genre.
-
-    It gives logarithms of those probabilities, of which a softmax makes shares in proportion.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Trained with a sigmoid for each genre.
-    """
+    """A network trained with a sigmoid per genre; its logits become log-probabilities."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -274,49 +183,78 @@ class EachGenreAlone(nn.Module):
         return functional.logsigmoid(logits), embedding
 
 
-class TrackHead(nn.Module):
-    """A network whose genres are read off the embedding of the whole track.
+# Networks by name.
 
-    The genres of the network itself are kept in its weights and not used.
+
+def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in an architecture's default sizes, so that a card stays true when they change."""
+    parameters = inspect.signature(_architecture(architecture)).parameters.values()
+    sizes = {p.name: p.default for p in parameters if p.name not in {"n_genres", "shape"}}
+    whole = {**sizes, **config}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in whole.items()}
+
+
+def build_model(
+    architecture: str, n_genres: int, shape: tuple[int, ...], config: Mapping[str, Any]
+) -> nn.Module:
+    """Make a network with fresh weights.
 
     Parameters
     ----------
-    network : nn.Module
-        Its embeddings and tags stay as they are.
-    dimension : int
-        Length of its embedding.
+    architecture : str
+        Name in a model card.
     n_genres : int
-        Number of labels of the head.
+        Number of labels.
+    shape : tuple of int
+        Of one input, without the batch.
+    config : mapping
+        Further arguments of the constructor. ``standardise`` and ``each_genre_alone`` go with any
+        architecture; ``track_head`` is not part of the network.
+
+    Raises
+    ------
+    ModelError
+        If the architecture or one of its arguments is not known, an argument is impossible, or
+        inputs of this shape do not fit.
     """
+    kind = _architecture(architecture)
+    sizes = dict(config)
+    standardise = sizes.pop("standardise", False)
+    each_genre_alone = sizes.pop("each_genre_alone", False)
+    sizes.pop("track_head", None)
+    try:
+        model = kind(n_genres=n_genres, shape=shape, **sizes)
+    except TypeError as error:
+        raise ModelError(
+            f"the settings of this {architecture} model are not known: {error}",
+            "It may have been made by a newer recsys; update recsys or use another model.",
+        ) from error
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise ModelError(
+            f"a {architecture} model cannot be made with {dict(config)}: {error}",
+            "Correct the sizes of the model, in the recipe or in the model card.",
+        ) from error
+    if standardise:
+        model = Standardised(model, tuple(shape))
+    return EachGenreAlone(model) if each_genre_alone else model
 
-    def __init__(self, network: nn.Module, dimension: int, n_genres: int) -> None:
-        super().__init__()
-        self.network = network
-        self.genres = nn.Linear(dimension, n_genres)
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Map (b, *shape) to (logits (b, n_genres), embedding (b, d), *rest): windows as tracks."""
-        _, embedding, *rest = self.network(inputs)
-        return self.genres(functional.normalize(embedding)), embedding, *rest
-
-    def of_tracks(self, embeddings: Tensor) -> Tensor:
-        """Map unit embeddings of tracks (n, d) to logits (n, n_genres)."""
-        return self.genres(embeddings)  # type: ignore[no-any-return]
+def _architecture(name: str) -> type[nn.Module]:
+    try:
+        architecture: type[nn.Module] = find(Registry.ARCHITECTURES, name)
+    except KeyError:
+        known = ", ".join(registered(Registry.ARCHITECTURES))
+        raise ModelError(
+            f"unknown architecture {name!r}", f"Known are {known}; a newer recsys may know more."
+        ) from None
+    return architecture
 
 
-# Networks that PyTorch computes, on whatever device it can.
+# The runtime that the core finds by name.
 
 
 class TorchNetwork:
-    """A module as a :class:`recsys.classifier.inference.Network`.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Windows to (logits, embedding) or (logits, embedding, tag_logits).
-    device : torch.device
-        Where it computes; the module is moved there.
-    """
+    """A module on a device as a :class:`recsys.classifier.inference.Network`."""
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         self.device = device
@@ -329,124 +267,139 @@ class TorchNetwork:
             outputs = self.module(torch.from_numpy(windows).to(self.device).float())
             return tuple(output.float().cpu().numpy() for output in outputs)
 
-    def of_tracks(self, embeddings: FloatArray) -> FloatArray | None:
-        """See :meth:`recsys.classifier.inference.Network.of_tracks`."""
-        if not isinstance(self.module, TrackHead):
-            return None
-        with torch.inference_mode():
-            logits: FloatArray = (
-                self.module.of_tracks(torch.from_numpy(embeddings).to(self.device))
-                .float()
-                .cpu()
-                .numpy()
-            )
-        return logits
 
-
-def for_inference(module: nn.Module, device: torch.device) -> TorchNetwork:
-    """Return a network that only listens, laid out in memory as convolutions are quickest."""
+def network_of(
+    card: ModelCard, tensors: Mapping[str, FloatArray], path: Path, device: str
+) -> TorchNetwork:
+    """Return the network that a card describes, on a device; `path` is named in errors."""
+    module = _module_of(card, tensors, path)
     # PyTorch's stubs lack the overload with a memory format alone.
-    module = module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return TorchNetwork(module, device)
+    found = resolve_device(device)
+    module = module.to(found, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TorchNetwork(module, found)
 
 
-# ----------------------------------------------------------------------
-
-
-ARCHITECTURES = ("cnn", "cnn-lstm")
-"""For log-mel windows of any music: what ``recsys train`` offers without a recipe."""
-
-
-def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in an architecture's default sizes, so that a card stays true when they change.
-
-    Parameters
-    ----------
-    architecture : str
-        Name in a model card.
-    config : mapping
-        What differs from the defaults.
-
-    Returns
-    -------
-    dict
-        Ready for JSON.
+def resolve_device(name: str = Device.AUTO) -> torch.device:
+    """Return a device; ``auto`` is the best there is.
 
     Raises
     ------
     ModelError
-        If the architecture is not known.
+        If the device is not known or not there. It never falls back to the CPU.
     """
-    parameters = inspect.signature(_architecture(architecture)).parameters.values()
-    sizes = {p.name: p.default for p in parameters if p.name not in {"n_genres", "shape"}}
-    whole = {**sizes, **config}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in whole.items()}
+    if name not in tuple(Device):
+        raise ModelError(f"unknown device {name!r}", f"Known are {', '.join(Device)}.")
+    present = {
+        Device.CUDA: torch.cuda.is_available(),
+        Device.MPS: torch.backends.mps.is_available(),
+        Device.CPU: True,
+    }
+    if name == Device.AUTO:
+        return torch.device(next(device for device, there in present.items() if there))
+    if not present[Device(name)]:
+        raise ModelError(
+            f"the device {name!r} is not available here",
+            "Use --device cpu, or install a PyTorch that supports it.",
+        )
+    return torch.device(name)
 
 
-def build_model(
-    architecture: str, n_genres: int, shape: tuple[int, ...], config: Mapping[str, Any]
-) -> nn.Module:
-    """Make a model with fresh weights.
+# Model files.
+
+
+def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
+    """Load the network of a checkpoint as a module.
 
     Parameters
     ----------
-    architecture : str
-        Name in a model card.
-    n_genres : int
-        Number of labels.
-    shape : tuple of int
-        Of one input, without the batch.
-    config : mapping
-        Further arguments of the architecture's constructor. Every architecture understands
-        ``standardise``, ``each_genre_alone`` and ``track_head`` beside its own, see
-        this module. A track head has two sizes: ``dimension``, and
-        ``network_genres``, how many the network under it knows.
+    path : Path, optional
+        The ``.safetensors`` file; the shipped model if None.
 
     Returns
     -------
-    nn.Module
+    model : nn.Module
+        On the CPU, in evaluation mode; without the head over whole tracks, if there is one.
+    card : ModelCard
 
     Raises
     ------
     ModelError
-        If the architecture or one of its arguments is not known, an argument is impossible, or
-        inputs of this shape do not fit the model.
+        If a file is missing, damaged, foreign, of a newer version, or belongs to another card.
     """
-    kind = _architecture(architecture)
-    sizes = dict(config)
-    standardise = sizes.pop("standardise", False)
-    each_genre_alone = sizes.pop("each_genre_alone", False)
-    head = sizes.pop("track_head", None)
+    path = path or DEFAULT_MODEL
+    card = load_card(path)
+    tensors = read_tensors(path, card)
+    if "track_head" in card.config:
+        tensors = network_tensors(tensors)
+    module = _module_of(card, tensors, path)
+    check_outputs(TorchNetwork(module, torch.device("cpu")), card, path)
+    return module, card
+
+
+def _module_of(card: ModelCard, tensors: Mapping[str, FloatArray], path: Path) -> nn.Module:
+    module = build_model(
+        card.architecture, n_network_genres(card), card.features.shape, card.config
+    )
     try:
-        network_genres, dimension = _head_sizes(head) if head else (n_genres, 0)
-        model = kind(n_genres=network_genres, shape=shape, **sizes)
-    except (TypeError, KeyError) as error:
-        raise ModelError(
-            f"the settings of this {architecture} model are not understood: {error}",
-            "It may have been made by a newer recsys; update recsys or use another model.",
-        ) from error
-    except (ValueError, RuntimeError, MemoryError) as error:
-        raise ModelError(
-            f"a {architecture} model cannot be made with {dict(config)}: {error}",
-            "Correct the sizes of the model, in the recipe or in the model card.",
-        ) from error
-    if standardise:
-        model = Standardised(model, tuple(shape))
-    if each_genre_alone:
-        model = EachGenreAlone(model)
-    return TrackHead(model, dimension, n_genres) if head else model
+        # A copy: PyTorch warns of arrays that are read-only.
+        module.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
+    except RuntimeError as error:
+        raise wrong_weights(path) from error
+    return module.eval()
 
 
-def _head_sizes(head: Mapping[str, int]) -> tuple[int, int]:
-    return head["network_genres"], head["dimension"]
+def save_model(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:
+    """Write a module and its card; see :func:`recsys.classifier.card.write_model`."""
+    weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    return write_model(path, weights, card)
 
 
-def _architecture(name: str) -> type[nn.Module]:
-    try:
-        architecture: type[nn.Module] = find(Registry.ARCHITECTURES, name)
-    except KeyError:
-        known = ", ".join(registered(Registry.ARCHITECTURES))
-        raise ModelError(
-            f"unknown architecture {name!r}", f"Known are {known}; a newer recsys may know more."
-        ) from None
-    return architecture
+def make_card(
+    model: nn.Module,
+    architecture: str,
+    config: Mapping[str, Any],
+    *,
+    name: str,
+    labels: Sequence[str],
+    features: Features,
+    dimension: int,
+    calibration: Calibration,
+    training: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    **more: Any,  # noqa: ANN401 (further fields of the card)
+) -> ModelCard:
+    """Describe a trained network; the fingerprint comes when it is saved.
+
+    Parameters
+    ----------
+    model : nn.Module
+    architecture : str
+    config : mapping
+        Sizes that differ from the defaults of the architecture.
+    name, labels, features, dimension, metrics, **more
+        As in the card.
+    calibration : Calibration
+        Of tracks that were not trained on.
+    training : mapping
+        Of the card; sizes and versions are added.
+    """
+    return ModelCard(
+        name=name,
+        architecture=architecture,
+        config=complete_config(architecture, config),
+        labels=tuple(labels),
+        features=features,
+        dimension=dimension,
+        temperature=calibration.temperature,
+        thresholds=calibration.thresholds,
+        confusion=calibration.confusion,
+        training={
+            **training,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        metrics=dict(metrics),
+        created=datetime.now(UTC).date().isoformat(),
+        **more,
+    )

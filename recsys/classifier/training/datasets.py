@@ -1,7 +1,7 @@
 """Labelled music: folders of genre folders, split lists, artists, and ready-made spectrograms.
 
-A track is known by its key, ``genre/name`` without the extension, as the public GTZAN lists
-write it; several files may show one track (a clip and an excerpt of it, say).
+A track is identified by its key, ``genre/name`` without the extension, as the public GTZAN lists
+write it; several files may hold one track (a clip and an excerpt of it).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -21,19 +21,20 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.audio import decode
-from recsys.classifier.log_mel import MEL, LogMel
+from recsys.classifier.log_mel import MEL, LogMel, from_log_mel
 from recsys.errors import ModelError, RecsysError
 from recsys.library import AUDIO_SUFFIXES, read_tags
-from recsys.mel import Features
 from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from recsys.mel import CompressedMel, Features
     from recsys.types import FloatArray, IdArray
 
-# What is wrong with GTZAN as published, known by the names of its tracks.
+HalfArray = npt.NDArray[np.float16]
 
+# Faults of GTZAN as published, known by the names of its tracks.
 
 GENRES = (
     *("blues", "classical", "country", "disco", "hiphop"),
@@ -179,18 +180,7 @@ def repetitions(keys: Collection[str]) -> list[tuple[str, ...]]:
 
 
 def describe(keys: Collection[str]) -> list[str]:
-    """Say in words which faults of GTZAN are among these tracks.
-
-    Parameters
-    ----------
-    keys : collection of str
-        ``genre/name`` of each track.
-
-    Returns
-    -------
-    list of str
-        Sentences without a full stop; none if this is not GTZAN.
-    """
+    """Return sentences on the faults of GTZAN among these tracks; none if this is not GTZAN."""
     if not looks_like_gtzan(keys):
         return []
     known, there = faults(), frozenset(keys)
@@ -231,7 +221,7 @@ def _name(key: str) -> str:
     return key.split("/", 1)[1]
 
 
-# Cutting labelled tracks in two, so that no artist is on both sides.
+# Splits with no artist on both sides.
 
 
 def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
@@ -268,6 +258,38 @@ def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
     return numbers
 
 
+def artist_folds(targets: IdArray, groups: IdArray, folds: int, seed: int) -> list[IdArray]:
+    """Divide tracks into folds, no group in two of them, genres in proportion.
+
+    Parameters
+    ----------
+    targets, groups : ndarray of int64, shape (n_tracks,)
+        Genre, and which tracks must stay together.
+    folds : int
+        At least 2.
+    seed : int
+
+    Returns
+    -------
+    list of ndarray of int64
+        The tracks held out by each fold; where large groups leave a fold empty, one fewer.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if len(np.unique(groups)) < folds:
+        raise ValueError(f"{folds} folds need as many groups, got {len(np.unique(groups))}")
+    cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        parts = [part for _, part in cutter.split(targets, targets, groups)]
+    return [part.astype(np.int64) for part in parts if len(part)]
+
+
 def split_by_artist(
     keys: Sequence[str],
     genres: Sequence[str],
@@ -294,8 +316,6 @@ def split_by_artist(
     train, valid : list of str
         Keys, sorted; together all of them. Every genre is in `train`.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     numbers: dict[str, int] = {}
     groups = np.asarray(
         [numbers.setdefault(_group(key, artists.get(key)), len(numbers)) for key in keys]
@@ -306,10 +326,7 @@ def split_by_artist(
     folds = max(2, min(round(1 / share), most, len(numbers)))
     held_out = np.zeros(len(keys), dtype=bool)
     if len(numbers) >= 2 and most >= folds:
-        cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The least populated class")
-            parts = [part for _, part in cutter.split(labels, labels, groups)]
+        parts = artist_folds(np.unique(labels, return_inverse=True)[1], groups, folds, seed)
         held_out[min(parts, key=lambda part: _unevenness(labels, part))] = True
     for genre in np.unique(labels[held_out]):
         if np.all(held_out[labels == genre]):
@@ -332,8 +349,7 @@ def _group(key: str, artist: str | None) -> str:
     return f"artist:{folded}" if folded else f"track:{key}"
 
 
-# Labelled segments: what the recipes learn from, and the track that each of them belongs to.
-
+# Segments of tracks, as the recipes of the papers train on them.
 
 MIN_TRACKS = 3
 """Of a genre: one to learn from, one to validate on, one to test."""
@@ -367,7 +383,7 @@ class SegmentSet:
     tracks : tuple of LabelledTrack
         Every one has at least one segment.
     inputs : ndarray of float16 or float32, shape (n_segments, *shape)
-        What a model is shown; float16 where that is fine enough.
+        Inputs of a network; float16 where that is fine enough.
     track_of : ndarray of int64, shape (n_segments,)
         Number of each segment's track in `tracks`.
     labels : tuple of str
@@ -452,19 +468,7 @@ def check_genres(genres: Mapping[str, str], min_tracks: int = MIN_TRACKS) -> Non
 
 
 def describe_balance(tracks: Iterable[LabelledTrack], wanted: Iterable[str] = ()) -> str:
-    """Say how many tracks the genres have.
-
-    Parameters
-    ----------
-    tracks : iterable of LabelledTrack
-        What is there.
-    wanted : iterable of str
-        Genres that should be there.
-
-    Returns
-    -------
-    str
-        In words; genres of `wanted` without a track are named.
+    """Describe how many tracks the genres have, and which of `wanted` have none.
 
     Examples
     --------
@@ -486,18 +490,7 @@ def describe_balance(tracks: Iterable[LabelledTrack], wanted: Iterable[str] = ()
     return f"{words}; none of {', '.join(missing)}" if missing else words
 
 
-# ----------------------------------------------------------------------
-
-
-Pieces = npt.NDArray[np.int8]
-"""Log-mel pieces of one track, shape (n_pieces, n_mels, frames), in steps of 1 / QUANTUM."""
-
-QUANTUM = 24
-"""Steps per standard deviation of a stored picture: int8 then covers more than 5 deviations."""
-
-PIECE_S = 10.0
-MAX_PIECES = 3
-"""Training hears up to three pieces of 10 s spread over a track: a 30 s clip is heard whole."""
+# Files, lists and artists.
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,43 +515,6 @@ class LabelledFile:
     def key(self) -> str:
         """``genre/name``: what split lists call the track."""
         return f"{self.genre}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """What training knows of one track.
-
-    Attributes
-    ----------
-    key : str
-        ``genre/name``.
-    genre : str
-        Its label.
-    views : tuple of ndarray of int8, each (n_pieces, n_mels, frames)
-        The same track as different files show it.
-    """
-
-    key: str
-    genre: str
-    views: tuple[Pieces, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ValidTrack:
-    """A track to validate on: its windows as inference sees them.
-
-    Attributes
-    ----------
-    key : str
-        ``genre/name``.
-    genre : str
-        Its label.
-    windows : ndarray of float32, shape (n_windows, n_mels, frames)
-    """
-
-    key: str
-    genre: str
-    windows: FloatArray
 
 
 def find_tracks(directory: Path, *, allow_empty: bool = False) -> list[LabelledFile]:
@@ -691,7 +647,7 @@ def artist_of(file: LabelledFile) -> str | None:
 def load_windows(
     paths: Sequence[Path], workers: int = 2, settings: Features = MEL
 ) -> Iterator[tuple[Path, FloatArray | RecsysError]]:
-    """Decode many files into what a model looks at, in worker processes and in order.
+    """Decode many files to inputs of a network, in worker processes and in order.
 
     Parameters
     ----------
@@ -700,67 +656,29 @@ def load_windows(
     workers : int
         Processes.
     settings : Features
-        What the model looks at.
+        Input of the network.
 
     Yields
     ------
     tuple of (Path, ndarray (n_windows, *shape) or RecsysError)
-        The error of a file that cannot be used stands in its place.
+        The error in place of the windows where a file cannot be used.
     """
     jobs = [(path, settings) for path in paths]
-    yield from _load(jobs, workers)
-
-
-def load_pieces(
-    files: Sequence[LabelledFile], workers: int = 2, settings: LogMel = MEL
-) -> Iterator[tuple[LabelledFile, Pieces | RecsysError]]:
-    """Decode many files into long pieces, from which training draws its windows.
-
-    Parameters
-    ----------
-    files : sequence of LabelledFile
-        What to read.
-    workers : int
-        Processes.
-    settings : LogMel
-        What a window looks like; a piece is longer and otherwise the same.
-
-    Yields
-    ------
-    tuple of (LabelledFile, ndarray of int8 (n_pieces, n_mels, frames) or RecsysError)
-        Standardised over the pieces of the track.
-    """
-    longer = replace(settings, window_s=PIECE_S, max_windows=MAX_PIECES)
-    jobs = [(file.path, longer) for file in files]
-    for file, (_, loaded) in zip(files, _load(jobs, workers), strict=True):
-        yield file, loaded if isinstance(loaded, RecsysError) else quantise(loaded)
-
-
-def quantise(pictures: FloatArray) -> Pieces:
-    """Round standardised pictures to int8, a quarter of the memory."""
-    return np.clip(np.rint(pictures * QUANTUM), -127, 127).astype(np.int8)
-
-
-def restore(pieces: Pieces) -> FloatArray:
-    """Undo :func:`quantise`, up to the rounding."""
-    return pieces.astype(np.float32) / np.float32(QUANTUM)
-
-
-_Job = tuple[Path, Features]
-
-
-def _load(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[Path, FloatArray | RecsysError]]:
     with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for (path, _), outcome in pool.map(_load_one, jobs):
             yield path, outcome
 
 
-def _load_one(job: _Job) -> FloatArray:
+def _load_one(job: tuple[Path, Features]) -> FloatArray:
     path, settings = job
     return settings.compute(decode(path, settings).windows)
 
 
-def read_mel_archive(path: Path, settings: LogMel = MEL) -> list[tuple[str, str, Pieces]]:
+_QUANTUM = 24
+"""Steps per standard deviation of an archive's int8: it covers more than 5 deviations."""
+
+
+def read_mel_archive(path: Path, settings: LogMel = MEL) -> dict[str, FloatArray]:
     """Read ready-made spectrograms.
 
     Parameters
@@ -769,52 +687,243 @@ def read_mel_archive(path: Path, settings: LogMel = MEL) -> list[tuple[str, str,
         ``.npz`` with ``X`` (int8 in steps of 1/24, or float; (n, n_mels, frames)), ``genre`` and
         ``track``.
     settings : LogMel
-        What the pictures must look like.
+        How the spectrograms were computed.
 
     Returns
     -------
-    list of (key, genre, ndarray of int8 (1, n_mels, frames))
+    dict
+        Key of a track to an array of float32, shape (n_mels, frames).
 
     Raises
     ------
     ModelError
-        If the archive cannot be read or its pictures have another size.
+        If the archive cannot be read or its spectrograms have another size.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            pictures, genres, tracks = (archive[name] for name in ("X", "genre", "track"))
+            spectrograms, genres, tracks = (archive[name] for name in ("X", "genre", "track"))
     except (OSError, KeyError, ValueError, EOFError) as error:
         raise ModelError(
             f"spectrograms cannot be read from {path}: {error}",
             "It must be an .npz file with the arrays X, genre and track.",
         ) from error
     expected = (len(tracks), settings.n_mels, settings.frames)
-    if pictures.shape != expected or len(genres) != len(tracks):
+    if spectrograms.shape != expected or len(genres) != len(tracks):
         raise ModelError(
-            f"{path}: X has shape {pictures.shape}, expected {expected}",
-            "One log-mel window per track, made with the settings of the model.",
+            f"{path}: X has shape {spectrograms.shape}, expected {expected}",
+            "One log-mel window per track, with the settings of docs/model.md.",
         )
-    whole = pictures if pictures.dtype == np.int8 else quantise(pictures)
-    return [
-        (f"{genre}/{track}", str(genre), picture[np.newaxis])
-        for genre, track, picture in zip(genres, tracks, whole, strict=True)
-    ]
+    values = spectrograms.astype(np.float32)
+    if spectrograms.dtype == np.int8:
+        values /= np.float32(_QUANTUM)
+    keys = (f"{genre}/{track}" for genre, track in zip(genres, tracks, strict=True))
+    return dict(zip(keys, values, strict=True))
 
 
-def merge_views(views: Iterable[tuple[str, str, Pieces]]) -> list[Example]:
-    """Gather the views of each track.
+# The music that the default model is trained on.
+
+TRACKS_TO_TUNE = 2
+"""Least of a genre: one to learn from and one to validate on."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSources:
+    """Where labelled music comes from.
+
+    Attributes
+    ----------
+    directories : tuple of Path
+        Folders of genre folders.
+    mel : Path or None
+        Archive of ready-made spectrograms, see :func:`read_mel_archive`.
+    train_split, valid_split : Path or None
+        Lists of tracks, both or neither. With lists, tracks in neither of them are left out.
+    artists : Path or None
+        CSV with artists; without it they are read from the tags.
+    """
+
+    directories: tuple[Path, ...]
+    mel: Path | None = None
+    train_split: Path | None = None
+    valid_split: Path | None = None
+    artists: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackWindows:
+    """The windows of a labelled track.
+
+    Attributes
+    ----------
+    key : str
+        ``genre/name``.
+    genre : str
+        Its label.
+    artist : str or None
+        Where it is known.
+    audio : ndarray of float16, shape (n, n_mels, frames), or None
+        From its longest audio file.
+    spectrogram : ndarray of float16, shape (1, n_mels, frames), or None
+        From its ready-made spectrogram.
+    """
+
+    key: str
+    genre: str
+    artist: str | None
+    audio: HalfArray | None
+    spectrogram: HalfArray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledMusic:
+    """All tracks, and how they are split.
+
+    Attributes
+    ----------
+    tracks : tuple of TrackWindows
+        Sorted by key.
+    labels : tuple of str
+        Genres, sorted.
+    train, valid : ndarray of int64
+        Rows of the tracks in the lists; `valid` is empty without lists.
+    failed : tuple of (Path, str)
+        Files that could not be used, and why.
+    missing : int
+        Tracks of the lists that were not found.
+    """
+
+    tracks: tuple[TrackWindows, ...]
+    labels: tuple[str, ...]
+    train: IdArray
+    valid: IdArray
+    failed: tuple[tuple[Path, str], ...]
+    missing: int
+
+    @property
+    def targets(self) -> IdArray:
+        """Number of each track's genre in `labels`, shape (n_tracks,)."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        return np.asarray([numbers[track.genre] for track in self.tracks], dtype=np.int64)
+
+    @property
+    def groups(self) -> IdArray:
+        """Number of each track's group, see :func:`.track_groups`."""
+        tracks = self.tracks
+        return track_groups([track.key for track in tracks], [track.artist for track in tracks])
+
+
+def load_music(
+    sources: DataSources,
+    features: CompressedMel,
+    workers: int = 2,
+    on_file: Callable[[int], None] | None = None,
+) -> LabelledMusic:
+    """Find, decode and split labelled music.
 
     Parameters
     ----------
-    views : iterable of (key, genre, pieces)
-        In any order.
+    sources : DataSources
+    features : CompressedMel
+        Input of the network.
+    workers : int
+        Processes that decode.
+    on_file : callable, optional
+        Called after every file with the number of files.
 
     Returns
     -------
-    list of Example
-        Sorted by key.
+    LabelledMusic
+
+    Raises
+    ------
+    ModelError
+        If there are fewer than two genres, a genre has too few tracks, a list cannot be read, one
+        of two lists is missing, or a track is in both.
     """
-    gathered: dict[tuple[str, str], list[Pieces]] = {}
-    for key, genre, pieces in views:
-        gathered.setdefault((key, genre), []).append(pieces)
-    return [Example(key, genre, tuple(gathered[key, genre])) for key, genre in sorted(gathered)]
+    train, valid = _lists(sources)
+    listed = train | valid
+    files = [file for directory in sources.directories for file in find_tracks(directory)]
+    archive = read_mel_archive(sources.mel) if sources.mel else {}
+    genres = {file.key: file.genre for file in files}
+    genres |= {key: key.split("/", 1)[0] for key in archive}
+    wanted = {key: genre for key, genre in genres.items() if not listed or key in listed}
+    check_genres(wanted, TRACKS_TO_TUNE)
+    audio, failed = _decode(
+        [file for file in files if file.key in wanted], features, workers, on_file
+    )
+    spectrograms = {
+        key: from_log_mel(window[np.newaxis], target=features).astype(np.float16)
+        for key, window in archive.items()
+        if key in wanted
+    }
+    present = sorted(key for key in wanted if key in audio or key in spectrograms)
+    check_genres({key: wanted[key] for key in present}, TRACKS_TO_TUNE)
+    artists = _artists_of(sources, files, present)
+    tracks = tuple(
+        TrackWindows(key, wanted[key], artists.get(key), audio.get(key), spectrograms.get(key))
+        for key in present
+    )
+    learned = [row for row, key in enumerate(present) if key not in valid]
+    held_out = [row for row, key in enumerate(present) if key in valid]
+    check_genres({present[row]: wanted[present[row]] for row in learned}, 1)
+    return LabelledMusic(
+        tracks=tracks,
+        labels=tuple(sorted({track.genre for track in tracks})),
+        train=np.asarray(learned, dtype=np.int64),
+        valid=np.asarray(held_out, dtype=np.int64),
+        failed=failed,
+        missing=len(listed - set(present)),
+    )
+
+
+def _lists(sources: DataSources) -> tuple[frozenset[str], frozenset[str]]:
+    """Read both lists of tracks, or neither."""
+    if sources.train_split is None and sources.valid_split is None:
+        return frozenset(), frozenset()
+    if sources.train_split is None or sources.valid_split is None:
+        raise ModelError(
+            "one list of tracks alone does not define a split",
+            "Give two lists, of the tracks to train on and of those to validate on, or neither to"
+            " train on all tracks.",
+        )
+    train, valid = read_split(sources.train_split), read_split(sources.valid_split)
+    both = sorted(train & valid)
+    if both:
+        raise ModelError(
+            f"{len(both)} tracks are in both lists, {both[0]} among them",
+            "A track that is learned from cannot be held out as well.",
+        )
+    return train, valid
+
+
+def _decode(
+    files: Sequence[LabelledFile],
+    features: CompressedMel,
+    workers: int,
+    on_file: Callable[[int], None] | None,
+) -> tuple[dict[str, HalfArray], tuple[tuple[Path, str], ...]]:
+    """Return the windows of each track, from its longest file, and the files that failed."""
+    audio: dict[str, HalfArray] = {}
+    failed: list[tuple[Path, str]] = []
+    outcomes = load_windows([file.path for file in files], workers, features)
+    for file, (path, windows) in zip(files, outcomes, strict=True):
+        if on_file is not None:
+            on_file(len(files))
+        if isinstance(windows, RecsysError):
+            failed.append((path, windows.message))
+        elif file.key not in audio or len(windows) > len(audio[file.key]):
+            audio[file.key] = windows.astype(np.float16)
+    return audio, tuple(failed)
+
+
+def _artists_of(
+    sources: DataSources, files: Sequence[LabelledFile], keys: Sequence[str]
+) -> Mapping[str, str | None]:
+    """Return artists from the table that was given, or from GTZAN's public index and the tags."""
+    if sources.artists:
+        listed = read_artists(sources.artists)
+        return {key: listed.get(key.split("/", 1)[1]) for key in keys}
+    wanted = set(keys)
+    tagged = {file.key: artist_of(file) for file in files if file.key in wanted}
+    known = known_artists(keys)
+    return {key: known.get(key) or tagged.get(key) for key in keys}

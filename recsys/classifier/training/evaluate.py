@@ -1,8 +1,8 @@
-"""How good a model is on labelled tracks, with the figures that a reader needs to judge it."""
+"""Evaluating a model on labelled tracks: accuracy, F1, calibration, with intervals and counts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,139 +17,20 @@ from recsys.classifier.training.datasets import load_windows
 from recsys.errors import ModelError, RecsysError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from recsys.classifier.inference import Classifier
     from recsys.classifier.training.datasets import LabelledFile
     from recsys.types import FloatArray, IdArray
 
-# Intervals for figures over tracks that come in groups: whole artists are drawn, not tracks.
-
-
-Float64Array = npt.NDArray[np.float64]
-
-RESAMPLES = 1000
-
-_CHUNK = 100
-"""Resamples computed together, so that memory stays small with many artists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A figure and its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Resampled:
-    """A figure, and what it would have been with other artists.
-
-    Attributes
-    ----------
-    value : float
-        Over all tracks.
-    resamples : ndarray of float64, shape (n_resamples,)
-    """
-
-    value: float
-    resamples: Float64Array
-
-    def less(self, other: Resampled) -> Resampled:
-        """Return the difference to another figure over the same resamples."""
-        return Resampled(self.value - other.value, self.resamples - other.resamples)
-
-    def summary(self) -> Measured:
-        """Return the figure with its percentile interval."""
-        low, high = np.quantile(self.resamples, [0.025, 0.975])
-        return Measured(self.value, float(low), float(high))
-
-
-class GroupBootstrap:
-    """Draws groups with replacement; the same groups for all that is measured.
-
-    Parameters
-    ----------
-    groups : ndarray of int64, shape (n,)
-        Which tracks belong together; any numbers.
-    seed : int
-        Of the draws.
-    resamples : int
-        How many.
-    """
-
-    def __init__(self, groups: IdArray, seed: int, resamples: int = RESAMPLES) -> None:
-        self._group = np.unique(groups, return_inverse=True)[1]
-        self._seed = seed
-        self._resamples = resamples
-
-    def measure(self, given: IdArray, targets: IdArray) -> tuple[Resampled, Resampled]:
-        """Measure predictions.
-
-        Parameters
-        ----------
-        given, targets : ndarray of int64, shape (n,)
-            Predicted and true genres. A prediction below 0 is none of them, and wrong.
-
-        Returns
-        -------
-        accuracy, macro_f1 : Resampled
-            The F1 is the mean over the genres that have tracks (in that resample).
-        """
-        counts = self._counts(given, targets)
-        accuracy, macro_f1 = _figures(counts.sum(axis=0)[np.newaxis])
-        parts = [_figures(np.tensordot(drawn, counts, 1)) for drawn in self._draws()]
-        return (
-            Resampled(float(accuracy[0]), np.concatenate([part[0] for part in parts])),
-            Resampled(float(macro_f1[0]), np.concatenate([part[1] for part in parts])),
-        )
-
-    def _counts(self, given: IdArray, targets: IdArray) -> Float64Array:
-        """Count true, given and right tracks, shape (n_groups, 3, n_genres)."""
-        n_groups = 1 + int(self._group.max())
-        n_genres = 1 + int(max(given.max(), targets.max()))
-        everywhere = np.ones(len(targets), dtype=bool)
-        kinds = ((targets, everywhere), (given, given >= 0), (targets, given == targets))
-        cells = n_groups * n_genres
-        counts = [
-            np.bincount(self._group[which] * n_genres + genres[which], minlength=cells)
-            for genres, which in kinds
-        ]
-        shaped = [count.reshape(n_groups, n_genres) for count in counts]
-        return np.stack(shaped, axis=1).astype(np.float64)
-
-    def _draws(self) -> Iterator[Float64Array]:
-        """Yield how often each group is drawn, shape (up to _CHUNK, n_groups)."""
-        rng = np.random.default_rng(self._seed)
-        n_groups = 1 + int(self._group.max())
-        shares = np.full(n_groups, 1.0 / n_groups)
-        for start in range(0, self._resamples, _CHUNK):
-            size = min(_CHUNK, self._resamples - start)
-            yield rng.multinomial(n_groups, shares, size=size).astype(np.float64)
-
-
-def _figures(counts: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return accuracy and macro F1 of counts, shape (n, 3, n_genres), each of shape (n,)."""
-    true, given, right = counts[:, 0], counts[:, 1], counts[:, 2]
-    accuracy = right.sum(axis=1) / true.sum(axis=1)
-    f1 = 2 * right / np.maximum(true + given, 1.0)
-    present = true > 0
-    return accuracy, (f1 * present).sum(axis=1) / present.sum(axis=1)
-
-
-# ----------------------------------------------------------------------
-
-
 TRACKS_PER_CALL = 16
-"""Tracks that wait for the model together."""
+"""Tracks per batch of inference."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenreScore:
-    """How well one genre is recognised. ``n`` is the number of its tracks."""
+    """Figures of one genre over its ``n`` tracks."""
 
     precision: float
     recall: float
@@ -159,12 +40,12 @@ class GenreScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures over whole tracks, each given its most probable genre.
+    """Figures over whole tracks, each predicted to have its most probable genre.
 
     Attributes
     ----------
     n : int
-        Tracks judged.
+        Number of tracks.
     accuracy : float
         Share given their genre.
     interval : (float, float)
@@ -191,7 +72,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model said of one track.
+    """Prediction for one track.
 
     Attributes
     ----------
@@ -239,16 +120,16 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True)
 class FolderEvaluation:
-    """An evaluation, what it rests on, and what could not take part in it.
+    """An evaluation of a folder, its predictions, and the files that failed.
 
     Attributes
     ----------
     evaluation : Evaluation
-        Of the tracks that could be judged.
+        Of the tracks that could be decoded.
     failed : tuple of (Path, str)
         Files that could not be decoded, and why.
     predictions : tuple of Prediction
-        One per track judged, in the order of the files.
+        One per track, in the order of the files.
     """
 
     evaluation: Evaluation
@@ -282,7 +163,7 @@ def score(
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     if len(targets) == 0:
-        raise ValueError("no tracks to judge")
+        raise ValueError("no tracks to evaluate")
     predicted = probabilities.argmax(axis=1)
     numbers = np.arange(len(labels))
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -317,12 +198,12 @@ def evaluate_files(
     workers: int = 2,
     on_file: Callable[[], None] | None = None,
 ) -> FolderEvaluation:
-    """Decode and judge labelled files; memory stays bounded.
+    """Decode labelled files and evaluate the predictions; memory stays bounded.
 
     Parameters
     ----------
     classifier : Classifier
-        The model to measure.
+        The model to evaluate.
     files : sequence of LabelledFile
         Every genre must be one of the model's.
     workers : int
@@ -337,11 +218,11 @@ def evaluate_files(
     Raises
     ------
     ModelError
-        If not one file could be judged, or a genre is not the model's.
+        If no file could be decoded, or a genre is not the model's.
     """
     labels = classifier.info.labels
     _check_known(files, labels)
-    judged: list[LabelledFile] = []
+    decoded: list[LabelledFile] = []
     rows: list[FloatArray] = []
     failed: list[tuple[Path, str]] = []
     waiting: list[FloatArray] = []
@@ -351,7 +232,7 @@ def evaluate_files(
             failed.append((path, windows.message))
         else:
             waiting.append(windows)
-            judged.append(file)
+            decoded.append(file)
         if len(waiting) == TRACKS_PER_CALL:
             rows += [analysis.probabilities for analysis in classifier.analyse(waiting)]
             waiting = []
@@ -361,12 +242,12 @@ def evaluate_files(
     if not rows:
         reason = failed[0][1] if failed else "there are none"
         raise ModelError(
-            f"not one of {len(files)} tracks could be judged: {reason}",
+            f"none of {len(files)} tracks could be evaluated: {reason}",
             "Check the folder and the list.",
         )
     probabilities = np.stack(rows)
-    targets = labels_to_numbers([file.genre for file in judged], labels)
-    predictions = _predictions(judged, probabilities, labels)
+    targets = labels_to_numbers([file.genre for file in decoded], labels)
+    predictions = _predictions(decoded, probabilities, labels)
     return FolderEvaluation(score(probabilities, targets, labels), tuple(failed), predictions)
 
 
@@ -409,16 +290,16 @@ def reliability(predictions: Sequence[Prediction], bins: int = 10) -> tuple[Reli
     """
     held: dict[int, list[Prediction]] = {}
     for prediction in predictions:
-        place = min(int(prediction.confidence * bins), bins - 1)
-        held.setdefault(place, []).append(prediction)
-    return tuple(_bin(place, bins, held[place]) for place in sorted(held))
+        number = min(int(prediction.confidence * bins), bins - 1)
+        held.setdefault(number, []).append(prediction)
+    return tuple(_bin(number, bins, held[number]) for number in sorted(held))
 
 
-def _bin(place: int, bins: int, held: Sequence[Prediction]) -> ReliabilityBin:
+def _bin(number: int, bins: int, held: Sequence[Prediction]) -> ReliabilityBin:
     right = sum(prediction.genre == prediction.given for prediction in held)
     return ReliabilityBin(
-        low=place / bins,
-        high=(place + 1) / bins,
+        low=number / bins,
+        high=(number + 1) / bins,
         n=len(held),
         confidence=sum(prediction.confidence for prediction in held) / len(held),
         accuracy=right / len(held),
@@ -428,8 +309,6 @@ def _bin(place: int, bins: int, held: Sequence[Prediction]) -> ReliabilityBin:
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:
     """Return the evaluation as scripts and model cards hold it, plain and ready for JSON."""
-    from dataclasses import asdict
-
     plain = asdict(evaluation)
     plain["interval"] = list(evaluation.interval)
     return plain

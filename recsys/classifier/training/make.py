@@ -1,263 +1,478 @@
-"""Making the default model: measured on held-out tracks, calibrated by artist, learned from all."""
+"""Making the default model: measured on held-out tracks, calibrated by artist, trained on all."""
 
 from __future__ import annotations
 
-import platform
+import copy
 from collections import Counter
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from recsys.bootstrap import bootstrap_interval
 from recsys.classifier.calibrate import (
+    Calibration,
     Float64Array,
+    calibrate,
     expected_calibration_error,
     fit_temperature,
-    fit_thresholds,
-    smoothed_confusion,
     softmax,
 )
-from recsys.classifier.card import ModelCard
-from recsys.classifier.training.architectures import complete_config
+from recsys.classifier.inference import Pooled
+from recsys.classifier.training.architectures import make_card, save_model
+from recsys.classifier.training.datasets import DataSources, artist_folds, load_music
 from recsys.classifier.training.evaluate import as_dict, score
-from recsys.classifier.training.heads import Lessons, hear, teacher_tags
-from recsys.classifier.training.outliers import hear_outliers
-from recsys.classifier.training.teacher import (
-    LEAST_TRACKS as LEAST_TRACKS_FOR_TAGS,
-)
+from recsys.classifier.training.loop import PartialRun, forget_partial, partial_path
+from recsys.classifier.training.musicnn_torch import tag_head
 from recsys.classifier.training.teacher import (
     TAGS,
-    TagAgreement,
-    keep_tags,
-    measure_agreement,
+    build_pruned,
+    describe,
+    find_checkpoint,
+    read_checkpoint,
 )
-from recsys.classifier.training.tune import Said, cross_validate, folds_by_artist, make_network, say
+from recsys.classifier.training.tune import (
+    TuneSettings,
+    TuningData,
+    front_end_responses,
+    outlier_responses,
+    outputs_of,
+    teacher_tags,
+    tune_and_fit,
+)
 from recsys.errors import ModelError
+from recsys.mel import CompressedMel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-    from recsys.classifier.training.examples import PicturedMusic
+    from recsys.classifier.card import ModelCard
+    from recsys.classifier.training.datasets import LabelledMusic
     from recsys.classifier.training.musicnn_torch import MusiCNN
-    from recsys.classifier.training.tune import FineTuneSettings
-    from recsys.mel import CompressedMel
+    from recsys.classifier.training.tune import TrackResponses
     from recsys.types import FloatArray, IdArray
 
-# What a default model is bad at and what it must not be used for, in words, for its card.
+LEAST_TRACKS = 20
+"""With fewer there is nothing to calibrate on."""
 
+FULL_CLIP = 5
+"""Windows from which on a track counts as long; excerpts have fewer."""
 
-FEW = 20
-"""Tracks heard at length; figures of genres with fewer say next to nothing."""
+_ENOUGH_LONG = 100
+"""Long tracks, to calibrate on these alone."""
 
-NOT_FOR = (
-    "deciding anything about people or money: payments, the rating of artists, filtering of"
-    " content",
-    "identifying recordings or performers",
-)
-
-
-def limits_of(metrics: Mapping[str, Any], features: CompressedMel) -> dict[str, list[str]]:
-    """Return the limits of a default model, those that depend on what was measured as numbers.
-
-    Parameters
-    ----------
-    metrics : mapping
-        As in the card.
-    features : CompressedMel
-        What a window looks like.
-
-    Returns
-    -------
-    dict
-        ``bad_at`` and ``not_to_be_used_for``, sentences and ends of sentences.
-    """
-    return {
-        "bad_at": [*_measured(metrics), *_always(features)],
-        "not_to_be_used_for": list(NOT_FOR),
-    }
-
-
-def _measured(metrics: Mapping[str, Any]) -> list[str]:
-    judged = metrics["cross_validation"]
-    genres = judged["per_genre"]
-    worst = min(genres, key=lambda genre: float(genres[genre]["precision"]))
-    said = [
-        f"It knows {len(genres)} genres: other music is given the nearest of them, or unknown.",
-        f"{1 - judged['accuracy']:.0%} of {judged['n']} tracks that it had not learned from were"
-        " given a wrong genre, often with confidence.",
-        f"Least to be trusted is {worst}: {genres[worst]['precision']:.0%} of what is called so"
-        " is so.",
-    ]
-    at_length = metrics.get("cross_validation_clips", judged)["per_genre"]
-    few = [genre for genre in genres if at_length.get(genre, {"n": 0})["n"] < FEW]
-    if few:
-        said.append(
-            f"Of {', '.join(few)} fewer than {FEW} tracks each were heard at length; what was"
-            " measured of these says next to nothing."
-        )
-    return said
-
-
-def _always(features: CompressedMel) -> list[str]:
-    heard = features.max_windows * features.window_s
-    return [
-        "Tracks that it learned from (training.keys) are known nearly by heart: figures from them"
-        " are worth nothing.",
-        "Files of a few seconds get probabilities that are too high.",
-        f"It hears at most {heard:g} s of a track, in {features.max_windows} pieces, and nothing"
-        f" above {features.sample_rate / 2000:g} kHz.",
-        "Unknown was learned from synthesised sounds: speech, field recordings or audio books may"
-        " be given a genre.",
-        "What encoders at low bit rates make of quiet treble moves the embedding.",
-        "Tags are a guess at what listeners of last.fm wrote about 2010, learned at second hand.",
-    ]
-
-
-# What is known of a default model that was just made: calibration, figures, origin.
-
+_NEIGHBOURS = 10
 
 LICENCE = (
     "MIT; made from the weights of MusiCNN, which are under the ISC licence:"
     " see MUSICNN-LICENSE.md in recsys.data"
 )
 
-FULL_CLIP = 5
-"""Windows from which on a track counts as heard at length; of others there are but 3 s."""
 
-_ENOUGH = 100
-"""Long tracks, to calibrate by these alone."""
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """Everything that ``recsys train`` is given.
 
-_RESAMPLES = 1000
-_NEIGHBOURS = 10
+    Attributes
+    ----------
+    sources : DataSources
+        The music.
+    out : Path
+        The ``.safetensors`` file to write.
+    settings : TuneSettings
+        Epochs and seed among them.
+    weights : Path or None
+        Folder of MusiCNN's published weights; None for those of the installed package.
+    workers : int
+        Processes that decode.
+    """
+
+    sources: DataSources
+    out: Path
+    settings: TuneSettings = field(default_factory=TuneSettings)
+    weights: Path | None = None
+    workers: int = 2
 
 
-def make_default_card(
-    made: Made,
-    music: PicturedMusic,
+class Watcher:
+    """Is told of progress; does nothing."""
+
+    def file_decoded(self, total: int) -> None:
+        """Note that one of `total` files was decoded, or failed."""
+
+    def music_loaded(self, music: LabelledMusic) -> None:
+        """Note the tracks that there are."""
+
+    def track_augmented(self, total: int) -> None:
+        """Note that the front end ran on one of `total` tracks and on its copies."""
+
+    def epoch_trained(self, total: int) -> None:
+        """Note one of `total` epochs, over all networks."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DefaultModel:
+    """The network, and outputs of networks made the same way for tracks they were not trained on.
+
+    Attributes
+    ----------
+    model : MusiCNN
+        Trained on all tracks; with the tags that are kept.
+    out_of_fold : Pooled
+        One row per track, by cross-validation.
+    valid : Pooled or None
+        Of the validation list, by a network of the training list; None without lists.
+    taught_tags : ndarray of float32, shape (n_tracks, n_tags)
+        Of the teacher, pooled.
+    tag_logits : ndarray of float32, shape (n_tracks, n_kept)
+        Of the network itself for all tracks, pooled.
+    agreement : dict
+        Tag to its agreement with the teacher, for all tags.
+    n_folds : int
+        Of the cross-validation.
+    """
+
+    model: MusiCNN
+    out_of_fold: Pooled
+    valid: Pooled | None
+    taught_tags: FloatArray
+    tag_logits: FloatArray
+    agreement: dict[str, TagAgreement]
+    n_folds: int
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Names of the tags that are kept."""
+        return tuple(tag for tag, found in self.agreement.items() if found.is_learned)
+
+
+def train_default(
+    options: TrainOptions, watcher: Watcher | None = None
+) -> tuple[ModelCard, LabelledMusic]:
+    """Train the kind of model that ships with recsys, and write it.
+
+    An interrupted run resumes from the networks that were finished, and from the last epochs of
+    the one that was not.
+
+    Parameters
+    ----------
+    options : TrainOptions
+    watcher : Watcher, optional
+
+    Returns
+    -------
+    card : ModelCard
+        As written.
+    music : LabelledMusic
+        What it was trained on, and what failed.
+
+    Raises
+    ------
+    RecsysError
+        If the published weights are missing, or the music is unusable or too little.
+    """
+    watcher = watcher or Watcher()
+    checkpoint = find_checkpoint(options.weights)
+    variables = read_checkpoint(checkpoint)
+    features = CompressedMel()
+    music = load_music(options.sources, features, options.workers, watcher.file_decoded)
+    watcher.music_loaded(music)
+    teacher = build_pruned(variables, len(music.labels))
+    made = make_default(teacher, music, features, options.settings, watcher, options.out)
+    paths = (*options.sources.directories, options.sources.mel)
+    notes = {"data": [path.name for path in paths if path], "teacher": describe(checkpoint)}
+    card = default_card(made, music, features, options.settings, name=options.out.stem, notes=notes)
+    card = save_model(options.out, made.model, card)
+    forget_partial(options.out)
+    return card, music
+
+
+def make_default(
+    teacher: MusiCNN,
+    music: LabelledMusic,
     features: CompressedMel,
-    settings: FineTuneSettings,
+    settings: TuneSettings,
+    watcher: Watcher | None = None,
+    out: Path | None = None,
+) -> DefaultModel:
+    """Tune the networks of the cross-validation, that of the training list, and the final one.
+
+    Parameters
+    ----------
+    teacher : MusiCNN
+        See :func:`recsys.classifier.training.teacher.build_pruned`.
+    music : LabelledMusic
+    features : CompressedMel
+        Input of the network.
+    settings : TuneSettings
+    watcher : Watcher, optional
+    out : Path, optional
+        The model file; states of interrupted runs are saved next to it.
+
+    Returns
+    -------
+    DefaultModel
+
+    Raises
+    ------
+    ModelError
+        If there are too few tracks to validate on, or all by one artist, or the training fails.
+    """
+    watcher = watcher or Watcher()
+    if len(music.tracks) < LEAST_TRACKS:
+        raise ModelError(
+            f"{len(music.tracks)} tracks are too few to train and to evaluate a model",
+            f"Give {LEAST_TRACKS} at least; some hundreds make a useful model.",
+        )
+    folds = make_folds(music.targets, music.groups, settings.folds, settings.seed)
+    responses = front_end_responses(
+        teacher, music.tracks, settings.variations, settings.seed, watcher.track_augmented
+    )
+    outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
+    data = TuningData(responses, music.targets, teacher_tags(teacher, responses), outliers)
+    everything = np.arange(len(music.tracks))
+    total = settings.training.epochs * (len(folds) + 1 + bool(len(music.valid)))
+
+    def network(number: int, rows: IdArray, seed: int) -> MusiCNN:
+        seeded = replace(settings, seed=seed)
+        keys = [music.tracks[row].key for row in rows]
+        partial = PartialRun(partial_path(out, number) if out else None, [asdict(seeded), keys])
+        return tune_and_fit(
+            teacher,
+            data.of(rows),
+            seeded,
+            partial=partial,
+            on_epoch=lambda _: watcher.epoch_trained(total),
+        )
+
+    out_of_fold = out_of_fold_outputs(
+        folds, responses, lambda number, rows: network(number + 1, rows, settings.seed + number)
+    )
+    valid = None
+    if len(music.valid):
+        listed = network(len(folds) + 1, music.train, settings.seed)
+        valid = outputs_of(listed, [responses[row].plain for row in music.valid])
+    taught = np.stack([rows.mean(axis=0) for rows in data.tag_logits])
+    agreement = measure_agreement(out_of_fold.tag_logits, taught, TAGS)
+    final = network(0, everything, settings.seed)
+    final = keep_tags(final, [n for n, tag in enumerate(TAGS) if agreement[tag].is_learned])
+    own = outputs_of(final, [track.plain for track in responses])
+    return DefaultModel(final, out_of_fold, valid, taught, own.tag_logits, agreement, len(folds))
+
+
+def out_of_fold_outputs(
+    folds: Sequence[IdArray],
+    responses: Sequence[TrackResponses],
+    train: Callable[[int, IdArray], MusiCNN],
+) -> Pooled:
+    """Return the outputs for every track of the network that was trained without its fold.
+
+    Parameters
+    ----------
+    folds : sequence of ndarray of int64
+        Rows held out; together all of them.
+    responses : sequence of TrackResponses
+        One per track.
+    train : callable
+        Maps the number of a fold and the rows to train on to a network.
+    """
+    everything = np.arange(len(responses))
+    parts = []
+    for number, held_out in enumerate(folds):
+        network = train(number, np.setdiff1d(everything, held_out))
+        parts.append(outputs_of(network, [responses[row].plain for row in held_out]))
+    order = np.argsort(np.concatenate(folds))
+    return Pooled(*(np.concatenate(rows)[order] for rows in zip(*parts, strict=True)))
+
+
+def make_folds(targets: IdArray, groups: IdArray, folds: int, seed: int) -> list[IdArray]:
+    """Divide tracks into folds by artist, fewer than wanted where there are fewer artists."""
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise ModelError(
+            f"all {len(targets)} tracks are by one artist",
+            "A model is evaluated on other artists than those it was trained on: correct the tags,"
+            " or name the artists with --artists.",
+        )
+    count = min(folds, int(np.bincount(targets).max()), n_groups)
+    return artist_folds(targets, groups, max(2, count), seed)
+
+
+# Which of the teacher's tags are kept.
+
+LEAST_TRACKS_FOR_TAGS = 10
+"""With fewer there is no top tenth."""
+
+TOP_SHARE = 0.1
+"""Share of the tracks with the teacher's highest logits of a tag: those that carry it."""
+
+LEAST_CORRELATION = 0.8
+LEAST_AUC = 0.9
+"""Out of fold, for a tag to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagAgreement:
+    """How well a tag agrees with the teacher's, on tracks that were not trained on.
+
+    Attributes
+    ----------
+    rank_correlation : float
+        Spearman's, over all tracks; 0 where one side is constant.
+    roc_auc : float
+        Against the tenth of the tracks with the teacher's highest logits.
+    """
+
+    rank_correlation: float
+    roc_auc: float
+
+    @property
+    def is_learned(self) -> bool:
+        """Both figures are high enough for the tag to be kept."""
+        return self.rank_correlation >= LEAST_CORRELATION and self.roc_auc >= LEAST_AUC
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures and whether the tag is kept, ready for JSON."""
+        return {**asdict(self), "kept": self.is_learned}
+
+
+def measure_agreement(
+    logits: FloatArray, taught: FloatArray, tags: Sequence[str]
+) -> dict[str, TagAgreement]:
+    """Compare pooled tag logits (n_tracks, n_tags) with the teacher's, by tag."""
+    from scipy.stats import spearmanr
+    from sklearn.metrics import roc_auc_score
+
+    agreement: dict[str, TagAgreement] = {}
+    count = max(1, round(TOP_SHARE * len(taught)))
+    for name, mine, theirs in zip(tags, logits.T, taught.T, strict=True):
+        carries = np.zeros(len(theirs), dtype=bool)
+        carries[np.argsort(-theirs, kind="stable")[:count]] = True
+        varies = np.ptp(mine) > 0 and np.ptp(theirs) > 0
+        correlation = float(spearmanr(mine, theirs).statistic) if varies else 0.0
+        agreement[name] = TagAgreement(correlation, float(roc_auc_score(carries, mine)))
+    return agreement
+
+
+def keep_tags(model: MusiCNN, outputs: Sequence[int]) -> MusiCNN:
+    """Return a copy of a network with only some of the outputs of its tag head."""
+    kept = copy.deepcopy(model)
+    chosen = torch.as_tensor(list(outputs), dtype=torch.long)
+    kept.tags = tag_head(model.tags.in_features, len(chosen))
+    with torch.no_grad():
+        kept.tags.weight.copy_(model.tags.weight[chosen])
+        kept.tags.bias.copy_(model.tags.bias[chosen])
+    return kept
+
+
+# The card.
+
+
+def default_card(
+    made: DefaultModel,
+    music: LabelledMusic,
+    features: CompressedMel,
+    settings: TuneSettings,
     *,
     name: str,
     notes: dict[str, Any],
 ) -> ModelCard:
-    """Calibrate a default model by what was said of tracks out of their folds, and describe it.
+    """Calibrate a default model on its out-of-fold logits, and describe it.
 
     Parameters
     ----------
-    made : Made
-    music : PicturedMusic
-        What it was made from.
+    made : DefaultModel
+    music : LabelledMusic
+        What it was trained on.
     features : CompressedMel
-        What a window looks like.
-    settings : FineTuneSettings
+        Input of the network.
+    settings : TuneSettings
     name : str
-        For people.
+        For display.
     notes : dict
         More for the card's ``training`` part.
 
     Returns
     -------
     ModelCard
-        Without a fingerprint, which :func:`recsys.classifier.card.save_model` adds.
+        Without a fingerprint, which comes when it is saved.
     """
-    model, truth = made.model, music.targets
-    # One window is surer of itself than the mean of ten: a library's tracks are long.
-    long = _heard_at_length(music)
-    judged = long if long.sum() >= _ENOUGH else np.ones_like(long)
-    temperature = fit_temperature(made.out_of_fold.logits[judged], truth[judged])
-    probabilities = softmax(made.out_of_fold.logits, temperature)
-    thresholds = fit_thresholds(probabilities, truth)
-    confusion = smoothed_confusion(probabilities.argmax(axis=1), truth, len(music.labels))
-    sizes = {
-        "filters": list(model.filters),
-        "dimension": model.dimension,
-        "n_tags": len(made.tags),
-    }
-    deviations = np.maximum(made.said_tags.std(axis=0), 1e-6)
-    metrics = _metrics(made, music, probabilities, thresholds, temperature, settings.seed)
-    return ModelCard(
+    model, truth, logits = made.model, music.targets, made.out_of_fold.logits
+    # One window is more confident than the mean of ten, and a library's tracks are long.
+    long = _are_long(music)
+    judged = long if long.sum() >= _ENOUGH_LONG else np.ones_like(long)
+    calibration = calibrate(logits, truth, fit_temperature(logits[judged], truth[judged]))
+    metrics = _metrics(made, music, calibration, settings.seed)
+    counts = Counter(track.genre for track in music.tracks)
+    return make_card(
+        model,
+        "musicnn",
+        {"filters": list(model.filters), "dimension": model.dimension, "n_tags": len(made.tags)},
         name=name,
-        architecture="musicnn",
-        config=complete_config("musicnn", sizes),
         labels=music.labels,
         features=features,
         dimension=model.dimension,
-        temperature=temperature,
-        thresholds=thresholds,
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
-        tags=made.tags,
-        tag_means=tuple(made.said_tags.mean(axis=0).tolist()),
-        tag_deviations=tuple(deviations.tolist()),
-        training=_training(made, music, settings, notes),
+        calibration=calibration,
+        training={
+            **notes,
+            "recipe": "default",
+            "tracks": {label: counts[label] for label in music.labels},
+            "tracks_with_sound": sum(track.audio is not None for track in music.tracks),
+            "keys": {"train": [track.key for track in music.tracks], "valid": []},
+            "split": f"learned from all; measured by {made.n_folds}-fold cross-validation by artist"
+            + (
+                ", and on the validation list by a network of the training list"
+                if made.valid
+                else ""
+            ),
+            "seed": settings.seed,
+            "settings": asdict(settings),
+        },
         metrics=metrics,
+        tags=made.tags,
+        tag_means=tuple(made.tag_logits.mean(axis=0).tolist()),
+        tag_deviations=tuple(np.maximum(made.tag_logits.std(axis=0), 1e-6).tolist()),
         limits=limits_of(metrics, features),
-        created=datetime.now(UTC).date().isoformat(),
         licence=LICENCE,
     )
 
 
-def _heard_at_length(music: PicturedMusic) -> npt.NDArray[np.bool_]:
+def _are_long(music: LabelledMusic) -> npt.NDArray[np.bool_]:
     """Mark tracks of which there is more than an excerpt."""
-    return np.asarray([t.sound is not None and len(t.sound) >= FULL_CLIP for t in music.tracks])
-
-
-def _training(
-    made: Made, music: PicturedMusic, settings: FineTuneSettings, notes: dict[str, Any]
-) -> dict[str, Any]:
-    counts = Counter(track.genre for track in music.tracks)
-    return {
-        **notes,
-        "recipe": "default",
-        "tracks": {label: counts[label] for label in music.labels},
-        "tracks_with_sound": sum(track.sound is not None for track in music.tracks),
-        "keys": {"train": [track.key for track in music.tracks], "valid": []},
-        "split": f"learned from all; measured by {made.n_folds}-fold cross-validation by artist"
-        + (", and on the validation list by a network of the training list" if made.valid else ""),
-        "seed": settings.seed,
-        "settings": asdict(settings),
-        "parameters": sum(parameter.numel() for parameter in made.model.parameters()),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    return np.asarray([t.audio is not None and len(t.audio) >= FULL_CLIP for t in music.tracks])
 
 
 def _metrics(
-    made: Made,
-    music: PicturedMusic,
-    probabilities: Float64Array,
-    thresholds: tuple[float, ...],
-    temperature: float,
-    seed: int,
+    made: DefaultModel, music: LabelledMusic, calibration: Calibration, seed: int
 ) -> dict[str, Any]:
-    """Judge tracks by networks that had not learned from them, all of them and the long ones."""
-    truth, labels = music.targets, music.labels
-    long = _heard_at_length(music)
-    best = probabilities.argmax(axis=1)
+    """Evaluate networks on tracks they were not trained on, all of them and the long ones."""
+    truth, labels, probabilities = music.targets, music.labels, calibration.probabilities
+    long = _are_long(music)
     metrics: dict[str, Any] = {
         "note": "Every track was judged by a network that had not learned from it; temperature and"
         " thresholds were chosen on the cross-validation, so that its calibration is a little too"
         " good. The shipped network learned from all of these tracks.",
         "cross_validation": _judged(probabilities, truth, labels, seed),
-        "given_a_genre": float(np.mean(probabilities.max(axis=1) >= np.asarray(thresholds)[best])),
+        "given_a_genre": calibration.share_with_a_genre,
         "tags": {tag: agreement.as_dict() for tag, agreement in made.agreement.items()},
     }
     if long.any() and not long.all():
         metrics["cross_validation_clips"] = _judged(probabilities[long], truth[long], labels, seed)
     if made.valid is None:
         return metrics
-    places, chances = music.valid, softmax(made.valid.logits, temperature)
-    metrics["valid"] = _judged(chances, truth[places], labels, seed)
-    if len(places) >= LEAST_TRACKS_FOR_TAGS:
-        found = measure_agreement(made.valid.tag_logits, made.taught_tags[places], TAGS)
+    rows, chances = music.valid, softmax(made.valid.logits, calibration.temperature)
+    metrics["valid"] = _judged(chances, truth[rows], labels, seed)
+    if len(rows) >= LEAST_TRACKS_FOR_TAGS:
+        found = measure_agreement(made.valid.tag_logits, made.taught_tags[rows], TAGS)
         metrics["tags_of_valid"] = {tag: agreement.as_dict() for tag, agreement in found.items()}
-    some = long[places]
+    some = long[rows]
     if some.any():
         metrics["valid_clips"] = {
-            **_judged(chances[some], truth[places][some], labels, seed),
-            **_neighbours(made.valid.embeddings[some], places[some], music),
+            **_judged(chances[some], truth[rows][some], labels, seed),
+            **_neighbours(made.valid.embeddings[some], rows[some], music),
         }
     return metrics
 
@@ -266,21 +481,22 @@ def _judged(
     probabilities: Float64Array, truth: IdArray, labels: tuple[str, ...], seed: int
 ) -> dict[str, Any]:
     """Return all figures, with a bootstrap interval of the calibration error."""
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(len(truth), size=(_RESAMPLES, len(truth)))
-    errors = [expected_calibration_error(probabilities[draw], truth[draw]) for draw in draws]
-    interval = np.percentile(errors, [2.5, 97.5]).tolist()
-    return {**as_dict(score(probabilities, truth, labels)), "ece_interval": interval}
+    interval = bootstrap_interval(
+        lambda rows: expected_calibration_error(probabilities[rows], truth[rows]),
+        np.arange(len(truth)),
+        seed=seed,
+    )
+    figures = as_dict(score(probabilities, truth, labels))
+    return {**figures, "ece_interval": list(interval)}
 
 
-def _neighbours(embeddings: FloatArray, places: IdArray, music: PicturedMusic) -> dict[str, Any]:
-    """Return how the embedding puts these tracks beside each other.
+def _neighbours(embeddings: FloatArray, rows: IdArray, music: LabelledMusic) -> dict[str, Any]:
+    """Return precision at 10 over tracks by other artists, and the median cosine of two tracks.
 
-    Precision is the share of a track's genre among the ten tracks by other artists that are nearest
-    to it. It is always divided by ten, also where there are fewer.
+    Precision is divided by ten even where there are fewer such tracks.
     """
     cosines = embeddings @ embeddings.T
-    genres, artists = music.targets[places], music.groups[places]
+    genres, artists = music.targets[rows], music.groups[rows]
     others = np.where(artists[:, np.newaxis] == artists, -np.inf, cosines)
     nearest = np.argsort(-others, axis=1, kind="stable")[:, :_NEIGHBOURS]
     reachable = np.take_along_axis(others, nearest, axis=1) > -np.inf
@@ -292,121 +508,43 @@ def _neighbours(embeddings: FloatArray, places: IdArray, music: PicturedMusic) -
     }
 
 
-# ----------------------------------------------------------------------
+# Known weaknesses and excluded uses, for the card.
+
+FEW = 20
+"""Long tracks; figures of genres with fewer mean next to nothing."""
+
+NOT_FOR = (
+    "deciding anything about people or money: payments, the rating of artists, filtering of"
+    " content",
+    "identifying recordings or performers",
+)
 
 
-LEAST_TRACKS = 20
-"""With fewer there is nothing to calibrate by."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Made:
-    """The network, and what networks made the same way said of tracks unknown to them.
-
-    Attributes
-    ----------
-    model : MusiCNN
-        Learned from all tracks; tells the tags that are kept.
-    out_of_fold : Said
-        One row per track, by cross-validation.
-    valid : Said or None
-        Of the validation list, by a network that learned from the training list; None without
-        lists.
-    taught_tags : ndarray of float32, shape (n_tracks, n_tags)
-        The teacher's, pooled.
-    said_tags : ndarray of float32, shape (n_tracks, n_kept)
-        The network's own of all tracks, pooled.
-    agreement : dict
-        Tag to its agreement with the teacher, of all tags.
-    n_folds : int
-        Of the cross-validation.
-    """
-
-    model: MusiCNN
-    out_of_fold: Said
-    valid: Said | None
-    taught_tags: FloatArray
-    said_tags: FloatArray
-    agreement: dict[str, TagAgreement]
-    n_folds: int
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Names of the tags that are kept."""
-        return tuple(tag for tag, found in self.agreement.items() if found.is_learned)
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Who wants to know how far the work has come; each is called with the total.
-
-    Attributes
-    ----------
-    on_track : callable or None
-        After every track that was heard.
-    on_step : callable or None
-        After every step of every tuning.
-    """
-
-    on_track: Callable[[int], None] | None = None
-    on_step: Callable[[int], None] | None = None
-
-
-def make_default(
-    teacher: MusiCNN,
-    music: PicturedMusic,
-    features: CompressedMel,
-    settings: FineTuneSettings,
-    steps: Steps | None = None,
-) -> Made:
-    """Make the default model.
-
-    Parameters
-    ----------
-    teacher : MusiCNN
-        See :func:`recsys.classifier.training.teacher.build_pruned`.
-    music : PicturedMusic
-        Labelled tracks.
-    features : CompressedMel
-        What a window looks like.
-    settings : FineTuneSettings
-    steps : Steps, optional
-        Who is told of progress.
-
-    Returns
-    -------
-    Made
-
-    Raises
-    ------
-    ModelError
-        If there are too few tracks to validate on, or all by one artist, or the training fails.
-    """
-    steps = steps or Steps()
-    if len(music.tracks) < LEAST_TRACKS:
-        raise ModelError(
-            f"{len(music.tracks)} tracks are too few to learn from and to be measured on",
-            f"Give {LEAST_TRACKS} at least; some hundreds make a useful model.",
-        )
-    folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
-    heard = hear(teacher, music.tracks, settings.variations, settings.seed, steps.on_track)
-    outliers = hear_outliers(teacher, settings.outliers, settings.seed, features)
-    lessons = Lessons(heard, music.targets, teacher_tags(teacher, heard), outliers)
-    runs = len(folds) + 1 + bool(len(music.valid))
-    total = runs * settings.epochs * settings.steps_per_epoch
-
-    def on_step(_: float) -> None:
-        if steps.on_step is not None:
-            steps.on_step(total)
-
-    out_of_fold = cross_validate(teacher, lessons, folds, settings, on_step)
-    valid = None
-    if len(music.valid):
-        network = make_network(teacher, lessons.of(music.train), settings, settings.seed, on_step)
-        valid = say(network, [heard[place].plain for place in music.valid])
-    taught = np.stack([rows.mean(axis=0) for rows in lessons.tag_logits])
-    agreement = measure_agreement(out_of_fold.tag_logits, taught, TAGS)
-    final = make_network(teacher, lessons, settings, settings.seed, on_step)
-    final = keep_tags(final, [n for n, tag in enumerate(TAGS) if agreement[tag].is_learned])
-    said = say(final, [track.plain for track in heard])
-    return Made(final, out_of_fold, valid, taught, said.tag_logits, agreement, len(folds))
+def limits_of(metrics: Mapping[str, Any], features: CompressedMel) -> dict[str, list[str]]:
+    """Word the limits of a model, ``bad_at`` and ``not_to_be_used_for``, from its figures."""
+    judged = metrics["cross_validation"]
+    genres = judged["per_genre"]
+    worst = min(genres, key=lambda genre: float(genres[genre]["precision"]))
+    at_length = metrics.get("cross_validation_clips", judged)["per_genre"]
+    few = ", ".join(genre for genre in genres if at_length.get(genre, {"n": 0})["n"] < FEW)
+    bad_at = [
+        f"It knows {len(genres)} genres: other music is given the nearest of them, or unknown.",
+        f"{1 - judged['accuracy']:.0%} of {judged['n']} tracks that it had not learned from were"
+        " given a wrong genre, often with confidence.",
+        f"Least to be trusted is {worst}: {genres[worst]['precision']:.0%} of what is called so"
+        " is so.",
+        f"Of {few} fewer than {FEW} tracks each were heard at length; what was measured of these"
+        " says next to nothing."
+        if few
+        else "",
+        "Tracks that it learned from (training.keys) are known nearly by heart: figures from them"
+        " are worth nothing.",
+        "Files of a few seconds get probabilities that are too high.",
+        f"It hears at most {features.max_windows * features.window_s:g} s of a track, in"
+        f" {features.max_windows} pieces, and nothing above {features.sample_rate / 2000:g} kHz.",
+        "Unknown was learned from synthesised sounds: speech, field recordings or audio books may"
+        " be given a genre.",
+        "What encoders at low bit rates make of quiet treble moves the embedding.",
+        "Tags are a guess at what listeners of last.fm wrote about 2010, learned at second hand.",
+    ]
+    return {"bad_at": [line for line in bad_at if line], "not_to_be_used_for": list(NOT_FOR)}

@@ -1,63 +1,29 @@
-"""Sounds that are no music, as the front end of the network hears them."""
+"""Sounds that are out of distribution: noise, hum, tones, impulses and babble, synthesised."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys.classifier.log_mel import MEL, LogMel, log_mel
-from recsys.classifier.training.datasets import PIECE_S, quantise
-from recsys.classifier.training.heads import listen
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from recsys.classifier.training.datasets import Pieces
-    from recsys.classifier.training.examples import HalfArray
-    from recsys.classifier.training.musicnn_torch import MusiCNN
-    from recsys.mel import CompressedMel
     from recsys.types import FloatArray
 
-# Sounds that are no music, so that the model learns to say nothing of them.
+Samples = npt.NDArray[np.float64]
 
-
-Sound = npt.NDArray[np.float64]
-
-
-def make_outliers(count: int, seed: int, settings: LogMel = MEL) -> Pieces:
-    """Synthesise sounds that are no music, every kind about as often.
-
-    Parameters
-    ----------
-    count : int
-        How many.
-    seed : int
-        Of all chance.
-    settings : LogMel
-        What a window looks like.
-
-    Returns
-    -------
-    ndarray of int8, shape (count, n_mels, frames)
-        Each standardised on its own, 10 s long.
-    """
-    longer = replace(settings, window_s=PIECE_S)
-    sounds = synthesise(count, seed, settings.sample_rate)
-    return np.stack([quantise(log_mel(sound[np.newaxis], longer))[0] for sound in sounds])
+DURATION_S = 10.0
 
 
 def synthesise(count: int, seed: int, sample_rate: int) -> Iterator[FloatArray]:
-    """Make sounds that are no music, every kind about as often.
+    """Synthesise sounds, every kind about as often.
 
     Parameters
     ----------
     count : int
-        How many.
     seed : int
-        Of all chance.
     sample_rate : int
         Hz.
 
@@ -67,24 +33,24 @@ def synthesise(count: int, seed: int, sample_rate: int) -> Iterator[FloatArray]:
         10 s each, at any level.
     """
     rng = np.random.default_rng(seed)
-    time = np.arange(round(PIECE_S * sample_rate)) / sample_rate
+    time = np.arange(round(DURATION_S * sample_rate)) / sample_rate
     for number in range(count):
         sound = KINDS[number % len(KINDS)](rng, time)
         floor = 10 ** rng.uniform(-5, -2) * np.abs(sound).max()
         yield (sound + floor * rng.standard_normal(len(time))).astype(np.float32)
 
 
-def coloured_noise(rng: np.random.Generator, time: Sound) -> Sound:
+def coloured_noise(rng: np.random.Generator, time: Samples) -> Samples:
     """Noise whose spectrum falls or rises by a random slope, slowly swelling."""
     spectrum = np.fft.rfft(rng.standard_normal(len(time)))
     slope = rng.uniform(-1.2, 0.4)
     noise = np.fft.irfft(spectrum * np.arange(1, len(spectrum) + 1) ** slope, n=len(time))
     swell = 1.0 + rng.uniform(0, 0.9) * np.sin(2 * np.pi * rng.uniform(0.05, 1.0) * time)
-    sound: Sound = noise / np.abs(noise).max() * swell
+    sound: Samples = noise / np.abs(noise).max() * swell
     return sound
 
 
-def hum(rng: np.random.Generator, time: Sound) -> Sound:
+def hum(rng: np.random.Generator, time: Samples) -> Samples:
     """Harmonics of a steady low pitch: mains, motors, fans."""
     pitch = rng.choice([50.0, 60.0, rng.uniform(40, 300)])
     strength = rng.uniform(0, 1, 24) / np.arange(1, 25) ** rng.uniform(0.3, 1.5)
@@ -92,35 +58,35 @@ def hum(rng: np.random.Generator, time: Sound) -> Sound:
         gain * np.sin(2 * np.pi * pitch * order * time + rng.uniform(0, 6.3))
         for order, gain in enumerate(strength, 1)
     ]
-    sound: Sound = np.sum(waves, axis=0)
+    sound: Samples = np.sum(waves, axis=0)
     return sound
 
 
-def tone(rng: np.random.Generator, time: Sound) -> Sound:
+def tone(rng: np.random.Generator, time: Samples) -> Samples:
     """One sine, steady, gliding or beeping."""
     low, high = np.sort(np.exp(rng.uniform(np.log(60), np.log(9000), 2)))
     bend = rng.choice([0.0, 1.0]) * time / time[-1]
     sine = np.sin(2 * np.pi * np.cumsum(low + (high - low) * bend) * (time[1] - time[0]))
     beeping = np.sin(2 * np.pi * rng.uniform(0.3, 4) * time) > 0
-    sound: Sound = sine * beeping if rng.random() < 0.4 else sine
+    sound: Samples = sine * beeping if rng.random() < 0.4 else sine
     return sound
 
 
-def impulses(rng: np.random.Generator, time: Sound) -> Sound:
+def impulses(rng: np.random.Generator, time: Samples) -> Samples:
     """Clicks, drops and crackle: short decaying bursts at even or random moments."""
     rate = np.exp(rng.uniform(np.log(0.5), np.log(400)))
     if rng.random() < 0.4:
-        places = np.arange(0, len(time), max(1, int(len(time) / time[-1] / rate)))
+        onsets = np.arange(0, len(time), max(1, int(len(time) / time[-1] / rate)))
     else:
-        places = rng.integers(0, len(time), int(rate * time[-1]) + 1)
+        onsets = rng.integers(0, len(time), int(rate * time[-1]) + 1)
     strikes = np.zeros(len(time))
-    strikes[places] = rng.uniform(0.2, 1.0, len(places))
+    strikes[onsets] = rng.uniform(0.2, 1.0, len(onsets))
     decay = np.exp(-np.arange(400) / rng.uniform(2, 120))
     ring = np.cos(np.arange(400) * rng.uniform(0.02, 2.5))
     return np.convolve(strikes, decay * ring, mode="same") + 1e-4 * rng.standard_normal(len(time))
 
 
-def babble(rng: np.random.Generator, time: Sound) -> Sound:
+def babble(rng: np.random.Generator, time: Samples) -> Samples:
     """Speech-like: pulses or breath through moving formants, in syllables with pauses."""
     from scipy.signal import lfilter
 
@@ -146,42 +112,10 @@ def babble(rng: np.random.Generator, time: Sound) -> Sound:
     return out / max(float(np.abs(out).max()), 1e-9)
 
 
-KINDS: tuple[Callable[[np.random.Generator, Sound], Sound], ...] = (
+KINDS: tuple[Callable[[np.random.Generator, Samples], Samples], ...] = (
     coloured_noise,
     hum,
     tone,
     impulses,
     babble,
 )
-
-
-# ----------------------------------------------------------------------
-
-
-def hear_outliers(
-    model: MusiCNN, count: int, seed: int, features: CompressedMel
-) -> tuple[HalfArray, ...]:
-    """Synthesise sounds that are no music and let the front end listen to them.
-
-    Parameters
-    ----------
-    model : MusiCNN
-        Its front end listens.
-    count : int
-        How many sounds, every kind about as often.
-    seed : int
-        Of all chance.
-    features : CompressedMel
-        What a window looks like.
-
-    Returns
-    -------
-    tuple of ndarray of float16, each (n_windows, n_filters, frames)
-        The windows of one sound each.
-    """
-    length = features.window_length
-    heard = []
-    for sound in synthesise(count, seed, features.sample_rate):
-        windows = sound[: len(sound) // length * length].reshape(-1, length)
-        heard.append(listen(model, features.compute(np.ascontiguousarray(windows))))
-    return tuple(heard)

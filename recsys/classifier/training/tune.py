@@ -1,83 +1,118 @@
-"""Tuning the layers above the front end, so that they tell genres apart."""
+"""Tuning MusiCNN to genres: augmentation, the layers above the front end, closed-form heads.
+
+The front end stays as it is, so its responses are computed once per track. The layers above it are
+tuned with the one training loop, and then each head is the best linear one in closed form: of few
+tracks, 440 of GTZAN for 200 units, the covariance of the units matters, and discriminant analysis
+with a shrunk covariance was more accurate than the output layer that the network was tuned with
+(0.851 of the clips instead of 0.837, by artist).
+"""
 
 from __future__ import annotations
 
 import copy
-import math
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recsys.classifier.training.heads import fit_heads, penultimate
-from recsys.classifier.training.musicnn_torch import bfloat16_is_quick
-from recsys.classifier.training.train import NAN_HINT
+from recsys.classifier.inference import Pooled
+from recsys.classifier.training.loop import Schedule, Training, TrainingSettings
+from recsys.classifier.training.outliers import synthesise
 from recsys.errors import ModelError
+from recsys.mel import USUAL_POWER, compress, expand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from recsys.classifier.training.examples import HalfArray
-    from recsys.classifier.training.heads import HeardTrack, Lessons
+    from recsys.classifier.training.datasets import HalfArray, TrackWindows
+    from recsys.classifier.training.loop import EpochResult, PartialRun
     from recsys.classifier.training.musicnn_torch import MusiCNN
+    from recsys.mel import CompressedMel
     from recsys.types import FloatArray, IdArray
 
-# What decides how the default model is made, beside the data.
+Float64Array = npt.NDArray[np.float64]
+
+# Augmentation.
+
+SPEED = (0.87, 1.15)
+"""Of an augmented copy, times the original's."""
+
+MEL_SHIFT = 2.0
+"""Greatest transposition, bands."""
+
+TILT_DB = 3.0
+"""Greatest gain at either end of the spectrum."""
+
+EQUALISER_DB = 1.2
+"""Standard deviation of a smooth random gain curve."""
+
+LOW_PASS_SHARE = 0.25
+"""Share of the copies that lose their treble, as in a poor encoding."""
+
+NOISE = (-6.0, -2.5)
+"""Power of added noise, powers of ten of the mean power."""
+
+# Heads.
+
+WHITENING_EXPONENT = 0.4
+"""Directions of the embedding are divided by this power of their variance: at 0.5 all would count
+the same, at 0 the few strongest would decide."""
+
+TAG_PENALTY = 300.0
+"""Of the ridge regression, per standardised unit and window."""
+
+_SURELY_MUSIC = -20.0
+_ABSENT_MARGIN = 100.0
+_ROUNDING = 1e-5  # Units that vary less are dead; the discriminant would amplify their rounding.
+_WINDOWS_TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True)
-class FineTuneSettings:
-    """How MusiCNN's layers are tuned to genres.
+class TuneSettings:
+    """How MusiCNN is tuned to genres.
 
     Attributes
     ----------
-    epochs, steps_per_epoch : int
-        The learning rate follows one cycle over all steps.
-    batch : int
-        Windows in a step, genres in equal shares.
-    learning_rate : float
-        Of AdamW for the fresh output layer, at the peak of the cycle.
+    training : TrainingSettings
+        Of the layers above the front end; a batch holds windows, genres in equal shares. Mixup is
+        that of the responses of the front end (Verma et al., "Manifold Mixup", arXiv:1806.05236).
     tuned_rate : float
-        Share of it for the layers that are tuned.
-    weight_decay : float
-        Of AdamW.
-    mixup : float
-        Parameter of the Beta distribution for mixing what the front end heard in two windows
-        (Verma et al., "Manifold Mixup", arXiv:1806.05236).
+        Learning rate of the tuned layers, as a share of that of the fresh output layer.
     pool_dropout, dropout : float
-        Behind the pooling, and before the fresh output layer.
-    label_smoothing : float
-        Probability spread over all genres.
-    average_decay : float
-        Of the running average of the weights, which is what is kept.
+        After the pooling, and before the fresh output layer.
     variations : int
-        How many changed copies of each track are learned from, beside the track itself.
+        Augmented copies of each track.
     spectrogram_share : float
-        How often a track that is there as sound and as ready-made spectrogram is read from the
-        latter.
+        How often a track with both audio and a ready-made spectrogram is read from the latter.
     folds : int
         Of the cross-validation by artist that calibrates the model.
     outliers : int
-        Sounds that are no music, synthesised; see :mod:`recsys.classifier.training.outliers`.
+        Synthesised sounds that are out of distribution.
     seed : int
         Of everything random.
     """
 
-    epochs: int = 5
-    steps_per_epoch: int = 60
-    batch: int = 64
-    learning_rate: float = 1e-3
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            epochs=5,
+            steps_per_epoch=60,
+            batch=64,
+            learning_rate=1e-3,
+            weight_decay=0.01,
+            schedule=Schedule.CYCLE,
+            label_smoothing=0.1,
+            mixup=0.3,
+            average_decay=0.98,
+        )
+    )
     tuned_rate: float = 0.15
-    weight_decay: float = 0.01
-    mixup: float = 0.3
     pool_dropout: float = 0.2
     dropout: float = 0.5
-    label_smoothing: float = 0.1
-    average_decay: float = 0.98
     variations: int = 4
     spectrogram_share: float = 0.2
     folds: int = 5
@@ -85,63 +120,264 @@ class FineTuneSettings:
     seed: int = 0
 
 
-# ----------------------------------------------------------------------
+def settings_for(epochs: int, seed: int) -> TuneSettings:
+    """Return the settings for some epochs and a seed."""
+    usual = TuneSettings(seed=seed)
+    return replace(usual, training=replace(usual.training, epochs=epochs))
 
 
-WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises."""
+# Responses of the front end.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackResponses:
+    """Responses of the front end to one track.
+
+    Attributes
+    ----------
+    audio, spectrogram : tuple of ndarray of float16, each (n_windows, n_filters, frames)
+        The track itself first, then its augmented copies; empty where there is none.
+    """
+
+    audio: tuple[HalfArray, ...]
+    spectrogram: tuple[HalfArray, ...]
+
+    @property
+    def plain(self) -> HalfArray:
+        """To the track itself: its audio, or else its spectrogram."""
+        return (self.audio or self.spectrogram)[0]
+
+    def draw(self, rng: np.random.Generator, spectrogram_share: float) -> HalfArray:
+        """Choose one window at random, shape (n_filters, frames)."""
+        from_audio = bool(self.audio) and (
+            not self.spectrogram or rng.random() >= spectrogram_share
+        )
+        copies = self.audio if from_audio else self.spectrogram
+        windows = copies[rng.integers(len(copies))]
+        window: HalfArray = windows[rng.integers(len(windows))]
+        return window
+
+
+def front_end_responses(
+    model: MusiCNN,
+    tracks: Sequence[TrackWindows],
+    variations: int,
+    seed: int,
+    on_track: Callable[[int], None] | None = None,
+) -> list[TrackResponses]:
+    """Run the front end on all tracks and on augmented copies of them.
+
+    Parameters
+    ----------
+    model : MusiCNN
+    tracks : sequence of TrackWindows
+    variations : int
+        Augmented copies of each.
+    seed : int
+        Of the augmentation; that of a track depends on its position, not on the other tracks.
+    on_track : callable, optional
+        Called after every track with the number of tracks.
+
+    Returns
+    -------
+    list of TrackResponses
+    """
+    found: list[TrackResponses] = []
+    for position, track in enumerate(tracks):
+        rng = np.random.default_rng((seed, position))
+        audio = _copies(model, track.audio, variations, rng)
+        found.append(TrackResponses(audio, _copies(model, track.spectrogram, variations, rng)))
+        if on_track is not None:
+            on_track(len(tracks))
+    return found
+
+
+def _copies(
+    model: MusiCNN, windows: HalfArray | None, variations: int, rng: np.random.Generator
+) -> tuple[HalfArray, ...]:
+    """Run the front end on a track and on augmented copies of it."""
+    if windows is None:
+        return ()
+    plain = windows.astype(np.float32)
+    varied = [plain, *(vary(plain, rng) for _ in range(variations))]
+    return tuple(responses_to(model, copied) for copied in varied)
+
+
+def responses_to(model: MusiCNN, windows: FloatArray) -> HalfArray:
+    """Map windows (n, n_mels, frames) to responses of the front end (n, n_filters, frames)."""
+    with torch.inference_mode():
+        responses: HalfArray = model.front_end(torch.from_numpy(windows)).numpy().astype(np.float16)
+    return responses
+
+
+def vary(windows: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Augment a track: speed, pitch, spectrum, noise, level.
+
+    Parameters
+    ----------
+    windows : ndarray of float32, shape (n, n_mels, frames)
+        Compressed mel, consecutive windows.
+    rng : Generator
+
+    Returns
+    -------
+    ndarray of float32, shape (m, n_mels, frames)
+        More windows where the copy is slower, fewer where it is faster; at least one.
+    """
+    _, mels, frames = windows.shape
+    joined = np.concatenate(list(windows), axis=1)
+    speed, shift = rng.uniform(*SPEED), rng.uniform(-MEL_SHIFT, MEL_SHIFT)
+    spectrogram = _resampled(joined, speed, shift, frames)
+    power = np.maximum(expand(spectrogram), 0) * 10 ** (0.1 * _gain_db(mels, rng))[:, np.newaxis]
+    noise = 10 ** rng.uniform(*NOISE) * rng.random(power.shape)
+    power = power + power.mean() * noise
+    power *= USUAL_POWER * 10 ** rng.uniform(-0.15, 0.15) / max(float(power.mean()), 1e-12)
+    changed = compress(power.astype(np.float32))
+    count = changed.shape[1] // frames
+    cut: FloatArray = np.stack(np.split(changed[:, : count * frames], count, axis=1))
+    return cut
+
+
+def _resampled(spectrogram: FloatArray, speed: float, shift: float, least: int) -> FloatArray:
+    """Resample a spectrogram (n_mels, frames) in time and shift it along the bands."""
+    mels, frames = spectrogram.shape
+    length = max(least, round(frames / speed))
+    theta = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 2.0 * shift / mels]]])
+    grid = functional.affine_grid(theta, [1, 1, mels, length], align_corners=False)
+    read = functional.grid_sample(
+        torch.from_numpy(spectrogram)[None, None], grid, padding_mode="border", align_corners=False
+    )
+    resampled: FloatArray = read[0, 0].numpy()
+    return resampled
+
+
+def _gain_db(mels: int, rng: np.random.Generator) -> FloatArray:
+    """Draw a tilt, a smooth curve and sometimes a low-pass, decibels per band."""
+    axis = np.linspace(-1.0, 1.0, mels)
+    curve = np.interp(axis, np.linspace(-1, 1, 8), EQUALISER_DB * rng.standard_normal(8))
+    gain = rng.uniform(-TILT_DB, TILT_DB) * axis + curve
+    if rng.random() < LOW_PASS_SHARE:
+        gain = np.where(axis > rng.uniform(0.35, 1.0), gain - 40.0, gain)
+    decibels: FloatArray = gain.astype(np.float32)
+    return decibels
+
+
+def outlier_responses(
+    model: MusiCNN, count: int, seed: int, features: CompressedMel
+) -> tuple[HalfArray, ...]:
+    """Synthesise sounds that are out of distribution and run the front end on them."""
+    length = features.window_length
+    found = []
+    for sound in synthesise(count, seed, features.sample_rate):
+        windows = sound[: len(sound) // length * length].reshape(-1, length)
+        found.append(responses_to(model, features.compute(np.ascontiguousarray(windows))))
+    return tuple(found)
+
+
+# Tuning.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TuningData:
+    """Responses and targets that layers and heads are fitted to.
+
+    Attributes
+    ----------
+    tracks : sequence of TrackResponses
+        Music.
+    targets : ndarray of int64, shape (n_tracks,)
+        Its genres.
+    tag_logits : sequence of ndarray of float32, each (n_windows, n_tags)
+        Of the teacher, for the plain windows of each track.
+    outliers : sequence of ndarray of float16, each (n_windows, n_filters, frames)
+        Responses to sounds that are out of distribution.
+    """
+
+    tracks: Sequence[TrackResponses]
+    targets: IdArray
+    tag_logits: Sequence[FloatArray]
+    outliers: Sequence[HalfArray]
+
+    def of(self, rows: IdArray) -> TuningData:
+        """Return the data of some tracks."""
+        return TuningData(
+            [self.tracks[row] for row in rows],
+            self.targets[rows],
+            [self.tag_logits[row] for row in rows],
+            self.outliers,
+        )
 
 
 class _Tuned(nn.Module):
-    """The layers above the front end, and an output layer that is thrown away afterwards."""
+    """The layers above the front end, and an output layer that is dropped afterwards."""
 
-    def __init__(self, model: MusiCNN, n_genres: int, settings: FineTuneSettings) -> None:
+    def __init__(self, model: MusiCNN, settings: TuneSettings) -> None:
         super().__init__()
         self.model = model
         self.pool_dropout = nn.Dropout(settings.pool_dropout)
         hidden = model.dense.out_features
-        last = nn.Linear(hidden, n_genres)
+        last = nn.Linear(hidden, model.genres.out_features)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.output = nn.Sequential(nn.BatchNorm1d(hidden), nn.Dropout(settings.dropout), last)
 
-    def forward(self, heard: Tensor) -> Tensor:
-        pooled = self.pool_dropout(self.model.pooled(heard))
+    def forward(self, responses: Tensor) -> Tensor:
+        pooled = self.pool_dropout(self.model.pooled(responses))
         return self.output(self.model.penultimate(pooled))  # type: ignore[no-any-return]
 
-    def learning(self) -> None:
-        """Go into training mode; statistics that a million songs have taught stay as they are."""
-        self.train()
-        self.model.eval()
+    def train(self, mode: bool = True) -> _Tuned:
+        super().train(mode)
+        self.model.eval()  # statistics of batches were learned from a million songs
+        return self
 
-    def tuned(self) -> list[nn.Parameter]:
-        """Return the parameters of the network that are tuned."""
-        parts = (self.model.layers, self.model.norms, self.model.dense, self.model.dense_norm)
-        return [parameter for part in parts for parameter in part.parameters()]
+    def groups(self, rate: float, tuned_rate: float) -> list[dict[str, Any]]:
+        """Return the parameter groups of the optimiser."""
+        model = self.model
+        tuned = (model.layers, model.norms, model.dense, model.dense_norm)
+        return [
+            {"params": list(self.output.parameters()), "lr": rate},
+            {"params": [p for part in tuned for p in part.parameters()], "lr": rate * tuned_rate},
+        ]
+
+
+class _BalancedWindows:
+    """Batches of windows drawn from the genres in equal shares."""
+
+    def __init__(self, data: TuningData, settings: TuneSettings) -> None:
+        self._tracks = data.tracks
+        self._settings = settings
+        self._present = np.unique(data.targets)
+        self._of_genre = {genre: np.flatnonzero(data.targets == genre) for genre in self._present}
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield responses (b, n_filters, frames) and genres (b,)."""
+        training, share = self._settings.training, self._settings.spectrogram_share
+        for _ in range(training.steps_per_epoch or 1):
+            genres = self._present[rng.permutation(training.batch) % len(self._present)]
+            chosen = [int(rng.choice(self._of_genre[genre])) for genre in genres]
+            windows = np.stack([self._tracks[row].draw(rng, share) for row in chosen])
+            yield torch.from_numpy(windows).float(), torch.from_numpy(genres)
 
 
 def tune(
     model: MusiCNN,
-    tracks: Sequence[HeardTrack],
-    targets: IdArray,
-    settings: FineTuneSettings,
-    seed: int,
-    on_step: Callable[[float], None] | None = None,
+    data: TuningData,
+    settings: TuneSettings,
+    *,
+    partial: PartialRun | None = None,
+    on_epoch: Callable[[EpochResult], None] | None = None,
 ) -> MusiCNN:
     """Tune a copy of a network.
 
     Parameters
     ----------
     model : MusiCNN
-        Stays as it is.
-    tracks : sequence of HeardTrack
-        What to learn from.
-    targets : ndarray of int64, shape (n_tracks,)
-        Genres.
-    settings : FineTuneSettings
-    seed : int
-    on_step : callable, optional
-        Called after every step with its loss.
+        Is not changed.
+    data : TuningData
+    settings : TuneSettings
+    partial : PartialRun, optional
+        Where the state of the training is saved, and resumed from.
+    on_epoch : callable, optional
 
     Returns
     -------
@@ -151,246 +387,212 @@ def tune(
     Raises
     ------
     ModelError
-        If the loss is no number.
+        If the loss is not finite, or the saved state belongs to another run.
     """
-    n_genres = model.genres.out_features
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        learner = _Tuned(copy.deepcopy(model), n_genres, settings)
-        average = copy.deepcopy(learner)
-        tuned = learner.tuned()
-        rate = settings.learning_rate
-        groups = [
-            {"params": list(learner.output.parameters()), "lr": rate},
-            {"params": tuned, "lr": rate * settings.tuned_rate},
-        ]
-        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-        steps = settings.epochs * settings.steps_per_epoch
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _cycle(step, steps))
-        batches = _Batches(tracks, targets, n_genres, settings, seed)
-        learner.learning()
-        for step in range(steps):
-            loss = _loss(learner, *batches.draw(), settings.label_smoothing)
-            if not math.isfinite(loss.item()):
-                raise ModelError(f"the loss became {loss.item()} in step {step + 1}", NAN_HINT)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            _follow(average, learner, min(settings.average_decay, (1 + step) / (10 + step)))
-            if on_step is not None:
-                on_step(loss.item())
-    return average.model.eval()
+        torch.manual_seed(settings.seed)
+        learner = _Tuned(copy.deepcopy(model), settings)
+    rate = settings.training.learning_rate
+    training = Training(
+        learner,
+        _BalancedWindows(data, settings),
+        settings.training,
+        seed=settings.seed,
+        n_genres=model.genres.out_features,
+        partial=partial,
+        forward=lambda network, responses: network(responses),
+        groups=learner.groups(rate, settings.tuned_rate),
+        save_finished=True,
+    )
+    for result in training.epochs():
+        if on_epoch is not None:
+            on_epoch(result)
+    trained = training.trained()
+    assert isinstance(trained, _Tuned)
+    return trained.model.eval()
 
 
-def _cycle(step: int, steps: int) -> float:
-    rising = min(1.0, (step + 1) / max(1.0, WARM_UP * steps))
-    return rising * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+def tune_and_fit(
+    model: MusiCNN,
+    data: TuningData,
+    settings: TuneSettings,
+    *,
+    partial: PartialRun | None = None,
+    on_epoch: Callable[[EpochResult], None] | None = None,
+) -> MusiCNN:
+    """Tune a copy of a network and fit its heads; see :func:`tune`."""
+    return fit_heads(tune(model, data, settings, partial=partial, on_epoch=on_epoch), data)
 
 
-def _loss(learner: _Tuned, heard: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    quick = bfloat16_is_quick(torch.device("cpu"))
-    with torch.autocast("cpu", torch.bfloat16, enabled=quick):
-        logits = learner(heard)
-    return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, learner: nn.Module, decay: float) -> None:
-    """Move the running average towards the present weights."""
-    pairs = zip(average.state_dict().values(), learner.state_dict().values(), strict=True)
-    for mean, present in pairs:
-        if mean.dtype.is_floating_point:
-            mean.lerp_(present, 1.0 - decay)
-        else:
-            mean.copy_(present)
-
-
-class _Batches:
-    """Windows drawn from the genres in equal shares, and mixed in pairs."""
-
-    def __init__(
-        self,
-        tracks: Sequence[HeardTrack],
-        targets: IdArray,
-        n_genres: int,
-        settings: FineTuneSettings,
-        seed: int,
-    ) -> None:
-        self._tracks = tracks
-        self._targets = targets
-        self._n_genres = n_genres
-        self._settings = settings
-        self._rng = np.random.default_rng(seed)
-        self._present = np.unique(targets)
-        self._of_genre = {genre: np.flatnonzero(targets == genre) for genre in self._present}
-
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """Return windows (b, n_filters, frames) and the genres in them (b, n_genres)."""
-        rng, settings = self._rng, self._settings
-        genres = self._present[rng.permutation(settings.batch) % len(self._present)]
-        chosen = [int(rng.choice(self._of_genre[genre])) for genre in genres]
-        share = settings.spectrogram_share
-        windows = np.stack([self._tracks[place].draw(rng, share) for place in chosen])
-        heard = torch.from_numpy(windows).float()
-        wanted = functional.one_hot(torch.from_numpy(genres), self._n_genres).float()
-        if settings.mixup <= 0:
-            return heard, wanted
-        drawn = rng.beta(settings.mixup, settings.mixup, len(chosen))
-        ratio = torch.from_numpy(np.maximum(drawn, 1 - drawn).astype(np.float32))
-        partner = torch.from_numpy(rng.permutation(len(chosen)))
-        mixed = torch.lerp(heard[partner], heard, ratio[:, None, None])
-        return mixed, torch.lerp(wanted[partner], wanted, ratio[:, None])
-
-
-# How good a tuned network is on tracks that it has not learned from, track by track.
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """What networks said of tracks, pooled over the windows of each.
-
-    Attributes
-    ----------
-    logits : ndarray of float32, shape (n, n_genres)
-    embeddings : ndarray of float32, shape (n, d)
-        Unit length.
-    tag_logits : ndarray of float32, shape (n, n_tags)
-    """
-
-    logits: FloatArray
-    embeddings: FloatArray
-    tag_logits: FloatArray
-
-
-def say(model: MusiCNN, heard: Sequence[HalfArray]) -> Said:
-    """Let a network speak of tracks whose front end was heard before.
+def outputs_of(model: MusiCNN, responses: Sequence[HalfArray]) -> Pooled:
+    """Run everything above the front end on tracks and average per track.
 
     Parameters
     ----------
     model : MusiCNN
         With heads.
-    heard : sequence of ndarray of float16, each (n_windows, n_filters, frames)
+    responses : sequence of ndarray of float16, each (n_windows, n_filters, frames)
 
     Returns
     -------
-    Said
-        As :func:`recsys.classifier.inference.pooled_outputs` would give it.
+    Pooled
+        As :func:`recsys.classifier.inference.pooled_outputs` would return it for the windows.
     """
     rows = []
     with torch.inference_mode():
-        for units in penultimate(model, heard):
+        for units in penultimate(model, responses):
             outputs = model.heads(torch.from_numpy(units))
             rows.append([output.numpy().mean(axis=0) for output in outputs])
     logits, embeddings, tags = (np.stack(part) for part in zip(*rows, strict=True))
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return Said(logits, embeddings / np.maximum(lengths, 1e-12), tags)
+    return Pooled(logits, embeddings / np.maximum(lengths, 1e-12), tags)
 
 
-def make_network(
-    model: MusiCNN,
-    lessons: Lessons,
-    settings: FineTuneSettings,
-    seed: int,
-    on_step: Callable[[float], None] | None = None,
-) -> MusiCNN:
-    """Tune a network and give it its heads.
+# Heads.
+
+
+def penultimate(model: MusiCNN, responses: Sequence[HalfArray]) -> list[FloatArray]:
+    """Return the penultimate layer of every window.
 
     Parameters
     ----------
     model : MusiCNN
-        To begin from; stays as it is.
-    lessons : Lessons
-        What to learn from.
-    settings : FineTuneSettings
-    seed : int
-    on_step : callable, optional
-        Called after every step with its loss.
+        Layers above the front end are used.
+    responses : sequence of ndarray of float16, each (n_windows, n_filters, frames)
+
+    Returns
+    -------
+    list of ndarray of float32, each (n_windows, hidden)
+    """
+    joined = np.concatenate(responses)
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(joined), _WINDOWS_TOGETHER):
+            piece = torch.from_numpy(joined[start : start + _WINDOWS_TOGETHER]).float()
+            rows.append(model.penultimate(model.pooled(piece)).numpy())
+    bounds = np.cumsum([len(windows) for windows in responses])[:-1]
+    return list(np.split(np.concatenate(rows), bounds))
+
+
+def teacher_tags(teacher: MusiCNN, tracks: Sequence[TrackResponses]) -> list[FloatArray]:
+    """Return the tag logits of the published network for every plain window of every track."""
+    units = penultimate(teacher, [track.plain for track in tracks])
+    with torch.inference_mode():
+        return [teacher.tags(torch.from_numpy(rows)).numpy() for rows in units]
+
+
+def fit_heads(model: MusiCNN, data: TuningData) -> MusiCNN:
+    """Give a tuned network its heads.
+
+    Parameters
+    ----------
+    model : MusiCNN
+        Tuned; stays as it is.
+    data : TuningData
 
     Returns
     -------
     MusiCNN
-    """
-    tuned = tune(model, lessons.tracks, lessons.targets, settings, seed, on_step)
-    return fit_heads(tuned, lessons)
-
-
-def folds_by_artist(targets: IdArray, groups: IdArray, n_folds: int, seed: int) -> list[IdArray]:
-    """Divide tracks into folds, no artist in two of them, genres in proportion.
-
-    Parameters
-    ----------
-    targets, groups : ndarray of int64, shape (n_tracks,)
-        Genre, and what must stay together.
-    n_folds : int
-        Wanted; fewer where there are fewer groups.
-    seed : int
-
-    Returns
-    -------
-    list of ndarray of int64
-        The tracks held out by each fold.
+        A copy with heads.
 
     Raises
     ------
     ModelError
-        If all tracks belong together.
+        If there are no more tracks than genres.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    fitted = copy.deepcopy(model)
+    units = penultimate(model, [track.plain for track in data.tracks])
+    means = np.stack([rows.mean(axis=0) for rows in units])
+    windows = np.concatenate(units)
+    _set(fitted.genres, *_discriminant(means, data.targets, model.genres.out_features))
+    _set(fitted.embed, *_evened_axes(means, model.embed.out_features))
+    _set(fitted.tags, *_ridge(windows, np.concatenate(data.tag_logits)))
+    others = np.concatenate(penultimate(model, data.outliers)) if data.outliers else None
+    _set(fitted.nothing, *_boundary(windows, others))
+    return fitted
 
-    n_groups = len(np.unique(groups))
-    if n_groups < 2:
+
+def _set(layer: nn.Linear, weight: Float64Array, bias: Float64Array) -> None:
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.asarray(weight, dtype=np.float32)))
+        layer.bias.copy_(torch.from_numpy(np.asarray(bias, dtype=np.float32)))
+
+
+def _discriminant(
+    means: FloatArray, targets: IdArray, n_genres: int
+) -> tuple[Float64Array, Float64Array]:
+    """Fit linear discriminant analysis, genres equally likely, covariance shrunk (Ledoit-Wolf).
+
+    A genre without a track always stands far below the mean score of the others, and so never
+    wins.
+    """
+    present = np.unique(targets)
+    rows, shifts = _linear_scores(means, targets, present)
+    weight = np.tile(rows.mean(axis=0), (n_genres, 1))
+    bias = np.full(n_genres, shifts.mean() - _ABSENT_MARGIN)
+    weight[present], bias[present] = rows, shifts
+    return weight, bias
+
+
+def _linear_scores(
+    means: FloatArray, targets: IdArray, present: IdArray
+) -> tuple[Float64Array, Float64Array]:
+    """Return the discriminant function of each genre that is there: weights and shifts."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    varying = means.std(axis=0, dtype=np.float64) > _ROUNDING
+    if len(present) == 1 or not varying.any():
+        return np.zeros((len(present), means.shape[1])), np.zeros(len(present))
+    if len(targets) <= len(present):
         raise ModelError(
-            f"all {len(targets)} tracks are by one artist",
-            "A model is measured on other artists than it has learned from: correct the tags,"
-            " or name the artists with --artists.",
+            f"{len(targets)} tracks are too few to tell {len(present)} genres apart",
+            "Add tracks to the genres that have fewest.",
         )
-    count = min(n_folds, int(np.bincount(targets).max()), n_groups)
-    cutter = StratifiedGroupKFold(max(2, count), shuffle=True, random_state=seed)
+    priors = np.full(len(present), 1 / len(present))
+    analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=priors)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")
-        parts = [part for _, part in cutter.split(targets, targets, groups)]
-    return [part.astype(np.int64) for part in parts if len(part)]
+        warnings.filterwarnings("ignore", message="Only one sample available")
+        analysis.fit(np.ascontiguousarray(means[:, varying], dtype=np.float64), targets)
+    found, shifts = analysis.coef_, analysis.intercept_
+    if len(present) == 2:
+        found, shifts = np.concatenate([-found, found]) / 2, np.concatenate([-shifts, shifts]) / 2
+    rows = np.zeros((len(present), means.shape[1]))
+    rows[:, varying] = found
+    return rows, shifts
 
 
-def cross_validate(
-    model: MusiCNN,
-    lessons: Lessons,
-    folds: Sequence[IdArray],
-    settings: FineTuneSettings,
-    on_step: Callable[[float], None] | None = None,
-) -> Said:
-    """Let networks speak of tracks, each of those that it has not learned from.
+def _evened_axes(means: FloatArray, dimension: int) -> tuple[Float64Array, Float64Array]:
+    """Return the principal axes of the tracks, their variances evened out in part."""
+    centre = means.mean(axis=0, dtype=np.float64)
+    variances, axes = np.linalg.eigh(np.cov((means - centre).T))
+    strongest = np.argsort(-variances)[:dimension]
+    least = 0.02 * max(float(variances.mean()), 1e-12)
+    kept = np.maximum(variances[strongest], least)
+    weight = np.zeros((dimension, means.shape[1]))
+    weight[: len(strongest)] = (axes[:, strongest] * kept**-WHITENING_EXPONENT).T
+    return weight, -weight @ centre
 
-    Parameters
-    ----------
-    model : MusiCNN
-        To begin from.
-    lessons : Lessons
-        All tracks.
-    folds : sequence of ndarray of int64
-        Tracks held out; together all of them.
-    settings : FineTuneSettings
-    on_step : callable, optional
-        Called after every step with its loss.
 
-    Returns
-    -------
-    Said
-        One row per track.
-    """
-    everything = np.arange(len(lessons.tracks))
-    rows: list[tuple[IdArray, Said]] = []
-    for number, held_out in enumerate(folds):
-        learned = np.setdiff1d(everything, held_out)
-        network = make_network(
-            model, lessons.of(learned), settings, settings.seed + number, on_step
-        )
-        rows.append((held_out, say(network, [lessons.tracks[place].plain for place in held_out])))
-    order = np.argsort(np.concatenate([held_out for held_out, _ in rows]))
-    return Said(
-        *(
-            np.concatenate([getattr(said, name) for _, said in rows])[order]
-            for name in ("logits", "embeddings", "tag_logits")
-        )
-    )
+def _ridge(windows: FloatArray, tag_logits: FloatArray) -> tuple[Float64Array, Float64Array]:
+    """Regress the teacher's tags on the penultimate layer."""
+    from sklearn.linear_model import Ridge
+
+    centre = windows.mean(axis=0, dtype=np.float64)
+    scale = np.maximum(windows.std(axis=0, dtype=np.float64), 1e-6)
+    ridge = Ridge(alpha=TAG_PENALTY).fit((windows - centre) / scale, tag_logits)
+    weight = ridge.coef_ / scale
+    return weight, ridge.intercept_ - weight @ centre
+
+
+def _boundary(music: FloatArray, others: FloatArray | None) -> tuple[Float64Array, Float64Array]:
+    """Fit the logarithmic odds that a window is no music; without examples everything is music."""
+    from sklearn.linear_model import LogisticRegression
+
+    if others is None:
+        return np.zeros((1, music.shape[1])), np.full(1, _SURELY_MUSIC)
+    windows = np.concatenate([music, others]).astype(np.float64)
+    is_other = np.repeat([0, 1], [len(music), len(others)])
+    centre, scale = windows.mean(axis=0), np.maximum(windows.std(axis=0), 1e-6)
+    fit = LogisticRegression(C=0.01, max_iter=1000).fit((windows - centre) / scale, is_other)
+    weight = fit.coef_ / scale
+    return weight, fit.intercept_ - weight @ centre

@@ -1,10 +1,10 @@
-"""Made-up music that is pictured already: genres of different registers, hiss and beats."""
+"""Windows of synthetic music: genres of different registers, hiss and beats."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from recsys.classifier.training.examples import PicturedMusic, PicturedTrack
+from recsys.classifier.training.datasets import LabelledMusic, TrackWindows
 from recsys.mel import CompressedMel
 from tests.cli.genre_music import GENRES, sound_of
 
@@ -13,7 +13,7 @@ FEATURES = CompressedMel()
 
 def made_music(
     per_genre: int = 8, artists: int = 4, held_out: int = 0, excerpts: int = 0
-) -> PicturedMusic:
+) -> LabelledMusic:
     """Tracks of five windows; the last `held_out` of each genre are a validation list, and of the
     first `excerpts` there is one window alone. Each has a hiss of its own."""
     tracks = tuple(
@@ -23,12 +23,12 @@ def made_music(
     )
     numbers = np.arange(len(tracks))
     is_valid = numbers % per_genre >= per_genre - held_out
-    return PicturedMusic(tracks, GENRES, numbers[~is_valid], numbers[is_valid], (), 0)
+    return LabelledMusic(tracks, GENRES, numbers[~is_valid], numbers[is_valid], (), 0)
 
 
-def _track(genre: str, number: int, artist: str, windows: int) -> PicturedTrack:
+def _track(genre: str, number: int, artist: str, windows: int) -> TrackWindows:
     rng = np.random.default_rng([GENRES.index(genre), number])
     sound = sound_of(genre, number, 3.0 * windows, FEATURES.sample_rate)
     hiss = 10 ** rng.uniform(-2.5, -1.0) * rng.standard_normal(len(sound))
-    pictures = FEATURES.compute((sound + hiss).reshape(windows, -1)).astype(np.float16)
-    return PicturedTrack(f"{genre}/{genre}.{number:02d}", genre, artist, pictures, None)
+    windows_of_it = FEATURES.compute((sound + hiss).reshape(windows, -1)).astype(np.float16)
+    return TrackWindows(f"{genre}/{genre}.{number:02d}", genre, artist, windows_of_it, None)

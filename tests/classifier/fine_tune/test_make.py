@@ -1,4 +1,4 @@
-"""The default recipe from end to end on made-up music, and the card of what it makes."""
+"""Training the default model from end to end on synthetic music, its evaluation and its card."""
 
 from __future__ import annotations
 
@@ -10,26 +10,48 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.card import ModelCard, save_model
-from recsys.classifier.inference import Classifier, load_model
-from recsys.classifier.training.examples import PicturedMusic
+from recsys.classifier.card import ModelCard
+from recsys.classifier.inference import Classifier, Pooled, pooled_outputs
+from recsys.classifier.training import make
+from recsys.classifier.training.architectures import TorchNetwork, load_model, save_model
+from recsys.classifier.training.datasets import LabelledMusic
 from recsys.classifier.training.make import (
     LEAST_TRACKS,
     LICENCE,
-    Made,
-    Steps,
+    DefaultModel,
+    TagAgreement,
+    Watcher,
+    default_card,
+    keep_tags,
     make_default,
-    make_default_card,
+    make_folds,
+    measure_agreement,
+    out_of_fold_outputs,
 )
 from recsys.classifier.training.musicnn_torch import MusiCNN
-from recsys.classifier.training.teacher import TAGS, TagAgreement, build_pruned
-from recsys.classifier.training.tune import Said
+from recsys.classifier.training.teacher import TAGS, build_pruned
+from recsys.classifier.training.tune import (
+    TrackResponses,
+    TuningData,
+    outputs_of,
+    responses_to,
+    tune_and_fit,
+)
 from recsys.errors import ModelError
+from recsys.types import IdArray
 from tests.classifier.fine_tune.made_music import FEATURES, made_music
 from tests.classifier.fine_tune.published_weights import ALIVE, Variables
-from tests.classifier.fine_tune.small import QUICK
+from tests.classifier.fine_tune.small import (
+    QUICK,
+    equal_genres,
+    random_windows,
+    small_network,
+    tuning_data,
+)
 from tests.cli.genre_music import GENRES
 
 
@@ -39,28 +61,39 @@ def teacher(variables: Variables) -> MusiCNN:
 
 
 @pytest.fixture(scope="module")
-def music() -> PicturedMusic:
+def music() -> LabelledMusic:
     return made_music(held_out=2, excerpts=2)
 
 
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[int]]:
-    return {"tracks": [], "steps": []}
+class Counting(Watcher):
+    def __init__(self) -> None:
+        self.tracks: list[int] = []
+        self.epochs: list[int] = []
+
+    def track_augmented(self, total: int) -> None:
+        self.tracks.append(total)
+
+    def epoch_trained(self, total: int) -> None:
+        self.epochs.append(total)
 
 
 @pytest.fixture(scope="module")
-def made(teacher: MusiCNN, music: PicturedMusic, told: dict[str, list[int]]) -> Made:
-    steps = Steps(told["tracks"].append, told["steps"].append)
-    return make_default(teacher, music, FEATURES, QUICK, steps)
+def counting() -> Counting:
+    return Counting()
 
 
 @pytest.fixture(scope="module")
-def card(made: Made, music: PicturedMusic) -> ModelCard:
+def made(teacher: MusiCNN, music: LabelledMusic, counting: Counting) -> DefaultModel:
+    return make_default(teacher, music, FEATURES, QUICK, counting)
+
+
+@pytest.fixture(scope="module")
+def card(made: DefaultModel, music: LabelledMusic) -> ModelCard:
     notes = {"data": ["made"], "teacher": {"name": "made up"}}
-    return make_default_card(made, music, FEATURES, QUICK, name="mine", notes=notes)
+    return default_card(made, music, FEATURES, QUICK, name="mine", notes=notes)
 
 
-def test_every_track_is_spoken_of_by_others_than_have_learned_it(made: Made) -> None:
+def test_every_track_has_a_row(made: DefaultModel) -> None:
     assert made.n_folds == 3
     assert made.out_of_fold.logits.shape == (24, 3)
     assert made.out_of_fold.embeddings.shape == (24, 128)
@@ -70,24 +103,29 @@ def test_every_track_is_spoken_of_by_others_than_have_learned_it(made: Made) -> 
     assert made.taught_tags.shape == (24, 50)
 
 
-def test_planted_genres_are_told_apart(made: Made, music: PicturedMusic) -> None:
+def test_planted_genres_are_told_apart(made: DefaultModel, music: LabelledMusic) -> None:
     assert (made.out_of_fold.logits.argmax(axis=1) == music.targets).mean() >= 0.9
 
 
-def test_progress_reaches_its_end(made: Made, told: dict[str, list[int]]) -> None:
+@pytest.mark.usefixtures("made")
+def test_progress_reaches_its_end(counting: Counting) -> None:
     """Three folds, the network of the training list and the final one."""
-    assert told["tracks"] == [24] * 24
-    steps = 5 * QUICK.epochs * QUICK.steps_per_epoch
-    assert told["steps"] == [steps] * steps
+    assert counting.tracks == [24] * 24
+    epochs = 5 * QUICK.training.epochs
+    assert counting.epochs == [epochs] * epochs
 
 
-def test_a_seed_decides_the_model(teacher: MusiCNN, music: PicturedMusic, made: Made) -> None:
+def test_a_seed_decides_the_model(
+    teacher: MusiCNN, music: LabelledMusic, made: DefaultModel
+) -> None:
     again = make_default(teacher, music, FEATURES, QUICK)
     for name, value in made.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], value), name
 
 
-def test_the_teacher_stays_as_it_was(teacher: MusiCNN, made: Made, variables: Variables) -> None:
+def test_the_teacher_stays_as_it_was(
+    teacher: MusiCNN, made: DefaultModel, variables: Variables
+) -> None:
     np.testing.assert_array_equal(teacher.dense_norm.weight.detach().numpy(), gamma_of(variables))
     assert not np.array_equal(made.model.dense_norm.weight.detach().numpy(), gamma_of(variables))
 
@@ -96,14 +134,14 @@ def gamma_of(variables: Variables) -> np.ndarray:
     return variables["batch_normalization_10/gamma"]
 
 
-def test_tags_that_are_not_learned_are_left_out(made: Made) -> None:
+def test_tags_that_are_not_learned_are_left_out(made: DefaultModel) -> None:
     assert tuple(made.agreement) == TAGS
     kept = tuple(tag for tag in TAGS if made.agreement[tag].is_learned)
     assert made.tags == kept
-    assert made.model.tags.out_features == len(kept) == made.said_tags.shape[1]
+    assert made.model.tags.out_features == len(kept) == made.tag_logits.shape[1]
 
 
-def test_the_card_describes_the_network(card: ModelCard, made: Made) -> None:
+def test_the_card_describes_the_network(card: ModelCard, made: DefaultModel) -> None:
     assert (card.name, card.architecture, card.labels) == ("mine", "musicnn", GENRES)
     assert (card.features, card.dimension, card.licence) == (FEATURES, 128, LICENCE)
     assert card.config["filters"] == list(ALIVE)
@@ -112,7 +150,7 @@ def test_the_card_describes_the_network(card: ModelCard, made: Made) -> None:
     assert ModelCard.from_json(card.to_json()) == card
 
 
-def test_the_card_tells_how_the_network_was_made(card: ModelCard, music: PicturedMusic) -> None:
+def test_the_card_tells_how_the_network_was_made(card: ModelCard, music: LabelledMusic) -> None:
     training = card.training
     assert training["tracks"] == dict.fromkeys(GENRES, 8)
     assert training["tracks_with_sound"] == 24
@@ -141,18 +179,18 @@ def test_the_card_says_what_the_model_is_bad_at(card: ModelCard) -> None:
     assert len(card.limits["not_to_be_used_for"]) == 2
 
 
-def test_without_lists_there_is_only_cross_validation(made: Made, music: PicturedMusic) -> None:
+def test_without_lists_there_is_only_cross_validation(
+    made: DefaultModel, music: LabelledMusic
+) -> None:
     alone = replace(music, train=np.arange(24), valid=np.arange(0))
-    card = make_default_card(
-        replace(made, valid=None), alone, FEATURES, QUICK, name="mine", notes={}
-    )
+    card = default_card(replace(made, valid=None), alone, FEATURES, QUICK, name="mine", notes={})
     assert "valid" not in card.metrics
     assert "valid_clips" not in card.metrics
     assert card.training["split"].endswith("cross-validation by artist")
 
 
 def test_the_file_says_what_the_network_says(
-    card: ModelCard, made: Made, music: PicturedMusic, tmp_path: Path
+    card: ModelCard, made: DefaultModel, music: LabelledMusic, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.safetensors"
     written = save_model(path, made.model, card)
@@ -161,11 +199,11 @@ def test_the_file_says_what_the_network_says(
     assert found == written
     for name, value in made.model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
-    tracks = [track.sound for track in music.tracks if track.sound is not None]
-    heard = Classifier.load(path, "cpu").analyse(tracks)
-    best = [int(analysis.probabilities.argmax()) for analysis in heard]
+    tracks = [track.audio for track in music.tracks if track.audio is not None]
+    analyses = Classifier.load(path, "cpu").analyse(tracks)
+    best = [int(analysis.probabilities.argmax()) for analysis in analyses]
     assert np.mean(np.asarray(best) == music.targets) >= 0.9
-    assert {analysis.fingerprint for analysis in heard} == {written.fingerprint}
+    assert {analysis.fingerprint for analysis in analyses} == {written.fingerprint}
 
 
 def test_too_few_tracks(teacher: MusiCNN) -> None:
@@ -180,70 +218,246 @@ Judged = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def judged(made: Made, music: PicturedMusic) -> Judged:
+def judged(made: DefaultModel, music: LabelledMusic) -> Judged:
     """The figures of a card on whatever the networks may have said."""
 
     def judge(out_of_fold: np.ndarray, **changes: Any) -> dict[str, Any]:
         rows = np.zeros((24, 1), dtype=np.float32)
-        said = replace(made, out_of_fold=Said(out_of_fold.astype("f4"), rows, rows), **changes)
-        return make_default_card(said, music, FEATURES, QUICK, name="m", notes={}).metrics
+        changed = replace(made, out_of_fold=Pooled(out_of_fold.astype("f4"), rows, rows), **changes)
+        return default_card(changed, music, FEATURES, QUICK, name="m", notes={}).metrics
 
     return judge
 
 
-def test_figures_of_networks_that_are_always_right(judged: Judged, music: PicturedMusic) -> None:
+def test_figures_of_networks_that_are_always_right(judged: Judged, music: LabelledMusic) -> None:
     metrics = judged(5 * np.eye(3)[music.targets])
     assert metrics["cross_validation"]["accuracy"] == 1
     assert metrics["cross_validation"]["macro_f1"] == 1
     assert metrics["given_a_genre"] == 1
 
 
-def test_figures_of_networks_that_are_always_wrong(judged: Judged, music: PicturedMusic) -> None:
+def test_figures_of_networks_that_are_always_wrong(judged: Judged, music: LabelledMusic) -> None:
     metrics = judged(5 * np.eye(3)[(music.targets + 1) % 3])
     assert metrics["cross_validation"]["accuracy"] == 0
 
 
-def test_the_temperature_is_that_of_the_folds(made: Made, music: PicturedMusic) -> None:
+def test_the_temperature_is_that_of_the_folds(made: DefaultModel, music: LabelledMusic) -> None:
     """Right in two of three cases by a wide margin: calibrated, it is sure to two thirds."""
     wrong = np.arange(24) % 3 == 0
     logits = 10.0 * np.eye(3)[np.where(wrong, (music.targets + 1) % 3, music.targets)]
     rows = np.zeros((24, 1), dtype=np.float32)
-    said = replace(made, out_of_fold=Said(logits.astype("f4"), rows, rows))
-    card = make_default_card(said, music, FEATURES, QUICK, name="m", notes={})
+    changed = replace(made, out_of_fold=Pooled(logits.astype("f4"), rows, rows))
+    card = default_card(changed, music, FEATURES, QUICK, name="m", notes={})
     sure = softmax(logits, card.temperature).max(axis=1)
     np.testing.assert_allclose(sure, 2 / 3, atol=0.01)
     assert card.metrics["cross_validation"]["ece"] == pytest.approx(0, abs=0.02)
 
 
 def test_neighbours_by_the_same_artist_do_not_count(
-    judged: Judged, made: Made, music: PicturedMusic
+    judged: Judged, made: DefaultModel, music: LabelledMusic
 ) -> None:
     """Two held-out tracks of each genre by different artists, all of a genre in one place: of ten
     neighbours each has one of its genre."""
     truth = music.targets[music.valid]
     logits = np.eye(3, dtype=np.float32)[truth]
-    valid = Said(logits, np.eye(128, dtype=np.float32)[truth], made.valid.tag_logits)
+    valid = Pooled(logits, np.eye(128, dtype=np.float32)[truth], made.valid.tag_logits)
     metrics = judged(5 * np.eye(3)[music.targets], valid=valid)["valid_clips"]
     assert metrics["precision_at_10_other_artists"] == pytest.approx(0.1)
     assert metrics["median_cosine_between_tracks"] == 0
     assert metrics["accuracy"] == 1
 
 
-def test_agreement_goes_into_the_card(judged: Judged, made: Made, music: PicturedMusic) -> None:
-    agreement = {**made.agreement, "rock": TagAgreement(0.95, 0.99)}
+def test_agreement_goes_into_the_card(
+    judged: Judged, made: DefaultModel, music: LabelledMusic
+) -> None:
+    tag = made.tags[0]
+    agreement = {**made.agreement, tag: TagAgreement(0.95, 0.99)}
     metrics = judged(5 * np.eye(3)[music.targets], agreement=agreement)
-    assert metrics["tags"]["rock"] == {"rank_correlation": 0.95, "roc_auc": 0.99, "kept": True}
+    assert metrics["tags"][tag] == {"rank_correlation": 0.95, "roc_auc": 0.99, "kept": True}
 
 
-def test_tags_of_the_validation_list(made: Made, music: PicturedMusic) -> None:
+def test_tags_of_the_validation_list(made: DefaultModel, music: LabelledMusic) -> None:
     """A network that says of twelve held-out tracks what the teacher says agrees with it."""
-    places = np.arange(12)
+    rows_of_list = np.arange(12)
     logits = np.zeros((12, 3), dtype=np.float32)
-    said = Said(logits, np.eye(12, 128, dtype=np.float32), made.taught_tags[places])
-    many = replace(music, valid=places)
-    card = make_default_card(replace(made, valid=said), many, FEATURES, QUICK, name="m", notes={})
+    valid = Pooled(logits, np.eye(12, 128, dtype=np.float32), made.taught_tags[rows_of_list])
+    many = replace(music, valid=rows_of_list)
+    card = default_card(replace(made, valid=valid), many, FEATURES, QUICK, name="m", notes={})
     found = card.metrics["tags_of_valid"]
     assert found.keys() == set(TAGS)
     assert all(own["rank_correlation"] == pytest.approx(1) for own in found.values())
-    few = make_default_card(made, music, FEATURES, QUICK, name="m", notes={})
+    few = default_card(made, music, FEATURES, QUICK, name="m", notes={})
     assert "tags_of_valid" not in few.metrics
+
+
+# Cross-validation by artist.
+
+
+def test_the_outputs_are_those_of_the_whole_network() -> None:
+    """Up to the rounding of the responses."""
+    model, rng = small_network(), np.random.default_rng(0)
+    tracks = [random_windows(rng, count).astype(np.float32) for count in (1, 4, 2)]
+    expected = pooled_outputs(TorchNetwork(model, torch.device("cpu")), tracks)
+    found = outputs_of(model, [responses_to(model, windows) for windows in tracks])
+    np.testing.assert_allclose(found.logits, expected.logits, atol=0.01)
+    np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=0.01)
+    np.testing.assert_allclose(found.tag_logits, expected.tag_logits, atol=0.01)
+    np.testing.assert_allclose(np.linalg.norm(found.embeddings, axis=1), 1, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_no_artist_is_in_two_folds(data: st.DataObject) -> None:
+    n = data.draw(st.integers(6, 40), label="tracks")
+    artists = st.integers(0, data.draw(st.integers(1, n), label="most artists"))
+    groups = np.asarray(data.draw(st.lists(artists, min_size=n, max_size=n), label="artist"))
+    genres = st.lists(st.integers(0, 2), min_size=n, max_size=n)
+    targets = np.asarray(data.draw(genres, label="genre"))
+    assume(np.bincount(targets).max() >= 2 and len(np.unique(groups)) >= 2)
+    folds = make_folds(targets, groups, 5, 0)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(n))
+    for fold in folds:
+        assert not set(groups[fold]) & set(np.delete(groups, fold))
+    assert 1 <= len(folds) <= min(5, len(np.unique(groups)))
+
+
+def test_folds_have_the_genres_in_proportion() -> None:
+    targets = equal_genres(20)
+    for fold in make_folds(targets, np.arange(60), 5, seed=0):
+        assert np.bincount(targets[fold]).tolist() == [4, 4, 4]
+
+
+def test_a_seed_decides_the_folds() -> None:
+    targets = equal_genres(20)
+    first, again, other = (make_folds(targets, np.arange(60), 5, seed) for seed in (1, 1, 2))
+    assert [fold.tolist() for fold in first] == [fold.tolist() for fold in again]
+    assert [fold.tolist() for fold in first] != [fold.tolist() for fold in other]
+
+
+def test_fewer_folds_where_there_are_fewer_artists() -> None:
+    targets = equal_genres(4)
+    assert len(make_folds(targets, np.arange(12) % 2, 5, seed=0)) == 2
+
+
+def test_one_artist_alone_cannot_be_divided() -> None:
+    with pytest.raises(ModelError, match="all 12 tracks are by one artist") as caught:
+        make_folds(equal_genres(4), np.zeros(12, dtype=np.int64), 5, seed=0)
+    assert "--artists" in caught.value.hint
+
+
+def test_every_row_is_of_a_network_that_was_not_trained_on_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rows come back in the order of the tracks."""
+    responses = [TrackResponses((np.full((1, 6, 12), n, np.float16),), ()) for n in range(12)]
+    folds = [np.asarray([11, 0, 5]), np.asarray([1, 10, 2, 9]), np.asarray([3, 4, 6, 7, 8])]
+    trained_on: list[set[int]] = []
+
+    def train(number: int, rows: IdArray) -> MusiCNN:
+        assert number == len(trained_on)
+        trained_on.append(set(rows.tolist()))
+        return small_network()
+
+    def echo(_: MusiCNN, held_out: list[np.ndarray]) -> Pooled:
+        rows = np.asarray([windows[0, :1, 0] for windows in held_out], dtype=np.float32)
+        assert not trained_on[-1] & set(rows[:, 0].astype(int))
+        return Pooled(rows, rows, rows)
+
+    monkeypatch.setattr(make, "outputs_of", echo)
+    for rows in out_of_fold_outputs(folds, responses, train):
+        assert rows[:, 0].tolist() == list(range(12))
+    assert [len(rows) for rows in trained_on] == [9, 8, 7]
+
+
+def cross_validated(data: TuningData, folds: list[IdArray]) -> Pooled:
+    return out_of_fold_outputs(
+        folds,
+        data.tracks,
+        lambda number, rows: tune_and_fit(
+            small_network(), data.of(rows), replace(QUICK, seed=number)
+        ),
+    )
+
+
+def test_planted_responses_are_told_apart() -> None:
+    targets = equal_genres(12)
+    found = cross_validated(tuning_data(targets), make_folds(targets, np.arange(36), 3, 0))
+    assert (found.logits.argmax(axis=1) == targets).mean() >= 0.95
+
+
+def test_a_genre_of_one_artist_is_never_given_to_others() -> None:
+    """The network of its fold was not trained on it, so its tracks get other genres."""
+    targets = equal_genres(8)
+    fold = np.flatnonzero(targets == 2)
+    rest = np.flatnonzero(targets != 2)
+    found = cross_validated(tuning_data(targets), [fold, rest[::2], rest[1::2]])
+    assert set(found.logits[fold].argmax(axis=1)) <= {0, 1}
+
+
+# Which tags are kept.
+
+
+@pytest.fixture
+def taught() -> np.ndarray:
+    """Forty tracks and two tags, no two scores alike."""
+    rng = np.random.default_rng(0)
+    return np.stack([rng.permutation(40), rng.permutation(40)], axis=1).astype(np.float32)
+
+
+def test_the_same_order_agrees_whatever_the_scale(taught: np.ndarray) -> None:
+    found = measure_agreement(np.exp(0.1 * taught), taught, ("rock", "sad"))
+    assert list(found) == ["rock", "sad"]
+    for agreement in found.values():
+        assert agreement.rank_correlation == pytest.approx(1)
+        assert agreement.roc_auc == 1
+        assert agreement.is_learned
+
+
+def test_the_opposite_order(taught: np.ndarray) -> None:
+    found = measure_agreement(-taught, taught, ("rock", "sad"))["sad"]
+    assert found.rank_correlation == pytest.approx(-1)
+    assert found.roc_auc == 0
+    assert not found.is_learned
+
+
+def test_tags_are_not_confused(taught: np.ndarray) -> None:
+    found_logits = np.stack([taught[:, 0], -taught[:, 1]], axis=1)
+    found = measure_agreement(found_logits, taught, ("rock", "sad"))
+    assert (found["rock"].is_learned, found["sad"].is_learned) == (True, False)
+
+
+def test_the_top_tenth_carries_a_tag(taught: np.ndarray) -> None:
+    """Four of forty: with these in front, the order of all others does not count."""
+    found_logits = np.where(taught >= 36, 100.0, -taught).astype(np.float32)
+    found = measure_agreement(found_logits, taught, ("rock", "sad"))["rock"]
+    assert found.roc_auc == 1
+    assert found.rank_correlation < 0
+
+
+def test_one_score_for_all_tracks_agrees_with_nothing(taught: np.ndarray) -> None:
+    for found_logits, wanted in ((np.ones_like(taught), taught), (taught, np.ones_like(taught))):
+        assert (
+            measure_agreement(found_logits, wanted, ("rock", "sad"))["rock"].rank_correlation == 0
+        )
+
+
+@pytest.mark.parametrize(
+    ("correlation", "auc", "kept"),
+    [(0.8, 0.9, True), (0.79, 1.0, False), (1.0, 0.89, False), (float("nan"), 1.0, False)],
+)
+def test_when_a_tag_is_kept(correlation: float, auc: float, kept: bool) -> None:
+    agreement = TagAgreement(correlation, auc)
+    assert agreement.is_learned == kept
+    assert agreement.as_dict()["kept"] == kept
+
+
+@pytest.mark.parametrize("kept_tags", [[2], [3, 0], [0, 1, 2, 3], []])
+def test_a_network_has_the_tags_that_are_kept(kept_tags: list[int]) -> None:
+    model = small_network()
+    units = torch.randn(5, 16)
+    kept = keep_tags(model, kept_tags)
+    with torch.no_grad():
+        before, after = model.heads(units), kept.heads(units)
+    torch.testing.assert_close(after[2], before[2][:, kept_tags])
+    torch.testing.assert_close(after[0], before[0])
+    assert model.tags.out_features == 4

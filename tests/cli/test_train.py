@@ -1,4 +1,4 @@
-"""``recsys train --recipe default``, up to the use of what it makes."""
+"""``recsys train``, up to the use of the model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import torch
 from click.testing import CliRunner, Result
 
 from recsys.classifier.card import load_card
-from recsys.classifier.inference import load_model
-from recsys.classifier.training import teacher
+from recsys.classifier.training import loop, teacher
 from recsys.classifier.training import tune as settings
-from recsys.classifier.training.tune import FineTuneSettings
-from recsys.cli import train_default
+from recsys.classifier.training.architectures import load_model
+from recsys.classifier.training.tune import TuneSettings
+from recsys.cli import train as train_command
 from recsys.cli.main import cli
 from tests.classifier.fine_tune.published_weights import random_variables, write_checkpoint
 from tests.classifier.fine_tune.small import QUICK
@@ -37,13 +37,13 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_steps() -> Iterator[None]:
-    """The recipe with few steps, copies and folds; what the command asks for goes before."""
+    """Few steps, copies and folds; the options of the command take precedence."""
 
-    def quick(**changes: Any) -> FineTuneSettings:
-        return replace(QUICK, **changes)
+    def quick(epochs: int, seed: int) -> TuneSettings:
+        return replace(QUICK, training=replace(QUICK.training, epochs=epochs), seed=seed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "FineTuneSettings", quick)
+        patch.setattr(settings, "settings_for", quick)
         yield
 
 
@@ -68,7 +68,7 @@ def train(music: Path, weights: Path) -> Train:
     """What is given later wins."""
 
     def run(out: Path, *more: object) -> Result:
-        usual = ("--recipe", "default", "--out", out, "--weights", weights, "--workers", 1)
+        usual = ("--out", out, "--weights", weights, "--workers", 1, "--epochs", 1)
         return call("train", music, *usual, *more)
 
     return run
@@ -107,9 +107,9 @@ def test_the_model_can_be_used(made: tuple[Path, dict[str, Any]], music: Path) -
     tracks = [music / genre / f"{genre}.00000.flac" for genre in GENRES]
     result = call("classify", *tracks, "--model", made[0], "--json")
     assert result.exit_code == 0, result.output
-    heard = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(heard) == 3
-    for genre, one in zip(GENRES, heard, strict=True):
+    analyses = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(analyses) == 3
+    for genre, one in zip(GENRES, analyses, strict=True):
         assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-3)
         assert max(one["probabilities"], key=one["probabilities"].get) == genre
 
@@ -139,7 +139,7 @@ def test_people_are_told_how_good_it_is(train: Train, music: Path, tmp_path: Pat
     first, second, *rest = result.stdout.splitlines()
     assert first.startswith(str(out.with_suffix(".safetensors")))
     assert first.endswith("tags, 3 genres")
-    assert "validation list, learned from the training list: 12 tracks, accuracy" in second
+    assert "validation list, trained on the training list: 12 tracks, accuracy" in second
     assert "cross-validation by artist: 24 tracks, accuracy" in rest[0]
     assert [line.split()[0] for line in rest[1:]] == list(GENRES)
     assert "skipped" in result.stderr
@@ -153,30 +153,29 @@ def test_progress_is_shown_to_its_end(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: dict[str, int] = {}
-    totals: dict[str, int] = {}
+    totals: dict[str, int | None] = {}
 
     class Bar:
         def add_task(self, name: str, total: int | None, failed: int) -> str:
-            done[name] = 0
+            done[name], totals[name] = 0, total
             return name
 
-        def update(self, task: str, advance: int, total: int = 0) -> None:
+        def update(self, task: str, advance: int) -> None:
             done[task] += advance
-            totals[task] = total
 
     @contextlib.contextmanager
     def shown(unit: str) -> Iterator[Bar]:
         yield Bar()
 
-    monkeypatch.setattr(train_default, "progress", shown)
+    monkeypatch.setattr(train_command, "progress", shown)
     assert train(tmp_path / "mine").exit_code == 0
     runs = QUICK.folds + 1
     assert done == {
-        "Reading tracks": 24,
-        "Listening": 24,
-        "Tuning, by cross-validation": runs * QUICK.epochs * QUICK.steps_per_epoch,
+        "Decoding": 24,
+        "Augmenting": 24,
+        "Training, with cross-validation": runs,
     }
-    assert totals["Reading tracks"] == 24
+    assert totals == done
 
 
 def refused(result: Result, out: Path, *words: str) -> None:
@@ -207,16 +206,16 @@ def test_weights_of_something_else(train: Train, out: Path, tmp_path: Path) -> N
 
 
 def test_a_package_that_is_not_installed(
-    train: Train, out: Path, monkeypatch: pytest.MonkeyPatch
+    music: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(teacher, "find_spec", lambda _: None)
-    result = train(out, "--weights", "published")
+    result = call("train", music, "--out", out)
     refused(result, out, "musicnn is not installed", "pip install --no-deps musicnn==0.1.0")
 
 
 def test_too_few_tracks(weights: Path, out: Path, tmp_path: Path) -> None:
     few = make_genres(tmp_path / "few", tracks=2)
-    usual = ("--recipe", "default", "--out", out, "--weights", weights, "--workers", 1)
+    usual = ("--out", out, "--weights", weights, "--workers", 1, "--epochs", 1)
     refused(call("train", few, *usual), out, "6 tracks are too few", "Give 20")
 
 
@@ -229,7 +228,7 @@ def test_one_artist_alone(train: Train, music: Path, out: Path, tmp_path: Path) 
 
 def test_one_list_alone(train: Train, out: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("blues/blues.00000.au\n")
-    refused(train(out, "--train-split", tmp_path / "list.txt"), out, "one list", "--valid-split")
+    refused(train(out, "--train-split", tmp_path / "list.txt"), out, "one list", "two lists")
 
 
 def test_a_folder_that_is_not_there(train: Train, tmp_path: Path) -> None:
@@ -238,13 +237,27 @@ def test_a_folder_that_is_not_there(train: Train, tmp_path: Path) -> None:
     assert "nowhere does not exist" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("--architecture", "cnn"), ("--protocol", "random"), ("--device", "cpu")],
-)
-def test_options_without_effect_are_refused(
-    train: Train, out: Path, option: str, value: str
+def test_the_help_fits_a_screen() -> None:
+    assert len(call("train", "--help").stdout.splitlines()) <= 40
+
+
+def test_an_interrupted_run_resumes(
+    made: tuple[Path, dict[str, Any]], train: Train, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = train(out, option, value)
-    assert result.exit_code == 2
-    assert f"{option} has no effect with this recipe" in result.stderr
+    """The networks that were finished are not trained again, and the model is the same."""
+    trained: list[int] = []
+    usual = loop.Training._train_epoch
+
+    def counted(self: loop.Training, epoch: int) -> tuple[float, float | None]:
+        trained.append(epoch)
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return usual(self, epoch)
+
+    monkeypatch.setattr(loop.Training, "_train_epoch", counted)
+    assert train(out, "--seed", 3).exit_code == 130
+    assert not out.exists()
+    assert train(out, "--seed", 3).exit_code == 0
+    assert len(trained) == 3 + 2
+    assert sorted(path.name for path in out.parent.iterdir()) == ["mine.json", "mine.safetensors"]
+    assert load_card(out).fingerprint == load_card(made[0]).fingerprint

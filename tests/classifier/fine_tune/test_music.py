@@ -1,4 +1,4 @@
-"""Labelled music: found, read, divided by lists, and what is wrong with it said."""
+"""Labelled music: found, decoded, split by lists, its faults reported."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import pytest
 
 from recsys.audio import decode
 from recsys.classifier.log_mel import from_log_mel
-from recsys.classifier.training.datasets import quantise, restore
-from recsys.classifier.training.examples import PicturedMusic, load_music
-from recsys.classifier.training.prepare import DataSources
+from recsys.classifier.training.datasets import (
+    DataSources,
+    LabelledMusic,
+    load_music,
+)
 from recsys.errors import ModelError
 from recsys.mel import CompressedMel
-from tests.classifier.fine_tune.genre_files import write_archive, write_list, write_track
+from tests.classifier.fine_tune.genre_files import as_int8, write_archive, write_list, write_track
 from tests.classifier.planted_genres import picture
 
 FEATURES = CompressedMel()
@@ -40,17 +42,17 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def both(folder: Path, archive: Path) -> PicturedMusic:
+def both(folder: Path, archive: Path) -> LabelledMusic:
     return load_music(DataSources((folder,), archive), FEATURES, workers=1)
 
 
-def keys(music: PicturedMusic) -> list[str]:
+def keys(music: LabelledMusic) -> list[str]:
     return [track.key for track in music.tracks]
 
 
-def test_sound_and_spectrogram_of_a_track_come_together(both: PicturedMusic) -> None:
+def test_sound_and_spectrogram_of_a_track_come_together(both: LabelledMusic) -> None:
     assert keys(both) == [f"{genre}/{genre}.{number:02d}" for genre, number in EIGHT]
-    assert [track.sound is not None for track in both.tracks] == [True] * 3 + [False] + [
+    assert [track.audio is not None for track in both.tracks] == [True] * 3 + [False] + [
         True
     ] * 3 + [False]
     assert all(track.spectrogram is not None for track in both.tracks)
@@ -58,29 +60,29 @@ def test_sound_and_spectrogram_of_a_track_come_together(both: PicturedMusic) -> 
     assert both.targets.tolist() == [0] * 4 + [1] * 4
 
 
-def test_the_pictures_are_those_of_the_features(both: PicturedMusic, folder: Path) -> None:
+def test_the_windows_are_those_of_the_features(both: LabelledMusic, folder: Path) -> None:
     track = both.tracks[4]
-    assert track.sound is not None
+    assert track.audio is not None
     assert track.spectrogram is not None
     expected = FEATURES.compute(decode(folder / "tone" / "tone.00.flac", FEATURES).windows)
-    assert track.sound.dtype == track.spectrogram.dtype == np.float16
-    np.testing.assert_allclose(track.sound, expected, atol=2e-3)
-    converted = from_log_mel(restore(quantise(picture("tone", 100))))
+    assert track.audio.dtype == track.spectrogram.dtype == np.float16
+    np.testing.assert_allclose(track.audio, expected, atol=2e-3)
+    converted = from_log_mel(as_int8(picture("tone", 100)).astype(np.float32) / 24)
     np.testing.assert_allclose(track.spectrogram, converted, atol=2e-3)
 
 
-def test_without_lists_all_is_learned_from(both: PicturedMusic) -> None:
+def test_without_lists_all_is_learned_from(both: LabelledMusic) -> None:
     assert both.train.tolist() == list(range(8))
     assert (len(both.valid), both.missing) == (0, 0)
 
 
-def test_what_cannot_be_read_is_told(both: PicturedMusic, folder: Path) -> None:
+def test_what_cannot_be_read_is_told(both: LabelledMusic, folder: Path) -> None:
     ((path, reason),) = both.failed
     assert path == folder / "noise" / "broken.flac"
     assert reason
 
 
-def test_artists_come_from_the_tags_and_make_groups(both: PicturedMusic) -> None:
+def test_artists_come_from_the_tags_and_make_groups(both: LabelledMusic) -> None:
     assert [track.artist for track in both.tracks[:4]] == [
         *("noise artist 0", "noise artist 0", "noise artist 1"),
         None,
@@ -101,7 +103,7 @@ def test_a_table_of_artists_goes_before_the_tags(folder: Path, tmp_path: Path) -
 
 def test_an_archive_alone_will_do(archive: Path) -> None:
     music = load_music(DataSources((), archive), FEATURES)
-    assert all(track.sound is None for track in music.tracks)
+    assert all(track.audio is None for track in music.tracks)
     assert len(music.tracks) == 8
 
 
@@ -177,5 +179,5 @@ def test_of_several_files_of_a_track_the_longest_is_used(tmp_path: Path) -> None
     folders = tuple(tmp_path / place for place in "abc")
     music = load_music(DataSources(folders), FEATURES, workers=1)
     (track,) = (track for track in music.tracks if track.key == "tone/tone.00")
-    assert track.sound is not None
-    assert len(track.sound) == 3
+    assert track.audio is not None
+    assert len(track.audio) == 3

@@ -1,4 +1,4 @@
-"""`recsys train --recipe` as users and scripts meet it, up to the use of what it makes."""
+"""`recsys papers train` as users and scripts meet it, up to the use of what it makes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from recsys.classifier.card import DEFAULT_MODEL, card_path, load_card
-from recsys.cli import train_recipe
+from recsys.classifier.training import loop as network
+from recsys.cli import papers_train
 from recsys.cli.main import cli
-from recsys.papers import fit as network
 from tests.cli.documented import documented
 from tests.cli.genre_music import GENRES, make_genres, sound_of, tag
 from tests.sounds import write
@@ -56,7 +56,7 @@ def train(music: Path, out: Path) -> Train:
 
     def run(recipe: object, *more: object, data: Path = music) -> Result:
         usual = ("--out", out, "--epochs", 1, "--workers", 1, "--device", "cpu")
-        return call("train", "--recipe", recipe, "--data", data, *usual, *more)
+        return call("papers", "train", recipe, data, *usual, *more)
 
     return run
 
@@ -312,7 +312,7 @@ def test_ctrl_c_and_what_is_left_of_it(
     train: Train, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(train_recipe, "describe_epoch", interrupt)
+        patch.setattr(papers_train, "describe_epoch", interrupt)
         result = train("mlp", "--epochs", 2)
         assert result.exit_code == 130
         assert "stopped before anything was kept" in result.stderr
@@ -351,9 +351,9 @@ def test_a_model_with_the_card_of_another_recipe(
 
 KILLED = """
 import sys, time
-from recsys.classifier.training.partial import PartialRun
+from recsys.classifier.training.loop import PartialRun
 from recsys.cli.main import main
-import recsys.papers.fit as network
+import recsys.classifier.training.loop as network
 
 network.SAVE_EVERY_S, network.SAVING_SHARE = 0.0, 1e9
 write, written = PartialRun.write, []
@@ -377,8 +377,8 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(
     undisturbed = tmp_path / "undisturbed.safetensors"
     assert train("mlp-reg", *options, "--out", undisturbed).exit_code == 0
 
-    usual = ("--out", out, "--data", music, "--workers", 1, "--device", "cpu")
-    command = [str(part) for part in ("train", "--recipe", "mlp-reg", *usual, *options)]
+    usual = ("--out", out, "--workers", 1, "--device", "cpu")
+    command = [str(part) for part in ("papers", "train", "mlp-reg", music, *usual, *options)]
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, *command],
         stdout=subprocess.PIPE,

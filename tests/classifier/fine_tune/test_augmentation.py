@@ -1,4 +1,4 @@
-"""What the front end hears of tracks and of their changed copies."""
+"""Responses of the front end to tracks and to their augmented copies."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.classifier.training import heads as hearing
-from recsys.classifier.training.examples import HalfArray
-from recsys.classifier.training.heads import HeardTrack, hear, listen, vary
+from recsys.classifier.training import tune
+from recsys.classifier.training.datasets import HalfArray
+from recsys.classifier.training.tune import TrackResponses, front_end_responses, responses_to, vary
 from recsys.mel import USUAL_POWER, expand
 from recsys.types import FloatArray
-from tests.classifier.fine_tune.small import FILTERS, pictured, small_network
+from tests.classifier.fine_tune.small import FILTERS, random_track, small_network
 
 
 def windows(count: int = 4, frames: int = 30) -> FloatArray:
@@ -24,49 +24,53 @@ def same(one: tuple[HalfArray, ...], other: tuple[HalfArray, ...]) -> bool:
 
 
 def test_the_track_itself_comes_first() -> None:
-    model, track = small_network(), pictured(1, spectrogram=True)
-    assert track.sound is not None
+    model, track = small_network(), random_track(1, spectrogram=True)
+    assert track.audio is not None
     assert track.spectrogram is not None
-    (heard,) = hear(model, [track], 2, 0)
-    assert len(heard.sound) == len(heard.spectrogram) == 3
+    (heard,) = front_end_responses(model, [track], 2, 0)
+    assert len(heard.audio) == len(heard.spectrogram) == 3
     with torch.no_grad():
-        expected = model.front_end(torch.from_numpy(track.sound.astype(np.float32))).numpy()
+        expected = model.front_end(torch.from_numpy(track.audio.astype(np.float32))).numpy()
     np.testing.assert_allclose(heard.plain, expected, atol=2e-3, rtol=2e-3)
     assert heard.plain.shape == (2, sum(FILTERS), 20)
-    assert not np.array_equal(heard.sound[1][:1], heard.sound[2][:1])
+    assert not np.array_equal(heard.audio[1][:1], heard.audio[2][:1])
 
 
 def test_there_may_be_sound_alone_or_a_spectrogram_alone() -> None:
-    tracks = [pictured(1), pictured(2, sound=False, spectrogram=True)]
-    sound, spectrogram = hear(small_network(), tracks, 1, 0)
-    assert (len(sound.sound), len(sound.spectrogram)) == (2, 0)
-    assert (len(spectrogram.sound), len(spectrogram.spectrogram)) == (0, 2)
+    tracks = [random_track(1), random_track(2, audio=False, spectrogram=True)]
+    audio, spectrogram = front_end_responses(small_network(), tracks, 1, 0)
+    assert (len(audio.audio), len(audio.spectrogram)) == (2, 0)
+    assert (len(spectrogram.audio), len(spectrogram.spectrogram)) == (0, 2)
     assert spectrogram.plain is spectrogram.spectrogram[0]
 
 
 def test_a_seed_decides_the_changes() -> None:
-    model, tracks = small_network(), [pictured(1), pictured(2)]
-    first, again, other = (hear(model, tracks, 2, seed) for seed in (5, 5, 6))
-    assert all(same(one.sound, two.sound) for one, two in zip(first, again, strict=True))
-    assert same(first[0].sound[:1], other[0].sound[:1])
-    assert not same(first[0].sound, other[0].sound)
+    model, tracks = small_network(), [random_track(1), random_track(2)]
+    first, again, other = (front_end_responses(model, tracks, 2, seed) for seed in (5, 5, 6))
+    assert all(same(one.audio, two.audio) for one, two in zip(first, again, strict=True))
+    assert same(first[0].audio[:1], other[0].audio[:1])
+    assert not same(first[0].audio, other[0].audio)
 
 
 def test_the_changes_do_not_depend_on_the_other_tracks() -> None:
     model = small_network()
-    among = hear(model, [pictured(1), pictured(2)], 2, 0)
-    others = hear(model, [pictured(3, windows=5, spectrogram=True), pictured(2)], 2, 0)
-    assert same(among[1].sound, others[1].sound)
+    among = front_end_responses(model, [random_track(1), random_track(2)], 2, 0)
+    others = front_end_responses(
+        model, [random_track(3, windows=5, spectrogram=True), random_track(2)], 2, 0
+    )
+    assert same(among[1].audio, others[1].audio)
 
 
 def test_progress_is_told() -> None:
     told: list[int] = []
-    hear(small_network(), [pictured(1), pictured(2), pictured(3)], 0, 0, told.append)
+    front_end_responses(
+        small_network(), [random_track(1), random_track(2), random_track(3)], 0, 0, told.append
+    )
     assert told == [3, 3, 3]
 
 
 def test_listening_to_nothing() -> None:
-    assert listen(small_network(), np.empty((0, 96, 20), np.float32)).shape == (0, 6, 20)
+    assert responses_to(small_network(), np.empty((0, 96, 20), np.float32)).shape == (0, 6, 20)
 
 
 def numbered(*numbers: int) -> tuple[HalfArray, ...]:
@@ -74,14 +78,14 @@ def numbered(*numbers: int) -> tuple[HalfArray, ...]:
     return tuple(np.full((2, 1, 1), number, dtype=np.float16) for number in numbers)
 
 
-def drawn(track: HeardTrack, share: float, times: int = 3000) -> FloatArray:
+def drawn(track: TrackResponses, share: float, times: int = 3000) -> FloatArray:
     rng = np.random.default_rng(0)
     return np.asarray([float(track.draw(rng, share)[0, 0]) for _ in range(times)])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
 def test_spectrograms_are_drawn_as_often_as_asked(share: float) -> None:
-    track = HeardTrack(numbered(0, 1), numbered(10, 11))
+    track = TrackResponses(numbered(0, 1), numbered(10, 11))
     numbers = drawn(track, share)
     assert np.mean(numbers >= 10) == pytest.approx(share, abs=0.03)
     wanted = ({0, 1} if share < 1 else set()) | ({10, 11} if share > 0 else set())
@@ -89,13 +93,13 @@ def test_spectrograms_are_drawn_as_often_as_asked(share: float) -> None:
 
 
 def test_what_is_there_is_drawn_whatever_the_share() -> None:
-    assert set(drawn(HeardTrack(numbered(0), ()), 1.0, 50)) == {0}
-    assert set(drawn(HeardTrack((), numbered(10)), 0.0, 50)) == {10}
+    assert set(drawn(TrackResponses(numbered(0), ()), 1.0, 50)) == {0}
+    assert set(drawn(TrackResponses((), numbered(10)), 0.0, 50)) == {10}
 
 
 def test_copies_and_windows_are_drawn_equally_often() -> None:
     copies = (np.asarray([[[0]], [[1]]], np.float16), np.asarray([[[2]], [[3]]], np.float16))
-    counts = np.bincount(drawn(HeardTrack(copies, ()), 0.2).astype(int))
+    counts = np.bincount(drawn(TrackResponses(copies, ()), 0.2).astype(int))
     np.testing.assert_allclose(counts / counts.sum(), 0.25, atol=0.03)
 
 
@@ -110,17 +114,17 @@ def test_a_changed_copy_is_level_but_for_a_little() -> None:
 def test_a_quick_copy_has_fewer_windows(
     speed: float, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hearing, "SPEED", (speed, speed))
+    monkeypatch.setattr(tune, "SPEED", (speed, speed))
     assert vary(windows(), np.random.default_rng(0)).shape == (count, 96, 30)
 
 
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """No change but of the level."""
-    monkeypatch.setattr(hearing, "SPEED", (1.0, 1.0))
-    monkeypatch.setattr(hearing, "NOISE", (-30.0, -30.0))
+    monkeypatch.setattr(tune, "SPEED", (1.0, 1.0))
+    monkeypatch.setattr(tune, "NOISE", (-30.0, -30.0))
     for name in ("MEL_SHIFT", "TILT_DB", "EQUALISER_DB", "LOW_PASS_SHARE"):
-        monkeypatch.setattr(hearing, name, 0.0)
+        monkeypatch.setattr(tune, name, 0.0)
     return monkeypatch
 
 
@@ -131,7 +135,7 @@ def test_without_changes_only_the_level_is_another() -> None:
 
 
 def test_a_tilt_lifts_one_end_and_lowers_the_other(still: pytest.MonkeyPatch) -> None:
-    still.setattr(hearing, "TILT_DB", 3.0)
+    still.setattr(tune, "TILT_DB", 3.0)
     gain = expand(vary(windows(), np.random.default_rng(1))) / expand(windows())
     decibels = 10 * np.log10(gain.mean(axis=(0, 2)))
     steps = np.diff(decibels)
@@ -140,7 +144,7 @@ def test_a_tilt_lifts_one_end_and_lowers_the_other(still: pytest.MonkeyPatch) ->
 
 
 def test_a_poor_encoding_takes_the_treble(still: pytest.MonkeyPatch) -> None:
-    still.setattr(hearing, "LOW_PASS_SHARE", 1.0)
+    still.setattr(tune, "LOW_PASS_SHARE", 1.0)
     gain = expand(vary(windows(), np.random.default_rng(0))) / expand(windows())
     decibels = 10 * np.log10(np.maximum(gain.mean(axis=(0, 2)), 1e-9))
     kept = decibels > decibels[0] - 1
@@ -149,7 +153,7 @@ def test_a_poor_encoding_takes_the_treble(still: pytest.MonkeyPatch) -> None:
 
 
 def test_a_transposed_copy_stands_higher_or_lower(still: pytest.MonkeyPatch) -> None:
-    still.setattr(hearing, "MEL_SHIFT", 2.0)
+    still.setattr(tune, "MEL_SHIFT", 2.0)
     line = np.zeros((1, 96, 30), np.float32)
     line[:, 40] = 3.0
     places = [vary(line, np.random.default_rng(seed))[0].mean(axis=1) for seed in range(30)]

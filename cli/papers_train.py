@@ -1,25 +1,24 @@
-"""What ``recsys train --recipe`` does: train one published system."""
+"""``recsys papers train``: train one published system."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.output import note, print_json, shown
-from recsys.cli.training import describe_epoch, forget_partial, partial_path
+from recsys.cli.options import NamedPath, device_option, json_option, workers_option
+from recsys.cli.output import note, print_json, progress, shown
+from recsys.cli.training import describe_epoch, model_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rich.console import Console
     from torch import nn
 
     from recsys.classifier.card import ModelCard
     from recsys.classifier.training.datasets import LabelledFile
     from recsys.classifier.training.evaluate import Evaluation
-    from recsys.classifier.training.train import EpochResult
+    from recsys.classifier.training.loop import EpochResult
     from recsys.papers.data import RecipeData
     from recsys.papers.fit import FitOptions, Fitted
     from recsys.papers.protocols import FilteredLists, Fold
@@ -32,28 +31,14 @@ RANDOM = "random"
 """``--weights`` that are none."""
 
 
+PROTOCOLS = ("random", "by-artist", "filtered", "by-segment")
+
+_FILE = NamedPath(dir_okay=False)
+
+
 @dataclass(frozen=True, slots=True)
 class RecipeRequest:
-    """What the user asked for.
-
-    Attributes
-    ----------
-    recipe : str
-        Name, or path of a TOML file.
-    directories : tuple of Path
-        Folders of genre folders.
-    out : Path
-        Model file.
-    protocol : str
-        How the data is divided.
-    train_split, valid_split, artists : Path or None
-        Lists, and a table of artists.
-    epochs : int or None
-    seed : int
-    weights, device : str
-    workers : int
-    as_json : bool
-    """
+    """Arguments of the command, as they are given."""
 
     recipe: str
     directories: tuple[Path, ...]
@@ -62,58 +47,89 @@ class RecipeRequest:
     train_split: Path | None
     valid_split: Path | None
     artists: Path | None
+    weights: str
     epochs: int | None
     seed: int
-    weights: str
     device: str
-    workers: int
+    workers: int | None
     as_json: bool
 
 
-def train_recipe(request: RecipeRequest, console: Console) -> None:
-    """Train a recipe, write its model, and say how good it is.
+@click.command("train", short_help="Train one published system.")
+@click.argument("recipe", metavar="RECIPE")
+@click.argument("directories", metavar="DATA...", nargs=-1, required=True, type=NamedPath())
+@click.option(
+    "--out", required=True, type=_FILE, metavar="MODEL.safetensors", help="Model to write."
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default="by-artist",
+    show_default=True,
+    help="How the music is split. by-segment is leaky: parts of one track are on both sides; only "
+    "for recipes whose paper did so. filtered takes two lists.",
+)
+@click.option("--train-split", type=_FILE, metavar="LIST", help="Tracks to train on.")
+@click.option("--valid-split", type=_FILE, metavar="LIST", help="Tracks to validate on.")
+@click.option("--artists", type=_FILE, metavar="CSV", help="Artists (track,artist), not the tags.")
+@click.option(
+    "--weights",
+    default="published",
+    metavar="FILE",
+    help="Pretrained weights for recipes that begin from some: a file, 'random', or 'published', "
+    "which downloads them.  [default: published]",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="At most.  [default: the recipe's]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@device_option
+@workers_option
+@json_option("One JSON line per epoch, then a summary.")
+def command(**arguments: Any) -> None:  # noqa: ANN401 (see RecipeRequest)
+    """Train RECIPE, the name of a published system or a TOML file, on folders DATA/GENRE/track.
 
-    Parameters
-    ----------
-    request : RecipeRequest
-    console : Console
-        For everything that is not a result.
+    The model is evaluated on tracks that it was not trained on. An interrupted run resumes when
+    the command is given again. recsys papers list names the recipes.
 
-    Raises
-    ------
-    RecsysError
-        If anything is wrong with the recipe, the data or the training.
+    \b
+    Example:
+      recsys papers train lstm-mfcc gtzan --out lstm.safetensors
     """
-    from recsys.classifier.card import save_model
-    from recsys.classifier.inference import resolve_device
+    train_recipe(RecipeRequest(**arguments))
+
+
+def train_recipe(request: RecipeRequest) -> None:
+    """Train a recipe, write its model, and report its figures."""
+    from recsys.classifier.training.architectures import resolve_device, save_model
+    from recsys.classifier.training.loop import forget_partial, partial_path
     from recsys.papers.fit import FitOptions
     from recsys.papers.measure import make_recipe_card
     from recsys.papers.protocols import divide_for
     from recsys.papers.recipe import load_recipe
 
+    out = model_path(request.out)
     recipe = load_recipe(request.recipe)
     options = FitOptions(
         seed=request.seed,
         device=resolve_device(request.device),
         weights=request.weights,
         epochs=request.epochs,
-        partial=partial_path(request.out),
+        partial=partial_path(out),
     )
     lists = _lists(request)
     files = _find(recipe, request, lists)
-    data = _load(recipe, files, request, console)
+    data = _load(recipe, files, request)
     division = divide_for(recipe, data.segments, request.protocol, seed=request.seed, lists=lists)
-    _say(console, f"{recipe.name}: {division.description}")
+    _say(f"{recipe.name}: {division.description}")
     if division.leaky:
-        _say(console, "segments of one track are on both sides: the figure is too good", "yellow")
+        _say("segments of one track are on both sides: the figure is too good", "yellow")
     fold = division.folds[0]
     fitted = _fit(recipe, data, fold, options, request)
     card, test = make_recipe_card(
-        recipe, fitted, data.segments, division, fold, options, name=request.out.stem
+        recipe, fitted, data.segments, division, fold, options, name=out.stem
     )
-    card = save_model(request.out, fitted.model, card)
-    forget_partial(request.out)
-    _report(card, test, data, fitted.model, request)
+    card = save_model(out, fitted.model, card)
+    forget_partial(out)
+    _report(card, test, data, fitted.model, request, out)
 
 
 def _find(
@@ -149,7 +165,8 @@ def _fit(
     try:
         return fit(recipe, data.segments, fold, options, _Teller(as_json=request.as_json))
     except KeyboardInterrupt:
-        kept = partial_path(request.out)
+        kept = options.partial
+        assert kept is not None
         searched = kept.with_name(f"{kept.name}.search")
         found = next((path for path in (kept, searched) if path.exists()), None)
         if found is None:
@@ -176,13 +193,12 @@ class _Teller:
             click.echo(describe_epoch(result), err=True)
 
 
-def _load(
-    recipe: Recipe, files: list[LabelledFile], request: RecipeRequest, console: Console
-) -> RecipeData:
-    """Decode the music, with a progress bar, and say what is odd about it."""
-    from recsys.cli.output import progress
+def _load(recipe: Recipe, files: list[LabelledFile], request: RecipeRequest) -> RecipeData:
+    """Decode the music, with a progress bar, and report what is odd about it."""
     from recsys.papers.data import load_music
+    from recsys.workers import default_workers
 
+    workers = request.workers or default_workers()
     with progress("tracks") as bar:
         task = bar.add_task("Reading tracks", total=None, failed=0) if bar else None
 
@@ -190,13 +206,11 @@ def _load(
             if bar is not None and task is not None:
                 bar.update(task, total=total, advance=1)
 
-        data = load_music(
-            recipe, files, artists=request.artists, workers=request.workers, on_file=on_file
-        )
+        data = load_music(recipe, files, artists=request.artists, workers=workers, on_file=on_file)
     for path, reason in data.skipped:
-        _say(console, f"skipped {shown(path)}: {reason}", "yellow")
+        _say(f"skipped {shown(path)}: {reason}", "yellow")
     for sentence in data.notes:
-        _say(console, sentence)
+        _say(sentence)
     return data
 
 
@@ -223,18 +237,19 @@ def _report(
     data: RecipeData,
     model: nn.Module,
     request: RecipeRequest,
+    out: Path,
 ) -> None:
-    """Say how good the model is, and how good its report said it is."""
+    """Report the figures of the model beside the published ones."""
     from recsys.papers.measure import judge_mixed
     from recsys.papers.recipe import load_recipe
 
     recipe = load_recipe(request.recipe)
     songs = judge_mixed(recipe, model, data.mixed, card.labels) if data.mixed else None
     if request.as_json:
-        print_json({"summary": {**_summary(recipe, card, data, request), "mixed": songs}})
+        print_json({"summary": {**_summary(recipe, card, data, request, out), "mixed": songs}})
         return
     low, high = test.interval
-    words = f"{request.out}: test {test.n} {card.metrics['unit']}s, accuracy {test.accuracy:.3f}"
+    words = f"{out}: test {test.n} {card.metrics['unit']}s, accuracy {test.accuracy:.3f}"
     words += f" (95% {low:.3f} to {high:.3f}), macro F1 {test.macro_f1:.3f}"
     if recipe.published.test is not None:
         words += f"; published {recipe.published.test:.3f}"
@@ -248,10 +263,10 @@ def _report(
 
 
 def _summary(
-    recipe: Recipe, card: ModelCard, data: RecipeData, request: RecipeRequest
+    recipe: Recipe, card: ModelCard, data: RecipeData, request: RecipeRequest, out: Path
 ) -> dict[str, Any]:
     return {
-        "model": str(request.out),
+        "model": str(out),
         "recipe": recipe.name,
         "fingerprint": card.fingerprint,
         "labels": card.labels,
@@ -273,5 +288,5 @@ def _incomparable(recipe: Recipe, data: RecipeData, weights: str) -> str:
     return recipe.unmeasured if untrained or (about_several and data.mixed is None) else ""
 
 
-def _say(console: Console, sentence: str, style: str | None = None) -> None:
-    console.print(sentence, style=style, highlight=False, soft_wrap=True, markup=False)
+def _say(sentence: str, colour: str | None = None) -> None:
+    click.secho(sentence, fg=colour, err=True)

@@ -1,139 +1,133 @@
-"""``recsys train --from-tags`` and ``--from-folders``: the library's own genres."""
+"""``recsys model own-genres``: learn the library's own genres from its tags or folders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsys.cli.options import NamedPath, db_option, json_option
 from recsys.cli.output import console, escape, note, print_json, shown, table
+from recsys.errors import require
 
 if TYPE_CHECKING:
-    from recsys.classifier.training.evaluate import Measured
-    from recsys.classifier.training.own_genres import Comparison, Contender, Proposal
+    from recsys.classifier.training.own_genres import Comparison, Contender, Estimate, Proposal
 
 SPELLINGS_SHOWN = 5
 """Of one genre; the model card names all of them."""
 
+_COUNT = click.IntRange(min=2)
 
-@dataclass(frozen=True, slots=True)
-class OwnRequest:
-    """What was asked for on the command line.
 
-    Attributes
-    ----------
-    database : Path or None
-        The library; None for that in the user's data folder.
-    source : str
-        ``tags`` or ``folders``.
-    folders : tuple of Path
-        Learn only from tracks in these.
-    out : Path or None
-        Where the model is kept; None for beside the library, and only if it is used.
-    min_tracks, min_artists : int
-        A genre needs at least so many.
-    seed : int
-        Of folds and draws.
-    yes, as_json : bool
-        Replace without asking; one line for scripts.
+@click.command("own-genres", short_help="Learn your library's own genres.")
+@click.argument("folders", metavar="[DIR]...", nargs=-1, type=NamedPath())
+@click.option("--from-tags", is_flag=True, help="Learn the genres in the tags of the library.")
+@click.option(
+    "--from-folders",
+    is_flag=True,
+    help="Learn the folders directly below DIR, or below the indexed folders.",
+)
+@click.option(
+    "--out",
+    type=NamedPath(dir_okay=False),
+    metavar="MODEL.safetensors",
+    help="Model to write, whatever the answer.  [default: next to the library, if it is used]",
+)
+@click.option(
+    "--min-tracks", type=_COUNT, default=8, show_default=True, help="Leave out smaller genres."
+)
+@click.option(
+    "--min-artists", type=_COUNT, default=3, show_default=True, help="Leave out smaller genres."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--yes", is_flag=True, help="Use the genres without asking.")
+@json_option("One JSON line; nothing is asked.")
+@db_option
+def command(
+    folders: tuple[Path, ...],
+    from_tags: bool,
+    from_folders: bool,
+    out: Path | None,
+    min_tracks: int,
+    min_artists: int,
+    seed: int,
+    yes: bool,
+    as_json: bool,
+    db: Path | None,
+) -> None:
+    """Learn your library's own genres from its tags or folders, in seconds.
+
+    A genre head is fitted to the stored embeddings; nothing is analysed again. It is evaluated by
+    cross-validation, no artist on both sides, next to the present model; then you are asked
+    whether the library is to use it. DIR restricts the tracks to those in it.
+
+    \b
+    Examples:
+      recsys model own-genres --from-tags
+      recsys model own-genres --from-folders ~/Music/by-genre --out mine.safetensors
     """
-
-    database: Path | None
-    source: str
-    folders: tuple[Path, ...]
-    out: Path | None
-    min_tracks: int
-    min_artists: int
-    seed: int
-    yes: bool
-    as_json: bool
-
-
-def own_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of learning a library's own genres."""
-    options = (
-        click.option(
-            "--from-tags",
-            is_flag=True,
-            help="Learn the genres in the tags of the indexed library, over what was heard.",
-        ),
-        click.option(
-            "--from-folders",
-            is_flag=True,
-            help="The same from the folders directly below DIR, or below the indexed folders.",
-        ),
-        click.option(
-            "--min-tracks",
-            type=click.IntRange(min=2),
-            default=8,
-            show_default=True,
-            help="Own genres with fewer are left out.",
-        ),
-        click.option(
-            "--min-artists",
-            type=click.IntRange(min=2),
-            default=3,
-            show_default=True,
-            help="Own genres with fewer are left out.",
-        ),
-        click.option("--yes", is_flag=True, help="Use own genres for the library without asking."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def train_own(request: OwnRequest) -> None:
-    """Learn the library's own genres, show what that brings, and use them if the user agrees."""
+    if from_tags == from_folders:
+        raise click.UsageError("Give --from-tags or --from-folders, one of them.")
+    require("sklearn", "train")
     from recsys.api import default_database
     from recsys.classifier.training.own_genres import (
-        LabelRules,
-        place_beside,
+        GenreSource,
+        OwnGenreOptions,
+        free_model_path,
         propose,
         save_proposal,
     )
     from recsys.cli.training import model_path
     from recsys.library import absolute, outermost
 
-    database = absolute(request.database) if request.database else default_database()
-    out = absolute(model_path(request.out)) if request.out else None
-    rules = LabelRules(
-        source="tags" if request.source == "tags" else "folders",
-        min_tracks=request.min_tracks,
-        min_artists=request.min_artists,
-        seed=request.seed,
+    database = absolute(db) if db else default_database()
+    out = absolute(model_path(out)) if out else None
+    options = OwnGenreOptions(
+        source=GenreSource.TAGS if from_tags else GenreSource.FOLDERS,
+        folders=tuple(outermost(folders)),
+        min_tracks=min_tracks,
+        min_artists=min_artists,
+        seed=seed,
     )
     with _counting("Learning") as on_fold:
-        folders = outermost(request.folders)
-        proposal = propose(database, rules, folders, on_fold=on_fold)
-    if not request.as_json:
+        proposal = propose(database, options, on_fold=on_fold)
+    if not as_json:
         _show(proposal)
     card = save_proposal(proposal, out) if out else None
-    if out and not request.as_json:
+    if out and not as_json:
         click.echo(f"\nThe model is {shown(out)}.")
     rescored = None
-    if request.yes or (not request.as_json and _ask()):
-        out = out or place_beside(database)
+    if yes or (not as_json and _ask()):
+        out = out or free_model_path(database)
         rescored = _use(proposal, out, card)
-    _tell(request, proposal, out, rescored)
+    if as_json:
+        print_json(_as_dict(proposal, out, rescored))
+    elif rescored is not None:
+        click.echo(
+            f"The library now uses {shown(str(out))}: {rescored} tracks have new genres,"
+            " nothing was analysed again.\n"
+            f"To undo: recsys index --reanalyse --model {shown(_former(proposal))} FOLDER"
+        )
+    else:
+        click.echo("The library was not changed.")
 
 
-def _use(proposal: Proposal, place: Path, card: Any) -> int:  # noqa: ANN401 (a ModelCard or None)
-    """Make the proposal the library's own; a file that was made just for that goes if it fails."""
+def _use(proposal: Proposal, path: Path, card: Any) -> int:  # noqa: ANN401 (a ModelCard or None)
+    """Make the library use the proposal; a file that was written just for that goes if it fails."""
     from recsys.classifier.card import card_path
     from recsys.classifier.training.own_genres import save_proposal, use_proposal
 
     if card is not None:
-        return use_proposal(proposal, place, card)
+        return use_proposal(proposal, path, card)
     try:
-        return use_proposal(proposal, place, save_proposal(proposal, place))
+        return use_proposal(proposal, path, save_proposal(proposal, path))
     except BaseException:
-        place.unlink(missing_ok=True)
-        card_path(place).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        card_path(path).unlink(missing_ok=True)
         raise
 
 
@@ -141,7 +135,7 @@ def _ask() -> bool:
     try:
         return click.confirm("\nUse these genres for the library?", default=False)
     except click.Abort:
-        note("nothing was replaced; --yes uses the genres without asking")
+        note("nothing was changed; --yes uses the genres without asking")
         raise
 
 
@@ -162,11 +156,10 @@ def _counting(words: str) -> Iterator[Callable[[], None]]:
 def _show(proposal: Proposal) -> None:
     own, found = proposal.own, proposal.found
     screen = console()
-    artists = len(set(own.groups.tolist()))
     screen.print(
-        f"{len(own.tracks)} tracks of {len(own.labels)} genres, by {artists} artists;"
+        f"{len(own.tracks)} tracks of {len(own.labels)} genres, by {own.n_artists} artists;"
         f" {own.unlabelled} tracks have no genre, {own.copies} are copies of others"
-        + (f", {own.drawn} of large genres were left out by draw" if own.drawn else "")
+        + (f", {own.drawn} of large genres were left out by sampling" if own.drawn else "")
     )
     merged = [genre for genre in own.merged if len(genre.spellings) > 1]
     for genre in merged:
@@ -183,7 +176,7 @@ def _show(proposal: Proposal) -> None:
 
 
 def _show_left_out(proposal: Proposal) -> None:
-    rules, left_out = proposal.rules, proposal.own.left_out
+    options, left_out = proposal.options, proposal.own.left_out
     if not left_out:
         return
     named = ", ".join(
@@ -191,8 +184,8 @@ def _show_left_out(proposal: Proposal) -> None:
     )
     more = f" and {len(left_out) - 8} more" if len(left_out) > 8 else ""
     console().print(
-        f"  left out, with fewer than {rules.min_tracks} tracks or {rules.min_artists} artists: "
-        + escape(named + more)
+        f"  left out, with fewer than {options.min_tracks} tracks"
+        f" or {options.min_artists} artists: " + escape(named + more)
     )
 
 
@@ -209,7 +202,7 @@ def _genre_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of rich)
 
 def _comparison_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of rich)
     found, n = proposal.found, len(proposal.own.tracks)
-    rows = table("judged by", "tracks", "", "accuracy", "macro F1", right=(1,))
+    rows = table("evaluated on", "tracks", "", "accuracy", "macro F1", right=(1,))
     _add(rows, f"{len(found.labels)} own genres", n, found.new)
     _add(rows, "", n, found.majority)
     if both := found.comparison:
@@ -223,41 +216,27 @@ def _add(rows: Any, judged_by: str, n: int, contender: Contender) -> None:  # no
     rows.add_row(judged_by, str(n), escape(contender.name), *figures)
 
 
-def _interval(measured: Measured) -> str:
+def _interval(measured: Estimate) -> str:
     return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"
 
 
 def _verdict(
     both: Comparison | None, labels: Sequence[str], present_labels: Sequence[str]
 ) -> Iterator[str]:
-    """Yield the gain or loss in words."""
-    yield (
-        "New head: cross-validated, no artist on both sides. Intervals: 95%, whole artists drawn."
-    )
+    """Yield the gain or loss over the present model, in sentences."""
+    yield "New head: cross-validated, no artist on both sides."
+    yield "Intervals: 95%, whole artists resampled."
     if both is None:
         yield f"None of the {len(labels)} own genres is one of the present model's"
         yield f"({', '.join(map(escape, present_labels))}), so the two cannot be compared."
         return
     for name, gain in (("accuracy", both.gain_accuracy), ("macro F1", both.gain_macro_f1)):
         word = "gain" if gain.value >= 0 else "loss"
-        sure = "" if gain.low > 0 or gain.high < 0 else ": within what chance does"
+        sure = "" if gain.low > 0 or gain.high < 0 else ": within chance"
         yield (
             f"{word.capitalize()} in {name} over the present model: {gain.value:+.3f}"
             f" ({gain.low:+.3f} to {gain.high:+.3f}){sure}"
         )
-
-
-def _tell(request: OwnRequest, proposal: Proposal, out: Path | None, rescored: int | None) -> None:
-    if request.as_json:
-        print_json(_as_dict(request, proposal, out, rescored))
-    elif rescored is not None:
-        click.echo(
-            f"The library now uses {shown(str(out))}: {rescored} sounds have new genres,"
-            " nothing was heard again.\n"
-            f"The way back: recsys index --reanalyse --model {shown(_former(proposal))} FOLDER"
-        )
-    else:
-        click.echo("The library was not changed.")
 
 
 def _former(proposal: Proposal) -> Path:
@@ -266,9 +245,7 @@ def _former(proposal: Proposal) -> Path:
     return proposal.trunk or DEFAULT_MODEL
 
 
-def _as_dict(
-    request: OwnRequest, proposal: Proposal, out: Path | None, rescored: int | None
-) -> dict[str, Any]:
+def _as_dict(proposal: Proposal, out: Path | None, rescored: int | None) -> dict[str, Any]:
     from recsys.classifier.training.evaluate import as_dict
 
     own, found = proposal.own, proposal.found
@@ -276,10 +253,10 @@ def _as_dict(
         "model": str(out) if out else None,
         "replaced": rescored is not None,
         "rescored": rescored,
-        "source": request.source,
+        "source": proposal.options.source,
         "labels": own.labels,
         "tracks": len(own.tracks),
-        "artists": len(set(own.groups.tolist())),
+        "artists": own.n_artists,
         "grouped_by": own.grouped_by,
         "unlabelled": own.unlabelled,
         "copies": own.copies,
@@ -288,7 +265,7 @@ def _as_dict(
         "left_out": [asdict(genre) for genre in own.left_out],
         "folds": found.folds,
         "seed": found.seed,
-        "temperature": found.temperature,
+        "temperature": found.calibration.temperature,
         "evaluation": as_dict(found.evaluation),
         "new_head": asdict(found.new),
         "majority": asdict(found.majority),
