@@ -29,7 +29,7 @@ LAST = "last"
     metavar="P",
     help="How probable the model must hold its genre, 0 to 1.",
 )
-@click.option("--genre", help="Only where tag or model say this genre of the model.")
+@click.option("--genre", help="Only tracks to which the tag or the model gives this genre.")
 @click.option("--missing", is_flag=True, help="Suggest genres for tracks without a tag too.")
 @click.option(
     "--write-tags",
@@ -116,7 +116,7 @@ def _check_usage(
 
 
 def _finish(ctx: click.Context, outcomes: Sequence[RetagOutcome]) -> None:
-    """Name the files that failed, and say so in the exit code."""
+    """Report the files that failed, and set the exit code."""
     from recsys.cli.output import shown
 
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]

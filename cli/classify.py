@@ -90,8 +90,8 @@ def _print_line(result: Classification) -> None:
         "genres": list(result.genres),
         "probabilities": {genre: round(p, 6) for genre, p in result.probabilities.items()},
         "tags": {
-            tag: {"score": round(heard.score, 6), "strength": round(heard.strength, 3)}
-            for tag, heard in result.tags.items()
+            tag: {"score": round(scored.score, 6), "strength": round(scored.strength, 3)}
+            for tag, scored in result.tags.items()
         },
     }
     if result.warning:
@@ -122,5 +122,5 @@ def _carried(result: Classification) -> str:
     """Return the names of the strongest tags of a file."""
     from recsys.recommender.query import HOLDS_FROM
 
-    carried = [tag for tag, heard in result.tags.items() if heard.strength >= HOLDS_FROM]
+    carried = [tag for tag, scored in result.tags.items() if scored.strength >= HOLDS_FROM]
     return ", ".join(carried[:SHOWN])

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--held-out",
     is_flag=True,
-    help="Use only tracks that the model was not made with, by what its card says of their names.",
+    help="Exclude tracks that the model was trained on, by the keys in its card.",
 )
 @click.option(
     "--report",
@@ -153,7 +153,7 @@ def _choose(
 
 
 def _made_with(classifier: Classifier) -> frozenset[str] | None:
-    """Return the tracks that the model learned from or was chosen by, None if that is not said."""
+    """Return the tracks that the model was trained or selected on, None if not listed."""
     keys = classifier.card.training.get("keys")
     if keys is None:
         return None
@@ -168,7 +168,7 @@ def _held_out(
 
     if made_with is None:
         raise ModelError(
-            f"the card of {classifier.info.name} does not say which tracks it was made with",
+            f"the card of {classifier.info.name} does not list its training tracks",
             "Name those to judge with --split, or train a recipe, whose card does.",
         )
     kept = [file for file in files if file.key not in made_with]
@@ -186,7 +186,7 @@ def _warn_of_learned(
     classifier: Classifier,
     console: Console,
 ) -> int | None:
-    """Say how many of the tracks the model knows already, and return it."""
+    """Report and return how many of the tracks the model was trained on."""
     if classifier.card.training.get("leaky"):
         _warn(
             console,

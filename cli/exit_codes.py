@@ -1,4 +1,4 @@
-"""How a command tells the shell what became of it; docs/cli.md says the same in words."""
+"""Exit codes, as documented in docs/cli.md."""
 
 FAILED = 1
 SOME_FILES_FAILED = 3

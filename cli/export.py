@@ -25,10 +25,10 @@ def command(
     as_json: bool,
     db: Path | None,  # noqa: ARG001 (as on every command)
 ) -> None:
-    """Write a model as an ONNX file, with a TOML beside it that says what it means.
+    """Export a model as an ONNX file with a TOML description.
 
     Without MODEL it is the one that comes with recsys. The pair is tried before it is kept: it
-    must say what the model says. Other programs can run it, and so can every command that takes
+    must agree with the model. Other programs can run it, and so can every command that takes
     --model. Files that are there are not replaced without --force. No library is changed. Needs
     pip install 'recsys[onnx]'.
 

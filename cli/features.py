@@ -118,8 +118,8 @@ class _Report:
     def _say(self, outcome: FileOutcome) -> None:
         from recsys.cli.output import escape, shown
 
-        told = {"failed": outcome.reason, "warning": outcome.warning}
-        for kind, why in told.items():
+        reported = {"failed": outcome.reason, "warning": outcome.warning}
+        for kind, why in reported.items():
             line = f"{kind}: {shown(outcome.path)}: {why}"
             if why is None:
                 continue

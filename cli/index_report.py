@@ -108,9 +108,9 @@ def _print_summary(
 ) -> None:
     from recsys.cli.output import shown
 
-    told = {"warning": [(event, event.warning) for event in warnings]}
-    told["failed"] = [(event, event.reason) for event in failures]
-    for kind, lines in told.items():
+    reported = {"warning": [(event, event.warning) for event in warnings]}
+    reported["failed"] = [(event, event.reason) for event in failures]
+    for kind, lines in reported.items():
         for event, why in sorted(lines, key=lambda line: os.fspath(line[0].path))[:MAX_SHOWN]:
             click.echo(f"{kind}: {shown(event.path)}: {why}")
         if len(lines) > MAX_SHOWN:

@@ -75,7 +75,7 @@ def command(
     require("sklearn", "train")
     from recsys.api import default_database
     from recsys.classifier.training.own_genres import (
-        GenreSource,
+        LabelOrigin,
         OwnGenreOptions,
         free_model_path,
         propose,
@@ -87,7 +87,7 @@ def command(
     database = absolute(db) if db else default_database()
     out = absolute(model_path(out)) if out else None
     options = OwnGenreOptions(
-        source=GenreSource.TAGS if from_tags else GenreSource.FOLDERS,
+        source=LabelOrigin.TAGS if from_tags else LabelOrigin.FOLDERS,
         folders=tuple(outermost(folders)),
         min_tracks=min_tracks,
         min_artists=min_artists,

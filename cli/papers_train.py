@@ -177,7 +177,7 @@ def _fit(
 
 
 class _Teller:
-    """Tells of every epoch, and says when a training that was interrupted goes on."""
+    """Reports every epoch, and when an interrupted training resumes."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -239,7 +239,7 @@ def _report(
     request: RecipeRequest,
     out: Path,
 ) -> None:
-    """Report the figures of the model beside the published ones."""
+    """Report the figures of the model and the published ones."""
     from recsys.papers.measure import judge_mixed
     from recsys.papers.recipe import load_recipe
 

@@ -72,7 +72,7 @@ def _print_table(recipes: list[Recipe]) -> None:
         name = f"{recipe.name} (+{variants})" if variants else recipe.name
         shown.add_row(name, recipe.title, _figure(recipe.published.test), author)
     console().print(shown)
-    click.echo("Published: accuracy on test. (+2): two variants besides.")
+    click.echo("Published: test accuracy. (+2): two more variants.")
     click.echo("recsys recipes NAME tells more; recsys papers train NAME trains one.")
 
 

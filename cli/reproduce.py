@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from recsys.papers.reproduce import (
         FailedMeasurement,
         ReproduceOptions,
+        ReproduceProgress,
         Reproduction,
         Task,
-        Watcher,
     )
 
 _FILE = NamedPath(dir_okay=False)
@@ -185,34 +185,34 @@ def _run(run: Reproduction, as_json: bool) -> list[FailedMeasurement]:
     return failures
 
 
-def _watcher(bar: Progress | None) -> Watcher:
+def _watcher(bar: Progress | None) -> ReproduceProgress:
     """Return what moves the progress bar, or what writes lines where nobody watches one."""
     from recsys.papers import reproduce
     from recsys.papers.comparison import describe_skipped
 
-    told: set[str] = set()
+    reported: set[str] = set()
 
     def on_data(task: Task, data: RecipeData) -> None:
-        """Say once of each source what its figures must be read with."""
+        """Report the notes of each source once."""
         files = [(f"{path.parent.name}/{path.name}", reason) for path, reason in data.skipped]
         for line in (*data.notes, describe_skipped(files)):
-            said = f"{task.source}: {line}"
-            if line and said not in told:
-                told.add(said)
-                click.echo(said, err=True)
+            text = f"{task.source}: {line}"
+            if line and text not in reported:
+                reported.add(text)
+                click.echo(text, err=True)
 
     def announce(task: Task, number: int, total: int) -> None:
         click.echo(f"[{number}/{total}] {task.recipe.name}, {task.way}", err=True)
 
     if bar is None:
-        return reproduce.Watcher(announce, on_data=on_data)
+        return reproduce.ReproduceProgress(announce, on_data=on_data)
     place = bar.add_task("", total=None, failed=0)
 
     def on_task(task: Task, number: int, total: int) -> None:
         words = f"[{number}/{total}] {task.recipe.name}, {task.way}"
         bar.reset(place, description=words, total=None)
 
-    return reproduce.Watcher(
+    return reproduce.ReproduceProgress(
         on_task,
         lambda total: bar.update(place, total=total, advance=1),
         lambda result: bar.update(place, total=result.epochs, completed=result.epoch),

@@ -18,7 +18,7 @@ AIM_MEDIAN, AIM_FOUND, AIM_COSINE = 0.5, 0.98, 0.97
 """What the shipped model is held to; see docs/robustness.md."""
 
 
-@click.command(name="robustness", short_help="Measure how steady a model's embedding is.")
+@click.command(name="robustness", short_help="Measure the robustness of a model's embedding.")
 @click.argument("directory", metavar="DIR", type=NamedPath())
 @click.option(
     "--model",

@@ -22,7 +22,7 @@ SOURCES = {
     "tags": "the strongest style among the model's tags (recsys index --genres tags)",
     "own": "those that the files name (recsys index --genres own)",
 }
-"""Which labels sort a library, in words."""
+"""The labels that form the tiers of a library."""
 
 
 @click.command(name="status")
@@ -77,7 +77,7 @@ def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
     from recsys.cli.output import print_json
 
     if as_json:
-        told = {
+        fields = {
             "place": status.place,
             "model": {"name": status.model, "fingerprint": status.fingerprint},
             "effort": status.effort,
@@ -87,7 +87,7 @@ def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
             "tags": list(status.tags),
             "roots": [os.fspath(root) for root in status.roots],
         }
-        print_json(told)
+        print_json(fields)
         return
     rows = {
         "Place": status.place,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from recsys.classifier.card import ModelCard
     from recsys.classifier.training.datasets import LabelledMusic
-    from recsys.classifier.training.make import Watcher
+    from recsys.classifier.training.make import TrainProgress
 
 _FILE = NamedPath(dir_okay=False)
 
@@ -90,9 +90,9 @@ def command(
 
 
 @contextmanager
-def _watching() -> Iterator[Watcher]:
+def _watching() -> Iterator[TrainProgress]:
     """Show progress bars, and what is odd about the music."""
-    from recsys.classifier.training.make import Watcher
+    from recsys.classifier.training.make import TrainProgress
 
     with progress("steps") as bar:
         tasks: dict[str, Any] = {}
@@ -104,7 +104,7 @@ def _watching() -> Iterator[Watcher]:
                 tasks[what] = bar.add_task(what, total=total, failed=0)
             bar.update(tasks[what], advance=1)
 
-        class Bars(Watcher):
+        class Bars(TrainProgress):
             def file_decoded(self, total: int) -> None:
                 advance("Decoding", total)
 

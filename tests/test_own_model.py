@@ -14,7 +14,7 @@ from recsys.classifier.card import load_card
 from recsys.classifier.inference import Classifier
 from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.own_genres import (
-    GenreSource,
+    LabelOrigin,
     OwnGenreOptions,
     Proposal,
     free_model_path,
@@ -31,7 +31,7 @@ from recsys.types import IndexSummary
 from tests.classifier.planted_genres import picture
 from tests.own_library import GENRES, PRESENT, OwnLibrary, make_own_library
 
-TAGS = OwnGenreOptions(GenreSource.TAGS)
+TAGS = OwnGenreOptions(LabelOrigin.TAGS)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_present_model_is_judged_where_both_know_the_genre(proposal: Proposa
 
 
 def test_folders_name_the_same_genres(library: OwnLibrary, proposal: Proposal) -> None:
-    by_folder = propose(library.database, OwnGenreOptions(GenreSource.FOLDERS))
+    by_folder = propose(library.database, OwnGenreOptions(LabelOrigin.FOLDERS))
     assert by_folder.own.labels == proposal.own.labels
     assert by_folder.own.targets.tolist() == proposal.own.targets.tolist()
 
@@ -214,7 +214,7 @@ def test_learning_again_puts_one_head_in_the_place_of_the_other(
     proposal: Proposal, tmp_path: Path
 ) -> None:
     adopt(proposal, tmp_path / "mine.safetensors")
-    again = propose(proposal.database, OwnGenreOptions(GenreSource.TAGS, seed=1))
+    again = propose(proposal.database, OwnGenreOptions(LabelOrigin.TAGS, seed=1))
     assert any("too good" in note for note in again.notes)
     out = free_model_path(proposal.database)
     assert adopt(again, out) == 72
@@ -271,7 +271,7 @@ def test_a_break_in_the_middle_leaves_the_library_as_it_was(
 def test_a_model_that_was_changed_meanwhile_is_not_overruled(
     proposal: Proposal, tmp_path: Path
 ) -> None:
-    again = propose(proposal.database, OwnGenreOptions(GenreSource.TAGS, seed=1))
+    again = propose(proposal.database, OwnGenreOptions(LabelOrigin.TAGS, seed=1))
     adopt(proposal, tmp_path / "mine.safetensors")
     with pytest.raises(StoreError, match="changed meanwhile"):
         adopt(again, tmp_path / "other.safetensors")

@@ -95,7 +95,7 @@ class Outputs(Table):
         return self
 
 
-class Tags(Table):
+class TagOutputs(Table):
     """The second head, see :class:`recsys.classifier.card.ModelCard`.
 
     Attributes
@@ -111,7 +111,7 @@ class Tags(Table):
     deviations: tuple[float, ...]
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Tags:
+    def _fits_together(self) -> TagOutputs:
         check_tags(self.names, self.means, self.deviations)
         return self
 
@@ -129,7 +129,7 @@ class OnnxDescription(Table):
         What the model looks at: ``kind`` and the settings of that kind, as in a model card.
     input : Input
     outputs : Outputs
-    tags : Tags or None
+    tags : TagOutputs or None
     temperature : float
         Pooled scores are divided by it; above 0.
     thresholds : float or tuple of float
@@ -144,7 +144,7 @@ class OnnxDescription(Table):
     features: AnyFeatures
     input: Input = Input()
     outputs: Outputs
-    tags: Tags | None = None
+    tags: TagOutputs | None = None
     temperature: float = 1.0
     thresholds: float | tuple[float, ...] = 0.3
     confusion: tuple[tuple[float, ...], ...] | None = None

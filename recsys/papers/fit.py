@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from recsys.classifier.training.datasets import LabelledFile, SegmentSet
-    from recsys.papers.recipe import Estimator, Fitting, Network, Recipe
+    from recsys.papers.recipe import Estimator, Fitting, NetworkTable, Recipe
     from recsys.types import IdArray
 
 # Making the network of a recipe: its weights as they were before any training.
 
 
 def make_network(
-    recipe: Recipe, network: Network, n_genres: int, *, seed: int, weights: str
+    recipe: Recipe, network: NetworkTable, n_genres: int, *, seed: int, weights: str
 ) -> nn.Module:
     """Make a recipe's network with fresh weights, and pretrained ones where it has them.
 
@@ -57,7 +57,7 @@ def make_network(
     ----------
     recipe : Recipe
         Its features give the shape, and its training the way to begin.
-    network : Network
+    network : NetworkTable
         Its own, or one of those it searches among.
     n_genres : int
     seed : int
@@ -102,12 +102,12 @@ def _weights_of(backbone: str, weights: str) -> str:
     return str(folder / BACKBONES[backbone].file) if folder.is_dir() else weights
 
 
-def network_config(network: Network) -> dict[str, Any]:
+def network_config(network: NetworkTable) -> dict[str, Any]:
     """Return what :func:`.build_model` is told, as a model card keeps it.
 
     Parameters
     ----------
-    network : Network
+    network : NetworkTable
 
     Returns
     -------
@@ -197,7 +197,7 @@ def recipe_identity(recipe: Recipe, options: FitOptions) -> list[object]:
     ]
 
 
-def _whole_network(network: Network) -> list[object]:
+def _whole_network(network: NetworkTable) -> list[object]:
     config = network_config(network)
     try:
         return [network.architecture, complete_config(network.architecture, config)]
@@ -542,7 +542,7 @@ def _from_features(model: Any, features: Tensor) -> Tensor:  # noqa: ANN401 (a T
     return logits
 
 
-def _combinations(recipe: Recipe) -> list[tuple[Network, dict[str, Any]]]:
+def _combinations(recipe: Recipe) -> list[tuple[NetworkTable, dict[str, Any]]]:
     """Return every combination of the search: the network, and changes of the training."""
     search, network = recipe.search, recipe.network
     if search is None or network is None:

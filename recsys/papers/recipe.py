@@ -36,7 +36,7 @@ Accuracy = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class Network(Table):
+class NetworkTable(Table):
     """``[network]``: a neural network."""
 
     architecture: str
@@ -171,7 +171,7 @@ class Recipe(Table):
     genres: tuple[str, ...] = ()
     """The genres used; all that are there if empty."""
     features: AnyFeatures
-    network: Network | None = None
+    network: NetworkTable | None = None
     training: Fitting | None = None
     search: Search | None = None
     estimator: Estimator | None = None

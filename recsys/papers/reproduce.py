@@ -104,7 +104,7 @@ class FailedMeasurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Watcher:
+class ReproduceProgress:
     """Callbacks for the progress.
 
     Attributes
@@ -204,7 +204,7 @@ class Reproduction:
         return {task: result for task, result in results if result is not None}
 
     def run(
-        self, watcher: Watcher | None = None
+        self, watcher: ReproduceProgress | None = None
     ) -> Iterator[tuple[Task, Measurement | FailedMeasurement]]:
         """Make the measurements that are missing.
 
@@ -213,7 +213,7 @@ class Reproduction:
         (Task, Measurement or FailedMeasurement)
             As they come; a measurement has been written by then.
         """
-        watcher = watcher or Watcher()
+        watcher = watcher or ReproduceProgress()
         for number, task in enumerate(self.tasks, 1):
             if self._read(task) is None:
                 watcher.on_task(task, number, len(self.tasks))
@@ -227,7 +227,7 @@ class Reproduction:
                 sources.append("table")
             yield from (Task(own, way, source) for source in sources for way in WAYS)
 
-    def _attempt(self, task: Task, watcher: Watcher) -> Measurement | FailedMeasurement:
+    def _attempt(self, task: Task, watcher: ReproduceProgress) -> Measurement | FailedMeasurement:
         """Make a measurement; whatever goes wrong with it stops no other."""
         try:
             return self._measure(task, watcher)
@@ -246,7 +246,7 @@ class Reproduction:
             torch.cuda.empty_cache()
         return FailedMeasurement(task, reason, hint)
 
-    def _measure(self, task: Task, watcher: Watcher) -> Measurement:
+    def _measure(self, task: Task, watcher: ReproduceProgress) -> Measurement:
         recipe, options = task.recipe, self._options
         check_recipe(recipe, len(genres_of(recipe, self._files)) or 10, options.fit.weights)
         data = self._load(task, watcher)
@@ -269,7 +269,7 @@ class Reproduction:
             left.unlink()
         return measurement
 
-    def _load(self, task: Task, watcher: Watcher) -> RecipeData:
+    def _load(self, task: Task, watcher: ReproduceProgress) -> RecipeData:
         """Return the data of a task; the last from its source is used again if it is the same."""
         recipe, options = task.recipe, self._options
         if task.source in self._loaded and self._loaded[task.source][0] == _decoded(recipe):

@@ -11,7 +11,7 @@ import pytest
 
 from recsys.classifier.training.own_genres import (
     LARGEST_ALBUM_FOLDER,
-    GenreSource,
+    LabelOrigin,
     LeftOut,
     OwnGenreOptions,
     OwnLabels,
@@ -22,7 +22,7 @@ from recsys.types import Tags, Track
 
 ROOT = Path("/music")
 SMALL = OwnGenreOptions(min_tracks=3, min_artists=2)
-FOLDERS = OwnGenreOptions(GenreSource.FOLDERS, min_tracks=3, min_artists=2)
+FOLDERS = OwnGenreOptions(LabelOrigin.FOLDERS, min_tracks=3, min_artists=2)
 
 
 def track(

@@ -7,7 +7,12 @@ from typing import Any
 from recsys.classifier.training.architectures import complete_config
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe
-from recsys.papers.reproduce import FailedMeasurement, ReproduceOptions, Reproduction, Watcher
+from recsys.papers.reproduce import (
+    FailedMeasurement,
+    ReproduceOptions,
+    ReproduceProgress,
+    Reproduction,
+)
 from tests.papers.small import classical, recipe
 
 Outcomes = list[tuple[str, str, Measurement | FailedMeasurement]]
@@ -24,7 +29,7 @@ BOTH = [NETWORK, NEIGHBOURS]
 
 
 def run(recipes: list[Recipe], options: ReproduceOptions, **watched: Any) -> Outcomes:
-    watcher = Watcher(**watched)
+    watcher = ReproduceProgress(**watched)
     return [
         (task.recipe.name, task.way, outcome)
         for task, outcome in Reproduction(recipes, options).run(watcher)

@@ -97,7 +97,7 @@ class TrainOptions:
     workers: int = 2
 
 
-class Watcher:
+class TrainProgress:
     """Is told of progress; does nothing."""
 
     def file_decoded(self, total: int) -> None:
@@ -150,7 +150,7 @@ class DefaultModel:
 
 
 def train_default(
-    options: TrainOptions, watcher: Watcher | None = None
+    options: TrainOptions, watcher: TrainProgress | None = None
 ) -> tuple[ModelCard, LabelledMusic]:
     """Train the kind of model that ships with recsys, and write it.
 
@@ -160,7 +160,7 @@ def train_default(
     Parameters
     ----------
     options : TrainOptions
-    watcher : Watcher, optional
+    watcher : TrainProgress, optional
 
     Returns
     -------
@@ -174,7 +174,7 @@ def train_default(
     RecsysError
         If the published weights are missing, or the music is unusable or too little.
     """
-    watcher = watcher or Watcher()
+    watcher = watcher or TrainProgress()
     checkpoint = find_checkpoint(options.weights)
     variables = read_checkpoint(checkpoint)
     features = CompressedMel()
@@ -195,7 +195,7 @@ def make_default(
     music: LabelledMusic,
     features: CompressedMel,
     settings: TuneSettings,
-    watcher: Watcher | None = None,
+    watcher: TrainProgress | None = None,
     out: Path | None = None,
 ) -> DefaultModel:
     """Tune the networks of the cross-validation, that of the training list, and the final one.
@@ -208,7 +208,7 @@ def make_default(
     features : CompressedMel
         Input of the network.
     settings : TuneSettings
-    watcher : Watcher, optional
+    watcher : TrainProgress, optional
     out : Path, optional
         The model file; states of interrupted runs are saved next to it.
 
@@ -221,7 +221,7 @@ def make_default(
     ModelError
         If there are too few tracks to validate on, or all by one artist, or the training fails.
     """
-    watcher = watcher or Watcher()
+    watcher = watcher or TrainProgress()
     if len(music.tracks) < LEAST_TRACKS:
         raise ModelError(
             f"{len(music.tracks)} tracks are too few to train and to evaluate a model",

@@ -60,7 +60,7 @@ NEVER = -20.0
 # The labels: from tags or folders, spellings merged, grouped by artist.
 
 
-class GenreSource(StrEnum):
+class LabelOrigin(StrEnum):
     """Where the genres of the tracks come from."""
 
     TAGS = "tags"
@@ -73,7 +73,7 @@ class OwnGenreOptions:
 
     Attributes
     ----------
-    source : GenreSource
+    source : LabelOrigin
         ``tags``: the first name in the genre tag. ``folders``: the folder directly below a root.
     folders : tuple of Path
         Only tracks in these; all if empty. With ``folders`` as the source, the genre folders are
@@ -86,7 +86,7 @@ class OwnGenreOptions:
         Of that sample, of the folds and of the intervals.
     """
 
-    source: GenreSource = GenreSource.TAGS
+    source: LabelOrigin = LabelOrigin.TAGS
     folders: tuple[Path, ...] = ()
     min_tracks: int = 8
     min_artists: int = 3
@@ -205,12 +205,12 @@ def gather_labels(
     )
 
 
-def _genre_name(track: Track, roots: Sequence[Path], source: GenreSource) -> str | None:
+def _genre_name(track: Track, roots: Sequence[Path], source: LabelOrigin) -> str | None:
     """Return the genre of a track as it was written; None where nobody wrote one."""
     root = next((root for root in roots if track.path.is_relative_to(root)), None)
     if root is None:
         return None
-    if source == GenreSource.TAGS:
+    if source == LabelOrigin.TAGS:
         return first_genre(track.tags.genre_tag)
     below = track.path.relative_to(root).parts
     return text_of(below[0]) if len(below) > 1 and spelling_key(below[0]) else None
@@ -227,7 +227,7 @@ def text_of(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _group(tracks: Sequence[Track], source: GenreSource) -> tuple[IdArray, list[str]]:
+def _group(tracks: Sequence[Track], source: LabelOrigin) -> tuple[IdArray, list[str]]:
     """Give tracks of one artist one number, and say what stood for the artist."""
     folders = Counter(track.path.parent for track in tracks if not _named(track))
     named = [_group_of(track, source, folders) for track in tracks]
@@ -236,14 +236,14 @@ def _group(tracks: Sequence[Track], source: GenreSource) -> tuple[IdArray, list[
     return np.asarray(groups, dtype=np.int64), [kind for kind, _ in named]
 
 
-def _group_of(track: Track, source: GenreSource, folders: Counter[Path]) -> tuple[str, str]:
+def _group_of(track: Track, source: LabelOrigin, folders: Counter[Path]) -> tuple[str, str]:
     if track.artist and track.artist.strip():
         return "artist", " ".join(track.artist.split())
     if track.tags.album and track.tags.album.strip():
         return "album", " ".join(track.tags.album.split())
     folder = track.path.parent
     # The folder of a genre is no album, and would keep the whole genre on one side.
-    if source == GenreSource.TAGS and 1 < folders[folder] <= LARGEST_ALBUM_FOLDER:
+    if source == LabelOrigin.TAGS and 1 < folders[folder] <= LARGEST_ALBUM_FOLDER:
         return "folder", str(folder)
     return "alone", str(track.path)
 
@@ -278,7 +278,7 @@ def _check_enough(
     if len(learned) >= 2:
         return
     if not learned and not left_out:
-        where = "genre tag" if options.source == GenreSource.TAGS else "genre folder"
+        where = "genre tag" if options.source == LabelOrigin.TAGS else "genre folder"
         raise ModelError(
             f"not one of the library's {unlabelled} tracks has a {where}",
             "Genres come from tags (--from-tags), or from the folders directly below the indexed "
@@ -359,7 +359,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnGenres:
+class FittedGenres:
     """A genre head and its evaluation.
 
     Attributes
@@ -469,7 +469,7 @@ def learn_own_genres(
     *,
     seed: int = 0,
     on_fold: Callable[[], None] | None = None,
-) -> OwnGenres:
+) -> FittedGenres:
     """Fit a head, and evaluate it by cross-validation by artist.
 
     Parameters
@@ -489,7 +489,7 @@ def learn_own_genres(
 
     Returns
     -------
-    OwnGenres
+    FittedGenres
     """
     n_genres, targets = len(own.labels), own.targets
     folds = min(FOLDS, len(np.unique(own.groups)), int(np.bincount(targets).max()))
@@ -503,7 +503,7 @@ def learn_own_genres(
     given = calibration.probabilities.argmax(axis=1)
     commonest = int(np.bincount(targets).argmax())
     figures = _Figures(own.groups, targets, seed)
-    return OwnGenres(
+    return FittedGenres(
         labels=own.labels,
         head=head,
         calibration=calibration,
@@ -605,7 +605,7 @@ def _meant(name: str, labels: Sequence[str]) -> int:
 
 
 def save_own_genres(
-    out: Path, trunk: Path | None, own: OwnLabels, found: OwnGenres, options: OwnGenreOptions
+    out: Path, trunk: Path | None, own: OwnLabels, found: FittedGenres, options: OwnGenreOptions
 ) -> ModelCard:
     """Write the network of another model with a head on own genres.
 
@@ -618,7 +618,7 @@ def save_own_genres(
         genres that it has already is replaced.
     own : OwnLabels
         The training tracks.
-    found : OwnGenres
+    found : FittedGenres
         The head and its evaluation.
     options : OwnGenreOptions
         How the tracks were selected.
@@ -704,7 +704,7 @@ def _keys(own: OwnLabels, below: dict[str, list[str]]) -> dict[str, list[str]]:
     }
 
 
-def _metrics(found: OwnGenres) -> dict[str, Any]:
+def _metrics(found: FittedGenres) -> dict[str, Any]:
     return {
         "note": f"Cross-validated by artist, {found.folds} folds, seed {found.seed}; temperature,"
         " thresholds and confusion are of the same predictions.",
@@ -729,7 +729,7 @@ class Proposal:
     options : OwnGenreOptions
     own : OwnLabels
         The training tracks.
-    found : OwnGenres
+    found : FittedGenres
         The head and its evaluation.
     trunk : Path or None
         The library's present model; None for the shipped one.
@@ -742,7 +742,7 @@ class Proposal:
     database: Path
     options: OwnGenreOptions
     own: OwnLabels
-    found: OwnGenres
+    found: FittedGenres
     trunk: Path | None
     present: ModelCard
     notes: tuple[str, ...]
@@ -824,7 +824,7 @@ _GROUPED = {
 }
 
 
-def _notes(own: OwnLabels, found: OwnGenres, present: ModelCard) -> tuple[str, ...]:
+def _notes(own: OwnLabels, found: FittedGenres, present: ModelCard) -> tuple[str, ...]:
     notes = []
     if is_own(present):
         notes.append(

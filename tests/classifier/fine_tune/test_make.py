@@ -24,7 +24,7 @@ from recsys.classifier.training.make import (
     LICENCE,
     DefaultModel,
     TagAgreement,
-    Watcher,
+    TrainProgress,
     default_card,
     keep_tags,
     make_default,
@@ -65,7 +65,7 @@ def music() -> LabelledMusic:
     return made_music(held_out=2, excerpts=2)
 
 
-class Counting(Watcher):
+class Counting(TrainProgress):
     def __init__(self) -> None:
         self.tracks: list[int] = []
         self.epochs: list[int] = []
