@@ -44,9 +44,9 @@ def replacing(path: Path, *, suffix: str = ".tmp") -> Iterator[Path]:
     unfinished = target.parent / f"{PREFIX}{secrets.token_hex(8)}{suffix}"
     try:
         yield unfinished
+        flush(unfinished)
         if target.is_file():
             shutil.copymode(target, unfinished)
-        flush(unfinished)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

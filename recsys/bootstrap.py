@@ -62,7 +62,8 @@ def bootstrap_interval(
     if callable(values):
         drawn = _statistics(values, own, sizes, resamples, rng)
     else:
-        drawn = _means(np.bincount(own, weights=values), sizes, resamples, rng)
+        sums = np.bincount(own, weights=values).astype(np.float64)
+        drawn = _means(sums, sizes, resamples, rng)
     low, high = np.quantile(drawn, [TAIL, 1 - TAIL])
     return float(low), float(high)
 
@@ -84,7 +85,7 @@ def _statistics(
     sizes: IdArray,
     resamples: int,
     rng: np.random.Generator,
-) -> list[float]:
+) -> npt.NDArray[np.float64]:
     order = np.argsort(own, kind="stable")
     starts = np.cumsum(sizes) - sizes
     found = []
@@ -94,4 +95,4 @@ def _statistics(
         # The rows of the drawn groups, one group after the other, without a loop over groups.
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         found.append(float(statistic(order[np.repeat(starts[drawn], counts) + within])))
-    return found
+    return np.array(found)

@@ -24,13 +24,18 @@ def test_a_file_is_made_and_replaced_and_nothing_else_is_left(tmp_path: Path) ->
 def test_a_failure_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.flac"
     path.write_bytes(b"old")
-    with pytest.raises(error), atomic.replacing(path, suffix=".flac") as unfinished:
-        unfinished.write_bytes(b"half")
-        assert unfinished.parent == tmp_path
-        assert unfinished.name.startswith(".")
-        assert unfinished.suffix == ".flac"
-        assert path.read_bytes() == b"old"
-        raise error
+
+    def half() -> None:
+        with atomic.replacing(path, suffix=".flac") as unfinished:
+            unfinished.write_bytes(b"half")
+            assert unfinished.parent == tmp_path
+            assert unfinished.name.startswith(".")
+            assert unfinished.suffix == ".flac"
+            assert path.read_bytes() == b"old"
+            raise error
+
+    with pytest.raises(error):
+        half()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
