@@ -24,6 +24,7 @@ from recsys.mel import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from recsys.classifier.calibrate import Float64Array
     from recsys.types import FloatArray
 
 USUAL_DEVIATION_DB = 14.6
@@ -170,7 +171,7 @@ def from_log_mel(
 def _between_bands(source: LogMel, target: CompressedMel) -> FloatArray:
     """Return the matrix (target.n_mels, source.n_mels) that interpolates between band centres."""
 
-    def centres(n_mels: int, sample_rate: int) -> FloatArray:
+    def centres(n_mels: int, sample_rate: int) -> Float64Array:
         return mel_to_hz(np.linspace(0.0, hz_to_mel(sample_rate / 2), n_mels + 2))[1:-1]
 
     known = centres(source.n_mels, source.sample_rate)

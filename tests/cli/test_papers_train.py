@@ -324,8 +324,8 @@ def test_ctrl_c_and_what_is_left_of_it(
     assert kept.exists()
     assert not out.exists()
 
-    refused(train("mlp-reg", "--epochs", 2), "begun with other settings", f"Delete {kept}")
-    refused(train("mlp", "--epochs", 2, "--seed", 1), "begun with other settings")
+    refused(train("mlp-reg", "--epochs", 2), "a run with other settings", f"Delete {kept}")
+    refused(train("mlp", "--epochs", 2, "--seed", 1), "a run with other settings")
     whole = kept.read_bytes()
     kept.write_bytes(whole[:1000])
     refused(train("mlp", "--epochs", 2), "is damaged", f"Delete {kept}")

@@ -520,30 +520,30 @@ class _Figures:
     """Accuracy and macro F1 of predictions, with intervals from resampling whole artists."""
 
     def __init__(self, groups: IdArray, targets: IdArray, seed: int) -> None:
-        self._group = np.unique(groups, return_inverse=True)[1]
+        self._group: IdArray = np.unique(groups, return_inverse=True)[1].astype(np.int64)
         self._targets = targets
         self._seed = seed
 
     def of(self, name: str, given: IdArray) -> Contender:
         """Return both figures of one classifier."""
         counts = self._counts(given)
-        accuracy, macro_f1 = (
-            self._estimate(lambda rows, of=of: of(counts[rows].sum(axis=0)), len(counts))
-            for of in (_accuracy, _macro_f1)
-        )
-        return Contender(name, accuracy, macro_f1)
+
+        def estimate(figure: Callable[[IdArray], float]) -> Estimate:
+            return self._estimate(lambda rows: figure(counts[rows].sum(axis=0)), len(counts))
+
+        return Contender(name, estimate(_accuracy), estimate(_macro_f1))
 
     def gains(self, new: IdArray, old: IdArray) -> tuple[Estimate, Estimate]:
         """Return the differences of both figures between two classifiers."""
         mine, theirs = self._counts(new), self._counts(old)
-        accuracy, macro_f1 = (
-            self._estimate(
-                lambda rows, of=of: of(mine[rows].sum(axis=0)) - of(theirs[rows].sum(axis=0)),
-                len(mine),
-            )
-            for of in (_accuracy, _macro_f1)
-        )
-        return accuracy, macro_f1
+
+        def estimate(figure: Callable[[IdArray], float]) -> Estimate:
+            def gain(rows: IdArray) -> float:
+                return figure(mine[rows].sum(axis=0)) - figure(theirs[rows].sum(axis=0))
+
+            return self._estimate(gain, len(mine))
+
+        return estimate(_accuracy), estimate(_macro_f1)
 
     def _estimate(self, figure: Callable[[IdArray], float], n_groups: int) -> Estimate:
         groups = np.arange(n_groups)
@@ -555,9 +555,9 @@ class _Figures:
         targets = self._targets
         counts = np.zeros((1 + self._group.max(), 3, 1 + max(given.max(), targets.max())), np.int64)
         known, right = given >= 0, given == targets
-        np.add.at(counts, (self._group, 0, targets), 1)
-        np.add.at(counts, (self._group[known], 1, given[known]), 1)
-        np.add.at(counts, (self._group[right], 2, targets[right]), 1)
+        np.add.at(counts[:, 0], (self._group, targets), 1)
+        np.add.at(counts[:, 1], (self._group[known], given[known]), 1)
+        np.add.at(counts[:, 2], (self._group[right], targets[right]), 1)
         return counts
 
 
