@@ -102,7 +102,7 @@ def command(
         raise click.UsageError("No music: give --data DIR, --tables CSV or both.")
     recipes = all_recipes(names or recipe_names())
     _check_input(recipes, data, tables, weights)
-    check_ready(out)
+    check_ready(out, ("matplotlib.figure", "jinja2", "pandas"))
     options = ReproduceOptions(
         out=out,
         directories=data,

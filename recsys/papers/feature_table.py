@@ -307,7 +307,10 @@ def write_feature_table(
     ModelError
         If the folder holds no genre folders, `out` cannot be written, the segments are too short,
         no file gave a row, or ``OUT.partial`` belongs to another folder or other segments.
+    MissingExtraError
+        If pandas is not installed.
     """
+    require("pandas", EXTRA)
     settings = PublicTable() if segment_s is None else PublicTable(window_s=segment_s)
     _check_out(out)
     files = find_tracks(directory)

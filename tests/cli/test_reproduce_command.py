@@ -148,6 +148,9 @@ class Without:
         hidden = name.partition(".")[0] in HIDDEN
         return None if hidden else PathFinder.find_spec(name, path, target)
 
+    def find_distributions(self, *context):
+        return PathFinder.find_distributions(*context)
+
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without()
 from recsys.cli.main import cli
 
