@@ -1,0 +1,64 @@
+"""Tests of a wing are collected where its extra is installed, and carry the marker ``extra``."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+EXTRAS = {
+    "train": ("torch", ("torch", "scipy", "sklearn", "recsys.classifier.training")),
+    "papers": ("librosa", ("librosa", "matplotlib", "pandas", "recsys.papers", "recsys.reports")),
+    "onnx": ("onnxruntime", ("onnx", "onnxruntime", "pydantic", "recsys.classifier.onnx")),
+    "ray": ("ray", ("ray", "pyarrow", "fsspec", "recsys.cluster")),
+    "milvus": ("pymilvus", ("pymilvus", "milvus_lite", "recsys.milvus")),
+}
+"""Every extra with a library by which it is recognised, and the imports that need it."""
+
+
+@cache
+def extras_of(path: Path) -> frozenset[str]:
+    """Return the extras that a test file needs, by what it and its helpers import."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Attribute) and node.attr == "extra":
+            found.add("train")  # marked by hand: it runs a command that needs an extra
+        for name in names:
+            helper = ROOT / f"{name.replace('.', '/')}.py"
+            if name.startswith("tests.") and helper.is_file() and helper != path:
+                found |= extras_of(helper)
+            found |= {
+                extra
+                for extra, (_, imports) in EXTRAS.items()
+                if any(name == one or name.startswith(f"{one}.") for one in imports)
+            }
+    return frozenset(found)
+
+
+def is_installed(extra: str) -> bool:
+    return find_spec(EXTRAS[extra][0]) is not None
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the tests of what is not installed."""
+    if collection_path.suffix != ".py" or ROOT / "tests" not in collection_path.parents:
+        return None
+    return True if not all(map(is_installed, extras_of(collection_path))) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need an extra, so that ``make check`` can leave them out."""
+    for item in items:
+        if item.path.suffix == ".py" and ROOT / "tests" in item.path.parents:
+            if extras_of(item.path):
+                item.add_marker("extra")
