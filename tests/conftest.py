@@ -59,6 +59,6 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need an extra, so that ``make check`` can leave them out."""
     for item in items:
-        if item.path.suffix == ".py" and ROOT / "tests" in item.path.parents:
-            if extras_of(item.path):
-                item.add_marker("extra")
+        path = item.path
+        if path.suffix == ".py" and ROOT / "tests" in path.parents and extras_of(path):
+            item.add_marker("extra")

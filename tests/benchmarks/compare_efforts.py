@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.classifier.calibrate import wilson_interval
+from recsys.classifier.inference import Pooled
 from recsys.classifier.training.datasets import find_tracks, load_windows
-from recsys.classifier.training.tune import Pooled, listen, make_network, say
+from recsys.classifier.training.tune import outputs_of, responses_to, tune_and_fit
 from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, hear_named
 
 WINDOWS = (1, 2, 3, 4, 5, 6, 8, FULL_WINDOWS)
@@ -30,7 +31,7 @@ def hear_less(data: HeldOut, keys: dict[str, int], count: int) -> dict[int, np.n
     files = [file for file in find_tracks(data.folder) if file.key in keys]
     found = load_windows([file.path for file in files], 2, features)
     return {
-        keys[file.key]: listen(data.teacher, windows.astype(np.float32))
+        keys[file.key]: responses_to(data.teacher, windows.astype(np.float32))
         for file, (_, windows) in zip(files, found, strict=True)
         if isinstance(windows, np.ndarray)
     }
@@ -43,12 +44,14 @@ def judge(data: HeldOut, clips: list[int]) -> dict[int, Pooled]:
     rows: dict[int, dict[int, tuple[np.ndarray, ...]]] = {count: {} for count in WINDOWS}
     for number, held_out in enumerate(data.folds):
         learned = np.setdiff1d(np.arange(len(data.music.tracks)), held_out)
-        network = make_network(
-            data.teacher, data.lessons.of(learned), data.settings, data.settings.seed + number
+        network = tune_and_fit(
+            data.teacher,
+            data.lessons.of(learned),
+            replace(data.settings, seed=data.settings.seed + number),
         )
         places = [place for place in held_out.tolist() if place in less[FULL_WINDOWS]]
         for count in WINDOWS:
-            said = say(network, [less[count][place] for place in places])
+            said = outputs_of(network, [less[count][place] for place in places])
             outputs = zip(said.logits, said.embeddings, said.tag_logits, strict=True)
             rows[count].update(zip(places, outputs, strict=True))
     return {

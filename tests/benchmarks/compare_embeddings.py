@@ -12,6 +12,7 @@ windows. Only clips with ten windows take part.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.classifier.training.musicnn_torch import MusiCNN
-from recsys.classifier.training.tune import make_network, penultimate, say
+from recsys.classifier.training.tune import outputs_of, penultimate, tune_and_fit
 from recsys.quality.metrics import figure_of, k_occurrences, skewness
 from recsys.robustness import median_cosine, reciprocal_ranks
 from recsys.types import FloatArray, IdArray
@@ -44,7 +45,7 @@ def embed_with_teacher(teacher: MusiCNN) -> Embed:
 
 def embed_with(network: MusiCNN) -> Embed:
     """Return what embeds tracks with a network of the default recipe."""
-    return lambda heard: say(network, heard).embeddings
+    return lambda heard: outputs_of(network, heard).embeddings
 
 
 def figures(
@@ -67,7 +68,7 @@ def figures(
     return {
         "P@10, other artists": same.sum(axis=1) / K,
         "half-track MRR": ranks,
-        "skewness of 10-occurrence": skewness(k_occurrences(lists, len(rows))),
+        "skewness of 10-occurrence": float(skewness(k_occurrences(lists, len(rows)))),
         "median cosine": median_cosine(rows),
     }
 
@@ -78,7 +79,9 @@ def compare(data: HeldOut) -> Table:
 
     def both(learned: IdArray, held_out: IdArray, seed: int) -> list[dict[str, object]]:
         clips = [place for place in held_out.tolist() if data.is_clip(place)]
-        network = make_network(data.teacher, data.lessons.of(learned), data.settings, seed)
+        network = tune_and_fit(
+            data.teacher, data.lessons.of(learned), replace(data.settings, seed=seed)
+        )
         given = ([heard[place].plain for place in clips], music.targets[clips], music.groups[clips])
         embeds = (embed_with(network), embed_with_teacher(data.teacher))
         return [figures(embed, *given) for embed in embeds]

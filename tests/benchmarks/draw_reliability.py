@@ -10,6 +10,7 @@ does without lists, with the settings of the default model. Takes minutes.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,15 @@ import numpy as np
 from recsys.classifier.calibrate import fit_temperature, softmax
 from recsys.classifier.training.datasets import DataSources, LabelledMusic, load_music
 from recsys.classifier.training.evaluate import Prediction, reliability, score
-from recsys.classifier.training.make import FULL_CLIP
-from recsys.classifier.training.outliers import outlier_responses
+from recsys.classifier.training.make import FULL_CLIP, make_folds, out_of_fold_outputs
 from recsys.classifier.training.teacher import build_pruned, find_checkpoint, read_checkpoint
 from recsys.classifier.training.tune import (
     TuneSettings,
     TuningData,
-    cross_validate,
-    folds_by_artist,
-    hear,
+    front_end_responses,
+    outlier_responses,
     teacher_tags,
+    tune_and_fit,
 )
 from recsys.mel import CompressedMel
 from recsys.reports.drawing import png
@@ -40,11 +40,17 @@ def out_of_fold_logits(music: LabelledMusic, weights: Path | None) -> FloatArray
     """Return what networks say of tracks of artists that they did not learn from."""
     settings, features = TuneSettings(), CompressedMel()
     teacher = build_pruned(read_checkpoint(find_checkpoint(weights)), len(music.labels))
-    heard = hear(teacher, music.tracks, settings.variations, settings.seed)
+    heard = front_end_responses(teacher, music.tracks, settings.variations, settings.seed)
     outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
     lessons = TuningData(heard, music.targets, teacher_tags(teacher, heard), outliers)
-    folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
-    return cross_validate(teacher, lessons, folds, settings).logits
+    folds = make_folds(music.targets, music.groups, settings.folds, settings.seed)
+    return out_of_fold_outputs(
+        folds,
+        heard,
+        lambda number, rows: tune_and_fit(
+            teacher, lessons.of(rows), replace(settings, seed=settings.seed + number)
+        ),
+    ).logits
 
 
 def main() -> None:
@@ -55,10 +61,10 @@ def main() -> None:
     parser.add_argument("--mel", type=Path)
     parser.add_argument("--keep", type=Path, help="Write keys, genres and logits there.")
     options = parser.parse_args()
-    sources = DataSources(tuple(options.folders), options.mel, None, None, None, 0)
+    sources = DataSources(tuple(options.folders), options.mel)
     music = load_music(sources, CompressedMel())
     logits = out_of_fold_logits(music, options.weights)
-    long = np.asarray([t.sound is not None and len(t.sound) >= FULL_CLIP for t in music.tracks])
+    long = np.asarray([t.audio is not None and len(t.audio) >= FULL_CLIP for t in music.tracks])
     if options.keep:
         keys = [track.key for track in music.tracks]
         np.savez(options.keep, keys=keys, targets=music.targets, logits=logits, long=long)

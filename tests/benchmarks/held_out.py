@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.classifier.training.datasets import DataSources, LabelledMusic, load_music
+from recsys.classifier.training.make import make_folds
 from recsys.classifier.training.musicnn_torch import MusiCNN
-from recsys.classifier.training.outliers import outlier_responses
 from recsys.classifier.training.teacher import build_pruned, find_checkpoint, read_checkpoint
 from recsys.classifier.training.tune import (
     TuneSettings,
     TuningData,
-    folds_by_artist,
-    hear,
+    front_end_responses,
+    outlier_responses,
     teacher_tags,
 )
 from recsys.mel import CompressedMel
@@ -38,7 +38,7 @@ class HeldOut:
 
     def is_clip(self, place: int) -> bool:
         """Tell whether a track was heard in full."""
-        sound = self.music.tracks[place].sound
+        sound = self.music.tracks[place].audio
         return sound is not None and len(sound) == FULL_WINDOWS
 
 
@@ -60,8 +60,8 @@ def hear_named(description: str) -> HeldOut:
     music = load_music(sources, features)
     weights = read_checkpoint(find_checkpoint(options.weights))
     teacher = build_pruned(weights, len(music.labels)).eval()
-    folds = folds_by_artist(music.targets, music.groups, settings.folds, settings.seed)
-    heard = hear(teacher, music.tracks, settings.variations, settings.seed)
+    folds = make_folds(music.targets, music.groups, settings.folds, settings.seed)
+    heard = front_end_responses(teacher, music.tracks, settings.variations, settings.seed)
     outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
     lessons = TuningData(heard, music.targets, teacher_tags(teacher, heard), outliers)
     return HeldOut(options.folder, music, teacher, features, settings, lessons, folds)
