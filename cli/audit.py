@@ -160,8 +160,10 @@ def _print_group(group: FolderFindings) -> None:
 
 
 def _summary(report: AuditReport) -> str:
-    counts = dict.fromkeys(("disagrees", "agrees", "unsure", "foreign", "untagged", "unknown"), 0)
-    counts |= report.counts
+    counts: dict[str, int] = dict.fromkeys(
+        ("disagrees", "agrees", "unsure", "foreign", "untagged", "unknown"), 0
+    )
+    counts.update({str(kind): n for kind, n in report.counts.items()})
     without = counts["untagged"] + counts["unknown"]
     tagged = sum(counts.values()) - without
     text = (

@@ -184,7 +184,8 @@ def divide(
         for side in sides
     )
     counts = _counts(sides, "segments" if leaky else "tracks")
-    return Division(protocol, made, leaky, f"{how}, {counts}, seed {seed}", seed)
+    description = f"{how}{';' if leaky else ','} {counts}, seed {seed}"
+    return Division(protocol, made, leaky, description, seed)
 
 
 def divide_for(
