@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recsys.robustness import Robustness, RobustnessOptions, RobustnessRun, VariantFigures
 
 AIM_MEDIAN, AIM_FOUND, AIM_COSINE = 0.5, 0.98, 0.97
-"""What the shipped model is held to; see docs/robustness.md."""
+"""What the shipped model is held to; see docs/models.md."""
 
 
 @click.command(name="robustness", short_help="Measure the robustness of a model's embedding.")

@@ -100,7 +100,7 @@ class Features(ABC):
 AnyFeatures = TypeVar("AnyFeatures", bound=Features)
 
 EFFORTS: dict[Effort, int | None] = {Effort.FAST: 3, Effort.BALANCED: 6, Effort.FULL: None}
-"""Windows of a track at most, None for all that the model's card asks for; docs/performance.md has
+"""Windows of a track at most, None for all that the model's card asks for; docs/results/analysis-speed.md has
 what each costs and gains."""
 
 DEFAULT_EFFORT = Effort.BALANCED
