@@ -1,4 +1,4 @@
-"""``recsys robustness``: how steady a model's embedding is."""
+"""``recsys model robustness``: how steady a model's embedding is."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def command(
 
     \b
     Examples:
-      recsys robustness ~/Music/by-genre --limit 100
-      recsys robustness gtzan --model mine.safetensors --model other.safetensors
-      recsys robustness gtzan --limit 200 --seed 1 --json
+      recsys model robustness ~/Music/by-genre --limit 100
+      recsys model robustness gtzan --model mine.safetensors --model other.safetensors
+      recsys model robustness gtzan --limit 200 --seed 1 --json
     """
     from recsys.cli.output import print_json, shown
     from recsys.robustness import RobustnessOptions

@@ -1,4 +1,4 @@
-"""The folder that ``recsys evaluate --report`` writes: a page, its pictures, and the numbers."""
+"""The folder that ``recsys model evaluate --report`` writes: a page, its pictures, and the numbers."""
 
 from __future__ import annotations
 
