@@ -29,8 +29,8 @@ _FILE = NamedPath(dir_okay=False)
     "--table",
     type=_FILE,
     metavar="CSV",
-    help="Read the features from this table (recsys papers features makes one) instead of analysing "
-    "all of --data.",
+    help="Read the features from this table, made by recsys papers features, instead of "
+    "analysing all of --data.",
 )
 @workers_option
 @json_option("One JSON object.")

@@ -100,8 +100,9 @@ class Features(ABC):
 AnyFeatures = TypeVar("AnyFeatures", bound=Features)
 
 EFFORTS: dict[Effort, int | None] = {Effort.FAST: 3, Effort.BALANCED: 6, Effort.FULL: None}
-"""Windows of a track at most, None for all that the model's card asks for; docs/results/analysis-speed.md has
-what each costs and gains."""
+"""Windows of a track at most, None for all that the model's card asks for.
+
+docs/results/analysis-speed.md has the cost and the accuracy of each."""
 
 DEFAULT_EFFORT = Effort.BALANCED
 """Of a new library: within 0.01 of the accuracy of all windows, in three fifths of the time."""

@@ -402,7 +402,7 @@ class OnnxSession:
     def _wrong(self, what: str) -> ModelError:
         return ModelError(
             f"the ONNX model {self.path} {what}",
-            f"Correct {description_path(self.path)}, or export the model again; see docs/models.md.",
+            f"Correct {description_path(self.path)}, or export the model again (docs/models.md).",
         )
 
 
