@@ -52,8 +52,8 @@ class Library:
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     effort : str, optional
-        How much of a track is heard: ``fast``, ``balanced`` or ``full``, see
-        :data:`recsys.mel.EFFORTS`. By default as the library was heard; balanced for a
+        Windows analysed per track: ``fast``, ``balanced`` or ``full``, see
+        :data:`recsys.mel.EFFORTS`. By default that of the library; balanced for a
         new one, and full for files without a library.
     index : str or Path, optional
         Read the library from Milvus instead of from a database, ``milvus://host:19530`` or a file
@@ -70,14 +70,14 @@ class Library:
     ...     summary = library.index([music])
     ...     answer = library.similar(paths[0], k=2)
     ...     playlist = library.playlist("chamber no. 1", PlaylistOptions(length=3, seed=7))
-    ...     heard = list(library.classify(paths))
+    ...     results = list(library.classify(paths))
     >>> summary.indexed, summary.failed
     (4, 0)
     >>> [row.rank for row in answer.results]
     [1, 2]
     >>> playlist.tracks[0].path == paths[0], len(playlist.tracks)
     (True, 3)
-    >>> round(sum(heard[0].probabilities.values()), 3)
+    >>> round(sum(results[0].probabilities.values()), 3)
     1.0
     """
 
@@ -284,7 +284,7 @@ class Library:
     def sort_by(self, source: str) -> dict[str, int]:
         """Sort the library by other labels: they make the tiers, and the index follows.
 
-        Nothing is listened to again.
+        Nothing is analysed again.
 
         Parameters
         ----------
@@ -329,7 +329,7 @@ class Library:
         k : int, optional
             Number of results, for short.
         explain : bool
-            Give every row its reasons, in words.
+            Give the reasons of every row.
 
         Returns
         -------
@@ -586,7 +586,7 @@ class Library:
             ``milvus://host:19530``, or a file of Milvus Lite ending in ``.db``, see
             :func:`recsys.milvus.connection.parse_place`.
         replace : bool
-            Let it take the place of another library, or of the same one as another model heard it.
+            Replace another library, or this library as another model analysed it.
         on_progress : callable, optional
             Told how many tracks were compared, and of how many.
 
@@ -676,7 +676,7 @@ class Library:
         return self._shared, self._shared.index, self._shared.model()
 
     def _stored(self) -> tuple[Store, GenreIndex, ModelInfo]:
-        """Return a library that lies in its database, with the index beside it."""
+        """Return a library that lies in its database, with its index."""
         from recsys.index.sync import open_index, refresh_index
 
         info, index = self.store.model(), self._index

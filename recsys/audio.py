@@ -536,7 +536,7 @@ def _replace_not_numbers(windows: FloatArray) -> tuple[FloatArray, list[str]]:
 
 
 MAX_WHOLE_S = 600.0
-"""What lies beyond is not heard: ten minutes take about a gigabyte to describe."""
+"""The rest is not decoded: features of ten minutes take about a gigabyte."""
 
 
 def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
@@ -591,11 +591,11 @@ def _read(readers: Iterator[AudioReader]) -> tuple[FloatArray, int, list[str]]:
     for reader in readers:
         try:
             # A little more, to know that there is more.
-            heard, damaged = reader.read_all(MAX_WHOLE_S + 1)
+            decoded, damaged = reader.read_all(MAX_WHOLE_S + 1)
         except RuntimeError:  # libsndfile, where it cannot even go to the beginning
             continue
-        if len(heard) / reader.sample_rate > len(samples) / rate:
-            samples, rate = heard, reader.sample_rate
+        if len(decoded) / reader.sample_rate > len(samples) / rate:
+            samples, rate = decoded, reader.sample_rate
             warnings = _shortcomings(reader, len(samples) / rate, damaged)
         if not warnings:
             break

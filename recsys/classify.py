@@ -81,7 +81,7 @@ def classify_files(
     files : sequence of Path
         Audio files.
     classifier : Classifier
-        Says what it hears.
+        The model.
     workers : int, optional
         Decoding processes; by default one per processor, and no more than files.
     time_limit_s : float
@@ -105,15 +105,15 @@ def _classification(
 ) -> Classification:
     if isinstance(outcome, RecsysError):
         return Classification(path, UNKNOWN, (), {}, error=outcome.message)
-    (heard,) = analyses_of([outcome], lambda: classifier)
-    probabilities, info = heard.probabilities, classifier.info
+    (analysis,) = analyses_of([outcome], lambda: classifier)
+    probabilities, info = analysis.probabilities, classifier.info
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
     return Classification(
         path,
         genre=info.label_of(probabilities),
         genres=info.genres_of(probabilities),
         probabilities=dict(by_genre),
-        tags=_tags(info, heard.tags),
+        tags=_tags(info, analysis.tags),
         warning=outcome.warning,
     )
 

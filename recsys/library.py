@@ -59,7 +59,7 @@ def outermost(folders: str | Path | Iterable[str | Path]) -> list[Path]:
 
 @dataclass(slots=True)
 class ScanReport:
-    """What a scan noticed besides the files.
+    """What a scan noticed, apart from the files.
 
     Attributes
     ----------

@@ -94,7 +94,7 @@ class Features(ABC):
         return {"kind": self.kind, **asdict(self)}
 
 
-# How much of a track is heard: the same model, in fewer windows.
+# Effort: the same model in fewer windows
 
 
 AnyFeatures = TypeVar("AnyFeatures", bound=Features)

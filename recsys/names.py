@@ -229,7 +229,7 @@ class MergedGenre:
         return sum(count for _, count in self.spellings)
 
     def sentence(self, most: int = 5) -> str:
-        """Return the merge in words, with at most so many spellings.
+        """Return the merge as text, with at most so many spellings.
 
         Examples
         --------

@@ -180,7 +180,7 @@ def _no_tags() -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What the model heard in one track.
+    """The results of the model for one track.
 
     Attributes
     ----------
@@ -261,7 +261,7 @@ class ModelInfo:
         """Return the genres that hold, the most probable first.
 
         A genre holds when its probability reaches its threshold. When the most probable one does
-        not, none does: the model has heard nothing clearly.
+        not, none does: no genre is clear.
         """
         order = np.argsort(-probabilities, kind="stable")
         if probabilities[order[0]] < self.thresholds[order[0]]:
@@ -428,7 +428,7 @@ class IndexSummary:
 
 
 class Catalogue(Protocol):
-    """The tracks of a library and what was heard in them, without their index.
+    """The tracks of a library and their analyses, without the index.
 
     :class:`recsys.store.Store` is one, :class:`recsys.milvus.catalogue.MilvusCatalogue` another.
     Tracks that the library's model has not analysed are in none of the answers.
@@ -451,10 +451,10 @@ class Catalogue(Protocol):
         """Return the folders that were indexed, in the order of their names."""
 
     def analysis(self, track_id: int) -> Analysis | None:
-        """Return what was heard in a track, None where there is none of this id."""
+        """Return the analysis of a track, None where there is none of this id."""
 
     def analyses(self, ids: Iterable[int]) -> Mapping[int, Analysis]:
-        """Return what was heard in these tracks; ids without a track are left out."""
+        """Return the analyses of these tracks; ids without a track are left out."""
 
     def tag_scores(self, ids: Iterable[int]) -> Mapping[int, FloatArray]:
         """Return the tag scores of these tracks, shape (n_tags,); ids without any are left out."""

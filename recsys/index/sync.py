@@ -1,4 +1,4 @@
-"""Keeps the index beside the library database in step with it.
+"""Keeps the index in step with the library database.
 
 The database is the truth and the index a cache: whatever is wrong with the index on disk, a usable
 one comes out of the database, at worst a few seconds later.

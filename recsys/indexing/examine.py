@@ -1,4 +1,4 @@
-"""What worker processes do with one file: identify it, and listen to it if it is new.
+"""What worker processes do with one file: identify it, and analyse it if it is new.
 
 A model that any process can run (:func:`recsys.classifier.inference.place_for_any_process`) runs
 where the file is decoded; any other runs in one place, on the windows of many tracks at a time.
@@ -43,7 +43,7 @@ class Sound:
     warning : str or None
         What was odd about the file.
     analysis : Analysis or None
-        What the model heard, if the process that decoded has listened as well.
+        The analysis, if the process that decoded has run the model as well.
     """
 
     windows: npt.NDArray[np.floating]
@@ -68,11 +68,11 @@ class Examiner:
     Attributes
     ----------
     database : Path or None
-        Library whose analyses need not be made again; None where every file is to be heard.
+        Library whose analyses need not be made again; None where every file is analysed.
     settings : Features
         What the model looks at.
     model : ModelPlace or None
-        With which the process listens itself; None leaves that to others.
+        Run by this process; None leaves inference to others.
     """
 
     database: Path | None
@@ -101,21 +101,21 @@ def _library(database: Path) -> Store:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Decodes files into what the model looks at, and listens; can be sent to a process.
+    """Decodes files into windows, and runs the model; can be sent to a process.
 
     Attributes
     ----------
     settings : Features
         What the model looks at.
     model : ModelPlace or None
-        With which the process listens itself; None leaves that to others.
+        Run by this process; None leaves inference to others.
     """
 
     settings: Features
     model: ModelPlace | None = None
 
     def __call__(self, path: Path) -> Sound:
-        """Decode one file, and listen to it where a model is given.
+        """Decode one file, and run the model where one is given.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Listener:
         if self.model is None:
             return Sound(windows, waveform.duration_s, waveform.warning)
         # In the precision in which they would have travelled: what is said of a track does not
-        # depend on who listens.
+        # depend on the process.
         (analysis,) = _classifier(self.model).analyse([windows.astype(np.float32)])
         return Sound(_NO_WINDOWS, waveform.duration_s, waveform.warning, analysis)
 
@@ -145,7 +145,7 @@ def _classifier(place: ModelPlace) -> Classifier:
 def analyses_of(
     sounds: Sequence[Sound], load_classifier: Callable[[], Classifier]
 ) -> list[Analysis]:
-    """Return what the model hears in each sound.
+    """Return the analysis of each sound.
 
     Parameters
     ----------
@@ -160,5 +160,5 @@ def analyses_of(
         In the same order.
     """
     silent = [sound.windows.astype(np.float32) for sound in sounds if sound.analysis is None]
-    heard = iter(load_classifier().analyse(silent) if silent else ())
-    return [sound.analysis or next(heard) for sound in sounds]
+    analyses = iter(load_classifier().analyse(silent) if silent else ())
+    return [sound.analysis or next(analyses) for sound in sounds]

@@ -197,7 +197,7 @@ class Indexer:
     store : Store
         Open for writing, with its model set; the caller holds the library's lock.
     load_classifier : callable
-        Called with no argument when the first new sound arrives to which no process has listened:
+        Called with no argument when the first new sound arrives without an analysis:
         a run that finds nothing new never loads the model.
     settings : Features
         How the model wants its windows.

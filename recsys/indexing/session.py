@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.types import FloatArray, ModelInfo
 
-# Another model for a library: heard again, or only named again where it hears the same.
+# Another model for a library: analysed again, or only relabelled where embeddings stay
 
 
 def change_model(store: Store, card: ModelCard, checkpoint: Path | None) -> None:
     """Make a model the library's own.
 
     A head for whole tracks over the embeddings that the library holds already needs nothing
-    else: its genres are computed at once. Of any other model every track waits to be heard.
+    else: its genres are computed at once. With any other model every track waits for analysis.
 
     Parameters
     ----------
@@ -260,9 +260,9 @@ class IndexSession:
     def _does_not_mix(
         self, known: ModelInfo, wanted: ModelInfo, roots: Sequence[Path]
     ) -> ModelError:
-        """Return the error for a library that another model heard, or the same one elsewhere."""
-        hearing = f" --effort {self.effort}" if self.effort else ""
-        hint = f"recsys index --reanalyse{hearing} {' '.join(map(str, roots))}"
+        """Return the error for a library of another model or effort."""
+        effort = f" --effort {self.effort}" if self.effort else ""
+        hint = f"recsys index --reanalyse{effort} {' '.join(map(str, roots))}"
         if known.fingerprint == wanted.fingerprint:
             return ModelError(
                 f"{self.database} was analysed with effort {known.effort}, not {wanted.effort}; "
@@ -287,7 +287,7 @@ def _check_has_styles(info: ModelInfo) -> None:
 
 
 def sort_library(database: Path, source: str) -> dict[str, int]:
-    """Sort a library by other labels, and make its index follow; nothing is listened to.
+    """Sort a library by other labels, and update its index; nothing is analysed.
 
     Parameters
     ----------
@@ -321,7 +321,7 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
 
 
 def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummary:
-    """Say so when tracks are missing from the results because another model heard them."""
+    """Add a note when tracks wait for analysis by the current model."""
     waiting = store.counts()["unanalysed"]
     if not waiting:
         return summary

@@ -51,9 +51,9 @@ class PlaylistOptions:
     per_genre : int
         Tracks in a row of one genre of a cycle.
     genre : str or None
-        Only tracks of this genre, besides the seeds. Not for cycles, which name their genres.
+        Only tracks of this genre, apart from the seeds. Not for cycles, which name their genres.
     moods : tuple of str
-        Tags of the model. Only tracks that carry all of them, besides the seeds; a list from seeds
+        Tags of the model. Only tracks with all of them, apart from the seeds; a list from seeds
         or from anywhere is then put in an order that keeps the mood, see
         :class:`recsys.playlists.order.MoodWalk`.
     name : str or None

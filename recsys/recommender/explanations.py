@@ -1,4 +1,4 @@
-"""Why a recommended track stands where it stands: the numbers, and the same in words.
+"""The reasons for the rank of a track: figures and sentences.
 
 What "near" means depends on the library, so every explanation compares with tracks drawn from it:
 how many pairs of them are less alike than the query and the track, and to how many of them the
@@ -59,7 +59,7 @@ class Explanation:
     similarity : float
         Cosine between query and track, in [-1, 1].
     shared_genre : str or None
-        The genre that the model hears clearly in both: it reaches its threshold and is the most
+        The clear genre of both: it reaches its threshold and is the most
         probable one.
     same_artist, same_album : bool
         Whether a track of the query is by the same artist, or from the same album.
@@ -89,7 +89,7 @@ class Explanation:
         return asdict(self)
 
     def sentences(self) -> tuple[str, ...]:
-        """Return the explanation in words: tier, genre, artist, similarity, popularity.
+        """Return the explanation as sentences: tier, genre, artist, similarity, popularity.
 
         Examples
         --------
@@ -169,8 +169,8 @@ class Explainer:
 
     def explain(self, query: Query, rows: Sequence[Recommendation]) -> tuple[Explanation, ...]:
         """Return the numbers behind every row of an answer, in its order."""
-        heard = self._store.analyses([row.track.id for row in rows])
-        return tuple(self._explanation(query, row, heard.get(row.track.id)) for row in rows)
+        analyses = self._store.analyses([row.track.id for row in rows])
+        return tuple(self._explanation(query, row, analyses.get(row.track.id)) for row in rows)
 
     @cached_property
     def _others(self) -> _Others:
@@ -203,8 +203,8 @@ class Explainer:
     def _shared_genre(self, query: Query, analysis: Analysis | None) -> str | None:
         if analysis is None or query.label == UNKNOWN:
             return None
-        heard = self._info.label_of(analysis.probabilities)
-        return heard if heard == query.label else None
+        label = self._info.label_of(analysis.probabilities)
+        return label if label == query.label else None
 
 
 class _Others:
@@ -258,10 +258,10 @@ def draw_others(store: Catalogue, index: EmbeddingIndex) -> _Others:
     embeddings: list[npt.NDArray[np.float32]] = []
     for start in range(0, draws, DRAWN):
         drawn = numbers[start : start + DRAWN].tolist()
-        heard = store.analyses(drawn)
-        found = [number for number in drawn if number in heard][: DRAWN - len(ids)]
+        analyses = store.analyses(drawn)
+        found = [number for number in drawn if number in analyses][: DRAWN - len(ids)]
         ids += found
-        embeddings += [heard[number].embedding for number in found]
+        embeddings += [analyses[number].embedding for number in found]
         if len(ids) == DRAWN:
             break
     return _Others(ids, np.array(embeddings).reshape(len(ids), -1))

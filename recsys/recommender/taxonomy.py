@@ -34,9 +34,9 @@ SMOOTHING = 0.25
 """Weight of the smoothed probabilities in a genre score.
 
 Genres that a classifier confuses share about a tenth of their tracks, so smoothing moves a score by
-about 0.025. A genre that the model hears more clearly than that is placed by what was heard; below
+about 0.025. A genre with a higher probability is placed by it; below
 it, where the probabilities of a confident model are nothing but noise, the genres stand in the
-order in which they resemble the ones that were heard.
+order in which they resemble the probable ones.
 """
 
 

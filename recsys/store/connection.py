@@ -148,7 +148,7 @@ def _read_header(path: Path) -> bytes:
 
 def _refuse_foreign(path: Path) -> None:
     """Let a database without our mark pass only while it is empty."""
-    # Immutable neither locks nor makes files beside it: another program's database stays untouched.
+    # Immutable neither locks nor makes other files: another program's database stays untouched.
     # Ours is marked before it is switched to WAL, so an unmarked one with a log is not ours.
     wal = path.with_name(path.name + "-wal")
     try:
@@ -189,7 +189,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
         return _checked(_connection(path, "mode=ro"), path)
     except sqlite3.OperationalError:
         # On a read-only file system the files that go with WAL cannot be made. Nobody can write
-        # there either, so the file may be read as it stands, unless a log lies beside it.
+        # there either, so the file may be read as it stands, unless there is a log.
         wal = path.with_name(path.name + "-wal")
         if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
             raise
@@ -246,7 +246,7 @@ class LibraryLock:
     """Hold the right to write to a library: ``with LibraryLock(path, wait_s=0): ...``.
 
     The lock is one of the operating system's: it is free again the moment its holder is gone. The
-    lock file, beside the database, names the process that holds it.
+    lock file, next to the database, names the process that holds it.
 
     Parameters
     ----------
