@@ -100,7 +100,7 @@ def test_evaluate_tells_what_the_model_was_made_with(
     music: Path, model: Path, tmp_path: Path
 ) -> None:
     assert (
-        "does not say" in failure(evaluate.command, music, "--model", model, "--held-out").message
+        "does not list" in failure(evaluate.command, music, "--model", model, "--held-out").message
     )
     network, card = load_model(model)
     keys = {"train": ["tone/tone.00", "noise/noise.01"], "valid": ["clicks/clicks.00"], "test": []}
