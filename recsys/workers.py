@@ -108,7 +108,7 @@ class WorkerPool:
         self,
         workers: int | None = None,
         *,
-        librosa: bool = True,
+        librosa: bool = False,
         time_limit_s: float = TIME_LIMIT_S,
     ) -> None:
         self.workers = workers or default_workers()

@@ -316,7 +316,8 @@ def load_segments(
     inputs: npt.NDArray[np.floating] = np.empty(room, dtype=precision)
     used, spans = 0, dict[str, _Span]()
     skipped: list[Skipped] = []
-    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
+    librosa = features.uses_librosa
+    with WorkerPool(workers, librosa=librosa, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         work = partial(_decode, features=features, with_artist=artists is None)
         for file, outcome in pool.map(work, wanted):
             if on_file is not None:

@@ -223,7 +223,7 @@ def compute_table(
     rows: list[tuple[object, ...]] = []
     failed: list[tuple[Path, str]] = []
     warnings: list[str] = []
-    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
+    with WorkerPool(workers, librosa=True, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         outcomes = pool.map(_describe_middle, (file.path for file in files))
         for file, (_, outcome) in zip(files, outcomes, strict=True):
             if isinstance(outcome, RecsysError):
@@ -355,7 +355,7 @@ def _describe_all(
             missing[file.path] = file
         else:
             yield FileOutcome(file.path, "kept", len(done.values), warning=done.warning)
-    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
+    with WorkerPool(workers, librosa=True, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for path, result in pool.map_unordered(work, missing):
             if isinstance(result, RecsysError):
                 yield FileOutcome(path, "failed", reason=result.message)

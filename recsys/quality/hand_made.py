@@ -82,7 +82,7 @@ def hand_made_features(
     total = len({t.audio_hash for t in tracks.values()})
     finished = total - len(missing)
     on_file(finished, total)
-    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
+    with WorkerPool(workers, librosa=True, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for (identity, _), outcome in pool.map_unordered(_describe, missing.items()):
             if not isinstance(outcome, RecsysError):
                 known[identity] = outcome

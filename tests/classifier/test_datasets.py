@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,7 @@ from recsys.classifier.training.datasets import (
     read_split,
 )
 from recsys.errors import AudioError, ModelError
+from recsys.mel import CompressedMel
 from tests.classifier.fine_tune.genre_files import as_int8
 from tests.classifier.planted_genres import LABELS, picture, synthesise
 
@@ -137,3 +141,25 @@ def test_archives_that_cannot_be_used(tmp_path: Path) -> None:
     path.write_bytes(b"no archive")
     with pytest.raises(ModelError, match="cannot be read"):
         read_mel_archive(path)
+
+
+def test_windows_that_need_no_librosa_are_loaded_where_there_is_none(
+    music: Path, tmp_path: Path
+) -> None:
+    missing = "raise ModuleNotFoundError('not installed', name='librosa')"
+    (tmp_path / "librosa.py").write_text(missing)
+    script = """
+import sys
+from pathlib import Path
+from recsys.classifier.training.datasets import load_windows
+from recsys.mel import CompressedMel
+((_, windows),) = load_windows([Path(sys.argv[1])], 1, CompressedMel())
+print(windows.shape[1:])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, sorted(music.rglob("*.wav"))[0]],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str(CompressedMel().shape), done.stderr

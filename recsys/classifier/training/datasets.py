@@ -664,7 +664,8 @@ def load_windows(
         The error in place of the windows where a file cannot be used.
     """
     jobs = [(path, settings) for path in paths]
-    with WorkerPool(workers, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
+    librosa = settings.uses_librosa
+    with WorkerPool(workers, librosa=librosa, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
         for (path, _), outcome in pool.map(_load_one, jobs):
             yield path, outcome
 
