@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Registry(StrEnum):
@@ -22,7 +24,10 @@ class Registry(StrEnum):
 
 @cache
 def _declared(registry: Registry) -> dict[str, EntryPoint]:
-    # Reading the metadata of every installed package takes some 20 ms: only on demand, and once.
+    # Both the import and reading the metadata of every installed package take some 30 ms, which
+    # a run with the shipped model never needs: only on demand, and once.
+    from importlib.metadata import entry_points
+
     return {entry.name: entry for entry in entry_points(group=registry)}
 
 
