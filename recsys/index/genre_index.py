@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
+from recsys import atomic
 from recsys.errors import GenreIndexError
 from recsys.index.base import (
     REBUILD_HINT,
@@ -99,7 +100,9 @@ RECALL_QUERIES = 100
 CHUNK = 10_000
 """Rows converted to float32 at a time."""
 
-_OUR_FILES = re.compile(r"part-[0-9a-f]{16}-\d{4,}\.bin|manifest\.json\.\d+")
+_OUR_FILES = re.compile(
+    rf"part-[0-9a-f]{{16}}-\d{{4,}}\.bin|{re.escape(atomic.PREFIX)}[0-9a-f]{{16}}\.tmp"
+)
 _ATTEMPTS = 5
 _ID, _HALF = np.dtype("<i8"), np.dtype("<f2")
 
@@ -794,12 +797,7 @@ def _map(path: Path, entry: PartEntry) -> mmap.mmap:
 
 def _replace_manifest(directory: Path, manifest: Manifest) -> None:
     fields = {"format": FORMAT, "metric": METRIC, **asdict(manifest)}
-    temporary = directory / f"{MANIFEST}.{os.getpid()}"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(fields, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(directory / MANIFEST)
+    atomic.write_text(directory / MANIFEST, json.dumps(fields, indent=1))
 
 
 def _remove_unreferenced(directory: Path) -> None:
