@@ -34,7 +34,7 @@ test: $(VENV)/.installed-dev lint
 # While working on the core: two minutes, no extra.
 check: $(VENV)/.installed-check lint
 	$(BIN)/mypy --follow-imports=silent $(CORE)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not extra"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not extra" tests
 
 # What is slow or needs a real part: a cluster, a Milvus server, an empty environment.
 check-all: $(VENV)/.installed-dev

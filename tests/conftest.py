@@ -17,10 +17,23 @@ settings.load_profile("untimed")
 ROOT = Path(__file__).parents[1]
 
 EXTRAS = {
-    "train": ("torch", ("torch", "scipy", "sklearn", "recsys.classifier.training")),
-    "papers": ("librosa", ("librosa", "matplotlib", "pandas", "recsys.papers", "recsys.reports")),
+    "train": (
+        "torch",
+        ("torch", "scipy", "sklearn", "recsys.classifier.training", "recsys.robustness"),
+    ),
+    "papers": (
+        "librosa",
+        (
+            "librosa",
+            "matplotlib",
+            "pandas",
+            "recsys.one_librosa",
+            "recsys.papers",
+            "recsys.reports",
+        ),
+    ),
     "onnx": ("onnxruntime", ("onnx", "onnxruntime", "pydantic", "recsys.classifier.onnx")),
-    "ray": ("ray", ("ray", "pyarrow", "fsspec", "recsys.cluster")),
+    "ray": ("ray", ("ray", "psutil", "pyarrow", "fsspec", "recsys.cluster")),
     "milvus": ("pymilvus", ("pymilvus", "milvus_lite", "recsys.milvus")),
 }
 """Every extra with a library by which it is recognised, and the imports that need it."""
@@ -36,8 +49,6 @@ def extras_of(path: Path) -> frozenset[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Attribute) and node.attr == "extra":
-            found.add("train")  # marked by hand: it runs a command that needs an extra
         for name in names:
             helper = ROOT / f"{name.replace('.', '/')}.py"
             if name.startswith("tests.") and helper.is_file() and helper != path:
@@ -55,10 +66,11 @@ def is_installed(extra: str) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out the tests of what is not installed."""
-    if collection_path.suffix != ".py" or ROOT / "tests" not in collection_path.parents:
+    """Leave out the tests of what is not installed, and folders whose fixtures need it."""
+    file = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    if file.suffix != ".py" or file == Path(__file__) or not file.is_file():
         return None
-    return True if not all(map(is_installed, extras_of(collection_path))) else None
+    return True if not all(map(is_installed, extras_of(file))) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -90,7 +90,7 @@ def test_errors_are_outcomes() -> None:
     assert outcomes[4].message == "unexpected ValueError: four is no better"
 
 
-@pytest.mark.parametrize("librosa", [True, False])
+@pytest.mark.parametrize("librosa", [pytest.param(True, marks=pytest.mark.extra), False])
 def test_libraries_are_there_before_the_first_file(librosa: bool, tmp_path: Path) -> None:
     done = run_script(
         f"""
@@ -177,7 +177,7 @@ def test_a_process_without_memory_to_start_in_stops_the_run(tmp_path: Path, mega
         from worker_functions import double
         from recsys.workers import WorkerPool
         resource.setrlimit(resource.RLIMIT_AS, ({megabytes} * 2**20, {megabytes} * 2**20))
-        with WorkerPool(1) as pool:
+        with WorkerPool(1, librosa=True) as pool:
             list(pool.map_unordered(double, [1]))
         """,
         tmp_path,

@@ -94,6 +94,7 @@ def test_files_outside_are_heard_as_the_library_was(heard: Path, copied: Path) -
     assert best["similarity"] > 0.9999
 
 
+@pytest.mark.extra
 def test_own_genres_keep_the_effort(heard: Path, copied: Path, tmp_path: Path) -> None:
     learned = run(
         *("model", "own-genres", "--from-folders", "--db", copied, "--yes", "--min-tracks", 2),

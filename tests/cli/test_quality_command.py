@@ -51,6 +51,7 @@ def test_json(database: Path) -> None:
     assert found["ceiling"] == 0.9
 
 
+@pytest.mark.extra
 def test_table(database: Path) -> None:
     result = run(database, "--k", 5, "--hubness")
     assert result.exit_code == 0, result.stderr
@@ -62,6 +63,7 @@ def test_table(database: Path) -> None:
     assert "Near-duplicates stay in all rankings here" in result.stderr
 
 
+@pytest.mark.extra
 def test_report(database: Path, tmp_path: Path) -> None:
     page = tmp_path / "new folder" / "quality.html"
     result = run(database, "--report", page)
@@ -70,6 +72,7 @@ def test_report(database: Path, tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8").count('<img src="data:image/png;base64,') == 4
 
 
+@pytest.mark.extra
 def test_the_report_is_refused_before_the_work(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

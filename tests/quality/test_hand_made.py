@@ -34,6 +34,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [tone, noise, folder / "text.mp3", folder / "gone.wav"]
 
 
+@pytest.mark.extra
 def test_features_are_computed_once(
     music: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

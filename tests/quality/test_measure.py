@@ -63,6 +63,7 @@ def test_a_star_has_one_hub(tmp_path: Path) -> None:
     assert quality.hubs[0].track_id == 1
 
 
+@pytest.mark.extra
 def test_ways_to_reduce_hubness_reduce_it(tmp_path: Path) -> None:
     """A cloud off the origin: those on the side of its mean are near to everybody."""
     cloud = np.random.default_rng(0).standard_normal((150, 100))
@@ -78,6 +79,7 @@ def test_ways_to_reduce_hubness_reduce_it(tmp_path: Path) -> None:
         assert after < 0.7 * before, name
 
 
+@pytest.mark.extra
 def test_every_figure_and_every_row_is_in_the_json(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, scattered_sounds(40, seed=1))
     quality = measured(library, k=5, hubness=True)
