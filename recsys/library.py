@@ -138,6 +138,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def track_file(path: Path) -> TrackFile | None:
+    """Return a file as it is now, None where there is no regular file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return TrackFile(path, status.st_size, status.st_mtime_ns) if _is_regular(status) else None
+
+
 def _track_file(folder: Path, entry: os.DirEntry[str]) -> TrackFile | None:
     if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES:  # noqa: PTH122 (speed)
         return None
@@ -145,9 +154,13 @@ def _track_file(folder: Path, entry: os.DirEntry[str]) -> TrackFile | None:
         status = entry.stat()
     except OSError:
         return None
-    if not stat.S_ISREG(status.st_mode):
+    if not _is_regular(status):
         return None
     return TrackFile(folder / entry.name, status.st_size, status.st_mtime_ns)
+
+
+def _is_regular(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode)
 
 
 # The names that formats give to one field: mutagen's "easy" names (ID3, MP4, Vorbis) and FFmpeg's,

@@ -378,6 +378,16 @@ class Failure:
     retry: bool = False
 
 
+class IndexStatus(StrEnum):
+    """Outcome of one file of an indexing run."""
+
+    INDEXED = "indexed"
+    UNCHANGED = "unchanged"
+    MOVED = "moved"
+    REMOVED = "removed"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class IndexEvent:
     """What became of one file during indexing.
@@ -386,8 +396,8 @@ class IndexEvent:
     ----------
     path : Path or str
         The file; a str where it is the URL of an object.
-    status : str
-        ``indexed``, ``unchanged``, ``moved``, ``removed`` or ``failed``.
+    status : IndexStatus
+        Outcome.
     reason : str or None
         Why it failed.
     warning : str or None
@@ -399,7 +409,7 @@ class IndexEvent:
     """
 
     path: Path | str
-    status: str
+    status: IndexStatus
     reason: str | None = None
     warning: str | None = None
     genre: str | None = None

@@ -516,7 +516,7 @@ class Store:
                     known[row[0]] = _stored_file(row)
         return [known.get(key) for key in keys]
 
-    def places_of_hash(
+    def paths_of_hash(
         self, audio_hash: str, without: Container[int] = ()
     ) -> Iterator[tuple[int, Path]]:
         """Yield id and path of the tracks of one sound, but for those that are known already.
