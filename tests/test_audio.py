@@ -219,9 +219,9 @@ def test_libraries_stay_silent_about_damage(tmp_path: Path) -> None:
     content[5000:9000] = bytes(4000)
     path.write_bytes(content)
     script = (
-        f"from pathlib import Path; from recsys.audio import decode; "
-        "from recsys.classifier.log_mel import MEL; "
-        f"decode(Path({str(path)!r}), MEL)"
+        "from pathlib import Path; from recsys.indexing.examine import FileAnalyser; "
+        "from recsys.classifier.log_mel import MEL; from recsys.workers import apply; "
+        f"apply(FileAnalyser(MEL), Path({str(path)!r}))"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert result.stderr == b""
