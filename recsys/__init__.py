@@ -1,8 +1,8 @@
 """Music recommendations from your own files.
 
 >>> from recsys import Library, PlaylistOptions, SimilarOptions
->>> SimilarOptions(k=5, max_per_artist=2).strategy
-'tiers'
+>>> print(SimilarOptions(k=5, max_per_artist=2).strategy)
+tiers
 """
 
 from __future__ import annotations

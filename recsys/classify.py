@@ -96,7 +96,7 @@ def _classification(
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
     return Classification(
         path,
-        genre=info.label_of(probabilities),
+        genre=info.genre_of(probabilities),
         genres=info.genres_of(probabilities),
         probabilities=dict(by_genre),
         tags=_tags(info, analysis.tags),

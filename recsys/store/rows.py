@@ -245,7 +245,7 @@ def model_of(plain: Mapping[str, Any]) -> ModelInfo:
 
 def track_of(row: Sequence[Any]) -> Track:
     """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
-    track_id, path, audio_hash, missing, genre, duration_s, warning, part, *tags = row
+    track_id, path, audio_hash, missing, genre, duration_s, warning, genre_group, *tags = row
     return Track(
         id=track_id,
         path=key_path(path),
@@ -255,7 +255,7 @@ def track_of(row: Sequence[Any]) -> Track:
         genre=genre,
         warning=warning,
         missing=bool(missing),
-        part=part,
+        genre_group=genre_group,
     )
 
 
