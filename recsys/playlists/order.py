@@ -455,7 +455,7 @@ class MoodWalk:
                 return
 
     def _grow(self, size: int) -> bool:
-        """Drop chosen tracks and duplicates from the pool; fetch more, return whether there are any."""
+        """Drop chosen tracks and duplicates from the pool, fetch more; False if there are none."""
         gone = self._draft.duplicates
         self._pool = [
             candidate
