@@ -53,7 +53,7 @@ def command() -> None:
     """Analyse music on a Ray cluster.
 
     A cluster analyses folders and buckets and writes Parquet shards; importing brings those into a
-    library. Needs recsys[ray]; see docs/cluster.md.
+    library. Needs the extra [ray]; see docs/scale.md.
     """
 
 

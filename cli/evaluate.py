@@ -1,4 +1,4 @@
-"""``recsys evaluate``: measure a genre model on labelled tracks."""
+"""``recsys model evaluate``: measure a genre model on labelled tracks."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def command(
 
     Every track counts once and is given its most probable genre. Files that cannot be read and
     genres that the model does not know are left out and reported. --report needs
-    pip install 'recsys[papers]'; OUT/index.html is the page, and holds its pictures itself.
+    the extra [papers]; OUT/index.html is the page, and holds its pictures itself.
 
     \b
     Examples:
-      recsys evaluate ~/Music/by-genre
-      recsys evaluate gtzan --split valid_filtered.txt --json
-      recsys evaluate gtzan --model mine.safetensors --held-out --report mine-on-gtzan
+      recsys model evaluate ~/Music/by-genre
+      recsys model evaluate gtzan --split valid_filtered.txt --json
+      recsys model evaluate gtzan --model mine.safetensors --held-out --report mine-on-gtzan
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""``recsys explore``: pictures of a collection of genres."""
+"""``recsys papers explore``: pictures of a collection of genres."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _FILE = NamedPath(dir_okay=False)
     "--table",
     type=_FILE,
     metavar="CSV",
-    help="Read the features from this table (recsys features makes one) instead of analysing "
-    "all of --data.",
+    help="Read the features from this table, made by recsys papers features, instead of "
+    "analysing all of --data.",
 )
 @workers_option
 @json_option("One JSON object.")
@@ -51,13 +51,13 @@ def command(
     Waveform, chroma, MFCC and mel spectrogram of one track; correlation of the features; tempo
     and spectral centroid by genre; the genres on two principal components; the decision boundary
     of an SVM on two features. OUT/index.html shows them all. What cannot be drawn is left out
-    and reported. No library is needed and none is changed. It needs pip install 'recsys[papers]'.
+    and reported. No library is needed and none is changed. It needs the extra [papers].
 
     \b
     Examples:
-      recsys explore --data ~/Music/by-genre --out pictures
-      recsys explore --data gtzan --track gtzan/blues/blues.00000.wav --out pictures
-      recsys explore --table features_30_sec.csv --out pictures --json
+      recsys papers explore --data ~/Music/by-genre --out pictures
+      recsys papers explore --data gtzan --track gtzan/blues/blues.00000.wav --out pictures
+      recsys papers explore --table features_30_sec.csv --out pictures --json
     """
     from recsys.papers.explore import Sources
 

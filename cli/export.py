@@ -1,4 +1,4 @@
-"""``recsys export``: a model as an ONNX file."""
+"""``recsys model export``: a model as an ONNX file."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def command(
     Without MODEL it is the one that comes with recsys. The pair is tried before it is kept: it
     must agree with the model. Other programs can run it, and so can every command that takes
     --model. Files that are there are not replaced without --force. No library is changed. Needs
-    pip install 'recsys[onnx]'.
+    the extra [onnx].
 
     \b
     Examples:
-      recsys export --onnx genre.onnx
-      recsys export mine.safetensors --onnx mine.onnx
+      recsys model export --onnx genre.onnx
+      recsys model export mine.safetensors --onnx mine.onnx
       recsys classify song.mp3 --model mine.onnx
     """
     from recsys.classifier.card import is_onnx

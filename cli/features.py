@@ -1,4 +1,4 @@
-"""``recsys features``: the public feature table, from audio."""
+"""``recsys papers features``: the public feature table, from audio."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def command(
 
     \b
     Examples:
-      recsys features --data gtzan --out features_30_sec.csv
-      recsys features --data gtzan --segment 3 --out features_3_sec.csv
+      recsys papers features --data gtzan --out features_30_sec.csv
+      recsys papers features --data gtzan --segment 3 --out features_3_sec.csv
     """
     from recsys.cli.output import print_json, progress
     from recsys.papers.feature_table import write_feature_table

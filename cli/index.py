@@ -80,11 +80,11 @@ def command(
     watch: bool,
     wait: bool,
 ) -> None:
-    """Listen to every track in FOLDERS and remember what was heard.
+    """Analyse the tracks in FOLDERS and store the results.
 
-    Run it again whenever files have changed: it looks only into what is new, follows files that
-    moved or were retagged, and drops those that are gone. Stopping it loses nothing; results can
-    be asked for while it runs.
+    Run it again whenever files have changed: it analyses only what is new, follows files that
+    moved or were retagged, and removes those that are gone. Stopping it loses nothing, and
+    queries work while it runs.
 
     \b
     Examples:

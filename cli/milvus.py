@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command() -> None:
     """Share a library by a Milvus server.
 
-    Needs recsys[milvus]; see docs/milvus.md.
+    Needs the extra [milvus]; see docs/scale.md.
     """
 
 

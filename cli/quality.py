@@ -59,7 +59,7 @@ REDUCTIONS = ("embedding", "centred", "local_scaling", "mutual_proximity")
     "--report",
     type=NamedPath(dir_okay=False),
     metavar="FILE.html",
-    help="Write a page with pictures. Needs pip install 'recsys[papers]'.",
+    help="Write a page with pictures. Needs the extra [papers].",
 )
 @workers_option
 @json_option("One JSON object.")

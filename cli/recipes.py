@@ -1,4 +1,4 @@
-"""``recsys recipes``: the published systems that can be trained again."""
+"""``recsys papers list``: the published systems that can be trained again."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def command(
 
     With NAME, everything about one recipe: where it comes from, what was decided where the
     report is silent or contradicts itself, and its figures. recsys papers train trains one,
-    recsys reproduce measures them. The path of a TOML file of your own is a NAME too.
+    recsys papers reproduce measures them. The path of a TOML file of your own is a NAME too.
 
     \b
     Examples:
-      recsys recipes
-      recsys recipes lstm-mfcc
-      recsys recipes --json
+      recsys papers list
+      recsys papers list lstm-mfcc
+      recsys papers list --json
     """
     from recsys.papers.recipe import load_recipe, recipe_names, variant_names
 
@@ -73,7 +73,7 @@ def _print_table(recipes: list[Recipe]) -> None:
         shown.add_row(name, recipe.title, _figure(recipe.published.test), author)
     console().print(shown)
     click.echo("Published: test accuracy. (+2): two more variants.")
-    click.echo("recsys recipes NAME tells more; recsys papers train NAME trains one.")
+    click.echo("recsys papers list NAME shows one; recsys papers train NAME trains it.")
 
 
 def _print_one(recipe: Recipe, variants: tuple[str, ...]) -> None:

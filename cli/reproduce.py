@@ -1,4 +1,4 @@
-"""``recsys reproduce``: measure the published systems again, and honestly."""
+"""``recsys papers reproduce``: measure the published systems again, and honestly."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def command(
 
     \b
     Examples:
-      recsys reproduce --data gtzan --out papers
-      recsys reproduce --recipe svm-36 --recipe mlp --data gtzan --out papers
-      recsys reproduce --recipe table-1 --tables features_30_sec.csv --out papers
-      recsys reproduce --quick --data gtzan --weights random --out try
+      recsys papers reproduce --data gtzan --out papers
+      recsys papers reproduce --recipe svm-36 --recipe mlp --data gtzan --out papers
+      recsys papers reproduce --recipe table-1 --tables features_30_sec.csv --out papers
+      recsys papers reproduce --quick --data gtzan --weights random --out try
     """
     from recsys.classifier.training.architectures import resolve_device
     from recsys.papers.fit import FitOptions

@@ -1,4 +1,4 @@
-"""``recsys robustness``: how steady a model's embedding is."""
+"""``recsys model robustness``: how steady a model's embedding is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recsys.robustness import Robustness, RobustnessOptions, RobustnessRun, VariantFigures
 
 AIM_MEDIAN, AIM_FOUND, AIM_COSINE = 0.5, 0.98, 0.97
-"""What the shipped model is held to; see docs/robustness.md."""
+"""What the shipped model is held to; see docs/models.md."""
 
 
 @click.command(name="robustness", short_help="Measure the robustness of a model's embedding.")
@@ -62,9 +62,9 @@ def command(
 
     \b
     Examples:
-      recsys robustness ~/Music/by-genre --limit 100
-      recsys robustness gtzan --model mine.safetensors --model other.safetensors
-      recsys robustness gtzan --limit 200 --seed 1 --json
+      recsys model robustness ~/Music/by-genre --limit 100
+      recsys model robustness gtzan --model mine.safetensors --model other.safetensors
+      recsys model robustness gtzan --limit 200 --seed 1 --json
     """
     from recsys.cli.output import print_json, shown
     from recsys.robustness import RobustnessOptions

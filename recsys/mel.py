@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 HINT = "Correct the features in the recipe or the model card."
 
 EFFORTS: dict[Effort, int | None] = {Effort.FAST: 3, Effort.BALANCED: 6, Effort.FULL: None}
-"""Windows of a track at most; None for all that the model card asks for. docs/performance.md has
-the cost and gain of each."""
+"""Windows of a track at most; None for all that the model card asks for.
+
+docs/results/analysis-speed.md has the cost and the accuracy of each."""
 
 DEFAULT_EFFORT = Effort.BALANCED
 """Of a new library: within 0.01 of the accuracy of all windows, in three fifths of the time."""

@@ -47,11 +47,12 @@ def make_info(
 
 
 def unit(vector: Iterable[float]) -> FloatArray:
-    """Return a vector of unit length that float16 holds, with few exceptions."""
+    """Return a vector of unit length that the index, which rounds to float16, returns as it is."""
     array = np.array(list(vector), dtype=np.float64)
-    half = (array / np.linalg.norm(array)).astype(np.float16).astype(np.float64)
-    rounded: FloatArray = (half / np.sqrt((half * half).sum())).astype(np.float32)
-    return rounded
+    for _ in range(20):  # the first rounding may change the length by more than the next one keeps
+        half = (array / np.linalg.norm(array)).astype(np.float16).astype(np.float64)
+        array = half / np.sqrt((half * half).sum())
+    return array.astype(np.float32)
 
 
 def at_cosine(direction: FloatArray, other: FloatArray, cosine: float) -> FloatArray:

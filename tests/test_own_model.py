@@ -27,6 +27,7 @@ from recsys.index.sync import index_is_current, index_problems, open_index
 from recsys.indexing import IndexOptions
 from recsys.indexing.session import IndexSession, change_model
 from recsys.store import LibraryLock, Store
+from recsys.store import store as store_module
 from recsys.types import IndexSummary
 from tests.classifier.planted_genres import picture
 from tests.own_library import GENRES, PRESENT, OwnLibrary, make_own_library
@@ -243,7 +244,7 @@ def test_names_beside_the_library_are_free_ones(proposal: Proposal) -> None:
 def test_a_break_in_the_middle_leaves_the_library_as_it_was(
     library: OwnLibrary, proposal: Proposal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys.store.store._PAGE", 10)
+    monkeypatch.setattr(store_module, "_PAGE", 10)
     out = tmp_path / "mine.safetensors"
     card = save_proposal(proposal, out)
     pages: list[int] = []
@@ -254,17 +255,15 @@ def test_a_break_in_the_middle_leaves_the_library_as_it_was(
             raise KeyboardInterrupt
         return np.full((len(embeddings), 3), 1 / 3, np.float32)
 
-    before = proposal.present.fingerprint
+    before = proposal.present.info()
     with Store.open(library.database) as store:
         revision = store.revision
         with pytest.raises(KeyboardInterrupt):
-            store.change_head(
-                card.info(), card.to_json(), out, breaking, before=proposal.present.info()
-            )
+            store.change_head(card.info(), card.to_json(), out, breaking, before=before)
         assert pages == [10, 10, 10]
         info = store.model()
         assert info is not None
-        assert info.fingerprint == before
+        assert info.identity == before.identity
         assert store.revision == revision
         assert store.counts()["analyses"] == 72
 

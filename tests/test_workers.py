@@ -96,7 +96,7 @@ def test_libraries_are_there_before_the_first_file(librosa: bool, tmp_path: Path
         f"""
         from worker_functions import loaded
         from recsys.workers import WorkerPool
-        names = "soxr", "scipy.fft", "mutagen.mp3", "librosa"
+        names = "soxr", "av", "mutagen.mp3", "librosa"
         with WorkerPool(1, librosa={librosa}) as pool:
             print(*(outcome for _, outcome in pool.map_unordered(loaded, [names])))
         """,

@@ -222,7 +222,7 @@ def read_description(model: Path) -> OnnxDescription:
         raise ModelError(
             f"the description {path} of the ONNX model cannot be read: {error.strerror or error}",
             "An ONNX model is two files, NAME.onnx and NAME.toml, which says what the network is"
-            " shown and what its outputs mean; see docs/onnx.md.",
+            " shown and what its outputs mean; see docs/models.md.",
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ModelError(
@@ -233,7 +233,7 @@ def read_description(model: Path) -> OnnxDescription:
     except ValidationError as error:
         raise ModelError(
             f"{path} cannot be used: {'; '.join(faults_of(error))}",
-            "Correct the file at that place; docs/onnx.md says what it may hold.",
+            "Correct the file at that place; docs/models.md says what it may hold.",
         ) from error
 
 
@@ -402,7 +402,7 @@ class OnnxSession:
     def _wrong(self, what: str) -> ModelError:
         return ModelError(
             f"the ONNX model {self.path} {what}",
-            f"Correct {description_path(self.path)}, or export the model again; see docs/onnx.md.",
+            f"Correct {description_path(self.path)}, or export the model again (docs/models.md).",
         )
 
 

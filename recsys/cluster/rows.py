@@ -33,7 +33,7 @@ _ARRAYS = ("probabilities", "tag_scores", "embedding")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A file with its analysis or its failure; docs/cluster.md describes the fields."""
+    """A file with its analysis or its failure; docs/scale.md describes the fields."""
 
     file: SourceFile
     audio_hash: str | None = None

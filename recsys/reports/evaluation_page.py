@@ -1,4 +1,4 @@
-"""The folder that ``recsys evaluate --report`` writes: a page, its pictures, and the numbers."""
+"""The folder of ``recsys model evaluate --report``: a page, its plots, and the figures."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.compare_public_table --audio GTZAN --table features_30_sec.csv
 
 ``--audio`` holds GTZAN's genre folders, in any format. ``--ours CSV`` keeps the table that is made
-from them, or uses it when it is there. The output is Markdown, for docs/feature-table.md.
+from them, or uses it when it is there. The output is Markdown, for docs/results/feature-table.md.
 """
 
 from __future__ import annotations

@@ -160,5 +160,7 @@ def _record(batch: Batch, row: int, model: ModelInfo) -> TrackRecord:
         audio_hash=f"{own:016x}{number:016x}",
         duration_s=120.0 + mixed % 240_000 / 1000 + 0.3 * is_copy,
         warning=None,
-        analysis=Analysis(probabilities, batch.embeddings[row], model.fingerprint),
+        analysis=Analysis(
+            probabilities, batch.embeddings[row], model.fingerprint, effort=model.effort
+        ),
     )

@@ -122,4 +122,4 @@ def test_a_report_that_cannot_be_written_stops_before_the_work(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     result = run(music, "--model", model, "--report", tmp_path / "out")
     assert isinstance(result.exception, RecsysError)
-    assert "recsys[papers]" in result.exception.hint
+    assert "[papers]" in result.exception.hint

@@ -100,7 +100,7 @@ def test_evaluate_tells_what_the_model_was_made_with(
     music: Path, model: Path, tmp_path: Path
 ) -> None:
     assert (
-        "does not say" in failure(evaluate.command, music, "--model", model, "--held-out").message
+        "does not list" in failure(evaluate.command, music, "--model", model, "--held-out").message
     )
     network, card = load_model(model)
     keys = {"train": ["tone/tone.00", "noise/noise.01"], "valid": ["clicks/clicks.00"], "test": []}
@@ -139,71 +139,8 @@ def test_evaluate_what_cannot_be(music: Path, model: Path, tmp_path: Path) -> No
         (tmp_path / "bad" / name).mkdir(parents=True)
         (tmp_path / "bad" / name / "a.wav").write_text("no music")
     assert (
-        "not one of 2 tracks"
-        in failure(evaluate.command, tmp_path / "bad", "--model", model).message
+        "none of 2 tracks" in failure(evaluate.command, tmp_path / "bad", "--model", model).message
     )
-
-
-def test_train_then_evaluate(music: Path, tmp_path: Path) -> None:
-    out = tmp_path / "mine.safetensors"
-    (tmp_path / "more" / "tone").mkdir(parents=True)
-    (tmp_path / "more" / "tone" / "broken.wav").write_text("no music")
-    result = run(
-        train.command, music, tmp_path / "more", "--out", out, "--epochs", 1, "--json",
-        "--architecture", "cnn", "--seed", 3, "--workers", 1, "--device", "cpu",
-    )  # fmt: skip
-    assert result.exit_code == 0, (result.output, result.exception)
-    epoch, summary = (json.loads(line) for line in result.stdout.splitlines())
-    assert epoch["epoch"] == 1
-    assert summary["summary"]["failed"] == 1
-    assert "broken.wav" in result.stderr
-    _, card = load_model(out)
-    assert card.labels == LABELS
-    assert card.training["seed"] == 3
-    assert card.metrics["valid"]["n"] == card.training["held_out"] > 0
-    assert not out.with_name("mine.safetensors.partial.pt").exists()
-
-    judged = run(evaluate.command, music, "--model", out, "--json", "--workers", 1)
-    assert json.loads(judged.stdout)["n"] == 12
-
-
-def test_train_stopped_by_the_user_can_go_on(
-    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-C after the first of two epochs; the same command then trains only the second."""
-    out = tmp_path / "mine.safetensors"
-    arguments = (
-        music, "--out", out, "--epochs", 2, "--architecture", "cnn", "--workers", 1, "--json",
-        "--device", "cpu",
-    )  # fmt: skip
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "_print_epoch_json", interrupt)
-        assert run(train.command, *arguments).exit_code != 0
-    assert out.with_name("mine.safetensors.partial.pt").exists()
-    assert not out.exists()
-    result = run(train.command, *arguments)
-    assert result.exit_code == 0, (result.output, result.exception)
-    assert "going on after epoch 1" in result.stderr
-    assert [json.loads(line).get("epoch") for line in result.stdout.splitlines()] == [2, None]
-
-
-def interrupt(_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def test_train_what_cannot_be(music: Path, tmp_path: Path) -> None:
-    out = tmp_path / "mine.safetensors"
-    assert "does not exist" in failure(train.command, tmp_path / "no", "--out", out).message
-    assert (
-        "does not exist"
-        in failure(train.command, music, "--out", tmp_path / "no" / "mine.safetensors").message
-    )
-    assert "must end in" in failure(train.command, music, "--out", tmp_path / "mine.pt").message
-    (tmp_path / "one" / "tone").mkdir(parents=True)
-    assert "holds no audio" in failure(train.command, tmp_path / "one", "--out", out).message
-    (tmp_path / "one" / "tone").rmdir()
-    (tmp_path / "one" / "tone").symlink_to(music / "tone")
-    assert "two genres" in failure(train.command, tmp_path / "one", "--out", out).message
 
 
 @pytest.mark.parametrize("command", [train.command, evaluate.command])

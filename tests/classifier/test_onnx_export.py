@@ -197,7 +197,7 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, there: tuple[str, ...]) -> 
     for name in there:
         (tmp_path / name).write_text("mine")
     out = tmp_path / "tiny.onnx"
-    arguments = ["export", str(source), "--onnx", str(out)]
+    arguments = ["model", "export", str(source), "--onnx", str(out)]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1
     assert all(str(tmp_path / name) in result.stderr for name in there)
@@ -237,16 +237,16 @@ def test_broken_off_it_leaves_no_network_beside_the_description_of_another(
 def test_the_command(tmp_path: Path) -> None:
     source = save_tiny(tmp_path / "tiny.safetensors")
     out = tmp_path / "tiny.onnx"
-    result = CliRunner().invoke(cli, ["export", str(source), "--onnx", str(out), "--json"])
+    result = CliRunner().invoke(cli, ["model", "export", str(source), "--onnx", str(out), "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert set(told) == set(documented("export")[0])
+    assert set(told) == set(documented("model export")[0])
     assert told == {
         "model": str(out),
         "description": str(description_path(out)),
         "labels": list(LABELS),
         "tags": [],
     }
-    result = CliRunner().invoke(cli, ["export", "--onnx", str(tmp_path / "tiny.pt")])
+    result = CliRunner().invoke(cli, ["model", "export", "--onnx", str(tmp_path / "tiny.pt")])
     assert result.exit_code == 1
     assert "must end in .onnx" in result.stderr

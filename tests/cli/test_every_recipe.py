@@ -58,7 +58,7 @@ def test_a_recipe_is_trained_and_its_model_used(name: str, music: Path, tmp_path
     (heard,) = call("classify", query, "--model", out, "--json")
     assert sum(heard["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     page = tmp_path / "report"
-    (judged,) = call("evaluate", music, "--model", out, "--report", page, "--json")
+    (judged,) = call("model", "evaluate", music, "--model", out, "--report", page, "--json")
     assert judged["n"] == 12
     trained_in_epochs = load_recipe(name).network is not None
     assert (page / "curves.png").exists() == trained_in_epochs
@@ -67,7 +67,17 @@ def test_a_recipe_is_trained_and_its_model_used(name: str, music: Path, tmp_path
 @pytest.mark.timeout(1200)
 def test_reproduce_quick_runs_everything_once(tmp_path: Path) -> None:
     music, out = make_genres(tmp_path / "music", TEN, duration_s=30.2), tmp_path / "out"
-    command = ("reproduce", "--quick", "--data", music, "--weights", "random", "--out", out)
+    command = (
+        "papers",
+        "reproduce",
+        "--quick",
+        "--data",
+        music,
+        "--weights",
+        "random",
+        "--out",
+        out,
+    )
     rows = call(*command, "--device", "cpu", "--json")
     whole = [name for one in recipe_names() for name in (one, *variant_names(one))]
     assert sorted(row["recipe"] for row in rows) == sorted(whole)

@@ -39,7 +39,17 @@ def music(tmp_path: Path) -> Path:
 
 
 def extract(music: Path, out: Path, *options: str) -> Result:
-    arguments = ["features", "--data", str(music), "--out", str(out), "--workers", "1", *options]
+    arguments = [
+        "papers",
+        "features",
+        "--data",
+        str(music),
+        "--out",
+        str(out),
+        "--workers",
+        "1",
+        *options,
+    ]
     return CliRunner().invoke(cli, arguments)
 
 
@@ -132,7 +142,17 @@ def test_a_killed_run_goes_on_where_it_was(music: Path, tmp_path: Path) -> None:
     assert extract(music, whole).exit_code == 0
     for number in range(8):
         write(music / "rock" / f"more.{number}.wav", noisy(40.0, number))
-    command = [sys.executable, "-m", "recsys", "features", "--data", str(music), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "recsys",
+        "papers",
+        "features",
+        "--data",
+        str(music),
+        "--out",
+        str(out),
+    ]
     # In the background a shell has its children ignore Ctrl-C.
     process = subprocess.Popen(
         [*command, "--workers", "1"],

@@ -32,8 +32,10 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"recsys {command}" in result.stdout.split("Examples:")[1]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_takes_db_and_reads_it_from_the_environment(command: str) -> None:
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"train"}))
+def test_every_command_of_a_library_takes_db_and_reads_it_from_the_environment(
+    command: str,
+) -> None:
     found = cli.get_command(click.Context(cli), command)
     assert found is not None
     (option,) = [option for option in found.params if "--db" in option.opts]

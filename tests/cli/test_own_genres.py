@@ -89,8 +89,8 @@ def test_a_model_is_kept_whatever_the_answer(library: OwnLibrary, tmp_path: Path
 def test_scripts_are_not_asked(library: OwnLibrary) -> None:
     told = as_json(train(library, "--from-tags", "--json"))
     assert (told["replaced"], told["model"], told["rescored"]) == (False, None, None)
-    assert set(told) == set(documented("train --from-tags")[0])
-    assert set(told["comparison"]) == set(documented("train --from-tags")[0]["comparison"])
+    assert set(told) == set(documented("model own-genres")[0])
+    assert set(told["comparison"]) == set(documented("model own-genres")[0]["comparison"])
     assert told["labels"] == list(GENRES)
     assert told["merged"]["Hip-Hop"] == {"Hip-Hop": 8, "HipHop": 8, "hip hop": 8}
     assert told["comparison"]["gain_accuracy"]["low"] > 0

@@ -90,7 +90,7 @@ def test_a_model_is_trained_and_used(train: Train, music: Path, out: Path, tmp_p
     epoch, last = lines_of(train("mlp", "--json", "--protocol", "random"))
     assert (epoch["epoch"], epoch["epochs"]) == (1, 1)
     summary = last["summary"]
-    told_epoch, told_last = documented("train --recipe")
+    told_epoch, told_last = documented("papers train")
     assert set(epoch) == set(told_epoch)
     assert set(summary) == set(told_last["summary"])
     assert summary["labels"] == sorted(GENRES)
@@ -134,9 +134,11 @@ def test_a_classical_model_learns_what_is_plain_to_hear(
     (last,) = lines_of(result)
     assert last["summary"]["test"]["accuracy"] == 1.0
     assert "fitting svm to" in result.stderr
-    judged = call("evaluate", music, "--model", out, "--report", tmp_path / "page", "--json")
+    judged = call(
+        "model", "evaluate", music, "--model", out, "--report", tmp_path / "page", "--json"
+    )
     (measured,) = lines_of(judged)
-    assert set(measured) == set(documented("evaluate")[0])
+    assert set(measured) == set(documented("model evaluate")[0])
     assert (measured["n"], measured["accuracy"], measured["weighted_f1"]) == (12, 1.0, 1.0)
     assert (tmp_path / "page" / "index.html").is_file()
 

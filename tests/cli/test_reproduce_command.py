@@ -36,7 +36,7 @@ def refused(result: Result, *words: str) -> None:
 
 
 def test_the_recipes_fit_a_terminal_of_100_columns() -> None:
-    result = call("recipes", COLUMNS="100")
+    result = call("papers", "list", COLUMNS="100")
     assert result.exit_code == 0
     rows = result.stdout.splitlines()
     assert max(map(len, rows)) <= 100
@@ -47,10 +47,10 @@ def test_the_recipes_fit_a_terminal_of_100_columns() -> None:
 
 
 def test_recipes_json_contract() -> None:
-    lines = [json.loads(line) for line in call("recipes", "--json").stdout.splitlines()]
+    lines = [json.loads(line) for line in call("papers", "list", "--json").stdout.splitlines()]
     assert [line["name"] for line in lines] == list(recipe_names())
     svm = lines[0]
-    assert set(svm) >= set(documented("recipes")[0])
+    assert set(svm) >= set(documented("papers list")[0])
     assert svm["published"]["test"] == 0.70
     assert svm["estimator"]["grid"]["C"] == [0.1, 1, 10, 100]
     assert svm["features"]["kind"] == "summary"
@@ -61,20 +61,20 @@ def test_recipes_json_contract() -> None:
 
 
 def test_one_recipe_in_full() -> None:
-    told = call("recipes", "cnn-mel-tuned").stdout
+    told = call("papers", "list", "cnn-mel-tuned").stdout
     assert "Search: filters [[16, 32, 64], [32, 64, 128]]" in told
     assert "test 0.620" in told
-    refused(call("recipes", "none"), "unknown recipe 'none'")
+    refused(call("papers", "list", "none"), "unknown recipe 'none'")
 
 
 def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ("reproduce", "--recipe", "mlp", "--data", music, "--out", out, "--quick")
+    command = ("papers", "reproduce", "--recipe", "mlp", "--data", music, "--out", out, "--quick")
     first = call(*command, "--workers", 1, "--device", "cpu", "--json")
     assert first.exit_code == 0, first.output
     (row,) = [json.loads(line) for line in first.stdout.splitlines()]
     assert (row["recipe"], row["published"], row["leaky"]) == ("mlp", 0.59, True)
-    assert set(row) == set(documented("reproduce")[0])
+    assert set(row) == set(documented("papers reproduce")[0])
     assert (row["report_unit"], row["honest_n"]) == ("segment", 3)
     assert row["data"] == "audio, 12 tracks, 3 genres"
     assert "[1/2] mlp, report" in first.stderr
@@ -95,7 +95,17 @@ def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
 
 def test_reproduce_goes_on_after_what_cannot_be_measured(music: Path, tmp_path: Path) -> None:
     """The clips are too short for one of both."""
-    command = ("reproduce", "--data", music, "--out", tmp_path / "out", "--quick", "--workers", 1)
+    command = (
+        "papers",
+        "reproduce",
+        "--data",
+        music,
+        "--out",
+        tmp_path / "out",
+        "--quick",
+        "--workers",
+        1,
+    )
     result = call(*command, "--device", "cpu", "--recipe", "svm-36", "--recipe", "mlp")
     assert result.exit_code == 3, result.output
     assert "not run: svm-36, report: no track of blues, classical, metal" in result.stderr
@@ -108,7 +118,7 @@ def test_reproduce_refuses_at_once(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     def reproduce(*more: object) -> Result:
-        return call("reproduce", "--out", out, *more)
+        return call("papers", "reproduce", "--out", out, *more)
 
     assert reproduce().exit_code == 2
     text = tmp_path / "text.csv"
@@ -120,7 +130,7 @@ def test_reproduce_refuses_at_once(music: Path, tmp_path: Path) -> None:
     refused(reproduce("--data", music, "--weights", "none.pth"), "none.pth do not exist")
     refused(reproduce("--data", lone_genre(music, tmp_path)), "two genres are needed, found: blues")
     assert not out.exists()
-    refused(call("reproduce", "--data", music, "--out", text), "text.csv is a file")
+    refused(call("papers", "reproduce", "--data", music, "--out", text), "text.csv is a file")
 
 
 def lone_genre(music: Path, folder: Path) -> Path:
@@ -131,9 +141,18 @@ def lone_genre(music: Path, folder: Path) -> Path:
 
 def test_a_table_that_no_recipe_looks_at(music: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    made = call("features", "--data", music, "--out", table, "--workers", 1)
+    made = call("papers", "features", "--data", music, "--out", table, "--workers", 1)
     assert made.exit_code == 0, made.output
-    command = ("reproduce", "--tables", table, "--out", tmp_path / "out", "--recipe", "mlp")
+    command = (
+        "papers",
+        "reproduce",
+        "--tables",
+        table,
+        "--out",
+        tmp_path / "out",
+        "--recipe",
+        "mlp",
+    )
     refused(call(*command), "none of these recipes is over the columns", "--recipe table-1")
 
 
@@ -180,10 +199,10 @@ def test_what_works_without_the_extra(music: Path, tmp_path: Path) -> None:
     model, database = tmp_path / "m.safetensors", tmp_path / "l.db"
     usual = ("--data", music, "--epochs", 1, "--device", "cpu", "--workers", 1)
     said = without_papers(
-        ("recipes",),
+        ("papers", "list"),
         ("papers", "train", "mlp", music, "--out", model, *usual[2:]),
         ("index", music, "--model", model, "--db", database, "--workers", 1),
-        ("features", "--help"),
+        ("papers", "features", "--help"),
     )
     assert said.count("code 0\n") == 4, said
     assert model.exists()
@@ -194,12 +213,12 @@ def test_what_needs_the_extra_says_so(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     commands: list[tuple[object, ...]] = [
         ("papers", "train", "svm-36", music, "--out", f"{out}.safetensors"),
-        ("reproduce", "--data", music, "--out", out),
-        ("explore", "--data", music, "--out", out),
-        ("evaluate", music, "--report", out),
+        ("papers", "reproduce", "--data", music, "--out", out),
+        ("papers", "explore", "--data", music, "--out", out),
+        ("model", "evaluate", music, "--report", out),
     ]
     said = without_papers(*commands)
-    assert said.count("pip install 'recsys[papers]'") == len(commands)
+    assert said.count("[papers]") == len(commands)
     assert said.count("which is not installed") == len(commands)
     assert said.count("code 1\n") == len(commands)
     assert not out.exists()

@@ -23,13 +23,23 @@ def test_json_says_what_is_documented_and_failures_count(music: Path, tmp_path: 
     broken = music / "blues" / "broken.mp3"
     broken.write_bytes(b"no sound")
     result = CliRunner().invoke(
-        cli, ["robustness", str(music), "--json", "--workers", "1", "--db", str(tmp_path / "no.db")]
+        cli,
+        [
+            "model",
+            "robustness",
+            str(music),
+            "--json",
+            "--workers",
+            "1",
+            "--db",
+            str(tmp_path / "no.db"),
+        ],
     )
     broken.unlink()
     assert result.exit_code == 3
     assert f"failed: {broken}" in result.stderr
     given = json.loads(result.stdout)
-    (shown,) = documented("robustness")
+    (shown,) = documented("model robustness")
     assert given.keys() == shown.keys()
     (model,), (shown_model,) = given["models"], shown["models"]
     assert model.keys() == shown_model.keys()
@@ -44,7 +54,7 @@ def test_json_says_what_is_documented_and_failures_count(music: Path, tmp_path: 
 def test_the_table_has_a_column_per_model(music: Path, tmp_path: Path) -> None:
     from recsys.classifier.card import DEFAULT_MODEL, load_card
 
-    arguments = ["robustness", str(music), "--workers", "1"]
+    arguments = ["model", "robustness", str(music), "--workers", "1"]
     models = ["--model", str(DEFAULT_MODEL), "--model", str(DEFAULT_MODEL)]
     words = [*arguments, *models, "--db", str(tmp_path / "no.db")]
     result = CliRunner().invoke(cli, words, env={"COLUMNS": "160"})
@@ -59,12 +69,14 @@ def test_the_table_has_a_column_per_model(music: Path, tmp_path: Path) -> None:
 
 def test_wrong_usage_and_errors(tmp_path: Path) -> None:
     runner = CliRunner()
-    assert runner.invoke(cli, ["robustness"]).exit_code == 2
-    assert runner.invoke(cli, ["robustness", str(tmp_path), "--limit", "1"]).exit_code == 2
-    empty = runner.invoke(cli, ["robustness", str(tmp_path), "--db", str(tmp_path / "no.db")])
+    assert runner.invoke(cli, ["model", "robustness"]).exit_code == 2
+    assert runner.invoke(cli, ["model", "robustness", str(tmp_path), "--limit", "1"]).exit_code == 2
+    empty = runner.invoke(
+        cli, ["model", "robustness", str(tmp_path), "--db", str(tmp_path / "no.db")]
+    )
     assert empty.exit_code == 1
     assert "0 tracks" in empty.stderr
     gone = runner.invoke(
-        cli, ["robustness", str(tmp_path), "--model", str(tmp_path / "x.safetensors")]
+        cli, ["model", "robustness", str(tmp_path), "--model", str(tmp_path / "x.safetensors")]
     )
     assert gone.exit_code == 1

@@ -137,7 +137,7 @@ def test_explain_says_why(run: Run, indexed: IndexedLibrary) -> None:
     result = run("similar", indexed.track("overdrive"), "--explain", "--k", 3)
     assert result.exit_code == 0
     assert "similarity" in result.stdout
-    assert "Left out on the way: the query itself (1)" in result.stdout
+    assert "Filtered out: the query itself (1)" in result.stdout
     data = answer(run("similar", indexed.track("overdrive"), "--explain", "--json", "--k", 1))
     reasons = data["results"][0]["reasons"]
     assert [text.partition(" ")[0] for text in reasons[-1:]] == ["similarity"]

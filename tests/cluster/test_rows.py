@@ -93,6 +93,6 @@ def test_headers_that_are_none(metadata: dict[bytes, bytes] | None, message: str
 def test_the_columns_are_those_of_the_documentation() -> None:
     from pathlib import Path
 
-    page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
     for column in schema():
         assert f"| `{column.name}` |" in page

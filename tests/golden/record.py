@@ -64,6 +64,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 QUERIES: dict[str, tuple[str, ...]] = {
     "tracks": (
+        "SELECT t.path, t.audio_hash, m.fingerprint, a.probabilities, a.embedding, a.tag_scores"
+        " FROM tracks t JOIN library l JOIN models m ON m.id = l.model"
+        " JOIN analyses a ON a.audio_hash = t.audio_hash AND a.model = m.id",
         "SELECT t.path, t.audio_hash, a.fingerprint, a.probabilities, a.embedding, a.tags"
         " FROM tracks t JOIN analyses a ON a.audio_hash = t.audio_hash AND a.fingerprint ="
         " (SELECT value FROM meta WHERE key = 'model')",

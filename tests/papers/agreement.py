@@ -34,7 +34,8 @@ TOLERANCE_P95 = {
 }
 """Largest 95th percentile of the same errors.
 
-Wide for the variances of high MFCCs, which lossy copies of quiet music move: docs/feature-table.md.
+Wide for the variances of high MFCCs, which lossy copies of quiet music move:
+docs/results/feature-table.md.
 """
 
 

@@ -33,7 +33,7 @@ def test_what_belongs_to_networks_is_refused_beside_a_classical_model(
         (
             '"cnn-mel"\nconfig = {}',
             'kind = "picture"\nheight = 12\nwidth = 12',
-            "a picture of 12 x 12 is too small",
+            "an input of 12 x 12 is too small",
         ),
         ('"dense"\nconfig = { hiden = [8] }', 'kind = "summary"', "hiden"),
         ('"dense"\nconfig = { hidden = [0] }', 'kind = "summary"', "got [0]"),

@@ -198,4 +198,4 @@ def test_pictures_without_pillow_say_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(MissingExtraError) as caught:
         ImageFeatures().compute(tone(440))
-    assert "recsys[papers]" in caught.value.hint
+    assert "[papers]" in caught.value.hint

@@ -711,7 +711,7 @@ def read_mel_archive(path: Path, settings: LogMel = MEL) -> dict[str, FloatArray
     if spectrograms.shape != expected or len(genres) != len(tracks):
         raise ModelError(
             f"{path}: X has shape {spectrograms.shape}, expected {expected}",
-            "One log-mel window per track, with the settings of docs/model.md.",
+            "One log-mel window per track, with the settings of docs/models.md.",
         )
     values = spectrograms.astype(np.float32)
     if spectrograms.dtype == np.int8:
