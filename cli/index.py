@@ -96,6 +96,7 @@ def command(
     """
     from recsys.api import Library
     from recsys.cli.output import progress
+    from recsys.indexing import IndexOptions
     from recsys.indexing.session import nothing_found
     from recsys.library import outermost
 
@@ -105,16 +106,15 @@ def command(
             raise click.UsageError("Missing argument 'FOLDERS...'.")
         _print_parts(genres, library.sort_by(genres), as_json=as_json)
         return
-    events = library.index_events(
-        folders,
+    options = IndexOptions(
         workers=workers,
+        time_limit_s=time_limit,
         keep_missing=keep_missing,
         reanalyse=reanalyse,
         genres=genres,
         wait_s=None if wait else 0.0,
-        watch=watch,
-        time_limit_s=time_limit,
     )
+    events = library.index_events(folders, options, watch=watch)
     with progress("tracks") as bar:
         summary = follow(events, Report(bar, as_json=as_json))
     if summary.found == 0:

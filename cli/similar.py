@@ -130,7 +130,7 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
         for seed in query.seeds
     ]
     return {
-        "query": {**seeds[0], "genre": query.label, "label": answer.label, "seeds": seeds},
+        "query": {**seeds[0], "genre": query.genre, "label": answer.genre_group, "seeds": seeds},
         "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
         "results": [_row_json(row, explain=explain) for row in answer.results],
         "filtered": dict(answer.filtered),
@@ -149,7 +149,7 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
         "album": track.tags.album,
         "duration_s": round(track.duration_s, 3),
         "genre": track.genre,
-        "label": track.part,
+        "label": track.genre_group,
         "genre_tag": track.tags.genre_tag,
         "tier": row.tier,
         "genre_score": round(row.genre_score, 6),
@@ -167,7 +167,7 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
     names = ", ".join(escape(seed.track.display_name) for seed in answer.query.seeds)
     scores = ", ".join(f"{escape(g)} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
     more = ", ..." if len(answer.genre_scores) > SCORES_SHOWN else ""
-    screen.print(f"Like [bold]{names}[/bold]: {escape(answer.label)} ({scores}{more})")
+    screen.print(f"Like [bold]{names}[/bold]: {escape(answer.genre_group)} ({scores}{more})")
     screen.print()
     if explain:
         _print_reasons(answer, screen)
@@ -187,7 +187,7 @@ def _print_table(answer: Answer, screen: Console) -> None:
             escape(track.artist or ""),
             escape(track.title),
             human_duration(track.duration_s),
-            escape(track.part),
+            escape(track.genre_group),
             str(row.tier or "-"),
             f"{row.similarity:.3f}",
         )

@@ -1,8 +1,8 @@
 """Music recommendations from your own files.
 
 >>> from recsys import Library, PlaylistOptions, SimilarOptions
->>> SimilarOptions(k=5, max_per_artist=2).strategy
-'tiers'
+>>> print(SimilarOptions(k=5, max_per_artist=2).strategy)
+tiers
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recsys.api import Library
     from recsys.errors import RecsysError
+    from recsys.indexing import IndexOptions
     from recsys.playlists import PlaylistOptions
     from recsys.recommender import SimilarOptions
 
-__all__ = ["Library", "PlaylistOptions", "RecsysError", "SimilarOptions"]
+__all__ = ["IndexOptions", "Library", "PlaylistOptions", "RecsysError", "SimilarOptions"]
 
 _HOMES = {
+    "IndexOptions": "recsys.indexing",
     "Library": "recsys.api",
     "PlaylistOptions": "recsys.playlists",
     "RecsysError": "recsys.errors",

@@ -1,4 +1,4 @@
-"""The Python face of recsys: one class with the verbs of the command line."""
+"""The Python interface of recsys: one class with the verbs of the command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recsys.classify import Classification
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
-    from recsys.indexing import IndexPlan
+    from recsys.indexing import IndexOptions, IndexPlan
     from recsys.library_status import Diagnosis, LibraryStatus
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
@@ -33,31 +33,31 @@ if TYPE_CHECKING:
 
 
 def default_database() -> Path:
-    """Return where the library lies unless the user says otherwise."""
+    """Return the default path of the library."""
     from platformdirs import user_data_path
 
     return user_data_path("recsys", appauthor=False) / "library.db"
 
 
 class Library:
-    """A music library: index folders, then ask for similar tracks and playlists.
+    """A music library: index folders, then query similar tracks and playlists.
 
     Parameters
     ----------
     database : str or Path, optional
-        The file that holds the library; made by the first :meth:`index`. By default
-        ``library.db`` in the user's data folder.
+        The library; made by the first :meth:`index`. By default ``library.db`` in the user's data
+        folder.
     model : str or Path, optional
         Checkpoint to analyse with; by default the library's own, or else the shipped one.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     effort : str, optional
-        Windows analysed per track: ``fast``, ``balanced`` or ``full``, see
-        :data:`recsys.mel.EFFORTS`. By default that of the library; balanced for a
-        new one, and full for files without a library.
+        How many windows of a track are analysed: ``fast``, ``balanced`` or ``full``, see
+        :data:`recsys.mel.EFFORTS`. By default the library's own; balanced for a new one, and full
+        for files without a library.
     index : str or Path, optional
         Read the library from Milvus instead of from a database, ``milvus://host:19530`` or a file
-        of Milvus Lite: see :meth:`push`. There it can be asked, and not changed.
+        of Milvus Lite: see :meth:`push`. Such a library is read-only.
 
     Examples
     --------
@@ -70,14 +70,14 @@ class Library:
     ...     summary = library.index([music])
     ...     answer = library.similar(paths[0], k=2)
     ...     playlist = library.playlist("chamber no. 1", PlaylistOptions(length=3, seed=7))
-    ...     results = list(library.classify(paths))
+    ...     files = list(library.classify(paths))
     >>> summary.indexed, summary.failed
     (4, 0)
     >>> [row.rank for row in answer.results]
     [1, 2]
     >>> playlist.tracks[0].path == paths[0], len(playlist.tracks)
     (True, 3)
-    >>> round(sum(results[0].probabilities.values()), 3)
+    >>> round(sum(files[0].probabilities.values()), 3)
     1.0
     """
 
@@ -120,17 +120,17 @@ class Library:
 
     @property
     def database(self) -> Path:
-        """The file that holds the library.
+        """The database file.
 
         Raises
         ------
         QueryError
-            If it lies on Milvus, where it is only read.
+            If the library is on Milvus, where it is read-only.
         """
         if self._place is not None:
             raise QueryError(
-                f"{self._shared_catalogue().path} is a copy of a library, for reading alone",
-                "Do this where the library is, and update the copy with recsys milvus push.",
+                f"{self._shared_catalogue().path} is a read-only copy of a library",
+                "Change the library itself, then update the copy with recsys milvus push.",
             )
         return self._database
 
@@ -149,7 +149,7 @@ class Library:
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The model: the one that was asked for, or the library's own, or the shipped one.
+        """The model: the requested one, or the library's own, or the shipped one.
 
         Raises
         ------
@@ -173,12 +173,8 @@ class Library:
     def index(
         self,
         folders: str | Path | Iterable[str | Path],
+        options: IndexOptions | None = None,
         *,
-        workers: int | None = None,
-        keep_missing: bool = False,
-        reanalyse: bool = False,
-        genres: str | None = None,
-        wait_s: float | None = 0.0,
         on_event: Callable[[IndexEvent | IndexPlan], None] | None = None,
     ) -> IndexSummary:
         """Bring the library up to date with some folders.
@@ -186,20 +182,9 @@ class Library:
         Parameters
         ----------
         folders : str, Path or iterable of them
-            Folders to look into, with everything below them.
-        workers : int, optional
-            Decoding processes; by default one per processor.
-        keep_missing : bool
-            Keep tracks whose files are gone.
-        reanalyse : bool
-            Allow another model or effort than that which analysed the library: everything is
-            analysed again.
-        genres : str, optional
-            Which labels sort the library from now on: ``model``, ``tags`` or ``own``, see
-            :class:`recsys.types.GenreSource`.
-        wait_s : float or None
-            How long to wait while another process indexes the same library, seconds; None
-            waits for ever.
+            Folders to scan, with everything below them.
+        options : IndexOptions, optional
+            Workers, time limit, missing files, labels of the genre groups.
         on_event : callable, optional
             Called with an event per file, after its result is stored, and once with the plan.
 
@@ -217,14 +202,7 @@ class Library:
         from recsys.types import IndexSummary
 
         summary = IndexSummary()
-        for event in self.index_events(
-            folders,
-            workers=workers,
-            keep_missing=keep_missing,
-            reanalyse=reanalyse,
-            genres=genres,
-            wait_s=wait_s,
-        ):
+        for event in self.index_events(folders, options):
             if isinstance(event, IndexSummary):
                 summary = event
             elif on_event is not None:
@@ -236,26 +214,19 @@ class Library:
     def index_events(
         self,
         folders: str | Path | Iterable[str | Path],
+        options: IndexOptions | None = None,
         *,
-        workers: int | None = None,
-        keep_missing: bool = False,
-        reanalyse: bool = False,
-        genres: str | None = None,
-        wait_s: float | None = 0.0,
         watch: bool = False,
-        time_limit_s: float = TIME_LIMIT_S,
     ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
-        """Index as a stream: as :meth:`index`, but yields what happens while it happens.
+        """Index as :meth:`index`, but as a stream of events.
 
         Parameters
         ----------
-        folders, workers, keep_missing, reanalyse, genres, wait_s
+        folders, options
             As in :meth:`index`.
         watch : bool
-            After the first summary, follow the folders and index what changes, for ever; every
-            change ends with a summary of its own.
-        time_limit_s : float
-            For one file, seconds; one that takes longer fails, and is tried again by the next run.
+            After the first summary, watch the folders and index changes for ever; every change
+            ends with a summary of its own.
 
         Yields
         ------
@@ -266,36 +237,27 @@ class Library:
         IndexSummary
             At the end of a pass.
         """
+        from recsys.indexing import IndexOptions
         from recsys.indexing.session import IndexSession
 
         session = IndexSession(
-            self.database,
-            model=self._model,
-            device=self._device,
-            workers=workers,
-            keep_missing=keep_missing,
-            reanalyse=reanalyse,
-            genres=genres,
-            effort=self._effort,
-            time_limit_s=time_limit_s,
+            self.database, self._model, self._device, self._effort, options or IndexOptions()
         )
-        return session.run(outermost(folders), wait_s=wait_s, watch=watch)
+        return session.run(outermost(folders), watch=watch)
 
     def sort_by(self, source: str) -> dict[str, int]:
-        """Sort the library by other labels: they make the tiers, and the index follows.
-
-        Nothing is analysed again.
+        """Sort the library into other genre groups, which make the tiers; nothing is analysed.
 
         Parameters
         ----------
         source : str
             ``model``: the model's genres; ``tags``: the strongest style among its tags; ``own``:
-            the genres that the files name.
+            the genre tags of the files.
 
         Returns
         -------
         dict of str to int
-            Tracks under each label.
+            Tracks in each genre group.
 
         Raises
         ------
@@ -307,7 +269,7 @@ class Library:
         self.close()
         return sort_library(self.database, source)
 
-    # Asking
+    # Queries
 
     def similar(
         self,
@@ -317,7 +279,7 @@ class Library:
         k: int | None = None,
         explain: bool = False,
     ) -> Answer:
-        """Find tracks like one track, or like several taken together.
+        """Find tracks similar to one track, or to several taken together.
 
         Parameters
         ----------
@@ -327,14 +289,14 @@ class Library:
         options : SimilarOptions, optional
             Number of results, strategy and filters.
         k : int, optional
-            Number of results, for short.
+            Number of results; overrides that of the options.
         explain : bool
-            Give the reasons of every row.
+            Add the reasons of each result, as sentences.
 
         Returns
         -------
         Answer
-            The ranked tracks, and how the ranking came about.
+            The ranked tracks, the scores behind the ranking, and notes.
 
         Raises
         ------
@@ -408,7 +370,7 @@ class Library:
         workers: int | None = None,
         time_limit_s: float = TIME_LIMIT_S,
     ) -> Iterator[Classification]:
-        """Say what genres files have; a library is not needed and not changed.
+        """Classify audio files: genres, probabilities and tags. No library is needed or changed.
 
         Parameters
         ----------
@@ -447,12 +409,12 @@ class Library:
         Parameters
         ----------
         options : QualityOptions, optional
-            What the tracks are judged by, length of the lists, number of queries, baselines.
+            Labels, length of the lists, number of queries, baselines.
         workers : int, optional
             Decoding processes, where hand-made features are compared; by default one per
             processor.
         on_progress : callable, optional
-            Told what is being done, how much of it is done, and how much there is.
+            Called with the name of the step, the number of items done, and their total.
 
         Returns
         -------
@@ -470,15 +432,15 @@ class Library:
             store, index, info, options, workers=workers, on_progress=on_progress or _ignore
         )
 
-    # Genre tags
+    # Genre tags of the files
 
     def audit(self, options: AuditOptions | None = None) -> AuditReport:
-        """Find tracks whose genre tag and model disagree with confidence. Nothing is changed.
+        """Find tracks whose genre tag disagrees with a confident model. Nothing is changed.
 
         Parameters
         ----------
         options : AuditOptions, optional
-            Which tracks, and how sure the model must be.
+            Which tracks, and how confident the model must be.
 
         Raises
         ------
@@ -490,19 +452,19 @@ class Library:
         return audit(self.store, options or AuditOptions())
 
     def retagger(self) -> Retagger:
-        """Return what writes suggestions of :meth:`audit` into the files, as one run."""
+        """Return the writer of suggestions of :meth:`audit` into the files, as one run."""
         from recsys.audit import Retagger
 
         return Retagger(self.database)
 
     def tag_runs(self) -> list[Run]:
-        """Return the runs that wrote genre tags and were not taken back, the earliest first."""
+        """Return the runs that wrote genre tags and were not undone, the earliest first."""
         from recsys.audit.retagging import Journal
 
         return Journal(self.database).runs()
 
     def tag_journal_notes(self) -> tuple[str, ...]:
-        """Return what is to be said of lines of the journal of tags that were passed over."""
+        """Return notes on lines of the tag journal that could not be read."""
         from recsys.audit.retagging import Journal
 
         return Journal(self.database).notes()
@@ -510,21 +472,21 @@ class Library:
     def undo_tags(
         self, run: int | None = None, paths: Sequence[str | Path] = ()
     ) -> tuple[Run, Iterator[RetagOutcome]]:
-        """Put back the genre tags that stood in the files before a run.
+        """Restore the genre tags of the files from before a run.
 
         Parameters
         ----------
         run : int, optional
-            Its number; by default the last that was not taken back.
+            Its id; by default the last run that was not undone.
         paths : sequence of str or Path
             Only these files, or files under these folders.
 
         Returns
         -------
         run : Run
-            What will be taken back.
+            The run to undo.
         outcomes : iterator of RetagOutcome
-            One per file, when it is done.
+            One per file, after it is restored.
 
         Raises
         ------
@@ -538,7 +500,7 @@ class Library:
     # The library itself
 
     def status(self) -> LibraryStatus:
-        """Describe the library: tracks, genres, failures, model, sizes, index.
+        """Return tracks, genres, failures, model, sizes and index of the library.
 
         Raises
         ------
@@ -550,12 +512,12 @@ class Library:
         return library_status(self.store)
 
     def shared_status(self) -> SharedStatus:
-        """Describe a library that is read from Milvus: tracks, genres, model, folders.
+        """Return tracks, genres, model and folders of a library on Milvus.
 
         Raises
         ------
         RecsysError
-            If nothing lies there, or this library is not read from Milvus.
+            If there is none, or this library is not read from Milvus.
         """
         return self._shared_catalogue().status()
 
@@ -578,7 +540,7 @@ class Library:
         replace: bool = False,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> PushSummary:
-        """Copy the library to Milvus, or bring up to date what lies there of it.
+        """Copy the library to Milvus, or update the copy there.
 
         Parameters
         ----------
@@ -586,14 +548,14 @@ class Library:
             ``milvus://host:19530``, or a file of Milvus Lite ending in ``.db``, see
             :func:`recsys.milvus.connection.parse_place`.
         replace : bool
-            Replace another library, or this library as another model analysed it.
+            Replace another library there, or the same one analysed by another model.
         on_progress : callable, optional
-            Told how many tracks were compared, and of how many.
+            Called with the number of tracks compared, and their total.
 
         Raises
         ------
         RecsysError
-            If the library is empty, something else lies there, or Milvus cannot be reached.
+            If the library is empty, something else is there, or Milvus cannot be reached.
         """
         from recsys.milvus.connection import Connection, parse_place
         from recsys.milvus.push import push
@@ -607,14 +569,14 @@ class Library:
         return sorted(self.store.failures(), key=lambda failure: failure.file.path)
 
     def forget(self, folder: str | Path) -> int:
-        """Remove every track and failure under a folder from the library; return how many.
+        """Remove the tracks and failures under a folder from the library; return their number.
 
-        No file is touched. For disks that are gone for good.
+        For disks that are gone for good. No file is changed.
 
         Raises
         ------
         RecsysError
-            If nothing in the library lies there, or another process is writing to it.
+            If the library has nothing there, or another process is writing to it.
         """
         from recsys.library_status import forget_folder
 
@@ -622,14 +584,14 @@ class Library:
         return forget_folder(self.database, absolute(folder))
 
     def doctor(self, *, rebuild: bool = False, vacuum: bool = False) -> Diagnosis:
-        """Check the database against itself and against the index, and repair what is asked for.
+        """Check the database and the index, and repair them on request.
 
         Parameters
         ----------
         rebuild : bool
-            Make the index files again from the database.
+            Rebuild the index files from the database.
         vacuum : bool
-            Drop analyses that no track uses any more, and give the space back.
+            Delete analyses that no track uses, and free their space.
 
         Raises
         ------
@@ -641,10 +603,10 @@ class Library:
         self.close()
         return examine_library(self.database, rebuild=rebuild, vacuum=vacuum)
 
-    # What the questions stand on
+    # Catalogue, index and model behind a query
 
     def _catalogue(self) -> Catalogue:
-        """Return the library without its index, from wherever it lies."""
+        """Return the library, in its database or on Milvus, without its index."""
         return self.store if self._place is None else self._shared_catalogue()
 
     def _shared_catalogue(self) -> MilvusCatalogue:
@@ -654,8 +616,8 @@ class Library:
 
             if self._place is None:
                 raise QueryError(
-                    f"{self._database} is read from its file, and not from Milvus",
-                    "Say where it lies there: --index milvus://HOST:19530.",
+                    f"{self._database} is read from its file, not from Milvus",
+                    "Name the library on Milvus: --index milvus://HOST:19530.",
                 )
             connection = Connection(parse_place(self._place))
             try:
@@ -666,22 +628,22 @@ class Library:
         return self._shared
 
     def _ready(self) -> tuple[Catalogue, EmbeddingIndex, ModelInfo]:
-        """Return what every question needs, as it is now."""
+        """Return catalogue, index and model as they are now."""
         if self._place is None:
             return self._stored()
-        # Kept from one question to the next: connecting costs more than asking.
+        # Kept from one query to the next: connecting costs more than the query.
         is_new = self._shared is None
         shared = self._shared_catalogue()
         self._shared = shared if is_new else shared.refreshed()
         return self._shared, self._shared.index, self._shared.model()
 
     def _stored(self) -> tuple[Store, GenreIndex, ModelInfo]:
-        """Return a library that lies in its database, with its index."""
+        """Return database, index and model as they are now."""
         from recsys.index.sync import open_index, refresh_index
 
         info, index = self.store.model(), self._index
         if info is not None:
-            # Kept from one question to the next: opening costs more than asking.
+            # Kept from one query to the next: opening costs more than the query.
             index = open_index(self.store) if index is None else refresh_index(self.store, index)
         self._index = index
         if info is None or index is None or index.count() == 0:
@@ -709,4 +671,4 @@ def _as_list(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:
 
 
 def _ignore(*_: object) -> None:
-    """Take note of nothing."""
+    """Ignore progress."""

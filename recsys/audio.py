@@ -1,16 +1,16 @@
 """Decoding: a few windows of mono sound out of any audio file.
 
 Only what is needed is read: the file is opened once, and each window is sought. Files that end
-early or are damaged in the middle are read from the start, past what cannot be decoded, and
-come back with a warning; what holds no sound at all is an :class:`~recsys.errors.AudioError`.
+early or are damaged in the middle are decoded from the start, past the damage, and come back with
+a warning. A file without any sound is an :class:`~recsys.errors.AudioError`.
 
-Parsing is left to libsndfile (through soundfile) and to FFmpeg (through PyAV), see
-:mod:`recsys.audio`.
+libsndfile (soundfile) parses the files, and FFmpeg (PyAV) those that it cannot read.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -29,22 +29,37 @@ if TYPE_CHECKING:
 
     from recsys.types import FloatArray
 
-# Two ways to read an audio file, behind one interface: libsndfile and FFmpeg.
-
-
 av.logging.set_level(av.logging.PANIC)
 
 SEEK_MARGIN_S = 0.1
-"""FFmpeg is asked for a place this much earlier, and the surplus is dropped by time stamp."""
+"""FFmpeg seeks this much earlier; the surplus is dropped by time stamp."""
 
 READ_THROUGH_S = 90.0
-"""Files up to this long are decoded in one go by FFmpeg, which shows damage between windows."""
+"""FFmpeg decodes files up to this long as a whole, which shows damage between windows."""
 
 READ_OVER_S = 0.5
-"""libsndfile is made to read over gaps up to this long instead of seeking."""
+"""libsndfile reads over gaps up to this long instead of seeking."""
 
 BARE_STREAMS = frozenset({"aac", "ac3", "eac3", "mp3"})
 """Formats without a container: FFmpeg estimates their length from the bit rate."""
+
+MIN_DURATION_S = 0.5
+"""Shorter tracks hold too little to recognise a genre."""
+
+SHORTFALL_S = 0.25
+"""How much of a window may be missing before the file counts as damaged."""
+
+MAX_SALVAGE_S = 20 * 60.0
+"""Upper limit of decoding a damaged file whose windows cannot be sought."""
+
+MAX_WHOLE_S = 600.0
+"""A track is decoded up to here: features of ten minutes take about a gigabyte."""
+
+SILENCE_PEAK = 1e-5
+"""Peak amplitude (-100 dBFS) under which a recording is silent."""
+
+
+# Readers: libsndfile and FFmpeg behind one interface
 
 
 class AudioReader(Protocol):
@@ -55,9 +70,9 @@ class AudioReader(Protocol):
     sample_rate : int
         Hz, of the file.
     duration_s : float or None
-        What the file promises, seconds; None where it does not say.
+        As the file states it, seconds; None where it does not.
     duration_is_exact : bool
-        False where the promise is an estimate from the bit rate.
+        False where it is an estimate from the bit rate.
     """
 
     sample_rate: int
@@ -68,7 +83,7 @@ class AudioReader(Protocol):
         """Return mono samples, shape (n,), from `offset_s` on; fewer if the file ends there."""
 
     def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
-        """Return all mono samples that can be decoded and the number of damaged places."""
+        """Return all mono samples that decode, and the number of damaged pieces."""
 
     def close(self) -> None:
         """Close the file."""
@@ -99,7 +114,7 @@ class SoundFileReader:
             raise AudioError(f"cannot read at {offset_s:.1f} s: {error}") from error
 
     def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
-        """Return the samples up to the first damaged place."""
+        """Return the samples up to the first damage."""
         self._file.seek(0)
         blocks: list[FloatArray] = []
         try:
@@ -151,12 +166,12 @@ class AvReader:
         if self.sample_rate <= 0:
             self._container.close()
             raise AudioError("its audio stream has no decoder or no sample rate")
-        self.duration_s = self._promised_duration()
+        self.duration_s = self._stated_duration()
         self.duration_is_exact = self._container.format.name not in BARE_STREAMS
         self._start_s = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
         self._whole: FloatArray | None = None
 
-    def _promised_duration(self) -> float | None:
+    def _stated_duration(self) -> float | None:
         if self._stream.duration is not None and self._stream.time_base is not None:
             return float(self._stream.duration * self._stream.time_base)
         if self._container.duration is not None:
@@ -198,11 +213,11 @@ class AvReader:
     def _surplus(self, time_s: float | None, target_s: float) -> int:
         """Return how many samples to drop of what was decoded first after seeking."""
         if time_s is None or time_s > target_s + SEEK_MARGIN_S:
-            raise AudioError(f"seeking to {target_s - self._start_s:.1f} s missed its place")
+            raise AudioError(f"seeking to {target_s - self._start_s:.1f} s missed it")
         return max(0, round((target_s - time_s) * self.sample_rate))
 
     def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
-        """Return all samples that decode, up to `limit_s`, and the number of damaged places."""
+        """Return all samples that decode, up to `limit_s`, and the number of damaged pieces."""
         with contextlib.suppress(av.FFmpegError):
             self._container.seek(0)
         self._damaged = 0
@@ -216,7 +231,7 @@ class AvReader:
         return _join(blocks), self._damaged
 
     def _decoded(self) -> Iterator[FloatArray]:
-        """Yield mono samples, about a second at a time, past what cannot be decoded."""
+        """Yield mono samples, about a second at a time, past pieces that do not decode."""
         joined = av.AudioFifo()
         try:
             for packet in self._container.demux(self._stream):
@@ -256,7 +271,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         try:
             return av.open(f"file:{os.fspath(path)}", "r", metadata_errors="ignore")
         except UnicodeEncodeError:
-            # PyAV takes names as UTF-8 only; a file object goes round the name.
+            # PyAV takes names as UTF-8 only, but opens file objects of any name.
             return av.open(path.open("rb"), "r", metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioError(f"FFmpeg cannot read it: {error}") from error
@@ -266,8 +281,7 @@ def open_container(path: Path) -> av.container.InputContainer:
 def open_readers(path: Path) -> Iterator[Iterator[AudioReader]]:
     """Open a file with one library after the other, the preferred one first.
 
-    Each is opened when the iteration arrives at it, because most files never need a second, and
-    closed at the end of the block.
+    The iteration opens them, because most files never need a second; the block closes them.
 
     Raises
     ------
@@ -321,20 +335,7 @@ def _join(blocks: list[FloatArray]) -> FloatArray:
     return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
 
-# ----------------------------------------------------------------------
-
-
-MIN_DURATION_S = 0.5
-"""Shorter than this there is nothing to recognise a genre by."""
-
-SHORTFALL_S = 0.25
-"""How much of a window may be missing before the file counts as damaged."""
-
-MAX_SALVAGE_S = 20 * 60.0
-"""How much of a damaged file is read at most when its windows cannot be sought."""
-
-SILENCE_PEAK = 1e-5
-"""Peak amplitude (-100 dBFS) under which a recording is silent."""
+# A few windows of a track
 
 
 def plan_offsets(
@@ -342,8 +343,8 @@ def plan_offsets(
 ) -> list[float]:
     """Spread windows evenly over a track.
 
-    The track is cut into equal parts and each window sits in the middle of its part, so that a
-    few samples more at the start (a codec's delay, say) move no window by more than that.
+    Each window is centred in one of `count` equal parts of the track, so that a few more samples
+    at the start (a codec's delay) move no window by more than that.
 
     Parameters
     ----------
@@ -353,7 +354,7 @@ def plan_offsets(
         Upper limit.
     overlap : float
         Share of a window that it has in common with the next, where the track is too short for
-        windows that keep apart.
+        separate windows.
 
     Returns
     -------
@@ -403,15 +404,9 @@ def decode(path: Path, settings: Features) -> Waveform:
     """
     with open_readers(path) as readers:
         windows, offsets, duration_s, warnings = _read_windows(readers, settings)
-    windows, not_numbers = _replace_not_numbers(windows)
-    warnings += not_numbers
-    peak = float(np.max(np.abs(windows)))
-    if peak < SILENCE_PEAK:
-        but = f"; {not_numbers[0]}" if not_numbers else ""
-        raise AudioError(
-            f"silent: {duration_s:.1f} s without a sound (peak amplitude {peak:.1g}){but}",
-            "There is nothing to hear in this file; delete it or replace it.",
-        )
+    windows, not_finite = _replace_not_finite(windows)
+    _check_audible(windows, duration_s, not_finite)
+    warnings += not_finite
     if duration_s < settings.window_s:
         warnings.append(
             f"only {duration_s:.1f} s long; repeated to fill a window of {settings.window_s:g} s"
@@ -428,7 +423,7 @@ def decode(path: Path, settings: Features) -> Waveform:
 def _read_windows(
     readers: Iterator[AudioReader], settings: Features
 ) -> tuple[FloatArray, list[float], float, list[str]]:
-    """Read the planned windows with the first reader that can, or salvage what is there."""
+    """Read the planned windows with the first reader that can, or salvage the rest of the file."""
     for reader in readers:
         last = reader
         if reader.duration_s is None:
@@ -449,14 +444,14 @@ def _check_duration(duration_s: float) -> None:
     if duration_s < MIN_DURATION_S:
         raise AudioError(
             f"too short: {duration_s:.2f} s of sound, at least {MIN_DURATION_S} s are needed",
-            "Too little to recognise anything by; the file may be cut off.",
+            "Too little for an analysis; the file may be cut off.",
         )
 
 
 def _seek_all(
     reader: AudioReader, offsets: list[float], window_s: float
 ) -> list[FloatArray] | None:
-    """Read every window where it was planned, or return None if any of them is not there."""
+    """Read every planned window, or return None if any of them is incomplete."""
     expected_s = window_s if reader.duration_s is None else min(window_s, reader.duration_s)
     chunks = []
     for offset in offsets:
@@ -473,25 +468,17 @@ def _seek_all(
 def _salvage(
     reader: AudioReader, settings: Features
 ) -> tuple[FloatArray, list[float], float, list[str]]:
-    """Read a damaged file from its start, and take the windows from what could be decoded."""
+    """Decode a damaged file from its start, and cut the windows out of the result."""
     samples, damaged = reader.read_all(MAX_SALVAGE_S)
     duration_s = len(samples) / reader.sample_rate
     if len(samples) == 0:
-        raise AudioError(
-            "no sound could be decoded", "The file is damaged beyond its header; replace it."
-        )
+        raise _nothing_decoded()
     _check_duration(duration_s)
     offsets = _offsets(duration_s, settings)
     length = round(settings.window_s * reader.sample_rate)
     starts = [round(offset * reader.sample_rate) for offset in offsets]
     chunks = [samples[start : start + length] for start in starts]
-    warnings = []
-    promised_s = reader.duration_s
-    tolerance_s = SHORTFALL_S if reader.duration_is_exact else 0.1 * duration_s
-    if promised_s is not None and promised_s - duration_s > tolerance_s:
-        warnings.append(f"ends early or is damaged: {duration_s:.1f} s of {promised_s:.1f} s read")
-    elif damaged:
-        warnings.append(f"damaged: {damaged} pieces could not be decoded and were left out")
+    warnings = _damage(reader, duration_s, damaged)
     return _to_windows(chunks, reader.sample_rate, settings), offsets, duration_s, warnings
 
 
@@ -500,14 +487,7 @@ def _to_windows(chunks: list[FloatArray], sample_rate: int, settings: Features) 
     windows = np.zeros((len(chunks), max(map(len, chunks))), dtype=np.float32)
     for window, chunk in zip(windows, chunks, strict=True):
         window[: len(chunk)] = chunk
-    if sample_rate != settings.sample_rate:
-        import soxr
-
-        resampled = [
-            soxr.resample(window, sample_rate, settings.sample_rate, quality="HQ")
-            for window in windows
-        ]
-        windows = np.stack(resampled)
+    windows = np.stack([_resample(window, sample_rate, settings.sample_rate) for window in windows])
     missing = settings.window_length - windows.shape[1]
     if missing > SHORTFALL_S * settings.sample_rate:
         windows = np.pad(windows, ((0, 0), (0, missing)), mode="wrap")
@@ -516,31 +496,11 @@ def _to_windows(chunks: list[FloatArray], sample_rate: int, settings: Features) 
     return np.ascontiguousarray(windows[:, : settings.window_length], dtype=np.float32)
 
 
-def _replace_not_numbers(windows: FloatArray) -> tuple[FloatArray, list[str]]:
-    """Silence NaN and infinite samples, and say how many there were."""
-    finite = np.isfinite(windows)
-    share = 1.0 - float(finite.mean())
-    if share == 0.0:
-        return windows, []
-    if share > 0.5:
-        raise AudioError(
-            f"{share:.0%} of the samples are not numbers (NaN or infinite)",
-            "The file was written by a faulty program; replace it.",
-        )
-    return np.where(finite, windows, np.float32(0)), [
-        f"{share:.1%} of the samples are not numbers; they were silenced"
-    ]
-
-
-# Decoding a track from beginning to end, for what is measured over all of it.
-
-
-MAX_WHOLE_S = 600.0
-"""The rest is not decoded: features of ten minutes take about a gigabyte."""
+# A whole track
 
 
 def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
-    """Decode a track from its beginning to its end, to mono.
+    """Decode a whole track to mono.
 
     Parameters
     ----------
@@ -561,23 +521,14 @@ def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
         If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
     """
     with open_readers(path) as readers:
-        samples, rate, warnings = _read(readers)
-    samples, not_numbers = _silence_what_is_no_number(samples)
-    warnings += not_numbers
+        samples, rate, warnings = _read_whole(readers)
+    samples, not_finite = _replace_not_finite(samples)
     duration_s = len(samples) / rate
-    if duration_s < MIN_DURATION_S:
-        raise AudioError(
-            f"too short: {duration_s:.2f} s of sound, at least {MIN_DURATION_S} s are needed",
-            "The file may be cut off; replace it or take it out.",
-        )
-    peak = float(np.max(np.abs(samples)))
-    if peak < SILENCE_PEAK:
-        raise AudioError(
-            "; ".join([f"silent: {duration_s:.1f} s, peak amplitude {peak:.1g}", *not_numbers]),
-            "There is nothing to hear in this file; delete it or replace it.",
-        )
+    _check_duration(duration_s)
+    _check_audible(samples, duration_s, not_finite)
+    warnings += not_finite
     return Waveform(
-        windows=_resampled(samples, rate, sample_rate)[np.newaxis],
+        windows=_resample(samples, rate, sample_rate)[np.newaxis],
         sample_rate=sample_rate,
         offsets_s=(0.0,),
         duration_s=duration_s,
@@ -585,45 +536,56 @@ def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
     )
 
 
-def _read(readers: Iterator[AudioReader]) -> tuple[FloatArray, int, list[str]]:
-    """Read with the first reader that meets no damage, or else with the one that got furthest."""
+def _read_whole(readers: Iterator[AudioReader]) -> tuple[FloatArray, int, list[str]]:
+    """Read with the first reader that meets no damage, or else with the one that gets furthest."""
     samples, rate, warnings = np.zeros(0, dtype=np.float32), 1, [""]
     for reader in readers:
         try:
-            # A little more, to know that there is more.
+            # A little more, to see whether the track is longer.
             decoded, damaged = reader.read_all(MAX_WHOLE_S + 1)
-        except RuntimeError:  # libsndfile, where it cannot even go to the beginning
+        except RuntimeError:  # libsndfile, where it cannot even seek to the start
             continue
         if len(decoded) / reader.sample_rate > len(samples) / rate:
             samples, rate = decoded, reader.sample_rate
-            warnings = _shortcomings(reader, len(samples) / rate, damaged)
+            warnings = _damage(reader, len(samples) / rate, damaged, MAX_WHOLE_S)
         if not warnings:
             break
     if len(samples) == 0:
-        raise AudioError(
-            "no sound could be decoded", "The file is damaged beyond its header; replace it."
-        )
+        raise _nothing_decoded()
     length = round(MAX_WHOLE_S * rate)
     if len(samples) > length:
-        warnings.append(f"only the first {MAX_WHOLE_S / 60:.0f} minutes were heard")
+        warnings.append(f"only the first {MAX_WHOLE_S / 60:.0f} minutes were analysed")
     return samples[:length], rate, warnings
 
 
-def _shortcomings(reader: AudioReader, duration_s: float, damaged: int) -> list[str]:
-    promised_s = reader.duration_s
+# Both: damage, silence, sample rates
+
+
+def _damage(
+    reader: AudioReader, duration_s: float, damaged: int, limit_s: float = math.inf
+) -> list[str]:
+    """Return warnings for a track of which `duration_s` were decoded, up to `limit_s`."""
+    stated_s = reader.duration_s
     tolerance_s = SHORTFALL_S if reader.duration_is_exact else 0.1 * duration_s
-    if promised_s is not None and min(promised_s, MAX_WHOLE_S) - duration_s > tolerance_s:
-        return [f"ends early or is damaged: {duration_s:.1f} s of {promised_s:.1f} s read"]
+    if stated_s is not None and min(stated_s, limit_s) - duration_s > tolerance_s:
+        return [f"ends early or is damaged: {duration_s:.1f} s of {stated_s:.1f} s read"]
     if damaged:
         return [f"damaged: {damaged} pieces could not be decoded and were left out"]
     return []
 
 
-def _silence_what_is_no_number(samples: FloatArray) -> tuple[FloatArray, list[str]]:
+def _nothing_decoded() -> AudioError:
+    return AudioError(
+        "no sound could be decoded", "The file is damaged beyond its header; replace it."
+    )
+
+
+def _replace_not_finite(samples: FloatArray) -> tuple[FloatArray, list[str]]:
+    """Replace NaN and infinite samples by 0; return a warning with their share."""
     finite = np.isfinite(samples)
-    if finite.all():
-        return samples, []
     share = 1.0 - float(finite.mean())
+    if share == 0.0:
+        return samples, []
     if share > 0.5:
         raise AudioError(
             f"{share:.0%} of the samples are not numbers (NaN or infinite)",
@@ -633,7 +595,16 @@ def _silence_what_is_no_number(samples: FloatArray) -> tuple[FloatArray, list[st
     return silenced, [f"{share:.1%} of the samples are not numbers; they were silenced"]
 
 
-def _resampled(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
+def _check_audible(samples: FloatArray, duration_s: float, warnings: list[str]) -> None:
+    peak = float(np.max(np.abs(samples)))
+    if peak < SILENCE_PEAK:
+        silent = f"silent: {duration_s:.1f} s without a sound (peak amplitude {peak:.1g})"
+        raise AudioError(
+            "; ".join([silent, *warnings]), "The file holds no sound; delete it or replace it."
+        )
+
+
+def _resample(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
     if rate == wanted:
         return samples
     import soxr

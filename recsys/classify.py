@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import RecsysError
-from recsys.indexing.examine import Listener, Sound, analyses_of
+from recsys.indexing.examine import FileAnalyser, TrackResult, analyses_of
 from recsys.types import TIME_LIMIT_S, UNKNOWN
 from recsys.workers import WorkerPool, default_workers
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TagHeard:
+class TagScore:
     """One tag of one file.
 
     Attributes
     ----------
     score : float
-        In [0, 1]; compares with the same tag of other files only.
+        In [0, 1]; comparable between files, not between tags.
     strength : float
-        Compares between tags too, see :meth:`recsys.types.ModelInfo.tag_strengths`.
+        z-score, comparable between tags: :meth:`recsys.types.ModelInfo.tag_strengths`.
     """
 
     score: float
@@ -37,23 +37,23 @@ class TagHeard:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What the model says of one file.
+    """Genres and tags of one file.
 
     Attributes
     ----------
     path : Path
-        As it was given.
+        As given.
     genre : str
-        The most probable genre if it holds, or ``unknown``.
+        The most probable genre if it reaches its threshold, or ``unknown``.
     genres : tuple of str
-        Every genre that holds, the most probable first; see
+        Every genre that reaches its threshold, the most probable first; see
         :meth:`recsys.types.ModelInfo.genres_of`.
     probabilities : dict of str to float
         By genre; they sum to 1. Empty when the file failed.
-    tags : dict of str to TagHeard
+    tags : dict of str to TagScore
         The strongest first; empty when the file failed, or the model has no tags.
     warning : str or None
-        What was odd about the file.
+        Defect of the file.
     error : str or None
         Why it could not be analysed.
     """
@@ -62,7 +62,7 @@ class Classification:
     genre: str
     genres: tuple[str, ...]
     probabilities: dict[str, float]
-    tags: dict[str, TagHeard] = field(default_factory=dict)
+    tags: dict[str, TagScore] = field(default_factory=dict)
     warning: str | None = None
     error: str | None = None
 
@@ -74,34 +74,20 @@ def classify_files(
     *,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> Iterator[Classification]:
-    """Classify files one after the other, decoding in worker processes.
+    """Classify files in worker processes; yield one result per file, in the order given.
 
-    Parameters
-    ----------
-    files : sequence of Path
-        Audio files.
-    classifier : Classifier
-        The model.
-    workers : int, optional
-        Decoding processes; by default one per processor, and no more than files.
-    time_limit_s : float
-        For one file, seconds.
-
-    Yields
-    ------
-    Classification
-        One per file, in the order given.
+    `workers` defaults to one per processor; no more are started than there are files.
     """
-    listener = Listener(classifier.features, classifier.place)
+    analyser = FileAnalyser(classifier.features, classifier.place)
     workers = min(workers or default_workers(), len(files))
     librosa = classifier.features.uses_librosa
     with WorkerPool(workers, librosa=librosa, time_limit_s=time_limit_s) as pool:
-        for path, outcome in pool.map(listener, files):
+        for path, outcome in pool.map(analyser, files):
             yield _classification(path, outcome, classifier)
 
 
 def _classification(
-    path: Path, outcome: Sound | RecsysError, classifier: Classifier
+    path: Path, outcome: TrackResult | RecsysError, classifier: Classifier
 ) -> Classification:
     if isinstance(outcome, RecsysError):
         return Classification(path, UNKNOWN, (), {}, error=outcome.message)
@@ -110,7 +96,7 @@ def _classification(
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
     return Classification(
         path,
-        genre=info.label_of(probabilities),
+        genre=info.genre_of(probabilities),
         genres=info.genres_of(probabilities),
         probabilities=dict(by_genre),
         tags=_tags(info, analysis.tags),
@@ -118,7 +104,7 @@ def _classification(
     )
 
 
-def _tags(info: ModelInfo, scores: FloatArray) -> dict[str, TagHeard]:
+def _tags(info: ModelInfo, scores: FloatArray) -> dict[str, TagScore]:
     strengths = info.tag_strengths(scores)
     order = np.argsort(-strengths, kind="stable")
-    return {info.tags[i]: TagHeard(float(scores[i]), float(strengths[i])) for i in order.tolist()}
+    return {info.tags[i]: TagScore(float(scores[i]), float(strengths[i])) for i in order.tolist()}

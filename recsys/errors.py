@@ -1,7 +1,7 @@
-"""The errors that recsys raises on purpose.
+"""The errors that recsys raises.
 
-Every one of them carries a message with the offending value and a hint that says what to do.
-The command line turns them into text; nothing else in the package prints.
+Each carries a message with the offending value and a hint. Only the command line turns them into
+text.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class RecsysError(Exception):
-    """Something the user can understand and act on.
+    """An error that the user can act on.
 
     Parameters
     ----------
     message : str
-        What is wrong, with the offending value.
+        The problem, with the offending value.
     hint : str, optional
-        What the user can do about it.
+        A remedy.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -32,25 +32,25 @@ class RecsysError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[type[RecsysError], tuple[str, str]]:
-        """Pickle with both fields, so that errors cross process boundaries whole."""
+        """Pickle with both fields, so that errors pass between processes."""
         return type(self), (self.message, self.hint)
 
 
 class AudioError(RecsysError):
-    """A file that cannot be turned into sound worth analysing."""
+    """A file that cannot be decoded, or holds too little sound."""
 
 
 class PassingError(AudioError):
-    """A file that cannot be read now, for a reason that lies outside it: no permission, no memory.
+    """A file that cannot be read now, for a reason that is not its own: no permission, no memory.
 
-    It is not remembered as bad, because nothing about the file has to change for it to be read.
+    It is tried again although it has not changed.
     """
 
 
 class WorkerError(RecsysError):
-    """A worker process cannot start or work: the machine's or the installation's fault, no file's.
+    """A worker process cannot start or work, because of the machine or the installation.
 
-    It stops the run, so that nothing is recorded against files that may be well.
+    It stops the run, so that no failure is recorded against intact files.
     """
 
 
@@ -67,27 +67,27 @@ class GenreIndexError(RecsysError):
 
 
 class SharedLibraryError(RecsysError):
-    """A library on Milvus cannot be reached, does not answer, or is not what was expected."""
+    """A library on Milvus cannot be reached, does not answer, or does not match."""
 
 
 class MissingExtraError(RecsysError):
-    """A library that only some commands need, and that is not installed."""
+    """A package of an extra that is not installed."""
 
 
 class ModelError(RecsysError):
-    """A checkpoint that cannot be used, or a device that is not there."""
+    """A checkpoint that cannot be used, or a device that is missing."""
 
 
 class TagError(RecsysError):
-    """A file whose tags cannot be read or written, or are not those that were expected."""
+    """A file whose tags cannot be read or written, or have changed."""
 
 
 class QueryError(RecsysError):
-    """A question that cannot be answered as it was put: unknown track, genre or option value."""
+    """A query that cannot be answered: unknown track, genre or option value."""
 
 
 class AmbiguousQueryError(QueryError):
-    """Words that match several tracks; the caller has to pick one.
+    """Words that match several tracks.
 
     Parameters
     ----------
@@ -102,28 +102,11 @@ class AmbiguousQueryError(QueryError):
         self.matches = matches
 
 
-# Optional libraries
+# Optional packages
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import a library that belongs to an extra.
-
-    Parameters
-    ----------
-    module : str
-        Full name of the module, ``"matplotlib.pyplot"`` say.
-    extra : str
-        Name of the extra in pyproject.toml that brings it.
-
-    Returns
-    -------
-    module
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Import a module of an extra in pyproject.toml; MissingExtraError if it is not installed."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -136,8 +119,8 @@ def require(module: str, extra: str) -> ModuleType:
 def install_command(extra: str) -> str:
     """Return the command that adds an extra to this installation.
 
-    It names the checkout or the wheel that recsys was installed from: pip finds `recsys` in an
-    index only after a release.
+    It names the checkout or wheel from which recsys was installed: pip finds `recsys` in an index
+    only after a release.
     """
     # Only needed for an error message, and slow to import.
     import json

@@ -1,7 +1,7 @@
-"""The files of a library: finding them, reading their tags, knowing them again after a move.
+"""The files of a library: scan, tags, and identity, which survives a move.
 
-Nothing here decodes sound. Tags come from mutagen; identity comes from the encoded packets,
-demuxed by FFmpeg through PyAV.
+Nothing is decoded here. mutagen reads tags; the identity is a hash of the encoded packets, demuxed
+by FFmpeg (PyAV).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ AUDIO_SUFFIXES = frozenset(
         *("spx", "tak", "tta", "w64", "wav", "wave", "wma", "wv"),
     )
 )
-"""Extensions of the files that are looked at; everything else in a folder is left alone."""
+"""Extensions of the files that a scan finds."""
 
 
 def absolute(path: str | Path) -> Path:
@@ -39,7 +39,7 @@ def absolute(path: str | Path) -> Path:
     Raises
     ------
     RecsysError
-        If it is empty, as an unset variable of a shell is, and not the folder one happens to be in.
+        If it is empty, as an unset shell variable is; it does not mean the current folder.
     """
     if not str(path):
         raise RecsysError("an empty path was given", "Check the variable or argument it came from.")
@@ -59,16 +59,16 @@ def outermost(folders: str | Path | Iterable[str | Path]) -> list[Path]:
 
 @dataclass(slots=True)
 class ScanReport:
-    """What a scan noticed, apart from the files.
+    """Side results of a scan.
 
     Attributes
     ----------
     found : int
-        Audio files seen so far.
+        Audio files so far.
     volumes : set of Path
-        Folders that lie on another file system than their parent: mounts, and links to them.
+        Folders on another file system than their parent: mounts, and links to them.
     unreadable : dict of Path to str
-        Folders that could not be listed, and why. Their files are neither found nor gone.
+        Folders that could not be listed, and why. Their files count neither as found nor as gone.
     """
 
     found: int = 0
@@ -79,10 +79,10 @@ class ScanReport:
 def scan(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
     """Find the audio files below a folder, in the order of their names.
 
-    Links are followed, and a folder that is reached twice (a loop, two links to one place) is
-    visited once. Names that begin with a dot are passed over, as is everything that is not a
-    regular file with an extension of :data:`AUDIO_SUFFIXES`. Files vanishing meanwhile are no
-    error. Memory grows with the depth and width of one folder, not with the library.
+    Links are followed; a folder that is reached twice (a loop, two links to it) is visited once.
+    Hidden names are skipped, and so is everything but regular files with an extension of
+    :data:`AUDIO_SUFFIXES`. Files that vanish meanwhile are no error. Memory grows with the depth
+    and width of one folder, not with the library.
 
     Parameters
     ----------
@@ -138,6 +138,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def track_file(path: Path) -> TrackFile | None:
+    """Return a file as it is now, None where there is no regular file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return TrackFile(path, status.st_size, status.st_mtime_ns) if _is_regular(status) else None
+
+
 def _track_file(folder: Path, entry: os.DirEntry[str]) -> TrackFile | None:
     if os.path.splitext(entry.name)[1].lower() not in AUDIO_SUFFIXES:  # noqa: PTH122 (speed)
         return None
@@ -145,13 +154,17 @@ def _track_file(folder: Path, entry: os.DirEntry[str]) -> TrackFile | None:
         status = entry.stat()
     except OSError:
         return None
-    if not stat.S_ISREG(status.st_mode):
+    if not _is_regular(status):
         return None
     return TrackFile(folder / entry.name, status.st_size, status.st_mtime_ns)
 
 
-# The names that formats give to one field: mutagen's "easy" names (ID3, MP4, Vorbis) and FFmpeg's,
-# then raw ID3 (WAV, AIFF), then ASF. APE keys are compared without regard to case by mutagen.
+def _is_regular(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode)
+
+
+# Names of one field in the formats: mutagen's "easy" names (ID3, MP4, Vorbis) and FFmpeg's, then
+# raw ID3 (WAV, AIFF), then ASF. mutagen ignores the case of APE keys.
 _FIELDS: dict[str, tuple[str, ...]] = {
     "artist": ("artist", "TPE1", "Author"),
     "album_artist": ("albumartist", "album artist", "album_artist", "TPE2", "WM/AlbumArtist"),
@@ -164,12 +177,12 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def read_tags(path: Path) -> Tags:
-    """Read what the file says about itself.
+    """Read the tags of a file.
 
     Parameters
     ----------
     path : Path
-        Any file. One without tags, or with tags that cannot be parsed, gives empty tags.
+        Any file. Without tags that can be parsed, the result is empty.
 
     Returns
     -------
@@ -201,7 +214,7 @@ def _mutagen_fields(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
 
 
 def _ffmpeg_fields(path: Path) -> dict[str, str]:
-    """Read the tags that mutagen does not know: RIFF INFO lists in WAV files, AIFF text chunks."""
+    """Read tags that mutagen does not: RIFF INFO lists in WAV files, AIFF text chunks."""
     from recsys.audio import open_container
 
     try:
@@ -228,7 +241,7 @@ def _text(tags: Any, keys: Iterable[str]) -> str | None:  # noqa: ANN401 (mutage
 
 
 def _clean(text: str) -> str:
-    """Drop what cannot be stored or shown: control characters, broken encodings, wide spaces."""
+    """Drop control characters, broken encodings and wide spaces."""
     encodable = text.encode("utf-8", "replace").decode("utf-8")
     return " ".join("".join(c if c.isprintable() else " " for c in encodable).split())
 
@@ -238,7 +251,7 @@ def _number(text: str | None, pattern: str) -> int | None:
     return int(match.group()) if match else None
 
 
-# Identity: short files are hashed whole, long ones at their start and at a few places after it.
+# Identity: short files are hashed whole, long ones at their start and at a few later times.
 _HASH_START_BYTES = 512 * 1024
 _HASH_START_PACKETS = 300
 _HASH_PLACES_S = (8, 32, 128, 512)
@@ -247,22 +260,22 @@ _HASH_END_BYTES = 4096
 _ID3V1_BYTES = 128
 _APE_FOOTER_BYTES = 32
 _APE_HAS_HEADER = 1 << 31
-# FFmpeg's names of formats whose length comes from the sound and not from the size of the file.
+# FFmpeg's names of formats whose length comes from the sound, not from the size of the file.
 _STATE_THEIR_LENGTH = frozenset({"aiff", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "ogg", "wav"})
 
 
 def audio_hash(path: Path) -> str:
-    """Identify the encoded sound of a file, whatever its name and tags.
+    """Return the identity of the encoded sound of a file, independent of its name and tags.
 
-    The hash covers the packets of the audio stream as they stand in the file: all of them up to
-    512 KiB or 300 packets, then a few at fixed times, and the length where the file states it or
-    else the end of the stream. It does not depend on tags, cover art, decoder or settings, so a
-    retagged, renamed or copied file keeps its identity.
+    The hash covers the encoded packets of the audio stream: all of them up to 512 KiB or 300
+    packets, then a few at fixed times, and the length where the file states it or else the end of
+    the stream. It does not depend on tags, cover art, decoder or settings, so a retagged, renamed
+    or copied file keeps its identity.
 
     Parameters
     ----------
     path : Path
-        An audio file. One that FFmpeg cannot take apart is identified by its bytes.
+        An audio file. One that FFmpeg cannot demux is identified by its bytes.
 
     Returns
     -------
@@ -289,7 +302,7 @@ def audio_hash(path: Path) -> str:
 
 
 def _hash_packets(container: av.container.InputContainer, digest: hashlib.blake2b) -> bool:
-    """Feed the packets to the digest; return False if there were none."""
+    """Hash the packets; return False if there are none."""
     import av
 
     stream = container.streams.audio[0]
@@ -310,7 +323,7 @@ def _hash_packets(container: av.container.InputContainer, digest: hashlib.blake2
             if not _hash_place(container, place_s, digest):
                 break
     except av.FFmpegError:
-        # Damaged from here on; what came before identifies it.
+        # Damaged from here on; the packets before identify it.
         return packets > 0
     return packets > 0
 
@@ -337,9 +350,9 @@ def _hash_place(
 
 
 def _hash_end(path: Path, digest: hashlib.blake2b) -> None:
-    """Hash the last bytes of a stream without a container, in front of ID3v1 and APE tags.
+    """Hash the last bytes of a stream without a container, before ID3v1 and APE tags.
 
-    They tell a file that was cut off, or is another edit, from the whole one.
+    They differ where the file was cut off, or is another edit.
     """
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)

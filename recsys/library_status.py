@@ -1,4 +1,4 @@
-"""What a library holds, whether it is sound, and putting it right."""
+"""Status of a library, checks and repairs."""
 
 from __future__ import annotations
 
@@ -21,35 +21,34 @@ from recsys.store import LibraryLock, Store
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """A library at a glance.
+    """Figures of a library.
 
     Attributes
     ----------
     database : Path
-        Its file.
     database_bytes, index_bytes : int
         Sizes on disk.
     model : str or None
         Name of the model that analysed it; None before the first run.
     fingerprint : str or None
-        Of that model.
+        Of the model.
     effort : str or None
-        How many windows of a track it analyses, a :class:`recsys.types.Effort`.
+        A :class:`recsys.types.Effort`.
     tracks, failures, missing, unanalysed : int
-        Tracks in all; files that could not be analysed; tracks kept although their files are
-        gone; tracks that the present model has not analysed yet.
+        All tracks; files that could not be analysed; tracks kept although their files are gone;
+        tracks that the present model has not analysed yet.
     genre_source : str
-        Which labels sort the library, one of :class:`recsys.types.GenreSource`.
+        A :class:`recsys.types.GenreSource`.
     genres : dict of str to int
-        Tracks under each of those labels, most first.
+        Tracks in each genre group, most first.
     tags : tuple of str
-        Those of the model.
+        Of the model.
     roots : dict of Path to bool
-        Folders that were indexed, and whether they are there now.
+        Indexed folders, and whether they are there now.
     index_problems : tuple of str
-        Why the index files are not as the database wants them; empty when they are current.
+        Differences between index files and database; empty when the index is current.
     recall_at_20 : dict of str to float
-        Measured recall of the genres that are searched approximately; the others are exact.
+        Measured recall of genre groups with approximate search; the others are exact.
     """
 
     database: Path
@@ -71,7 +70,7 @@ class LibraryStatus:
 
 
 def library_status(store: Store) -> LibraryStatus:
-    """Describe a library."""
+    """Return the figures of a library."""
     info = store.model()
     counts = store.counts()
     health = RootHealth(store)
@@ -127,14 +126,14 @@ def _files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What a check found and what was done about it.
+    """Result of a check.
 
     Attributes
     ----------
     database_problems, index_problems : tuple of str
-        What is wrong now, after the repairs.
+        Problems that are left after the repairs.
     repairs : tuple of str
-        What was done.
+        Repairs that were made.
     """
 
     database_problems: tuple[str, ...]
@@ -143,27 +142,12 @@ class Diagnosis:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything that is wrong."""
+        """All problems that are left."""
         return (*self.database_problems, *self.index_problems)
 
 
 def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis:
-    """Check the database against itself and against the index, and repair what is asked for.
-
-    Parameters
-    ----------
-    database : Path
-        The library.
-    rebuild : bool
-        Make the index files again from the database.
-    vacuum : bool
-        Drop analyses that no track uses any more, and give the space back.
-
-    Raises
-    ------
-    StoreError
-        If the database cannot be opened, or another process is writing to it.
-    """
+    """Check database and index, and repair them; see :meth:`recsys.api.Library.doctor`."""
     if not rebuild and not vacuum:
         with Store.open(database, read_only=True) as store:
             return _diagnosis(store, [])
@@ -179,7 +163,7 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
             )
         if rebuild:
             index = rebuild_index(store)
-            repairs.append(f"made the index again: {index.count()} tracks")
+            repairs.append(f"rebuilt the index: {index.count()} tracks")
         return _diagnosis(store, repairs)
 
 
@@ -190,19 +174,13 @@ def _diagnosis(store: Store, repairs: list[str]) -> Diagnosis:
 
 
 def forget_folder(database: Path, folder: Path) -> int:
-    """Remove every track and failure under a folder from the library; return how many.
-
-    Raises
-    ------
-    QueryError
-        If nothing in the library lies there.
-    """
+    """Remove the tracks and failures under a folder; see :meth:`recsys.api.Library.forget`."""
     with LibraryLock(database, 0.0), Store.open(database) as store:
         ids = [track_id for track_id, _ in store.iter_tracks_under(folder)]
         failures = list(store.iter_failures_under(folder))
         if not ids and not failures:
             raise QueryError(
-                f"nothing in the library lies under {folder}", "See recsys status for its folders."
+                f"the library has nothing under {folder}", "See recsys status for its folders."
             )
         store.write([], removed=ids)
         store.forget_failures(failures)

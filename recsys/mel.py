@@ -1,9 +1,9 @@
-"""Mel windows as the MusiCNN networks see them: 96 bands at 16 kHz, logarithmically compressed.
+"""Features: the interface of all kinds, and the one kind of the shipped model.
 
-Pons and Serra, "musicnn: pre-trained convolutional neural networks for music audio tagging"
-(ISMIR 2019 late-breaking), use ``log10(10000 m + 1)`` of a mel power spectrogram `m` and leave its
-level as it is. Here the level of every track is brought to that of an ordinary recording first,
-so that a quiet copy of a song sounds the same as a loud one.
+:class:`CompressedMel` is the input of MusiCNN (Pons and Serra, "musicnn: pre-trained convolutional
+neural networks for music audio tagging", ISMIR 2019 late-breaking): 96 mel bands at 16 kHz,
+compressed as ``log10(10000 m + 1)``. Here the level of every track is normalised first, so that a
+quiet copy of a song has the same features as a loud one.
 """
 
 from __future__ import annotations
@@ -27,25 +27,47 @@ if TYPE_CHECKING:
 
     from recsys.types import FloatArray
 
-# How a track is cut into windows, and what of each window a model is shown.
+HINT = "Correct the features in the recipe or the model card."
+
+EFFORTS: dict[Effort, int | None] = {Effort.FAST: 3, Effort.BALANCED: 6, Effort.FULL: None}
+"""Windows of a track at most; None for all that the model card asks for.
+
+docs/results/analysis-speed.md has the cost and the accuracy of each."""
+
+DEFAULT_EFFORT = Effort.BALANCED
+"""Of a new library: within 0.01 of the accuracy of all windows, in three fifths of the time."""
+
+USUAL_POWER = 0.2
+"""Mean mel power to which every track is normalised: about the median of GTZAN."""
+
+SILENT_POWER = 1e-12
+"""Tracks of a lower mean power are silent: they are not normalised."""
+
+COMPRESSION = 10_000.0
+"""Factor of the power inside the logarithm, as in MusiCNN."""
+
+_LINEAR_UP_TO_HZ = 1000.0
+_HZ_PER_MEL = 200.0 / 3.0
+_MELS_PER_E = 27.0 / np.log(6.4)
+"""Above the linear part, the mels in which the frequency grows by a factor of e."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features(ABC):
-    """Everything that decides what a model sees of a track.
+    """Settings of one kind of features, and of the windows of a track for which they are computed.
 
-    Every kind of features is a frozen dataclass of its own, so that a model card can say which
-    one a model was trained on, and inference can do the same again.
+    Each kind is a frozen dataclass, kept in the model card, so that inference repeats what the
+    model was trained on.
 
     Attributes
     ----------
     kind : str
         Name of the kind in model cards and recipes; the same for all instances.
     half_precision : bool
-        Half precision is fine enough for the values, and wide enough. The same for all instances.
+        The values fit float16 in range and precision; the same for all instances.
     uses_librosa : bool
-        Computing them loads librosa, which processes do best once for all of them. The same for
-        all instances.
+        Computing them loads librosa, which is best done once for all processes; the same for all
+        instances.
     sample_rate : int
         Hz.
     window_s : float
@@ -73,11 +95,11 @@ class Features(ABC):
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """Of what a model is shown of one window."""
+        """Shape of the features of one window."""
 
     @abstractmethod
     def compute(self, samples: FloatArray) -> FloatArray:
-        """Turn sound into what a model looks at.
+        """Compute the features of windows.
 
         Parameters
         ----------
@@ -90,51 +112,26 @@ class Features(ABC):
         """
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings as they stand in a model card."""
+        """Return the settings as in a model card."""
         return {"kind": self.kind, **asdict(self)}
-
-
-# Effort: the same model in fewer windows
 
 
 AnyFeatures = TypeVar("AnyFeatures", bound=Features)
 
-EFFORTS: dict[Effort, int | None] = {Effort.FAST: 3, Effort.BALANCED: 6, Effort.FULL: None}
-"""Windows of a track at most, None for all that the model's card asks for.
-
-docs/results/analysis-speed.md has the cost and the accuracy of each."""
-
-DEFAULT_EFFORT = Effort.BALANCED
-"""Of a new library: within 0.01 of the accuracy of all windows, in three fifths of the time."""
-
 
 def at_effort(features: AnyFeatures, effort: Effort) -> AnyFeatures:
-    """Return features with no more windows than an effort allows, the very same if they fit."""
+    """Return features with at most the windows of an effort."""
     windows = EFFORTS[effort]
     if windows is None or windows >= features.max_windows:
         return features
     return replace(features, max_windows=windows)
 
 
-# What every kind of features refuses: settings with which nothing could be computed.
-
-
-HINT = "Correct the features in the recipe or the model card."
+# Checks of settings, for all kinds; each raises ModelError
 
 
 def check_framing(settings: Features) -> None:
-    """Check the sample rate and how a track is cut into windows.
-
-    Parameters
-    ----------
-    settings : Features
-        Of any kind.
-
-    Raises
-    ------
-    ModelError
-        If a value is impossible.
-    """
+    """Check the sample rate and how a track is cut into windows."""
     check_whole(settings, "sample_rate", 1)
     check_whole(settings, "max_windows", 1)
     _check_number(settings, "window_s")
@@ -148,42 +145,14 @@ def check_framing(settings: Features) -> None:
 
 
 def check_stft(settings: Features) -> None:
-    """Check ``n_fft`` and ``hop_length``: a window must hold at least one frame.
-
-    Parameters
-    ----------
-    settings : Features
-        Of a kind with these two.
-
-    Raises
-    ------
-    ModelError
-        If a value is impossible.
-    """
+    """Check ``n_fft`` and ``hop_length`` too: a window must hold at least one frame."""
     check_framing(settings)
     check_whole(settings, "n_fft", 2, settings.window_length)
     check_whole(settings, "hop_length", 1)
 
 
 def check_whole(settings: Features, name: str, least: int, most: int | None = None) -> None:
-    """Check that a setting is a whole number within its range.
-
-    Parameters
-    ----------
-    settings : Features
-        Of any kind.
-    name : str
-        Name of the field.
-    least : int
-        Smallest value that makes sense.
-    most : int, optional
-        Largest one.
-
-    Raises
-    ------
-    ModelError
-        If it is not.
-    """
+    """Check that a setting is a whole number from `least` to `most`."""
     value = getattr(settings, name)
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):
@@ -194,32 +163,17 @@ def check_whole(settings: Features, name: str, least: int, most: int | None = No
 
 
 def check_choices(settings: Features, name: str, known: tuple[str, ...]) -> None:
-    """Check a list of words: at least one, each known, none twice.
-
-    Parameters
-    ----------
-    settings : Features
-        Of any kind.
-    name : str
-        Name of the field.
-    known : tuple of str
-        The words that are understood.
-
-    Raises
-    ------
-    ModelError
-        If one is not.
-    """
-    words = getattr(settings, name)
-    for word in words:
-        if word not in known:
+    """Check a list of names: at least one, each known, none twice."""
+    chosen = getattr(settings, name)
+    for choice in chosen:
+        if choice not in known:
             raise ModelError(
-                f"features {settings.kind}: {word!r} among {name} is not known",
+                f"features {settings.kind}: {choice!r} among {name} is not known",
                 f"Known are {', '.join(known)}.",
             )
-    if not words or len(set(words)) < len(words):
+    if not chosen or len(set(chosen)) < len(chosen):
         raise ModelError(
-            f"features {settings.kind}: {name} is {words!r}, must name at least one, each once",
+            f"features {settings.kind}: {name} is {chosen!r}, must name at least one, each once",
             HINT,
         )
 
@@ -227,20 +181,7 @@ def check_choices(settings: Features, name: str, known: tuple[str, ...]) -> None
 def compute_each(
     settings: Features, samples: FloatArray, one: Callable[[FloatArray], FloatArray]
 ) -> FloatArray:
-    """Apply a function to every window by itself, so that no window changes what another gives.
-
-    Parameters
-    ----------
-    settings : Features
-        Say how long a window is, and of what shape the result.
-    samples : ndarray of float32, shape (n_windows, window_length)
-        Windows of one track.
-    one : callable
-        From one window, shape (window_length,), to an array of ``settings.shape``.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_windows, *shape)
+    """Apply a function of one window to each: (n_windows, window_length) to (n_windows, *shape).
 
     Raises
     ------
@@ -252,8 +193,8 @@ def compute_each(
             f"samples must have shape (n_windows, {settings.window_length}), got {samples.shape}"
         )
     result = np.empty((len(samples), *settings.shape), dtype=np.float32)
-    for number, window in enumerate(samples):
-        result[number] = one(np.ascontiguousarray(window, dtype=np.float32))
+    for row, window in enumerate(samples):
+        result[row] = one(np.ascontiguousarray(window, dtype=np.float32))
     return result
 
 
@@ -264,13 +205,7 @@ def _check_number(settings: Features, name: str) -> None:
         raise ModelError(f"features {settings.kind}: {name} is {value!r}, must be a number", HINT)
 
 
-# Mel power spectrograms as librosa computes them, in half the time and without loading it.
-
-
-_LINEAR_UP_TO_HZ = 1000.0
-_HZ_PER_MEL = 200.0 / 3.0
-_MELS_PER_E = 27.0 / np.log(6.4)
-"""Above the linear part, the mels in which the frequency grows by a factor of e."""
+# Mel power spectrograms as librosa computes them, in half the time and without loading it
 
 
 def mel_power(
@@ -292,7 +227,7 @@ def mel_power(
     Returns
     -------
     ndarray of float32, shape (n_windows, n_mels, 1 + n_samples // hop_length)
-        What ``librosa.feature.melspectrogram`` gives, but for rounding.
+        As ``librosa.feature.melspectrogram``, but for rounding.
     """
     filters = mel_filters(sample_rate, n_fft, n_mels).T
     n_frames = 1 + (samples.shape[1] - n_fft % 2) // hop_length
@@ -310,7 +245,7 @@ def mel_power(
 
 @lru_cache(maxsize=8)
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> FloatArray:
-    """Return triangles over the bins of an FFT, each with an area of 1 over the frequencies in Hz.
+    """Return triangular filters over FFT bins, each with an area of 1 over the frequencies in Hz.
 
     Parameters
     ----------
@@ -319,7 +254,7 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> FloatArray:
     n_fft : int
         Samples in a frame.
     n_mels : int
-        Number of triangles, evenly spaced in mel from 0 Hz to half the sample rate.
+        Number of filters, evenly spaced in mel from 0 Hz to half the sample rate.
 
     Returns
     -------
@@ -361,22 +296,12 @@ def _hann(n_fft: int) -> FloatArray:
     return window
 
 
-# ----------------------------------------------------------------------
-
-
-USUAL_POWER = 0.2
-"""Mean mel power to which every track is brought: about the median of GTZAN."""
-
-SILENT_POWER = 1e-12
-"""Below this mean power there is nothing to be made louder."""
-
-COMPRESSION = 10_000.0
-"""Factor in front of the power, as MusiCNN was trained with."""
+# The features of the shipped model
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompressedMel(Features):
-    """Compressed mel windows, level with each other over a track.
+    """Log-compressed mel spectrograms, normalised to one level over a track.
 
     Attributes
     ----------
@@ -444,11 +369,11 @@ class CompressedMel(Features):
         if samples.ndim != 2 or samples.size == 0:
             raise ValueError(f"samples must have shape (n_windows, n_samples), got {samples.shape}")
         power = mel_power(samples, self.sample_rate, self.n_fft, self.hop_length, self.n_mels)
-        return compress(levelled(power))
+        return compress(normalise_level(power))
 
 
-def levelled(power: FloatArray) -> FloatArray:
-    """Scale power to a mean of ``USUAL_POWER`` over the whole array; silence stays silent."""
+def normalise_level(power: FloatArray) -> FloatArray:
+    """Scale power to a mean of :data:`USUAL_POWER` over the whole array; silence stays 0."""
     mean = float(power.mean(dtype=np.float64))
     if mean < SILENT_POWER:
         return np.zeros_like(power)
@@ -468,7 +393,7 @@ def expand(compressed: FloatArray) -> FloatArray:
     return power
 
 
-# What models look at: log-mel windows, and what the published systems were shown.
+# Kinds of features by name
 
 
 def feature_kind(name: object) -> type[Features]:

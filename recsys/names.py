@@ -1,10 +1,10 @@
-"""What the genre names in people's files mean: one spelling per genre, and the model's own labels.
+"""Names of genres and tags: one spelling per genre, and the labels of a model that they mean.
 
-Two rules, used wherever names that people wrote meet names that must be equal:
+Two rules for genre names in the tags of files:
 
 **Spelling** (:func:`spelling_key`). Two names are one genre when they are equal without case,
-accents, width and everything that is no letter or digit; ``&``, ``+``, ``'n'`` and ``and`` are the
-same, and the word "music" at the end does not count. So ``Hip-Hop``, ``hip hop``, ``HIP_HOP`` and
+accents, width and everything that is no letter or digit. ``&``, ``+``, ``'n'`` and ``and`` are
+equal, and the word "music" at the end does not count. So ``Hip-Hop``, ``hip hop``, ``HIP_HOP`` and
 ``HipHop Music`` are one genre; ``Rap`` and ``Hip Hop Soul`` are others.
 
 **Meaning** (:func:`labels_meant`). A name means a label of the model when it is spelled like it,
@@ -61,22 +61,22 @@ KINDS = MappingProxyType(
 )
 """Names that do not show of which genre they are a kind, by their spelling keys.
 
-Only what nobody would argue about: a name that is missing here and means no label by its words
-counts as unknown, and nothing is said of the tracks that carry it.
+Only undisputed ones: a name that is missing here and means no label by its words is unknown, and
+its tracks are not judged.
 """
 
 APART = frozenset({"rhythmnblues", "triphop"})
-"""Names that hold the word of a genre and are another one: Rhythm & Blues is not blues."""
+"""Names that hold the word of another genre: Rhythm & Blues is not blues."""
 
 _LONGEST_RUN = 4
-"""Words that are looked at together at most."""
+"""Longest run of words that is looked up as one name."""
 
 
 def split_genres(tag: str) -> tuple[str, ...]:
     r"""Return the names in a genre tag, in their order, each spelling once.
 
     Names are divided by ``;``, ``,``, ``/``, ``|``, a backslash, a bullet, a line end or NUL. ID3's
-    numbers in brackets are dropped, and so is what holds neither letter nor digit.
+    numbers in brackets are dropped, and so are names without letters and digits.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def split_genres(tag: str) -> tuple[str, ...]:
 
 
 def spelling_key(name: str) -> str:
-    """Return what all spellings of one genre name have in common.
+    """Return the key that all spellings of one genre name share.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def spelling_key(name: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name, folded, without the word "music" at their end."""
+    """Return the words of a name, casefolded, without the word "music" at their end."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     bare = "".join(char for char in folded if not unicodedata.combining(char))
     spaced = "".join(c if c.isalnum() else " n " if c in "&+" else " " for c in bare)
@@ -129,7 +129,7 @@ def _words(name: str) -> list[str]:
 
 
 def labels_meant(tag: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels of a model that a genre tag means; see the rule above.
+    """Return the labels of a model that a genre tag means; see the rule in the module.
 
     Parameters
     ----------
@@ -188,14 +188,14 @@ def _keys_held(name: str) -> frozenset[str]:
     """
     words = _words(name)
     listed = [run for run in _runs(words) if _key(words, run) in KINDS.keys() | APART]
-    taken = {place for run in listed for place in run}
+    taken = {position for run in listed for position in run}
     kinds = {KINDS[key] for run in listed if (key := _key(words, run)) in KINDS}
     keys = {_key(words, run) for run in _runs(words) if run in listed or not taken & {*run}}
     return frozenset(keys | kinds) - APART
 
 
 def _runs(words: Sequence[str]) -> Iterator[range]:
-    """Yield the places of every run of neighbouring words, the whole name always among them."""
+    """Yield the positions of every run of adjacent words."""
     for length in range(min(_LONGEST_RUN, len(words)), 0, -1):
         for start in range(len(words) - length + 1):
             yield range(start, start + length)
@@ -207,14 +207,14 @@ def _key(words: Sequence[str], run: range) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MergedGenre:
-    """One genre of a collection and how people spelled it.
+    """One genre of a collection and its spellings.
 
     Attributes
     ----------
     key : str
-        What the spellings have in common, see :func:`spelling_key`.
+        Shared by the spellings, see :func:`spelling_key`.
     name : str
-        The commonest spelling; among equals the first by the alphabet, capitals first.
+        The commonest spelling; of equally common ones the first in ASCII order.
     spellings : tuple of (str, int)
         Every spelling and how many tracks have it, the commonest first.
     """
@@ -229,7 +229,7 @@ class MergedGenre:
         return sum(count for _, count in self.spellings)
 
     def sentence(self, most: int = 5) -> str:
-        """Return the merge as text, with at most so many spellings.
+        """Return a sentence with name, count and at most `most` spellings.
 
         Examples
         --------
@@ -250,13 +250,12 @@ def merge_spellings(names: Iterable[str]) -> tuple[MergedGenre, ...]:
     ----------
     names : iterable of str
         One name per track, such as :func:`first_genre` returns; those without a letter or digit
-        are passed over.
+        are skipped.
 
     Returns
     -------
     tuple of MergedGenre
-        The one with the most tracks first, equals by key. It does not depend on the order of
-        `names`.
+        The one with the most tracks first, equals by key; independent of the order of `names`.
     """
     by_key: dict[str, Counter[str]] = {}
     for name in names:
@@ -270,12 +269,7 @@ def merge_spellings(names: Iterable[str]) -> tuple[MergedGenre, ...]:
 
 
 def first_genre(tag: str | None) -> str | None:
-    """Return the first name in a genre tag: the one by which a track is counted.
-
-    Returns
-    -------
-    str or None
-        None where there is no tag, or nothing in it.
+    """Return the first name in a genre tag, by which a track is counted; None without a name.
 
     Examples
     --------
@@ -285,7 +279,7 @@ def first_genre(tag: str | None) -> str | None:
     return next(iter(split_genres(tag or "")), None)
 
 
-# What the tags of a model mean: which of them are styles of music, and which one a name means.
+# Tags of a model: styles, moods, and the tag that a name means
 
 
 STYLES = frozenset(
@@ -295,11 +289,11 @@ STYLES = frozenset(
         *("Hip-Hop", "House", "jazz", "metal", "pop", "punk", "reggae", "rnb", "rock", "soul"),
     )
 )
-"""Tags by which a library can be sorted, as :func:`recsys.names.spelling_key` has them.
+"""Spelling keys of the tags by which a library can be sorted.
 
-Moods, eras and voices are no styles. Kinds of a style that is here ("classic rock", "indie pop",
-"heavy metal", "electro") are left out, because between them and it a single track falls by chance,
-and so are scenes that hold every sound ("indie", "alternative", "experimental").
+Moods, eras and voices are no styles. Kinds of a listed style ("classic rock", "indie pop", "heavy
+metal", "electro") are left out, because chance would decide between the two, and so are scenes of
+any sound ("indie", "alternative", "experimental").
 """
 
 MOODS = frozenset(
@@ -309,33 +303,33 @@ MOODS = frozenset(
         *("easy listening", "instrumental", "Mellow", "party", "sad", "sexy"),
     )
 )
-"""Tags that say how music feels; by these, two tracks are alike in mood."""
+"""Spelling keys of the tags by which the mood of two tracks is compared."""
 
 LEAST_STYLES = 2
-"""Fewer cannot sort a library."""
+"""Styles that a model needs at least to sort a library."""
 
 _NAMES_OFFERED = 3
 
 
 def style_columns(info: ModelInfo) -> list[int]:
-    """Return the places of the styles among the tags of a model."""
-    return list(_style_places(info.tags))
+    """Return the columns of the styles among the tags of a model."""
+    return list(_style_columns(info.tags))
 
 
 @lru_cache(maxsize=16)
-def _style_places(tags: tuple[str, ...]) -> tuple[int, ...]:
-    # Remembered, because every track that is stored asks: it was two thirds of storing it.
-    return tuple(place for place, tag in enumerate(tags) if spelling_key(tag) in STYLES)
+def _style_columns(tags: tuple[str, ...]) -> tuple[int, ...]:
+    # Cached: computed for every stored track, it took two thirds of the time to store it.
+    return tuple(column for column, tag in enumerate(tags) if spelling_key(tag) in STYLES)
 
 
 def mood_columns(info: ModelInfo) -> list[int]:
-    """Return the places of the moods among the tags of a model; all places where it has none."""
-    moods = [place for place, tag in enumerate(info.tags) if spelling_key(tag) in MOODS]
+    """Return the columns of the moods among the tags of a model; all columns without a mood."""
+    moods = [column for column, tag in enumerate(info.tags) if spelling_key(tag) in MOODS]
     return moods or list(range(len(info.tags)))
 
 
 def strongest_styles(info: ModelInfo, scores: FloatArray) -> list[str]:
-    """Return the style of each track: the one of the greatest strength.
+    """Return the strongest style of each track.
 
     Parameters
     ----------
@@ -350,26 +344,19 @@ def strongest_styles(info: ModelInfo, scores: FloatArray) -> list[str]:
     """
     columns = style_columns(info)
     strengths = info.tag_strengths(scores)[:, columns]
-    return [info.tags[columns[place]] for place in np.argmax(strengths, axis=1)]
+    return [info.tags[columns[best]] for best in np.argmax(strengths, axis=1)]
 
 
 def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
-    """Return the place of the tag that a name means; case, hyphens and spaces do not matter.
+    """Return the column of the tag that a name means; case, hyphens and spaces do not matter.
 
-    Parameters
-    ----------
-    info : ModelInfo
-        Its tags are looked through.
-    name : str
-        As the listener gave it.
-    roots : iterable of Path
-        Folders of the library, for the hint.
+    `roots` are the folders of the library, for the hint.
 
     Raises
     ------
     QueryError
-        The model has no tags, or not this one: then the message offers the nearest names and the
-        hint lists them all.
+        The model has no tags, or not this one: then the message suggests the nearest names and
+        the hint lists them all.
     """
     check_has_tags(info, roots)
     keys = [spelling_key(tag) for tag in info.tags]
@@ -385,21 +372,15 @@ def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
 
 
 def check_has_tags(info: ModelInfo, roots: Iterable[Path] = (), least_styles: int = 0) -> None:
-    """Make sure that a model has tags, and enough styles among them.
-
-    Raises
-    ------
-    QueryError
-        It has not.
-    """
-    what = ""
+    """Raise QueryError unless a model has tags, and enough styles among them."""
+    has = ""
     if not info.tags:
-        what = "no tags"
+        has = "no tags"
     elif len(style_columns(info)) < least_styles:
-        what = f"{len(info.tags)} tags, {len(style_columns(info))} of them styles"
-    if what:
+        has = f"{len(info.tags)} tags, {len(style_columns(info))} of them styles"
+    if has:
         raise QueryError(
-            f"the model {info.name} ({info.fingerprint}), which analysed the library, has {what}",
-            "Let the model that comes with this recsys, or another with tags, listen again: "
+            f"the model {info.name} ({info.fingerprint}), which analysed the library, has {has}",
+            "Analyse the library again with the shipped model, or another with tags: "
             f"recsys index --reanalyse {' '.join(map(str, roots)) or 'FOLDER'}",
         )

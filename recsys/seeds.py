@@ -1,6 +1,6 @@
-"""What a listener asks about: a track of the library, any audio file, or words.
+"""Seeds of a query: a track of the library, any audio file, or words.
 
-A path that exists wins over words; several matches are listed, not guessed at.
+A path that exists wins over words. Several matches are listed; none is guessed.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ ResolvedSeed = tuple[Track, Analysis]
 
 
 class SeedFinder:
-    """Finds out what is meant by a seed, and how it sounds.
+    """Resolves seeds to tracks and their analyses.
 
     Parameters
     ----------
     store : Catalogue
         The library.
     load_classifier : callable
-        Loads the library's model; called when the first file outside the library is met.
+        Loads the library's model; called for the first file outside the library.
     is_copy : bool
-        The library is kept elsewhere, and only read here.
+        The library is a read-only copy.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class SeedFinder:
         if track is None and os.path.isdir(path):  # noqa: PTH112
             raise QueryError(f"a folder, not a track: {path}", "Give one audio file, or words.")
         if track is None and os.path.exists(path):  # noqa: PTH110
-            return self._hear(path)
+            return self._analyse_file(path)
         if track is None:
             track = _match_words(str(seed), self._store)
         analysis = self._store.analysis(track.id)
@@ -90,8 +90,8 @@ class SeedFinder:
             )
         return track, analysis
 
-    def _hear(self, path: Path) -> ResolvedSeed:
-        """Identify a file that is not in the library, and analyse it unless a copy of it is."""
+    def _analyse_file(self, path: Path) -> ResolvedSeed:
+        """Identify a file outside the library; analyse it unless the library has a copy of it."""
         info = self._store.model()
         if info is None:
             raise QueryError(f"{self._store.path} has no model yet", "Index a folder first.")
@@ -102,15 +102,15 @@ class SeedFinder:
             if copy is not None and analysis is not None:
                 duration_s = copy.duration_s
             else:
-                analysis, duration_s = self._listen(path, info)
+                analysis, duration_s = self._run_model(path, info)
         except AudioError as error:
             raise AudioError(f"{path}: {error.message}", error.hint) from error
         genre = info.top_genre(analysis.probabilities)
         track = Track(OUTSIDE_LIBRARY, path, read_tags(path), duration_s, identity, genre)
         return track, analysis
 
-    def _listen(self, path: Path, info: ModelInfo) -> tuple[Analysis, float]:
-        from recsys.indexing.examine import Listener, analyses_of
+    def _run_model(self, path: Path, info: ModelInfo) -> tuple[Analysis, float]:
+        from recsys.indexing.examine import FileAnalyser, analyses_of
         from recsys.workers import apply
 
         classifier = self._load_classifier()
@@ -119,14 +119,14 @@ class SeedFinder:
                 f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}, "
                 f"effort {info.effort}), and a new file can only be analysed with "
                 f"{classifier.info.fingerprint}, effort {classifier.info.effort}, now",
-                self._way_out(),
+                self._mismatch_hint(),
             )
-        sound = apply(Listener(classifier.features, classifier.place), path)
-        return analyses_of([sound], lambda: classifier)[0], sound.duration_s
+        result = apply(FileAnalyser(classifier.features, classifier.place), path)
+        return analyses_of([result], lambda: classifier)[0], result.duration_s
 
-    def _way_out(self) -> str:
+    def _mismatch_hint(self) -> str:
         if self._is_copy:
-            return "Ask with a track of the library: a new file can only be heard by its model."
+            return "Query with a track of the library: only its own model can analyse a new file."
         roots = " ".join(map(str, self._store.roots()))
         return f"Analyse the library again with the new model: recsys index --reanalyse {roots}"
 
@@ -136,10 +136,10 @@ def _match_words(words: str, store: Catalogue) -> Track:
     if len(matches) == 1:
         return matches[0]
     if not matches:
-        meant_path = os.sep in words or Path(words).suffix.lower() in AUDIO_SUFFIXES
+        looks_like_path = os.sep in words or Path(words).suffix.lower() in AUDIO_SUFFIXES
         what = (
             "no such file"
-            if meant_path
+            if looks_like_path
             else "no such file, and no artist, title, album or genre tag matches"
         )
         raise QueryError(

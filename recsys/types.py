@@ -1,7 +1,7 @@
 """The values that flow through recsys, from a file on disk to a playlist.
 
-All of them are frozen. Arrays are NumPy, and nothing here imports more than NumPy, so every
-stage of the pipeline can speak in these types without loading what made them.
+All are frozen. This module imports NumPy alone, so that every stage of the pipeline can use the
+types without loading another stage.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 IdArray: TypeAlias = npt.NDArray[np.int64]
 
 LEAST_SCORE = 1e-6
-"""Tag scores are kept this far from 0 and 1 before their logarithms are taken."""
+"""Clipping epsilon for the logit of tag scores."""
 
 TIME_LIMIT_S = 120.0
-"""For the analysis of one file, unless another is asked for; it takes well under a second."""
+"""Default limit for the analysis of one file, which takes well under a second."""
 
 UNKNOWN = "unknown"
-"""The label of a track for which no genre reaches its threshold."""
+"""Genre of a track for which no probability reaches its threshold."""
 
 
 class Effort(StrEnum):
-    """How many windows of a track are analysed, see :data:`recsys.features.effort.EFFORTS`.
+    """How many windows of a track are analysed, see :data:`recsys.mel.EFFORTS`.
 
     Embeddings of different efforts are not comparable, so a library never mixes them.
     """
@@ -42,7 +42,7 @@ class Effort(StrEnum):
 
 
 class GenreSource(StrEnum):
-    """Which labels sort a library into the genre groups that make the tiers."""
+    """Labels that sort a library into genre groups, which make the tiers."""
 
     MODEL = "model"
     """The genres of the model's classifier head."""
@@ -55,7 +55,7 @@ class GenreSource(StrEnum):
 
 
 UNTAGGED = "untagged"
-"""The part of tracks whose files name no genre, where the files' own genres sort."""
+"""Genre group of tracks without a genre tag, where the genre tags of the files sort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class TrackFile:
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What the file says about itself. ``genre_tag`` is the file's word, never the model's."""
+    """Tags of a file. ``genre_tag`` is the genre in the file, never the model's."""
 
     artist: str | None = None
     album_artist: str | None = None
@@ -97,11 +97,10 @@ class Track:
     Attributes
     ----------
     id : int
-        Stable number in the library; the index uses the same one.
+        Stable in the library; the index uses the same id.
     path : Path
         Absolute path of the file.
     tags : Tags
-        From the file.
     duration_s : float
         Seconds.
     audio_hash : str
@@ -109,12 +108,12 @@ class Track:
     genre : str
         The model's most probable genre.
     warning : str or None
-        What was odd about the file, when sound could be saved from it all the same.
+        Defect of a file that could be analysed all the same.
     missing : bool
-        The file was gone at the last look but was kept on request.
-    part : str
-        The label by which the library sorts the track, and so the part of the index in which it
-        stands: the genre, unless the library sorts by other labels (:class:`GenreSource`).
+        The file was gone in the last run; the track was kept on request.
+    genre_group : str
+        The label by which the library sorts the track, and so its part of the index: the genre,
+        unless the library sorts by other labels (:class:`GenreSource`).
     """
 
     id: int
@@ -125,11 +124,11 @@ class Track:
     genre: str
     warning: str | None = None
     missing: bool = False
-    part: str = ""
+    genre_group: str = ""
 
     def __post_init__(self) -> None:
-        if not self.part:
-            object.__setattr__(self, "part", self.genre)
+        if not self.genre_group:
+            object.__setattr__(self, "genre_group", self.genre)
 
     @property
     def title(self) -> str:
@@ -164,7 +163,7 @@ class Waveform:
     duration_s : float
         Length of the whole track, seconds.
     warning : str or None
-        What was odd about the file, if anything.
+        Defect of the file.
     """
 
     windows: FloatArray
@@ -180,7 +179,7 @@ def _no_tags() -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The results of the model for one track.
+    """Outputs of the model for one track.
 
     Attributes
     ----------
@@ -189,12 +188,12 @@ class Analysis:
     embedding : ndarray of float32, shape (d,)
         Unit L2 norm.
     fingerprint : str
-        The model that made it; analyses of different models are never compared.
+        Of the model; analyses of different models are not comparable.
     tags : ndarray of float32, shape (n_tags,)
-        Scores in [0, 1], each tag on its own, in the order of the model's tags; empty where the
-        model has none. Between tags only strengths compare, see :meth:`ModelInfo.tag_strengths`.
+        Scores in [0, 1], independent of each other, in the order of the model's tags; empty where
+        the model has none. Only strengths compare between tags: :meth:`ModelInfo.tag_strengths`.
     effort : Effort
-        How many windows it is made of.
+        How many windows were analysed.
     """
 
     probabilities: FloatArray
@@ -211,30 +210,30 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the recommender must know of the model, without loading it.
+    """Description of a model for stages that do not load it.
 
     Attributes
     ----------
     name : str
-        For people.
+        For display.
     fingerprint : str
         Hash over weights, labels and feature settings.
     labels : tuple of str
         Genres, in the order of the probabilities.
     thresholds : tuple of float
-        Per genre: the probability from which the genre is said to hold.
+        Per genre: decision threshold of the probability.
     confusion : ndarray of float32, shape (n_genres, n_genres)
         Row ``i``: how tracks of genre ``i`` are distributed over the predicted genres on
         validation data, Laplace-smoothed; rows sum to 1.
     dimension : int
         Length of the embedding.
     tags : tuple of str
-        Styles, moods, eras, voices, in the order of the tag scores; empty where it has none.
+        Styles, moods, eras, voices, in the order of the tag scores; may be empty.
     tag_means, tag_deviations : tuple of float
-        Per tag: mean and standard deviation of the logarithmic odds of its score over the
-        model's reference tracks.
+        Per tag: mean and standard deviation of the logits of its score over the model's reference
+        tracks.
     effort : Effort
-        How many windows of a track the model analyses.
+        How many windows of a track are analysed.
     """
 
     name: str
@@ -254,32 +253,29 @@ class ModelInfo:
         return self.fingerprint, self.effort
 
     def top_genre(self, probabilities: FloatArray) -> str:
-        """Return the most probable genre: the part in which the track stands."""
+        """Return the most probable genre, whether it reaches its threshold or not."""
         return self.labels[int(np.argmax(probabilities))]
 
     def genres_of(self, probabilities: FloatArray) -> tuple[str, ...]:
-        """Return the genres that hold, the most probable first.
+        """Return the genres whose probability reaches their threshold, the most probable first.
 
-        A genre holds when its probability reaches its threshold. When the most probable one does
-        not, none does: no genre is clear.
+        None where the most probable genre does not reach its own.
         """
         order = np.argsort(-probabilities, kind="stable")
         if probabilities[order[0]] < self.thresholds[order[0]]:
             return ()
         return tuple(self.labels[i] for i in order if probabilities[i] >= self.thresholds[i])
 
-    def label_of(self, probabilities: FloatArray) -> str:
-        """Return the most probable genre if it holds, or else ``unknown``."""
+    def genre_of(self, probabilities: FloatArray) -> str:
+        """Return the most probable genre if it reaches its threshold, or else ``unknown``."""
         return next(iter(self.genres_of(probabilities)), UNKNOWN)
 
     def tag_strengths(self, scores: FloatArray) -> FloatArray:
-        """Return how strong each tag is, compared with the same tag of other music.
+        """Return tag strengths: z-scores of the logits of scores over the reference tracks.
 
-        Scores of two tags do not compare: half of all music has some "rock", and hardly any has
-        more than a tenth of "happy". A strength says how many standard deviations the logarithmic
-        odds of a score lie above the mean of the model's reference tracks: 0 is as in ordinary
-        music, 1 clearly more than that (of values that are normally distributed, the top sixth),
-        and 2 is rare (the top fortieth).
+        Scores of two tags are not comparable: half of all music has some "rock", and hardly any
+        has more than a tenth of "happy". A strength of 0 is average music, 1 the top sixth of
+        normally distributed values, 2 the top fortieth.
 
         Parameters
         ----------
@@ -290,11 +286,10 @@ class ModelInfo:
         -------
         ndarray of float32, shape (..., n_tags)
         """
-        odds = np.clip(np.asarray(scores, dtype=np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
+        clipped = np.clip(np.asarray(scores, dtype=np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
+        logits = np.log(clipped) - np.log1p(-clipped)
         means, deviations = np.asarray(self.tag_means), np.asarray(self.tag_deviations)
-        strengths: FloatArray = ((np.log(odds) - np.log1p(-odds) - means) / deviations).astype(
-            np.float32
-        )
+        strengths: FloatArray = ((logits - means) / deviations).astype(np.float32)
         return strengths
 
 
@@ -308,7 +303,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One row of an answer.
+    """One result of a query.
 
     Attributes
     ----------
@@ -317,13 +312,13 @@ class Recommendation:
     track : Track
         The recommended track.
     tier : int
-        From 1; 1 is the query's own genre. 0 when the ranking is by similarity alone.
+        From 1; 1 is the query's own genre group. 0 for a ranking by similarity alone.
     genre_score : float
-        The query's score of this track's genre, in [0, 1].
+        The query's score of this track's genre group, in [0, 1].
     similarity : float
         Cosine between query and track.
     reasons : tuple of str
-        Why the track stands where it stands, in sentences for people.
+        Reasons of the rank, as sentences.
     """
 
     rank: int
@@ -336,20 +331,20 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
-    """An ordered list of tracks and how it came about.
+    """An ordered list of tracks, with its seeds.
 
     Attributes
     ----------
     name : str
-        For people and for players.
+        For display, in players too.
     tracks : tuple of Track
         In playing order.
     seeds : tuple of Track
-        The tracks it was made from, if any.
+        The tracks from which it was made, if any.
     seed : int
         The random seed; the same seed gives the same playlist.
     note : str
-        How far it got and what stopped it, when the library could not fill the request.
+        Reached length and reason, where the library could not fill the request.
     """
 
     name: str
@@ -361,16 +356,16 @@ class Playlist:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be analysed, and why.
+    """A file that could not be analysed.
 
     Attributes
     ----------
     file : TrackFile
-        The file as it was then. Another size or time makes the next run try it again.
+        The file as it was then. A change of size or time makes the next run try it again.
     reason : str
-        For people.
+        For display.
     retry : bool
-        The reason lies outside the file (a disk that is away, a permission): every run tries again.
+        The reason is not the file's (unmounted disk, permission): every run tries it again.
     """
 
     file: TrackFile
@@ -378,28 +373,38 @@ class Failure:
     retry: bool = False
 
 
+class IndexStatus(StrEnum):
+    """Outcome of one file of an indexing run."""
+
+    INDEXED = "indexed"
+    UNCHANGED = "unchanged"
+    MOVED = "moved"
+    REMOVED = "removed"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class IndexEvent:
-    """What became of one file during indexing.
+    """Result of one file of an indexing run.
 
     Attributes
     ----------
     path : Path or str
         The file; a str where it is the URL of an object.
-    status : str
-        ``indexed``, ``unchanged``, ``moved``, ``removed`` or ``failed``.
+    status : IndexStatus
+        Outcome.
     reason : str or None
         Why it failed.
     warning : str or None
-        What was odd about a file that was indexed all the same.
+        Defect of a file that was indexed all the same.
     genre : str or None
         The model's most probable genre.
     track_id : int or None
-        Number in the library.
+        Id in the library.
     """
 
     path: Path | str
-    status: str
+    status: IndexStatus
     reason: str | None = None
     warning: str | None = None
     genre: str | None = None
@@ -424,28 +429,28 @@ class IndexSummary:
         return {name: getattr(self, name) for name in names}
 
 
-# What recommending asks of a library, wherever it lies.
+# The interface of a library that the recommender uses, in SQLite or on Milvus
 
 
 class Catalogue(Protocol):
-    """The tracks of a library and their analyses, without the index.
+    """The tracks of a library and their analyses, without their index.
 
     :class:`recsys.store.Store` is one, :class:`recsys.milvus.catalogue.MilvusCatalogue` another.
-    Tracks that the library's model has not analysed are in none of the answers.
+    No method returns tracks that the library's model has not analysed.
     """
 
     @property
     def path(self) -> object:
-        """Where the library lies, for messages."""
+        """Where the library is, for messages."""
 
     def model(self) -> ModelInfo | None:
         """Return the library's model, None before the first one is set."""
 
     def genre_source(self) -> GenreSource:
-        """Return which labels sort the tracks into genre groups."""
+        """Return the labels that sort the tracks into genre groups."""
 
     def genre_counts(self) -> Mapping[str, int]:
-        """Return the number of tracks in each part, in the order of the names."""
+        """Return the number of tracks in each genre group, in the order of the names."""
 
     def roots(self) -> Sequence[Path]:
         """Return the folders that were indexed, in the order of their names."""

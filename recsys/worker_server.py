@@ -35,10 +35,10 @@ __all__ = ["audio", "library", "serve", "soxr", "work"]
 
 
 def serve(control_fd: int, modules: list[str]) -> None:
-    """Fork and end workers as the parent asks, until the parent has gone; then end them all."""
+    """Fork and end workers on request of the parent; when the parent has gone, end them all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _warm_up(modules)
-    gc.freeze()  # a collection in a worker would touch, and so copy, everything that is shared
+    gc.freeze()  # a collection in a worker would touch, and so copy, all shared memory
     children: set[int] = set()
     replies = Connection(os.dup(control_fd))
     with socket.socket(fileno=control_fd) as control, contextlib.suppress(ConnectionError):
@@ -62,7 +62,7 @@ def serve(control_fd: int, modules: list[str]) -> None:
 
 
 def _warm_up(modules: list[str]) -> None:
-    """Load modules, and use everything once that a worker needs."""
+    """Load modules, and run once what workers need, so that they share it."""
     for name in filter(None, modules):
         import_module(name)
     mel = CompressedMel()
@@ -71,7 +71,7 @@ def _warm_up(modules: list[str]) -> None:
 
 
 def _fork(fd: int, control: socket.socket, replies: Connection[Any, Any]) -> int | str:
-    """Return the process id of a new worker, or why there is none."""
+    """Fork a worker; return its process id, or the error."""
     try:
         pid = os.fork()
     except OSError as error:
@@ -89,11 +89,11 @@ def _fork(fd: int, control: socket.socket, replies: Connection[Any, Any]) -> int
 
 
 def _end(pid: int) -> int | None:
-    """Kill a child, if it has not ended, and return its exit code; below 0, minus its signal."""
-    # The process id cannot have passed to another process: nobody else waits for this child.
+    """Kill a child, if it has not ended, and return its exit code; minus the signal if killed."""
+    # The id cannot belong to another process yet: only this one waits for the child.
     os.kill(pid, signal.SIGKILL)
-    given_up = time.monotonic() + END_WAIT_S
-    while time.monotonic() < given_up:
+    deadline = time.monotonic() + END_WAIT_S
+    while time.monotonic() < deadline:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
@@ -120,12 +120,12 @@ def work(connection: Connection[Any, Any]) -> None:
                 raise
             except Exception as error:  # noqa: BLE001 (a result that cannot be pickled)
                 connection.send((False, as_outcome(error)))
-    except (EOFError, OSError):  # the parent has gone, or wants no more
+    except (EOFError, OSError):  # the parent has gone, or closed the connection
         return
 
 
 def _silence() -> None:
-    """Send what C libraries write about damaged files to nowhere.
+    """Send the messages of C libraries about damaged files to the null device.
 
     libmpg123, inside libsndfile, reports every odd header on standard error and has no switch.
     """
@@ -134,7 +134,7 @@ def _silence() -> None:
 
 
 def _reply(task: bytes) -> tuple[bool, Any]:
-    """Return whether memory was short, and a result or an error as a value."""
+    """Return whether memory ran out, and a result or an error as a value."""
     try:
         message = pickle.loads(task)
         if message == PROVE:
@@ -144,7 +144,7 @@ def _reply(task: bytes) -> tuple[bool, Any]:
         return False, function(item)
     except MemoryError as error:
         return True, as_outcome(error)
-    except Exception as error:  # noqa: BLE001 (whatever it is, it becomes an outcome)
+    except Exception as error:  # noqa: BLE001 (every error becomes an outcome)
         return False, as_outcome(error)
 
 

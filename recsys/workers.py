@@ -35,33 +35,33 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WHOLE_FILE_LIMIT_S = 900.0
-"""For functions that compute over whole files, or compile code with the first."""
+"""Limit for functions of whole files, or that compile code for the first one."""
 
 IN_HAND_PER_WORKER = 12
 """Items taken ahead per process: enough to keep all busy while a model runs over a batch."""
 
 ATTEMPTS_ALONE = 2
-"""How often an item that ended its process is tried alone before it is blamed."""
+"""Retries of an item that ended its process, alone, before the item is blamed."""
 
 CRASHES_IN_A_ROW = 3
-"""So many items in a row that end their processes are the machine's fault."""
+"""Consecutive items that end their processes from which the machine is to blame."""
 
 PID = struct.Struct("!i")
-"""A request to the server: a worker to end, or 0 and the socket of a worker to fork."""
+"""A request to the server: the id of a worker to end, or 0 with the socket of one to fork."""
 
 PROVE = "prove"
-"""A request to a worker: show that it can decode, whatever the item that it will get."""
+"""A request to a worker: show that it can decode at all."""
 
 END_WAIT_S = 5.0
-"""A process that is still there so long after it was killed waits for a device; leave it alone."""
+"""A killed process that is still there after this long waits for a device; it is left alone."""
 
 START_LIMIT_S = 300.0
-"""A server or worker that has not started after so long cannot start."""
+"""A server or worker that has not started after this long cannot start."""
 
 _THREADS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
 )
-"""Set to one thread for linear algebra, because the processes already use every processor."""
+"""Set to 1 for workers: the processes already use every processor."""
 
 _SERVE = """\
 import sys
@@ -75,12 +75,12 @@ CRASHED = AudioError(
 )
 KILLED = PassingError(
     "the process that decoded it was killed, every time",
-    "The system may be short of memory; it is tried again next time.",
+    "The system may be short of memory; the next run tries it again.",
 )
 
 
 def default_workers() -> int:
-    """Return the number of processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -126,7 +126,7 @@ class WorkerPool:
         self.close()
 
     def pids(self) -> list[int]:
-        """Return the ids of the processes that are there now."""
+        """Return the ids of the present processes."""
         return [worker.pid for worker in self._all]
 
     def map_unordered(
@@ -134,7 +134,7 @@ class WorkerPool:
     ) -> Iterator[tuple[Item, Result | RecsysError]]:
         """Apply a function to every item, and yield the outcomes as they come.
 
-        Items are taken from the iterable only as fast as they are worked off, so it may be
+        Items are taken from the iterable only as fast as they are processed, so that it may be
         endless and memory stays flat.
 
         Parameters
@@ -142,7 +142,7 @@ class WorkerPool:
         function : callable
             Importable by name, with one argument that can be pickled.
         items : iterable
-            What to apply it to.
+            Its arguments.
 
         Yields
         ------
@@ -172,7 +172,7 @@ class WorkerPool:
                             raise _crashing([name for name, _ in suspects])
                         continue
                     yield item, outcome.value
-                    # Held back till now, when the machine has shown that it works.
+                    # Held back until another item showed that the machine works.
                     yield from suspects
                     suspects.clear()
             yield from suspects
@@ -189,21 +189,21 @@ class WorkerPool:
         """
         waiting: dict[int, tuple[Item, Result | RecsysError]] = {}
         following = 0
-        for (place, item), outcome in self.map_unordered(_Placed(function), enumerate(items)):
-            waiting[place] = item, outcome
+        for (position, item), outcome in self.map_unordered(_Numbered(function), enumerate(items)):
+            waiting[position] = item, outcome
             while following in waiting:
                 yield waiting.pop(following)
                 following += 1
 
     def close(self) -> None:
-        """Stop the processes without waiting for what they have in hand."""
+        """Stop the processes without waiting for their items."""
         if self._threads is None:
             return
         self._closing.set()
         for worker in list(self._all):
             worker.kill()
         self._threads.shutdown(cancel_futures=True)
-        for worker in list(self._all):  # those that had nothing in hand
+        for worker in list(self._all):  # idle ones
             self._end(worker)
         self._idle.clear()
         self._threads = None
@@ -215,7 +215,7 @@ class WorkerPool:
         source: Iterator[Item],
         in_hand: dict[Future[_Outcome[Result]], Item],
     ) -> bool:
-        """Take items till enough are in hand; return whether there is anything to wait for."""
+        """Submit items until enough are in hand; return whether there are any to wait for."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self.workers)
         while len(in_hand) < self.workers * IN_HAND_PER_WORKER:
@@ -230,7 +230,7 @@ class WorkerPool:
         return bool(in_hand)
 
     def _outcome(self, function: Callable[[Item], Result], item: Item) -> _Outcome[Result]:
-        """Return what comes of one item, in a process that only this thread uses."""
+        """Return the outcome of one item, in a process that only this thread uses."""
         modules = _modules(function, librosa=self._librosa)
         try:
             worker = self._idle.pop()
@@ -240,7 +240,7 @@ class WorkerPool:
             return self._answer(worker, function, item)
         except ConnectionError:
             pass
-        # It may have been another's fault: the system's, or that of whoever kills processes.
+        # The item may not be to blame: the system, or a user, may have killed the process.
         exit_codes = []
         for _ in range(ATTEMPTS_ALONE):
             worker = self._proven(modules)
@@ -275,12 +275,12 @@ class WorkerPool:
         return _Outcome(value, suspect)
 
     def _started(self, modules: tuple[str, ...]) -> _Worker:
-        """Return a new worker that shares modules with others.
+        """Return a new worker that shares loaded modules with others.
 
         Raises
         ------
         WorkerError
-            If there can be none.
+            If it cannot start.
         """
         worker = _start(modules)
         self._all.add(worker)
@@ -300,7 +300,7 @@ class WorkerPool:
         Raises
         ------
         WorkerError
-            If there can be none.
+            If it cannot start, or cannot decode.
         """
         killed = 0
         while True:
@@ -326,12 +326,12 @@ class WorkerPool:
 def apply(
     function: Callable[[Item], Result], item: Item, *, time_limit_s: float = TIME_LIMIT_S
 ) -> Result:
-    """Return what a function makes of one item, in a worker process.
+    """Return the result of a function of one item, computed in a worker process.
 
     Raises
     ------
     RecsysError
-        That the function raised, or what :meth:`WorkerPool.map_unordered` gives in its place.
+        As raised by the function, or as :meth:`WorkerPool.map_unordered` gives it.
     """
     with WorkerPool(1, librosa=False, time_limit_s=time_limit_s) as pool:
         ((_, outcome),) = pool.map_unordered(function, [item])
@@ -342,15 +342,15 @@ def apply(
 
 @dataclass(frozen=True, slots=True)
 class _Outcome(Generic[Result]):
-    """What came of an item; a suspect may have failed through the machine's fault."""
+    """The outcome of an item; a suspect may have failed because of the machine."""
 
     value: Result | RecsysError
     suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed(Generic[Item, Result]):
-    """A function of one item, for items that carry their place."""
+class _Numbered(Generic[Item, Result]):
+    """A function of one item, applied to items with their positions."""
 
     function: Callable[[Item], Result]
 
@@ -359,14 +359,10 @@ class _Placed(Generic[Item, Result]):
 
 
 def as_outcome(error: BaseException) -> RecsysError:
-    """Return what a function of one file raised as an error with a hint.
+    """Return an exception of a function of one file as an error with a hint.
 
-    Parameters
-    ----------
-    error : BaseException
-        A :class:`RecsysError` stays as it is. A module that cannot be imported is the
-        installation's fault, trouble with memory or the system may pass, and anything else lies
-        in the file.
+    A :class:`RecsysError` stays as it is. A module that cannot be imported is blamed on the
+    installation, errors of memory or the system may pass, and all others are blamed on the file.
     """
     if isinstance(error, RecsysError):
         return error
@@ -393,25 +389,25 @@ def _crashing(items: list[Any]) -> WorkerError:
     names = ", ".join(str(getattr(item, "path", item)) for item in items)
     return WorkerError(
         f"{len(items)} files in a row ended the process that decoded them: {names}",
-        "So many are rarely the files' fault, and nothing was recorded against them. Free memory, "
-        "give --workers 1, or install recsys again; if all else decodes, move them away.",
+        "The files are rarely to blame, and nothing was recorded against them. Free memory, give "
+        "--workers 1, or install recsys again; if all others decode, move these away.",
     )
 
 
 def _too_long(limit_s: float) -> PassingError:
     return PassingError(
         f"analysis took longer than {limit_s:g} s",
-        "It is tried again next time; a slow disk may need a longer --time-limit.",
+        "The next run tries it again; a slow disk may need a longer --time-limit.",
     )
 
 
 def _modules(function: Callable[..., object], *, librosa: bool) -> tuple[str, ...]:
-    """Return what the server loads for its workers: the module of the function, and librosa."""
-    if isinstance(function, _Placed):
+    """Return the modules that the server loads for its workers: the function's, and librosa."""
+    if isinstance(function, _Numbered):
         function = function.function
     home = getattr(function, "__module__", "")
-    mine = [home] if home.partition(".")[0] == "recsys" else []
-    return (*mine, *(["recsys.one_librosa"] if librosa else []))
+    own = [home] if home.partition(".")[0] == "recsys" else []
+    return (*own, *(["recsys.one_librosa"] if librosa else []))
 
 
 def _working_directory() -> str:
@@ -422,10 +418,10 @@ def _working_directory() -> str:
 
 
 def _search_path() -> list[str]:
-    """Return where this process imports from, without the working directory.
+    """Return the import path of this process without the working directory.
 
     Python puts that first for ``-c``, ``-m`` and the prompt. Where it belongs to the installation
-    or to PYTHONPATH, the child finds it by itself.
+    or to PYTHONPATH, the child adds it by itself.
     """
     here = Path(_working_directory()).resolve()
     return [entry for entry in sys.path if entry and Path(entry).resolve() != here]
@@ -456,7 +452,7 @@ class _Worker:
         """
         try:
             self._connection.send(message)
-            # Once more after the limit: this process may have been stopped itself meanwhile.
+            # Polled once more after the limit: this process may have been suspended meanwhile.
             if self._connection.poll(limit_s) or self._connection.poll(0):
                 return self._connection.recv()
         except (EOFError, OSError) as error:
@@ -464,7 +460,7 @@ class _Worker:
         raise TimeoutError
 
     def kill(self) -> None:
-        """End the process, from any thread; a thread that waits for it goes on at once."""
+        """End the process, from any thread; a thread that waits for it continues at once."""
         with self._once:
             if not self._killed:
                 self._killed = True
@@ -479,7 +475,7 @@ class _Worker:
 class _Server:
     """Drives the process that forks workers; see :mod:`recsys.worker_server`.
 
-    What that writes on standard error is kept, to explain why it could not start.
+    Its standard error is kept, to explain why it could not start.
     """
 
     def __init__(self, modules: Sequence[str]) -> None:
@@ -508,7 +504,7 @@ class _Server:
         Raises
         ------
         WorkerError
-            If there can be none.
+            If it cannot start.
         ConnectionError
             If the server was killed.
         """
@@ -523,7 +519,7 @@ class _Server:
             raise
 
         def kill() -> int | None:
-            # Even a process that cannot be killed, as it waits for a device, is not waited for.
+            # A process that waits for a device cannot be killed; it is not waited for.
             with contextlib.suppress(OSError):
                 ours.shutdown(socket.SHUT_RDWR)
             ours.close()
@@ -532,12 +528,12 @@ class _Server:
         return _Worker(pid, connection, kill)
 
     def _forked(self, theirs: socket.socket) -> int:
-        """Return the process id of a new worker that has one end of a socket."""
+        """Fork a worker that has one end of a socket; return its process id."""
         with self._lock:
             try:
                 socket.send_fds(self._control, [PID.pack(0)], [theirs.fileno()])
                 if not self._replies.poll(START_LIMIT_S):
-                    raise cannot_start(f"there is none after {START_LIMIT_S:g} s")
+                    raise cannot_start(f"no process after {START_LIMIT_S:g} s")
                 answer: int | str = self._replies.recv()
             except (EOFError, OSError) as error:
                 raise self._why_it_ended() from error
@@ -551,7 +547,7 @@ class _Server:
             try:
                 self._control.sendall(PID.pack(pid))
                 code: int | None = self._replies.recv()
-            except (EOFError, OSError):  # the server was killed, and did not take it along
+            except (EOFError, OSError):  # the server was killed, the worker was not
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 return None
@@ -578,13 +574,13 @@ class _Server:
 
 
 _servers: dict[tuple[str, ...], _Server] = {}
-"""By the modules that they have loaded."""
+"""Servers by their loaded modules."""
 
 _servers_lock = threading.Lock()
 
 
 def _start(modules: tuple[str, ...]) -> _Worker:
-    """Return a new worker of a server that this process keeps for all its pools."""
+    """Return a new worker of a server, which this process keeps for all its pools."""
     if not hasattr(os, "fork"):
         return _spawned()
     killed = 0
@@ -608,7 +604,7 @@ def _start(modules: tuple[str, ...]) -> _Worker:
 
 
 def _spawned() -> _Worker:
-    """Return a worker where processes cannot fork; a script needs its ``__main__`` guard there."""
+    """Return a worker where processes cannot fork; scripts need a ``__main__`` guard there."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True)
@@ -624,7 +620,7 @@ def _spawned() -> _Worker:
 
 
 def _work(connection: Connection[Any, Any]) -> None:
-    import_module("recsys.worker_server").work(connection)  # that module imports this one
+    import_module("recsys.worker_server").work(connection)  # which imports this module
 
 
 @atexit.register

@@ -24,6 +24,7 @@ from recsys.classifier.training.own_genres import (
 )
 from recsys.errors import LibraryBusyError, ModelError, QueryError, StoreError
 from recsys.index.sync import index_is_current, index_problems, open_index
+from recsys.indexing import IndexOptions
 from recsys.indexing.session import IndexSession, change_model
 from recsys.store import LibraryLock, Store
 from recsys.store import store as store_module
@@ -32,6 +33,7 @@ from tests.classifier.planted_genres import picture
 from tests.own_library import GENRES, PRESENT, OwnLibrary, make_own_library
 
 TAGS = OwnGenreOptions(LabelOrigin.TAGS)
+REANALYSE = IndexOptions(reanalyse=True)
 
 
 @pytest.fixture
@@ -163,7 +165,7 @@ def test_the_way_back_needs_no_listening_either(
 ) -> None:
     adopt(proposal, tmp_path / "mine.safetensors")
     (tmp_path / "music").mkdir()
-    session = IndexSession(library.database, model=library.model, reanalyse=True)
+    session = IndexSession(library.database, model=library.model, options=REANALYSE)
     list(session.run([tmp_path / "music"]))
     with Store.open(library.database, read_only=True) as store:
         assert store.genre_counts() == {"rock": 72}
@@ -179,7 +181,7 @@ def test_a_model_that_was_kept_is_used_later_without_listening(
     (tmp_path / "music").mkdir()
     with pytest.raises(ModelError, match="do not mix"):
         list(IndexSession(library.database, model=out).run([tmp_path / "music"]))
-    list(IndexSession(library.database, model=out, reanalyse=True).run([tmp_path / "music"]))
+    list(IndexSession(library.database, model=out, options=REANALYSE).run([tmp_path / "music"]))
     with Store.open(library.database, read_only=True) as store:
         assert store.genre_counts() == dict.fromkeys(GENRES, 24)
         assert store.counts()["unanalysed"] == 0

@@ -16,9 +16,9 @@ from recsys.mel import (
     Features,
     compress,
     hz_to_mel,
-    levelled,
     mel_power,
     mel_to_hz,
+    normalise_level,
 )
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def from_log_mel(
     Parameters
     ----------
     windows : ndarray of float32, shape (n, source.n_mels, source.frames)
-        From :func:`log_mel`. Every window is levelled on its own.
+        From :func:`log_mel`. The level of every window is normalised on its own.
     source : LogMel
     target : CompressedMel, optional
         Its defaults if None.
@@ -157,7 +157,7 @@ def from_log_mel(
     decibels = USUAL_DEVIATION_DB * (windows - windows.max(axis=(1, 2), keepdims=True))
     bands = np.tensordot(decibels, _between_bands(source, target), axes=(1, 1))
     power = np.power(10.0, 0.1 * bands.transpose(0, 2, 1)).astype(np.float32)
-    compressed = np.stack([compress(levelled(window)) for window in power])
+    compressed = np.stack([compress(normalise_level(window)) for window in power])
     times = np.arange(target.frames) * target.hop_length / target.sample_rate
     position = np.clip(times * source.sample_rate / source.hop_length, 0, frames - 1)
     left = np.minimum(position.astype(np.int64), max(0, frames - 2))

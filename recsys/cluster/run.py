@@ -31,7 +31,7 @@ from recsys.indexing.examine import Examiner
 from recsys.library import ScanReport
 from recsys.mel import DEFAULT_EFFORT
 from recsys.store import Store
-from recsys.types import IndexEvent, IndexSummary
+from recsys.types import IndexEvent, IndexStatus, IndexSummary
 
 if TYPE_CHECKING:
     from recsys.classifier.card import ModelCard
@@ -64,12 +64,12 @@ class _Counts:
     failed: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def event(self, name: str, outcome: Outcome, status: str) -> IndexEvent:
+    def event(self, name: str, outcome: Outcome, status: IndexStatus) -> IndexEvent:
         """Count a file, and return its event."""
         place = name if is_url(name) else Path(name)
         if outcome.failure is not None:
             self.failed += 1
-            return IndexEvent(place, "failed", reason=outcome.failure)
+            return IndexEvent(place, IndexStatus.FAILED, reason=outcome.failure)
         setattr(self, status, getattr(self, status) + 1)
         return IndexEvent(place, status, warning=outcome.warning, genre=outcome.genre)
 
@@ -188,7 +188,7 @@ class ClusterRun:
             for file in list_files(place, counts.report):
                 outcome = known.get(file.key)
                 if outcome is not None:
-                    yield counts.event(file.name, outcome, "unchanged")
+                    yield counts.event(file.name, outcome, IndexStatus.UNCHANGED)
                     continue
                 pending += 1
                 batch.append(file)
@@ -290,4 +290,4 @@ def _stored(writer: ShardWriter, counts: _Counts) -> Iterator[IndexEvent]:
     columns = [*FILE_COLUMNS, "genre", "warning", "failure"]
     for plain in writer.flush().select(columns).to_pylist():
         outcome = Outcome(plain["genre"], plain["warning"], plain["failure"])
-        yield counts.event(file_of(plain).name, outcome, "indexed")
+        yield counts.event(file_of(plain).name, outcome, IndexStatus.INDEXED)

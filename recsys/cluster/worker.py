@@ -186,19 +186,19 @@ def _failed(file: SourceFile, error: RecsysError) -> Row:
 
 
 def _analysed(good: list[tuple[SourceFile, Examined]], classifier: Classifier) -> list[Row]:
-    decoded = [(file, found, found.sound) for file, found in good if found.sound is not None]
-    analyses = analyses_of([sound for *_, sound in decoded], lambda: classifier)
+    decoded = [(file, found, found.result) for file, found in good if found.result is not None]
+    analyses = analyses_of([result for *_, result in decoded], lambda: classifier)
     return [
         Row(
             file=file,
             audio_hash=found.audio_hash,
             tags=found.tags,
-            duration_s=sound.duration_s,
-            warning=sound.warning,
+            duration_s=result.duration_s,
+            warning=result.warning,
             genre=classifier.info.top_genre(analysis.probabilities),
             analysis=analysis,
         )
-        for (file, found, sound), analysis in zip(decoded, analyses, strict=True)
+        for (file, found, result), analysis in zip(decoded, analyses, strict=True)
     ]
 
 

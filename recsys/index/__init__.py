@@ -1,5 +1,5 @@
-"""Embedding indexes, one part per genre.
+"""Embedding indexes, one part per genre group.
 
-:mod:`recsys.index.base` defines what an index does, :mod:`recsys.index.genre_index` is the one in
-use, :mod:`recsys.index.sync` keeps it in step with the library.
+:mod:`recsys.index.base` is the protocol, :mod:`recsys.index.genre_index` the implementation, and
+:mod:`recsys.index.sync` updates it from the library.
 """

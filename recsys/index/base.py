@@ -1,8 +1,8 @@
 """The protocol of an embedding index, and the checks that every implementation shares.
 
 Embeddings have unit length, so that the inner product is the cosine. Similarities of the best
-candidates are computed again in float64 and rounded to six decimals: float32 sums differ in the
-seventh decimal from one processor to the next, and neither answers nor ties may.
+candidates are recomputed in float64 and rounded to six decimals: float32 sums differ in the seventh
+decimal between processors, and answers and ties must not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 UNIT_TOLERANCE = 1e-3
-"""How far the length of an embedding may be from 1."""
+"""Tolerance of the length of an embedding."""
 
 DECIMALS = 6
 """Of a similarity."""
@@ -28,7 +28,7 @@ REBUILD_HINT = "Rebuild the index with `recsys doctor --rebuild`."
 
 
 class DamagedPartError(GenreIndexError):
-    """A part of a saved index is not what was saved."""
+    """A part of a saved index has changed on disk."""
 
 
 class EmbeddingIndex(Protocol):
@@ -48,17 +48,16 @@ class EmbeddingIndex(Protocol):
 
     @property
     def genres(self) -> tuple[str, ...]:
-        """The parts that hold something, sorted."""
+        """The genre groups with tracks, sorted."""
 
     @property
     def highest_id(self) -> int:
-        """No id that is held is higher; 0 for an empty index."""
+        """The highest id in the index; 0 for an empty one."""
 
     def add(self, genre: str, ids: IdArray, embeddings: FloatArray) -> None:
-        """Put tracks into a part.
+        """Add tracks to a part.
 
-        An id that is already held, in whatever part, is replaced; of an id that is given twice the
-        last one counts.
+        An id that any part has already is replaced; of an id that is given twice the last counts.
 
         Parameters
         ----------
@@ -72,11 +71,11 @@ class EmbeddingIndex(Protocol):
         Raises
         ------
         GenreIndexError
-            Wrong shape, or not of unit length; nothing is added then.
+            Wrong shape, or not of unit length; nothing is added.
         """
 
     def remove(self, ids: Iterable[int]) -> int:
-        """Take tracks out; unknown ids are ignored. Returns how many were there."""
+        """Remove tracks; unknown ids are ignored. Returns the number of removed tracks."""
 
     def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
         """Find the tracks nearest to an embedding.
@@ -104,7 +103,7 @@ class EmbeddingIndex(Protocol):
     def search_with_vectors(
         self, genre: str | None, query: FloatArray, k: int
     ) -> tuple[list[Neighbour], FloatArray]:
-        """Search as :meth:`search`, and return the embeddings of what is found as well.
+        """Search as :meth:`search`, and return the embeddings of the results as well.
 
         Returns
         -------
@@ -119,11 +118,11 @@ class EmbeddingIndex(Protocol):
         Raises
         ------
         GenreIndexError
-            An id is not held.
+            The index has no such id.
         """
 
     def count(self, genre: str | None = None) -> int:
-        """Return how many tracks a part holds, or the whole index."""
+        """Return the number of tracks of a part, or of the whole index."""
 
 
 def checked_dimension(dimension: int) -> int:
@@ -136,7 +135,7 @@ def checked_dimension(dimension: int) -> int:
 def checked_vectors(
     ids: IdArray | Sequence[int], embeddings: FloatArray, dimension: int
 ) -> tuple[IdArray, FloatArray]:
-    """Return ids and embeddings ready to be added: typed, contiguous, the last of equal ids."""
+    """Return ids and embeddings to add: typed, contiguous, the last of equal ids."""
     ids = np.asarray(ids, dtype=np.int64)
     embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
     if ids.ndim != 1 or embeddings.shape != (len(ids), dimension):
@@ -154,7 +153,7 @@ def checked_vectors(
             f" {np.linalg.norm(embeddings[odd][0]):.4g}, not 1.",
             "Normalise embeddings before they are added.",
         )
-    # np.unique keeps the first of equal ids, so the order is turned round to keep the last.
+    # np.unique keeps the first of equal ids; the order is reversed to keep the last.
     unique, first = np.unique(ids[::-1], return_index=True)
     if len(unique) == len(ids):
         return ids, embeddings
@@ -163,7 +162,7 @@ def checked_vectors(
 
 
 def checked_query(query: FloatArray, dimension: int, k: int) -> FloatArray:
-    """Return a query ready to be searched for; GenreIndexError if it cannot be."""
+    """Return a query as contiguous float32; GenreIndexError for a wrong shape or length."""
     if k < 1:
         raise GenreIndexError(f"k is {k}.", "Ask for at least 1 track.")
     query = np.ascontiguousarray(query, dtype=np.float32)
@@ -190,7 +189,7 @@ def _is_unit(embeddings: FloatArray) -> npt.NDArray[np.bool_]:
 def similarities(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.float64]:
     """Return the cosine of each row and the query, shape (n,), the same on every machine.
 
-    Summed row by row in float64: equal rows give equal values wherever they stand.
+    Summed row by row in float64: equal rows give equal values in any position.
     """
     products = embeddings.astype(np.float64) * query.astype(np.float64)
     values: npt.NDArray[np.float64] = products.sum(axis=1).round(DECIMALS).clip(-1.0, 1.0)
@@ -218,11 +217,11 @@ def best(
     values = similarities(embeddings, query)
     order = np.lexsort((ids, -values))[:k]
     found = zip(ids[order].tolist(), values[order].tolist(), strict=True)
-    return [Neighbour(number, value) for number, value in found], embeddings[order]
+    return [Neighbour(track_id, value) for track_id, value in found], embeddings[order]
 
 
 def unknown_ids(missing: Iterable[int]) -> GenreIndexError:
-    """Return the error for ids that the index does not hold."""
+    """Return the error for ids that the index does not have."""
     names = sorted(int(i) for i in missing)
     listed = ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
     return GenreIndexError(f"The index holds no track {listed}.", REBUILD_HINT)

@@ -1,4 +1,4 @@
-"""The index in use: FAISS, one file per genre and a manifest that names the files.
+"""The implementation: FAISS, one file per genre group and a manifest that names the files.
 
 A part is searched where it is mapped into memory. Its file holds
 
@@ -7,12 +7,11 @@ A part is searched where it is mapped into memory. Its file holds
 - above :data:`FLAT_LIMIT` tracks, codes: a FAISS index of kind ``PQ{d}x4fs``, 4 bits per dimension.
 
 A flat part compares the query with every row. A part with codes scans them first, an eighth of the
-bytes of float32, and compares the best of that scan with their float16 rows (``IndexRefine``).
-How many times more candidates that takes is measured when the codes are trained, never assumed.
+bytes of float32, and compares the best candidates with their float16 rows (``IndexRefine``). The
+number of candidates is measured when the codes are trained.
 
-A change writes the parts that it touches under new names; then the manifest is replaced in one
-step, and only then are the old files removed. A crash leaves either the old or the new index
-intact.
+A change writes the parts that it touches under new names; then the manifest is replaced atomically,
+and only then are the old files removed. A crash leaves either the old or the new index intact.
 """
 
 from __future__ import annotations
@@ -61,38 +60,38 @@ METRIC = "cosine"
 FLAT = "SQfp16"
 CODES = "PQ{}x4fs"
 """FAISS factory strings. Of those measured on clustered genres of 26,000, 78,000 and 260,000
-tracks, one 4-bit quantiser per dimension is the quickest with a recall above 0.99: 16 times as
-quick as flat search at 78,000. Half as many quantisers need eight times the candidates, and cells
-(IVF) lose a twentieth of the neighbours when a quarter of them is searched."""
+tracks, one 4-bit quantiser per dimension is the fastest with a recall above 0.99: 16 times as fast
+as flat search at 78,000. Half as many quantisers need eight times the candidates, and cells (IVF)
+lose a twentieth of the neighbours when a quarter of them is searched."""
 
 FLAT_LIMIT = 50_000
 """Tracks up to which a part has no codes."""
 
 NUMPY_ROWS = 100_000
-"""Rows of a part that NumPy compares before FAISS is loaded, which takes 0.1 s: longer than the
-single search of a command."""
+"""Rows of a part that NumPy compares before FAISS is loaded, which takes 0.1 s, longer than the one
+search of a command."""
 
 CHECKED_BYTES = 32 * 2**20
-"""Files up to this size are compared with their checksum when they are first used, 1 ms per MiB;
-larger ones only by :meth:`GenreIndex.verify`."""
+"""Files up to this size are checked against their checksum at first use, 1 ms per MiB; larger ones
+only by :meth:`GenreIndex.verify`."""
 
 MARGIN = 1e-3
-"""Candidates this far behind the last one wanted are compared as well. Rounding to float16 changes
-the length of a row by up to 2^-11, and FAISS ranks by inner product, not by cosine."""
+"""Candidates within this similarity of the last one wanted are compared as well. Rounding to
+float16 changes the length of a row by up to 2^-11, and FAISS ranks by inner product."""
 
 SPARE = 16
-"""Candidates beyond those wanted, in the hope that the last one is outside the margin."""
+"""Candidates beyond those wanted, so that the last one is usually outside the margin."""
 
 SEED = 20
 TRAINED_ON = 10_000
 TRAINING_STEPS = 10
-"""Vectors and k-means steps the codes are trained with; more gain nothing."""
+"""Vectors and k-means steps of the training of codes; more gain nothing."""
 
 LEAST_TRAINING = 39 * 2**4
-"""Below so many training vectors FAISS warns; they are repeated."""
+"""With fewer training vectors FAISS warns, so they are repeated."""
 
 GROWTH = 1.5
-"""Codes are trained again when a part has grown this many times since."""
+"""Growth of a part since its codes were trained after which they are trained again."""
 
 RECALL_AT = 20
 RECALL_WANTED = 0.99
@@ -117,9 +116,9 @@ class PartEntry:
     count : int
         Tracks in it.
     highest_id : int
-        No track in it has a higher id.
+        Highest track id in it.
     factory : str
-        What FAISS makes of it, as a factory string.
+        FAISS factory string.
     file : str
         Name in the directory.
     size, crc32 : int
@@ -129,7 +128,7 @@ class PartEntry:
     trained_on : int or None
         With codes: tracks of the part when they were trained.
     k_factor : int or None
-        With codes: candidates compared with their rows, per track wanted.
+        With codes: candidates compared with their rows, per requested track.
     recall_at_20 : float or None
         With codes: measured against flat search on a seeded sample when they were trained.
     """
@@ -149,9 +148,9 @@ class PartEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a saved index stands for, and its parts, sorted by genre.
+    """Model and revision of a saved index, and its parts, sorted by genre.
 
-    ``snapshot`` is another one after every save.
+    ``snapshot`` is new after every save.
     """
 
     dimension: int
@@ -185,15 +184,15 @@ class Part:
     """The tracks of one genre: mapped from a file, with the changes made since.
 
     Changes are merged when the part is next searched or saved, so that filling an index copies
-    every row once, and an update holds one changed part in memory at a time.
+    every row once, and an update has one changed part in memory at a time.
 
     Parameters
     ----------
     dimension : int
     entry : PartEntry, optional
-        How it was saved; None for an empty part. Set to None by the first change.
+        Manifest entry; None for an empty part, and after the first change.
     directory : Path, optional
-        Where it was saved. The file is mapped at once, and stays readable when it is replaced.
+        Of the file. It is mapped at once, and stays readable when it is replaced.
     """
 
     def __init__(
@@ -215,17 +214,17 @@ class Part:
         self._recall = entry.recall_at_20 if entry else None
         self._compared = 0
         self._sorted: tuple[IdArray, IdArray] | None = None
-        # FAISS indexes, made when they are needed: over the rows, and of the codes.
+        # FAISS indexes, made on demand: over the rows, and of the codes.
         self._flat: Any = None
         self._fast: Any = None
 
     def __len__(self) -> int:
         return self._count
 
-    # What is in the file
+    # Reading the file
 
     def read(self) -> None:
-        """Check the file and find the arrays in it, once; DamagedPartError if it was changed."""
+        """Check the file and map its arrays, once; DamagedPartError if it was changed."""
         if self._is_read or self.entry is None or self._file is None:
             return
         entry = self.entry
@@ -236,8 +235,8 @@ class Part:
         ids_end = entry.count * _ID.itemsize
         codes_size = entry.size - rows_end
         if entry.rows_at < ids_end or codes_size < 0 or (codes_size > 0) != bool(entry.k_factor):
-            what = f"{entry.size} bytes are not {entry.count} vectors of dimension"
-            raise _damaged(entry, f"{what} {self._dimension}")
+            sizes = f"{entry.size} bytes are not {entry.count} vectors of dimension"
+            raise _damaged(entry, f"{sizes} {self._dimension}")
         self._ids = content[:ids_end].view(_ID)
         rows = content[entry.rows_at : rows_end].view(_HALF)
         self._rows = rows.reshape(entry.count, self._dimension)
@@ -248,7 +247,7 @@ class Part:
             raise _damaged(entry, "its checksum does not match")
 
     def verify(self) -> None:
-        """Read all of the file; DamagedPartError if anything in it was changed."""
+        """Read the whole file; DamagedPartError if it was changed."""
         if self.entry is None or self._file is None:
             return
         self._check_sum(self.entry)
@@ -256,7 +255,7 @@ class Part:
         self._flat_index()
         if self._k_factor is not None:
             self._fast_index()
-        if hasattr(mmap, "MADV_DONTNEED"):  # who reads all of it does not hold all of it
+        if hasattr(mmap, "MADV_DONTNEED"):  # do not keep all of it in memory
             self._file.madvise(mmap.MADV_DONTNEED)
 
     def _stored_index(self, start: int, end: int) -> Any:  # noqa: ANN401 (FAISS has no types)
@@ -273,7 +272,7 @@ class Part:
         return index
 
     def _flat_index(self) -> Any:  # noqa: ANN401
-        """Return the index that compares every row."""
+        """Return the flat index."""
         if self._flat is None and self.entry is not None:
             start = self.entry.count * _ID.itemsize
             self._flat = self._stored_index(start, self.entry.rows_at + self._rows.nbytes)
@@ -297,15 +296,15 @@ class Part:
     # Changes
 
     def add(self, ids: IdArray, vectors: FloatArray) -> None:
-        """Add tracks, none of which is held."""
+        """Add tracks that the part does not have."""
         self._change()
         self._added.append((ids, vectors.astype(_HALF)))
         self._count += len(ids)
         self.highest_id = max(self.highest_id, int(ids.max(initial=-1)))
 
     def remove(self, ids: IdArray) -> int:
-        """Remove tracks; unknown ones are ignored. Returns how many were there."""
-        # Ids only ever rise: new tracks need not be looked for, nor the file read for them.
+        """Remove tracks; unknown ids are ignored. Returns the number of removed tracks."""
+        # Ids only rise: new tracks need not be looked up, nor the file read for them.
         possible = ids[ids <= self.highest_id]
         if not len(possible):
             return 0
@@ -323,7 +322,7 @@ class Part:
         return len(gone)
 
     def _change(self) -> None:
-        """Get ready to differ from the file; its arrays stay in use until the next merge."""
+        """Detach the part from its file; the arrays stay in use until the next merge."""
         self.read()
         if self.entry is not None:
             if self._k_factor is not None:
@@ -331,7 +330,7 @@ class Part:
             self.entry = self._flat = None
 
     def _merge(self) -> None:
-        """Bring the changes into the arrays."""
+        """Apply the changes to the arrays."""
         self.read()
         if self._stays is None and not self._added:
             return
@@ -346,16 +345,16 @@ class Part:
         self._stays, self._added = None, []
         self._sorted = self._flat = self._file = None
 
-    # Questions
+    # Queries
 
     def places(self, ids: IdArray) -> IdArray:
-        """Return the row of each track, -1 for those that are not held."""
+        """Return the row of each track, -1 for unknown ids."""
         self._merge()
         return self._places(ids)
 
     def _places(self, ids: IdArray) -> IdArray:
         self.read()
-        if self._sorted is None:  # kept, because parts are asked far more often than changed
+        if self._sorted is None:  # kept, because parts are queried more often than changed
             order = np.argsort(self._ids, kind="stable")
             self._sorted = order, self._ids[order]
         order, sorted_ids = self._sorted
@@ -366,7 +365,7 @@ class Part:
         return places if self._stays is None else np.where(self._stays[places], places, -1)
 
     def vectors(self, places: IdArray) -> FloatArray:
-        """Return embeddings by row, shape (n, dimension), brought back to unit length."""
+        """Return embeddings by row, shape (n, dimension), of unit length."""
         return unit_from_half(self._rows[places])
 
     def candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray]:
@@ -381,7 +380,7 @@ class Part:
             asked = min(total, 2 * asked)
 
     def _nearest(self, query: FloatArray, k: int) -> tuple[FloatArray, IdArray]:
-        """Return the highest inner products, the highest first, and their rows."""
+        """Return the highest inner products, highest first, and their rows."""
         self._compared += len(self)
         if "faiss" not in sys.modules and self._compared <= NUMPY_ROWS:
             return self._nearest_by_numpy(query, k)
@@ -397,7 +396,7 @@ class Part:
         scores = np.empty(len(self), np.float32)
         for start in range(0, len(self), CHUNK):
             rows = self._rows[start : start + CHUNK].astype(np.float32)
-            # einsum keeps to one thread: waiting for others costs more than they save.
+            # einsum uses one thread: waiting for others costs more than they save.
             scores[start : start + CHUNK] = np.einsum("ij,j->i", rows, query)
         places = np.argpartition(-scores, k - 1)[:k]
         places = places[np.argsort(-scores[places], kind="stable")]
@@ -406,7 +405,7 @@ class Part:
     # Codes and files
 
     def lies_in(self, directory: Path) -> bool:
-        """Return whether the part is in a file there as it is."""
+        """Return whether a file there has the part unchanged."""
         if self.entry is None or self._directory != directory:
             return False
         try:
@@ -443,7 +442,7 @@ class Part:
         )
 
     def _set_codes(self, flat_limit: int) -> None:
-        """Train codes for a large part, or leave them out of a small one."""
+        """Train codes for a large part; drop those of a small one."""
         if len(self) <= flat_limit:
             self._fast = self._trained_on = self._k_factor = self._recall = None
         elif self._trained_on is None or len(self) > GROWTH * self._trained_on:
@@ -455,7 +454,7 @@ class Part:
         codes = CODES.format(self._dimension)
         fast = faiss.index_factory(self._dimension, codes, faiss.METRIC_INNER_PRODUCT)
         fast.pq.cp.seed, fast.pq.cp.niter = SEED, TRAINING_STEPS
-        by_id = np.argsort(self._ids)  # the same tracks give the same codes in whatever order
+        by_id = np.argsort(self._ids)  # the same tracks give the same codes in any order
         if len(self) > TRAINED_ON:
             rng = np.random.default_rng(SEED)
             by_id = by_id[np.sort(rng.choice(len(self), TRAINED_ON, replace=False))]
@@ -466,7 +465,7 @@ class Part:
         self._fast, self._trained_on = fast, len(self)
 
     def _measure(self) -> None:
-        """Choose how many candidates to compare per track wanted, and note the recall."""
+        """Choose the number of candidates per requested track, and measure the recall."""
         by_id = np.argsort(self._ids)
         total, k = len(self), min(RECALL_AT, len(self))
         rng = np.random.default_rng(SEED)
@@ -486,8 +485,8 @@ class Part:
 class GenreIndex:
     """An :class:`~recsys.index.base.EmbeddingIndex` kept in the files of a directory.
 
-    Embeddings are rounded to float16: those given back are of unit length again, and similarities
-    differ from those of the float32 ones by 1e-5 (128 dimensions).
+    Embeddings are rounded to float16 and returned with unit length; similarities differ from those
+    of float32 by 1e-5 (128 dimensions).
 
     Parameters
     ----------
@@ -507,7 +506,7 @@ class GenreIndex:
 
     @property
     def genres(self) -> tuple[str, ...]:
-        """The parts that hold something, sorted."""
+        """The genre groups with tracks, sorted."""
         return tuple(sorted(genre for genre, part in self._parts.items() if len(part)))
 
     @property
@@ -520,7 +519,7 @@ class GenreIndex:
         return sum(map(len, self._chosen(genre)))
 
     def _chosen(self, genre: str | None) -> list[Part]:
-        """Return the part of a genre, or all of them, as far as they hold something."""
+        """Return the part of a genre, or all of them, without empty ones."""
         names = self.genres if genre is None else (genre,)
         return [self._parts[name] for name in names if len(self._parts.get(name, ()))]
 
@@ -555,7 +554,7 @@ class GenreIndex:
         return sum(part.remove(ids) for part in self._chosen(None))
 
     def _mending(self, work: Callable[[], T]) -> T:
-        """Do some work; if a part is damaged, fill the index again and do all of it again."""
+        """Do some work; if a part is damaged, rebuild the index and repeat the work."""
         try:
             return work()
         except DamagedPartError:
@@ -566,7 +565,7 @@ class GenreIndex:
             fill(self)
             return work()
 
-    # Questions
+    # Queries
 
     def search(self, genre: str | None, query: FloatArray, k: int) -> list[Neighbour]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search`."""
@@ -612,24 +611,23 @@ class GenreIndex:
     def save(self, directory: Path, *, fingerprint: str, revision: int) -> None:
         """Write the parts that differ from their files there, then the manifest.
 
-        A reader finds the old index or the new one, never a mixture. Other files in the directory
-        are left alone.
+        A reader finds either the old or the new index. Other files in the directory stay.
 
         Parameters
         ----------
         directory : Path
-            Made when it is not there.
+            Made if it is missing.
         fingerprint : str
-            What the embeddings were made with.
+            Of the model and the library.
         revision : int
-            Of the library that the index stands for.
+            Of the library.
 
         Raises
         ------
         GenreIndexError
-            It cannot be written; the index that was there before is whole.
+            It cannot be written; the old index is intact.
         """
-        snapshot = secrets.token_hex(8)  # no name is used twice: a reader may have it mapped
+        snapshot = secrets.token_hex(8)  # no name is reused: a reader may have the file mapped
         try:
             directory.mkdir(parents=True, exist_ok=True)
             entries: list[PartEntry] = []
@@ -639,7 +637,7 @@ class GenreIndex:
                 if entry is None or not part.lies_in(directory):
                     path = directory / f"part-{snapshot}-{number:04}.bin"
                     entry = part.write(path, genre, self._flat_limit)
-                    # What was in memory is read from the file from now on.
+                    # From now on it is mapped from the file, not kept in memory.
                     self._parts[genre] = Part(self.dimension, entry, directory)
                 entries.append(entry)
             manifest = Manifest(self.dimension, fingerprint, revision, snapshot, tuple(entries))
@@ -661,23 +659,22 @@ class GenreIndex:
         flat_limit: int = FLAT_LIMIT,
         on_damage: Callable[[GenreIndex], None] | None = None,
     ) -> Self:
-        """Open a saved index; parts are read when they are first needed.
+        """Open a saved index; parts are read on demand.
 
         Parameters
         ----------
         directory : Path
-            Where it was saved.
+            Of the index.
         flat_limit : int
             As in :class:`GenreIndex`.
         on_damage : callable, optional
-            Called with the index, emptied, when a part turns out to be damaged, to fill it again;
-            without it that is an error.
+            Called with the emptied index when a part turns out to be damaged, to fill it again;
+            without it, damage is an error.
 
         Raises
         ------
         GenreIndexError
-            The index is missing, of another version, or damaged as far as that shows without
-            reading the parts.
+            The index is missing, of another version, or damaged as far as the manifest shows.
         """
         manifest = read_manifest(directory)
         for _ in range(_ATTEMPTS):
@@ -705,7 +702,7 @@ class GenreIndex:
         return index
 
     def verify(self) -> list[str]:
-        """Return what is wrong with the files of the parts, in sentences."""
+        """Return the problems of the files of the parts, as sentences."""
         problems = []
         for part in self._parts.values():
             try:
@@ -716,7 +713,7 @@ class GenreIndex:
 
 
 class _Writer:
-    """Writes to a file and keeps the size and the checksum of it."""
+    """Writes to a file, with its size and checksum."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -731,13 +728,13 @@ class _Writer:
         return len(data)
 
     def index(self, index: Any) -> None:  # noqa: ANN401
-        """Write a FAISS index, without a copy of it in memory."""
+        """Write a FAISS index without a copy in memory."""
         faiss = _faiss()
         faiss.write_index(index, faiss.PyCallbackIOWriter(self))
 
 
 def _faiss() -> Any:  # noqa: ANN401 (the stubs of FAISS lack half of what is used here)
-    # Imported where it is needed: loading it takes 0.1 s, a quarter of a short command.
+    # Imported on demand: loading it takes 0.1 s, a quarter of a short command.
     import faiss
 
     return faiss
@@ -747,8 +744,8 @@ def _faiss() -> Any:  # noqa: ANN401 (the stubs of FAISS lack half of what is us
 def _one_thread() -> Iterator[None]:
     """Let FAISS use one thread.
 
-    A single query gains nothing from a second one, and waiting for it costs 16 ms instead of
-    0.2 ms when the processors are busy.
+    A single query gains nothing from a second one; waiting for it takes 16 ms instead of 0.2 ms
+    when the processors are busy.
     """
     faiss = _faiss()
     before = faiss.omp_get_max_threads()
@@ -763,7 +760,7 @@ def _remove_codes(fast: Any, gone: IdArray) -> None:  # noqa: ANN401
     """Remove rows of codes; the others keep their order."""
     faiss = _faiss()
     fast.remove_ids(faiss.IDSelectorBatch(gone))
-    # FAISS leaves the codes of removed rows in the last block, and adds by OR: they would mix.
+    # FAISS leaves the codes of removed rows in the last block and adds by OR, which would mix them.
     packer, none = fast.get_CodePacker(), np.zeros(fast.code_size, np.uint8)
     for row in range(fast.ntotal, fast.ntotal2):
         packer.pack_1_c(faiss.swig_ptr(none), row, fast.codes.get())
@@ -773,9 +770,9 @@ def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def _damaged(entry: PartEntry, what: str) -> DamagedPartError:
+def _damaged(entry: PartEntry, problem: str) -> DamagedPartError:
     return DamagedPartError(
-        f"The index part {entry.file} ({entry.genre}) is damaged: {what}.", REBUILD_HINT
+        f"The index part {entry.file} ({entry.genre}) is damaged: {problem}.", REBUILD_HINT
     )
 
 
@@ -801,9 +798,9 @@ def _replace_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def _remove_unreferenced(directory: Path) -> None:
-    """Remove replaced parts, and what a killed or failed save left behind; nothing else."""
-    # A damaged manifest may yet be mended, and then all its parts are needed. Where a mapped file
-    # cannot be removed (Windows), a later save does it.
+    """Remove replaced parts, and files of a killed or failed save; no others."""
+    # The parts of a damaged manifest stay, because it may be repaired. A mapped file that cannot be
+    # removed (Windows) is left to a later save.
     with suppress(OSError, GenreIndexError):
         is_there = (directory / MANIFEST).exists()
         current = {part.file for part in read_manifest(directory).parts} if is_there else set()

@@ -1,7 +1,7 @@
-"""Keeps the index in step with the library database.
+"""Updates the index of a library from its database.
 
-The database is the truth and the index a cache: whatever is wrong with the index on disk, a usable
-one comes out of the database, at worst a few seconds later.
+The database is the truth and the index a cache: a damaged, missing or outdated index on disk is
+updated or rebuilt from the database, which takes a few seconds at worst.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 FEW_CHANGES = 1000
 REBUILD_SHARE = 0.25
-"""Above both this number and this share of changed tracks, filling a new index is quicker than
-changing the old one."""
+"""Above both this number and this share of changed tracks, rebuilding the index is faster than
+updating it."""
 
 MOST_CHANGES = 100_000
-"""More changes are never held in memory at a time, whatever the size of the library."""
+"""Limit of the changes held in memory, whatever the size of the library."""
 
 
 def index_directory(db_path: Path) -> Path:
-    """Return where the index of a library lies: ``library.db`` has ``library.index/``."""
+    """Return the index directory of a library: ``library.db`` has ``library.index/``."""
     return db_path.with_name(db_path.stem + ".index")
 
 
 def open_index(store: Store) -> GenreIndex:
     """Open the index of a library, up to date with it. Nothing is written.
 
-    An index that lags behind is brought up to date in memory; one that is missing, damaged or of
-    another model is filled again in memory, as soon as the damage shows. See :func:`save_index`.
+    An outdated index is updated in memory; one that is missing, damaged or of another model is
+    rebuilt in memory, as soon as the damage shows. See :func:`save_index`.
 
     Raises
     ------
@@ -58,14 +58,13 @@ def open_index(store: Store) -> GenreIndex:
 def refresh_index(store: Store, index: GenreIndex) -> GenreIndex:
     """Return an index that was opened earlier, up to date with its library.
 
-    Without a change since, this is the same one, at the cost of one small query. Where the index
-    on disk has followed the library it is opened again, so that its files are mapped and not held;
-    else the changes are brought in.
+    Without changes it is the same object, at the cost of one small query. Where the index on disk
+    is up to date it is reopened, so that its files are mapped; else the changes are applied.
 
     Raises
     ------
     StoreError
-        The library is empty: it has no model any more.
+        The library is empty: it has no model.
     """
     model = _model(store)
     if index.fingerprint != _fingerprint(store, model):
@@ -115,7 +114,7 @@ def rebuild_index(store: Store) -> GenreIndex:
 
 
 def index_is_current(store: Store) -> bool:
-    """Return whether the index on disk stands for the library as it is now.
+    """Return whether the index on disk is up to date with the library.
 
     Only the manifest is read. A library without a model needs no index.
     """
@@ -130,7 +129,7 @@ def index_is_current(store: Store) -> bool:
 
 
 def measured_recall(store: Store) -> dict[str, float]:
-    """Return the recall@20 measured for each genre whose search is approximate."""
+    """Return the recall@20 measured for each genre group whose search is approximate."""
     try:
         parts = read_manifest(index_directory(store.path)).parts
     except GenreIndexError:
@@ -139,7 +138,7 @@ def measured_recall(store: Store) -> dict[str, float]:
 
 
 def index_problems(store: Store) -> list[str]:
-    """Return what is wrong with the index on disk, in sentences; empty when it is up to date."""
+    """Return the problems of the index on disk, as sentences; empty when it is up to date."""
     model = store.model()
     if model is None:
         return []
@@ -169,8 +168,8 @@ def index_problems(store: Store) -> list[str]:
     ]
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _model(store: Store) -> ModelInfo:
@@ -184,15 +183,15 @@ def _model(store: Store) -> ModelInfo:
 
 
 def _fingerprint(store: Store, model: ModelInfo) -> str:
-    # Of the library too: a database that was deleted and made again counts its tracks and
-    # revisions from the start, and its index must not be taken for that of the new one.
+    # Of the library too: a database that was deleted and made again counts tracks and revisions
+    # from the start, and the old index must not be taken for its own.
     return f"{store.library_id}:{model.fingerprint}:{model.effort}"
 
 
 def _loaded(
     store: Store, model: ModelInfo, on_damage: Callable[[GenreIndex], None] | None = None
 ) -> GenreIndex | None:
-    """Return the index on disk if it can be brought up to date."""
+    """Return the index on disk if it can be updated."""
     try:
         index = GenreIndex.load(index_directory(store.path), on_damage=on_damage)
     except GenreIndexError:
@@ -223,8 +222,8 @@ def _update(index: GenreIndex, store: Store) -> None:
 
 
 def _fill(index: GenreIndex, store: Store) -> None:
-    # The revision first: what is written meanwhile may be in the batches or not, and is brought in
-    # again, harmlessly, when the index is next compared with the library.
+    # The revision first: rows written meanwhile may be in the batches or not; they are applied
+    # again, harmlessly, when the index is next updated.
     index.revision = store.revision
     for ids, genres, embeddings in store.iter_embeddings():
         index.extend(genres, ids, embeddings)

@@ -1,8 +1,10 @@
-"""From folders to a library: scan, decode, classify, store.
+"""From folders to a library: scan, decode, analyse, store.
 
-One generator does it all and yields an event per file once its result is in the database. It
-can be stopped at any moment, killed even: what was yielded is stored, and the next run goes on
-from there, because what is done is recognised by path, size and time of modification.
+    scan --> files --> worker processes (identify, decode, analyse) --> batches --> store
+
+One generator does it all and yields an event per file once its result is stored. It can be
+stopped or killed at any moment: the next run skips every file whose path, size and time of
+modification are stored.
 """
 
 from recsys.indexing.indexer import Indexer, IndexOptions, IndexPlan, settle

@@ -1,7 +1,8 @@
-"""What worker processes do with one file: identify it, and analyse it if it is new.
+"""The work of a worker process on one file: identify it, decode it, analyse it.
 
-A model that any process can run (:func:`recsys.classifier.inference.place_for_any_process`) runs
-where the file is decoded; any other runs in one place, on the windows of many tracks at a time.
+A model that runs in any process (:func:`recsys.classifier.inference.place_for_any_process`) runs
+where the file is decoded. Any other model runs in one place, on the windows of many tracks at a
+time, which are sent to it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,53 +27,59 @@ if TYPE_CHECKING:
     from recsys.types import Analysis, Tags, TrackFile
 
 
-_NO_WINDOWS = np.empty((0, 0, 0), dtype=np.float32)
-
-
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """What the model will look at.
+class DecodedTrack:
+    """A track that waits for inference.
 
     Attributes
     ----------
     windows : ndarray, shape (n_windows, *shape)
-        The model's features; float16 where that is enough, which halves what has to travel
-        between processes, else float32. None of them where there is an analysis.
+        The model's features: float16 where that is precise enough, which halves what is sent
+        between processes, else float32.
     duration_s : float
         Of the whole track, seconds.
     warning : str or None
-        What was odd about the file.
-    analysis : Analysis or None
-        The analysis, if the process that decoded has run the model as well.
+        Defect of the file.
     """
 
     windows: npt.NDArray[np.floating]
     duration_s: float
     warning: str | None
-    analysis: Analysis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysedTrack:
+    """A track that was analysed where it was decoded; attributes as in :class:`DecodedTrack`."""
+
+    analysis: Analysis
+    duration_s: float
+    warning: str | None
+
+
+TrackResult: TypeAlias = DecodedTrack | AnalysedTrack
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One file, identified; ``sound`` is None when the library already knows the analysis."""
+    """One file, identified; ``result`` is None where the library has the analysis already."""
 
     audio_hash: str
     tags: Tags
-    sound: Sound | None
+    result: TrackResult | None
 
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
-    """A function of one file that can be sent to a process.
+    """Examines files; can be sent to a process.
 
     Attributes
     ----------
     database : Path or None
-        Library whose analyses need not be made again; None where every file is analysed.
+        Library whose analyses are not repeated; None to analyse every file.
     settings : Features
-        What the model looks at.
+        Features of the model.
     model : ModelPlace or None
-        Run by this process; None leaves inference to others.
+        See :class:`FileAnalyser`.
     """
 
     database: Path | None
@@ -80,18 +87,18 @@ class Examiner:
     model: ModelPlace | None = None
 
     def __call__(self, file: TrackFile) -> Examined:
-        """Identify the file; decode it unless its sound is known.
+        """Identify a file; decode it unless its analysis is stored.
 
         Raises
         ------
         AudioError
-            If it is not sound.
+            If it cannot be decoded.
         """
         identity = files.audio_hash(file.path)
         tags = files.read_tags(file.path)
         if self.database is not None and _library(self.database).analysed_hash(identity):
             return Examined(identity, tags, None)
-        return Examined(identity, tags, Listener(self.settings, self.model)(file.path))
+        return Examined(identity, tags, FileAnalyser(self.settings, self.model)(file.path))
 
 
 @lru_cache(maxsize=1)
@@ -100,27 +107,27 @@ def _library(database: Path) -> Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """Decodes files into windows, and runs the model; can be sent to a process.
+class FileAnalyser:
+    """Decodes files, and analyses them where it has a model; can be sent to a process.
 
     Attributes
     ----------
     settings : Features
-        What the model looks at.
+        Features of the model.
     model : ModelPlace or None
-        Run by this process; None leaves inference to others.
+        The model to run in this process; None to return the windows.
     """
 
     settings: Features
     model: ModelPlace | None = None
 
-    def __call__(self, path: Path) -> Sound:
-        """Decode one file, and run the model where one is given.
+    def __call__(self, path: Path) -> TrackResult:
+        """Decode one file, and analyse it where there is a model.
 
         Raises
         ------
         AudioError
-            If it holds no sound worth analysing.
+            If it cannot be decoded, or holds too little sound.
         """
         from recsys.audio import decode  # the process that only sends this needs no decoders
 
@@ -130,11 +137,11 @@ class Listener:
             precision, copy=False
         )
         if self.model is None:
-            return Sound(windows, waveform.duration_s, waveform.warning)
-        # In the precision in which they would have travelled: what is said of a track does not
-        # depend on the process.
+            return DecodedTrack(windows, waveform.duration_s, waveform.warning)
+        # Rounded as if they had been sent: float16 moves an embedding by up to 1e-3, and it must
+        # not depend on the process that computes it.
         (analysis,) = _classifier(self.model).analyse([windows.astype(np.float32)])
-        return Sound(_NO_WINDOWS, waveform.duration_s, waveform.warning, analysis)
+        return AnalysedTrack(analysis, waveform.duration_s, waveform.warning)
 
 
 @lru_cache(maxsize=2)
@@ -143,22 +150,16 @@ def _classifier(place: ModelPlace) -> Classifier:
 
 
 def analyses_of(
-    sounds: Sequence[Sound], load_classifier: Callable[[], Classifier]
+    tracks: Sequence[TrackResult], load_classifier: Callable[[], Classifier]
 ) -> list[Analysis]:
-    """Return the analysis of each sound.
+    """Return the analysis of each track, in their order.
 
-    Parameters
-    ----------
-    sounds : sequence of Sound
-        With analyses of their own, or without.
-    load_classifier : callable
-        Called once if any sound comes without.
-
-    Returns
-    -------
-    list of Analysis
-        In the same order.
+    `load_classifier` is called once if any track still waits for inference.
     """
-    silent = [sound.windows.astype(np.float32) for sound in sounds if sound.analysis is None]
-    analyses = iter(load_classifier().analyse(silent) if silent else ())
-    return [sound.analysis or next(analyses) for sound in sounds]
+    waiting = [
+        track.windows.astype(np.float32) for track in tracks if isinstance(track, DecodedTrack)
+    ]
+    computed = iter(load_classifier().analyse(waiting) if waiting else ())
+    return [
+        track.analysis if isinstance(track, AnalysedTrack) else next(computed) for track in tracks
+    ]

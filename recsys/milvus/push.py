@@ -258,13 +258,13 @@ class _Push:
         # A track may have left the library between the two queries.
         there = [n for n in ids.tolist() if n in tracks and n in analyses]
         rows = {n: row_of(tracks[n], analyses[n]) for n in there}
-        self._counts.update(tracks[n].part for n in there)
+        self._counts.update(tracks[n].genre_group for n in there)
         self._shortened += sum(shortened(tracks[n].tags) is not tracks[n].tags for n in there)
         known = _digests_of(np.array(there, dtype=np.int64), held, digests)
         changed = [n for n, digest in zip(there, known, strict=True) if digest != rows[n]["digest"]]
         if changed:
             index.put(
-                [tracks[n].part for n in changed],
+                [tracks[n].genre_group for n in changed],
                 np.array(changed, dtype=np.int64),
                 np.stack([analyses[n].embedding for n in changed]),
                 [rows[n] for n in changed],

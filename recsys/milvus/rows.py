@@ -341,7 +341,7 @@ def shortened(tags: Tags) -> Tags:
 
 def _digest(track: Track, row: Mapping[str, Any], arrays: Iterable[Any]) -> int:
     """Return a hash of everything that is kept of a track."""
-    parts = [track.part, row["path"], row["audio_hash"], row["words"], row["track"]]
+    parts = [track.genre_group, row["path"], row["audio_hash"], row["words"], row["track"]]
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=8)
     for array in arrays:
         digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
@@ -357,6 +357,6 @@ def track_of(row: Mapping[str, Any]) -> Track:
         path=Path(restored(row["path"])),
         tags=tags_of(about),
         audio_hash=row["audio_hash"],
-        part=restored(row["genre"]),
+        genre_group=restored(row["genre"]),
         **rest,
     )

@@ -1,8 +1,9 @@
-"""Playlists: from seed tracks, round a cycle of genres, or on a way from one track to another.
+"""Playlists: from seed tracks, through a cycle of genres, in a mood, or between two tracks.
 
-Each way of making one is a series of sources of candidates (searches in the index, read lazily)
-that extend one :class:`~recsys.playlists.draft.Draft`. The draft holds the constraints, so they
-apply to all alike. The same seed and the same library give the same playlist.
+    sources of candidates (lazy searches of the index) --> Draft (constraints) --> Playlist
+
+Every kind of playlist extends a :class:`~recsys.playlists.draft.Draft`, so that the constraints
+apply to all. The same seed and the same library give the same playlist.
 """
 
 from recsys.playlists.draft import DEFAULT_LENGTH, PREFERRED_ARTIST_GAP, PlaylistOptions

@@ -1,4 +1,4 @@
-"""A playlist in the making: what has been chosen, what may come next, and what may not."""
+"""A playlist in the making: options, chosen tracks, constraints, and sources of candidates."""
 
 from __future__ import annotations
 
@@ -17,47 +17,57 @@ if TYPE_CHECKING:
     from recsys.recommender.query import Candidate
     from recsys.types import Track
 
-# How a playlist is to be made.
-
-
 DEFAULT_LENGTH = 30
-"""Tracks, when neither a length nor a duration is asked for: about two hours."""
+"""Tracks where neither length nor duration is given: about two hours."""
 
 PREFERRED_ARTIST_GAP = 2
-"""The artist gap that is kept where possible when none is asked for."""
+"""Artist gap that is kept where possible when none is given."""
+
+POOL = 32
+"""Candidates among which a diversity of 1 chooses; at 0 it is the nearest alone."""
+
+FITTING_POOL = 8
+"""Candidates that are tried for length before a duration counts as filled."""
+
+PREFERENCE_REACH = 64
+"""How far down the candidates the preferred artist gap is pursued."""
+
+DRAW_WIDTH = 0.5
+"""Range of the random draw at diversity 1, in standard deviations of the candidates."""
+
+_LEAST_WIDTH = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class PlaylistOptions:
-    """How a playlist is to be made.
+    """How to make a playlist.
 
     Attributes
     ----------
     length : int or None
         Tracks. None means :data:`DEFAULT_LENGTH`, or no limit when there is a duration.
     duration_s : float or None
-        Seconds to be filled. The last track may overshoot by at most half its own length, and the
-        first track always stands. With a length as well, whichever is reached first ends the list.
+        Seconds to fill. The last track may overshoot by at most half its own length; the first
+        track is always kept. With a length as well, the one reached first ends the list.
     artist_gap : int or None
-        At least so many other tracks between two of one artist; tracks that name no artist are not
-        held apart. The list ends rather than break it. None keeps artists
-        :data:`PREFERRED_ARTIST_GAP` apart as long as there is a choice, and gives that up rather
-        than end the list or leave a genre early.
+        Minimum of other tracks between two of one artist; tracks without an artist are exempt. The
+        list ends rather than break it. None keeps :data:`PREFERRED_ARTIST_GAP` as long as there is
+        a choice, and drops it rather than end the list or leave a genre early.
     seed : int
-        For everything random: the first track when none is given, and the draws of `diversity`.
+        Random seed, for the first track when none is given and for the draws of `diversity`.
     diversity : float
-        In [0, 1]. At 0 the next track is always the nearest. Above, tracks unlike those already
-        chosen are preferred, and the choice among near-equals is drawn at random.
+        In [0, 1]. At 0 the next track is always the nearest. Above, tracks unlike the chosen ones
+        are preferred, and near-equals are drawn at random.
     per_genre : int
-        Tracks in a row of one genre of a cycle.
+        Consecutive tracks of one genre of a cycle.
     genre : str or None
         Only tracks of this genre, apart from the seeds. Not for cycles, which name their genres.
     moods : tuple of str
-        Tags of the model. Only tracks with all of them, apart from the seeds; a list from seeds
-        or from anywhere is then put in an order that keeps the mood, see
+        Tags of the model. Only tracks that carry all of them, apart from the seeds. A list from
+        seeds, or from a drawn track, is then ordered by mood:
         :class:`recsys.playlists.order.MoodWalk`.
     name : str or None
-        Of the playlist; None names it after how it was made.
+        Of the playlist; None for a name that describes it.
 
     Raises
     ------
@@ -93,14 +103,14 @@ class PlaylistOptions:
 
     @property
     def limit(self) -> int | None:
-        """How many tracks at most; None when only the duration counts."""
+        """Maximum number of tracks; None when only the duration counts."""
         if self.length is None and self.duration_s is None:
             return DEFAULT_LENGTH
         return self.length
 
     @property
     def gaps(self) -> tuple[int, ...]:
-        """The artist gaps to try for every track, widest first."""
+        """Artist gaps to try for every track, widest first."""
         if self.artist_gap is not None:
             return (self.artist_gap,)
         return tuple(range(PREFERRED_ARTIST_GAP, -1, -1))
@@ -114,7 +124,7 @@ def _at_least(name: str, value: int | None, least: int) -> None:
         )
 
 
-# What a playlist says of itself when the library could not fill the request.
+# Notes on a playlist that the library could not fill
 
 
 def shortage(
@@ -124,20 +134,10 @@ def shortage(
     duplicates: int,
     where: str,
 ) -> str:
-    """Return how far a list got and what stopped it.
+    """Return a note with the length reached and the reason.
 
-    Parameters
-    ----------
-    options : PlaylistOptions
-        What was asked for.
-    tracks : sequence of Track
-        What it came to.
-    held_back : collection of Track
-        Those that only the artist gap kept out.
-    duplicates : int
-        Near-duplicates that were left out.
-    where : str
-        In what was searched, for people.
+    `held_back` are the tracks that only the artist gap kept out, `duplicates` counts the
+    near-duplicates left out, and `where` names the part of the library that was searched.
     """
     if held_back:
         artists = {artist_key(track) for track in held_back}
@@ -185,26 +185,11 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-# ----------------------------------------------------------------------
-
-
-POOL = 32
-"""Candidates among which a diversity of 1 chooses; at 0 it is the nearest alone."""
-
-FITTING_POOL = 8
-"""Candidates that are tried for length before a duration counts as filled."""
-
-PREFERENCE_REACH = 64
-"""How far down the candidates an artist gap that nobody asked for is pursued."""
-
-DRAW_WIDTH = 0.5
-"""At diversity 1, how far the random draw reaches, in standard deviations of the candidates."""
-
-_LEAST_WIDTH = 1e-6
+# The draft and its sources
 
 
 class Draft:
-    """The tracks chosen so far, and the rules for the next one.
+    """The tracks chosen so far, and the constraints on the next one.
 
     Parameters
     ----------
@@ -212,7 +197,7 @@ class Draft:
         Limits and constraints.
     last : Candidate, optional
         The track that will close the list. It counts towards length and duration from the start,
-        and nothing like it is chosen before.
+        and no near-duplicate of it is chosen.
 
     Attributes
     ----------
@@ -223,7 +208,7 @@ class Draft:
     closed : bool
         No candidate would bring the list nearer to its duration.
     last_artist_allowed : bool
-        Whether tracks by the artist of `last` may stand before it, where the gap leaves room.
+        Whether tracks by the artist of `last` may precede it, where the gap leaves room.
     """
 
     def __init__(self, options: PlaylistOptions, last: Candidate | None = None) -> None:
@@ -235,19 +220,19 @@ class Draft:
         self.last_artist_allowed = True
         self.rng = np.random.default_rng(options.seed)
         self._last_artist = artist_key(last.track) if last else None
-        self._start_over([])
+        self._restart([])
 
     def __len__(self) -> int:
         return len(self.chosen) + (self.last is not None)
 
     @property
     def total_s(self) -> float:
-        """Seconds of everything chosen, `last` included."""
+        """Duration of the chosen tracks and `last`, seconds."""
         return self._total_s
 
     @property
     def full(self) -> bool:
-        """Whether nothing more is to be added."""
+        """Whether length or duration is reached."""
         length, duration = self.options.limit, self.options.duration_s
         return (
             self.closed
@@ -256,7 +241,7 @@ class Draft:
         )
 
     def fits(self, candidate: Candidate) -> bool:
-        """Tell whether a track brings the list nearer to its duration, or is the first of all."""
+        """Return whether a track brings the list nearer to its duration, or is the first."""
         duration = self.options.duration_s
         if duration is None or len(self) == 0:
             return True
@@ -264,50 +249,50 @@ class Draft:
         return overshoot <= candidate.track.duration_s / 2
 
     def add(self, candidate: Candidate) -> None:
-        """Put a track at the end."""
+        """Append a track."""
         artist = artist_key(candidate.track)
         if artist is not None:
-            self._place_of_artist[artist] = len(self.chosen)
+            self._position_of_artist[artist] = len(self.chosen)
         self.chosen.append(candidate)
         self._remember(candidate)
 
     def truncate(self, length: int) -> None:
         """Keep only the first tracks."""
         self.closed = False
-        self._start_over(self.chosen[:length])
+        self._restart(self.chosen[:length])
 
     def holds(self, candidate: Candidate) -> bool:
-        """Tell whether a track is in the list."""
+        """Return whether a track is in the list."""
         return candidate.track.id in self._ids
 
     def is_duplicate(self, candidate: Candidate) -> bool:
-        """Tell whether a track is a near-duplicate of one in the list, and remember it if so."""
-        if self._heard.match(candidate.track, candidate.embedding):
+        """Return whether a track is a near-duplicate of one in the list; note it if so."""
+        if self._recordings.match(candidate.track, candidate.embedding):
             self.duplicates.add(candidate.track.id)
             return True
         return False
 
     def keeps_gap(self, candidate: Candidate, gap: int) -> bool:
-        """Tell whether a track would stand far enough from the others of its artist."""
+        """Return whether the next position keeps the gap to other tracks of the same artist."""
         artist = artist_key(candidate.track)
         if artist is None or gap == 0:
             return True
-        place = len(self.chosen)
+        position = len(self.chosen)
         if artist == self._last_artist:
             limit = self.options.limit
-            follow = gap if limit is None else limit - 2 - place
+            follow = gap if limit is None else limit - 2 - position
             if not self.last_artist_allowed or follow < gap:
                 return False
-        before = self._place_of_artist.get(artist)
-        return before is None or place - before > gap
+        before = self._position_of_artist.get(artist)
+        return before is None or position - before > gap
 
     def pick(self, pool: Sequence[Candidate]) -> Candidate:
-        """Choose one of several candidates, nearest first, as the diversity has it.
+        """Choose one of several candidates, which come nearest first, by the diversity.
 
-        Maximal marginal relevance (Carbonell and Goldstein 1998, SIGIR): the similarity to what is
-        wanted, less the similarity to the most similar track already chosen, weighed by the
-        diversity; then a random draw that grows with the diversity too, by Gumbel noise in
-        proportion to how far the candidates differ.
+        Maximal marginal relevance (Carbonell and Goldstein 1998, SIGIR): the similarity to the
+        query, less the similarity to the most similar track already chosen, weighted by the
+        diversity; plus Gumbel noise in proportion to the diversity and to the spread of the
+        candidates.
         """
         diversity = self.options.diversity
         if diversity == 0 or len(pool) == 1:
@@ -323,11 +308,11 @@ class Draft:
         width = diversity * DRAW_WIDTH * max(float(worth.std()), _LEAST_WIDTH)
         return pool[int(np.argmax(worth + width * self.rng.gumbel(size=len(pool))))]
 
-    def _start_over(self, chosen: list[Candidate]) -> None:
+    def _restart(self, chosen: list[Candidate]) -> None:
         self.chosen = []
         self._ids: set[int] = set()
-        self._heard = NearDuplicates()
-        self._place_of_artist: dict[str, int] = {}
+        self._recordings = NearDuplicates()
+        self._position_of_artist: dict[str, int] = {}
         self._total_s = 0.0
         if self.last is not None:
             self._remember(self.last)
@@ -336,21 +321,21 @@ class Draft:
 
     def _remember(self, candidate: Candidate) -> None:
         self._ids.add(candidate.track.id)
-        self._heard.add(candidate.track, candidate.embedding)
+        self._recordings.add(candidate.track, candidate.embedding)
         self._total_s += candidate.track.duration_s
 
 
 class Source:
-    """Candidates for a draft, best first, drawn as far as they are needed.
+    """Candidates for a draft, best first, read lazily.
 
-    Candidates that the artist gap holds back keep their place and are offered again later.
+    Candidates that the artist gap holds back keep their position and are offered again later.
 
     Parameters
     ----------
     candidates : iterator of Candidate
         Best first.
     in_order : bool
-        Always offer the first one that may come, whatever the diversity.
+        Always offer the first candidate that is allowed, whatever the diversity.
     """
 
     def __init__(self, candidates: Iterator[Candidate], *, in_order: bool = False) -> None:
@@ -364,8 +349,8 @@ class Source:
         Returns
         -------
         bool
-            False when no candidate may come; then `waiting` holds those that only the artist gap
-            holds back. Or when none would fit the duration; then the draft is closed.
+            False when no candidate is allowed; then `waiting` has those that only the artist gap
+            holds back. Or when none fits the duration; then the draft is closed.
         """
         pool = self._pool(draft)
         fitting = [candidate for candidate in pool if draft.fits(candidate)]
@@ -382,7 +367,7 @@ class Source:
             if draft.options.duration_s is not None:
                 size = max(size, FITTING_POOL)
         gaps = draft.options.gaps
-        # Tracks in a given order keep it, unless a gap that was asked for forbids that.
+        # Tracks in a given order keep it, unless a requested gap forbids it.
         for gap in gaps[-1:] if self._in_order else gaps:
             reach = None if gap == gaps[-1] else PREFERENCE_REACH
             pool = self._allowed(draft, size, gap, reach)
@@ -392,19 +377,19 @@ class Source:
 
     def _allowed(self, draft: Draft, size: int, gap: int, reach: int | None) -> list[Candidate]:
         allowed: list[Candidate] = []
-        place = 0
-        while len(allowed) < size and (reach is None or place < reach):
-            if place == len(self.waiting):
+        position = 0
+        while len(allowed) < size and (reach is None or position < reach):
+            if position == len(self.waiting):
                 following = next(self._candidates, None)
                 if following is None:
                     break
                 self.waiting.append(following)
-            candidate = self.waiting[place]
-            in_time = draft.keeps_gap(candidate, gap)
-            if draft.holds(candidate) or (in_time and draft.is_duplicate(candidate)):
-                del self.waiting[place]
+            candidate = self.waiting[position]
+            keeps_gap = draft.keeps_gap(candidate, gap)
+            if draft.holds(candidate) or (keeps_gap and draft.is_duplicate(candidate)):
+                del self.waiting[position]
                 continue
-            if in_time:
+            if keeps_gap:
                 allowed.append(candidate)
-            place += 1
+            position += 1
         return allowed

@@ -30,14 +30,14 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a playlist.
+    """Result of writing a playlist.
 
     Attributes
     ----------
     tracks : tuple of Track
-        Those that were written.
+        Written tracks.
     left_out : tuple of Track
-        Those whose path holds a line break, which a format of one path per line cannot express.
+        Tracks whose path has a line break, which a format of one path per line cannot express.
     """
 
     tracks: tuple[Track, ...]
@@ -53,25 +53,25 @@ def write(
 ) -> Written:
     """Write a playlist.
 
-    A file is replaced in one step, so that a player never reads half of it; what is not a regular
-    file (a pipe, a device) is written to directly.
+    A regular file is replaced atomically, so that a player never reads half of it; a pipe or device
+    is written to directly.
 
     Parameters
     ----------
     playlist : Playlist
-        Tracks and names.
+        The playlist.
     target : Path or binary stream
-        Where to.
+        Destination.
     file_format : str or None
         One of :data:`FORMATS`; None takes it from the extension of the target.
     relative : bool
-        Write paths relative to the folder of the file, or to the current folder for a stream, so
+        Write paths relative to the folder of the file, or for a stream to the current folder, so
         that the folder can be moved as a whole. JSON is always absolute.
 
     Returns
     -------
     Written
-        With the tracks that the format cannot hold, which the caller should mention.
+        With the tracks that the format cannot express, which the caller should mention.
 
     Raises
     ------
@@ -95,12 +95,12 @@ def write(
 
 
 def resolve_format(path: Path | None, file_format: str | None = None) -> str:
-    """Return the format that is asked for, or that the extension of a path stands for.
+    """Return the given format, or the one of the extension of a path.
 
     Raises
     ------
     QueryError
-        There is no such format, or neither says which.
+        There is no such format, or neither is given.
 
     Examples
     --------
@@ -117,9 +117,9 @@ def resolve_format(path: Path | None, file_format: str | None = None) -> str:
     by_extension = {end: name for name, form in FORMATS.items() for end in form.extensions}
     if extension in by_extension:
         return by_extension[extension]
-    what = f"the name {path.name!r}" if path is not None else "a stream"
+    target = f"the name {path.name!r}" if path is not None else "a stream"
     raise QueryError(
-        f"{what} does not say in which format to write the playlist",
+        f"{target} has no extension of a playlist format",
         f"Name a format ({', '.join(FORMATS)}), or end the name with one of "
         f"{', '.join(by_extension)}.",
     )
@@ -135,8 +135,8 @@ class _Locations:
         """Return the path of a track as its original bytes."""
         if self.folder is None:
             return os.fsencode(track.path)
-        # The links of the folder are resolved, so those on the way to the track must be too: ".."
-        # leads out of where a link points to, not out of where it stands. The file keeps its name.
+        # Links in the folder are resolved, so those in the path of the track must be too: ".." is
+        # the parent of the target of a link, not of the link. The file keeps its name.
         where = track.path.parent.resolve() / track.path.name
         path = os.fsencode(os.path.relpath(where, self.folder))
         # "#" would begin a comment, "x:" a URL, and players trim spaces.
@@ -186,7 +186,7 @@ def _element(parent: ElementTree.Element, name: str, text: str | None) -> None:
 
 
 def _json(playlist: Playlist, tracks: Iterable[Track], _: _Locations) -> bytes:
-    """Return JSON in UTF-8; bytes of paths that are not UTF-8 stand as surrogate escapes."""
+    """Return JSON in UTF-8; bytes of paths that are not UTF-8 become surrogate escapes."""
     content = {
         "name": playlist.name,
         "seed": playlist.seed,
@@ -202,7 +202,7 @@ def _json(playlist: Playlist, tracks: Iterable[Track], _: _Locations) -> bytes:
 
 
 def track_fields(track: Track) -> dict[str, Any]:
-    """Return a track as it stands in JSON: ``genre`` is the model's, ``genre_tag`` the file's."""
+    """Return a track for JSON: ``genre`` is the model's, ``genre_tag`` the file's."""
     return {
         "path": str(track.path),
         "genre": track.genre,
@@ -222,7 +222,7 @@ class Format:
     Attributes
     ----------
     writer : callable
-        From a playlist, the tracks to write and the way to write their locations, to bytes.
+        From a playlist, the tracks to write and their locations, to bytes.
     extensions : tuple of str
         File name extensions that select the format.
     line_per_path : bool
@@ -240,7 +240,7 @@ FORMATS = {
     "json": Format(_json, (".json",)),
     "paths": Format(_paths, (".txt",), line_per_path=True),
 }
-"""Every format by its name on the command line."""
+"""Formats by their names on the command line."""
 
 
 def _breaks_line(path: Path) -> bool:
@@ -252,7 +252,7 @@ def _one_line(text: str) -> str:
 
 
 def _text(line: str) -> bytes:
-    """Encode text for people; bytes of a file name that are not UTF-8 become question marks."""
+    """Encode text for display; bytes of a file name that are not UTF-8 become question marks."""
     return line.encode("utf-8", "replace")
 
 
@@ -265,5 +265,5 @@ def _replace(path: Path, content: bytes) -> None:
     except OSError as error:
         raise RecsysError(
             f"cannot write the playlist {path}: {error.strerror or error}",
-            "Name a file in a folder that exists and that you may write to.",
+            "Name a file in an existing, writable folder.",
         ) from error

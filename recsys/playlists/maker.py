@@ -10,7 +10,14 @@ import numpy as np
 
 from recsys.errors import QueryError
 from recsys.playlists.draft import POOL, Draft, PlaylistOptions, Source, shortage
-from recsys.playlists.order import REACH, START_FROM, MoodWalk, Round, Way, cycle_genres
+from recsys.playlists.order import (
+    REACH,
+    START_FROM,
+    GenreCycle,
+    MoodWalk,
+    Transition,
+    cycle_genres,
+)
 from recsys.recommender import plan_tiers
 from recsys.recommender.query import (
     HOLDS_FROM,
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
     from recsys.types import Analysis, Catalogue, ModelInfo, Track
 
 DRAW_FROM = 10_000
-"""Tracks from which the first one is drawn; in a larger library, those nearest a random point."""
+"""Tracks from which the first is drawn; in a larger library, those nearest a random point."""
 
 _NAMED_SEEDS = 3
 
@@ -58,32 +65,31 @@ class PlaylistMaker:
         self._taxonomy = taxonomy_of(store, index, info)
 
     def from_seeds(self, query: Query, options: PlaylistOptions | None = None) -> Playlist:
-        """Go on from one track or several: their genre first, then the related ones.
+        """Continue from one track or several: their genre first, then the related ones.
 
-        The seeds that are in the library open the list, in the order in which they were given.
-        Every further track is the best-ranked one that the constraints allow, ranked as
-        :meth:`recsys.recommender.Recommender.similar` ranks: by genre, inside a genre by
-        similarity; a query of unknown genre by similarity alone. With moods, they are those that
-        carry them, the nearest to the seeds, in an order that keeps the mood.
+        The seeds that are in the library open the list, in the order given. Every further track is
+        the best-ranked one that the constraints allow, ranked as by
+        :meth:`recsys.recommender.Recommender.similar`. With moods, further tracks carry them, and
+        are ordered by mood.
 
         Raises
         ------
         QueryError
-            The genre of the options is not one of the library's labels, or a mood not a tag.
+            The genre of the options is no genre group of the library, or a mood not a tag.
         """
         options = self._checked(options)
         name = f"Like {_names(query.seeds)}"
         return self._continue(query, options, name, query.seeds)
 
     def anywhere(self, options: PlaylistOptions | None = None) -> Playlist:
-        """Go on from a track that is drawn from the library, or from the genre of the options.
+        """Continue from a track drawn from the library, or from the genre of the options.
 
         With moods it is drawn from the tracks that carry them most strongly.
 
         Raises
         ------
         QueryError
-            The library, or that genre, holds no track, or none of the mood.
+            The library, or the genre, has no track, or none of the mood.
         """
         options = self._checked(options)
         rng, wanted = np.random.default_rng(options.seed), self._filter(options)
@@ -101,7 +107,7 @@ class PlaylistMaker:
         start: tuple[Track, Analysis] | None = None,
         options: PlaylistOptions | None = None,
     ) -> Playlist:
-        """Go round a cycle of genres; each track is the nearest of its genre to the one before.
+        """Cycle through genres; each track is the nearest of its genre to the one before.
 
         Parameters
         ----------
@@ -110,15 +116,15 @@ class PlaylistMaker:
             :data:`AUTO` takes every genre that holds tracks, beginning with the largest, see
             :func:`recsys.playlists.order.related_order`.
         start : (Track, Analysis), optional
-            Opens the list, and the cycle goes on from its genre. Without one, the first track is
-            drawn from the first genre. One outside the library only leads the way.
+            Opens the list, and the cycle continues from its genre. Without it, the first track is
+            drawn from the first genre. A start outside the library is not in the list.
         options : PlaylistOptions, optional
 
         Returns
         -------
         Playlist
             A genre without tracks, or without any of the mood, is left out, and one that has run
-            out leaves the cycle; the note says so.
+            out leaves the cycle, with a note.
 
         Raises
         ------
@@ -128,7 +134,7 @@ class PlaylistMaker:
         options = self._checked(options)
         if options.genre is not None:
             raise QueryError(
-                f"a cycle names its own genres; {options.genre!r} cannot be asked for besides",
+                f"a cycle names its own genres; genre {options.genre!r} cannot be given as well",
                 "Give either a genre or a cycle.",
             )
         draft, wanted = Draft(options), self._filter(options)
@@ -138,16 +144,16 @@ class PlaylistMaker:
         if not seeds or seeds[0].in_library:
             draft.add(first)
         turn = 0
-        if first.track.part in order:
-            turn = order.index(first.track.part) * options.per_genre + len(draft)
-        way = Round(draft, self._search(wanted), order)
-        way.fill(first.embedding, turn)
+        if first.track.genre_group in order:
+            turn = order.index(first.track.genre_group) * options.per_genre + len(draft)
+        walk = GenreCycle(draft, self._search(wanted), order)
+        walk.fill(first.embedding, turn)
         return self._finish(
             draft,
             f"Cycle: {', '.join(order)}",
             seeds,
-            way.held_back(),
-            notes=[*notes, *way.notes()],
+            walk.held_back(),
+            notes=[*notes, *walk.notes()],
             where="the cycle",
         )
 
@@ -157,31 +163,30 @@ class PlaylistMaker:
         b: tuple[Track, Analysis],
         options: PlaylistOptions | None = None,
     ) -> Playlist:
-        """Lead smoothly from one track to another.
+        """Lead smoothly from track A to track B.
 
-        Points at even distances on the great circle between the two embeddings are each given the
-        nearest track that is not in the list yet. Then the steps are put in order, so that the
-        similarity to B rises against that to A, as far as the artist gap allows. A stands first and
-        B last; one outside the library only leads the way. With a duration, the points follow the
-        time played.
+        Points at equal distances on the great circle between the two embeddings get the nearest
+        track that is not in the list yet. Then the tracks are ordered by their similarity to B less
+        that to A, as far as the artist gap allows. A comes first and B last; one outside the
+        library is not in the list. With a duration, the points follow the time played.
 
         Raises
         ------
         QueryError
-            A and B are one recording, or so few tracks are asked for that they do not fit.
+            A and B are one recording, or the length is too short for both.
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
-        way = Way(query, options, self._search(self._filter(options)))
-        tracks = [found.track for found in way.fill()]
-        left_out = way.draft.last is not None and way.draft.last.track not in tracks
-        notes = ["the last track was left out: it would stand too near to its artist's"]
+        path = Transition(query, options, self._search(self._filter(options)))
+        tracks = [found.track for found in path.fill()]
+        left_out = path.draft.last is not None and path.draft.last.track not in tracks
+        notes = ["the last track was left out: it would be too close to its artist's others"]
         name = f"From {query.seeds[0].track.display_name} to {query.seeds[1].track.display_name}"
         return self._finish(
-            way.draft,
+            path.draft,
             name,
             query.seeds,
-            way.held_back,
+            path.held_back,
             notes=notes if left_out else (),
             tracks=tracks,
         )
@@ -210,9 +215,9 @@ class PlaylistMaker:
         search, taxonomy = self._search(None), self._taxonomy
         sources += [
             Source(search(tier.genre, query.embedding, expected))
-            for tier in plan_tiers(taxonomy.label_of(query), taxonomy.scores(query), options.genre)
+            for tier in plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
         ]
-        # The first source that has a track to offer gives it; none is left until it is exhausted.
+        # The first source that has a track to offer gives it; sources are used up in their order.
         while not draft.full and any(source.extend(draft) or draft.closed for source in sources):
             pass
         held_back = [candidate.track for source in sources for candidate in source.waiting]
@@ -227,7 +232,7 @@ class PlaylistMaker:
         name: str,
         seeds: Sequence[Seed],
     ) -> Playlist:
-        """Go on from the seeds through tracks of a mood."""
+        """Continue from the seeds through tracks of a mood."""
         while not draft.full and opening.extend(draft):
             pass
         expected = REACH * (draft.options.limit or POOL)
@@ -241,7 +246,7 @@ class PlaylistMaker:
     def _draw(
         self, genre: str | None, rng: np.random.Generator, wanted: TagFilter | None = None
     ) -> Candidate:
-        """Draw a track that the store still has."""
+        """Draw a track that the store still has, at random."""
         if wanted is not None:
             return self._draw_carrier(genre, rng, wanted)
         reach = min(self._index.count(genre), DRAW_FROM)
@@ -249,8 +254,8 @@ class PlaylistMaker:
             towards = rng.standard_normal(self._info.dimension)
             direction = (towards / np.linalg.norm(towards)).astype(np.float32)
             found = self._index.search(genre, direction, reach)
-            for place in rng.permutation(len(found)):
-                track_id = found[place].track_id
+            for position in rng.permutation(len(found)):
+                track_id = found[position].track_id
                 track = self._store.track(track_id)
                 if track is not None:
                     return Candidate(track, 1.0, self._index.vectors([track_id])[0])
@@ -268,14 +273,14 @@ class PlaylistMaker:
             page = ids[start : start + MAX_BATCH].tolist()
             tracks = self._store.tracks(page)
             known = (tracks[i] for i in page if i in tracks)
-            foremost += [track for track in known if genre in (None, track.part)]
+            foremost += [track for track in known if genre in (None, track.genre_group)]
             if len(foremost) >= START_FROM:
                 break
         if not foremost:
             raise QueryError(
                 f"{genre or 'the library'} holds no track with the tag {wanted}",
-                f"A track carries a tag from a strength of {HOLDS_FROM:g} on; recsys classify "
-                "shows what a track carries.",
+                f"A track carries a tag from a strength of {HOLDS_FROM:g}; recsys classify shows "
+                "the tags of a file.",
             )
         track = foremost[int(rng.integers(min(START_FROM, len(foremost))))]
         return Candidate(track, 1.0, self._index.vectors([track.id])[0])
@@ -293,17 +298,17 @@ class PlaylistMaker:
     ) -> Playlist:
         options = draft.options
         chosen = tuple(tracks or (found.track for found in draft.chosen))
-        sentences = list(notes)
+        all_notes = list(notes)
         if not draft.full:
             duplicates = len(draft.duplicates)
-            place = where or options.genre or "the library"
-            sentences.insert(0, shortage(options, chosen, held_back, duplicates, place))
+            searched = where or options.genre or "the library"
+            all_notes.insert(0, shortage(options, chosen, held_back, duplicates, searched))
         return Playlist(
             name=options.name or name,
             tracks=chosen,
             seeds=tuple(seed.track for seed in seeds),
             seed=options.seed,
-            note="; ".join(sentences),
+            note="; ".join(all_notes),
         )
 
 

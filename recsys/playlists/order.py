@@ -1,4 +1,4 @@
-"""Orders: a round of related genres, a way between two tracks, artists held apart."""
+"""Orders of playlists: genre cycles, transitions between two tracks, moods, artist gaps."""
 
 from __future__ import annotations
 
@@ -25,30 +25,42 @@ if TYPE_CHECKING:
     from recsys.recommender.taxonomy import Taxonomy
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
+AUTO = "auto"
+"""In place of a list of genres: those of the library, ordered so that neighbours are related."""
+
+REACH = 4
+"""Tracks among which a mood walk chooses, as a multiple of those wanted. With as many as wanted,
+the last steps would have to take the rest."""
+
+START_FROM = 25
+"""The first track of a mood is drawn from this many that carry it most strongly."""
+
 _PARALLEL = 1e-6
 _NO_GAIN = 1e-9
 _STARTS = 16
 
 
-def related_order(related: npt.NDArray[np.float64], genres: Sequence[str]) -> list[str]:
-    """Order genres in a round so that neighbours, the last and the first included, are related.
+# Genre cycles
 
-    The round is a short tour over ``-log`` of how related two genres are: nearest-neighbour tours
-    from several genres, each improved by 2-opt (Croes 1958, Operations Research 6) until no
-    exchange helps, and the shortest of them.
+
+def related_order(related: npt.NDArray[np.float64], genres: Sequence[str]) -> list[str]:
+    """Order genres in a cycle in which neighbours are related.
+
+    The cycle is a short round trip over costs of ``-log`` of the relatedness: the shortest of
+    nearest-neighbour tours from several genres, each improved by 2-opt (Croes 1958, Operations
+    Research 6) until no exchange helps.
 
     Parameters
     ----------
     related : ndarray of float64, shape (n, n)
         Symmetric, not negative; see :meth:`recsys.recommender.taxonomy.Taxonomy.relatedness`.
     genres : sequence of str
-        One per row, without repeats. The first one stays first.
+        One per row, without repeats. The first stays first.
 
     Returns
     -------
     list of str
-        The same for the same genres; of the two directions, the one that goes to the more related
-        neighbour first.
+        Deterministic; of the two directions, the one with the more related second genre.
     """
     costs = -np.log(np.maximum(related, np.finfo(np.float64).tiny))
     tours = [
@@ -80,8 +92,11 @@ def _two_opt(tour: list[int], costs: npt.NDArray[np.float64]) -> list[int]:
         for i, j in itertools.combinations(range(len(tour)), 2):
             before, first, last = tour[i - 1], tour[i], tour[j]
             after = tour[(j + 1) % len(tour)]
-            turned = costs[before, last] + costs[first, after]
-            if before != last and turned < costs[before, first] + costs[last, after] - _NO_GAIN:
+            reversed_cost = costs[before, last] + costs[first, after]
+            if (
+                before != last
+                and reversed_cost < costs[before, first] + costs[last, after] - _NO_GAIN
+            ):
                 tour[i : j + 1] = reversed(tour[i : j + 1])
                 improved = True
     return tour
@@ -96,15 +111,143 @@ def _from_first(tour: list[int], costs: npt.NDArray[np.float64]) -> list[int]:
     return min(forwards, backwards, key=lambda order: (costs[0, order[1]], order))
 
 
+def cycle_genres(
+    taxonomy: Taxonomy,
+    index: EmbeddingIndex,
+    genres: Sequence[str] | str,
+    wanted: TagFilter | None = None,
+) -> tuple[list[str], list[str]]:
+    """Return the genres of a cycle that have tracks, and a note for each that has none.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+        Resolves names.
+    index : EmbeddingIndex
+        Counts tracks.
+    genres : str or sequence of str
+        As the user gave them: names, one string with commas between them, or ``auto``.
+    wanted : TagFilter, optional
+        Only tracks with these tags count.
+
+    Raises
+    ------
+    QueryError
+        There are no genres, one is not known, or none of them has a track.
+    """
+    filled = [genre for genre in taxonomy.groups if index.count(genre)]
+    carrying = filled if wanted is None else wanted.genre_groups(filled)
+    held = [genre for genre in filled if genre in carrying]
+    names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]
+    if names == [AUTO]:
+        largest_first = sorted(filled, key=lambda genre: -index.count(genre))
+        asked = related_order(taxonomy.relatedness(largest_first), largest_first)
+    else:
+        asked = [taxonomy.resolve(name) for name in names]
+        if not asked:
+            raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(taxonomy.groups)}.")
+    kind = "" if wanted is None else f" with the tag {wanted}"
+    order = [genre for genre in asked if genre in held]
+    if not order:
+        raise QueryError(
+            f"no track{kind} in the genres of the cycle: {', '.join(asked) or AUTO}",
+            f"Genres that hold some: {', '.join(held)}." if held else "No other genre holds any.",
+        )
+    empty = [genre for genre in dict.fromkeys(asked) if genre not in held]
+    return order, [
+        f"{genre} holds no tracks{kind} and was left out of the cycle" for genre in empty
+    ]
+
+
+class GenreCycle:
+    """Extends a draft by the nearest track of each genre in turn.
+
+    Parameters
+    ----------
+    draft : Draft
+        To be filled.
+    search : Search
+        Of the library.
+    order : sequence of str
+        Genres in playing order; one may occur several times.
+    """
+
+    def __init__(self, draft: Draft, search: Search, order: Sequence[str]) -> None:
+        self._draft = draft
+        self._search = search
+        per_genre = draft.options.per_genre
+        self._slots = [genre for genre in order for _ in range(per_genre)]
+        self._left = set(order)
+        self._ran_out: dict[str, int] = {}
+        self._passed_over: dict[str, int] = {}
+        self._held_back: dict[str, list[Track]] = {}
+
+    def fill(self, previous: FloatArray, turn: int) -> None:
+        """Extend the draft until it is full or no genre has anything to offer.
+
+        Parameters
+        ----------
+        previous : ndarray of float32, shape (d,)
+            Embedding of the track before.
+        turn : int
+            Slot of the cycle from which to continue.
+        """
+        failed = 0
+        while not self._draft.full and self._left and failed < len(self._slots):
+            genre = self._slots[turn % len(self._slots)]
+            turn += 1
+            failed += 1
+            if genre in self._left and self._take(genre, previous):
+                previous = self._draft.chosen[-1].embedding
+                failed = 0
+
+    def held_back(self) -> list[Track]:
+        """Return the tracks that the artist gap kept out at the last turn of every genre."""
+        return [track for tracks in self._held_back.values() for track in tracks]
+
+    def notes(self) -> list[str]:
+        """Return notes on genres that ran out or were passed over."""
+        gap = self._draft.options.artist_gap
+        ran_out = [
+            f"{genre} ran out after {count(tracks, 'track')}"
+            for genre, tracks in self._ran_out.items()
+        ]
+        passed = [
+            f"{genre} was passed over {count(times, 'time')} (artist gap {gap})"
+            for genre, times in self._passed_over.items()
+            if genre not in self._ran_out
+        ]
+        return ran_out + passed
+
+    def _take(self, genre: str, previous: FloatArray) -> bool:
+        source = Source(self._search(genre, previous, POOL))
+        self._held_back.pop(genre, None)
+        if source.extend(self._draft):
+            return True
+        if self._draft.closed:
+            return False
+        if source.waiting:
+            self._passed_over[genre] = self._passed_over.get(genre, 0) + 1
+            self._held_back[genre] = [candidate.track for candidate in source.waiting]
+        else:
+            self._left.discard(genre)
+            chosen = self._draft.chosen
+            self._ran_out[genre] = sum(found.track.genre_group == genre for found in chosen)
+        return False
+
+
+# Transitions between two tracks
+
+
 def slerp(start: FloatArray, end: FloatArray, share: float) -> FloatArray:
     """Return the point of the great circle between two unit vectors (Shoemake 1985, SIGGRAPH).
 
     Parameters
     ----------
     start, end : ndarray of float32, shape (d,)
-        Unit length. Between opposite vectors, the way leads over the axis that is least like them.
+        Unit length. The path between opposite vectors leads over the axis least parallel to them.
     share : float
-        How much of the way is done, in [0, 1].
+        Position on the path, in [0, 1].
 
     Returns
     -------
@@ -131,196 +274,8 @@ def slerp(start: FloatArray, end: FloatArray, share: float) -> FloatArray:
     return point
 
 
-def spread_artists(
-    order: Sequence[int],
-    artists: Sequence[str | None],
-    gap: int,
-    before: Sequence[str | None] = (),
-    after: Sequence[str | None] = (),
-) -> list[int] | None:
-    """Keep an order as far as possible while holding the tracks of one artist apart.
-
-    At every place the first of the remaining tracks that the gap allows is taken.
-
-    Parameters
-    ----------
-    order : sequence of int
-        Rows of `artists` in the wanted order.
-    artists : sequence of (str or None)
-        None is held apart from nothing.
-    gap : int
-        At least so many other tracks between two of one artist.
-    before, after : sequence of (str or None)
-        Artists of the tracks around them.
-
-    Returns
-    -------
-    list of int or None
-        None when this leads into a dead end.
-    """
-    left = list(order)
-    placed: list[int] = []
-    line = list(before)
-    while left:
-        blocked = set(line[-gap:]) - {None} if gap else set()
-        row = next((row for row in left if artists[row] not in blocked), None)
-        if row is None:
-            return None
-        left.remove(row)
-        placed.append(row)
-        line.append(artists[row])
-    return placed if gap_holds([*line, *after], gap) else None
-
-
-def gap_holds(artists: Sequence[str | None], gap: int) -> bool:
-    """Tell whether at least `gap` other tracks stand between any two of one artist."""
-    last: dict[str, int] = {}
-    for place, artist in enumerate(artists):
-        if artist is None:
-            continue
-        if artist in last and place - last[artist] <= gap:
-            return False
-        last[artist] = place
-    return True
-
-
-# Playlists that go round a cycle of genres.
-
-
-AUTO = "auto"
-"""In place of a list of genres: those of the library, in an order where neighbours are related."""
-
-
-def cycle_genres(
-    taxonomy: Taxonomy,
-    index: EmbeddingIndex,
-    genres: Sequence[str] | str,
-    wanted: TagFilter | None = None,
-) -> tuple[list[str], list[str]]:
-    """Return the genres of a cycle that hold tracks, and a note for each that holds none.
-
-    Parameters
-    ----------
-    taxonomy : Taxonomy
-        Gives the names.
-    index : EmbeddingIndex
-        Knows which of them hold tracks.
-    genres : str or sequence of str
-        As the listener gave them: names, one string with commas between them, or ``auto``.
-    wanted : TagFilter, optional
-        Only tracks with these tags count.
-
-    Raises
-    ------
-    QueryError
-        There are no genres, one is not known, or none of them holds a track.
-    """
-    filled = [genre for genre in taxonomy.labels if index.count(genre)]
-    carrying = filled if wanted is None else wanted.parts(filled)
-    held = [genre for genre in filled if genre in carrying]
-    names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]
-    if names == [AUTO]:
-        largest_first = sorted(filled, key=lambda genre: -index.count(genre))
-        asked = related_order(taxonomy.relatedness(largest_first), largest_first)
-    else:
-        asked = [taxonomy.resolve(name) for name in names]
-        if not asked:
-            raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(taxonomy.labels)}.")
-    kind = "" if wanted is None else f" with the tag {wanted}"
-    order = [genre for genre in asked if genre in held]
-    if not order:
-        raise QueryError(
-            f"no track{kind} in the genres of the cycle: {', '.join(asked) or AUTO}",
-            f"Genres that hold some: {', '.join(held)}." if held else "No other genre holds any.",
-        )
-    empty = [genre for genre in dict.fromkeys(asked) if genre not in held]
-    return order, [
-        f"{genre} holds no tracks{kind} and was left out of the cycle" for genre in empty
-    ]
-
-
-class Round:
-    """A walk round a cycle, extending a draft by the nearest track of each genre in turn.
-
-    Parameters
-    ----------
-    draft : Draft
-        To be filled.
-    search : Search
-        The library.
-    order : sequence of str
-        Genres in playing order; one may occur several times.
-    """
-
-    def __init__(self, draft: Draft, search: Search, order: Sequence[str]) -> None:
-        self._draft = draft
-        self._search = search
-        per_genre = draft.options.per_genre
-        self._slots = [genre for genre in order for _ in range(per_genre)]
-        self._left = set(order)
-        self._ran_out: dict[str, int] = {}
-        self._passed_over: dict[str, int] = {}
-        self._held_back: dict[str, list[Track]] = {}
-
-    def fill(self, previous: FloatArray, turn: int) -> None:
-        """Extend the draft until it is full or no genre has anything to offer.
-
-        Parameters
-        ----------
-        previous : ndarray of float32, shape (d,)
-            Embedding of the track before.
-        turn : int
-            The slot of the cycle with which to go on.
-        """
-        in_vain = 0
-        while not self._draft.full and self._left and in_vain < len(self._slots):
-            genre = self._slots[turn % len(self._slots)]
-            turn += 1
-            in_vain += 1
-            if genre in self._left and self._take(genre, previous):
-                previous = self._draft.chosen[-1].embedding
-                in_vain = 0
-
-    def held_back(self) -> list[Track]:
-        """Return what the artist gap kept out at the latest turn of every genre."""
-        return [track for tracks in self._held_back.values() for track in tracks]
-
-    def notes(self) -> list[str]:
-        """Return what became of the pattern: genres that ran out or were passed over."""
-        gap = self._draft.options.artist_gap
-        ran_out = [
-            f"{genre} ran out after {count(number, 'track')}"
-            for genre, number in self._ran_out.items()
-        ]
-        passed = [
-            f"{genre} was passed over {count(number, 'time')} (artist gap {gap})"
-            for genre, number in self._passed_over.items()
-            if genre not in self._ran_out
-        ]
-        return ran_out + passed
-
-    def _take(self, genre: str, previous: FloatArray) -> bool:
-        source = Source(self._search(genre, previous, POOL))
-        self._held_back.pop(genre, None)
-        if source.extend(self._draft):
-            return True
-        if self._draft.closed:
-            return False
-        if source.waiting:
-            self._passed_over[genre] = self._passed_over.get(genre, 0) + 1
-            self._held_back[genre] = [candidate.track for candidate in source.waiting]
-        else:
-            self._left.discard(genre)
-            chosen = self._draft.chosen
-            self._ran_out[genre] = sum(found.track.part == genre for found in chosen)
-        return False
-
-
-# Playlists that lead from one track to another.
-
-
-class Way:
-    """The way from one track to another: targets along it, and the tracks found for them.
+class Transition:
+    """The path from track A to track B: target points along it, and the tracks nearest to them.
 
     Parameters
     ----------
@@ -329,12 +284,12 @@ class Way:
     options : PlaylistOptions
         How to make the list.
     search : Search
-        The library.
+        Of the library.
 
     Raises
     ------
     QueryError
-        A and B are one recording, or so few tracks are asked for that they do not fit.
+        A and B are one recording, or the length is too short for both.
     """
 
     def __init__(self, query: Query, options: PlaylistOptions, search: Search) -> None:
@@ -349,7 +304,7 @@ class Way:
             self.draft.add(self._a.as_candidate())
 
     def fill(self) -> list[Candidate]:
-        """Find the tracks and return them in playing order."""
+        """Return the tracks in playing order."""
         self._walk()
         if not self._last_fits():
             self._make_room_for_last()
@@ -369,7 +324,7 @@ class Way:
                 return
 
     def _share(self) -> float:
-        """Return how much of the way is done when the next track plays, in [0, 1]."""
+        """Return the position of the next track on the path, in [0, 1]."""
         shares = [0.0]
         chosen, limit = len(self.draft.chosen), self._options.limit
         if limit is not None:
@@ -384,24 +339,24 @@ class Way:
         return min(1.0, max(shares))
 
     def _last_fits(self) -> bool:
-        """Tell whether B keeps the artist gap that was asked for."""
+        """Return whether B keeps the requested artist gap."""
         if self.draft.last is None or self._options.artist_gap is None:
             return True
         line = [*self.draft.chosen, self.draft.last]
         return gap_holds([artist_key(found.track) for found in line], self._options.artist_gap)
 
     def _make_room_for_last(self) -> None:
-        """Take back the end of the list, from the track on that stands too near to B."""
+        """Cut the list before the last track of the artist of B."""
         last = self.draft.last
         artists = [artist_key(found.track) for found in self.draft.chosen]
-        place = max(
+        position = max(
             i for i, artist in enumerate(artists) if last and artist == artist_key(last.track)
         )
         self.draft.last_artist_allowed = False
-        self.draft.truncate(max(place, int(self._a.in_library)))
+        self.draft.truncate(max(position, int(self._a.in_library)))
 
     def _in_order_of_progress(self) -> list[Candidate]:
-        """Order the steps by their similarity to B less that to A, as far as artists allow."""
+        """Order the tracks by their similarity to B less that to A, as far as artists allow."""
         opening = int(self._a.in_library)
         first, steps = self.draft.chosen[:opening], self.draft.chosen[opening:]
         if not steps:
@@ -435,25 +390,17 @@ def _check_ends(a: Seed, b: Seed, options: PlaylistOptions) -> None:
         )
 
 
-# Playlists that stay in a mood: every track carries it, and each leads on to the next.
-
-
-REACH = 4
-"""Tracks among which the walk may go on, as a multiple of those that are wanted. With as many as
-are wanted, the last steps would have to collect whatever was left over."""
-
-START_FROM = 25
-"""The first track is drawn from so many of those that carry the mood most strongly."""
+# Moods
 
 
 class MoodWalk:
-    """A walk through tracks of a mood, from each to one that is like it.
+    """A walk through tracks of a mood, from each to a similar one.
 
-    The tracks are those that carry the mood, the nearest to the query first, :data:`REACH` times as
-    many as are wanted. Each step goes to the track most like the one before, half by sound (cosine
-    of the embeddings) and half by mood (cosine of the strengths of all moods, so that what is chill
-    and sad is followed by what is chill and sad); the half of them that carries the mood more
-    strongly is used up first. When nothing is left the list ends, rather than leave the mood.
+    The pool is the tracks that carry the mood, the nearest to the query first, :data:`REACH` times
+    as many as wanted. Each step takes the track most similar to the one before, half by embedding
+    (cosine) and half by mood (cosine of the strengths of all moods, so that a chill and sad track
+    follows a chill and sad one); the half of the pool that carries the mood more strongly comes
+    first. The list ends when the pool is used up, rather than leave the mood.
 
     Parameters
     ----------
@@ -462,7 +409,7 @@ class MoodWalk:
     info : ModelInfo
         Its model.
     columns : sequence of int
-        The tags that make the mood.
+        Columns of the tags that make the mood.
     draft : Draft
         To be filled.
     candidates : iterator of Candidate
@@ -486,7 +433,7 @@ class MoodWalk:
         self.held_back: list[Track] = []
 
     def fill(self, embedding: FloatArray, strengths: FloatArray) -> None:
-        """Extend the draft until it is full or the mood has no more to offer.
+        """Extend the draft until it is full or no track of the mood is left.
 
         Parameters
         ----------
@@ -507,15 +454,15 @@ class MoodWalk:
                 self.held_back = [candidate.track for candidate in source.waiting]
                 return
 
-    def _grow(self, number: int) -> bool:
-        """Forget what is played or a duplicate, and fetch more; tells whether there was more."""
+    def _grow(self, size: int) -> bool:
+        """Drop chosen tracks and duplicates from the pool, fetch more; False if there are none."""
         gone = self._draft.duplicates
         self._pool = [
             candidate
             for candidate in self._pool
             if not self._draft.holds(candidate) and candidate.track.id not in gone
         ]
-        fresh = list(islice(self._candidates, max(0, number)))
+        fresh = list(islice(self._candidates, max(0, size)))
         scores = self._store.tag_scores([candidate.track.id for candidate in fresh])
         fresh = [candidate for candidate in fresh if candidate.track.id in scores]
         for track_id, row in scores.items():
@@ -524,7 +471,7 @@ class MoodWalk:
         return bool(fresh)
 
     def _in_order(self, embedding: FloatArray, strengths: FloatArray) -> list[Candidate]:
-        """Return the pool as it may follow, the best first, with closeness as similarity."""
+        """Return the pool, best next track first, with closeness as similarity."""
         if not self._pool:
             return []
         tags = np.stack([self._strengths[candidate.track.id] for candidate in self._pool])
@@ -543,3 +490,59 @@ def _cosines(rows: FloatArray, row: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(row)
     cosines: FloatArray = np.einsum("id,d->i", rows, row) / np.maximum(lengths, 1e-12)
     return cosines
+
+
+# Artist gaps
+
+
+def spread_artists(
+    order: Sequence[int],
+    artists: Sequence[str | None],
+    gap: int,
+    before: Sequence[str | None] = (),
+    after: Sequence[str | None] = (),
+) -> list[int] | None:
+    """Keep an order as far as the artist gap allows.
+
+    At every position the first of the remaining tracks that the gap allows is taken.
+
+    Parameters
+    ----------
+    order : sequence of int
+        Rows of `artists` in the wanted order.
+    artists : sequence of (str or None)
+        None is exempt.
+    gap : int
+        Minimum of other tracks between two of one artist.
+    before, after : sequence of (str or None)
+        Artists of the tracks before and after them.
+
+    Returns
+    -------
+    list of int or None
+        None where no track is allowed at some position.
+    """
+    left = list(order)
+    placed: list[int] = []
+    line = list(before)
+    while left:
+        blocked = set(line[-gap:]) - {None} if gap else set()
+        row = next((row for row in left if artists[row] not in blocked), None)
+        if row is None:
+            return None
+        left.remove(row)
+        placed.append(row)
+        line.append(artists[row])
+    return placed if gap_holds([*line, *after], gap) else None
+
+
+def gap_holds(artists: Sequence[str | None], gap: int) -> bool:
+    """Return whether at least `gap` other tracks are between any two of one artist."""
+    last: dict[str, int] = {}
+    for position, artist in enumerate(artists):
+        if artist is None:
+            continue
+        if artist in last and position - last[artist] <= gap:
+            return False
+        last[artist] = position
+    return True

@@ -108,7 +108,7 @@ def read_columns(store: Store) -> Columns:
         (
             track.id,
             track.genre,
-            track.part,
+            track.genre_group,
             track.tags.genre_tag,
             artist_key(track),
             _album_key(track),

@@ -130,7 +130,7 @@ def tiers(columns: Columns, store: Store, info: ModelInfo, taxonomy: Taxonomy) -
         if track is None or analysis is None:
             return untiered
         query = make_query(info, [(track, analysis)])
-        if taxonomy.label_of(query) == UNKNOWN:
+        if taxonomy.group_of(query) == UNKNOWN:
             return untiered
         tier_of = {name: tier for tier, (name, _) in enumerate(taxonomy.scores(query))}
         by_part = [tier_of.get(name, len(tier_of)) for name in columns.part_names]

@@ -2,16 +2,16 @@
 
     query --taxonomy--> tiers --nearest--> candidates --Screen--> Answer
 
-Every genre is one part of the index, so a tier is one search. Candidates are fetched as far as the
-answer needs them, and whatever is left out on the way is counted under the name of its reason.
+Each genre group is one part of the index, so a tier is one search. Candidates are fetched only as
+far as the answer needs them; those that are left out are counted by reason.
 """
 
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, Seed, make_query
 from recsys.recommender.recommender import (
-    STRATEGIES,
     Answer,
     Recommender,
     SimilarOptions,
+    Strategy,
     Tier,
     plan_tiers,
 )
@@ -19,12 +19,12 @@ from recsys.recommender.taxonomy import genre_scores
 
 __all__ = [
     "OUTSIDE_LIBRARY",
-    "STRATEGIES",
     "Answer",
     "Query",
     "Recommender",
     "Seed",
     "SimilarOptions",
+    "Strategy",
     "Tier",
     "genre_scores",
     "make_query",

@@ -1,4 +1,4 @@
-"""When two tracks are the same recording, and when two names mean the same artist."""
+"""Near-duplicates: the same recording, the same artist, the same album."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
     from recsys.types import FloatArray, Track
 
 NEAR_DUPLICATE_COSINE = 0.995
-"""Embeddings closer than this belong to one recording, when the durations agree as well.
+"""Cosine above which two embeddings belong to one recording, if the durations agree as well.
 
 Measured with the first model: encodings of one song at 0.994 and above, the lossless and the better
 lossy ones at 0.999; of 93,528 pairs of 433 different recordings 27 above 0.995, none above 0.999.
 """
 
 NAMED_APART_COSINE = 0.999
-"""The same for tracks whose artists and titles are all known and say that they are two songs.
+"""The same for tracks whose artists and titles are known and differ.
 
-An album of solo piano is full of pairs above 0.995, and what tells them apart is their names.
+An album of solo piano is full of pairs above 0.995 that only their names distinguish.
 """
 
 DURATION_TOLERANCE_S = 2.0
 """Encodings of one recording differ in length by padding and trimmed silence, not by more."""
 
 NOT_AN_ARTIST = frozenset({"various artists", "various", "unknown artist", "unknown", "<unknown>"})
-"""What taggers write where they know of no artist, as :func:`name_key` gives it."""
+"""Placeholders of taggers for an unknown artist, as :func:`name_key` returns them."""
 
 _INITIAL_CAPACITY = 32
 
 
 @lru_cache(maxsize=4096)
 def name_key(name: str | None) -> str | None:
-    """Return a name as it is compared: case, compatibility forms and spacing do not matter.
+    """Return a name without case, compatibility forms and surplus spaces, but with accents.
 
-    Accents do matter. None for an empty name.
+    None for an empty name.
 
     Examples
     --------
@@ -52,25 +52,19 @@ def name_key(name: str | None) -> str | None:
 
 
 def artist_key(track: Track) -> str | None:
-    """Return who a track is by, as it is compared; None where nobody is named.
-
-    Placeholders such as "Various Artists" name nobody.
-    """
+    """Return the artist of a track as :func:`name_key`; None without one, or for a placeholder."""
     key = name_key(track.artist)
     return None if key in NOT_AN_ARTIST else key
 
 
 def album_credits(track: Track) -> frozenset[str]:
-    """Return every artist under whom the album of this track may be filed, as it is compared."""
+    """Return the album artist and the artist of a track as :func:`name_key`."""
     names = (name_key(track.tags.album_artist), name_key(track.tags.artist))
     return frozenset(name for name in names if name is not None)
 
 
 def same_album(one: Track, other: Track) -> bool:
-    """Tell whether two tracks are from one album: equal titles, and an artist in common.
-
-    Tracks without an album or without any artist belong to no album that could be compared.
-    """
+    """Return whether two tracks are from one album: equal album titles, and an artist in common."""
     album = name_key(one.tags.album)
     if album is None or album != name_key(other.tags.album):
         return False
@@ -78,13 +72,13 @@ def same_album(one: Track, other: Track) -> bool:
 
 
 class NearDuplicates:
-    """Remembers tracks and recognises near-duplicates of them.
+    """A set of tracks that recognises near-duplicates of them.
 
     Two tracks are near-duplicates when they have the same encoded sound (``audio_hash``), or when
     their durations lie within :data:`DURATION_TOLERANCE_S` and either artist and title are both
     present and equal, or the cosine of their embeddings is above :data:`NEAR_DUPLICATE_COSINE`
     (:data:`NAMED_APART_COSINE` where artist and title are present in both and differ). A duration
-    of 0 means that it is not known and agrees with no other.
+    of 0 is unknown and agrees with no other.
     """
 
     def __init__(self) -> None:
@@ -97,7 +91,7 @@ class NearDuplicates:
         return len(self._tracks)
 
     def add(self, track: Track, embedding: FloatArray) -> None:
-        """Remember a track. `embedding` has unit length."""
+        """Add a track. `embedding` has unit length."""
         row = len(self._tracks)
         if row == len(self._vectors):
             capacity = max(_INITIAL_CAPACITY, 2 * row)
@@ -114,10 +108,10 @@ class NearDuplicates:
             self._by_bucket[bucket].append(row)
 
     def match(self, track: Track, embedding: FloatArray) -> bool:
-        """Tell whether a track is a near-duplicate of one that is remembered."""
+        """Return whether a track is a near-duplicate of one of the set."""
         if track.audio_hash in self._hashes:
             return True
-        rows = self._of_like_duration(track.duration_s)
+        rows = self._of_similar_duration(track.duration_s)
         if not rows:
             return False
         song = song_key(track)
@@ -127,7 +121,7 @@ class NearDuplicates:
             for row, cosine in zip(rows, cosines, strict=True)
         )
 
-    def _of_like_duration(self, duration_s: float) -> list[int]:
+    def _of_similar_duration(self, duration_s: float) -> list[int]:
         bucket = _bucket(duration_s)
         if bucket is None:
             return []
@@ -146,7 +140,7 @@ def _bucket(duration_s: float) -> int | None:
 
 
 def song_key(track: Track) -> tuple[str, str] | None:
-    """Return artist and title of a track, as they are compared; None unless both are named."""
+    """Return artist and title of a track as :func:`name_key`; None unless both are known."""
     artist, title = artist_key(track), name_key(track.tags.title)
     return None if artist is None or title is None else (artist, title)
 

@@ -1,8 +1,8 @@
-"""The reasons for the rank of a track: figures and sentences.
+"""Reasons of a rank, as figures and as sentences.
 
-What "near" means depends on the library, so every explanation compares with tracks drawn from it:
-how many pairs of them are less alike than the query and the track, and to how many of them the
-track is near. Neither takes a search through the library.
+What is "near" depends on the library, so an explanation compares with a random sample of it: the
+share of its pairs that are less similar than query and track, and the share of the sample to which
+the track is near. Neither takes a search of the index.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from recsys.types import Analysis, Catalogue, ModelInfo, Recommendation
 
 DRAWN = 120
-"""Tracks of the library with which a pair is compared; all of a smaller one."""
+"""Size of the sample; a smaller library is compared as a whole."""
 
 NEAR = 1 / 40
-"""The share of the library that counts as near a track: its nearest."""
+"""Share of the sample that counts as near a track: its nearest."""
 
 FEWEST_DRAWN = 40
-"""In a smaller library nothing is said about others."""
+"""A smaller sample is not compared with."""
 
 EVERYWHERE = 3.0
-"""So many times as often as usual near others, a track "turns up in many lists"."""
+"""Multiple of the usual share from which a track "turns up in many lists"."""
 
 _DRAWS_PER_TRACK = 4
 _SEED = 0
@@ -43,33 +43,31 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The numbers that decided one row of an answer, and those that tell what they are worth.
+    """The figures behind one result, and those that put them in proportion.
 
     Attributes
     ----------
     genre : str
-        The label of the recommended track, among those that make the tiers.
+        The genre group of the recommended track.
     tier : int
         From 1; 0 when the ranking is by similarity alone.
     query_genre_score : float
-        The query's score of this genre, in [0, 1].
+        The query's score of this group, in [0, 1].
     track_genre_probability : float or None
-        How sure the model is of this genre for the track itself, in [0, 1]; None when the track
-        was removed from the library meanwhile, or the label is not one of the model's genres.
+        The track's own probability of this genre, in [0, 1]; None where the track was removed from
+        the library meanwhile, or the group is not a genre of the model.
     similarity : float
         Cosine between query and track, in [-1, 1].
     shared_genre : str or None
-        The clear genre of both: it reaches its threshold and is the most
-        probable one.
+        The most probable genre of both, where it reaches its threshold in both.
     same_artist, same_album : bool
         Whether a track of the query is by the same artist, or from the same album.
     closer_than : float or None
-        The share of the pairs of tracks in the library that are less alike; None in a library too
-        small to tell.
+        Share of the pairs of the sample that are less similar; None in a library too small for it.
     near_share : float or None
-        The share of the library to which the track is near; None likewise.
+        Share of the sample to which the track is near; None likewise.
     usual_share : float
-        The same for a track that is like any other.
+        The same for an average track.
     """
 
     genre: str
@@ -85,16 +83,16 @@ class Explanation:
     usual_share: float = NEAR
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the numbers by name, for JSON."""
+        """Return the figures by name, for JSON."""
         return asdict(self)
 
     def sentences(self) -> tuple[str, ...]:
-        """Return the explanation as sentences: tier, genre, artist, similarity, popularity.
+        """Return sentences on tier, genre, artist, similarity and popularity.
 
         Examples
         --------
-        >>> numbers = Explanation("rock", 2, 0.21, 0.93, 0.874, None, True, False, 0.991, 0.1)
-        >>> for sentence in numbers.sentences():
+        >>> explanation = Explanation("rock", 2, 0.21, 0.93, 0.874, None, True, False, 0.991, 0.1)
+        >>> for sentence in explanation.sentences():
         ...     print(sentence)
         tier 2: rock, the query's next genre (score 0.21)
         the track itself is rock with probability 0.93
@@ -114,18 +112,18 @@ class Explanation:
         score = f"(score {self.query_genre_score:.2f})"
         if self.tier == 0:
             return f"ranked by similarity alone; {self.genre} has no part in it {score}"
-        places = {1: "most probable genre", 2: "next genre"}
-        place = places.get(self.tier, f"{ordinal(self.tier)} genre")
-        return f"tier {self.tier}: {self.genre}, the query's {place} {score}"
+        ranks = {1: "most probable genre", 2: "next genre"}
+        rank = ranks.get(self.tier, f"{ordinal(self.tier)} genre")
+        return f"tier {self.tier}: {self.genre}, the query's {rank} {score}"
 
     def _genre_sentence(self) -> tuple[str, ...]:
-        sure = self.track_genre_probability
+        p = self.track_genre_probability
         if self.shared_genre is not None:
-            how_sure = "" if sure is None else f", the track itself with probability {sure:.2f}"
-            return (f"both are clearly {self.shared_genre}{how_sure}",)
-        if sure is None:
+            own = "" if p is None else f", the track itself with probability {p:.2f}"
+            return (f"both are clearly {self.shared_genre}{own}",)
+        if p is None:
             return ()
-        return (f"the track itself is {self.genre} with probability {sure:.2f}",)
+        return (f"the track itself is {self.genre} with probability {p:.2f}",)
 
     def _origin_sentence(self) -> tuple[str, ...]:
         if self.same_album:
@@ -133,10 +131,10 @@ class Explanation:
         return ("by the same artist",) if self.same_artist else ()
 
     def _similarity_sentence(self) -> str:
-        said = f"similarity {self.similarity:.3f} (1 is the same sound)"
+        similarity = f"similarity {self.similarity:.3f} (1 is the same sound)"
         if self.closer_than is None:
-            return said
-        return f"{said}: closer than {percent(self.closer_than)} of the pairs in the library"
+            return similarity
+        return f"{similarity}: closer than {percent(self.closer_than)} of the pairs in the library"
 
     def _popularity_sentence(self) -> tuple[str, ...]:
         if self.near_share is None:
@@ -150,7 +148,7 @@ class Explanation:
 
 
 class Explainer:
-    """Explains answers, comparing them with tracks drawn from the library.
+    """Explains answers by comparing them with a sample of the library.
 
     Parameters
     ----------
@@ -168,26 +166,26 @@ class Explainer:
         self._info = info
 
     def explain(self, query: Query, rows: Sequence[Recommendation]) -> tuple[Explanation, ...]:
-        """Return the numbers behind every row of an answer, in its order."""
+        """Return the figures behind each result, in their order."""
         analyses = self._store.analyses([row.track.id for row in rows])
         return tuple(self._explanation(query, row, analyses.get(row.track.id)) for row in rows)
 
     @cached_property
-    def _others(self) -> _Others:
-        return draw_others(self._store, self._index)
+    def _sample(self) -> _Sample:
+        return draw_sample(self._store, self._index)
 
     def _explanation(
         self, query: Query, row: Recommendation, analysis: Analysis | None
     ) -> Explanation:
         track, labels = row.track, self._info.labels
         probability = None
-        if analysis is not None and track.part in labels:
-            probability = float(analysis.probabilities[labels.index(track.part)])
-        others = self._others
+        if analysis is not None and track.genre_group in labels:
+            probability = float(analysis.probabilities[labels.index(track.genre_group)])
+        sample = self._sample
         artist = artist_key(track)
         seeds = [seed.track for seed in query.seeds]
         return Explanation(
-            genre=track.part,
+            genre=track.genre_group,
             tier=row.tier,
             query_genre_score=row.genre_score,
             track_genre_probability=probability,
@@ -195,27 +193,20 @@ class Explainer:
             shared_genre=self._shared_genre(query, analysis),
             same_artist=artist is not None and any(artist == artist_key(s) for s in seeds),
             same_album=any(same_album(track, seed) for seed in seeds),
-            closer_than=others.closer_than(row.similarity),
-            near_share=None if analysis is None else others.near_share(track.id, analysis),
-            usual_share=others.usual_share,
+            closer_than=sample.closer_than(row.similarity),
+            near_share=None if analysis is None else sample.near_share(track.id, analysis),
+            usual_share=sample.usual_share,
         )
 
     def _shared_genre(self, query: Query, analysis: Analysis | None) -> str | None:
-        if analysis is None or query.label == UNKNOWN:
+        if analysis is None or query.genre == UNKNOWN:
             return None
-        label = self._info.label_of(analysis.probabilities)
-        return label if label == query.label else None
+        genre = self._info.genre_of(analysis.probabilities)
+        return genre if genre == query.genre else None
 
 
-class _Others:
-    """Tracks drawn from a library, and how alike they are.
-
-    Parameters
-    ----------
-    ids : sequence of int
-    embeddings : ndarray of float32, shape (n, d)
-        Unit length.
-    """
+class _Sample:
+    """Tracks drawn from a library, with unit embeddings (n, d), and their similarities."""
 
     def __init__(self, ids: Sequence[int], embeddings: npt.NDArray[np.float32]) -> None:
         n = len(ids)
@@ -232,43 +223,43 @@ class _Others:
         self._limits = np.partition(cosines, -nearest, axis=1)[:, -nearest]
 
     def closer_than(self, similarity: float) -> float | None:
-        """Return the share of pairs that are less alike than this."""
+        """Return the share of pairs that are less similar than this."""
         if not self.enough:
             return None
         return float(np.searchsorted(self._pairs, similarity)) / len(self._pairs)
 
     def near_share(self, track_id: int, analysis: Analysis) -> float | None:
-        """Return the share of the tracks to which a track is as near as their nearest are."""
+        """Return the share of the sample to which a track is as near as their nearest."""
         if not self.enough:
             return None
         near = self._vectors @ analysis.embedding >= self._limits
         return float(near[self._ids != track_id].mean())
 
 
-def draw_others(store: Catalogue, index: EmbeddingIndex) -> _Others:
-    """Draw :data:`DRAWN` tracks from a library, always the same ones of the same library.
+def draw_sample(store: Catalogue, index: EmbeddingIndex) -> _Sample:
+    """Draw :data:`DRAWN` tracks, always the same ones of the same library.
 
-    Numbers are drawn and those that no track has any more are passed over, so that nothing but
-    the tracks drawn is read, whatever the size of the library.
+    Random ids are drawn and those of removed tracks skipped, so that only the sample is read,
+    whatever the size of the library.
     """
     highest = index.highest_id
     draws = min(highest, _DRAWS_PER_TRACK * DRAWN)
-    numbers = np.random.default_rng(_SEED).choice(highest, draws, replace=False) + 1
+    drawn = np.random.default_rng(_SEED).choice(highest, draws, replace=False) + 1
     ids: list[int] = []
     embeddings: list[npt.NDArray[np.float32]] = []
     for start in range(0, draws, DRAWN):
-        drawn = numbers[start : start + DRAWN].tolist()
-        analyses = store.analyses(drawn)
-        found = [number for number in drawn if number in analyses][: DRAWN - len(ids)]
+        page = drawn[start : start + DRAWN].tolist()
+        analyses = store.analyses(page)
+        found = [track_id for track_id in page if track_id in analyses][: DRAWN - len(ids)]
         ids += found
-        embeddings += [analyses[number].embedding for number in found]
+        embeddings += [analyses[track_id].embedding for track_id in found]
         if len(ids) == DRAWN:
             break
-    return _Others(ids, np.array(embeddings).reshape(len(ids), -1))
+    return _Sample(ids, np.array(embeddings).reshape(len(ids), -1))
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage; what was counted on a few tracks is never said of all.
+    """Return a share as a percentage; a share of a sample is never rounded to none or all.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a listener asks with: one track or several, in the library or outside it."""
+"""Queries made of seeds, and the search for candidates."""
 
 from __future__ import annotations
 
@@ -20,14 +20,22 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.types import Analysis, Catalogue, FloatArray, IdArray, ModelInfo, Neighbour
 
-# Tracks near a vector, fetched from the index as far as they are asked for and no further.
-
-
 MAX_BATCH = 1000
-"""Rows read from the store at once, however far a search had to reach."""
+"""Rows read from the store at a time."""
 
 OVERFETCH = 2
-"""Neighbours searched for per candidate expected: numbers are cheap, rows of the store are not."""
+"""Neighbours searched for per candidate expected: ids are cheap, rows of the store are not."""
+
+HOLDS_FROM = 1.0
+"""Strength (z-score) from which a track carries a tag."""
+
+OUTSIDE_LIBRARY = 0
+"""The id of a track that is not in the library. SQLite numbers its rows from 1."""
+
+_NO_DIRECTION = 1e-6
+
+
+# Candidates: tracks near a vector, fetched lazily
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +47,7 @@ class Candidate:
     track : Track
         As the store has it now.
     similarity : float
-        Cosine to what was searched for, in [-1, 1].
+        Cosine to the vector that was searched for, in [-1, 1].
     embedding : ndarray of float32, shape (d,)
         Unit length.
     """
@@ -50,7 +58,7 @@ class Candidate:
 
 
 Search: TypeAlias = Callable[["str | None", "FloatArray", int], Iterator[Candidate]]
-""":func:`nearest` with the library bound: genre, query and expected number are left."""
+""":func:`nearest` of one library: a function of genre, query and expected number."""
 
 
 def nearest(
@@ -61,24 +69,23 @@ def nearest(
     expected: int,
     wanted: TagFilter | None = None,
 ) -> Iterator[Candidate]:
-    """Yield the tracks nearest to a vector, best first, until the part is exhausted.
+    """Yield the tracks nearest to a vector, best first, until the genre group is exhausted.
 
-    The first search finds :data:`OVERFETCH` times as many neighbours as are expected, and each
-    further one twice as many as the last; rows are read from the store in batches as large as the
-    number expected, and only when they are asked for. What the index still holds but the store no
-    longer has, or has moved to another part since the index was opened, is not a track of the
-    library any more and is passed over.
+    The first search finds :data:`OVERFETCH` times as many neighbours as expected, and each further
+    one twice as many as the last. Rows are read from the store in batches of the expected number,
+    and only on demand. Tracks that were removed, or moved to another group, since the index was
+    opened are skipped.
 
     Parameters
     ----------
     genre : str or None
-        The part to be searched; None searches them all.
+        The genre group; None for all.
     query : ndarray of float32, shape (d,)
         Unit length.
     expected : int
-        How many candidates the caller thinks it will take; at least 1.
+        How many candidates the caller expects to take; at least 1.
     wanted : TagFilter, optional
-        Only tracks with these tags; it counts those that it refuses.
+        Only tracks with these tags; the filter counts the others.
     """
     fetch, batch = OVERFETCH * expected, min(expected, MAX_BATCH)
     seen: set[int] = set()
@@ -108,20 +115,15 @@ def _look_up(
     tracks = store.tracks(neighbour.track_id for neighbour in neighbours)
     for neighbour in neighbours:
         track = tracks.get(neighbour.track_id)
-        if track is not None and genre in (None, track.part):
+        if track is not None and genre in (None, track.genre_group):
             yield Candidate(track, neighbour.similarity, embeddings[track.id])
 
 
-# Tracks that carry what was asked for: a mood, an era, a voice, a style.
-
-
-HOLDS_FROM = 1.0
-"""The strength from which a track is said to carry a tag: one standard deviation more of it than
-music on the average has."""
+# Tracks that carry tags of the model: a mood, an era, a voice, a style
 
 
 class TagFilter:
-    """Knows which tracks of a library carry all of some tags.
+    """Finds the tracks of a library that carry all of some tags.
 
     Parameters
     ----------
@@ -130,16 +132,16 @@ class TagFilter:
     info : ModelInfo
         The model that analysed it.
     names : sequence of str
-        Tags as the listener gave them, at least one.
+        Tags as the user gave them, at least one.
 
     Attributes
     ----------
     tags : tuple of str
         The same as the model spells them.
     columns : tuple of int
-        Their places among the model's tags.
+        Their columns among the model's tags.
     left_out : int
-        How many tracks were looked at and refused so far.
+        Number of tracks refused so far.
 
     Raises
     ------
@@ -159,7 +161,7 @@ class TagFilter:
         return " and ".join(self.tags)
 
     def admitted(self, neighbours: Sequence[Neighbour]) -> list[Neighbour]:
-        """Return those that carry every one of the tags, and count the others."""
+        """Return the neighbours that carry every tag, and count the others."""
         scores = self._store.tag_scores([near.track_id for near in neighbours])
         found = [near for near in neighbours if near.track_id in scores]
         if found:
@@ -170,7 +172,7 @@ class TagFilter:
         return found
 
     def strongest(self) -> tuple[IdArray, FloatArray]:
-        """Return all tracks that carry every one of the tags, and the strength of the weakest.
+        """Return all tracks that carry every tag, and the strength of their weakest.
 
         Returns
         -------
@@ -183,13 +185,13 @@ class TagFilter:
         order = np.lexsort((ids, -strengths))[: int(np.sum(strengths >= HOLDS_FROM))]
         return ids[order], strengths[order]
 
-    def parts(self, among: Collection[str]) -> set[str]:
-        """Return which of these parts of the index hold tracks that carry every one of the tags."""
+    def genre_groups(self, among: Collection[str]) -> set[str]:
+        """Return which of these genre groups hold tracks that carry every tag."""
         ids, _ = self.strongest()
         found: set[str] = set()
         for start in range(0, len(ids), MAX_BATCH):
             tracks = self._store.tracks(ids[start : start + MAX_BATCH].tolist())
-            found |= {track.part for track in tracks.values()}.intersection(among)
+            found |= {track.genre_group for track in tracks.values()}.intersection(among)
             if len(found) == len(among):
                 break
         return found
@@ -199,13 +201,7 @@ class TagFilter:
         return weakest
 
 
-# ----------------------------------------------------------------------
-
-
-OUTSIDE_LIBRARY = 0
-"""The id of a track that is not in the library. SQLite numbers its rows from 1."""
-
-_NO_DIRECTION = 1e-6
+# Queries
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,13 +225,13 @@ class Seed:
         return self.track.id != OUTSIDE_LIBRARY
 
     def as_candidate(self) -> Candidate:
-        """Return the seed as what a playlist is made of; nothing is nearer to it than itself."""
+        """Return the seed as a candidate for its own playlist, of similarity 1."""
         return Candidate(self.track, 1.0, self.embedding)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """What to recommend from. Made by :func:`make_query`.
+    """Seeds and their means, made by :func:`make_query`.
 
     Attributes
     ----------
@@ -243,10 +239,10 @@ class Query:
         Mean over the seeds, sum 1.
     embedding : ndarray of float32, shape (d,)
         Mean over the seeds, unit length.
-    label : str
-        The most probable genre of the model if it holds, or ``unknown``.
+    genre : str
+        The most probable genre of the model if it reaches its threshold, or ``unknown``.
     seeds : tuple of Seed
-        In the order in which they were given.
+        In the order given.
     tag_strengths : ndarray of float32, shape (n_tags,)
         Mean over the seeds, see :meth:`recsys.types.ModelInfo.tag_strengths`; empty for a model
         without tags.
@@ -254,7 +250,7 @@ class Query:
 
     probabilities: FloatArray
     embedding: FloatArray
-    label: str
+    genre: str
     seeds: tuple[Seed, ...]
     tag_strengths: FloatArray
 
@@ -270,12 +266,12 @@ class Query:
 
     @property
     def exclude_ids(self) -> frozenset[int]:
-        """Numbers of the tracks that must not come back."""
+        """Ids of the tracks to leave out of the results."""
         return frozenset(track.id for track in self.tracks)
 
     @property
     def exclude_paths(self) -> frozenset[Path]:
-        """Paths that must not come back: as given, made absolute, and with links resolved."""
+        """Paths to leave out of the results: as given, made absolute, and with links resolved."""
         given = [seed.track.path for seed in self.seeds]
         # Path.absolute would keep "..", which no path of the library has.
         absolute = [Path(os.path.abspath(path)) for path in given]  # noqa: PTH100
@@ -283,22 +279,22 @@ class Query:
 
 
 def make_query(info: ModelInfo, seeds: Sequence[tuple[Track | Path, Analysis]]) -> Query:
-    """Join one seed or several into a query; all weigh the same.
+    """Combine one seed or several into a query, with equal weights.
 
     Parameters
     ----------
     info : ModelInfo
         The model of the library; every analysis must be by it.
     seeds : sequence of (Track or Path, Analysis)
-        A track of the library; or a file outside it, either as a bare path or as a Track with the
-        id :data:`OUTSIDE_LIBRARY`. Of such a Track the hash, duration and tags are known, so that
-        copies of it in the library are recognised; a bare path is recognised by its path alone.
+        A track of the library; or a file outside it, as a bare path or as a Track with the id
+        :data:`OUTSIDE_LIBRARY`. Copies of such a Track in the library are recognised by hash,
+        duration and tags, those of a bare path by the path alone.
 
     Returns
     -------
     Query
-        Probabilities are the mean; the embedding is the mean brought back to unit length. Where the
-        embeddings cancel out and the mean has no direction, that of the first seed stands for all.
+        With mean probabilities, and the mean embedding scaled to unit length; where the embeddings
+        cancel out, that of the first seed.
 
     Raises
     ------
@@ -316,7 +312,7 @@ def make_query(info: ModelInfo, seeds: Sequence[tuple[Track | Path, Analysis]]) 
     return Query(
         probabilities=mean,
         embedding=_mean_direction(embeddings),
-        label=info.label_of(mean),
+        genre=info.genre_of(mean),
         seeds=tuple(
             Seed(_as_track(info, subject, analysis), analysis.embedding)
             for subject, analysis in seeds

@@ -1,10 +1,11 @@
-"""Ranks tracks for a query; see :mod:`recsys.recommender`."""
+"""Ranking of tracks for a query; see :mod:`recsys.recommender`."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from recsys.recommender.query import Candidate
     from recsys.types import Catalogue, ModelInfo
 
-# Which candidates may stand in an answer, and how many were left out for which reason.
-
-
 FILTERS = {
     "tag": "without the tags asked for",
     "query": "the query itself",
@@ -33,11 +31,75 @@ FILTERS = {
     "same_album": "same album",
     "same_artist": "more tracks of one artist than asked for",
 }
-"""Every reason for leaving a track out, in the order in which they are tried, with its words."""
+"""Reasons for leaving a track out, in the order in which they are tried, with their texts."""
+
+_SPARE = 8
+"""Candidates expected beyond those wanted: the query itself, copies of it, near-duplicates."""
+
+
+class Strategy(StrEnum):
+    """How results are ranked."""
+
+    TIERS = "tiers"
+    """By genre group, then by similarity."""
+
+    SIMILARITY = "similarity"
+    """By similarity alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarOptions:
+    """How to recommend.
+
+    Attributes
+    ----------
+    k : int
+        How many tracks.
+    strategy : str
+        A :class:`Strategy`.
+    genre : str or None
+        Only tracks of this genre group.
+    tags : tuple of str
+        Only tracks that carry all of these tags of the model, see
+        :class:`recsys.recommender.query.TagFilter`. The order is the same as without.
+    max_per_artist : int or None
+        Limit of tracks of one artist; tracks without an artist are not limited.
+    no_same_album : bool
+        Leave out the album of the query.
+    show_duplicates : bool
+        Keep near-duplicates of the query and of better-ranked tracks.
+
+    Raises
+    ------
+    QueryError
+        A number is below 1, or the strategy does not exist.
+    """
+
+    k: int = 20
+    strategy: str = Strategy.TIERS
+    genre: str | None = None
+    max_per_artist: int | None = None
+    no_same_album: bool = False
+    show_duplicates: bool = False
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
+        if self.max_per_artist is not None and self.max_per_artist < 1:
+            raise QueryError(
+                f"max_per_artist must be at least 1, got {self.max_per_artist}",
+                "Leave it out to have no limit.",
+            )
+        if self.strategy not in list(Strategy):
+            raise QueryError(
+                f"unknown strategy {self.strategy!r}{did_you_mean(self.strategy, Strategy)}",
+                f"Strategies: {', '.join(Strategy)}.",
+            )
 
 
 class Screen:
-    """Admits candidates one by one, best first, and remembers whom it admitted.
+    """Admits candidates to an answer, best first, and counts those that it leaves out.
 
     A track that several filters would leave out counts for the first of them in
     :data:`FILTERS`.
@@ -45,42 +107,31 @@ class Screen:
     Parameters
     ----------
     query : Query
-        Its tracks never pass, by id and by path.
-    max_per_artist : int or None
-        At most so many tracks of one artist.
-    no_same_album : bool
-        Leave out tracks from the album of a seed.
-    show_duplicates : bool
-        Let near-duplicates pass.
+        Its own tracks are left out, by id and by path.
+    options : SimilarOptions
+        The filters count here.
 
     Attributes
     ----------
     filtered : Counter
-        How many were left out, by reason.
+        Number of tracks left out, by reason.
     """
 
-    def __init__(
-        self,
-        query: Query,
-        *,
-        max_per_artist: int | None = None,
-        no_same_album: bool = False,
-        show_duplicates: bool = False,
-    ) -> None:
+    def __init__(self, query: Query, options: SimilarOptions) -> None:
         self.filtered: Counter[str] = Counter()
         self._ids = query.exclude_ids
         self._paths = query.exclude_paths
-        self._albums = [seed.track for seed in query.seeds] if no_same_album else []
-        self._max_per_artist = max_per_artist
+        self._albums = [seed.track for seed in query.seeds] if options.no_same_album else []
+        self._max_per_artist = options.max_per_artist
         self._per_artist: Counter[str] = Counter()
         self._hashes = {seed.track.audio_hash for seed in query.seeds}
-        self._heard = None if show_duplicates else NearDuplicates()
-        if self._heard is not None:
+        self._admitted = None if options.show_duplicates else NearDuplicates()
+        if self._admitted is not None:
             for seed in query.seeds:
-                self._heard.add(seed.track, seed.embedding)
+                self._admitted.add(seed.track, seed.embedding)
 
     def admits(self, candidate: Candidate) -> bool:
-        """Tell whether a candidate may stand in the answer, and count it if it may not."""
+        """Return whether a candidate belongs in the answer; count it if not."""
         reason = self._objection(candidate)
         if reason is not None:
             self.filtered[reason] += 1
@@ -88,8 +139,8 @@ class Screen:
         artist = artist_key(candidate.track)
         if artist is not None:
             self._per_artist[artist] += 1
-        if self._heard is not None:
-            self._heard.add(candidate.track, candidate.embedding)
+        if self._admitted is not None:
+            self._admitted.add(candidate.track, candidate.embedding)
         return True
 
     def summary(self) -> str:
@@ -105,7 +156,7 @@ class Screen:
             return "query"
         if track.audio_hash in self._hashes and Path(os.path.realpath(track.path)) in self._paths:
             return "query"  # the same file, reached through a link
-        if self._heard is not None and self._heard.match(track, candidate.embedding):
+        if self._admitted is not None and self._admitted.match(track, candidate.embedding):
             return "near_duplicate"
         if any(same_album(track, seed) for seed in self._albums):
             return "same_album"
@@ -116,91 +167,30 @@ class Screen:
         return None
 
 
-# ----------------------------------------------------------------------
-
-
-STRATEGIES = ("tiers", "similarity")
-"""``tiers`` ranks by genre, then by similarity; ``similarity`` by similarity alone."""
-
-_SPARE = 8
-"""Candidates expected beyond those wanted: the query itself, copies of it, near-duplicates."""
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarOptions:
-    """How to recommend.
-
-    Attributes
-    ----------
-    k : int
-        How many tracks.
-    strategy : str
-        One of :data:`STRATEGIES`.
-    genre : str or None
-        Only tracks of this label: one of those that make the tiers.
-    tags : tuple of str
-        Only tracks that carry all of these tags of the model, see
-        :class:`recsys.recommender.query.TagFilter`. The order is the same as without.
-    max_per_artist : int or None
-        At most so many tracks of one artist; tracks that name no artist are not limited.
-    no_same_album : bool
-        Leave out the album of the query.
-    show_duplicates : bool
-        Keep near-duplicates of the query and of better-ranked tracks.
-
-    Raises
-    ------
-    QueryError
-        A number is below 1, or the strategy does not exist.
-    """
-
-    k: int = 20
-    strategy: str = "tiers"
-    genre: str | None = None
-    max_per_artist: int | None = None
-    no_same_album: bool = False
-    show_duplicates: bool = False
-    tags: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
-        if self.max_per_artist is not None and self.max_per_artist < 1:
-            raise QueryError(
-                f"max_per_artist must be at least 1, got {self.max_per_artist}",
-                "Leave it out to have no limit.",
-            )
-        if self.strategy not in STRATEGIES:
-            raise QueryError(
-                f"unknown strategy {self.strategy!r}{did_you_mean(self.strategy, STRATEGIES)}",
-                f"Strategies: {', '.join(STRATEGIES)}.",
-            )
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """Recommendations, and what it took to find them.
+    """Recommendations for a query.
 
     Attributes
     ----------
     query : Query
-        What was asked.
-    label : str
-        What the query is among the labels that make the tiers, or ``unknown``.
+        The query.
+    genre_group : str
+        Genre group of the query, or ``unknown``.
     genre_scores : tuple of (str, float)
-        Every one of those labels with the query's score, best first.
+        Every genre group with the query's score, best first.
     results : tuple of Recommendation
         Best first.
     filtered : mapping of str to int
-        How many tracks each filter left out on the way: ``query`` (the query itself),
+        Number of tracks that each filter left out: ``query`` (the query itself),
         ``near_duplicate``, ``same_album``, ``same_artist``, ``tag``. Tracks that were never reached
         are not counted.
     notes : tuple of str
-        What the listener should know: why the ranking or the number of results is not as asked.
+        Why the ranking or the number of results is not as requested.
     """
 
     query: Query
-    label: str
+    genre_group: str
     genre_scores: tuple[tuple[str, float], ...]
     results: tuple[Recommendation, ...]
     filtered: Mapping[str, int]
@@ -209,9 +199,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A part of the library to be searched, and its place in the ranking.
+    """A genre group to search, and its position in the ranking.
 
-    ``genre`` None stands for all parts; ``number`` 0 for a ranking by similarity alone.
+    ``genre`` None stands for all groups; ``number`` 0 for a ranking by similarity alone.
     """
 
     number: int
@@ -219,25 +209,25 @@ class Tier:
 
 
 def plan_tiers(
-    label: str,
+    group: str,
     scores: Sequence[tuple[str, float]],
     genre: str | None = None,
-    strategy: str = "tiers",
+    strategy: str = Strategy.TIERS,
 ) -> list[Tier]:
     """Return the tiers in which a query searches the library, best first.
 
     Parameters
     ----------
-    label : str
-        Of the query. Where it is ``unknown`` there is a single tier: ranking by similarity.
+    group : str
+        Genre group of the query. For ``unknown`` there is a single tier: ranking by similarity.
     scores : sequence of (str, float)
-        The labels that make the tiers with the query's scores, best first.
+        Genre groups with the query's scores, best first.
     genre : str or None
-        Only this label. Its tier keeps the number that it has among all of them.
+        Only this group. Its tier keeps its number among all tiers.
     strategy : str
-        One of :data:`STRATEGIES`.
+        A :class:`Strategy`.
     """
-    if strategy == "similarity" or label == UNKNOWN:
+    if strategy == Strategy.SIMILARITY or group == UNKNOWN:
         return [Tier(0, genre)]
     tiers = [Tier(number, name) for number, (name, _) in enumerate(scores, start=1)]
     return [tier for tier in tiers if genre in (None, tier.genre)]
@@ -263,13 +253,12 @@ class Recommender:
         self._taxonomy = taxonomy_of(store, index, info)
 
     def similar(self, query: Query, options: SimilarOptions | None = None) -> Answer:
-        """Rank the tracks of the library by how well they go with a query.
+        """Rank the tracks of the library for a query.
 
-        With the strategy ``tiers``, tracks of the query's own label come first, then those of the
-        next label by score, and so on; inside a tier by cosine similarity, ties by track number.
-        The labels are those by which the library is sorted (:mod:`recsys.recommender.taxonomy`). A
-        query whose label is unknown is ranked by similarity alone. The query's own tracks never
-        come back.
+        With the strategy ``tiers``, tracks of the query's own genre group come first, then those of
+        the group with the next score, and so on; inside a tier by cosine similarity, ties by track
+        id. The groups are those of the library (:mod:`recsys.recommender.taxonomy`). A query of
+        unknown group is ranked by similarity alone. The query's own tracks are left out.
 
         Parameters
         ----------
@@ -280,39 +269,34 @@ class Recommender:
         Returns
         -------
         Answer
-            At most ``k`` results; a note says so when there are fewer.
+            At most ``k`` results, with a note if there are fewer.
 
         Raises
         ------
         QueryError
-            The genre of the options is not one of the labels, or a tag not one of the model's.
+            The genre of the options is no genre group, or a tag not one of the model's.
         """
         options = options or SimilarOptions()
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
-        label, scores = self._taxonomy.label_of(query), self._taxonomy.scores(query)
-        screen = Screen(
-            query,
-            max_per_artist=options.max_per_artist,
-            no_same_album=options.no_same_album,
-            show_duplicates=options.show_duplicates,
-        )
-        tiers = plan_tiers(label, scores, options.genre, options.strategy)
+        group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
+        screen = Screen(query, options)
+        tiers = plan_tiers(group, scores, options.genre, options.strategy)
         results = self._rank(query, options, tiers, dict(scores), screen, wanted)
-        notes = [*_label_notes(label, options), *self._shortage_notes(options, results, screen)]
-        return Answer(query, label, scores, tuple(results), dict(screen.filtered), tuple(notes))
+        notes = [*_group_notes(group, options), *self._shortage_notes(options, results, screen)]
+        return Answer(query, group, scores, tuple(results), dict(screen.filtered), tuple(notes))
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
-        """Return the numbers and sentences behind every row of an answer, in its order."""
-        # Imported where it is needed: most answers are not explained.
+        """Return figures and sentences behind each result, in their order."""
+        # Imported on demand: most answers are not explained.
         from recsys.recommender.explanations import Explainer
 
         explainer = Explainer(self._store, self._index, self._info)
         return explainer.explain(answer.query, answer.results)
 
     def with_reasons(self, answer: Answer) -> Answer:
-        """Return an answer whose rows carry their reasons as sentences."""
+        """Return an answer whose results carry their reasons as sentences."""
         rows = zip(answer.results, self.explain(answer), strict=True)
         explained = tuple(replace(row, reasons=reason.sentences()) for row, reason in rows)
         return replace(answer, results=explained)
@@ -358,13 +342,13 @@ def _row(
         rank=rank,
         track=candidate.track,
         tier=tier.number,
-        genre_score=score_of.get(candidate.track.part, 0.0),
+        genre_score=score_of.get(candidate.track.genre_group, 0.0),
         similarity=candidate.similarity,
     )
 
 
-def _label_notes(label: str, options: SimilarOptions) -> list[str]:
-    if label != UNKNOWN or options.strategy == "similarity":
+def _group_notes(group: str, options: SimilarOptions) -> list[str]:
+    if group != UNKNOWN or options.strategy == Strategy.SIMILARITY:
         return []
     return ["The genre of the query is unknown, so the ranking is by similarity alone."]
 

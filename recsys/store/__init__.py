@@ -1,8 +1,8 @@
-"""The library database: tracks, analyses, failures, and which model made them.
+"""The library database: tracks, analyses, failures, and their model.
 
-SQLite is the truth and everything else a cache. Every write is one transaction: killing the process
-at any moment loses at most the batch in flight. Analyses are kept by the hash of the sound and the
-model: files that moved, were renamed, retagged or copied share them.
+SQLite is the truth and everything else a cache. Every write is one transaction: a process killed at
+any moment loses at most the batch in flight. Analyses are keyed by audio hash and model, so that
+moved, renamed, retagged and copied files share them.
 
 This package holds the only SQL of recsys: :mod:`recsys.store.schema` the tables and migrations,
 :mod:`recsys.store.connection` opening, locking and errors, :mod:`recsys.store.rows` the codec,

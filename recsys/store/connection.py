@@ -1,4 +1,4 @@
-"""Opening and locking the library database, and its errors as messages a person can act on."""
+"""Opening and locking the library database, and its errors with hints."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION_ID = 0x72656373
-"""``recs`` in ASCII, kept in the header of the file: how recsys knows its own databases."""
+"""``recs`` in ASCII, in the header of the file: the mark of recsys databases."""
 
 SCHEMA_VERSION = 1
-"""Migrations in :mod:`recsys.store.schema`; kept in the header of the file as its user version."""
+"""Number of migrations in :mod:`recsys.store.schema`; the user version in the file header."""
 
 BUSY_TIMEOUT_S = 30.0
-"""How long a statement waits for another process that is in the middle of a write."""
+"""Limit of waiting for the write of another process."""
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_LENGTH = 100
@@ -59,7 +59,7 @@ _OTHERWISE = ("{path} could not be used ({error}).", "Run `recsys doctor` to che
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """Return the error to raise for one of SQLite's, by its primary result code."""
+    """Return the StoreError for an error of SQLite, by its primary result code."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LibraryBusyError(
@@ -71,7 +71,7 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
 
 
 class HasPath(Protocol):
-    """Something that belongs to a database file."""
+    """An object with a database file."""
 
     @property
     def path(self) -> Path:
@@ -84,12 +84,12 @@ S = TypeVar("S", bound=HasPath)
 
 
 def guarded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Wrap a method that uses SQLite: its errors are raised as ours."""
+    """Wrap a method so that errors of SQLite are raised as StoreError."""
 
     @wraps(method)
     def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        # A plain try costs nothing when nothing happens, unlike a context manager: some of these
-        # methods are called once per file of the library.
+        # A plain try costs nothing without an error, unlike a context manager: some of these
+        # methods are called once per file.
         try:
             return method(self, *args, **kwargs)
         except sqlite3.Error as error:
@@ -135,7 +135,7 @@ def _check_file(path: Path, *, create: bool, read_only: bool) -> None:
 
 
 def _read_header(path: Path) -> bytes:
-    """Return the first bytes of the file, none where there is no file or nothing in it."""
+    """Return the first bytes of the file; empty without a file, or for an empty one."""
     if path.is_dir():
         raise StoreError(
             f"{path} is a folder, not a library database.", f"Try --db {path / 'library.db'}."
@@ -147,7 +147,7 @@ def _read_header(path: Path) -> bytes:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Let a database without our mark pass only while it is empty."""
+    """Raise StoreError for a database without our mark, unless it is empty."""
     # Immutable neither locks nor makes other files: another program's database stays untouched.
     # Ours is marked before it is switched to WAL, so an unmarked one with a log is not ours.
     wal = path.with_name(path.name + "-wal")
@@ -170,13 +170,13 @@ def _open_to_write(path: Path, *, create: bool) -> sqlite3.Connection:
 
             with write_transaction(database):
                 migrate(database)
-                # The mark of our files, and the number by which readers go without sqlite-utils.
+                # The mark of our files, and the version for readers, which load no sqlite-utils.
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         # After the first migration: see _refuse_foreign. Readers go on while a writer writes.
         database.execute("PRAGMA journal_mode = WAL")
-        # With WAL this is safe: a process that is killed loses nothing it has committed, and a
-        # power cut may undo the last transactions but never damages the file.
+        # Safe with WAL: a killed process loses no committed transaction, and a power cut may undo
+        # the last ones but never damages the file.
         database.execute("PRAGMA synchronous = NORMAL")
     except BaseException:
         database.close()
@@ -188,8 +188,8 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     try:
         return _checked(_connection(path, "mode=ro"), path)
     except sqlite3.OperationalError:
-        # On a read-only file system the files that go with WAL cannot be made. Nobody can write
-        # there either, so the file may be read as it stands, unless there is a log.
+        # On a read-only file system the files of WAL cannot be made. No process can write there
+        # either, so the file may be read as immutable, unless there is a log with changes.
         wal = path.with_name(path.name + "-wal")
         if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
             raise
@@ -221,21 +221,20 @@ def _schema_version(database: sqlite3.Connection, path: Path) -> int:
 
 
 def _connection(path: Path, mode: str) -> sqlite3.Connection:
-    # isolation_level None: transactions are begun and ended here, never behind our back.
+    # isolation_level None: sqlite3 begins no transactions of its own.
     uri = f"{path.absolute().as_uri()}?{mode}"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
 
 
 @contextmanager
 def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock from the first statement on; all that is inside counts, or nothing."""
-    # IMMEDIATE: a transaction that reads first and asks for the lock later can be refused without
-    # being allowed to wait.
+    """Hold the write lock from the first statement; commit the block as a whole or not at all."""
+    # IMMEDIATE: a transaction that reads first and takes the lock later can fail without waiting.
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
-        # SQLite has rolled back by itself after some errors, a full disk for one.
+        # SQLite rolls back by itself after some errors, such as a full disk.
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
@@ -245,8 +244,8 @@ def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
 class LibraryLock:
     """Hold the right to write to a library: ``with LibraryLock(path, wait_s=0): ...``.
 
-    The lock is one of the operating system's: it is free again the moment its holder is gone. The
-    lock file, next to the database, names the process that holds it.
+    The operating system frees the lock as soon as its holder ends. The lock file, next to the
+    database, names the holder.
 
     Parameters
     ----------
@@ -258,13 +257,13 @@ class LibraryLock:
     Raises
     ------
     LibraryBusyError
-        On entering: another process holds the lock still. The message says which.
+        On entering: another process still holds the lock; the message names it.
     StoreError
         On entering: the lock file cannot be made.
     """
 
     def __init__(self, db_path: Path, wait_s: float | None = 0.0) -> None:
-        # Imported here: reading a library must not pay for it.
+        # Imported here, because reading a library does not need it.
         from filelock import FileLock
 
         self._db_path = db_path
@@ -301,9 +300,9 @@ class LibraryLock:
 
 
 def holder_of(lock_file: Path) -> str:
-    """Return who a lock file says holds it, for display.
+    """Return the holder that a lock file names, for display.
 
-    Some systems do not let others read a locked file; then the answer is "another process".
+    It is "another process" on systems where a locked file cannot be read.
     """
     try:
         holder = json.loads(lock_file.read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@
 
 :func:`record_dict`, :func:`tags_dict`, :func:`analysis_dict` and :func:`model_dict` turn the types
 of recsys into dictionaries of text, numbers and NumPy arrays, ``..._of`` turn them back. A store
-adds only what is its own: how it keeps an array, and a path that is not UTF-8.
+adds only its own encoding of arrays, and of paths that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _TAGS = tuple(field.name for field in fields(Tags))
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """A track to be written.
+    """A track to write.
 
     Attributes
     ----------
     file : TrackFile
         The file as it is now.
     tags : Tags
-        What the file says about itself.
+        Tags of the file.
     audio_hash : str
         Identity of the encoded sound.
     duration_s : float
         Seconds. Belongs to the analysis: without one, the stored value stands.
     warning : str or None
-        What was odd about the file. Belongs to the analysis too.
+        Defect of the file. Belongs to the analysis too.
     analysis : Analysis or None
-        By the library's current model. None keeps what is stored for this ``audio_hash``.
+        By the library's current model. None keeps the stored one of this ``audio_hash``.
     track_id : int or None
         An existing track that takes over ``file.path``: a move. None finds the track by its path.
     """
@@ -62,7 +62,7 @@ class TrackRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What the library knows of a path.
+    """The stored state of a path.
 
     Attributes
     ----------
@@ -75,14 +75,14 @@ class StoredFile:
     genre : str or None
         None where the current model has not analysed the sound.
     failure : str or None
-        Why the file could not be analysed, when it could not.
+        Reason, for a file that could not be analysed.
     missing : bool
-        The file was gone at the last look and was kept on request.
+        The file was gone in the last run; the track was kept on request.
     warning : str or None
-        What was odd about the file.
+        Defect of the file.
     retry : bool
-        A failure that is tried again although the file has not changed: its reason lay outside the
-        file, or another version of recsys recorded it.
+        A failure to retry although the file has not changed: its reason was not the file's, or
+        another version of recsys recorded it.
     """
 
     track_id: int | None
@@ -98,7 +98,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What an index of an earlier revision has to learn.
+    """Changes since the revision of an index.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Changes:
     embeddings : ndarray of float32, shape (n, d)
         One row per id.
     removed : ndarray of int64, shape (m,)
-        Tracks to be forgotten, ascending.
+        Removed tracks, ascending.
     """
 
     revision: int
@@ -122,7 +122,7 @@ class Changes:
 
 
 def path_key(path: Path) -> PathKey:
-    r"""Return a path as it is stored: text where it is UTF-8, the raw bytes where it is not.
+    r"""Return the stored form of a path: text if it is UTF-8, else its bytes.
 
     Examples
     --------
@@ -147,9 +147,9 @@ def key_path(key: PathKey) -> Path:
 def ranges_under(root: Path) -> list[tuple[PathKey, PathKey, PathKey]]:
     """Return the key ranges of everything under a folder, for text rows and for byte rows.
 
-    SQLite sorts text before bytes and compares both byte by byte, so that each kind has a range of
-    its own. ``0`` follows ``/`` in ASCII, which makes ``root/`` up to ``root0`` exactly what lies
-    below the root: ``/a/b`` does not hold ``/a/bc``.
+    SQLite sorts text before bytes and compares both byte by byte, so that each kind has its own
+    range. ``0`` follows ``/`` in ASCII, so that ``root/`` to ``root0`` is exactly the range below
+    the root: ``/a/b`` does not hold ``/a/bc``.
 
     Returns
     -------
@@ -166,12 +166,12 @@ def ranges_under(root: Path) -> list[tuple[PathKey, PathKey, PathKey]]:
 
 
 def storable_int(number: int | None) -> int | None:
-    """Return a number of a tag, or None where it is beyond 64 bits and so beyond belief."""
+    """Return a number of a tag, None where it does not fit 64 bits."""
     return number if number is None or number in _INT64 else None
 
 
 def tags_dict(tags: Tags) -> dict[str, Any]:
-    """Return tags as values that every store can hold."""
+    """Return tags as plain values."""
     return {
         "artist": storable_text(tags.artist),
         "album_artist": storable_text(tags.album_artist),
@@ -184,7 +184,7 @@ def tags_dict(tags: Tags) -> dict[str, Any]:
 
 
 def tags_of(plain: Mapping[str, Any]) -> Tags:
-    """Return the tags among the values of a track; what is not there is None."""
+    """Return the tags among the values of a track; missing ones are None."""
     return Tags(**{name: plain.get(name) for name in _TAGS})
 
 
@@ -214,7 +214,7 @@ def analysis_of(plain: Mapping[str, Any], identity: tuple[str, Effort]) -> Analy
 
 
 def record_dict(record: TrackRecord) -> dict[str, Any]:
-    """Return a record as plain values: file, tags, arrays, and what is searched."""
+    """Return a record as plain values: file, tags, arrays, and search texts."""
     file = record.file
     names = ("search_artist", "search_title", "search_album", "search_genre")
     return {
@@ -231,12 +231,12 @@ def record_dict(record: TrackRecord) -> dict[str, Any]:
 
 
 def model_dict(info: ModelInfo) -> dict[str, Any]:
-    """Return a model as values that JSON can hold."""
+    """Return a model as values for JSON."""
     return {**asdict(info), "confusion": info.confusion.tolist()}
 
 
 def model_of(plain: Mapping[str, Any]) -> ModelInfo:
-    """Return the model of :func:`model_dict`, also after a way through JSON."""
+    """Return the model of :func:`model_dict`, also after a round trip through JSON."""
     lists = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
     confusion = np.array(plain["confusion"], dtype=np.float32)
     effort = Effort(plain["effort"])
@@ -245,7 +245,7 @@ def model_of(plain: Mapping[str, Any]) -> ModelInfo:
 
 def track_of(row: Sequence[Any]) -> Track:
     """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
-    track_id, path, audio_hash, missing, genre, duration_s, warning, part, *tags = row
+    track_id, path, audio_hash, missing, genre, duration_s, warning, genre_group, *tags = row
     return Track(
         id=track_id,
         path=key_path(path),
@@ -255,12 +255,12 @@ def track_of(row: Sequence[Any]) -> Track:
         genre=genre,
         warning=warning,
         missing=bool(missing),
-        part=part,
+        genre_group=genre_group,
     )
 
 
 def array_blob(array: FloatArray) -> bytes:
-    """Return an array as little-endian float32, whatever the machine."""
+    """Return an array as little-endian float32, on any machine."""
     return np.ascontiguousarray(array, dtype="<f4").tobytes()
 
 
@@ -279,7 +279,7 @@ def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:
     Raises
     ------
     StoreError
-        One has another length than the model says.
+        One has another length than the model.
     """
     odd = next((len(blob) for blob in blobs if len(blob) != 4 * dimension), None)
     if odd is not None:

@@ -4,8 +4,8 @@
 Imported only where a database is made or brought up to date, and where tables are written: loading
 sqlite-utils takes longer than answering a query.
 
-A migration is never edited once it was released, only followed by another; :data:`SCHEMA_VERSION`
-in :mod:`recsys.store.connection` counts them.
+A released migration is never edited, only followed by another; :data:`SCHEMA_VERSION` in
+:mod:`recsys.store.connection` counts them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ migrations = Migrations("recsys")
 
 
 def tables_of(connection: sqlite3.Connection) -> Database:
-    """Return a connection as sqlite-utils sees it; plugins and triggers stay as they are."""
+    """Return the sqlite-utils database of a connection; plugins and triggers stay as they are."""
     return Database(connection, recursive_triggers=False, execute_plugins=False)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply the missing migrations; the caller holds the write transaction."""
-    # sqlite-utils looks for them inside the lock: another process may have been quicker.
+    # sqlite-utils reads inside the lock which are missing: another process may have been faster.
     migrations.apply(tables_of(connection))
 
 
@@ -39,7 +39,7 @@ def _one_of(kinds: type[StrEnum]) -> str:
 
 
 _TABLES = (
-    # How much of a track the model analyses is part of its identity: see recsys.types.Effort.
+    # The effort is part of the identity of a model: see recsys.types.Effort.
     f"""CREATE TABLE models (
         id INTEGER PRIMARY KEY,
         fingerprint TEXT NOT NULL,
@@ -48,8 +48,8 @@ _TABLES = (
         card TEXT NOT NULL, -- JSON: the model card
         checkpoint, -- path; NULL for the model that comes with recsys
         UNIQUE (fingerprint, effort))""",
-    # One row. The revision rises with every transaction that changes what the index must hold; the
-    # id tells this library from any other.
+    # One row. The revision rises with every transaction that changes the contents of the index; the
+    # id is unique to this library.
     f"""CREATE TABLE library (
         id TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),
         revision INTEGER NOT NULL DEFAULT 0,
@@ -63,7 +63,7 @@ _TABLES = (
         path PRIMARY KEY NOT NULL,
         root INTEGER NOT NULL DEFAULT 0,
         volume INTEGER NOT NULL DEFAULT 0)""",
-    # AUTOINCREMENT: an id that was removed never comes back as another track.
+    # AUTOINCREMENT: the id of a removed track is never used again.
     """CREATE TABLE tracks (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         path NOT NULL UNIQUE,
@@ -75,12 +75,12 @@ _TABLES = (
         artist TEXT, album_artist TEXT, album TEXT, title TEXT,
         track_number INTEGER, year INTEGER, genre_tag TEXT,
         own_genre TEXT, -- genre tag in the library's spelling; kept only while it sorts
-        -- Normalised by recsys.store.rows.normalise, which knows more than the tokenizer.
+        -- Normalised by recsys.store.search.normalise, which does more than the tokenizer.
         search_artist TEXT NOT NULL, search_title TEXT NOT NULL,
         search_album TEXT NOT NULL, search_genre TEXT NOT NULL)""",
     "CREATE INDEX tracks_by_hash ON tracks (audio_hash)",
     "CREATE INDEX tracks_by_revision ON tracks (revision)",
-    # The short columns stand before the arrays, so that reading them does not touch the arrays.
+    # Short columns come before the arrays, so that reading them does not touch the arrays.
     """CREATE TABLE analyses (
         audio_hash TEXT NOT NULL,
         model INTEGER NOT NULL REFERENCES models (id),
@@ -95,7 +95,7 @@ _TABLES = (
         size INTEGER NOT NULL,
         mtime_ns INTEGER NOT NULL,
         reason TEXT NOT NULL,
-        version TEXT NOT NULL, -- of the program that recorded it: another one tries again
+        version TEXT NOT NULL, -- of the program that recorded it: another version tries again
         retry INTEGER NOT NULL DEFAULT 0)""",
     "CREATE TABLE removals (track_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL)",
     "CREATE INDEX removals_by_revision ON removals (revision)",
@@ -109,7 +109,7 @@ _TABLES = (
             ELSE a.genre END AS genre_group
         FROM tracks t LEFT JOIN analyses a
         ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
-    # What may stand in an answer, in the order of recsys.store.rows.track_of.
+    # The tracks of answers, with the columns of recsys.store.rows.track_of.
     """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
         warning, genre_group, artist, album_artist, album, title, track_number, year, genre_tag
         FROM tracks_with_analysis WHERE genre IS NOT NULL""",
@@ -122,7 +122,7 @@ _OLD = ", ".join(f"old.{name}" for name in _SEARCHED)
 _CHANGED = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _SEARCHED)
 
 # Not enable_fts of sqlite-utils: it takes no prefix index, and its trigger would write the words of
-# every track whenever a model changes their revision.
+# every track whenever a change of the model changes their revision.
 _SEARCH = (
     # prefix: without an index of its own, the beginning of a word that every track holds takes
     # 100 ms at a million tracks, with one 1 ms. Marks count as letters: vowels of Indic scripts.

@@ -1,7 +1,7 @@
-"""Search by words: how text is normalised, and what full-text search is asked.
+"""Search by words: normalisation of text, and the full-text query.
 
-The tokenizer of SQLite (see :mod:`recsys.store.schema`) gets text that :func:`normalise` made: it
-knows neither that "ss" is "ß" nor that Chinese has words. :func:`search_rank` says the same as
+The tokenizer of SQLite (see :mod:`recsys.store.schema`) reads text that :func:`normalise` made,
+because it neither folds "ß" to "ss" nor separates Chinese words. :func:`search_rank` ranks as
 :func:`search_query` in Python, for libraries that are not in SQLite.
 """
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from recsys.types import Tags
 
 _MOST_MATCHES = 1000
-"""Tracks that are ranked for a query of words; a word that half of a million tracks hold would
-otherwise be sorted by name a million times."""
+"""Matches that are ranked: a word in half of a million tracks would take a sort of all of them."""
 
 # Scripts that put no space between words: Thai to Tibetan, Burmese, Korean (as NFKD leaves it),
 # Khmer, Chinese and Japanese.
@@ -56,10 +55,10 @@ def storable_text(text: str | None) -> str | None:
 def _folded(text: str) -> str:
     """Return text without case and accents, with single spaces.
 
-    Unicode NFKD without combining marks (Unicode Standard Annex 15), then casefolded. Both are done
-    twice, because folding case can bring forth marks and compatibility letters again.
+    Unicode NFKD without combining marks (Unicode Standard Annex 15), then casefolded; both twice,
+    because casefolding can produce marks and compatibility letters.
     """
-    if text.isascii():  # most names; the general way takes twenty times as long
+    if text.isascii():  # most names; the general case takes twenty times as long
         return " ".join(text.lower().split())
     for _ in range(2):
         parts = unicodedata.normalize("NFKD", text)
@@ -68,15 +67,15 @@ def _folded(text: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    """Return text whose words full-text search can tell apart: a character where no space does."""
+    """Return text with spaces around the characters of scripts without spaces between words."""
     return text if text.isascii() else " ".join(_UNSPACED.sub(r" \g<0> ", text).split())
 
 
 def normalise(text: str) -> str:
-    """Return text as it is searched: no case, no accents, single spaces.
+    """Return text for search: no case, no accents, single spaces.
 
-    Characters of scripts that put no space between words become words, so that any part of a name
-    is found.
+    Characters of scripts without spaces between words become words, so that any part of a name is
+    found.
 
     Examples
     --------
@@ -87,9 +86,9 @@ def normalise(text: str) -> str:
 
 
 def search_texts(tags: Tags, path: Path) -> tuple[str, str, str, str]:
-    """Return what is searched of a track, normalised: artist, title, album, genre tag.
+    """Return the normalised search texts of a track: artist, title, album, genre tag.
 
-    The first is the artist for display, and on a second line an album artist of another name; the
+    The first is the artist for display, with an album artist of another name on a second line. The
     title is that for display, so that a file without a title tag is found by its name.
     """
     texts = (tags.artist or tags.album_artist, tags.album_artist, tags.title or path.stem)
@@ -106,7 +105,7 @@ def search_terms(words: str) -> list[str]:
 
 
 def is_word(term: str) -> bool:
-    """Return whether a term of a query has letters or digits; full-text search knows no others."""
+    """Return whether a term has letters or digits; full-text search ignores all others."""
     return any(map(_in_word, term))
 
 
@@ -116,27 +115,27 @@ def _in_word(character: str) -> bool:
 
 
 def search_rank(terms: Sequence[str], texts: Sequence[str]) -> int | None:
-    """Return how well :func:`search_texts` answer :func:`search_terms`, as the store ranks them.
+    """Return the rank of :func:`search_texts` for :func:`search_terms`, as in the store.
 
     Returns
     -------
     int or None
-        0 where artist or title is exactly what is asked for, 1 where artist and title hold every
-        word, 2 where album or genre tag are needed, None where a word is missing.
+        0 where artist or title equals the query, 1 where artist and title have every word, 2 where
+        album or genre tag are needed, None where a word is missing.
     """
-    names, asked = texts[:2], " ".join(terms)
+    names, query = texts[:2], " ".join(terms)
     words = [term for term in terms if is_word(term)]
     if not all(any(term in text for text in texts) for term in terms if term not in words):
         return None
     if not all(any(_holds(text, word) for text in texts) for word in words):
         return None
-    if asked in {*names[0].split("\n"), names[1]}:
+    if query in {*names[0].split("\n"), names[1]}:
         return 0
     return 1 if all(any(_holds(text, word) for text in names) for word in words) else 2
 
 
 def _holds(text: str, term: str) -> bool:
-    """Return whether the words of a term follow each other in a text, the last cut short or not."""
+    """Return whether a text has the words of a term in a row, the last one as a prefix."""
     found, wanted = _words(text), _words(term)
     *whole, last = wanted
     return any(
@@ -150,9 +149,9 @@ def _words(text: str) -> list[str]:
 
 
 def search_query(words: str, limit: int) -> tuple[str, dict[str, Any]] | None:
-    """Return the statement that finds the tracks for words, with its parameters.
+    """Return the SQL statement that finds the tracks for words, with its parameters.
 
-    None where there are no words. The rows are those of :func:`recsys.store.rows.track_of`.
+    None without words. The rows are those of :func:`recsys.store.rows.track_of`.
     """
     terms = search_terms(words)
     if not terms:
@@ -162,11 +161,11 @@ def search_query(words: str, limit: int) -> tuple[str, dict[str, Any]] | None:
     names = "{search_artist search_title}"
     parameters = {
         "words": " ".join(terms),
-        # Of their own: among very many matches, those that are exact must not be cut off.
+        # Separate, because among very many matches the exact ones must not be cut off.
         "exact": f"{names} : {_quoted(' '.join(spoken))}",
         "named": f"{names} : ({prefixes})",
         "anywhere": prefixes,
-        # Full-text search knows no words such as "!!!": every track is looked at for those.
+        # Full-text search has no words such as "!!!"; for those every track is scanned.
         "symbols": json.dumps([term for term in terms if not is_word(term)]),
         "most": max(_MOST_MATCHES, limit),
         "limit": limit,
@@ -176,5 +175,5 @@ def search_query(words: str, limit: int) -> tuple[str, dict[str, Any]] | None:
 
 
 def _quoted(term: str) -> str:
-    """Return a term as full-text search takes it: a phrase, in which nothing is syntax."""
+    """Return a term quoted as a phrase of full-text search."""
     return '"' + term.replace('"', " ").replace("\0", " ") + '"'

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from recsys.types import FloatArray, IdArray, ModelInfo, Track
 
 _PAGE = 1000
-"""Rows read at a time where memory must stay flat, and writing in between must do no harm."""
+"""Rows read at a time, so that memory stays flat and the table may be written to in between."""
 
-# Paths that are text are asked for together, as JSON; it holds no bytes, so these come one by one.
+# Text paths are looked up together, as JSON; JSON has no bytes, so byte paths come one by one.
 _LOOKUP_TRACKS = (
     "SELECT path, id, size, mtime_ns, audio_hash, genre, NULL, missing, warning, FALSE"
     " FROM tracks_with_analysis WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
@@ -95,16 +95,16 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False, read_only: bool = False) -> Self:
-        """Open a library, bringing one of an older recsys up to date.
+        """Open a library, and migrate one of an older recsys.
 
-        ``create`` makes it, and the folders above it, where it is not there. ``read_only`` never
-        writes, and works on a read-only file system.
+        ``create`` makes a missing one, and its folder. ``read_only`` never writes, and works on a
+        read-only file system.
 
         Raises
         ------
         StoreError
-            The file is not there, is a folder, no database, another program's, damaged, newer than
-            this recsys, or cannot be written although that is wanted.
+            The file is missing, a folder, no database, another program's, damaged, newer than
+            this recsys, or cannot be written.
         """
         return cls(path, connect(path, create=create, read_only=read_only))
 
@@ -126,12 +126,12 @@ class Store:
 
     @property
     def revision(self) -> int:
-        """Rises with every transaction that changes what the index must hold."""
+        """Counts the transactions that changed the contents of the index."""
         return int(self._value("SELECT revision FROM library"))
 
     @property
     def library_id(self) -> str:
-        """Tells this library from any other; made with the database, 32 hexadecimal digits."""
+        """Unique to this library; made with the database, 32 hexadecimal digits."""
         return str(self._value("SELECT id FROM library"))
 
     @guarded
@@ -150,7 +150,7 @@ class Store:
         return None if row is None else row[0]
 
     def _pages(self, sql: str, bounds: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-        """Read rows in pages; their first column is the key that the next page starts after."""
+        """Read rows in pages; the first column is the key after which the next page starts."""
         last, *rest = bounds
         while rows := self._rows(sql, (last, *rest, _PAGE)):
             yield from rows
@@ -158,7 +158,7 @@ class Store:
 
     @cached_property
     def _tables(self) -> Database:
-        # Imported when something is first written: loading sqlite-utils takes longer than a query.
+        # Imported at the first write: loading sqlite-utils takes longer than a query.
         from recsys.store.schema import tables_of
 
         return tables_of(self._db)
@@ -176,16 +176,16 @@ class Store:
         return card
 
     def model_path(self) -> Path | None:
-        """Return the checkpoint of the current model, None for the one that comes with recsys."""
+        """Return the checkpoint of the current model, None for the shipped one."""
         key = self._value("SELECT checkpoint FROM models JOIN library ON models.id = model")
         return None if key is None else key_path(key)
 
     @guarded
     def set_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None = None) -> None:
-        """Make this the library's current model; no checkpoint means the one of recsys.
+        """Make this the library's current model; no checkpoint means the shipped one.
 
-        With another model or effort than before, every track counts as changed: the index is made
-        again. Analyses of earlier models stay until :meth:`drop_orphans`.
+        With another model or effort than before, every track counts as changed, and the index is
+        rebuilt. Analyses of earlier models stay until :meth:`drop_orphans`.
         """
         with write_transaction(self._db):
             before = self._value("SELECT model FROM library")
@@ -202,16 +202,16 @@ class Store:
         *,
         before: ModelInfo,
     ) -> int:
-        """Make another classifier head over the same embeddings the library's model.
+        """Make another track head over the same embeddings the library's model.
 
         One transaction copies every analysis of the model `before` with new probabilities, shape
         (n, n_genres), of embeddings, shape (n, d). The earlier analyses stay, as after every change
-        of model. Returns how many were copied.
+        of model. Returns the number of copies.
 
         Raises
         ------
         StoreError
-            The library's model has become another one, or the database cannot be written.
+            The library's model was changed meanwhile, or the database cannot be written.
         """
         with write_transaction(self._db):
             present, old = self.model(), self._value("SELECT model FROM library")
@@ -277,14 +277,14 @@ class Store:
         return count
 
     def _change_all(self) -> None:
-        """Count every track as changed."""
+        """Mark every track as changed."""
         self._db.execute("UPDATE library SET revision = revision + 1")
         self._db.execute("UPDATE tracks SET revision = (SELECT revision FROM library)")
 
     # Genre groups
 
     def genre_source(self) -> GenreSource:
-        """Return which labels sort the tracks into genre groups."""
+        """Return the labels that sort the tracks into genre groups."""
         return GenreSource(self._value("SELECT genre_source FROM library"))
 
     def genre_counts(self) -> dict[str, int]:
@@ -294,10 +294,10 @@ class Store:
 
     @guarded
     def set_genre_source(self, source: str) -> None:
-        """Sort the tracks by other labels; the index has to follow. Nothing is analysed again.
+        """Sort the tracks by other labels; the caller updates the index. Nothing is analysed again.
 
-        Setting the present :class:`~recsys.types.GenreSource` again names the files' own genres by
-        what is now their commonest spelling. Any other name is a StoreError.
+        Setting ``own`` again names the genres of the files by the spelling that is now the
+        commonest. A name that is no :class:`~recsys.types.GenreSource` is a StoreError.
         """
         if source not in list(GenreSource):
             raise StoreError(
@@ -314,7 +314,7 @@ class Store:
     def _own_genre(self, tag: str | None) -> str | None:
         """Return the library's spelling of the first name in a genre tag; None without one.
 
-        It is the commonest of the day when the library was sorted by tags, else the first met.
+        It is the commonest one when the library was last sorted by these genres, else the first.
         """
         name = first_genre(storable_text(tag))
         if name is None:
@@ -345,7 +345,7 @@ class Store:
         self._db.execute("DROP TABLE meant")
 
     def _find_styles(self) -> None:
-        """Note the strongest style of every analysis by the current model."""
+        """Store the strongest style of every analysis by the current model."""
         model = self.model()
         if model is None or not style_columns(model):
             return
@@ -391,9 +391,9 @@ class Store:
         }
 
     def analysed_hash(self, audio_hash: str) -> bool:
-        """Return whether the current model has analysed all of this sound.
+        """Return whether there is an analysis of this sound by the current model, without warning.
 
-        One with a warning does not count: the file at hand may be the same one, mended.
+        One with a warning does not count: the present file may be a repaired copy.
         """
         found = self._row(
             "SELECT 1 FROM analyses WHERE audio_hash = ? AND warning IS NULL"
@@ -420,12 +420,12 @@ class Store:
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         return ids, blob_matrix([row[1] for row in rows], len(model.tags) if model else 0)
 
-    # What the index holds
+    # Contents of the index
 
     def iter_embeddings(
         self, batch: int = 10_000
     ) -> Iterator[tuple[IdArray, list[str], FloatArray]]:
-        """Iterate over what the index must hold, in batches by id: ids, genre groups, embeddings.
+        """Iterate over the contents of the index in batches by id: ids, genre groups, embeddings.
 
         The embeddings are float32, shape (n, d), at most ``batch`` at a time.
         """
@@ -439,7 +439,7 @@ class Store:
             last = rows[-1][0]
 
     def change_count(self, revision: int) -> int:
-        """Return how many tracks :meth:`changes_since` would name."""
+        """Return how many tracks :meth:`changes_since` would return."""
         return int(
             self._value(
                 "SELECT (SELECT count(*) FROM tracks WHERE revision > ?1)"
@@ -450,7 +450,7 @@ class Store:
 
     @guarded
     def changes_since(self, revision: int) -> Changes:
-        """Return what an index of an earlier revision, of the current model, has to learn.
+        """Return the changes since the revision of an index of the current model.
 
         Tracks without an analysis by the current model count as removed.
         """
@@ -458,7 +458,7 @@ class Store:
         self._db.execute("BEGIN")
         try:
             now = self.revision
-            # +id: few rows are found by their revision, not all of them read in the order of ids.
+            # +id: makes SQLite use the index on revisions, not read all rows in the order of ids.
             rows = self._rows(
                 "SELECT id, genre_group, embedding FROM tracks_with_analysis"
                 " WHERE revision > ? AND genre IS NOT NULL ORDER BY +id",
@@ -481,7 +481,7 @@ class Store:
         embeddings = blob_matrix([row[2] for row in rows], model.dimension if model else 0)
         return ids, [row[1] for row in rows], embeddings
 
-    # Roots and files: what a scan asks
+    # Roots and files, for scans
 
     def roots(self) -> list[Path]:
         """Return the folders that were indexed, in the order of their names."""
@@ -489,39 +489,38 @@ class Store:
         return [key_path(key) for (key,) in rows]
 
     def volumes(self) -> list[Path]:
-        """Return the disks that were seen mounted inside roots, in the order of their names."""
+        """Return the disks that were mounted inside roots, in the order of their names."""
         rows = self._rows("SELECT path FROM roots WHERE volume ORDER BY path")
         return [key_path(key) for (key,) in rows]
 
     def lookup(self, path: Path) -> StoredFile | None:
-        """Return what is known of a path; None for one never seen."""
+        """Return the stored state of a path; None for an unknown one."""
         return self.lookups([path])[0]
 
     @guarded
     def lookups(self, paths: Sequence[Path]) -> list[StoredFile | None]:
-        """Return what is known of each path, in their order; None for one never seen.
+        """Return the stored state of each path, in their order; None for unknown ones.
 
-        A scan asks for some hundred at a time: one by one the questions take longer than the
-        answers.
+        Scans look up some hundred at a time: single queries cost more than their rows.
         """
         keys = [path_key(path) for path in paths]
         texts = json.dumps([key for key in keys if isinstance(key, str)])
         asked = [(texts, None), *(("[]", key) for key in keys if isinstance(key, bytes))]
         known: dict[PathKey, StoredFile] = {}
         version = (_program_version(),)
-        # Failures first: a track counts more.
+        # Failures first, so that a track overrides them.
         for sql, more in ((_LOOKUP_FAILURES, version), (_LOOKUP_TRACKS, ())):
             for parameters in asked:
                 for row in self._db.execute(sql, (*parameters, *more)):
                     known[row[0]] = _stored_file(row)
         return [known.get(key) for key in keys]
 
-    def places_of_hash(
+    def paths_of_hash(
         self, audio_hash: str, without: Container[int] = ()
     ) -> Iterator[tuple[int, Path]]:
-        """Yield id and path of the tracks of one sound, but for those that are known already.
+        """Yield id and path of the tracks of one sound, except those in `without`.
 
-        A sound may have very many copies, so no more is made of them than is asked for.
+        Lazily, because a sound may have very many copies.
         """
         rows = self._rows(
             "SELECT id, path FROM tracks WHERE audio_hash = ? ORDER BY id", (audio_hash,)
@@ -534,7 +533,7 @@ class Store:
         """Iterate over ``(id, path)`` of every track in a folder or below it, ordered by path.
 
         Whole components count: ``/a/b`` does not hold ``/a/bc``. Tracks without an analysis are
-        among them, those that are known already are not. The library may be written to meanwhile.
+        included, those in `without` are not. The library may be written to meanwhile.
         """
         for key, track_id in self._rows_under(root, "SELECT path, id FROM tracks"):
             if track_id not in without:
@@ -579,11 +578,10 @@ class Store:
         return map(track_of, self._pages(sql, (-1,)))
 
     def find_tracks(self, words: str, limit: int = 50) -> list[Track]:
-        """Return the analysed tracks whose artist, title, album or genre tag hold every word.
+        """Return the analysed tracks with every word in artist, title, album or genre tag.
 
         See :meth:`recsys.types.Catalogue.find_tracks`. A file without a title tag is found by
-        its name. Of more than a thousand tracks that hold the words, the first ones in the library
-        are ranked.
+        its name. Of more than a thousand matches, the first ones in the library are ranked.
         """
         query = search_query(words, limit)
         return [] if query is None else [track_of(row) for row in self._rows(*query)]
@@ -594,8 +592,8 @@ class Store:
         """Return how many ``tracks``, ``analyses``, ``failures``, ``missing``, ``unanalysed``.
 
         ``unanalysed`` are tracks without an analysis by the current model, ``missing`` those whose
-        file was gone at the last look; both are among ``tracks``. ``analyses`` are those of every
-        model, and of sounds that no track has any more.
+        file was gone in the last run; both are among ``tracks``. ``analyses`` are those of every
+        model, also without a track.
         """
         row = self._row(
             "SELECT (SELECT count(*) FROM tracks), (SELECT count(*) FROM analyses),"
@@ -615,7 +613,7 @@ class Store:
         ]
 
     def integrity_problems(self) -> list[str]:
-        """Return what is wrong with the database, in sentences; an empty list for a sound one."""
+        """Return the problems of the database, as sentences; empty if it is intact."""
         try:
             damage = [str(text) for (text,) in self._rows("PRAGMA integrity_check")]
             problems = [] if damage == ["ok"] else [f"Damaged: {text}." for text in damage]
@@ -660,7 +658,7 @@ class Store:
             if model is not None:
                 self._write_analyses(plain, model, revision)
             ids = self._write_tracks(records, plain, revision)
-            # It rises only if something bears it: what changes no index costs no index anything.
+            # It rises only if some row has it: without a change, no index has to follow.
             self._db.execute(
                 "UPDATE library SET revision = ?1 WHERE ?1 IN (SELECT revision FROM tracks"
                 " WHERE revision = ?1 UNION ALL SELECT revision FROM removals WHERE revision = ?1)",
@@ -669,12 +667,12 @@ class Store:
             return ids
 
     def _remove(self, track_id: int, revision: int) -> None:
-        """Delete a track and leave a tombstone for the index."""
+        """Delete a track and record its removal for the index."""
         if self._db.execute("DELETE FROM tracks WHERE id = ?", (int(track_id),)).rowcount:
             self._db.execute("INSERT INTO removals VALUES (?, ?)", (int(track_id), revision))
 
     def _write_failures(self, failures: Sequence[Failure], revision: int) -> None:
-        """Record failures in place of what was known of their paths."""
+        """Store failures in place of the tracks of their paths."""
         if not failures:
             return
         rows = [
@@ -696,7 +694,7 @@ class Store:
     def _write_analyses(
         self, plain: Sequence[Mapping[str, Any]], model: ModelInfo, revision: int
     ) -> None:
-        """Store the analyses of a batch; every file of a sound that changes gets the revision."""
+        """Store the analyses of a batch; every track of a changed sound gets the revision."""
         sounds = {row["audio_hash"]: row for row in plain if row["embedding"] is not None}
         if not sounds:
             return
@@ -745,7 +743,7 @@ class Store:
         self._db.executemany(
             "DELETE FROM failures WHERE path = ?", ((row["path"],) for row in plain)
         )
-        # Movers give their paths free at first: two files may have swapped their names.
+        # Moved tracks free their old paths first: two files may have swapped their names.
         moving = [(record.track_id,) for record in records if record.track_id is not None]
         self._db.executemany("UPDATE tracks SET path = id WHERE id = ?", moving)
         by_own_genre = self.genre_source() == GenreSource.OWN
@@ -780,7 +778,7 @@ class Store:
     def _existing(
         self, mover: int | None, path: PathKey, revision: int
     ) -> tuple[int | None, tuple[str | None, str | None], int]:
-        """Return id, hash and own genre, and revision of the row that a record is to fill."""
+        """Return id, hash and own genre, and revision of the row that a record replaces."""
         columns = "SELECT id, audio_hash, own_genre, revision FROM tracks"
         row = self._row(columns + " WHERE path = ?", (path,))
         if mover is not None and (moved := self._row(columns + " WHERE id = ?", (mover,))):
@@ -791,9 +789,9 @@ class Store:
 
     @guarded
     def mark_missing(self, track_ids: Iterable[int]) -> None:
-        """Note that the files of these tracks are gone, and keep the tracks.
+        """Mark tracks whose files are gone.
 
-        They stay in the index and in answers; writing them again takes the mark away.
+        They stay in the index and in answers; writing them again clears the mark.
         """
         with write_transaction(self._db):
             self._db.executemany(
@@ -802,12 +800,9 @@ class Store:
 
     @guarded
     def add_root(self, path: Path, *, volume: bool = False) -> None:
-        """Remember a folder that was indexed, or a volume that is mounted inside one.
-
-        A folder can be both.
-        """
+        """Store a folder that was indexed, or a volume that is mounted inside one, or both."""
         with write_transaction(self._db):
-            # Plain SQL: one row in every run, for which sqlite-utils need not be loaded.
+            # Plain SQL: sqlite-utils need not be loaded for one row in every run.
             self._db.execute(
                 "INSERT INTO roots (path, root, volume) VALUES (?, ?, ?) ON CONFLICT (path)"
                 " DO UPDATE SET root = max(root, excluded.root),"
@@ -817,7 +812,7 @@ class Store:
 
     @guarded
     def forget_root(self, path: Path) -> None:
-        """Forget a root, or a volume, and all those below it. Their tracks stay."""
+        """Delete a root or volume, and all those below it. Their tracks stay."""
         with write_transaction(self._db):
             for exact, first, end in ranges_under(path):
                 self._db.execute(
@@ -827,7 +822,7 @@ class Store:
 
     @guarded
     def forget_failures(self, paths: Iterable[Path]) -> None:
-        """Forget the recorded failures of these paths."""
+        """Delete the failures of these paths."""
         with write_transaction(self._db):
             self._db.executemany(
                 "DELETE FROM failures WHERE path = ?", ((path_key(path),) for path in paths)
@@ -835,7 +830,7 @@ class Store:
 
     @guarded
     def drop_orphans(self) -> int:
-        """Delete analyses that no track uses and those of other models; return how many."""
+        """Delete analyses that no track uses and those of other models; return their number."""
         with write_transaction(self._db):
             cursor = self._db.execute(
                 "DELETE FROM analyses WHERE model IS NOT (SELECT model FROM library)"
@@ -846,7 +841,7 @@ class Store:
 
     @guarded
     def vacuum(self) -> None:
-        """Give space that is no longer used back to the disk."""
+        """Compact the database file."""
         self._db.execute("INSERT INTO tracks_fts (tracks_fts) VALUES ('optimize')")
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -184,7 +184,7 @@ def _index_alone(library: Library, numbers: Sequence[int]) -> Figure:
     for number in numbers:
         track = store.track_by_path(path_of(number))
         assert track is not None
-        asked.append((track.part, index.vectors([track.id])[0]))
+        asked.append((track.genre_group, index.vectors([track.id])[0]))
     turns = iter(asked)
     times = timed_calls(lambda: index.search(*next(turns), K), len(asked))
     milliseconds = [1000 * second for second in times.cpu_s]

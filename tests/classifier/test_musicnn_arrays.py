@@ -30,7 +30,7 @@ from recsys.classifier.training.architectures import (
     save_model,
 )
 from recsys.errors import MissingExtraError, ModelError
-from recsys.indexing.examine import Listener, analyses_of
+from recsys.indexing.examine import AnalysedTrack, DecodedTrack, FileAnalyser, analyses_of
 from tests.classifier.modules import torch_classifier
 from tests.sounds import staircase, write
 
@@ -173,17 +173,16 @@ def test_which_models_it_can_be(tmp_path: Path) -> None:
     assert place_for_any_process(tmp_path / "any.onnx", "cpu") is None
 
 
-def test_a_process_that_listens_itself_says_what_others_say(tmp_path: Path) -> None:
+def test_a_process_with_the_model_gives_the_same_analysis(tmp_path: Path) -> None:
     path = tmp_path / "tone.wav"
     write(path, staircase(9.0))
     classifier = Classifier.load(None, "cpu", "fast")
     sounds = [
-        Listener(classifier.features)(path),
-        Listener(classifier.features, classifier.place)(path),
+        FileAnalyser(classifier.features)(path),
+        FileAnalyser(classifier.features, classifier.place)(path),
     ]
-    assert sounds[0].analysis is None
-    assert sounds[1].analysis is not None
-    assert len(sounds[1].windows) == 0
+    assert isinstance(sounds[0], DecodedTrack)
+    assert isinstance(sounds[1], AnalysedTrack)
     one, other = analyses_of(sounds, lambda: classifier)
     assert one.fingerprint == other.fingerprint == classifier.info.fingerprint
     np.testing.assert_array_equal(one.embedding, other.embedding)
@@ -191,13 +190,13 @@ def test_a_process_that_listens_itself_says_what_others_say(tmp_path: Path) -> N
     np.testing.assert_array_equal(one.tags, other.tags)
 
 
-def test_listening_with_it_loads_no_torch(tmp_path: Path) -> None:
+def test_analysis_with_it_loads_no_torch(tmp_path: Path) -> None:
     path = tmp_path / "tone.wav"
     write(path, staircase(4.0))
     script = (
         "import sys; from recsys import Library; library = Library(sys.argv[1], device='cpu');"
-        "heard = list(library.classify(sys.argv[2])); library.index(sys.argv[3]);"
-        "print(heard[0].error, len(library.similar(sys.argv[2], k=1).results));"
+        "files = list(library.classify(sys.argv[2])); library.index(sys.argv[3]);"
+        "print(files[0].error, len(library.similar(sys.argv[2], k=1).results));"
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run(

@@ -47,7 +47,7 @@ def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
     from recsys.cli import options
     from recsys.mel import EFFORTS
     from recsys.playlists.files import FORMATS
-    from recsys.recommender import STRATEGIES
+    from recsys.recommender import Strategy
 
     def choices(command: str, name: str) -> set[str]:
         found = cli.get_command(click.Context(cli), command)
@@ -57,7 +57,7 @@ def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
         return set(option.type.choices)
 
     assert choices("playlist", "file_format") == set(FORMATS)
-    assert choices("similar", "strategy") == set(STRATEGIES)
+    assert choices("similar", "strategy") == set(Strategy)
     assert choices("index", "effort") == choices("evaluate", "effort") == set(EFFORTS)
     assert options.TIME_LIMIT_S == types.TIME_LIMIT_S
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from recsys.classifier.inference import Classifier
 from recsys.cli.main import cli
-from recsys.indexing.examine import Listener
+from recsys.indexing.examine import DecodedTrack, FileAnalyser
 from recsys.recommender.query import HOLDS_FROM
 from recsys.store import Store
 from tests.classifier.tagging import TAGS, save_tagging_model
@@ -38,8 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         model = made / "tagging.safetensors"
         save_tagging_model(model, patch)
         hearing = Classifier.load(model, "cpu")
-        listener = Listener(hearing.features)
-        sounds = [listener(path).windows.astype(np.float32) for path in sorted(music.rglob("*.*"))]
+        analyser = FileAnalyser(hearing.features)
+        decoded = [analyser(path) for path in sorted(music.rglob("*.*"))]
+        sounds = [t.windows.astype(np.float32) for t in decoded if isinstance(t, DecodedTrack)]
         logits = hearing.scores(sounds).tag_logits.astype(float)
         means, deviations = logits.mean(axis=0).tolist(), logits.std(axis=0).tolist()
         save_tagging_model(model, patch, tag_means=means, tag_deviations=deviations)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from recsys.mel import USUAL_POWER, CompressedMel, compress, expand, levelled
+from recsys.mel import USUAL_POWER, CompressedMel, compress, expand, normalise_level
 from recsys.one_librosa import librosa
 from recsys.types import FloatArray
 
@@ -64,7 +64,7 @@ def test_windows_of_a_track_keep_their_levels() -> None:
 
 def test_silence_is_nothing_and_stays_so() -> None:
     assert not MEL.compute(np.zeros((2, MEL.window_length), dtype=np.float32)).any()
-    assert not levelled(np.full((4, 5), 1e-14, dtype=np.float32)).any()
+    assert not normalise_level(np.full((4, 5), 1e-14, dtype=np.float32)).any()
 
 
 def test_a_window_of_three_seconds_has_188_frames() -> None:

@@ -101,7 +101,7 @@ def answers(
         query = make_query(info, [(track, heard)])
         for options in OPTIONS:
             answer = recommender.with_reasons(recommender.similar(query, options))
-            yield options, answer.label, answer.genre_scores, answer.results, answer.filtered
+            yield options, answer.genre_group, answer.genre_scores, answer.results, answer.filtered
             yield options, answer.notes
         for wish in PLAYLISTS:
             yield wish, maker.from_seeds(query, wish)

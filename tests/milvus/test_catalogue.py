@@ -155,7 +155,7 @@ def test_a_copy_is_not_changed(place: Path, tmp_path: Path) -> None:
             library.status,
             library.doctor,
         ):
-            with pytest.raises(QueryError, match="reading alone") as caught:
+            with pytest.raises(QueryError, match="a read-only copy") as caught:
                 change()
             assert "recsys milvus push" in caught.value.hint
     with pytest.raises(QueryError, match="not both"):

@@ -211,7 +211,7 @@ def test_a_library_that_changes_during_a_push_is_not_mixed(
     if not first:
         push_to(library.store, place)
         library.add(sounds(20, seed=1))
-    parts = {track.id: track.part for track in library.store.all_tracks()}
+    parts = {track.id: track.genre_group for track in library.store.all_tracks()}
     monkeypatch.setattr("recsys.milvus.push.PAGE", 10)
 
     def changing(done: int, _total: int) -> None:
@@ -228,7 +228,7 @@ def test_a_library_that_changes_during_a_push_is_not_mixed(
         shared = open_at(place)
         assert shared.genre_source() == "model"
         assert shared.model().fingerprint == library.info.fingerprint
-        there = {number: track.part for number, track in shared.tracks(parts).items()}
+        there = {number: track.genre_group for number, track in shared.tracks(parts).items()}
         assert there == dict(list(parts.items())[: 84 if at == 84 else 64])
         if at == 20:
             assert list(answers(shared, shared.index, seeds)) == wanted

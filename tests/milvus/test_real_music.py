@@ -9,6 +9,7 @@ import pytest
 
 from recsys.api import Library
 from recsys.index.sync import open_index
+from recsys.indexing import IndexOptions
 from tests.milvus.libraries import answers, open_at
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")
@@ -25,7 +26,7 @@ def test_real_music_gets_the_answers_that_it_gets_at_home(tmp_path: Path) -> Non
     folders = [Path(REAL_DATA or "") / name for name in ("formats", "library", "bad")]
     database, place = tmp_path / "library.db", tmp_path / "shared.db"
     with Library(database, effort="fast") as library:
-        library.index(folders, workers=1)
+        library.index(folders, IndexOptions(workers=1))
         assert library.push(place).tracks == library.status().tracks
         tracks = list(library.store.all_tracks())
         seeds = [track.id for track in tracks]

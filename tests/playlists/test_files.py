@@ -286,9 +286,9 @@ def test_the_extension_gives_the_format(name: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("path", "file_format", "message"),
     [
-        (Path("a.pls"), None, "the name 'a.pls' does not say in which format"),
-        (Path("evening"), None, "the name 'evening' does not say in which format"),
-        (None, None, "a stream does not say in which format"),
+        (Path("a.pls"), None, "the name 'a.pls' has no extension of a playlist format"),
+        (Path("evening"), None, "the name 'evening' has no extension of a playlist format"),
+        (None, None, "a stream has no extension of a playlist format"),
         (Path("a.m3u8"), "pls", "unknown playlist format 'pls'"),
     ],
 )

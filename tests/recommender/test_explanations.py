@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recsys.recommender import Recommender, SimilarOptions
-from recsys.recommender.explanations import DRAWN, Explanation, draw_others, percent
+from recsys.recommender.explanations import DRAWN, Explanation, draw_sample, percent
 from recsys.types import FloatArray
 from tests.planted import PlantedLibrary, Sound, at_cosine, scattered, unit
 
@@ -113,8 +113,8 @@ def test_only_tracks_that_are_there_are_drawn_and_always_the_same(tmp_path: Path
     gone = list(range(1, 200))
     library.store.write([], removed=gone)
     library.index.remove(gone)
-    others, again = (draw_others(library.store, library.index) for _ in range(2))
-    drawn = set(others._ids.tolist())
+    sample, again = (draw_sample(library.store, library.index) for _ in range(2))
+    drawn = set(sample._ids.tolist())
     assert len(drawn) == DRAWN
     assert drawn <= set(range(200, 401))
     assert drawn == set(again._ids.tolist())

@@ -35,7 +35,7 @@ def test_seeds_weigh_the_same() -> None:
     assert query.probabilities == pytest.approx([0.5, 0.1, 0.4, 0.0])
     assert query.embedding == pytest.approx([np.sqrt(0.5)] * 2)
     assert query.embedding.dtype == query.probabilities.dtype == np.float32
-    assert query.label == "blues"
+    assert query.genre == "blues"
     assert query.exclude_ids == {1, 2}
     assert [t.id for t in query.tracks] == [1, 2]
     assert query.paths == ()
@@ -47,7 +47,7 @@ def test_a_mean_below_every_threshold_is_unknown() -> None:
         (track(2), analysis([0, 1, 0, 0], [1, 0])),
         (track(3), analysis([0, 0, 1, 0], [1, 0])),
     ]
-    assert make_query(INFO, seeds).label == "unknown"
+    assert make_query(INFO, seeds).genre == "unknown"
 
 
 def test_embeddings_that_cancel_out_leave_the_direction_of_the_first() -> None:

@@ -97,7 +97,7 @@ def test_an_unknown_query_is_ranked_by_similarity_and_says_so(library: PlantedLi
     heard = library.analysis(embedding, [0.3, 0.3, 0.2, 0.2])
     query = make_query(library.info, [(Path("/elsewhere/x.mp3"), heard)])
     answer = recommender(library).similar(query, SimilarOptions(k=10))
-    assert query.label == "unknown"
+    assert query.genre == "unknown"
     assert ids(answer) == library.nearest_ids(None, embedding)[:10]
     assert answer.notes == (
         "The genre of the query is unknown, so the ranking is by similarity alone.",

@@ -13,7 +13,7 @@ from recsys.index.sync import open_index
 from recsys.playlists import AUTO, PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import make_query
-from recsys.recommender.taxonomy import OWN_WORD, VOTERS, OwnGenres, likeness_of_parts
+from recsys.recommender.taxonomy import OWN_WEIGHT, VOTERS, FileGenres, similarity_of_groups
 from recsys.types import FloatArray, Tags, Track
 from tests.planted import PlantedLibrary, Sound, at_cosine, make_info, unit
 
@@ -71,11 +71,11 @@ def test_styles_make_the_tiers_in_the_order_of_the_strengths(
     order = sorted(STYLES, key=lambda style: -sound.strengths[TAGS.index(style)])
     assert [label for label, _ in answer.genre_scores] == order
     assert sum(score for _, score in answer.genre_scores) == pytest.approx(1)
-    if answer.label == "unknown":
+    if answer.genre_group == "unknown":
         assert max(sound.strengths[TAGS.index(style)] for style in STYLES) <= 0
         assert {row.tier for row in answer.results} == {0}
         return
-    assert answer.label == order[0]
+    assert answer.genre_group == order[0]
     expected = [
         i
         for style in order
@@ -83,7 +83,7 @@ def test_styles_make_the_tiers_in_the_order_of_the_strengths(
         if i != seed and style_of(library.sounds[i]) == style
     ]
     assert [row.track.id for row in answer.results] == expected
-    assert all(row.track.part == order[row.tier - 1] for row in answer.results)
+    assert all(row.track.genre_group == order[row.tier - 1] for row in answer.results)
     assert {row.track.genre for row in answer.results} == {"rock"}
 
 
@@ -105,10 +105,10 @@ def test_a_query_goes_by_its_own_word_and_its_neighbours(
 ) -> None:
     seed = place + 1 + len(CENTRES) * 4
     answer = ask(library, "own", seed)
-    assert answer.label == label
+    assert answer.genre_group == label
     assert answer.genre_scores[0] == (label, pytest.approx(1.0))
     first = answer.results[: PER_GENRE - 1]
-    assert {row.track.part for row in first} == {label}
+    assert {row.track.genre_group for row in first} == {label}
     assert {row.tier for row in first} == {1}
 
 
@@ -118,17 +118,17 @@ def test_votes_are_the_shares_of_the_nearest_tracks(library: PlantedLibrary) -> 
     between = unit(CENTRES["Bossa"] + 0.9 * CENTRES["Tango"])
     heard = library.analysis(between, [0.1, 0.1, 0.1, 0.7])
     near = library.nearest_ids(None, between)[:VOTERS]
-    parts = [track.part for track in library.store.tracks(near).values()]
+    parts = [track.genre_group for track in library.store.tracks(near).values()]
     shares = {label: parts.count(label) / VOTERS for label in library.store.genre_counts()}
     outside = Track(0, Path("/x.mp3"), Tags(genre_tag="TANGO"), 1.0, "", "rock")
 
-    bare = OwnGenres(library.store, index).scores(
+    bare = FileGenres(library.store, index).scores(
         make_query(library.info, [(Path("/x.mp3"), heard)])
     )
     assert dict(bare) == pytest.approx(shares)
-    named = OwnGenres(library.store, index).scores(make_query(library.info, [(outside, heard)]))
-    expected = {label: (1 - OWN_WORD) * share for label, share in shares.items()}
-    expected["Tango"] += OWN_WORD
+    named = FileGenres(library.store, index).scores(make_query(library.info, [(outside, heard)]))
+    expected = {label: (1 - OWN_WEIGHT) * share for label, share in shares.items()}
+    expected["Tango"] += OWN_WEIGHT
     assert dict(named) == pytest.approx(expected)
 
 
@@ -136,13 +136,13 @@ def test_among_tracks_that_name_no_genre_similarity_alone_ranks(library: Planted
     seed = len(CENTRES)
     assert library.sounds[seed].genre_tag is None
     answer = ask(library, "own", seed)
-    assert answer.label == "unknown"
+    assert answer.genre_group == "unknown"
     assert {row.tier for row in answer.results} == {0}
 
 
 def test_a_label_may_be_asked_for_in_any_spelling(library: PlantedLibrary) -> None:
     rows = ask(library, "own", 1, genre="ska music").results
-    assert {row.track.part for row in rows} == {"SKA"}
+    assert {row.track.genre_group for row in rows} == {"SKA"}
     with pytest.raises(QueryError, match="unknown genre 'Tanog'; did you mean 'Tango'"):
         ask(library, "own", 1, genre="Tanog")
 
@@ -159,9 +159,9 @@ def test_a_cycle_goes_through_own_genres(library: PlantedLibrary) -> None:
     library.store.set_genre_source("own")
     maker = PlaylistMaker(library.store, open_index(library.store), library.info)
     playlist = maker.cycle("tango,bossa,ska", None, PlaylistOptions(length=9))
-    assert [track.part for track in playlist.tracks] == ["Tango", "Bossa", "SKA"] * 3
+    assert [track.genre_group for track in playlist.tracks] == ["Tango", "Bossa", "SKA"] * 3
     auto = maker.cycle(AUTO, None, PlaylistOptions(length=8))
-    assert len({track.part for track in auto.tracks[:4]}) == 4
+    assert len({track.genre_group for track in auto.tracks[:4]}) == 4
 
 
 def test_parts_that_sound_alike_are_alike(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_parts_that_sound_alike_are_alike(tmp_path: Path) -> None:
     places = {"blues": a, "jazz": at_cosine(a, b, 0.8), "rock": far}
     sounds = [Sound(genre, near(place, rng)) for genre, place in places.items() for _ in range(9)]
     planted = PlantedLibrary(tmp_path, sounds)
-    likeness = likeness_of_parts(planted.index, ["blues", "jazz", "rock", "classical"])
+    likeness = similarity_of_groups(planted.index, ["blues", "jazz", "rock", "classical"])
     assert likeness[0, 1] > likeness[0, 2] + 0.1
     np.testing.assert_allclose(likeness, likeness.T)
     assert likeness[3].tolist() == [0.0] * 4

@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def parts(store: Store) -> list[str]:
-    return [track.part for track in store.all_tracks()]
+    return [track.genre_group for track in store.all_tracks()]
 
 
 BY = {
