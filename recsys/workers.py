@@ -480,6 +480,7 @@ class _Server:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._lock = threading.Lock()
+        self._stopped: WorkerError | ConnectionError | None = None
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
         self._control, theirs = socket.socketpair()
         self._replies: Connection[Any, Any] = Connection(os.dup(self._control.fileno()))
@@ -530,6 +531,8 @@ class _Server:
     def _forked(self, theirs: socket.socket) -> int:
         """Fork a worker that has one end of a socket; return its process id."""
         with self._lock:
+            if self._stopped is not None:  # by another thread, which met the error first
+                raise self._stopped
             try:
                 socket.send_fds(self._control, [PID.pack(0)], [theirs.fileno()])
                 if not self._replies.poll(START_LIMIT_S):
@@ -564,13 +567,15 @@ class _Server:
             return ConnectionError("the server of worker processes was killed")
         return cannot_start(lines[-1] if lines else f"exit code {code}")
 
-    def stop(self) -> None:
-        """End it, and its workers with it."""
-        self._replies.close()
-        self._control.close()
-        self.process.kill()
-        self.process.wait()
-        self._errors.close()
+    def stop(self, reason: WorkerError | ConnectionError) -> None:
+        """End it, and its workers with it; threads that wait for it get the reason."""
+        self.process.kill()  # before the lock: a thread that holds it waits for an answer
+        with self._lock:
+            self._stopped = reason
+            self._replies.close()
+            self._control.close()
+            self.process.wait()
+            self._errors.close()
 
 
 _servers: dict[tuple[str, ...], _Server] = {}
@@ -595,7 +600,7 @@ def _start(modules: tuple[str, ...]) -> _Worker:
             with _servers_lock:
                 if _servers.get(modules) is server:
                     del _servers[modules]
-                    server.stop()
+                    server.stop(error)
             killed += 1
             if isinstance(error, WorkerError):
                 raise
@@ -626,4 +631,4 @@ def _work(connection: Connection[Any, Any]) -> None:
 @atexit.register
 def _stop_servers() -> None:
     while _servers:
-        _servers.popitem()[1].stop()
+        _servers.popitem()[1].stop(ConnectionError("this process ends"))

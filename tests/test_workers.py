@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from recsys import workers
 from recsys.errors import AudioError, PassingError, RecsysError, WorkerError
 from recsys.workers import WorkerPool
 
@@ -166,6 +167,14 @@ def test_a_broken_installation_stops_the_run_with_its_reason(tmp_path: Path) -> 
         patch.setattr("recsys.workers._servers", {})
         with WorkerPool(2) as pool, pytest.raises(WorkerError, match="for another processor"):
             list(pool.map_unordered(double, range(5)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only a server forks")
+def test_a_thread_gets_the_reason_for_which_another_stopped_their_server() -> None:
+    server = workers._Server(())
+    server.stop(workers.cannot_start("no decoder"))
+    with pytest.raises(WorkerError, match="no decoder"):
+        server.fork()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
