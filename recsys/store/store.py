@@ -80,6 +80,14 @@ def _program_version() -> str:
     return version("recsys")
 
 
+@lru_cache(maxsize=4)
+def _parsed_model(info: str) -> ModelInfo:
+    """Return the model of a stored text; every query asks for it several times."""
+    model = model_of(json.loads(info))
+    model.confusion.flags.writeable = False  # shared by all who ask
+    return model
+
+
 class Store:
     """The library database, open. Make one with :meth:`Store.open`; close it, or use ``with``.
 
@@ -168,7 +176,7 @@ class Store:
     def model(self) -> ModelInfo | None:
         """Return the library's current model, None before the first one is set."""
         info = self._value("SELECT info FROM models JOIN library ON models.id = model")
-        return None if info is None else model_of(json.loads(info))
+        return None if info is None else _parsed_model(info)
 
     def model_card(self) -> str | None:
         """Return the card of the current model, JSON."""

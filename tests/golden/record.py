@@ -53,13 +53,13 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "reproduce": (("papers", "reproduce"), ("reproduce",)),
     "robustness": (("model", "robustness"), ("robustness",)),
     "similar": (("similar",),),
-    "sort by genres of the model": (("index", "--genres", "gtzan"), ("index", "--genres", "model")),
+    "sort by genres of the model": (("index", "--genres", "model"),),
     "sort by own genres": (("index", "--genres", "own"),),
     "sort by tags": (("index", "--genres", "tags"),),
     "status": (("status",),),
     "train": (("train",),),
-    "train from folders": (("train", "--from-folders"),),
-    "train from tags": (("train", "--from-tags"),),
+    "train from folders": (("model", "own-genres", "--from-folders"), ("train", "--from-folders")),
+    "train from tags": (("model", "own-genres", "--from-tags"), ("train", "--from-tags")),
 }
 """Spellings of every command, the newest first. Options that may move belong to the spelling."""
 
