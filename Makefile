@@ -48,7 +48,7 @@ format: $(VENV)/.installed-check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed-dev
+docs: $(VENV)/.installed-check
 	$(BIN)/python -m tests.cli.reference
 	$(BIN)/python -m tests.results
 

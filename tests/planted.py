@@ -80,6 +80,7 @@ class Sound:
     audio_hash: str | None = None
     path: str | None = None
     genre_tag: str | None = None
+    year: int | None = None
     strengths: tuple[float, ...] = ()
 
 
@@ -156,6 +157,7 @@ class PlantedLibrary:
                 album_artist=sound.album_artist,
                 album=sound.album,
                 title=sound.title,
+                year=sound.year,
                 genre_tag=sound.genre_tag,
             ),
             audio_hash=sound.audio_hash or f"hash-{number}",

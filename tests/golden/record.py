@@ -301,8 +301,11 @@ def record_demo(program: Path, work: Path, music: Path) -> Answers:
     run.call("doctor, rebuild", "doctor", "--rebuild", "--vacuum", "--json")
     _sorted_by(run, tracks[4::8], "train from tags")
     recipes = run.call("recipes", "recipes", "--json")
-    kept = ("name", "published", "protocol", "variants")
-    run.answers["recipes"]["answer"] = [{key: row[key] for key in kept} for row in recipes or ()]
+    kept = ("published", "protocol", "variants")
+    # By name: a recipe that is added changes nothing.
+    run.answers["recipes"]["answer"] = {
+        row["name"]: {key: row[key] for key in kept} for row in recipes or ()
+    }
     return run.answers
 
 

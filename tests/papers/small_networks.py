@@ -25,6 +25,24 @@ SMALL: dict[str, tuple[tuple[int, ...], dict[str, Any], int]] = {
 }
 """Name to shape of an input, sizes, and the width of the embedding that follows from them."""
 
+REPORTED: dict[str, tuple[tuple[int, ...], int]] = {
+    "alexnet-transfer": ((288, 432), 128),
+    "cnn-elbir": ((36,), 64),
+    "cnn-mel": ((128, 128), 128),
+    "cnn-mel-35": ((288, 432), 64),
+    "cnn-mfcc": ((130, 13), 64),
+    "cnn-simple": ((288, 432), 64),
+    "cnn-stft": ((513, 128), 256),
+    "dense": ((13,), 64),
+    "lstm-mfcc": ((130, 13), 64),
+    "prcnn": ((513, 128), 384),
+    "vgg16-transfer": ((128, 128), 128),
+}
+"""The inputs of the reports, and the width of the embedding with all sizes left as they are."""
+
+NO_IMAGES = {"cnn-elbir", "dense", "lstm-mfcc"}
+"""Those that read a vector or frames; the others read images, which can be too small."""
+
 
 def make(architecture: str, seed: int = 0) -> torch.nn.Module:
     shape, config, _ = SMALL[architecture]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import ModelError
+from recsys.papers import recipe as recipe_module
 from recsys.papers.fit import check_recipe
 from recsys.papers.recipe import load_recipe, recipe_names, variant_names
 from tests.papers.small import TOML, refused, write_toml
@@ -75,6 +76,8 @@ READINGS = {
 def test_the_recipes_are_those_of_the_five_reports() -> None:
     found = [v for name in recipe_names() for v in (name, *variant_names(name))]
     assert sorted(found) == sorted(EVERY)
+    folder = Path(recipe_module.__file__).parent / "recipes"
+    assert {path.stem for path in folder.glob("*.toml")} == set(recipe_names())
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -23,22 +23,7 @@ from recsys.errors import ModelError
 from recsys.mel import Features
 from recsys.papers.networks import CNNMel35
 from recsys.papers.transfer import TransferModel
-from tests.papers.small_networks import N_GENRES, SMALL, inputs, make
-
-REPORTED = {
-    "alexnet-transfer": ((288, 432), 128),
-    "cnn-elbir": ((36,), 64),
-    "cnn-mel": ((128, 128), 128),
-    "cnn-mel-35": ((288, 432), 64),
-    "cnn-mfcc": ((130, 13), 64),
-    "cnn-simple": ((288, 432), 64),
-    "cnn-stft": ((513, 128), 256),
-    "dense": ((13,), 64),
-    "lstm-mfcc": ((130, 13), 64),
-    "prcnn": ((513, 128), 384),
-    "vgg16-transfer": ((128, 128), 128),
-}
-"""The inputs of the reports, and the width of the embedding with all sizes left as they are."""
+from tests.papers.small_networks import N_GENRES, REPORTED, SMALL, inputs, make
 
 
 @pytest.fixture(params=sorted(SMALL))

@@ -13,7 +13,7 @@ from recsys.classifier.training.architectures import build_model, picture_after
 from recsys.errors import ModelError
 from recsys.papers.networks import convolutions
 from recsys.papers.transfer import build_backbone
-from tests.papers.small_networks import N_GENRES, SMALL
+from tests.papers.small_networks import N_GENRES, NO_IMAGES, SMALL
 
 SIZES = st.integers(1, 4)
 
@@ -48,10 +48,10 @@ def test_overlapping_pools(height: int, width: int) -> None:
     assert seen.shape == (1, *picture_after(backbone, (3, height, width)))
 
 
-PICTURES = sorted(name for name in SMALL if name not in {"dense", "cnn-elbir", "lstm-mfcc"})
+IMAGES = sorted(SMALL.keys() - NO_IMAGES)
 
 
-@pytest.mark.parametrize("architecture", PICTURES)
+@pytest.mark.parametrize("architecture", IMAGES)
 def test_a_small_picture_is_told_what_is_needed(architecture: str) -> None:
     config = SMALL[architecture][1]
     with pytest.raises(ModelError, match="2 x 3 is too small") as caught:

@@ -286,10 +286,10 @@ def test_the_extension_gives_the_format(name: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("path", "file_format", "message"),
     [
-        (Path("a.pls"), None, "the name 'a.pls' has no extension of a playlist format"),
+        (Path("a.odd"), None, "the name 'a.odd' has no extension of a playlist format"),
         (Path("evening"), None, "the name 'evening' has no extension of a playlist format"),
         (None, None, "a stream has no extension of a playlist format"),
-        (Path("a.m3u8"), "pls", "unknown playlist format 'pls'"),
+        (Path("a.m3u8"), "odd", "unknown playlist format 'odd'"),
     ],
 )
 def test_a_format_that_nobody_names_is_refused(
