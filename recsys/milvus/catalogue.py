@@ -21,7 +21,7 @@ from recsys.milvus.rows import (
     track_of,
 )
 from recsys.store.rows import analysis_of, model_of
-from recsys.store.search import search_rank, search_terms
+from recsys.store.search import rank_matches, search_terms
 from recsys.types import GenreSource
 
 if TYPE_CHECKING:
@@ -225,13 +225,9 @@ class MilvusCatalogue:
         # Milvus finds the texts that hold the words anywhere; which of them count is decided here.
         longest = sorted(terms, key=len, reverse=True)[:_WORDS_FILTERED]
         asked = " and ".join(f"words like {pattern(term)}" for term in longest)
-        found = [
-            (rank, texts[:2], row["id"])
-            for row in self._connection.rows(self.index.name, asked, ["id", "words"])
-            if row["id"] >= 0
-            and (rank := search_rank(terms, texts := row["words"].split("\t"))) is not None
-        ]
-        ids = [track_id for _, _, track_id in sorted(found)[:limit]]
+        rows = self._connection.rows(self.index.name, asked, ["id", "words"])
+        candidates = ((row["id"], row["words"].split("\t")) for row in rows if row["id"] >= 0)
+        ids = rank_matches(terms, candidates, limit)
         tracks = self.tracks(ids)
         return [tracks[track_id] for track_id in ids if track_id in tracks]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsys.errors import StoreError
-from recsys.store.search import search_texts, storable_text
+from recsys.store.search import search_keys, search_texts, storable_text
 from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
 
 if TYPE_CHECKING:
@@ -216,14 +216,18 @@ def analysis_of(plain: Mapping[str, Any], identity: tuple[str, Effort]) -> Analy
 def record_dict(record: TrackRecord) -> dict[str, Any]:
     """Return a record as plain values: file, tags, arrays, and search texts."""
     file = record.file
-    names = ("search_artist", "search_title", "search_album", "search_genre")
+    artist, title, album, genre = texts = search_texts(record.tags, file.path)
     return {
         "path": path_key(file.path),
         "size": file.size,
         "mtime_ns": file.mtime_ns,
         "audio_hash": record.audio_hash,
         **tags_dict(record.tags),
-        **dict(zip(names, search_texts(record.tags, file.path), strict=True)),
+        "search_artist": artist,
+        "search_title": title,
+        "search_album": album,
+        "search_genre": genre,
+        "search_keys": search_keys(texts),
         "duration_s": record.duration_s,
         "warning": storable_text(record.warning),
         **analysis_dict(record.analysis),

@@ -27,7 +27,13 @@ from recsys.store.rows import (
     record_dict,
     track_of,
 )
-from recsys.store.search import search_query, storable_text
+from recsys.store.search import (
+    MOST_MATCHES,
+    full_text_queries,
+    rank_matches,
+    search_terms,
+    storable_text,
+)
 from recsys.types import Analysis, Failure, GenreSource, TrackFile
 
 if TYPE_CHECKING:
@@ -51,6 +57,11 @@ _LOOKUP_TRACKS = (
 _LOOKUP_FAILURES = (
     "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL, retry OR version <> ?3"
     " FROM failures WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
+)
+_MATCHES = "SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ? LIMIT ?"
+_TEXTS = (
+    "SELECT id, search_artist, search_title, search_album, search_genre FROM tracks"
+    " WHERE id IN (SELECT value FROM json_each(?))"
 )
 _PROBLEMS = {
     "{} tracks are there but no model.": (
@@ -581,10 +592,38 @@ class Store:
         """Return the analysed tracks with every word in artist, title, album or genre tag.
 
         See :meth:`recsys.types.Catalogue.find_tracks`. A file without a title tag is found by
-        its name. Of more than a thousand matches, the first ones in the library are ranked.
+        its name. Of very many matches at least :data:`~recsys.store.search.MOST_MATCHES` are
+        ranked: those whose artist or title is `words`, then those by artist and title, then others.
         """
-        query = search_query(words, limit)
-        return [] if query is None else [track_of(row) for row in self._rows(*query)]
+        terms = search_terms(words)
+        ids = self._match_ids(terms, limit) if terms else []
+        rows = self._rows(_TEXTS, (_json_ids(ids),))
+        candidates = ((track_id, texts) for track_id, *texts in rows)
+        ranked = rank_matches(terms, candidates)
+        found: list[Track] = []
+        while ranked and len(found) < limit:
+            page, ranked = ranked[:limit], ranked[limit:]
+            tracks = self.tracks(page)  # without those that are not analysed
+            found += [tracks[track_id] for track_id in page if track_id in tracks]
+        return found[:limit]
+
+    def _match_ids(self, terms: Sequence[str], limit: int) -> Iterable[int]:
+        """Return the ids of all matches, or where they are very many, of those that rank first."""
+        most = max(MOST_MATCHES, limit)
+
+        def matches(query: str) -> list[int]:
+            return [track_id for (track_id,) in self._rows(_MATCHES, (query, most))]
+
+        anywhere, by_whole_name, by_name = full_text_queries(terms)
+        ids = matches(anywhere)
+        if len(ids) < most:
+            return ids
+        # The matches of each query rank before those that only the ones before it found.
+        exact = matches(by_whole_name)
+        if len(exact) == most:
+            return exact
+        named = matches(by_name)
+        return {*exact, *named} if len(named) == most else {*exact, *named, *ids}
 
     # Counts and checks
 
@@ -851,7 +890,7 @@ class Store:
 _TRACK_COLUMNS = (
     *("path", "size", "mtime_ns", "audio_hash"),
     *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag"),
-    *("search_artist", "search_title", "search_album", "search_genre"),
+    *("search_artist", "search_title", "search_album", "search_genre", "search_keys"),
 )
 
 
