@@ -175,9 +175,7 @@ class MilvusCatalogue:
     def analyses(self, ids: Iterable[int]) -> dict[int, Analysis]:
         """See :meth:`recsys.types.Catalogue.analyses`."""
         rows = self.index.rows(ids, ANALYSIS_FIELDS)
-        identity = self._model.identity
-        found = ((row["id"], analysis_of(row, identity)) for row in rows)
-        return {track_id: analysis for track_id, analysis in found if analysis is not None}
+        return {row["id"]: analysis_of(row, self._model.identity) for row in rows}
 
     def tag_scores(self, ids: Iterable[int]) -> dict[int, FloatArray]:
         """See :meth:`recsys.types.Catalogue.tag_scores`."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property, lru_cache
+import sqlite3
+from functools import cached_property, lru_cache, wraps
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
 from recsys.errors import StoreError
 from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
-from recsys.store.connection import connect, guarded, write_transaction
+from recsys.store.connection import connect, store_error, write_transaction
 from recsys.store.rows import (
     Changes,
     StoredFile,
     TrackRecord,
+    analysis_of,
     array_blob,
     blob_array,
     blob_matrix,
@@ -34,17 +36,16 @@ from recsys.store.search import (
     search_terms,
     storable_text,
 )
-from recsys.types import Analysis, Failure, GenreSource, TrackFile
+from recsys.types import Failure, GenreSource, TrackFile
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlite_utils import Database
 
     from recsys.store.rows import PathKey
-    from recsys.types import FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
 
 _PAGE = 1000
 """Rows read at a time, so that memory stays flat and the table may be written to in between."""
@@ -82,6 +83,25 @@ _PROBLEMS = {
         "SELECT count(*) FROM tracks JOIN failures USING (path)"
     ),
 }
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _guarded(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate[Store, P], R]:
+    """Wrap a method so that errors of SQLite are raised as StoreError."""
+
+    @wraps(method)
+    def wrapper(self: Store, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        # A plain try costs nothing without an error, unlike a context manager: some of these
+        # methods are called once per file.
+        try:
+            return method(self, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
+
+    return wrapper
 
 
 @lru_cache(maxsize=1)
@@ -125,7 +145,7 @@ class Store:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    @guarded
+    @_guarded
     def close(self) -> None:
         """Close the database. Closing twice is fine."""
         self._db.close()
@@ -145,13 +165,13 @@ class Store:
         """Unique to this library; made with the database, 32 hexadecimal digits."""
         return str(self._value("SELECT id FROM library"))
 
-    @guarded
+    @_guarded
     def _rows(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
     ) -> list[tuple[Any, ...]]:
         return self._db.execute(sql, parameters).fetchall()
 
-    @guarded
+    @_guarded
     def _row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._db.execute(sql, parameters).fetchone()
         return row
@@ -191,7 +211,7 @@ class Store:
         key = self._value("SELECT checkpoint FROM models JOIN library ON models.id = model")
         return None if key is None else key_path(key)
 
-    @guarded
+    @_guarded
     def set_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None = None) -> None:
         """Make this the library's current model; no checkpoint means the shipped one.
 
@@ -203,7 +223,7 @@ class Store:
             if before != self._put_model(info, card_json, checkpoint):
                 self._change_all()
 
-    @guarded
+    @_guarded
     def change_head(
         self,
         info: ModelInfo,
@@ -303,7 +323,7 @@ class Store:
         sql = "SELECT genre_group, count(*) FROM analysed_tracks GROUP BY 1 ORDER BY 1"
         return dict(self._rows(sql))
 
-    @guarded
+    @_guarded
     def set_genre_source(self, source: str) -> None:
         """Sort the tracks by other labels; the caller updates the index. Nothing is analysed again.
 
@@ -390,15 +410,12 @@ class Store:
             " FROM tracks_with_analysis"
             " WHERE id IN (SELECT value FROM json_each(?)) AND genre IS NOT NULL"
         )
+        names = ("probabilities", "embedding", "tag_scores")
         return {
-            track_id: Analysis(
-                blob_array(probabilities),
-                blob_array(embedding),
-                model.fingerprint,
-                blob_array(scores),
-                model.effort,
+            track_id: analysis_of(
+                dict(zip(names, map(blob_array, blobs), strict=True)), model.identity
             )
-            for track_id, probabilities, embedding, scores in self._rows(sql, (_json_ids(ids),))
+            for track_id, *blobs in self._rows(sql, (_json_ids(ids),))
         }
 
     def analysed_hash(self, audio_hash: str) -> bool:
@@ -459,7 +476,7 @@ class Store:
             )
         )
 
-    @guarded
+    @_guarded
     def changes_since(self, revision: int) -> Changes:
         """Return the changes since the revision of an index of the current model.
 
@@ -508,7 +525,7 @@ class Store:
         """Return the stored state of a path; None for an unknown one."""
         return self.lookups([path])[0]
 
-    @guarded
+    @_guarded
     def lookups(self, paths: Sequence[Path]) -> list[StoredFile | None]:
         """Return the stored state of each path, in their order; None for unknown ones.
 
@@ -667,7 +684,7 @@ class Store:
 
     # Writing
 
-    @guarded
+    @_guarded
     def write(
         self,
         records: Sequence[TrackRecord],
@@ -826,7 +843,7 @@ class Store:
             row = moved
         return (None, (None, None), 0) if row is None else (row[0], (row[1], row[2]), row[3])
 
-    @guarded
+    @_guarded
     def mark_missing(self, track_ids: Iterable[int]) -> None:
         """Mark tracks whose files are gone.
 
@@ -837,7 +854,7 @@ class Store:
                 "UPDATE tracks SET missing = 1 WHERE id = ?", ((int(i),) for i in track_ids)
             )
 
-    @guarded
+    @_guarded
     def add_root(self, path: Path, *, volume: bool = False) -> None:
         """Store a folder that was indexed, or a volume that is mounted inside one, or both."""
         with write_transaction(self._db):
@@ -849,7 +866,7 @@ class Store:
                 (path_key(path), not volume, volume),
             )
 
-    @guarded
+    @_guarded
     def forget_root(self, path: Path) -> None:
         """Delete a root or volume, and all those below it. Their tracks stay."""
         with write_transaction(self._db):
@@ -859,7 +876,7 @@ class Store:
                     (exact, first, end),
                 )
 
-    @guarded
+    @_guarded
     def forget_failures(self, paths: Iterable[Path]) -> None:
         """Delete the failures of these paths."""
         with write_transaction(self._db):
@@ -867,7 +884,7 @@ class Store:
                 "DELETE FROM failures WHERE path = ?", ((path_key(path),) for path in paths)
             )
 
-    @guarded
+    @_guarded
     def drop_orphans(self) -> int:
         """Delete analyses that no track uses and those of other models; return their number."""
         with write_transaction(self._db):
@@ -878,7 +895,7 @@ class Store:
             self._db.execute("DELETE FROM models WHERE id IS NOT (SELECT model FROM library)")
         return int(cursor.rowcount)
 
-    @guarded
+    @_guarded
     def vacuum(self) -> None:
         """Compact the database file."""
         self._db.execute("INSERT INTO tracks_fts (tracks_fts) VALUES ('optimize')")
