@@ -1,8 +1,8 @@
-"""A Ray cluster, from the process that asks: Ray itself runs in a process apart.
+"""A Ray cluster, as the command sees it: Ray itself runs in a process of its own.
 
 That process (:mod:`recsys.cluster.driver`) connects to the cluster, sends it files and returns
-tables. So whatever Ray prints, however it treats signals, and even when it ends its process because
-the machine's own Ray died, the rows that came back are here and are written.
+tables. Ray prints, handles signals, and ends its process when the Ray of the machine died; the rows
+that came back are in this process, and are written all the same.
 """
 
 from __future__ import annotations
@@ -56,28 +56,14 @@ class ClusterError(RecsysError):
 class Cluster:
     """A Ray cluster, to be used with ``with``.
 
-    Parameters
-    ----------
-    address : str or None
-        ``HOST:PORT`` of a cluster's head, ``auto`` for the one that runs on this machine, or
-        ``local`` to start one; None for ``RAY_ADDRESS``, or else ``local``.
-
-    Raises
-    ------
-    ClusterError
-        On entering: it is not there, or of another version.
-    MissingExtraError
-        On entering: Ray is not installed.
-
-    Attributes
-    ----------
-    gpus : int
-        Of all machines.
+    The address is ``HOST:PORT`` of its head, ``auto`` for the one that runs on this machine, or
+    ``local`` to start one; None for ``RAY_ADDRESS``, or else ``local``. Entering raises
+    ClusterError where it is not there or of another version.
     """
 
     def __init__(self, address: str | None) -> None:
         self.address = address or os.environ.get("RAY_ADDRESS") or LOCAL
-        self.gpus = 0
+        self.gpus = 0  # of all machines
         self._head: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -128,40 +114,17 @@ class Cluster:
         raise not_connected(self.address, said)
 
     def check_machines(self, folders: Sequence[str]) -> None:
-        """Make sure that every machine has this version of recsys and sees these folders.
-
-        Raises
-        ------
-        ClusterError
-            One does not; the message names it.
-        """
+        """Raise ClusterError unless every machine has this recsys and sees these folders."""
         list(self._ask("check", tuple(folders)))
 
     def tables(
         self, pipeline: Pipeline, files: Sequence[SourceFile], *, alone: bool = False
     ) -> Iterator[Any]:
-        """Analyse files.
+        """Analyse files, each in a task of its own if `alone`; yield tables with a shard's columns.
 
-        Ray repeats on another machine what is lost with a process or a machine. A block that fails
-        for a reason of its own is left out: compare what comes back with what was asked for.
-
-        Parameters
-        ----------
-        pipeline : Pipeline
-        files : sequence of SourceFile
-            As many as the driver may keep account of, see :mod:`recsys.cluster.run`.
-        alone : bool
-            Each in a task of its own, for those that were missed.
-
-        Yields
-        ------
-        pyarrow.Table
-            Columns of a shard, in any order of files.
-
-        Raises
-        ------
-        RecsysError
-            The cluster is lost, or its machines cannot run the model.
+        The files come in any order. Ray retries on another machine what is lost with a process or a
+        machine; files of a task that fails otherwise are missing from the tables. RecsysError where
+        the cluster is lost or cannot run the model.
         """
         yield from self._ask("tables", (pipeline, list(files), alone))
 

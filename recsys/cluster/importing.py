@@ -34,21 +34,11 @@ _KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("version", "<u8"), ("good", "
 
 @dataclass(frozen=True, slots=True)
 class ImportSession:
-    """The options of an import.
+    """The options of an import."""
 
-    Attributes
-    ----------
-    database : Path
-        Made if it is not there.
-    model : Path or None
-        Checkpoint of a new library; None for the shipped one.
-    music : tuple of (str, Path)
-        Prefixes of paths and URLs, and the folders here that stand for them.
-    """
-
-    database: Path
-    model: Path | None = None
-    music: tuple[tuple[str, Path], ...] = ()
+    database: Path  # made if it is not there
+    model: Path | None = None  # checkpoint of a new library; None for the shipped one
+    music: tuple[tuple[str, Path], ...] = ()  # prefixes of paths and URLs, and their folders here
 
     def run(
         self, sources: Sequence[str], *, wait_s: float | None = 0.0
@@ -178,7 +168,7 @@ class ImportSession:
         return [place for place in found if place.is_dir()]
 
     def _useless(self, header: ShardHeader) -> tuple[str, ...]:
-        """Return notes on the prefixes of --music that no shard holds anything of."""
+        """Return notes on the prefixes of --music under which no shard has files."""
         sources = [f"{source.rstrip('/')}/" for source in header.sources]
         return tuple(
             f"--music {beginning}={folder}: the shards hold nothing from {beginning}, but from "
@@ -263,20 +253,11 @@ def _digest(content: bytes, size: int) -> bytes:
 
 
 def newest_rows(keys: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Return which rows stand for their file.
+    """Return a mask of the rows that count, one per file; keys (n,) in the order of writing.
 
-    The last row of a file says which version of it is the newest, and of the rows of that version
-    the last that is good counts, or the last if none is. Times of modification decide nothing: a
-    file may be replaced by an older copy.
-
-    Parameters
-    ----------
-    keys : structured ndarray, shape (n,)
-        Of all rows, in the order in which they were written.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
+    The last row of a file has its newest version. Of the rows of that version the last good one
+    counts, or the last if none is. Times of modification decide nothing: a file may be replaced by
+    an older copy.
     """
     position = np.arange(len(keys))
     order = np.lexsort((position, keys["low"], keys["high"]))

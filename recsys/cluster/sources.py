@@ -122,24 +122,12 @@ _ETAGS = ("ETag", "etag", "md5Hash")
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """An audio file of a place, before anything is read from it.
+    """An audio file of a place, before anything is read from it."""
 
-    Attributes
-    ----------
-    name : str
-        Absolute path, bytes that are not UTF-8 as surrogate escapes; or the URL of an object.
-    size : int
-        Bytes.
-    mtime_ns : int
-        Time of the last modification, nanoseconds since the epoch; 0 where it is not known.
-    etag : str or None
-        An object store's name of this version.
-    """
-
-    name: str
-    size: int
-    mtime_ns: int
-    etag: str | None = None
+    name: str  # URL, or absolute path with bytes that are not UTF-8 as surrogate escapes
+    size: int  # bytes
+    mtime_ns: int  # of the last modification, since the epoch; 0 where it is not known
+    etag: str | None = None  # an object store's name of this version
 
     @property
     def key(self) -> bytes:
@@ -156,7 +144,7 @@ def check_place(place: str) -> None:
     system, path = file_system(place)
     if asked(place, lambda: system.isfile(path)):
         parent = place.rpartition("/")[0]
-        raise RecsysError(f"not a folder: {place}", f"Give what it lies in: {parent}")
+        raise RecsysError(f"not a folder: {place}", f"Give its folder: {parent}")
     asked(place, lambda: system.ls(path, detail=False))
 
 
@@ -219,13 +207,7 @@ def _nanoseconds(stamp: object) -> int:
 
 @contextlib.contextmanager
 def fetched(file: SourceFile) -> Iterator[TrackFile]:
-    """Yield a file of this machine: the file itself, or a temporary copy of an object.
-
-    Raises
-    ------
-    PassingError
-        The object cannot be fetched.
-    """
+    """Yield the file, or a temporary copy of an object; PassingError if it cannot be fetched."""
     if not is_url(file.name):
         yield TrackFile(Path(file.name), file.size, file.mtime_ns)
         return
