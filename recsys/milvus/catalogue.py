@@ -35,7 +35,7 @@ SCORES_PAGE = 10_000
 """Tracks whose tag scores are read in one request."""
 
 _WORDS_FILTERED = 4
-"""Words in a request; the others are compared here."""
+"""Words in the filter of a request; the others are only compared here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +76,7 @@ def check_dimension(index: EmbeddingIndex, dimension: int) -> None:
 
 
 class MilvusCatalogue:
-    """A :class:`~recsys.types.Catalogue` on Milvus; made by :meth:`open`.
-
-    Attributes
-    ----------
-    index : MilvusIndex
-        The embeddings of its tracks.
-    """
+    """A :class:`~recsys.types.Catalogue` on Milvus, with its index; made by :meth:`open`."""
 
     def __init__(self, connection: Connection, index: MilvusIndex) -> None:
         self.index = index
@@ -220,7 +214,7 @@ class MilvusCatalogue:
         terms = search_terms(words)
         if not terms:
             return []
-        # Milvus finds the texts that hold the words anywhere; which of them count is decided here.
+        # Milvus finds texts with the words anywhere, also inside of words: rank_matches decides.
         longest = sorted(terms, key=len, reverse=True)[:_WORDS_FILTERED]
         asked = " and ".join(f"words like {pattern(term)}" for term in longest)
         rows = self._connection.rows(self.index.name, asked, ["id", "words"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +23,6 @@ from recsys.milvus.rows import (
     load,
     make_collection,
     make_ready,
-    new_version,
     quoted,
     read_header,
     restored,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from recsys.types import FloatArray, IdArray, Neighbour
 
 TRACKS = "id >= 0"
-"""Condition for tracks, beside which a collection has a header."""
+"""Condition for tracks; the rows of the header have negative ids."""
 
 PAGE = 1000
 """Rows of one request by id."""
@@ -60,22 +60,11 @@ LEAST_REACH = 256
 
 
 class MilvusIndex:
-    """A :class:`~recsys.index.base.KeptIndex` on Milvus.
+    """A :class:`~recsys.index.base.KeptIndex` on Milvus: a collection of this name.
 
     Milvus compares the query with every track of a genre group, or follows a graph. Similarities
-    are computed again here, from as many hits as it takes to put ties into order.
-
-    Parameters
-    ----------
-    connection : Connection
-    name : str
-        Of the collection.
-    dimension : int
-        Length of the embeddings.
-    graph : bool
-        The collection has a graph.
-    header : Header, optional
-        Of the collection; its counts are trusted until the first change.
+    are computed again here, from as many hits as it takes to put ties into order. The counts of a
+    given header are trusted until the first change.
     """
 
     def __init__(
@@ -107,23 +96,11 @@ class MilvusIndex:
     def open(
         cls, connection: Connection, name: str, *, reading: bool = False, graph: bool = False
     ) -> Self:
-        """Open an index.
+        """Open an index; SharedLibraryError where there is no such collection.
 
-        Parameters
-        ----------
-        connection : Connection
-        name : str
-            Of the collection.
-        reading : bool
-            Take the counts of the header, even while another process writes. Else they are counted
-            where they are needed.
-        graph : bool
-            Make a graph, where a process was killed before it made an index of any kind.
-
-        Raises
-        ------
-        SharedLibraryError
-            There is no such collection.
+        `reading` takes the counts of the header, even while another process writes; else they are
+        counted where they are needed. `graph` makes a graph where a process was killed before it
+        made an index of any kind.
         """
         if reading:
             load(connection, name)
@@ -180,18 +157,9 @@ class MilvusIndex:
         highest_id: int = 0,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        """See :meth:`recsys.index.base.KeptIndex.commit`.
+        """See :meth:`recsys.index.base.KeptIndex.commit`; `about` is for readers.
 
-        Parameters
-        ----------
-        fingerprint, revision
-            As there.
-        counts : mapping of str to int, optional
-            Tracks by genre group, where the caller knows them; else they are counted.
-        highest_id : int
-            With `counts`: the highest id of all tracks.
-        about : mapping, optional
-            What readers must know of the library.
+        Without `counts`, tracks by genre group, and their `highest_id`, the tracks are counted.
         """
         self._connection.ask("flush", self.name)
         if counts is not None:
@@ -202,7 +170,7 @@ class MilvusIndex:
             counts=self.counts(),
             highest_id=self.highest_id,
             about=dict(about or {}),
-            version=new_version(),
+            version=secrets.token_hex(8),
         )
         write_header(self._connection, self.name, self.dimension, self.header)
 

@@ -46,26 +46,14 @@ GRAPH_FROM = 500_000
 
 @dataclass(frozen=True, slots=True)
 class PushSummary:
-    """What a push did.
+    """The result of a push: counts of tracks."""
 
-    Attributes
-    ----------
-    place : str
-        Without password and token.
-    tracks : int
-        Tracks of the copy.
-    written, unchanged, removed : int
-        Tracks that were new or changed, the same, and gone from the library.
-    shortened : int
-        Tracks with a tag that was cut.
-    """
-
-    place: str
-    tracks: int
-    written: int
+    place: str  # without password and token
+    tracks: int  # of the copy
+    written: int  # new or changed
     unchanged: int
-    removed: int
-    shortened: int
+    removed: int  # gone from the library
+    shortened: int  # with a tag that was cut
 
 
 def push(
@@ -170,7 +158,7 @@ class _Push:
         )
 
     def _about(self, source: str) -> dict[str, Any]:
-        """Return what readers must know of the library beside its tracks."""
+        """Return the facts of the library that readers need besides its tracks."""
         return {
             "library": self._store.library_id,
             "model": model_dict(self._info),

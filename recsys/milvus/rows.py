@@ -1,7 +1,7 @@
 """One collection per library: its schema, the codec of its rows, and its header.
 
 Rows with ids from 0 are tracks. Those with negative ids are the collection's header
-(:class:`Header`), so that a collection needs nothing beside it but the alias that names it.
+(:class:`Header`): a collection needs nothing else but the alias that names it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -106,7 +105,7 @@ EMPTY_ROW: dict[str, Any] = {
     "probabilities": [],
     "tag_scores": [],
 }
-"""Fields of a row beside id, genre and embedding, for an index without a library."""
+"""Fields of a row other than id, genre and embedding, for an index without a library."""
 
 FIELDS = frozenset({"id", "genre", "embedding", *EMPTY_ROW})
 
@@ -199,33 +198,19 @@ HEADER_GENRE = f"{_MARK}header"
 """Genre of the rows of a header; no genre of a track is stored like this."""
 
 _READINGS = 3
-"""Attempts to read a header; a server may show the rows of one write one by one."""
+"""Attempts to read a header: a server may show the rows of one write one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of a collection without reading its tracks.
-
-    Attributes
-    ----------
-    fingerprint, revision
-        As in :class:`recsys.index.base.EmbeddingIndex`.
-    counts : dict of str to int
-        Tracks by genre group.
-    highest_id : int
-        No track has a higher id.
-    about : dict
-        The library: its id, model, genre source and roots.
-    version : str
-        Random, another one for every write: by it a reader knows that a library was pushed.
-    """
+    """The facts of a collection that readers need without reading its tracks."""
 
     fingerprint: str = ""
     revision: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # tracks by genre group
     highest_id: int = 0
-    about: dict[str, Any] = field(default_factory=dict)
-    version: str = ""
+    about: dict[str, Any] = field(default_factory=dict)  # library id, model, genre source, roots
+    version: str = ""  # random, another one for every push: readers compare it
 
 
 def write_header(connection: Connection, name: str, dimension: int, header: Header) -> None:
@@ -251,10 +236,7 @@ def write_header(connection: Connection, name: str, dimension: int, header: Head
 def read_header(connection: Connection, name: str) -> Header | None:
     """Return the header of a collection, None where none was written yet.
 
-    Raises
-    ------
-    SharedLibraryError
-        Its rows are not those of one write.
+    SharedLibraryError where its rows are not those of one write.
     """
     for _ in range(_READINGS):
         rows = header_rows(connection, name, _MOST_PIECES)
@@ -291,11 +273,6 @@ def _header_of(rows: Mapping[int, Mapping[str, Any]]) -> Header:
     return Header(**json.loads("".join(piece["path"] for piece in pieces)))
 
 
-def new_version() -> str:
-    """Return a version for a header."""
-    return secrets.token_hex(8)
-
-
 # Tracks
 
 
@@ -309,7 +286,7 @@ _TEXTS = ("artist", "album_artist", "album", "title", "genre_tag")
 
 
 def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
-    """Return the fields of a track beside id, genre and embedding."""
+    """Return the fields of a track other than id, genre and embedding."""
     tags = shortened(track.tags)
     about = tags_dict(tags) | {
         "duration_s": track.duration_s,
