@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 LOCAL = "local"
 """Address: start Ray on this machine, for one run."""
 
-ANSWER_S = 5.0
+HEAD_TIMEOUT_S = 5.0
 """Timeout of a connection to the head."""
 
-CONNECT_S, START_S = 30.0, 300.0
+JOIN_TIMEOUT_S, START_TIMEOUT_S = 30.0, 300.0
 """Timeout of joining a cluster, and of starting one on this machine."""
 
-WATCH_S, WATCH_TIMES = 5.0, 6
+HEAD_CHECK_S, HEAD_CHECKS = 5.0, 6
 """While no table comes, the head is tried every so many seconds; after so many failures in a row it
 counts as lost. Ray itself would wait for a minute, and then end its process."""
 
-END_S = 15.0
+SHUTDOWN_TIMEOUT_S = 15.0
 """Time for Ray to shut down before its process is killed."""
 
 TABLES_AHEAD = 64
@@ -100,7 +100,7 @@ class Cluster:
     def _connect(self) -> tuple[str, int]:
         """Return the address of the head and the number of GPUs."""
         try:
-            timeout_s = START_S if self.address == LOCAL else CONNECT_S
+            timeout_s = START_TIMEOUT_S if self.address == LOCAL else JOIN_TIMEOUT_S
             kind, value = self._answers.get(timeout=timeout_s)
         except Empty as error:
             raise ClusterError(
@@ -110,8 +110,8 @@ class Cluster:
         if kind == "ready":
             head, gpus = value
             return str(head), int(gpus)
-        said = value if kind == "refused" else self._last_words()
-        raise not_connected(self.address, said)
+        said = value if kind == "refused" else self._last_line()
+        raise connection_refused(self.address, said)
 
     def check_machines(self, folders: Sequence[str]) -> None:
         """Raise ClusterError unless every machine has this recsys and sees these folders."""
@@ -152,11 +152,11 @@ class Cluster:
         failures = 0
         while True:
             try:
-                return self._answers.get(timeout=WATCH_S)
+                return self._answers.get(timeout=HEAD_CHECK_S)
             except Empty:
                 answers = self._head is None or connection_error(self._head) is None
                 failures = 0 if answers else failures + 1
-                if failures == WATCH_TIMES:
+                if failures == HEAD_CHECKS:
                     raise ClusterError(
                         f"the head of the Ray cluster, {self._head}, does not answer any more",
                         "What came back is written; run the command again when the cluster is "
@@ -184,7 +184,7 @@ class Cluster:
             process.stdin.close()  # the driver then shuts Ray down
         if kill:
             process.kill()
-        ended = threading.Timer(END_S, process.kill)
+        ended = threading.Timer(SHUTDOWN_TIMEOUT_S, process.kill)
         ended.start()
         while self._reader.is_alive():  # it may wait for room in the queue
             with contextlib.suppress(Empty):
@@ -197,11 +197,11 @@ class Cluster:
 
     def _lost(self) -> ClusterError:
         return ClusterError(
-            f"the Ray of this machine ended: {self._last_words()}",
+            f"the Ray of this machine ended: {self._last_line()}",
             "What came back is written; run the command again to go on from there.",
         )
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         """Return the last line that the driver printed to standard error."""
         if self._log is None:
             return "no message"
@@ -214,7 +214,7 @@ def connection_error(address: str) -> OSError | OverflowError | None:
     """Return why nothing answers at an address, None if something does."""
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_TIMEOUT_S):
             return None
     except (OSError, OverflowError) as error:
         return error
@@ -245,7 +245,7 @@ def check_address(address: str) -> None:
         )
 
 
-def not_connected(address: str, said: str) -> ClusterError:
+def connection_refused(address: str, said: str) -> ClusterError:
     """Return the error for Ray's own message about a connection that failed."""
     if "ersion mismatch" in said:
         return ClusterError(

@@ -22,7 +22,7 @@ from recsys.cluster.worker import (
     Pipeline,
     analyse_files,
     examine_files,
-    look_around,
+    machine_info,
 )
 from recsys.errors import RecsysError, require
 
@@ -48,7 +48,7 @@ MODEL_SHARE = 0.4
 # processor, and Ray starts no more of either than there are processors.
 _DECODING_CPUS, _MODEL_CPUS = 0.99, 0.01
 
-_LOOK_S = 60.0
+_INFO_TIMEOUT_S = 60.0
 
 
 def main(address: str) -> None:
@@ -122,7 +122,7 @@ def check_machines(ray: Any, folders: tuple[str, ...]) -> None:  # noqa: ANN401 
 
     strategies = require("ray.util.scheduling_strategies", "ray")
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    ask = ray.remote(num_cpus=0, max_retries=2)(look_around)
+    ask = ray.remote(num_cpus=0, max_retries=2)(machine_info)
     asked = []
     for node in nodes:
         there = strategies.NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
@@ -130,7 +130,7 @@ def check_machines(ray: Any, folders: tuple[str, ...]) -> None:  # noqa: ANN401 
     for node, reference in zip(nodes, asked, strict=True):
         name = node["NodeManagerAddress"]
         try:
-            found = ray.get(reference, timeout=_LOOK_S)
+            found = ray.get(reference, timeout=_INFO_TIMEOUT_S)
         except Exception as error:
             raise ClusterError(
                 f"{name} cannot run recsys ({_line(error, -1)})",

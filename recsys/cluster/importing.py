@@ -71,9 +71,9 @@ class ImportSession:
             is busy.
         """
         paths = find_shards(sources)
-        header, newest = self._look_through(paths)
-        places = self._places(header)
-        self._check_new(header)
+        header, newest = self._read_keys(paths)
+        places = self._local_folders(header)
+        self._check_checkpoint(header)
         with (
             LibraryLock(self.database, wait_s),
             Store.open(self.database, create=True) as store,
@@ -82,10 +82,10 @@ class ImportSession:
             found = sum(int(rows.sum()) for rows in newest)
             yield IndexPlan(found, found)
             batches = self._batches(paths, newest, header)
-            events = self._with_places(store, places, header, settle(store, batches))
+            events = self._adding_roots(store, places, header, settle(store, batches))
             yield from attended(store, events, load_ahead=False)
 
-    def _with_places(
+    def _adding_roots(
         self,
         store: Store,
         places: Sequence[Path],
@@ -97,12 +97,10 @@ class ImportSession:
             if isinstance(event, IndexSummary):
                 for place in places:
                     store.add_root(place)
-                event = replace(event, notes=self._useless(header))
+                event = replace(event, notes=self._unused_prefixes(header))
             yield event
 
-    def _look_through(
-        self, paths: Sequence[str]
-    ) -> tuple[ShardHeader, list[npt.NDArray[np.bool_]]]:
+    def _read_keys(self, paths: Sequence[str]) -> tuple[ShardHeader, list[npt.NDArray[np.bool_]]]:
         """Read every shard, and return for each which of its rows are the newest of their file.
 
         The header names the places of all shards, because each run may have listed others.
@@ -134,7 +132,7 @@ class ImportSession:
         columns = [*FILE_COLUMNS, "failure"]
         plain = batch.select(columns).to_pylist()
         files = [file_of(row) for row in plain]
-        paths = b"".join(_digest(os.fsencode(self._here(file.name)), 16) for file in files)
+        paths = b"".join(_digest(os.fsencode(self._local_path(file.name)), 16) for file in files)
         versions = b"".join(_digest(file.key, 8) for file in files)
         keys = np.empty(len(plain), _KEY)
         keys["high"], keys["low"] = np.frombuffer(paths, "<u8").reshape(-1, 2).T
@@ -142,7 +140,7 @@ class ImportSession:
         keys["good"] = [row["failure"] is None for row in plain]
         return keys
 
-    def _here(self, name: str) -> Path:
+    def _local_path(self, name: str) -> Path:
         """Return the path of a file on this machine; RecsysError for a URL without a folder."""
         mapped = self._mapped(name)
         if mapped is None and is_url(name):
@@ -160,14 +158,16 @@ class ImportSession:
                 return folder / name[len(stem) :].lstrip("/")
         return None
 
-    def _places(self, header: ShardHeader) -> list[Path]:
+    def _local_folders(self, header: ShardHeader) -> list[Path]:
         """Return the folders that were listed and exist on this machine."""
         found = [
-            self._here(name) for name in header.sources if self._mapped(name) or not is_url(name)
+            self._local_path(name)
+            for name in header.sources
+            if self._mapped(name) or not is_url(name)
         ]
         return [place for place in found if place.is_dir()]
 
-    def _useless(self, header: ShardHeader) -> tuple[str, ...]:
+    def _unused_prefixes(self, header: ShardHeader) -> tuple[str, ...]:
         """Return notes on the prefixes of --music under which no shard has files."""
         sources = [f"{source.rstrip('/')}/" for source in header.sources]
         return tuple(
@@ -178,7 +178,7 @@ class ImportSession:
             if sources and not any(s.startswith(stem) or stem.startswith(s) for s in sources)
         )
 
-    def _check_new(self, header: ShardHeader) -> None:
+    def _check_checkpoint(self, header: ShardHeader) -> None:
         """Make sure that a library can be made for these shards, before it is made."""
         if not self.database.exists() or self.model is not None:
             card = load_card(self.model).at_effort(header.effort)
@@ -193,7 +193,7 @@ class ImportSession:
     def _settle_model(self, store: Store, header: ShardHeader) -> None:
         known = store.model()
         if known is None:
-            self._check_new(header)
+            self._check_checkpoint(header)
             card = load_card(self.model).at_effort(header.effort)
             change_model(store, card, self.model)
         elif known.identity != header.identity:

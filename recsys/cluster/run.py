@@ -41,9 +41,9 @@ ROUND_FILES = 100_000
 """Files of one dataset of Ray Data. Its driver keeps account of every block, so millions of files
 would fill its memory; in rounds, only the last blocks of each leave machines without work."""
 
-_SPOOLED = 1000
+_SPOOLED = 1000  # files per pickle
 
-_LOST = "no result after 2 attempts; will be retried on the next run"
+_NO_RESULT = "no result after 2 attempts; will be retried on the next run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class ClusterRun:
             files = _spooled(spool)
             try:
                 while batch := list(islice(files, ROUND_FILES)):
-                    for table in _complete(cluster, pipeline, batch):
+                    for table in _analyse_batch(cluster, pipeline, batch):
                         yield FilesAnalysed(table.num_rows, _failures(table))
                         writer.add(table)
                         if writer.is_due:
@@ -238,7 +238,9 @@ def _spooled(spool: IO[bytes]) -> Iterator[SourceFile]:
             return
 
 
-def _complete(cluster: Cluster, pipeline: Pipeline, files: Sequence[SourceFile]) -> Iterator[Any]:
+def _analyse_batch(
+    cluster: Cluster, pipeline: Pipeline, files: Sequence[SourceFile]
+) -> Iterator[Any]:
     """Analyse files; each comes back exactly once, if only as a failure.
 
     Those that are missed are tried once more, each in a task of its own.
@@ -254,7 +256,7 @@ def _complete(cluster: Cluster, pipeline: Pipeline, files: Sequence[SourceFile])
             if whole.num_rows:
                 yield whole
     if missing:
-        yield table_of([Row(file, failure=_LOST, may_pass=True) for file in missing.values()])
+        yield table_of([Row(file, failure=_NO_RESULT, may_pass=True) for file in missing.values()])
 
 
 def _files(table: Any) -> Iterable[SourceFile]:  # noqa: ANN401 (a pyarrow.Table)

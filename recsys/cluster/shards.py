@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recsys import atomic
 from recsys.cluster.rows import FILE_COLUMNS, ShardHeader, file_of, schema
-from recsys.cluster.sources import asked, described, file_system, is_url, normal_place
+from recsys.cluster.sources import (
+    call_file_system,
+    file_system,
+    file_system_error,
+    is_url,
+    normal_place,
+)
 from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
@@ -77,7 +83,7 @@ class ShardPlace:
         except FileNotFoundError:
             return []
         except Exception:  # noqa: BLE001 (file systems raise errors of any kind)
-            found = asked(self.place, lambda: self._system.ls(self._root, detail=False))
+            found = call_file_system(self.place, lambda: self._system.ls(self._root, detail=False))
         names = sorted(PurePosixPath(str(path)).name for path in found)
         return [name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)]
 
@@ -92,7 +98,9 @@ class ShardPlace:
         parquet.write_table(table, content, compression="zstd", write_page_checksum=True)
         data = content.getvalue()
         if not self._local:  # object stores write an object as a whole
-            asked(self.path(name), lambda: self._system.pipe_file(f"{self._root}/{name}", data))
+            call_file_system(
+                self.path(name), lambda: self._system.pipe_file(f"{self._root}/{name}", data)
+            )
             return
         try:
             atomic.write_bytes(Path(self._root) / name, data)
@@ -106,7 +114,7 @@ class ShardPlace:
     def set_aside(self, name: str) -> None:
         """Rename a damaged shard, so that it is not read again."""
         path = f"{self._root}/{name}"
-        asked(self.path(name), lambda: self._system.mv(path, path + _DAMAGED))
+        call_file_system(self.path(name), lambda: self._system.mv(path, path + _DAMAGED))
 
 
 class OpenShard:
@@ -120,12 +128,12 @@ class OpenShard:
         parquet = require("pyarrow.parquet", "ray")
         self.path = path
         system, name = file_system(path)
-        self._file = asked(path, lambda: system.open(name, "rb"))
+        self._file = call_file_system(path, lambda: system.open(name, "rb"))
         try:
             self._parquet = parquet.ParquetFile(self._file, page_checksum_verification=True)
         except Exception as error:
             self._file.close()
-            raise self._described(error) from error
+            raise self._read_error(error) from error
         self.rows = int(self._parquet.metadata.num_rows)
         try:
             self.header = ShardHeader.from_metadata(self._parquet.schema_arrow.metadata, path)
@@ -146,9 +154,9 @@ class OpenShard:
         try:
             yield from self._parquet.iter_batches(batch_size=rows, columns=columns)
         except Exception as error:
-            raise self._described(error) from error
+            raise self._read_error(error) from error
 
-    def _described(self, error: Exception) -> RecsysError:
+    def _read_error(self, error: Exception) -> RecsysError:
         """Return the error for a failed read: only its content makes a shard damaged.
 
         A failing network raises here as well, and a good shard must not be renamed for it.
@@ -157,7 +165,7 @@ class OpenShard:
         # pyarrow reports a wrong checksum by an OSError without a number; those of systems and
         # networks have one, or are of another class.
         wrong_sum = type(error) is OSError and error.errno is None
-        return self._damaged() if invalid or wrong_sum else described(error, self.path)
+        return self._damaged() if invalid or wrong_sum else file_system_error(error, self.path)
 
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(
@@ -264,13 +272,13 @@ def find_shards(sources: Sequence[str]) -> list[str]:
 
 def _shards_of(place: str) -> list[str]:
     system, path = file_system(place)
-    if asked(place, lambda: system.isfile(path)):
+    if call_file_system(place, lambda: system.isfile(path)):
         return [place]
-    if asked(place, lambda: system.isdir(path)):
+    if call_file_system(place, lambda: system.isdir(path)):
         shards = ShardPlace(place)
         paths = [shards.path(name) for name in shards.names()]
     elif _WILD & set(place):
-        matching = asked(place, lambda: system.glob(path))
+        matching = call_file_system(place, lambda: system.glob(path))
         url = is_url(place)
         paths = [str(system.unstrip_protocol(match) if url else match) for match in matching]
     else:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _LOCAL_URL = "file://"
+# By name: the classes are botocore's, which only s3:// loads.
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError")
 
 
@@ -79,7 +80,7 @@ def file_system(place: str) -> tuple[Any, str]:
     return system, str(path)
 
 
-def described(error: Exception, place: str) -> RecsysError:
+def file_system_error(error: Exception, place: str) -> RecsysError:
     """Return a file system's error as one with a hint; some raise their clients' own classes."""
     if isinstance(error, RecsysError):
         return error
@@ -103,12 +104,12 @@ def described(error: Exception, place: str) -> RecsysError:
     )
 
 
-def asked(place: str, question: Callable[[], Any]) -> Any:  # noqa: ANN401 (fsspec is untyped)
-    """Call a file system; its errors become those of :func:`described`."""
+def call_file_system(place: str, question: Callable[[], Any]) -> Any:  # noqa: ANN401 (fsspec is untyped)
+    """Call a file system; its errors become those of :func:`file_system_error`."""
     try:
         return question()
     except Exception as error:
-        raise described(error, place) from error
+        raise file_system_error(error, place) from error
 
 
 # Files
@@ -142,10 +143,10 @@ def check_place(place: str) -> None:
         check_folder(Path(place))
         return
     system, path = file_system(place)
-    if asked(place, lambda: system.isfile(path)):
+    if call_file_system(place, lambda: system.isfile(path)):
         parent = place.rpartition("/")[0]
         raise RecsysError(f"not a folder: {place}", f"Give its folder: {parent}")
-    asked(place, lambda: system.ls(path, detail=False))
+    call_file_system(place, lambda: system.ls(path, detail=False))
 
 
 def list_files(place: str, report: ScanReport) -> Iterator[SourceFile]:
@@ -170,7 +171,7 @@ def _entries(system: Any, root: str, place: str) -> Iterator[dict[str, Any]]:  #
     A listing of everything at once would hold a kilobyte per object; one per folder would ask
     the store once per album.
     """
-    top = asked(place, lambda: system.ls(root, detail=True))
+    top = call_file_system(place, lambda: system.ls(root, detail=True))
     for entry in sorted(top, key=lambda found: str(found["name"])):
         name = str(entry["name"])
         if name.rstrip("/") == root.rstrip("/"):  # an empty object stands for the folder
@@ -178,7 +179,7 @@ def _entries(system: Any, root: str, place: str) -> Iterator[dict[str, Any]]:  #
         if entry["type"] != "directory":
             yield entry
         elif not PurePosixPath(name).name.startswith("."):
-            below = asked(place, partial(system.find, name, detail=True))
+            below = call_file_system(place, partial(system.find, name, detail=True))
             yield from (below[key] for key in sorted(below))
 
 
@@ -226,4 +227,4 @@ def _fetch(url: str, copy: Path) -> None:
     except FileNotFoundError as error:
         raise PassingError("the object is not there any more") from error
     except Exception as error:
-        raise PassingError(f"cannot fetch it: {described(error, url).message}") from error
+        raise PassingError(f"cannot fetch it: {file_system_error(error, url).message}") from error

@@ -1,7 +1,7 @@
 """The work of the machines of a cluster: decode files and run the model.
 
-Errors of one file, or of the model, come back as rows. Files that are lost with their process are
-missed by the machine that asked, see :mod:`recsys.cluster.run`.
+Errors of one file, or of the model, come back as rows. :mod:`recsys.cluster.run` notices files that
+are lost with their process.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _analysed(good: list[tuple[SourceFile, Examined]], classifier: Classifier) -
     ]
 
 
-def look_around(folders: tuple[str, ...]) -> dict[str, Any]:
+def machine_info(folders: tuple[str, ...]) -> dict[str, Any]:
     """Return what a machine of the cluster has: its name, versions, and which folders it lacks."""
     from importlib.metadata import version
 

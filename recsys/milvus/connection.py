@@ -198,7 +198,7 @@ _GONE = ("Fail connecting", "closed channel")
 _LOGIN = ("auth", "credential", "login", "permission", "privilege", "password", "token")
 """Words of Milvus' messages about a login that it refuses."""
 
-MOST_ROWS = 16_384
+MAX_ROWS = 16_384
 """Milvus' limit of rows per answer (``quotaAndLimits.limits.topK``)."""
 
 LATEST = {"consistency_level": "Strong"}
@@ -207,8 +207,8 @@ LATEST = {"consistency_level": "Strong"}
 NOT_FOUND, NOT_LOADED = 100, 101
 """Milvus' error codes: there is no such collection or alias; it is not loaded."""
 
-PATIENT = frozenset({"create_collection", "drop_collection", "flush", "load_collection"})
-PATIENCE_S = 300.0
+SLOW_METHODS = frozenset({"create_collection", "drop_collection", "flush", "load_collection"})
+SLOW_TIMEOUT_S = 300.0
 """Requests that take long after many writes, and their timeout."""
 
 
@@ -273,19 +273,19 @@ class Connection:
         CollectionGoneError where there is no such collection or alias, SharedLibraryError where the
         server does not answer, or refuses.
         """
-        patience_s = max(self.place.timeout_s, PATIENCE_S if method in PATIENT else 0)
+        patience_s = max(self.place.timeout_s, SLOW_TIMEOUT_S if method in SLOW_METHODS else 0)
 
         def call() -> Any:  # noqa: ANN401
             return getattr(self._live_client(), method)(*arguments, timeout=patience_s, **options)
 
-        return self._twice(call, collection=str(arguments[0]) if arguments else "")
+        return self._retried(call, collection=str(arguments[0]) if arguments else "")
 
     def _live_client(self) -> Any:  # noqa: ANN401
         if self._client is None:
             self._client = self._connect()
         return self._client
 
-    def _twice(self, call: Callable[[], Any], collection: str) -> Any:  # noqa: ANN401
+    def _retried(self, call: Callable[[], Any], collection: str) -> Any:  # noqa: ANN401
         for attempt in (1, 2):
             try:
                 return call()
@@ -294,15 +294,15 @@ class Connection:
                     # The server restarted while this client was connected.
                     self.ask("load_collection", collection)
                     continue
-                if not self._has_gone_quiet(error):
-                    raise self._refused(error) from error
+                if not self._is_no_answer(error):
+                    raise self._refusal(error) from error
                 # The client does not reconnect to a server that restarted.
                 self._drop_client()
                 if attempt == 2:
-                    raise self._quiet() from error
+                    raise self._no_answer() from error
             except SharedLibraryError as error:
                 if attempt == 2:
-                    raise self._quiet() from error
+                    raise self._no_answer() from error
                 raise
         raise AssertionError("both attempts return or raise")
 
@@ -315,13 +315,11 @@ class Connection:
     def rows(self, collection: str, condition: str, fields: list[str]) -> list[dict[str, Any]]:
         """Return the rows that match a condition, in any order; usually one request."""
         found = self.ask(
-            "query", collection, filter=condition, output_fields=fields, limit=MOST_ROWS
+            "query", collection, filter=condition, output_fields=fields, limit=MAX_ROWS
         )
-        if len(found) < MOST_ROWS:
+        if len(found) < MAX_ROWS:
             return list(found)
-        return [
-            row for page in self.pages(collection, condition, fields, MOST_ROWS) for row in page
-        ]
+        return [row for page in self.pages(collection, condition, fields, MAX_ROWS) for row in page]
 
     def pages(
         self, collection: str, condition: str, fields: list[str], size: int, **options: object
@@ -351,7 +349,7 @@ class Connection:
                 reader = client, iterator
             return list(reader[1].next())
 
-        while page := self._twice(next_page, collection):
+        while page := self._retried(next_page, collection):
             last = page[-1]["id"]
             yield page
 
@@ -373,19 +371,19 @@ class Connection:
                 },
             )
         except self._client_errors() as error:
-            if self._has_gone_quiet(error):
+            if self._is_no_answer(error):
                 raise SharedLibraryError(
                     f"nothing answers at {place}",
                     "Check that Milvus runs there, and the port; the default is 19530.",
                 ) from error
-            raise self._refused(error) from error
+            raise self._refusal(error) from error
 
     def _client_errors(self) -> tuple[type[Exception], ...]:
         grpc = require("grpc", EXTRA)
         # ValueError is what gRPC raises where a channel was closed under a call.
         return (self.library.MilvusException, grpc.RpcError, grpc.FutureTimeoutError, ValueError)
 
-    def _has_gone_quiet(self, error: Exception) -> bool:
+    def _is_no_answer(self, error: Exception) -> bool:
         grpc = require("grpc", EXTRA)
         quiet = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
         if isinstance(error, grpc.FutureTimeoutError):
@@ -396,7 +394,7 @@ class Connection:
         message = str(getattr(error, "message", error))
         return getattr(error, "code", None) in quiet or any(part in message for part in _GONE)
 
-    def _quiet(self) -> SharedLibraryError:
+    def _no_answer(self) -> SharedLibraryError:
         if self.is_file:
             return SharedLibraryError(
                 f"Milvus Lite took longer than {FILE_TIMEOUT_S:g} s over {self.place}",
@@ -409,7 +407,7 @@ class Connection:
             "Check the server and try again; ?timeout=60 in its address gives it more time.",
         )
 
-    def _refused(self, error: Exception) -> SharedLibraryError:
+    def _refusal(self, error: Exception) -> SharedLibraryError:
         if getattr(error, "code", None) == NOT_FOUND:
             return CollectionGoneError(
                 f"{self.place} does not hold this library any more",

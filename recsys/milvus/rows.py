@@ -86,10 +86,10 @@ def pattern(part: str) -> str:
 # Collection
 
 
-LONGEST_TEXT = 65_535
+MAX_TEXT_BYTES = 65_535
 """Milvus' limit of a text field, bytes."""
 
-ADDED_LINKS, BUILD_REACH = 32, 200
+GRAPH_M, GRAPH_EF_CONSTRUCTION = 32, 200
 """M and efConstruction of an HNSW graph."""
 
 PARTITIONS = 64
@@ -143,13 +143,14 @@ def make_collection(
         auto_id=False, enable_dynamic_field=False
     )
     schema.add_field("id", kinds.INT64, is_primary=True)
-    schema.add_field("genre", kinds.VARCHAR, max_length=LONGEST_TEXT, is_partition_key=True)
+    schema.add_field("genre", kinds.VARCHAR, max_length=MAX_TEXT_BYTES, is_partition_key=True)
     schema.add_field("embedding", kinds.FLOAT_VECTOR, dim=dimension)
     schema.add_field("digest", kinds.INT64)
     for text in ("path", "audio_hash", "words"):
-        schema.add_field(text, kinds.VARCHAR, max_length=LONGEST_TEXT)
+        schema.add_field(text, kinds.VARCHAR, max_length=MAX_TEXT_BYTES)
     schema.add_field("track", kinds.JSON)
     for scores in ("probabilities", "tag_scores"):
+        # 4096 is Milvus' own limit of an array.
         schema.add_field(scores, kinds.ARRAY, element_type=kinds.FLOAT, max_capacity=4096)
     # Session: a writer finds what it wrote, and a reader waits for nobody.
     connection.ask(
@@ -159,15 +160,15 @@ def make_collection(
         consistency_level="Session",
         num_partitions=PARTITIONS,
     )
-    make_ready(connection, name, graph=graph)
+    ensure_indexes(connection, name, graph=graph)
 
 
-def make_ready(connection: Connection, name: str, *, graph: bool = False) -> None:
+def ensure_indexes(connection: Connection, name: str, *, graph: bool = False) -> None:
     """Make the indexes of a collection where a killed push did not, and load it."""
     if not connection.ask("list_indexes", name):
         indexes = connection.library.MilvusClient.prepare_index_params()
         if graph:
-            links = {"M": ADDED_LINKS, "efConstruction": BUILD_REACH}
+            links = {"M": GRAPH_M, "efConstruction": GRAPH_EF_CONSTRUCTION}
             indexes.add_index("embedding", index_type="HNSW", metric_type="IP", params=links)
         else:
             indexes.add_index("embedding", index_type="FLAT", metric_type="IP")
@@ -192,7 +193,7 @@ def load(connection: Connection, name: str) -> None:
 _PIECE = 60_000
 """Characters of a header per row; they are ASCII, and so as many bytes."""
 
-_MOST_PIECES = 200
+_MAX_PIECES = 200
 
 HEADER_GENRE = f"{_MARK}header"
 """Genre of the rows of a header; no genre of a track is stored like this."""
@@ -239,7 +240,7 @@ def read_header(connection: Connection, name: str) -> Header | None:
     SharedLibraryError where its rows are not those of one write.
     """
     for _ in range(_READINGS):
-        rows = header_rows(connection, name, _MOST_PIECES)
+        rows = header_rows(connection, name, _MAX_PIECES)
         if not rows:
             return None
         with suppress(ValueError, KeyError):
@@ -276,7 +277,7 @@ def _header_of(rows: Mapping[int, Mapping[str, Any]]) -> Header:
 # Tracks
 
 
-LONGEST_TAG = 6000
+MAX_TAG_CHARACTERS = 6000
 """Characters of a tag that are kept; Milvus takes no text without a limit."""
 
 TRACK_FIELDS = ["id", "genre", "path", "audio_hash", "track"]
@@ -308,11 +309,13 @@ def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
 
 
 def shortened(tags: Tags) -> Tags:
-    """Return tags cut to :data:`LONGEST_TAG`; nearly always the very same object."""
+    """Return tags cut to :data:`MAX_TAG_CHARACTERS`; nearly always the very same object."""
     texts = {name: getattr(tags, name) for name in _TEXTS}
-    long = {name: text for name, text in texts.items() if text and len(text) > LONGEST_TAG}
+    long = {name: text for name, text in texts.items() if text and len(text) > MAX_TAG_CHARACTERS}
     return (
-        replace(tags, **{name: text[:LONGEST_TAG] for name, text in long.items()}) if long else tags
+        replace(tags, **{name: text[:MAX_TAG_CHARACTERS] for name, text in long.items()})
+        if long
+        else tags
     )
 
 

@@ -799,10 +799,12 @@ class Store:
         self._db.executemany(
             "DELETE FROM failures WHERE path = ?", ((row["path"],) for row in plain)
         )
-        # Moved tracks free their old paths first: two files may have swapped their names.
+        # Moved tracks free their old paths first: two files may have swapped their names. Paths are
+        # unique, and the id is one that no file has.
         moving = [(record.track_id,) for record in records if record.track_id is not None]
         self._db.executemany("UPDATE tracks SET path = id WHERE id = ?", moving)
         by_own_genre = self.genre_source() == GenreSource.OWN
+        # upsert_all returns no ids: new ones continue the sequence of AUTOINCREMENT.
         new_id = 1 + (self._value("SELECT seq FROM sqlite_sequence WHERE name = 'tracks'") or 0)
         rows: dict[int, dict[str, Any]] = {}
         paths: set[PathKey] = set()
