@@ -174,7 +174,7 @@ def _entries(system: Any, root: str, place: str) -> Iterator[dict[str, Any]]:  #
     top = call_file_system(place, lambda: system.ls(root, detail=True))
     for entry in sorted(top, key=lambda found: str(found["name"])):
         name = str(entry["name"])
-        if name.rstrip("/") == root.rstrip("/"):  # an empty object stands for the folder
+        if name.rstrip("/") == root.rstrip("/"):  # an empty object, made for the folder itself
             continue
         if entry["type"] != "directory":
             yield entry

@@ -126,7 +126,8 @@ def full_text_queries(terms: Sequence[str]) -> tuple[str, str, str]:
     Only where there are too many of all do the others bring more of the matches that rank first.
     """
     words = _spoken(terms)
-    symbols = [f"{_quoted(_symbol_key(term))} *" for term in terms if not _is_word(term)]
+    runs = [run for term in terms if not _is_word(term) for run in term.split()]
+    symbols = [f"{_quoted(_symbol_key(run))} *" for run in runs]
     prefixes = [f"{_quoted(word)} *" for word in words]
     named = [f"{{search_artist search_title}} : ({' '.join(prefixes)})"] if prefixes else []
     return (

@@ -695,7 +695,7 @@ class Store:
 
         A path that fails loses its earlier track, and a path that succeeds its failure. A record
         for a known path keeps the id of the track; one with ``track_id`` moves that track to the
-        new path, where a track that stood there before goes. Unknown ids in `removed` are ignored.
+        new path and replaces the track of that path. Unknown ids in `removed` are ignored.
 
         Raises
         ------
