@@ -1,8 +1,8 @@
-"""A Ray cluster, from the process that asks: Ray itself runs in a process apart.
+"""A Ray cluster, as the command sees it: Ray itself runs in a process of its own.
 
 That process (:mod:`recsys.cluster.driver`) connects to the cluster, sends it files and returns
-tables. So whatever Ray prints, however it treats signals, and even when it ends its process because
-the machine's own Ray died, the rows that came back are here and are written.
+tables. Ray prints, handles signals, and ends its process when the Ray of the machine died; the rows
+that came back are in this process, and are written all the same.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 LOCAL = "local"
 """Address: start Ray on this machine, for one run."""
 
-ANSWER_S = 5.0
+HEAD_TIMEOUT_S = 5.0
 """Timeout of a connection to the head."""
 
-CONNECT_S, START_S = 30.0, 300.0
+JOIN_TIMEOUT_S, START_TIMEOUT_S = 30.0, 300.0
 """Timeout of joining a cluster, and of starting one on this machine."""
 
-WATCH_S, WATCH_TIMES = 5.0, 6
+HEAD_CHECK_S, HEAD_CHECKS = 5.0, 6
 """While no table comes, the head is tried every so many seconds; after so many failures in a row it
 counts as lost. Ray itself would wait for a minute, and then end its process."""
 
-END_S = 15.0
+SHUTDOWN_TIMEOUT_S = 15.0
 """Time for Ray to shut down before its process is killed."""
 
 TABLES_AHEAD = 64
@@ -56,28 +56,14 @@ class ClusterError(RecsysError):
 class Cluster:
     """A Ray cluster, to be used with ``with``.
 
-    Parameters
-    ----------
-    address : str or None
-        ``HOST:PORT`` of a cluster's head, ``auto`` for the one that runs on this machine, or
-        ``local`` to start one; None for ``RAY_ADDRESS``, or else ``local``.
-
-    Raises
-    ------
-    ClusterError
-        On entering: it is not there, or of another version.
-    MissingExtraError
-        On entering: Ray is not installed.
-
-    Attributes
-    ----------
-    gpus : int
-        Of all machines.
+    The address is ``HOST:PORT`` of its head, ``auto`` for the one that runs on this machine, or
+    ``local`` to start one; None for ``RAY_ADDRESS``, or else ``local``. Entering raises
+    ClusterError where it is not there or of another version.
     """
 
     def __init__(self, address: str | None) -> None:
         self.address = address or os.environ.get("RAY_ADDRESS") or LOCAL
-        self.gpus = 0
+        self.gpus = 0  # of all machines
         self._head: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -114,7 +100,7 @@ class Cluster:
     def _connect(self) -> tuple[str, int]:
         """Return the address of the head and the number of GPUs."""
         try:
-            timeout_s = START_S if self.address == LOCAL else CONNECT_S
+            timeout_s = START_TIMEOUT_S if self.address == LOCAL else JOIN_TIMEOUT_S
             kind, value = self._answers.get(timeout=timeout_s)
         except Empty as error:
             raise ClusterError(
@@ -124,44 +110,21 @@ class Cluster:
         if kind == "ready":
             head, gpus = value
             return str(head), int(gpus)
-        said = value if kind == "refused" else self._last_words()
-        raise not_connected(self.address, said)
+        said = value if kind == "refused" else self._last_line()
+        raise connection_refused(self.address, said)
 
     def check_machines(self, folders: Sequence[str]) -> None:
-        """Make sure that every machine has this version of recsys and sees these folders.
-
-        Raises
-        ------
-        ClusterError
-            One does not; the message names it.
-        """
+        """Raise ClusterError unless every machine has this recsys and sees these folders."""
         list(self._ask("check", tuple(folders)))
 
     def tables(
         self, pipeline: Pipeline, files: Sequence[SourceFile], *, alone: bool = False
     ) -> Iterator[Any]:
-        """Analyse files.
+        """Analyse files, each in a task of its own if `alone`; yield tables with a shard's columns.
 
-        Ray repeats on another machine what is lost with a process or a machine. A block that fails
-        for a reason of its own is left out: compare what comes back with what was asked for.
-
-        Parameters
-        ----------
-        pipeline : Pipeline
-        files : sequence of SourceFile
-            As many as the driver may keep account of, see :mod:`recsys.cluster.run`.
-        alone : bool
-            Each in a task of its own, for those that were missed.
-
-        Yields
-        ------
-        pyarrow.Table
-            Columns of a shard, in any order of files.
-
-        Raises
-        ------
-        RecsysError
-            The cluster is lost, or its machines cannot run the model.
+        The files come in any order. Ray retries on another machine what is lost with a process or a
+        machine; files of a task that fails otherwise are missing from the tables. RecsysError where
+        the cluster is lost or cannot run the model.
         """
         yield from self._ask("tables", (pipeline, list(files), alone))
 
@@ -189,11 +152,11 @@ class Cluster:
         failures = 0
         while True:
             try:
-                return self._answers.get(timeout=WATCH_S)
+                return self._answers.get(timeout=HEAD_CHECK_S)
             except Empty:
                 answers = self._head is None or connection_error(self._head) is None
                 failures = 0 if answers else failures + 1
-                if failures == WATCH_TIMES:
+                if failures == HEAD_CHECKS:
                     raise ClusterError(
                         f"the head of the Ray cluster, {self._head}, does not answer any more",
                         "What came back is written; run the command again when the cluster is "
@@ -221,7 +184,7 @@ class Cluster:
             process.stdin.close()  # the driver then shuts Ray down
         if kill:
             process.kill()
-        ended = threading.Timer(END_S, process.kill)
+        ended = threading.Timer(SHUTDOWN_TIMEOUT_S, process.kill)
         ended.start()
         while self._reader.is_alive():  # it may wait for room in the queue
             with contextlib.suppress(Empty):
@@ -234,11 +197,11 @@ class Cluster:
 
     def _lost(self) -> ClusterError:
         return ClusterError(
-            f"the Ray of this machine ended: {self._last_words()}",
+            f"the Ray of this machine ended: {self._last_line()}",
             "What came back is written; run the command again to go on from there.",
         )
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         """Return the last line that the driver printed to standard error."""
         if self._log is None:
             return "no message"
@@ -251,7 +214,7 @@ def connection_error(address: str) -> OSError | OverflowError | None:
     """Return why nothing answers at an address, None if something does."""
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_TIMEOUT_S):
             return None
     except (OSError, OverflowError) as error:
         return error
@@ -282,7 +245,7 @@ def check_address(address: str) -> None:
         )
 
 
-def not_connected(address: str, said: str) -> ClusterError:
+def connection_refused(address: str, said: str) -> ClusterError:
     """Return the error for Ray's own message about a connection that failed."""
     if "ersion mismatch" in said:
         return ClusterError(

@@ -22,7 +22,7 @@ from recsys.cluster.worker import (
     Pipeline,
     analyse_files,
     examine_files,
-    look_around,
+    machine_info,
 )
 from recsys.errors import RecsysError, require
 
@@ -42,19 +42,19 @@ GPU_TRACKS = 4 * BLOCK_FILES
 """Tracks of a batch on a GPU: some four hundred windows."""
 
 MODEL_SHARE = 0.4
-"""Models per processor, where there are no GPUs: the cost of inference beside decoding."""
+"""Models per processor without GPUs: inference takes this share of the time of decoding."""
 
-# A task that decodes has a processor, less a hundredth for a model beside it: so both run on a
-# machine with a single one, and never more of either than it has.
+# A decoding task leaves a hundredth of its processor to a model: both fit on a machine with one
+# processor, and Ray starts no more of either than there are processors.
 _DECODING_CPUS, _MODEL_CPUS = 0.99, 0.01
 
-_LOOK_S = 60.0
+_INFO_TIMEOUT_S = 60.0
 
 
 def main(address: str) -> None:
     """Connect, and answer requests until there are no more."""
     source, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # What Ray and its nodes print must not stand among the answers.
+    # Ray and its nodes print to standard output, which must carry nothing but answers.
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
     os.dup2(nowhere, 1)
@@ -75,8 +75,12 @@ def main(address: str) -> None:
     threading.Thread(target=_read, args=(source, requests, busy), daemon=True).start()
     while (request := requests.get()) is not None:
         try:
-            for table in _answers(ray, *request):
-                send("table", table)
+            kind, value = request
+            if kind == "check":
+                check_machines(ray, value)
+            else:
+                for table in stream(ray, *value):
+                    send("table", table)
         except RecsysError as error:
             send("error", error)
         else:
@@ -98,16 +102,9 @@ def _read(source: Any, requests: SimpleQueue[Any], busy: threading.Event) -> Non
             os.kill(os.getpid(), signal.SIGTERM)  # on which Ray shuts down and exits
 
 
-def _answers(ray: Any, request: str, value: Any) -> Iterator[Any]:  # noqa: ANN401
-    if request == "check":
-        check_machines(ray, value)
-    else:
-        yield from stream(ray, *value)
-
-
 def connect(address: str) -> Any:  # noqa: ANN401 (a module)
     """Join a cluster or start one; return Ray."""
-    # Ray reports its use to its makers unless it is told not to.
+    # Without this, Ray sends usage statistics to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray = require("ray", "ray")
@@ -125,7 +122,7 @@ def check_machines(ray: Any, folders: tuple[str, ...]) -> None:  # noqa: ANN401 
 
     strategies = require("ray.util.scheduling_strategies", "ray")
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    ask = ray.remote(num_cpus=0, max_retries=2)(look_around)
+    ask = ray.remote(num_cpus=0, max_retries=2)(machine_info)
     asked = []
     for node in nodes:
         there = strategies.NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
@@ -133,7 +130,7 @@ def check_machines(ray: Any, folders: tuple[str, ...]) -> None:  # noqa: ANN401 
     for node, reference in zip(nodes, asked, strict=True):
         name = node["NodeManagerAddress"]
         try:
-            found = ray.get(reference, timeout=_LOOK_S)
+            found = ray.get(reference, timeout=_INFO_TIMEOUT_S)
         except Exception as error:
             raise ClusterError(
                 f"{name} cannot run recsys ({_line(error, -1)})",

@@ -34,21 +34,11 @@ _KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("version", "<u8"), ("good", "
 
 @dataclass(frozen=True, slots=True)
 class ImportSession:
-    """The options of an import.
+    """The options of an import."""
 
-    Attributes
-    ----------
-    database : Path
-        Made if it is not there.
-    model : Path or None
-        Checkpoint of a new library; None for the shipped one.
-    music : tuple of (str, Path)
-        Prefixes of paths and URLs, and the folders here that stand for them.
-    """
-
-    database: Path
-    model: Path | None = None
-    music: tuple[tuple[str, Path], ...] = ()
+    database: Path  # made if it is not there
+    model: Path | None = None  # checkpoint of a new library; None for the shipped one
+    music: tuple[tuple[str, Path], ...] = ()  # prefixes of paths and URLs, and their folders here
 
     def run(
         self, sources: Sequence[str], *, wait_s: float | None = 0.0
@@ -81,9 +71,9 @@ class ImportSession:
             is busy.
         """
         paths = find_shards(sources)
-        header, newest = self._look_through(paths)
-        places = self._places(header)
-        self._check_new(header)
+        header, newest = self._read_keys(paths)
+        places = self._local_folders(header)
+        self._check_checkpoint(header)
         with (
             LibraryLock(self.database, wait_s),
             Store.open(self.database, create=True) as store,
@@ -92,10 +82,10 @@ class ImportSession:
             found = sum(int(rows.sum()) for rows in newest)
             yield IndexPlan(found, found)
             batches = self._batches(paths, newest, header)
-            events = self._with_places(store, places, header, settle(store, batches))
+            events = self._adding_roots(store, places, header, settle(store, batches))
             yield from attended(store, events, load_ahead=False)
 
-    def _with_places(
+    def _adding_roots(
         self,
         store: Store,
         places: Sequence[Path],
@@ -107,12 +97,10 @@ class ImportSession:
             if isinstance(event, IndexSummary):
                 for place in places:
                     store.add_root(place)
-                event = replace(event, notes=self._useless(header))
+                event = replace(event, notes=self._unused_prefixes(header))
             yield event
 
-    def _look_through(
-        self, paths: Sequence[str]
-    ) -> tuple[ShardHeader, list[npt.NDArray[np.bool_]]]:
+    def _read_keys(self, paths: Sequence[str]) -> tuple[ShardHeader, list[npt.NDArray[np.bool_]]]:
         """Read every shard, and return for each which of its rows are the newest of their file.
 
         The header names the places of all shards, because each run may have listed others.
@@ -144,7 +132,7 @@ class ImportSession:
         columns = [*FILE_COLUMNS, "failure"]
         plain = batch.select(columns).to_pylist()
         files = [file_of(row) for row in plain]
-        paths = b"".join(_digest(os.fsencode(self._here(file.name)), 16) for file in files)
+        paths = b"".join(_digest(os.fsencode(self._local_path(file.name)), 16) for file in files)
         versions = b"".join(_digest(file.key, 8) for file in files)
         keys = np.empty(len(plain), _KEY)
         keys["high"], keys["low"] = np.frombuffer(paths, "<u8").reshape(-1, 2).T
@@ -152,7 +140,7 @@ class ImportSession:
         keys["good"] = [row["failure"] is None for row in plain]
         return keys
 
-    def _here(self, name: str) -> Path:
+    def _local_path(self, name: str) -> Path:
         """Return the path of a file on this machine; RecsysError for a URL without a folder."""
         mapped = self._mapped(name)
         if mapped is None and is_url(name):
@@ -170,15 +158,17 @@ class ImportSession:
                 return folder / name[len(stem) :].lstrip("/")
         return None
 
-    def _places(self, header: ShardHeader) -> list[Path]:
+    def _local_folders(self, header: ShardHeader) -> list[Path]:
         """Return the folders that were listed and exist on this machine."""
         found = [
-            self._here(name) for name in header.sources if self._mapped(name) or not is_url(name)
+            self._local_path(name)
+            for name in header.sources
+            if self._mapped(name) or not is_url(name)
         ]
         return [place for place in found if place.is_dir()]
 
-    def _useless(self, header: ShardHeader) -> tuple[str, ...]:
-        """Return notes on the prefixes of --music that no shard holds anything of."""
+    def _unused_prefixes(self, header: ShardHeader) -> tuple[str, ...]:
+        """Return notes on the prefixes of --music under which no shard has files."""
         sources = [f"{source.rstrip('/')}/" for source in header.sources]
         return tuple(
             f"--music {beginning}={folder}: the shards hold nothing from {beginning}, but from "
@@ -188,7 +178,7 @@ class ImportSession:
             if sources and not any(s.startswith(stem) or stem.startswith(s) for s in sources)
         )
 
-    def _check_new(self, header: ShardHeader) -> None:
+    def _check_checkpoint(self, header: ShardHeader) -> None:
         """Make sure that a library can be made for these shards, before it is made."""
         if not self.database.exists() or self.model is not None:
             card = load_card(self.model).at_effort(header.effort)
@@ -203,7 +193,7 @@ class ImportSession:
     def _settle_model(self, store: Store, header: ShardHeader) -> None:
         known = store.model()
         if known is None:
-            self._check_new(header)
+            self._check_checkpoint(header)
             card = load_card(self.model).at_effort(header.effort)
             change_model(store, card, self.model)
         elif known.identity != header.identity:
@@ -263,20 +253,11 @@ def _digest(content: bytes, size: int) -> bytes:
 
 
 def newest_rows(keys: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Return which rows stand for their file.
+    """Return a mask of the rows that count, one per file; keys (n,) in the order of writing.
 
-    The last row of a file says which version of it is the newest, and of the rows of that version
-    the last that is good counts, or the last if none is. Times of modification decide nothing: a
-    file may be replaced by an older copy.
-
-    Parameters
-    ----------
-    keys : structured ndarray, shape (n,)
-        Of all rows, in the order in which they were written.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
+    The last row of a file has its newest version. Of the rows of that version the last good one
+    counts, or the last if none is. Times of modification decide nothing: a file may be replaced by
+    an older copy.
     """
     position = np.arange(len(keys))
     order = np.lexsort((position, keys["low"], keys["high"]))

@@ -163,10 +163,10 @@ def rows_of(table: Any, header: ShardHeader) -> list[Row]:  # noqa: ANN401 (a py
 
 def _plain(row: Row) -> dict[str, Any]:
     file = row.file
-    shown, raw = _path_columns(file.name)
+    shown = storable_text(file.name)
     return analysis_dict(row.analysis) | {
         "path": shown,
-        "raw_path": raw,
+        "raw_path": None if shown == file.name else os.fsencode(file.name),
         "size": file.size,
         "mtime_ns": file.mtime_ns,
         "etag": file.etag,
@@ -178,14 +178,6 @@ def _plain(row: Row) -> dict[str, Any]:
         "failure": storable_text(row.failure),
         "may_pass": row.may_pass,
     }
-
-
-def _path_columns(name: str) -> tuple[str, bytes | None]:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "backslashreplace").decode(), os.fsencode(name)
-    return name, None
 
 
 def file_of(plain: Mapping[str, Any]) -> SourceFile:
@@ -205,7 +197,7 @@ def _row(
         duration_s=plain["duration_s"],
         warning=plain["warning"],
         genre=plain["genre"],
-        analysis=analysis_of(arrays, header.identity),
+        analysis=None if arrays["embedding"] is None else analysis_of(arrays, header.identity),
         failure=plain["failure"],
         may_pass=plain["may_pass"],
     )

@@ -41,9 +41,9 @@ ROUND_FILES = 100_000
 """Files of one dataset of Ray Data. Its driver keeps account of every block, so millions of files
 would fill its memory; in rounds, only the last blocks of each leave machines without work."""
 
-_SPOOLED = 1000
+_SPOOLED = 1000  # files per pickle
 
-_LOST = "no result after 2 attempts; will be retried on the next run"
+_NO_RESULT = "no result after 2 attempts; will be retried on the next run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,34 +88,15 @@ class _Counts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterRun:
-    """The options of a run on a cluster.
+    """The options of a run on a cluster."""
 
-    Attributes
-    ----------
-    out : str
-        Folder or URL for shards, see :func:`recsys.cluster.sources.normal_place`.
-    address : str or None
-        Of the cluster, see :class:`recsys.cluster.connection.Cluster`.
-    database : Path or None
-        A library whose model and effort are used, if it exists.
-    model : Path or None
-        Checkpoint; None for the library's own, or else the shipped one.
-    device : str
-        ``auto``: GPUs where the cluster has some; ``cpu`` or ``cuda``.
-    effort : str or None
-        How many windows of a track; None for the library's own, or else
-        :data:`recsys.mel.DEFAULT_EFFORT`.
-    examine : callable or None
-        Instead of what indexing does with one file.
-    """
-
-    out: str
-    address: str | None = None
-    database: Path | None = None
-    model: Path | None = None
-    device: str = "auto"
-    effort: str | None = None
-    examine: Examine | None = None
+    out: str  # folder or URL for shards, see recsys.cluster.sources.normal_place
+    address: str | None = None  # see recsys.cluster.connection.Cluster
+    database: Path | None = None  # a library whose model and effort are used, if it exists
+    model: Path | None = None  # checkpoint; None for the library's own, or else the shipped one
+    device: str = "auto"  # GPUs where the cluster has some; or "cpu", "cuda"
+    effort: str | None = None  # None for the library's own, or else recsys.mel.DEFAULT_EFFORT
+    examine: Examine | None = None  # of one file; None for that of indexing
 
     def run(
         self, places: Sequence[str]
@@ -215,7 +196,7 @@ class ClusterRun:
             files = _spooled(spool)
             try:
                 while batch := list(islice(files, ROUND_FILES)):
-                    for table in _complete(cluster, pipeline, batch):
+                    for table in _analyse_batch(cluster, pipeline, batch):
                         yield FilesAnalysed(table.num_rows, _failures(table))
                         writer.add(table)
                         if writer.is_due:
@@ -257,7 +238,9 @@ def _spooled(spool: IO[bytes]) -> Iterator[SourceFile]:
             return
 
 
-def _complete(cluster: Cluster, pipeline: Pipeline, files: Sequence[SourceFile]) -> Iterator[Any]:
+def _analyse_batch(
+    cluster: Cluster, pipeline: Pipeline, files: Sequence[SourceFile]
+) -> Iterator[Any]:
     """Analyse files; each comes back exactly once, if only as a failure.
 
     Those that are missed are tried once more, each in a task of its own.
@@ -268,12 +251,12 @@ def _complete(cluster: Cluster, pipeline: Pipeline, files: Sequence[SourceFile])
             return
         for table in cluster.tables(pipeline, list(missing.values()), alone=alone):
             fresh = [missing.pop(file.key, None) is not None for file in _files(table)]
-            # A block that was made twice, because a machine died with the first, counts once.
+            # Ray computes a block twice where a machine died with the first result.
             whole = table if all(fresh) else table.filter(fresh)
             if whole.num_rows:
                 yield whole
     if missing:
-        yield table_of([Row(file, failure=_LOST, may_pass=True) for file in missing.values()])
+        yield table_of([Row(file, failure=_NO_RESULT, may_pass=True) for file in missing.values()])
 
 
 def _files(table: Any) -> Iterable[SourceFile]:  # noqa: ANN401 (a pyarrow.Table)
@@ -289,5 +272,4 @@ def _stored(writer: ShardWriter, counts: _Counts) -> Iterator[IndexEvent]:
     """Write a shard, then yield the events of its files."""
     columns = [*FILE_COLUMNS, "genre", "warning", "failure"]
     for plain in writer.flush().select(columns).to_pylist():
-        outcome = Outcome(plain["genre"], plain["warning"], plain["failure"])
-        yield counts.event(file_of(plain).name, outcome, IndexStatus.INDEXED)
+        yield counts.event(file_of(plain).name, Outcome.of(plain), IndexStatus.INDEXED)

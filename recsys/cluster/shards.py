@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import platform
-import re
 import secrets
 import time
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from recsys import atomic
 from recsys.cluster.rows import FILE_COLUMNS, ShardHeader, file_of, schema
-from recsys.cluster.sources import asked, described, file_system, is_url, normal_place
+from recsys.cluster.sources import (
+    call_file_system,
+    file_system,
+    file_system_error,
+    is_url,
+    normal_place,
+)
 from recsys.errors import RecsysError, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 SHARD_ROWS = 1000
 """Rows of a full shard: about 1.1 MB."""
@@ -27,9 +31,10 @@ SHARD_WAIT_S = 20.0
 """A shard that is not full is written after this time: the most that a crash costs."""
 
 _PREFIX, _SUFFIX = "shard-", ".parquet"
-_TEMPORARY = ".writing"
 _DAMAGED = ".damaged"
-_ABANDONED_S = 24 * 3600.0
+_ABANDONED_S = 3600.0
+"""Age of an unfinished shard whose run was killed: writing one takes seconds."""
+
 _KNOWN = [*FILE_COLUMNS, "genre", "warning", "failure", "may_pass"]
 
 
@@ -39,6 +44,11 @@ class Outcome(NamedTuple):
     genre: str | None
     warning: str | None
     failure: str | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Outcome:
+        """Return the result in a row of a shard."""
+        return cls(row["genre"], row["warning"], row["failure"])
 
 
 class ShardPlace:
@@ -50,17 +60,16 @@ class ShardPlace:
         self._local = not is_url(place)
 
     def prepare(self) -> None:
-        """Make the folder, and remove what killed runs began to write.
-
-        Files of a run that may still go on stay: two runs may write into one place.
-        """
+        """Make the folder, and remove the unfinished files of killed runs."""
         if not self._local:
             return
         try:
             Path(self._root).mkdir(parents=True, exist_ok=True)
-            for begun in Path(self._root).glob(f".{_PREFIX}*{_TEMPORARY}"):
-                if _is_abandoned(begun):
-                    begun.unlink(missing_ok=True)  # another run may remove it as well
+            for unfinished in Path(self._root).glob(f"{atomic.PREFIX}*"):
+                # Two runs may write into one place, and remove the same file.
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - unfinished.stat().st_mtime > _ABANDONED_S:
+                        unfinished.unlink()
         except OSError as error:
             raise RecsysError(
                 f"{self.place} cannot be written: {error.strerror}",
@@ -74,7 +83,7 @@ class ShardPlace:
         except FileNotFoundError:
             return []
         except Exception:  # noqa: BLE001 (file systems raise errors of any kind)
-            found = asked(self.place, lambda: self._system.ls(self._root, detail=False))
+            found = call_file_system(self.place, lambda: self._system.ls(self._root, detail=False))
         names = sorted(PurePosixPath(str(path)).name for path in found)
         return [name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)]
 
@@ -88,87 +97,43 @@ class ShardPlace:
         content = io.BytesIO()
         parquet.write_table(table, content, compression="zstd", write_page_checksum=True)
         data = content.getvalue()
-        # Object stores write an object as a whole; in a folder, a rename is atomic.
-        if self._local:
-            self._replace(name, data)
-        else:
-            asked(self.path(name), lambda: self._system.pipe_file(f"{self._root}/{name}", data))
-
-    def _replace(self, name: str, data: bytes) -> None:
-        folder = Path(self._root)
-        temporary = folder / f".{name}.{_host()}.{os.getpid()}{_TEMPORARY}"
+        if not self._local:  # object stores write an object as a whole
+            call_file_system(
+                self.path(name), lambda: self._system.pipe_file(f"{self._root}/{name}", data)
+            )
+            return
         try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(folder / name)
+            atomic.write_bytes(Path(self._root) / name, data)
         except OSError as error:
             raise RecsysError(
                 f"{self.path(name)} cannot be written: {error.strerror}",
                 "Make room or choose another place with --out; what was written before is kept, "
                 "and the same command goes on from there.",
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> None:
         """Rename a damaged shard, so that it is not read again."""
         path = f"{self._root}/{name}"
-        asked(self.path(name), lambda: self._system.mv(path, path + _DAMAGED))
-
-
-def _host() -> str:
-    """Return the name of this machine, as a part of a file name."""
-    return re.sub(r"[^\w-]", "_", platform.node()) or "unnamed"
-
-
-def _is_abandoned(begun: Path) -> bool:
-    """Return whether the run that began to write a file has ended.
-
-    The name of the file holds its machine and process. For other machines only the time decides: a
-    shard takes seconds to write.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        if time.time() - begun.stat().st_mtime > _ABANDONED_S:
-            return True
-    *_, host, process = begun.name.removesuffix(_TEMPORARY).split(".")
-    return host == _host() and process.isdecimal() and not _is_running(int(process))
-
-
-def _is_running(process: int) -> bool:
-    if os.name == "nt":  # os.kill would end the process
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # it is somebody else's
-        return True
-    return True
+        call_file_system(self.path(name), lambda: self._system.mv(path, path + _DAMAGED))
 
 
 class OpenShard:
     """A shard at a path or URL, open for reading; use it with ``with``.
 
-    Raises
-    ------
-    DamagedShardError
-        It is no complete Parquet file.
-    RecsysError
-        It is not there, cannot be read now, or is no shard of recsys.
+    DamagedShardError where it is no complete Parquet file, RecsysError where it is not there,
+    cannot be read now, or is no shard of recsys.
     """
 
     def __init__(self, path: str) -> None:
         parquet = require("pyarrow.parquet", "ray")
         self.path = path
         system, name = file_system(path)
-        self._file = asked(path, lambda: system.open(name, "rb"))
+        self._file = call_file_system(path, lambda: system.open(name, "rb"))
         try:
             self._parquet = parquet.ParquetFile(self._file, page_checksum_verification=True)
         except Exception as error:
             self._file.close()
-            raise self._described(error) from error
+            raise self._read_error(error) from error
         self.rows = int(self._parquet.metadata.num_rows)
         try:
             self.header = ShardHeader.from_metadata(self._parquet.schema_arrow.metadata, path)
@@ -189,9 +154,9 @@ class OpenShard:
         try:
             yield from self._parquet.iter_batches(batch_size=rows, columns=columns)
         except Exception as error:
-            raise self._described(error) from error
+            raise self._read_error(error) from error
 
-    def _described(self, error: Exception) -> RecsysError:
+    def _read_error(self, error: Exception) -> RecsysError:
         """Return the error for a failed read: only its content makes a shard damaged.
 
         A failing network raises here as well, and a good shard must not be renamed for it.
@@ -200,7 +165,7 @@ class OpenShard:
         # pyarrow reports a wrong checksum by an OSError without a number; those of systems and
         # networks have one, or are of another class.
         wrong_sum = type(error) is OSError and error.errno is None
-        return self._damaged() if invalid or wrong_sum else described(error, self.path)
+        return self._damaged() if invalid or wrong_sum else file_system_error(error, self.path)
 
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(
@@ -217,12 +182,8 @@ class DamagedShardError(RecsysError):
 def read_known(place: ShardPlace, header: ShardHeader, notes: list[str]) -> dict[bytes, Outcome]:
     """Return the results of the files that are done, by key; failures that may pass are left out.
 
-    A damaged shard is renamed, with a note, and its files are done again.
-
-    Raises
-    ------
-    RecsysError
-        A shard is of another model, or cannot be read now.
+    A damaged shard is renamed, with a note, and its files are done again. RecsysError where a shard
+    is of another model, or cannot be read now.
     """
     known: dict[bytes, Outcome] = {}
     outcomes: dict[Outcome, Outcome] = {}  # equal results share one object
@@ -231,21 +192,16 @@ def read_known(place: ShardPlace, header: ShardHeader, notes: list[str]) -> dict
             with OpenShard(place.path(name)) as shard:
                 _check_model(shard.header, header, place)
                 batches = shard.batches(_KNOWN)
-                found = [_known(plain) for batch in batches for plain in batch.to_pylist()]
+                found = [plain for batch in batches for plain in batch.to_pylist()]
         except DamagedShardError as error:
             place.set_aside(name)
             notes.append(f"{error.message}; it was renamed, and its files are done again")
             continue
-        for key, outcome in found:
-            if outcome is not None:
-                known[key] = outcomes.setdefault(outcome, outcome)
+        for plain in found:
+            if not plain["may_pass"]:
+                outcome = Outcome.of(plain)
+                known[file_of(plain).key] = outcomes.setdefault(outcome, outcome)
     return known
-
-
-def _known(plain: dict[str, Any]) -> tuple[bytes, Outcome | None]:
-    if plain["may_pass"]:
-        return file_of(plain).key, None
-    return file_of(plain).key, Outcome(plain["genre"], plain["warning"], plain["failure"])
 
 
 def _check_model(found: ShardHeader, wanted: ShardHeader, place: ShardPlace) -> None:
@@ -307,15 +263,8 @@ _WILD = frozenset("*?[")
 def find_shards(sources: Sequence[str]) -> list[str]:
     """Find shards, each once, in the order of the runs that wrote them.
 
-    Parameters
-    ----------
-    sources : sequence of str
-        Paths and URLs of shards, of folders that hold some, and patterns with ``*``.
-
-    Raises
-    ------
-    RecsysError
-        A source is not there, or matches no shard.
+    Sources are paths and URLs of shards, of folders that hold some, and patterns with ``*``.
+    RecsysError where one is not there or matches no shard.
     """
     found = {path for source in sources for path in _shards_of(normal_place(source))}
     return sorted(found, key=lambda path: (PurePosixPath(path).name, path))
@@ -323,13 +272,13 @@ def find_shards(sources: Sequence[str]) -> list[str]:
 
 def _shards_of(place: str) -> list[str]:
     system, path = file_system(place)
-    if asked(place, lambda: system.isfile(path)):
+    if call_file_system(place, lambda: system.isfile(path)):
         return [place]
-    if asked(place, lambda: system.isdir(path)):
+    if call_file_system(place, lambda: system.isdir(path)):
         shards = ShardPlace(place)
         paths = [shards.path(name) for name in shards.names()]
     elif _WILD & set(place):
-        matching = asked(place, lambda: system.glob(path))
+        matching = call_file_system(place, lambda: system.glob(path))
         url = is_url(place)
         paths = [str(system.unstrip_protocol(match) if url else match) for match in matching]
     else:

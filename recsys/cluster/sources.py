@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _LOCAL_URL = "file://"
+# By name: the classes are botocore's, which only s3:// loads.
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError")
 
 
@@ -79,7 +80,7 @@ def file_system(place: str) -> tuple[Any, str]:
     return system, str(path)
 
 
-def described(error: Exception, place: str) -> RecsysError:
+def file_system_error(error: Exception, place: str) -> RecsysError:
     """Return a file system's error as one with a hint; some raise their clients' own classes."""
     if isinstance(error, RecsysError):
         return error
@@ -103,12 +104,12 @@ def described(error: Exception, place: str) -> RecsysError:
     )
 
 
-def asked(place: str, question: Callable[[], Any]) -> Any:  # noqa: ANN401 (fsspec is untyped)
-    """Call a file system; its errors become those of :func:`described`."""
+def call_file_system(place: str, question: Callable[[], Any]) -> Any:  # noqa: ANN401 (fsspec is untyped)
+    """Call a file system; its errors become those of :func:`file_system_error`."""
     try:
         return question()
     except Exception as error:
-        raise described(error, place) from error
+        raise file_system_error(error, place) from error
 
 
 # Files
@@ -122,24 +123,12 @@ _ETAGS = ("ETag", "etag", "md5Hash")
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """An audio file of a place, before anything is read from it.
+    """An audio file of a place, before anything is read from it."""
 
-    Attributes
-    ----------
-    name : str
-        Absolute path, bytes that are not UTF-8 as surrogate escapes; or the URL of an object.
-    size : int
-        Bytes.
-    mtime_ns : int
-        Time of the last modification, nanoseconds since the epoch; 0 where it is not known.
-    etag : str or None
-        An object store's name of this version.
-    """
-
-    name: str
-    size: int
-    mtime_ns: int
-    etag: str | None = None
+    name: str  # URL, or absolute path with bytes that are not UTF-8 as surrogate escapes
+    size: int  # bytes
+    mtime_ns: int  # of the last modification, since the epoch; 0 where it is not known
+    etag: str | None = None  # an object store's name of this version
 
     @property
     def key(self) -> bytes:
@@ -154,10 +143,10 @@ def check_place(place: str) -> None:
         check_folder(Path(place))
         return
     system, path = file_system(place)
-    if asked(place, lambda: system.isfile(path)):
+    if call_file_system(place, lambda: system.isfile(path)):
         parent = place.rpartition("/")[0]
-        raise RecsysError(f"not a folder: {place}", f"Give what it lies in: {parent}")
-    asked(place, lambda: system.ls(path, detail=False))
+        raise RecsysError(f"not a folder: {place}", f"Give its folder: {parent}")
+    call_file_system(place, lambda: system.ls(path, detail=False))
 
 
 def list_files(place: str, report: ScanReport) -> Iterator[SourceFile]:
@@ -182,15 +171,15 @@ def _entries(system: Any, root: str, place: str) -> Iterator[dict[str, Any]]:  #
     A listing of everything at once would hold a kilobyte per object; one per folder would ask
     the store once per album.
     """
-    top = asked(place, lambda: system.ls(root, detail=True))
+    top = call_file_system(place, lambda: system.ls(root, detail=True))
     for entry in sorted(top, key=lambda found: str(found["name"])):
         name = str(entry["name"])
-        if name.rstrip("/") == root.rstrip("/"):  # an empty object stands for the folder
+        if name.rstrip("/") == root.rstrip("/"):  # an empty object, made for the folder itself
             continue
         if entry["type"] != "directory":
             yield entry
         elif not PurePosixPath(name).name.startswith("."):
-            below = asked(place, partial(system.find, name, detail=True))
+            below = call_file_system(place, partial(system.find, name, detail=True))
             yield from (below[key] for key in sorted(below))
 
 
@@ -219,13 +208,7 @@ def _nanoseconds(stamp: object) -> int:
 
 @contextlib.contextmanager
 def fetched(file: SourceFile) -> Iterator[TrackFile]:
-    """Yield a file of this machine: the file itself, or a temporary copy of an object.
-
-    Raises
-    ------
-    PassingError
-        The object cannot be fetched.
-    """
+    """Yield the file, or a temporary copy of an object; PassingError if it cannot be fetched."""
     if not is_url(file.name):
         yield TrackFile(Path(file.name), file.size, file.mtime_ns)
         return
@@ -244,4 +227,4 @@ def _fetch(url: str, copy: Path) -> None:
     except FileNotFoundError as error:
         raise PassingError("the object is not there any more") from error
     except Exception as error:
-        raise PassingError(f"cannot fetch it: {described(error, url).message}") from error
+        raise PassingError(f"cannot fetch it: {file_system_error(error, url).message}") from error

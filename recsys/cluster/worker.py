@@ -1,7 +1,7 @@
 """The work of the machines of a cluster: decode files and run the model.
 
-Errors of one file, or of the model, come back as rows. Files that are lost with their process are
-missed by the machine that asked, see :mod:`recsys.cluster.run`.
+Errors of one file, or of the model, come back as rows. :mod:`recsys.cluster.run` notices files that
+are lost with their process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recsys.types import Effort
 
 FAULT = "fault"
-"""Column beside those of a shard: why the machine cannot run the model; the run then ends."""
+"""Column added to those of a shard: why the machine cannot run the model; the run then ends."""
 
 Examine: TypeAlias = Callable[[TrackFile], Examined]
 Pair: TypeAlias = tuple[SourceFile, Examined | RecsysError]
@@ -38,33 +38,21 @@ Pair: TypeAlias = tuple[SourceFile, Examined | RecsysError]
 
 @dataclass(frozen=True, slots=True)
 class ShippedModel:
-    """A model as it travels to other machines.
+    """A model as it travels to other machines."""
 
-    Attributes
-    ----------
-    fingerprint : str
-        That it must have when it is loaded.
-    effort : Effort
-        Windows of a track that it analyses.
-    device : str
-        Where it runs, see :func:`recsys.classifier.inference.resolve_device`.
-    files : tuple of (str, bytes)
-        The checkpoint, then its card; empty for the model that comes with recsys.
-    """
-
-    fingerprint: str
+    fingerprint: str  # checked when it is loaded
     effort: Effort
-    device: str
-    files: tuple[tuple[str, bytes], ...] = ()
+    device: str  # see recsys.classifier.inference.resolve_device
+    files: tuple[tuple[str, bytes], ...] = ()  # checkpoint and card; none for the shipped model
 
     @classmethod
     def pack(cls, card: ModelCard, device: str, checkpoint: Path | None) -> ShippedModel:
-        """Read a checkpoint, so that it need not lie on the other machines."""
+        """Read a checkpoint, which the other machines need not have."""
         if checkpoint is None:
             return cls(card.fingerprint, card.effort, device)
         suffix = ".toml" if is_onnx(checkpoint) else card_path(checkpoint).suffix
-        beside = checkpoint.with_suffix(suffix)
-        files = tuple((path.name, path.read_bytes()) for path in (checkpoint, beside))
+        paths = (checkpoint, checkpoint.with_suffix(suffix))
+        files = tuple((path.name, path.read_bytes()) for path in paths)
         return cls(card.fingerprint, card.effort, device, files)
 
     def load(self) -> Classifier:
@@ -85,16 +73,9 @@ class ShippedModel:
         return classifier
 
 
-@dataclass(frozen=True, slots=True)
-class Fetching:
-    """A function that fetches a file and examines it; can be sent to a process."""
-
-    examine: Examine
-
-    def __call__(self, file: SourceFile) -> Examined:
-        """Fetch and examine a file."""
-        with fetched(file) as here:
-            return self.examine(here)
+def _fetch_and_examine(examine: Examine, file: SourceFile) -> Examined:
+    with fetched(file) as here:
+        return examine(here)
 
 
 def examine_files(table: Any, examine: Examine) -> Any:  # noqa: ANN401 (pyarrow is untyped)
@@ -132,21 +113,14 @@ def _decoder() -> WorkerPool:
 def _examined(table: Any, examine: Examine) -> list[Pair]:  # noqa: ANN401
     files = [pickle.loads(item.as_py()) for item in table.column("file")]
     try:
-        return list(_decoder().map_unordered(Fetching(examine), files))
+        return list(_decoder().map_unordered(partial(_fetch_and_examine, examine), files))
     except WorkerError as error:  # this machine cannot decode now; no file is to blame
         failure = PassingError(f"{platform.node()}: {error.message}", error.hint)
         return [(file, failure) for file in files]
 
 
 class Analyser:
-    """The model; as it is called, an actor of Ray Data.
-
-    Parameters
-    ----------
-    model : ShippedModel
-    threads : int or None
-        For PyTorch on a processor; None leaves that as it is.
-    """
+    """The model in a process, an actor of Ray Data; `threads` are PyTorch's on a processor."""
 
     def __init__(self, model: ShippedModel, threads: int | None) -> None:
         self._classifier: Classifier | None = None
@@ -202,7 +176,7 @@ def _analysed(good: list[tuple[SourceFile, Examined]], classifier: Classifier) -
     ]
 
 
-def look_around(folders: tuple[str, ...]) -> dict[str, Any]:
+def machine_info(folders: tuple[str, ...]) -> dict[str, Any]:
     """Return what a machine of the cluster has: its name, versions, and which folders it lacks."""
     from importlib.metadata import version
 
@@ -215,21 +189,10 @@ def look_around(folders: tuple[str, ...]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """How a cluster analyses files.
+    """How a cluster analyses files."""
 
-    Attributes
-    ----------
-    examine : callable
-        Of one file, see :class:`recsys.indexing.examine.Examiner`.
-    model : ShippedModel
-    together : bool
-        The model is small and loads quickly: it runs where files are decoded. Else it runs in
-        actors of its own, one per GPU if `gpus`.
-    gpus : int
-        GPUs that the model may use; 0 for processors alone.
-    """
-
-    examine: Examine
+    examine: Examine  # of one file, see recsys.indexing.examine.Examiner
     model: ShippedModel
+    # A small model that loads quickly runs where files are decoded, another in actors of its own.
     together: bool
-    gpus: int = 0
+    gpus: int = 0  # that the model may use, one actor on each; 0 for processors alone

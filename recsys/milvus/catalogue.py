@@ -21,7 +21,7 @@ from recsys.milvus.rows import (
     track_of,
 )
 from recsys.store.rows import analysis_of, model_of
-from recsys.store.search import search_rank, search_terms
+from recsys.store.search import rank_matches, search_terms
 from recsys.types import GenreSource
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ SCORES_PAGE = 10_000
 """Tracks whose tag scores are read in one request."""
 
 _WORDS_FILTERED = 4
-"""Words in a request; the others are compared here."""
+"""Words in the filter of a request; the others are only compared here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +76,7 @@ def check_dimension(index: EmbeddingIndex, dimension: int) -> None:
 
 
 class MilvusCatalogue:
-    """A :class:`~recsys.types.Catalogue` on Milvus; made by :meth:`open`.
-
-    Attributes
-    ----------
-    index : MilvusIndex
-        The embeddings of its tracks.
-    """
+    """A :class:`~recsys.types.Catalogue` on Milvus, with its index; made by :meth:`open`."""
 
     def __init__(self, connection: Connection, index: MilvusIndex) -> None:
         self.index = index
@@ -175,9 +169,7 @@ class MilvusCatalogue:
     def analyses(self, ids: Iterable[int]) -> dict[int, Analysis]:
         """See :meth:`recsys.types.Catalogue.analyses`."""
         rows = self.index.rows(ids, ANALYSIS_FIELDS)
-        identity = self._model.identity
-        found = ((row["id"], analysis_of(row, identity)) for row in rows)
-        return {track_id: analysis for track_id, analysis in found if analysis is not None}
+        return {row["id"]: analysis_of(row, self._model.identity) for row in rows}
 
     def tag_scores(self, ids: Iterable[int]) -> dict[int, FloatArray]:
         """See :meth:`recsys.types.Catalogue.tag_scores`."""
@@ -222,16 +214,12 @@ class MilvusCatalogue:
         terms = search_terms(words)
         if not terms:
             return []
-        # Milvus finds the texts that hold the words anywhere; which of them count is decided here.
+        # Milvus finds texts with the words anywhere, also inside of words: rank_matches decides.
         longest = sorted(terms, key=len, reverse=True)[:_WORDS_FILTERED]
         asked = " and ".join(f"words like {pattern(term)}" for term in longest)
-        found = [
-            (rank, texts[:2], row["id"])
-            for row in self._connection.rows(self.index.name, asked, ["id", "words"])
-            if row["id"] >= 0
-            and (rank := search_rank(terms, texts := row["words"].split("\t"))) is not None
-        ]
-        ids = [track_id for _, _, track_id in sorted(found)[:limit]]
+        rows = self._connection.rows(self.index.name, asked, ["id", "words"])
+        candidates = ((row["id"], row["words"].split("\t")) for row in rows if row["id"] >= 0)
+        ids = rank_matches(terms, candidates, limit)
         tracks = self.tracks(ids)
         return [tracks[track_id] for track_id in ids if track_id in tracks]
 

@@ -1,4 +1,4 @@
-"""Where a shared library lies, and a connection to it with timeouts, one retry and plain errors."""
+"""The place of a shared library, and a connection with timeouts, one retry and plain errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from recsys.errors import SharedLibraryError, require
@@ -49,34 +49,18 @@ _FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a shared library lies.
+    """The place of a shared library: a server, or a file of Milvus Lite."""
 
-    Attributes
-    ----------
-    uri : str
-        Of the client: an address with scheme, or the path of a Milvus Lite file.
-    file : Path or None
-        The Milvus Lite file; None for a server.
-    database : str
-        Of the server; empty for its default one.
-    collection : str
-        Alias of the library, and prefix of its collections.
-    timeout_s : float
-        Of a request, seconds.
-    token : str
-        ``user:password`` or an API key; empty where none is needed. Never shown.
-    """
-
-    uri: str
+    uri: str  # of the client: an address with scheme, or the path of the file
     file: Path | None = None
-    database: str = ""
-    collection: str = DEFAULT_COLLECTION
-    timeout_s: float = TIMEOUT_S
-    token: str = field(default="", repr=False)
+    database: str = ""  # of the server; empty for its default one
+    collection: str = DEFAULT_COLLECTION  # alias of the library, and prefix of its collections
+    timeout_s: float = TIMEOUT_S  # of a request
+    token: str = field(default="", repr=False)  # "user:password" or an API key; never shown
 
     @property
     def is_here(self) -> bool:
-        """Whether it lies on this machine: a file, or a server at a loopback address."""
+        """Whether it is on this machine: a file, or a server at a loopback address."""
         host = urlsplit(self.uri).hostname or ""
         if self.file is not None or host == "localhost":
             return True
@@ -99,16 +83,9 @@ class Place:
 def parse_place(text: str | os.PathLike[str]) -> Place:
     """Return the place of an address or path.
 
-    Parameters
-    ----------
-    text : str or path
-        ``milvus://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?collection=NAME&timeout=SECONDS]``, the
-        same with ``milvus+tls://``, or the path of a Milvus Lite file, ending in ``.db``. Without
-        user and password, the token is that of the environment variable ``MILVUS_TOKEN``.
-
-    Returns
-    -------
-    Place
+    ``milvus://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?collection=NAME&timeout=SECONDS]``, the same
+    with ``milvus+tls://``, or the path of a Milvus Lite file, ending in ``.db``. Without user and
+    password, the token is that of the environment variable ``MILVUS_TOKEN``.
 
     Raises
     ------
@@ -209,8 +186,6 @@ def _file_place(given: str) -> Place:
 # Connection
 
 
-T = TypeVar("T")
-
 KEEPALIVE_MS = 600_000
 """By default the client pings every 10 s, and servers close connections that ping more often than
 every 5 minutes. Requests have a timeout of their own."""
@@ -220,7 +195,10 @@ EXTRA = "milvus"
 _GONE = ("Fail connecting", "closed channel")
 """Parts of the client's messages about a connection that failed or has ended."""
 
-MOST_ROWS = 16_384
+_LOGIN = ("auth", "credential", "login", "permission", "privilege", "password", "token")
+"""Words of Milvus' messages about a login that it refuses."""
+
+MAX_ROWS = 16_384
 """Milvus' limit of rows per answer (``quotaAndLimits.limits.topK``)."""
 
 LATEST = {"consistency_level": "Strong"}
@@ -229,8 +207,8 @@ LATEST = {"consistency_level": "Strong"}
 NOT_FOUND, NOT_LOADED = 100, 101
 """Milvus' error codes: there is no such collection or alias; it is not loaded."""
 
-PATIENT = frozenset({"create_collection", "drop_collection", "flush", "load_collection"})
-PATIENCE_S = 300.0
+SLOW_METHODS = frozenset({"create_collection", "drop_collection", "flush", "load_collection"})
+SLOW_TIMEOUT_S = 300.0
 """Requests that take long after many writes, and their timeout."""
 
 
@@ -254,59 +232,10 @@ def client_library() -> ModuleType:
     return library
 
 
-class _Reading:
-    """The rows that match a condition, read in pages; goes on after a reconnection."""
-
-    def __init__(
-        self,
-        collection: str,
-        condition: str,
-        fields: list[str],
-        size: int,
-        options: dict[str, Any],
-    ) -> None:
-        self._collection, self._condition = collection, condition
-        self._options = {"batch_size": size, "output_fields": fields, **options}
-        self._last: int | None = None
-        self._client: Any = None
-        self._rows: Any = None
-
-    def next_page(self, client: Any, timeout_s: float) -> list[dict[str, Any]]:  # noqa: ANN401
-        """Return the next page, empty at the end; after an error the same one may be asked for."""
-        if client is not self._client:
-            # An iterator keeps the client that made it, and that one is closed.
-            self._rows = client.query_iterator(
-                self._collection, filter=self._rest(), timeout=timeout_s, **self._options
-            )
-            self._client = client
-        page = list(self._rows.next())
-        if page:
-            self._last = page[-1]["id"]
-        return page
-
-    def _rest(self) -> str:
-        """Return the condition for the rows that are still to be read; they come by id."""
-        if self._last is None:
-            return self._condition
-        after = f"id > {self._last}"
-        return f"{after} and ({self._condition})" if self._condition else after
-
-
 class Connection:
-    """A connection to the place of a shared library.
+    """A connection to the place of a shared library; `create` makes a missing Milvus Lite file.
 
-    Parameters
-    ----------
-    place : Place
-    create : bool
-        Make a Milvus Lite file that is not there yet.
-
-    Raises
-    ------
-    MissingExtraError
-        The client is not installed.
-    SharedLibraryError
-        Nothing answers, or the server refuses the connection.
+    SharedLibraryError where nothing answers, or the server refuses the connection.
     """
 
     def __init__(self, place: Place, *, create: bool = False) -> None:
@@ -341,26 +270,22 @@ class Connection:
     def ask(self, method: str, *arguments: object, **options: object) -> Any:  # noqa: ANN401
         """Call an idempotent method of ``pymilvus.MilvusClient``; repeat it once after a timeout.
 
-        Raises
-        ------
-        CollectionGoneError
-            There is no such collection or alias.
-        SharedLibraryError
-            The server does not answer, or refuses.
+        CollectionGoneError where there is no such collection or alias, SharedLibraryError where the
+        server does not answer, or refuses.
         """
-        patience_s = max(self.place.timeout_s, PATIENCE_S if method in PATIENT else 0)
+        patience_s = max(self.place.timeout_s, SLOW_TIMEOUT_S if method in SLOW_METHODS else 0)
 
         def call() -> Any:  # noqa: ANN401
             return getattr(self._live_client(), method)(*arguments, timeout=patience_s, **options)
 
-        return self._twice(call, collection=str(arguments[0]) if arguments else "")
+        return self._retried(call, collection=str(arguments[0]) if arguments else "")
 
     def _live_client(self) -> Any:  # noqa: ANN401
         if self._client is None:
             self._client = self._connect()
         return self._client
 
-    def _twice(self, call: Callable[[], T], collection: str) -> T:
+    def _retried(self, call: Callable[[], Any], collection: str) -> Any:  # noqa: ANN401
         for attempt in (1, 2):
             try:
                 return call()
@@ -369,15 +294,15 @@ class Connection:
                     # The server restarted while this client was connected.
                     self.ask("load_collection", collection)
                     continue
-                if not self._has_gone_quiet(error):
-                    raise self._refused(error) from error
+                if not self._is_no_answer(error):
+                    raise self._refusal(error) from error
                 # The client does not reconnect to a server that restarted.
                 self._drop_client()
                 if attempt == 2:
-                    raise self._quiet() from error
+                    raise self._no_answer() from error
             except SharedLibraryError as error:
                 if attempt == 2:
-                    raise self._quiet() from error
+                    raise self._no_answer() from error
                 raise
         raise AssertionError("both attempts return or raise")
 
@@ -390,13 +315,11 @@ class Connection:
     def rows(self, collection: str, condition: str, fields: list[str]) -> list[dict[str, Any]]:
         """Return the rows that match a condition, in any order; usually one request."""
         found = self.ask(
-            "query", collection, filter=condition, output_fields=fields, limit=MOST_ROWS
+            "query", collection, filter=condition, output_fields=fields, limit=MAX_ROWS
         )
-        if len(found) < MOST_ROWS:
+        if len(found) < MAX_ROWS:
             return list(found)
-        return [
-            row for page in self.pages(collection, condition, fields, MOST_ROWS) for row in page
-        ]
+        return [row for page in self.pages(collection, condition, fields, MAX_ROWS) for row in page]
 
     def pages(
         self, collection: str, condition: str, fields: list[str], size: int, **options: object
@@ -405,12 +328,29 @@ class Connection:
 
         Milvus Lite reads the whole collection for every list. The options are the client's.
         """
-        reading = _Reading(collection, condition, fields, size, options)
+        last: int | None = None
+        reader: tuple[Any, Any] = (None, None)  # a client, and its iterator
 
         def next_page() -> list[dict[str, Any]]:
-            return reading.next_page(self._live_client(), self.place.timeout_s)
+            nonlocal reader
+            client = self._live_client()
+            if reader[0] is not client:
+                # An iterator keeps the client that made it, which a reconnection has closed. The
+                # rows come by id: the new one goes on after the last.
+                after = [] if last is None else [f"id > {last}"]
+                iterator = client.query_iterator(
+                    collection,
+                    filter=" and ".join([*after, *([f"({condition})"] if condition else [])]),
+                    timeout=self.place.timeout_s,
+                    batch_size=size,
+                    output_fields=fields,
+                    **options,
+                )
+                reader = client, iterator
+            return list(reader[1].next())
 
-        while page := self._twice(next_page, collection):
+        while page := self._retried(next_page, collection):
+            last = page[-1]["id"]
             yield page
 
     def _connect(self) -> Any:  # noqa: ANN401
@@ -424,22 +364,26 @@ class Connection:
                 # Not shared: a shared connection outlives its server, and has the settings of
                 # its first user.
                 dedicated=True,
-                grpc_options=_channel_options(place),
+                grpc_options={
+                    "grpc.keepalive_time_ms": KEEPALIVE_MS,
+                    # A proxy of http_proxy would look for a local server on its own machine.
+                    **({"grpc.enable_http_proxy": 0} if place.is_here else {}),
+                },
             )
         except self._client_errors() as error:
-            if self._has_gone_quiet(error):
+            if self._is_no_answer(error):
                 raise SharedLibraryError(
                     f"nothing answers at {place}",
                     "Check that Milvus runs there, and the port; the default is 19530.",
                 ) from error
-            raise self._refused(error) from error
+            raise self._refusal(error) from error
 
     def _client_errors(self) -> tuple[type[Exception], ...]:
         grpc = require("grpc", EXTRA)
         # ValueError is what gRPC raises where a channel was closed under a call.
         return (self.library.MilvusException, grpc.RpcError, grpc.FutureTimeoutError, ValueError)
 
-    def _has_gone_quiet(self, error: Exception) -> bool:
+    def _is_no_answer(self, error: Exception) -> bool:
         grpc = require("grpc", EXTRA)
         quiet = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
         if isinstance(error, grpc.FutureTimeoutError):
@@ -450,7 +394,7 @@ class Connection:
         message = str(getattr(error, "message", error))
         return getattr(error, "code", None) in quiet or any(part in message for part in _GONE)
 
-    def _quiet(self) -> SharedLibraryError:
+    def _no_answer(self) -> SharedLibraryError:
         if self.is_file:
             return SharedLibraryError(
                 f"Milvus Lite took longer than {FILE_TIMEOUT_S:g} s over {self.place}",
@@ -463,13 +407,15 @@ class Connection:
             "Check the server and try again; ?timeout=60 in its address gives it more time.",
         )
 
-    def _refused(self, error: Exception) -> SharedLibraryError:
+    def _refusal(self, error: Exception) -> SharedLibraryError:
         if getattr(error, "code", None) == NOT_FOUND:
             return CollectionGoneError(
                 f"{self.place} does not hold this library any more",
                 "Another library, or all of this one, was pushed meanwhile: ask again.",
             )
-        message = str(getattr(error, "message", "") or _details(error) or error)
+        # gRPC's own errors have their message in details().
+        details = getattr(error, "details", str)()
+        message = str(getattr(error, "message", "") or details or error)
         first = message.strip().split("\n")[0][:300]
         token = self.place.token
         for secret in filter(None, (token, token.partition(":")[2])):
@@ -477,27 +423,9 @@ class Connection:
         return SharedLibraryError(
             f"{self.place} refuses: {first}",
             "Give user and password in the address, or a token in the variable MILVUS_TOKEN."
-            if _is_login(first)
+            if any(word in first.casefold() for word in _LOGIN)
             else "This is Milvus' own message; its log may have more.",
         )
-
-
-def _channel_options(place: Place) -> dict[str, int]:
-    options = {"grpc.keepalive_time_ms": KEEPALIVE_MS}
-    if place.is_here:
-        # A proxy of http_proxy would look for this server on its own machine.
-        options["grpc.enable_http_proxy"] = 0
-    return options
-
-
-def _details(error: Exception) -> str:
-    details = getattr(error, "details", None)
-    return str(details()) if callable(details) else ""
-
-
-def _is_login(message: str) -> bool:
-    words = ("auth", "credential", "login", "permission", "privilege", "password", "token")
-    return any(word in message.casefold() for word in words)
 
 
 def _open_file(place: Place, *, create: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,14 +16,13 @@ from recsys.index.base import (
     unit_from_half,
     unknown_ids,
 )
-from recsys.milvus.connection import LATEST, MOST_ROWS
+from recsys.milvus.connection import LATEST, MAX_ROWS
 from recsys.milvus.rows import (
     EMPTY_ROW,
     Header,
+    ensure_indexes,
     load,
     make_collection,
-    make_ready,
-    new_version,
     quoted,
     read_header,
     restored,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from recsys.types import FloatArray, IdArray, Neighbour
 
 TRACKS = "id >= 0"
-"""Condition for tracks, beside which a collection has a header."""
+"""Condition for tracks; the rows of the header have negative ids."""
 
 PAGE = 1000
 """Rows of one request by id."""
@@ -45,37 +45,26 @@ PAGE = 1000
 SPARE = 16
 """Hits beyond those wanted, because the last one has to be clearly worse."""
 
-CLEARLY = 1e-3
+SIMILARITY_MARGIN = 1e-3
 """Milvus ranks float32 embeddings, and answers rank float16 ones as those of the local index do:
 similarities further apart than this are in the right order by both."""
 
-MOST_BYTES = 32_000_000
+MAX_ANSWER_BYTES = 32_000_000
 """Of embeddings in one answer; the limit of servers is 64 MB."""
 
 GROWTH = 4
 """How many times more hits the next request asks for while the last one is not clearly worse."""
 
-LEAST_REACH = 256
+MIN_EF = 256
 """Least ef of a graph search; it is at least twice the hits asked for."""
 
 
 class MilvusIndex:
-    """A :class:`~recsys.index.base.KeptIndex` on Milvus.
+    """A :class:`~recsys.index.base.KeptIndex` on Milvus: a collection of this name.
 
     Milvus compares the query with every track of a genre group, or follows a graph. Similarities
-    are computed again here, from as many hits as it takes to put ties into order.
-
-    Parameters
-    ----------
-    connection : Connection
-    name : str
-        Of the collection.
-    dimension : int
-        Length of the embeddings.
-    graph : bool
-        The collection has a graph.
-    header : Header, optional
-        Of the collection; its counts are trusted until the first change.
+    are computed again here, from as many hits as it takes to put ties into order. The counts of a
+    given header are trusted until the first change.
     """
 
     def __init__(
@@ -107,28 +96,16 @@ class MilvusIndex:
     def open(
         cls, connection: Connection, name: str, *, reading: bool = False, graph: bool = False
     ) -> Self:
-        """Open an index.
+        """Open an index; SharedLibraryError where there is no such collection.
 
-        Parameters
-        ----------
-        connection : Connection
-        name : str
-            Of the collection.
-        reading : bool
-            Take the counts of the header, even while another process writes. Else they are counted
-            where they are needed.
-        graph : bool
-            Make a graph, where a process was killed before it made an index of any kind.
-
-        Raises
-        ------
-        SharedLibraryError
-            There is no such collection.
+        `reading` takes the counts of the header, even while another process writes; else they are
+        counted where they are needed. `graph` makes a graph where a process was killed before it
+        made an index of any kind.
         """
         if reading:
             load(connection, name)
         else:
-            make_ready(connection, name, graph=graph)
+            ensure_indexes(connection, name, graph=graph)
         described = connection.ask("describe_collection", name)
         fields = {entry["name"]: entry for entry in described["fields"]}
         dimension = int(fields["embedding"]["params"]["dim"])
@@ -180,18 +157,9 @@ class MilvusIndex:
         highest_id: int = 0,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        """See :meth:`recsys.index.base.KeptIndex.commit`.
+        """See :meth:`recsys.index.base.KeptIndex.commit`; `about` is for readers.
 
-        Parameters
-        ----------
-        fingerprint, revision
-            As there.
-        counts : mapping of str to int, optional
-            Tracks by genre group, where the caller knows them; else they are counted.
-        highest_id : int
-            With `counts`: the highest id of all tracks.
-        about : mapping, optional
-            What readers must know of the library.
+        Without `counts`, tracks by genre group, and their `highest_id`, the tracks are counted.
         """
         self._connection.ask("flush", self.name)
         if counts is not None:
@@ -202,7 +170,7 @@ class MilvusIndex:
             counts=self.counts(),
             highest_id=self.highest_id,
             about=dict(about or {}),
-            version=new_version(),
+            version=secrets.token_hex(8),
         )
         write_header(self._connection, self.name, self.dimension, self.header)
 
@@ -221,31 +189,18 @@ class MilvusIndex:
         rows: Sequence[Mapping[str, Any]],
     ) -> None:
         """Put tracks, no id twice, into their genre groups, with the fields of their rows."""
-        for start in range(0, len(ids), PAGE):
-            page = slice(start, start + PAGE)
-            self._put(genres[page], ids[page], embeddings[page], rows[page])
-
-    def _put(
-        self,
-        genres: Sequence[str],
-        ids: IdArray,
-        embeddings: FloatArray,
-        rows: Sequence[Mapping[str, Any]],
-    ) -> None:
-        # An upsert replaces the row of an id in whatever genre group it is: no reader finds a track
-        # twice or not at all.
-        self._connection.ask(
-            "upsert",
-            self.name,
-            [
-                {"id": track_id, "genre": storable(genre), "embedding": vector, **row}
-                for track_id, genre, vector, row in zip(
-                    ids.tolist(), genres, embeddings, rows, strict=True
-                )
-            ],
-        )
-        self._counts = None
-        self._highest_id = max(self._highest_id, int(ids.max()))
+        whole = [
+            {"id": track_id, "genre": storable(genre), "embedding": vector, **row}
+            for track_id, genre, vector, row in zip(
+                ids.tolist(), genres, embeddings, rows, strict=True
+            )
+        ]
+        for start in range(0, len(whole), PAGE):
+            # An upsert replaces the row of an id in whatever genre group it is: no reader finds a
+            # track twice or not at all.
+            self._connection.ask("upsert", self.name, whole[start : start + PAGE])
+            self._counts = None
+        self._highest_id = max(self._highest_id, int(ids.max(initial=0)))
 
     def remove(self, ids: Iterable[int]) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.remove`."""
@@ -289,13 +244,13 @@ class MilvusIndex:
     ) -> tuple[list[Neighbour], FloatArray]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`.
 
-        Where more than :data:`recsys.milvus.connection.MOST_ROWS` tracks or :data:`MOST_BYTES` are
-        asked for, the whole genre group is read.
+        Where more than :data:`recsys.milvus.connection.MAX_ROWS` tracks or
+        :data:`MAX_ANSWER_BYTES` are asked for, the whole genre group is read.
         """
         query = checked_query(query, self.dimension, k)
         held = self.count(genre)
         wanted = k + SPARE
-        while wanted <= self._most_vectors:
+        while wanted <= self._max_vectors:
             ids, vectors, lowest = self._hits(genre, query, wanted)
             found, embeddings = best(ids, vectors, query, k)
             if len(ids) < wanted:
@@ -303,20 +258,20 @@ class MilvusIndex:
                 if len(ids) >= held:
                     return found, embeddings
                 break
-            if lowest < found[-1].similarity - CLEARLY:
+            if lowest < found[-1].similarity - SIMILARITY_MARGIN:
                 return found, embeddings
             wanted *= GROWTH
-        return self._nearest_of_all(genre, query, k)
+        return self._exact_scan(genre, query, k)
 
     @property
-    def _most_vectors(self) -> int:
-        return min(MOST_ROWS, MOST_BYTES // (4 * self.dimension))
+    def _max_vectors(self) -> int:
+        return min(MAX_ROWS, MAX_ANSWER_BYTES // (4 * self.dimension))
 
     def _hits(
         self, genre: str | None, query: FloatArray, limit: int
     ) -> tuple[IdArray, FloatArray, float]:
         """Return what Milvus finds: ids, embeddings and the lowest similarity."""
-        reach = {"ef": max(LEAST_REACH, 2 * limit)} if self._graph else {}
+        reach = {"ef": max(MIN_EF, 2 * limit)} if self._graph else {}
         (hits,) = self._connection.ask(
             "search",
             self.name,
@@ -331,7 +286,7 @@ class MilvusIndex:
         vectors = self._matrix([hit["entity"]["embedding"] for hit in hits])
         return ids, vectors, float(similarities(vectors, query).min(initial=1.0))
 
-    def _nearest_of_all(
+    def _exact_scan(
         self, genre: str | None, query: FloatArray, k: int
     ) -> tuple[list[Neighbour], FloatArray]:
         """Compare the query with every track of a genre group, a page at a time."""
@@ -359,23 +314,20 @@ class MilvusIndex:
     # Counts
 
     def _known_counts(self) -> Counter[str]:
+        """Return the tracks of each genre group; after a change, by reading every row."""
         if self._counts is None:
-            self._count_rows()
-        return self._counts or Counter()
-
-    def _count_rows(self) -> None:
-        """Count the tracks of each genre group by reading the genre of every row."""
-        counts: Counter[str] = Counter()
-        highest = 0
-        for page in self._pages(None, ["genre"], **LATEST):
-            counts.update(restored(row["genre"]) for row in page)
-            highest = max(highest, page[-1]["id"])
-        self._counts, self._highest_id = counts, highest
+            counts: Counter[str] = Counter()
+            highest = 0
+            for page in self._pages(None, ["genre"], **LATEST):
+                counts.update(restored(row["genre"]) for row in page)
+                highest = max(highest, page[-1]["id"])
+            self._counts, self._highest_id = counts, highest
+        return self._counts
 
     def _pages(
         self, genre: str | None, fields: list[str], **options: object
     ) -> Iterator[list[dict[str, Any]]]:
-        size = min(5 * PAGE, self._most_vectors)
+        size = min(5 * PAGE, self._max_vectors)
         fields = ["id", *fields]
         return self._connection.pages(self.name, _in_group(genre), fields, size, **options)
 

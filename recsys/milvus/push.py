@@ -19,7 +19,7 @@ import numpy as np
 
 from recsys.errors import QueryError, SharedLibraryError
 from recsys.milvus.catalogue import check_dimension, current_collection
-from recsys.milvus.connection import LATEST, MOST_ROWS
+from recsys.milvus.connection import LATEST, MAX_ROWS
 from recsys.milvus.index import PAGE, TRACKS, MilvusIndex
 from recsys.milvus.rows import (
     collection_name,
@@ -40,32 +40,20 @@ if TYPE_CHECKING:
     from recsys.store import Store
     from recsys.types import IdArray, ModelInfo
 
-GRAPH_FROM = 500_000
+GRAPH_MIN_TRACKS = 500_000
 """Tracks in one genre group from which a server searches a graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class PushSummary:
-    """What a push did.
+    """The result of a push: counts of tracks."""
 
-    Attributes
-    ----------
-    place : str
-        Without password and token.
-    tracks : int
-        Tracks of the copy.
-    written, unchanged, removed : int
-        Tracks that were new or changed, the same, and gone from the library.
-    shortened : int
-        Tracks with a tag that was cut.
-    """
-
-    place: str
-    tracks: int
-    written: int
+    place: str  # without password and token
+    tracks: int  # of the copy
+    written: int  # new or changed
     unchanged: int
-    removed: int
-    shortened: int
+    removed: int  # gone from the library
+    shortened: int  # with a tag that was cut
 
 
 def push(
@@ -142,7 +130,7 @@ class _Push:
             self._check_same(before)
         (library, fingerprint, effort, source), revision = self._identity, store.revision
         name = collection_name(connection.place.collection, *self._identity)
-        graph = connection.place.file is None and self._largest >= GRAPH_FROM
+        graph = connection.place.file is None and self._largest >= GRAPH_MIN_TRACKS
         index = self._index(name, replace=replace, graph=graph)
         held, digests = _held(connection, name)
         kept = self._write(index, held, digests, total)
@@ -158,7 +146,7 @@ class _Push:
             highest_id=int(kept.max(initial=0)),
             about=self._about(source),
         )
-        self._change_over(before, name)
+        self._switch_alias(before, name)
         self._drop_others(name)
         return PushSummary(
             place=str(connection.place),
@@ -170,7 +158,7 @@ class _Push:
         )
 
     def _about(self, source: str) -> dict[str, Any]:
-        """Return what readers must know of the library beside its tracks."""
+        """Return the facts of the library that readers need besides its tracks."""
         return {
             "library": self._store.library_id,
             "model": model_dict(self._info),
@@ -196,7 +184,7 @@ class _Push:
                 "With --replace all of it is pushed again; readers find the old one until then.",
             )
 
-    def _change_over(self, before: str | None, name: str) -> None:
+    def _switch_alias(self, before: str | None, name: str) -> None:
         """Let the alias name a collection, unless another push has changed it meanwhile."""
         connection, alias = self._connection, self._connection.place.collection
         current = current_collection(connection)
@@ -292,7 +280,7 @@ def _held(connection: Connection, name: str) -> tuple[IdArray, npt.NDArray[np.in
     """Return the ids that a collection holds, ascending, and the digest of each."""
     pages = [
         np.array([(row["id"], row["digest"]) for row in page], dtype=np.int64)
-        for page in connection.pages(name, TRACKS, ["id", "digest"], MOST_ROWS, **LATEST)
+        for page in connection.pages(name, TRACKS, ["id", "digest"], MAX_ROWS, **LATEST)
     ]
     held = np.concatenate([np.empty((0, 2), dtype=np.int64), *pages])
     held = held[np.argsort(held[:, 0], kind="stable")]

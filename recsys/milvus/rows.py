@@ -1,7 +1,7 @@
 """One collection per library: its schema, the codec of its rows, and its header.
 
 Rows with ids from 0 are tracks. Those with negative ids are the collection's header
-(:class:`Header`), so that a collection needs nothing beside it but the alias that names it.
+(:class:`Header`): a collection needs nothing else but the alias that names it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -87,10 +86,10 @@ def pattern(part: str) -> str:
 # Collection
 
 
-LONGEST_TEXT = 65_535
+MAX_TEXT_BYTES = 65_535
 """Milvus' limit of a text field, bytes."""
 
-ADDED_LINKS, BUILD_REACH = 32, 200
+GRAPH_M, GRAPH_EF_CONSTRUCTION = 32, 200
 """M and efConstruction of an HNSW graph."""
 
 PARTITIONS = 64
@@ -106,7 +105,7 @@ EMPTY_ROW: dict[str, Any] = {
     "probabilities": [],
     "tag_scores": [],
 }
-"""Fields of a row beside id, genre and embedding, for an index without a library."""
+"""Fields of a row other than id, genre and embedding, for an index without a library."""
 
 FIELDS = frozenset({"id", "genre", "embedding", *EMPTY_ROW})
 
@@ -144,13 +143,14 @@ def make_collection(
         auto_id=False, enable_dynamic_field=False
     )
     schema.add_field("id", kinds.INT64, is_primary=True)
-    schema.add_field("genre", kinds.VARCHAR, max_length=LONGEST_TEXT, is_partition_key=True)
+    schema.add_field("genre", kinds.VARCHAR, max_length=MAX_TEXT_BYTES, is_partition_key=True)
     schema.add_field("embedding", kinds.FLOAT_VECTOR, dim=dimension)
     schema.add_field("digest", kinds.INT64)
     for text in ("path", "audio_hash", "words"):
-        schema.add_field(text, kinds.VARCHAR, max_length=LONGEST_TEXT)
+        schema.add_field(text, kinds.VARCHAR, max_length=MAX_TEXT_BYTES)
     schema.add_field("track", kinds.JSON)
     for scores in ("probabilities", "tag_scores"):
+        # 4096 is Milvus' own limit of an array.
         schema.add_field(scores, kinds.ARRAY, element_type=kinds.FLOAT, max_capacity=4096)
     # Session: a writer finds what it wrote, and a reader waits for nobody.
     connection.ask(
@@ -160,15 +160,15 @@ def make_collection(
         consistency_level="Session",
         num_partitions=PARTITIONS,
     )
-    make_ready(connection, name, graph=graph)
+    ensure_indexes(connection, name, graph=graph)
 
 
-def make_ready(connection: Connection, name: str, *, graph: bool = False) -> None:
+def ensure_indexes(connection: Connection, name: str, *, graph: bool = False) -> None:
     """Make the indexes of a collection where a killed push did not, and load it."""
     if not connection.ask("list_indexes", name):
         indexes = connection.library.MilvusClient.prepare_index_params()
         if graph:
-            links = {"M": ADDED_LINKS, "efConstruction": BUILD_REACH}
+            links = {"M": GRAPH_M, "efConstruction": GRAPH_EF_CONSTRUCTION}
             indexes.add_index("embedding", index_type="HNSW", metric_type="IP", params=links)
         else:
             indexes.add_index("embedding", index_type="FLAT", metric_type="IP")
@@ -193,39 +193,25 @@ def load(connection: Connection, name: str) -> None:
 _PIECE = 60_000
 """Characters of a header per row; they are ASCII, and so as many bytes."""
 
-_MOST_PIECES = 200
+_MAX_PIECES = 200
 
 HEADER_GENRE = f"{_MARK}header"
 """Genre of the rows of a header; no genre of a track is stored like this."""
 
 _READINGS = 3
-"""Attempts to read a header; a server may show the rows of one write one by one."""
+"""Attempts to read a header: a server may show the rows of one write one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of a collection without reading its tracks.
-
-    Attributes
-    ----------
-    fingerprint, revision
-        As in :class:`recsys.index.base.EmbeddingIndex`.
-    counts : dict of str to int
-        Tracks by genre group.
-    highest_id : int
-        No track has a higher id.
-    about : dict
-        The library: its id, model, genre source and roots.
-    version : str
-        Random, another one for every write: by it a reader knows that a library was pushed.
-    """
+    """The facts of a collection that readers need without reading its tracks."""
 
     fingerprint: str = ""
     revision: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # tracks by genre group
     highest_id: int = 0
-    about: dict[str, Any] = field(default_factory=dict)
-    version: str = ""
+    about: dict[str, Any] = field(default_factory=dict)  # library id, model, genre source, roots
+    version: str = ""  # random, another one for every push: readers compare it
 
 
 def write_header(connection: Connection, name: str, dimension: int, header: Header) -> None:
@@ -251,13 +237,10 @@ def write_header(connection: Connection, name: str, dimension: int, header: Head
 def read_header(connection: Connection, name: str) -> Header | None:
     """Return the header of a collection, None where none was written yet.
 
-    Raises
-    ------
-    SharedLibraryError
-        Its rows are not those of one write.
+    SharedLibraryError where its rows are not those of one write.
     """
     for _ in range(_READINGS):
-        rows = header_rows(connection, name, _MOST_PIECES)
+        rows = header_rows(connection, name, _MAX_PIECES)
         if not rows:
             return None
         with suppress(ValueError, KeyError):
@@ -291,15 +274,10 @@ def _header_of(rows: Mapping[int, Mapping[str, Any]]) -> Header:
     return Header(**json.loads("".join(piece["path"] for piece in pieces)))
 
 
-def new_version() -> str:
-    """Return a version for a header."""
-    return secrets.token_hex(8)
-
-
 # Tracks
 
 
-LONGEST_TAG = 6000
+MAX_TAG_CHARACTERS = 6000
 """Characters of a tag that are kept; Milvus takes no text without a limit."""
 
 TRACK_FIELDS = ["id", "genre", "path", "audio_hash", "track"]
@@ -309,7 +287,7 @@ _TEXTS = ("artist", "album_artist", "album", "title", "genre_tag")
 
 
 def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
-    """Return the fields of a track beside id, genre and embedding."""
+    """Return the fields of a track other than id, genre and embedding."""
     tags = shortened(track.tags)
     about = tags_dict(tags) | {
         "duration_s": track.duration_s,
@@ -331,11 +309,13 @@ def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
 
 
 def shortened(tags: Tags) -> Tags:
-    """Return tags cut to :data:`LONGEST_TAG`; nearly always the very same object."""
+    """Return tags cut to :data:`MAX_TAG_CHARACTERS`; nearly always the very same object."""
     texts = {name: getattr(tags, name) for name in _TEXTS}
-    long = {name: text for name, text in texts.items() if text and len(text) > LONGEST_TAG}
+    long = {name: text for name, text in texts.items() if text and len(text) > MAX_TAG_CHARACTERS}
     return (
-        replace(tags, **{name: text[:LONGEST_TAG] for name, text in long.items()}) if long else tags
+        replace(tags, **{name: text[:MAX_TAG_CHARACTERS] for name, text in long.items()})
+        if long
+        else tags
     )
 
 

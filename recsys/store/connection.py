@@ -8,13 +8,12 @@ import platform
 import sqlite3
 from contextlib import closing, contextmanager
 from datetime import datetime
-from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from recsys.errors import LibraryBusyError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 APPLICATION_ID = 0x72656373
@@ -68,34 +67,6 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
         )
     message, hint = _ANSWERS.get(code, _OTHERWISE)
     return StoreError(message.format(path=path, error=error), hint)
-
-
-class HasPath(Protocol):
-    """An object with a database file."""
-
-    @property
-    def path(self) -> Path:
-        """The database file."""
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S", bound=HasPath)
-
-
-def guarded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Wrap a method so that errors of SQLite are raised as StoreError."""
-
-    @wraps(method)
-    def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        # A plain try costs nothing without an error, unlike a context manager: some of these
-        # methods are called once per file.
-        try:
-            return method(self, *args, **kwargs)
-        except sqlite3.Error as error:
-            raise store_error(self.path, error) from error
-
-    return wrapper
 
 
 def connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
@@ -245,21 +216,10 @@ class LibraryLock:
     """Hold the right to write to a library: ``with LibraryLock(path, wait_s=0): ...``.
 
     The operating system frees the lock as soon as its holder ends. The lock file, next to the
-    database, names the holder.
+    database, which need not exist yet, names the holder. ``wait_s=None`` waits for ever.
 
-    Parameters
-    ----------
-    db_path : Path
-        The library database; it need not exist yet.
-    wait_s : float or None
-        How long to wait for another holder, seconds; 0 does not wait, None waits for ever.
-
-    Raises
-    ------
-    LibraryBusyError
-        On entering: another process still holds the lock; the message names it.
-    StoreError
-        On entering: the lock file cannot be made.
+    Entering raises LibraryBusyError where another process still holds the lock, and StoreError
+    where the lock file cannot be made.
     """
 
     def __init__(self, db_path: Path, wait_s: float | None = 0.0) -> None:
@@ -276,7 +236,9 @@ class LibraryLock:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-            self._file.write_text(self._holder(), encoding="utf-8")
+            now = datetime.now().astimezone().isoformat(timespec="seconds")
+            holder = {"pid": os.getpid(), "host": platform.node(), "since": now}
+            self._file.write_text(json.dumps(holder), encoding="utf-8")
         except Timeout as error:
             raise LibraryBusyError(
                 f"{self._db_path} is being written by {holder_of(self._file)}.",
@@ -293,19 +255,11 @@ class LibraryLock:
     def __exit__(self, *_error: object) -> None:
         self._lock.release()
 
-    @staticmethod
-    def _holder() -> str:
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        return json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now})
-
 
 def holder_of(lock_file: Path) -> str:
-    """Return the holder that a lock file names, for display.
-
-    It is "another process" on systems where a locked file cannot be read.
-    """
+    """Return the holder that a lock file names, for display."""
     try:
         holder = json.loads(lock_file.read_text(encoding="utf-8"))
         return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return "another process"  # Windows lets nobody read a locked file

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsys.errors import StoreError
-from recsys.store.search import search_texts, storable_text
+from recsys.store.search import search_keys, search_texts, storable_text
 from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
 
 if TYPE_CHECKING:
@@ -33,92 +33,48 @@ _TAGS = tuple(field.name for field in fields(Tags))
 class TrackRecord:
     """A track to write.
 
-    Attributes
-    ----------
-    file : TrackFile
-        The file as it is now.
-    tags : Tags
-        Tags of the file.
-    audio_hash : str
-        Identity of the encoded sound.
-    duration_s : float
-        Seconds. Belongs to the analysis: without one, the stored value stands.
-    warning : str or None
-        Defect of the file. Belongs to the analysis too.
-    analysis : Analysis or None
-        By the library's current model. None keeps the stored one of this ``audio_hash``.
-    track_id : int or None
-        An existing track that takes over ``file.path``: a move. None finds the track by its path.
+    Duration and warning belong to the analysis: without one, the stored values of this
+    ``audio_hash`` stay.
     """
 
     file: TrackFile
     tags: Tags
     audio_hash: str
     duration_s: float
-    warning: str | None
-    analysis: Analysis | None
-    track_id: int | None = None
+    warning: str | None  # defect of the file
+    analysis: Analysis | None  # by the library's current model
+    track_id: int | None = None  # the track that moved to this path; None finds it by its path
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """The stored state of a path.
-
-    Attributes
-    ----------
-    track_id : int or None
-        None for a recorded failure.
-    size, mtime_ns : int
-        The file when it was last read: bytes, and nanoseconds since the epoch.
-    audio_hash : str or None
-        Identity of the encoded sound; None for a failure.
-    genre : str or None
-        None where the current model has not analysed the sound.
-    failure : str or None
-        Reason, for a file that could not be analysed.
-    missing : bool
-        The file was gone in the last run; the track was kept on request.
-    warning : str or None
-        Defect of the file.
-    retry : bool
-        A failure to retry although the file has not changed: its reason was not the file's, or
-        another version of recsys recorded it.
-    """
+    """The stored state of a path: of a track, or of a failure, which has no id and no hash."""
 
     track_id: int | None
-    size: int
+    size: int  # bytes, as of the last analysis, as is the time
     mtime_ns: int
     audio_hash: str | None
-    genre: str | None
+    genre: str | None  # None where the current model has not analysed the sound
     failure: str | None
-    missing: bool
+    missing: bool  # the file was gone in the last run; the track was kept on request
     warning: str | None
+    # A failure to retry although the file has not changed: the reason was not the file's, or
+    # another version of recsys recorded it.
     retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Changes since the revision of an index.
+    """Changes since the revision of an index; ids ascend.
 
-    Attributes
-    ----------
-    revision : int
-        Of the library, after these changes.
-    ids : ndarray of int64, shape (n,)
-        Tracks that are new or whose genre group or embedding changed, ascending.
-    genres : tuple of str
-        The genre group of each id.
-    embeddings : ndarray of float32, shape (n, d)
-        One row per id.
-    removed : ndarray of int64, shape (m,)
-        Removed tracks, ascending.
+    Tracks that are new, or have another genre group or embedding, and tracks that were removed.
     """
 
-    revision: int
-    ids: IdArray
-    genres: tuple[str, ...]
-    embeddings: FloatArray
-    removed: IdArray
+    revision: int  # of the library, after these changes
+    ids: IdArray  # (n,)
+    genres: tuple[str, ...]  # genre group of each id
+    embeddings: FloatArray  # (n, d)
+    removed: IdArray  # (m,)
 
 
 def path_key(path: Path) -> PathKey:
@@ -149,12 +105,8 @@ def ranges_under(root: Path) -> list[tuple[PathKey, PathKey, PathKey]]:
 
     SQLite sorts text before bytes and compares both byte by byte, so that each kind has its own
     range. ``0`` follows ``/`` in ASCII, so that ``root/`` to ``root0`` is exactly the range below
-    the root: ``/a/b`` does not hold ``/a/bc``.
-
-    Returns
-    -------
-    list of (exact, first, end)
-        Keys equal to ``exact`` (the root itself, when it is a file) or in ``[first, end)``.
+    the root: ``/a/b`` does not hold ``/a/bc``. A range is ``(exact, first, end)``: keys equal to
+    ``exact`` (the root itself, when it is a file) or in ``[first, end)``.
     """
     raw = os.fsencode(root)
     stem = raw.rstrip(b"/")
@@ -199,10 +151,8 @@ def analysis_dict(analysis: Analysis | None) -> dict[str, Any]:
     }
 
 
-def analysis_of(plain: Mapping[str, Any], identity: tuple[str, Effort]) -> Analysis | None:
-    """Return the analysis of a model from arrays or lists of numbers; None without an embedding."""
-    if plain["embedding"] is None:
-        return None
+def analysis_of(plain: Mapping[str, Any], identity: tuple[str, Effort]) -> Analysis:
+    """Return the analysis of a model from arrays or lists of numbers; tag scores may be None."""
     scores = plain["tag_scores"]
     return Analysis(
         probabilities=np.asarray(plain["probabilities"], dtype=np.float32),
@@ -216,14 +166,18 @@ def analysis_of(plain: Mapping[str, Any], identity: tuple[str, Effort]) -> Analy
 def record_dict(record: TrackRecord) -> dict[str, Any]:
     """Return a record as plain values: file, tags, arrays, and search texts."""
     file = record.file
-    names = ("search_artist", "search_title", "search_album", "search_genre")
+    artist, title, album, genre = texts = search_texts(record.tags, file.path)
     return {
         "path": path_key(file.path),
         "size": file.size,
         "mtime_ns": file.mtime_ns,
         "audio_hash": record.audio_hash,
         **tags_dict(record.tags),
-        **dict(zip(names, search_texts(record.tags, file.path), strict=True)),
+        "search_artist": artist,
+        "search_title": title,
+        "search_album": album,
+        "search_genre": genre,
+        "search_keys": search_keys(texts),
         "duration_s": record.duration_s,
         "warning": storable_text(record.warning),
         **analysis_dict(record.analysis),
@@ -270,17 +224,7 @@ def blob_array(blob: bytes) -> FloatArray:
 
 
 def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:
-    """Stack stored arrays of one length: embeddings, or tag scores.
-
-    Returns
-    -------
-    ndarray of float32, shape (len(blobs), dimension)
-
-    Raises
-    ------
-    StoreError
-        One has another length than the model.
-    """
+    """Stack embeddings or tag scores, float32 (n, dimension); StoreError for another length."""
     odd = next((len(blob) for blob in blobs if len(blob) != 4 * dimension), None)
     if odd is not None:
         raise StoreError(

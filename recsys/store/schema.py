@@ -77,7 +77,8 @@ _TABLES = (
         own_genre TEXT, -- genre tag in the library's spelling; kept only while it sorts
         -- Normalised by recsys.store.search.normalise, which does more than the tokenizer.
         search_artist TEXT NOT NULL, search_title TEXT NOT NULL,
-        search_album TEXT NOT NULL, search_genre TEXT NOT NULL)""",
+        search_album TEXT NOT NULL, search_genre TEXT NOT NULL,
+        search_keys TEXT NOT NULL)""",
     "CREATE INDEX tracks_by_hash ON tracks (audio_hash)",
     "CREATE INDEX tracks_by_revision ON tracks (revision)",
     # Short columns come before the arrays, so that reading them does not touch the arrays.
@@ -115,7 +116,7 @@ _TABLES = (
         FROM tracks_with_analysis WHERE genre IS NOT NULL""",
 )
 
-_SEARCHED = ("search_artist", "search_title", "search_album", "search_genre")
+_SEARCHED = ("search_artist", "search_title", "search_album", "search_genre", "search_keys")
 _COLUMNS = ", ".join(_SEARCHED)
 _NEW = ", ".join(f"new.{name}" for name in _SEARCHED)
 _OLD = ", ".join(f"old.{name}" for name in _SEARCHED)

@@ -1,25 +1,35 @@
-"""Search by words: normalisation of text, and the full-text query.
+"""Search by words: normalisation of text, full-text queries for candidates, and their ranking.
 
 The tokenizer of SQLite (see :mod:`recsys.store.schema`) reads text that :func:`normalise` made,
-because it neither folds "ß" to "ss" nor separates Chinese words. :func:`search_rank` ranks as
-:func:`search_query` in Python, for libraries that are not in SQLite.
+because it neither folds "ß" to "ss" nor separates Chinese words. A full-text query may find too
+much, never too little: :func:`rank_matches` decides, here as for libraries that are not in SQLite.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from recsys.types import Tags
 
-_MOST_MATCHES = 1000
-"""Matches that are ranked: a word in half of a million tracks would take a sort of all of them."""
+MOST_MATCHES = 500
+"""Matches of one full-text query that are ranked: a common word is in half of all tracks, and
+ranking takes most of the time of a query."""
+
+_CODES, _CODE_COUNT = 0xE000, 6400
+"""The private-use characters of the basic plane, which the tokenizer takes for letters."""
+
+_LONGEST_RUN = 8
+"""Symbols in a row that are indexed; longer runs match by their beginning, then are compared."""
+
+_ASCII_WORD, _ASCII_SYMBOLS = re.compile("[a-z0-9]+"), re.compile(r"[^a-z0-9\s]+")
 
 # Scripts that put no space between words: Thai to Tibetan, Burmese, Korean (as NFKD leaves it),
 # Khmer, Chinese and Japanese.
@@ -27,21 +37,6 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"
     "\u2e80-\u2fdf\u3040-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
-)
-
-_FIND_TRACKS = (
-    "WITH hits AS (SELECT id, min(rank) AS rank FROM ({hits}) GROUP BY id)"
-    " SELECT found.* FROM hits JOIN tracks USING (id) JOIN analysed_tracks AS found USING (id)"
-    " WHERE NOT EXISTS (SELECT 1 FROM json_each(:symbols) WHERE instr(search_artist || char(10)"
-    " || search_title || char(10) || search_album || char(10) || search_genre, value) = 0)"
-    " ORDER BY search_title <> :words AND"
-    " instr(char(10) || search_artist || char(10), char(10) || :words || char(10)) = 0,"
-    " rank, search_artist, search_title, id LIMIT :limit"
-)
-_HITS = " UNION ALL ".join(
-    f"SELECT rowid AS id, {rank} AS rank FROM"  # noqa: S608 (our own names)
-    f" (SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH :{query} LIMIT :most)"
-    for query, rank in (("exact", 1), ("named", 1), ("anywhere", 2))
 )
 
 
@@ -99,81 +94,124 @@ def search_texts(tags: Tags, path: Path) -> tuple[str, str, str, str]:
     return artist, title, album, genre
 
 
+def search_keys(texts: Sequence[str]) -> str:
+    """Return words for the full-text index that stand for whole names and for symbols.
+
+    Without them, "the" as a title would be one of a million matches, and "!!!" no word at all.
+    Symbols are found anywhere in a run, as the beginning of one of its ends.
+    """
+    keys = {_name_key(name) for name in (*texts[0].split("\n"), texts[1]) if name}
+    for run in {run for text in texts for run in _symbols(text)}:
+        keys.update(_symbol_key(run[i:]) for i in range(len(run)))
+    return " ".join(sorted(keys))
+
+
+def _name_key(name: str) -> str:
+    high, low = divmod(crc32(name.encode()) % _CODE_COUNT**2, _CODE_COUNT)
+    return chr(_CODES + high) + chr(_CODES + low)
+
+
+def _symbol_key(symbols: str) -> str:
+    return "".join(chr(_CODES + ord(c) % _CODE_COUNT) for c in symbols[:_LONGEST_RUN])
+
+
 def search_terms(words: str) -> list[str]:
     """Return the words of a query, normalised; a word may become several in :func:`normalise`."""
-    return [_spaced(word) for word in _folded(words).split()]
+    return [_spaced(word) for word in _folded(storable_text(words) or "").split()]
 
 
-def is_word(term: str) -> bool:
-    """Return whether a term has letters or digits; full-text search ignores all others."""
-    return any(map(_in_word, term))
+def full_text_queries(terms: Sequence[str]) -> tuple[str, str, str]:
+    """Return the FTS5 queries for the matches of terms: all, those by whole name, those by name.
 
-
-def _in_word(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category[0] in "LMN" or category == "Co"  # as the tokenizer of schema.py
-
-
-def search_rank(terms: Sequence[str], texts: Sequence[str]) -> int | None:
-    """Return the rank of :func:`search_texts` for :func:`search_terms`, as in the store.
-
-    Returns
-    -------
-    int or None
-        0 where artist or title equals the query, 1 where artist and title have every word, 2 where
-        album or genre tag are needed, None where a word is missing.
+    Only where there are too many of all do the others bring more of the matches that rank first.
     """
-    names, query = texts[:2], " ".join(terms)
-    words = [term for term in terms if is_word(term)]
-    if not all(any(term in text for text in texts) for term in terms if term not in words):
-        return None
-    if not all(any(_holds(text, word) for text in texts) for word in words):
-        return None
-    if query in {*names[0].split("\n"), names[1]}:
-        return 0
-    return 1 if all(any(_holds(text, word) for text in names) for word in words) else 2
-
-
-def _holds(text: str, term: str) -> bool:
-    """Return whether a text has the words of a term in a row, the last one as a prefix."""
-    found, wanted = _words(text), _words(term)
-    *whole, last = wanted
-    return any(
-        found[start : start + len(whole)] == whole and found[start + len(whole)].startswith(last)
-        for start in range(len(found) - len(whole))
+    words = _spoken(terms)
+    runs = [run for term in terms if not _is_word(term) for run in term.split()]
+    symbols = [f"{_quoted(_symbol_key(run))} *" for run in runs]
+    prefixes = [f"{_quoted(word)} *" for word in words]
+    named = [f"{{search_artist search_title}} : ({' '.join(prefixes)})"] if prefixes else []
+    return (
+        " AND ".join([*prefixes, *symbols]),
+        _quoted(_name_key(" ".join(terms))),
+        " AND ".join([*named, *symbols]),
     )
 
 
-def _words(text: str) -> list[str]:
-    return "".join(c if _in_word(c) else " " for c in text).split()
+def _spoken(terms: Sequence[str]) -> list[str]:
+    """Return the terms that have letters or digits, without those that another one begins with.
 
-
-def search_query(words: str, limit: int) -> tuple[str, dict[str, Any]] | None:
-    """Return the SQL statement that finds the tracks for words, with its parameters.
-
-    None without words. The rows are those of :func:`recsys.store.rows.track_of`.
+    "s" adds nothing to "song", and FTS5 would read every word with s.
     """
-    terms = search_terms(words)
-    if not terms:
-        return None
-    spoken = [term for term in terms if is_word(term)]
-    prefixes = " ".join(f"{_quoted(term)} *" for term in spoken)
-    names = "{search_artist search_title}"
-    parameters = {
-        "words": " ".join(terms),
-        # Separate, because among very many matches the exact ones must not be cut off.
-        "exact": f"{names} : {_quoted(' '.join(spoken))}",
-        "named": f"{names} : ({prefixes})",
-        "anywhere": prefixes,
-        # Full-text search has no words such as "!!!"; for those every track is scanned.
-        "symbols": json.dumps([term for term in terms if not is_word(term)]),
-        "most": max(_MOST_MATCHES, limit),
-        "limit": limit,
-    }
-    hits = _HITS if spoken else "SELECT id, 1 AS rank FROM tracks"
-    return _FIND_TRACKS.format(hits=hits), parameters
+    words = {term for term in terms if _is_word(term)}
+    implied = {a for a in words for b in words if a != b and b.startswith(a)}
+    return sorted(words - implied)
 
 
 def _quoted(term: str) -> str:
     """Return a term quoted as a phrase of full-text search."""
     return '"' + term.replace('"', " ").replace("\0", " ") + '"'
+
+
+def rank_matches(
+    terms: Sequence[str], candidates: Iterable[tuple[int, Sequence[str]]], limit: int | None = None
+) -> list[int]:
+    """Return the ids of the candidates that match :func:`search_terms`, the best first.
+
+    Candidates are ids with :func:`search_texts`. First come those whose artist or title equals the
+    query, then those with every word in artist and title, then those that match by album or genre
+    tag too; each in the order of artists, titles and ids.
+    """
+    query, words = " ".join(terms), [_words(term) for term in _spoken(terms)]
+    symbols = [term for term in terms if not _is_word(term)]
+    ranked = []
+    for track_id, texts in candidates:
+        artist, title = texts[:2]
+        held = [_words(text) for text in texts]
+        if not all(any(symbol in text for text in texts) for symbol in symbols):
+            continue
+        if not all(_holds(held, word) for word in words):
+            continue
+        if query == title or query in artist.split("\n"):
+            rank = 0
+        else:
+            rank = 1 if all(_holds(held[:2], word) for word in words) else 2
+        ranked.append((rank, artist, title, track_id))
+    return [track_id for *_, track_id in sorted(ranked)[:limit]]
+
+
+def _holds(texts: Sequence[list[str]], wanted: list[str]) -> bool:
+    """Return whether one of the texts has these words in a row, the last one as a prefix."""
+    *whole, last = wanted
+    if not whole:
+        return any(word.startswith(last) for text in texts for word in text)
+    n = len(whole)
+    return any(
+        text[start : start + n] == whole and text[start + n].startswith(last)
+        for text in texts
+        for start in range(len(text) - n)
+    )
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a normalised text as the tokenizer of the full-text index does."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    return "".join(c if _in_word(c) else " " for c in text).split()
+
+
+def _symbols(text: str) -> list[str]:
+    """Return the runs of a normalised text that are neither words nor space."""
+    if text.isascii():
+        return _ASCII_SYMBOLS.findall(text)
+    return "".join(" " if _in_word(c) else c for c in text).split()
+
+
+def _is_word(term: str) -> bool:
+    """Return whether a term has letters or digits; full-text search ignores all others."""
+    return any(map(_in_word, term))
+
+
+@lru_cache(4096)
+def _in_word(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] in "LMN" or category == "Co"  # as the tokenizer of schema.py

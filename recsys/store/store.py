@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property, lru_cache
+import sqlite3
+from functools import cached_property, lru_cache, wraps
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
 from recsys.errors import StoreError
 from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
-from recsys.store.connection import connect, guarded, write_transaction
+from recsys.store.connection import connect, store_error, write_transaction
 from recsys.store.rows import (
     Changes,
     StoredFile,
     TrackRecord,
+    analysis_of,
     array_blob,
     blob_array,
     blob_matrix,
@@ -27,18 +29,23 @@ from recsys.store.rows import (
     record_dict,
     track_of,
 )
-from recsys.store.search import search_query, storable_text
-from recsys.types import Analysis, Failure, GenreSource, TrackFile
+from recsys.store.search import (
+    MOST_MATCHES,
+    full_text_queries,
+    rank_matches,
+    search_terms,
+    storable_text,
+)
+from recsys.types import Failure, GenreSource, TrackFile
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlite_utils import Database
 
     from recsys.store.rows import PathKey
-    from recsys.types import FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
 
 _PAGE = 1000
 """Rows read at a time, so that memory stays flat and the table may be written to in between."""
@@ -51,6 +58,11 @@ _LOOKUP_TRACKS = (
 _LOOKUP_FAILURES = (
     "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL, retry OR version <> ?3"
     " FROM failures WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
+)
+_MATCHES = "SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ? LIMIT ?"
+_TEXTS = (
+    "SELECT id, search_artist, search_title, search_album, search_genre FROM tracks"
+    " WHERE id IN (SELECT value FROM json_each(?))"
 )
 _PROBLEMS = {
     "{} tracks are there but no model.": (
@@ -71,6 +83,25 @@ _PROBLEMS = {
         "SELECT count(*) FROM tracks JOIN failures USING (path)"
     ),
 }
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _guarded(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate[Store, P], R]:
+    """Wrap a method so that errors of SQLite are raised as StoreError."""
+
+    @wraps(method)
+    def wrapper(self: Store, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        # A plain try costs nothing without an error, unlike a context manager: some of these
+        # methods are called once per file.
+        try:
+            return method(self, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
+
+    return wrapper
 
 
 @lru_cache(maxsize=1)
@@ -122,7 +153,7 @@ class Store:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    @guarded
+    @_guarded
     def close(self) -> None:
         """Close the database. Closing twice is fine."""
         self._db.close()
@@ -142,13 +173,13 @@ class Store:
         """Unique to this library; made with the database, 32 hexadecimal digits."""
         return str(self._value("SELECT id FROM library"))
 
-    @guarded
+    @_guarded
     def _rows(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
     ) -> list[tuple[Any, ...]]:
         return self._db.execute(sql, parameters).fetchall()
 
-    @guarded
+    @_guarded
     def _row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._db.execute(sql, parameters).fetchone()
         return row
@@ -188,7 +219,7 @@ class Store:
         key = self._value("SELECT checkpoint FROM models JOIN library ON models.id = model")
         return None if key is None else key_path(key)
 
-    @guarded
+    @_guarded
     def set_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None = None) -> None:
         """Make this the library's current model; no checkpoint means the shipped one.
 
@@ -200,7 +231,7 @@ class Store:
             if before != self._put_model(info, card_json, checkpoint):
                 self._change_all()
 
-    @guarded
+    @_guarded
     def change_head(
         self,
         info: ModelInfo,
@@ -300,7 +331,7 @@ class Store:
         sql = "SELECT genre_group, count(*) FROM analysed_tracks GROUP BY 1 ORDER BY 1"
         return dict(self._rows(sql))
 
-    @guarded
+    @_guarded
     def set_genre_source(self, source: str) -> None:
         """Sort the tracks by other labels; the caller updates the index. Nothing is analysed again.
 
@@ -387,15 +418,12 @@ class Store:
             " FROM tracks_with_analysis"
             " WHERE id IN (SELECT value FROM json_each(?)) AND genre IS NOT NULL"
         )
+        names = ("probabilities", "embedding", "tag_scores")
         return {
-            track_id: Analysis(
-                blob_array(probabilities),
-                blob_array(embedding),
-                model.fingerprint,
-                blob_array(scores),
-                model.effort,
+            track_id: analysis_of(
+                dict(zip(names, map(blob_array, blobs), strict=True)), model.identity
             )
-            for track_id, probabilities, embedding, scores in self._rows(sql, (_json_ids(ids),))
+            for track_id, *blobs in self._rows(sql, (_json_ids(ids),))
         }
 
     def analysed_hash(self, audio_hash: str) -> bool:
@@ -456,7 +484,7 @@ class Store:
             )
         )
 
-    @guarded
+    @_guarded
     def changes_since(self, revision: int) -> Changes:
         """Return the changes since the revision of an index of the current model.
 
@@ -505,7 +533,7 @@ class Store:
         """Return the stored state of a path; None for an unknown one."""
         return self.lookups([path])[0]
 
-    @guarded
+    @_guarded
     def lookups(self, paths: Sequence[Path]) -> list[StoredFile | None]:
         """Return the stored state of each path, in their order; None for unknown ones.
 
@@ -589,10 +617,38 @@ class Store:
         """Return the analysed tracks with every word in artist, title, album or genre tag.
 
         See :meth:`recsys.types.Catalogue.find_tracks`. A file without a title tag is found by
-        its name. Of more than a thousand matches, the first ones in the library are ranked.
+        its name. Of very many matches at least :data:`~recsys.store.search.MOST_MATCHES` are
+        ranked: those whose artist or title is `words`, then those by artist and title, then others.
         """
-        query = search_query(words, limit)
-        return [] if query is None else [track_of(row) for row in self._rows(*query)]
+        terms = search_terms(words)
+        ids = self._match_ids(terms, limit) if terms else []
+        rows = self._rows(_TEXTS, (_json_ids(ids),))
+        candidates = ((track_id, texts) for track_id, *texts in rows)
+        ranked = rank_matches(terms, candidates)
+        found: list[Track] = []
+        while ranked and len(found) < limit:
+            page, ranked = ranked[:limit], ranked[limit:]
+            tracks = self.tracks(page)  # without those that are not analysed
+            found += [tracks[track_id] for track_id in page if track_id in tracks]
+        return found[:limit]
+
+    def _match_ids(self, terms: Sequence[str], limit: int) -> Iterable[int]:
+        """Return the ids of all matches, or where they are very many, of those that rank first."""
+        most = max(MOST_MATCHES, limit)
+
+        def matches(query: str) -> list[int]:
+            return [track_id for (track_id,) in self._rows(_MATCHES, (query, most))]
+
+        anywhere, by_whole_name, by_name = full_text_queries(terms)
+        ids = matches(anywhere)
+        if len(ids) < most:
+            return ids
+        # The matches of each query rank before those that only the ones before it found.
+        exact = matches(by_whole_name)
+        if len(exact) == most:
+            return exact
+        named = matches(by_name)
+        return {*exact, *named} if len(named) == most else {*exact, *named, *ids}
 
     # Counts and checks
 
@@ -636,7 +692,7 @@ class Store:
 
     # Writing
 
-    @guarded
+    @_guarded
     def write(
         self,
         records: Sequence[TrackRecord],
@@ -647,7 +703,7 @@ class Store:
 
         A path that fails loses its earlier track, and a path that succeeds its failure. A record
         for a known path keeps the id of the track; one with ``track_id`` moves that track to the
-        new path, where a track that stood there before goes. Unknown ids in `removed` are ignored.
+        new path and replaces the track of that path. Unknown ids in `removed` are ignored.
 
         Raises
         ------
@@ -751,10 +807,12 @@ class Store:
         self._db.executemany(
             "DELETE FROM failures WHERE path = ?", ((row["path"],) for row in plain)
         )
-        # Moved tracks free their old paths first: two files may have swapped their names.
+        # Moved tracks free their old paths first: two files may have swapped their names. Paths are
+        # unique, and the id is one that no file has.
         moving = [(record.track_id,) for record in records if record.track_id is not None]
         self._db.executemany("UPDATE tracks SET path = id WHERE id = ?", moving)
         by_own_genre = self.genre_source() == GenreSource.OWN
+        # upsert_all returns no ids: new ones continue the sequence of AUTOINCREMENT.
         new_id = 1 + (self._value("SELECT seq FROM sqlite_sequence WHERE name = 'tracks'") or 0)
         rows: dict[int, dict[str, Any]] = {}
         paths: set[PathKey] = set()
@@ -795,7 +853,7 @@ class Store:
             row = moved
         return (None, (None, None), 0) if row is None else (row[0], (row[1], row[2]), row[3])
 
-    @guarded
+    @_guarded
     def mark_missing(self, track_ids: Iterable[int]) -> None:
         """Mark tracks whose files are gone.
 
@@ -806,7 +864,7 @@ class Store:
                 "UPDATE tracks SET missing = 1 WHERE id = ?", ((int(i),) for i in track_ids)
             )
 
-    @guarded
+    @_guarded
     def add_root(self, path: Path, *, volume: bool = False) -> None:
         """Store a folder that was indexed, or a volume that is mounted inside one, or both."""
         with write_transaction(self._db):
@@ -818,7 +876,7 @@ class Store:
                 (path_key(path), not volume, volume),
             )
 
-    @guarded
+    @_guarded
     def forget_root(self, path: Path) -> None:
         """Delete a root or volume, and all those below it. Their tracks stay."""
         with write_transaction(self._db):
@@ -828,7 +886,7 @@ class Store:
                     (exact, first, end),
                 )
 
-    @guarded
+    @_guarded
     def forget_failures(self, paths: Iterable[Path]) -> None:
         """Delete the failures of these paths."""
         with write_transaction(self._db):
@@ -836,7 +894,7 @@ class Store:
                 "DELETE FROM failures WHERE path = ?", ((path_key(path),) for path in paths)
             )
 
-    @guarded
+    @_guarded
     def drop_orphans(self) -> int:
         """Delete analyses that no track uses and those of other models; return their number."""
         with write_transaction(self._db):
@@ -847,7 +905,7 @@ class Store:
             self._db.execute("DELETE FROM models WHERE id IS NOT (SELECT model FROM library)")
         return int(cursor.rowcount)
 
-    @guarded
+    @_guarded
     def vacuum(self) -> None:
         """Compact the database file."""
         self._db.execute("INSERT INTO tracks_fts (tracks_fts) VALUES ('optimize')")
@@ -859,7 +917,7 @@ class Store:
 _TRACK_COLUMNS = (
     *("path", "size", "mtime_ns", "audio_hash"),
     *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag"),
-    *("search_artist", "search_title", "search_album", "search_genre"),
+    *("search_artist", "search_title", "search_album", "search_genre", "search_keys"),
 )
 
 

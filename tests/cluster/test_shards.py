@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import recsys.cluster.shards as module
+from recsys import atomic
 from recsys.cluster.rows import table_of
 from recsys.cluster.shards import OpenShard, ShardPlace, ShardWriter, read_known
 from recsys.errors import RecsysError
@@ -142,10 +143,11 @@ def test_shards_of_another_model_do_not_mix(tmp_path: Path) -> None:
 KILLED_AS_IT_WRITES = """
 import os, sys
 import recsys.cluster.shards as shards
+from recsys import atomic
 from recsys.cluster.rows import table_of
 from tests.cluster.shards import header, heard
 
-shards.os.fsync = lambda _: os.kill(os.getpid(), 9)
+atomic.os.fsync = lambda _: os.kill(os.getpid(), 9)
 writer = shards.ShardWriter(shards.ShardPlace(sys.argv[1]), header())
 writer.add(table_of([heard("/a")]))
 writer.flush()
@@ -160,31 +162,28 @@ def test_what_a_killed_run_began_is_cleared_away(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     killed = subprocess.run(command, env=environment, timeout=60, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert len(list(place.glob(".shard-*.writing"))) == 1
+    (unfinished,) = place.glob(".recsys-*")
+    ShardPlace(str(place)).prepare()
+    assert unfinished.exists(), "another run may be writing it"
+    yesterday = time.time() - 24 * 3600
+    os.utime(unfinished, (yesterday, yesterday))
     ShardPlace(str(place)).prepare()
     assert [path.name for path in place.iterdir()] == ["notes.txt"]
 
 
 def test_what_another_run_is_writing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere = tmp_path / ".shard-x.parquet.another-machine.1.writing"
-    elsewhere.write_bytes(b"half")
-    began: list[Path] = []
+    began: set[Path] = set()
 
     def other_run_starts(_descriptor: int) -> None:
         ShardPlace(str(tmp_path)).prepare()
-        began.extend(set(tmp_path.glob(".shard-*.writing")) - {elsewhere})
+        began.update(tmp_path.glob(".recsys-*"))
 
     writer = ShardWriter(ShardPlace(str(tmp_path)), header())
     writer.add(table_of([heard("/a")]))
-    monkeypatch.setattr(module.os, "fsync", other_run_starts)
+    monkeypatch.setattr(atomic.os, "fsync", other_run_starts)
     assert writer.flush().num_rows == 1
     assert len(began) == 1
     assert len(known(tmp_path)[0]) == 1
-    assert elsewhere.exists()
-    days_ago = time.time() - 2 * 24 * 3600
-    os.utime(elsewhere, (days_ago, days_ago))
-    ShardPlace(str(tmp_path)).prepare()
-    assert not elsewhere.exists()
 
 
 def test_a_shard_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +193,7 @@ def test_a_shard_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monke
     writer = ShardWriter(ShardPlace(str(tmp_path)), header())
     writer.add(table_of([heard("/a")]))
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "fsync", full)
+        patch.setattr(atomic.os, "fsync", full)
         with pytest.raises(RecsysError, match="No space left on device"):
             writer.flush()
     assert list(tmp_path.iterdir()) == []

@@ -10,8 +10,8 @@ import pytest
 from recsys.cluster.sources import (
     SourceFile,
     check_place,
-    described,
     fetched,
+    file_system_error,
     list_files,
     normal_place,
 )
@@ -113,11 +113,11 @@ def test_what_is_missing_or_forbidden_is_said_in_words() -> None:
         (PermissionError("Access Denied"), "s3://b may not be read or written"),
         (ConnectionError("refused"), "s3://b cannot be reached"),
     ):
-        told = described(error, "s3://b")
+        told = file_system_error(error, "s3://b")
         assert words in told.message
         assert told.hint
     kept = RecsysError("as it is")
-    assert described(kept, "s3://b") is kept
+    assert file_system_error(kept, "s3://b") is kept
 
 
 def test_places_have_one_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

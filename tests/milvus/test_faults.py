@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -15,7 +16,6 @@ from recsys.milvus.rows import (
     Header,
     header_rows,
     make_collection,
-    new_version,
     read_header,
     write_header,
 )
@@ -111,7 +111,7 @@ def test_all_that_is_read_in_pages_survives_a_failure(
     failing: Failing,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("catalogue.SCORES_PAGE", "index.PAGE", "index.MOST_ROWS", "push.MOST_ROWS"):
+    for name in ("catalogue.SCORES_PAGE", "index.PAGE", "index.MAX_ROWS", "push.MAX_ROWS"):
         monkeypatch.setattr(f"recsys.milvus.{name}", 10)
     ids, scores = library.store.all_tag_scores()
     query = library.sounds[5].embedding
@@ -150,7 +150,7 @@ def empty(tmp_path: Path) -> Iterator[Connection]:
 
 
 def long_header(text: str, pieces: int) -> Header:
-    return Header(about={"text": text * 60_000 * pieces}, version=new_version())
+    return Header(about={"text": text * 60_000 * pieces}, version=secrets.token_hex(8))
 
 
 def test_a_header_of_several_rows_is_read_as_a_whole(empty: Connection, failing: Failing) -> None:

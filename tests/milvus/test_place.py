@@ -111,7 +111,7 @@ def test_what_milvus_says_does_not_give_a_token_away(tmp_path: Path) -> None:
     place = replace(parse_place(tmp_path / "shared.db"), token="ann:secret")
     with Connection(place, create=True) as connection:
         for told in ("login ann:secret failed", "bad password secret"):
-            error = connection._refused(connection.library.MilvusException(message=told))
+            error = connection._refusal(connection.library.MilvusException(message=told))
             assert "secret" not in error.message
             assert "***" in error.message
             assert "MILVUS_TOKEN" in error.hint

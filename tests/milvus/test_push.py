@@ -14,7 +14,7 @@ from recsys.index.sync import rebuild_index
 from recsys.milvus.connection import Connection, parse_place
 from recsys.milvus.index import MilvusIndex
 from recsys.milvus.push import _Push, push
-from recsys.milvus.rows import LONGEST_TAG, collection_name, make_collection
+from recsys.milvus.rows import MAX_TAG_CHARACTERS, collection_name, make_collection
 from recsys.store import Store
 from recsys.store.rows import TrackRecord
 from recsys.types import TrackFile
@@ -432,4 +432,4 @@ def test_a_tag_without_end_is_shortened_and_said(tmp_path: Path) -> None:
     shared = open_at(tmp_path / "shared.db")
     tracks: Sequence[Track] = list(shared.tracks([1, 2]).values())
     shared.close()
-    assert [len(track.title) for track in tracks] == [LONGEST_TAG] * 2
+    assert [len(track.title) for track in tracks] == [MAX_TAG_CHARACTERS] * 2

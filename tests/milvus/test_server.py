@@ -254,7 +254,7 @@ def recall(index: MilvusIndex, oracle: ExactIndex, genre: str | None, query: Any
 def test_a_large_library_is_searched_by_a_graph(
     server: Server, library: PlantedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys.milvus.push.GRAPH_FROM", 10)
+    monkeypatch.setattr("recsys.milvus.push.GRAPH_MIN_TRACKS", 10)
     push_to(library.store, server.place)
     shared = open_at(server.place)
     with Connection(parse_place(server.place)) as connection:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.store import search as search_module
-from recsys.store.search import normalise, search_rank, search_terms, search_texts
+from recsys.store import store as store_module
+from recsys.store.search import normalise, rank_matches, search_terms, search_texts
 from recsys.types import Tags
 from tests.stored import heard, new_library, record
 
@@ -107,9 +107,18 @@ def test_at_most_so_many_are_found_the_best_ones(store: Store) -> None:
 def test_of_very_many_matches_exact_names_are_among_the_first(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_module, "_MOST_MATCHES", 1)
+    monkeypatch.setattr(store_module, "MOST_MATCHES", 1)
     assert [str(track.path) for track in store.find_tracks("halo", limit=1)] == ["/10"]
     assert [str(track.path) for track in store.find_tracks("bill evans", limit=1)] == ["/3"]
+
+
+def test_of_very_many_matches_names_come_before_genres_and_none_lacks_a_symbol(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MOST_MATCHES", 1)
+    # Of "rock", the first match in the library has it in its genre tag alone.
+    assert [str(track.path) for track in store.find_tracks("rock", limit=1)] == ["/11"]
+    assert [str(track.path) for track in store.find_tracks("rock !", limit=1)] == ["/11"]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +150,24 @@ def test_another_model_leaves_the_words_alone(tmp_path: Path) -> None:
 
 
 NAMES = st.lists(
-    st.sampled_from(["so", "what", "sole", "so-what", "ÄÖ", "ß", "中島", "中", "!", "a.b", "1959"]),
+    st.sampled_from(
+        [
+            "so",
+            "what",
+            "sole",
+            "so-what",
+            "ÄÖ",
+            "ß",
+            "中島",
+            "中",
+            "!",
+            "a.b",
+            "1959",
+            "==",
+            "?" * 9,
+            "་་",
+        ]
+    ),
     max_size=4,
 ).map(" ".join)
 
@@ -152,12 +178,9 @@ def test_the_store_ranks_as_the_oracle_in_python_does(tags: list[Tags], words: s
     with tempfile.TemporaryDirectory() as folder, new_library(Path(folder)) as store:
         store.write([record(f"/{i}.mp3", heard(), tags=each) for i, each in enumerate(tags)])
         terms = search_terms(words)
-        ranked = []
-        for track in store.all_tracks():
-            texts = search_texts(track.tags, track.path)
-            if terms and (rank := search_rank(terms, texts)) is not None:
-                ranked.append((rank, texts[:2], track.id))
-        assert [track.id for track in store.find_tracks(words)] == [i for _, _, i in sorted(ranked)]
+        tracks = [(track.id, search_texts(track.tags, track.path)) for track in store.all_tracks()]
+        ranked = rank_matches(terms, tracks) if terms else []
+        assert [track.id for track in store.find_tracks(words)] == ranked
 
 
 @settings(max_examples=60, deadline=None)
