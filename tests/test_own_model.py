@@ -52,7 +52,7 @@ def adopt(proposal: Proposal, out: Path) -> int:
 
 def test_planted_genres_are_learned(proposal: Proposal) -> None:
     found = proposal.found
-    assert found.labels == GENRES
+    assert proposal.own.labels == GENRES
     assert found.evaluation.accuracy > 0.95
     assert found.evaluation.n == 72
     assert found.majority.accuracy.value == pytest.approx(1 / 3)

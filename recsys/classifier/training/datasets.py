@@ -186,7 +186,7 @@ def _name(key: str) -> str:
 
 
 def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
-    """Number the groups of tracks that belong on one side of a split, shape (n_tracks,), from 0.
+    """Return a group id, from 0, of each track (n_tracks,): a group is on one side of a split.
 
     A group shares an artist, compared without regard to case, or repeats a recording; both
     relations are followed transitively. A track without an artist belongs to no other by it.
@@ -197,7 +197,7 @@ def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
     rows = {key: row for row, key in enumerate(keys)}
     first_of: dict[str, int] = {}
     links = []
-    for row, (key, artist) in enumerate(zip(keys, artists, strict=True)):
+    for row, artist in enumerate(artists):
         name = artist.strip().casefold() if artist else ""
         links.append((row, first_of.setdefault(name, row) if name else row))
     links += [(rows[group[0]], rows[key]) for group in repetitions(rows) for key in group]
