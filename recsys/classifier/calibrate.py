@@ -21,23 +21,12 @@ Float64Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """How logits become probabilities and genres, fitted to tracks that were not trained on.
-
-    Attributes
-    ----------
-    temperature : float
-    thresholds : tuple of float
-        Per genre, in [0, 1].
-    confusion : tuple of tuple of float
-        Rows are true genres and sum to 1.
-    probabilities : ndarray of float64, shape (n, n_genres)
-        Of the tracks that it was fitted to.
-    """
+    """Temperature, thresholds and confusion, fitted to tracks that were not trained on."""
 
     temperature: float
-    thresholds: tuple[float, ...]
-    confusion: tuple[tuple[float, ...], ...]
-    probabilities: Float64Array
+    thresholds: tuple[float, ...]  # per genre, in [0, 1]
+    confusion: tuple[tuple[float, ...], ...]  # rows are true genres and sum to 1
+    probabilities: Float64Array  # (n, n_genres), of the tracks that it was fitted to
 
     @property
     def share_with_a_genre(self) -> float:
@@ -50,14 +39,9 @@ class Calibration:
 def calibrate(
     logits: FloatArray, targets: IdArray, temperature: float | None = None
 ) -> Calibration:
-    """Fit temperature, thresholds and confusion; a given temperature is kept.
+    """Fit temperature, thresholds and confusion to pooled logits (n, n_genres) of held-out tracks.
 
-    Parameters
-    ----------
-    logits : ndarray, shape (n, n_genres)
-        Pooled, of tracks that were not trained on.
-    targets : ndarray of int64, shape (n,)
-    temperature : float, optional
+    `targets` (n,) holds genre ids; a given temperature is kept.
     """
     if temperature is None:
         temperature = fit_temperature(logits, targets)
@@ -107,10 +91,7 @@ def expected_calibration_error(
 ) -> float:
     """Return the expected calibration error over bins of equal width, in [0, 1]; 0 is perfect.
 
-    Raises
-    ------
-    ValueError
-        If there are no rows.
+    Raises ValueError if there are no rows.
     """
     if len(targets) == 0:
         raise ValueError("no predictions to judge")
@@ -142,7 +123,7 @@ def fit_thresholds(
     """Choose the decision threshold of each genre.
 
     It is the probability that a share `keep` of the genre's own tracks reach, clipped to two
-    bounds: the lower keeps noise from being given a genre, the upper keeps an easy genre from
+    bounds: the lower keeps noise from getting a genre, the upper keeps an easy genre from
     demanding certainty. A genre without tracks gets `highest`.
     """
     chosen = []
@@ -162,6 +143,6 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def labels_to_numbers(genres: Sequence[str], labels: Sequence[str]) -> IdArray:
-    """Return the position of each genre in `labels`; -1 where it is not among them."""
+    """Return the row of each genre in `labels`, shape (n,); -1 where it is not among them."""
     numbers = {label: number for number, label in enumerate(labels)}
     return np.asarray([numbers.get(genre, -1) for genre in genres], dtype=np.int64)
