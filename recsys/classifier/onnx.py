@@ -291,7 +291,7 @@ class OnnxSession:
         return names
 
     def _try(self) -> int:
-        """Run the network on silence and noise, check the outputs, return the embedding's length."""
+        """Run the network on silence and noise, check the outputs; return the dimension."""
         shape = (WINDOWS_TRIED, *self.description.features.shape)
         noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
         self._forward(np.zeros((self._batch or WINDOWS_TRIED, *shape[1:]), dtype=np.float32))
