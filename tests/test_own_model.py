@@ -1,4 +1,4 @@
-"""A library's own genres: proposed, saved, and made its own without hearing anything again."""
+"""A library's own genres: proposed, saved, and used without another analysis."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_folders_name_the_same_genres(library: OwnLibrary, proposal: Proposal) -
 
 @pytest.mark.parametrize("per_genre", [2, 3, 4])
 def test_hardly_any_tracks(tmp_path: Path, per_genre: int) -> None:
-    """The least that can be asked for: it is judged, however little that says."""
+    """The fewest tracks that are allowed are still evaluated."""
     library = make_own_library(tmp_path, per_genre=per_genre, artists=2)
     options = OwnGenreOptions(min_tracks=2, min_artists=2)
     proposal = propose(library.database, options)
@@ -151,7 +151,7 @@ def test_library_and_index_follow_without_analysis(
 
 
 def test_the_next_run_finds_everything_done(proposal: Proposal, tmp_path: Path) -> None:
-    """The folder is gone here, so nothing is scanned: what counts is that the model is settled."""
+    """The folder is gone here, so nothing is scanned; only the model matters."""
     adopt(proposal, tmp_path / "mine.safetensors")
     (tmp_path / "music").mkdir()
     *_, summary = IndexSession(proposal.database).run([tmp_path / "music"])

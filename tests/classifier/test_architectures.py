@@ -94,7 +94,7 @@ def test_a_complete_config_makes_the_same_model(architecture: str) -> None:
 
 
 class Echo(nn.Module):
-    """Says what it was scaled."""
+    """Returns its inputs."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x.flatten(1), x.flatten(1)

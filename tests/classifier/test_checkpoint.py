@@ -1,4 +1,4 @@
-"""Model files: what is written comes back, and what is wrong is said."""
+"""Model files: round trips, and errors for damaged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the classifier says of a track: calibrated, of unit length, whatever its company."""
+"""Inference: calibrated probabilities, unit embeddings, independent of the batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The default network without PyTorch says what it says with PyTorch."""
+"""The NumPy network has the outputs of the one in PyTorch."""
 
 from __future__ import annotations
 

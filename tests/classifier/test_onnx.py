@@ -1,4 +1,4 @@
-"""ONNX models: they say what they should, and what is wrong with one is said when it is loaded."""
+"""ONNX models: their outputs, and errors at loading for every fault."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_words_do_not_change_the_fingerprint(model: Path) -> None:
 
 
 def fault(path: Path) -> str:
-    """Load a model that cannot be used, and return what is said of it."""
+    """Load a model that cannot be used, and return the message."""
     with pytest.raises(ModelError) as caught:
         load_card(path)
     assert caught.value.hint

@@ -131,7 +131,7 @@ def test_a_head_on_tracks_is_refused(tmp_path: Path) -> None:
 
 
 class _Growing(nn.Module):
-    """A network that tracing gets wrong: what it says depends on how many windows there are."""
+    """A network that tracing gets wrong: its outputs depend on the number of windows."""
 
     def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         sums = windows.mean(dim=2)[:, :3]

@@ -1,4 +1,4 @@
-"""The state of an interrupted training: kept in one step, and only ever taken up by its own run."""
+"""The state of an interrupted training: written atomically, resumed by its own run alone."""
 
 from __future__ import annotations
 

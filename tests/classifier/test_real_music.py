@@ -26,7 +26,7 @@ pytestmark = [
 
 
 @pytest.mark.skipif(
-    not (REAL.parent / "splits").is_dir(), reason="no splits/ beside RECSYS_REAL_DATA"
+    not (REAL.parent / "splits").is_dir(), reason="no splits/ next to RECSYS_REAL_DATA"
 )
 def test_training_tracks_are_classified_right_and_reported() -> None:
     """The card's figures are of held-out networks; what the shipped one learned it must beat."""
@@ -43,7 +43,7 @@ def test_training_tracks_are_classified_right_and_reported() -> None:
 
 @pytest.mark.skipif(not (REAL / "formats").is_dir(), reason="no formats/ in RECSYS_REAL_DATA")
 def test_encodings_of_one_song_lie_together() -> None:
-    """Every encoding is heard alike, but for those that leave out half of the sound."""
+    """All encodings have close embeddings, except those without half of the sound."""
     files = [
         path for path in sorted((REAL / "formats").iterdir()) if not path.name.startswith("mono-")
     ]

@@ -1,4 +1,4 @@
-"""The second head: what its card says, and what becomes of its outputs."""
+"""The tag head: its card and its outputs."""
 
 from __future__ import annotations
 

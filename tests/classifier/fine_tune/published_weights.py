@@ -57,7 +57,7 @@ Variables = dict[str, FloatArray]
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
-    """Every variable that was trained, or estimated beside the training."""
+    """Every variable that was trained, or estimated during the training."""
     found: dict[str, tuple[int, ...]] = {}
     for name, shape in KERNELS.items():
         found |= {f"{name}/kernel": shape, f"{name}/bias": shape[-1:]}

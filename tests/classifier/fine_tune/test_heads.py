@@ -1,4 +1,4 @@
-"""Each head against what is known: scikit-learn's answer, a formula, or what was planted."""
+"""Each head against a known answer: of scikit-learn, of a formula, or planted."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ Judged = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def judged(made: DefaultModel, music: LabelledMusic) -> Judged:
-    """The figures of a card on whatever the networks may have said."""
+    """The figures of a card for any outputs of the networks."""
 
     def judge(out_of_fold: np.ndarray, **changes: Any) -> dict[str, Any]:
         rows = np.zeros((24, 1), dtype=np.float32)
@@ -277,7 +277,7 @@ def test_agreement_goes_into_the_card(
 
 
 def test_tags_of_the_validation_list(made: DefaultModel, music: LabelledMusic) -> None:
-    """A network that says of twelve held-out tracks what the teacher says agrees with it."""
+    """The teacher's own logits of twelve held-out tracks agree with it."""
     rows_of_list = np.arange(12)
     logits = np.zeros((12, 3), dtype=np.float32)
     valid = Pooled(logits, np.eye(12, 128, dtype=np.float32), made.taught_tags[rows_of_list])
