@@ -337,7 +337,7 @@ class OnnxSession:
 def _read(path: Path) -> bytes:
     if not str(path.absolute()).isprintable():
         raise ModelError(
-            f"the path {str(path)!r} of an ONNX model is not text",
+            f"the path {str(path)!r} of an ONNX model cannot be written as text",
             "Give the file, or its folder, another name.",
         )
     try:
