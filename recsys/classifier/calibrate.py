@@ -58,6 +58,7 @@ def calibrate(
 def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Float64Array:
     """Return probabilities over the last axis; a temperature above 1 flattens them."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
+    # Less the largest, so that no exponential overflows.
     weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     shares: Float64Array = weights / weights.sum(axis=-1, keepdims=True)
     return shares
@@ -68,6 +69,7 @@ def negative_log_likelihood(
 ) -> float:
     """Return the mean negative log-likelihood of the true genres (nats)."""
     chosen = softmax(logits, temperature)[np.arange(len(targets)), targets]
+    # A probability that underflows to 0 would make the mean infinite.
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
 
@@ -78,6 +80,7 @@ def fit_temperature(logits: FloatArray, targets: IdArray) -> float:
     """
     from scipy.optimize import minimize_scalar
 
+    # Over the logarithm: a half and a double are equally far from 1.
     found = minimize_scalar(
         lambda log_t: negative_log_likelihood(logits, targets, float(np.exp(log_t))),
         bounds=(np.log(0.05), np.log(20.0)),
@@ -97,6 +100,7 @@ def expected_calibration_error(
         raise ValueError("no predictions to judge")
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == targets
+    # A confidence of exactly 1 belongs to the last bin.
     bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     gap = np.bincount(bin_of, weights=confidence - right, minlength=bins)
     return float(np.abs(gap).sum() / len(targets))

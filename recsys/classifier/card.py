@@ -276,6 +276,7 @@ def write_model(path: Path, weights: Mapping[str, npt.NDArray[Any]], card: Model
     content = save({name: np.asarray(value, order="C") for name, value in weights.items()})
     complete = replace(card, fingerprint=fingerprint(content, card))
     try:
+        # Between the two, the old card does not match the new weights, and loading reports it.
         write_bytes(path, content)
         write_bytes(card_path(path), complete.to_json().encode())
     except OSError as error:

@@ -104,6 +104,7 @@ def pooled_outputs(
     Every track needs a window. A head gives the genres instead of the network; at most
     `windows_per_batch` windows are in memory at a time.
     """
+    # Tracks share batches, so that short ones do not leave them half empty.
     windows = chain.from_iterable(tracks)
     parts: list[tuple[FloatArray, ...]] = []
     while chunk := list(islice(windows, windows_per_batch)):

@@ -106,6 +106,7 @@ def log_mel(samples: FloatArray, settings: LogMel = MEL) -> FloatArray:
     power = mel_power(
         samples, settings.sample_rate, settings.n_fft, settings.hop_length, settings.n_mels
     )
+    # The floor keeps the logarithm of silence finite, far below any recording.
     decibels = 10.0 * np.log10(np.maximum(power, np.float32(1e-20)))
     return standardise(np.maximum(decibels, decibels.max() - settings.top_db))
 
@@ -133,6 +134,7 @@ def from_log_mel(
     n, _, frames = windows.shape
     if n == 0:
         return np.empty((0, *target.shape), dtype=np.float32)
+    # Relative to the loudest point: the level is unknown after standardising.
     decibels = USUAL_DEVIATION_DB * (windows - windows.max(axis=(1, 2), keepdims=True))
     bands = np.tensordot(decibels, _between_bands(source, target), axes=(1, 1))
     power = np.power(10.0, 0.1 * bands.transpose(0, 2, 1)).astype(np.float32)

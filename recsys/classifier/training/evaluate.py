@@ -112,6 +112,7 @@ def score(
     )
     counts = confusion_matrix(targets, predicted, labels=numbers)
     right = int(np.sum(predicted == targets))
+    # A genre without tracks has no recall; it would count as 0 in the means.
     present = [int(number) for number in numbers if support[number] > 0]
     return Evaluation(
         n=len(targets),
@@ -172,6 +173,7 @@ def evaluate_files(
         else:
             waiting.append(windows)
             decoded.append(file)
+        # A few tracks at a time: the windows of a whole folder may not fit into memory.
         if len(waiting) == TRACKS_PER_CALL:
             rows += [analysis.probabilities for analysis in classifier.analyse(waiting)]
             waiting = []

@@ -138,6 +138,7 @@ def gather_labels(
     groups, kinds = _group(labelled, options.source)
     learned, left_out = _sort_out(merged, keys, groups, options)
     _check_enough(learned, left_out, unlabelled, options)
+    # Sampled last, so that the counts above are of the whole library.
     numbers = {genre.key: n for n, genre in enumerate(sorted(learned, key=lambda g: g.name))}
     targets = np.asarray([numbers.get(key, -1) for key in keys], dtype=np.int64)
     rows = _draw(targets, len(numbers), options)
@@ -329,10 +330,8 @@ def fit_head(embeddings: FloatArray, targets: IdArray, n_genres: int) -> LinearH
         regression.fit((embeddings - mean) / deviation, targets)
     slopes, offsets = regression.coef_, regression.intercept_
     if len(slopes) == 1:  # scikit-learn's two-class case: a single row, and a softmax needs two
-        slopes, offsets = (
-            np.concatenate([-slopes, slopes]) / 2,
-            np.concatenate([-offsets, offsets]) / 2,
-        )
+        slopes = np.concatenate([-slopes, slopes]) / 2
+        offsets = np.concatenate([-offsets, offsets]) / 2
     weight[regression.classes_] = slopes / deviation
     bias[regression.classes_] = offsets - (slopes / deviation) @ mean
     return LinearHead(weight.astype(np.float32), bias.astype(np.float32))

@@ -156,6 +156,7 @@ class _FrontEndWeights:
 
     def __init__(self, tensors: Mapping[str, Tensor], number: int) -> None:
         name = _numbered("conv2d", number)
+        # TensorFlow orders a kernel (height, width, inputs, outputs), PyTorch outputs first.
         self.kernel = tensors[f"{name}/kernel"].permute(3, 2, 0, 1)
         self.bias = tensors[f"{name}/bias"]
         self.norm = _norm(tensors, number + 1, "norm")
