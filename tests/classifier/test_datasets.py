@@ -27,8 +27,8 @@ from recsys.classifier.training.datasets import (
 )
 from recsys.errors import AudioError, ModelError
 from recsys.mel import CompressedMel
-from tests.classifier.fine_tune.genre_files import as_int8
 from tests.classifier.planted_genres import LABELS, picture, synthesise
+from tests.classifier.training.genre_files import as_int8
 
 
 def test_tracks_are_found_by_genre(music: Path) -> None:

@@ -11,7 +11,7 @@ from recsys.classifier.training.datasets import HalfArray
 from recsys.classifier.training.tune import TrackResponses, front_end_responses, responses_to, vary
 from recsys.mel import USUAL_POWER, expand
 from recsys.types import FloatArray
-from tests.classifier.fine_tune.small import FILTERS, random_track, small_network
+from tests.classifier.training.small import FILTERS, random_track, small_network
 
 
 def windows(count: int = 4, frames: int = 30) -> FloatArray:

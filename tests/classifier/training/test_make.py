@@ -43,9 +43,9 @@ from recsys.classifier.training.tune import (
 )
 from recsys.errors import ModelError
 from recsys.types import IdArray
-from tests.classifier.fine_tune.made_music import FEATURES, made_music
-from tests.classifier.fine_tune.published_weights import ALIVE, Variables
-from tests.classifier.fine_tune.small import (
+from tests.classifier.training.made_music import FEATURES, made_music
+from tests.classifier.training.published_weights import ALIVE, Variables
+from tests.classifier.training.small import (
     QUICK,
     equal_genres,
     random_windows,

@@ -21,7 +21,7 @@ from recsys.classifier.training.teacher import (
     read_checkpoint,
 )
 from recsys.errors import ModelError
-from tests.classifier.fine_tune.published_weights import (
+from tests.classifier.training.published_weights import (
     ALIVE,
     FILE,
     Variables,

@@ -16,8 +16,8 @@ from recsys.classifier.training.datasets import (
 )
 from recsys.errors import ModelError
 from recsys.mel import CompressedMel
-from tests.classifier.fine_tune.genre_files import as_int8, write_archive, write_list, write_track
 from tests.classifier.planted_genres import picture
+from tests.classifier.training.genre_files import as_int8, write_archive, write_list, write_track
 
 FEATURES = CompressedMel()
 GENRES = ("noise", "tone")
