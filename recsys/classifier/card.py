@@ -287,8 +287,14 @@ def write_model(path: Path, weights: Mapping[str, npt.NDArray[Any]], card: Model
     return complete
 
 
-def read_weights(path: Path, card: ModelCard) -> bytes:
-    """Read a safetensors file and check that its card describes it; raises ModelError."""
+def read_tensors(path: Path, card: ModelCard) -> dict[str, npt.NDArray[Any]]:
+    """Read the tensors of a model by name.
+
+    Raises ModelError if the file is missing, damaged, or belongs to another card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     try:
         weights = path.read_bytes()
     except OSError as error:
@@ -303,16 +309,8 @@ def read_weights(path: Path, card: ModelCard) -> bytes:
             f" (fingerprint {found}, the card has {card.fingerprint})",
             REPLACE_HINT,
         )
-    return weights
-
-
-def read_tensors(path: Path, card: ModelCard) -> dict[str, npt.NDArray[Any]]:
-    """Read the tensors of a model by name; raises as :func:`read_weights` does."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
-        return load(read_weights(path, card))
+        return load(weights)
     except SafetensorError as error:
         raise wrong_weights(path) from error
 
