@@ -15,7 +15,12 @@ from recsys.cli.output import console, escape, note, print_json, shown, table
 from recsys.errors import require
 
 if TYPE_CHECKING:
-    from recsys.classifier.training.own_genres import Comparison, Contender, Estimate, Proposal
+    from recsys.classifier.training.own_genres import (
+        ClassifierFigures,
+        Comparison,
+        Estimate,
+        Proposal,
+    )
 
 SPELLINGS_SHOWN = 5
 """Of one genre; the model card names all of them."""
@@ -192,7 +197,7 @@ def _show_left_out(proposal: Proposal) -> None:
 def _genre_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of rich)
     own, found = proposal.own, proposal.found
     rows = table("genre", "tracks", "artists", "precision", "recall", "F1", right=range(1, 6))
-    for number, label in enumerate(found.labels):
+    for number, label in enumerate(own.labels):
         score = found.evaluation.per_genre[label]
         artists = len(set(own.groups[own.targets == number].tolist()))
         figures = (f"{value:.2f}" for value in (score.precision, score.recall, score.f1))
@@ -201,9 +206,10 @@ def _genre_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of rich)
 
 
 def _comparison_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of rich)
-    found, n = proposal.found, len(proposal.own.tracks)
+    own, found = proposal.own, proposal.found
+    n = len(own.tracks)
     rows = table("evaluated on", "tracks", "", "accuracy", "macro F1", right=(1,))
-    _add(rows, f"{len(found.labels)} own genres", n, found.new)
+    _add(rows, f"{len(own.labels)} own genres", n, found.new)
     _add(rows, "", n, found.majority)
     if both := found.comparison:
         _add(rows, f"{len(both.labels)} genres of the present model", both.n, both.new)
@@ -211,9 +217,9 @@ def _comparison_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of ri
     return rows
 
 
-def _add(rows: Any, judged_by: str, n: int, contender: Contender) -> None:  # noqa: ANN401
-    figures = (_interval(contender.accuracy), _interval(contender.macro_f1))
-    rows.add_row(judged_by, str(n), escape(contender.name), *figures)
+def _add(rows: Any, judged_by: str, n: int, figures: ClassifierFigures) -> None:  # noqa: ANN401
+    accuracy, macro_f1 = _interval(figures.accuracy), _interval(figures.macro_f1)
+    rows.add_row(judged_by, str(n), escape(figures.name), accuracy, macro_f1)
 
 
 def _interval(measured: Estimate) -> str:
@@ -264,7 +270,7 @@ def _as_dict(proposal: Proposal, out: Path | None, rescored: int | None) -> dict
         "merged": {genre.name: dict(genre.spellings) for genre in own.merged},
         "left_out": [asdict(genre) for genre in own.left_out],
         "folds": found.folds,
-        "seed": found.seed,
+        "seed": proposal.options.seed,
         "temperature": found.calibration.temperature,
         "evaluation": as_dict(found.evaluation),
         "new_head": asdict(found.new),

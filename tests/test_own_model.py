@@ -1,4 +1,4 @@
-"""A library's own genres: proposed, saved, and made its own without hearing anything again."""
+"""A library's own genres: proposed, saved, and used without another analysis."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def adopt(proposal: Proposal, out: Path) -> int:
 
 def test_planted_genres_are_learned(proposal: Proposal) -> None:
     found = proposal.found
-    assert found.labels == GENRES
+    assert proposal.own.labels == GENRES
     assert found.evaluation.accuracy > 0.95
     assert found.evaluation.n == 72
     assert found.majority.accuracy.value == pytest.approx(1 / 3)
@@ -81,7 +81,7 @@ def test_folders_name_the_same_genres(library: OwnLibrary, proposal: Proposal) -
 
 @pytest.mark.parametrize("per_genre", [2, 3, 4])
 def test_hardly_any_tracks(tmp_path: Path, per_genre: int) -> None:
-    """The least that can be asked for: it is judged, however little that says."""
+    """The fewest tracks that are allowed are still evaluated."""
     library = make_own_library(tmp_path, per_genre=per_genre, artists=2)
     options = OwnGenreOptions(min_tracks=2, min_artists=2)
     proposal = propose(library.database, options)
@@ -96,7 +96,7 @@ def test_proposing_changes_nothing(library: OwnLibrary) -> None:
     assert library.database.read_bytes() == before
 
 
-def test_the_saved_model_says_how_it_was_made(proposal: Proposal, tmp_path: Path) -> None:
+def test_the_saved_card_describes_the_training(proposal: Proposal, tmp_path: Path) -> None:
     out = tmp_path / "mine.safetensors"
     card = save_proposal(proposal, out)
     assert load_card(out).fingerprint == card.fingerprint == load_model(out)[1].fingerprint
@@ -104,28 +104,28 @@ def test_the_saved_model_says_how_it_was_made(proposal: Proposal, tmp_path: Path
     assert card.dimension == 16
     np.testing.assert_allclose(np.sum(card.confusion, axis=1), 1.0, rtol=1e-5)
     assert np.min(card.confusion) > 0
-    told = card.training["own_genres"]
-    assert told["tracks"] == dict.fromkeys(GENRES, 24)
+    stored = card.training["own_genres"]
+    assert stored["tracks"] == dict.fromkeys(GENRES, 24)
     assert len(card.training["keys"]["train"]) == 72
     assert "Jazz/0" in card.training["keys"]["train"]
     assert card.config["track_head"]["embeddings_of"] == proposal.present.fingerprint
     assert card.metrics["cross_validation"]["n"] == 72
 
 
-def test_hearing_and_the_stored_embedding_say_the_same(proposal: Proposal, tmp_path: Path) -> None:
+def test_inference_agrees_with_the_stored_embedding(proposal: Proposal, tmp_path: Path) -> None:
     """The head looks at the embedding of the whole track, as it did when it was fitted."""
     out = tmp_path / "mine.safetensors"
     card = save_proposal(proposal, out)
     tracks = [np.concatenate([picture("tone", i), picture("noise", i)]) for i in range(3)]
-    heard = Classifier.load(out, "cpu").analyse(tracks)
+    analyses = Classifier.load(out, "cpu").analyse(tracks)
     before = Classifier.load(proposal.trunk, "cpu").analyse(tracks)
-    for now, then in zip(heard, before, strict=True):
+    for now, then in zip(analyses, before, strict=True):
         np.testing.assert_allclose(now.embedding, then.embedding, atol=1e-6)
         wanted = softmax(proposal.found.head.logits(then.embedding), card.temperature)
         np.testing.assert_allclose(now.probabilities, wanted, atol=1e-5)
 
 
-def test_everything_follows_without_listening(
+def test_library_and_index_follow_without_analysis(
     library: OwnLibrary, proposal: Proposal, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine.safetensors"
@@ -151,7 +151,7 @@ def test_everything_follows_without_listening(
 
 
 def test_the_next_run_finds_everything_done(proposal: Proposal, tmp_path: Path) -> None:
-    """The folder is gone here, so nothing is scanned: what counts is that the model is settled."""
+    """The folder is gone here, so nothing is scanned; only the model matters."""
     adopt(proposal, tmp_path / "mine.safetensors")
     (tmp_path / "music").mkdir()
     *_, summary = IndexSession(proposal.database).run([tmp_path / "music"])
@@ -160,7 +160,7 @@ def test_the_next_run_finds_everything_done(proposal: Proposal, tmp_path: Path) 
     assert not any("wait for analysis" in note for note in summary.notes)
 
 
-def test_the_way_back_needs_no_listening_either(
+def test_the_way_back_needs_no_analysis(
     library: OwnLibrary, proposal: Proposal, tmp_path: Path
 ) -> None:
     adopt(proposal, tmp_path / "mine.safetensors")
@@ -172,7 +172,7 @@ def test_the_way_back_needs_no_listening_either(
         assert index_is_current(store)
 
 
-def test_a_model_that_was_kept_is_used_later_without_listening(
+def test_a_saved_model_is_used_later_without_analysis(
     library: OwnLibrary, proposal: Proposal, tmp_path: Path
 ) -> None:
     """The files are not even there; all that is needed is stored."""
@@ -188,7 +188,7 @@ def test_a_model_that_was_kept_is_used_later_without_listening(
         assert index_is_current(store)
 
 
-def test_a_head_over_other_embeddings_has_everything_heard_again(
+def test_a_head_over_other_embeddings_needs_a_new_analysis(
     library: OwnLibrary, proposal: Proposal, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine.safetensors"
@@ -234,7 +234,7 @@ def test_learning_again_puts_one_head_in_the_place_of_the_other(
         assert torch.equal(model(windows)[1], tiny(windows)[1])
 
 
-def test_names_beside_the_library_are_free_ones(proposal: Proposal) -> None:
+def test_names_next_to_the_library_are_free(proposal: Proposal) -> None:
     first = free_model_path(proposal.database)
     assert first == proposal.database.with_name("library.genres-1.safetensors")
     save_proposal(proposal, first)

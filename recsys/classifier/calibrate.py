@@ -21,23 +21,12 @@ Float64Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """How logits become probabilities and genres, fitted to tracks that were not trained on.
-
-    Attributes
-    ----------
-    temperature : float
-    thresholds : tuple of float
-        Per genre, in [0, 1].
-    confusion : tuple of tuple of float
-        Rows are true genres and sum to 1.
-    probabilities : ndarray of float64, shape (n, n_genres)
-        Of the tracks that it was fitted to.
-    """
+    """Temperature, thresholds and confusion, fitted to tracks that were not trained on."""
 
     temperature: float
-    thresholds: tuple[float, ...]
-    confusion: tuple[tuple[float, ...], ...]
-    probabilities: Float64Array
+    thresholds: tuple[float, ...]  # per genre, in [0, 1]
+    confusion: tuple[tuple[float, ...], ...]  # rows are true genres and sum to 1
+    probabilities: Float64Array  # (n, n_genres), of the tracks that it was fitted to
 
     @property
     def share_with_a_genre(self) -> float:
@@ -50,14 +39,9 @@ class Calibration:
 def calibrate(
     logits: FloatArray, targets: IdArray, temperature: float | None = None
 ) -> Calibration:
-    """Fit temperature, thresholds and confusion; a given temperature is kept.
+    """Fit temperature, thresholds and confusion to pooled logits (n, n_genres) of held-out tracks.
 
-    Parameters
-    ----------
-    logits : ndarray, shape (n, n_genres)
-        Pooled, of tracks that were not trained on.
-    targets : ndarray of int64, shape (n,)
-    temperature : float, optional
+    `targets` (n,) holds genre ids; a given temperature is kept.
     """
     if temperature is None:
         temperature = fit_temperature(logits, targets)
@@ -74,6 +58,7 @@ def calibrate(
 def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Float64Array:
     """Return probabilities over the last axis; a temperature above 1 flattens them."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
+    # Less the largest, so that no exponential overflows.
     weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     shares: Float64Array = weights / weights.sum(axis=-1, keepdims=True)
     return shares
@@ -84,6 +69,7 @@ def negative_log_likelihood(
 ) -> float:
     """Return the mean negative log-likelihood of the true genres (nats)."""
     chosen = softmax(logits, temperature)[np.arange(len(targets)), targets]
+    # A probability that underflows to 0 would make the mean infinite.
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
 
@@ -94,6 +80,7 @@ def fit_temperature(logits: FloatArray, targets: IdArray) -> float:
     """
     from scipy.optimize import minimize_scalar
 
+    # Over the logarithm: a half and a double are equally far from 1.
     found = minimize_scalar(
         lambda log_t: negative_log_likelihood(logits, targets, float(np.exp(log_t))),
         bounds=(np.log(0.05), np.log(20.0)),
@@ -107,15 +94,13 @@ def expected_calibration_error(
 ) -> float:
     """Return the expected calibration error over bins of equal width, in [0, 1]; 0 is perfect.
 
-    Raises
-    ------
-    ValueError
-        If there are no rows.
+    Raises ValueError if there are no rows.
     """
     if len(targets) == 0:
         raise ValueError("no predictions to judge")
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == targets
+    # A confidence of exactly 1 belongs to the last bin.
     bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     gap = np.bincount(bin_of, weights=confidence - right, minlength=bins)
     return float(np.abs(gap).sum() / len(targets))
@@ -142,7 +127,7 @@ def fit_thresholds(
     """Choose the decision threshold of each genre.
 
     It is the probability that a share `keep` of the genre's own tracks reach, clipped to two
-    bounds: the lower keeps noise from being given a genre, the upper keeps an easy genre from
+    bounds: the lower keeps noise from getting a genre, the upper keeps an easy genre from
     demanding certainty. A genre without tracks gets `highest`.
     """
     chosen = []
@@ -162,6 +147,6 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def labels_to_numbers(genres: Sequence[str], labels: Sequence[str]) -> IdArray:
-    """Return the position of each genre in `labels`; -1 where it is not among them."""
+    """Return the row of each genre in `labels`, shape (n,); -1 where it is not among them."""
     numbers = {label: number for number, label in enumerate(labels)}
     return np.asarray([numbers.get(genre, -1) for genre in genres], dtype=np.int64)

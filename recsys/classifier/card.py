@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CARD_VERSION = 1
-"""To be raised when an older recsys would misread the card."""
+"""Raise it when an older recsys would misread the card."""
 
 DEFAULT_MODEL = Path(str(files("recsys.data"))) / "genre-model.safetensors"
 """The model that ships with recsys."""
@@ -44,75 +44,30 @@ _UNIT_TOLERANCE = 1e-3
 class ModelCard:
     """Everything about a model except its weights.
 
-    Attributes
-    ----------
-    name : str
-        For display.
-    architecture : str
-        Name of an architecture.
-    config : dict
-        Further arguments of the architecture.
-    labels : tuple of str
-        Genres, in the order of the outputs.
-    features : Features
-        Input of the network.
-    dimension : int
-        Length of the embedding.
-    temperature : float
-        Pooled logits are divided by it before the softmax.
-    thresholds : tuple of float
-        Per genre: least probability at which the genre is given, in [0, 1].
-    confusion : tuple of tuple of float
-        Row-normalised, Laplace-smoothed; rows are true genres.
-    tags : tuple of str
-        Outputs of the tag head: styles, moods, eras, voices. Empty for a model without one. Tags
-        that were not learned well enough are not among its outputs.
-    tag_means, tag_deviations : tuple of float
-        Per tag, over the training tracks: mean and standard deviation of the pooled tag logits,
-        which turn logits into z-scores; see :meth:`recsys.types.ModelInfo.tag_strengths`.
-    training : dict
-        Data, split, seed, settings.
-    metrics : dict
-        Figures, with the tracks that they were measured on.
-    limits : dict
-        Known weaknesses and excluded uses, as text.
-    created : str
-        Date, ISO 8601.
-    licence : str
-        Of the weights.
-    fingerprint : str
-        Hash over the weights and everything else that changes the outputs.
-    effort : Effort
-        How many windows the model analyses; full in the card beside the weights.
-    version : int
-        Of this format.
-
-    Raises
-    ------
-    ValueError
-        If lengths that must agree do not, or a number is out of its range.
+    Raises ValueError if lengths that must agree do not, or a number is out of its range.
     """
 
-    name: str
+    name: str  # for display
     architecture: str
-    config: dict[str, Any]
-    labels: tuple[str, ...]
-    features: Features
-    dimension: int
-    temperature: float
-    thresholds: tuple[float, ...]
-    confusion: tuple[tuple[float, ...], ...]
-    tags: tuple[str, ...] = ()
+    config: dict[str, Any]  # further arguments of the architecture
+    labels: tuple[str, ...]  # genres, in the order of the outputs
+    features: Features  # input of the network
+    dimension: int  # length of the embedding
+    temperature: float  # divides pooled logits before the softmax
+    thresholds: tuple[float, ...]  # per genre: least probability at which it is given
+    confusion: tuple[tuple[float, ...], ...]  # Laplace-smoothed; true genres, rows sum to 1
+    tags: tuple[str, ...] = ()  # outputs of the tag head; empty without one
+    # Of the pooled tag logits of each tag over the training tracks, for z-scores.
     tag_means: tuple[float, ...] = ()
     tag_deviations: tuple[float, ...] = ()
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, Any] = field(default_factory=dict)
-    created: str = ""
-    licence: str = "MIT"
-    fingerprint: str = ""
-    effort: Effort = Effort.FULL
-    version: int = CARD_VERSION
+    training: dict[str, Any] = field(default_factory=dict)  # data, split, seed, settings
+    metrics: dict[str, Any] = field(default_factory=dict)  # with the tracks they are from
+    limits: dict[str, Any] = field(default_factory=dict)  # weaknesses and excluded uses, as text
+    created: str = ""  # date, ISO 8601
+    licence: str = "MIT"  # of the weights
+    fingerprint: str = ""  # hash over everything that changes the outputs
+    effort: Effort = Effort.FULL  # windows analysed; full in the card on disk
+    version: int = CARD_VERSION  # of this format
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -125,7 +80,7 @@ class ModelCard:
         check_tags(self.tags, self.tag_means, self.tag_deviations)
 
     def at_effort(self, effort: str) -> ModelCard:
-        """Return the card of the same model with fewer windows of a track, itself if it has."""
+        """Return the card of the same model with the windows of another effort."""
         wanted = Effort(effort)
         features = at_effort(self.features, wanted)
         if features == self.features:
@@ -152,17 +107,14 @@ class ModelCard:
         return {**asdict(self), "features": self.features.as_dict()}
 
     def to_json(self) -> str:
-        """Return the card as it stands on disk."""
+        """Return the card as stored on disk."""
         return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "the model card") -> ModelCard:
         """Read a card; `source` names it in error messages.
 
-        Raises
-        ------
-        ModelError
-            If it is not a card, was written by a newer recsys, or is inconsistent.
+        Raises ModelError if it is not a card, was written by a newer recsys, or is inconsistent.
         """
         try:
             raw = json.loads(text)
@@ -252,7 +204,7 @@ def fingerprint(weights: bytes, card: ModelCard) -> str:
 
 
 def embeddings_of(card: ModelCard) -> tuple[str, Effort]:
-    """Return the identity of the model whose embeddings a model has: another's, or its own."""
+    """Return the identity of the model whose embeddings these are: another one below a head."""
     network = card.config.get("track_head", {}).get("embeddings_of", card.fingerprint)
     return str(network), card.effort
 
@@ -285,15 +237,15 @@ def load_card(path: Path | None = None) -> ModelCard:
     if path is not None and is_onnx(path):
         card: ModelCard = find(Registry.RUNTIMES, "onnx").onnx_card(path)
         return card
-    beside = card_path(path or DEFAULT_MODEL)
+    file = card_path(path or DEFAULT_MODEL)
     try:
-        text = beside.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"the model card {beside} cannot be read: {getattr(error, 'strerror', None) or error}",
+            f"the model card {file} cannot be read: {getattr(error, 'strerror', None) or error}",
             "A model is two files, NAME.safetensors and NAME.json; keep them together.",
         ) from error
-    return ModelCard.from_json(text, str(beside))
+    return ModelCard.from_json(text, str(file))
 
 
 def write_model(path: Path, weights: Mapping[str, npt.NDArray[Any]], card: ModelCard) -> ModelCard:
@@ -320,10 +272,11 @@ def write_model(path: Path, weights: Mapping[str, npt.NDArray[Any]], card: Model
     """
     from safetensors.numpy import save
 
-    # safetensors writes the memory of an array as it lies, whatever its strides.
+    # safetensors writes the memory of an array as it is, whatever its strides.
     content = save({name: np.asarray(value, order="C") for name, value in weights.items()})
     complete = replace(card, fingerprint=fingerprint(content, card))
     try:
+        # Between the two, the old card does not match the new weights, and loading reports it.
         write_bytes(path, content)
         write_bytes(card_path(path), complete.to_json().encode())
     except OSError as error:
@@ -334,14 +287,14 @@ def write_model(path: Path, weights: Mapping[str, npt.NDArray[Any]], card: Model
     return complete
 
 
-def read_weights(path: Path, card: ModelCard) -> bytes:
-    """Read a safetensors file and check that its card describes it.
+def read_tensors(path: Path, card: ModelCard) -> dict[str, npt.NDArray[Any]]:
+    """Read the tensors of a model by name.
 
-    Raises
-    ------
-    ModelError
-        If it is missing, damaged, or belongs to another card.
+    Raises ModelError if the file is missing, damaged, or belongs to another card.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     try:
         weights = path.read_bytes()
     except OSError as error:
@@ -356,16 +309,8 @@ def read_weights(path: Path, card: ModelCard) -> bytes:
             f" (fingerprint {found}, the card has {card.fingerprint})",
             REPLACE_HINT,
         )
-    return weights
-
-
-def read_tensors(path: Path, card: ModelCard) -> dict[str, npt.NDArray[Any]]:
-    """Read the tensors of a model by name; raises as :func:`read_weights` does."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
-        return load(read_weights(path, card))
+        return load(weights)
     except SafetensorError as error:
         raise wrong_weights(path) from error
 

@@ -75,16 +75,10 @@ class Network(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LinearHead:
-    """Genre logits as a linear function of a track's unit embedding.
+    """Genre logits as a linear function of a track's unit embedding."""
 
-    Attributes
-    ----------
-    weight : ndarray of float32, shape (n_genres, d)
-    bias : ndarray of float32, shape (n_genres,)
-    """
-
-    weight: FloatArray
-    bias: FloatArray
+    weight: FloatArray  # (n_genres, d)
+    bias: FloatArray  # (n_genres,)
 
     def logits(self, embeddings: FloatArray) -> FloatArray:
         """Map unit embeddings (n, d) to logits (n, n_genres), before calibration."""
@@ -92,21 +86,11 @@ class LinearHead:
 
 
 class Pooled(NamedTuple):
-    """Outputs of a network averaged over each track, before calibration.
+    """Outputs of a network averaged over each track, before calibration."""
 
-    Attributes
-    ----------
-    logits : ndarray of float32, shape (n_tracks, n_genres)
-        Mean over the windows, or of the head over the embedding where the model has one.
-    embeddings : ndarray of float32, shape (n_tracks, d)
-        Mean over the windows, scaled to unit length.
-    tag_logits : ndarray of float32, shape (n_tracks, n_tags)
-        Mean over the windows; no columns where the model has no tags.
-    """
-
-    logits: FloatArray
-    embeddings: FloatArray
-    tag_logits: FloatArray
+    logits: FloatArray  # (n_tracks, n_genres): mean over the windows, or of the head
+    embeddings: FloatArray  # (n_tracks, d): mean over the windows, scaled to unit length
+    tag_logits: FloatArray  # (n_tracks, n_tags): mean over the windows; n_tags may be 0
 
 
 def pooled_outputs(
@@ -115,22 +99,12 @@ def pooled_outputs(
     head: LinearHead | None = None,
     windows_per_batch: int = WINDOWS_PER_BATCH,
 ) -> Pooled:
-    """Run a network over the windows of several tracks and average per track.
+    """Run a network over the windows of tracks, each (n_windows, *shape), and average per track.
 
-    Parameters
-    ----------
-    network : Network
-    tracks : sequence of ndarray of float16 or float32, each (n_windows, *shape)
-        At least one window each.
-    head : LinearHead, optional
-        Gives the genres instead of the network.
-    windows_per_batch : int
-        At most as many are in memory at a time.
-
-    Returns
-    -------
-    Pooled
+    Every track needs a window. A head gives the genres instead of the network; at most
+    `windows_per_batch` windows are in memory at a time.
     """
+    # Tracks share batches, so that short ones do not leave them half empty.
     windows = chain.from_iterable(tracks)
     parts: list[tuple[FloatArray, ...]] = []
     while chunk := list(islice(windows, windows_per_batch)):
@@ -157,27 +131,14 @@ def _means(rows: FloatArray, bounds: IdArray, counts: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class ModelPlace:
-    """Where a worker process finds a model that it can run itself.
+    """Where a worker process finds a model that it can run itself."""
 
-    Attributes
-    ----------
-    checkpoint : Path or None
-        The ``.safetensors`` file; None for the shipped model.
-    effort : str
-        How many windows of a track it analyses, an :class:`~recsys.types.Effort`.
-    """
-
-    checkpoint: Path | None
-    effort: str
+    checkpoint: Path | None  # the ``.safetensors`` file; None for the shipped model
+    effort: str  # an Effort
 
 
 def check_device(name: str) -> None:
-    """Raise if a device is unknown, not there, or needs an extra that is not installed.
-
-    Raises
-    ------
-    ModelError, MissingExtraError
-    """
+    """Raise ModelError or MissingExtraError unless a device is known and can be used here."""
     if name not in tuple(Device):
         raise ModelError(f"unknown device {name!r}", f"Known are {', '.join(Device)}.")
     if name not in (Device.AUTO, Device.CPU):
@@ -189,12 +150,8 @@ def place_for_any_process(
 ) -> ModelPlace | None:
     """Return the place of a model that every worker process can run itself, None for any other.
 
-    Such a model runs in NumPy: it is small, and ready as soon as it is read.
-
-    Raises
-    ------
-    ModelError
-        If the card cannot be read.
+    Such a model runs in NumPy: it is small, and ready as soon as it is read. Raises ModelError if
+    the card cannot be read.
     """
     if path is not None and is_onnx(path):
         return None
@@ -202,13 +159,7 @@ def place_for_any_process(
 
 
 def load_head(path: Path, card: ModelCard) -> LinearHead:
-    """Read the head over whole tracks of a model, without its network.
-
-    Raises
-    ------
-    ModelError
-        If the file is not the one that the card describes.
-    """
+    """Read the head over whole tracks of a model, without its network; raises ModelError."""
     return _head_of(read_tensors(path, card), path)
 
 
@@ -359,22 +310,9 @@ class Classifier:
     def scores(self, tracks: Sequence[FloatArray]) -> Pooled:
         """Return pooled logits, unit embeddings and pooled tag logits, before calibration.
 
-        Parameters
-        ----------
-        tracks : sequence of ndarray, each (n_windows, *shape)
-            Outputs of ``features.compute`` for each track.
-
-        Returns
-        -------
-        Pooled
-            Without tag logits where the card names no tags.
-
-        Raises
-        ------
-        ModelError
-            If the number of tags is not that of the card.
-        ValueError
-            If a track has no windows or windows of another size.
+        Takes the outputs of ``features.compute`` for each track; there are no tag logits where the
+        card names no tags. Raises ModelError if the network has other tags than the card, and
+        ValueError if a track has no windows or windows of another size.
         """
         size = self.features.shape
         for windows in tracks:

@@ -40,25 +40,16 @@ class LogMel(Features):
     """Log-mel windows, standardised over the track.
 
     Half precision, a thousandth of a standard deviation, is finer than any encoding of the
-    sound, and halves what has to travel between processes.
-
-    Attributes
-    ----------
-    n_fft, hop_length : int
-        Samples.
-    n_mels : int
-        Mel bands (Slaney scale and norm, librosa's default) from 0 Hz to half the sample rate.
-    top_db : float
-        Range kept below the loudest point of the track, decibels.
+    sound, and halves the data that travels between processes.
     """
 
     kind: ClassVar[str] = "log-mel"
     uses_librosa: ClassVar[bool] = False
 
-    n_fft: int = 2048
-    hop_length: int = 512
-    n_mels: int = 128
-    top_db: float = 80.0
+    n_fft: int = 2048  # samples
+    hop_length: int = 512  # samples
+    n_mels: int = 128  # Slaney scale and norm (librosa's default), 0 Hz to half the sample rate
+    top_db: float = 80.0  # range below the loudest point of the track
 
     @property
     def frames(self) -> int:
@@ -115,6 +106,7 @@ def log_mel(samples: FloatArray, settings: LogMel = MEL) -> FloatArray:
     power = mel_power(
         samples, settings.sample_rate, settings.n_fft, settings.hop_length, settings.n_mels
     )
+    # The floor keeps the logarithm of silence finite, far below any recording.
     decibels = 10.0 * np.log10(np.maximum(power, np.float32(1e-20)))
     return standardise(np.maximum(decibels, decibels.max() - settings.top_db))
 
@@ -132,28 +124,17 @@ def standardise(values: FloatArray) -> FloatArray:
 def from_log_mel(
     windows: FloatArray, source: LogMel = MEL, target: CompressedMel | None = None
 ) -> FloatArray:
-    """Convert standardised log-mel windows to compressed mel windows.
+    """Convert standardised log-mel windows to compressed mel windows (n, n_mels, frames).
 
     The decibels get their usual range back; power is interpolated between the centres of the
     bands, and the compressed values between the times of the frames. Both scales give power per
-    hertz (Slaney norm), so only the level differs, which is brought to the usual one.
-
-    Parameters
-    ----------
-    windows : ndarray of float32, shape (n, source.n_mels, source.frames)
-        From :func:`log_mel`. The level of every window is normalised on its own.
-    source : LogMel
-    target : CompressedMel, optional
-        Its defaults if None.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, target.n_mels, target.frames)
+    hertz (Slaney norm), so only the level differs, which is normalised for every window.
     """
     target = target or CompressedMel()
     n, _, frames = windows.shape
     if n == 0:
         return np.empty((0, *target.shape), dtype=np.float32)
+    # Relative to the loudest point: the level is unknown after standardising.
     decibels = USUAL_DEVIATION_DB * (windows - windows.max(axis=(1, 2), keepdims=True))
     bands = np.tensordot(decibels, _between_bands(source, target), axes=(1, 1))
     power = np.power(10.0, 0.1 * bands.transpose(0, 2, 1)).astype(np.float32)
@@ -233,7 +214,7 @@ def predict_mel(
 
 
 def _files_of(model: Path | None) -> tuple[tuple[int, int], ...]:
-    """Return times and sizes of the files of a model: others when it was written again."""
+    """Return times and sizes of the files of a model, which change when it is written again."""
     if model is None:
         return ()
     paths = (model.with_suffix(suffix) for suffix in (model.suffix, ".json", ".toml"))

@@ -24,18 +24,12 @@ FRAMES_TOGETHER = 16
 
 
 class BandFilters:
-    """Filters a few frames long and many mel bands high.
+    """Filters (n, taps, bands) a few frames long and many mel bands high.
 
     A correlation is a product of spectra. Its inverse transform is wanted at few pitches and for a
     maximum only, so it is a matrix product; counted from the middle, the responses at a pitch and
     at its mirror image are the sum and the difference of an even and an odd part, of which the
-    larger is the even part plus the size of the odd one. That halves the product.
-
-    Parameters
-    ----------
-    filters : ndarray, shape (n, taps, bands)
-    n_mels : int
-        Of the spectrograms; `bands` at least.
+    larger is the even part plus the absolute odd one. That halves the product.
     """
 
     def __init__(self, filters: FloatArray, n_mels: int) -> None:
@@ -59,16 +53,9 @@ class BandFilters:
         self._odd = np.sin(angles).astype(np.float32)
 
     def strongest(self, spectra: FloatArray) -> FloatArray:
-        """Return the highest response over the pitches at every frame.
+        """Return the highest response over the pitches at every frame, (rows, n).
 
-        Parameters
-        ----------
-        spectra : ndarray of float32, shape (n_frequencies, rows, 2 * taps)
-            From :func:`band_spectra`, with as many taps.
-
-        Returns
-        -------
-        ndarray of float32, shape (rows, n)
+        Takes (n_frequencies, rows, 2 * taps) from :func:`band_spectra`, with as many taps.
         """
         products = np.matmul(spectra, self._spectra)
         n_frequencies = len(spectra)
@@ -82,16 +69,8 @@ class BandFilters:
 def band_spectra(spectrograms: FloatArray, taps: int) -> FloatArray:
     """Return the spectra along the bands of the `taps` frames around every frame.
 
-    Parameters
-    ----------
-    spectrograms : ndarray of float32, shape (b, frames, n_mels)
-    taps : int
-        Frames of a filter. Frames beyond the ends are 0.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_mels // 2 + 1, b * frames, 2 * taps)
-        By frequency; for every frame the real parts of its surroundings, then the imaginary ones.
+    Maps (b, frames, n_mels) to (n_mels // 2 + 1, b * frames, 2 * taps), by frequency: for every
+    frame the real parts of its surroundings, then the imaginary ones. Frames beyond the ends are 0.
     """
     b, frames, n_mels = spectrograms.shape
     padded = np.zeros((b, frames + taps - 1, n_mels), dtype=np.float32)
@@ -106,12 +85,7 @@ def band_spectra(spectrograms: FloatArray, taps: int) -> FloatArray:
 
 
 class TimeFilters:
-    """Filters over time alone, one mel band high.
-
-    Parameters
-    ----------
-    filters : ndarray, shape (n, taps)
-    """
+    """Filters (n, taps) over time alone, one mel band high."""
 
     def __init__(self, filters: FloatArray) -> None:
         self.n, self._taps = filters.shape
@@ -124,14 +98,7 @@ class TimeFilters:
     def strongest(self, spectrograms: FloatArray) -> FloatArray:
         """Return the highest response over the bands at every frame.
 
-        Parameters
-        ----------
-        spectrograms : ndarray of float32, shape (b, n_mels, frames)
-            Frames beyond the ends are 0.
-
-        Returns
-        -------
-        ndarray of float32, shape (b, frames, n)
+        Maps (b, n_mels, frames) to (b, frames, n). Frames beyond the ends are 0.
         """
         b, n_mels, frames = spectrograms.shape
         whole = -(-frames // FRAMES_TOGETHER) * FRAMES_TOGETHER
@@ -144,7 +111,7 @@ class TimeFilters:
 
 
 def _pieces(padded: FloatArray, length: int) -> npt.NDArray[np.float32]:
-    """Return pieces of a length, one for every `FRAMES_TOGETHER` frames; each overlaps the next."""
+    """Return overlapping pieces of a length, one for every `FRAMES_TOGETHER` frames."""
     pieces = np.lib.stride_tricks.sliding_window_view(padded, length, axis=2)
     return np.ascontiguousarray(pieces[:, :, ::FRAMES_TOGETHER])
 
@@ -173,18 +140,9 @@ def fits(card: ModelCard) -> bool:
 class MusicnnArrays:
     """The network; a :class:`recsys.classifier.inference.Network`.
 
-    Parameters
-    ----------
-    weights : mapping of str to ndarray
-        Of a MusiCNN, by the names that PyTorch gives them.
-    card : ModelCard
-        For which :func:`fits` holds.
-
-    Raises
-    ------
-    KeyError, ValueError
-        If the weights are not those that the card describes. Wrong sizes may show only when the
-        network runs.
+    Takes the weights of a MusiCNN by PyTorch's names, and a card for which :func:`fits` holds.
+    Raises KeyError or ValueError if they do not belong together; wrong sizes may show only when
+    it runs.
     """
 
     def __init__(self, weights: Mapping[str, FloatArray], card: ModelCard) -> None:

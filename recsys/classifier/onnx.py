@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from recsys.mel import Features
     from recsys.types import FloatArray
 
-# The TOML file beside an ONNX file.
+# The TOML file of an ONNX file.
 
 AXES = {
     "log-mel": ("mels", "frames"),
@@ -35,55 +35,36 @@ AXES = {
     "stft": ("bins", "frames"),
     "picture": ("rows", "columns"),
 }
-"""What the axes of a window are called, by the kind of features and in their order there."""
+"""Axes of a window in order, by the kind of its features."""
 
 
 class Input(Table):
-    """Where windows go in.
+    """The table ``[input]``: the tensor of the windows."""
 
-    Attributes
-    ----------
-    name : str or None
-        Of the tensor; None if there is only one.
-    layout : tuple of str
-        Its axes in order: ``batch``, those of the features (:data:`AXES`; ``values`` where a window
-        is a vector), and perhaps ``channel``, which has length 1. By default ``batch`` and then
-        the features' own order.
-    """
-
-    name: str | None = None
-    layout: tuple[str, ...] = ()
+    name: str | None = None  # of the tensor; None if there is only one
+    layout: tuple[str, ...] = ()  # its axes in order, see `OnnxDescription.layout`
 
 
 class Outputs(Table):
-    """What comes out, each by the name of its tensor; one row per window.
+    """The table ``[outputs]``: the names of the output tensors, one row per window each."""
 
-    Attributes
-    ----------
-    logits, probabilities : str or None
-        Scores of the genres, either of which a softmax makes probabilities, or in [0, 1]. One of
-        the two. Probabilities that do not sum to 1, of a sigmoid for each genre say, count as
-        shares in proportion.
-    embedding : str
-        Of any length; the cosine between two of them says how alike the music is.
-    tag_logits, tag_probabilities : str or None
-        Scores of the tags, each on its own: of which a sigmoid makes probabilities, or in [0, 1].
-    """
-
+    # Scores of the genres, one of the two; probabilities, of sigmoids for example, are scaled to
+    # sum to 1.
     logits: str | None = None
     probabilities: str | None = None
-    embedding: str
+    embedding: str  # of any length, compared by cosine
+    # Scores of the tags, each on its own, one of the two or neither.
     tag_logits: str | None = None
     tag_probabilities: str | None = None
 
     @property
     def genres(self) -> str:
-        """The tensor with the scores of the genres."""
+        """Name of the tensor with the scores of the genres."""
         return self.logits or self.probabilities or ""
 
     @property
     def tags(self) -> str | None:
-        """The tensor with the scores of the tags."""
+        """Name of the tensor with the scores of the tags."""
         return self.tag_logits or self.tag_probabilities
 
     @model_validator(mode="after")
@@ -96,17 +77,10 @@ class Outputs(Table):
 
 
 class TagOutputs(Table):
-    """The second head, see :class:`recsys.classifier.card.ModelCard`.
+    """The table ``[tags]``: the tag head, see :class:`recsys.classifier.card.ModelCard`."""
 
-    Attributes
-    ----------
-    names : tuple of str
-        In the order of the outputs.
-    means, deviations : tuple of float
-        Of the pooled tag logits over ordinary music: what makes strengths comparable.
-    """
-
-    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    names: Annotated[tuple[str, ...], Field(min_length=1)]  # in the order of the outputs
+    # Of the pooled tag logits over ordinary music, for z-scores.
     means: tuple[float, ...]
     deviations: tuple[float, ...]
 
@@ -117,36 +91,18 @@ class TagOutputs(Table):
 
 
 class OnnxDescription(Table):
-    """The whole file.
+    """The whole file."""
 
-    Attributes
-    ----------
-    name, licence : str
-        For people; by default the name of the file, and ``unknown``.
-    labels : tuple of str
-        Genres, in the order of the outputs.
-    features : Features
-        What the model looks at: ``kind`` and the settings of that kind, as in a model card.
-    input : Input
-    outputs : Outputs
-    tags : TagOutputs or None
-    temperature : float
-        Pooled scores are divided by it; above 0.
-    thresholds : float or tuple of float
-        The probability, 0 to 1, from which a genre is said to hold: one for all, or one each.
-    confusion : tuple of tuple of float or None
-        As in a model card, rows sum to 1; None where it was never measured.
-    """
-
-    name: str = ""
+    name: str = ""  # by default that of the file
     licence: str = "unknown"
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
-    features: AnyFeatures
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]  # genres, in the order of the outputs
+    features: AnyFeatures  # kind and its settings, as in a model card
     input: Input = Input()
     outputs: Outputs
     tags: TagOutputs | None = None
-    temperature: float = 1.0
-    thresholds: float | tuple[float, ...] = 0.3
+    temperature: float = 1.0  # pooled scores are divided by it
+    thresholds: float | tuple[float, ...] = 0.3  # one for all genres, or one each
+    # Rows sum to 1; None where it was not measured.
     confusion: tuple[tuple[float, ...], ...] | None = None
 
     @property
@@ -158,7 +114,11 @@ class OnnxDescription(Table):
 
     @property
     def layout(self) -> tuple[str, ...]:
-        """The axes of the input, in order."""
+        """The axes of the input in order: ``batch``, those of the features, perhaps ``channel``.
+
+        By default ``batch`` and then the features' own order (:data:`AXES`; ``values`` for
+        vectors). ``channel`` has length 1.
+        """
         return self.input.layout or ("batch", *axes_of(self.features))
 
     @model_validator(mode="after")
@@ -182,38 +142,26 @@ class OnnxDescription(Table):
         return self
 
     def deciding(self) -> dict[str, Any]:
-        """Return everything that changes what the model says, ready for JSON."""
+        """Return everything that changes the outputs of the model, ready for JSON."""
         plain = self.model_dump(exclude={"name", "licence", "features"})
         return {**plain, "features": self.features.as_dict(), "layout": self.layout}
 
 
 def axes_of(features: Features) -> tuple[str, ...]:
-    """Return what the axes of a window of these features are called."""
+    """Return the names of the axes of a window."""
     shape = features.shape
     return ("values",) if len(shape) == 1 else AXES.get(features.kind, ("rows", "columns"))
 
 
 def description_path(model: Path) -> Path:
-    """Return where the TOML of an ONNX file lies."""
+    """Return the path of the TOML of an ONNX file."""
     return model.with_suffix(".toml")
 
 
 def read_description(model: Path) -> OnnxDescription:
-    """Read the TOML beside an ONNX file.
+    """Read the TOML of an ONNX file.
 
-    Parameters
-    ----------
-    model : Path
-        The ``.onnx`` file.
-
-    Returns
-    -------
-    OnnxDescription
-
-    Raises
-    ------
-    ModelError
-        If it is not there, is no TOML, or says something that cannot be.
+    Raises ModelError if it is missing, is not TOML, or holds impossible values.
     """
     path = description_path(model)
     try:
@@ -221,8 +169,8 @@ def read_description(model: Path) -> OnnxDescription:
     except OSError as error:
         raise ModelError(
             f"the description {path} of the ONNX model cannot be read: {error.strerror or error}",
-            "An ONNX model is two files, NAME.onnx and NAME.toml, which says what the network is"
-            " shown and what its outputs mean; see docs/models.md.",
+            "An ONNX model is two files, NAME.onnx and NAME.toml, which describes the inputs and"
+            " outputs of the network; see docs/models.md.",
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ModelError(
@@ -233,7 +181,7 @@ def read_description(model: Path) -> OnnxDescription:
     except ValidationError as error:
         raise ModelError(
             f"{path} cannot be used: {'; '.join(faults_of(error))}",
-            "Correct the file at that place; docs/models.md says what it may hold.",
+            "Correct the file at that place; docs/models.md describes it.",
         ) from error
 
 
@@ -249,28 +197,11 @@ _FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(dou
 
 
 class OnnxSession:
-    """A network in an ONNX file; a :class:`recsys.classifier.inference.Network`.
+    """A network in an ONNX file, with its TOML; a :class:`recsys.classifier.inference.Network`.
 
-    Parameters
-    ----------
-    path : Path
-        The ``.onnx`` file; its TOML lies beside it.
-
-    Attributes
-    ----------
-    description : OnnxDescription
-        What the TOML says.
-    fingerprint : str
-        Hash of the network and of everything in the TOML that changes what the model says.
-    dimension : int
-        Length of the embedding.
-
-    Raises
-    ------
-    ModelError
-        If a file cannot be read, the network does not load, or it is not what the TOML says.
-    MissingExtraError
-        If onnxruntime is not installed.
+    The fingerprint is a hash of the network and of everything in the TOML that changes its outputs.
+    Raises ModelError if a file cannot be read, the network does not load or does not match the
+    TOML, and MissingExtraError without onnxruntime.
     """
 
     def __init__(self, path: Path) -> None:
@@ -286,10 +217,7 @@ class OnnxSession:
     def of_windows(self, windows: FloatArray) -> tuple[FloatArray, ...]:
         """See :meth:`recsys.classifier.inference.Network.of_windows`.
 
-        Raises
-        ------
-        ModelError
-            If the network fails, or an output is not finite.
+        Raises ModelError if the network fails, or an output is not finite.
         """
         size = self._batch or len(windows)
         parts = [
@@ -309,11 +237,11 @@ class OnnxSession:
         n = len(windows)
         missing = (self._batch or n) - n
         whole = np.concatenate([windows, np.zeros((missing, *windows.shape[1:]), windows.dtype)])
-        shown = _laid_out(whole, self.description).astype(self._dtype)
+        inputs = _laid_out(whole, self.description).astype(self._dtype)
         try:
-            raw = self._session.run(self._outputs, {self._input: shown})
+            raw = self._session.run(self._outputs, {self._input: inputs})
         except Exception as error:  # onnxruntime's have no other class in common
-            raise self._wrong(f"fails on windows of shape {shown.shape}: {error}") from error
+            raise self._wrong(f"fails on windows of shape {inputs.shape}: {error}") from error
         found = [np.asarray(rows, dtype=np.float32)[:n] for rows in raw]
         for name, rows in zip(self._outputs, found, strict=True):
             if not np.isfinite(rows).all():
@@ -321,7 +249,7 @@ class OnnxSession:
         return found
 
     def _check_input(self) -> tuple[str, str, int | None]:
-        """Return name and type of the input, and how many windows it takes if that is fixed."""
+        """Return name and type of the input, and its number of windows if that is fixed."""
         inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
         name = self.description.input.name or next(iter(inputs), "")
         if name not in inputs:
@@ -351,7 +279,7 @@ class OnnxSession:
         return name, _FLOATS[tensor.type], batch if isinstance(batch, int) else None
 
     def _check_outputs(self) -> list[str]:
-        """Return the names of the outputs that are used."""
+        """Return the names of the outputs in use."""
         outputs = self.description.outputs
         there = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
         names = [name for name in (outputs.genres, outputs.embedding, outputs.tags) if name]
@@ -363,7 +291,7 @@ class OnnxSession:
         return names
 
     def _try(self) -> int:
-        """Show the network silence and noise, check what it says, and return the dimension."""
+        """Run the network on silence and noise, check the outputs; return the dimension."""
         shape = (WINDOWS_TRIED, *self.description.features.shape)
         noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
         self._forward(np.zeros((self._batch or WINDOWS_TRIED, *shape[1:]), dtype=np.float32))
@@ -409,7 +337,7 @@ class OnnxSession:
 def _read(path: Path) -> bytes:
     if not str(path.absolute()).isprintable():
         raise ModelError(
-            f"the path {str(path)!r} of an ONNX model holds what cannot be written as text",
+            f"the path {str(path)!r} of an ONNX model cannot be written as text",
             "Give the file, or its folder, another name.",
         )
     try:
@@ -422,14 +350,14 @@ def _read(path: Path) -> bytes:
 
 
 def _load(path: Path, content: bytes) -> Any:  # noqa: ANN401 (onnxruntime has no types)
-    """Make a session of the file's bytes: what was hashed is what runs, and nothing else."""
+    """Start a session on the bytes that were hashed, so that no other file can run."""
     onnxruntime = require("onnxruntime", "onnx")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is told by exceptions
-    # Threads that wait must not burn the processors on which tracks are decoded meanwhile.
+    options.log_severity_level = 4  # fatal only: errors arrive as exceptions
+    # Waiting threads must not spin on the processors that decode tracks meanwhile.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights outside the file are looked for where nothing can be, instead of in the folder in
-    # which recsys happens to run.
+    # Weights outside the file are searched for where nothing can be, not in the working directory:
+    # they would be neither hashed nor expected.
     options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
     try:
         return onnxruntime.InferenceSession(
@@ -474,7 +402,7 @@ def load(path: Path, device: str) -> tuple[OnnxSession, ModelCard]:
 
 
 def onnx_card(path: Path) -> ModelCard:
-    """Return the card of an ONNX file, which is loaded and run for that."""
+    """Return the card of an ONNX file, which is loaded and run for it."""
     return _card_of(OnnxSession(path))
 
 
@@ -486,10 +414,7 @@ def network_of(
 ) -> OnnxSession:
     """Load the ONNX file below a head over whole tracks.
 
-    Raises
-    ------
-    ModelError
-        If the file cannot be used, or has changed since the card was written.
+    Raises ModelError if the file cannot be used, or has changed since the card was written.
     """
     _check_cpu(device)
     file, known = card.config["file"], card.config["fingerprint"]
@@ -517,7 +442,7 @@ def _check_cpu(device: str) -> None:
 
 
 ASSUMED_CONFUSION = 0.1
-"""Share of a genre's tracks taken for other genres, evenly, where nobody has measured it."""
+"""Share of a genre's tracks taken for other genres, evenly, where it was not measured."""
 
 
 def _card_of(session: OnnxSession) -> ModelCard:

@@ -1,4 +1,4 @@
-"""Writing a model of ours as an ONNX file with its TOML, for other programs and other machines."""
+"""Export a model as an ONNX file with its TOML, for other programs and other machines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CANNOT = {
 
 
 def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) -> ModelCard:
-    """Write a model as ``NAME.onnx`` and ``NAME.toml``, and check that the pair says the same.
+    """Write a model as ``NAME.onnx`` and ``NAME.toml``, and check that the outputs agree.
 
     Parameters
     ----------
@@ -46,18 +46,12 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
     out : Path
         Ends in ``.onnx``.
     overwrite : bool
-        Replace what has either name already.
-
-    Returns
-    -------
-    ModelCard
-        Of the model.
+        Replace existing files.
 
     Raises
     ------
     ModelError
-        If the model cannot be loaded or exported, or the files cannot be written or are there
-        already.
+        If the model cannot be loaded or exported, or the files cannot be written or exist already.
     """
     if not overwrite:
         _refuse_to_replace(out)
@@ -73,7 +67,7 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
         draft.write_bytes(_traced(model, card))
         description_path(draft).write_text(_toml_of(card), encoding="utf-8")
         _compare(model, card, OnnxSession(draft))
-        # Whenever this is broken off, no network stands beside the description of another.
+        # In this order: an interruption never pairs a network with the description of another.
         description_path(out).unlink(missing_ok=True)
         draft.replace(out)
         description_path(draft).replace(description_path(out))
@@ -107,11 +101,11 @@ def _traced(model: nn.Module, card: ModelCard) -> bytes:
     torch.onnx.register_custom_op_symbolic(  # type: ignore[attr-defined]
         "aten::logaddexp", _logaddexp, _OPSET
     )
-    # When the exporter fails it prints the network, which is no result.
+    # A failing exporter prints the network, which must not end up among results on stdout.
     torch._C._jit_set_onnx_log_output_stream("stderr")
     try:
         with warnings.catch_warnings():
-            # This exporter is called old, and needs nothing that PyTorch does not bring along.
+            # This exporter is deprecated, and the only one without further dependencies.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 _Outputs(model, len(names)).eval(),
@@ -132,7 +126,7 @@ def _traced(model: nn.Module, card: ModelCard) -> bytes:
 
 
 def _logaddexp(graph: Any, first: Any, second: Any) -> Any:  # noqa: ANN401 (PyTorch's graphs)
-    """Write an operation that the exporter does not know: the larger one, and what is above it."""
+    """Write an operation that the exporter does not know: max(a, b) + log(1 + exp(-abs(a - b)))."""
     gap = graph.op("Neg", graph.op("Abs", graph.op("Sub", first, second)))
     one = graph.op("Constant", value_t=torch.tensor(1.0))
     rest = graph.op("Log", graph.op("Add", one, graph.op("Exp", gap)))
@@ -140,7 +134,7 @@ def _logaddexp(graph: Any, first: Any, second: Any) -> Any:  # noqa: ANN401 (PyT
 
 
 class _Outputs(torch.nn.Module):
-    """As many outputs of a model as its card speaks of."""
+    """As many outputs of a model as its card names."""
 
     def __init__(self, model: nn.Module, count: int) -> None:
         super().__init__()
@@ -152,7 +146,7 @@ class _Outputs(torch.nn.Module):
 
 
 def _compare(model: nn.Module, card: ModelCard, session: OnnxSession) -> None:
-    """Raise unless both say the same of noise, in batches of several sizes."""
+    """Raise unless model and file agree on noise, in batches of several sizes."""
     rng = np.random.default_rng(0)
     for n in (1, 3):
         windows = rng.standard_normal((n, *card.features.shape)).astype(np.float32)

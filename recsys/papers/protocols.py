@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from recsys.classifier.training.datasets import (
     check_genres,
+    hold_out_groups,
     read_split,
-    split_by_artist,
     track_groups,
 )
 from recsys.errors import ModelError
@@ -470,16 +470,8 @@ def _take_groups(segments: SegmentSet, among: BoolArray, share: float, seed: int
     places = np.flatnonzero(among)
     if share <= 0 or len(places) < 2:
         return places[:0]
-    labels, groups = segments.track_targets, segments.track_groups
-    names = [str(place) for place in places]
-    _, held_out = split_by_artist(
-        names,
-        [str(label) for label in labels[places]],
-        {name: str(group) for name, group in zip(names, groups[places], strict=True)},
-        share=min(0.5, share),
-        seed=seed,
-    )
-    return np.asarray(sorted(map(int, held_out)), dtype=np.int64)
+    targets, groups = segments.track_targets[places], segments.track_groups[places]
+    return places[hold_out_groups(targets, groups, min(0.5, share), seed)]
 
 
 def _affordable(labels: IdArray, folds: int) -> int:

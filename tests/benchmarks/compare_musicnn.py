@@ -19,7 +19,7 @@ from rich.console import Console
 
 from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.teacher import find_checkpoint, read_checkpoint
-from tests.classifier.fine_tune.published_weights import published_tags
+from tests.classifier.training.published_weights import published_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable

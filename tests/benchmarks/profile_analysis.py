@@ -72,13 +72,12 @@ def ways_of_computing(windows: FloatArray) -> dict[str, float]:
     """Return what the network takes for some windows, in every way that is installed."""
     import torch
 
-    from recsys.classifier.inference import load_network
     from recsys.classifier.training.architectures import load_model
 
     torch.set_num_threads(1)
     module, _ = load_model()
     module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network, _ = load_network(None, "cpu")
+    network = Classifier.load(device="cpu").network
     ways: dict[str, Callable[[Any], object]] = {
         "NumPy, as recsys does": network.of_windows,
         "PyTorch": lambda rows: module(torch.from_numpy(rows)),

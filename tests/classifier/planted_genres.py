@@ -1,4 +1,4 @@
-"""Small planted genres: steady tones, noise and clicks, all told apart by ear at once."""
+"""Small planted genres: steady tones, noise and clicks."""
 
 from __future__ import annotations
 

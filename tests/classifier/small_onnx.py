@@ -85,7 +85,7 @@ def description(**changes: Any) -> dict[str, Any]:
 
 
 def write_description(model: Path, **changes: Any) -> None:
-    """Write the TOML beside a model; a key set to None is left out."""
+    """Write the TOML of a model; a key set to None is left out."""
     model.with_suffix(".toml").write_text(as_toml(description(**changes)), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Model files: what is written comes back, and what is wrong is said."""
+"""Model files: round trips, and errors for damaged ones."""
 
 from __future__ import annotations
 
@@ -89,19 +89,19 @@ def test_what_the_recommender_gets(saved: Path) -> None:
         {"features": replace(MEL, top_db=60.0)},
     ],
 )
-def test_whatever_changes_the_answer_changes_the_fingerprint(
+def test_changes_of_the_outputs_change_the_fingerprint(
     saved: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     other = save_model(tmp_path / "other.safetensors", make_model(), make_card(**change))
     assert other.fingerprint != load_card(saved).fingerprint
 
 
-def test_words_do_not_change_the_fingerprint(saved: Path, tmp_path: Path) -> None:
+def test_text_does_not_change_the_fingerprint(saved: Path, tmp_path: Path) -> None:
     other = save_model(tmp_path / "o.safetensors", make_model(), make_card(name="renamed"))
     assert other.fingerprint == load_card(saved).fingerprint
 
 
-def test_limits_are_words_and_come_back(saved: Path, tmp_path: Path) -> None:
+def test_limits_are_kept(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "limited.safetensors"
     other = save_model(path, make_model(), make_card(limits={"bad_at": ["Polka."]}))
     assert other.fingerprint == load_card(saved).fingerprint
@@ -269,21 +269,21 @@ def test_the_figures_of_the_shipped_model_agree_with_each_other(judged: str) -> 
     assert right / figures["n"] == pytest.approx(figures["accuracy"])
 
 
-def test_the_shipped_model_says_which_tags_it_tells() -> None:
+def test_the_shipped_model_names_the_tags_it_kept() -> None:
     card = load_card()
     kept = [tag for tag, found in card.metrics["tags"].items() if found["kept"]]
     assert list(card.tags) == kept
     assert len(card.tag_means) == len(card.tag_deviations) == len(kept)
 
 
-def test_the_shipped_model_says_its_limits() -> None:
+def test_the_shipped_card_holds_its_limits() -> None:
     """As the recipe that made it words them, from the figures in the same card."""
     card = load_card()
     assert card.limits == limits_of(card.metrics, CompressedMel())
     bad_at = " ".join(card.limits["bad_at"])
     assert "21% of 640 tracks" in bad_at
-    assert "rock: 53%" in bad_at
-    assert "disco, hiphop, pop, reggae fewer than 20" in bad_at
+    assert "rock (53%)" in bad_at
+    assert "disco, hiphop, pop, reggae, fewer than 20" in bad_at
     assert "people or money" in card.limits["not_to_be_used_for"][0]
 
 

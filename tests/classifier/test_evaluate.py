@@ -62,7 +62,7 @@ def test_f1_is_averaged_both_ways() -> None:
     assert found.weighted_f1 != pytest.approx(found.macro_f1)
 
 
-def test_a_report_says_what_the_command_says(music: Path, model: Path, tmp_path: Path) -> None:
+def test_report_and_command_agree(music: Path, model: Path, tmp_path: Path) -> None:
     for genre in LABELS:
         (tmp_path / "in" / genre).parent.mkdir(exist_ok=True)
         (tmp_path / "in" / genre).symlink_to(music / genre)
@@ -71,18 +71,18 @@ def test_a_report_says_what_the_command_says(music: Path, model: Path, tmp_path:
     out = tmp_path / "in" / "report"
     result = run(tmp_path / "in", "--model", model, "--report", out, "--json", "--workers", 1)
     assert result.exit_code == 0, (result.output, result.exception)
-    said = json.loads(result.stdout)
+    summary = json.loads(result.stdout)
     written = json.loads((out / "report.json").read_text())
     for key in ("n", "accuracy", "interval", "macro_f1", "weighted_f1", "ece", "confusion"):
-        assert written[key] == said[key], key
+        assert written[key] == summary[key], key
     assert written["unknown_genres"] == {"polka": 4}
     assert written["empty_genres"] == ["silence"]
     assert written["history"] == HISTORY
     assert written["model"]["seed"] == 4
     predictions = written["predictions"]
-    assert len(predictions) == said["n"] == 12
+    assert len(predictions) == summary["n"] == 12
     right = sum(own["genre"] == own["given"] for own in predictions)
-    assert right / 12 == pytest.approx(said["accuracy"])
+    assert right / 12 == pytest.approx(summary["accuracy"])
     assert all(Path(own["path"]).parent.name == own["genre"] for own in predictions)
     page = (out / "index.html").read_text(encoding="utf-8")
     assert len(re.findall('<img src="data:image/png', page)) == 4

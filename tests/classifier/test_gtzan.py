@@ -63,7 +63,7 @@ def test_artists_are_known_of_nearly_all_of_gtzan_and_of_nothing_else() -> None:
     }
 
 
-def test_gtzan_is_told_by_its_names() -> None:
+def test_gtzan_is_recognised_by_its_names() -> None:
     assert looks_like_gtzan(WHOLE)
     assert looks_like_gtzan([*WHOLE[:60], *(f"mine/{n}" for n in range(40))])
     assert not looks_like_gtzan([*WHOLE[:40], *(f"mine/{n}" for n in range(60))])
@@ -92,7 +92,7 @@ def test_faults_in_words() -> None:
 
 @pytest.mark.real_data
 @pytest.mark.skipif(not REAL_DATA, reason="RECSYS_REAL_DATA points at no real audio")
-def test_the_features_show_what_they_are_said_to_show() -> None:
+def test_the_features_show_the_repetitions() -> None:
     path = Path(str(REAL_DATA)).parent / "tables" / "features_30_sec.csv"
     if not path.exists():
         pytest.skip(f"no public feature table at {path}")

@@ -1,4 +1,4 @@
-"""What the classifier says of a track: calibrated, of unit length, whatever its company."""
+"""Inference: calibrated probabilities, unit embeddings, independent of the batch."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_windows_of_another_size(classifier: Classifier, shape: tuple[int, ...])
         classifier.analyse([np.zeros(shape, dtype=np.float32)])
 
 
-def test_a_saved_model_says_the_same(tmp_path: Path, tracks: list[np.ndarray]) -> None:
+def test_a_saved_model_has_the_same_outputs(tmp_path: Path, tracks: list[np.ndarray]) -> None:
     original = tiny_classifier("cnn-lstm")
     model = build_model("cnn-lstm", 3, MEL.shape, TINY["cnn-lstm"])
     model.load_state_dict(module_of(original).state_dict())
@@ -119,24 +119,26 @@ def shipped() -> Classifier:
     return Classifier.load(device="cpu")
 
 
-def heard_by(classifier: Classifier, genre: str, seed: int, level: float = 1.0) -> np.ndarray:
+def windows_of(classifier: Classifier, genre: str, seed: int, level: float = 1.0) -> np.ndarray:
     """What a model looks at of two windows of a planted genre."""
     sound = synthesise(genre, seed, seconds=6.0, sample_rate=classifier.features.sample_rate)
     return classifier.features.compute(level * sound.reshape(2, -1))
 
 
 def test_the_shipped_model_is_deaf_to_level(shipped: Classifier) -> None:
-    quiet, loud = shipped.analyse([heard_by(shipped, "clicks", 5, level) for level in (0.25, 0.5)])
+    quiet, loud = shipped.analyse(
+        [windows_of(shipped, "clicks", 5, level) for level in (0.25, 0.5)]
+    )
     assert float(quiet.embedding @ loud.embedding) > 0.9999
     np.testing.assert_allclose(quiet.probabilities, loud.probabilities, atol=1e-3)
 
 
-def test_the_shipped_model_tells_sounds_apart(shipped: Classifier) -> None:
+def test_the_shipped_model_separates_sounds(shipped: Classifier) -> None:
     """Two tones, or two noises, are nearer to each other than a tone is to a noise."""
     tone_a, tone_b, noise_a, noise_b = (
         analysis.embedding
         for analysis in shipped.analyse(
-            [heard_by(shipped, genre, seed) for genre in ("tone", "noise") for seed in (1, 2)]
+            [windows_of(shipped, genre, seed) for genre in ("tone", "noise") for seed in (1, 2)]
         )
     )
     across = float(tone_a @ noise_a)

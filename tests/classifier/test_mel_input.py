@@ -87,7 +87,7 @@ def test_the_shipped_model_sees_them_converted(windows: FloatArray) -> None:
         assert float(embeddings[row] @ analysis.embedding) > 0.999
 
 
-def test_the_shipped_model_tells_sounds_apart(windows: FloatArray) -> None:
+def test_the_shipped_model_separates_sounds(windows: FloatArray) -> None:
     """The nearest neighbour of each window is the other one of its planted genre."""
     _, embeddings = predict_mel(windows, device="cpu")
     cosines = embeddings @ embeddings.T - 2 * np.eye(6)

@@ -82,7 +82,7 @@ def test_evaluate_a_list(music: Path, model: Path, tmp_path: Path) -> None:
     assert "1 tracks of the list are not in the folder" in result.stderr
 
 
-def test_evaluate_says_what_it_left_out(music: Path, model: Path, tmp_path: Path) -> None:
+def test_evaluate_reports_skipped_files(music: Path, model: Path, tmp_path: Path) -> None:
     for genre in LABELS[1:]:
         (tmp_path / genre).symlink_to(music / genre)
     (tmp_path / "polka").symlink_to(music / "tone")
@@ -96,9 +96,7 @@ def test_evaluate_says_what_it_left_out(music: Path, model: Path, tmp_path: Path
     assert "broken.wav" in result.stderr
 
 
-def test_evaluate_tells_what_the_model_was_made_with(
-    music: Path, model: Path, tmp_path: Path
-) -> None:
+def test_evaluate_reports_training_tracks(music: Path, model: Path, tmp_path: Path) -> None:
     assert (
         "does not list" in failure(evaluate.command, music, "--model", model, "--held-out").message
     )

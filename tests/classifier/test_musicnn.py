@@ -1,4 +1,4 @@
-"""MusiCNN's layers against the slow way of the original, and what its heads promise."""
+"""MusiCNN in PyTorch: its layers against those of the original, its heads, its products."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from torch.nn import functional
 
 from recsys.classifier.training import musicnn_torch as musicnn
 from recsys.classifier.training.architectures import build_model, complete_config
-from recsys.classifier.training.musicnn_torch import FrontEndBlock, MusiCNN
+from recsys.classifier.training.musicnn_torch import (
+    FrontEndBlock,
+    MusiCNN,
+    highest_over_bands,
+    highest_over_time,
+)
 from recsys.errors import ModelError
 
 SMALL = {"filters": [2, 3, 1, 2, 4], "channels": 5, "hidden": 7, "dimension": 9, "n_tags": 4}
@@ -61,28 +66,28 @@ def test_the_maximum_may_go_before_the_normalisation(
     slopes = block.norm.weight.detach()
     assert bool((slopes < 0).any())
     assert bool((slopes > 0).any())
-    pictures = windows.transpose(1, 2).unsqueeze(1)
+    spectrograms = windows.transpose(1, 2).unsqueeze(1)
     before, after = (kernel[0] - 1) // 2, kernel[0] // 2
-    padded = functional.pad(pictures, (0, 0, before, after))
-    heard = torch.relu(functional.conv2d(padded, block.conv.weight, block.conv.bias))
+    padded = functional.pad(spectrograms, (0, 0, before, after))
+    responses = torch.relu(functional.conv2d(padded, block.conv.weight, block.conv.bias))
     norm = nn.BatchNorm2d(8, eps=1e-3).eval()
     norm.load_state_dict(block.norm.state_dict())
-    expected = norm(heard).amax(3)
+    expected = norm(responses).amax(3)
     with torch.no_grad():
-        found = block(pictures)
+        found = block(spectrograms)
     assert found.shape == (5, 8, 40)
     scale = float(expected.detach().std())
     torch.testing.assert_close(found, expected, atol=(1e-5 if precise else 0.05) * scale, rtol=1e-3)
 
 
 def test_both_precisions_say_the_same(monkeypatch: pytest.MonkeyPatch, windows: Tensor) -> None:
-    model, said = small(), []
+    model, outputs = small(), []
     for quick in (False, True):
         monkeypatch.setattr(musicnn, "bfloat16_is_quick", lambda _, quick=quick: quick)
         with torch.no_grad():
-            said.append(torch.cat(model(windows), dim=1))
-    assert not torch.equal(*said)
-    assert float(functional.cosine_similarity(*said, dim=1).min()) > 0.999
+            outputs.append(torch.cat(model(windows), dim=1))
+    assert not torch.equal(*outputs)
+    assert float(functional.cosine_similarity(*outputs, dim=1).min()) > 0.999
 
 
 @pytest.mark.usefixtures("in_float32")
@@ -90,19 +95,19 @@ def test_layers_over_time_are_those_of_the_original(windows: Tensor) -> None:
     """A first layer, then two whose output is added to what came before; all of it is pooled."""
     model = small()
     with torch.no_grad():
-        heard = model.front_end(windows)
-        state = torch.cat([heard, torch.ones(5, 1, 40)], dim=1)
+        responses = model.front_end(windows)
+        state = torch.cat([responses, torch.ones(5, 1, 40)], dim=1)
         first = model.norms[0](torch.relu(model.layers[0](state)))
         second = first + model.norms[1](torch.relu(model.layers[1](first)))
         third = second + model.norms[2](torch.relu(model.layers[2](second)))
-        joined = torch.cat([heard, first, second, third], dim=1)
+        joined = torch.cat([responses, first, second, third], dim=1)
         expected = torch.cat([joined.max(dim=2).values, joined.mean(dim=2)], dim=1)
-        torch.testing.assert_close(model.pooled(heard), expected)
+        torch.testing.assert_close(model.pooled(responses), expected)
     assert model.n_pooled == expected.shape[1] == 2 * (12 + 3 * 5)
 
 
 @pytest.mark.usefixtures("in_float32")
-def test_training_and_use_hear_the_same_but_for_the_statistics(windows: Tensor) -> None:
+def test_training_and_inference_differ_in_the_statistics_alone(windows: Tensor) -> None:
     """Normalised by the same statistics, the way that has gradients gives what the quick one
     gives, and passes them on to every weight."""
     model = small()
@@ -225,3 +230,40 @@ def test_impossible_sizes(change: dict[str, object]) -> None:
     with pytest.raises(ModelError) as caught:
         build_model("musicnn", N_GENRES, (96, 188), {**SMALL, **change})
     assert caught.value.hint
+
+
+# Matrix products against convolutions.
+
+
+def highest_by_convolution(spectrograms: Tensor, filters: Tensor) -> Tensor:
+    responses = functional.conv2d(spectrograms.unsqueeze(1), filters.unsqueeze(1))
+    return responses.amax(3).transpose(1, 2)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize("windows", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("frames", "taps", "bands", "n_mels"),
+    [(188, 7, 38, 96), (20, 7, 67, 96), (1, 3, 5, 5), (9, 1, 1, 2), (5, 4, 1, 7)],
+)
+def test_over_bands(windows: int, frames: int, taps: int, bands: int, n_mels: int) -> None:
+    spectrograms, filters = random(windows, frames + taps - 1, n_mels), random(4, taps, bands)
+    expected = highest_by_convolution(spectrograms, filters)
+    found = highest_over_bands(spectrograms, filters)
+    assert found.shape == (windows, frames, 4)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("windows", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("frames", "taps", "n_mels"), [(188, 128, 96), (32, 64, 5), (1, 1, 1), (17, 2, 3), (15, 40, 2)]
+)
+def test_over_time(windows: int, frames: int, taps: int, n_mels: int) -> None:
+    spectrograms, filters = random(windows, frames + taps - 1, n_mels), random(5, taps, 1)
+    expected = highest_by_convolution(spectrograms, filters)
+    found = highest_over_time(spectrograms, filters)
+    assert found.shape == (windows, frames, 5)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""The default network without PyTorch says what it says with PyTorch."""
+"""The NumPy network has the outputs of the one in PyTorch."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def both_ways(path: Path | None) -> tuple[MusicnnArrays, nn.Module, ModelCard]:
     return classifier.network, load_model(path)[0], classifier.card
 
 
-def test_the_shipped_model_says_the_same_both_ways() -> None:
+def test_the_shipped_model_agrees_in_both_runtimes() -> None:
     network, module, _ = both_ways(None)
     windows = strange_windows()
     check_same(

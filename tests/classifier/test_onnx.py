@@ -1,4 +1,4 @@
-"""ONNX models: they say what they should, and what is wrong with one is said when it is loaded."""
+"""ONNX models: their outputs, and errors at loading for every fault."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def tracks() -> list[np.ndarray]:
     return [rng.standard_normal((n, *FEATURES.shape)).astype(np.float32) for n in (1, 4, 70)]
 
 
-def test_it_says_what_the_network_says(model: Path, tracks: list[np.ndarray]) -> None:
+def test_the_outputs_are_those_of_the_network(model: Path, tracks: list[np.ndarray]) -> None:
     classifier = Classifier.load(model, "auto")
-    for track, heard in zip(tracks, classifier.analyse(tracks), strict=True):
+    for track, analysis in zip(tracks, classifier.analyse(tracks), strict=True):
         logits, embedding, _ = expected(track)
         mean = embedding.mean(axis=0)
-        np.testing.assert_allclose(heard.embedding, mean / np.linalg.norm(mean), atol=1e-5)
-        np.testing.assert_allclose(heard.probabilities, softmax(logits.mean(axis=0)), atol=1e-5)
-        assert heard.tags.size == 0
-        assert heard.fingerprint == classifier.info.fingerprint
+        np.testing.assert_allclose(analysis.embedding, mean / np.linalg.norm(mean), atol=1e-5)
+        np.testing.assert_allclose(analysis.probabilities, softmax(logits.mean(axis=0)), atol=1e-5)
+        assert analysis.tags.size == 0
+        assert analysis.fingerprint == classifier.info.fingerprint
 
 
 def test_the_card_is_that_of_the_description(tmp_path: Path) -> None:
@@ -112,8 +112,10 @@ def test_half_precision_goes_in(tmp_path: Path, tracks: list[np.ndarray]) -> Non
 def test_probabilities_of_a_softmax(tmp_path: Path, tracks: list[np.ndarray]) -> None:
     path = make_onnx(tmp_path / "small.onnx", last=[("Softmax", "logits", "shares")])
     write_description(path, outputs={"probabilities": "shares", "embedding": "embedding"})
-    (heard,) = Classifier.load(path).analyse([tracks[0]])
-    np.testing.assert_allclose(heard.probabilities, softmax(expected(tracks[0])[0])[0], atol=1e-5)
+    (analysis,) = Classifier.load(path).analyse([tracks[0]])
+    np.testing.assert_allclose(
+        analysis.probabilities, softmax(expected(tracks[0])[0])[0], atol=1e-5
+    )
 
 
 def test_probabilities_of_each_genre_alone_are_shares_in_proportion(
@@ -121,9 +123,9 @@ def test_probabilities_of_each_genre_alone_are_shares_in_proportion(
 ) -> None:
     path = make_onnx(tmp_path / "small.onnx", last=[("Sigmoid", "logits", "alone")])
     write_description(path, outputs={"probabilities": "alone", "embedding": "embedding"})
-    (heard,) = Classifier.load(path).analyse([tracks[0]])
+    (analysis,) = Classifier.load(path).analyse([tracks[0]])
     alone = 1 / (1 + np.exp(-expected(tracks[0])[0][0].astype(float)))
-    np.testing.assert_allclose(heard.probabilities, alone / alone.sum(), atol=1e-5)
+    np.testing.assert_allclose(analysis.probabilities, alone / alone.sum(), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["tag_logits", "tag_probabilities"])
@@ -131,9 +133,9 @@ def test_tags(tmp_path: Path, tracks: list[np.ndarray], kind: str) -> None:
     path = make_onnx(tmp_path / "small.onnx", last=[("Sigmoid", "tag_logits", "tag_probabilities")])
     outputs = {"logits": "logits", "embedding": "embedding", kind: kind}
     write_description(path, outputs=outputs, tags=TAG_TABLE)
-    (heard,) = Classifier.load(path).analyse([tracks[1]])
+    (analysis,) = Classifier.load(path).analyse([tracks[1]])
     odds = expected(tracks[1])[2].mean(axis=0).astype(float)
-    np.testing.assert_allclose(heard.tags, 1 / (1 + np.exp(-odds)), atol=1e-4)
+    np.testing.assert_allclose(analysis.tags, 1 / (1 + np.exp(-odds)), atol=1e-4)
     info = load_card(path).info()
     assert (info.tags, info.tag_means, info.tag_deviations) == (TAGS, (-2.0, -1.0), (1.0, 0.5))
 
@@ -167,7 +169,7 @@ def test_words_do_not_change_the_fingerprint(model: Path) -> None:
 
 
 def fault(path: Path) -> str:
-    """Load a model that cannot be used, and return what is said of it."""
+    """Load a model that cannot be used, and return the message."""
     with pytest.raises(ModelError) as caught:
         load_card(path)
     assert caught.value.hint

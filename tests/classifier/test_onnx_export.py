@@ -50,7 +50,7 @@ def save_tiny(path: Path, architecture: str = "cnn") -> Path:
 
 
 @pytest.mark.parametrize("architecture", ["cnn", "cnn-lstm"])
-def test_the_pair_says_what_the_model_says(tmp_path: Path, architecture: str) -> None:
+def test_the_outputs_are_those_of_the_model(tmp_path: Path, architecture: str) -> None:
     source = save_tiny(tmp_path / "tiny.safetensors", architecture)
     out = tmp_path / "tiny.onnx"
     export_onnx(source, out)
@@ -131,14 +131,14 @@ def test_a_head_on_tracks_is_refused(tmp_path: Path) -> None:
 
 
 class _Growing(nn.Module):
-    """A network that tracing gets wrong: what it says depends on how many windows there are."""
+    """A network that tracing gets wrong: its outputs depend on the number of windows."""
 
     def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         sums = windows.mean(dim=2)[:, :3]
         return (sums, sums) if len(windows) == 1 else (sums + 9, sums)
 
 
-def test_a_pair_that_says_something_else_is_not_kept(
+def test_a_pair_with_other_outputs_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -210,7 +210,7 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, there: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_broken_off_it_leaves_no_network_beside_the_description_of_another(
+def test_an_interruption_never_pairs_a_network_with_the_description_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     source, out = save_tiny(tmp_path / "source.safetensors"), tmp_path / "tiny.onnx"
@@ -239,9 +239,9 @@ def test_the_command(tmp_path: Path) -> None:
     out = tmp_path / "tiny.onnx"
     result = CliRunner().invoke(cli, ["model", "export", str(source), "--onnx", str(out), "--json"])
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert set(told) == set(documented("model export")[0])
-    assert told == {
+    summary = json.loads(result.stdout)
+    assert set(summary) == set(documented("model export")[0])
+    assert summary == {
         "model": str(out),
         "description": str(description_path(out)),
         "labels": list(LABELS),

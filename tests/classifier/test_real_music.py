@@ -26,9 +26,9 @@ pytestmark = [
 
 
 @pytest.mark.skipif(
-    not (REAL.parent / "splits").is_dir(), reason="no splits/ beside RECSYS_REAL_DATA"
+    not (REAL.parent / "splits").is_dir(), reason="no splits/ next to RECSYS_REAL_DATA"
 )
-def test_tracks_it_learned_from_are_known_and_told_as_such() -> None:
+def test_training_tracks_are_classified_right_and_reported() -> None:
     """The card's figures are of held-out networks; what the shipped one learned it must beat."""
     split = REAL.parent / "splits" / "valid_filtered.txt"
     words = ["evaluate", str(REAL / "gtzan"), "--split", str(split), "--json"]
@@ -43,13 +43,13 @@ def test_tracks_it_learned_from_are_known_and_told_as_such() -> None:
 
 @pytest.mark.skipif(not (REAL / "formats").is_dir(), reason="no formats/ in RECSYS_REAL_DATA")
 def test_encodings_of_one_song_lie_together() -> None:
-    """Every encoding is heard alike, but for those that leave out half of the sound."""
+    """All encodings have close embeddings, except those without half of the sound."""
     files = [
         path for path in sorted((REAL / "formats").iterdir()) if not path.name.startswith("mono-")
     ]
     classifier = Classifier.load(device="cpu")
-    heard_by = classifier.features
-    windows = [heard_by.compute(decode(path, heard_by).windows) for path in files]
+    features = classifier.features
+    windows = [features.compute(decode(path, features).windows) for path in files]
     embeddings = np.stack([analysis.embedding for analysis in classifier.analyse(windows)])
     assert len(files) >= 10
     assert float((embeddings @ embeddings.T).min()) >= 0.97

@@ -1,4 +1,4 @@
-"""The second head: what its card says, and what becomes of its outputs."""
+"""The tag head: its card and its outputs."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def classifier(card: ModelCard) -> Classifier:
 
 
 def test_scores_are_the_sigmoid_of_the_mean_over_the_windows(tracks: list[FloatArray]) -> None:
-    listening = classifier(make_card())
+    model = classifier(make_card())
     with torch.inference_mode():
-        for track, analysis in zip(tracks, listening.analyse(tracks), strict=True):
-            logits = module_of(listening)(torch.from_numpy(track))[2].mean(dim=0)
+        for track, analysis in zip(tracks, model.analyse(tracks), strict=True):
+            logits = module_of(model)(torch.from_numpy(track))[2].mean(dim=0)
             expected = torch.sigmoid(logits).numpy()
             assert analysis.tags.dtype == np.float32
             np.testing.assert_allclose(analysis.tags, expected, atol=1e-6)
 
 
 def test_extreme_logits_stay_within_bounds(tracks: list[FloatArray]) -> None:
-    listening = classifier(make_card())
+    model = classifier(make_card())
     with torch.no_grad():
-        module_of(listening).tags.bias.copy_(torch.tensor([1e4, -1e4] * (len(TAGS) // 2)))
-    assert listening.analyse(tracks[:1])[0].tags.tolist() == [1.0, 0.0] * (len(TAGS) // 2)
+        module_of(model).tags.bias.copy_(torch.tensor([1e4, -1e4] * (len(TAGS) // 2)))
+    assert model.analyse(tracks[:1])[0].tags.tolist() == [1.0, 0.0] * (len(TAGS) // 2)
 
 
 def test_outputs_that_the_card_does_not_name_are_not_offered(tracks: list[FloatArray]) -> None:

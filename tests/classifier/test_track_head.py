@@ -22,7 +22,7 @@ def clusters(
 
 
 @pytest.mark.parametrize("n_genres", [2, 3, 7])
-def test_clusters_are_told_apart(n_genres: int) -> None:
+def test_clusters_are_separated(n_genres: int) -> None:
     embeddings, targets = clusters(n_genres)
     other, _ = clusters(n_genres)
     head = fit_head(embeddings, targets, n_genres)
@@ -58,7 +58,7 @@ def test_one_genre_alone_is_always_given() -> None:
     assert np.all(head.logits(embeddings).argmax(axis=1) == 2)
 
 
-def test_a_small_genre_is_found_beside_a_large_one() -> None:
+def test_a_small_genre_is_found_next_to_a_large_one() -> None:
     embeddings, targets = clusters(2, per_genre=200, spread=1.2)
     few = np.concatenate([np.flatnonzero(targets == 0), np.flatnonzero(targets == 1)[:8]])
     head = fit_head(embeddings[few], targets[few], 2)
@@ -66,7 +66,7 @@ def test_a_small_genre_is_found_beside_a_large_one() -> None:
     assert np.mean(given[targets == 1] == 1) > 0.6
 
 
-def test_no_track_is_judged_by_a_head_that_heard_its_artist() -> None:
+def test_no_track_is_evaluated_by_a_head_trained_on_its_artist() -> None:
     """Every artist has a place of its own and a genre by the toss of a coin."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 6)
@@ -80,14 +80,14 @@ def test_no_track_is_judged_by_a_head_that_heard_its_artist() -> None:
     assert np.mean(by_artist == targets) < 0.75
 
 
-def test_folds_tell_of_themselves_and_repeat() -> None:
+def test_folds_report_progress_and_repeat() -> None:
     embeddings, targets = clusters(3)
     groups = np.arange(len(targets)) // 3
-    told: list[None] = []
+    calls: list[None] = []
     first = out_of_fold_logits(
-        embeddings, targets, groups, 3, folds=4, on_fold=lambda: told.append(None)
+        embeddings, targets, groups, 3, folds=4, on_fold=lambda: calls.append(None)
     )
-    assert len(told) == 4
+    assert len(calls) == 4
     assert np.array_equal(first, out_of_fold_logits(embeddings, targets, groups, 3, folds=4))
 
 

@@ -20,8 +20,8 @@ from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.tune import TuneSettings
 from recsys.cli import train as train_command
 from recsys.cli.main import cli
-from tests.classifier.fine_tune.published_weights import random_variables, write_checkpoint
-from tests.classifier.fine_tune.small import QUICK
+from tests.classifier.training.published_weights import random_variables, write_checkpoint
+from tests.classifier.training.small import QUICK
 from tests.cli.genre_music import GENRES, make_genres
 
 Train = Callable[..., Result]

@@ -101,7 +101,7 @@ def test_selections_keep_segments_with_their_tracks(folder: Path) -> None:
     np.testing.assert_array_equal(chosen.track_of, [1, 0, 0])
     np.testing.assert_array_equal(chosen.inputs, segments.inputs[[10, 0, 1]])
     np.testing.assert_array_equal(chosen.targets, [1, 0, 0])
-    only = segments.subset(np.asarray([5]))
+    only = segments.select(np.flatnonzero(segments.track_of == 5))
     assert only.n_segments == 4
     assert only.labels == ("low", "mid")
     np.testing.assert_array_equal(only.targets, [1] * 4)

@@ -55,7 +55,7 @@ _CONFIG_HINT = "Correct the sizes of the model, in the recipe or in the model ca
 
 
 def positive_sizes(name: str, values: Sequence[int], count: int | None = None) -> tuple[int, ...]:
-    """Return sizes from a recipe or a card, or raise ModelError unless they are sizes."""
+    """Return sizes from a recipe or a card; raise ModelError unless they are positive integers."""
     sizes = tuple(values) if isinstance(values, (list, tuple)) else ()
     whole = all(isinstance(size, int) and not isinstance(size, bool) for size in sizes)
     if not sizes or not whole or min(sizes) < 1:
@@ -66,7 +66,7 @@ def positive_sizes(name: str, values: Sequence[int], count: int | None = None) -
 
 
 def check_axes(shape: Sequence[int], *layouts: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the shape of an input, or raise ModelError unless it has the axes of a layout."""
+    """Return the shape of an input; raise ModelError unless it has the axes of a layout."""
     sides = tuple(shape)
     if len(sides) not in map(len, layouts) or min(sides, default=0) < 1:
         wanted = " or ".join(f"({', '.join(names)})" for names in layouts)
@@ -150,7 +150,7 @@ class Standardised(nn.Module):
         self.register_buffer("scale", torch.ones(size))
 
     def fit(self, inputs: npt.NDArray[np.floating], rows: IdArray) -> None:
-        """Learn shift and scale from some rows; a constant value is only shifted."""
+        """Fit shift and scale to some rows; a constant value is only shifted."""
         # In pieces: all inputs in double precision would be many gigabytes.
         axes = 0 if self.shift.ndim == 1 else None
         parts = [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
@@ -197,25 +197,11 @@ def complete_config(architecture: str, config: Mapping[str, Any]) -> dict[str, A
 def build_model(
     architecture: str, n_genres: int, shape: tuple[int, ...], config: Mapping[str, Any]
 ) -> nn.Module:
-    """Make a network with fresh weights.
+    """Build a network with fresh weights for `n_genres` and inputs of a shape, without the batch.
 
-    Parameters
-    ----------
-    architecture : str
-        Name in a model card.
-    n_genres : int
-        Number of labels.
-    shape : tuple of int
-        Of one input, without the batch.
-    config : mapping
-        Further arguments of the constructor. ``standardise`` and ``each_genre_alone`` go with any
-        architecture; ``track_head`` is not part of the network.
-
-    Raises
-    ------
-    ModelError
-        If the architecture or one of its arguments is not known, an argument is impossible, or
-        inputs of this shape do not fit.
+    `config` holds further arguments of the constructor. ``standardise`` and ``each_genre_alone`` go
+    with any architecture; ``track_head`` is not part of the network. Raises ModelError if the
+    architecture or an argument is unknown or impossible, or inputs of this shape do not fit.
     """
     kind = _architecture(architecture)
     sizes = dict(config)
@@ -280,12 +266,9 @@ def network_of(
 
 
 def resolve_device(name: str = Device.AUTO) -> torch.device:
-    """Return a device; ``auto`` is the best there is.
+    """Return a device; ``auto`` is the best available.
 
-    Raises
-    ------
-    ModelError
-        If the device is not known or not there. It never falls back to the CPU.
+    Raises ModelError if the device is unknown or unavailable; it never falls back to the CPU.
     """
     if name not in tuple(Device):
         raise ModelError(f"unknown device {name!r}", f"Known are {', '.join(Device)}.")
@@ -308,23 +291,10 @@ def resolve_device(name: str = Device.AUTO) -> torch.device:
 
 
 def load_model(path: Path | None = None) -> tuple[nn.Module, ModelCard]:
-    """Load the network of a checkpoint as a module.
+    """Load the network of a checkpoint as a module on the CPU, in evaluation mode.
 
-    Parameters
-    ----------
-    path : Path, optional
-        The ``.safetensors`` file; the shipped model if None.
-
-    Returns
-    -------
-    model : nn.Module
-        On the CPU, in evaluation mode; without the head over whole tracks, if there is one.
-    card : ModelCard
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, foreign, of a newer version, or belongs to another card.
+    The shipped model if `path` is None; a head over whole tracks is left out. Raises ModelError if
+    a file is missing, damaged, foreign, of a newer version, or belongs to another card.
     """
     path = path or DEFAULT_MODEL
     card = load_card(path)
@@ -368,20 +338,10 @@ def make_card(
     metrics: Mapping[str, Any],
     **more: Any,  # noqa: ANN401 (further fields of the card)
 ) -> ModelCard:
-    """Describe a trained network; the fingerprint comes when it is saved.
+    """Describe a trained network; the fingerprint is set when it is saved.
 
-    Parameters
-    ----------
-    model : nn.Module
-    architecture : str
-    config : mapping
-        Sizes that differ from the defaults of the architecture.
-    name, labels, features, dimension, metrics, **more
-        As in the card.
-    calibration : Calibration
-        Of tracks that were not trained on.
-    training : mapping
-        Of the card; sizes and versions are added.
+    `config` holds the sizes that differ from the defaults; `calibration` is of tracks that were not
+    trained on. Parameter count and versions are added to `training`.
     """
     return ModelCard(
         name=name,

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.audio import decode
+from recsys.classifier.calibrate import labels_to_numbers
 from recsys.classifier.log_mel import MEL, LogMel, from_log_mel
 from recsys.errors import ModelError, RecsysError
 from recsys.library import AUDIO_SUFFIXES, read_tags
@@ -49,42 +50,24 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """Tracks that are one recording, or one piece by one artist.
+    """Tracks that are one recording, or one piece by one artist."""
 
-    Attributes
-    ----------
-    tracks : tuple of str
-        Names such as ``jazz.00033``, sorted.
-    established_by : tuple of str
-        How it is known: ``catalogue``, ``features`` or ``titles``; see ``source`` of the file.
-    """
-
-    tracks: tuple[str, ...]
-    established_by: tuple[str, ...]
+    tracks: tuple[str, ...]  # names such as ``jazz.00033``, sorted
+    established_by: tuple[str, ...]  # catalogue, features or titles: see `source` in the JSON file
 
     @property
     def is_same_recording(self) -> bool:
-        """More than the titles says so."""
+        """Return whether more than equal titles shows it."""
         return set(self.established_by) != {"titles"}
 
 
 @dataclass(frozen=True, slots=True)
 class GtzanFaults:
-    """The faults of GTZAN as published.
+    """The faults of GTZAN as published."""
 
-    Attributes
-    ----------
-    source : str
-        Where the lists come from.
-    corrupt : tuple of str
-        Names of tracks that cannot be read.
-    repetitions : tuple of Repetition
-        No track is in two of them.
-    """
-
-    source: str
-    corrupt: tuple[str, ...]
-    repetitions: tuple[Repetition, ...]
+    source: str  # where the lists come from
+    corrupt: tuple[str, ...]  # names of tracks that cannot be decoded
+    repetitions: tuple[Repetition, ...]  # no track is in two of them
 
 
 @cache
@@ -110,17 +93,9 @@ def _artists() -> dict[str, str]:
 
 
 def known_artists(keys: Collection[str]) -> dict[str, str]:
-    """Return who plays on these tracks, from the public index of GTZAN (Sturm).
+    """Return the artists of tracks (by ``genre/name``) from the public index of GTZAN (Sturm).
 
-    Parameters
-    ----------
-    keys : collection of str
-        ``genre/name`` of each track.
-
-    Returns
-    -------
-    dict
-        Key to artist, of the tracks whose artist is known; empty if this is not GTZAN.
+    Tracks without a known artist are left out; the result is empty if this is not GTZAN.
 
     Examples
     --------
@@ -139,11 +114,6 @@ def known_artists(keys: Collection[str]) -> dict[str, str]:
 def looks_like_gtzan(keys: Collection[str]) -> bool:
     """Return whether most tracks are named as in GTZAN.
 
-    Parameters
-    ----------
-    keys : collection of str
-        ``genre/name`` of each track.
-
     Examples
     --------
     >>> looks_like_gtzan(["jazz/jazz.00054", "pop/pop.00001"])
@@ -155,17 +125,7 @@ def looks_like_gtzan(keys: Collection[str]) -> bool:
 
 
 def repetitions(keys: Collection[str]) -> list[tuple[str, ...]]:
-    """Return the groups of tracks among these that are one recording or piece.
-
-    Parameters
-    ----------
-    keys : collection of str
-        ``genre/name`` of each track.
-
-    Returns
-    -------
-    list of tuple of str
-        Keys, two or more in a group; no groups if this is not GTZAN.
+    """Return the groups of two or more keys that are one recording or piece; none outside GTZAN.
 
     Examples
     --------
@@ -187,6 +147,7 @@ def describe(keys: Collection[str]) -> list[str]:
     words = [
         f"{_name(key)} is corrupt in GTZAN as published" for key in _present(known.corrupt, there)
     ]
+    # Known recordings and pieces of equal title are counted apart: the latter may differ.
     same = _again(_present(r.tracks, there) for r in known.repetitions if r.is_same_recording)
     if len(same) == 1:
         words.append(f"1 track repeats another in GTZAN as published ({same[0]})")
@@ -203,7 +164,7 @@ def describe(keys: Collection[str]) -> list[str]:
 
 
 def _again(groups: Iterable[tuple[str, ...]]) -> list[str]:
-    """Name every track that repeats the first of its group."""
+    """Pair every repeating track with the first of its group, as text."""
     return [f"{_name(key)} = {_name(group[0])}" for group in groups for key in group[1:]]
 
 
@@ -212,7 +173,7 @@ def _some(names: list[str]) -> str:
 
 
 def _present(names: Iterable[str], keys: Collection[str]) -> tuple[str, ...]:
-    """Return the keys of those tracks that are there."""
+    """Return the keys of those tracks that are in the collection."""
     known = (f"{name.split('.', 1)[0]}/{name}" for name in names)
     return tuple(key for key in known if key in keys)
 
@@ -225,33 +186,21 @@ def _name(key: str) -> str:
 
 
 def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
-    """Give one number to tracks that belong on one side of a split.
+    """Return a group id, from 0, of each track (n_tracks,): a group is on one side of a split.
 
-    Tracks belong together that share an artist, compared without regard to case, or that are
-    known to repeat each other, and what these in turn belong to.
-
-    Parameters
-    ----------
-    keys : sequence of str
-        ``genre/name`` of each track.
-    artists : sequence of str or None
-        Of each track; a track without one belongs to no other by it.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_tracks,)
-        Numbers from 0 on, in the order of their first tracks.
+    A group shares an artist, compared without regard to case, or repeats a recording; both
+    relations are followed transitively. A track without an artist belongs to no other by it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    places = {key: number for number, key in enumerate(keys)}
-    firsts: dict[str, int] = {}
-    links = [
-        (number, firsts.setdefault(_group(key, artist), number))
-        for number, (key, artist) in enumerate(zip(keys, artists, strict=True))
-    ]
-    links += [(places[group[0]], places[key]) for group in repetitions(places) for key in group]
+    rows = {key: row for row, key in enumerate(keys)}
+    first_of: dict[str, int] = {}
+    links = []
+    for row, artist in enumerate(artists):
+        name = artist.strip().casefold() if artist else ""
+        links.append((row, first_of.setdefault(name, row) if name else row))
+    links += [(rows[group[0]], rows[key]) for group in repetitions(rows) for key in group]
     ends = np.asarray(links, dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(links)), (ends[0], ends[1])), shape=(len(keys), len(keys)))
     numbers: IdArray = connected_components(graph, directed=False)[1].astype(np.int64)
@@ -261,23 +210,8 @@ def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
 def artist_folds(targets: IdArray, groups: IdArray, folds: int, seed: int) -> list[IdArray]:
     """Divide tracks into folds, no group in two of them, genres in proportion.
 
-    Parameters
-    ----------
-    targets, groups : ndarray of int64, shape (n_tracks,)
-        Genre, and which tracks must stay together.
-    folds : int
-        At least 2.
-    seed : int
-
-    Returns
-    -------
-    list of ndarray of int64
-        The tracks held out by each fold; where large groups leave a fold empty, one fewer.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer groups than folds.
+    Returns the rows held out by each fold; where large groups leave a fold empty, one fewer.
+    Raises ValueError if there are fewer groups than folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -285,68 +219,40 @@ def artist_folds(targets: IdArray, groups: IdArray, folds: int, seed: int) -> li
         raise ValueError(f"{folds} folds need as many groups, got {len(np.unique(groups))}")
     cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
+        # A genre of fewer tracks than folds cannot be in all of them, which is no mistake.
         warnings.filterwarnings("ignore", message="The least populated class")
         parts = [part for _, part in cutter.split(targets, targets, groups)]
     return [part.astype(np.int64) for part in parts if len(part)]
 
 
-def split_by_artist(
-    keys: Sequence[str],
-    genres: Sequence[str],
-    artists: Mapping[str, str | None],
-    *,
-    share: float = 0.2,
-    seed: int = 0,
-) -> tuple[list[str], list[str]]:
-    """Set aside tracks for validation, whole artists at a time, genres in proportion.
+def hold_out_groups(targets: IdArray, groups: IdArray, share: float, seed: int) -> IdArray:
+    """Return rows to set aside for validation: whole groups, genres in proportion, sorted.
 
-    Parameters
-    ----------
-    keys, genres : sequence of str
-        One per track.
-    artists : mapping
-        Key to artist, compared without regard to case; a track without one stands alone.
-    share : float
-        About how much to set aside, in (0, 0.5].
-    seed : int
-        Of the choice.
-
-    Returns
-    -------
-    train, valid : list of str
-        Keys, sorted; together all of them. Every genre is in `train`.
+    About `share` of the rows, in (0, 0.5]; none where the groups are too few. Every genre keeps
+    rows to train on.
     """
-    numbers: dict[str, int] = {}
-    groups = np.asarray(
-        [numbers.setdefault(_group(key, artists.get(key)), len(numbers)) for key in keys]
-    )
-    labels = np.asarray(genres)
-    # Genres of fewer tracks than that may miss a fold; they must not make the folds larger.
-    most = int(np.unique(labels, return_counts=True)[1].max(initial=0))
-    folds = max(2, min(round(1 / share), most, len(numbers)))
-    held_out = np.zeros(len(keys), dtype=bool)
-    if len(numbers) >= 2 and most >= folds:
-        parts = artist_folds(np.unique(labels, return_inverse=True)[1], groups, folds, seed)
-        held_out[min(parts, key=lambda part: _unevenness(labels, part))] = True
-    for genre in np.unique(labels[held_out]):
-        if np.all(held_out[labels == genre]):
-            held_out[np.isin(groups, groups[labels == genre])] = False
-    train = sorted(key for key, out in zip(keys, held_out, strict=True) if not out)
-    valid = sorted(key for key, out in zip(keys, held_out, strict=True) if out)
-    return train, valid
+    # Numbered in the order of the rows, so that the folds do not depend on how groups are named.
+    _, firsts, numbers = np.unique(groups, return_index=True, return_inverse=True)
+    groups = np.argsort(np.argsort(firsts))[numbers]
+    # Genres of fewer tracks than the folds may miss one; they must not make the folds larger.
+    most = int(np.unique(targets, return_counts=True)[1].max(initial=0))
+    folds = max(2, min(round(1 / share), most, len(firsts)))
+    held_out = np.zeros(len(targets), dtype=bool)
+    if len(firsts) >= 2 and most >= folds:
+        parts = artist_folds(targets, groups, folds, seed)
+        held_out[min(parts, key=lambda part: _unevenness(targets, part))] = True
+    for genre in np.unique(targets[held_out]):
+        if np.all(held_out[targets == genre]):
+            held_out[np.isin(groups, groups[targets == genre])] = False
+    return np.flatnonzero(held_out).astype(np.int64)
 
 
-def _unevenness(labels: npt.NDArray[np.str_], part: npt.NDArray[np.intp]) -> float:
+def _unevenness(targets: IdArray, part: IdArray) -> float:
     """Sum up how far the genres of a part are from their shares: artists may be large."""
-    names, inverse = np.unique(labels, return_inverse=True)
-    everywhere = np.bincount(inverse) / len(labels)
-    found = np.bincount(inverse[part], minlength=len(names)) / max(1, len(part))
-    return float(np.abs(found - everywhere).sum())
-
-
-def _group(key: str, artist: str | None) -> str:
-    folded = artist.strip().casefold() if artist else ""
-    return f"artist:{folded}" if folded else f"track:{key}"
+    _, numbers = np.unique(targets, return_inverse=True)
+    overall = np.bincount(numbers) / len(targets)
+    shares = np.bincount(numbers[part], minlength=len(overall)) / max(1, len(part))
+    return float(np.abs(shares - overall).sum())
 
 
 # Segments of tracks, as the recipes of the papers train on them.
@@ -357,43 +263,21 @@ MIN_TRACKS = 3
 
 @dataclass(frozen=True, slots=True)
 class LabelledTrack:
-    """A track and what is known of it.
+    """A track and its label."""
 
-    Attributes
-    ----------
-    key : str
-        ``genre/name``, as split lists call the track.
-    genre : str
-        Its label.
-    artist : str or None
-        Who plays, where that is known.
-    """
-
-    key: str
+    key: str  # ``genre/name``, as split lists name it
     genre: str
     artist: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentSet:
-    """Segments of labelled tracks.
-
-    Attributes
-    ----------
-    tracks : tuple of LabelledTrack
-        Every one has at least one segment.
-    inputs : ndarray of float16 or float32, shape (n_segments, *shape)
-        Inputs of a network; float16 where that is fine enough.
-    track_of : ndarray of int64, shape (n_segments,)
-        Number of each segment's track in `tracks`.
-    labels : tuple of str
-        Genres, sorted. A selection keeps all of them, so that their numbers stay.
-    """
+    """Segments of labelled tracks, every track with at least one."""
 
     tracks: tuple[LabelledTrack, ...]
-    inputs: npt.NDArray[np.floating]
-    track_of: IdArray
-    labels: tuple[str, ...]
+    inputs: npt.NDArray[np.floating]  # (n_segments, *shape); float16 where that is precise enough
+    track_of: IdArray  # (n_segments,): row of each segment's track in `tracks`
+    labels: tuple[str, ...]  # sorted; a selection keeps all of them, so that targets stay
 
     @property
     def n_segments(self) -> int:
@@ -402,24 +286,22 @@ class SegmentSet:
 
     @property
     def track_targets(self) -> IdArray:
-        """Number of each track's genre in `labels`, shape (n_tracks,)."""
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        return np.asarray([numbers[track.genre] for track in self.tracks], dtype=np.int64)
+        """Row of each track's genre in `labels`, shape (n_tracks,)."""
+        return labels_to_numbers([track.genre for track in self.tracks], self.labels)
 
     @property
     def targets(self) -> IdArray:
-        """Number of each segment's genre in `labels`, shape (n_segments,)."""
+        """Row of each segment's genre in `labels`, shape (n_segments,)."""
         return self.track_targets[self.track_of]
 
     @property
     def track_groups(self) -> IdArray:
-        """Number of each track's group, see :func:`.track_groups`."""
-        tracks = self.tracks
-        return track_groups([track.key for track in tracks], [track.artist for track in tracks])
+        """Group of each track, see :func:`.track_groups`."""
+        return track_groups([t.key for t in self.tracks], [t.artist for t in self.tracks])
 
     @property
     def groups(self) -> IdArray:
-        """Number of each segment's group: of its artist, and of what repeats its track."""
+        """Group of each segment's track."""
         return self.track_groups[self.track_of]
 
     def select(self, segments: IdArray) -> SegmentSet:
@@ -432,26 +314,9 @@ class SegmentSet:
             labels=self.labels,
         )
 
-    def subset(self, tracks: IdArray) -> SegmentSet:
-        """Return all segments of some tracks, given by their numbers."""
-        return self.select(np.flatnonzero(np.isin(self.track_of, tracks)).astype(np.int64))
-
 
 def check_genres(genres: Mapping[str, str], min_tracks: int = MIN_TRACKS) -> None:
-    """Raise unless there are two genres with enough tracks each.
-
-    Parameters
-    ----------
-    genres : mapping
-        Key of a track to its genre.
-    min_tracks : int
-        How many tracks of a genre are enough.
-
-    Raises
-    ------
-    ModelError
-        With the names and counts of the genres that are too small.
-    """
+    """Raise ModelError unless two genres have enough tracks each; `genres` maps keys to genres."""
     counts = Counter(genres.values())
     if len(counts) < 2:
         found = ", ".join(counts) or "none"
@@ -495,47 +360,23 @@ def describe_balance(tracks: Iterable[LabelledTrack], wanted: Iterable[str] = ()
 
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
-    """An audio file whose genre is the name of its folder.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    genre : str
-        Name of its folder.
-    name : str
-        Name of the file without its extension.
-    """
+    """An audio file whose genre is the name of its folder."""
 
     path: Path
     genre: str
-    name: str
+    name: str  # of the file, without its extension
 
     @property
     def key(self) -> str:
-        """``genre/name``: what split lists call the track."""
+        """``genre/name``, as split lists name the track."""
         return f"{self.genre}/{self.name}"
 
 
 def find_tracks(directory: Path, *, allow_empty: bool = False) -> list[LabelledFile]:
-    """List the audio files in a folder of genre folders.
+    """List the audio files of ``directory/GENRE/**``, sorted by path.
 
-    Parameters
-    ----------
-    directory : Path
-        Holds ``GENRE/track.ext``; deeper folders belong to their genre.
-    allow_empty : bool
-        Pass over genre folders without audio instead of raising.
-
-    Returns
-    -------
-    list of LabelledFile
-        Sorted by path.
-
-    Raises
-    ------
-    ModelError
-        If the folder is missing, holds no folders, or a genre folder holds no audio.
+    Raises ModelError if the folder is missing, holds no folders, or a genre folder holds no audio;
+    `allow_empty` skips such genre folders instead.
     """
     if not directory.is_dir():
         state = "is a file" if directory.exists() else "does not exist"
@@ -569,22 +410,10 @@ def find_tracks(directory: Path, *, allow_empty: bool = False) -> list[LabelledF
 
 
 def read_split(path: Path) -> frozenset[str]:
-    """Read a list of tracks, one ``genre/track.ext`` per line; the extension does not count.
+    """Read the keys in a list of tracks, one ``genre/track.ext`` per line; extensions do not count.
 
-    Parameters
-    ----------
-    path : Path
-        Text, UTF-8. Empty lines and lines that begin with ``#`` are passed over.
-
-    Returns
-    -------
-    frozenset of str
-        Keys ``genre/name``.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read, names nothing, or a line has no genre.
+    Empty lines and lines that begin with ``#`` are skipped. Raises ModelError if the file cannot be
+    read, is empty, or a line has no genre.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -610,22 +439,10 @@ def _split_key(path: Path, name: str) -> str:
 
 
 def read_artists(path: Path) -> dict[str, str]:
-    """Read artists from a CSV with the columns ``track`` and ``artist``.
+    """Map track names to artists from a CSV with the columns ``track`` and ``artist``.
 
-    Parameters
-    ----------
-    path : Path
-        ``track`` is the name of a file without its extension.
-
-    Returns
-    -------
-    dict
-        Name of the track to artist; rows without an artist are left out.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read or lacks a column.
+    Rows without an artist are skipped. Raises ModelError if the file cannot be read or lacks a
+    column.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -639,7 +456,7 @@ def read_artists(path: Path) -> dict[str, str]:
 
 
 def artist_of(file: LabelledFile) -> str | None:
-    """Return the artist that the file's tags name, if they do."""
+    """Return the artist in the file's tags, if there is one."""
     tags = read_tags(file.path)
     return tags.artist or tags.album_artist
 
@@ -647,21 +464,10 @@ def artist_of(file: LabelledFile) -> str | None:
 def load_windows(
     paths: Sequence[Path], workers: int = 2, settings: Features = MEL
 ) -> Iterator[tuple[Path, FloatArray | RecsysError]]:
-    """Decode many files to inputs of a network, in worker processes and in order.
+    """Decode files to inputs of a network in worker processes, in order.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        Audio files.
-    workers : int
-        Processes.
-    settings : Features
-        Input of the network.
-
-    Yields
-    ------
-    tuple of (Path, ndarray (n_windows, *shape) or RecsysError)
-        The error in place of the windows where a file cannot be used.
+    Yields each path with its windows (n_windows, *shape), or with the error of a file that cannot
+    be used.
     """
     jobs = [(path, settings) for path in paths]
     librosa = settings.uses_librosa
@@ -680,25 +486,10 @@ _QUANTUM = 24
 
 
 def read_mel_archive(path: Path, settings: LogMel = MEL) -> dict[str, FloatArray]:
-    """Read ready-made spectrograms.
+    """Map keys to the ready-made spectrograms of an archive, float32 (n_mels, frames).
 
-    Parameters
-    ----------
-    path : Path
-        ``.npz`` with ``X`` (int8 in steps of 1/24, or float; (n, n_mels, frames)), ``genre`` and
-        ``track``.
-    settings : LogMel
-        How the spectrograms were computed.
-
-    Returns
-    -------
-    dict
-        Key of a track to an array of float32, shape (n_mels, frames).
-
-    Raises
-    ------
-    ModelError
-        If the archive cannot be read or its spectrograms have another size.
+    The ``.npz`` holds ``X`` ((n, n_mels, frames), float, or int8 in steps of 1/24), ``genre`` and
+    ``track``. Raises ModelError if it cannot be read or the spectrograms have another size.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -717,8 +508,7 @@ def read_mel_archive(path: Path, settings: LogMel = MEL) -> dict[str, FloatArray
     values = spectrograms.astype(np.float32)
     if spectrograms.dtype == np.int8:
         values /= np.float32(_QUANTUM)
-    keys = (f"{genre}/{track}" for genre, track in zip(genres, tracks, strict=True))
-    return dict(zip(keys, values, strict=True))
+    return {f"{g}/{t}": window for g, t, window in zip(genres, tracks, values, strict=True)}
 
 
 # The music that the default model is trained on.
@@ -729,88 +519,47 @@ TRACKS_TO_TUNE = 2
 
 @dataclass(frozen=True, slots=True)
 class DataSources:
-    """Where labelled music comes from.
+    """Sources of labelled music."""
 
-    Attributes
-    ----------
-    directories : tuple of Path
-        Folders of genre folders.
-    mel : Path or None
-        Archive of ready-made spectrograms, see :func:`read_mel_archive`.
-    train_split, valid_split : Path or None
-        Lists of tracks, both or neither. With lists, tracks in neither of them are left out.
-    artists : Path or None
-        CSV with artists; without it they are read from the tags.
-    """
-
-    directories: tuple[Path, ...]
-    mel: Path | None = None
+    directories: tuple[Path, ...]  # folders of genre folders
+    mel: Path | None = None  # archive of ready-made spectrograms, see `read_mel_archive`
+    # a list of tracks; both lists or neither. Tracks in neither list are left out
     train_split: Path | None = None
     valid_split: Path | None = None
-    artists: Path | None = None
+    artists: Path | None = None  # CSV with artists; without it they are read from the tags
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackWindows:
-    """The windows of a labelled track.
-
-    Attributes
-    ----------
-    key : str
-        ``genre/name``.
-    genre : str
-        Its label.
-    artist : str or None
-        Where it is known.
-    audio : ndarray of float16, shape (n, n_mels, frames), or None
-        From its longest audio file.
-    spectrogram : ndarray of float16, shape (1, n_mels, frames), or None
-        From its ready-made spectrogram.
-    """
+    """The windows of a labelled track."""
 
     key: str
     genre: str
     artist: str | None
-    audio: HalfArray | None
-    spectrogram: HalfArray | None
+    audio: HalfArray | None  # (n, n_mels, frames), of its longest file
+    spectrogram: HalfArray | None  # (1, n_mels, frames), of its ready-made spectrogram
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledMusic:
-    """All tracks, and how they are split.
+    """All labelled tracks, and their split."""
 
-    Attributes
-    ----------
-    tracks : tuple of TrackWindows
-        Sorted by key.
-    labels : tuple of str
-        Genres, sorted.
-    train, valid : ndarray of int64
-        Rows of the tracks in the lists; `valid` is empty without lists.
-    failed : tuple of (Path, str)
-        Files that could not be used, and why.
-    missing : int
-        Tracks of the lists that were not found.
-    """
-
-    tracks: tuple[TrackWindows, ...]
-    labels: tuple[str, ...]
-    train: IdArray
-    valid: IdArray
-    failed: tuple[tuple[Path, str], ...]
-    missing: int
+    tracks: tuple[TrackWindows, ...]  # sorted by key
+    labels: tuple[str, ...]  # sorted
+    train: IdArray  # rows of the training list
+    valid: IdArray  # rows of the validation list; empty without lists
+    failed: tuple[tuple[Path, str], ...]  # files that could not be decoded, and why
+    missing: int  # tracks of the lists that were not found
 
     @property
     def targets(self) -> IdArray:
-        """Number of each track's genre in `labels`, shape (n_tracks,)."""
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        return np.asarray([numbers[track.genre] for track in self.tracks], dtype=np.int64)
+        """Row of each track's genre in `labels`, shape (n_tracks,)."""
+        return labels_to_numbers([track.genre for track in self.tracks], self.labels)
 
     @property
     def groups(self) -> IdArray:
-        """Number of each track's group, see :func:`.track_groups`."""
-        tracks = self.tracks
-        return track_groups([track.key for track in tracks], [track.artist for track in tracks])
+        """Group of each track, see :func:`.track_groups`."""
+        return track_groups([t.key for t in self.tracks], [t.artist for t in self.tracks])
 
 
 def load_music(
@@ -819,27 +568,10 @@ def load_music(
     workers: int = 2,
     on_file: Callable[[int], None] | None = None,
 ) -> LabelledMusic:
-    """Find, decode and split labelled music.
+    """Find, decode and split labelled music; `on_file` gets the number of files after each of them.
 
-    Parameters
-    ----------
-    sources : DataSources
-    features : CompressedMel
-        Input of the network.
-    workers : int
-        Processes that decode.
-    on_file : callable, optional
-        Called after every file with the number of files.
-
-    Returns
-    -------
-    LabelledMusic
-
-    Raises
-    ------
-    ModelError
-        If there are fewer than two genres, a genre has too few tracks, a list cannot be read, one
-        of two lists is missing, or a track is in both.
+    Raises ModelError if a genre has too few tracks, there are fewer than two genres, or the lists
+    cannot be used: unreadable, one without the other, or a track in both.
     """
     train, valid = _lists(sources)
     listed = train | valid
@@ -920,7 +652,7 @@ def _decode(
 def _artists_of(
     sources: DataSources, files: Sequence[LabelledFile], keys: Sequence[str]
 ) -> Mapping[str, str | None]:
-    """Return artists from the table that was given, or from GTZAN's public index and the tags."""
+    """Return artists from the given table, or from GTZAN's public index and the tags."""
     if sources.artists:
         listed = read_artists(sources.artists)
         return {key: listed.get(key.split("/", 1)[1]) for key in keys}

@@ -1,4 +1,4 @@
-"""Evaluating a model on labelled tracks: accuracy, F1, calibration, with intervals and counts."""
+"""Evaluate a model on labelled tracks: accuracy, F1, calibration, with intervals and counts."""
 
 from __future__ import annotations
 
@@ -40,101 +40,47 @@ class GenreScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures over whole tracks, each predicted to have its most probable genre.
+    """Figures over whole tracks, each predicted to have its most probable genre."""
 
-    Attributes
-    ----------
-    n : int
-        Number of tracks.
-    accuracy : float
-        Share given their genre.
-    interval : (float, float)
-        Of the accuracy, 95% (Wilson).
-    macro_f1, weighted_f1 : float
-        Mean F1 over the genres that have tracks: each counts the same, and as its tracks do.
-    per_genre : dict
-        Genre to its score.
-    confusion : dict of dict
-        True genre to predicted genre to number of tracks.
-    ece : float
-        Expected calibration error, 10 bins of equal width.
-    """
-
-    n: int
+    n: int  # tracks
     accuracy: float
-    interval: tuple[float, float]
-    macro_f1: float
-    weighted_f1: float
+    interval: tuple[float, float]  # of the accuracy, 95% (Wilson)
+    macro_f1: float  # mean over the genres that have tracks
+    weighted_f1: float  # the same, weighted by tracks
     per_genre: dict[str, GenreScore]
-    confusion: dict[str, dict[str, int]]
-    ece: float
+    confusion: dict[str, dict[str, int]]  # true genre to predicted genre to tracks
+    ece: float  # expected calibration error, 10 bins of equal width
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Prediction for one track.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    genre : str
-        Its true genre.
-    given : str
-        The most probable one.
-    confidence : float
-        Probability of `given`.
-    """
+    """Prediction for one track."""
 
     path: Path
-    genre: str
-    given: str
-    confidence: float
+    genre: str  # the true one
+    given: str  # the most probable one
+    confidence: float  # probability of `given`
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """The tracks whose confidence lies in ``[low, high)``; 1 belongs to the last bin.
-
-    Attributes
-    ----------
-    low, high : float
-        Edges, in [0, 1].
-    n : int
-        Tracks in it, at least one.
-    confidence : float
-        Their mean confidence.
-    accuracy : float
-        Share of them given their genre.
-    interval : (float, float)
-        Of the accuracy, 95% (Wilson).
-    """
+    """The tracks whose confidence lies in ``[low, high)``; 1 belongs to the last bin."""
 
     low: float
     high: float
-    n: int
-    confidence: float
-    accuracy: float
-    interval: tuple[float, float]
+    n: int  # at least one
+    confidence: float  # mean
+    accuracy: float  # share given their genre
+    interval: tuple[float, float]  # of the accuracy, 95% (Wilson)
 
 
 @dataclass(frozen=True, slots=True)
 class FolderEvaluation:
-    """An evaluation of a folder, its predictions, and the files that failed.
+    """An evaluation of a folder, its predictions, and the files that failed."""
 
-    Attributes
-    ----------
-    evaluation : Evaluation
-        Of the tracks that could be decoded.
-    failed : tuple of (Path, str)
-        Files that could not be decoded, and why.
-    predictions : tuple of Prediction
-        One per track, in the order of the files.
-    """
-
-    evaluation: Evaluation
-    failed: tuple[tuple[Path, str], ...]
-    predictions: tuple[Prediction, ...]
+    evaluation: Evaluation  # of the tracks that could be decoded
+    failed: tuple[tuple[Path, str], ...]  # files that could not be decoded, and why
+    predictions: tuple[Prediction, ...]  # in the order of the files
 
 
 def score(
@@ -147,13 +93,8 @@ def score(
     probabilities : ndarray, shape (n, n_genres)
         Calibrated; rows sum to 1.
     targets : ndarray of int64, shape (n,)
-        True genres, as numbers of `labels`.
+        True genres, as rows of `labels`.
     labels : sequence of str
-        Genres.
-
-    Returns
-    -------
-    Evaluation
 
     Raises
     ------
@@ -171,6 +112,7 @@ def score(
     )
     counts = confusion_matrix(targets, predicted, labels=numbers)
     right = int(np.sum(predicted == targets))
+    # A genre without tracks has no recall; it would count as 0 in the means.
     present = [int(number) for number in numbers if support[number] > 0]
     return Evaluation(
         n=len(targets),
@@ -203,7 +145,6 @@ def evaluate_files(
     Parameters
     ----------
     classifier : Classifier
-        The model to evaluate.
     files : sequence of LabelledFile
         Every genre must be one of the model's.
     workers : int
@@ -211,17 +152,16 @@ def evaluate_files(
     on_file : callable, optional
         Called once per file, for a progress bar.
 
-    Returns
-    -------
-    FolderEvaluation
-
     Raises
     ------
     ModelError
         If no file could be decoded, or a genre is not the model's.
     """
     labels = classifier.info.labels
-    _check_known(files, labels)
+    if unknown := sorted({file.genre for file in files} - set(labels)):
+        raise ModelError(
+            f"the model does not know {', '.join(unknown)}", f"It knows {', '.join(labels)}."
+        )
     decoded: list[LabelledFile] = []
     rows: list[FloatArray] = []
     failed: list[tuple[Path, str]] = []
@@ -233,6 +173,7 @@ def evaluate_files(
         else:
             waiting.append(windows)
             decoded.append(file)
+        # A few tracks at a time: the windows of a whole folder may not fit into memory.
         if len(waiting) == TRACKS_PER_CALL:
             rows += [analysis.probabilities for analysis in classifier.analyse(waiting)]
             waiting = []
@@ -247,46 +188,18 @@ def evaluate_files(
         )
     probabilities = np.stack(rows)
     targets = labels_to_numbers([file.genre for file in decoded], labels)
-    predictions = _predictions(decoded, probabilities, labels)
+    predictions = tuple(
+        Prediction(file.path, file.genre, labels[int(row.argmax())], float(row.max()))
+        for file, row in zip(decoded, probabilities, strict=True)
+    )
     return FolderEvaluation(score(probabilities, targets, labels), tuple(failed), predictions)
 
 
-def _check_known(files: Sequence[LabelledFile], labels: Sequence[str]) -> None:
-    strange = sorted({file.genre for file in files} - set(labels))
-    if strange:
-        raise ModelError(
-            f"the model does not know {', '.join(strange)}", f"It knows {', '.join(labels)}."
-        )
-
-
-def _predictions(
-    files: Sequence[LabelledFile], probabilities: FloatArray, labels: Sequence[str]
-) -> tuple[Prediction, ...]:
-    return tuple(
-        Prediction(file.path, file.genre, labels[int(row.argmax())], float(row.max()))
-        for file, row in zip(files, probabilities, strict=True)
-    )
-
-
 def reliability(predictions: Sequence[Prediction], bins: int = 10) -> tuple[ReliabilityBin, ...]:
-    """Compare confidence with accuracy, for a reliability diagram.
+    """Compare confidence with accuracy, for a reliability diagram; empty bins are left out.
 
-    Parameters
-    ----------
-    predictions : sequence of Prediction
-        Of whole tracks.
-    bins : int
-        Equal in width over [0, 1].
-
-    Returns
-    -------
-    tuple of ReliabilityBin
-        Those that hold tracks, ascending. The mean gap between confidence and accuracy,
-        weighted by ``n``, is the expected calibration error.
-
-    References
-    ----------
-    C. Guo et al., "On calibration of modern neural networks", ICML 2017.
+    The mean gap between the two, weighted by ``n``, is the expected calibration error. C. Guo et
+    al., "On calibration of modern neural networks", ICML 2017.
     """
     held: dict[int, list[Prediction]] = {}
     for prediction in predictions:
@@ -308,7 +221,7 @@ def _bin(number: int, bins: int, held: Sequence[Prediction]) -> ReliabilityBin:
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the evaluation as scripts and model cards hold it, plain and ready for JSON."""
+    """Return the evaluation as model cards hold it, plain and ready for JSON."""
     plain = asdict(evaluation)
     plain["interval"] = list(evaluation.interval)
     return plain

@@ -73,88 +73,39 @@ class Schedule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How a network is trained; the names are those of PyTorch.
+    """How a network is trained; the names are those of PyTorch."""
 
-    Attributes
-    ----------
-    epochs : int
-        At most.
-    batch : int
-        Inputs in a batch.
-    steps_per_epoch : int or None
-        Batches in an epoch; None for one pass over the training set.
-    learning_rate, epsilon, weight_decay : float
-        Of AdamW; without decay it is Adam.
-    schedule : Schedule
-        Of the learning rate, over all steps.
-    plateau_factor, plateau_patience : float or None, int
-        The learning rate is multiplied by the factor after more than that many epochs without a
-        lower validation loss.
-    patience : int or None
-        Epochs without a lower validation loss after which training stops.
-    l2 : float
-        This times the sum of squares of all kernels is added to the loss.
-    loss : Loss
-    label_smoothing : float
-        Probability spread over all genres.
-    mixup : float
-        Parameter of the Beta distribution for mixing inputs in pairs (Zhang et al.,
-        arXiv:1710.09412); 0 for none.
-    average_decay : float or None
-        Of the running average of the weights, which is then validated and kept.
-    augment : bool
-        Shift and zoom inputs (height, width) at random, by up to a tenth.
-    keep_best : bool
-        Keep the weights of the epoch with the lowest validation loss, not those of the last.
-    """
-
-    epochs: int
-    batch: int = 32
-    steps_per_epoch: int | None = None
+    epochs: int  # at most
+    batch: int = 32  # inputs
+    steps_per_epoch: int | None = None  # None for one pass over the training set
     learning_rate: float = 1e-3
     epsilon: float = 1e-8
-    weight_decay: float = 0.0
-    schedule: Schedule = Schedule.CONSTANT
-    plateau_factor: float | None = None
-    plateau_patience: int = 5
-    patience: int | None = None
-    l2: float = 0.0
+    weight_decay: float = 0.0  # of AdamW; without decay it is Adam
+    schedule: Schedule = Schedule.CONSTANT  # of the learning rate, over all steps
+    plateau_factor: float | None = None  # of the learning rate, where the validation loss
+    plateau_patience: int = 5  # has not fallen for more than so many epochs
+    patience: int | None = None  # epochs without a lower validation loss before training stops
+    l2: float = 0.0  # weight of the sum of squares of all kernels in the loss
     loss: Loss = Loss.SOFTMAX
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
-    average_decay: float | None = None
-    augment: bool = False
-    keep_best: bool = False
+    label_smoothing: float = 0.0  # probability spread over all genres
+    mixup: float = 0.0  # of the Beta distribution (Zhang et al., arXiv:1710.09412); 0 for none
+    average_decay: float | None = None  # of the mean of the weights, which is validated and kept
+    augment: bool = False  # shift and zoom inputs (height, width) at random, by up to a tenth
+    keep_best: bool = False  # the weights of the lowest validation loss, not the last ones
 
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """Figures of one epoch.
+    """Figures of one epoch."""
 
-    Attributes
-    ----------
-    epoch, epochs : int
-        Number, from 1, and the most there can be.
-    loss : float
-        Mean training loss.
-    valid_loss, valid_accuracy : float or None
-        Over the validation inputs; None where there are none.
-    is_best : bool
-        The validation loss is the lowest so far.
-    seconds : float
-        How long it took.
-    accuracy : float or None
-        On the training batches as they were; None where inputs are mixed.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float
-    valid_loss: float | None
+    epoch: int  # from 1
+    epochs: int  # at most
+    loss: float  # mean over the training batches
+    valid_loss: float | None  # None without validation inputs
     valid_accuracy: float | None
-    is_best: bool
+    is_best: bool  # lowest validation loss so far
     seconds: float
-    accuracy: float | None = None
+    accuracy: float | None = None  # on the training batches; None where inputs are mixed
 
 
 def history_entries(history: Sequence[EpochResult]) -> list[dict[str, Any]]:
@@ -163,7 +114,7 @@ def history_entries(history: Sequence[EpochResult]) -> list[dict[str, Any]]:
     return [{name: getattr(entry, name) for name in kept} for entry in history]
 
 
-# What is trained on.
+# The training data.
 
 
 class Batches(Protocol):
@@ -175,23 +126,14 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LabelledInputs:
-    """Some rows of an array, which is large and so is not copied, and their genres.
+    """Some rows of an array, which is large and so is not copied, and their genres."""
 
-    Attributes
-    ----------
-    inputs : ndarray of float16 or float32, shape (n, *shape)
-    targets : ndarray of int64, shape (n,)
-        Numbers of the genres.
-    rows : ndarray of int64, shape (n_used,)
-        Which of them are used.
-    """
-
-    inputs: npt.NDArray[np.floating]
-    targets: IdArray
-    rows: IdArray
+    inputs: npt.NDArray[np.floating]  # (n, *shape), float16 or float32
+    targets: IdArray  # (n,): genre ids
+    rows: IdArray  # (n_used,): rows in use
 
     def __len__(self) -> int:
-        """Return the number of rows that are used."""
+        """Return the number of rows in use."""
         return len(self.rows)
 
     def batch(self, chosen: IdArray | slice) -> tuple[Tensor, Tensor]:
@@ -225,19 +167,10 @@ class Shuffled:
 
 
 def shift_and_zoom(inputs: Tensor, generator: torch.Generator, most: float = 0.1) -> Tensor:
-    """Shift and zoom each input at random; edges are continued.
+    """Shift and zoom each input (b, height, width) at random; edges are continued.
 
-    Parameters
-    ----------
-    inputs : Tensor, shape (b, height, width)
-    generator : torch.Generator
-        On the CPU.
-    most : float
-        Largest shift and change of size, as a share of its side.
-
-    Returns
-    -------
-    Tensor, same shape
+    `most` is the largest shift and change of size, as a share of the side. The generator is on the
+    CPU, so that a seed draws the same on every device.
     """
     drawn = torch.rand(len(inputs), 3, generator=generator) * 2 * most - most
     turn = torch.zeros(len(inputs), 2, 3)
@@ -268,19 +201,18 @@ def mix(
 
 
 class Training:
-    """A run that trains one network.
+    """A run that trains one network in place, from the weights that it has.
 
     Parameters
     ----------
     model : nn.Module
-        Is trained in place, from the weights that it has.
     train : Batches
     settings : TrainingSettings
     seed : int
         Of everything random.
     n_genres : int
     valid : LabelledInputs, optional
-        To stop and choose by; may be empty.
+        For early stopping and the choice of the best epoch; may be empty.
     partial : PartialRun, optional
         Where the state is saved, and resumed from.
     device : torch.device, optional
@@ -315,6 +247,7 @@ class Training:
     ) -> None:
         self._device = device or torch.device("cpu")
         if self._device.type == "cpu":
+            # Every step frees and asks for the same large blocks; the kernel would clear them.
             keep_freed_memory()
         self._model: Any = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._train = train
@@ -340,7 +273,7 @@ class Training:
             else None
         )
         self._average = copy.deepcopy(self._model) if settings.average_decay else None
-        self._history: list[dict[str, Any]] = []
+        self._history: list[EpochResult] = []
         self._best: dict[str, Tensor] = {}
         self._steps = 0
         self._save_finished = save_finished
@@ -350,28 +283,33 @@ class Training:
     @property
     def history(self) -> tuple[EpochResult, ...]:
         """Results of all epochs so far, those before an interruption too."""
-        return tuple(EpochResult(**entry) for entry in self._history)
+        return tuple(self._history)
 
     def epochs(self) -> Iterator[EpochResult]:
-        """Train, and yield the result of each epoch.
-
-        Raises
-        ------
-        ModelError
-            If the loss is no longer finite.
-        """
+        """Train, and yield the result of each epoch; raise ModelError if the loss is not finite."""
         saved, cost, behind = time.monotonic(), 0.0, False
         while len(self._history) < self._settings.epochs and not self._is_exhausted():
             started = time.monotonic()
             loss, accuracy = self._train_epoch(len(self._history))
             valid_loss, valid_accuracy = self._validate()
-            result = self._note(loss, accuracy, valid_loss, valid_accuracy, started)
+            result = EpochResult(
+                epoch=len(self._history) + 1,
+                epochs=self._settings.epochs,
+                loss=loss,
+                accuracy=accuracy,
+                valid_loss=valid_loss,
+                valid_accuracy=valid_accuracy,
+                is_best=self._is_best(valid_loss),
+                seconds=time.monotonic() - started,
+            )
+            self._record(result)
             behind = time.monotonic() - saved < max(SAVE_EVERY_S, cost / SAVING_SHARE)
             if not behind:
                 before = time.monotonic()
                 self._save()
                 saved = time.monotonic()
                 cost = saved - before
+            # Only now: the caller may stop here, and resume from the state just saved.
             yield result
         if behind and self._save_finished:
             self._save()
@@ -379,10 +317,7 @@ class Training:
     def trained(self) -> nn.Module:
         """Return the network with the weights that the settings ask for, on the CPU.
 
-        Raises
-        ------
-        ModelError
-            If they are not finite: no loss follows the last step and shows it.
+        Raises ModelError if they are not finite: no loss follows the last step and shows it.
         """
         kept = self._average or self._model
         if self._settings.keep_best and self._best:
@@ -397,7 +332,7 @@ class Training:
 
     def _train_epoch(self, epoch: int) -> tuple[float, float | None]:
         """Return the mean loss and accuracy over the batches of one epoch."""
-        # Every epoch has seeds of its own, so that a resumed run draws what it would have drawn.
+        # Seeds of its own, so that a resumed run draws what an uninterrupted one would have drawn.
         rng = np.random.default_rng([self._seed, epoch])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         self._model.train()
@@ -422,6 +357,7 @@ class Training:
     def _step(self, inputs: Tensor, targets: Tensor) -> tuple[float, Tensor]:
         settings = self._settings
         self._optimiser.zero_grad(set_to_none=True)
+        # The loss is computed in 32 bits: bfloat16 has three digits.
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             logits = self._forward(self._model, inputs)
         loss = self._loss(logits.float(), targets, settings.label_smoothing)
@@ -454,7 +390,7 @@ class Training:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the running average towards the present weights, over a shorter past at first."""
+        """Move the running average towards the current weights, over a shorter past at first."""
         decay = self._settings.average_decay
         if self._average is None or decay is None:
             return
@@ -488,39 +424,24 @@ class Training:
                 right += int((logits.argmax(1) == targets).sum())
         return loss / len(self._valid), right / len(self._valid)
 
-    def _note(
-        self,
-        loss: float,
-        accuracy: float | None,
-        valid_loss: float | None,
-        valid_accuracy: float | None,
-        started: float,
-    ) -> EpochResult:
+    def _is_best(self, valid_loss: float | None) -> bool:
+        earlier = [r.valid_loss for r in self._history if r.valid_loss is not None]
+        return valid_loss is None or valid_loss < min(earlier, default=math.inf)
+
+    def _record(self, result: EpochResult) -> None:
         """Append an epoch to the history, and keep its weights if they are the best."""
-        earlier = [entry["valid_loss"] for entry in self._history]
-        is_best = valid_loss is None or valid_loss < min(earlier, default=math.inf)
-        if valid_loss is not None:
-            if is_best and self._settings.keep_best:
-                self._best = _trained_state(self._average or self._model)
-            if self._plateau is not None:
-                self._plateau.step(valid_loss)
-        result = EpochResult(
-            epoch=len(self._history) + 1,
-            epochs=self._settings.epochs,
-            loss=loss,
-            accuracy=accuracy,
-            valid_loss=valid_loss,
-            valid_accuracy=valid_accuracy,
-            is_best=is_best,
-            seconds=time.monotonic() - started,
-        )
-        self._history.append(asdict(result))
-        return result
+        self._history.append(result)
+        if result.valid_loss is None:
+            return
+        if result.is_best and self._settings.keep_best:
+            self._best = _trained_state(self._average or self._model)
+        if self._plateau is not None:
+            self._plateau.step(result.valid_loss)
 
     def _is_exhausted(self) -> bool:
         """Return whether the validation loss has not fallen for `patience` epochs."""
-        losses = [entry["valid_loss"] for entry in self._history]
-        if self._settings.patience is None or not losses or losses[0] is None:
+        losses = [r.valid_loss for r in self._history if r.valid_loss is not None]
+        if self._settings.patience is None or not losses:
             return False
         return len(losses) - 1 - int(np.argmin(losses)) >= self._settings.patience
 
@@ -532,7 +453,7 @@ class Training:
                 "optimiser": self._optimiser.state_dict(),
                 "plateau": self._plateau.state_dict() if self._plateau else {},
                 "best": self._best,
-                "history": self._history,
+                "history": [asdict(result) for result in self._history],
                 "steps": self._steps,
             }
         )
@@ -545,12 +466,12 @@ class Training:
         if self._plateau is not None:
             self._plateau.load_state_dict(state["plateau"])
         self._best = state["best"]
-        self._history = state["history"]
+        self._history = [EpochResult(**entry) for entry in state["history"]]
         self._steps = state["steps"]
 
 
 def _trained_state(model: nn.Module) -> dict[str, Tensor]:
-    """Copy everything that training changes: frozen parts are large and stay as they are."""
+    """Copy everything that training changes; frozen parts are large, and unchanged."""
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     state = model.state_dict()
     return {name: v.detach().clone() for name, v in state.items() if name not in frozen}
@@ -562,26 +483,21 @@ PARTIAL_VERSION = 1
 
 
 def partial_path(out: Path, number: int = 0) -> Path:
-    """Return where the state of an interrupted training is saved, of each network on its own."""
+    """Return where the state of an interrupted training is saved, one file per network."""
     return out.with_name(f"{out.name}.partial{f'.{number}' if number else ''}.pt")
 
 
 def forget_partial(out: Path) -> None:
-    """Delete the states: the model is complete."""
+    """Delete the saved states of a complete model."""
     for path in out.parent.glob(f"{glob.escape(out.name)}.partial*.pt*"):
         path.unlink(missing_ok=True)
 
 
 class PartialRun:
-    """The file from which an interrupted run is resumed.
+    """The file from which an interrupted run resumes; a path of None saves nothing.
 
-    Parameters
-    ----------
-    path : Path or None
-        None saves nothing.
-    identity : JSON-like
-        Everything that determines the outcome except the audio. A state with another identity
-        belongs to another run.
+    The identity holds everything that determines the outcome except the audio, ready for JSON; a
+    state with another identity belongs to another run.
     """
 
     def __init__(self, path: Path | None, identity: object) -> None:
@@ -592,10 +508,7 @@ class PartialRun:
     def read(self, device: torch.device) -> dict[str, Any] | None:
         """Return the state of an earlier run with its tensors on a device, None without one.
 
-        Raises
-        ------
-        ModelError
-            If the file is damaged, or belongs to another run.
+        Raises ModelError if the file is damaged or belongs to another run.
         """
         if self._path is None or not self._path.exists():
             return None
@@ -616,13 +529,7 @@ class PartialRun:
         return state
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Save a state of tensors and plain values atomically.
-
-        Raises
-        ------
-        ModelError
-            If it cannot be written.
-        """
+        """Save a state of tensors and plain values atomically; raise ModelError if it cannot be."""
         if self._path is None:
             return
         whole = {**state, "version": PARTIAL_VERSION, "signature": self._signature}
@@ -635,12 +542,6 @@ class PartialRun:
                 f"the state of the training cannot be written to {self._path}: {error}",
                 "Free some space, or choose a folder that is writable.",
             ) from error
-
-    def forget(self) -> None:
-        """Delete the state: the run is complete."""
-        if self._path is not None:
-            for path in (self._path, _temporary(self._path)):
-                path.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:

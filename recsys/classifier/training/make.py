@@ -1,4 +1,4 @@
-"""Making the default model: measured on held-out tracks, calibrated by artist, trained on all."""
+"""Make the default model: trained on all tracks, calibrated and evaluated by cross-validation."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ LEAST_TRACKS = 20
 """With fewer there is nothing to calibrate on."""
 
 FULL_CLIP = 5
-"""Windows from which on a track counts as long; excerpts have fewer."""
+"""Windows of a long track; excerpts have fewer."""
 
 _ENOUGH_LONG = 100
-"""Long tracks, to calibrate on these alone."""
+"""Long tracks from which on only these are calibrated on."""
 
 _NEIGHBOURS = 10
 
@@ -74,73 +74,42 @@ LICENCE = (
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """Everything that ``recsys train`` is given.
-
-    Attributes
-    ----------
-    sources : DataSources
-        The music.
-    out : Path
-        The ``.safetensors`` file to write.
-    settings : TuneSettings
-        Epochs and seed among them.
-    weights : Path or None
-        Folder of MusiCNN's published weights; None for those of the installed package.
-    workers : int
-        Processes that decode.
-    """
+    """Everything that ``recsys train`` is given."""
 
     sources: DataSources
-    out: Path
+    out: Path  # the ``.safetensors`` file to write
     settings: TuneSettings = field(default_factory=TuneSettings)
+    # folder of MusiCNN's published weights; None: the installed package
     weights: Path | None = None
-    workers: int = 2
+    workers: int = 2  # processes that decode
 
 
 class TrainProgress:
-    """Is told of progress; does nothing."""
+    """Receives progress; does nothing by default."""
 
     def file_decoded(self, total: int) -> None:
-        """Note that one of `total` files was decoded, or failed."""
+        """Count one of `total` files, decoded or failed."""
 
     def music_loaded(self, music: LabelledMusic) -> None:
-        """Note the tracks that there are."""
+        """Receive the tracks that were found."""
 
     def track_augmented(self, total: int) -> None:
-        """Note that the front end ran on one of `total` tracks and on its copies."""
+        """Count one of `total` tracks that the front end ran on, copies included."""
 
     def epoch_trained(self, total: int) -> None:
-        """Note one of `total` epochs, over all networks."""
+        """Count one of `total` epochs, over all networks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DefaultModel:
-    """The network, and outputs of networks made the same way for tracks they were not trained on.
+    """The final network, and the outputs of networks like it for tracks they did not train on."""
 
-    Attributes
-    ----------
-    model : MusiCNN
-        Trained on all tracks; with the tags that are kept.
-    out_of_fold : Pooled
-        One row per track, by cross-validation.
-    valid : Pooled or None
-        Of the validation list, by a network of the training list; None without lists.
-    taught_tags : ndarray of float32, shape (n_tracks, n_tags)
-        Of the teacher, pooled.
-    tag_logits : ndarray of float32, shape (n_tracks, n_kept)
-        Of the network itself for all tracks, pooled.
-    agreement : dict
-        Tag to its agreement with the teacher, for all tags.
-    n_folds : int
-        Of the cross-validation.
-    """
-
-    model: MusiCNN
-    out_of_fold: Pooled
-    valid: Pooled | None
-    taught_tags: FloatArray
-    tag_logits: FloatArray
-    agreement: dict[str, TagAgreement]
+    model: MusiCNN  # trained on all tracks; with the tags that are kept
+    out_of_fold: Pooled  # one row per track, by cross-validation
+    valid: Pooled | None  # of the validation list, by a network of the training list
+    taught_tags: FloatArray  # (n_tracks, n_tags): of the teacher, pooled
+    tag_logits: FloatArray  # (n_tracks, n_kept): of the network itself, pooled
+    agreement: dict[str, TagAgreement]  # of every tag with the teacher
     n_folds: int
 
     @property
@@ -154,8 +123,8 @@ def train_default(
 ) -> tuple[ModelCard, LabelledMusic]:
     """Train the kind of model that ships with recsys, and write it.
 
-    An interrupted run resumes from the networks that were finished, and from the last epochs of
-    the one that was not.
+    An interrupted run resumes from the finished networks, and from the last saved epoch of the
+    unfinished one.
 
     Parameters
     ----------
@@ -167,7 +136,7 @@ def train_default(
     card : ModelCard
         As written.
     music : LabelledMusic
-        What it was trained on, and what failed.
+        The training data, and the files that failed.
 
     Raises
     ------
@@ -200,26 +169,8 @@ def make_default(
 ) -> DefaultModel:
     """Tune the networks of the cross-validation, that of the training list, and the final one.
 
-    Parameters
-    ----------
-    teacher : MusiCNN
-        See :func:`recsys.classifier.training.teacher.build_pruned`.
-    music : LabelledMusic
-    features : CompressedMel
-        Input of the network.
-    settings : TuneSettings
-    watcher : TrainProgress, optional
-    out : Path, optional
-        The model file; states of interrupted runs are saved next to it.
-
-    Returns
-    -------
-    DefaultModel
-
-    Raises
-    ------
-    ModelError
-        If there are too few tracks to validate on, or all by one artist, or the training fails.
+    States of interrupted runs are saved next to `out`, the model file. Raises ModelError if there
+    are too few tracks, all are by one artist, or the training fails.
     """
     watcher = watcher or TrainProgress()
     if len(music.tracks) < LEAST_TRACKS:
@@ -248,6 +199,7 @@ def make_default(
             on_epoch=lambda _: watcher.epoch_trained(total),
         )
 
+    # Numbered apart from the final network, 0, whose interrupted state must not be theirs.
     out_of_fold = out_of_fold_outputs(
         folds, responses, lambda number, rows: network(number + 1, rows, settings.seed + number)
     )
@@ -270,14 +222,8 @@ def out_of_fold_outputs(
 ) -> Pooled:
     """Return the outputs for every track of the network that was trained without its fold.
 
-    Parameters
-    ----------
-    folds : sequence of ndarray of int64
-        Rows held out; together all of them.
-    responses : sequence of TrackResponses
-        One per track.
-    train : callable
-        Maps the number of a fold and the rows to train on to a network.
+    `folds` holds the rows held out, together all of them; `train` maps the number of a fold and the
+    rows to train on to a network.
     """
     everything = np.arange(len(responses))
     parts = []
@@ -316,22 +262,14 @@ LEAST_AUC = 0.9
 
 @dataclass(frozen=True, slots=True)
 class TagAgreement:
-    """How well a tag agrees with the teacher's, on tracks that were not trained on.
+    """Agreement of a tag with the teacher's, on tracks that were not trained on."""
 
-    Attributes
-    ----------
-    rank_correlation : float
-        Spearman's, over all tracks; 0 where one side is constant.
-    roc_auc : float
-        Against the tenth of the tracks with the teacher's highest logits.
-    """
-
-    rank_correlation: float
-    roc_auc: float
+    rank_correlation: float  # Spearman's, over all tracks; 0 where one side is constant
+    roc_auc: float  # against the tenth of the tracks with the teacher's highest logits
 
     @property
     def is_learned(self) -> bool:
-        """Both figures are high enough for the tag to be kept."""
+        """Whether both figures are high enough for the tag to be kept."""
         return self.rank_correlation >= LEAST_CORRELATION and self.roc_auc >= LEAST_AUC
 
     def as_dict(self) -> dict[str, Any]:
@@ -382,31 +320,18 @@ def default_card(
 ) -> ModelCard:
     """Calibrate a default model on its out-of-fold logits, and describe it.
 
-    Parameters
-    ----------
-    made : DefaultModel
-    music : LabelledMusic
-        What it was trained on.
-    features : CompressedMel
-        Input of the network.
-    settings : TuneSettings
-    name : str
-        For display.
-    notes : dict
-        More for the card's ``training`` part.
-
-    Returns
-    -------
-    ModelCard
-        Without a fingerprint, which comes when it is saved.
+    `notes` is added to the card's ``training`` part; the fingerprint comes when it is saved.
     """
     model, truth, logits = made.model, music.targets, made.out_of_fold.logits
     # One window is more confident than the mean of ten, and a library's tracks are long.
     long = _are_long(music)
-    judged = long if long.sum() >= _ENOUGH_LONG else np.ones_like(long)
-    calibration = calibrate(logits, truth, fit_temperature(logits[judged], truth[judged]))
+    fitted = long if long.sum() >= _ENOUGH_LONG else np.ones_like(long)
+    calibration = calibrate(logits, truth, fit_temperature(logits[fitted], truth[fitted]))
     metrics = _metrics(made, music, calibration, settings.seed)
     counts = Counter(track.genre for track in music.tracks)
+    split = f"trained on all; evaluated by {made.n_folds}-fold cross-validation by artist"
+    if made.valid:
+        split += ", and on the validation list by a network of the training list"
     return make_card(
         model,
         "musicnn",
@@ -422,12 +347,7 @@ def default_card(
             "tracks": {label: counts[label] for label in music.labels},
             "tracks_with_sound": sum(track.audio is not None for track in music.tracks),
             "keys": {"train": [track.key for track in music.tracks], "valid": []},
-            "split": f"learned from all; measured by {made.n_folds}-fold cross-validation by artist"
-            + (
-                ", and on the validation list by a network of the training list"
-                if made.valid
-                else ""
-            ),
+            "split": split,
             "seed": settings.seed,
             "settings": asdict(settings),
         },
@@ -441,43 +361,43 @@ def default_card(
 
 
 def _are_long(music: LabelledMusic) -> npt.NDArray[np.bool_]:
-    """Mark tracks of which there is more than an excerpt."""
+    """Mark tracks that are longer than an excerpt."""
     return np.asarray([t.audio is not None and len(t.audio) >= FULL_CLIP for t in music.tracks])
 
 
 def _metrics(
     made: DefaultModel, music: LabelledMusic, calibration: Calibration, seed: int
 ) -> dict[str, Any]:
-    """Evaluate networks on tracks they were not trained on, all of them and the long ones."""
+    """Evaluate networks on tracks they were not trained on: all of them, and the long ones."""
     truth, labels, probabilities = music.targets, music.labels, calibration.probabilities
     long = _are_long(music)
     metrics: dict[str, Any] = {
-        "note": "Every track was judged by a network that had not learned from it; temperature and"
-        " thresholds were chosen on the cross-validation, so that its calibration is a little too"
-        " good. The shipped network learned from all of these tracks.",
-        "cross_validation": _judged(probabilities, truth, labels, seed),
+        "note": "Every track was evaluated by a network that was not trained on it. Temperature and"
+        " thresholds were fitted to the cross-validation, so its calibration is slightly too good."
+        " The model itself was trained on all of these tracks.",
+        "cross_validation": _figures(probabilities, truth, labels, seed),
         "given_a_genre": calibration.share_with_a_genre,
         "tags": {tag: agreement.as_dict() for tag, agreement in made.agreement.items()},
     }
     if long.any() and not long.all():
-        metrics["cross_validation_clips"] = _judged(probabilities[long], truth[long], labels, seed)
+        metrics["cross_validation_clips"] = _figures(probabilities[long], truth[long], labels, seed)
     if made.valid is None:
         return metrics
     rows, chances = music.valid, softmax(made.valid.logits, calibration.temperature)
-    metrics["valid"] = _judged(chances, truth[rows], labels, seed)
+    metrics["valid"] = _figures(chances, truth[rows], labels, seed)
     if len(rows) >= LEAST_TRACKS_FOR_TAGS:
         found = measure_agreement(made.valid.tag_logits, made.taught_tags[rows], TAGS)
         metrics["tags_of_valid"] = {tag: agreement.as_dict() for tag, agreement in found.items()}
     some = long[rows]
     if some.any():
         metrics["valid_clips"] = {
-            **_judged(chances[some], truth[rows][some], labels, seed),
+            **_figures(chances[some], truth[rows][some], labels, seed),
             **_neighbours(made.valid.embeddings[some], rows[some], music),
         }
     return metrics
 
 
-def _judged(
+def _figures(
     probabilities: Float64Array, truth: IdArray, labels: tuple[str, ...], seed: int
 ) -> dict[str, Any]:
     """Return all figures, with a bootstrap interval of the calibration error."""
@@ -528,23 +448,21 @@ def limits_of(metrics: Mapping[str, Any], features: CompressedMel) -> dict[str, 
     at_length = metrics.get("cross_validation_clips", judged)["per_genre"]
     few = ", ".join(genre for genre in genres if at_length.get(genre, {"n": 0})["n"] < FEW)
     bad_at = [
-        f"It knows {len(genres)} genres: other music is given the nearest of them, or unknown.",
-        f"{1 - judged['accuracy']:.0%} of {judged['n']} tracks that it had not learned from were"
-        " given a wrong genre, often with confidence.",
-        f"Least to be trusted is {worst}: {genres[worst]['precision']:.0%} of what is called so"
-        " is so.",
-        f"Of {few} fewer than {FEW} tracks each were heard at length; what was measured of these"
-        " says next to nothing."
+        f"It knows {len(genres)} genres; other music gets the nearest of them, or unknown.",
+        f"{1 - judged['accuracy']:.0%} of {judged['n']} tracks that it was not trained on got a"
+        " wrong genre, often with high confidence.",
+        f"Lowest precision: {worst} ({genres[worst]['precision']:.0%}).",
+        f"Of {few}, fewer than {FEW} tracks each were longer than an excerpt; their figures mean"
+        " next to nothing."
         if few
         else "",
-        "Tracks that it learned from (training.keys) are known nearly by heart: figures from them"
-        " are worth nothing.",
+        "Figures on its training tracks (training.keys) mean nothing: it is overfitted to them.",
         "Files of a few seconds get probabilities that are too high.",
-        f"It hears at most {features.max_windows * features.window_s:g} s of a track, in"
-        f" {features.max_windows} pieces, and nothing above {features.sample_rate / 2000:g} kHz.",
-        "Unknown was learned from synthesised sounds: speech, field recordings or audio books may"
-        " be given a genre.",
-        "What encoders at low bit rates make of quiet treble moves the embedding.",
-        "Tags are a guess at what listeners of last.fm wrote about 2010, learned at second hand.",
+        f"It analyses at most {features.max_windows * features.window_s:g} s of a track, in"
+        f" {features.max_windows} windows, and nothing above {features.sample_rate / 2000:g} kHz.",
+        "Unknown was trained on synthesised sounds; speech, field recordings or audio books may"
+        " get a genre.",
+        "Artefacts of low bit rates in quiet treble shift the embedding.",
+        "Tags are guesses at those of last.fm about 2010, learned from another network.",
     ]
     return {"bad_at": [line for line in bad_at if line], "not_to_be_used_for": list(NOT_FOR)}

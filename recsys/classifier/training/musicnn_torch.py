@@ -27,69 +27,53 @@ if TYPE_CHECKING:
 
 # Where filters respond the most, by matrix products.
 
-
 _FRAMES_TOGETHER = 16
 """Frames that share a row of the product where filters reach over time only."""
 
 
-def highest_over_bands(pictures: Tensor, filters: Tensor) -> Tensor:
-    """Return the highest response of filters over time and frequency at each frame.
+def highest_over_bands(spectrograms: Tensor, filters: Tensor) -> Tensor:
+    """Return the highest response of filters over time and frequency at each frame, (b, frames, n).
 
-    Parameters
-    ----------
-    pictures : Tensor, shape (b, frames + taps - 1, n_mels)
-        With the margin that the filters need.
-    filters : Tensor, shape (n, taps, bands)
-        Of the same type; `bands` at most `n_mels`.
-
-    Returns
-    -------
-    Tensor, shape (b, frames, n)
-        The maximum over the pitches at which a filter fits, as a convolution gives them.
+    The maximum over the pitches at which a filter fits, as a convolution would give it.
+    `spectrograms` is (b, frames + taps - 1, n_mels), with the margin that the filters need;
+    `filters` is (n, taps, bands), of the same type, `bands` at most `n_mels`.
     """
     n, taps, bands = filters.shape
-    windows, padded, n_mels = pictures.shape
+    windows, padded, n_mels = spectrograms.shape
     frames, pitches = padded - taps + 1, n_mels - bands + 1
     matrix = filters.new_zeros(pitches, n, taps, n_mels)
     up, *others = matrix.stride()
     matrix.as_strided((pitches, n, taps, bands), (up + 1, *others)).copy_(filters)
-    rows = pictures.flatten(1).unfold(1, taps * n_mels, n_mels).reshape(-1, taps * n_mels)
+    rows = spectrograms.flatten(1).unfold(1, taps * n_mels, n_mels).reshape(-1, taps * n_mels)
     responses = rows @ matrix.view(pitches * n, -1).T
     return _highest(responses.view(windows, frames, pitches, n), 2)
 
 
-def highest_over_time(pictures: Tensor, filters: Tensor) -> Tensor:
-    """Return the highest response of filters over time alone (one band wide) at each frame.
+def highest_over_time(spectrograms: Tensor, filters: Tensor) -> Tensor:
+    """Return the highest response over the bands of filters over time alone, (b, frames, n).
 
-    Parameters
-    ----------
-    pictures : Tensor, shape (b, frames + taps - 1, n_mels)
-        With the margin that the filters need.
-    filters : Tensor, shape (n, taps, 1)
-        Of the same type.
-
-    Returns
-    -------
-    Tensor, shape (b, frames, n)
-        The maximum over the bands.
+    `spectrograms` is (b, frames + taps - 1, n_mels), with the margin that the filters need;
+    `filters` is (n, taps, 1), of the same type.
     """
     n, taps, _ = filters.shape
-    windows, padded, n_mels = pictures.shape
+    windows, padded, n_mels = spectrograms.shape
     frames = padded - taps + 1
     pieces, reach = -(-frames // _FRAMES_TOGETHER), _FRAMES_TOGETHER + taps - 1
     matrix = filters.new_zeros(_FRAMES_TOGETHER, n, reach)
     later, *others = matrix.stride()
     matrix.as_strided((_FRAMES_TOGETHER, n, taps), (later + 1, *others)).copy_(filters[:, :, 0])
-    bands = functional.pad(pictures.transpose(1, 2), (0, -frames % _FRAMES_TOGETHER)).contiguous()
+    bands = functional.pad(
+        spectrograms.transpose(1, 2), (0, -frames % _FRAMES_TOGETHER)
+    ).contiguous()
     rows = bands.unfold(2, reach, _FRAMES_TOGETHER).reshape(-1, reach)
     responses = rows @ matrix.view(-1, reach).T
-    heard = pieces * _FRAMES_TOGETHER
-    highest = _highest(responses.view(windows, n_mels, heard * n), 1)
-    return highest.view(windows, heard, n)[:, :frames]
+    whole = pieces * _FRAMES_TOGETHER
+    highest = _highest(responses.view(windows, n_mels, whole * n), 1)
+    return highest.view(windows, whole, n)[:, :frames]
 
 
 def _highest(values: Tensor, axis: int) -> Tensor:
-    """Return the maximum along an inner axis, several times as quick as ``amax`` of bfloat16."""
+    """Return the maximum along an inner axis; for bfloat16 several times faster than ``amax``."""
     while (length := values.shape[axis]) > 1:
         half = (length + 1) // 2
         low, high = values.narrow(axis, 0, half), values.narrow(axis, length - half, half)
@@ -97,8 +81,7 @@ def _highest(values: Tensor, axis: int) -> Tensor:
     return values.squeeze(axis)
 
 
-# Where a shorter number format is quick, and where it is not wanted.
-
+# Whether to compute in bfloat16.
 
 _full: ContextVar[bool] = ContextVar("full", default=False)
 
@@ -114,7 +97,7 @@ def bfloat16_is_quick(device: torch.device) -> bool:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Let networks compute in 32 bits everywhere, so that what they say can be compared."""
+    """Let networks compute in 32 bits everywhere, so that their outputs can be compared."""
     before = _full.set(True)
     try:
         yield
@@ -122,24 +105,23 @@ def full_precision() -> Iterator[None]:
         _full.reset(before)
 
 
-# ----------------------------------------------------------------------
-
+# The network.
 
 KERNELS = ((7, 38), (7, 67), (128, 1), (64, 1), (32, 1))
-"""Of the front end, (frames, mel bands): two that hear timbre, three that hear rhythm."""
+"""Of the front end, (frames, mel bands): two for timbre, three for rhythm."""
 
 EPSILON = 1e-3
 """Of all batch normalisation, as TensorFlow has it."""
 
 _TOGETHER = 2
-"""Windows in the front end at once, on a processor."""
+"""Windows per pass of the front end on a CPU: the responses stay in its cache."""
 
-_UNITS_TOGETHER = 8
-"""The same where the processor has units for products, which are worth their while when large."""
+_TOGETHER_BFLOAT16 = 8
+"""The same in bfloat16: the matrix units of a CPU pay off with large products."""
 
 
 def tag_head(hidden: int, n_tags: int) -> nn.Linear:
-    """Make a linear layer; one without outputs is fine, and nothing to be warned of."""
+    """Build a linear layer; PyTorch's warning of one without outputs is silenced."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
         return nn.Linear(hidden, n_tags)
@@ -156,15 +138,7 @@ def _highest_musicnn(padded: Tensor, filters: Tensor) -> Tensor:
 
 
 class FrontEndBlock(nn.Module):
-    """Filters over time and frequency, of which only the strongest pitch at each moment counts.
-
-    Parameters
-    ----------
-    filters : int
-        Number of outputs.
-    kernel : (int, int)
-        Frames and mel bands.
-    """
+    """Filters over (frames, mel bands), of which only the strongest pitch at each frame counts."""
 
     def __init__(self, filters: int, kernel: tuple[int, int]) -> None:
         super().__init__()
@@ -173,43 +147,42 @@ class FrontEndBlock(nn.Module):
         self.conv = nn.Conv2d(1, filters, kernel)
         self.norm = nn.BatchNorm1d(filters, eps=EPSILON)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, spectrograms: Tensor) -> Tensor:
         """Map (b, 1, frames, n_mels) to (b, filters, frames)."""
-        padded = functional.pad(pictures, self.padding)
-        # Who traces the network, to write it as ONNX, has other ways to be quick.
+        padded = functional.pad(spectrograms, self.padding)
+        # Traced for ONNX, the graph holds a plain convolution, which runtimes optimise themselves.
         traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if self.training or traced:
             return self._strongest(functional.conv2d(padded, self.conv.weight))
-        if pictures.device.type == "cpu":
-            return self._on_processor(padded, halved=bfloat16_is_quick(pictures.device))
-        if bfloat16_is_quick(pictures.device):
+        if spectrograms.device.type == "cpu":
+            return self._on_processor(padded, halved=bfloat16_is_quick(spectrograms.device))
+        if bfloat16_is_quick(spectrograms.device):
             padded, weight = padded.bfloat16(), self.conv.weight.bfloat16()
             return self._strongest(functional.conv2d(padded, weight).float())
         return self._strongest(functional.conv2d(padded, self.conv.weight))
 
     def _on_processor(self, padded: Tensor, *, halved: bool) -> Tensor:
-        """Map padded pictures to what counts, in half precision or not.
+        """Map padded spectrograms to the responses, on the CPU.
 
         The lowest response, which counts where the slope is negative, is the highest of the
-        filter's opposite: half as much to look through as both.
+        opposite filter: one maximum instead of two.
         """
         signs = torch.where(self.norm.weight >= 0, 1.0, -1.0)
         filters = signs.view(-1, 1, 1) * self.conv.weight[:, 0]
         if halved:
             padded, filters = padded.bfloat16(), filters.bfloat16()
-        # A few windows at a time: what the filters give is large, and stays in the cache.
-        pieces = torch.split(padded, _UNITS_TOGETHER if halved else _TOGETHER)
+        pieces = torch.split(padded, _TOGETHER_BFLOAT16 if halved else _TOGETHER)
         highest = torch.cat([_highest_musicnn(piece, filters) for piece in pieces])
         return self._counted(signs.view(-1, 1) * highest.float())
 
-    def _strongest(self, heard: Tensor) -> Tensor:
-        """Map what the filters give at every pitch, without bias, to what counts.
+    def _strongest(self, responses: Tensor) -> Tensor:
+        """Map the responses at every pitch, without bias, to the normalised strongest ones.
 
-        The original rectifies and normalises before it takes the maximum. Both are monotonous, so
-        that the maximum may go first; where the slope is negative, the minimum takes its place.
+        The original rectifies and normalises before it takes the maximum. Both are monotonic, so
+        the maximum may go first; where the slope is negative, the minimum takes its place.
         """
         rising = self.norm.weight.view(1, -1, 1) >= 0
-        return self._counted(torch.where(rising, heard.amax(3), heard.amin(3)))
+        return self._counted(torch.where(rising, responses.amax(3), responses.amin(3)))
 
     def _counted(self, chosen: Tensor) -> Tensor:
         """Rectify and normalise (b, filters, frames)."""
@@ -220,16 +193,15 @@ class FrontEndBlock(nn.Module):
 class MusiCNN(nn.Module):
     """Musically motivated convolutions, residual layers over time, pooling, three linear heads.
 
-    The embedding has two parts: where a window stands between the genres (square roots of flattened
-    probabilities, whose cosine is the affinity of Bhattacharyya), and what it sounds like beside
-    that (a linear picture of the penultimate layer, of unit length).
+    The embedding has two parts: the position of a window between the genres (square roots of
+    flattened probabilities, whose cosine is the affinity of Bhattacharyya), and its timbre (a
+    linear map of the penultimate layer, of unit length).
 
     Parameters
     ----------
     n_genres : int
-        Number of labels.
     shape : sequence of int
-        Mel bands and frames of a window; any number of frames will do.
+        Mel bands and frames of a window; any number of frames fits.
     filters : sequence of int
         Of the five blocks of the front end.
     channels : int
@@ -239,11 +211,11 @@ class MusiCNN(nn.Module):
     dimension : int
         Length of the embedding, genres included.
     n_tags : int
-        Outputs of the second head; may be 0.
+        Outputs of the tag head; may be 0.
     flatness : float
         Temperature of the probabilities in the embedding.
     genre_weight : float
-        Length of the genres' part of the embedding, where the other part has length 1.
+        Length of the genre part of the embedding; the timbre part has length 1.
     """
 
     def __init__(
@@ -271,8 +243,8 @@ class MusiCNN(nn.Module):
         self.filters = counts
         self.input_norm = nn.BatchNorm2d(1, eps=EPSILON)
         self.front = nn.ModuleList(map(FrontEndBlock, counts, KERNELS))
-        # One more input, always 1, stands for the constants that the filters left out gave: with
-        # the padding they end where the window does, which a bias would not.
+        # One more input, always 1, stands for the constants of the pruned filters: with the padding
+        # they end where the window does, which a bias would not.
         inputs = (sum(counts) + 1, channels, channels)
         self.layers = nn.ModuleList(nn.Conv1d(n, channels, 7, padding=3) for n in inputs)
         self.norms = nn.ModuleList(nn.BatchNorm1d(channels, eps=EPSILON) for _ in inputs)
@@ -281,24 +253,24 @@ class MusiCNN(nn.Module):
         self.dense_norm = nn.BatchNorm1d(hidden, eps=EPSILON)
         self.genres = nn.Linear(hidden, n_genres)
         self.nothing = nn.Linear(hidden, 1)
-        (sounding,) = positive_sizes("dimension without genres", (dimension - n_genres,))
-        self.embed = nn.Linear(hidden, sounding)
+        (timbre,) = positive_sizes("dimension without genres", (dimension - n_genres,))
+        self.embed = nn.Linear(hidden, timbre)
         self.tags = tag_head(hidden, n_tags)
 
     def front_end(self, windows: Tensor) -> Tensor:
-        """Map windows (b, n_mels, frames) to what the filters heard, (b, n_filters, frames)."""
-        pictures = self.input_norm(windows.transpose(1, 2).unsqueeze(1))
-        return torch.cat([block(pictures) for block in self.front], dim=1)
+        """Map windows (b, n_mels, frames) to responses of the filters, (b, n_filters, frames)."""
+        spectrograms = self.input_norm(windows.transpose(1, 2).unsqueeze(1))
+        return torch.cat([block(spectrograms) for block in self.front], dim=1)
 
-    def pooled(self, heard: Tensor) -> Tensor:
-        """Map what the filters heard to maxima and means over time, (b, n_pooled)."""
-        state = torch.cat([heard, torch.ones_like(heard[:, :1])], dim=1)
+    def pooled(self, responses: Tensor) -> Tensor:
+        """Map the responses of the filters to maxima and means over time, (b, n_pooled)."""
+        state = torch.cat([responses, torch.ones_like(responses[:, :1])], dim=1)
         states: list[Tensor] = []
         for layer, norm in zip(self.layers, self.norms, strict=True):
             change = norm(torch.relu(layer(state)))
             state = states[-1] + change if states else change
             states.append(state)
-        joined = torch.cat([heard, *states], dim=1)
+        joined = torch.cat([responses, *states], dim=1)
         return torch.cat([joined.amax(2), joined.mean(2)], dim=1)
 
     def penultimate(self, pooled: Tensor) -> Tensor:
@@ -308,8 +280,8 @@ class MusiCNN(nn.Module):
     def heads(self, penultimate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map the penultimate layer to logits, embedding and tag logits.
 
-        What is no music belongs to every genre alike: the logits are the logarithms of the
-        probabilities of the genres, mixed with equal shares by the probability that it is none.
+        An out-of-distribution window belongs to every genre alike: the logits are the logarithms
+        of the genre probabilities, mixed with equal shares by the probability of that.
         """
         scores, odds = self.genres(penultimate), self.nothing(penultimate)
         music = functional.log_softmax(scores, dim=1)
@@ -318,23 +290,14 @@ class MusiCNN(nn.Module):
             (functional.logsigmoid(odds) - math.log(music.shape[1])).expand_as(music),
         )
         genres = torch.softmax(scores / self.flatness, dim=1).sqrt()
-        sounding = functional.normalize(self.embed(penultimate), dim=1)
-        embedding = torch.cat([self.genre_weight * genres, sounding], dim=1)
+        timbre = functional.normalize(self.embed(penultimate), dim=1)
+        embedding = torch.cat([self.genre_weight * genres, timbre], dim=1)
         return logits, embedding, self.tags(penultimate)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Listen to windows.
+        """Map windows of compressed mel (b, n_mels, frames) to the outputs of the three heads.
 
-        Parameters
-        ----------
-        windows : Tensor of float32, shape (b, n_mels, frames)
-            What :class:`~recsys.mel.CompressedMel` computes.
-
-        Returns
-        -------
-        logits : Tensor, shape (b, n_genres)
-        embedding : Tensor, shape (b, dimension)
-            Not yet of unit length.
-        tag_logits : Tensor, shape (b, n_tags)
+        Returns logits (b, n_genres), embedding (b, dimension), not of unit length, and tag logits
+        (b, n_tags).
         """
         return self.heads(self.penultimate(self.pooled(self.front_end(windows))))

@@ -36,6 +36,7 @@ def synthesise(count: int, seed: int, sample_rate: int) -> Iterator[FloatArray]:
     time = np.arange(round(DURATION_S * sample_rate)) / sample_rate
     for number in range(count):
         sound = KINDS[number % len(KINDS)](rng, time)
+        # Recordings have a noise floor; exact silence between impulses would give them away.
         floor = 10 ** rng.uniform(-5, -2) * np.abs(sound).max()
         yield (sound + floor * rng.standard_normal(len(time))).astype(np.float32)
 
@@ -52,6 +53,7 @@ def coloured_noise(rng: np.random.Generator, time: Samples) -> Samples:
 
 def hum(rng: np.random.Generator, time: Samples) -> Samples:
     """Harmonics of a steady low pitch: mains, motors, fans."""
+    # The mains of Europe and of America, or a machine.
     pitch = rng.choice([50.0, 60.0, rng.uniform(40, 300)])
     strength = rng.uniform(0, 1, 24) / np.arange(1, 25) ** rng.uniform(0.3, 1.5)
     waves = [
@@ -103,6 +105,7 @@ def babble(rng: np.random.Generator, time: Samples) -> Samples:
         if rng.random() < 0.2:
             syllable = 0.1 * rng.standard_normal(len(syllable))
         for centre in rng.uniform([250, 800, 1900], [850, 2200, 3300]):
+            # A resonance of two poles, 60 to 200 Hz wide.
             radius = np.exp(-np.pi * rng.uniform(60, 200) / rate)
             turn = 2 * radius * np.cos(2 * np.pi * centre / rate)
             syllable = lfilter([1 - radius], [1, -turn, radius * radius], syllable)

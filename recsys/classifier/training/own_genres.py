@@ -61,7 +61,7 @@ NEVER = -20.0
 
 
 class LabelOrigin(StrEnum):
-    """Where the genres of the tracks come from."""
+    """Source of the genres: the first name in the tag, or the folder directly below a root."""
 
     TAGS = "tags"
     FOLDERS = "folders"
@@ -69,29 +69,14 @@ class LabelOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnGenreOptions:
-    """Which tracks and genres are learned from.
-
-    Attributes
-    ----------
-    source : LabelOrigin
-        ``tags``: the first name in the genre tag. ``folders``: the folder directly below a root.
-    folders : tuple of Path
-        Only tracks in these; all if empty. With ``folders`` as the source, the genre folders are
-        directly below them.
-    min_tracks, min_artists : int
-        A genre with fewer is left out.
-    most_per_genre : int
-        A genre with more tracks is sampled at random.
-    seed : int
-        Of that sample, of the folds and of the intervals.
-    """
+    """Which tracks and genres to learn from."""
 
     source: LabelOrigin = LabelOrigin.TAGS
-    folders: tuple[Path, ...] = ()
-    min_tracks: int = 8
+    folders: tuple[Path, ...] = ()  # to take tracks from, genre folders directly below; empty: all
+    min_tracks: int = 8  # a genre with fewer tracks or artists is left out
     min_artists: int = 3
-    most_per_genre: int = 2000
-    seed: int = 0
+    most_per_genre: int = 2000  # a genre with more tracks is sampled at random
+    seed: int = 0  # of that sample, of the folds and of the intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,39 +90,17 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class OwnLabels:
-    """The tracks that a genre head can learn from, and how they were selected.
+    """The tracks that a genre head can learn from, and how they were selected."""
 
-    Attributes
-    ----------
-    tracks : tuple of Track
-        Every sound once.
-    targets : ndarray of int64, shape (n,)
-        Their genres, as numbers of `labels`.
-    labels : tuple of str
-        Genres, in the order of the alphabet.
-    groups : ndarray of int64, shape (n,)
-        Tracks of one artist have one number.
-    grouped_by : dict of str to int
-        How many tracks are grouped by ``artist``, ``album``, ``folder`` or stand ``alone``.
-    merged : tuple of MergedGenre
-        The spellings of each genre in `labels`, before any draw; the largest genre first.
-    left_out : tuple of LeftOut
-        Genres with too few tracks or artists; the largest first.
-    unlabelled : int
-        Tracks without a genre.
-    copies : int
-        Tracks that are passed over because another one is the same sound.
-    """
-
-    tracks: tuple[Track, ...]
-    targets: IdArray
-    labels: tuple[str, ...]
-    groups: IdArray
-    grouped_by: dict[str, int]
-    merged: tuple[MergedGenre, ...]
-    left_out: tuple[LeftOut, ...]
-    unlabelled: int
-    copies: int
+    tracks: tuple[Track, ...]  # every recording once
+    targets: IdArray  # (n,): rows of `labels`
+    labels: tuple[str, ...]  # sorted
+    groups: IdArray  # (n,): one id per artist
+    grouped_by: dict[str, int]  # tracks grouped by artist, album or folder, or alone
+    merged: tuple[MergedGenre, ...]  # spellings of each genre before any sampling, largest first
+    left_out: tuple[LeftOut, ...]  # genres with too few tracks or artists, largest first
+    unlabelled: int  # tracks without a genre
+    copies: int  # tracks skipped as copies of a recording
 
     @property
     def n_artists(self) -> int:
@@ -153,24 +116,10 @@ class OwnLabels:
 def gather_labels(
     tracks: Iterable[Track], roots: Sequence[Path], options: OwnGenreOptions
 ) -> OwnLabels:
-    """Find the genres of a library's tracks and leave out those that cannot be learned.
+    """Collect the genres of a library's tracks and leave out those that cannot be learned.
 
-    Parameters
-    ----------
-    tracks : iterable of Track
-        In a fixed order; of several with the same sound the first counts.
-    roots : sequence of Path
-        Folders whose tracks take part; genre folders lie directly in them.
-    options : OwnGenreOptions
-
-    Returns
-    -------
-    OwnLabels
-
-    Raises
-    ------
-    ModelError
-        If fewer than two genres are left.
+    Only tracks below the roots take part; of several with one recording the first counts, so the
+    order must be fixed. Raises ModelError if fewer than two genres are left.
     """
     sounds: dict[str, tuple[Track, str]] = {}
     copies = unlabelled = 0
@@ -189,15 +138,16 @@ def gather_labels(
     groups, kinds = _group(labelled, options.source)
     learned, left_out = _sort_out(merged, keys, groups, options)
     _check_enough(learned, left_out, unlabelled, options)
+    # Sampled last, so that the counts above are of the whole library.
     numbers = {genre.key: n for n, genre in enumerate(sorted(learned, key=lambda g: g.name))}
     targets = np.asarray([numbers.get(key, -1) for key in keys], dtype=np.int64)
-    places = _draw(targets, len(numbers), options)
+    rows = _draw(targets, len(numbers), options)
     return OwnLabels(
-        tracks=tuple(labelled[place] for place in places),
-        targets=targets[places],
+        tracks=tuple(labelled[row] for row in rows),
+        targets=targets[rows],
         labels=tuple(sorted(genre.name for genre in learned)),
-        groups=np.unique(groups[places], return_inverse=True)[1].astype(np.int64),
-        grouped_by=dict(Counter(kinds[place] for place in places)),
+        groups=np.unique(groups[rows], return_inverse=True)[1].astype(np.int64),
+        grouped_by=dict(Counter(kinds[row] for row in rows)),
         merged=learned,
         left_out=left_out,
         unlabelled=unlabelled,
@@ -206,7 +156,7 @@ def gather_labels(
 
 
 def _genre_name(track: Track, roots: Sequence[Path], source: LabelOrigin) -> str | None:
-    """Return the genre of a track as it was written; None where nobody wrote one."""
+    """Return the genre of a track as it is written, if it has one."""
     root = next((root for root in roots if track.path.is_relative_to(root)), None)
     if root is None:
         return None
@@ -228,34 +178,39 @@ def text_of(name: str) -> str:
 
 
 def _group(tracks: Sequence[Track], source: LabelOrigin) -> tuple[IdArray, list[str]]:
-    """Give tracks of one artist one number, and say what stood for the artist."""
-    folders = Counter(track.path.parent for track in tracks if not _named(track))
-    named = [_group_of(track, source, folders) for track in tracks]
+    """Give tracks of one artist one id, and name what each track is grouped by."""
+    tagged = [_tagged_group(track) for track in tracks]
+    untagged = Counter(
+        track.path.parent for track, group in zip(tracks, tagged, strict=True) if group is None
+    )
+    named = [
+        group or _folder_group(track, source, untagged)
+        for track, group in zip(tracks, tagged, strict=True)
+    ]
     numbers: dict[tuple[str, str], int] = {}
     groups = [numbers.setdefault((kind, name.casefold()), len(numbers)) for kind, name in named]
     return np.asarray(groups, dtype=np.int64), [kind for kind, _ in named]
 
 
-def _group_of(track: Track, source: LabelOrigin, folders: Counter[Path]) -> tuple[str, str]:
-    if track.artist and track.artist.strip():
-        return "artist", " ".join(track.artist.split())
-    if track.tags.album and track.tags.album.strip():
-        return "album", " ".join(track.tags.album.split())
+def _tagged_group(track: Track) -> tuple[str, str] | None:
+    for kind, name in (("artist", track.artist), ("album", track.tags.album)):
+        if name and name.strip():
+            return kind, " ".join(name.split())
+    return None
+
+
+def _folder_group(track: Track, source: LabelOrigin, untagged: Counter[Path]) -> tuple[str, str]:
     folder = track.path.parent
     # The folder of a genre is no album, and would keep the whole genre on one side.
-    if source == LabelOrigin.TAGS and 1 < folders[folder] <= LARGEST_ALBUM_FOLDER:
+    if source == LabelOrigin.TAGS and 1 < untagged[folder] <= LARGEST_ALBUM_FOLDER:
         return "folder", str(folder)
     return "alone", str(track.path)
-
-
-def _named(track: Track) -> bool:
-    return bool((track.artist or "").strip() or (track.tags.album or "").strip())
 
 
 def _sort_out(
     merged: Sequence[MergedGenre], keys: Sequence[str], groups: IdArray, options: OwnGenreOptions
 ) -> tuple[tuple[MergedGenre, ...], tuple[LeftOut, ...]]:
-    """Part the genres that can be learned from those with too few tracks or artists."""
+    """Separate the genres that can be learned from those with too few tracks or artists."""
     artists: dict[str, set[int]] = {}
     for key, group in zip(keys, groups.tolist(), strict=True):
         artists.setdefault(key, set()).add(group)
@@ -295,7 +250,7 @@ def _check_enough(
 
 
 def _draw(targets: IdArray, n_genres: int, options: OwnGenreOptions) -> list[int]:
-    """Return the places of the tracks to learn from, in order, at most so many of a genre."""
+    """Return the rows of the tracks to learn from, in order, at most so many of a genre."""
     rng = np.random.default_rng(options.seed)
     chosen: list[int] = []
     for genre in range(n_genres):
@@ -319,94 +274,44 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """How often a classifier finds the genre.
+class ClassifierFigures:
+    """Accuracy and macro F1 of a classifier, with intervals from resampling whole artists."""
 
-    Attributes
-    ----------
-    name : str
-        ``new head``, ``present model`` or ``always GENRE``.
-    accuracy, macro_f1 : Estimate
-        With intervals from resampling whole artists.
-    """
-
-    name: str
+    name: str  # ``new head``, ``present model`` or ``always GENRE``
     accuracy: Estimate
     macro_f1: Estimate
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """New head and present model on the same tracks.
+    """New head and present model, on the tracks whose own genre means one label of the model."""
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Genres of the present model that own genres mean; both are evaluated by these.
-    n : int
-        Tracks whose own genre means exactly one of the model's labels.
-    new, present : Contender
-    gain_accuracy, gain_macro_f1 : Estimate
-        Differences, new less present, over the same resamples.
-    """
-
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # of the present model, among own genres
     n: int
-    new: Contender
-    present: Contender
-    gain_accuracy: Estimate
+    new: ClassifierFigures
+    present: ClassifierFigures
+    gain_accuracy: Estimate  # new less present, over the same resamples
     gain_macro_f1: Estimate
 
 
 @dataclass(frozen=True, slots=True)
 class FittedGenres:
-    """A genre head and its evaluation.
+    """A genre head and its evaluation by cross-validation."""
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Genres, in the order of the logits.
-    head : LinearHead
-        Fitted to all tracks.
-    calibration : Calibration
-        From out-of-fold logits.
-    evaluation : Evaluation
-        Out of fold, over all tracks and genres.
-    new, majority : Contender
-        Over all tracks and genres.
-    comparison : Comparison or None
-        With the present model; None where no own genre means one of its labels.
-    folds, seed : int
-        Of the cross-validation.
-    """
-
-    labels: tuple[str, ...]
-    head: LinearHead
-    calibration: Calibration
-    evaluation: Evaluation
-    new: Contender
-    majority: Contender
-    comparison: Comparison | None
+    head: LinearHead  # fitted to all tracks
+    calibration: Calibration  # of out-of-fold logits
+    evaluation: Evaluation  # out of fold, over all tracks and genres
+    new: ClassifierFigures
+    majority: ClassifierFigures  # always the commonest genre
+    comparison: Comparison | None  # None where no own genre means a label of the model
     folds: int
-    seed: int
 
 
 def fit_head(embeddings: FloatArray, targets: IdArray, n_genres: int) -> LinearHead:
-    """Fit a multinomial logistic regression in which every genre weighs the same.
+    """Fit a multinomial logistic regression to unit embeddings (n, d), all genres weighted alike.
 
-    Parameters
-    ----------
-    embeddings : ndarray of float32, shape (n, d)
-        Of whole tracks, unit length: the head is applied to such ones.
-    targets : ndarray of int64, shape (n,)
-        Genres, from 0 on.
-    n_genres : int
-        A genre without tracks gets the logit :data:`NEVER`.
-
-    Returns
-    -------
-    LinearHead
-        The standardisation of the embeddings is part of its weights.
+    The standardisation of the embeddings is part of its weights. A genre without tracks gets the
+    logit :data:`NEVER`.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -425,10 +330,8 @@ def fit_head(embeddings: FloatArray, targets: IdArray, n_genres: int) -> LinearH
         regression.fit((embeddings - mean) / deviation, targets)
     slopes, offsets = regression.coef_, regression.intercept_
     if len(slopes) == 1:  # scikit-learn's two-class case: a single row, and a softmax needs two
-        slopes, offsets = (
-            np.concatenate([-slopes, slopes]) / 2,
-            np.concatenate([-offsets, offsets]) / 2,
-        )
+        slopes = np.concatenate([-slopes, slopes]) / 2
+        offsets = np.concatenate([-offsets, offsets]) / 2
     weight[regression.classes_] = slopes / deviation
     bias[regression.classes_] = offsets - (slopes / deviation) @ mean
     return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
@@ -446,10 +349,7 @@ def out_of_fold_logits(
 ) -> FloatArray:
     """Return logits (n, n_genres) of every track by a head that was fitted without its group.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer groups than folds.
+    Raises ValueError if there are fewer groups than folds.
     """
     logits = np.zeros((len(targets), n_genres), dtype=np.float32)
     for test in artist_folds(targets, groups, folds, seed):
@@ -470,26 +370,10 @@ def learn_own_genres(
     seed: int = 0,
     on_fold: Callable[[], None] | None = None,
 ) -> FittedGenres:
-    """Fit a head, and evaluate it by cross-validation by artist.
+    """Fit a head to unit embeddings (n, d) and evaluate it by cross-validation by artist.
 
-    Parameters
-    ----------
-    own : OwnLabels
-        Tracks, genres and groups.
-    embeddings : ndarray of float32, shape (n, d)
-        Of those tracks, unit length.
-    present : ndarray of int64, shape (n,)
-        Genre of each track by the present model, as numbers of `present_labels`.
-    present_labels : sequence of str
-        The genres of the present model.
-    seed : int
-        Of folds and resamples.
-    on_fold : callable, optional
-        Called after each of the fits, for a progress bar.
-
-    Returns
-    -------
-    FittedGenres
+    `present` (n,) holds each track's genre by the present model, as rows of `present_labels`.
+    `on_fold` is called after each fit.
     """
     n_genres, targets = len(own.labels), own.targets
     folds = min(FOLDS, len(np.unique(own.groups)), int(np.bincount(targets).max()))
@@ -502,63 +386,44 @@ def learn_own_genres(
     calibration = calibrate(logits, targets)
     given = calibration.probabilities.argmax(axis=1)
     commonest = int(np.bincount(targets).argmax())
-    figures = _Figures(own.groups, targets, seed)
+    counts = _counts(own.groups, targets, given)
+    always = _counts(own.groups, targets, np.full_like(given, commonest))
     return FittedGenres(
-        labels=own.labels,
         head=head,
         calibration=calibration,
         evaluation=score(calibration.probabilities, targets, own.labels),
-        new=figures.of("new head", given),
-        majority=figures.of(f"always {own.labels[commonest]}", np.full_like(given, commonest)),
+        new=ClassifierFigures("new head", *_estimates(counts, seed)),
+        majority=ClassifierFigures(f"always {own.labels[commonest]}", *_estimates(always, seed)),
         comparison=_compare(own, given, present, present_labels, seed),
         folds=folds,
-        seed=seed,
     )
 
 
-class _Figures:
-    """Accuracy and macro F1 of predictions, with intervals from resampling whole artists."""
+def _counts(groups: IdArray, targets: IdArray, given: IdArray) -> IdArray:
+    """Count true, given and right tracks per artist, shape (n_groups, 3, n_genres)."""
+    artist = np.unique(groups, return_inverse=True)[1]
+    counts = np.zeros((1 + artist.max(), 3, 1 + max(given.max(), targets.max())), np.int64)
+    known, right = given >= 0, given == targets
+    np.add.at(counts[:, 0], (artist, targets), 1)
+    np.add.at(counts[:, 1], (artist[known], given[known]), 1)
+    np.add.at(counts[:, 2], (artist[right], targets[right]), 1)
+    return counts
 
-    def __init__(self, groups: IdArray, targets: IdArray, seed: int) -> None:
-        self._group: IdArray = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-        self._targets = targets
-        self._seed = seed
 
-    def of(self, name: str, given: IdArray) -> Contender:
-        """Return both figures of one classifier."""
-        counts = self._counts(given)
+def _estimates(
+    counts: IdArray, seed: int, baseline: IdArray | None = None
+) -> tuple[Estimate, Estimate]:
+    """Return accuracy and macro F1, or their gains over a baseline, with artists resampled."""
+    artists = np.arange(len(counts))
 
-        def estimate(figure: Callable[[IdArray], float]) -> Estimate:
-            return self._estimate(lambda rows: figure(counts[rows].sum(axis=0)), len(counts))
+    def estimate(figure: Callable[[IdArray], float]) -> Estimate:
+        def value(rows: IdArray) -> float:
+            found = figure(counts[rows].sum(axis=0))
+            return found if baseline is None else found - figure(baseline[rows].sum(axis=0))
 
-        return Contender(name, estimate(_accuracy), estimate(_macro_f1))
+        return Estimate(value(artists), *bootstrap_interval(value, artists, RESAMPLES, seed))
 
-    def gains(self, new: IdArray, old: IdArray) -> tuple[Estimate, Estimate]:
-        """Return the differences of both figures between two classifiers."""
-        mine, theirs = self._counts(new), self._counts(old)
-
-        def estimate(figure: Callable[[IdArray], float]) -> Estimate:
-            def gain(rows: IdArray) -> float:
-                return figure(mine[rows].sum(axis=0)) - figure(theirs[rows].sum(axis=0))
-
-            return self._estimate(gain, len(mine))
-
-        return estimate(_accuracy), estimate(_macro_f1)
-
-    def _estimate(self, figure: Callable[[IdArray], float], n_groups: int) -> Estimate:
-        groups = np.arange(n_groups)
-        low, high = bootstrap_interval(figure, groups, RESAMPLES, self._seed)
-        return Estimate(figure(groups), low, high)
-
-    def _counts(self, given: IdArray) -> IdArray:
-        """Count true, given and right tracks per artist, shape (n_groups, 3, n_genres)."""
-        targets = self._targets
-        counts = np.zeros((1 + self._group.max(), 3, 1 + max(given.max(), targets.max())), np.int64)
-        known, right = given >= 0, given == targets
-        np.add.at(counts[:, 0], (self._group, targets), 1)
-        np.add.at(counts[:, 1], (self._group[known], given[known]), 1)
-        np.add.at(counts[:, 2], (self._group[right], targets[right]), 1)
-        return counts
+    return estimate(_accuracy), estimate(_macro_f1)
 
 
 def _accuracy(counts: IdArray) -> float:
@@ -583,136 +448,23 @@ def _compare(
     if len(shared) == 0:
         return None
     new, old, truth = meaning[given[shared]], present[shared], truth[shared]
-    figures = _Figures(own.groups[shared], truth, seed)
-    gain_accuracy, gain_macro_f1 = figures.gains(new, old)
+    groups = own.groups[shared]
+    new_counts, old_counts = _counts(groups, truth, new), _counts(groups, truth, old)
+    gain_accuracy, gain_macro_f1 = _estimates(new_counts, seed, old_counts)
     return Comparison(
         labels=tuple(present_labels[number] for number in np.unique(truth)),
         n=len(shared),
-        new=figures.of("new head", new),
-        present=figures.of("present model", old),
+        new=ClassifierFigures("new head", *_estimates(new_counts, seed)),
+        present=ClassifierFigures("present model", *_estimates(old_counts, seed)),
         gain_accuracy=gain_accuracy,
         gain_macro_f1=gain_macro_f1,
     )
 
 
 def _meant(name: str, labels: Sequence[str]) -> int:
-    """Return the number of the one label that a genre means, -1 for none or several."""
+    """Return the row of the one label that a genre means, -1 for none or several."""
     meant = labels_meant(name, labels)
     return labels.index(meant[0]) if len(meant) == 1 else -1
-
-
-# The model file: the tensors of the network as they are, and those of the head.
-
-
-def save_own_genres(
-    out: Path, trunk: Path | None, own: OwnLabels, found: FittedGenres, options: OwnGenreOptions
-) -> ModelCard:
-    """Write the network of another model with a head on own genres.
-
-    Parameters
-    ----------
-    out : Path
-        Ends in ``.safetensors``.
-    trunk : Path or None
-        The model whose embeddings the head was fitted to; None for the shipped one. A head on own
-        genres that it has already is replaced.
-    own : OwnLabels
-        The training tracks.
-    found : FittedGenres
-        The head and its evaluation.
-    options : OwnGenreOptions
-        How the tracks were selected.
-
-    Returns
-    -------
-    ModelCard
-        As written.
-
-    Raises
-    ------
-    ModelError
-        If `trunk` cannot be read or `out` cannot be written.
-    """
-    trunk = trunk or DEFAULT_MODEL
-    card = load_card(trunk)
-    tensors = {} if is_onnx(trunk) else read_tensors(trunk, card)
-    if "track_head" in card.config:
-        sizes = card.config["track_head"]
-    else:
-        tensors = {f"{NETWORK_PREFIX}{name}": value for name, value in tensors.items()}
-        sizes = {
-            "dimension": card.dimension,
-            "network_genres": len(card.labels),
-            "embeddings_of": card.fingerprint,
-        }
-    head = {"genres.weight": found.head.weight, "genres.bias": found.head.bias}
-    calibration = found.calibration
-    return write_model(
-        out,
-        {**tensors, **head},
-        replace(
-            card,
-            name=out.stem,
-            config={**card.config, "track_head": sizes},
-            labels=found.labels,
-            temperature=calibration.temperature,
-            thresholds=calibration.thresholds,
-            confusion=calibration.confusion,
-            training=_training(card, own, options),
-            metrics=_metrics(found),
-            # Those of the network's own genres do not apply.
-            limits={},
-            created=datetime.now(UTC).date().isoformat(),
-        ),
-    )
-
-
-def is_own(card: ModelCard) -> bool:
-    """Return whether a model has a head that was learned from a library's own genres."""
-    return "own_genres" in card.training
-
-
-def _training(card: ModelCard, own: OwnLabels, options: OwnGenreOptions) -> dict[str, Any]:
-    """Describe the head; the description of the network is kept."""
-    below = card.training["network"] if is_own(card) else {"name": card.name, **card.training}
-    rules = asdict(options)
-    del rules["folders"]
-    return {
-        "own_genres": {
-            "how": "multinomial logistic regression on unit embeddings of whole tracks, every "
-            f"genre with the same weight, C = {REGULARISATION}; the network was not changed",
-            "rules": rules,
-            "tracks": {
-                label: int((own.targets == number).sum()) for number, label in enumerate(own.labels)
-            },
-            "artists": own.n_artists,
-            "grouped_by": own.grouped_by,
-            "spellings": {genre.name: dict(genre.spellings) for genre in own.merged},
-            "left_out": [asdict(genre) for genre in own.left_out],
-        },
-        "network": below,
-        "keys": _keys(own, below.get("keys", {})),
-    }
-
-
-def _keys(own: OwnLabels, below: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Name the training tracks of head and network, so that an evaluation on them is noticed."""
-    learned = {text_of(f"{track.path.parent.name}/{track.path.stem}") for track in own.tracks}
-    return {
-        "train": sorted(learned | set(below.get("train", []))),
-        "valid": sorted(below.get("valid", [])),
-    }
-
-
-def _metrics(found: FittedGenres) -> dict[str, Any]:
-    return {
-        "note": f"Cross-validated by artist, {found.folds} folds, seed {found.seed}; temperature,"
-        " thresholds and confusion are of the same predictions.",
-        "cross_validation": as_dict(found.evaluation),
-        "always_the_commonest": asdict(found.majority),
-        "with_artists_resampled": {"resamples": RESAMPLES, **asdict(found.new)},
-        "compared_with_the_model_before": found.comparison and asdict(found.comparison),
-    }
 
 
 # In a library: proposed, saved, used.
@@ -720,32 +472,15 @@ def _metrics(found: FittedGenres) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Own genres that a library could use.
+    """Own genres that a library could use."""
 
-    Attributes
-    ----------
-    database : Path
-        The library.
-    options : OwnGenreOptions
-    own : OwnLabels
-        The training tracks.
-    found : FittedGenres
-        The head and its evaluation.
-    trunk : Path or None
-        The library's present model; None for the shipped one.
-    present : ModelCard
-        Of that model.
-    notes : tuple of str
-        Reservations about the figures.
-    """
-
-    database: Path
+    database: Path  # of the library
     options: OwnGenreOptions
-    own: OwnLabels
-    found: FittedGenres
-    trunk: Path | None
-    present: ModelCard
-    notes: tuple[str, ...]
+    own: OwnLabels  # the training tracks
+    found: FittedGenres  # the head and its evaluation
+    trunk: Path | None  # the library's present model; None for the shipped one
+    present: ModelCard  # its card
+    notes: tuple[str, ...]  # reservations about the figures
 
 
 def propose(
@@ -759,14 +494,10 @@ def propose(
     Parameters
     ----------
     database : Path
-        An indexed library.
+        Of an indexed library.
     options : OwnGenreOptions
     on_fold : callable, optional
         Called after every fit, for a progress bar.
-
-    Returns
-    -------
-    Proposal
 
     Raises
     ------
@@ -790,7 +521,7 @@ def propose(
 
 
 def _card_of(trunk: Path | None, info: ModelInfo) -> ModelCard:
-    """Return the card of the library's model, and raise if the file is another one now."""
+    """Return the card of the library's model; raise ModelError if the file is another model now."""
     card = load_card(trunk).at_effort(info.effort)
     if card.info().identity != info.identity:
         where = f"the file {trunk}" if trunk else "the model that comes with recsys"
@@ -803,7 +534,7 @@ def _card_of(trunk: Path | None, info: ModelInfo) -> ModelCard:
 
 
 def _stored(store: Store, own: OwnLabels, info: ModelInfo) -> tuple[FloatArray, IdArray]:
-    """Return embeddings and present genres of the tracks."""
+    """Return the stored embeddings (n, d) and most probable genres (n,) of the tracks."""
     embeddings = np.empty((len(own.tracks), info.dimension), dtype=np.float32)
     genres = np.empty(len(own.tracks), dtype=np.int64)
     for row, track in enumerate(own.tracks):
@@ -846,6 +577,8 @@ def _notes(own: OwnLabels, found: FittedGenres, present: ModelCard) -> tuple[str
 def save_proposal(proposal: Proposal, out: Path) -> ModelCard:
     """Write the library's network with the new head as a checkpoint.
 
+    A head on own genres that the network has already is replaced.
+
     Parameters
     ----------
     proposal : Proposal
@@ -860,14 +593,88 @@ def save_proposal(proposal: Proposal, out: Path) -> ModelCard:
     Raises
     ------
     ModelError
-        If it cannot be written, or `out` is the model that the library uses now.
+        If a model cannot be read or written, or `out` is the model that the library uses now.
     """
     if proposal.trunk is not None and out.exists() and out.samefile(proposal.trunk):
         raise ModelError(
             f"--out {out} is the model that the library uses now",
             "Choose another name; it is needed until another one takes its place.",
         )
-    return save_own_genres(out, proposal.trunk, proposal.own, proposal.found, proposal.options)
+    trunk = proposal.trunk or DEFAULT_MODEL
+    card = load_card(trunk)
+    # An ONNX file stays where it is; the card of the head refers to it.
+    tensors = {} if is_onnx(trunk) else read_tensors(trunk, card)
+    sizes = card.config.get("track_head")
+    if sizes is None:
+        tensors = {f"{NETWORK_PREFIX}{name}": value for name, value in tensors.items()}
+        sizes = {
+            "dimension": card.dimension,
+            "network_genres": len(card.labels),
+            "embeddings_of": card.fingerprint,
+        }
+    head, calibration = proposal.found.head, proposal.found.calibration
+    return write_model(
+        out,
+        {**tensors, "genres.weight": head.weight, "genres.bias": head.bias},
+        replace(
+            card,
+            name=out.stem,
+            config={**card.config, "track_head": sizes},
+            labels=proposal.own.labels,
+            temperature=calibration.temperature,
+            thresholds=calibration.thresholds,
+            confusion=calibration.confusion,
+            training=_training(card, proposal.own, proposal.options),
+            metrics=_metrics(proposal.found, proposal.options.seed),
+            limits={},  # those of the network's own genres do not apply
+            created=datetime.now(UTC).date().isoformat(),
+        ),
+    )
+
+
+def is_own(card: ModelCard) -> bool:
+    """Return whether a model has a head on a library's own genres."""
+    return "own_genres" in card.training
+
+
+def _training(card: ModelCard, own: OwnLabels, options: OwnGenreOptions) -> dict[str, Any]:
+    """Describe the head; the description of the network is kept."""
+    below = card.training["network"] if is_own(card) else {"name": card.name, **card.training}
+    keys = below.get("keys", {})
+    learned = {text_of(f"{track.path.parent.name}/{track.path.stem}") for track in own.tracks}
+    rules = asdict(options)
+    del rules["folders"]  # paths of this machine do not belong in a model file
+    return {
+        "own_genres": {
+            "how": "multinomial logistic regression on unit embeddings of whole tracks, every "
+            f"genre with the same weight, C = {REGULARISATION}; the network was not changed",
+            "rules": rules,
+            "tracks": {
+                label: int((own.targets == number).sum()) for number, label in enumerate(own.labels)
+            },
+            "artists": own.n_artists,
+            "grouped_by": own.grouped_by,
+            "spellings": {genre.name: dict(genre.spellings) for genre in own.merged},
+            "left_out": [asdict(genre) for genre in own.left_out],
+        },
+        "network": below,
+        # Of head and network, so that an evaluation on these tracks is noticed.
+        "keys": {
+            "train": sorted(learned | set(keys.get("train", []))),
+            "valid": sorted(keys.get("valid", [])),
+        },
+    }
+
+
+def _metrics(found: FittedGenres, seed: int) -> dict[str, Any]:
+    return {
+        "note": f"Cross-validated by artist, {found.folds} folds, seed {seed}; temperature,"
+        " thresholds and confusion are of the same predictions.",
+        "cross_validation": as_dict(found.evaluation),
+        "always_the_commonest": asdict(found.majority),
+        "with_artists_resampled": {"resamples": RESAMPLES, **asdict(found.new)},
+        "compared_with_the_model_before": found.comparison and asdict(found.comparison),
+    }
 
 
 def free_model_path(database: Path) -> Path:
@@ -881,20 +688,20 @@ def free_model_path(database: Path) -> Path:
 
 
 def use_proposal(proposal: Proposal, model: Path, card: ModelCard) -> int:
-    """Make a saved proposal the library's model: probabilities, genres and the index follow.
+    """Make a saved proposal the library's model; probabilities, genres and the index follow.
 
     Parameters
     ----------
     proposal : Proposal
     model : Path
-        From :func:`save_proposal`,
+        Written by :func:`save_proposal`.
     card : ModelCard
-        as is its card.
+        Returned by it.
 
     Returns
     -------
     int
-        Tracks whose probabilities were computed again, from their embeddings.
+        Tracks whose probabilities were recomputed from their embeddings.
 
     Raises
     ------

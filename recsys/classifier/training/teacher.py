@@ -1,8 +1,8 @@
-"""MusiCNN's published weights: finding and reading the checkpoint, and pruning its dead filters.
+"""MusiCNN's published weights: find and read the checkpoint, and prune its dead filters.
 
-The PyPI package ``musicnn`` 0.1.0 (ISC licence) carries them as TensorFlow checkpoints. Nothing
-of its code is run, and TensorFlow is not needed: such a checkpoint holds its tensors end to end
-in the alphabetical order of their names, and the names and shapes are known.
+The PyPI package ``musicnn`` 0.1.0 (ISC licence) carries them as TensorFlow checkpoints. None of
+its code is run, and TensorFlow is not needed: such a checkpoint holds its tensors end to end in
+the alphabetical order of their names, and the names and shapes are known.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TAGS = (
     *("easy listening", "sexy", "catchy", "funk", "electro", "heavy metal"),
     *("Progressive rock", "60s", "rnb", "indie pop", "sad", "House", "happy"),
 )
-"""Outputs of the network, in order: tags of listeners on last.fm."""
+"""Outputs of the network, in order: tags of users of last.fm."""
 
 DEAD = 0.02
 """Filters of a smaller Euclidean norm are left out; those kept have norms above 0.08."""
@@ -50,7 +50,7 @@ _CHANNELS = 64
 _HIDDEN = 200
 _FRONT = sum(_FILTERS)
 _POOLED = _FRONT + 3 * _CHANNELS
-_SLOTS = ("", "/Adam", "/Adam_1")
+_SLOTS = ("", "/Adam", "/Adam_1")  # Of a variable: its value and the moments of its optimiser.
 
 _INSTALL_HINT = (
     "Run: pip install --no-deps musicnn==0.1.0   (or give its folder MSD_musicnn with --weights)"
@@ -58,29 +58,15 @@ _INSTALL_HINT = (
 
 
 def find_checkpoint(weights: Path | None = None) -> Path:
-    """Find the published checkpoint.
+    """Find the file with the published tensors, in a folder ``MSD_musicnn`` or the package musicnn.
 
-    Parameters
-    ----------
-    weights : Path, optional
-        The folder ``MSD_musicnn``, or the file with the tensors in it. If None, the installed
-        package ``musicnn`` is looked for; it is not imported.
-
-    Returns
-    -------
-    Path
-        The file with the tensors.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
+    The package is located, not imported. Raises ModelError if there is no such file.
     """
     if weights is None:
         spec = find_spec("musicnn")
         if spec is None or spec.origin is None:
             raise ModelError(
-                "the weights to begin from are not here: musicnn is not installed", _INSTALL_HINT
+                "the weights to start from are missing: musicnn is not installed", _INSTALL_HINT
             )
         weights = Path(spec.origin).parent / VARIANT
     file = weights / DATA_FILE if weights.is_dir() else weights
@@ -90,23 +76,9 @@ def find_checkpoint(weights: Path | None = None) -> Path:
 
 
 def read_checkpoint(file: Path) -> dict[str, FloatArray]:
-    """Read MusiCNN's variables.
+    """Read MusiCNN's variables by TensorFlow's names, without those of its optimiser.
 
-    Parameters
-    ----------
-    file : Path
-        See :func:`find_checkpoint`.
-
-    Returns
-    -------
-    dict
-        TensorFlow's names to arrays; what its optimiser kept is left out.
-
-    Raises
-    ------
-    ModelError
-        If the file has not the size that these variables need, or holds values that are no
-        numbers.
+    Raises ModelError if the file has another size or holds values that are not finite.
     """
     layout = _layout()
     size, expected = file.stat().st_size, 4 * sum(map(math.prod, layout.values()))
@@ -116,12 +88,12 @@ def read_checkpoint(file: Path) -> dict[str, FloatArray]:
         )
     values = np.fromfile(file, dtype="<f4")
     variables: dict[str, FloatArray] = {}
-    place = 0
+    offset = 0
     for name in sorted(layout):
         size = math.prod(layout[name])
         if "Adam" not in name and not name.endswith("_power"):
-            variables[name] = values[place : place + size].reshape(layout[name])
-        place += size
+            variables[name] = values[offset : offset + size].reshape(layout[name])
+        offset += size
     if not all(np.isfinite(value).all() for value in variables.values()):
         raise ModelError(f"{file} holds weights that are no numbers", _INSTALL_HINT)
     return variables
@@ -153,20 +125,9 @@ def _numbered(name: str, number: int) -> str:
 
 
 def build_pruned(variables: Mapping[str, FloatArray], n_genres: int) -> MusiCNN:
-    """Make the network of the filters that are alive.
+    """Build the network of the filters that are alive, in evaluation mode.
 
-    The tag head is the published one; genre head and embedding are fresh.
-
-    Parameters
-    ----------
-    variables : mapping
-        See :func:`read_checkpoint`.
-    n_genres : int
-
-    Returns
-    -------
-    MusiCNN
-        In evaluation mode. It gives the tags that the published network gives.
+    The tag head is the published one, and so are its outputs; genre head and embedding are fresh.
     """
     tensors = {name: torch.from_numpy(value.copy()) for name, value in variables.items()}
     blocks = [_FrontEndWeights(tensors, number) for number in range(len(KERNELS))]
@@ -191,10 +152,11 @@ def build_pruned(variables: Mapping[str, FloatArray], n_genres: int) -> MusiCNN:
 
 
 class _FrontEndWeights:
-    """One block of the front end: which filters are alive, and what the others always give."""
+    """One block of the front end: the filters that are alive, and the constants of the others."""
 
     def __init__(self, tensors: Mapping[str, Tensor], number: int) -> None:
         name = _numbered("conv2d", number)
+        # TensorFlow orders a kernel (height, width, inputs, outputs), PyTorch outputs first.
         self.kernel = tensors[f"{name}/kernel"].permute(3, 2, 0, 1)
         self.bias = tensors[f"{name}/bias"]
         self.norm = _norm(tensors, number + 1, "norm")
@@ -203,7 +165,7 @@ class _FrontEndWeights:
         self.constants = torch.relu(self.bias) * scale + shift
 
     def state(self, prefix: str) -> dict[str, Tensor]:
-        """Return what of the block is kept."""
+        """Return the part of the block that is kept."""
         kept = {"conv.weight": self.kernel, "conv.bias": self.bias, **self.norm}
         return {f"{prefix}.{name}": value[self.alive] for name, value in kept.items()}
 
@@ -219,7 +181,7 @@ def _norm(tensors: Mapping[str, Tensor], number: int, name: str) -> dict[str, Te
 
 
 def _scale_and_shift(norm: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """Return normalisation as a product and a sum."""
+    """Return batch normalisation as a product and a sum."""
     scale = norm[f"{name}.weight"] / torch.sqrt(norm[f"{name}.running_var"] + EPSILON)
     return scale, norm[f"{name}.bias"] - norm[f"{name}.running_mean"] * scale
 
@@ -227,7 +189,7 @@ def _scale_and_shift(norm: Mapping[str, Tensor], name: str) -> tuple[Tensor, Ten
 def _time_layer(
     tensors: Mapping[str, Tensor], number: int, alive: Tensor, constants: Tensor
 ) -> dict[str, Tensor]:
-    """Return one layer over time; the first gets the sum of what never changes as one input."""
+    """Return one layer over time; the first gets the sum of the constants as one more input."""
     name = _numbered("conv2d", number + len(KERNELS))
     weight = tensors[f"{name}/kernel"][:, :, 0].permute(2, 1, 0)
     if number == 0:
@@ -240,11 +202,11 @@ def _time_layer(
 def _dense_layer(
     tensors: Mapping[str, Tensor], alive: Tensor, constants: Tensor
 ) -> dict[str, Tensor]:
-    """Return the penultimate layer, with the normalisation before it and all constants in it."""
+    """Return the penultimate layer with the normalisation before it and all constants folded in."""
     scale, shift = _scale_and_shift(_norm(tensors, 9, "pool"), "pool")
     kernel = tensors["dense/kernel"].T
     bias = tensors["dense/bias"] + kernel @ shift
-    # The original pools maximum and mean of each input side by side; here all maxima come first.
+    # The original interleaves maximum and mean of each input; here all maxima come first.
     weight = (kernel * scale).reshape(_HIDDEN, _POOLED, 2)
     bias = bias + weight[:, :_FRONT][:, ~alive].sum(2) @ constants[~alive]
     weight = weight[:, torch.cat([alive, torch.ones(3 * _CHANNELS, dtype=torch.bool)])]

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,13 +28,12 @@ from recsys.mel import USUAL_POWER, compress, expand
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from recsys.classifier.calibrate import Float64Array
     from recsys.classifier.training.datasets import HalfArray, TrackWindows
     from recsys.classifier.training.loop import EpochResult, PartialRun
     from recsys.classifier.training.musicnn_torch import MusiCNN
     from recsys.mel import CompressedMel
     from recsys.types import FloatArray, IdArray
-
-Float64Array = npt.NDArray[np.float64]
 
 # Augmentation.
 
@@ -66,37 +64,18 @@ the same, at 0 the few strongest would decide."""
 TAG_PENALTY = 300.0
 """Of the ridge regression, per standardised unit and window."""
 
-_SURELY_MUSIC = -20.0
-_ABSENT_MARGIN = 100.0
+_SURELY_MUSIC = -20.0  # Log odds of being out of distribution where there are no examples.
+_ABSENT_MARGIN = 100.0  # Below the mean score, of a genre without tracks.
 _ROUNDING = 1e-5  # Units that vary less are dead; the discriminant would amplify their rounding.
 _WINDOWS_TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """How MusiCNN is tuned to genres.
+    """How MusiCNN is tuned to genres."""
 
-    Attributes
-    ----------
-    training : TrainingSettings
-        Of the layers above the front end; a batch holds windows, genres in equal shares. Mixup is
-        that of the responses of the front end (Verma et al., "Manifold Mixup", arXiv:1806.05236).
-    tuned_rate : float
-        Learning rate of the tuned layers, as a share of that of the fresh output layer.
-    pool_dropout, dropout : float
-        After the pooling, and before the fresh output layer.
-    variations : int
-        Augmented copies of each track.
-    spectrogram_share : float
-        How often a track with both audio and a ready-made spectrogram is read from the latter.
-    folds : int
-        Of the cross-validation by artist that calibrates the model.
-    outliers : int
-        Synthesised sounds that are out of distribution.
-    seed : int
-        Of everything random.
-    """
-
+    # Of the layers above the front end, on batches of windows, genres in equal shares. Their inputs
+    # are mixed: Verma et al., "Manifold Mixup", arXiv:1806.05236.
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
             epochs=5,
@@ -110,14 +89,14 @@ class TuneSettings:
             average_decay=0.98,
         )
     )
-    tuned_rate: float = 0.15
-    pool_dropout: float = 0.2
-    dropout: float = 0.5
-    variations: int = 4
-    spectrogram_share: float = 0.2
-    folds: int = 5
-    outliers: int = 150
-    seed: int = 0
+    tuned_rate: float = 0.15  # learning rate of the tuned layers, times that of the output layer
+    pool_dropout: float = 0.2  # after the pooling
+    dropout: float = 0.5  # before the output layer
+    variations: int = 4  # augmented copies of each track
+    spectrogram_share: float = 0.2  # chance of a track's spectrogram where it has audio as well
+    folds: int = 5  # of the cross-validation by artist that calibrates the model
+    outliers: int = 150  # synthesised sounds that are out of distribution
+    seed: int = 0  # of everything random
 
 
 def settings_for(epochs: int, seed: int) -> TuneSettings:
@@ -131,12 +110,9 @@ def settings_for(epochs: int, seed: int) -> TuneSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackResponses:
-    """Responses of the front end to one track.
+    """Responses of the front end to one track, each float16 (n_windows, n_filters, frames).
 
-    Attributes
-    ----------
-    audio, spectrogram : tuple of ndarray of float16, each (n_windows, n_filters, frames)
-        The track itself first, then its augmented copies; empty where there is none.
+    The track itself comes first, then its augmented copies; empty where there is no such input.
     """
 
     audio: tuple[HalfArray, ...]
@@ -144,7 +120,7 @@ class TrackResponses:
 
     @property
     def plain(self) -> HalfArray:
-        """To the track itself: its audio, or else its spectrogram."""
+        """Responses to the track itself: its audio, or else its spectrogram."""
         return (self.audio or self.spectrogram)[0]
 
     def draw(self, rng: np.random.Generator, spectrogram_share: float) -> HalfArray:
@@ -167,20 +143,8 @@ def front_end_responses(
 ) -> list[TrackResponses]:
     """Run the front end on all tracks and on augmented copies of them.
 
-    Parameters
-    ----------
-    model : MusiCNN
-    tracks : sequence of TrackWindows
-    variations : int
-        Augmented copies of each.
-    seed : int
-        Of the augmentation; that of a track depends on its position, not on the other tracks.
-    on_track : callable, optional
-        Called after every track with the number of tracks.
-
-    Returns
-    -------
-    list of TrackResponses
+    The random numbers of a track depend on its position, not on the other tracks. `on_track` gets
+    the number of tracks after each of them.
     """
     found: list[TrackResponses] = []
     for position, track in enumerate(tracks):
@@ -211,23 +175,16 @@ def responses_to(model: MusiCNN, windows: FloatArray) -> HalfArray:
 
 
 def vary(windows: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Augment a track: speed, pitch, spectrum, noise, level.
+    """Augment a track (n, n_mels, frames): speed, pitch, spectrum, noise, level.
 
-    Parameters
-    ----------
-    windows : ndarray of float32, shape (n, n_mels, frames)
-        Compressed mel, consecutive windows.
-    rng : Generator
-
-    Returns
-    -------
-    ndarray of float32, shape (m, n_mels, frames)
-        More windows where the copy is slower, fewer where it is faster; at least one.
+    Takes consecutive windows of compressed mel. Returns at least one window: more where the copy
+    is slower, fewer where it is faster.
     """
     _, mels, frames = windows.shape
     joined = np.concatenate(list(windows), axis=1)
     speed, shift = rng.uniform(*SPEED), rng.uniform(-MEL_SHIFT, MEL_SHIFT)
     spectrogram = _resampled(joined, speed, shift, frames)
+    # Filters and noise act on power, not on its compressed form.
     power = np.maximum(expand(spectrogram), 0) * 10 ** (0.1 * _gain_db(mels, rng))[:, np.newaxis]
     noise = 10 ** rng.uniform(*NOISE) * rng.random(power.shape)
     power = power + power.mean() * noise
@@ -242,6 +199,7 @@ def _resampled(spectrogram: FloatArray, speed: float, shift: float, least: int) 
     """Resample a spectrogram (n_mels, frames) in time and shift it along the bands."""
     mels, frames = spectrogram.shape
     length = max(least, round(frames / speed))
+    # The grid runs from -1 to 1 over all bands, so a shift by one band is 2 / mels.
     theta = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 2.0 * shift / mels]]])
     grid = functional.affine_grid(theta, [1, 1, mels, length], align_corners=False)
     read = functional.grid_sample(
@@ -279,24 +237,12 @@ def outlier_responses(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TuningData:
-    """Responses and targets that layers and heads are fitted to.
-
-    Attributes
-    ----------
-    tracks : sequence of TrackResponses
-        Music.
-    targets : ndarray of int64, shape (n_tracks,)
-        Its genres.
-    tag_logits : sequence of ndarray of float32, each (n_windows, n_tags)
-        Of the teacher, for the plain windows of each track.
-    outliers : sequence of ndarray of float16, each (n_windows, n_filters, frames)
-        Responses to sounds that are out of distribution.
-    """
+    """Responses and targets that layers and heads are fitted to."""
 
     tracks: Sequence[TrackResponses]
-    targets: IdArray
-    tag_logits: Sequence[FloatArray]
-    outliers: Sequence[HalfArray]
+    targets: IdArray  # (n_tracks,): genre ids
+    tag_logits: Sequence[FloatArray]  # of the teacher, each (n_windows, n_tags)
+    outliers: Sequence[HalfArray]  # out of distribution, each (n_windows, n_filters, frames)
 
     def of(self, rows: IdArray) -> TuningData:
         """Return the data of some tracks."""
@@ -308,7 +254,7 @@ class TuningData:
         )
 
 
-class _Tuned(nn.Module):
+class _TunedLayers(nn.Module):
     """The layers above the front end, and an output layer that is dropped afterwards."""
 
     def __init__(self, model: MusiCNN, settings: TuneSettings) -> None:
@@ -317,6 +263,7 @@ class _Tuned(nn.Module):
         self.pool_dropout = nn.Dropout(settings.pool_dropout)
         hidden = model.dense.out_features
         last = nn.Linear(hidden, model.genres.out_features)
+        # From zero: the first gradients reach the output layer alone, not the tuned ones.
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.output = nn.Sequential(nn.BatchNorm1d(hidden), nn.Dropout(settings.dropout), last)
@@ -325,9 +272,9 @@ class _Tuned(nn.Module):
         pooled = self.pool_dropout(self.model.pooled(responses))
         return self.output(self.model.penultimate(pooled))  # type: ignore[no-any-return]
 
-    def train(self, mode: bool = True) -> _Tuned:
+    def train(self, mode: bool = True) -> _TunedLayers:
         super().train(mode)
-        self.model.eval()  # statistics of batches were learned from a million songs
+        self.model.eval()  # keep the batch statistics, which are of a million songs
         return self
 
     def groups(self, rate: float, tuned_rate: float) -> list[dict[str, Any]]:
@@ -367,31 +314,15 @@ def tune(
     partial: PartialRun | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
 ) -> MusiCNN:
-    """Tune a copy of a network.
+    """Tune a copy of a network; its heads stay those of `model`.
 
-    Parameters
-    ----------
-    model : MusiCNN
-        Is not changed.
-    data : TuningData
-    settings : TuneSettings
-    partial : PartialRun, optional
-        Where the state of the training is saved, and resumed from.
-    on_epoch : callable, optional
-
-    Returns
-    -------
-    MusiCNN
-        The running average over the steps, in evaluation mode. Its heads are those of `model`.
-
-    Raises
-    ------
-    ModelError
-        If the loss is not finite, or the saved state belongs to another run.
+    Returns the running average over the steps, in evaluation mode. Raises ModelError if the loss is
+    not finite, or the saved state belongs to another run.
     """
+    # Fresh weights come from the seed; the caller's random state stays as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        learner = _Tuned(copy.deepcopy(model), settings)
+        learner = _TunedLayers(copy.deepcopy(model), settings)
     rate = settings.training.learning_rate
     training = Training(
         learner,
@@ -408,7 +339,7 @@ def tune(
         if on_epoch is not None:
             on_epoch(result)
     trained = training.trained()
-    assert isinstance(trained, _Tuned)
+    assert isinstance(trained, _TunedLayers)
     return trained.model.eval()
 
 
@@ -425,18 +356,9 @@ def tune_and_fit(
 
 
 def outputs_of(model: MusiCNN, responses: Sequence[HalfArray]) -> Pooled:
-    """Run everything above the front end on tracks and average per track.
+    """Run everything above the front end on responses, each (n_windows, n_filters, frames).
 
-    Parameters
-    ----------
-    model : MusiCNN
-        With heads.
-    responses : sequence of ndarray of float16, each (n_windows, n_filters, frames)
-
-    Returns
-    -------
-    Pooled
-        As :func:`recsys.classifier.inference.pooled_outputs` would return it for the windows.
+    Returns what :func:`recsys.classifier.inference.pooled_outputs` would for the windows.
     """
     rows = []
     with torch.inference_mode():
@@ -452,18 +374,7 @@ def outputs_of(model: MusiCNN, responses: Sequence[HalfArray]) -> Pooled:
 
 
 def penultimate(model: MusiCNN, responses: Sequence[HalfArray]) -> list[FloatArray]:
-    """Return the penultimate layer of every window.
-
-    Parameters
-    ----------
-    model : MusiCNN
-        Layers above the front end are used.
-    responses : sequence of ndarray of float16, each (n_windows, n_filters, frames)
-
-    Returns
-    -------
-    list of ndarray of float32, each (n_windows, hidden)
-    """
+    """Return the penultimate layer of every window of every track, each (n_windows, hidden)."""
     joined = np.concatenate(responses)
     rows = []
     with torch.inference_mode():
@@ -475,30 +386,16 @@ def penultimate(model: MusiCNN, responses: Sequence[HalfArray]) -> list[FloatArr
 
 
 def teacher_tags(teacher: MusiCNN, tracks: Sequence[TrackResponses]) -> list[FloatArray]:
-    """Return the tag logits of the published network for every plain window of every track."""
+    """Return the tag logits of the published network for the plain windows of every track."""
     units = penultimate(teacher, [track.plain for track in tracks])
     with torch.inference_mode():
         return [teacher.tags(torch.from_numpy(rows)).numpy() for rows in units]
 
 
 def fit_heads(model: MusiCNN, data: TuningData) -> MusiCNN:
-    """Give a tuned network its heads.
+    """Return a copy of a tuned network with its heads fitted.
 
-    Parameters
-    ----------
-    model : MusiCNN
-        Tuned; stays as it is.
-    data : TuningData
-
-    Returns
-    -------
-    MusiCNN
-        A copy with heads.
-
-    Raises
-    ------
-    ModelError
-        If there are no more tracks than genres.
+    Raises ModelError if there are no more tracks than genres.
     """
     fitted = copy.deepcopy(model)
     units = penultimate(model, [track.plain for track in data.tracks])
@@ -523,8 +420,7 @@ def _discriminant(
 ) -> tuple[Float64Array, Float64Array]:
     """Fit linear discriminant analysis, genres equally likely, covariance shrunk (Ledoit-Wolf).
 
-    A genre without a track always stands far below the mean score of the others, and so never
-    wins.
+    A genre without tracks gets a score far below the mean of the others, and so never wins.
     """
     present = np.unique(targets)
     rows, shifts = _linear_scores(means, targets, present)
@@ -537,7 +433,7 @@ def _discriminant(
 def _linear_scores(
     means: FloatArray, targets: IdArray, present: IdArray
 ) -> tuple[Float64Array, Float64Array]:
-    """Return the discriminant function of each genre that is there: weights and shifts."""
+    """Return weights and shifts of the discriminant function of each genre with tracks."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     varying = means.std(axis=0, dtype=np.float64) > _ROUNDING
@@ -551,10 +447,11 @@ def _linear_scores(
     priors = np.full(len(present), 1 / len(present))
     analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=priors)
     with warnings.catch_warnings():
+        # A genre of one track has no covariance of its own, and the shared one needs none.
         warnings.filterwarnings("ignore", message="Only one sample available")
         analysis.fit(np.ascontiguousarray(means[:, varying], dtype=np.float64), targets)
     found, shifts = analysis.coef_, analysis.intercept_
-    if len(present) == 2:
+    if len(present) == 2:  # scikit-learn gives one row for two classes
         found, shifts = np.concatenate([-found, found]) / 2, np.concatenate([-shifts, shifts]) / 2
     rows = np.zeros((len(present), means.shape[1]))
     rows[:, varying] = found
@@ -562,10 +459,11 @@ def _linear_scores(
 
 
 def _evened_axes(means: FloatArray, dimension: int) -> tuple[Float64Array, Float64Array]:
-    """Return the principal axes of the tracks, their variances evened out in part."""
+    """Return the principal axes of the tracks, their variances partly evened out."""
     centre = means.mean(axis=0, dtype=np.float64)
     variances, axes = np.linalg.eigh(np.cov((means - centre).T))
     strongest = np.argsort(-variances)[:dimension]
+    # A floor: directions of next to no variance are noise, and would be blown up.
     least = 0.02 * max(float(variances.mean()), 1e-12)
     kept = np.maximum(variances[strongest], least)
     weight = np.zeros((dimension, means.shape[1]))
@@ -585,7 +483,7 @@ def _ridge(windows: FloatArray, tag_logits: FloatArray) -> tuple[Float64Array, F
 
 
 def _boundary(music: FloatArray, others: FloatArray | None) -> tuple[Float64Array, Float64Array]:
-    """Fit the logarithmic odds that a window is no music; without examples everything is music."""
+    """Fit the log odds that a window is out of distribution; without examples nothing is."""
     from sklearn.linear_model import LogisticRegression
 
     if others is None:

@@ -11,7 +11,7 @@ from recsys.classifier.training.datasets import HalfArray
 from recsys.classifier.training.tune import TrackResponses, front_end_responses, responses_to, vary
 from recsys.mel import USUAL_POWER, expand
 from recsys.types import FloatArray
-from tests.classifier.fine_tune.small import FILTERS, random_track, small_network
+from tests.classifier.training.small import FILTERS, random_track, small_network
 
 
 def windows(count: int = 4, frames: int = 30) -> FloatArray:
@@ -27,13 +27,13 @@ def test_the_track_itself_comes_first() -> None:
     model, track = small_network(), random_track(1, spectrogram=True)
     assert track.audio is not None
     assert track.spectrogram is not None
-    (heard,) = front_end_responses(model, [track], 2, 0)
-    assert len(heard.audio) == len(heard.spectrogram) == 3
+    (responses,) = front_end_responses(model, [track], 2, 0)
+    assert len(responses.audio) == len(responses.spectrogram) == 3
     with torch.no_grad():
         expected = model.front_end(torch.from_numpy(track.audio.astype(np.float32))).numpy()
-    np.testing.assert_allclose(heard.plain, expected, atol=2e-3, rtol=2e-3)
-    assert heard.plain.shape == (2, sum(FILTERS), 20)
-    assert not np.array_equal(heard.audio[1][:1], heard.audio[2][:1])
+    np.testing.assert_allclose(responses.plain, expected, atol=2e-3, rtol=2e-3)
+    assert responses.plain.shape == (2, sum(FILTERS), 20)
+    assert not np.array_equal(responses.audio[1][:1], responses.audio[2][:1])
 
 
 def test_there_may_be_sound_alone_or_a_spectrogram_alone() -> None:
@@ -61,15 +61,15 @@ def test_the_changes_do_not_depend_on_the_other_tracks() -> None:
     assert same(among[1].audio, others[1].audio)
 
 
-def test_progress_is_told() -> None:
-    told: list[int] = []
+def test_progress_is_reported() -> None:
+    totals: list[int] = []
     front_end_responses(
-        small_network(), [random_track(1), random_track(2), random_track(3)], 0, 0, told.append
+        small_network(), [random_track(1), random_track(2), random_track(3)], 0, 0, totals.append
     )
-    assert told == [3, 3, 3]
+    assert totals == [3, 3, 3]
 
 
-def test_listening_to_nothing() -> None:
+def test_no_tracks() -> None:
     assert responses_to(small_network(), np.empty((0, 96, 20), np.float32)).shape == (0, 6, 20)
 
 

@@ -1,4 +1,4 @@
-"""The state of an interrupted training: kept in one step, and only ever taken up by its own run."""
+"""The state of an interrupted training: written atomically, resumed by its own run alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recsys.classifier.training.loop import PartialRun
+from recsys.classifier.training.loop import PartialRun, forget_partial, partial_path
 from recsys.errors import ModelError
 
 CPU = torch.device("cpu")
@@ -27,7 +27,6 @@ def test_nothing_is_read_where_nothing_was_kept(tmp_path: Path) -> None:
     assert PartialRun(tmp_path / "run.pt", 1).read(CPU) is None
     nowhere = PartialRun(None, 1)
     nowhere.write({"a": 1})
-    nowhere.forget()
     assert nowhere.read(CPU) is None
 
 
@@ -105,10 +104,11 @@ def test_a_state_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         PartialRun(tmp_path / "none" / "run.pt", 1).write({"a": 1})
 
 
-def test_forgetting_twice_is_no_error_and_leaves_nothing(tmp_path: Path) -> None:
-    run = PartialRun(tmp_path / "run.pt", 1)
-    run.write({"a": 1})
-    (tmp_path / "run.pt.tmp").write_bytes(b"cut off")
-    run.forget()
-    run.forget()
+def test_forgetting_leaves_nothing_and_is_no_error_twice(tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    for number in (0, 1):
+        PartialRun(partial_path(out, number), 1).write({"a": 1})
+    partial_path(out).with_name(f"{partial_path(out).name}.tmp").write_bytes(b"cut off")
+    forget_partial(out)
+    forget_partial(out)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Each head against what is known: scikit-learn's answer, a formula, or what was planted."""
+"""Each head against a known answer: of scikit-learn, of a formula, or planted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from recsys.classifier.training.tune import (
 )
 from recsys.errors import ModelError
 from recsys.types import FloatArray
-from tests.classifier.fine_tune.small import (
+from tests.classifier.training.small import (
     FILTERS,
     FRAMES,
     N_GENRES,
@@ -43,13 +43,13 @@ def linear(layer: torch.nn.Linear, rows: FloatArray) -> FloatArray:
 def test_the_penultimate_layer_is_that_of_the_network() -> None:
     """Whatever the tracks, and across the bounds of what is computed together."""
     model, rng = small_network(), np.random.default_rng(0)
-    heard = [
+    responses = [
         rng.standard_normal((count, sum(FILTERS), FRAMES)).astype(np.float16)
         for count in (1, 300, 7)
     ]
-    found = penultimate(model, heard)
+    found = penultimate(model, responses)
     assert [len(rows) for rows in found] == [1, 300, 7]
-    for windows, rows in zip(heard, found, strict=True):
+    for windows, rows in zip(responses, found, strict=True):
         with torch.no_grad():
             expected = model.penultimate(model.pooled(torch.from_numpy(windows).float()))
         np.testing.assert_allclose(rows, expected, atol=1e-4)
@@ -146,11 +146,11 @@ def test_tags_of_a_linear_teacher_are_recovered() -> None:
     close to all of it where there are many windows."""
     rng = np.random.default_rng(0)
     model = small_network()
-    heard = [rng.standard_normal((3000, sum(FILTERS), FRAMES)).astype(np.float16) for _ in "ab"]
-    units = penultimate(model, heard)
+    responses = [rng.standard_normal((3000, sum(FILTERS), FRAMES)).astype(np.float16) for _ in "ab"]
+    units = penultimate(model, responses)
     slopes = rng.standard_normal((16, 4))
     taught = [(rows @ slopes + 2.0).astype(np.float32) for rows in units]
-    tracks = [TrackResponses((windows,), ()) for windows in [*heard, *heard]]
+    tracks = [TrackResponses((windows,), ()) for windows in [*responses, *responses]]
     # Four tracks, so that there is a discriminant: the windows count twice.
     given = TuningData(tracks, np.asarray([0, 1, 0, 1]), [*taught, *taught], [])
     found = linear(fit_heads(model, given).tags, units[0])
@@ -161,7 +161,7 @@ def test_tags_of_a_linear_teacher_are_recovered() -> None:
     np.testing.assert_allclose(found.mean(axis=0), taught[0].mean(axis=0), atol=0.1)
 
 
-def test_what_is_no_music_is_told_from_music() -> None:
+def test_outliers_are_separated_from_music() -> None:
     model, given = small_network(), tuning_data(equal_genres(20), outliers=30)
     fitted = fit_heads(model, given)
     new = tuning_data(equal_genres(5), seed=70)
@@ -189,9 +189,9 @@ def test_the_network_that_went_in_stays_as_it_was() -> None:
 
 def test_the_teachers_tags_are_of_the_plain_tracks() -> None:
     model, tracks = small_network(), planted_tracks(equal_genres(2))
-    for track, said in zip(tracks, teacher_tags(model, tracks), strict=True):
+    for track, logits in zip(tracks, teacher_tags(model, tracks), strict=True):
         (units,) = penultimate(model, [track.audio[0]])
-        np.testing.assert_allclose(said, linear(model.tags, units), atol=1e-5)
+        np.testing.assert_allclose(logits, linear(model.tags, units), atol=1e-5)
 
 
 def test_data_of_some_tracks() -> None:

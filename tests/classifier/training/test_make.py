@@ -43,9 +43,9 @@ from recsys.classifier.training.tune import (
 )
 from recsys.errors import ModelError
 from recsys.types import IdArray
-from tests.classifier.fine_tune.made_music import FEATURES, made_music
-from tests.classifier.fine_tune.published_weights import ALIVE, Variables
-from tests.classifier.fine_tune.small import (
+from tests.classifier.training.made_music import FEATURES, made_music
+from tests.classifier.training.published_weights import ALIVE, Variables
+from tests.classifier.training.small import (
     QUICK,
     equal_genres,
     random_windows,
@@ -103,7 +103,7 @@ def test_every_track_has_a_row(made: DefaultModel) -> None:
     assert made.taught_tags.shape == (24, 50)
 
 
-def test_planted_genres_are_told_apart(made: DefaultModel, music: LabelledMusic) -> None:
+def test_planted_genres_are_separated(made: DefaultModel, music: LabelledMusic) -> None:
     assert (made.out_of_fold.logits.argmax(axis=1) == music.targets).mean() >= 0.9
 
 
@@ -150,7 +150,7 @@ def test_the_card_describes_the_network(card: ModelCard, made: DefaultModel) -> 
     assert ModelCard.from_json(card.to_json()) == card
 
 
-def test_the_card_tells_how_the_network_was_made(card: ModelCard, music: LabelledMusic) -> None:
+def test_the_card_describes_the_training(card: ModelCard, music: LabelledMusic) -> None:
     training = card.training
     assert training["tracks"] == dict.fromkeys(GENRES, 8)
     assert training["tracks_with_sound"] == 24
@@ -170,7 +170,7 @@ def test_the_card_judges_each_list(card: ModelCard) -> None:
     assert 0 <= card.metrics["given_a_genre"] <= 1
 
 
-def test_the_card_says_what_the_model_is_bad_at(card: ModelCard) -> None:
+def test_the_card_lists_weaknesses(card: ModelCard) -> None:
     bad_at = card.limits["bad_at"]
     assert bad_at[0].startswith("It knows 3 genres")
     wrong = 1 - card.metrics["cross_validation"]["accuracy"]
@@ -189,7 +189,7 @@ def test_without_lists_there_is_only_cross_validation(
     assert card.training["split"].endswith("cross-validation by artist")
 
 
-def test_the_file_says_what_the_network_says(
+def test_the_file_holds_the_network(
     card: ModelCard, made: DefaultModel, music: LabelledMusic, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.safetensors"
@@ -219,7 +219,7 @@ Judged = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def judged(made: DefaultModel, music: LabelledMusic) -> Judged:
-    """The figures of a card on whatever the networks may have said."""
+    """The figures of a card for any outputs of the networks."""
 
     def judge(out_of_fold: np.ndarray, **changes: Any) -> dict[str, Any]:
         rows = np.zeros((24, 1), dtype=np.float32)
@@ -277,7 +277,7 @@ def test_agreement_goes_into_the_card(
 
 
 def test_tags_of_the_validation_list(made: DefaultModel, music: LabelledMusic) -> None:
-    """A network that says of twelve held-out tracks what the teacher says agrees with it."""
+    """The teacher's own logits of twelve held-out tracks agree with it."""
     rows_of_list = np.arange(12)
     logits = np.zeros((12, 3), dtype=np.float32)
     valid = Pooled(logits, np.eye(12, 128, dtype=np.float32), made.taught_tags[rows_of_list])
@@ -379,7 +379,7 @@ def cross_validated(data: TuningData, folds: list[IdArray]) -> Pooled:
     )
 
 
-def test_planted_responses_are_told_apart() -> None:
+def test_planted_responses_are_separated() -> None:
     targets = equal_genres(12)
     found = cross_validated(tuning_data(targets), make_folds(targets, np.arange(36), 3, 0))
     assert (found.logits.argmax(axis=1) == targets).mean() >= 0.95

@@ -21,7 +21,7 @@ from recsys.classifier.training.teacher import (
     read_checkpoint,
 )
 from recsys.errors import ModelError
-from tests.classifier.fine_tune.published_weights import (
+from tests.classifier.training.published_weights import (
     ALIVE,
     FILE,
     Variables,
@@ -141,7 +141,7 @@ def test_weights_that_are_no_numbers(tmp_path: Path, variables: Variables, bad: 
     assert caught.value.hint
 
 
-def test_the_card_can_tell_which_file_it_was(checkpoint: Path) -> None:
+def test_the_card_identifies_the_file(checkpoint: Path) -> None:
     described = describe(checkpoint)
     assert described["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert described["licence"] == "ISC"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.classifier.fine_tune.published_weights import (
+from tests.classifier.training.published_weights import (
     Variables,
     random_variables,
     write_checkpoint,

@@ -57,7 +57,7 @@ Variables = dict[str, FloatArray]
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
-    """Every variable that was trained, or estimated beside the training."""
+    """Every variable that was trained, or estimated during the training."""
     found: dict[str, tuple[int, ...]] = {}
     for name, shape in KERNELS.items():
         found |= {f"{name}/kernel": shape, f"{name}/bias": shape[-1:]}
@@ -106,14 +106,14 @@ def published_tags(variables: Mapping[str, FloatArray], windows: Tensor) -> Tens
     """Map windows (b, 96, frames) to the logits of the 50 tags, as the original does."""
     tensors = {name: torch.from_numpy(value) for name, value in variables.items()}
     pictures = _normalised(tensors, 0, windows.transpose(1, 2).unsqueeze(1))
-    heard = []
+    responses = []
     for number, layer in enumerate(FRONT_END):
         kernel = tensors[f"{layer}/kernel"].permute(3, 2, 0, 1)
         frames = kernel.shape[2]
         padded = functional.pad(pictures, (0, 0, (frames - 1) // 2, frames // 2))
         rectified = torch.relu(functional.conv2d(padded, kernel, tensors[f"{layer}/bias"]))
-        heard.append(_normalised(tensors, number + 1, rectified).amax(3))
-    front = torch.cat(heard, dim=1)
+        responses.append(_normalised(tensors, number + 1, rectified).amax(3))
+    front = torch.cat(responses, dim=1)
     first = _over_time(tensors, 5, front)
     second = first + _over_time(tensors, 6, first)
     third = second + _over_time(tensors, 7, second)

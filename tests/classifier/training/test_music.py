@@ -16,8 +16,8 @@ from recsys.classifier.training.datasets import (
 )
 from recsys.errors import ModelError
 from recsys.mel import CompressedMel
-from tests.classifier.fine_tune.genre_files import as_int8, write_archive, write_list, write_track
 from tests.classifier.planted_genres import picture
+from tests.classifier.training.genre_files import as_int8, write_archive, write_list, write_track
 
 FEATURES = CompressedMel()
 GENRES = ("noise", "tone")
@@ -76,7 +76,7 @@ def test_without_lists_all_is_learned_from(both: LabelledMusic) -> None:
     assert (len(both.valid), both.missing) == (0, 0)
 
 
-def test_what_cannot_be_read_is_told(both: LabelledMusic, folder: Path) -> None:
+def test_unreadable_files_are_reported(both: LabelledMusic, folder: Path) -> None:
     ((path, reason),) = both.failed
     assert path == folder / "noise" / "broken.flac"
     assert reason
@@ -115,13 +115,13 @@ def test_lists_divide_the_tracks_and_leave_out_the_others(folder: Path, tmp_path
         train_split=write_list(tmp_path / "train.txt", train),
         valid_split=write_list(tmp_path / "valid.txt", valid),
     )
-    told: list[int] = []
-    music = load_music(sources, FEATURES, workers=1, on_file=told.append)
+    totals: list[int] = []
+    music = load_music(sources, FEATURES, workers=1, on_file=totals.append)
     assert keys(music) == ["noise/noise.00", "noise/noise.01", "tone/tone.00", "tone/tone.01"]
     assert (music.train.tolist(), music.valid.tolist()) == ([0, 1, 2], [3])
     assert music.missing == 1
     assert music.failed == ()
-    assert told == [4] * 4
+    assert totals == [4] * 4
 
 
 def listed(
