@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +40,12 @@ def replacing(path: Path, *, suffix: str = ".tmp") -> Iterator[Path]:
         If the system refuses. The old file is then as it was.
     """
     target = path.resolve()
-    unfinished = target.parent / f"{PREFIX}{secrets.token_hex(8)}{suffix}"
+    unfinished = target.parent / f"{PREFIX}{os.urandom(8).hex()}{suffix}"
     try:
         yield unfinished
         flush(unfinished)
         if target.is_file():
-            shutil.copymode(target, unfinished)
+            unfinished.chmod(stat.S_IMODE(target.stat().st_mode))
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

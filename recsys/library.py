@@ -6,7 +6,6 @@ by FFmpeg (PyAV).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -20,6 +19,8 @@ from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.types import Tags, TrackFile
 
 if TYPE_CHECKING:
+    import hashlib
+
     import av
 
 AUDIO_SUFFIXES = frozenset(
@@ -287,6 +288,8 @@ def audio_hash(path: Path) -> str:
     AudioError
         If the file cannot be read at all.
     """
+    import hashlib  # loads OpenSSL, which a query by a stored path never needs
+
     from recsys.audio import BARE_STREAMS, open_container
 
     digest = hashlib.blake2b(digest_size=16)
@@ -370,6 +373,8 @@ def _hash_end(path: Path, digest: hashlib.blake2b) -> None:
 
 
 def _hash_bytes(path: Path) -> str:
+    import hashlib
+
     digest = hashlib.blake2b(digest_size=16, person=b"bytes")
     try:
         with path.open("rb") as file:

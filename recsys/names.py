@@ -16,7 +16,6 @@ their labels.
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -363,6 +362,8 @@ def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
     key = spelling_key(name)
     if key in keys:
         return keys.index(key)
+    import difflib  # only needed for an error message
+
     near = difflib.get_close_matches(key, keys, n=_NAMES_OFFERED)
     offered = " or ".join(repr(info.tags[keys.index(found)]) for found in near)
     raise QueryError(

@@ -20,7 +20,6 @@ import json
 import mmap
 import os
 import re
-import secrets
 import sys
 import zlib
 from contextlib import contextmanager, suppress
@@ -627,7 +626,7 @@ class GenreIndex:
         GenreIndexError
             It cannot be written; the old index is intact.
         """
-        snapshot = secrets.token_hex(8)  # no name is reused: a reader may have the file mapped
+        snapshot = os.urandom(8).hex()  # no name is reused: a reader may have the file mapped
         try:
             directory.mkdir(parents=True, exist_ok=True)
             entries: list[PartEntry] = []

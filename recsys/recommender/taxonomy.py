@@ -5,7 +5,6 @@ A taxonomy gives the group of a query, its score of every group, and how related
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -118,6 +117,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zydeco", ["classical", "jazz"])
     ''
     """
+    import difflib  # only needed for an error message
+
     nearest = difflib.get_close_matches(name, [*map(str, known)], n=1)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
