@@ -10,7 +10,7 @@ import pytest
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import OUTSIDE_LIBRARY, make_query
 from recsys.types import Tags, Track
-from tests.planted import PlantedLibrary, Sound, at_cosine, unit
+from tests.planted import PlantedLibrary, Sound, at_cosine, file_outside, unit
 
 NORTH, EAST, UP = np.eye(16, dtype=np.float32)[:3]
 
@@ -40,7 +40,7 @@ def test_a_file_of_the_library_never_comes_back_even_when_it_is_given_as_a_path(
 ) -> None:
     library = PlantedLibrary(tmp_path, [jazz(0.9), jazz(0.8), jazz(0.7)])
     _, heard = library.seed(2)
-    query = make_query(library.info, [(library.track(2).path, heard)])
+    query = make_query(library.info, [(file_outside(library.track(2).path), heard)])
     recommender = Recommender(library.store, library.index, library.info)
     answer = recommender.similar(query, SimilarOptions(show_duplicates=True))
     assert sorted(ids(answer)) == [1, 3]

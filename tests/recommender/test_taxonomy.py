@@ -15,7 +15,7 @@ from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import make_query
 from recsys.recommender.taxonomy import OWN_WEIGHT, VOTERS, FileGenres, similarity_of_groups
 from recsys.types import FloatArray, Tags, Track
-from tests.planted import PlantedLibrary, Sound, at_cosine, make_info, unit
+from tests.planted import PlantedLibrary, Sound, at_cosine, file_outside, make_info, unit
 
 TAGS = ("rock", "chill", "jazz", "folk")
 STYLES = ("rock", "jazz", "folk")
@@ -123,7 +123,7 @@ def test_votes_are_the_shares_of_the_nearest_tracks(library: PlantedLibrary) -> 
     outside = Track(0, Path("/x.mp3"), Tags(genre_tag="TANGO"), 1.0, "", "rock")
 
     bare = FileGenres(library.store, index).scores(
-        make_query(library.info, [(Path("/x.mp3"), heard)])
+        make_query(library.info, [(file_outside(Path("/x.mp3")), heard)])
     )
     assert dict(bare) == pytest.approx(shares)
     named = FileGenres(library.store, index).scores(make_query(library.info, [(outside, heard)]))
