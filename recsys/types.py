@@ -207,7 +207,7 @@ class ModelInfo:
         normally distributed values, 2 the top fortieth. The shape is that of the scores,
         (..., n_tags).
         """
-        # In float64: 1 - LEAST_SCORE has one digit left in float32.
+        # In float64: float32 is coarse so near to 1.
         clipped = np.clip(np.asarray(scores, dtype=np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
         logits = np.log(clipped) - np.log1p(-clipped)
         means, deviations = np.asarray(self.tag_means), np.asarray(self.tag_deviations)

@@ -107,56 +107,31 @@ _ID, _HALF = np.dtype("<i8"), np.dtype("<f2")
 
 @dataclass(frozen=True, slots=True)
 class PartEntry:
-    """A part as the manifest describes it.
-
-    Attributes
-    ----------
-    genre : str
-    count : int
-        Tracks in it.
-    highest_id : int
-        Highest track id in it.
-    factory : str
-        FAISS factory string.
-    file : str
-        Name in the directory.
-    size, crc32 : int
-        Bytes of the file, and their checksum.
-    rows_at : int
-        Offset of the float16 rows.
-    trained_on : int or None
-        With codes: tracks of the part when they were trained.
-    k_factor : int or None
-        With codes: candidates compared with their rows, per requested track.
-    recall_at_20 : float or None
-        With codes: measured against flat search on a seeded sample when they were trained.
-    """
+    """A part as the manifest describes it."""
 
     genre: str
-    count: int
-    highest_id: int
-    factory: str
-    file: str
-    size: int
+    count: int  # tracks in it
+    highest_id: int  # of its tracks
+    factory: str  # FAISS factory string
+    file: str  # name in the directory
+    size: int  # bytes
     crc32: int
-    rows_at: int
-    trained_on: int | None = None
-    k_factor: int | None = None
-    recall_at_20: float | None = None
+    rows_at: int  # offset of the float16 rows
+    # With codes only:
+    trained_on: int | None = None  # tracks of the part when they were trained
+    k_factor: int | None = None  # candidates compared with their rows, per requested track
+    recall_at_20: float | None = None  # against flat search on a seeded sample, then
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Model and revision of a saved index, and its parts, sorted by genre.
-
-    ``snapshot`` is new after every save.
-    """
+    """Model and revision of a saved index, and its parts."""
 
     dimension: int
     fingerprint: str
     revision: int
-    snapshot: str
-    parts: tuple[PartEntry, ...]
+    snapshot: str  # new after every save
+    parts: tuple[PartEntry, ...]  # sorted by genre
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -183,15 +158,9 @@ class Part:
     """The tracks of one genre: mapped from a file, with the changes made since.
 
     Changes are merged when the part is next searched or saved, so that filling an index copies
-    every row once, and an update has one changed part in memory at a time.
-
-    Parameters
-    ----------
-    dimension : int
-    entry : PartEntry, optional
-        Manifest entry; None for an empty part, and after the first change.
-    directory : Path, optional
-        Of the file. It is mapped at once, and stays readable when it is replaced.
+    every row once, and an update has one changed part in memory at a time. The entry is None for an
+    empty part, and after the first change. The file is mapped at once, and stays readable when it
+    is replaced.
     """
 
     def __init__(
@@ -204,6 +173,7 @@ class Part:
         self._is_read = entry is None
         self._ids: IdArray = np.empty(0, np.int64)
         self._rows: npt.NDArray[np.float16] = np.empty((0, dimension), _HALF)
+        # Changes since the last merge: rows that stay (None for all), and tracks to append.
         self._stays: npt.NDArray[np.bool_] | None = None
         self._added: list[tuple[IdArray, npt.NDArray[np.float16]]] = []
         self._count = entry.count if entry else 0
@@ -211,8 +181,8 @@ class Part:
         self._trained_on = entry.trained_on if entry else None
         self._k_factor = entry.k_factor if entry else None
         self._recall = entry.recall_at_20 if entry else None
-        self._compared = 0
-        self._sorted: tuple[IdArray, IdArray] | None = None
+        self._compared = 0  # rows, by all searches so far
+        self._sorted: tuple[IdArray, IdArray] | None = None  # order by id, and the ids in it
         # FAISS indexes, made on demand: over the rows, and of the codes.
         self._flat: Any = None
         self._fast: Any = None
@@ -266,6 +236,7 @@ class Part:
             index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(content), len(content)))
         except (RuntimeError, MemoryError, OverflowError) as error:
             raise _damaged(self.entry, str(error)) from error
+        # FAISS reads any index of the right format; this one must fit the rest of the file.
         if (index.ntotal, index.d) != (self.entry.count, self._dimension):
             raise _damaged(self.entry, f"{index.ntotal} vectors of dimension {index.d}")
         return index
@@ -325,7 +296,7 @@ class Part:
         self.read()
         if self.entry is not None:
             if self._k_factor is not None:
-                self._fast_index()
+                self._fast_index()  # while the entry still says where the codes are
             self.entry = self._flat = None
 
     def _merge(self) -> None:
@@ -374,6 +345,7 @@ class Part:
         asked = min(total, wanted + SPARE)
         while True:
             scores, places = self._nearest(query, asked)
+            # Fewer candidates could miss one that ties with the last once it is compared exactly.
             if asked == total or scores[wanted - 1] - scores[-1] > MARGIN:
                 return self._ids[places], self.vectors(places)
             asked = min(total, 2 * asked)
@@ -470,6 +442,7 @@ class Part:
         rng = np.random.default_rng(SEED)
         chosen = by_id[np.sort(rng.choice(total, min(RECALL_QUERIES, total), replace=False))]
         queries = self._rows[chosen].astype(np.float32)
+        # The part's own tracks as queries: their nearest is themselves, for both searches.
         exact = self._flat_index().search(queries, k)[1]
         self._k_factor = 2
         while True:
@@ -559,6 +532,7 @@ class GenreIndex:
         except DamagedPartError:
             if self._on_damage is None:
                 raise
+            # Only once: what was rebuilt from the database has no file that could be damaged.
             fill, self._on_damage = self._on_damage, None
             self._parts = {}
             fill(self)

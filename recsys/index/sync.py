@@ -209,6 +209,7 @@ def _can_be_updated(index: GenreIndex, store: Store, model: ModelInfo) -> bool:
     if behind < 0 or not _is_of(index, store, model):
         return False
     most = min(MOST_CHANGES, max(FEW_CHANGES, REBUILD_SHARE * index.count()))
+    # Most indexes are up to date, and counting changes takes a query.
     return behind == 0 or store.change_count(index.revision) <= most
 
 

@@ -79,18 +79,10 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """Result of the scan.
+    """Result of the scan."""
 
-    Attributes
-    ----------
-    found : int
-        Audio files under the folders.
-    pending : int
-        New and changed files, which will be analysed now.
-    """
-
-    found: int
-    pending: int
+    found: int  # audio files under the folders
+    pending: int  # new and changed files, which will be analysed now
 
 
 @dataclass(slots=True)
@@ -117,19 +109,9 @@ class _Run:
 class Indexer:
     """Brings a library up to date with its folders.
 
-    Parameters
-    ----------
-    store : Store
-        Open for writing, with its model set; the caller holds the library's lock.
-    load_classifier : callable
-        Called without arguments for the first track that no worker has analysed: a run that finds
-        nothing new never loads the model.
-    settings : Features
-        Features of the model.
-    options : IndexOptions
-        Workers, time limit and `keep_missing` count here.
-    model : ModelPlace, optional
-        The model, if the worker processes can run it.
+    The store is open for writing, with its model set; the caller holds the library's lock. `model`
+    is None if the worker processes cannot run it; then `load_classifier` is called for the first
+    track that waits for inference: a run that finds nothing new never loads the model.
     """
 
     def __init__(
@@ -151,23 +133,9 @@ class Indexer:
     ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
         """Index folders: unchanged files first, then a plan, new and changed files, a summary.
 
-        Parameters
-        ----------
-        folders : sequence of Path
-            Absolute, none inside another.
-        whole_roots : bool
-            The folders are the user's roots: they are stored as such, and one that is gone or
-            holds no audio keeps its tracks, with a note. False for folders inside roots that are
-            being watched.
-
-        Yields
-        ------
-        IndexEvent
-            One per file; for new and changed files after the result is stored.
-        IndexPlan
-            Once, before the files that take time.
-        IndexSummary
-            At the end.
+        The folders are absolute, none inside another. As `whole_roots` they are stored, and one
+        that is gone or holds no audio keeps its tracks, with a note; folders inside roots that are
+        being watched are not. The event of a new or changed file follows its storage.
         """
         run = _Run()
         health = RootHealth(self._store)
@@ -231,7 +199,7 @@ class Indexer:
         with WorkerPool(workers, librosa=librosa, time_limit_s=limit) as pool:
             for file, outcome in pool.map_unordered(self._examiner, _as_of_now(pending)):
                 if isinstance(outcome, StoreError | ModelError):
-                    raise outcome
+                    raise outcome  # the library's fault or the model's, not the file's
                 if isinstance(outcome, PassingError):
                     yield self._settle_passing(file, outcome, run)
                 elif isinstance(outcome, RecsysError):
@@ -347,24 +315,12 @@ def _as_of_now(paths: Iterable[str]) -> Iterator[TrackFile]:
 def settle(
     store: Store, batches: Iterable[Sequence[TrackRecord | Failure]]
 ) -> Iterator[IndexEvent | IndexSummary]:
-    """Store analyses that were made elsewhere.
+    """Store analyses that were made elsewhere; yield an event per file, and a summary.
 
     A track whose file is on disk as it is stored is kept: then the analysis is of another version
-    of the file. No track is moved or removed.
-
-    Parameters
-    ----------
-    store : Store
-        Open for writing, its model that of the analyses; the caller holds the library's lock.
-    batches : iterable of sequences
-        Each is stored in one transaction. No file occurs twice.
-
-    Yields
-    ------
-    IndexEvent
-        One per file, after its result is stored.
-    IndexSummary
-        At the end.
+    of the file. No track is moved or removed. The store is open for writing, its model that of the
+    analyses; the caller holds the library's lock. Each batch is one transaction, and no file occurs
+    twice.
     """
     run = _Run()
     for batch in batches:
@@ -465,12 +421,9 @@ def _track_event(track: Track, status: IndexStatus) -> IndexEvent:
 
 
 class RootHealth:
-    """Tells, for one run, a folder or file that is gone from one whose disk is unmounted.
+    """Distinguishes, for one run, what is gone for good from what is on an unmounted disk.
 
-    Parameters
-    ----------
-    store : Store
-        Holds the roots of earlier runs, and the volumes mounted inside them.
+    The store has the roots of earlier runs, and the volumes mounted inside them.
     """
 
     def __init__(self, store: Store) -> None:
@@ -483,10 +436,7 @@ class RootHealth:
     def problem(self, root: Path) -> str | None:
         """Return why a root cannot be indexed now, or None if it can.
 
-        Raises
-        ------
-        RecsysError
-            If the root is not a folder, or is not there and never was part of the library.
+        RecsysError if it is not a folder, or is not there and never was part of the library.
         """
         if root.is_dir():
             return None
@@ -537,6 +487,7 @@ class RootHealth:
             if empty:
                 return True
             if known in self._volumes:
+                # A mount point on the file system of its parent: nothing is mounted there.
                 return known.stat().st_dev == known.parent.stat().st_dev
         except OSError:
             return True

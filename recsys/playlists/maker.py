@@ -46,17 +46,7 @@ _NAMED_SEEDS = 3
 
 
 class PlaylistMaker:
-    """Makes playlists from a library.
-
-    Parameters
-    ----------
-    store : Catalogue
-        The library.
-    index : EmbeddingIndex
-        Its embeddings.
-    info : ModelInfo
-        The model that made them.
-    """
+    """Makes playlists from a library: its catalogue, its embeddings and the model of both."""
 
     def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
         self._store = store
@@ -70,12 +60,7 @@ class PlaylistMaker:
         The seeds that are in the library open the list, in the order given. Every further track is
         the best-ranked one that the constraints allow, ranked as by
         :meth:`recsys.recommender.Recommender.similar`. With moods, further tracks carry them, and
-        are ordered by mood.
-
-        Raises
-        ------
-        QueryError
-            The genre of the options is no genre group of the library, or a mood not a tag.
+        are ordered by mood. QueryError for an unknown genre or mood.
         """
         options = self._checked(options)
         name = f"Like {_names(query.seeds)}"
@@ -84,12 +69,8 @@ class PlaylistMaker:
     def anywhere(self, options: PlaylistOptions | None = None) -> Playlist:
         """Continue from a track drawn from the library, or from the genre of the options.
 
-        With moods it is drawn from the tracks that carry them most strongly.
-
-        Raises
-        ------
-        QueryError
-            The library, or the genre, has no track, or none of the mood.
+        With moods it is drawn from the tracks that carry them most strongly. QueryError if there is
+        no track to draw.
         """
         options = self._checked(options)
         rng, wanted = np.random.default_rng(options.seed), self._filter(options)
@@ -109,27 +90,11 @@ class PlaylistMaker:
     ) -> Playlist:
         """Cycle through genres; each track is the nearest of its genre to the one before.
 
-        Parameters
-        ----------
-        genres : sequence of str, or str
-            In playing order, or one string with commas between them; ``per_genre`` tracks of each.
-            :data:`AUTO` takes every genre that holds tracks, beginning with the largest, see
-            :func:`recsys.playlists.order.related_order`.
-        start : (Track, Analysis), optional
-            Opens the list, and the cycle continues from its genre. Without it, the first track is
-            drawn from the first genre. A start outside the library is not in the list.
-        options : PlaylistOptions, optional
-
-        Returns
-        -------
-        Playlist
-            A genre without tracks, or without any of the mood, is left out, and one that has run
-            out leaves the cycle, with a note.
-
-        Raises
-        ------
-        QueryError
-            There are no genres, one is not known, or none of them holds a track.
+        The genres come in playing order, as for :func:`recsys.playlists.order.cycle_genres`, with
+        ``per_genre`` tracks of each; ``auto`` begins with the largest. The cycle continues from the
+        genre of the start, which opens the list if it is in the library. Without a start, the first
+        track is drawn from the first genre. A genre without tracks, or without any of the mood, is
+        left out, and one that has run out leaves the cycle, with a note.
         """
         options = self._checked(options)
         if options.genre is not None:
@@ -168,12 +133,8 @@ class PlaylistMaker:
         Points at equal distances on the great circle between the two embeddings get the nearest
         track that is not in the list yet. Then the tracks are ordered by their similarity to B less
         that to A, as far as the artist gap allows. A comes first and B last; one outside the
-        library is not in the list. With a duration, the points follow the time played.
-
-        Raises
-        ------
-        QueryError
-            A and B are one recording, or the length is too short for both.
+        library is not in the list. With a duration, the points follow the time played. QueryError
+        if A and B are one recording, or the length is too short for both.
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
