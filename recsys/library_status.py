@@ -62,7 +62,7 @@ def library_status(store: Store) -> LibraryStatus:
         genre_source=store.genre_source(),
         genres=dict(genres),
         tags=info.tags if info else (),
-        roots={root: not health.is_away(root) for root in store.roots()},
+        roots={root: not health.is_absent(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
         recall_at_20=measured_recall(store),
     )

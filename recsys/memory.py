@@ -29,7 +29,7 @@ def keep_freed_memory(*, large: bool = True) -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:
         return False
-    if large:
+    if large:  # nothing by mmap, which is always handed back, and no trimming
         return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
     kept = bool(mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES))
     return kept and bool(mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BYTES))

@@ -24,7 +24,8 @@ import sys
 import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from recsys.types import FloatArray, IdArray, Neighbour
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
@@ -454,6 +456,27 @@ class Part:
             self._k_factor *= 2
 
 
+def _mending(
+    method: Callable[Concatenate[GenreIndex, P], T],
+) -> Callable[Concatenate[GenreIndex, P], T]:
+    """Wrap a method: where a part is damaged, it rebuilds the index once and runs again."""
+
+    @wraps(method)
+    def wrapper(self: GenreIndex, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except DamagedPartError:
+            if self._on_damage is None:
+                raise
+            # Only once: what was rebuilt from the database has no file that could be damaged.
+            fill, self._on_damage = self._on_damage, None
+            self._parts = {}
+            fill(self)
+            return method(self, *args, **kwargs)
+
+    return wrapper
+
+
 class GenreIndex:
     """An :class:`~recsys.index.base.EmbeddingIndex` kept in the files of a directory.
 
@@ -501,42 +524,27 @@ class GenreIndex:
         """See :meth:`recsys.index.base.EmbeddingIndex.add`."""
         self.extend([genre] * len(ids), ids, embeddings)
 
+    @_mending
     def extend(self, genres: Sequence[str], ids: IdArray, embeddings: FloatArray) -> None:
         """Add tracks of several genres, one genre per id; else as :meth:`add`."""
         held, vectors = checked_vectors(ids, embeddings, self.dimension)
         if len(held) < len(genres):  # an id was given twice
             last = dict(zip(np.asarray(ids).tolist(), genres, strict=True))
             genres = [last[track_id] for track_id in held.tolist()]
+        self._discard(held)
         names = np.asarray(genres, dtype=object)
-        self._mending(lambda: self._put(names, held, vectors))
-
-    def _put(self, genres: npt.NDArray[np.object_], ids: IdArray, vectors: FloatArray) -> None:
-        self._discard(ids)
-        for genre in dict.fromkeys(genres.tolist()):
-            chosen = genres == genre
+        for genre in dict.fromkeys(genres):
+            chosen = names == genre
             part = self._parts.setdefault(genre, Part(self.dimension))
-            part.add(ids[chosen], vectors[chosen])
+            part.add(held[chosen], vectors[chosen])
 
     def remove(self, ids: Iterable[int]) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.remove`."""
-        unique = np.unique(np.fromiter(ids, dtype=np.int64))
-        return self._mending(lambda: self._discard(unique))
+        return self._discard(np.unique(np.fromiter(ids, dtype=np.int64)))
 
+    @_mending
     def _discard(self, ids: IdArray) -> int:
         return sum(part.remove(ids) for part in self._chosen(None))
-
-    def _mending(self, work: Callable[[], T]) -> T:
-        """Do some work; if a part is damaged, rebuild the index and repeat the work."""
-        try:
-            return work()
-        except DamagedPartError:
-            if self._on_damage is None:
-                raise
-            # Only once: what was rebuilt from the database has no file that could be damaged.
-            fill, self._on_damage = self._on_damage, None
-            self._parts = {}
-            fill(self)
-            return work()
 
     # Queries
 
@@ -544,28 +552,22 @@ class GenreIndex:
         """See :meth:`recsys.index.base.EmbeddingIndex.search`."""
         return self.search_with_vectors(genre, query, k)[0]
 
+    @_mending
     def search_with_vectors(
         self, genre: str | None, query: FloatArray, k: int
     ) -> tuple[list[Neighbour], FloatArray]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`."""
         query = checked_query(query, self.dimension, k)
-        return self._mending(lambda: self._search(genre, query, k))
-
-    def _search(
-        self, genre: str | None, query: FloatArray, k: int
-    ) -> tuple[list[Neighbour], FloatArray]:
         found = [part.candidates(query, k) for part in self._chosen(genre)]
         if not found:
             return [], np.empty((0, self.dimension), np.float32)
         ids, vectors = zip(*found, strict=True)
         return best(np.concatenate(ids), np.concatenate(vectors), query, k)
 
+    @_mending
     def vectors(self, ids: Sequence[int]) -> FloatArray:
         """See :meth:`recsys.index.base.EmbeddingIndex.vectors`."""
         wanted = np.asarray(ids, dtype=np.int64)
-        return self._mending(lambda: self._vectors(wanted))
-
-    def _vectors(self, wanted: IdArray) -> FloatArray:
         result = np.empty((len(wanted), self.dimension), dtype=np.float32)
         missing = np.ones(len(wanted), dtype=bool)
         for part in self._chosen(None):

@@ -92,7 +92,7 @@ class _Run:
     counts: dict[str, int] = field(
         default_factory=lambda: {str(status): 0 for status in IndexStatus}
     )
-    settled: set[int] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)  # tracks whose files need no further look
     report: ScanReport = field(default_factory=ScanReport)
     notes: list[str] = field(default_factory=list)
 
@@ -177,7 +177,7 @@ class Indexer:
 
     def _store_root(self, folder: Path) -> None:
         self._store.add_root(folder)
-        if folder.is_mount():
+        if folder.is_mount():  # so that its tracks are kept while it is unmounted
             self._store.add_root(folder, volume=True)
 
     def _with_stored(
@@ -266,7 +266,7 @@ class Indexer:
     ) -> int | None:
         """Return the track of the same sound whose own file is gone, if any: it has moved here."""
         if self._store.lookup(file.path) is not None:
-            return None
+            return None  # changed in place
         for track_id, path in self._store.paths_of_hash(examined.audio_hash, run.settled):
             if health.is_gone(path):
                 run.settled.add(track_id)
@@ -277,7 +277,8 @@ class Indexer:
         self, folder: Path, run: _Run, health: RootHealth, *, whole_roots: bool
     ) -> Iterator[IndexEvent]:
         """Remove tracks whose files are gone from a folder, unless their disk may be unmounted."""
-        if whole_roots and health.holds_no_audio(folder):
+        # An unmounted disk leaves its folder empty.
+        if whole_roots and next(scan(folder), None) is None:
             kept = sum(1 for _ in self._store.iter_tracks_under(folder))
             if kept:
                 run.notes.append(
@@ -329,13 +330,13 @@ def settle(
         records: list[TrackRecord] = []
         failures: list[Failure] = []
         for result, stored in zip(batch, known, strict=True):
-            stands = stored is not None and _stands(stored, result)
+            keep = stored is not None and _outranks(stored, result)
             if isinstance(result, TrackRecord):
-                if stored is not None and stands:
+                if stored is not None and keep:
                     yield run.count(_settled_event(stored, result.file))
                 else:
                     records.append(result)
-            elif stands:
+            elif keep:
                 failed = IndexEvent(result.file.path, IndexStatus.FAILED, reason=result.reason)
                 yield run.count(failed)
             else:
@@ -345,8 +346,8 @@ def settle(
     yield run.summary()
 
 
-def _stands(stored: StoredFile, result: TrackRecord | Failure) -> bool:
-    """Return whether the stored state of a file stands against another result for it."""
+def _outranks(stored: StoredFile, result: TrackRecord | Failure) -> bool:
+    """Return whether the stored state of a file outranks another result for it."""
     same = (stored.size, stored.mtime_ns) == (result.file.size, result.file.mtime_ns)
     if isinstance(result, Failure):
         if stored.track_id is None:
@@ -431,7 +432,7 @@ class RootHealth:
         self._volumes = set(store.volumes())
         known = {*store.roots(), *self._volumes}
         self._known = sorted(known, key=lambda path: len(path.parts), reverse=True)
-        self._away: dict[Path, bool] = {}
+        self._absent: dict[Path, bool] = {}
 
     def problem(self, root: Path) -> str | None:
         """Return why a root cannot be indexed now, or None if it can.
@@ -459,28 +460,24 @@ class RootHealth:
             return False
         else:
             return False
-        return not any(self.is_away(known) for known in self._known if path.is_relative_to(known))
-
-    def holds_no_audio(self, root: Path) -> bool:
-        """Return whether a root is there without audio, as an unmounted disk leaves it."""
-        return next(scan(root), None) is None
+        return not any(self.is_absent(known) for known in self._known if path.is_relative_to(known))
 
     def notes_under(self, root: Path) -> list[str]:
-        """Return a note for each known root or volume below a root that is away."""
+        """Return a note for each absent root or volume below a root."""
         return [
-            f"{known} is away; its tracks were left as they are "
+            f"{known} is empty or not mounted; its tracks were left as they are "
             f"(if they are gone for good: recsys doctor --forget {known})"
             for known in self._known
-            if known != root and known.is_relative_to(root) and self.is_away(known)
+            if known != root and known.is_relative_to(root) and self.is_absent(known)
         ]
 
-    def is_away(self, known: Path) -> bool:
+    def is_absent(self, known: Path) -> bool:
         """Return whether a known root or volume is gone, empty or unmounted now."""
-        if known not in self._away:
-            self._away[known] = self._check_away(known)
-        return self._away[known]
+        if known not in self._absent:
+            self._absent[known] = self._check_absent(known)
+        return self._absent[known]
 
-    def _check_away(self, known: Path) -> bool:
+    def _check_absent(self, known: Path) -> bool:
         try:
             with os.scandir(known) as entries:
                 empty = next(entries, None) is None

@@ -108,6 +108,7 @@ class PlaylistMaker:
         first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng, wanted)
         if not seeds or seeds[0].in_library:
             draft.add(first)
+        # The cycle goes on from the genre of the start, which has had a turn if it is in the list.
         turn = 0
         if first.track.genre_group in order:
             turn = order.index(first.track.genre_group) * options.per_genre + len(draft)
@@ -169,7 +170,7 @@ class PlaylistMaker:
     ) -> Playlist:
         draft, wanted = Draft(options), self._filter(options)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
-        sources = [Source(opening, in_order=True)]
+        sources = [Source(opening, in_order=True)]  # whatever the diversity: the user chose them
         if wanted is not None:
             return self._walk(query, draft, sources[0], wanted, name, seeds)
         expected = POOL + (options.limit or POOL)
@@ -212,9 +213,11 @@ class PlaylistMaker:
             return self._draw_carrier(genre, rng, wanted)
         reach = min(self._index.count(genre), DRAW_FROM)
         if reach:
+            # A search near a random point is cheaper than reading all ids of a large library.
             towards = rng.standard_normal(self._info.dimension)
             direction = (towards / np.linalg.norm(towards)).astype(np.float32)
             found = self._index.search(genre, direction, reach)
+            # Until one is found: the store may have lost tracks since the index was opened.
             for position in rng.permutation(len(found)):
                 track_id = found[position].track_id
                 track = self._store.track(track_id)

@@ -89,7 +89,7 @@ def _two_opt(tour: list[int], costs: npt.NDArray[np.float64]) -> list[int]:
             after = tour[(j + 1) % len(tour)]
             reversed_cost = costs[before, last] + costs[first, after]
             if (
-                before != last
+                before != last  # a whole tour: reversing it changes nothing
                 and reversed_cost < costs[before, first] + costs[last, after] - _NO_GAIN
             ):
                 tour[i : j + 1] = reversed(tour[i : j + 1])
@@ -159,7 +159,7 @@ class GenreCycle:
 
         `previous` is the embedding of the track before; `turn` counts from the start of the cycle.
         """
-        failed = 0
+        failed = 0  # turns in a row; after a whole round no genre has an allowed track
         while not self._draft.full and self._left and failed < len(self._turns):
             genre = self._turns[turn % len(self._turns)]
             turn += 1
@@ -286,6 +286,7 @@ class Transition:
             usual = self.draft.total_s / max(1, len(self.draft))
             played = self.draft.total_s - last
             shares.append((played + usual / 2) / self._options.duration_s)
+        # With a length and a duration, the one that is further along leads.
         return min(1.0, max(shares))
 
     def _last_fits(self) -> bool:
@@ -399,6 +400,7 @@ class MoodWalk:
         ]
         fresh = list(islice(self._candidates, max(0, size)))
         scores = self._store.tag_scores([candidate.track.id for candidate in fresh])
+        # A track without tag scores has no mood to compare.
         fresh = [candidate for candidate in fresh if candidate.track.id in scores]
         for track_id, row in scores.items():
             self._strengths[track_id] = self._info.tag_strengths(row)

@@ -12,7 +12,6 @@ from recsys.recommender.recommender import (
     Recommender,
     SimilarOptions,
     Strategy,
-    Tier,
     plan_tiers,
 )
 from recsys.recommender.taxonomy import genre_scores
@@ -25,7 +24,6 @@ __all__ = [
     "Seed",
     "SimilarOptions",
     "Strategy",
-    "Tier",
     "genre_scores",
     "make_query",
     "plan_tiers",

@@ -159,8 +159,8 @@ def test_a_walk_from_a_seed_stays_near_it(tmp_path: Path) -> None:
 
 
 def test_a_seed_outside_the_library_leads_the_way(library: PlantedLibrary) -> None:
-    _, heard = library.seed(2)
-    query = make_query(library.info, [(file_outside(Path("/elsewhere.mp3")), heard)])
+    _, analysis = library.seed(2)
+    query = make_query(library.info, [(file_outside(Path("/elsewhere.mp3")), analysis)])
     playlist = maker(library).from_seeds(query, PlaylistOptions(moods=("chill",), length=5))
     assert len(playlist.tracks) == 5
     assert min(strengths(library, playlist, CHILL)) >= HOLDS_FROM

@@ -94,8 +94,8 @@ def test_a_genre_limits_the_answer_and_keeps_its_tier(library: PlantedLibrary) -
 
 def test_an_unknown_query_is_ranked_by_similarity_and_says_so(library: PlantedLibrary) -> None:
     embedding = unit(np.random.default_rng(5).standard_normal(16))
-    heard = library.analysis(embedding, [0.3, 0.3, 0.2, 0.2])
-    query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), heard)])
+    analysis = library.analysis(embedding, [0.3, 0.3, 0.2, 0.2])
+    query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), analysis)])
     answer = recommender(library).similar(query, SimilarOptions(k=10))
     assert query.genre == "unknown"
     assert ids(answer) == library.nearest_ids(None, embedding)[:10]
@@ -120,8 +120,8 @@ def test_ties_are_broken_by_track_number(tmp_path: Path) -> None:
 
 def test_an_empty_library_gives_an_empty_answer_that_says_so(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, [])
-    heard = library.analysis(unit([1] * 16), [0, 0, 1, 0])
-    query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), heard)])
+    analysis = library.analysis(unit([1] * 16), [0, 0, 1, 0])
+    query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), analysis)])
     answer = recommender(library).similar(query)
     assert answer.results == ()
     assert answer.notes == ("0 of 20 tracks: the library holds 0 tracks",)
