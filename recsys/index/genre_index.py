@@ -481,14 +481,7 @@ class GenreIndex:
     """An :class:`~recsys.index.base.EmbeddingIndex` kept in the files of a directory.
 
     Embeddings are rounded to float16 and returned with unit length; similarities differ from those
-    of float32 by 1e-5 (128 dimensions).
-
-    Parameters
-    ----------
-    dimension : int
-        Length of the embeddings.
-    flat_limit : int
-        Tracks up to which a part is searched exactly.
+    of float32 by 1e-5 (128 dimensions). Parts of up to `flat_limit` tracks are searched exactly.
     """
 
     def __init__(self, dimension: int, *, flat_limit: int = FLAT_LIMIT) -> None:
@@ -587,20 +580,7 @@ class GenreIndex:
         """Write the parts that differ from their files there, then the manifest.
 
         A reader finds either the old or the new index. Other files in the directory stay.
-
-        Parameters
-        ----------
-        directory : Path
-            Made if it is missing.
-        fingerprint : str
-            Of the model and the library.
-        revision : int
-            Of the library.
-
-        Raises
-        ------
-        GenreIndexError
-            It cannot be written; the old index is intact.
+        GenreIndexError if it cannot be written; the old index is then intact.
         """
         snapshot = os.urandom(8).hex()  # no name is reused: a reader may have the file mapped
         try:
@@ -636,20 +616,9 @@ class GenreIndex:
     ) -> Self:
         """Open a saved index; parts are read on demand.
 
-        Parameters
-        ----------
-        directory : Path
-            Of the index.
-        flat_limit : int
-            As in :class:`GenreIndex`.
-        on_damage : callable, optional
-            Called with the emptied index when a part turns out to be damaged, to fill it again;
-            without it, damage is an error.
-
-        Raises
-        ------
-        GenreIndexError
-            The index is missing, of another version, or damaged as far as the manifest shows.
+        `on_damage` is called with the emptied index when a part turns out to be damaged, to fill it
+        again; without it, damage is an error. GenreIndexError if the index is missing, of another
+        version, or damaged as far as the manifest shows.
         """
         manifest = read_manifest(directory)
         for _ in range(_ATTEMPTS):
