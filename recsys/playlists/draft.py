@@ -1,4 +1,4 @@
-"""A playlist in the making: options, chosen tracks, constraints, and sources of candidates."""
+"""A playlist in the making: options, chosen tracks, constraints, and queues of candidates."""
 
 from __future__ import annotations
 
@@ -186,10 +186,10 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-# The draft and its sources
+# The draft and its queues
 
 
-class Draft:
+class PlaylistDraft:
     """The tracks chosen so far, and the constraints on the next one.
 
     The track `last`, if any, will close the list. It counts towards length and duration from the
@@ -306,7 +306,7 @@ class Draft:
         self.total_s += candidate.track.duration_s
 
 
-class Source:
+class CandidateQueue:
     """Candidates for a draft, best first, read lazily.
 
     Candidates that the artist gap holds back keep their position and are offered again later. With
@@ -318,7 +318,7 @@ class Source:
         self._in_order = in_order
         self.waiting: list[Candidate] = []
 
-    def extend(self, draft: Draft) -> bool:
+    def extend(self, draft: PlaylistDraft) -> bool:
         """Add the next track to a draft; return whether there was one.
 
         If none is allowed, `waiting` has those that only the artist gap holds back; if none fits
@@ -332,7 +332,7 @@ class Source:
         draft.add(draft.pick(fitting))
         return True
 
-    def _pool(self, draft: Draft) -> list[Candidate]:
+    def _pool(self, draft: PlaylistDraft) -> list[Candidate]:
         size = 1
         if not self._in_order:
             size += round(draft.options.diversity * (POOL - 1))
@@ -347,7 +347,9 @@ class Source:
                 return pool
         return []
 
-    def _allowed(self, draft: Draft, size: int, gap: int, reach: int | None) -> list[Candidate]:
+    def _allowed(
+        self, draft: PlaylistDraft, size: int, gap: int, reach: int | None
+    ) -> list[Candidate]:
         allowed: list[Candidate] = []
         position = 0
         while len(allowed) < size and (reach is None or position < reach):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import QueryError
-from recsys.playlists.draft import POOL, Draft, PlaylistOptions, Source, shortage
+from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, PlaylistOptions, shortage
 from recsys.playlists.order import (
     REACH,
     START_FROM,
@@ -102,7 +102,7 @@ class PlaylistMaker:
                 f"a cycle names its own genres; genre {options.genre!r} cannot be given as well",
                 "Give either a genre or a cycle.",
             )
-        draft, wanted = Draft(options), self._filter(options)
+        draft, wanted = PlaylistDraft(options), self._filter(options)
         order, notes = cycle_genres(self._taxonomy, self._index, genres, wanted)
         seeds = make_query(self._info, [start]).seeds if start else ()
         first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng, wanted)
@@ -168,28 +168,29 @@ class PlaylistMaker:
     def _continue(
         self, query: Query, options: PlaylistOptions, name: str, seeds: Sequence[Seed]
     ) -> Playlist:
-        draft, wanted = Draft(options), self._filter(options)
+        draft, wanted = PlaylistDraft(options), self._filter(options)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
-        sources = [Source(opening, in_order=True)]  # whatever the diversity: the user chose them
+        # In the order given, whatever the diversity: the user chose them.
+        queues = [CandidateQueue(opening, in_order=True)]
         if wanted is not None:
-            return self._walk(query, draft, sources[0], wanted, name, seeds)
+            return self._walk(query, draft, queues[0], wanted, name, seeds)
         expected = POOL + (options.limit or POOL)
         search, taxonomy = self._search(None), self._taxonomy
-        sources += [
-            Source(search(tier.genre, query.embedding, expected))
+        queues += [
+            CandidateQueue(search(tier.genre, query.embedding, expected))
             for tier in plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
         ]
-        # The first source that has a track to offer gives it; sources are used up in their order.
-        while not draft.full and any(source.extend(draft) or draft.closed for source in sources):
+        # The first queue that has a track to offer gives it; queues are used up in their order.
+        while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
             pass
-        held_back = [candidate.track for source in sources for candidate in source.waiting]
+        held_back = [candidate.track for queue in queues for candidate in queue.waiting]
         return self._finish(draft, name, seeds, held_back)
 
     def _walk(
         self,
         query: Query,
-        draft: Draft,
-        opening: Source,
+        draft: PlaylistDraft,
+        opening: CandidateQueue,
         wanted: TagFilter,
         name: str,
         seeds: Sequence[Seed],
@@ -251,7 +252,7 @@ class PlaylistMaker:
 
     def _finish(
         self,
-        draft: Draft,
+        draft: PlaylistDraft,
         name: str,
         seeds: Sequence[Seed],
         held_back: Collection[Track],

@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.errors import QueryError
 from recsys.names import mood_columns
-from recsys.playlists.draft import POOL, Draft, Source, count
+from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, count
 from recsys.recommender.duplicates import NearDuplicates, artist_key
 from recsys.recommender.query import Candidate
 
@@ -144,7 +144,7 @@ def cycle_genres(
 class GenreCycle:
     """Extends a draft by the nearest track of each genre in turn; one may occur several times."""
 
-    def __init__(self, draft: Draft, search: Search, order: Sequence[str]) -> None:
+    def __init__(self, draft: PlaylistDraft, search: Search, order: Sequence[str]) -> None:
         self._draft = draft
         self._search = search
         per_genre = draft.options.per_genre
@@ -188,15 +188,15 @@ class GenreCycle:
 
     def _extend(self, genre: str, previous: FloatArray) -> bool:
         """Add the nearest track of a genre; return whether there was one."""
-        source = Source(self._search(genre, previous, POOL))
+        queue = CandidateQueue(self._search(genre, previous, POOL))
         self._held_back.pop(genre, None)
-        if source.extend(self._draft):
+        if queue.extend(self._draft):
             return True
         if self._draft.closed:
             return False
-        if source.waiting:
+        if queue.waiting:
             self._passed_over[genre] = self._passed_over.get(genre, 0) + 1
-            self._held_back[genre] = [candidate.track for candidate in source.waiting]
+            self._held_back[genre] = [candidate.track for candidate in queue.waiting]
         else:
             self._left.discard(genre)
             chosen = self._draft.chosen
@@ -246,7 +246,7 @@ class Transition:
         self._search = search
         _check_ends(self._a, self._b, options)
         last = self._b.as_candidate() if self._b.in_library else None
-        self.draft = Draft(options, last)
+        self.draft = PlaylistDraft(options, last)
         self.held_back: list[Track] = []
         if self._a.in_library:
             self.draft.add(self._a.as_candidate())
@@ -267,9 +267,9 @@ class Transition:
         self.held_back = []
         while not self.draft.full:
             target = slerp(self._a.embedding, self._b.embedding, self._share())
-            source = Source(self._search(self._options.genre, target, POOL))
-            if not source.extend(self.draft) and not self.draft.closed:
-                self.held_back = [candidate.track for candidate in source.waiting]
+            queue = CandidateQueue(self._search(self._options.genre, target, POOL))
+            if not queue.extend(self.draft) and not self.draft.closed:
+                self.held_back = [candidate.track for candidate in queue.waiting]
                 return
 
     def _share(self) -> float:
@@ -362,7 +362,7 @@ class MoodWalk:
         store: Catalogue,
         info: ModelInfo,
         columns: Sequence[int],
-        draft: Draft,
+        draft: PlaylistDraft,
         candidates: Iterator[Candidate],
     ) -> None:
         self._store, self._info, self._columns = store, info, list(columns)
@@ -381,13 +381,13 @@ class MoodWalk:
         reach = REACH * (self._draft.options.limit or POOL)
         self._grow(reach)
         while not self._draft.full:
-            source = Source(iter(self._in_order(embedding, strengths)))
-            if source.extend(self._draft):
+            queue = CandidateQueue(iter(self._in_order(embedding, strengths)))
+            if queue.extend(self._draft):
                 last = self._draft.chosen[-1]
                 embedding, strengths = last.embedding, self._strengths[last.track.id]
                 self._grow(reach - len(self._pool))
             elif self._draft.closed or not self._grow(reach):
-                self.held_back = [candidate.track for candidate in source.waiting]
+                self.held_back = [candidate.track for candidate in queue.waiting]
                 return
 
     def _grow(self, size: int) -> bool:

@@ -1,6 +1,6 @@
 """Similar tracks: the query's genre first, then the related ones; inside a genre the nearest first.
 
-    query --taxonomy--> tiers --nearest--> candidates --Screen--> Answer
+    query --taxonomy--> tiers --nearest--> candidates --ResultFilter--> Answer
 
 Each genre group is one part of the index, so a tier is one search. Candidates are fetched only as
 far as the answer needs them; those that are left out are counted by reason.

@@ -98,7 +98,7 @@ class SimilarOptions:
             )
 
 
-class Screen:
+class ResultFilter:
     """Admits candidates to an answer, best first, and counts those it leaves out by reason.
 
     A track that several filters would leave out counts for the first of them in
@@ -238,11 +238,11 @@ class Recommender:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
-        screen = Screen(query, options)
+        result_filter = ResultFilter(query, options)
         tiers = plan_tiers(group, scores, options.genre, options.strategy)
-        results = self._rank(query, options, tiers, dict(scores), screen, wanted)
-        notes = tuple(self._notes(group, options, results, screen))
-        return Answer(query, group, scores, tuple(results), dict(screen.filtered), notes)
+        results = self._rank(query, options, tiers, dict(scores), result_filter, wanted)
+        notes = tuple(self._notes(group, options, results, result_filter))
+        return Answer(query, group, scores, tuple(results), dict(result_filter.filtered), notes)
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
         """Return figures and sentences behind each result, in their order."""
@@ -263,7 +263,7 @@ class Recommender:
         options: SimilarOptions,
         tiers: Sequence[Tier],
         score_of: Mapping[str, float],
-        screen: Screen,
+        result_filter: ResultFilter,
         wanted: TagFilter | None,
     ) -> list[Recommendation]:
         search = partial(nearest, self._store, self._index, query=query.embedding, wanted=wanted)
@@ -271,7 +271,7 @@ class Recommender:
         for tier in tiers:
             expected = options.k - len(results) + _SPARE
             for found in search(tier.genre, expected=expected):
-                if screen.admits(found):
+                if result_filter.admits(found):
                     track = found.track
                     score = score_of.get(track.genre_group, 0.0)
                     rank = len(results) + 1
@@ -282,11 +282,15 @@ class Recommender:
             if len(results) == options.k:
                 break
         if wanted is not None and wanted.left_out:
-            screen.filtered["tag"] = wanted.left_out
+            result_filter.filtered["tag"] = wanted.left_out
         return results
 
     def _notes(
-        self, group: str, options: SimilarOptions, results: Sequence[Recommendation], screen: Screen
+        self,
+        group: str,
+        options: SimilarOptions,
+        results: Sequence[Recommendation],
+        result_filter: ResultFilter,
     ) -> Iterator[str]:
         """Yield why the ranking, or the number of results, is not as requested."""
         if group == UNKNOWN and options.strategy != Strategy.SIMILARITY:
@@ -295,4 +299,4 @@ class Recommender:
             count = self._index.count(options.genre)
             where, tracks = options.genre or "the library", "track" if count == 1 else "tracks"
             note = f"{len(results)} of {options.k} tracks: {where} holds {count} {tracks}"
-            yield note + screen.summary()
+            yield note + result_filter.summary()
