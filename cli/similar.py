@@ -86,6 +86,8 @@ def command(
     """
     if as_json and as_paths:
         raise click.UsageError("--json and --paths exclude each other.")
+    # Every thread of OpenBLAS spins for some 25 ms after NumPy is loaded, and no query uses them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from recsys.api import Library
     from recsys.cli.output import note, print_json, print_paths
     from recsys.recommender import SimilarOptions

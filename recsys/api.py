@@ -279,7 +279,7 @@ class Library:
         k: int | None = None,
         explain: bool = False,
     ) -> Answer:
-        """Find tracks similar to one track, or to several taken together.
+        """Find tracks similar to one track, or to the mean of several.
 
         Parameters
         ----------
@@ -445,7 +445,7 @@ class Library:
         Raises
         ------
         RecsysError
-            If the library is empty, nothing of it lies under a path, or an option makes no sense.
+            If the library is empty, has nothing under a path, or an option makes no sense.
         """
         from recsys.audit import AuditOptions, audit
 

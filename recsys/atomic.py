@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,33 +19,18 @@ PREFIX = ".recsys-"
 def replacing(path: Path, *, suffix: str = ".tmp") -> Iterator[Path]:
     """Replace a file by the one that the block writes, at once and only if the block succeeds.
 
-    A link stays a link: its target is replaced. Permissions of the old file are kept. The new one
-    has reached the disk before it takes the place of the old one.
-
-    Parameters
-    ----------
-    path : Path
-        The file, there or not yet.
-    suffix : str
-        Of the unfinished file, for writers that look at it.
-
-    Yields
-    ------
-    Path
-        The unfinished file, in the folder of the target. The block makes it.
-
-    Raises
-    ------
-    OSError
-        If the system refuses. The old file is then as it was.
+    Yields the path of the unfinished file, which the block makes; `suffix` is for writers that look
+    at it. A link stays a link: its target is replaced. Permissions of the old file are kept. After
+    an OSError the old file is as it was.
     """
     target = path.resolve()
-    unfinished = target.parent / f"{PREFIX}{secrets.token_hex(8)}{suffix}"
+    # In the same folder: a rename is atomic within one file system only.
+    unfinished = target.parent / f"{PREFIX}{os.urandom(8).hex()}{suffix}"
     try:
         yield unfinished
-        flush(unfinished)
+        flush(unfinished)  # else a power cut could keep the new name and lose the contents
         if target.is_file():
-            shutil.copymode(target, unfinished)
+            unfinished.chmod(stat.S_IMODE(target.stat().st_mode))
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -13,8 +13,9 @@ import contextlib
 import math
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from recsys.types import FloatArray
 
+# FFmpeg reports damage line by line on standard error; here it becomes one warning per file.
 av.logging.set_level(av.logging.PANIC)
 
 SEEK_MARGIN_S = 0.1
@@ -62,35 +64,40 @@ SILENCE_PEAK = 1e-5
 # Readers: libsndfile and FFmpeg behind one interface
 
 
-class AudioReader(Protocol):
-    """An open audio file.
+class AudioReader(ABC):
+    """An open audio file."""
 
-    Attributes
-    ----------
-    sample_rate : int
-        Hz, of the file.
-    duration_s : float or None
-        As the file states it, seconds; None where it does not.
-    duration_is_exact : bool
-        False where it is an estimate from the bit rate.
-    """
+    sample_rate: int  # of the file, Hz
+    duration_s: float | None  # as the file states it; None where it does not
+    duration_is_exact: bool = True  # False for an estimate from the bit rate
+    _damaged = 0  # pieces that did not decode
 
-    sample_rate: int
-    duration_s: float | None
-    duration_is_exact: bool
-
+    @abstractmethod
     def read(self, offset_s: float, length_s: float) -> FloatArray:
         """Return mono samples, shape (n,), from `offset_s` on; fewer if the file ends there."""
 
     def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
         """Return all mono samples that decode, and the number of damaged pieces."""
+        self._damaged, length = 0, 0
+        blocks: list[FloatArray] = []
+        for block in self._blocks():
+            blocks.append(block)
+            length += len(block)
+            if length >= limit_s * self.sample_rate:
+                break
+        return _join(blocks), self._damaged
 
+    @abstractmethod
+    def _blocks(self) -> Iterator[FloatArray]:
+        """Yield mono samples from the start, about a second at a time, and count damage."""
+
+    @abstractmethod
     def close(self) -> None:
         """Close the file."""
 
 
-class SoundFileReader:
-    """Reads through libsndfile; interface as in :class:`AudioReader`."""
+class SoundFileReader(AudioReader):
+    """Reads through libsndfile."""
 
     def __init__(self, path: Path) -> None:
         name = os.fspath(path) if os.name == "nt" else os.fsencode(path)
@@ -103,7 +110,6 @@ class SoundFileReader:
         # libsndfile reports an absurd count for streams of unknown length.
         known = 0 <= frames < 2**48 and self.sample_rate > 0
         self.duration_s = frames / self.sample_rate if known else None
-        self.duration_is_exact = True
 
     def read(self, offset_s: float, length_s: float) -> FloatArray:
         """Return mono samples, shape (n,), from `offset_s` on; fewer if the file ends there."""
@@ -113,19 +119,14 @@ class SoundFileReader:
         except soundfile.LibsndfileError as error:
             raise AudioError(f"cannot read at {offset_s:.1f} s: {error}") from error
 
-    def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
-        """Return the samples up to the first damage."""
+    def _blocks(self) -> Iterator[FloatArray]:
+        """Yield samples up to the first damage, behind which libsndfile does not decode."""
         self._file.seek(0)
-        blocks: list[FloatArray] = []
         try:
-            while sum(map(len, blocks)) < limit_s * self.sample_rate:
-                block = self._mono(self.sample_rate)
-                if len(block) == 0:
-                    return _join(blocks), 0
-                blocks.append(block)
+            while len(block := self._mono(self.sample_rate)):
+                yield block
         except soundfile.LibsndfileError:
-            return _join(blocks), 1
-        return _join(blocks), 0
+            self._damaged += 1
 
     def close(self) -> None:
         """Close the file."""
@@ -149,8 +150,8 @@ class SoundFileReader:
         return mono
 
 
-class AvReader:
-    """Reads through FFmpeg; interface as in :class:`AudioReader`."""
+class AvReader(AudioReader):
+    """Reads through FFmpeg."""
 
     def __init__(self, path: Path) -> None:
         self._container = open_container(path)
@@ -216,22 +217,10 @@ class AvReader:
             raise AudioError(f"seeking to {target_s - self._start_s:.1f} s missed it")
         return max(0, round((target_s - time_s) * self.sample_rate))
 
-    def read_all(self, limit_s: float) -> tuple[FloatArray, int]:
-        """Return all samples that decode, up to `limit_s`, and the number of damaged pieces."""
-        with contextlib.suppress(av.FFmpegError):
+    def _blocks(self) -> Iterator[FloatArray]:
+        """Yield samples past pieces that do not decode."""
+        with contextlib.suppress(av.FFmpegError):  # a stream that cannot seek is at its start
             self._container.seek(0)
-        self._damaged = 0
-        blocks: list[FloatArray] = []
-        length = 0
-        for block in self._decoded():
-            blocks.append(block)
-            length += len(block)
-            if length >= limit_s * self.sample_rate:
-                break
-        return _join(blocks), self._damaged
-
-    def _decoded(self) -> Iterator[FloatArray]:
-        """Yield mono samples, about a second at a time, past pieces that do not decode."""
         joined = av.AudioFifo()
         try:
             for packet in self._container.demux(self._stream):
@@ -241,7 +230,7 @@ class AvReader:
                     self._damaged += 1
                     continue
                 for frame in frames:
-                    frame.pts = None
+                    frame.pts = None  # as above
                     try:
                         joined.write(frame)
                     except ValueError:  # from here on it has another rate, format or layout
@@ -260,13 +249,7 @@ class AvReader:
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """Open a file with FFmpeg, whatever bytes its name has.
-
-    Raises
-    ------
-    AudioError
-        If FFmpeg does not recognise it.
-    """
+    """Open a file with FFmpeg, whatever bytes its name has; AudioError for an unknown format."""
     try:
         try:
             return av.open(f"file:{os.fspath(path)}", "r", metadata_errors="ignore")
@@ -282,12 +265,8 @@ def open_readers(path: Path) -> Iterator[Iterator[AudioReader]]:
     """Open a file with one library after the other, the preferred one first.
 
     The iteration opens them, because most files never need a second; the block closes them.
-
-    Raises
-    ------
-    AudioError
-        At once if the file cannot be opened or is empty; at the end of the iteration if no
-        library recognises it.
+    AudioError at once if the file cannot be opened or is empty, or at the end of the iteration if
+    no library recognises it.
     """
     try:
         kind = path.stat().st_mode
@@ -341,25 +320,11 @@ def _join(blocks: list[FloatArray]) -> FloatArray:
 def plan_offsets(
     duration_s: float, window_s: float, max_windows: int, overlap: float = 0.0
 ) -> list[float]:
-    """Spread windows evenly over a track.
+    """Return offsets in seconds, ascending, that spread windows evenly over a track.
 
     Each window is centred in one of `count` equal parts of the track, so that a few more samples
-    at the start (a codec's delay) move no window by more than that.
-
-    Parameters
-    ----------
-    duration_s, window_s : float
-        Seconds.
-    max_windows : int
-        Upper limit.
-    overlap : float
-        Share of a window that it has in common with the next, where the track is too short for
-        separate windows.
-
-    Returns
-    -------
-    list of float
-        Offsets in seconds, ascending. A track shorter than a window gives ``[0.0]``.
+    at the start (a codec's delay) move no window by more than that. `overlap` is the share of a
+    window that it has in common with the next, where the track is too short for separate windows.
 
     Examples
     --------
@@ -384,23 +349,9 @@ def plan_offsets(
 def decode(path: Path, settings: Features) -> Waveform:
     """Decode evenly spread windows of a track to mono at the model's sample rate.
 
-    Parameters
-    ----------
-    path : Path
-        Any file that libsndfile or FFmpeg can read.
-    settings : Features
-        Gives the sample rate, and length, number and overlap of the windows.
-
-    Returns
-    -------
-    Waveform
-        With a warning when the file is damaged, ends early, is shorter than a window or holds
-        samples that are not numbers.
-
-    Raises
-    ------
-    AudioError
-        If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
+    The result has a warning when the file is damaged, ends early, is shorter than a window or
+    holds samples that are not numbers. AudioError if the file holds no sound that can be decoded,
+    is silent, or is shorter than 0.5 s.
     """
     with open_readers(path) as readers:
         windows, offsets, duration_s, warnings = _read_windows(readers, settings)
@@ -490,6 +441,7 @@ def _to_windows(chunks: list[FloatArray], sample_rate: int, settings: Features) 
     windows = np.stack([_resample(window, sample_rate, settings.sample_rate) for window in windows])
     missing = settings.window_length - windows.shape[1]
     if missing > SHORTFALL_S * settings.sample_rate:
+        # A short track is repeated: silence would change what the model takes it for.
         windows = np.pad(windows, ((0, 0), (0, missing)), mode="wrap")
     elif missing > 0:
         windows = np.pad(windows, ((0, 0), (0, missing)))
@@ -500,25 +452,10 @@ def _to_windows(chunks: list[FloatArray], sample_rate: int, settings: Features) 
 
 
 def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
-    """Decode a whole track to mono.
+    """Decode a whole track to mono, as one window.
 
-    Parameters
-    ----------
-    path : Path
-        Any file that libsndfile or FFmpeg can read.
-    sample_rate : int
-        Hz. A file that has this rate is not resampled, and every sample of it is kept.
-
-    Returns
-    -------
-    Waveform
-        One window, as long as the track. With a warning when the file is damaged, ends early, is
-        longer than ten minutes (the rest is left out) or holds samples that are not numbers.
-
-    Raises
-    ------
-    AudioError
-        If the file holds no sound that can be decoded, is silent, or is shorter than 0.5 s.
+    A file of the wanted rate is not resampled, and every sample of it is kept. Warnings and errors
+    are those of :func:`decode`, and a track longer than ten minutes is cut with a warning.
     """
     with open_readers(path) as readers:
         samples, rate, warnings = _read_whole(readers)
@@ -566,6 +503,7 @@ def _damage(
 ) -> list[str]:
     """Return warnings for a track of which `duration_s` were decoded, up to `limit_s`."""
     stated_s = reader.duration_s
+    # A length estimated from the bit rate is off by a few per cent in an intact file.
     tolerance_s = SHORTFALL_S if reader.duration_is_exact else 0.1 * duration_s
     if stated_s is not None and min(stated_s, limit_s) - duration_s > tolerance_s:
         return [f"ends early or is damaged: {duration_s:.1f} s of {stated_s:.1f} s read"]

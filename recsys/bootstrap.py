@@ -30,29 +30,11 @@ def bootstrap_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the 95% percentile bootstrap interval of a statistic.
+    """Return low and high end of the 95% percentile bootstrap interval of a statistic.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n,), or callable
-        Values whose mean is wanted; or a statistic of the items at some rows. An item that was
-        drawn twice stands twice among the rows.
-    groups : ndarray of int64, shape (n,)
-        The group of every item; items of a group are drawn together. ``np.arange(n)`` draws single
-        items.
-    resamples : int
-        How often as many groups are drawn as there are.
-    seed : int
-        Same seed, same interval.
-
-    Returns
-    -------
-    low, high : float
-
-    Raises
-    ------
-    ValueError
-        If there are no items.
+    `values`, shape (n,), are those whose mean is wanted; or a statistic of the items at some rows,
+    where an item that was drawn twice occurs twice. `groups`, shape (n,), are drawn as a whole;
+    ``np.arange(n)`` draws single items. ValueError without items.
     """
     if len(groups) == 0:
         raise ValueError("nothing to resample")
@@ -71,6 +53,7 @@ def bootstrap_interval(
 def _means(
     sums: npt.NDArray[np.float64], sizes: IdArray, resamples: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
+    # A mean needs only the sum and the size of a group, so all resamples are one matrix.
     step = max(1, _AT_ONCE // len(sizes))
     found = []
     for start in range(0, resamples, step):

@@ -21,50 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TagScore:
-    """One tag of one file.
+    """One tag of one file."""
 
-    Attributes
-    ----------
-    score : float
-        In [0, 1]; comparable between files, not between tags.
-    strength : float
-        z-score, comparable between tags: :meth:`recsys.types.ModelInfo.tag_strengths`.
-    """
-
-    score: float
-    strength: float
+    score: float  # in [0, 1]; comparable between files, not between tags
+    strength: float  # z-score, comparable between tags: ModelInfo.tag_strengths
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Genres and tags of one file.
+    """Genres and tags of one file; both are empty when it failed."""
 
-    Attributes
-    ----------
-    path : Path
-        As given.
-    genre : str
-        The most probable genre if it reaches its threshold, or ``unknown``.
-    genres : tuple of str
-        Every genre that reaches its threshold, the most probable first; see
-        :meth:`recsys.types.ModelInfo.genres_of`.
-    probabilities : dict of str to float
-        By genre; they sum to 1. Empty when the file failed.
-    tags : dict of str to TagScore
-        The strongest first; empty when the file failed, or the model has no tags.
-    warning : str or None
-        Defect of the file.
-    error : str or None
-        Why it could not be analysed.
-    """
-
-    path: Path
-    genre: str
-    genres: tuple[str, ...]
-    probabilities: dict[str, float]
-    tags: dict[str, TagScore] = field(default_factory=dict)
-    warning: str | None = None
-    error: str | None = None
+    path: Path  # as given
+    genre: str  # the most probable one if it reaches its threshold, or "unknown"
+    genres: tuple[str, ...]  # those that reach their thresholds, the most probable first
+    probabilities: dict[str, float]  # by genre; they sum to 1
+    tags: dict[str, TagScore] = field(default_factory=dict)  # the strongest first
+    warning: str | None = None  # defect of the file
+    error: str | None = None  # why it could not be analysed
 
 
 def classify_files(

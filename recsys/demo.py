@@ -44,7 +44,7 @@ def _harmonics(
     note = np.zeros_like(t)
     for h in range(1, count + 1):
         if h * frequency > SAMPLE_RATE / 2.5:
-            break
+            break  # above half the rate it would come back as another tone
         for offset in (-detune, detune) if detune else (0.0,):
             wave = np.sin(2 * np.pi * h * (frequency + offset) * t + h)
             note += wave * np.exp(-decay * h * t) / h
@@ -140,37 +140,17 @@ DRUMS = {"c": crash, "k": kick, "s": snare, "h": hat, "r": ride}
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a kind of music is made.
+    """How a kind of music is made."""
 
-    Attributes
-    ----------
-    tempo : tuple of float
-        Slowest and fastest, beats per minute.
-    chords : tuple of tuple of int
-        Semitones above the key, one chord a bar.
-    drums : dict of str to str
-        Drum to pattern of sixteen steps a bar; ``x`` strikes.
-    comping : str
-        Steps on which the chord is played.
-    chord_with, lead_with : callable
-        Instruments.
-    lead : float
-        Chance of a lead note on a step.
-    walking : bool
-        Bass on every beat, instead of with the chord.
-    swing : float
-        Delay of every second eighth, in steps.
-    """
-
-    tempo: tuple[float, float]
-    chords: tuple[tuple[int, ...], ...]
-    drums: dict[str, str]
-    comping: str
+    tempo: tuple[float, float]  # slowest and fastest, beats per minute
+    chords: tuple[tuple[int, ...], ...]  # semitones above the key, one chord a bar
+    drums: dict[str, str]  # drum to pattern of sixteen steps a bar; x strikes
+    comping: str  # steps on which the chord is played
     chord_with: Instrument
     lead_with: Instrument
-    lead: float = 0.2
-    walking: bool = False
-    swing: float = 0.0
+    lead: float = 0.2  # chance of a lead note on a step
+    walking: bool = False  # bass on every beat, instead of with the chord
+    swing: float = 0.0  # delay of every second eighth, in steps
 
 
 _MINOR = ((0, 3, 7), (-4, 0, 3), (3, 7, 10), (-2, 2, 5))
@@ -244,25 +224,10 @@ STYLES = {
 
 
 def render(style: Style, rng: np.random.Generator, duration_s: float = DURATION_S) -> Sound:
-    """Play a style for a while.
-
-    Parameters
-    ----------
-    style : Style
-        What to play.
-    rng : Generator
-        Draws key, tempo and lead notes.
-    duration_s : float
-        Seconds.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Mono at :data:`SAMPLE_RATE`, peak 0.9.
-    """
+    """Play a style: mono at :data:`SAMPLE_RATE`, peak 0.9. Key, tempo and lead notes are drawn."""
     step_s = 60 / rng.uniform(*style.tempo) / 4
     key = 220 * 2 ** (rng.integers(-5, 6) / 12)
-    mix = np.zeros(round((duration_s + 5) * SAMPLE_RATE))
+    mix = np.zeros(round((duration_s + 5) * SAMPLE_RATE))  # room for the last notes to fade
     kit = {name: DRUMS[name](rng) for name in style.drums}
     for number in range(int(duration_s / step_s)):
         bar, step = divmod(number, STEPS_PER_BAR)
@@ -279,7 +244,7 @@ def render(style: Style, rng: np.random.Generator, duration_s: float = DURATION_
     return sound
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # few notes, played often
 def _play(instrument: Instrument, frequency: float, length_s: float) -> Sound:
     return instrument(frequency, length_s)
 
@@ -319,25 +284,10 @@ def make_library(
     per_style: int = TRACKS_PER_STYLE,
     duration_s: float = DURATION_S,
 ) -> list[Path]:
-    """Write a tagged library in FLAC, Ogg Vorbis and MP3.
+    """Write a tagged library in FLAC, Ogg Vorbis and MP3; return its files, style by style.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Made if it is not there; files of the same names are overwritten.
-    seed : int
-        Same seed, same music.
-    styles : iterable of str
-        Keys of :data:`STYLES`.
-    per_style : int
-        Tracks of each.
-    duration_s : float
-        Length of each track, seconds.
-
-    Returns
-    -------
-    list of Path
-        The files, style by style.
+    Files of the same names are overwritten. `styles` are keys of :data:`STYLES`; the same seed
+    gives the same music.
     """
     rng = np.random.default_rng(seed)
     paths: list[Path] = []

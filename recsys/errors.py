@@ -87,15 +87,7 @@ class QueryError(RecsysError):
 
 
 class AmbiguousQueryError(QueryError):
-    """Words that match several tracks.
-
-    Parameters
-    ----------
-    message, hint : str
-        As in :class:`RecsysError`.
-    matches : tuple of str
-        One line per matching track, for display.
-    """
+    """Words that match several tracks; `matches` has one line per track, for display."""
 
     def __init__(self, message: str, hint: str = "", matches: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint)

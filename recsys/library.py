@@ -6,7 +6,6 @@ by FFmpeg (PyAV).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -20,6 +19,8 @@ from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.types import Tags, TrackFile
 
 if TYPE_CHECKING:
+    import hashlib
+
     import av
 
 AUDIO_SUFFIXES = frozenset(
@@ -36,10 +37,7 @@ AUDIO_SUFFIXES = frozenset(
 def absolute(path: str | Path) -> Path:
     """Return a path as the library stores it: absolute, ``~`` expanded, links kept.
 
-    Raises
-    ------
-    RecsysError
-        If it is empty, as an unset shell variable is; it does not mean the current folder.
+    RecsysError for an empty one, as an unset shell variable is: not the current folder.
     """
     if not str(path):
         raise RecsysError("an empty path was given", "Check the variable or argument it came from.")
@@ -59,21 +57,12 @@ def outermost(folders: str | Path | Iterable[str | Path]) -> list[Path]:
 
 @dataclass(slots=True)
 class ScanReport:
-    """Side results of a scan.
+    """Side results of a scan. Files of an unreadable folder count neither as found nor as gone."""
 
-    Attributes
-    ----------
-    found : int
-        Audio files so far.
-    volumes : set of Path
-        Folders on another file system than their parent: mounts, and links to them.
-    unreadable : dict of Path to str
-        Folders that could not be listed, and why. Their files count neither as found nor as gone.
-    """
-
-    found: int = 0
+    found: int = 0  # audio files so far
+    # Folders on another file system than their parent: mounts, and links to them.
     volumes: set[Path] = field(default_factory=set)
-    unreadable: dict[Path, str] = field(default_factory=dict)
+    unreadable: dict[Path, str] = field(default_factory=dict)  # folders, and why
 
 
 def scan(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
@@ -82,18 +71,7 @@ def scan(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
     Links are followed; a folder that is reached twice (a loop, two links to it) is visited once.
     Hidden names are skipped, and so is everything but regular files with an extension of
     :data:`AUDIO_SUFFIXES`. Files that vanish meanwhile are no error. Memory grows with the depth
-    and width of one folder, not with the library.
-
-    Parameters
-    ----------
-    root : Path
-        Absolute path of a folder.
-    report : ScanReport, optional
-        Filled while the scan runs.
-
-    Yields
-    ------
-    TrackFile
+    and width of one folder, not with the library. The report is filled while the scan runs.
     """
     report = report if report is not None else ScanReport()
     visited: set[tuple[int, int]] = set()
@@ -128,7 +106,7 @@ def scan(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
             elif (file := _track_file(parent, entry)) is not None:
                 report.found += 1
                 yield file
-        folders.extend(reversed(subfolders))
+        folders.extend(reversed(subfolders))  # a stack: the first one is scanned next
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -177,17 +155,9 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def read_tags(path: Path) -> Tags:
-    """Read the tags of a file.
+    """Read the tags of any file; empty where none can be parsed.
 
-    Parameters
-    ----------
-    path : Path
-        Any file. Without tags that can be parsed, the result is empty.
-
-    Returns
-    -------
-    Tags
-        Several values of a field are joined by ``"; "``.
+    Several values of a field are joined by ``"; "``.
     """
     fields = _mutagen_fields(path) or _ffmpeg_fields(path)
     texts = {name: _text(fields, keys) for name, keys in _FIELDS.items()}
@@ -270,23 +240,12 @@ def audio_hash(path: Path) -> str:
     The hash covers the encoded packets of the audio stream: all of them up to 512 KiB or 300
     packets, then a few at fixed times, and the length where the file states it or else the end of
     the stream. It does not depend on tags, cover art, decoder or settings, so a retagged, renamed
-    or copied file keeps its identity.
+    or copied file keeps its identity. A file that FFmpeg cannot demux is identified by its bytes.
 
-    Parameters
-    ----------
-    path : Path
-        An audio file. One that FFmpeg cannot demux is identified by its bytes.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be read at all.
+    Returns 32 hexadecimal digits; AudioError if the file cannot be read at all.
     """
+    import hashlib  # loads OpenSSL, which a query by a stored path never needs
+
     from recsys.audio import BARE_STREAMS, open_container
 
     digest = hashlib.blake2b(digest_size=16)
@@ -341,7 +300,7 @@ def _hash_place(
         if packet.size == 0 or packet.pts is None or packet.time_base is None:
             return False
         if packet.pts * packet.time_base < place_s:
-            continue
+            continue  # seeking lands on an earlier packet
         digest.update(bytes(packet))
         packets += 1
         if packets == _HASH_PLACE_PACKETS:
@@ -370,6 +329,9 @@ def _hash_end(path: Path, digest: hashlib.blake2b) -> None:
 
 
 def _hash_bytes(path: Path) -> str:
+    import hashlib
+
+    # Personalised, so that bytes and packets never give the same identity.
     digest = hashlib.blake2b(digest_size=16, person=b"bytes")
     try:
         with path.open("rb") as file:

@@ -21,52 +21,24 @@ from recsys.store import LibraryLock, Store
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """Figures of a library.
-
-    Attributes
-    ----------
-    database : Path
-    database_bytes, index_bytes : int
-        Sizes on disk.
-    model : str or None
-        Name of the model that analysed it; None before the first run.
-    fingerprint : str or None
-        Of the model.
-    effort : str or None
-        A :class:`recsys.types.Effort`.
-    tracks, failures, missing, unanalysed : int
-        All tracks; files that could not be analysed; tracks kept although their files are gone;
-        tracks that the present model has not analysed yet.
-    genre_source : str
-        A :class:`recsys.types.GenreSource`.
-    genres : dict of str to int
-        Tracks in each genre group, most first.
-    tags : tuple of str
-        Of the model.
-    roots : dict of Path to bool
-        Indexed folders, and whether they are there now.
-    index_problems : tuple of str
-        Differences between index files and database; empty when the index is current.
-    recall_at_20 : dict of str to float
-        Measured recall of genre groups with approximate search; the others are exact.
-    """
+    """Figures of a library."""
 
     database: Path
-    database_bytes: int
+    database_bytes: int  # with its log
     index_bytes: int
-    model: str | None
-    fingerprint: str | None
-    effort: str | None
-    tracks: int
-    failures: int
-    missing: int
-    unanalysed: int
-    genre_source: str
-    genres: dict[str, int]
-    tags: tuple[str, ...]
-    roots: dict[Path, bool]
-    index_problems: tuple[str, ...]
-    recall_at_20: dict[str, float]
+    model: str | None  # name of the model that analysed it; None before the first run
+    fingerprint: str | None  # of the model
+    effort: str | None  # a recsys.types.Effort
+    tracks: int  # with the missing and the unanalysed ones
+    failures: int  # files that could not be analysed
+    missing: int  # tracks kept although their files are gone
+    unanalysed: int  # tracks that the present model has not analysed yet
+    genre_source: str  # a recsys.types.GenreSource
+    genres: dict[str, int]  # tracks in each genre group, most first
+    tags: tuple[str, ...]  # of the model
+    roots: dict[Path, bool]  # indexed folders, and whether they are there now
+    index_problems: tuple[str, ...]  # differences between index files and database
+    recall_at_20: dict[str, float]  # of the genre groups whose search is approximate
 
 
 def library_status(store: Store) -> LibraryStatus:
@@ -77,6 +49,7 @@ def library_status(store: Store) -> LibraryStatus:
     genres = sorted(store.genre_counts().items(), key=lambda item: (-item[1], item[0]))
     return LibraryStatus(
         database=store.path,
+        # The newest changes are in the log until SQLite moves them to the database.
         database_bytes=_size_of(store.path) + _size_of(Path(f"{store.path}-wal")),
         index_bytes=sum(_size_of(path) for path in _files(index_directory(store.path))),
         model=info.name if info else None,
@@ -89,20 +62,14 @@ def library_status(store: Store) -> LibraryStatus:
         genre_source=store.genre_source(),
         genres=dict(genres),
         tags=info.tags if info else (),
-        roots={root: not health.is_away(root) for root in store.roots()},
+        roots={root: not health.is_absent(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
         recall_at_20=measured_recall(store),
     )
 
 
 def tag_counts(store: Store) -> dict[str, int]:
-    """Return how many tracks carry each tag of the model, most first.
-
-    Raises
-    ------
-    QueryError
-        The library is empty, or its model has no tags.
-    """
+    """Return how many tracks carry each tag of the model, most first; QueryError without tags."""
     info = store.model()
     if info is None:
         raise QueryError(f"{store.path} has no model yet", "Index a folder first.")
@@ -126,19 +93,11 @@ def _files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Result of a check.
-
-    Attributes
-    ----------
-    database_problems, index_problems : tuple of str
-        Problems that are left after the repairs.
-    repairs : tuple of str
-        Repairs that were made.
-    """
+    """Result of a check: the problems left after the repairs."""
 
     database_problems: tuple[str, ...]
     index_problems: tuple[str, ...]
-    repairs: tuple[str, ...]
+    repairs: tuple[str, ...]  # that were made
 
     @property
     def problems(self) -> tuple[str, ...]:

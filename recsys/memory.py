@@ -19,22 +19,9 @@ def keep_freed_memory(*, large: bool = True) -> bool:
 
     Large arrays are otherwise handed back to the system as soon as they are freed and mapped again,
     page by page, a moment later: half of the time of a convolution over large spectrograms, and a
-    tenth of decoding a track.
-
-    Parameters
-    ----------
-    large : bool
-        Keep everything, as training needs. False returns arrays of ``LARGE_BYTES`` or more to the
-        system as before, and twice that at the end of the kept memory.
-
-    Returns
-    -------
-    bool
-        Whether it could be done: only with glibc.
-
-    Notes
-    -----
-    The process keeps its peak memory, in pieces of the kept kind, until it ends.
+    tenth of decoding a track. The process then keeps its peak memory until it ends. Not `large`:
+    arrays of ``LARGE_BYTES`` or more, and twice that at the end of the kept memory, go back as
+    before. Returns whether it could be done: only with glibc.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -42,7 +29,7 @@ def keep_freed_memory(*, large: bool = True) -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:
         return False
-    if large:
+    if large:  # nothing by mmap, which is always handed back, and no trimming
         return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
     kept = bool(mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES))
     return kept and bool(mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BYTES))

@@ -16,7 +16,6 @@ their labels.
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -95,17 +94,9 @@ def split_genres(tag: str) -> tuple[str, ...]:
 
 
 def spelling_key(name: str) -> str:
-    """Return the key that all spellings of one genre name share.
+    """Return the key that all spellings of one genre name share: lower-case letters and digits.
 
-    Parameters
-    ----------
-    name : str
-        One name; see :func:`split_genres`.
-
-    Returns
-    -------
-    str
-        Lower-case letters and digits; empty where the name holds none.
+    Empty where the name holds none.
 
     Examples
     --------
@@ -119,6 +110,7 @@ def spelling_key(name: str) -> str:
 
 def _words(name: str) -> list[str]:
     """Return the words of a name, casefolded, without the word "music" at their end."""
+    # Twice: casefolding can make letters that decompose again.
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     bare = "".join(char for char in folded if not unicodedata.combining(char))
     spaced = "".join(c if c.isalnum() else " n " if c in "&+" else " " for c in bare)
@@ -129,19 +121,7 @@ def _words(name: str) -> list[str]:
 
 
 def labels_meant(tag: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels of a model that a genre tag means; see the rule in the module.
-
-    Parameters
-    ----------
-    tag : str
-        As the file has it; may hold several names.
-    labels : sequence of str
-        Of the model, or of any other list of genres.
-
-    Returns
-    -------
-    tuple of str
-        In the order of `labels`. Empty where no name of the tag means any of them.
+    """Return which labels a genre tag means, in their order; see the rule in the module.
 
     Examples
     --------
@@ -207,21 +187,11 @@ def _key(words: Sequence[str], run: range) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MergedGenre:
-    """One genre of a collection and its spellings.
+    """One genre of a collection and its spellings."""
 
-    Attributes
-    ----------
-    key : str
-        Shared by the spellings, see :func:`spelling_key`.
-    name : str
-        The commonest spelling; of equally common ones the first in ASCII order.
-    spellings : tuple of (str, int)
-        Every spelling and how many tracks have it, the commonest first.
-    """
-
-    key: str
-    name: str
-    spellings: tuple[tuple[str, int], ...]
+    key: str  # shared by the spellings: spelling_key
+    name: str  # the commonest spelling; of equally common ones the first in ASCII order
+    spellings: tuple[tuple[str, int], ...]  # with their tracks, the commonest first
 
     @property
     def count(self) -> int:
@@ -244,18 +214,10 @@ class MergedGenre:
 
 
 def merge_spellings(names: Iterable[str]) -> tuple[MergedGenre, ...]:
-    """Gather the spellings of each genre.
+    """Gather the spellings of each genre: the one with the most tracks first, equals by key.
 
-    Parameters
-    ----------
-    names : iterable of str
-        One name per track, such as :func:`first_genre` returns; those without a letter or digit
-        are skipped.
-
-    Returns
-    -------
-    tuple of MergedGenre
-        The one with the most tracks first, equals by key; independent of the order of `names`.
+    `names` has one name per track, such as :func:`first_genre` returns, in any order; those without
+    a letter or digit are skipped.
     """
     by_key: dict[str, Counter[str]] = {}
     for name in names:
@@ -329,19 +291,7 @@ def mood_columns(info: ModelInfo) -> list[int]:
 
 
 def strongest_styles(info: ModelInfo, scores: FloatArray) -> list[str]:
-    """Return the strongest style of each track.
-
-    Parameters
-    ----------
-    info : ModelInfo
-        Has styles among its tags.
-    scores : ndarray of float32, shape (n, n_tags)
-
-    Returns
-    -------
-    list of str
-        As the model spells them, one per row.
-    """
+    """Return the strongest style of each row of scores, shape (n, n_tags)."""
     columns = style_columns(info)
     strengths = info.tag_strengths(scores)[:, columns]
     return [info.tags[columns[best]] for best in np.argmax(strengths, axis=1)]
@@ -350,19 +300,16 @@ def strongest_styles(info: ModelInfo, scores: FloatArray) -> list[str]:
 def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
     """Return the column of the tag that a name means; case, hyphens and spaces do not matter.
 
-    `roots` are the folders of the library, for the hint.
-
-    Raises
-    ------
-    QueryError
-        The model has no tags, or not this one: then the message suggests the nearest names and
-        the hint lists them all.
+    QueryError if the model has no tags, or not this one; `roots`, the folders of the library, and
+    the nearest names make its hint.
     """
     check_has_tags(info, roots)
     keys = [spelling_key(tag) for tag in info.tags]
     key = spelling_key(name)
     if key in keys:
         return keys.index(key)
+    import difflib  # only needed for an error message
+
     near = difflib.get_close_matches(key, keys, n=_NAMES_OFFERED)
     offered = " or ".join(repr(info.tags[keys.index(found)]) for found in near)
     raise QueryError(

@@ -28,14 +28,8 @@ ResolvedSeed = tuple[Track, Analysis]
 class SeedFinder:
     """Resolves seeds to tracks and their analyses.
 
-    Parameters
-    ----------
-    store : Catalogue
-        The library.
-    load_classifier : callable
-        Loads the library's model; called for the first file outside the library.
-    is_copy : bool
-        The library is a read-only copy.
+    The model is loaded for the first file outside the library only. `is_copy` is for a read-only
+    copy of a library, which cannot be analysed again.
     """
 
     def __init__(
@@ -50,26 +44,18 @@ class SeedFinder:
         self._is_copy = is_copy
 
     def find(self, seed: str | Path) -> ResolvedSeed:
-        """Find one seed.
+        """Return track and analysis of a path, or of words of artist, title, album or genre tag.
 
-        Parameters
-        ----------
-        seed : str or Path
-            Path of a file, in the library or not, or words of artist, title, album or genre tag.
-
-        Returns
-        -------
-        (Track, Analysis)
-            The track's id is :data:`recsys.recommender.OUTSIDE_LIBRARY` for a file outside it.
+        A file outside the library has the id :data:`recsys.recommender.OUTSIDE_LIBRARY`.
 
         Raises
         ------
         AmbiguousQueryError
-            If words match more than one track.
+            Words match more than one track.
         QueryError
-            If nothing matches, or the path is a folder.
+            Nothing matches, or the path is a folder.
         AudioError
-            If a file outside the library cannot be analysed.
+            A file outside the library cannot be analysed.
         """
         if not str(seed).strip():
             raise QueryError(f"no track was named: {seed!r}", "Give a path or words.")
@@ -114,6 +100,7 @@ class SeedFinder:
         from recsys.workers import apply
 
         classifier = self._load_classifier()
+        # Embeddings of another model are not comparable with the stored ones.
         if classifier.info.identity != info.identity:
             raise ModelError(
                 f"{self._store.path} was analysed with model {info.name} ({info.fingerprint}, "
@@ -121,6 +108,7 @@ class SeedFinder:
                 f"{classifier.info.fingerprint}, effort {classifier.info.effort}, now",
                 self._mismatch_hint(),
             )
+        # In a process of its own: a file that crashes its decoder must not end this one.
         result = apply(FileAnalyser(classifier.features, classifier.place), path)
         return analyses_of([result], lambda: classifier)[0], result.duration_s
 

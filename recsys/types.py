@@ -21,7 +21,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 IdArray: TypeAlias = npt.NDArray[np.int64]
 
 LEAST_SCORE = 1e-6
-"""Clipping epsilon for the logit of tag scores."""
+"""Clipping epsilon for the logit of tag scores: 0 and 1 have none."""
 
 TIME_LIMIT_S = 120.0
 """Default limit for the analysis of one file, which takes well under a second."""
@@ -60,21 +60,11 @@ UNTAGGED = "untagged"
 
 @dataclass(frozen=True, slots=True)
 class TrackFile:
-    """An audio file as the file system describes it, before anything is read from it.
+    """An audio file as the file system describes it, before anything is read from it."""
 
-    Attributes
-    ----------
-    path : Path
-        Absolute path. Bytes that are not UTF-8 are kept by surrogate escapes.
-    size : int
-        Bytes.
-    mtime_ns : int
-        Time of the last modification, nanoseconds since the epoch.
-    """
-
-    path: Path
-    size: int
-    mtime_ns: int
+    path: Path  # absolute; bytes that are not UTF-8 are kept by surrogate escapes
+    size: int  # bytes
+    mtime_ns: int  # of the last modification, since the epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,40 +84,23 @@ class Tags:
 class Track:
     """One track of the library.
 
-    Attributes
-    ----------
-    id : int
-        Stable in the library; the index uses the same id.
-    path : Path
-        Absolute path of the file.
-    tags : Tags
-    duration_s : float
-        Seconds.
-    audio_hash : str
-        Identity of the encoded sound, tags left out (see :func:`recsys.library.audio_hash`).
-    genre : str
-        The model's most probable genre.
-    warning : str or None
-        Defect of a file that could be analysed all the same.
-    missing : bool
-        The file was gone in the last run; the track was kept on request.
-    genre_group : str
-        The label by which the library sorts the track, and so its part of the index: the genre,
-        unless the library sorts by other labels (:class:`GenreSource`).
+    Its genre group is the label by which the library sorts it, and so its part of the index: the
+    model's genre, unless the library sorts by other labels (:class:`GenreSource`).
     """
 
-    id: int
-    path: Path
+    id: int  # stable in the library; the index uses the same one
+    path: Path  # absolute
     tags: Tags
     duration_s: float
-    audio_hash: str
-    genre: str
-    warning: str | None = None
-    missing: bool = False
-    genre_group: str = ""
+    audio_hash: str  # identity of the encoded sound: recsys.library.audio_hash
+    genre: str  # the model's most probable one
+    warning: str | None = None  # defect of a file that could be analysed all the same
+    missing: bool = False  # the file was gone in the last run; the track was kept on request
+    genre_group: str = ""  # empty for the genre
 
     def __post_init__(self) -> None:
         if not self.genre_group:
+            # A frozen instance cannot set its own fields in the usual way.
             object.__setattr__(self, "genre_group", self.genre)
 
     @property
@@ -150,27 +123,13 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """Mono windows of sound, all at one sample rate.
+    """Mono windows of sound, all at one sample rate."""
 
-    Attributes
-    ----------
-    windows : ndarray of float32, shape (n_windows, window_length)
-        Samples in [-1, 1].
-    sample_rate : int
-        Hz.
-    offsets_s : tuple of float
-        Where each window begins in the track, seconds.
-    duration_s : float
-        Length of the whole track, seconds.
-    warning : str or None
-        Defect of the file.
-    """
-
-    windows: FloatArray
-    sample_rate: int
-    offsets_s: tuple[float, ...]
-    duration_s: float
-    warning: str | None = None
+    windows: FloatArray  # (n_windows, window_length), samples in [-1, 1]
+    sample_rate: int  # Hz
+    offsets_s: tuple[float, ...]  # where each window begins in the track
+    duration_s: float  # of the whole track
+    warning: str | None = None  # defect of the file
 
 
 def _no_tags() -> FloatArray:
@@ -181,25 +140,14 @@ def _no_tags() -> FloatArray:
 class Analysis:
     """Outputs of the model for one track.
 
-    Attributes
-    ----------
-    probabilities : ndarray of float32, shape (n_genres,)
-        Calibrated, sum 1, in the order of the model's labels.
-    embedding : ndarray of float32, shape (d,)
-        Unit L2 norm.
-    fingerprint : str
-        Of the model; analyses of different models are not comparable.
-    tags : ndarray of float32, shape (n_tags,)
-        Scores in [0, 1], independent of each other, in the order of the model's tags; empty where
-        the model has none. Only strengths compare between tags: :meth:`ModelInfo.tag_strengths`.
-    effort : Effort
-        How many windows were analysed.
+    Tag scores are independent of each other, and scores of two tags are not comparable; strengths
+    are: :meth:`ModelInfo.tag_strengths`.
     """
 
-    probabilities: FloatArray
-    embedding: FloatArray
-    fingerprint: str
-    tags: FloatArray = field(default_factory=_no_tags)
+    probabilities: FloatArray  # (n_genres,), calibrated, sum 1, in the order of the labels
+    embedding: FloatArray  # (d,), unit L2 norm
+    fingerprint: str  # of the model
+    tags: FloatArray = field(default_factory=_no_tags)  # (n_tags,), scores in [0, 1], or empty
     effort: Effort = Effort.FULL
 
     @property
@@ -212,37 +160,18 @@ class Analysis:
 class ModelInfo:
     """Description of a model for stages that do not load it.
 
-    Attributes
-    ----------
-    name : str
-        For display.
-    fingerprint : str
-        Hash over weights, labels and feature settings.
-    labels : tuple of str
-        Genres, in the order of the probabilities.
-    thresholds : tuple of float
-        Per genre: decision threshold of the probability.
-    confusion : ndarray of float32, shape (n_genres, n_genres)
-        Row ``i``: how tracks of genre ``i`` are distributed over the predicted genres on
-        validation data, Laplace-smoothed; rows sum to 1.
-    dimension : int
-        Length of the embedding.
-    tags : tuple of str
-        Styles, moods, eras, voices, in the order of the tag scores; may be empty.
-    tag_means, tag_deviations : tuple of float
-        Per tag: mean and standard deviation of the logits of its score over the model's reference
-        tracks.
-    effort : Effort
-        How many windows of a track are analysed.
+    Row ``i`` of the confusion matrix, shape (n_genres, n_genres), is how tracks of genre ``i`` are
+    distributed over the predicted genres on validation data, Laplace-smoothed; rows sum to 1. Means
+    and deviations of a tag are those of the logits of its score over the model's reference tracks.
     """
 
     name: str
-    fingerprint: str
-    labels: tuple[str, ...]
-    thresholds: tuple[float, ...]
+    fingerprint: str  # hash over weights, labels and feature settings
+    labels: tuple[str, ...]  # genres, in the order of the probabilities
+    thresholds: tuple[float, ...]  # per genre, of its probability
     confusion: FloatArray
-    dimension: int
-    tags: tuple[str, ...] = ()
+    dimension: int  # of the embedding
+    tags: tuple[str, ...] = ()  # styles, moods, eras, voices, in the order of the scores
     tag_means: tuple[float, ...] = ()
     tag_deviations: tuple[float, ...] = ()
     effort: Effort = Effort.FULL
@@ -275,17 +204,10 @@ class ModelInfo:
 
         Scores of two tags are not comparable: half of all music has some "rock", and hardly any
         has more than a tenth of "happy". A strength of 0 is average music, 1 the top sixth of
-        normally distributed values, 2 the top fortieth.
-
-        Parameters
-        ----------
-        scores : ndarray of float32, shape (..., n_tags)
-            Of one analysis or many, in [0, 1].
-
-        Returns
-        -------
-        ndarray of float32, shape (..., n_tags)
+        normally distributed values, 2 the top fortieth. The shape is that of the scores,
+        (..., n_tags).
         """
+        # In float64: float32 is coarse so near to 1.
         clipped = np.clip(np.asarray(scores, dtype=np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
         logits = np.log(clipped) - np.log1p(-clipped)
         means, deviations = np.asarray(self.tag_means), np.asarray(self.tag_deviations)
@@ -303,74 +225,34 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One result of a query.
+    """One result of a query."""
 
-    Attributes
-    ----------
-    rank : int
-        From 1.
-    track : Track
-        The recommended track.
-    tier : int
-        From 1; 1 is the query's own genre group. 0 for a ranking by similarity alone.
-    genre_score : float
-        The query's score of this track's genre group, in [0, 1].
-    similarity : float
-        Cosine between query and track.
-    reasons : tuple of str
-        Reasons of the rank, as sentences.
-    """
-
-    rank: int
+    rank: int  # from 1
     track: Track
-    tier: int
-    genre_score: float
-    similarity: float
-    reasons: tuple[str, ...] = ()
+    tier: int  # 1 is the query's own genre group; 0 for a ranking by similarity alone
+    genre_score: float  # the query's score of the track's genre group, in [0, 1]
+    similarity: float  # cosine of query and track
+    reasons: tuple[str, ...] = ()  # of the rank, as sentences
 
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
-    """An ordered list of tracks, with its seeds.
+    """An ordered list of tracks, with its seeds."""
 
-    Attributes
-    ----------
-    name : str
-        For display, in players too.
-    tracks : tuple of Track
-        In playing order.
-    seeds : tuple of Track
-        The tracks from which it was made, if any.
-    seed : int
-        The random seed; the same seed gives the same playlist.
-    note : str
-        Reached length and reason, where the library could not fill the request.
-    """
-
-    name: str
-    tracks: tuple[Track, ...]
-    seeds: tuple[Track, ...] = ()
-    seed: int = 0
-    note: str = ""
+    name: str  # for display, in players too
+    tracks: tuple[Track, ...]  # in playing order
+    seeds: tuple[Track, ...] = ()  # from which it was made, if any
+    seed: int = 0  # random; the same seed gives the same playlist
+    note: str = ""  # reached length and reason, where the library could not fill the request
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be analysed.
+    """A file that could not be analysed."""
 
-    Attributes
-    ----------
-    file : TrackFile
-        The file as it was then. A change of size or time makes the next run try it again.
-    reason : str
-        For display.
-    retry : bool
-        The reason is not the file's (unmounted disk, permission): every run tries it again.
-    """
-
-    file: TrackFile
-    reason: str
-    retry: bool = False
+    file: TrackFile  # as it was then: after a change of size or time the next run tries it again
+    reason: str  # for display
+    retry: bool = False  # not the file's fault (unmounted disk, permission): every run tries again
 
 
 class IndexStatus(StrEnum):
@@ -385,29 +267,13 @@ class IndexStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexEvent:
-    """Result of one file of an indexing run.
+    """Result of one file of an indexing run."""
 
-    Attributes
-    ----------
-    path : Path or str
-        The file; a str where it is the URL of an object.
-    status : IndexStatus
-        Outcome.
-    reason : str or None
-        Why it failed.
-    warning : str or None
-        Defect of a file that was indexed all the same.
-    genre : str or None
-        The model's most probable genre.
-    track_id : int or None
-        Id in the library.
-    """
-
-    path: Path | str
+    path: Path | str  # a str where it is the URL of an object
     status: IndexStatus
-    reason: str | None = None
-    warning: str | None = None
-    genre: str | None = None
+    reason: str | None = None  # why it failed
+    warning: str | None = None  # defect of a file that was indexed all the same
+    genre: str | None = None  # the model's most probable one
     track_id: int | None = None
 
 
@@ -421,7 +287,7 @@ class IndexSummary:
     moved: int = 0
     removed: int = 0
     failed: int = 0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def counts(self) -> Mapping[str, int]:
         """Return the counts by name, as scripts read them."""

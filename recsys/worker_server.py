@@ -39,7 +39,7 @@ def serve(control_fd: int, modules: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _warm_up(modules)
     gc.freeze()  # a collection in a worker would touch, and so copy, all shared memory
-    children: set[int] = set()
+    children: set[int] = set()  # ended ones are kept until the parent asks for their exit code
     replies = Connection(os.dup(control_fd))
     with socket.socket(fileno=control_fd) as control, contextlib.suppress(ConnectionError):
         while True:
@@ -85,7 +85,7 @@ def _fork(fd: int, control: socket.socket, replies: Connection[Any, Any]) -> int
         work(Connection(fd))
         code = 0
     finally:
-        os._exit(code)
+        os._exit(code)  # the server's exit handlers and buffers are not the worker's
 
 
 def _end(pid: int) -> int | None:
@@ -116,7 +116,7 @@ def work(connection: Connection[Any, Any]) -> None:
             reply = _reply(connection.recv_bytes())
             try:
                 connection.send(reply)
-            except OSError:
+            except OSError:  # the parent has gone; not an error of the result
                 raise
             except Exception as error:  # noqa: BLE001 (a result that cannot be pickled)
                 connection.send((False, as_outcome(error)))

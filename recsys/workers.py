@@ -87,21 +87,11 @@ def default_workers() -> int:
 
 
 class WorkerPool:
-    """A pool of processes for functions of one file.
+    """A pool of processes for functions of one file, by default one per processor.
 
-    Parameters
-    ----------
-    workers : int, optional
-        Number of processes; by default as many as there are processors.
-    librosa : bool
-        The functions use librosa: load it before there is more than one process.
-    time_limit_s : float
-        For one item, seconds. The process that exceeds it is killed.
-
-    Notes
-    -----
     Processes start with the first item. Nothing that they import comes from the working
-    directory, and they never run the caller's script.
+    directory, and they never run the caller's script. With `librosa`, it is loaded before there is
+    more than one process. A process that exceeds the limit with one item is killed.
     """
 
     def __init__(
@@ -132,29 +122,17 @@ class WorkerPool:
     def map_unordered(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result | RecsysError]]:
-        """Apply a function to every item, and yield the outcomes as they come.
+        """Apply a function to every item, and yield (item, outcome) as they come.
 
-        Items are taken from the iterable only as fast as they are processed, so that it may be
-        endless and memory stays flat.
-
-        Parameters
-        ----------
-        function : callable
-            Importable by name, with one argument that can be pickled.
-        items : iterable
-            Its arguments.
-
-        Yields
-        ------
-        (item, outcome)
-            The result, or the error that it raised; an error that is not a
-            :class:`RecsysError` is wrapped in an :class:`AudioError`.
+        The outcome is the result, or the error that was raised as :func:`as_outcome` returns it.
+        The function is importable by name. Items are taken from the iterable only as fast as they
+        are processed, so that it may be endless and memory stays flat.
 
         Raises
         ------
         WorkerError
-            If processes cannot start, or `CRASHES_IN_A_ROW` items in a row ended theirs. No
-            outcome is yielded for these items.
+            Processes cannot start, or `CRASHES_IN_A_ROW` items in a row ended theirs. No outcome is
+            yielded for these items.
         """
         source = iter(items)
         in_hand: dict[Future[_Outcome[Result]], Item] = {}
@@ -254,12 +232,9 @@ class WorkerPool:
     def _answer(
         self, worker: _Worker, function: Callable[[Item], Result], item: Item
     ) -> _Outcome[Result]:
-        """Return the outcome of one item; the worker is idle again, or has ended.
+        """Return the outcome of one item; ConnectionError if the process ended first.
 
-        Raises
-        ------
-        ConnectionError
-            If the process ended first.
+        The worker is idle again, or has ended.
         """
         try:
             suspect, value = worker.call((function, item), self.time_limit_s)
@@ -275,13 +250,7 @@ class WorkerPool:
         return _Outcome(value, suspect)
 
     def _started(self, modules: tuple[str, ...]) -> _Worker:
-        """Return a new worker that shares loaded modules with others.
-
-        Raises
-        ------
-        WorkerError
-            If it cannot start.
-        """
+        """Return a new worker that shares loaded modules with others; WorkerError if it cannot."""
         worker = _start(modules)
         self._all.add(worker)
         if self._closing.is_set():  # too late for close() to see it
@@ -295,12 +264,9 @@ class WorkerPool:
         return worker
 
     def _proven(self, modules: tuple[str, ...]) -> _Worker:
-        """Return a new worker that has decoded something.
+        """Return a new worker that has decoded something; WorkerError if it cannot start or decode.
 
-        Raises
-        ------
-        WorkerError
-            If it cannot start, or cannot decode.
+        If not even a known sound decodes, the installation is to blame and not the item.
         """
         killed = 0
         while True:
@@ -309,6 +275,7 @@ class WorkerPool:
                 _, problem = worker.call(PROVE, self.time_limit_s)
             except (ConnectionError, TimeoutError) as error:
                 self._end(worker)
+                # The system kills when memory is short, which may be over in a moment.
                 killed += worker.exit_code in (None, -signal.SIGKILL)
                 if killed in (1, 2):
                     continue
@@ -326,13 +293,7 @@ class WorkerPool:
 def apply(
     function: Callable[[Item], Result], item: Item, *, time_limit_s: float = TIME_LIMIT_S
 ) -> Result:
-    """Return the result of a function of one item, computed in a worker process.
-
-    Raises
-    ------
-    RecsysError
-        As raised by the function, or as :meth:`WorkerPool.map_unordered` gives it.
-    """
+    """Return the result of a function of one item, computed in a worker process, or raise."""
     with WorkerPool(1, librosa=False, time_limit_s=time_limit_s) as pool:
         ((_, outcome),) = pool.map_unordered(function, [item])
     if isinstance(outcome, RecsysError):
@@ -443,12 +404,7 @@ class _Worker:
     def call(self, message: object, limit_s: float) -> Any:  # noqa: ANN401 (what it answers)
         """Return the answer to a message.
 
-        Raises
-        ------
-        ConnectionError
-            If the process has ended.
-        TimeoutError
-            If there is no answer within the limit.
+        ConnectionError if the process has ended, TimeoutError without an answer within the limit.
         """
         try:
             self._connection.send(message)
@@ -461,6 +417,7 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process, from any thread; a thread that waits for it continues at once."""
+        # Its process id may belong to another process after the first time.
         with self._once:
             if not self._killed:
                 self._killed = True
@@ -481,6 +438,7 @@ class _Server:
     def __init__(self, modules: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._stopped: WorkerError | ConnectionError | None = None
+        # A file, not a pipe: nobody reads it while the server runs, and a full pipe would stop it.
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
         self._control, theirs = socket.socketpair()
         self._replies: Connection[Any, Any] = Connection(os.dup(self._control.fileno()))
@@ -500,15 +458,7 @@ class _Server:
             )
 
     def fork(self) -> _Worker:
-        """Return a new worker.
-
-        Raises
-        ------
-        WorkerError
-            If it cannot start.
-        ConnectionError
-            If the server was killed.
-        """
+        """Return a new worker; WorkerError if it cannot start, ConnectionError without a server."""
         ours, theirs = socket.socketpair()
         connection = Connection(os.dup(ours.fileno()))
         try:
@@ -530,7 +480,7 @@ class _Server:
 
     def _forked(self, theirs: socket.socket) -> int:
         """Fork a worker that has one end of a socket; return its process id."""
-        with self._lock:
+        with self._lock:  # requests and replies alternate on one socket, for all threads
             if self._stopped is not None:  # by another thread, which met the error first
                 raise self._stopped
             try:
@@ -586,7 +536,7 @@ _servers_lock = threading.Lock()
 
 def _start(modules: tuple[str, ...]) -> _Worker:
     """Return a new worker of a server, which this process keeps for all its pools."""
-    if not hasattr(os, "fork"):
+    if not hasattr(os, "fork"):  # Windows
         return _spawned()
     killed = 0
     while True:

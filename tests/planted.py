@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.index.genre_index import GenreIndex
-from recsys.recommender.query import Query, make_query
+from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
 from recsys.store import Store, TrackRecord
 from recsys.types import Analysis, FloatArray, ModelInfo, Tags, Track, TrackFile
 
@@ -53,6 +53,11 @@ def unit(vector: Iterable[float]) -> FloatArray:
         half = (array / np.linalg.norm(array)).astype(np.float16).astype(np.float64)
         array = half / np.sqrt((half * half).sum())
     return array.astype(np.float32)
+
+
+def file_outside(path: Path, genre: str = "rock") -> Track:
+    """Return a file that is not in the library."""
+    return Track(OUTSIDE_LIBRARY, path, Tags(), 0.0, "", genre)
 
 
 def at_cosine(direction: FloatArray, other: FloatArray, cosine: float) -> FloatArray:

@@ -215,7 +215,7 @@ def best(
     Their embeddings come with them, shape (n, dimension).
     """
     values = similarities(embeddings, query)
-    order = np.lexsort((ids, -values))[:k]
+    order = np.lexsort((ids, -values))[:k]  # lexsort takes its last key first
     found = zip(ids[order].tolist(), values[order].tolist(), strict=True)
     return [Neighbour(track_id, value) for track_id, value in found], embeddings[order]
 

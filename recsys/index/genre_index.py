@@ -20,12 +20,12 @@ import json
 import mmap
 import os
 import re
-import secrets
 import sys
 import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from recsys.types import FloatArray, IdArray, Neighbour
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
@@ -108,56 +109,31 @@ _ID, _HALF = np.dtype("<i8"), np.dtype("<f2")
 
 @dataclass(frozen=True, slots=True)
 class PartEntry:
-    """A part as the manifest describes it.
-
-    Attributes
-    ----------
-    genre : str
-    count : int
-        Tracks in it.
-    highest_id : int
-        Highest track id in it.
-    factory : str
-        FAISS factory string.
-    file : str
-        Name in the directory.
-    size, crc32 : int
-        Bytes of the file, and their checksum.
-    rows_at : int
-        Offset of the float16 rows.
-    trained_on : int or None
-        With codes: tracks of the part when they were trained.
-    k_factor : int or None
-        With codes: candidates compared with their rows, per requested track.
-    recall_at_20 : float or None
-        With codes: measured against flat search on a seeded sample when they were trained.
-    """
+    """A part as the manifest describes it."""
 
     genre: str
-    count: int
-    highest_id: int
-    factory: str
-    file: str
-    size: int
+    count: int  # tracks in it
+    highest_id: int  # of its tracks
+    factory: str  # FAISS factory string
+    file: str  # name in the directory
+    size: int  # bytes
     crc32: int
-    rows_at: int
-    trained_on: int | None = None
-    k_factor: int | None = None
-    recall_at_20: float | None = None
+    rows_at: int  # offset of the float16 rows
+    # With codes only:
+    trained_on: int | None = None  # tracks of the part when they were trained
+    k_factor: int | None = None  # candidates compared with their rows, per requested track
+    recall_at_20: float | None = None  # against flat search on a seeded sample, then
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Model and revision of a saved index, and its parts, sorted by genre.
-
-    ``snapshot`` is new after every save.
-    """
+    """Model and revision of a saved index, and its parts."""
 
     dimension: int
     fingerprint: str
     revision: int
-    snapshot: str
-    parts: tuple[PartEntry, ...]
+    snapshot: str  # new after every save
+    parts: tuple[PartEntry, ...]  # sorted by genre
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -184,15 +160,9 @@ class Part:
     """The tracks of one genre: mapped from a file, with the changes made since.
 
     Changes are merged when the part is next searched or saved, so that filling an index copies
-    every row once, and an update has one changed part in memory at a time.
-
-    Parameters
-    ----------
-    dimension : int
-    entry : PartEntry, optional
-        Manifest entry; None for an empty part, and after the first change.
-    directory : Path, optional
-        Of the file. It is mapped at once, and stays readable when it is replaced.
+    every row once, and an update has one changed part in memory at a time. The entry is None for an
+    empty part, and after the first change. The file is mapped at once, and stays readable when it
+    is replaced.
     """
 
     def __init__(
@@ -205,6 +175,7 @@ class Part:
         self._is_read = entry is None
         self._ids: IdArray = np.empty(0, np.int64)
         self._rows: npt.NDArray[np.float16] = np.empty((0, dimension), _HALF)
+        # Changes since the last merge: rows that stay (None for all), and tracks to append.
         self._stays: npt.NDArray[np.bool_] | None = None
         self._added: list[tuple[IdArray, npt.NDArray[np.float16]]] = []
         self._count = entry.count if entry else 0
@@ -212,8 +183,8 @@ class Part:
         self._trained_on = entry.trained_on if entry else None
         self._k_factor = entry.k_factor if entry else None
         self._recall = entry.recall_at_20 if entry else None
-        self._compared = 0
-        self._sorted: tuple[IdArray, IdArray] | None = None
+        self._compared = 0  # rows, by all searches so far
+        self._sorted: tuple[IdArray, IdArray] | None = None  # order by id, and the ids in it
         # FAISS indexes, made on demand: over the rows, and of the codes.
         self._flat: Any = None
         self._fast: Any = None
@@ -267,6 +238,7 @@ class Part:
             index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(content), len(content)))
         except (RuntimeError, MemoryError, OverflowError) as error:
             raise _damaged(self.entry, str(error)) from error
+        # FAISS reads any index of the right format; this one must fit the rest of the file.
         if (index.ntotal, index.d) != (self.entry.count, self._dimension):
             raise _damaged(self.entry, f"{index.ntotal} vectors of dimension {index.d}")
         return index
@@ -326,7 +298,7 @@ class Part:
         self.read()
         if self.entry is not None:
             if self._k_factor is not None:
-                self._fast_index()
+                self._fast_index()  # while the entry still says where the codes are
             self.entry = self._flat = None
 
     def _merge(self) -> None:
@@ -375,6 +347,7 @@ class Part:
         asked = min(total, wanted + SPARE)
         while True:
             scores, places = self._nearest(query, asked)
+            # Fewer candidates could miss one that ties with the last once it is compared exactly.
             if asked == total or scores[wanted - 1] - scores[-1] > MARGIN:
                 return self._ids[places], self.vectors(places)
             asked = min(total, 2 * asked)
@@ -471,6 +444,7 @@ class Part:
         rng = np.random.default_rng(SEED)
         chosen = by_id[np.sort(rng.choice(total, min(RECALL_QUERIES, total), replace=False))]
         queries = self._rows[chosen].astype(np.float32)
+        # The part's own tracks as queries: their nearest is themselves, for both searches.
         exact = self._flat_index().search(queries, k)[1]
         self._k_factor = 2
         while True:
@@ -482,18 +456,32 @@ class Part:
             self._k_factor *= 2
 
 
+def _mending(
+    method: Callable[Concatenate[GenreIndex, P], T],
+) -> Callable[Concatenate[GenreIndex, P], T]:
+    """Wrap a method: where a part is damaged, it rebuilds the index once and runs again."""
+
+    @wraps(method)
+    def wrapper(self: GenreIndex, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except DamagedPartError:
+            if self._on_damage is None:
+                raise
+            # Only once: what was rebuilt from the database has no file that could be damaged.
+            fill, self._on_damage = self._on_damage, None
+            self._parts = {}
+            fill(self)
+            return method(self, *args, **kwargs)
+
+    return wrapper
+
+
 class GenreIndex:
     """An :class:`~recsys.index.base.EmbeddingIndex` kept in the files of a directory.
 
     Embeddings are rounded to float16 and returned with unit length; similarities differ from those
-    of float32 by 1e-5 (128 dimensions).
-
-    Parameters
-    ----------
-    dimension : int
-        Length of the embeddings.
-    flat_limit : int
-        Tracks up to which a part is searched exactly.
+    of float32 by 1e-5 (128 dimensions). Parts of up to `flat_limit` tracks are searched exactly.
     """
 
     def __init__(self, dimension: int, *, flat_limit: int = FLAT_LIMIT) -> None:
@@ -529,41 +517,27 @@ class GenreIndex:
         """See :meth:`recsys.index.base.EmbeddingIndex.add`."""
         self.extend([genre] * len(ids), ids, embeddings)
 
+    @_mending
     def extend(self, genres: Sequence[str], ids: IdArray, embeddings: FloatArray) -> None:
         """Add tracks of several genres, one genre per id; else as :meth:`add`."""
         held, vectors = checked_vectors(ids, embeddings, self.dimension)
         if len(held) < len(genres):  # an id was given twice
             last = dict(zip(np.asarray(ids).tolist(), genres, strict=True))
             genres = [last[track_id] for track_id in held.tolist()]
+        self._discard(held)
         names = np.asarray(genres, dtype=object)
-        self._mending(lambda: self._put(names, held, vectors))
-
-    def _put(self, genres: npt.NDArray[np.object_], ids: IdArray, vectors: FloatArray) -> None:
-        self._discard(ids)
-        for genre in dict.fromkeys(genres.tolist()):
-            chosen = genres == genre
+        for genre in dict.fromkeys(genres):
+            chosen = names == genre
             part = self._parts.setdefault(genre, Part(self.dimension))
-            part.add(ids[chosen], vectors[chosen])
+            part.add(held[chosen], vectors[chosen])
 
     def remove(self, ids: Iterable[int]) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.remove`."""
-        unique = np.unique(np.fromiter(ids, dtype=np.int64))
-        return self._mending(lambda: self._discard(unique))
+        return self._discard(np.unique(np.fromiter(ids, dtype=np.int64)))
 
+    @_mending
     def _discard(self, ids: IdArray) -> int:
         return sum(part.remove(ids) for part in self._chosen(None))
-
-    def _mending(self, work: Callable[[], T]) -> T:
-        """Do some work; if a part is damaged, rebuild the index and repeat the work."""
-        try:
-            return work()
-        except DamagedPartError:
-            if self._on_damage is None:
-                raise
-            fill, self._on_damage = self._on_damage, None
-            self._parts = {}
-            fill(self)
-            return work()
 
     # Queries
 
@@ -571,28 +545,22 @@ class GenreIndex:
         """See :meth:`recsys.index.base.EmbeddingIndex.search`."""
         return self.search_with_vectors(genre, query, k)[0]
 
+    @_mending
     def search_with_vectors(
         self, genre: str | None, query: FloatArray, k: int
     ) -> tuple[list[Neighbour], FloatArray]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`."""
         query = checked_query(query, self.dimension, k)
-        return self._mending(lambda: self._search(genre, query, k))
-
-    def _search(
-        self, genre: str | None, query: FloatArray, k: int
-    ) -> tuple[list[Neighbour], FloatArray]:
         found = [part.candidates(query, k) for part in self._chosen(genre)]
         if not found:
             return [], np.empty((0, self.dimension), np.float32)
         ids, vectors = zip(*found, strict=True)
         return best(np.concatenate(ids), np.concatenate(vectors), query, k)
 
+    @_mending
     def vectors(self, ids: Sequence[int]) -> FloatArray:
         """See :meth:`recsys.index.base.EmbeddingIndex.vectors`."""
         wanted = np.asarray(ids, dtype=np.int64)
-        return self._mending(lambda: self._vectors(wanted))
-
-    def _vectors(self, wanted: IdArray) -> FloatArray:
         result = np.empty((len(wanted), self.dimension), dtype=np.float32)
         missing = np.ones(len(wanted), dtype=bool)
         for part in self._chosen(None):
@@ -612,22 +580,9 @@ class GenreIndex:
         """Write the parts that differ from their files there, then the manifest.
 
         A reader finds either the old or the new index. Other files in the directory stay.
-
-        Parameters
-        ----------
-        directory : Path
-            Made if it is missing.
-        fingerprint : str
-            Of the model and the library.
-        revision : int
-            Of the library.
-
-        Raises
-        ------
-        GenreIndexError
-            It cannot be written; the old index is intact.
+        GenreIndexError if it cannot be written; the old index is then intact.
         """
-        snapshot = secrets.token_hex(8)  # no name is reused: a reader may have the file mapped
+        snapshot = os.urandom(8).hex()  # no name is reused: a reader may have the file mapped
         try:
             directory.mkdir(parents=True, exist_ok=True)
             entries: list[PartEntry] = []
@@ -661,20 +616,9 @@ class GenreIndex:
     ) -> Self:
         """Open a saved index; parts are read on demand.
 
-        Parameters
-        ----------
-        directory : Path
-            Of the index.
-        flat_limit : int
-            As in :class:`GenreIndex`.
-        on_damage : callable, optional
-            Called with the emptied index when a part turns out to be damaged, to fill it again;
-            without it, damage is an error.
-
-        Raises
-        ------
-        GenreIndexError
-            The index is missing, of another version, or damaged as far as the manifest shows.
+        `on_damage` is called with the emptied index when a part turns out to be damaged, to fill it
+        again; without it, damage is an error. GenreIndexError if the index is missing, of another
+        version, or damaged as far as the manifest shows.
         """
         manifest = read_manifest(directory)
         for _ in range(_ATTEMPTS):

@@ -44,7 +44,7 @@ def open_index(store: Store) -> GenreIndex:
     StoreError
         The library is empty: it has no model yet.
     """
-    model = _model(store)
+    model = model_of(store)
     index = _loaded(store, model, on_damage=lambda damaged: _fill(damaged, store))
     if index is None:
         index = GenreIndex(model.dimension)
@@ -66,7 +66,7 @@ def refresh_index(store: Store, index: GenreIndex) -> GenreIndex:
     StoreError
         The library is empty: it has no model.
     """
-    model = _model(store)
+    model = model_of(store)
     if index.fingerprint != _fingerprint(store, model):
         return open_index(store)
     if index.revision == store.revision:
@@ -81,7 +81,7 @@ def save_index(store: Store, index: GenreIndex) -> None:
     """Write the changed parts of an index; the caller holds the library's lock."""
     index.save(
         index_directory(store.path),
-        fingerprint=_fingerprint(store, _model(store)),
+        fingerprint=_fingerprint(store, model_of(store)),
         revision=index.revision,
     )
 
@@ -94,7 +94,7 @@ def bring_up_to_date(store: Store) -> GenreIndex:
     StoreError
         The library is empty: it has no model yet.
     """
-    index = _loaded(store, _model(store))
+    index = _loaded(store, model_of(store))
     if index is None:
         return rebuild_index(store)
     try:
@@ -107,7 +107,7 @@ def bring_up_to_date(store: Store) -> GenreIndex:
 
 def rebuild_index(store: Store) -> GenreIndex:
     """Fill a new index from the library and save it; the caller holds the library's lock."""
-    index = GenreIndex(_model(store).dimension)
+    index = GenreIndex(model_of(store).dimension)
     _fill(index, store)
     save_index(store, index)
     return index
@@ -172,7 +172,8 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def _model(store: Store) -> ModelInfo:
+def model_of(store: Store) -> ModelInfo:
+    """Return the model of a library; StoreError for one that is empty."""
     model = store.model()
     if model is None:
         raise StoreError(
@@ -209,6 +210,7 @@ def _can_be_updated(index: GenreIndex, store: Store, model: ModelInfo) -> bool:
     if behind < 0 or not _is_of(index, store, model):
         return False
     most = min(MOST_CHANGES, max(FEW_CHANGES, REBUILD_SHARE * index.count()))
+    # Most indexes are up to date, and counting changes takes a query.
     return behind == 0 or store.change_count(index.revision) <= most
 
 

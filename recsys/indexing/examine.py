@@ -29,27 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DecodedTrack:
-    """A track that waits for inference.
+    """A track that waits for inference."""
 
-    Attributes
-    ----------
-    windows : ndarray, shape (n_windows, *shape)
-        The model's features: float16 where that is precise enough, which halves what is sent
-        between processes, else float32.
-    duration_s : float
-        Of the whole track, seconds.
-    warning : str or None
-        Defect of the file.
-    """
-
+    # Features, shape (n_windows, *shape): float16 where that is precise enough, which halves what
+    # is sent between processes, else float32.
     windows: npt.NDArray[np.floating]
-    duration_s: float
-    warning: str | None
+    duration_s: float  # of the whole track
+    warning: str | None  # defect of the file
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysedTrack:
-    """A track that was analysed where it was decoded; attributes as in :class:`DecodedTrack`."""
+    """A track that was analysed where it was decoded."""
 
     analysis: Analysis
     duration_s: float
@@ -70,30 +61,14 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
-    """Examines files; can be sent to a process.
+    """Examines files; can be sent to a process."""
 
-    Attributes
-    ----------
-    database : Path or None
-        Library whose analyses are not repeated; None to analyse every file.
-    settings : Features
-        Features of the model.
-    model : ModelPlace or None
-        See :class:`FileAnalyser`.
-    """
-
-    database: Path | None
-    settings: Features
-    model: ModelPlace | None = None
+    database: Path | None  # library whose analyses are not repeated; None to analyse every file
+    settings: Features  # of the model
+    model: ModelPlace | None = None  # as for FileAnalyser
 
     def __call__(self, file: TrackFile) -> Examined:
-        """Identify a file; decode it unless its analysis is stored.
-
-        Raises
-        ------
-        AudioError
-            If it cannot be decoded.
-        """
+        """Identify a file; decode it unless its analysis is stored. AudioError if that fails."""
         identity = files.audio_hash(file.path)
         tags = files.read_tags(file.path)
         if self.database is not None and _library(self.database).analysed_hash(identity):
@@ -101,6 +76,7 @@ class Examiner:
         return Examined(identity, tags, FileAnalyser(self.settings, self.model)(file.path))
 
 
+# One connection and one model per process, which works on many files.
 @lru_cache(maxsize=1)
 def _library(database: Path) -> Store:
     return Store.open(database, read_only=True)
@@ -108,26 +84,15 @@ def _library(database: Path) -> Store:
 
 @dataclass(frozen=True, slots=True)
 class FileAnalyser:
-    """Decodes files, and analyses them where it has a model; can be sent to a process.
+    """Decodes files, and analyses them where it has a model; can be sent to a process."""
 
-    Attributes
-    ----------
-    settings : Features
-        Features of the model.
-    model : ModelPlace or None
-        The model to run in this process; None to return the windows.
-    """
-
-    settings: Features
-    model: ModelPlace | None = None
+    settings: Features  # of the model
+    model: ModelPlace | None = None  # to run in this process; None to return the windows
 
     def __call__(self, path: Path) -> TrackResult:
         """Decode one file, and analyse it where there is a model.
 
-        Raises
-        ------
-        AudioError
-            If it cannot be decoded, or holds too little sound.
+        AudioError if it cannot be decoded, or holds too little sound.
         """
         from recsys.audio import decode  # the process that only sends this needs no decoders
 

@@ -79,18 +79,10 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """Result of the scan.
+    """Result of the scan."""
 
-    Attributes
-    ----------
-    found : int
-        Audio files under the folders.
-    pending : int
-        New and changed files, which will be analysed now.
-    """
-
-    found: int
-    pending: int
+    found: int  # audio files under the folders
+    pending: int  # new and changed files, which will be analysed now
 
 
 @dataclass(slots=True)
@@ -100,7 +92,7 @@ class _Run:
     counts: dict[str, int] = field(
         default_factory=lambda: {str(status): 0 for status in IndexStatus}
     )
-    settled: set[int] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)  # tracks whose files need no further look
     report: ScanReport = field(default_factory=ScanReport)
     notes: list[str] = field(default_factory=list)
 
@@ -117,19 +109,9 @@ class _Run:
 class Indexer:
     """Brings a library up to date with its folders.
 
-    Parameters
-    ----------
-    store : Store
-        Open for writing, with its model set; the caller holds the library's lock.
-    load_classifier : callable
-        Called without arguments for the first track that no worker has analysed: a run that finds
-        nothing new never loads the model.
-    settings : Features
-        Features of the model.
-    options : IndexOptions
-        Workers, time limit and `keep_missing` count here.
-    model : ModelPlace, optional
-        The model, if the worker processes can run it.
+    The store is open for writing, with its model set; the caller holds the library's lock. `model`
+    is None if the worker processes cannot run it; then `load_classifier` is called for the first
+    track that waits for inference: a run that finds nothing new never loads the model.
     """
 
     def __init__(
@@ -151,23 +133,9 @@ class Indexer:
     ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
         """Index folders: unchanged files first, then a plan, new and changed files, a summary.
 
-        Parameters
-        ----------
-        folders : sequence of Path
-            Absolute, none inside another.
-        whole_roots : bool
-            The folders are the user's roots: they are stored as such, and one that is gone or
-            holds no audio keeps its tracks, with a note. False for folders inside roots that are
-            being watched.
-
-        Yields
-        ------
-        IndexEvent
-            One per file; for new and changed files after the result is stored.
-        IndexPlan
-            Once, before the files that take time.
-        IndexSummary
-            At the end.
+        The folders are absolute, none inside another. As `whole_roots` they are stored, and one
+        that is gone or holds no audio keeps its tracks, with a note; folders inside roots that are
+        being watched are not. The event of a new or changed file follows its storage.
         """
         run = _Run()
         health = RootHealth(self._store)
@@ -209,7 +177,7 @@ class Indexer:
 
     def _store_root(self, folder: Path) -> None:
         self._store.add_root(folder)
-        if folder.is_mount():
+        if folder.is_mount():  # so that its tracks are kept while it is unmounted
             self._store.add_root(folder, volume=True)
 
     def _with_stored(
@@ -231,7 +199,7 @@ class Indexer:
         with WorkerPool(workers, librosa=librosa, time_limit_s=limit) as pool:
             for file, outcome in pool.map_unordered(self._examiner, _as_of_now(pending)):
                 if isinstance(outcome, StoreError | ModelError):
-                    raise outcome
+                    raise outcome  # the library's fault or the model's, not the file's
                 if isinstance(outcome, PassingError):
                     yield self._settle_passing(file, outcome, run)
                 elif isinstance(outcome, RecsysError):
@@ -298,7 +266,7 @@ class Indexer:
     ) -> int | None:
         """Return the track of the same sound whose own file is gone, if any: it has moved here."""
         if self._store.lookup(file.path) is not None:
-            return None
+            return None  # changed in place
         for track_id, path in self._store.paths_of_hash(examined.audio_hash, run.settled):
             if health.is_gone(path):
                 run.settled.add(track_id)
@@ -309,7 +277,8 @@ class Indexer:
         self, folder: Path, run: _Run, health: RootHealth, *, whole_roots: bool
     ) -> Iterator[IndexEvent]:
         """Remove tracks whose files are gone from a folder, unless their disk may be unmounted."""
-        if whole_roots and health.holds_no_audio(folder):
+        # An unmounted disk leaves its folder empty.
+        if whole_roots and next(scan(folder), None) is None:
             kept = sum(1 for _ in self._store.iter_tracks_under(folder))
             if kept:
                 run.notes.append(
@@ -347,24 +316,12 @@ def _as_of_now(paths: Iterable[str]) -> Iterator[TrackFile]:
 def settle(
     store: Store, batches: Iterable[Sequence[TrackRecord | Failure]]
 ) -> Iterator[IndexEvent | IndexSummary]:
-    """Store analyses that were made elsewhere.
+    """Store analyses that were made elsewhere; yield an event per file, and a summary.
 
     A track whose file is on disk as it is stored is kept: then the analysis is of another version
-    of the file. No track is moved or removed.
-
-    Parameters
-    ----------
-    store : Store
-        Open for writing, its model that of the analyses; the caller holds the library's lock.
-    batches : iterable of sequences
-        Each is stored in one transaction. No file occurs twice.
-
-    Yields
-    ------
-    IndexEvent
-        One per file, after its result is stored.
-    IndexSummary
-        At the end.
+    of the file. No track is moved or removed. The store is open for writing, its model that of the
+    analyses; the caller holds the library's lock. Each batch is one transaction, and no file occurs
+    twice.
     """
     run = _Run()
     for batch in batches:
@@ -373,13 +330,13 @@ def settle(
         records: list[TrackRecord] = []
         failures: list[Failure] = []
         for result, stored in zip(batch, known, strict=True):
-            stands = stored is not None and _stands(stored, result)
+            keep = stored is not None and _outranks(stored, result)
             if isinstance(result, TrackRecord):
-                if stored is not None and stands:
+                if stored is not None and keep:
                     yield run.count(_settled_event(stored, result.file))
                 else:
                     records.append(result)
-            elif stands:
+            elif keep:
                 failed = IndexEvent(result.file.path, IndexStatus.FAILED, reason=result.reason)
                 yield run.count(failed)
             else:
@@ -389,8 +346,8 @@ def settle(
     yield run.summary()
 
 
-def _stands(stored: StoredFile, result: TrackRecord | Failure) -> bool:
-    """Return whether the stored state of a file stands against another result for it."""
+def _outranks(stored: StoredFile, result: TrackRecord | Failure) -> bool:
+    """Return whether the stored state of a file outranks another result for it."""
     same = (stored.size, stored.mtime_ns) == (result.file.size, result.file.mtime_ns)
     if isinstance(result, Failure):
         if stored.track_id is None:
@@ -465,12 +422,9 @@ def _track_event(track: Track, status: IndexStatus) -> IndexEvent:
 
 
 class RootHealth:
-    """Tells, for one run, a folder or file that is gone from one whose disk is unmounted.
+    """Distinguishes, for one run, what is gone for good from what is on an unmounted disk.
 
-    Parameters
-    ----------
-    store : Store
-        Holds the roots of earlier runs, and the volumes mounted inside them.
+    The store has the roots of earlier runs, and the volumes mounted inside them.
     """
 
     def __init__(self, store: Store) -> None:
@@ -478,15 +432,12 @@ class RootHealth:
         self._volumes = set(store.volumes())
         known = {*store.roots(), *self._volumes}
         self._known = sorted(known, key=lambda path: len(path.parts), reverse=True)
-        self._away: dict[Path, bool] = {}
+        self._absent: dict[Path, bool] = {}
 
     def problem(self, root: Path) -> str | None:
         """Return why a root cannot be indexed now, or None if it can.
 
-        Raises
-        ------
-        RecsysError
-            If the root is not a folder, or is not there and never was part of the library.
+        RecsysError if it is not a folder, or is not there and never was part of the library.
         """
         if root.is_dir():
             return None
@@ -509,34 +460,31 @@ class RootHealth:
             return False
         else:
             return False
-        return not any(self.is_away(known) for known in self._known if path.is_relative_to(known))
-
-    def holds_no_audio(self, root: Path) -> bool:
-        """Return whether a root is there without audio, as an unmounted disk leaves it."""
-        return next(scan(root), None) is None
+        return not any(self.is_absent(known) for known in self._known if path.is_relative_to(known))
 
     def notes_under(self, root: Path) -> list[str]:
-        """Return a note for each known root or volume below a root that is away."""
+        """Return a note for each absent root or volume below a root."""
         return [
-            f"{known} is away; its tracks were left as they are "
+            f"{known} is empty or not mounted; its tracks were left as they are "
             f"(if they are gone for good: recsys doctor --forget {known})"
             for known in self._known
-            if known != root and known.is_relative_to(root) and self.is_away(known)
+            if known != root and known.is_relative_to(root) and self.is_absent(known)
         ]
 
-    def is_away(self, known: Path) -> bool:
+    def is_absent(self, known: Path) -> bool:
         """Return whether a known root or volume is gone, empty or unmounted now."""
-        if known not in self._away:
-            self._away[known] = self._check_away(known)
-        return self._away[known]
+        if known not in self._absent:
+            self._absent[known] = self._check_absent(known)
+        return self._absent[known]
 
-    def _check_away(self, known: Path) -> bool:
+    def _check_absent(self, known: Path) -> bool:
         try:
             with os.scandir(known) as entries:
                 empty = next(entries, None) is None
             if empty:
                 return True
             if known in self._volumes:
+                # A mount point on the file system of its parent: nothing is mounted there.
                 return known.stat().st_dev == known.parent.stat().st_dev
         except OSError:
             return True

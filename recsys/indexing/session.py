@@ -15,10 +15,10 @@ import numpy as np
 from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import ModelCard, embeddings_of, load_card
 from recsys.classifier.inference import check_device, load_head, place_for_any_process
-from recsys.errors import ModelError, RecsysError, StoreError
-from recsys.index.sync import bring_up_to_date, index_is_current
+from recsys.errors import ModelError, RecsysError
+from recsys.index.sync import bring_up_to_date, index_is_current, model_of
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
-from recsys.library import AUDIO_SUFFIXES
+from recsys.library import AUDIO_SUFFIXES, outermost
 from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
@@ -43,27 +43,12 @@ _CHANGE_THE_INDEX = (IndexStatus.INDEXED, IndexStatus.REMOVED)
 
 @dataclass(frozen=True, slots=True)
 class IndexSession:
-    """A library, the model that analyses it, and how.
+    """A library, the model that analyses it, and how."""
 
-    Attributes
-    ----------
-    database : Path
-        Made if it is not there.
-    model : Path or None
-        Checkpoint; None for the library's own, or else the shipped one.
-    device : str
-        A :class:`recsys.classifier.inference.Device`.
-    effort : str or None
-        A :class:`recsys.types.Effort`; None for the library's own, or else
-        :data:`recsys.mel.DEFAULT_EFFORT`.
-    options : IndexOptions
-        How to index.
-    """
-
-    database: Path
-    model: Path | None = None
-    device: str = "auto"
-    effort: str | None = None
+    database: Path  # made if it is not there
+    model: Path | None = None  # checkpoint; None for the library's own, or else the shipped one
+    device: str = "auto"  # a recsys.classifier.inference.Device
+    effort: str | None = None  # None for the library's own, or else recsys.mel.DEFAULT_EFFORT
     options: IndexOptions = field(default_factory=IndexOptions)
 
     def run(
@@ -212,6 +197,7 @@ def attended(
                 event = _with_note_of_unanalysed(store, event)
             yield event
     except (KeyboardInterrupt, GeneratorExit):
+        # Else the next query would have to bring the index up to date in memory.
         if stored:
             _save_if_behind(store)
         raise
@@ -253,11 +239,6 @@ def change_model(store: Store, card: ModelCard, checkpoint: Path | None) -> None
 
     A track head over the same embeddings is applied to the stored embeddings at once. With any
     other model, every track waits for analysis. No checkpoint means the shipped model.
-
-    Raises
-    ------
-    RecsysError
-        If the checkpoint cannot be read or the database not be written.
     """
     present = _present_card(store)
     if checkpoint is None or present is None or not _only_head_differs(card, present):
@@ -295,20 +276,10 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
     """Sort a library by other labels and update its index, without any analysis.
 
     `source` is a :class:`recsys.types.GenreSource`. Returns the number of tracks in each genre
-    group.
-
-    Raises
-    ------
-    RecsysError
-        If the library is busy or empty, or its model has no styles.
+    group. RecsysError if the library is busy or empty, or its model has no styles.
     """
     with LibraryLock(database, 0.0), Store.open(database) as store:
-        info = store.model()
-        if info is None:
-            raise StoreError(
-                f"The library {database} is empty: nothing was analysed yet.",
-                "Fill it with `recsys index FOLDER`.",
-            )
+        info = model_of(store)
         if source == GenreSource.TAGS:
             check_has_tags(info, store.roots(), LEAST_STYLES)
         store.set_genre_source(source)
@@ -322,16 +293,8 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
 def changed_folders(roots: Sequence[Path]) -> Iterator[list[Path]]:
     """Yield the folders in which audio files may have changed, after each burst of changes.
 
-    Parameters
-    ----------
-    roots : sequence of Path
-        Folders to watch, with everything below. Those that are not there are left out.
-
-    Yields
-    ------
-    list of Path
-        Existing folders, none inside another. The first list has all roots, for changes before
-        the system began to report.
+    They exist, and none is inside another. The first list has all roots, for changes before the
+    system began to report. Roots that are not there are left out.
     """
     from watchfiles import watch
 
@@ -350,14 +313,8 @@ def changed_folders(roots: Sequence[Path]) -> Iterator[list[Path]]:
     for changes in reported:
         if not changes:
             continue
-        folders = {_nearest_folder(Path(name), present) for _, name in changes}
-        folders.discard(None)
-        found = sorted(folder for folder in folders if folder is not None)
-        yield [
-            folder
-            for folder in found
-            if not any(folder != other and folder.is_relative_to(other) for other in found)
-        ]
+        folders = (_nearest_folder(Path(name), present) for _, name in changes)
+        yield outermost(folder for folder in folders if folder is not None)
 
 
 def _may_be_audio(changed: Path, roots: Sequence[Path]) -> bool:

@@ -1,9 +1,9 @@
 """Playlists: from seed tracks, through a cycle of genres, in a mood, or between two tracks.
 
-    sources of candidates (lazy searches of the index) --> Draft (constraints) --> Playlist
+    queues of candidates (lazy searches of the index) --> PlaylistDraft (constraints) --> Playlist
 
-Every kind of playlist extends a :class:`~recsys.playlists.draft.Draft`, so that the constraints
-apply to all. The same seed and the same library give the same playlist.
+Every kind of playlist extends a :class:`~recsys.playlists.draft.PlaylistDraft`, so that the
+constraints apply to all. The same seed and the same library give the same playlist.
 """
 
 from recsys.playlists.draft import DEFAULT_LENGTH, PREFERRED_ARTIST_GAP, PlaylistOptions

@@ -1,4 +1,4 @@
-"""A playlist in the making: options, chosen tracks, constraints, and sources of candidates."""
+"""A playlist in the making: options, chosen tracks, constraints, and queues of candidates."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ DRAW_WIDTH = 0.5
 """Range of the random draw at diversity 1, in standard deviations of the candidates."""
 
 _LEAST_WIDTH = 1e-6
+"""Candidates of equal worth are drawn at random too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +137,8 @@ def shortage(
 ) -> str:
     """Return a note with the length reached and the reason.
 
-    `held_back` are the tracks that only the artist gap kept out, `duplicates` counts the
-    near-duplicates left out, and `where` names the part of the library that was searched.
+    Only the artist gap kept out the tracks in `held_back`; `where` is the searched part of the
+    library.
     """
     if held_back:
         artists = {artist_key(track) for track in held_back}
@@ -185,38 +186,23 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-# The draft and its sources
+# The draft and its queues
 
 
-class Draft:
+class PlaylistDraft:
     """The tracks chosen so far, and the constraints on the next one.
 
-    Parameters
-    ----------
-    options : PlaylistOptions
-        Limits and constraints.
-    last : Candidate, optional
-        The track that will close the list. It counts towards length and duration from the start,
-        and no near-duplicate of it is chosen.
-
-    Attributes
-    ----------
-    chosen : list of Candidate
-        In playing order, without `last`.
-    duplicates : set of int
-        Tracks that were left out as near-duplicates.
-    closed : bool
-        No candidate would bring the list nearer to its duration.
-    last_artist_allowed : bool
-        Whether tracks by the artist of `last` may precede it, where the gap leaves room.
+    The track `last`, if any, will close the list. It counts towards length and duration from the
+    start, and no near-duplicate of it is chosen.
     """
 
     def __init__(self, options: PlaylistOptions, last: Candidate | None = None) -> None:
         self.options = options
-        self.chosen: list[Candidate] = []
-        self.duplicates: set[int] = set()
-        self.closed = False
+        self.chosen: list[Candidate] = []  # in playing order, without `last`
+        self.duplicates: set[int] = set()  # tracks that were left out as near-duplicates
+        self.closed = False  # no candidate would bring the list nearer to its duration
         self.last = last
+        # Whether tracks by the artist of `last` may precede it, where the gap leaves room.
         self.last_artist_allowed = True
         self.rng = np.random.default_rng(options.seed)
         self._last_artist = artist_key(last.track) if last else None
@@ -226,18 +212,13 @@ class Draft:
         return len(self.chosen) + (self.last is not None)
 
     @property
-    def total_s(self) -> float:
-        """Duration of the chosen tracks and `last`, seconds."""
-        return self._total_s
-
-    @property
     def full(self) -> bool:
         """Whether length or duration is reached."""
         length, duration = self.options.limit, self.options.duration_s
         return (
             self.closed
             or (length is not None and len(self) >= length)
-            or (duration is not None and self._total_s >= duration)
+            or (duration is not None and self.total_s >= duration)
         )
 
     def fits(self, candidate: Candidate) -> bool:
@@ -245,7 +226,7 @@ class Draft:
         duration = self.options.duration_s
         if duration is None or len(self) == 0:
             return True
-        overshoot = self._total_s + candidate.track.duration_s - duration
+        overshoot = self.total_s + candidate.track.duration_s - duration
         return overshoot <= candidate.track.duration_s / 2
 
     def add(self, candidate: Candidate) -> None:
@@ -313,7 +294,7 @@ class Draft:
         self._ids: set[int] = set()
         self._recordings = NearDuplicates()
         self._position_of_artist: dict[str, int] = {}
-        self._total_s = 0.0
+        self.total_s = 0.0  # duration of the chosen tracks and `last`
         if self.last is not None:
             self._remember(self.last)
         for candidate in chosen:
@@ -322,20 +303,14 @@ class Draft:
     def _remember(self, candidate: Candidate) -> None:
         self._ids.add(candidate.track.id)
         self._recordings.add(candidate.track, candidate.embedding)
-        self._total_s += candidate.track.duration_s
+        self.total_s += candidate.track.duration_s
 
 
-class Source:
+class CandidateQueue:
     """Candidates for a draft, best first, read lazily.
 
-    Candidates that the artist gap holds back keep their position and are offered again later.
-
-    Parameters
-    ----------
-    candidates : iterator of Candidate
-        Best first.
-    in_order : bool
-        Always offer the first candidate that is allowed, whatever the diversity.
+    Candidates that the artist gap holds back keep their position and are offered again later. With
+    `in_order`, the first allowed candidate is taken whatever the diversity.
     """
 
     def __init__(self, candidates: Iterator[Candidate], *, in_order: bool = False) -> None:
@@ -343,14 +318,11 @@ class Source:
         self._in_order = in_order
         self.waiting: list[Candidate] = []
 
-    def extend(self, draft: Draft) -> bool:
-        """Add the next track to a draft.
+    def extend(self, draft: PlaylistDraft) -> bool:
+        """Add the next track to a draft; return whether there was one.
 
-        Returns
-        -------
-        bool
-            False when no candidate is allowed; then `waiting` has those that only the artist gap
-            holds back. Or when none fits the duration; then the draft is closed.
+        If none is allowed, `waiting` has those that only the artist gap holds back; if none fits
+        the duration, the draft is closed.
         """
         pool = self._pool(draft)
         fitting = [candidate for candidate in pool if draft.fits(candidate)]
@@ -360,12 +332,12 @@ class Source:
         draft.add(draft.pick(fitting))
         return True
 
-    def _pool(self, draft: Draft) -> list[Candidate]:
+    def _pool(self, draft: PlaylistDraft) -> list[Candidate]:
         size = 1
         if not self._in_order:
             size += round(draft.options.diversity * (POOL - 1))
             if draft.options.duration_s is not None:
-                size = max(size, FITTING_POOL)
+                size = max(size, FITTING_POOL)  # the best may be too long where another fits
         gaps = draft.options.gaps
         # Tracks in a given order keep it, unless a requested gap forbids it.
         for gap in gaps[-1:] if self._in_order else gaps:
@@ -375,7 +347,9 @@ class Source:
                 return pool
         return []
 
-    def _allowed(self, draft: Draft, size: int, gap: int, reach: int | None) -> list[Candidate]:
+    def _allowed(
+        self, draft: PlaylistDraft, size: int, gap: int, reach: int | None
+    ) -> list[Candidate]:
         allowed: list[Candidate] = []
         position = 0
         while len(allowed) < size and (reach is None or position < reach):

@@ -25,23 +25,16 @@ if TYPE_CHECKING:
 
 XSPF_NAMESPACE = "http://xspf.org/ns/0/"
 
+# Control characters and lone surrogates, which XML 1.0 cannot hold in any form.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Result of writing a playlist.
-
-    Attributes
-    ----------
-    tracks : tuple of Track
-        Written tracks.
-    left_out : tuple of Track
-        Tracks whose path has a line break, which a format of one path per line cannot express.
-    """
+    """Result of writing a playlist."""
 
     tracks: tuple[Track, ...]
-    left_out: tuple[Track, ...] = ()
+    left_out: tuple[Track, ...] = ()  # a format of one path per line cannot express a line break
 
 
 def write(
@@ -56,22 +49,9 @@ def write(
     A regular file is replaced atomically, so that a player never reads half of it; a pipe or device
     is written to directly.
 
-    Parameters
-    ----------
-    playlist : Playlist
-        The playlist.
-    target : Path or binary stream
-        Destination.
-    file_format : str or None
-        One of :data:`FORMATS`; None takes it from the extension of the target.
-    relative : bool
-        Write paths relative to the folder of the file, or for a stream to the current folder, so
-        that the folder can be moved as a whole. JSON is always absolute.
-
-    Returns
-    -------
-    Written
-        With the tracks that the format cannot express, which the caller should mention.
+    Without a format, the extension of the target chooses it. Relative paths start at the folder of
+    the file, or for a stream at the current folder, so that the folder can be moved as a whole;
+    JSON is always absolute. The caller should mention the tracks that the format cannot express.
 
     Raises
     ------
@@ -95,12 +75,7 @@ def write(
 
 
 def resolve_format(path: Path | None, file_format: str | None = None) -> str:
-    """Return the given format, or the one of the extension of a path.
-
-    Raises
-    ------
-    QueryError
-        There is no such format, or neither is given.
+    """Return the given format, or the one of the extension of a path; QueryError without one.
 
     Examples
     --------
@@ -217,21 +192,11 @@ def track_fields(track: Track) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A playlist format.
-
-    Attributes
-    ----------
-    writer : callable
-        From a playlist, the tracks to write and their locations, to bytes.
-    extensions : tuple of str
-        File name extensions that select the format.
-    line_per_path : bool
-        A path takes one line, so paths with line breaks are left out.
-    """
+    """A playlist format."""
 
     writer: Callable[[Playlist, Iterable[Track], _Locations], bytes]
-    extensions: tuple[str, ...]
-    line_per_path: bool = False
+    extensions: tuple[str, ...]  # that select the format
+    line_per_path: bool = False  # so paths with line breaks are left out
 
 
 FORMATS = {

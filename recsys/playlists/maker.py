@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import QueryError
-from recsys.playlists.draft import POOL, Draft, PlaylistOptions, Source, shortage
+from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, PlaylistOptions, shortage
 from recsys.playlists.order import (
     REACH,
     START_FROM,
@@ -46,17 +46,7 @@ _NAMED_SEEDS = 3
 
 
 class PlaylistMaker:
-    """Makes playlists from a library.
-
-    Parameters
-    ----------
-    store : Catalogue
-        The library.
-    index : EmbeddingIndex
-        Its embeddings.
-    info : ModelInfo
-        The model that made them.
-    """
+    """Makes playlists from a library: its catalogue, its embeddings and the model of both."""
 
     def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
         self._store = store
@@ -70,12 +60,7 @@ class PlaylistMaker:
         The seeds that are in the library open the list, in the order given. Every further track is
         the best-ranked one that the constraints allow, ranked as by
         :meth:`recsys.recommender.Recommender.similar`. With moods, further tracks carry them, and
-        are ordered by mood.
-
-        Raises
-        ------
-        QueryError
-            The genre of the options is no genre group of the library, or a mood not a tag.
+        are ordered by mood. QueryError for an unknown genre or mood.
         """
         options = self._checked(options)
         name = f"Like {_names(query.seeds)}"
@@ -84,12 +69,8 @@ class PlaylistMaker:
     def anywhere(self, options: PlaylistOptions | None = None) -> Playlist:
         """Continue from a track drawn from the library, or from the genre of the options.
 
-        With moods it is drawn from the tracks that carry them most strongly.
-
-        Raises
-        ------
-        QueryError
-            The library, or the genre, has no track, or none of the mood.
+        With moods it is drawn from the tracks that carry them most strongly. QueryError if there is
+        no track to draw.
         """
         options = self._checked(options)
         rng, wanted = np.random.default_rng(options.seed), self._filter(options)
@@ -109,27 +90,11 @@ class PlaylistMaker:
     ) -> Playlist:
         """Cycle through genres; each track is the nearest of its genre to the one before.
 
-        Parameters
-        ----------
-        genres : sequence of str, or str
-            In playing order, or one string with commas between them; ``per_genre`` tracks of each.
-            :data:`AUTO` takes every genre that holds tracks, beginning with the largest, see
-            :func:`recsys.playlists.order.related_order`.
-        start : (Track, Analysis), optional
-            Opens the list, and the cycle continues from its genre. Without it, the first track is
-            drawn from the first genre. A start outside the library is not in the list.
-        options : PlaylistOptions, optional
-
-        Returns
-        -------
-        Playlist
-            A genre without tracks, or without any of the mood, is left out, and one that has run
-            out leaves the cycle, with a note.
-
-        Raises
-        ------
-        QueryError
-            There are no genres, one is not known, or none of them holds a track.
+        The genres come in playing order, as for :func:`recsys.playlists.order.cycle_genres`, with
+        ``per_genre`` tracks of each; ``auto`` begins with the largest. The cycle continues from the
+        genre of the start, which opens the list if it is in the library. Without a start, the first
+        track is drawn from the first genre. A genre without tracks, or without any of the mood, is
+        left out, and one that has run out leaves the cycle, with a note.
         """
         options = self._checked(options)
         if options.genre is not None:
@@ -137,12 +102,13 @@ class PlaylistMaker:
                 f"a cycle names its own genres; genre {options.genre!r} cannot be given as well",
                 "Give either a genre or a cycle.",
             )
-        draft, wanted = Draft(options), self._filter(options)
+        draft, wanted = PlaylistDraft(options), self._filter(options)
         order, notes = cycle_genres(self._taxonomy, self._index, genres, wanted)
         seeds = make_query(self._info, [start]).seeds if start else ()
         first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng, wanted)
         if not seeds or seeds[0].in_library:
             draft.add(first)
+        # The cycle goes on from the genre of the start, which has had a turn if it is in the list.
         turn = 0
         if first.track.genre_group in order:
             turn = order.index(first.track.genre_group) * options.per_genre + len(draft)
@@ -168,12 +134,8 @@ class PlaylistMaker:
         Points at equal distances on the great circle between the two embeddings get the nearest
         track that is not in the list yet. Then the tracks are ordered by their similarity to B less
         that to A, as far as the artist gap allows. A comes first and B last; one outside the
-        library is not in the list. With a duration, the points follow the time played.
-
-        Raises
-        ------
-        QueryError
-            A and B are one recording, or the length is too short for both.
+        library is not in the list. With a duration, the points follow the time played. QueryError
+        if A and B are one recording, or the length is too short for both.
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
@@ -206,28 +168,29 @@ class PlaylistMaker:
     def _continue(
         self, query: Query, options: PlaylistOptions, name: str, seeds: Sequence[Seed]
     ) -> Playlist:
-        draft, wanted = Draft(options), self._filter(options)
+        draft, wanted = PlaylistDraft(options), self._filter(options)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
-        sources = [Source(opening, in_order=True)]
+        # In the order given, whatever the diversity: the user chose them.
+        queues = [CandidateQueue(opening, in_order=True)]
         if wanted is not None:
-            return self._walk(query, draft, sources[0], wanted, name, seeds)
+            return self._walk(query, draft, queues[0], wanted, name, seeds)
         expected = POOL + (options.limit or POOL)
         search, taxonomy = self._search(None), self._taxonomy
-        sources += [
-            Source(search(tier.genre, query.embedding, expected))
+        queues += [
+            CandidateQueue(search(tier.genre, query.embedding, expected))
             for tier in plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
         ]
-        # The first source that has a track to offer gives it; sources are used up in their order.
-        while not draft.full and any(source.extend(draft) or draft.closed for source in sources):
+        # The first queue that has a track to offer gives it; queues are used up in their order.
+        while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
             pass
-        held_back = [candidate.track for source in sources for candidate in source.waiting]
+        held_back = [candidate.track for queue in queues for candidate in queue.waiting]
         return self._finish(draft, name, seeds, held_back)
 
     def _walk(
         self,
         query: Query,
-        draft: Draft,
-        opening: Source,
+        draft: PlaylistDraft,
+        opening: CandidateQueue,
         wanted: TagFilter,
         name: str,
         seeds: Sequence[Seed],
@@ -251,9 +214,11 @@ class PlaylistMaker:
             return self._draw_carrier(genre, rng, wanted)
         reach = min(self._index.count(genre), DRAW_FROM)
         if reach:
+            # A search near a random point is cheaper than reading all ids of a large library.
             towards = rng.standard_normal(self._info.dimension)
             direction = (towards / np.linalg.norm(towards)).astype(np.float32)
             found = self._index.search(genre, direction, reach)
+            # Until one is found: the store may have lost tracks since the index was opened.
             for position in rng.permutation(len(found)):
                 track_id = found[position].track_id
                 track = self._store.track(track_id)
@@ -287,7 +252,7 @@ class PlaylistMaker:
 
     def _finish(
         self,
-        draft: Draft,
+        draft: PlaylistDraft,
         name: str,
         seeds: Sequence[Seed],
         held_back: Collection[Track],

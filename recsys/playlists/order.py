@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.errors import QueryError
 from recsys.names import mood_columns
-from recsys.playlists.draft import POOL, Draft, Source, count
+from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, count
 from recsys.recommender.duplicates import NearDuplicates, artist_key
 from recsys.recommender.query import Candidate
 
@@ -36,8 +36,13 @@ START_FROM = 25
 """The first track of a mood is drawn from this many that carry it most strongly."""
 
 _PARALLEL = 1e-6
+"""Length of the difference below which two unit vectors count as one direction, or as opposite."""
+
 _NO_GAIN = 1e-9
+"""A tour must become cheaper by more than rounding, or 2-opt would never end."""
+
 _STARTS = 16
+"""Nearest-neighbour tours that are improved, so that one bad start does not decide."""
 
 
 # Genre cycles
@@ -48,19 +53,9 @@ def related_order(related: npt.NDArray[np.float64], genres: Sequence[str]) -> li
 
     The cycle is a short round trip over costs of ``-log`` of the relatedness: the shortest of
     nearest-neighbour tours from several genres, each improved by 2-opt (Croes 1958, Operations
-    Research 6) until no exchange helps.
-
-    Parameters
-    ----------
-    related : ndarray of float64, shape (n, n)
-        Symmetric, not negative; see :meth:`recsys.recommender.taxonomy.Taxonomy.relatedness`.
-    genres : sequence of str
-        One per row, without repeats. The first stays first.
-
-    Returns
-    -------
-    list of str
-        Deterministic; of the two directions, the one with the more related second genre.
+    Research 6) until no exchange helps. The first genre stays first; of the two directions, the one
+    with the more related second genre is taken. `related` is that of
+    :meth:`recsys.recommender.taxonomy.Taxonomy.relatedness`, shape (n, n).
     """
     costs = -np.log(np.maximum(related, np.finfo(np.float64).tiny))
     tours = [
@@ -94,7 +89,7 @@ def _two_opt(tour: list[int], costs: npt.NDArray[np.float64]) -> list[int]:
             after = tour[(j + 1) % len(tour)]
             reversed_cost = costs[before, last] + costs[first, after]
             if (
-                before != last
+                before != last  # a whole tour: reversing it changes nothing
                 and reversed_cost < costs[before, first] + costs[last, after] - _NO_GAIN
             ):
                 tour[i : j + 1] = reversed(tour[i : j + 1])
@@ -119,21 +114,8 @@ def cycle_genres(
 ) -> tuple[list[str], list[str]]:
     """Return the genres of a cycle that have tracks, and a note for each that has none.
 
-    Parameters
-    ----------
-    taxonomy : Taxonomy
-        Resolves names.
-    index : EmbeddingIndex
-        Counts tracks.
-    genres : str or sequence of str
-        As the user gave them: names, one string with commas between them, or ``auto``.
-    wanted : TagFilter, optional
-        Only tracks with these tags count.
-
-    Raises
-    ------
-    QueryError
-        There are no genres, one is not known, or none of them has a track.
+    `genres` are names, one string with commas between them, or ``auto``; only tracks that `wanted`
+    admits count. QueryError if there are no genres, one is not known, or none has a track.
     """
     filled = [genre for genre in taxonomy.groups if index.count(genre)]
     carrying = filled if wanted is None else wanted.genre_groups(filled)
@@ -160,23 +142,13 @@ def cycle_genres(
 
 
 class GenreCycle:
-    """Extends a draft by the nearest track of each genre in turn.
+    """Extends a draft by the nearest track of each genre in turn; one may occur several times."""
 
-    Parameters
-    ----------
-    draft : Draft
-        To be filled.
-    search : Search
-        Of the library.
-    order : sequence of str
-        Genres in playing order; one may occur several times.
-    """
-
-    def __init__(self, draft: Draft, search: Search, order: Sequence[str]) -> None:
+    def __init__(self, draft: PlaylistDraft, search: Search, order: Sequence[str]) -> None:
         self._draft = draft
         self._search = search
         per_genre = draft.options.per_genre
-        self._slots = [genre for genre in order for _ in range(per_genre)]
+        self._turns = [genre for genre in order for _ in range(per_genre)]
         self._left = set(order)
         self._ran_out: dict[str, int] = {}
         self._passed_over: dict[str, int] = {}
@@ -185,19 +157,14 @@ class GenreCycle:
     def fill(self, previous: FloatArray, turn: int) -> None:
         """Extend the draft until it is full or no genre has anything to offer.
 
-        Parameters
-        ----------
-        previous : ndarray of float32, shape (d,)
-            Embedding of the track before.
-        turn : int
-            Slot of the cycle from which to continue.
+        `previous` is the embedding of the track before; `turn` counts from the start of the cycle.
         """
-        failed = 0
-        while not self._draft.full and self._left and failed < len(self._slots):
-            genre = self._slots[turn % len(self._slots)]
+        failed = 0  # turns in a row; after a whole round no genre has an allowed track
+        while not self._draft.full and self._left and failed < len(self._turns):
+            genre = self._turns[turn % len(self._turns)]
             turn += 1
             failed += 1
-            if genre in self._left and self._take(genre, previous):
+            if genre in self._left and self._extend(genre, previous):
                 previous = self._draft.chosen[-1].embedding
                 failed = 0
 
@@ -219,16 +186,17 @@ class GenreCycle:
         ]
         return ran_out + passed
 
-    def _take(self, genre: str, previous: FloatArray) -> bool:
-        source = Source(self._search(genre, previous, POOL))
+    def _extend(self, genre: str, previous: FloatArray) -> bool:
+        """Add the nearest track of a genre; return whether there was one."""
+        queue = CandidateQueue(self._search(genre, previous, POOL))
         self._held_back.pop(genre, None)
-        if source.extend(self._draft):
+        if queue.extend(self._draft):
             return True
         if self._draft.closed:
             return False
-        if source.waiting:
+        if queue.waiting:
             self._passed_over[genre] = self._passed_over.get(genre, 0) + 1
-            self._held_back[genre] = [candidate.track for candidate in source.waiting]
+            self._held_back[genre] = [candidate.track for candidate in queue.waiting]
         else:
             self._left.discard(genre)
             chosen = self._draft.chosen
@@ -242,17 +210,8 @@ class GenreCycle:
 def slerp(start: FloatArray, end: FloatArray, share: float) -> FloatArray:
     """Return the point of the great circle between two unit vectors (Shoemake 1985, SIGGRAPH).
 
-    Parameters
-    ----------
-    start, end : ndarray of float32, shape (d,)
-        Unit length. The path between opposite vectors leads over the axis least parallel to them.
-    share : float
-        Position on the path, in [0, 1].
-
-    Returns
-    -------
-    ndarray of float32, shape (d,)
-        Unit length.
+    `share` is the position on the path, in [0, 1]. The path between opposite vectors leads over the
+    axis least parallel to them.
 
     Examples
     --------
@@ -277,19 +236,8 @@ def slerp(start: FloatArray, end: FloatArray, share: float) -> FloatArray:
 class Transition:
     """The path from track A to track B: target points along it, and the tracks nearest to them.
 
-    Parameters
-    ----------
-    query : Query
-        Its two seeds are A and B.
-    options : PlaylistOptions
-        How to make the list.
-    search : Search
-        Of the library.
-
-    Raises
-    ------
-    QueryError
-        A and B are one recording, or the length is too short for both.
+    A and B are the two seeds of the query. QueryError if they are one recording, or the length is
+    too short for both.
     """
 
     def __init__(self, query: Query, options: PlaylistOptions, search: Search) -> None:
@@ -298,7 +246,7 @@ class Transition:
         self._search = search
         _check_ends(self._a, self._b, options)
         last = self._b.as_candidate() if self._b.in_library else None
-        self.draft = Draft(options, last)
+        self.draft = PlaylistDraft(options, last)
         self.held_back: list[Track] = []
         if self._a.in_library:
             self.draft.add(self._a.as_candidate())
@@ -307,6 +255,7 @@ class Transition:
         """Return the tracks in playing order."""
         self._walk()
         if not self._last_fits():
+            # Found out only now where no length fixes the position of B, or the list ended early.
             self._make_room_for_last()
             self._walk()
         chosen = self._in_order_of_progress()
@@ -318,9 +267,9 @@ class Transition:
         self.held_back = []
         while not self.draft.full:
             target = slerp(self._a.embedding, self._b.embedding, self._share())
-            source = Source(self._search(self._options.genre, target, POOL))
-            if not source.extend(self.draft) and not self.draft.closed:
-                self.held_back = [candidate.track for candidate in source.waiting]
+            queue = CandidateQueue(self._search(self._options.genre, target, POOL))
+            if not queue.extend(self.draft) and not self.draft.closed:
+                self.held_back = [candidate.track for candidate in queue.waiting]
                 return
 
     def _share(self) -> float:
@@ -333,9 +282,11 @@ class Transition:
             shares.append((chosen + before) / max(1, limit + before + after - 1))
         if self._options.duration_s is not None:
             last = self.draft.last.track.duration_s if self.draft.last else 0.0
+            # The next track should match the path in its middle; its length is not known yet.
             usual = self.draft.total_s / max(1, len(self.draft))
             played = self.draft.total_s - last
             shares.append((played + usual / 2) / self._options.duration_s)
+        # With a length and a duration, the one that is further along leads.
         return min(1.0, max(shares))
 
     def _last_fits(self) -> bool:
@@ -402,18 +353,8 @@ class MoodWalk:
     follows a chill and sad one); the half of the pool that carries the mood more strongly comes
     first. The list ends when the pool is used up, rather than leave the mood.
 
-    Parameters
-    ----------
-    store : Catalogue
-        The library.
-    info : ModelInfo
-        Its model.
-    columns : sequence of int
-        Columns of the tags that make the mood.
-    draft : Draft
-        To be filled.
-    candidates : iterator of Candidate
-        Tracks that carry the mood, the nearest to the query first.
+    `columns` are those of the tags that make the mood, and `candidates` the tracks that carry it,
+    the nearest to the query first.
     """
 
     def __init__(
@@ -421,7 +362,7 @@ class MoodWalk:
         store: Catalogue,
         info: ModelInfo,
         columns: Sequence[int],
-        draft: Draft,
+        draft: PlaylistDraft,
         candidates: Iterator[Candidate],
     ) -> None:
         self._store, self._info, self._columns = store, info, list(columns)
@@ -435,23 +376,18 @@ class MoodWalk:
     def fill(self, embedding: FloatArray, strengths: FloatArray) -> None:
         """Extend the draft until it is full or no track of the mood is left.
 
-        Parameters
-        ----------
-        embedding : ndarray of float32, shape (d,)
-            Of the track before, unit length.
-        strengths : ndarray of float32, shape (n_tags,)
-            Of its tags.
+        `embedding`, shape (d,), and tag `strengths`, shape (n_tags,), are of the track before.
         """
         reach = REACH * (self._draft.options.limit or POOL)
         self._grow(reach)
         while not self._draft.full:
-            source = Source(iter(self._in_order(embedding, strengths)))
-            if source.extend(self._draft):
+            queue = CandidateQueue(iter(self._in_order(embedding, strengths)))
+            if queue.extend(self._draft):
                 last = self._draft.chosen[-1]
                 embedding, strengths = last.embedding, self._strengths[last.track.id]
                 self._grow(reach - len(self._pool))
             elif self._draft.closed or not self._grow(reach):
-                self.held_back = [candidate.track for candidate in source.waiting]
+                self.held_back = [candidate.track for candidate in queue.waiting]
                 return
 
     def _grow(self, size: int) -> bool:
@@ -464,6 +400,7 @@ class MoodWalk:
         ]
         fresh = list(islice(self._candidates, max(0, size)))
         scores = self._store.tag_scores([candidate.track.id for candidate in fresh])
+        # A track without tag scores has no mood to compare.
         fresh = [candidate for candidate in fresh if candidate.track.id in scores]
         for track_id, row in scores.items():
             self._strengths[track_id] = self._info.tag_strengths(row)
@@ -479,6 +416,7 @@ class MoodWalk:
         by_mood = _cosines(tags[:, self._moods], strengths[self._moods])
         closeness = (np.einsum("id,d->i", vectors, embedding) + by_mood) / 2
         mood = tags[:, self._columns].min(axis=1)
+        # The half that carries the mood more strongly first, then by closeness.
         order = np.lexsort((-closeness, mood < np.median(mood)))
         return [
             Candidate(self._pool[i].track, float(closeness[i]), self._pool[i].embedding)
@@ -502,25 +440,10 @@ def spread_artists(
     before: Sequence[str | None] = (),
     after: Sequence[str | None] = (),
 ) -> list[int] | None:
-    """Keep an order as far as the artist gap allows.
+    """Return an order of rows, kept as far as the artist gap allows; None where nothing does.
 
-    At every position the first of the remaining tracks that the gap allows is taken.
-
-    Parameters
-    ----------
-    order : sequence of int
-        Rows of `artists` in the wanted order.
-    artists : sequence of (str or None)
-        None is exempt.
-    gap : int
-        Minimum of other tracks between two of one artist.
-    before, after : sequence of (str or None)
-        Artists of the tracks before and after them.
-
-    Returns
-    -------
-    list of int or None
-        None where no track is allowed at some position.
+    At every position the first of the remaining rows that the gap allows is taken. An artist None
+    is exempt; `before` and `after` are the artists of the tracks around them.
     """
     left = list(order)
     placed: list[int] = []

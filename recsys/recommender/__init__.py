@@ -1,6 +1,6 @@
 """Similar tracks: the query's genre first, then the related ones; inside a genre the nearest first.
 
-    query --taxonomy--> tiers --nearest--> candidates --Screen--> Answer
+    query --taxonomy--> tiers --nearest--> candidates --ResultFilter--> Answer
 
 Each genre group is one part of the index, so a tier is one search. Candidates are fetched only as
 far as the answer needs them; those that are left out are counted by reason.
@@ -12,7 +12,6 @@ from recsys.recommender.recommender import (
     Recommender,
     SimilarOptions,
     Strategy,
-    Tier,
     plan_tiers,
 )
 from recsys.recommender.taxonomy import genre_scores
@@ -25,7 +24,6 @@ __all__ = [
     "Seed",
     "SimilarOptions",
     "Strategy",
-    "Tier",
     "genre_scores",
     "make_query",
     "plan_tiers",

@@ -32,8 +32,6 @@ DURATION_TOLERANCE_S = 2.0
 NOT_AN_ARTIST = frozenset({"various artists", "various", "unknown artist", "unknown", "<unknown>"})
 """Placeholders of taggers for an unknown artist, as :func:`name_key` returns them."""
 
-_INITIAL_CAPACITY = 32
-
 
 @lru_cache(maxsize=4096)
 def name_key(name: str | None) -> str | None:
@@ -85,7 +83,7 @@ class NearDuplicates:
         self._tracks: list[Track] = []
         self._hashes: set[str] = set()
         self._by_bucket: defaultdict[int, list[int]] = defaultdict(list)
-        self._vectors: FloatArray = np.zeros((0, 0), dtype=np.float32)
+        self._embeddings: list[FloatArray] = []
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -93,14 +91,8 @@ class NearDuplicates:
     def add(self, track: Track, embedding: FloatArray) -> None:
         """Add a track. `embedding` has unit length."""
         row = len(self._tracks)
-        if row == len(self._vectors):
-            capacity = max(_INITIAL_CAPACITY, 2 * row)
-            grown = np.zeros((capacity, len(embedding)), dtype=np.float32)
-            if row:
-                grown[:row] = self._vectors
-            self._vectors = grown
-        self._vectors[row] = embedding
         self._tracks.append(track)
+        self._embeddings.append(embedding)
         if track.audio_hash:
             self._hashes.add(track.audio_hash)
         bucket = _bucket(track.duration_s)
@@ -115,7 +107,7 @@ class NearDuplicates:
         if not rows:
             return False
         song = song_key(track)
-        cosines = (self._vectors[rows] @ embedding).tolist()
+        cosines = (np.stack([self._embeddings[row] for row in rows]) @ embedding).tolist()
         return any(
             _one_recording(song, song_key(self._tracks[row]), cosine)
             for row, cosine in zip(rows, cosines, strict=True)
@@ -127,6 +119,7 @@ class NearDuplicates:
             return []
         return [
             row
+            # As wide as the tolerance, so only the adjacent buckets can hold a track within it.
             for neighbour in (bucket - 1, bucket, bucket + 1)
             for row in self._by_bucket.get(neighbour, ())
             if abs(self._tracks[row].duration_s - duration_s) <= DURATION_TOLERANCE_S

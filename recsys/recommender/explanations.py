@@ -7,9 +7,8 @@ the track is near. Neither takes a search of the index.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,6 +37,8 @@ EVERYWHERE = 3.0
 """Multiple of the usual share from which a track "turns up in many lists"."""
 
 _DRAWS_PER_TRACK = 4
+"""Ids drawn per track of the sample, since those of removed tracks are skipped."""
+
 _SEED = 0
 
 
@@ -45,46 +46,21 @@ _SEED = 0
 class Explanation:
     """The figures behind one result, and those that put them in proportion.
 
-    Attributes
-    ----------
-    genre : str
-        The genre group of the recommended track.
-    tier : int
-        From 1; 0 when the ranking is by similarity alone.
-    query_genre_score : float
-        The query's score of this group, in [0, 1].
-    track_genre_probability : float or None
-        The track's own probability of this genre, in [0, 1]; None where the track was removed from
-        the library meanwhile, or the group is not a genre of the model.
-    similarity : float
-        Cosine between query and track, in [-1, 1].
-    shared_genre : str or None
-        The most probable genre of both, where it reaches its threshold in both.
-    same_artist, same_album : bool
-        Whether a track of the query is by the same artist, or from the same album.
-    closer_than : float or None
-        Share of the pairs of the sample that are less similar; None in a library too small for it.
-    near_share : float or None
-        Share of the sample to which the track is near; None likewise.
-    usual_share : float
-        The same for an average track.
+    In a library too small for a sample, `closer_than` and `near_share` are None.
     """
 
-    genre: str
-    tier: int
+    genre: str  # genre group of the track
+    tier: int  # from 1; 0 when the ranking is by similarity alone
     query_genre_score: float
+    # None where the group is no genre of the model, or the track was removed meanwhile.
     track_genre_probability: float | None
-    similarity: float
-    shared_genre: str | None = None
+    similarity: float  # cosine of query and track
+    shared_genre: str | None = None  # the most probable of both, if both reach its threshold
     same_artist: bool = False
     same_album: bool = False
-    closer_than: float | None = None
-    near_share: float | None = None
-    usual_share: float = NEAR
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures by name, for JSON."""
-        return asdict(self)
+    closer_than: float | None = None  # share of the pairs of the sample that are less similar
+    near_share: float | None = None  # share of the sample to which the track is near
+    usual_share: float = NEAR  # the same for an average track
 
     def sentences(self) -> tuple[str, ...]:
         """Return sentences on tier, genre, artist, similarity and popularity.
@@ -147,65 +123,49 @@ class Explanation:
         return ("turns up in lists about as often as most",)
 
 
-class Explainer:
-    """Explains answers by comparing them with a sample of the library.
-
-    Parameters
-    ----------
-    store : Catalogue
-        The library.
-    index : EmbeddingIndex
-        Its embeddings.
-    info : ModelInfo
-        The model that made them.
-    """
-
-    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
-        self._store = store
-        self._index = index
-        self._info = info
-
-    def explain(self, query: Query, rows: Sequence[Recommendation]) -> tuple[Explanation, ...]:
-        """Return the figures behind each result, in their order."""
-        analyses = self._store.analyses([row.track.id for row in rows])
-        return tuple(self._explanation(query, row, analyses.get(row.track.id)) for row in rows)
-
-    @cached_property
-    def _sample(self) -> _Sample:
-        return draw_sample(self._store, self._index)
-
-    def _explanation(
-        self, query: Query, row: Recommendation, analysis: Analysis | None
-    ) -> Explanation:
-        track, labels = row.track, self._info.labels
-        probability = None
-        if analysis is not None and track.genre_group in labels:
-            probability = float(analysis.probabilities[labels.index(track.genre_group)])
-        sample = self._sample
-        artist = artist_key(track)
-        seeds = [seed.track for seed in query.seeds]
-        return Explanation(
-            genre=track.genre_group,
-            tier=row.tier,
-            query_genre_score=row.genre_score,
-            track_genre_probability=probability,
-            similarity=row.similarity,
-            shared_genre=self._shared_genre(query, analysis),
-            same_artist=artist is not None and any(artist == artist_key(s) for s in seeds),
-            same_album=any(same_album(track, seed) for seed in seeds),
-            closer_than=sample.closer_than(row.similarity),
-            near_share=None if analysis is None else sample.near_share(track.id, analysis),
-            usual_share=sample.usual_share,
-        )
-
-    def _shared_genre(self, query: Query, analysis: Analysis | None) -> str | None:
-        if analysis is None or query.genre == UNKNOWN:
-            return None
-        genre = self._info.genre_of(analysis.probabilities)
-        return genre if genre == query.genre else None
+def explain(
+    store: Catalogue,
+    index: EmbeddingIndex,
+    info: ModelInfo,
+    query: Query,
+    rows: Sequence[Recommendation],
+) -> tuple[Explanation, ...]:
+    """Return the figures behind each result, in their order."""
+    if not rows:
+        return ()
+    analyses, sample = store.analyses([row.track.id for row in rows]), draw_sample(store, index)
+    return tuple(_explanation(info, sample, query, row, analyses.get(row.track.id)) for row in rows)
 
 
-class _Sample:
+def _explanation(
+    info: ModelInfo, sample: Sample, query: Query, row: Recommendation, analysis: Analysis | None
+) -> Explanation:
+    track, artist = row.track, artist_key(row.track)
+    probability = near_share = shared_genre = None
+    # Another process may have removed the track since the search: then it has no analysis.
+    if analysis is not None:
+        if track.genre_group in info.labels:
+            probability = float(analysis.probabilities[info.labels.index(track.genre_group)])
+        near_share = sample.near_share(track.id, analysis)
+        if query.genre != UNKNOWN and info.genre_of(analysis.probabilities) == query.genre:
+            shared_genre = query.genre
+    seeds = [seed.track for seed in query.seeds]
+    return Explanation(
+        genre=track.genre_group,
+        tier=row.tier,
+        query_genre_score=row.genre_score,
+        track_genre_probability=probability,
+        similarity=row.similarity,
+        shared_genre=shared_genre,
+        same_artist=artist is not None and any(artist == artist_key(s) for s in seeds),
+        same_album=any(same_album(track, seed) for seed in seeds),
+        closer_than=sample.closer_than(row.similarity),
+        near_share=near_share,
+        usual_share=sample.usual_share,
+    )
+
+
+class Sample:
     """Tracks drawn from a library, with unit embeddings (n, d), and their similarities."""
 
     def __init__(self, ids: Sequence[int], embeddings: npt.NDArray[np.float32]) -> None:
@@ -219,7 +179,7 @@ class _Sample:
             return
         cosines = embeddings @ embeddings.T
         self._pairs = np.sort(cosines[np.triu_indices(n, 1)])
-        np.fill_diagonal(cosines, -np.inf)
+        np.fill_diagonal(cosines, -np.inf)  # no track is its own neighbour
         self._limits = np.partition(cosines, -nearest, axis=1)[:, -nearest]
 
     def closer_than(self, similarity: float) -> float | None:
@@ -236,7 +196,7 @@ class _Sample:
         return float(near[self._ids != track_id].mean())
 
 
-def draw_sample(store: Catalogue, index: EmbeddingIndex) -> _Sample:
+def draw_sample(store: Catalogue, index: EmbeddingIndex) -> Sample:
     """Draw :data:`DRAWN` tracks, always the same ones of the same library.
 
     Random ids are drawn and those of removed tracks skipped, so that only the sample is read,
@@ -255,7 +215,7 @@ def draw_sample(store: Catalogue, index: EmbeddingIndex) -> _Sample:
         embeddings += [analyses[track_id].embedding for track_id in found]
         if len(ids) == DRAWN:
             break
-    return _Sample(ids, np.array(embeddings).reshape(len(ids), -1))
+    return Sample(ids, np.array(embeddings).reshape(len(ids), -1))
 
 
 def percent(share: float) -> str:

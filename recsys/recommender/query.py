@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from recsys.errors import QueryError
 from recsys.names import resolve_tag
-from recsys.types import Tags, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.types import Analysis, Catalogue, FloatArray, IdArray, ModelInfo, Neighbour
+    from recsys.types import Analysis, Catalogue, FloatArray, IdArray, ModelInfo, Neighbour, Track
 
 MAX_BATCH = 1000
 """Rows read from the store at a time."""
@@ -33,6 +31,7 @@ OUTSIDE_LIBRARY = 0
 """The id of a track that is not in the library. SQLite numbers its rows from 1."""
 
 _NO_DIRECTION = 1e-6
+"""Length of a mean below which its seeds point in opposite directions."""
 
 
 # Candidates: tracks near a vector, fetched lazily
@@ -40,21 +39,11 @@ _NO_DIRECTION = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A track that may be recommended.
+    """A track that may be recommended."""
 
-    Attributes
-    ----------
-    track : Track
-        As the store has it now.
-    similarity : float
-        Cosine to the vector that was searched for, in [-1, 1].
-    embedding : ndarray of float32, shape (d,)
-        Unit length.
-    """
-
-    track: Track
-    similarity: float
-    embedding: FloatArray
+    track: Track  # as the store has it now
+    similarity: float  # cosine to the vector that was searched for
+    embedding: FloatArray  # (d,), unit length
 
 
 Search: TypeAlias = Callable[["str | None", "FloatArray", int], Iterator[Candidate]]
@@ -76,77 +65,38 @@ def nearest(
     and only on demand. Tracks that were removed, or moved to another group, since the index was
     opened are skipped.
 
-    Parameters
-    ----------
-    genre : str or None
-        The genre group; None for all.
-    query : ndarray of float32, shape (d,)
-        Unit length.
-    expected : int
-        How many candidates the caller expects to take; at least 1.
-    wanted : TagFilter, optional
-        Only tracks with these tags; the filter counts the others.
+    `genre` None searches all groups; `query` has shape (d,) and unit length; `expected`, at least
+    1, is how many candidates the caller expects to take. `wanted` counts the tracks it refuses.
     """
     fetch, batch = OVERFETCH * expected, min(expected, MAX_BATCH)
     seen: set[int] = set()
     while True:
         found, vectors = index.search_with_vectors(genre, query, fetch)
         embeddings = {near.track_id: vector for near, vector in zip(found, vectors, strict=True)}
-        fresh = [neighbour for neighbour in found if neighbour.track_id not in seen]
-        seen.update(neighbour.track_id for neighbour in fresh)
+        # A larger search returns the earlier results again.
+        fresh = [near for near in found if near.track_id not in seen]
+        seen.update(near.track_id for near in fresh)
         for start in range(0, len(fresh), batch):
-            rows = _carrying(wanted, fresh[start : start + batch])
-            yield from _look_up(store, genre, rows, embeddings)
+            rows: Sequence[Neighbour] = fresh[start : start + batch]
+            if wanted is not None:
+                rows = wanted.admitted(rows)
+            tracks = store.tracks(near.track_id for near in rows)
+            for near in rows:
+                track = tracks.get(near.track_id)
+                if track is not None and genre in (None, track.genre_group):
+                    yield Candidate(track, near.similarity, embeddings[track.id])
         if len(found) < fetch:
             return
         fetch *= 2
-
-
-def _carrying(wanted: TagFilter | None, neighbours: Sequence[Neighbour]) -> Sequence[Neighbour]:
-    return neighbours if wanted is None else wanted.admitted(neighbours)
-
-
-def _look_up(
-    store: Catalogue,
-    genre: str | None,
-    neighbours: Sequence[Neighbour],
-    embeddings: Mapping[int, FloatArray],
-) -> Iterator[Candidate]:
-    tracks = store.tracks(neighbour.track_id for neighbour in neighbours)
-    for neighbour in neighbours:
-        track = tracks.get(neighbour.track_id)
-        if track is not None and genre in (None, track.genre_group):
-            yield Candidate(track, neighbour.similarity, embeddings[track.id])
 
 
 # Tracks that carry tags of the model: a mood, an era, a voice, a style
 
 
 class TagFilter:
-    """Finds the tracks of a library that carry all of some tags.
+    """Finds the tracks that carry all of some tags, given as the user spells them.
 
-    Parameters
-    ----------
-    store : Catalogue
-        The library.
-    info : ModelInfo
-        The model that analysed it.
-    names : sequence of str
-        Tags as the user gave them, at least one.
-
-    Attributes
-    ----------
-    tags : tuple of str
-        The same as the model spells them.
-    columns : tuple of int
-        Their columns among the model's tags.
-    left_out : int
-        Number of tracks refused so far.
-
-    Raises
-    ------
-    QueryError
-        The model has no tags, or not one of these.
+    QueryError if the model has no tags, or not one of these. ``left_out`` counts refused tracks.
     """
 
     def __init__(self, store: Catalogue, info: ModelInfo, names: Sequence[str]) -> None:
@@ -172,13 +122,9 @@ class TagFilter:
         return found
 
     def strongest(self) -> tuple[IdArray, FloatArray]:
-        """Return all tracks that carry every tag, and the strength of their weakest.
+        """Return the ids of all tracks that carry every tag, strongest first, equals by id.
 
-        Returns
-        -------
-        ids : ndarray of int64, shape (n,)
-            The strongest first, equals by id.
-        strengths : ndarray of float32, shape (n,)
+        With them comes the strength of the weakest of the tags, shape (n,).
         """
         ids, scores = self._store.all_tag_scores()
         strengths = self._weakest(scores)
@@ -206,18 +152,10 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seed:
-    """One track of a query.
+    """One track of a query."""
 
-    Attributes
-    ----------
-    track : Track
-        Its id is :data:`OUTSIDE_LIBRARY` for a file that is not in the library.
-    embedding : ndarray of float32, shape (d,)
-        Unit length.
-    """
-
-    track: Track
-    embedding: FloatArray
+    track: Track  # with the id OUTSIDE_LIBRARY for a file that is not in the library
+    embedding: FloatArray  # (d,), unit length
 
     @property
     def in_library(self) -> bool:
@@ -231,70 +169,31 @@ class Seed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """Seeds and their means, made by :func:`make_query`.
+    """Seeds and the means over them, made by :func:`make_query`."""
 
-    Attributes
-    ----------
-    probabilities : ndarray of float32, shape (n_genres,)
-        Mean over the seeds, sum 1.
-    embedding : ndarray of float32, shape (d,)
-        Mean over the seeds, unit length.
-    genre : str
-        The most probable genre of the model if it reaches its threshold, or ``unknown``.
-    seeds : tuple of Seed
-        In the order given.
-    tag_strengths : ndarray of float32, shape (n_tags,)
-        Mean over the seeds, see :meth:`recsys.types.ModelInfo.tag_strengths`; empty for a model
-        without tags.
-    """
-
-    probabilities: FloatArray
-    embedding: FloatArray
-    genre: str
-    seeds: tuple[Seed, ...]
-    tag_strengths: FloatArray
-
-    @property
-    def tracks(self) -> tuple[Track, ...]:
-        """The seeds that are in the library."""
-        return tuple(seed.track for seed in self.seeds if seed.in_library)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files of the seeds that are not in the library."""
-        return tuple(seed.track.path for seed in self.seeds if not seed.in_library)
+    probabilities: FloatArray  # (n_genres,), sum 1
+    embedding: FloatArray  # (d,), unit length
+    genre: str  # the most probable one if it reaches its threshold, or "unknown"
+    seeds: tuple[Seed, ...]  # in the order given
+    tag_strengths: FloatArray  # (n_tags,), empty for a model without tags
 
     @property
     def exclude_ids(self) -> frozenset[int]:
         """Ids of the tracks to leave out of the results."""
-        return frozenset(track.id for track in self.tracks)
+        return frozenset(seed.track.id for seed in self.seeds if seed.in_library)
 
     @property
     def exclude_paths(self) -> frozenset[Path]:
-        """Paths to leave out of the results: as given, made absolute, and with links resolved."""
+        """Paths to leave out of the results: as given, and with links resolved."""
         given = [seed.track.path for seed in self.seeds]
-        # Path.absolute would keep "..", which no path of the library has.
-        absolute = [Path(os.path.abspath(path)) for path in given]  # noqa: PTH100
-        return frozenset([*given, *absolute, *(path.resolve() for path in given)])
+        return frozenset([*given, *(path.resolve() for path in given)])
 
 
-def make_query(info: ModelInfo, seeds: Sequence[tuple[Track | Path, Analysis]]) -> Query:
+def make_query(info: ModelInfo, seeds: Sequence[tuple[Track, Analysis]]) -> Query:
     """Combine one seed or several into a query, with equal weights.
 
-    Parameters
-    ----------
-    info : ModelInfo
-        The model of the library; every analysis must be by it.
-    seeds : sequence of (Track or Path, Analysis)
-        A track of the library; or a file outside it, as a bare path or as a Track with the id
-        :data:`OUTSIDE_LIBRARY`. Copies of such a Track in the library are recognised by hash,
-        duration and tags, those of a bare path by the path alone.
-
-    Returns
-    -------
-    Query
-        With mean probabilities, and the mean embedding scaled to unit length; where the embeddings
-        cancel out, that of the first seed.
+    A file outside the library is a Track with the id :data:`OUTSIDE_LIBRARY` and an absolute path.
+    Where the embeddings of several seeds cancel out, that of the first is taken.
 
     Raises
     ------
@@ -303,8 +202,8 @@ def make_query(info: ModelInfo, seeds: Sequence[tuple[Track | Path, Analysis]]) 
     """
     if not seeds:
         raise QueryError("nothing to recommend from: 0 seeds", "Name at least one track.")
-    for subject, analysis in seeds:
-        _check(info, subject, analysis)
+    for track, analysis in seeds:
+        _check(info, track, analysis)
     probabilities = np.mean([analysis.probabilities for _, analysis in seeds], axis=0)
     strengths = info.tag_strengths(np.stack([analysis.tags for _, analysis in seeds]))
     embeddings = np.stack([analysis.embedding for _, analysis in seeds])
@@ -313,19 +212,15 @@ def make_query(info: ModelInfo, seeds: Sequence[tuple[Track | Path, Analysis]]) 
         probabilities=mean,
         embedding=_mean_direction(embeddings),
         genre=info.genre_of(mean),
-        seeds=tuple(
-            Seed(_as_track(info, subject, analysis), analysis.embedding)
-            for subject, analysis in seeds
-        ),
+        seeds=tuple(Seed(track, analysis.embedding) for track, analysis in seeds),
         tag_strengths=strengths.mean(axis=0),
     )
 
 
-def _check(info: ModelInfo, subject: Track | Path, analysis: Analysis) -> None:
-    path = subject if isinstance(subject, Path) else subject.path
+def _check(info: ModelInfo, track: Track, analysis: Analysis) -> None:
     if analysis.identity != info.identity:
         raise QueryError(
-            f"{path} was analysed by another model ({analysis.fingerprint!r} at effort "
+            f"{track.path} was analysed by another model ({analysis.fingerprint!r} at effort "
             f"{analysis.effort}, the library's is {info.fingerprint!r} at effort {info.effort})",
             "Analyses of different models cannot be compared; run `recsys index` again.",
         )
@@ -333,7 +228,8 @@ def _check(info: ModelInfo, subject: Track | Path, analysis: Analysis) -> None:
     expected = (len(info.labels),), (info.dimension,), (len(info.tags),)
     if shapes != expected:
         raise QueryError(
-            f"{path} has an analysis of shapes {shapes}, the model {info.name!r} makes {expected}",
+            f"{track.path} has an analysis of shapes {shapes}, "
+            f"the model {info.name!r} makes {expected}",
             "Run `recsys doctor` to check the library.",
         )
 
@@ -345,16 +241,3 @@ def _mean_direction(embeddings: FloatArray) -> FloatArray:
         return np.asarray(embeddings[0], dtype=np.float32)
     direction: FloatArray = (mean / norm).astype(np.float32)
     return direction
-
-
-def _as_track(info: ModelInfo, subject: Track | Path, analysis: Analysis) -> Track:
-    if not isinstance(subject, Path):
-        return subject
-    return Track(
-        id=OUTSIDE_LIBRARY,
-        path=subject,
-        tags=Tags(),
-        duration_s=0.0,
-        audio_hash="",
-        genre=info.top_genre(analysis.probabilities),
-    )

@@ -17,7 +17,7 @@ from recsys.recommender.taxonomy import did_you_mean, taxonomy_of
 from recsys.types import UNKNOWN, Recommendation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.explanations import Explanation
@@ -98,23 +98,11 @@ class SimilarOptions:
             )
 
 
-class Screen:
-    """Admits candidates to an answer, best first, and counts those that it leaves out.
+class ResultFilter:
+    """Admits candidates to an answer, best first, and counts those it leaves out by reason.
 
     A track that several filters would leave out counts for the first of them in
-    :data:`FILTERS`.
-
-    Parameters
-    ----------
-    query : Query
-        Its own tracks are left out, by id and by path.
-    options : SimilarOptions
-        The filters count here.
-
-    Attributes
-    ----------
-    filtered : Counter
-        Number of tracks left out, by reason.
+    :data:`FILTERS`. The tracks of the query are left out by id and by path.
     """
 
     def __init__(self, query: Query, options: SimilarOptions) -> None:
@@ -169,32 +157,19 @@ class Screen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """Recommendations for a query.
+    """Recommendations for a query, and the figures behind the ranking.
 
-    Attributes
-    ----------
-    query : Query
-        The query.
-    genre_group : str
-        Genre group of the query, or ``unknown``.
-    genre_scores : tuple of (str, float)
-        Every genre group with the query's score, best first.
-    results : tuple of Recommendation
-        Best first.
-    filtered : mapping of str to int
-        Number of tracks that each filter left out: ``query`` (the query itself),
-        ``near_duplicate``, ``same_album``, ``same_artist``, ``tag``. Tracks that were never reached
-        are not counted.
-    notes : tuple of str
-        Why the ranking or the number of results is not as requested.
+    `filtered` counts the tracks that each filter left out: ``query`` (the query itself),
+    ``near_duplicate``, ``same_album``, ``same_artist``, ``tag``. Tracks that were never reached
+    are not counted.
     """
 
     query: Query
-    genre_group: str
-    genre_scores: tuple[tuple[str, float], ...]
-    results: tuple[Recommendation, ...]
+    genre_group: str  # of the query, or "unknown"
+    genre_scores: tuple[tuple[str, float], ...]  # every group with the query's score, best first
+    results: tuple[Recommendation, ...]  # best first
     filtered: Mapping[str, int]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # why the ranking or the number of results is not as requested
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +191,8 @@ def plan_tiers(
 ) -> list[Tier]:
     """Return the tiers in which a query searches the library, best first.
 
-    Parameters
-    ----------
-    group : str
-        Genre group of the query. For ``unknown`` there is a single tier: ranking by similarity.
-    scores : sequence of (str, float)
-        Genre groups with the query's scores, best first.
-    genre : str or None
-        Only this group. Its tier keeps its number among all tiers.
-    strategy : str
-        A :class:`Strategy`.
+    A query of group ``unknown`` has one tier, ranked by similarity. `scores` come best first.
+    With `genre`, only its tier is left, which keeps its number among all tiers.
     """
     if strategy == Strategy.SIMILARITY or group == UNKNOWN:
         return [Tier(0, genre)]
@@ -234,17 +201,7 @@ def plan_tiers(
 
 
 class Recommender:
-    """Recommends tracks of a library.
-
-    Parameters
-    ----------
-    store : Catalogue
-        The library.
-    index : EmbeddingIndex
-        Its embeddings.
-    info : ModelInfo
-        The model that made them.
-    """
+    """Recommends tracks of a library: its catalogue, its embeddings and the model of both."""
 
     def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
         self._store = store
@@ -281,19 +238,18 @@ class Recommender:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
-        screen = Screen(query, options)
+        result_filter = ResultFilter(query, options)
         tiers = plan_tiers(group, scores, options.genre, options.strategy)
-        results = self._rank(query, options, tiers, dict(scores), screen, wanted)
-        notes = [*_group_notes(group, options), *self._shortage_notes(options, results, screen)]
-        return Answer(query, group, scores, tuple(results), dict(screen.filtered), tuple(notes))
+        results = self._rank(query, options, tiers, dict(scores), result_filter, wanted)
+        notes = tuple(self._notes(group, options, results, result_filter))
+        return Answer(query, group, scores, tuple(results), dict(result_filter.filtered), notes)
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
         """Return figures and sentences behind each result, in their order."""
         # Imported on demand: most answers are not explained.
-        from recsys.recommender.explanations import Explainer
+        from recsys.recommender.explanations import explain
 
-        explainer = Explainer(self._store, self._index, self._info)
-        return explainer.explain(answer.query, answer.results)
+        return explain(self._store, self._index, self._info, answer.query, answer.results)
 
     def with_reasons(self, answer: Answer) -> Answer:
         """Return an answer whose results carry their reasons as sentences."""
@@ -307,7 +263,7 @@ class Recommender:
         options: SimilarOptions,
         tiers: Sequence[Tier],
         score_of: Mapping[str, float],
-        screen: Screen,
+        result_filter: ResultFilter,
         wanted: TagFilter | None,
     ) -> list[Recommendation]:
         search = partial(nearest, self._store, self._index, query=query.embedding, wanted=wanted)
@@ -315,44 +271,32 @@ class Recommender:
         for tier in tiers:
             expected = options.k - len(results) + _SPARE
             for found in search(tier.genre, expected=expected):
-                if screen.admits(found):
-                    results.append(_row(len(results) + 1, tier, found, score_of))
+                if result_filter.admits(found):
+                    track = found.track
+                    score = score_of.get(track.genre_group, 0.0)
+                    rank = len(results) + 1
+                    row = Recommendation(rank, track, tier.number, score, found.similarity)
+                    results.append(row)
                 if len(results) == options.k:
                     break
             if len(results) == options.k:
                 break
         if wanted is not None and wanted.left_out:
-            screen.filtered["tag"] = wanted.left_out
+            result_filter.filtered["tag"] = wanted.left_out
         return results
 
-    def _shortage_notes(
-        self, options: SimilarOptions, results: Sequence[Recommendation], screen: Screen
-    ) -> list[str]:
-        if len(results) == options.k:
-            return []
-        where = options.genre or "the library"
-        note = f"{len(results)} of {options.k} tracks: {where} holds {_count(self._index, options)}"
-        return [note + screen.summary()]
-
-
-def _row(
-    rank: int, tier: Tier, candidate: Candidate, score_of: Mapping[str, float]
-) -> Recommendation:
-    return Recommendation(
-        rank=rank,
-        track=candidate.track,
-        tier=tier.number,
-        genre_score=score_of.get(candidate.track.genre_group, 0.0),
-        similarity=candidate.similarity,
-    )
-
-
-def _group_notes(group: str, options: SimilarOptions) -> list[str]:
-    if group != UNKNOWN or options.strategy == Strategy.SIMILARITY:
-        return []
-    return ["The genre of the query is unknown, so the ranking is by similarity alone."]
-
-
-def _count(index: EmbeddingIndex, options: SimilarOptions) -> str:
-    count = index.count(options.genre)
-    return f"{count} track" + ("" if count == 1 else "s")
+    def _notes(
+        self,
+        group: str,
+        options: SimilarOptions,
+        results: Sequence[Recommendation],
+        result_filter: ResultFilter,
+    ) -> Iterator[str]:
+        """Yield why the ranking, or the number of results, is not as requested."""
+        if group == UNKNOWN and options.strategy != Strategy.SIMILARITY:
+            yield "The genre of the query is unknown, so the ranking is by similarity alone."
+        if len(results) < options.k:
+            count = self._index.count(options.genre)
+            where, tracks = options.genre or "the library", "track" if count == 1 else "tracks"
+            note = f"{len(results)} of {options.k} tracks: {where} holds {count} {tracks}"
+            yield note + result_filter.summary()

@@ -5,7 +5,6 @@ A taxonomy gives the group of a query, its score of every group, and how related
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -59,17 +58,7 @@ def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
     score, so that the scores never rise along the list; clipped genres keep the order of their
     unclipped scores. Ties keep the order of the labels.
 
-    Parameters
-    ----------
-    info : ModelInfo
-        Labels and confusion matrix.
-    probabilities : ndarray of float32, shape (n_genres,)
-        Calibrated, sum 1, in the order of the labels.
-
-    Returns
-    -------
-    tuple of (str, float)
-        Every genre with its score in [0, 1], never rising.
+    `probabilities`, shape (n_genres,), are calibrated and sum to 1.
 
     Examples
     --------
@@ -84,7 +73,7 @@ def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
     smoothed = (1 - SMOOTHING) * p + SMOOTHING * (p @ info.confusion.astype(np.float64))
     top = int(np.argmax(p))
     ranking = smoothed.copy()
-    ranking[top] = np.inf
+    ranking[top] = np.inf  # the most probable genre stays first, whatever smoothing does
     order = np.argsort(-ranking, kind="stable")
     held = np.clip(smoothed, 0.0, min(1.0, float(smoothed[top])))
     return tuple((info.labels[i], float(held[i])) for i in order)
@@ -93,10 +82,7 @@ def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
 def resolve_genre(info: ModelInfo, name: str) -> str:
     """Return the genre of the model that a name means; case and surrounding spaces do not matter.
 
-    Raises
-    ------
-    QueryError
-        The model has no such genre. The message suggests the nearest name, the hint lists them all.
+    QueryError for an unknown one suggests the nearest name and lists them all.
     """
     by_key = {label.casefold(): label for label in info.labels}
     key = name.strip().casefold()
@@ -118,6 +104,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zydeco", ["classical", "jazz"])
     ''
     """
+    import difflib  # only needed for an error message
+
     nearest = difflib.get_close_matches(name, [*map(str, known)], n=1)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
@@ -252,6 +240,7 @@ class FileGenres:
 
     def scores(self, query: Query) -> Scores:
         """Return the shares of the votes, blended with the query's own genre tags."""
+        # A query asks for group and scores, and votes cost a search of the whole index.
         if self._last is None or self._last[0] is not query:
             self._last = (query, self._count(query))
         return self._last[1]
@@ -296,6 +285,7 @@ def similarity_of_groups(index: EmbeddingIndex, groups: Sequence[str]) -> npt.ND
     It is the cosine of the mean embeddings of :data:`SAMPLED` tracks, those of each group that are
     nearest to one random direction. A group without tracks has a similarity of 0.
     """
+    # A search in a fixed direction draws a repeatable sample through the index's own interface.
     means = np.zeros((len(groups), index.dimension))
     towards = np.random.default_rng(0).standard_normal(index.dimension)
     direction = (towards / np.linalg.norm(towards)).astype(np.float32)

@@ -25,14 +25,14 @@ from tests.sounds import staircase, write
 INFO = make_info()
 
 
-class Ear:
+class CountingModel:
     """Stands in for the classifier: the embedding is the mean spectrum, folded to 16 numbers."""
 
     def __init__(self) -> None:
-        self.heard = 0
+        self.analysed = 0
 
     def analyse(self, tracks: Sequence[FloatArray]) -> list[Analysis]:
-        self.heard += len(tracks)
+        self.analysed += len(tracks)
         return [self._one(windows) for windows in tracks]
 
     def _one(self, windows: FloatArray) -> Analysis:
@@ -49,7 +49,7 @@ class Runner:
         self.music = folder / "music"
         self.music.mkdir()
         self.database = folder / "library.db"
-        self.ear = Ear()
+        self.classifier = CountingModel()
         with Store.open(self.database, create=True) as store:
             store.set_model(INFO, "{}")
 
@@ -59,7 +59,7 @@ class Runner:
         events: list[IndexEvent] = []
         with Store.open(self.database) as store:
             options = IndexOptions(workers=1, keep_missing=keep_missing)
-            indexer = Indexer(store, lambda: self.ear, MEL, options)  # type: ignore[arg-type, return-value]
+            indexer = Indexer(store, lambda: self.classifier, MEL, options)  # type: ignore[arg-type, return-value]
             for event in indexer.run(list(folders) or [self.music], whole_roots=whole_roots):
                 if isinstance(event, IndexEvent):
                     events.append(event)
@@ -100,7 +100,7 @@ def test_a_first_run_stores_everything_and_a_second_does_nothing(runner: Runner)
             assert tracks[event.track_id].genre == event.genre
     events, summary = runner.run()
     assert summary == IndexSummary(found=6, unchanged=5, failed=1)
-    assert runner.ear.heard == 5
+    assert runner.classifier.analysed == 5
     (failure,) = [event for event in events if event.status == "failed"]
     assert failure.reason == "not an audio file that can be read, whatever its name says"
 
@@ -110,7 +110,7 @@ def test_the_plan_comes_before_the_work(runner: Runner) -> None:
     runner.run()
     runner.add("new.flac", pitch=1.3)
     with Store.open(runner.database) as store:
-        indexer = Indexer(store, lambda: runner.ear, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
+        indexer = Indexer(store, lambda: runner.classifier, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
         kinds = list(indexer.run([runner.music]))
     assert isinstance(kinds[0], IndexEvent)
     assert kinds[1] == IndexPlan(found=2, pending=1)
@@ -121,7 +121,7 @@ def test_events_come_only_after_their_result_is_stored(runner: Runner) -> None:
     for number in range(20):
         runner.add(f"{number}.flac", pitch=1 + number / 20)
     with Store.open(runner.database) as store, runner.store() as reader:
-        indexer = Indexer(store, lambda: runner.ear, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
+        indexer = Indexer(store, lambda: runner.classifier, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
         for event in indexer.run([runner.music]):
             if isinstance(event, IndexEvent):
                 assert event.track_id is not None
@@ -132,7 +132,7 @@ def test_a_run_that_is_broken_off_goes_on_where_it_stopped(runner: Runner) -> No
     for number in range(40):
         runner.add(f"{number}.flac", seconds=1, pitch=1 + number / 40)
     with Store.open(runner.database) as store:
-        indexer = Indexer(store, lambda: runner.ear, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
+        indexer = Indexer(store, lambda: runner.classifier, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
         run = indexer.run([runner.music])
         done = [event for event, _ in zip(run, range(10), strict=False)]
         run.close()
@@ -150,7 +150,7 @@ def test_a_moved_file_keeps_its_analysis_and_its_number(runner: Runner) -> None:
     (moved,), summary = runner.run()
     assert (moved.status, moved.track_id, moved.path.name) == ("moved", first.track_id, "b.flac")
     assert summary == IndexSummary(found=1, moved=1)
-    assert runner.ear.heard == 1
+    assert runner.classifier.analysed == 1
 
 
 def test_files_that_swap_their_names_keep_their_analyses(runner: Runner) -> None:
@@ -167,15 +167,15 @@ def test_files_that_swap_their_names_keep_their_analyses(runner: Runner) -> None
     with runner.store() as store:
         after = {track.path.name: track.audio_hash for track in store.all_tracks()}
     assert after == {"a.flac": before["b.flac"], "b.flac": before["a.flac"]}
-    assert runner.ear.heard == 2
+    assert runner.classifier.analysed == 2
 
 
-def test_a_copy_is_a_track_of_its_own_without_being_heard_again(runner: Runner) -> None:
+def test_a_copy_is_a_track_of_its_own_without_being_analysed_again(runner: Runner) -> None:
     path = runner.add("a.flac")
     runner.run()
     shutil.copy(path, runner.music / "copy.flac")
     assert runner.statuses() == {"a.flac": "unchanged", "copy.flac": "indexed"}
-    assert runner.ear.heard == 1
+    assert runner.classifier.analysed == 1
 
 
 def test_new_tags_are_read_and_the_sound_is_not(runner: Runner) -> None:
@@ -187,18 +187,18 @@ def test_new_tags_are_read_and_the_sound_is_not(runner: Runner) -> None:
     (again,), summary = runner.run()
     assert (again.status, again.track_id) == ("indexed", first.track_id)
     assert summary == IndexSummary(found=1, indexed=1)
-    assert runner.ear.heard == 1
+    assert runner.classifier.analysed == 1
     with runner.store() as store:
         assert next(store.all_tracks()).tags.title == "New"
 
 
-def test_a_file_with_new_sound_is_heard_again(runner: Runner) -> None:
+def test_a_file_with_new_sound_is_analysed_again(runner: Runner) -> None:
     runner.add("a.flac")
     (first,), _ = runner.run()
     runner.add("a.flac", pitch=1.5)
     (again,), _ = runner.run()
     assert (again.status, again.track_id) == ("indexed", first.track_id)
-    assert runner.ear.heard == 2
+    assert runner.classifier.analysed == 2
 
 
 def test_a_failed_file_is_tried_again_when_it_changes(runner: Runner) -> None:
@@ -243,7 +243,7 @@ def test_keep_missing_keeps_them_and_they_come_back(runner: Runner) -> None:
         assert [track.missing for track in store.all_tracks()] == [True, False]
     path.write_bytes(content)
     assert runner.statuses()["a.flac"] == "indexed"
-    assert runner.ear.heard == 2
+    assert runner.classifier.analysed == 2
     with runner.store() as store:
         assert [track.missing for track in store.all_tracks()] == [False, False]
 
@@ -291,10 +291,10 @@ def test_a_nested_volume_that_vanished_keeps_its_tracks(runner: Runner) -> None:
             come_back()
         events, summary = runner.run()
         assert [(event.path.name, event.status) for event in events] == [("a.flac", "unchanged")]
-        assert any("usb is away" in text for text in summary.notes)
+        assert any("usb is empty or not mounted" in text for text in summary.notes)
 
 
-def test_a_copy_is_not_a_move_while_the_disk_of_the_first_is_away(
+def test_a_copy_is_not_a_move_while_the_disk_of_the_first_is_unmounted(
     runner: Runner, tmp_path: Path
 ) -> None:
     path = runner.add("a.flac")
@@ -368,7 +368,7 @@ def test_a_volume_is_known_even_if_the_first_run_was_broken_off(
 
     monkeypatch.setattr("recsys.indexing.indexer.scan", scan_with_volume)
     with Store.open(runner.database) as store:
-        indexer = Indexer(store, lambda: runner.ear, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
+        indexer = Indexer(store, lambda: runner.classifier, MEL, IndexOptions(workers=1))  # type: ignore[arg-type, return-value]
         run = indexer.run([runner.music])
         next(event for event in run if isinstance(event, IndexEvent))
         run.close()
@@ -381,7 +381,7 @@ def test_a_volume_is_known_even_if_the_first_run_was_broken_off(
     _, summary = runner.run()
     assert stored
     assert summary.removed == 0
-    assert any("usb is away" in text for text in summary.notes)
+    assert any("usb is empty or not mounted" in text for text in summary.notes)
 
 
 def test_a_root_can_be_a_volume_too(runner: Runner) -> None:
@@ -419,7 +419,7 @@ class RefusingPool(WorkerPool):
             yield item, PassingError("cannot open it: Permission denied")
 
 
-def test_a_download_that_was_completed_is_heard_again(runner: Runner) -> None:
+def test_a_download_that_was_completed_is_analysed_again(runner: Runner) -> None:
     whole = runner.add("a.mp3", seconds=100).read_bytes()
     (runner.music / "a.mp3").write_bytes(whole[: len(whole) * 9 // 10])
     runner.run()

@@ -83,12 +83,12 @@ def test_a_genre_limits_the_steps(library: PlantedLibrary) -> None:
 
 def test_an_end_outside_the_library_only_leads_the_way(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, [Sound("rock", step) for step in arc(0.0, 0.5, 1.0, 0.75)])
-    _, heard = library.seed(1)
+    _, analysis = library.seed(1)
     outside = Track(OUTSIDE_LIBRARY, Path("/elsewhere/x.mp3"), Tags(), 0.0, "", "rock")
     maker = PlaylistMaker(library.store, library.index, library.info)
-    playlist = maker.between((outside, heard), library.seed(3), PlaylistOptions(length=2))
+    playlist = maker.between((outside, analysis), library.seed(3), PlaylistOptions(length=2))
     assert ids(playlist) == [2, 3]
-    back = maker.between(library.seed(3), (outside, heard), PlaylistOptions(length=2))
+    back = maker.between(library.seed(3), (outside, analysis), PlaylistOptions(length=2))
     assert ids(back) == [3, 2]
 
 

@@ -72,10 +72,10 @@ def test_a_start_of_another_genre_comes_before_the_cycle(library: PlantedLibrary
 
 
 def test_a_start_outside_the_library_only_leads_the_way(library: PlantedLibrary) -> None:
-    known, heard = library.seed(library.ids("jazz")[0])
+    known, analysis = library.seed(library.ids("jazz")[0])
     outside = Track(OUTSIDE_LIBRARY, Path("/elsewhere/x.mp3"), Tags(), 0.0, "", known.genre)
     maker = PlaylistMaker(library.store, library.index, library.info)
-    playlist = maker.cycle(["blues", "jazz"], (outside, heard), PlaylistOptions(length=4))
+    playlist = maker.cycle(["blues", "jazz"], (outside, analysis), PlaylistOptions(length=4))
     assert ids(playlist) == by_hand(library, known.id, ["blues", "jazz", "blues"])
     assert playlist.seeds == (outside,)
 

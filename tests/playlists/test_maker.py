@@ -14,7 +14,7 @@ from recsys.playlists.draft import PREFERENCE_REACH
 from recsys.recommender.query import make_query
 from recsys.recommender.taxonomy import genre_scores
 from recsys.types import Playlist
-from tests.planted import PlantedLibrary, Sound, at_cosine, scattered, unit
+from tests.planted import PlantedLibrary, Sound, at_cosine, file_outside, scattered, unit
 
 NORTH, EAST, UP = np.eye(16, dtype=np.float32)[:3]
 
@@ -68,9 +68,9 @@ def test_seeds_open_the_list_in_their_order(library: PlantedLibrary) -> None:
 
 
 def test_a_seed_outside_the_library_is_named_but_not_played(library: PlantedLibrary) -> None:
-    _, heard = library.seed(8)
+    _, analysis = library.seed(8)
     path = Path("/elsewhere/x.mp3")
-    query = make_query(library.info, [(path, heard), (library.track(9), heard)])
+    query = make_query(library.info, [(file_outside(path), analysis), (library.track(9), analysis)])
     playlist = maker(library).from_seeds(query, PlaylistOptions(length=5))
     assert ids(playlist)[:2] == [9, 8]
     assert [seed.path for seed in playlist.seeds] == [path, library.track(9).path]
@@ -79,8 +79,8 @@ def test_a_seed_outside_the_library_is_named_but_not_played(library: PlantedLibr
 
 def test_an_unknown_query_goes_by_similarity_alone(library: PlantedLibrary) -> None:
     embedding = unit(np.random.default_rng(8).standard_normal(16))
-    heard = library.analysis(embedding, [0.3, 0.3, 0.2, 0.2])
-    query = make_query(library.info, [(Path("/elsewhere/x.mp3"), heard)])
+    analysis = library.analysis(embedding, [0.3, 0.3, 0.2, 0.2])
+    query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), analysis)])
     playlist = maker(library).from_seeds(query, PlaylistOptions(length=20))
     assert ids(playlist) == library.nearest_ids(None, embedding)[:20]
 
@@ -206,8 +206,8 @@ def test_a_duration_that_cannot_be_filled_says_how_far_it_got(tmp_path: Path) ->
 
 def test_an_empty_library_gives_an_empty_list_that_says_so(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, [])
-    heard = library.analysis(NORTH, [0, 0, 1, 0])
-    query = make_query(library.info, [(Path("/elsewhere/x.mp3"), heard)])
+    analysis = library.analysis(NORTH, [0, 0, 1, 0])
+    query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), analysis)])
     playlist = maker(library).from_seeds(query)
     assert playlist.tracks == ()
     assert playlist.note == "0 of 30 tracks: no further track in the library"

@@ -13,7 +13,16 @@ from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.order import START_FROM, gap_holds
 from recsys.recommender.query import HOLDS_FROM, make_query
 from recsys.types import Playlist
-from tests.planted import LABELS, PlantedLibrary, Sound, at_cosine, make_info, scattered, unit
+from tests.planted import (
+    LABELS,
+    PlantedLibrary,
+    Sound,
+    at_cosine,
+    file_outside,
+    make_info,
+    scattered,
+    unit,
+)
 
 TAGS = ("rock", "chill", "sad", "happy")
 CHILL, SAD = TAGS.index("chill"), TAGS.index("sad")
@@ -150,8 +159,8 @@ def test_a_walk_from_a_seed_stays_near_it(tmp_path: Path) -> None:
 
 
 def test_a_seed_outside_the_library_leads_the_way(library: PlantedLibrary) -> None:
-    _, heard = library.seed(2)
-    query = make_query(library.info, [(Path("/elsewhere.mp3"), heard)])
+    _, analysis = library.seed(2)
+    query = make_query(library.info, [(file_outside(Path("/elsewhere.mp3")), analysis)])
     playlist = maker(library).from_seeds(query, PlaylistOptions(moods=("chill",), length=5))
     assert len(playlist.tracks) == 5
     assert min(strengths(library, playlist, CHILL)) >= HOLDS_FROM

@@ -10,7 +10,7 @@ import pytest
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import OUTSIDE_LIBRARY, make_query
 from recsys.types import Tags, Track
-from tests.planted import PlantedLibrary, Sound, at_cosine, unit
+from tests.planted import PlantedLibrary, Sound, at_cosine, file_outside, unit
 
 NORTH, EAST, UP = np.eye(16, dtype=np.float32)[:3]
 
@@ -39,8 +39,8 @@ def test_a_file_of_the_library_never_comes_back_even_when_it_is_given_as_a_path(
     tmp_path: Path,
 ) -> None:
     library = PlantedLibrary(tmp_path, [jazz(0.9), jazz(0.8), jazz(0.7)])
-    _, heard = library.seed(2)
-    query = make_query(library.info, [(library.track(2).path, heard)])
+    _, analysis = library.seed(2)
+    query = make_query(library.info, [(file_outside(library.track(2).path), analysis)])
     recommender = Recommender(library.store, library.index, library.info)
     answer = recommender.similar(query, SimilarOptions(show_duplicates=True))
     assert sorted(ids(answer)) == [1, 3]
@@ -94,11 +94,11 @@ def test_copies_of_a_file_outside_the_library_are_hidden_when_it_is_described(
     tmp_path: Path,
 ) -> None:
     library = PlantedLibrary(tmp_path, [jazz(0.99, audio_hash="the sound"), jazz(0.5)])
-    heard = library.analysis(NORTH, [0, 0, 1, 0])
+    analysis = library.analysis(NORTH, [0, 0, 1, 0])
     path = Path("/elsewhere/copy.flac")
     described = Track(OUTSIDE_LIBRARY, path, Tags(), 60.0, "the sound", "jazz")
     recommender = Recommender(library.store, library.index, library.info)
-    answer = recommender.similar(make_query(library.info, [(described, heard)]))
+    answer = recommender.similar(make_query(library.info, [(described, analysis)]))
     assert ids(answer) == [2]
     assert answer.filtered == {"near_duplicate": 1}
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recsys.errors import QueryError
-from recsys.recommender.query import OUTSIDE_LIBRARY, make_query
+from recsys.recommender.query import make_query
 from recsys.types import Analysis, Tags, Track
-from tests.planted import make_info, unit
+from tests.planted import file_outside, make_info, unit
 
 INFO = make_info(dimension=2)
 
@@ -37,8 +36,7 @@ def test_seeds_weigh_the_same() -> None:
     assert query.embedding.dtype == query.probabilities.dtype == np.float32
     assert query.genre == "blues"
     assert query.exclude_ids == {1, 2}
-    assert [t.id for t in query.tracks] == [1, 2]
-    assert query.paths == ()
+    assert [seed.track.id for seed in query.seeds] == [1, 2]
 
 
 def test_a_mean_below_every_threshold_is_unknown() -> None:
@@ -58,28 +56,23 @@ def test_embeddings_that_cancel_out_leave_the_direction_of_the_first() -> None:
     assert make_query(INFO, seeds).embedding == pytest.approx([0.6, 0.8], abs=5e-4)
 
 
-def test_a_file_outside_the_library_is_a_path() -> None:
-    heard = analysis([0, 0, 0, 1], [1, 0])
-    for subject in (Path("/m/x.mp3"), track(OUTSIDE_LIBRARY, "/m/x.mp3")):
-        query = make_query(INFO, [(subject, heard)])
-        assert query.paths == (Path("/m/x.mp3"),)
-        assert query.tracks == ()
-        assert query.exclude_ids == frozenset()
-    assert make_query(INFO, [(Path("/m/x.mp3"), heard)]).seeds[0].track.genre == "rock"
+def test_a_file_outside_the_library_excludes_its_path_and_no_id() -> None:
+    outside = file_outside(Path("/m/x.mp3"))
+    query = make_query(INFO, [(outside, analysis([0, 0, 0, 1], [1, 0]))])
+    assert not query.seeds[0].in_library
+    assert query.exclude_ids == frozenset()
+    assert query.exclude_paths == {Path("/m/x.mp3")}
 
 
-def test_paths_are_excluded_in_every_spelling(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_are_excluded_with_links_resolved_too(tmp_path: Path) -> None:
     tmp_path = tmp_path.resolve()
     (tmp_path / "real").mkdir()
     song = tmp_path / "real" / "a.mp3"
     song.touch()
     (tmp_path / "link").symlink_to("real")
-    monkeypatch.chdir(tmp_path / "real")
-    given = Path(os.pardir) / "link" / "a.mp3"
-    query = make_query(INFO, [(given, analysis([0, 0, 0, 1], [1, 0]))])
-    assert query.exclude_paths == {given, tmp_path / "link" / "a.mp3", song}
+    given = tmp_path / "link" / "a.mp3"
+    query = make_query(INFO, [(file_outside(given), analysis([0, 0, 0, 1], [1, 0]))])
+    assert query.exclude_paths == {given, song}
 
 
 def test_no_seed_is_an_error() -> None:

@@ -1,4 +1,4 @@
-"""Tiers by other labels than the model's genres, over planted libraries."""
+"""Genre groups: the model's genres and their scores, its styles, the genres of the files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recsys.errors import QueryError
 from recsys.index.sync import open_index
 from recsys.playlists import AUTO, PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import make_query
-from recsys.recommender.taxonomy import OWN_WEIGHT, VOTERS, FileGenres, similarity_of_groups
+from recsys.recommender.taxonomy import (
+    OWN_WEIGHT,
+    SMOOTHING,
+    VOTERS,
+    FileGenres,
+    genre_scores,
+    resolve_genre,
+    similarity_of_groups,
+)
 from recsys.types import FloatArray, Tags, Track
-from tests.planted import PlantedLibrary, Sound, at_cosine, make_info, unit
+from tests.planted import (
+    LABELS,
+    PlantedLibrary,
+    Sound,
+    at_cosine,
+    file_outside,
+    make_info,
+    unit,
+)
 
 TAGS = ("rock", "chill", "jazz", "folk")
 STYLES = ("rock", "jazz", "folk")
@@ -116,17 +134,17 @@ def test_votes_are_the_shares_of_the_nearest_tracks(library: PlantedLibrary) -> 
     library.store.set_genre_source("own")
     index = open_index(library.store)
     between = unit(CENTRES["Bossa"] + 0.9 * CENTRES["Tango"])
-    heard = library.analysis(between, [0.1, 0.1, 0.1, 0.7])
+    analysis = library.analysis(between, [0.1, 0.1, 0.1, 0.7])
     near = library.nearest_ids(None, between)[:VOTERS]
     parts = [track.genre_group for track in library.store.tracks(near).values()]
     shares = {label: parts.count(label) / VOTERS for label in library.store.genre_counts()}
     outside = Track(0, Path("/x.mp3"), Tags(genre_tag="TANGO"), 1.0, "", "rock")
 
     bare = FileGenres(library.store, index).scores(
-        make_query(library.info, [(Path("/x.mp3"), heard)])
+        make_query(library.info, [(file_outside(Path("/x.mp3")), analysis)])
     )
     assert dict(bare) == pytest.approx(shares)
-    named = FileGenres(library.store, index).scores(make_query(library.info, [(outside, heard)]))
+    named = FileGenres(library.store, index).scores(make_query(library.info, [(outside, analysis)]))
     expected = {label: (1 - OWN_WEIGHT) * share for label, share in shares.items()}
     expected["Tango"] += OWN_WEIGHT
     assert dict(named) == pytest.approx(expected)
@@ -182,3 +200,73 @@ def test_a_model_without_styles_cannot_sort(tmp_path: Path) -> None:
     planted.store.set_genre_source("tags")
     with pytest.raises(QueryError, match=r"moody .* has 2 tags, 1 of them styles"):
         Recommender(planted.store, planted.index, planted.info)
+
+
+# Scores of the model's genres: smoothing by the confusion matrix
+
+INFO = make_info()
+
+weights = st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4).filter(lambda row: sum(row) > 0.01)
+
+
+def normalised(row: list[float]) -> np.ndarray:
+    return np.array(row) / sum(row)
+
+
+def test_scores_are_the_blend_of_probability_and_confusion() -> None:
+    p = np.array([0.1, 0.6, 0.25, 0.05], np.float32)
+    expected = (1 - SMOOTHING) * p + SMOOTHING * p @ INFO.confusion
+    scores = genre_scores(INFO, p)
+    assert [genre for genre, _ in scores] == ["classical", "jazz", "blues", "rock"]
+    for genre, score in scores:
+        assert score == pytest.approx(expected[LABELS.index(genre)], abs=1e-6)
+
+
+def test_a_certain_query_gets_its_order_from_the_confusion() -> None:
+    scores = genre_scores(INFO, np.array([0, 0, 0, 1], np.float32))
+    assert [genre for genre, _ in scores] == ["rock", "blues", "jazz", "classical"]
+
+
+def test_the_most_probable_genre_stays_first_when_smoothing_lifts_another() -> None:
+    # Everything that is blues is mostly called rock, so the blend alone would put rock first.
+    confusion = [[0.1, 0, 0, 0.9], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    info = make_info(confusion=confusion)
+    p = np.array([0.45, 0.0, 0.15, 0.40], np.float32)
+    blend = (1 - SMOOTHING) * p + SMOOTHING * p @ info.confusion
+    assert blend[3] > blend[0]
+    scores = genre_scores(info, p)
+    assert [genre for genre, _ in scores] == ["blues", "rock", "jazz", "classical"]
+    assert scores[0][1] == scores[1][1] == pytest.approx(blend[0], abs=1e-6)
+
+
+@given(p=weights, rows=st.lists(weights, min_size=4, max_size=4))
+def test_scores_hold_every_genre_never_rise_and_begin_with_the_most_probable(
+    p: list[float], rows: list[list[float]]
+) -> None:
+    info = make_info(confusion=[normalised(row).tolist() for row in rows])
+    probabilities = normalised(p).astype(np.float32)
+    scores = genre_scores(info, probabilities)
+    values = [score for _, score in scores]
+    assert sorted(genre for genre, _ in scores) == sorted(LABELS)
+    assert scores[0][0] == info.top_genre(probabilities)
+    assert values == sorted(values, reverse=True)
+    assert all(0 <= value <= 1 for value in values)
+
+
+@pytest.mark.parametrize("name", ["jazz", "Jazz", " JAZZ "])
+def test_a_genre_is_found_whatever_its_case(name: str) -> None:
+    assert resolve_genre(INFO, name) == "jazz"
+
+
+def test_an_unknown_genre_is_named_with_the_nearest_and_all_others() -> None:
+    with pytest.raises(QueryError) as caught:
+        resolve_genre(INFO, "clasical")
+    assert caught.value.message == "unknown genre 'clasical'; did you mean 'classical'?"
+    assert all(label in caught.value.hint for label in LABELS)
+
+
+@pytest.mark.parametrize("name", ["", "zydeco"])
+def test_a_genre_like_no_other_is_not_guessed_at(name: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        resolve_genre(INFO, name)
+    assert caught.value.message == f"unknown genre {name!r}"
