@@ -39,21 +39,14 @@ N_MELS = 128
 
 CONTRAST_FMIN_HZ = 200.0
 CONTRAST_BANDS = 6
-"""Octaves of the spectral contrast; with what lies below them it has one value more."""
+"""Octaves of the spectral contrast; the range below them is one value more."""
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """One window and its spectra, each computed when first asked for.
+    """One window of mono float32 samples, and its spectra, each computed when first used.
 
-    Attributes
-    ----------
-    samples : ndarray of float32, shape (n_samples,)
-        Mono.
-    sample_rate : int
-        Hz.
-    n_fft, hop_length : int
-        Samples. Frames are centred, and the ends padded with zeros.
+    Frames are centred, and the ends padded with zeros.
     """
 
     samples: FloatArray
@@ -65,12 +58,12 @@ class Spectra:
     def of(
         cls, window: FloatArray, settings: Mfcc | Summary | PublicTable | ImageFeatures
     ) -> Spectra:
-        """Return the spectra of a window at the settings of a feature kind."""
+        """Return the spectra of a window with the settings of a feature kind."""
         return cls(window, settings.sample_rate, settings.n_fft, settings.hop_length)
 
     @property
     def framing(self) -> dict[str, int]:
-        """How librosa is told to cut samples into frames."""
+        """Arguments of librosa's functions that cut samples into frames themselves."""
         return {"frame_length": self.n_fft, "hop_length": self.hop_length}
 
     @cached_property
@@ -119,7 +112,7 @@ DESCRIPTORS: Mapping[str, Callable[[Spectra], FloatArray]] = {
     "centroid": Spectra.centroid,
     # Deviation of the spectrum around its centroid, Hz.
     "bandwidth": lambda s: _librosa().feature.spectral_bandwidth(S=s.magnitude, sr=s.sample_rate),
-    # Frequency below which 85% of the magnitude lies, Hz.
+    # Frequency below which 85% of the magnitude is, Hz.
     "rolloff": lambda s: _librosa().feature.spectral_rolloff(
         S=s.magnitude, sr=s.sample_rate, roll_percent=0.85
     ),
@@ -143,17 +136,10 @@ WIDTHS: Mapping[str, int] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Mfcc(Features):
-    """MFCC of every frame, time first, neither scaled nor centred.
+    """MFCC of every frame, time first, neither scaled nor centred; the first is the level.
 
     They are librosa's with its defaults: 128 mel bands, decibels with a floor 80 dB below the
-    peak of the window, orthonormal DCT-II. The first reaches -1100, too coarse in half precision.
-
-    Attributes
-    ----------
-    n_mfcc : int
-        Coefficients from the first (the level) on.
-    n_fft, hop_length : int
-        Samples.
+    peak of the window, orthonormal DCT-II.
 
     Examples
     --------
@@ -162,6 +148,7 @@ class Mfcc(Features):
     """
 
     kind: ClassVar[str] = "mfcc"
+    # The first coefficient reaches -1100, too coarse in float16.
     half_precision: ClassVar[bool] = False
 
     n_mfcc: int = 13
@@ -188,11 +175,6 @@ class Stft(Features):
 
     Frames are not centred, so none of them holds padding: 3 s at 22,050 Hz give the 513 x 128
     of Dawra, Bansal and Patel. Windows overlap by half, 19 in 30 s, as theirs do.
-
-    Attributes
-    ----------
-    n_fft, hop_length : int
-        Samples.
 
     Examples
     --------
@@ -233,6 +215,7 @@ class Stft(Features):
 
 PARTS = (*DESCRIPTORS, "mfcc")
 STATISTICS = ("mean", "var")
+"""``var`` is the population variance."""
 
 
 def summarise(frames: FloatArray, statistics: tuple[str, ...] = STATISTICS) -> FloatArray:
@@ -255,17 +238,6 @@ class Summary(Features):
     The defaults are the 36 features of Mălinescu and Giurgiu: zero-crossing rate 1, centroid 1,
     contrast 7, bandwidth 1, rolloff (85%) 1, MFCC 13, chroma 12, over 30 s.
 
-    Attributes
-    ----------
-    parts : tuple of str
-        Among :data:`PARTS`.
-    statistics : tuple of str
-        Among ``mean``, ``var`` (population variance).
-    n_mfcc : int
-        Coefficients of the part ``mfcc``.
-    n_fft, hop_length : int
-        Samples.
-
     Examples
     --------
     >>> Summary().shape
@@ -279,16 +251,17 @@ class Summary(Features):
 
     window_s: float = 30.0
     max_windows: int = 1
-    parts: tuple[str, ...] = (
+    parts: tuple[str, ...] = (  # of PARTS
         *("zcr", "centroid", "contrast", "bandwidth", "rolloff", "mfcc", "chroma"),
     )
-    statistics: tuple[str, ...] = ("mean",)
+    statistics: tuple[str, ...] = ("mean",)  # of STATISTICS
     n_mfcc: int = 13
     n_fft: int = 2048
     hop_length: int = 512
 
     def __post_init__(self) -> None:
-        for name in ("parts", "statistics"):  # files hold lists
+        for name in ("parts", "statistics"):
+            # TOML and JSON hold lists; a tuple keeps the dataclass hashable.
             object.__setattr__(self, name, tuple(getattr(self, name)))
         check_stft(self)
         check_whole(self, "n_mfcc", 1, N_MELS)
@@ -340,7 +313,7 @@ class Summary(Features):
 
 N_MFCC = 20
 MEDIAN_WIDTH = 31
-"""Frames and bins over which harmonic and percussive sound are told apart (librosa's default)."""
+"""Frames and bins over which harmonic and percussive sound are separated (librosa's default)."""
 
 COLUMNS = (
     *(
@@ -364,11 +337,6 @@ class PublicTable(Features):
     All settings are librosa's defaults. ``harmony`` and ``perceptr`` are the samples of the
     harmonic and the percussive part of the sound (D. FitzGerald, "Harmonic/percussive separation
     using median filtering", DAFx 2010).
-
-    Attributes
-    ----------
-    n_fft, hop_length : int
-        Samples.
     """
 
     kind: ClassVar[str] = "public-table"
@@ -427,10 +395,10 @@ def _harmonic_and_percussive(spectra: Spectra) -> FloatArray:
 
 
 def running_median(rows: FloatArray) -> FloatArray:
-    """Return the median over 31 neighbours in the row; rows go on mirrored beyond their ends.
+    """Return the median over 31 neighbours in the row; rows are mirrored beyond their ends.
 
     The same as ``scipy.ndimage.median_filter(rows, size=(1, 31))`` in a tenth of the time: SciPy
-    has a quicker filter for one dimension, so all rows, which are contiguous, are joined.
+    has a faster filter for one dimension, so all rows, which are contiguous, are joined.
     """
     from scipy.ndimage import median_filter
 
@@ -476,21 +444,8 @@ class ImageFeatures(Features):
     - ``centroid``: the area under the curve of the spectral centroid, on a mel scale.
     - ``chroma``: strength of the pitch classes over time, C at the bottom.
 
-    Silence gives a black image. Images are brought to their size with bilinear filtering that
-    averages when it shrinks; that needs Pillow.
-
-    Attributes
-    ----------
-    content : str
-        ``mel``, ``centroid`` or ``chroma``.
-    height, width : int
-        Pixels.
-    n_mels : int
-        Mel bands before the image is brought to its size; for ``mel``.
-    fmax : float or None
-        Hz at the top of ``mel`` and ``centroid``; by default half the sample rate.
-    n_fft, hop_length : int
-        Samples.
+    Silence gives a black image. Images are resized with bilinear filtering that averages when it
+    shrinks; that needs Pillow.
 
     Examples
     --------
@@ -500,11 +455,11 @@ class ImageFeatures(Features):
 
     kind: ClassVar[str] = "picture"
 
-    content: str = "mel"
-    height: int = 128
+    content: str = "mel"  # of CONTENTS
+    height: int = 128  # pixels
     width: int = 128
-    n_mels: int = 128
-    fmax: float | None = None
+    n_mels: int = 128  # before resizing; for ``mel``
+    fmax: float | None = None  # Hz at the top of ``mel`` and ``centroid``; None for Nyquist
     n_fft: int = 2048
     hop_length: int = 512
 
@@ -556,7 +511,7 @@ class ImageFeatures(Features):
 
 
 def _resized(image: FloatArray, height: int, width: int) -> FloatArray:
-    """Bring a grey image with values in [0, 1] to a size in pixels."""
+    """Resize a grey image with values in [0, 1]."""
     pillow = require("PIL.Image", "papers")
     grey = pillow.fromarray(np.ascontiguousarray(image, dtype=np.float32))
     bilinear = grey.resize((width, height), pillow.Resampling.BILINEAR)

@@ -8,7 +8,7 @@ import pytest
 
 from recsys.errors import ModelError
 from recsys.papers.fit import check_recipe
-from recsys.papers.recipe import load_recipe, recipe_names, variant_names
+from recsys.papers.recipe import load_recipe, RECIPE_NAMES, variant_names
 from tests.papers.small import TOML, refused, write_toml
 
 PUBLISHED: dict[str, float | None] = {
@@ -73,7 +73,7 @@ READINGS = {
 
 
 def test_the_recipes_are_those_of_the_five_reports() -> None:
-    found = [v for name in recipe_names() for v in (name, *variant_names(name))]
+    found = [v for name in RECIPE_NAMES for v in (name, *variant_names(name))]
     assert sorted(found) == sorted(EVERY)
 
 
