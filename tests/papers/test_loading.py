@@ -8,7 +8,7 @@ import pytest
 
 from recsys.errors import ModelError
 from recsys.papers.fit import check_recipe
-from recsys.papers.recipe import load_recipe, RECIPE_NAMES, variant_names
+from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
 from tests.papers.small import TOML, refused, write_toml
 
 PUBLISHED: dict[str, float | None] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.papers.recipe import load_recipe, RECIPE_NAMES, variant_names
+from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "papers.md").read_text(encoding="utf-8")

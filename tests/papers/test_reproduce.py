@@ -21,7 +21,7 @@ from recsys.papers import transfer as pretrained
 from recsys.papers.features import COLUMNS
 from recsys.papers.fit import FitOptions
 from recsys.papers.measure import Measurement
-from recsys.papers.recipe import Recipe, RECIPE_NAMES
+from recsys.papers.recipe import RECIPE_NAMES, Recipe
 from recsys.papers.reproduce import (
     QUICK_EPOCHS,
     QUICK_TRACKS,
