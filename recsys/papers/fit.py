@@ -30,7 +30,7 @@ from recsys.classifier.training.loop import (
 )
 from recsys.errors import ModelError
 from recsys.papers.estimators import ESTIMATORS, check_estimator, fit_estimator
-from recsys.papers.networks import initialise
+from recsys.papers.networks import initialise_like_keras
 from recsys.papers.protocols import Fold
 from recsys.papers.recipe import check_changes
 from recsys.papers.transfer import BACKBONES, TransferModel
@@ -136,7 +136,8 @@ def make_network(
         model = build_model(
             network.architecture, n_genres, recipe.features.shape, network.full_config
         )
-        initialise(model, recipe.training.framework)
+        if recipe.training.framework == "keras":
+            initialise_like_keras(model)
         backbone = recipe.weights
         if backbone is not None:
             if not isinstance(model, TransferModel) or model.name != backbone:
