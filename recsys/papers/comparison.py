@@ -204,19 +204,15 @@ def _about_measurements(
 def _other_figures(recipe: Recipe, report: Measurement | None) -> Iterator[str]:
     """Yield the other published figures, each after the one measured here."""
     published = recipe.published
-    if report and report.train_accuracy is not None:
-        yield f"train {report.train_accuracy:.3f}"
-    if published.train is not None:
-        yield f"published train {published.train:.3f}"
-    valid = _valid_accuracy(recipe, report) if report else None
-    if valid is not None:
-        yield f"valid {valid:.3f}"
-    if published.valid is not None:
-        yield f"published valid {published.valid:.3f}"
-    if report and published.loss is not None:
-        yield f"loss {report.loss:.3f}"
-    if published.loss is not None:
-        yield f"published loss {published.loss:.3f}"
+    measured: dict[str, float | None] = {}
+    if report:
+        measured = {"train": report.train_accuracy, "valid": _valid_accuracy(recipe, report)}
+        if published.loss is not None:
+            measured["loss"] = report.loss
+    for name in ("train", "valid", "loss"):
+        for prefix, value in (("", measured.get(name)), ("published ", getattr(published, name))):
+            if value is not None:
+                yield f"{prefix}{name} {value:.3f}"
     if report and "chosen" in report.notes:
         chosen = ", ".join(f"{name} = {value}" for name, value in report.notes["chosen"].items())
         counts = [f"{report.notes[key]} {key}" for key in ("fits", "trials") if key in report.notes]

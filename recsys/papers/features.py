@@ -8,6 +8,7 @@ time (:class:`Mfcc`), the magnitude spectrogram (:class:`Stft`) and grey images
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -55,9 +56,7 @@ class Spectra:
     hop_length: int
 
     @classmethod
-    def of(
-        cls, window: FloatArray, settings: Mfcc | Summary | PublicTable | ImageFeatures
-    ) -> Spectra:
+    def of(cls, window: FloatArray, settings: SpectralFeatures) -> Spectra:
         """Return the spectra of a window with the settings of a feature kind."""
         return cls(window, settings.sample_rate, settings.n_fft, settings.hop_length)
 
@@ -135,7 +134,26 @@ WIDTHS: Mapping[str, int] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mfcc(Features):
+class SpectralFeatures(Features):
+    """Features that librosa computes from the short-time Fourier transform of every window."""
+
+    n_fft: int = 2048  # samples, as is hop_length
+    hop_length: int = 512
+
+    def __post_init__(self) -> None:
+        check_stft(self)
+
+    def compute(self, samples: FloatArray) -> FloatArray:
+        """Map windows (n_windows, window_length) to features, float32 (n_windows, *shape)."""
+        return compute_each(self, samples, self._of_window)
+
+    @abstractmethod
+    def _of_window(self, window: FloatArray) -> FloatArray:
+        """Return the features of one window."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mfcc(SpectralFeatures):
     """MFCC of every frame, time first, neither scaled nor centred; the first is the level.
 
     They are librosa's with its defaults: 128 mel bands, decibels with a floor 80 dB below the
@@ -152,11 +170,9 @@ class Mfcc(Features):
     half_precision: ClassVar[bool] = False
 
     n_mfcc: int = 13
-    n_fft: int = 2048
-    hop_length: int = 512
 
     def __post_init__(self) -> None:
-        check_stft(self)
+        super().__post_init__()
         check_whole(self, "n_mfcc", 1, N_MELS)
 
     @property
@@ -164,13 +180,12 @@ class Mfcc(Features):
         """Frames (centred) and coefficients."""
         return 1 + self.window_length // self.hop_length, self.n_mfcc
 
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the coefficients of windows, float32 (n_windows, frames, n_mfcc)."""
-        return compute_each(self, samples, lambda w: Spectra.of(w, self).mfcc(self.n_mfcc).T)
+    def _of_window(self, window: FloatArray) -> FloatArray:
+        return Spectra.of(window, self).mfcc(self.n_mfcc).T
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stft(Features):
+class Stft(SpectralFeatures):
     """Magnitude of the short-time Fourier transform (Hann window), frequency first.
 
     Frames are not centred, so none of them holds padding: 3 s at 22,050 Hz give the 513 x 128
@@ -187,20 +202,12 @@ class Stft(Features):
     max_windows: int = 19
     overlap: float = 0.5
     n_fft: int = 1024
-    hop_length: int = 512
-
-    def __post_init__(self) -> None:
-        check_stft(self)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Frequency bins and frames."""
         frames = 1 + (self.window_length - self.n_fft) // self.hop_length
         return 1 + self.n_fft // 2, frames
-
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the magnitudes of windows, float32 (n_windows, bins, frames), 0 or more."""
-        return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
         spectrum = _librosa().stft(
@@ -232,7 +239,7 @@ def summarise(frames: FloatArray, statistics: tuple[str, ...] = STATISTICS) -> F
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary(Features):
+class Summary(SpectralFeatures):
     """Mean, and variance if asked for, of descriptors over the frames of a window.
 
     The defaults are the 36 features of Mălinescu and Giurgiu: zero-crossing rate 1, centroid 1,
@@ -256,14 +263,12 @@ class Summary(Features):
     )
     statistics: tuple[str, ...] = ("mean",)  # of STATISTICS
     n_mfcc: int = 13
-    n_fft: int = 2048
-    hop_length: int = 512
 
     def __post_init__(self) -> None:
         for name in ("parts", "statistics"):
             # TOML and JSON hold lists; a tuple keeps the dataclass hashable.
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        check_stft(self)
+        super().__post_init__()
         check_whole(self, "n_mfcc", 1, N_MELS)
         check_choices(self, "parts", PARTS)
         check_choices(self, "statistics", STATISTICS)
@@ -287,12 +292,8 @@ class Summary(Features):
 
     @property
     def shape(self) -> tuple[int]:
-        """Number of values."""
+        """Number of `names`."""
         return (len(self.names),)
-
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the values of windows, float32 (n_windows, n_values), in the order of `names`."""
-        return compute_each(self, samples, self._of_window)
 
     def _numbers(self, part: str) -> list[str]:
         width = self.n_mfcc if part == "mfcc" else WIDTHS[part]
@@ -331,7 +332,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublicTable(Features):
+class PublicTable(SpectralFeatures):
     """Mean and variance of seven descriptors, of 20 MFCC and of two parts of the sound, and tempo.
 
     All settings are librosa's defaults. ``harmony`` and ``perceptr`` are the samples of the
@@ -342,12 +343,6 @@ class PublicTable(Features):
     kind: ClassVar[str] = "public-table"
     half_precision: ClassVar[bool] = False
 
-    n_fft: int = 2048
-    hop_length: int = 512
-
-    def __post_init__(self) -> None:
-        check_stft(self)
-
     @property
     def names(self) -> tuple[str, ...]:
         """One name per value: :data:`COLUMNS`."""
@@ -357,10 +352,6 @@ class PublicTable(Features):
     def shape(self) -> tuple[int]:
         """Number of values."""
         return (len(COLUMNS),)
-
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the values of windows, float32 (n_windows, 57), in the order of `COLUMNS`."""
-        return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
         spectra = Spectra.of(window, self)
@@ -437,7 +428,7 @@ TOP_DB = 80.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFeatures(Features):
+class ImageFeatures(SpectralFeatures):
     """A grey image of a window, values in [0, 1], low frequencies at the bottom.
 
     - ``mel``: mel spectrogram in decibels; 1 is the loudest point, 0 is 80 dB below.
@@ -460,11 +451,9 @@ class ImageFeatures(Features):
     width: int = 128
     n_mels: int = 128  # before resizing; for ``mel``
     fmax: float | None = None  # Hz at the top of ``mel`` and ``centroid``; None for Nyquist
-    n_fft: int = 2048
-    hop_length: int = 512
 
     def __post_init__(self) -> None:
-        check_stft(self)
+        super().__post_init__()
         for name in ("height", "width", "n_mels"):
             check_whole(self, name, 1)
         if self.content not in CONTENTS:
@@ -483,10 +472,6 @@ class ImageFeatures(Features):
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.height, self.width
-
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the images of windows, float32 (n_windows, height, width), in [0, 1]."""
-        return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
         spectra = Spectra.of(window, self)
