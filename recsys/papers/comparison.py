@@ -154,7 +154,7 @@ def _row(
     for way, one in ways.items():
         row[f"{way}_train"] = one.n_train
         if not not_measured(recipe, ways, weights):
-            # What a report states of songs of several genres is compared with such songs.
+            # A figure of a report about songs of several genres is compared with such songs.
             figures = one.notes.get("mixed") or one.test
             row[way], row[f"{way}_n"] = figures["accuracy"], figures["n"]
             row[f"{way}_low"], row[f"{way}_high"] = figures["interval"]
@@ -233,7 +233,7 @@ def _valid_accuracy(recipe: Recipe, report: Measurement) -> float | None:
 
 
 def about_data(done: Mapping[Task, Measurement]) -> list[str]:
-    """Return what is uneven, missing or known to be wrong in the data, each once."""
+    """Return the notes on the data of all measurements, each once."""
     lines: dict[str, None] = {}
     for one in done.values():
         skipped = describe_skipped(one.notes.get("skipped_files", ()))

@@ -44,7 +44,7 @@ JOINS = "+"
 """Joins the genres in the name of a folder whose songs have several."""
 
 MIN_SHARE = 0.9
-"""Of a segment that a clip must fill; decoding repeats what is shorter."""
+"""Of a segment that a clip must fill; decoding repeats shorter clips."""
 
 SEGMENT = re.compile(r"(?P<track>.+)\.(?:0|[1-9]\d*)")
 """``blues.00000.3`` is segment 3; GTZAN pads only the numbers of tracks with zeros."""
@@ -71,7 +71,7 @@ class RecipeData:
 
     segments: SegmentSet
     skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]  # what is uneven, missing or known to be wrong
+    notes: tuple[str, ...]  # on imbalance, missing artists and known faults
     mixed: tuple[MixedSong, ...] = ()  # empty unless the recipe can use them
 
 
@@ -179,7 +179,7 @@ def _describe(
     skipped: tuple[Skipped, ...],
     mixed: tuple[MixedSong, ...],
 ) -> RecipeData:
-    """Add the artists that the index of GTZAN names, and note what is uneven or missing."""
+    """Add the artists in the index of GTZAN, and note imbalance and known faults."""
     known = known_artists([track.key for track in segments.tracks])
     tracks = tuple(
         track if track.artist else replace(track, artist=known.get(track.key))

@@ -1,4 +1,4 @@
-"""Figures of a collection: what its tracks look like, and how its genres differ."""
+"""Figures of a collection: one track, and how the genres differ in their features."""
 
 from __future__ import annotations
 
@@ -264,10 +264,10 @@ def _scatter_genres(axes: Axes, table: FeatureTable, points: Values) -> None:
         )  # fmt: skip
 
 
-def _need_rows(table: FeatureTable, what: str) -> None:
+def _need_rows(table: FeatureTable, purpose: str) -> None:
     if len(table.frame) < LEAST_ROWS:
         raise ModelError(
-            f"{what} needs at least {LEAST_ROWS} tracks, there are {len(table.frame)}",
+            f"{purpose} needs at least {LEAST_ROWS} tracks, there are {len(table.frame)}",
             "Give more music.",
         )
 
@@ -441,7 +441,7 @@ class Sources:
 
 @dataclass(slots=True)
 class Gallery:
-    """A page of figures, and what is missing from it."""
+    """A page of figures, and those left out."""
 
     page: Path
     source: str = ""  # of the features

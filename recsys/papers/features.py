@@ -94,7 +94,7 @@ class Spectra:
     def chroma(self) -> FloatArray:
         """Strength of the pitch classes from C, the strongest of a frame 1, shape (12, frames)."""
         with warnings.catch_warnings():
-            # Silence has no tuning; none is what is assumed then.
+            # Silence has no tuning; librosa then assumes none, which is right.
             warnings.filterwarnings("ignore", message="Trying to estimate tuning")
             return _librosa().feature.chroma_stft(S=self.power, sr=self.sample_rate)  # type: ignore[no-any-return]
 

@@ -59,7 +59,7 @@ class FitOptions:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     weights: str = "published"  # pretrained: "published", "random", or a file or folder
     epochs: int | None = None  # at most, if fewer than the recipe's
-    by_report: bool = False  # choose and keep as the report did, not what validation prefers
+    by_report: bool = False  # choose and keep as the report did, not by validation
     partial: Path | None = None  # file for the state of an interrupted training
 
 
@@ -75,7 +75,7 @@ class Fitted:
     seconds: float = 0.0  # search and interrupted runs included
 
 
-# What decides the outcome of a training, so that only such results are reused.
+# The identity of a training: results are reused only where it is the same.
 
 _DESCRIPTIVE = frozenset(
     {"name", "title", "summary", "report", "source", "readings", "published", "unmeasured"}
@@ -130,7 +130,7 @@ def make_network(
     or weights are unavailable.
     """
     assert recipe.training is not None
-    # Initial weights must not depend on what drew random numbers before, nor change what follows.
+    # Initial weights depend on the seed alone, and drawing them changes no other random numbers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(

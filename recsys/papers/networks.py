@@ -31,7 +31,7 @@ KERAS_EPS = 1e-3
 """Keras' defaults of batch normalisation (its momentum of 0.99 is PyTorch's 0.01)."""
 
 
-# What the reports' networks are built from.
+# Building blocks of the reports' networks.
 
 
 class SameConv(nn.Sequential):
@@ -368,7 +368,7 @@ class CNNSTFT(nn.Module):
         self.output = nn.Linear(self.width, n_genres)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Map (b, bins, frames) to what goes into the last layer."""
+        """Map (b, bins, frames) to the input of the last layer."""
         embedding: Tensor = self.trunk(x.unsqueeze(1)).flatten(1)
         return embedding
 

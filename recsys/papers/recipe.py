@@ -156,12 +156,12 @@ class Recipe(Table):
     weights: Literal["vgg16", "alexnet"] | None = None  # pretrained; recsys does not ship them
     protocol: Protocol
     published: Published = Published()
-    unmeasured: str = ""  # why the published figure cannot be compared, if it cannot
+    unmeasured: str = ""  # why the published figure may not be comparable
     memorise: Annotated[int, Field(ge=0)] = 0  # tracks of the report's overfit check
 
     @model_validator(mode="after")
     def _one_model(self) -> Recipe:
-        """Refuse what is neither a network nor a classical model, or both."""
+        """Refuse a recipe without a model, or with two."""
         if (self.network is None) == (self.estimator is None):
             raise ValueError("exactly one of [network] and [estimator] is needed")
         if (self.network is None) != (self.training is None):
@@ -179,7 +179,7 @@ class Recipe(Table):
         if self.network is None:
             for key in ("search", "weights", "memorise"):
                 if getattr(self, key):
-                    return f"{key} belongs to [network], and there is none"
+                    return f"{key} needs [network]"
         if self.search is not None and not self.protocol.valid:
             return "[search] chooses on validation: [protocol] needs a share for valid"
         return ""
@@ -200,7 +200,7 @@ class Recipe(Table):
             return f"training.{watching[0]} watches validation: [protocol] needs a share for valid"
         given = training.model_fields_set
         if "plateau_patience" in given and training.plateau_factor is None:
-            return "training.plateau_patience waits for training.plateau_factor, and there is none"
+            return "training.plateau_patience needs training.plateau_factor"
         if training.schedule == "cycle" and training.steps_per_epoch is None:
             return 'training.schedule = "cycle" needs training.steps_per_epoch'
         if "threshold" in given and training.loss != "sigmoid":
@@ -210,7 +210,7 @@ class Recipe(Table):
     def _idle_estimator(self) -> str:
         estimator = self.estimator
         if estimator is not None and "folds" in estimator.model_fields_set and not estimator.grid:
-            return "estimator.folds are those in which a grid is tried, and there is none"
+            return "estimator.folds needs estimator.grid"
         return ""
 
 

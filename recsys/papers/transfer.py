@@ -31,7 +31,7 @@ PREFIX = "features."
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of red, green and blue in [0, 1] over ImageNet: what torchvision's weights expect."""
+"""Of red, green and blue in [0, 1] over ImageNet, as torchvision's weights expect."""
 
 
 @dataclass(frozen=True, slots=True)
