@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,11 +112,8 @@ def make_recipe_card(
     """
     fold, labels = division.folds[0], segments.labels
     has_valid = len(fold.valid) > 0
-
-    def predict(rows: IdArray) -> tuple[FloatArray, IdArray]:
-        by_track, device = not division.leaky, options.device
-        return predict_scores(fitted.model, segments, rows, by_track=by_track, device=device)
-
+    by_track, device = not division.leaky, options.device
+    predict = partial(predict_scores, fitted.model, segments, by_track=by_track, device=device)
     known = predict(fold.valid if has_valid else fold.test)
     calibration = calibrate(*known, None if has_valid else 1.0)
     scores, targets = predict(fold.test)
@@ -269,8 +267,8 @@ def measure(
     testing = 0.0
     for number, fold in enumerate(division.folds):
         # Every fold is resumed on its own.
-        partial = options.partial and options.partial.with_suffix(f".{number}.pt")
-        one = fit(recipe, segments, fold, replace(options, partial=partial), on_epoch)
+        state = options.partial and options.partial.with_suffix(f".{number}.pt")
+        one = fit(recipe, segments, fold, replace(options, partial=state), on_epoch)
         started = time.monotonic()
         outputs.append(_test_outputs(one, segments, fold, division, options))
         testing += time.monotonic() - started
@@ -312,11 +310,8 @@ def _test_outputs(
     Without validation nothing is calibrated: a temperature fitted to the test part would not
     hold for other tracks.
     """
-
-    def predict(rows: IdArray) -> tuple[FloatArray, IdArray]:
-        by_track, device = not division.leaky, options.device
-        return predict_scores(fitted.model, segments, rows, by_track=by_track, device=device)
-
+    by_track, device = not division.leaky, options.device
+    predict = partial(predict_scores, fitted.model, segments, by_track=by_track, device=device)
     scores, targets = predict(fold.test)
     temperature = fit_temperature(*predict(fold.valid)) if len(fold.valid) else 1.0
     return scores, softmax(scores, temperature), targets

@@ -157,6 +157,7 @@ def _read(name: str, path: Path) -> Mapping[str, Any]:
         _verify(name, path)
         if path.suffix == ".safetensors":
             return load_file(path)
+        # weights_only: a pickle in a downloaded file must not run code.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(
