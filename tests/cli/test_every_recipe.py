@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from recsys.cli.main import cli
-from recsys.papers.recipe import load_recipe, RECIPE_NAMES, variant_names
+from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
 from tests.cli.genre_music import GENRES, TEN, make_genres
 
 pytestmark = pytest.mark.slow
