@@ -114,7 +114,6 @@ def _print(gallery: Gallery) -> None:
 
 def _print_json(gallery: Gallery) -> None:
     import os
-    from dataclasses import asdict
 
     from recsys.cli.output import print_json
 
@@ -123,7 +122,10 @@ def _print_json(gallery: Gallery) -> None:
             "page": os.fspath(gallery.page),
             "source": gallery.source,
             "genres": gallery.genres,
-            "pictures": [asdict(own) for own in gallery.pictures],
+            "pictures": [
+                {"file": picture.file_name, "title": picture.title, "caption": picture.caption}
+                for picture in gallery.pictures
+            ],
             "skipped": [{"picture": name, "reason": why} for name, why in gallery.skipped],
             "failed": [
                 {"path": os.fspath(path), "reason": why} for path, why in gallery.failed.items()

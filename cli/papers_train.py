@@ -122,11 +122,8 @@ def train_recipe(request: RecipeRequest) -> None:
     _say(f"{recipe.name}: {division.description}")
     if division.leaky:
         _say("segments of one track are on both sides: the figure is too good", "yellow")
-    fold = division.folds[0]
-    fitted = _fit(recipe, data, fold, options, request)
-    card, test = make_recipe_card(
-        recipe, fitted, data.segments, division, fold, options, name=out.stem
-    )
+    fitted = _fit(recipe, data, division.folds[0], options, request)
+    card, test = make_recipe_card(recipe, fitted, data.segments, division, options, name=out.stem)
     card = save_model(out, fitted.model, card)
     forget_partial(out)
     _report(card, test, data, fitted.model, request, out)
@@ -240,11 +237,11 @@ def _report(
     out: Path,
 ) -> None:
     """Report the figures of the model and the published ones."""
-    from recsys.papers.measure import judge_mixed
+    from recsys.papers.measure import evaluate_mixed
     from recsys.papers.recipe import load_recipe
 
     recipe = load_recipe(request.recipe)
-    songs = judge_mixed(recipe, model, data.mixed, card.labels) if data.mixed else None
+    songs = evaluate_mixed(recipe, model, data.mixed, card.labels) if data.mixed else None
     if request.as_json:
         print_json({"summary": {**_summary(recipe, card, data, request, out), "mixed": songs}})
         return
@@ -285,7 +282,7 @@ def _incomparable(recipe: Recipe, data: RecipeData, weights: str) -> str:
     """Return why the published figure is about something else, empty if it is not."""
     untrained = recipe.weights is not None and weights == RANDOM
     about_several = recipe.training is not None and recipe.training.loss == "sigmoid"
-    return recipe.unmeasured if untrained or (about_several and data.mixed is None) else ""
+    return recipe.unmeasured if untrained or (about_several and not data.mixed) else ""
 
 
 def _say(sentence: str, colour: str | None = None) -> None:

@@ -36,9 +36,9 @@ def command(
       recsys papers list lstm-mfcc
       recsys papers list --json
     """
-    from recsys.papers.recipe import load_recipe, recipe_names, variant_names
+    from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
 
-    chosen = [name] if name else list(recipe_names())
+    chosen = [name] if name else list(RECIPE_NAMES)
     recipes = [load_recipe(one) for one in chosen]
     if as_json:
         _print_json(

@@ -93,14 +93,14 @@ def command(
     """
     from recsys.classifier.training.architectures import resolve_device
     from recsys.papers.fit import FitOptions
-    from recsys.papers.recipe import recipe_names
+    from recsys.papers.recipe import RECIPE_NAMES
     from recsys.papers.reproduce import ReproduceOptions, Reproduction, all_recipes
     from recsys.reports.drawing import check_ready
     from recsys.workers import default_workers
 
     if not data and tables is None:
         raise click.UsageError("No music: give --data DIR, --tables CSV or both.")
-    recipes = all_recipes(names or recipe_names())
+    recipes = all_recipes(names or RECIPE_NAMES)
     _check_input(recipes, data, tables, weights)
     check_ready(out, ("matplotlib.figure", "jinja2", "pandas"))
     options = ReproduceOptions(

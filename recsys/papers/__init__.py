@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from recsys.papers.recipe import Recipe, load_recipe, recipe_names, variant_names
+from recsys.papers.recipe import RECIPE_NAMES, Recipe, load_recipe, variant_names
 
-__all__ = ["Recipe", "load_recipe", "recipe_names", "variant_names"]
+__all__ = ["RECIPE_NAMES", "Recipe", "load_recipe", "variant_names"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.errors import require
 from recsys.papers.fit import RANDOM
-from recsys.papers.recipe import ORDER
+from recsys.papers.recipe import RECIPE_NAMES
 from recsys.reports.drawing import (
     EXTRA,
     PALETTE,
@@ -62,7 +62,7 @@ CAUTIONS = (
 """Notes that hold for every table."""
 
 SKIPPED_SHOWN = 5
-"""Files that are named where some were left out."""
+"""Skipped files that are named; of the others the number is given."""
 
 KINDS = (
     ("published", "published", "D", PALETTE[3]),
@@ -80,18 +80,16 @@ def compare(
     quick: bool,
     epochs: int | None = None,
 ) -> pd.DataFrame:
-    """Bring both measurements of each recipe into one row.
+    """Bring both measurements of each recipe on each source of data into one row.
 
     Parameters
     ----------
     done : mapping
-        Measurements that were made.
     failures : sequence of FailedMeasurement
-        Measurements that could not be made.
     weights : str
-        Which pretrained weights were used.
+        Pretrained weights that were used.
     quick : bool
-        Only a quick run, which measures nothing.
+        A quick run, which measures nothing.
     epochs : int, optional
         The most that were allowed, if not the recipes'.
 
@@ -100,32 +98,39 @@ def compare(
     DataFrame
         With the columns FIELDS; report by report, then recipes that do not come with recsys.
     """
-    found: dict[tuple[str, str], tuple[Recipe, dict[str, Measurement], dict[str, list[str]]]] = {}
-    for task in (*done, *(failure.task for failure in failures)):
-        found.setdefault((task.recipe.name, task.source), (task.recipe, {}, {}))
-    for task, measurement in done.items():
-        found[task.recipe.name, task.source][1][task.way] = measurement
+    found = _by_recipe([*done, *(failure.task for failure in failures)])
+    reasons: dict[tuple[str, str], dict[str, list[str]]] = {key: {} for key in found}
     for failure in failures:
-        reasons = found[failure.task.recipe.name, failure.task.source][2]
-        reasons.setdefault(failure.reason, []).append(failure.task.way)
+        key = failure.task.recipe.name, failure.task.source
+        reasons[key].setdefault(failure.reason, []).append(failure.task.way)
 
     def place(key: tuple[str, str]) -> int:
         base = key[0].partition(":")[0]
-        return ORDER.index(base) if base in ORDER else len(ORDER)
+        return RECIPE_NAMES.index(base) if base in RECIPE_NAMES else len(RECIPE_NAMES)
 
     rows = []
     for key in sorted(found, key=place):
-        recipe, ways, reasons = found[key]
+        recipe = found[key][0].recipe
+        ways = {task.way: done[task] for task in found[key] if task in done}
         notes = ["quick run, measures nothing"] if quick else []
         if recipe.training is not None and epochs is not None and epochs < recipe.training.epochs:
             notes.append(f"at most {epochs} epochs instead of {recipe.training.epochs}")
-        if reasons:
-            failed = (f"{' and '.join(which)}: {reason}" for reason, which in reasons.items())
+        if reasons[key]:
+            failed = (f"{' and '.join(of)}: {reason}" for reason, of in reasons[key].items())
             notes.append(f"could not be run, {'; '.join(failed)}")
         notes += _about_measurements(recipe, ways, weights)
-        notes += _beside_published(recipe, ways.get("report"))
+        notes += _other_figures(recipe, ways.get("report"))
         rows.append(_row(recipe, ways, "; ".join(notes), weights))
+    # As objects: a missing count stays None, and a whole number does not become a float.
     return require("pandas", EXTRA).DataFrame(rows, columns=list(FIELDS), dtype=object)
+
+
+def _by_recipe(tasks: Sequence[Task]) -> dict[tuple[str, str], list[Task]]:
+    """Return the tasks of each recipe and source of data."""
+    found: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        found.setdefault((task.recipe.name, task.source), []).append(task)
+    return found
 
 
 def _row(
@@ -149,7 +154,7 @@ def _row(
     for way, one in ways.items():
         row[f"{way}_train"] = one.n_train
         if not not_measured(recipe, ways, weights):
-            # What a report states of songs of several genres is compared with such songs.
+            # A figure of a report about songs of several genres is compared with such songs.
             figures = one.notes.get("mixed") or one.test
             row[way], row[f"{way}_n"] = figures["accuracy"], figures["n"]
             row[f"{way}_low"], row[f"{way}_high"] = figures["interval"]
@@ -157,10 +162,10 @@ def _row(
 
 
 def not_measured(recipe: Recipe, ways: Mapping[str, Measurement], weights: str) -> bool:
-    """Return whether the figures of a recipe say nothing about the published one.
+    """Return whether the figures of a recipe cannot be compared with the published one.
 
-    So it is where it began from random weights in the place of trained ones, or where it is about
-    songs of several genres and there were none.
+    It began from random instead of pretrained weights, or it is about songs of several genres and
+    there were none.
     """
     untrained = recipe.weights is not None and weights == RANDOM
     about_mixed = recipe.training is not None and recipe.training.loss == "sigmoid"
@@ -168,23 +173,23 @@ def not_measured(recipe: Recipe, ways: Mapping[str, Measurement], weights: str) 
 
 
 def mostly_unknown(unknown: int | None, tracks: int | None) -> bool:
-    """Return whether most artists are unknown: "honest" then keeps tracks apart, not artists."""
+    """Return whether most artists are unknown: "honest" then separates tracks, not artists."""
     return unknown is not None and tracks is not None and 2 * unknown > tracks
 
 
 def _about_measurements(
     recipe: Recipe, ways: Mapping[str, Measurement], weights: str
 ) -> Iterator[str]:
-    """Yield what must be known to read the figures of a recipe."""
+    """Yield notes that the figures of a recipe need."""
     if ways and not_measured(recipe, ways, weights):
         figures = [f"{way} {one.test['accuracy']:.3f}" for way, one in ways.items()]
         yield f"not measured: {recipe.unmeasured}"
         yield f"ran to the end without ({', '.join(figures)})"
     honest = ways.get("honest")
     if honest and honest.unknown_artists:
-        words = f"{honest.unknown_artists} of {honest.n_tracks} artists unknown"
+        unknown = f"{honest.unknown_artists} of {honest.n_tracks} artists unknown"
         by_track = mostly_unknown(honest.unknown_artists, honest.n_tracks)
-        yield f"honest by track only: {words}" if by_track else words
+        yield f"honest by track only: {unknown}" if by_track else unknown
     for one in ways.values():
         if "mixed" in one.notes:
             n, accuracy = one.test["n"], one.test["accuracy"]
@@ -196,22 +201,18 @@ def _about_measurements(
             )
 
 
-def _beside_published(recipe: Recipe, report: Measurement | None) -> Iterator[str]:
-    """Yield the other figures of the report, each after its counterpart measured here."""
+def _other_figures(recipe: Recipe, report: Measurement | None) -> Iterator[str]:
+    """Yield the other published figures, each after the one measured here."""
     published = recipe.published
-    if report and report.train_accuracy is not None:
-        yield f"train {report.train_accuracy:.3f}"
-    if published.train is not None:
-        yield f"published train {published.train:.3f}"
-    valid = _valid_accuracy(recipe, report) if report else None
-    if valid is not None:
-        yield f"valid {valid:.3f}"
-    if published.valid is not None:
-        yield f"published valid {published.valid:.3f}"
-    if report and published.loss is not None:
-        yield f"loss {report.loss:.3f}"
-    if published.loss is not None:
-        yield f"published loss {published.loss:.3f}"
+    measured: dict[str, float | None] = {}
+    if report:
+        measured = {"train": report.train_accuracy, "valid": _valid_accuracy(recipe, report)}
+        if published.loss is not None:
+            measured["loss"] = report.loss
+    for name in ("train", "valid", "loss"):
+        for prefix, value in (("", measured.get(name)), ("published ", getattr(published, name))):
+            if value is not None:
+                yield f"{prefix}{name} {value:.3f}"
     if report and "chosen" in report.notes:
         chosen = ", ".join(f"{name} = {value}" for name, value in report.notes["chosen"].items())
         counts = [f"{report.notes[key]} {key}" for key in ("fits", "trials") if key in report.notes]
@@ -232,7 +233,7 @@ def _valid_accuracy(recipe: Recipe, report: Measurement) -> float | None:
 
 
 def about_data(done: Mapping[Task, Measurement]) -> list[str]:
-    """Return what is uneven, missing or known to be wrong in the data, each once."""
+    """Return the notes on the data of all measurements, each once."""
     lines: dict[str, None] = {}
     for one in done.values():
         skipped = describe_skipped(one.notes.get("skipped_files", ()))
@@ -250,7 +251,7 @@ def describe_skipped(files: Sequence[Sequence[str]]) -> str:
     return f"{len(files)} file{'s' if len(files) > 1 else ''} skipped: {shown}{more}"
 
 
-# For people.
+# Text and figures.
 
 
 def formatted(table: pd.DataFrame) -> pd.DataFrame:
@@ -288,17 +289,7 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
 def as_markdown(
     table: pd.DataFrame, recipes: Sequence[Recipe], done: Mapping[Task, Measurement] | None = None
 ) -> str:
-    """Return the table as Markdown, and below it what must be known to read it.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of :func:`compare`.
-    recipes : sequence of Recipe
-        Whose readings are listed.
-    done : mapping, optional
-        Measurements behind the rows; what is uneven or missing in their data is listed.
-    """
+    """Return the table of :func:`compare` as Markdown, with notes on its data and the recipes."""
     text = formatted(table)
 
     def line(cells: Sequence[str]) -> str:
@@ -318,19 +309,13 @@ def as_markdown(
 def genre_rows(done: Mapping[Task, Measurement], *, weights: str) -> list[dict[str, Any]]:
     """Return published precisions, recalls and F1 of genres with those measured here.
 
-    Returns
-    -------
-    list of dict
-        ``recipe``, ``source``, ``genre``, ``published`` (precision, recall, F1 or None), and
-        ``report`` and ``honest`` likewise, None where they were not measured. Recipes whose
-        figures say nothing about the published ones are left out.
+    Each row has ``recipe``, ``source``, ``genre``, and ``published``, ``report`` and ``honest``:
+    precision, recall and F1, None where not measured. Recipes whose figures cannot be compared
+    are left out.
     """
-    pairs: dict[tuple[str, str], tuple[Recipe, dict[str, Measurement]]] = {}
-    for task, measurement in done.items():
-        pair = pairs.setdefault((task.recipe.name, task.source), (task.recipe, {}))
-        pair[1][task.way] = measurement
     found = []
-    for (name, source), (recipe, ways) in pairs.items():
+    for (name, source), tasks in _by_recipe(list(done)).items():
+        recipe, ways = tasks[0].recipe, {task.way: done[task] for task in tasks}
         if not_measured(recipe, ways, weights):
             continue
         for genre, figures in recipe.published.per_genre.items():
@@ -353,34 +338,10 @@ def write_page(
     weights: str,
     quick: bool,
 ) -> Path:
-    """Write ``index.html`` and its figure.
+    """Write ``index.html`` and its figure into an existing folder; return the path of the page.
 
-    Parameters
-    ----------
-    out : Path
-        A folder that is there.
-    table : DataFrame
-        Of :func:`compare`.
-    recipes : sequence of Recipe
-        Whose readings are listed.
-    done : mapping
-        Measurements behind the rows.
-    weights : str
-        Which pretrained weights were used.
-    quick : bool
-        Only a quick run, so no figures of genres are shown.
-
-    Returns
-    -------
-    Path
-        Of the page.
-
-    Raises
-    ------
-    RecsysError
-        If a file cannot be written.
-    MissingExtraError
-        If a library is not installed.
+    A quick run shows no figures of genres. Raises RecsysError if a file cannot be written,
+    MissingExtraError if a library is not installed.
     """
     drawn = []
     if table["report"].notna().any() or table["honest"].notna().any():
@@ -405,7 +366,7 @@ def write_page(
 
 
 def comparison_picture(table: pd.DataFrame) -> Picture:
-    """Draw three accuracies of each recipe on one line, with the intervals of those from here."""
+    """Draw three accuracies of each recipe on one line, with the intervals of those measured."""
     shown = table[table["report"].notna() | table["honest"].notna()]
     figure = new_figure(8, 1.6 + 0.3 * len(shown))
     axes = figure.add_subplot()

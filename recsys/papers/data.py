@@ -1,4 +1,4 @@
-"""The music that a recipe is trained on: segments of audio files, or rows of the feature table."""
+"""The data that a recipe is trained on: segments of audio files, or rows of the feature table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from recsys.audio import decode
 from recsys.classifier.training.datasets import (
-    MIN_TRACKS,
     LabelledFile,
     LabelledTrack,
     SegmentSet,
@@ -33,7 +32,7 @@ from recsys.papers.features import COLUMNS, ImageFeatures, PublicTable
 from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -42,10 +41,10 @@ if TYPE_CHECKING:
     from recsys.types import IdArray
 
 JOINS = "+"
-"""Between the genres in the name of a folder whose songs have several."""
+"""Joins the genres in the name of a folder whose songs have several."""
 
 MIN_SHARE = 0.9
-"""Of a segment that a clip must fill; decoding repeats what is shorter."""
+"""Of a segment that a clip must fill; decoding repeats shorter clips."""
 
 SEGMENT = re.compile(r"(?P<track>.+)\.(?:0|[1-9]\d*)")
 """``blues.00000.3`` is segment 3; GTZAN pads only the numbers of tracks with zeros."""
@@ -53,60 +52,38 @@ SEGMENT = re.compile(r"(?P<track>.+)\.(?:0|[1-9]\d*)")
 FIRST_ROW = 2
 """As a spreadsheet counts: the first line holds the names of the columns."""
 
-
 Skipped = tuple[Path, str]
 """A file that was left out, and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class MixedSongs:
-    """Songs of several genres each, to judge models that let several hold; one entry per song.
+class MixedSong:
+    """A song of several genres, to evaluate models with a sigmoid per genre."""
 
-    Attributes
-    ----------
-    names : tuple of str
-    inputs : tuple of ndarray, each (n_segments, *shape)
-    genres : tuple of frozenset of str
-    """
-
-    names: tuple[str, ...]
-    inputs: tuple[npt.NDArray[np.floating], ...]
-    genres: tuple[frozenset[str], ...]
+    name: str
+    inputs: npt.NDArray[np.floating]  # (n_segments, *shape)
+    genres: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeData:
-    """What a recipe is trained and measured on.
-
-    Attributes
-    ----------
-    segments : SegmentSet
-    skipped : tuple of (Path, str)
-        Files that were left out, with the reason.
-    notes : tuple of str
-        What is uneven, missing or known to be wrong.
-    mixed : MixedSongs or None
-        Songs of several genres, if there are any and the recipe can use them.
-    """
+    """The data of a recipe."""
 
     segments: SegmentSet
     skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]
-    mixed: MixedSongs | None = None
+    notes: tuple[str, ...]  # on imbalance, missing artists and known faults
+    mixed: tuple[MixedSong, ...] = ()  # empty unless the recipe can use them
 
 
 def find_music(directories: Sequence[Path]) -> list[LabelledFile]:
-    """List the audio files in folders of genre folders; empty genre folders are passed over.
+    """List the audio files in folders of genre folders, without empty genre folders.
 
-    Raises
-    ------
-    ModelError
-        If a folder is missing or holds no genre folder with audio.
+    Raises ModelError if a folder is missing or holds no genre folder with audio.
     """
     return [file for one in directories for file in find_tracks(one, allow_empty=True)]
 
 
-def genres_of(recipe: Recipe, files: Sequence[LabelledFile]) -> tuple[str, ...]:
+def genres_of(recipe: Recipe, files: Iterable[LabelledFile]) -> tuple[str, ...]:
     """Return the genres that a recipe will use, sorted."""
     found = {file.genre for file in files if JOINS not in file.genre}
     return tuple(sorted(found & set(recipe.genres) if recipe.genres else found))
@@ -120,7 +97,7 @@ def load_music(
     workers: int = 2,
     on_file: Callable[[int], None] | None = None,
 ) -> RecipeData:
-    """Decode what a recipe needs.
+    """Decode the files that a recipe uses.
 
     Parameters
     ----------
@@ -133,11 +110,7 @@ def load_music(
     workers : int
         Processes that decode.
     on_file : callable, optional
-        Called after each file with the number of files that there are to decode.
-
-    Returns
-    -------
-    RecipeData
+        Called after each file with the number of files to decode.
 
     Raises
     ------
@@ -147,49 +120,38 @@ def load_music(
         If a library that makes the features is not installed.
     """
     if isinstance(recipe.features, ImageFeatures):
-        # Found now and not by every worker: the music is in order.
+        # Otherwise every worker would report it as a fault of its file.
         require("PIL.Image", "papers")
     genres = genres_of(recipe, files)
     segments, skipped = load_segments(
         files,
         recipe.features,
+        genres=genres,
         artists=read_artists(artists) if artists else None,
         workers=workers,
         on_file=on_file,
-        genres=genres,
     )
-    mixed: MixedSongs | None = None
+    mixed: tuple[MixedSong, ...] = ()
     if recipe.training is not None and recipe.training.loss == "sigmoid":
         mixed, failed = _load_mixed(files, recipe.features, genres, workers)
         skipped += failed
-    return _described(recipe, segments, files, skipped, mixed)
+    return _describe(recipe, segments, files, skipped, mixed)
 
 
 def load_table(recipe: Recipe, path: Path, artists: Path | None = None) -> RecipeData:
-    """Read what a recipe needs from the public feature table instead of from audio.
+    """Read the data of a recipe from the public feature table instead of from audio.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Its features must be those of the table.
-    path : Path
-        CSV.
-    artists : Path, optional
-        CSV with the columns track and artist. The index of GTZAN names those that it does not.
-
-    Raises
-    ------
-    ModelError
-        If the recipe has other features, or the table cannot be used.
+    Artists come from a CSV as in :func:`load_music`. Raises ModelError if the recipe has other
+    features, or the table cannot be used.
     """
     if not isinstance(recipe.features, PublicTable):
         raise ModelError(
-            f"the recipe {recipe.name} does not look at the columns of the public table",
+            f"the recipe {recipe.name} does not use the columns of the public table",
             "Give it audio with --data.",
         )
     listed = read_artists(artists) if artists else None
     segments = read_public_table(path, COLUMNS, artists=listed, genres=recipe.genres or None)
-    return _described(recipe, segments, (), (), None)
+    return _describe(recipe, segments, (), (), ())
 
 
 def artists_before_decoding(
@@ -210,14 +172,14 @@ def _listed(key: str, artists: Mapping[str, str | None]) -> str | None:
     return artists.get(key) or artists.get(key.split("/", 1)[1])
 
 
-def _described(
+def _describe(
     recipe: Recipe,
     segments: SegmentSet,
     files: Sequence[LabelledFile],
     skipped: tuple[Skipped, ...],
-    mixed: MixedSongs | None,
+    mixed: tuple[MixedSong, ...],
 ) -> RecipeData:
-    """Add the artists that the index of GTZAN names, and note what is uneven or missing."""
+    """Add the artists in the index of GTZAN, and note imbalance and known faults."""
     known = known_artists([track.key for track in segments.tracks])
     tracks = tuple(
         track if track.artist else replace(track, artist=known.get(track.key))
@@ -227,8 +189,8 @@ def _described(
     notes = [describe_balance(tracks, wanted=recipe.genres)]
     unused = Counter(file.genre for file in files if file.genre not in segments.labels)
     if unused:
-        words = ", ".join(f"{genre} ({count})" for genre, count in sorted(unused.items()))
-        notes.append(f"not among the genres of this recipe: {words}")
+        listed = ", ".join(f"{genre} ({count})" for genre, count in sorted(unused.items()))
+        notes.append(f"not among the genres of this recipe: {listed}")
     if unknown := sum(track.artist is None for track in segments.tracks):
         notes.append(f"{unknown} of {len(tracks)} tracks have no known artist")
     notes += describe_gtzan(sorted({track.key for track in tracks} | {file.key for file in files}))
@@ -243,17 +205,17 @@ def _described(
 
 
 @dataclass(slots=True)
-class _Decoded:
-    """One file as a worker process returns it."""
+class _DecodedTrack:
+    """Segments of one file, as a worker process returns them."""
 
     inputs: npt.NDArray[np.floating]
     duration_s: float
-    artist: str | None
+    artist: str | None  # from the tags
 
 
 @dataclass(slots=True)
-class _Span:
-    """Where the segments of a track lie in the array of all."""
+class _TrackRows:
+    """Rows of a track in the array of all segments."""
 
     file: LabelledFile
     rows: slice
@@ -261,98 +223,92 @@ class _Span:
     artist: str | None
 
 
+class _SegmentArray:
+    """The segments of all tracks in one array; of several files of a track the longest stays.
+
+    Room is reserved for as many segments as there can be: the system gives memory only to rows
+    that are written, and no segment is held twice, as in a list that is concatenated in the end.
+    """
+
+    def __init__(self, n_files: int, features: Features) -> None:
+        room = (n_files * features.max_windows, *features.shape)
+        self._inputs: npt.NDArray[np.floating] = np.empty(room, dtype=_precision(features))
+        self._used = 0
+        self.tracks: dict[str, _TrackRows] = {}
+
+    def add(self, file: LabelledFile, decoded: _DecodedTrack, artist: str | None) -> list[Skipped]:
+        """Take the segments of a file, or return which of two files of one track is left out."""
+        other = self.tracks.get(file.key)
+        if other is not None and other.duration_s >= decoded.duration_s:
+            return [(file.path, _repeats(file, other.file))]
+        rows = slice(self._used, self._used + len(decoded.inputs))
+        self._inputs[rows] = decoded.inputs
+        self._used = rows.stop
+        self.tracks[file.key] = _TrackRows(file, rows, decoded.duration_s, artist)
+        return [] if other is None else [(other.file.path, _repeats(other.file, file))]
+
+    def finish(self) -> tuple[npt.NDArray[np.floating], IdArray]:
+        """Return the inputs, (n_segments, *shape), and the number of each segment's track."""
+        spans = [track.rows for track in self.tracks.values()]
+        counts = [span.stop - span.start for span in spans]
+        if sum(counts) < self._used:
+            # Only where a longer file replaced a shorter one, whose rows are still in between.
+            self._inputs = np.concatenate([self._inputs[span] for span in spans])
+        else:
+            # In place instead of a copy; no view of the array has been given out.
+            self._inputs.resize((self._used, *self._inputs.shape[1:]), refcheck=False)
+        return self._inputs, np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+
+
 def load_segments(
     files: Sequence[LabelledFile],
     features: Features,
     *,
+    genres: tuple[str, ...] | None = None,
     artists: Mapping[str, str | None] | None = None,
     workers: int = 2,
     on_file: Callable[[int], None] | None = None,
-    genres: tuple[str, ...] | None = None,
-    min_tracks: int = MIN_TRACKS,
 ) -> tuple[SegmentSet, tuple[Skipped, ...]]:
-    """Decode labelled files into segments, in worker processes.
+    """Decode labelled files into segments, in worker processes; tracks keep their order.
 
     Files that cannot be read, clips shorter than nine tenths of a segment, and of several files
-    of one track all but the longest are left out and reported.
-
-    Parameters
-    ----------
-    files : sequence of LabelledFile
-    features : Features
-        How a track is cut, and what a model sees of each segment.
-    artists : mapping, optional
-        Key or name of a track to its artist. Without it the files' tags are read.
-    workers : int
-        Processes that decode.
-    on_file : callable, optional
-        Called after each file with the number of files that there are to decode.
-    genres : tuple of str, optional
-        Leave other genres out.
-    min_tracks : int
-        How many tracks of a genre are needed.
-
-    Returns
-    -------
-    segments : SegmentSet
-        Tracks in the order of `files`.
-    skipped : tuple of (Path, str)
-        Files that were left out, with the reason.
-
-    Raises
-    ------
-    ModelError
-        If there are fewer than two genres or fewer than `min_tracks` tracks of one: before
-        anything is decoded if that can be seen by then, else afterwards.
-    MissingExtraError
-        If a library that makes the features is not installed.
+    of one track all but the longest are left out and returned with the reason. `artists` maps the
+    key or name of a track to its artist; without it the tags are read. Raises ModelError if there
+    are fewer than two genres or too few tracks of one: before decoding if possible.
     """
     wanted = [file for file in files if genres is None or file.genre in genres]
-    check_genres({file.key: file.genre for file in wanted}, min_tracks)
-    # Room for all segments that there can be: the system gives memory only to rows that are
-    # written, and no segment is ever held twice, as it would be in a list that is joined.
-    precision = np.float16 if features.half_precision else np.float32
-    room = (len(wanted) * features.max_windows, *features.shape)
-    inputs: npt.NDArray[np.floating] = np.empty(room, dtype=precision)
-    used, spans = 0, dict[str, _Span]()
+    check_genres({file.key: file.genre for file in wanted})
+    collected = _SegmentArray(len(wanted), features)
     skipped: list[Skipped] = []
-    librosa = features.uses_librosa
-    with WorkerPool(workers, librosa=librosa, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
+    with WorkerPool(
+        workers, librosa=features.uses_librosa, time_limit_s=WHOLE_FILE_LIMIT_S
+    ) as pool:
         work = partial(_decode, features=features, with_artist=artists is None)
         for file, outcome in pool.map(work, wanted):
             if on_file is not None:
                 on_file(len(wanted))
             if isinstance(outcome, MissingExtraError):
+                # The fault of the installation, not of the file.
                 raise outcome
             if isinstance(outcome, RecsysError):
                 skipped.append((file.path, outcome.message))
                 continue
-            other = spans.get(file.key)
-            if other is not None and other.duration_s >= outcome.duration_s:
-                skipped.append((file.path, _repeats(file, other.file)))
-                continue
-            if other is not None:
-                skipped.append((other.file.path, _repeats(other.file, file)))
-            rows = slice(used, used + len(outcome.inputs))
-            inputs[rows] = outcome.inputs
-            used = rows.stop
             artist = outcome.artist if artists is None else _listed(file.key, artists)
-            spans[file.key] = _Span(file, rows, outcome.duration_s, artist)
+            skipped += collected.add(file, outcome, artist)
     labels = tuple(sorted({file.genre for file in wanted}))
-    tracks = tuple(LabelledTrack(k, span.file.genre, span.artist) for k, span in spans.items())
-    _check_what_is_left(tracks, labels, min_tracks, skipped)
-    counts = [span.rows.stop - span.rows.start for span in spans.values()]
-    if sum(counts) < used:
-        # Only where a track had several files: what the longest replaced lies in between.
-        inputs = np.concatenate([inputs[span.rows] for span in spans.values()])
-    else:
-        # In place, so that it is not copied. No view of it has been given out.
-        inputs.resize((used, *features.shape), refcheck=False)
-    track_of = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    tracks = tuple(
+        LabelledTrack(key, own.file.genre, own.artist) for key, own in collected.tracks.items()
+    )
+    _check_remaining(tracks, labels, skipped)
+    inputs, track_of = collected.finish()
     return SegmentSet(tracks, inputs, track_of, labels), tuple(skipped)
 
 
-def _decode(file: LabelledFile, features: Features, with_artist: bool) -> _Decoded:
+def _precision(features: Features) -> type[np.floating]:
+    return np.float16 if features.half_precision else np.float32
+
+
+def _decode(file: LabelledFile, features: Features, with_artist: bool) -> _DecodedTrack:
     """Decode one file; runs in a worker process."""
     waveform = decode(file.path, features)
     if waveform.duration_s < MIN_SHARE * features.window_s:
@@ -361,26 +317,22 @@ def _decode(file: LabelledFile, features: Features, with_artist: bool) -> _Decod
             f"{features.window_s:g} s",
             "Give longer clips, or choose a recipe with shorter segments.",
         )
-    precision = np.float16 if features.half_precision else np.float32
-    inputs: npt.NDArray[np.floating] = np.asarray(features.compute(waveform.windows), precision)
+    inputs = np.asarray(features.compute(waveform.windows), _precision(features))
     if not np.all(np.isfinite(inputs)):
         raise AudioError(
             "its features are not all numbers", "The sound is damaged; replace the file."
         )
-    return _Decoded(inputs, waveform.duration_s, artist_of(file) if with_artist else None)
+    return _DecodedTrack(inputs, waveform.duration_s, artist_of(file) if with_artist else None)
 
 
 def _repeats(file: LabelledFile, longer: LabelledFile) -> str:
     return f"the same track as {longer.path}, which is as long or longer ({file.key})"
 
 
-def _check_what_is_left(
-    tracks: Sequence[LabelledTrack],
-    labels: Sequence[str],
-    min_tracks: int,
-    skipped: Sequence[Skipped],
+def _check_remaining(
+    tracks: Sequence[LabelledTrack], labels: Sequence[str], skipped: Sequence[Skipped]
 ) -> None:
-    """Check again after decoding, with the reason why tracks are missing."""
+    """Check again after decoding, and name the reason why tracks are missing."""
     reason = f"; left out: {len(skipped)} files" if skipped else ""
     if skipped:
         reason += f", the first of them {skipped[0][0]}: {skipped[0][1]}"
@@ -390,14 +342,14 @@ def _check_what_is_left(
             "Replace these files, or leave the folders of these genres out.",
         )
     try:
-        check_genres({track.key: track.genre for track in tracks}, min_tracks)
+        check_genres({track.key: track.genre for track in tracks})
     except ModelError as error:
         raise ModelError(error.message + reason, error.hint) from error
 
 
 def _load_mixed(
     files: Sequence[LabelledFile], features: Features, labels: Sequence[str], workers: int
-) -> tuple[MixedSongs | None, tuple[Skipped, ...]]:
+) -> tuple[tuple[MixedSong, ...], tuple[Skipped, ...]]:
     """Decode the songs in folders that name several known genres."""
     songs = [
         file
@@ -412,9 +364,8 @@ def _load_mixed(
         if isinstance(windows, RecsysError):
             failed.append((path, windows.message))
         else:
-            read.append((file.key, windows, frozenset(file.genre.split(JOINS))))
-    mixed = MixedSongs(*zip(*read, strict=True)) if read else None
-    return mixed, tuple(failed)
+            read.append(MixedSong(file.key, windows, frozenset(file.genre.split(JOINS))))
+    return tuple(read), tuple(failed)
 
 
 # From the public CSV of hand-made features, one row per track or per segment.
@@ -435,7 +386,7 @@ def read_public_table(
         CSV with the columns ``filename``, ``label`` and `columns`. A ``filename`` is that of a
         track (``blues.00000.wav``), or of a segment of it (``blues.00000.0.wav``) if all are.
     columns : sequence of str
-        Which ones to take.
+        Features to take.
     artists : mapping, optional
         Key or name of a track to its artist.
     genres : tuple of str, optional
@@ -445,7 +396,7 @@ def read_public_table(
     -------
     SegmentSet
         ``inputs`` has shape (n_rows, len(columns)), float32; tracks are in the order of their
-        first rows, and known as ``label/name``.
+        first rows, with the key ``label/name``.
 
     Raises
     ------
@@ -453,9 +404,30 @@ def read_public_table(
         If the table cannot be read, lacks a column or rows, or a cell is no number (with its row
         as a spreadsheet counts it); or if its genres or their tracks are too few.
     """
+    frame = _read_table(path, columns)
+    frame["key"] = frame["label"] + "/" + _track_names(frame["filename"])
+    inputs = _numbers(path, frame, columns)
+    if genres is not None:
+        kept = frame["label"].isin(genres).to_numpy()
+        frame, inputs = frame[kept], inputs[kept]
+    first_rows = frame.drop_duplicates("key")
+    check_genres(dict(zip(first_rows["key"], first_rows["label"], strict=True)))
+    tracks = tuple(
+        LabelledTrack(key, label, _listed(key, artists or {}))
+        for key, label in zip(first_rows["key"], first_rows["label"], strict=True)
+    )
+    track_of: IdArray = frame["key"].factorize()[0].astype(np.int64)
+    return SegmentSet(tracks, inputs, track_of, tuple(sorted(set(first_rows["label"]))))
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table as text and check its columns, names and labels."""
     pandas = require("pandas", "papers")
     try:
-        frame = pandas.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        # As text, so that a bad cell can be shown as it is in the file.
+        frame: pd.DataFrame = pandas.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
     except (OSError, ValueError) as error:
         raise ModelError(
             f"the feature table {path} cannot be read: {error}",
@@ -469,6 +441,7 @@ def read_public_table(
         )
     if frame.empty:
         raise ModelError(f"the feature table {path} has no rows", "Give one with tracks in it.")
+    # A slash would make the key of the track ambiguous.
     bad = (frame["filename"] == "") | (frame["label"] == "") | frame["label"].str.contains("/")
     if bad.any():
         row = int(bad.argmax())
@@ -477,23 +450,11 @@ def read_public_table(
             f"{path}, row {row + FIRST_ROW}: filename {name!r} with label {label!r}",
             "Every row needs the name of a file and the genre of the track.",
         )
-    frame["key"] = frame["label"] + "/" + _track_names(frame["filename"])
-    inputs = _numbers(path, frame, columns)
-    if genres is not None:
-        kept = frame["label"].isin(genres).to_numpy()
-        frame, inputs = frame[kept], inputs[kept]
-    firsts = frame.drop_duplicates("key")
-    check_genres(dict(zip(firsts["key"], firsts["label"], strict=True)))
-    tracks = tuple(
-        LabelledTrack(key, label, _listed(key, artists or {}))
-        for key, label in zip(firsts["key"], firsts["label"], strict=True)
-    )
-    track_of: IdArray = frame["key"].factorize()[0].astype(np.int64)
-    return SegmentSet(tracks, inputs, track_of, tuple(sorted(set(firsts["label"]))))
+    return frame
 
 
-def _track_names(filenames: Sequence[str]) -> list[str]:
-    """Return the name of each row's track: without folder, suffix and number of a segment."""
+def _track_names(filenames: Iterable[str]) -> list[str]:
+    """Return the track of each row: the filename without folder, suffix and segment number."""
     names = [PurePosixPath(name.replace("\\", "/")).name for name in filenames]
     stems = []
     for name in names:
@@ -508,7 +469,7 @@ def _numbers(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> npt.NDA
     pandas = require("pandas", "papers")
     texts = frame[list(columns)]
     values = texts.apply(pandas.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    good = np.abs(values) <= np.finfo(np.float32).max  # False for nan
+    good = np.abs(values) <= np.finfo(np.float32).max  # False for NaN
     if not good.all():
         row, column = np.argwhere(~good)[0]
         raise ModelError(

@@ -41,12 +41,12 @@ ESTIMATORS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "xgboost-forest": ("xgboost", "XGBRFClassifier", {"n_jobs": -1}),
 }
-"""Name in recipes to module, class, and settings that differ from the library's own."""
+"""Name in recipes to module, class, and settings other than the library's defaults."""
 
 _SCALERS = {"standard": "StandardScaler", "min-max": "MinMaxScaler"}
 
 LEAST_PROBABILITY = 1e-3
-"""Taken for 0, of which there is no logarithm: five neighbours alike are no certainty."""
+"""Replaces 0, which has no logarithm: five neighbours of one genre are no certainty."""
 
 TRUSTED = frozenset(
     {
@@ -65,19 +65,10 @@ of scikit-learn, and XGBoost's models. None of them runs code when it is restore
 
 
 class EstimatorModel(nn.Module):
-    """A fitted pipeline in the place of a network: a scaler, then a classifier.
+    """A fitted pipeline in place of a network: a scaler, then a classifier.
 
     A classical model has no penultimate layer; its embedding is the scaled features, which the
-    classifier itself compares.
-
-    Parameters
-    ----------
-    n_genres : int
-        Number of labels.
-    shape : tuple of int
-        Of one input; it is flattened.
-    name : str
-        Of the estimator, for people.
+    classifier itself compares. Inputs of any shape are flattened.
     """
 
     pipeline_bytes: Tensor
@@ -91,16 +82,11 @@ class EstimatorModel(nn.Module):
         self.register_buffer("pipeline_bytes", torch.zeros(0, dtype=torch.uint8))
 
     def adopt(self, pipeline: Pipeline) -> None:
-        """Take a pipeline that was fitted to the targets 0 to ``n_genres - 1``.
-
-        Raises
-        ------
-        ModelError
-            If it knows other genres: its scores would be taken for those of the wrong ones.
-        """
+        """Take a pipeline that was fitted to the targets 0 to ``n_genres - 1``, or ModelError."""
         _check_genres(pipeline, self.n_genres)
         skops = require("skops.io", "papers")
         self._pipeline = pipeline
+        # A buffer, so that model files hold the pipeline as they hold weights.
         raw = np.frombuffer(skops.dumps(pipeline), dtype=np.uint8)
         self.pipeline_bytes = torch.from_numpy(raw.copy())
 
@@ -119,7 +105,7 @@ class EstimatorModel(nn.Module):
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, *args: object
     ) -> None:
-        """Take bytes of any length, and restore the pipeline from them."""
+        """Take bytes of any length, which PyTorch would refuse, and restore the pipeline."""
         key = f"{prefix}pipeline_bytes"
         if key in state_dict:
             self.pipeline_bytes = state_dict[key]
@@ -132,10 +118,7 @@ def class_scores(
     classifier: Any,  # noqa: ANN401 (any classifier of scikit-learn's interface)
     rows: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """Return scores (n, n_genres) of which a softmax makes probabilities.
-
-    They are logarithms of the classifier's probabilities, or its distances from the boundaries.
-    """
+    """Return logits (n, n_genres): log-probabilities, or distances from the boundaries."""
     if hasattr(classifier, "predict_proba"):
         probabilities = np.asarray(classifier.predict_proba(rows), dtype=np.float64)
         return np.log(np.maximum(probabilities, LEAST_PROBABILITY))
@@ -184,28 +167,10 @@ def fit_estimator(
 ) -> tuple[EstimatorModel, dict[str, Any]]:
     """Fit a classical model, choosing its settings by cross-validation where there is a grid.
 
-    Parameters
-    ----------
-    estimator : Estimator
-    inputs : ndarray, shape (n, *shape)
-        Training set; flattened to rows.
-    targets : ndarray of int64, shape (n,)
-        From 0 to ``n_genres - 1``.
-    n_genres : int
-    groups : ndarray of int64, shape (n,), optional
-        Rows of one group stay together in the cross-validation; without it rows are on their own.
-    seed : int
-
-    Returns
-    -------
-    model : EstimatorModel
-    notes : dict
-        The accuracy on the training set; of a grid also the choice. Ready for JSON.
-
-    Raises
-    ------
-    ModelError
-        If the estimator or a setting is not known, or a genre has no rows or too few.
+    Inputs (n, *shape) are flattened to rows. Rows of one group stay together in the
+    cross-validation; without `groups` every row is on its own. The notes, ready for JSON, are the
+    accuracy on the training set and the choice of the grid. Raises ModelError if the estimator or
+    a setting is unknown, or a genre has no rows or too few.
     """
     if missing := np.setdiff1d(np.arange(n_genres), targets).tolist():
         raise ModelError(
@@ -232,15 +197,7 @@ def fit_estimator(
 
 
 def check_estimator(estimator: Estimator) -> None:
-    """Raise unless the estimator can be made as the recipe asks, before anything is decoded.
-
-    Raises
-    ------
-    ModelError
-        If its name, or a setting, or a setting in its grid is not known, or a value is impossible.
-    MissingExtraError
-        If a library is not installed.
-    """
+    """Raise ModelError before anything is decoded unless all settings, the grid's too, work."""
     require("skops.io", "papers")
     _try(estimator, {})
     known = _make_pipeline(estimator, 0)[-1].get_params()
@@ -260,12 +217,12 @@ def check_estimator(estimator: Estimator) -> None:
 
 
 def _try(estimator: Estimator, changes: Mapping[str, Any]) -> None:
-    """Fit to a few made-up rows: only then do the libraries look at the values of settings."""
+    """Fit to a few random rows: the libraries check the values of settings only then."""
     settings = {**estimator.settings, **changes}
     pipeline = _make_pipeline(estimator.model_copy(update={"settings": settings}), 0)
     classifier = pipeline[-1]
     made = classifier.get_params()
-    # One tree shows as much as a thousand, unless their number itself is wrong.
+    # One tree is enough for the check, unless their number itself is wrong.
     small = {"n_estimators": settings.get("n_estimators", 1), "n_jobs": 1}
     if isinstance(small["n_estimators"], int):
         small["n_estimators"] = min(1, small["n_estimators"])
@@ -274,7 +231,7 @@ def _try(estimator: Estimator, changes: Mapping[str, Any]) -> None:
     rows = np.random.default_rng(0).normal(size=(40, 2)) + targets[:, np.newaxis]
     try:
         with warnings.catch_warnings():
-            # Made-up rows need not converge.
+            # Random rows need not converge.
             warnings.simplefilter("ignore")
             pipeline.fit(rows, targets)
     except (ValueError, TypeError) as error:
@@ -319,21 +276,21 @@ def _search(
     """Try all combinations of the grid, and refit the best."""
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 
-    # No more folds can be cut than the rarest genre has rows, or than there are groups.
+    # At most as many folds as the rarest genre has rows, and as there are groups.
     most = int(np.bincount(targets).min())
     if groups is not None:
         most = min(most, len(np.unique(groups)))
     folds = max(2, min(estimator.folds, most))
-    cutter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     search = GridSearchCV(
         pipeline,
         {f"classify__{name}": values for name, values in estimator.grid.items()},
-        cv=cutter(folds, shuffle=True, random_state=seed),
+        cv=splitter(folds, shuffle=True, random_state=seed),
         n_jobs=1,
         error_score="raise",
     )
     with warnings.catch_warnings():
-        # A genre of which one artist is left cannot be in every part; it counts where it is.
+        # A genre with one artist left cannot be in every fold; it counts where it is.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         search.fit(rows, targets, groups=groups)
     chosen = {name.removeprefix("classify__"): value for name, value in search.best_params_.items()}

@@ -1,10 +1,9 @@
-"""Figures of a collection: what its tracks look like, and how its genres differ."""
+"""Figures of a collection: one track, and how the genres differ in their features."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,10 +60,10 @@ NAMES = {
     "harmony": "harmonic part",
     "perceptr": "percussive part",
 }
-"""The field's names for the columns of means; MFCC count from 1, as in the table."""
+"""Names of the columns of means; MFCC count from 1, as in the table."""
 
 LEAST_ROWS = 3
-"""Tracks under which neither a correlation nor a component says anything."""
+"""Fewer tracks give no meaningful correlation or component."""
 
 BOUNDARY_AXES = {
     "zero_crossing_rate_mean": "zero-crossing rate (share of samples)",
@@ -76,17 +75,17 @@ C = 100.0
 """Their best regularisation strength."""
 
 MOST_ROWS = 3000
-"""Fitting takes time with the square of the rows, and more would not be seen in a figure."""
+"""The time to fit grows with the square of the rows, and a figure shows no more of them."""
 
 HATCHES = ("", "//", "..", "xx")
-"""Over the ground of the first ten genres, of the next ten, and so on: colours repeat."""
+"""Over the areas of the first ten genres, of the next ten, and so on: colours repeat."""
 
 GRID = 250
-"""Points along each side of the plane that are given a genre."""
+"""Classified points along each side of the plane."""
 
 
 def feature_name(column: str) -> str:
-    """Return what a column of means is called.
+    """Return the name of a column of means.
 
     Examples
     --------
@@ -111,10 +110,9 @@ def correlation_picture(table: FeatureTable) -> Picture:
     n = len(table.frame)
     axes.set_title(f"Correlation of the mean features, {n} rows")
     figure.colorbar(image, ax=axes, label="Pearson correlation", shrink=0.8)
+    # pandas gives NaN where a column has no variance.
     constant = [
-        name
-        for name, known in zip(names, np.isfinite(np.diagonal(correlation)), strict=True)
-        if not known
+        name for name, column in zip(names, MEANS, strict=True) if correlation[column].isna().all()
     ]
     grey = f" Grey, as it never changes here: {', '.join(constant)}." if constant else ""
     caption = f"Pearson correlation over {n} rows of {table.source}.{grey}"
@@ -186,10 +184,10 @@ def pca_picture(table: FeatureTable) -> Picture:
 
 
 def boundary_picture(table: FeatureTable, seed: int = 0) -> Picture:
-    """Draw which genre a support vector machine gives to every point of a plane of two features.
+    """Draw the decision regions of a support vector machine on two features.
 
     StandardScaler and SVC (RBF, C = 100) on the first two of the 36 features of I. Mălinescu and
-    M. Giurgiu, fitted to all rows, as in their Fig. 3; the seed draws among very many rows.
+    M. Giurgiu, fitted to all rows, as in their Fig. 3; of very many rows a sample with `seed`.
     """
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -228,14 +226,14 @@ def boundary_picture(table: FeatureTable, seed: int = 0) -> Picture:
     legend_beside(axes, len(genres), "genre (rows)")
     chosen = "all" if len(rows) == n else f"{len(rows)} (drawn with seed {seed}) of"
     caption = (
-        "Ground: the genre that the machine gives to a point; marks: tracks, in the colour of "
+        "Areas: the predicted genre of a point; marks: tracks, in the colour of "
         "their true genre. StandardScaler and SVC (RBF, C = 100) on the first two of the 36 "
         f"features, zero-crossing rate and spectral centroid, fitted to {chosen} {n} rows of "
-        f"{table.source}. It gives {right:.1%} of those same rows their genre, which is no test "
-        "of it."
+        f"{table.source}. It predicts the genre of {right:.1%} of those same rows, which is no "
+        "test of it."
     )
     if len(genres) > len(PALETTE):
-        caption += " Hatched ground is that of the eleventh genre and those after it."
+        caption += " Hatched areas are those of the eleventh genre and later ones."
     return Picture("svm-boundary", "Decision boundary", caption, figure)
 
 
@@ -245,7 +243,7 @@ def _grid(values: Values) -> Values:
 
 
 def _hatch(axes: Axes, x: Values, y: Values, plane: npt.NDArray[np.int64]) -> None:
-    """Hatch the ground of the genres whose colour an earlier one has already."""
+    """Hatch the areas of genres that share the colour of an earlier one."""
     laps = plane // len(PALETTE)
     for lap in range(1, int(laps.max()) + 1):
         drawn = axes.contourf(
@@ -256,7 +254,7 @@ def _hatch(axes: Axes, x: Values, y: Values, plane: npt.NDArray[np.int64]) -> No
 
 
 def _scatter_genres(axes: Axes, table: FeatureTable, points: Values) -> None:
-    """Draw rows with the colour and the marker of their genre, and name these for a legend."""
+    """Draw rows with the colour and the marker of their genre, with labels for a legend."""
     counts = table.counts
     for genre, look in styles(list(counts)).items():
         own = points[table.frame["label"] == genre]
@@ -266,10 +264,10 @@ def _scatter_genres(axes: Axes, table: FeatureTable, points: Values) -> None:
         )  # fmt: skip
 
 
-def _need_rows(table: FeatureTable, what: str) -> None:
+def _need_rows(table: FeatureTable, purpose: str) -> None:
     if len(table.frame) < LEAST_ROWS:
         raise ModelError(
-            f"{what} needs at least {LEAST_ROWS} tracks, there are {len(table.frame)}",
+            f"{purpose} needs at least {LEAST_ROWS} tracks, there are {len(table.frame)}",
             "Give more music.",
         )
 
@@ -278,7 +276,7 @@ def _need_rows(table: FeatureTable, what: str) -> None:
 
 
 SHOWN = Mfcc(window_s=30.0, max_windows=1, n_mfcc=20)
-"""What is drawn of a track: 30 s from its middle."""
+"""Excerpt of a track: 30 s from its middle."""
 
 N_MELS = 128
 FMAX_HZ = 8000
@@ -289,24 +287,12 @@ PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A piece of a track.
+    """A piece of a track."""
 
-    Attributes
-    ----------
-    name : str
-        Of the track, for people.
-    samples : ndarray of float32, shape (n,)
-        Mono, in [-1, 1].
-    sample_rate : int
-        Hz.
-    offset_s : float
-        Where in the track it begins.
-    """
-
-    name: str
-    samples: FloatArray
+    name: str  # of the track, for people
+    samples: FloatArray  # float32 (n,), mono, in [-1, 1]
     sample_rate: int
-    offset_s: float
+    offset_s: float  # of its start in the track
 
     @property
     def duration_s(self) -> float:
@@ -317,7 +303,7 @@ class Excerpt:
 def read_excerpt(path: Path, name: str) -> Excerpt:
     """Read up to 30 s from the middle of a track; raises AudioError if it cannot be read."""
     sound = decode(path, SHOWN)
-    # Decoding repeats a track that is shorter than a window.
+    # Decoding repeats a track that is shorter than a window: cut the repetitions off.
     length = round(min(sound.duration_s, SHOWN.window_s) * sound.sample_rate)
     return Excerpt(name, sound.windows[0, :length], sound.sample_rate, sound.offsets_s[0])
 
@@ -328,6 +314,7 @@ def track_pictures(excerpt: Excerpt) -> list[Picture]:
 
     spectra = Spectra(excerpt.samples, excerpt.sample_rate, SHOWN.n_fft, SHOWN.hop_length)
     mfcc = spectra.mfcc(SHOWN.n_mfcc)
+    # Not the first coefficient: it would leave the others without colour.
     widest = max(float(np.percentile(np.abs(mfcc[1:]), 99)), 1e-6)
     mel = librosa.feature.melspectrogram(
         S=spectra.power, sr=excerpt.sample_rate, n_mels=N_MELS, fmax=FMAX_HZ
@@ -345,7 +332,7 @@ def track_pictures(excerpt: Excerpt) -> list[Picture]:
         _image(
             excerpt, "track-mfcc", "MFCC", mfcc, 3.6,
             note=f"{SHOWN.n_mfcc} mel-frequency cepstral coefficients. The first, which follows"
-            " the loudness, is far larger than the others and goes beyond the colours;",
+            " the loudness, is far larger than the others and exceeds the colour scale;",
             label="coefficient",
             ticks=(range(0, SHOWN.n_mfcc, 3), range(1, SHOWN.n_mfcc + 1, 3)),
             colours={"label": "value", "extend": "both"},
@@ -416,7 +403,7 @@ def _extent(excerpt: Excerpt) -> str:
 
 
 def _label_time(axes: Axes, excerpt: Excerpt, title: str) -> None:
-    """Write plain seconds along x, where librosa would write minutes or nothing."""
+    """Label x in seconds, where librosa would write minutes or nothing."""
     ticker = require("matplotlib.ticker", EXTRA)
     axes.xaxis.set_major_locator(ticker.AutoLocator())
     axes.xaxis.set_major_formatter(ticker.ScalarFormatter())
@@ -433,15 +420,9 @@ TRACK_PICTURES = ("track-waveform", "track-chroma", "track-mfcc", "track-mel")
 
 COLLECTION: Mapping[str, Callable[[FeatureTable], Picture]] = {
     "correlation": correlation_picture,
-    "tempo": partial(
-        box_picture, column="tempo", name="tempo", title="Tempo", unit="beats per minute"
-    ),
-    "spectral-centroid": partial(
-        box_picture,
-        column="spectral_centroid_mean",
-        name="spectral-centroid",
-        title="Spectral centroid",
-        unit="Hz",
+    "tempo": lambda table: box_picture(table, "tempo", "tempo", "Tempo", "beats per minute"),
+    "spectral-centroid": lambda table: box_picture(
+        table, "spectral_centroid_mean", "spectral-centroid", "Spectral centroid", "Hz"
     ),
     "pca": pca_picture,
     "svm-boundary": boundary_picture,
@@ -451,60 +432,23 @@ COLLECTION: Mapping[str, Callable[[FeatureTable], Picture]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a gallery is made from; `data` or `table` must be there.
+    """Input of a gallery; `data` or `table` is needed."""
 
-    Attributes
-    ----------
-    data : Path or None
-        Folder of genre folders.
-    table : Path or None
-        Table of features, to be read instead of analysing all of `data`.
-    track : Path or None
-        The track that is drawn; by default the first of `data` that can be read.
-    """
-
-    data: Path | None
-    table: Path | None = None
-    track: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A figure that was written: its file, its heading and its caption."""
-
-    file: str
-    title: str
-    caption: str
+    data: Path | None  # folder of genre folders
+    table: Path | None = None  # of features; else they are computed from `data`
+    track: Path | None = None  # by default the first readable one of `data`
 
 
 @dataclass(slots=True)
 class Gallery:
-    """What became of every figure.
-
-    Attributes
-    ----------
-    page : Path
-        ``index.html``.
-    source : str
-        Where the features come from.
-    genres : dict
-        Genre to the number of its rows.
-    pictures : list of Drawn
-        In the order of the page.
-    skipped : list of (str, str)
-        Figures that could not be drawn, and why.
-    failed : dict
-        Files that could not be analysed, and why.
-    notes : list of str
-        What else a reader should know.
-    """
+    """A page of figures, and those left out."""
 
     page: Path
-    source: str = ""
-    genres: dict[str, int] = field(default_factory=dict)
-    pictures: list[Drawn] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    failed: dict[Path, str] = field(default_factory=dict)
+    source: str = ""  # of the features
+    genres: dict[str, int] = field(default_factory=dict)  # genre to rows
+    pictures: list[Picture] = field(default_factory=list)  # in the order of the page
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # figure and reason
+    failed: dict[Path, str] = field(default_factory=dict)  # file and reason
     notes: list[str] = field(default_factory=list)
 
 
@@ -518,25 +462,19 @@ def explore(
 ) -> Gallery:
     """Draw a collection, and write the figures and a page of them into a folder.
 
-    Where the features had to be computed they are written too, as ``features.csv``, so that the
-    next time they can be read.
+    Computed features are written too, as ``features.csv``, to be given as a table next time.
 
     Parameters
     ----------
     sources : Sources
-        What to draw.
     out : Path
-        A folder, there or not yet.
+        A folder, made if it does not exist.
     workers : int, optional
         Processes that decode; by default as many as there are processors.
     on_start : callable, optional
         Called with the number of files before they are analysed.
     on_file : callable, optional
         Called once per file, with whether it failed.
-
-    Returns
-    -------
-    Gallery
 
     Raises
     ------
@@ -559,37 +497,41 @@ def explore(
     gallery.source, gallery.genres = table.source, table.counts
     gallery.failed.update(table.failed)
     gallery.notes += [*table.notes, *_about_genres(sources, table, out)]
-    pictures: list[Picture] = []
-    if excerpt is None:
-        why = "no track was given that can be read"
-        gallery.skipped += [(name, why) for name in TRACK_PICTURES]
-    else:
-        pictures += track_pictures(excerpt)
-    for name, draw in COLLECTION.items():
-        try:
-            pictures.append(draw(table))
-        except ModelError as error:
-            gallery.skipped.append((name, error.message))
+    _draw(gallery, excerpt, table)
     remove_stale(out, [name for name, _ in gallery.skipped])
-    images = [png(picture.figure) for picture in pictures]
-    for picture, image in zip(pictures, images, strict=True):
+    shown = []
+    for picture in gallery.pictures:
+        image = png(picture.figure)
         write_file(out / picture.file_name, image)
-        gallery.pictures.append(Drawn(picture.file_name, picture.title, picture.caption))
+        shown.append(
+            {"title": picture.title, "caption": picture.caption, "source": data_uri(image)}
+        )
     values = {
         "title": "What the collection looks like",
         "created": f"{datetime.now(UTC):%d %B %Y, %H:%M %Z}",
         "gallery": gallery,
-        "pictures": [
-            {"title": own.title, "caption": own.caption, "source": data_uri(image)}
-            for own, image in zip(gallery.pictures, images, strict=True)
-        ],
+        "pictures": shown,
     }
     write_file(gallery.page, render("gallery.html", values))
     return gallery
 
 
+def _draw(gallery: Gallery, excerpt: Excerpt | None, table: FeatureTable) -> None:
+    """Draw what the data allows, and note the figures that it does not."""
+    if excerpt is None:
+        reason = "no track was given that can be read"
+        gallery.skipped += [(name, reason) for name in TRACK_PICTURES]
+    else:
+        gallery.pictures += track_pictures(excerpt)
+    for name, draw in COLLECTION.items():
+        try:
+            gallery.pictures.append(draw(table))
+        except ModelError as error:
+            gallery.skipped.append((name, error.message))
+
+
 def _excerpt(track: Path | None, files: Sequence[LabelledFile], gallery: Gallery) -> Excerpt | None:
-    """Read the track that is wanted, or the first that can be read."""
+    """Read the given track, or else the first readable file; note the files that are not."""
     if track is not None:
         return read_excerpt(track, track.name)
     for file in files:
@@ -614,14 +556,14 @@ def _about_genres(sources: Sources, table: FeatureTable, out: Path) -> list[str]
     return notes
 
 
-def empty_genre_folders(directory: Path, besides: Path | None = None) -> tuple[str, ...]:
+def empty_genre_folders(directory: Path, out: Path | None = None) -> tuple[str, ...]:
     """Name the genre folders of DIR/GENRE/track.ext that hold no audio, sorted.
 
-    `besides` is no genre: the report itself may lie there. Raises ModelError if no genre folder
-    holds audio.
+    `out` is the folder of a report, which may be in `directory` and is no genre. Raises ModelError
+    if no genre folder holds audio.
     """
     full = {file.genre for file in find_tracks(directory, allow_empty=True)}
-    own = besides.resolve() if besides else None
+    own = out.resolve() if out else None
     folders = (path for path in directory.iterdir() if path.is_dir() and path.resolve() != own)
     names = {path.name for path in folders if not path.name.startswith(".")}
     return tuple(sorted(names - full))

@@ -1,7 +1,7 @@
 """The public feature table, read from a CSV file or made from audio.
 
 ``recsys papers features`` makes one with a row per track or per segment: it keeps finished tracks
-in a file ``OUT.partial``, one line per track, so that a run that was stopped goes on where it was.
+in a file ``OUT.partial``, one line per track, so that an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -39,24 +39,11 @@ PARTIAL_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Features and genres.
+    """Features and genres, a row per track or segment."""
 
-    Attributes
-    ----------
-    frame : DataFrame
-        A row per track with the columns :data:`~recsys.papers.features.COLUMNS` (finite float64),
-        ``label`` and, where files are known, ``filename``.
-    source : str
-        Where they come from, for people.
-    failed : tuple of (Path, str)
-        Files that could not be analysed, and why.
-    notes : tuple of str
-        What else a reader should know.
-    """
-
-    frame: pd.DataFrame
-    source: str
-    failed: tuple[tuple[Path, str], ...] = ()
+    frame: pd.DataFrame  # COLUMNS (finite float64), label and, where files are known, filename
+    source: str  # for people
+    failed: tuple[tuple[Path, str], ...] = ()  # files that could not be analysed, and why
     notes: tuple[str, ...] = ()
 
     @property
@@ -67,25 +54,14 @@ class FeatureTable:
 
 
 def read_table(path: Path) -> FeatureTable:
-    """Read a table with the columns of the public one.
+    """Read a CSV table with the 57 feature columns of the public one and ``label``, the genre.
 
-    Parameters
-    ----------
-    path : Path
-        CSV with the 57 feature columns and ``label``, the genre.
-
-    Returns
-    -------
-    FeatureTable
-        Rows without a genre, or with a value that is no number, are left out and noted.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be read, lacks a column, or not one row is whole.
+    Rows without a genre, or with a value that is no number, are left out and noted. Raises
+    ModelError if the table cannot be read, lacks a column, or not one row is complete.
     """
     pandas = require("pandas", EXTRA)
     try:
+        # Genres and names may look like numbers: 1980.
         frame = pandas.read_csv(path, dtype={"label": str, "filename": str})
     except (OSError, ValueError) as error:
         raise ModelError(
@@ -112,44 +88,33 @@ def read_table(path: Path) -> FeatureTable:
     return FeatureTable(frame[whole].reset_index(drop=True), path.name, notes=notes)
 
 
-# One file.
+# The rows of one file.
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """The rows of one track.
+class TrackFeatures:
+    """The rows of one track."""
 
-    Attributes
-    ----------
-    lengths : list of int
-        Samples per row.
-    values : list of list of float
-        :data:`~recsys.papers.features.COLUMNS` per row.
-    warning : str or None
-        What was odd about the file.
-    """
+    length: int  # of a row, in samples
+    values: list[list[float]]  # COLUMNS per row
+    warning: str | None = None  # from decoding
 
-    lengths: list[int]
-    values: list[list[float]]
-    warning: str | None = None
+    def rows(self, name: str, genre: str, *, numbered: bool = False) -> list[tuple[object, ...]]:
+        """Return the rows in the order of HEADER; `numbered` as the public table names segments.
+
+        That is ``blues.00000.3.wav`` for segment 3 of ``blues.00000.wav``.
+        """
+        stem, dot, suffix = name.rpartition(".")
+        return [
+            (f"{stem}.{number}{dot}{suffix}" if numbered else name, self.length, *values, genre)
+            for number, values in enumerate(self.values)
+        ]
 
 
-def describe(path: Path, settings: PublicTable, *, segmented: bool) -> Described:
-    """Compute the columns of one file.
+def describe(path: Path, settings: PublicTable, *, segmented: bool) -> TrackFeatures:
+    """Compute the rows of a file: one per full segment of ``window_s``, or one for all of it.
 
-    Parameters
-    ----------
-    path : Path
-        Audio.
-    settings : PublicTable
-        ``window_s`` is the length of a segment.
-    segmented : bool
-        A row per full segment, instead of one for the whole track.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be read or holds no full segment.
+    Raises AudioError if the file cannot be read or holds no full segment.
     """
     waveform = decode_whole(path, settings.sample_rate)
     samples = waveform.windows[0]
@@ -165,22 +130,16 @@ def describe(path: Path, settings: PublicTable, *, segmented: bool) -> Described
         settings = replace(settings, window_s=len(samples) / settings.sample_rate)
         windows = samples[None]
     values = settings.compute(windows)
-    return Described([settings.window_length] * len(values), values.tolist(), waveform.warning)
+    return TrackFeatures(settings.window_length, values.tolist(), waveform.warning)
 
 
-def _describe_middle(path: Path) -> Described:
-    """Compute the columns of 30 s from the middle of a file."""
+def _describe_middle(path: Path) -> TrackFeatures:
+    """Compute one row for 30 s from the middle of a file."""
     waveform = decode(path, WINDOW)
     values = WINDOW.compute(waveform.windows)
     if not np.isfinite(values).all():
         raise ModelError("its features are not finite", "Look at the file, it may be damaged.")
-    return Described([WINDOW.window_length], values.tolist(), waveform.warning)
-
-
-def _rows(file: LabelledFile, name: str, described: Described) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of a track in the order of HEADER."""
-    for length, values in zip(described.lengths, described.values, strict=True):
-        yield name, length, *values, file.genre
+    return TrackFeatures(WINDOW.window_length, values.tolist(), waveform.warning)
 
 
 def _frame(rows: list[tuple[object, ...]]) -> pd.DataFrame:
@@ -205,20 +164,8 @@ def compute_table(
 ) -> FeatureTable:
     """Compute the features of 30 s from the middle of every file, in worker processes.
 
-    Parameters
-    ----------
-    files : sequence of LabelledFile
-    source : str
-        Where they come from, for people.
-    workers : int, optional
-        Processes; by default as many as there are processors.
-    on_file : callable, optional
-        Called once per file, with whether it failed.
-
-    Raises
-    ------
-    ModelError
-        If not one file could be analysed.
+    `on_file` is called once per file, with whether it failed. Raises ModelError if not one file
+    could be analysed.
     """
     rows: list[tuple[object, ...]] = []
     failed: list[tuple[Path, str]] = []
@@ -229,7 +176,7 @@ def compute_table(
             if isinstance(outcome, RecsysError):
                 failed.append((file.path, outcome.message))
             else:
-                rows += _rows(file, file.path.name, outcome)
+                rows += outcome.rows(file.path.name, file.genre)
                 warnings += [outcome.warning] if outcome.warning else []
             if on_file is not None:
                 on_file(isinstance(outcome, RecsysError))
@@ -242,33 +189,19 @@ def compute_table(
     notes = []
     if short:
         notes.append(f"{short} files are shorter than 30 s and were repeated to fill them")
-    if len(warnings) > short:
-        odd = len(warnings) - short
+    if odd := len(warnings) - short:
         notes.append(f"{odd} files are damaged or end early; what is there was analysed")
     return FeatureTable(_frame(rows), source, tuple(failed), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file.
-
-    Attributes
-    ----------
-    path : Path
-    status : str
-        ``extracted``, ``kept`` (from the run that was stopped) or ``failed``.
-    rows : int
-        Rows of the table.
-    reason : str or None
-        Why it failed.
-    warning : str or None
-        What was odd about it all the same.
-    """
+    """Result of one file of a feature table."""
 
     path: Path
-    status: str
+    status: str  # "extracted", "kept" (from an interrupted run) or "failed"
     rows: int = 0
-    reason: str | None = None
+    reason: str | None = None  # of a failure
     warning: str | None = None
 
 
@@ -287,20 +220,15 @@ def write_feature_table(
     directory : Path
         Holds ``GENRE/track.ext``; the label is the name of the folder.
     out : Path
-        The table, CSV. It appears when all is done; until then ``OUT.partial`` keeps what is
-        done, and the same call goes on from there.
+        CSV, written when all is done. Until then ``OUT.partial`` keeps finished tracks, and the
+        same call resumes.
     segment_s : float, optional
         Seconds of a row, as many full ones as the track has, from its start; by default a row
         describes a whole track.
     workers : int
         Processes.
     on_file : callable
-        Called with the outcome of each file as it comes, and how many files there are.
-
-    Returns
-    -------
-    list of FileOutcome
-        Of all files.
+        Called with the outcome of each file as it comes, and the number of files.
 
     Raises
     ------
@@ -311,46 +239,44 @@ def write_feature_table(
         If pandas is not installed.
     """
     require("pandas", EXTRA)
+    segmented = segment_s is not None
     settings = PublicTable() if segment_s is None else PublicTable(window_s=segment_s)
     _check_out(out)
     files = find_tracks(directory)
-    kept_file = _Partial(out, directory, segment_s)
-    work = partial(describe, settings=settings, segmented=segment_s is not None)
+    journal = _Journal(out, directory, segment_s)
     outcomes: list[FileOutcome] = []
     try:
-        for outcome in _describe_all(files, kept_file, work, workers):
+        work = partial(describe, settings=settings, segmented=segmented)
+        for outcome in _describe_all(files, journal, work, workers):
             outcomes.append(outcome)
             on_file(outcome, len(files))
     finally:
-        kept_file.close()
+        journal.close()
     rows: list[tuple[object, ...]] = []
     for file in files:
-        if (described := kept_file.get(file)) is not None:
-            name = file.path.relative_to(directory / file.genre)
-            for number, row in enumerate(_rows(file, name.as_posix(), described)):
-                # Segments are named as the public table names its own: blues.00000.3.wav.
-                own = name.with_name(f"{name.stem}.{number}{name.suffix}")
-                rows.append(row if segment_s is None else (own.as_posix(), *row[1:]))
+        if (features := journal.get(file)) is not None:
+            name = file.path.relative_to(directory / file.genre).as_posix()
+            rows += features.rows(name, file.genre, numbered=segmented)
     if not rows:
         raise ModelError(
             f"none of the {len(files)} audio files in {directory} gave a row",
             "See the reasons above; shorter segments may help.",
         )
     write_file(out, as_csv(_frame(rows)))
-    kept_file.remove()
+    journal.remove()
     return outcomes
 
 
 def _describe_all(
     files: Sequence[LabelledFile],
-    kept_file: _Partial,
-    work: Callable[[Path], Described],
+    journal: _Journal,
+    work: Callable[[Path], TrackFeatures],
     workers: int,
 ) -> Iterator[FileOutcome]:
-    """Yield what was done before, then what is done now, as it comes."""
+    """Yield the files of an interrupted run, then the others as they finish."""
     missing = {}
     for file in files:
-        done = kept_file.get(file)
+        done = journal.get(file)
         if done is None:
             missing[file.path] = file
         else:
@@ -360,7 +286,7 @@ def _describe_all(
             if isinstance(result, RecsysError):
                 yield FileOutcome(path, "failed", reason=result.message)
             else:
-                kept_file.add(missing[path], result)
+                journal.add(missing[path], result)
                 yield FileOutcome(path, "extracted", len(result.values), warning=result.warning)
 
 
@@ -374,10 +300,10 @@ def _check_out(out: Path) -> None:
         raise ModelError(f"{out} is a folder", "Give the name of a CSV file with --out.")
 
 
-class _Partial:
-    """The finished tracks of a table: a line that names the run, then a line of JSON per track.
+class _Journal:
+    """The finished tracks of a table: a line that identifies the run, then JSON per track.
 
-    A file that was changed since is described again.
+    A file that has changed since is analysed again.
     """
 
     def __init__(self, out: Path, directory: Path, segment_s: float | None) -> None:
@@ -388,10 +314,10 @@ class _Partial:
             "segment_s": segment_s,
         }
         top = json.dumps(identity).encode("ascii") + b"\n"
-        self._done: dict[str, tuple[list[int], Described]] = {}
+        self._done: dict[str, tuple[list[int], TrackFeatures]] = {}
         whole = self._read(top)
         self._file = self._path.open("ab")
-        # Half a line at the end: the process was killed while it wrote.
+        # A process that was killed while it wrote leaves half a line at the end.
         self._file.truncate(whole)
         if not whole:
             self._file.write(top)
@@ -414,23 +340,22 @@ class _Partial:
         for text in lines[1:]:
             try:
                 line = json.loads(text)
-                done = line["stamp"], Described(**line["described"])
-                self._done[line["path"]] = done
+                self._done[line["path"]] = line["stamp"], TrackFeatures(**line["features"])
             except (ValueError, KeyError, TypeError):
                 break
             whole += len(text)
         return whole
 
-    def get(self, file: LabelledFile) -> Described | None:
-        """Return what is known of a file in its present state."""
-        stamp, described = self._done.get(os.fspath(file.path), (None, None))
-        return described if stamp == _stamp(file.path) else None
+    def get(self, file: LabelledFile) -> TrackFeatures | None:
+        """Return the rows of a file unless it has changed since."""
+        stamp, features = self._done.get(os.fspath(file.path), (None, None))
+        return features if stamp == _stamp(file.path) else None
 
-    def add(self, file: LabelledFile, described: Described) -> None:
-        """Keep the rows of a file, whatever happens to this process."""
+    def add(self, file: LabelledFile, features: TrackFeatures) -> None:
+        """Append the rows of a file at once, so that a crash cannot lose them."""
         key, stamp = os.fspath(file.path), _stamp(file.path)
-        self._done[key] = stamp, described
-        line = {"path": key, "stamp": stamp, "described": asdict(described)}
+        self._done[key] = stamp, features
+        line = {"path": key, "stamp": stamp, "features": asdict(features)}
         self._file.write(json.dumps(line).encode("ascii") + b"\n")
         self._file.flush()
 
@@ -446,7 +371,7 @@ class _Partial:
 
 
 def _stamp(path: Path) -> list[int]:
-    """Return size and time of a file; nothing where it has gone."""
+    """Return size and modification time of a file; nothing where it is gone."""
     try:
         state = path.stat()
     except OSError:

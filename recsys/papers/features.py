@@ -8,6 +8,7 @@ time (:class:`Mfcc`), the magnitude spectrogram (:class:`Stft`) and grey images
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,21 +40,14 @@ N_MELS = 128
 
 CONTRAST_FMIN_HZ = 200.0
 CONTRAST_BANDS = 6
-"""Octaves of the spectral contrast; with what lies below them it has one value more."""
+"""Octaves of the spectral contrast; the range below them is one value more."""
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """One window and its spectra, each computed when first asked for.
+    """One window of mono float32 samples, and its spectra, each computed when first used.
 
-    Attributes
-    ----------
-    samples : ndarray of float32, shape (n_samples,)
-        Mono.
-    sample_rate : int
-        Hz.
-    n_fft, hop_length : int
-        Samples. Frames are centred, and the ends padded with zeros.
+    Frames are centred, and the ends padded with zeros.
     """
 
     samples: FloatArray
@@ -62,15 +56,13 @@ class Spectra:
     hop_length: int
 
     @classmethod
-    def of(
-        cls, window: FloatArray, settings: Mfcc | Summary | PublicTable | ImageFeatures
-    ) -> Spectra:
-        """Return the spectra of a window at the settings of a feature kind."""
+    def of(cls, window: FloatArray, settings: SpectralFeatures) -> Spectra:
+        """Return the spectra of a window with the settings of a feature kind."""
         return cls(window, settings.sample_rate, settings.n_fft, settings.hop_length)
 
     @property
     def framing(self) -> dict[str, int]:
-        """How librosa is told to cut samples into frames."""
+        """Arguments of librosa's functions that cut samples into frames themselves."""
         return {"frame_length": self.n_fft, "hop_length": self.hop_length}
 
     @cached_property
@@ -102,7 +94,7 @@ class Spectra:
     def chroma(self) -> FloatArray:
         """Strength of the pitch classes from C, the strongest of a frame 1, shape (12, frames)."""
         with warnings.catch_warnings():
-            # Silence has no tuning; none is what is assumed then.
+            # Silence has no tuning; librosa then assumes none, which is right.
             warnings.filterwarnings("ignore", message="Trying to estimate tuning")
             return _librosa().feature.chroma_stft(S=self.power, sr=self.sample_rate)  # type: ignore[no-any-return]
 
@@ -119,7 +111,7 @@ DESCRIPTORS: Mapping[str, Callable[[Spectra], FloatArray]] = {
     "centroid": Spectra.centroid,
     # Deviation of the spectrum around its centroid, Hz.
     "bandwidth": lambda s: _librosa().feature.spectral_bandwidth(S=s.magnitude, sr=s.sample_rate),
-    # Frequency below which 85% of the magnitude lies, Hz.
+    # Frequency below which 85% of the magnitude is, Hz.
     "rolloff": lambda s: _librosa().feature.spectral_rolloff(
         S=s.magnitude, sr=s.sample_rate, roll_percent=0.85
     ),
@@ -142,18 +134,30 @@ WIDTHS: Mapping[str, int] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mfcc(Features):
-    """MFCC of every frame, time first, neither scaled nor centred.
+class SpectralFeatures(Features):
+    """Features that librosa computes from the short-time Fourier transform of every window."""
+
+    n_fft: int = 2048  # samples, as is hop_length
+    hop_length: int = 512
+
+    def __post_init__(self) -> None:
+        check_stft(self)
+
+    def compute(self, samples: FloatArray) -> FloatArray:
+        """Map windows (n_windows, window_length) to features, float32 (n_windows, *shape)."""
+        return compute_each(self, samples, self._of_window)
+
+    @abstractmethod
+    def _of_window(self, window: FloatArray) -> FloatArray:
+        """Return the features of one window."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mfcc(SpectralFeatures):
+    """MFCC of every frame, time first, neither scaled nor centred; the first is the level.
 
     They are librosa's with its defaults: 128 mel bands, decibels with a floor 80 dB below the
-    peak of the window, orthonormal DCT-II. The first reaches -1100, too coarse in half precision.
-
-    Attributes
-    ----------
-    n_mfcc : int
-        Coefficients from the first (the level) on.
-    n_fft, hop_length : int
-        Samples.
+    peak of the window, orthonormal DCT-II.
 
     Examples
     --------
@@ -162,14 +166,13 @@ class Mfcc(Features):
     """
 
     kind: ClassVar[str] = "mfcc"
+    # The first coefficient reaches -1100, too coarse in float16.
     half_precision: ClassVar[bool] = False
 
     n_mfcc: int = 13
-    n_fft: int = 2048
-    hop_length: int = 512
 
     def __post_init__(self) -> None:
-        check_stft(self)
+        super().__post_init__()
         check_whole(self, "n_mfcc", 1, N_MELS)
 
     @property
@@ -177,22 +180,16 @@ class Mfcc(Features):
         """Frames (centred) and coefficients."""
         return 1 + self.window_length // self.hop_length, self.n_mfcc
 
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the coefficients of windows, float32 (n_windows, frames, n_mfcc)."""
-        return compute_each(self, samples, lambda w: Spectra.of(w, self).mfcc(self.n_mfcc).T)
+    def _of_window(self, window: FloatArray) -> FloatArray:
+        return Spectra.of(window, self).mfcc(self.n_mfcc).T
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stft(Features):
+class Stft(SpectralFeatures):
     """Magnitude of the short-time Fourier transform (Hann window), frequency first.
 
     Frames are not centred, so none of them holds padding: 3 s at 22,050 Hz give the 513 x 128
     of Dawra, Bansal and Patel. Windows overlap by half, 19 in 30 s, as theirs do.
-
-    Attributes
-    ----------
-    n_fft, hop_length : int
-        Samples.
 
     Examples
     --------
@@ -205,20 +202,12 @@ class Stft(Features):
     max_windows: int = 19
     overlap: float = 0.5
     n_fft: int = 1024
-    hop_length: int = 512
-
-    def __post_init__(self) -> None:
-        check_stft(self)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Frequency bins and frames."""
         frames = 1 + (self.window_length - self.n_fft) // self.hop_length
         return 1 + self.n_fft // 2, frames
-
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the magnitudes of windows, float32 (n_windows, bins, frames), 0 or more."""
-        return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
         spectrum = _librosa().stft(
@@ -233,6 +222,7 @@ class Stft(Features):
 
 PARTS = (*DESCRIPTORS, "mfcc")
 STATISTICS = ("mean", "var")
+"""``var`` is the population variance."""
 
 
 def summarise(frames: FloatArray, statistics: tuple[str, ...] = STATISTICS) -> FloatArray:
@@ -249,22 +239,11 @@ def summarise(frames: FloatArray, statistics: tuple[str, ...] = STATISTICS) -> F
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary(Features):
+class Summary(SpectralFeatures):
     """Mean, and variance if asked for, of descriptors over the frames of a window.
 
     The defaults are the 36 features of Mălinescu and Giurgiu: zero-crossing rate 1, centroid 1,
     contrast 7, bandwidth 1, rolloff (85%) 1, MFCC 13, chroma 12, over 30 s.
-
-    Attributes
-    ----------
-    parts : tuple of str
-        Among :data:`PARTS`.
-    statistics : tuple of str
-        Among ``mean``, ``var`` (population variance).
-    n_mfcc : int
-        Coefficients of the part ``mfcc``.
-    n_fft, hop_length : int
-        Samples.
 
     Examples
     --------
@@ -279,18 +258,17 @@ class Summary(Features):
 
     window_s: float = 30.0
     max_windows: int = 1
-    parts: tuple[str, ...] = (
+    parts: tuple[str, ...] = (  # of PARTS
         *("zcr", "centroid", "contrast", "bandwidth", "rolloff", "mfcc", "chroma"),
     )
-    statistics: tuple[str, ...] = ("mean",)
+    statistics: tuple[str, ...] = ("mean",)  # of STATISTICS
     n_mfcc: int = 13
-    n_fft: int = 2048
-    hop_length: int = 512
 
     def __post_init__(self) -> None:
-        for name in ("parts", "statistics"):  # files hold lists
+        for name in ("parts", "statistics"):
+            # TOML and JSON hold lists; a tuple keeps the dataclass hashable.
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        check_stft(self)
+        super().__post_init__()
         check_whole(self, "n_mfcc", 1, N_MELS)
         check_choices(self, "parts", PARTS)
         check_choices(self, "statistics", STATISTICS)
@@ -314,12 +292,8 @@ class Summary(Features):
 
     @property
     def shape(self) -> tuple[int]:
-        """Number of values."""
+        """Number of `names`."""
         return (len(self.names),)
-
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the values of windows, float32 (n_windows, n_values), in the order of `names`."""
-        return compute_each(self, samples, self._of_window)
 
     def _numbers(self, part: str) -> list[str]:
         width = self.n_mfcc if part == "mfcc" else WIDTHS[part]
@@ -340,7 +314,7 @@ class Summary(Features):
 
 N_MFCC = 20
 MEDIAN_WIDTH = 31
-"""Frames and bins over which harmonic and percussive sound are told apart (librosa's default)."""
+"""Frames and bins over which harmonic and percussive sound are separated (librosa's default)."""
 
 COLUMNS = (
     *(
@@ -358,27 +332,16 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublicTable(Features):
+class PublicTable(SpectralFeatures):
     """Mean and variance of seven descriptors, of 20 MFCC and of two parts of the sound, and tempo.
 
     All settings are librosa's defaults. ``harmony`` and ``perceptr`` are the samples of the
     harmonic and the percussive part of the sound (D. FitzGerald, "Harmonic/percussive separation
     using median filtering", DAFx 2010).
-
-    Attributes
-    ----------
-    n_fft, hop_length : int
-        Samples.
     """
 
     kind: ClassVar[str] = "public-table"
     half_precision: ClassVar[bool] = False
-
-    n_fft: int = 2048
-    hop_length: int = 512
-
-    def __post_init__(self) -> None:
-        check_stft(self)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -389,10 +352,6 @@ class PublicTable(Features):
     def shape(self) -> tuple[int]:
         """Number of values."""
         return (len(COLUMNS),)
-
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the values of windows, float32 (n_windows, 57), in the order of `COLUMNS`."""
-        return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
         spectra = Spectra.of(window, self)
@@ -427,10 +386,10 @@ def _harmonic_and_percussive(spectra: Spectra) -> FloatArray:
 
 
 def running_median(rows: FloatArray) -> FloatArray:
-    """Return the median over 31 neighbours in the row; rows go on mirrored beyond their ends.
+    """Return the median over 31 neighbours in the row; rows are mirrored beyond their ends.
 
     The same as ``scipy.ndimage.median_filter(rows, size=(1, 31))`` in a tenth of the time: SciPy
-    has a quicker filter for one dimension, so all rows, which are contiguous, are joined.
+    has a faster filter for one dimension, so all rows, which are contiguous, are joined.
     """
     from scipy.ndimage import median_filter
 
@@ -469,28 +428,15 @@ TOP_DB = 80.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFeatures(Features):
+class ImageFeatures(SpectralFeatures):
     """A grey image of a window, values in [0, 1], low frequencies at the bottom.
 
     - ``mel``: mel spectrogram in decibels; 1 is the loudest point, 0 is 80 dB below.
     - ``centroid``: the area under the curve of the spectral centroid, on a mel scale.
     - ``chroma``: strength of the pitch classes over time, C at the bottom.
 
-    Silence gives a black image. Images are brought to their size with bilinear filtering that
-    averages when it shrinks; that needs Pillow.
-
-    Attributes
-    ----------
-    content : str
-        ``mel``, ``centroid`` or ``chroma``.
-    height, width : int
-        Pixels.
-    n_mels : int
-        Mel bands before the image is brought to its size; for ``mel``.
-    fmax : float or None
-        Hz at the top of ``mel`` and ``centroid``; by default half the sample rate.
-    n_fft, hop_length : int
-        Samples.
+    Silence gives a black image. Images are resized with bilinear filtering that averages when it
+    shrinks; that needs Pillow.
 
     Examples
     --------
@@ -500,16 +446,14 @@ class ImageFeatures(Features):
 
     kind: ClassVar[str] = "picture"
 
-    content: str = "mel"
-    height: int = 128
+    content: str = "mel"  # of CONTENTS
+    height: int = 128  # pixels
     width: int = 128
-    n_mels: int = 128
-    fmax: float | None = None
-    n_fft: int = 2048
-    hop_length: int = 512
+    n_mels: int = 128  # before resizing; for ``mel``
+    fmax: float | None = None  # Hz at the top of ``mel`` and ``centroid``; None for Nyquist
 
     def __post_init__(self) -> None:
-        check_stft(self)
+        super().__post_init__()
         for name in ("height", "width", "n_mels"):
             check_whole(self, name, 1)
         if self.content not in CONTENTS:
@@ -528,10 +472,6 @@ class ImageFeatures(Features):
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.height, self.width
-
-    def compute(self, samples: FloatArray) -> FloatArray:
-        """Return the images of windows, float32 (n_windows, height, width), in [0, 1]."""
-        return compute_each(self, samples, self._of_window)
 
     def _of_window(self, window: FloatArray) -> FloatArray:
         spectra = Spectra.of(window, self)
@@ -556,7 +496,7 @@ class ImageFeatures(Features):
 
 
 def _resized(image: FloatArray, height: int, width: int) -> FloatArray:
-    """Bring a grey image with values in [0, 1] to a size in pixels."""
+    """Resize a grey image with values in [0, 1]."""
     pillow = require("PIL.Image", "papers")
     grey = pillow.fromarray(np.ascontiguousarray(image, dtype=np.float32))
     bilinear = grey.resize((width, height), pillow.Resampling.BILINEAR)

@@ -1,10 +1,9 @@
-"""One recipe on one division of the data: choose, train, and say what it makes of the rest."""
+"""Training a recipe on one division of the data: choose its settings, then fit the model."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -31,279 +30,129 @@ from recsys.classifier.training.loop import (
 )
 from recsys.errors import ModelError
 from recsys.papers.estimators import ESTIMATORS, check_estimator, fit_estimator
-from recsys.papers.networks import initialise
+from recsys.papers.networks import initialise_like_keras
 from recsys.papers.protocols import Fold
 from recsys.papers.recipe import check_changes
 from recsys.papers.transfer import BACKBONES, TransferModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from torch import Tensor, nn
 
-    from recsys.classifier.training.datasets import LabelledFile, SegmentSet
-    from recsys.papers.recipe import Estimator, Fitting, NetworkTable, Recipe
+    from recsys.classifier.training.datasets import SegmentSet
+    from recsys.papers.recipe import Fitting, NetworkTable, Recipe
     from recsys.types import IdArray
 
-# Making the network of a recipe: its weights as they were before any training.
+RANDOM = "random"
+"""In place of pretrained weights: none."""
+
+OVERFIT_EPOCHS = 60
+"""In which a network must reach an accuracy of 1 on a handful of tracks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """Options of a training that are not part of the recipe."""
+
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    weights: str = "published"  # pretrained: "published", "random", or a file or folder
+    epochs: int | None = None  # at most, if fewer than the recipe's
+    by_report: bool = False  # choose and keep as the report did, not by validation
+    partial: Path | None = None  # file for the state of an interrupted training
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A trained recipe; `architecture` and `config` build the model again."""
+
+    model: nn.Module  # on the CPU in evaluation mode: inputs to (scores, embedding)
+    architecture: str
+    config: dict[str, Any]
+    history: tuple[EpochResult, ...]  # empty for a classical model
+    notes: dict[str, Any]
+    seconds: float = 0.0  # search and interrupted runs included
+
+
+# The identity of a training: results are reused only where it is the same.
+
+_DESCRIPTIVE = frozenset(
+    {"name", "title", "summary", "report", "source", "readings", "published", "unmeasured"}
+)
+"""Parts of a recipe that change nothing in the outcome."""
+
+
+def recipe_identity(recipe: Recipe, options: FitOptions) -> list[object]:
+    """Return everything of a recipe and its options that decides the outcome, ready for JSON.
+
+    Defaults of architectures and estimators are written out: when one changes, results differ.
+    """
+    network, estimator = recipe.network, recipe.estimator
+    own = recipe.model_dump(
+        mode="json", exclude={*_DESCRIPTIVE, "features", "network", "estimator"}
+    )
+    whole_network: list[object] | None = None
+    if network is not None:
+        config = network.full_config
+        # check_recipe reports an unknown architecture, with more context.
+        with suppress(ModelError):
+            config = complete_config(network.architecture, config)
+        whole_network = [network.architecture, config]
+    whole_estimator: dict[str, Any] | None = None
+    if estimator is not None:
+        defaults = ESTIMATORS[estimator.name][2] if estimator.name in ESTIMATORS else {}
+        settings = {**defaults, **estimator.settings}
+        whole_estimator = {**estimator.model_dump(mode="json"), "settings": settings}
+    return [
+        own,
+        whole_network,
+        whole_estimator,
+        recipe.features.as_dict(),
+        options.seed,
+        # Options without an effect on this recipe must not force another measurement.
+        options.weights if recipe.weights else RANDOM,
+        options.epochs if recipe.training is not None else None,
+        options.by_report,
+    ]
+
+
+# The network of a recipe before training.
 
 
 def make_network(
     recipe: Recipe, network: NetworkTable, n_genres: int, *, seed: int, weights: str
 ) -> nn.Module:
-    """Make a recipe's network with fresh weights, and pretrained ones where it has them.
+    """Make a network with fresh weights, and pretrained ones where the recipe names some.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Its features give the shape, and its training the way to begin.
-    network : NetworkTable
-        Its own, or one of those it searches among.
-    n_genres : int
-    seed : int
-    weights : str
-        ``published``, ``random``, or the path of a file or of a folder of files.
-
-    Returns
-    -------
-    nn.Module
-        The same for the same seed; nothing else that draws by chance is disturbed.
-
-    Raises
-    ------
-    ModelError
-        If a setting is not known, sizes do not fit the features, or weights cannot be had.
+    `network` is the recipe's own or one that it searches among; `weights` as in
+    :class:`FitOptions`. Raises ModelError if a setting is unknown, sizes do not fit the features,
+    or weights are unavailable.
     """
     assert recipe.training is not None
+    # Initial weights depend on the seed alone, and drawing them changes no other random numbers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(
-            network.architecture, n_genres, recipe.features.shape, network_config(network)
+            network.architecture, n_genres, recipe.features.shape, network.full_config
         )
-        initialise(model, recipe.training.framework)
-        if recipe.weights is not None:
-            _load_backbone(model, recipe.weights, weights)
+        if recipe.training.framework == "keras":
+            initialise_like_keras(model)
+        backbone = recipe.weights
+        if backbone is not None:
+            if not isinstance(model, TransferModel) or model.name != backbone:
+                raise ModelError(
+                    f"weights: those of {backbone} do not belong to this network",
+                    f"Take the architecture {backbone}-transfer, not standardised, or no weights.",
+                )
+            folder = Path(weights)
+            file = str(folder / BACKBONES[backbone].file) if folder.is_dir() else weights
+            model.load_backbone(file)
     return model
 
 
-def _load_backbone(model: nn.Module, backbone: str, weights: str) -> None:
-    """Give a network the pretrained weights that its recipe names."""
-    if not isinstance(model, TransferModel) or model.name != backbone:
-        raise ModelError(
-            f"weights: those of {backbone} do not belong to this network",
-            f"Take the architecture {backbone}-transfer, not standardised, or no weights.",
-        )
-    model.load_backbone(_weights_of(backbone, weights))
-
-
-def _weights_of(backbone: str, weights: str) -> str:
-    """Return the file of a backbone where a folder of weights was given."""
-    folder = Path(weights)
-    return str(folder / BACKBONES[backbone].file) if folder.is_dir() else weights
-
-
-def network_config(network: NetworkTable) -> dict[str, Any]:
-    """Return what :func:`.build_model` is told, as a model card keeps it.
-
-    Parameters
-    ----------
-    network : NetworkTable
-
-    Returns
-    -------
-    dict
-    """
-    return {**network.config, **({"standardise": True} if network.standardise else {})}
-
-
-# Training a network as its paper did: Adam over shuffled batches.
-
-
-def settings_of(training: Fitting, *, keep_best: bool) -> TrainingSettings:
-    """Return the settings of the training loop for the ``[training]`` table of a recipe."""
-    return TrainingSettings(
-        epochs=training.epochs,
-        batch=training.batch,
-        steps_per_epoch=training.steps_per_epoch,
-        learning_rate=training.learning_rate,
-        epsilon=1e-7 if training.framework == "keras" else 1e-8,
-        weight_decay=training.weight_decay,
-        schedule=Schedule(training.schedule),
-        plateau_factor=training.plateau_factor,
-        plateau_patience=training.plateau_patience,
-        patience=training.patience,
-        l2=training.l2,
-        loss=Loss(training.loss),
-        label_smoothing=training.label_smoothing,
-        mixup=training.mixup,
-        average_decay=training.average_decay,
-        augment=training.augment,
-        keep_best=keep_best,
-    )
-
-
-def _backbone_features(model: Any, data: LabelledInputs, device: torch.device) -> LabelledInputs:  # noqa: ANN401 (a TransferModel)
-    """Replace inputs by the output of the frozen backbone, which is then computed only once."""
-    if not len(data):
-        return data
-    model.to(device).eval()
-    with torch.inference_mode():
-        features = [model.features(inputs.to(device)).cpu().numpy() for inputs, _ in data.chunks()]
-    rows = np.arange(len(data), dtype=np.int64)
-    return LabelledInputs(np.concatenate(features), data.targets[data.rows], rows)
-
-
-# What decides the outcome of a training or a measurement, so that only such results are reused.
-
-
-MEASUREMENT_VERSION = 1
-"""To be raised by hand whenever a change of the code changes what a measurement finds."""
-
-RANDOM = "random"
-"""Name of pretrained weights that are none."""
-
-_WORDS = frozenset(
-    {"name", "title", "summary", "report", "source", "readings", "published", "unmeasured"}
-)
-"""Parts of a recipe that say something about it and change nothing."""
-
-
-def recipe_identity(recipe: Recipe, options: FitOptions) -> list[object]:
-    """Return all of a recipe and its options that decides what comes out.
-
-    Sizes and settings that the recipe leaves to their defaults are written out: a default that
-    changes makes it another run. What has no effect is left out.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    options : FitOptions
-
-    Returns
-    -------
-    list
-        Ready for JSON.
-    """
-    said = recipe.model_dump(mode="json", exclude={*_WORDS, "features", "network", "estimator"})
-    # Where no weights are wanted, which were offered makes no difference.
-    weights = options.weights if recipe.weights else RANDOM
-    epochs = options.epochs if recipe.training is not None else None
-    return [
-        said,
-        _whole_network(recipe.network) if recipe.network else None,
-        _whole_estimator(recipe.estimator) if recipe.estimator else None,
-        recipe.features.as_dict(),
-        *(options.seed, weights, epochs, options.by_report),
-    ]
-
-
-def _whole_network(network: NetworkTable) -> list[object]:
-    config = network_config(network)
-    try:
-        return [network.architecture, complete_config(network.architecture, config)]
-    except ModelError:
-        # No such architecture, which whoever makes the network says better.
-        return [network.architecture, config]
-
-
-def _whole_estimator(estimator: Estimator) -> dict[str, Any]:
-    defaults = ESTIMATORS[estimator.name][2] if estimator.name in ESTIMATORS else {}
-    said = estimator.model_dump(mode="json")
-    return {**said, "settings": {**defaults, **estimator.settings}}
-
-
-def digest(parts: object) -> str:
-    """Return 16 hexadecimal digits that stand for something ready for JSON."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def music_digest(files: Iterable[LabelledFile]) -> str:
-    """Return what changes when audio does: names, sizes and times of the last change.
-
-    Parameters
-    ----------
-    files : iterable of LabelledFile
-
-    Returns
-    -------
-    str
-        The audio itself is not read: that would take longer than many a measurement.
-
-    Raises
-    ------
-    OSError
-        If a file has gone.
-    """
-    stats = [(file.key, file.path.stat()) for file in files]
-    return digest([[key, stat.st_size, stat.st_mtime_ns] for key, stat in stats])
-
-
-def file_digest(path: Path | None) -> str | None:
-    """Return the SHA-256 of a small file, or None where there is none."""
-    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-# ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """What a run of a recipe is given beside the recipe and the data.
-
-    Attributes
-    ----------
-    seed : int
-        Of everything random.
-    device : torch.device
-        Where networks compute.
-    weights : str
-        Pretrained weights: ``published``, ``random``, or the path of a file.
-    epochs : int or None
-        At most, instead of the recipe's.
-    by_report : bool
-        Choose and keep as the report did; otherwise whatever validation says is best.
-    partial : Path or None
-        Where the state of the training is kept.
-    """
-
-    seed: int = 0
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    weights: str = "published"
-    epochs: int | None = None
-    by_report: bool = False
-    partial: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A recipe that has been trained.
-
-    Attributes
-    ----------
-    model : nn.Module
-        On the CPU, ready for inference: ``forward(inputs)`` gives scores and embedding.
-    architecture : str
-        For the model card,
-    config : dict
-        with everything needed to build the model again.
-    history : tuple of EpochResult
-        Of its training; empty for a classical model.
-    notes : dict
-        What was tried and chosen.
-    seconds : float
-        How long it took, search and all; what an interrupted run did before is counted too.
-    """
-
-    model: nn.Module
-    architecture: str
-    config: dict[str, Any]
-    history: tuple[EpochResult, ...]
-    notes: dict[str, Any]
-    seconds: float = 0.0
-
-
 def check_recipe(recipe: Recipe, n_genres: int, weights: str = "published") -> None:
-    """Raise unless the recipe's model can be made, before anything is decoded.
+    """Raise before anything is decoded unless the recipe's model can be made.
 
     Parameters
     ----------
@@ -311,35 +160,33 @@ def check_recipe(recipe: Recipe, n_genres: int, weights: str = "published") -> N
     n_genres : int
         Number of labels.
     weights : str
-        As in :class:`FitOptions`; weights that cannot be had are an error now.
+        As in :class:`FitOptions`; unavailable weights are an error now.
 
     Raises
     ------
     ModelError
-        If a setting is not known, sizes do not fit the features, or weights cannot be had.
+        If a setting is unknown, sizes do not fit the features, or weights are unavailable.
     MissingExtraError
         If a library is not installed.
     """
     try:
         if recipe.estimator is not None:
             check_estimator(recipe.estimator)
-        else:
-            _check_network(recipe, max(2, n_genres), weights)
+            return
+        assert recipe.network is not None
+        assert recipe.training is not None
+        n_outputs = max(2, n_genres)
+        make_network(recipe, recipe.network, n_outputs, seed=0, weights=weights)
+        for network, changes in _combinations(recipe):
+            make_network(recipe, network, n_outputs, seed=0, weights=RANDOM)
+            check_changes(recipe.training, changes)
     except ModelError as error:
         raise ModelError(
             f"the recipe {recipe.name} cannot be used: {error.message}", error.hint
         ) from error
 
 
-def _check_network(recipe: Recipe, n_genres: int, weights: str) -> None:
-    """Make the network, and every other one that the recipe searches among."""
-    network, settings = recipe.network, recipe.training
-    assert network is not None
-    assert settings is not None
-    make_network(recipe, network, n_genres, seed=0, weights=weights)
-    for changed, changes in _combinations(recipe):
-        make_network(recipe, changed, n_genres, seed=0, weights="random")
-        check_changes(settings, changes)
+# Training.
 
 
 def fit(
@@ -349,7 +196,7 @@ def fit(
     options: FitOptions,
     on_epoch: Callable[[EpochResult], None] | None = None,
 ) -> Fitted:
-    """Train a recipe on the training part of a division.
+    """Train a recipe on the training part of a fold.
 
     Parameters
     ----------
@@ -357,14 +204,9 @@ def fit(
     segments : SegmentSet
         All of the data.
     fold : Fold
-        Which segments are learned from and which are validated on.
     options : FitOptions
     on_epoch : callable, optional
-        Told after every epoch of a network.
-
-    Returns
-    -------
-    Fitted
+        Called after every epoch of a network.
 
     Raises
     ------
@@ -372,78 +214,50 @@ def fit(
         If the model cannot be made or trained.
     """
     if recipe.estimator is not None:
-        return _fit_estimator(recipe, segments, fold, options)
+        started = time.monotonic()
+        model, notes = fit_estimator(
+            recipe.estimator,
+            segments.inputs[fold.train],
+            segments.targets[fold.train],
+            n_genres=len(segments.labels),
+            # The report's grid search mixed artists; elsewhere they stay in one fold.
+            groups=None if options.by_report else segments.groups[fold.train],
+            seed=options.seed,
+        )
+        seconds = time.monotonic() - started
+        return Fitted(model, "scikit-learn", {"name": recipe.estimator.name}, (), notes, seconds)
     return _fit_network(recipe, segments, fold, options, on_epoch or (lambda _: None))
 
 
-MEMORISE_EPOCHS = 60
-"""In which a network must have learned a handful of tracks by heart."""
+def overfit_check(recipe: Recipe, segments: SegmentSet, options: FitOptions) -> dict[str, Any]:
+    """Train a network on a few tracks only: one that cannot overfit them is broken.
 
-
-def memorise(recipe: Recipe, segments: SegmentSet, options: FitOptions) -> dict[str, Any]:
-    """Check that a network can learn a few tracks by heart: one that cannot is broken.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        A network; says how many tracks.
-    segments : SegmentSet
-        The first track of every genre is used, then the second, until there are enough.
-    options : FitOptions
-
-    Returns
-    -------
-    dict
-        ``tracks``, ``segments``, ``accuracy`` on them in the end, and ``epochs`` needed.
-
-    Raises
-    ------
-    ModelError
-        If the network cannot be trained.
+    Returns ``tracks``, ``segments``, the final ``accuracy`` on them, and ``epochs`` needed.
     """
-    few = _first_of_each_genre(segments, recipe.memorise)
-    fold = Fold(few, few[:0], few)
+    rows = _first_of_each_genre(segments, recipe.memorise)
+    fold = Fold(rows, rows[:0], rows)
     alone = recipe.model_copy(update={"search": None})
     own = replace(options, partial=None)
-    training = _train(alone, segments, fold, own, PartialRun(None, None), MEMORISE_EPOCHS)
+    training = _train(alone, segments, fold, own, PartialRun(None, None), OVERFIT_EPOCHS)
     for result in training.epochs():
         if result.accuracy == 1.0:
             break
-    tracks = len(np.unique(segments.track_of[few]))
     return {
-        "tracks": tracks,
-        "segments": len(few),
+        "tracks": len(np.unique(segments.track_of[rows])),
+        "segments": len(rows),
         "accuracy": result.accuracy,
         "epochs": result.epoch,
     }
 
 
 def _first_of_each_genre(segments: SegmentSet, count: int) -> IdArray:
-    """Return the segments of a few tracks, genres in turn."""
+    """Return the segments of `count` tracks, taken from the genres in turn."""
     targets = segments.track_targets
-    turn = np.zeros(len(targets), dtype=np.int64)
+    rank = np.zeros(len(targets), dtype=np.int64)
     for genre in range(len(segments.labels)):
-        turn[targets == genre] = np.arange(np.sum(targets == genre))
-    chosen = np.lexsort((targets, turn))[:count]
+        rank[targets == genre] = np.arange(np.sum(targets == genre))
+    chosen = np.lexsort((targets, rank))[:count]
     return np.flatnonzero(np.isin(segments.track_of, chosen)).astype(np.int64)
-
-
-def _fit_estimator(recipe: Recipe, segments: SegmentSet, fold: Fold, options: FitOptions) -> Fitted:
-    """Fit a classical model; away from the report its grid is judged by artist as well."""
-    estimator = recipe.estimator
-    assert estimator is not None
-    started = time.monotonic()
-    groups = None if options.by_report else segments.groups[fold.train]
-    model, notes = fit_estimator(
-        estimator,
-        segments.inputs[fold.train],
-        segments.targets[fold.train],
-        n_genres=len(segments.labels),
-        groups=groups,
-        seed=options.seed,
-    )
-    seconds = time.monotonic() - started
-    return Fitted(model, "scikit-learn", {"name": estimator.name}, (), notes, seconds)
 
 
 def _fit_network(
@@ -453,28 +267,28 @@ def _fit_network(
     options: FitOptions,
     on_epoch: Callable[[EpochResult], None],
 ) -> Fitted:
-    network = recipe.network
     notes: dict[str, Any] = {}
-    assert network is not None
     started, earlier = time.monotonic(), 0.0
-    identity = _identity(recipe, segments, fold, options)
+    # A state may only be resumed by the same recipe on the same division of the same tracks.
+    keys = [track.key for track in segments.tracks]
+    rows = [fold.train.tolist(), fold.valid.tolist()]
+    identity = [*recipe_identity(recipe, options), keys, *rows]
     if recipe.search is not None:
         recipe, notes, earlier = _choose(recipe, segments, fold, options, identity, on_epoch)
-        network = recipe.network
-        assert network is not None
+    assert recipe.network is not None
+    assert recipe.training is not None
     training = _train(recipe, segments, fold, options, PartialRun(options.partial, identity))
     earlier += sum(result.seconds for result in training.history)
     for result in training.epochs():
         on_epoch(result)
-    model = training.trained()
-    config = network_config(network)
-    assert recipe.training is not None
+    model, config = training.trained(), recipe.network.full_config
     if recipe.training.loss == "sigmoid":
         model, config = EachGenreAlone(model), {**config, "each_genre_alone": True}
     if recipe.weights is not None:
         notes["weights"] = options.weights
     seconds = earlier + time.monotonic() - started
-    return Fitted(model.eval(), network.architecture, config, training.history, notes, seconds)
+    architecture = recipe.network.architecture
+    return Fitted(model.eval(), architecture, config, training.history, notes, seconds)
 
 
 def _train(
@@ -485,7 +299,7 @@ def _train(
     partial: PartialRun,
     epochs: int | None = None,
 ) -> Training:
-    """Set up a training, or take up one that was interrupted; `epochs` overrides everything."""
+    """Set up a training, or resume an interrupted one; `epochs` overrides recipe and options."""
     network, settings = recipe.network, recipe.training
     assert network is not None
     assert settings is not None
@@ -508,6 +322,17 @@ def _train(
     )
 
 
+def settings_of(training: Fitting, *, keep_best: bool) -> TrainingSettings:
+    """Return the settings of the training loop for the ``[training]`` table of a recipe."""
+    own = training.model_dump(exclude={"framework", "threshold", "keep"})
+    return TrainingSettings(
+        **{**own, "schedule": Schedule(training.schedule), "loss": Loss(training.loss)},
+        # Both are the defaults of Adam, in Keras and in PyTorch.
+        epsilon=1e-7 if training.framework == "keras" else 1e-8,
+        keep_best=keep_best,
+    )
+
+
 def start_training(
     model: nn.Module,
     train: LabelledInputs,
@@ -519,7 +344,7 @@ def start_training(
     partial: PartialRun,
     device: torch.device,
 ) -> Training:
-    """Set up the loop; a frozen backbone is run once, and not in every epoch."""
+    """Set up the loop; the features of a frozen backbone are computed once, not in every epoch."""
     forward = None
     if isinstance(model, TransferModel) and not settings.augment:
         train, valid = (_backbone_features(model, part, device) for part in (train, valid))
@@ -538,8 +363,25 @@ def start_training(
 
 
 def _from_features(model: Any, features: Tensor) -> Tensor:  # noqa: ANN401 (a TransferModel)
+    """Return logits; the loop passes the running average of the model too, where it keeps one."""
     logits: Tensor = model.from_features(features)[0]
     return logits
+
+
+def _backbone_features(
+    model: TransferModel, data: LabelledInputs, device: torch.device
+) -> LabelledInputs:
+    """Replace inputs by the output of the frozen backbone."""
+    if not len(data):
+        return data
+    model.to(device).eval()
+    with torch.inference_mode():
+        features = [model.features(inputs.to(device)).cpu().numpy() for inputs, _ in data.chunks()]
+    rows = np.arange(len(data), dtype=np.int64)
+    return LabelledInputs(np.concatenate(features), data.targets[data.rows], rows)
+
+
+# The search among settings.
 
 
 def _combinations(recipe: Recipe) -> list[tuple[NetworkTable, dict[str, Any]]]:
@@ -547,10 +389,9 @@ def _combinations(recipe: Recipe) -> list[tuple[NetworkTable, dict[str, Any]]]:
     search, network = recipe.search, recipe.network
     if search is None or network is None:
         return []
-    names = [*search.network, *search.training]
     found = []
     for values in product(*search.network.values(), *search.training.values()):
-        chosen = dict(zip(names, values, strict=True))
+        chosen = dict(zip([*search.network, *search.training], values, strict=True))
         sizes = {name: chosen[name] for name in search.network}
         changed = network.model_copy(update={"config": {**network.config, **sizes}})
         found.append((changed, {name: chosen[name] for name in search.training}))
@@ -565,10 +406,10 @@ def _choose(
     identity: object,
     on_epoch: Callable[[EpochResult], None],
 ) -> tuple[Recipe, dict[str, Any], float]:
-    """Try all combinations, and return the recipe with the best on validation.
+    """Return the recipe with the settings that are best on validation, notes, and seconds.
 
-    Finished trials are kept beside the state of the training, so that a search that was killed
-    goes on with the next one; the seconds that they took before are returned too.
+    Finished trials are written to a file next to the state of the training, so that a search
+    resumes with the next trial. The seconds are those of the trials before that.
     """
     search, settings = recipe.search, recipe.training
     assert search is not None
@@ -581,27 +422,30 @@ def _choose(
     path = options.partial
     kept = PartialRun(path.with_name(path.name + ".search") if path else None, identity)
     state = kept.read(torch.device("cpu")) or {}
-    done, seconds = state.get("trials", []), state.get("seconds", 0.0)
+    accuracies, seconds = state.get("trials", []), state.get("seconds", 0.0)
     earlier = seconds
     combinations = _combinations(recipe)
-    for network, changes in combinations[len(done) :]:
+    for network, changes in combinations[len(accuracies) :]:
         started = time.monotonic()
         shorter = {"epochs": min(search.epochs, options.epochs or search.epochs), **changes}
         trial = recipe.model_copy(
             update={"network": network, "training": settings.model_copy(update=shorter)}
         )
-        done.append(_try(trial, segments, fold, options, on_epoch))
+        accuracies.append(_best_valid_accuracy(trial, segments, fold, options, on_epoch))
         seconds += time.monotonic() - started
-        kept.write({"trials": done, "seconds": seconds})
-    best = int(np.argmax(done))
-    network, changes = combinations[best]
+        kept.write({"trials": accuracies, "seconds": seconds})
+    network, changes = combinations[int(np.argmax(accuracies))]
     sizes = {name: network.config[name] for name in search.network}
-    notes = {"trials": len(done), "chosen": {**sizes, **changes}, "trial_accuracies": done}
+    notes = {
+        "trials": len(accuracies),
+        "chosen": {**sizes, **changes},
+        "trial_accuracies": accuracies,
+    }
     final = {"network": network, "training": settings.model_copy(update=changes)}
     return recipe.model_copy(update=final), notes, earlier
 
 
-def _try(
+def _best_valid_accuracy(
     trial: Recipe,
     segments: SegmentSet,
     fold: Fold,
@@ -614,15 +458,6 @@ def _try(
         for result in training.epochs():
             on_epoch(result)
     except ModelError:
-        # The loss became infinite: too high a rate, say. The others may still be good.
+        # The loss diverged, as with too high a learning rate; other trials may be good.
         return 0.0
     return max(result.valid_accuracy or 0.0 for result in training.history)
-
-
-def _identity(
-    recipe: Recipe, segments: SegmentSet, fold: Fold, options: FitOptions
-) -> list[object]:
-    """Return what decides the outcome of a training."""
-    keys = [track.key for track in segments.tracks]
-    parts = [part.tolist() for part in (fold.train, fold.valid)]
-    return [*recipe_identity(recipe, options), keys, *parts]

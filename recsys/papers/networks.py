@@ -31,7 +31,7 @@ KERAS_EPS = 1e-3
 """Keras' defaults of batch normalisation (its momentum of 0.99 is PyTorch's 0.01)."""
 
 
-# What the reports' networks are built from.
+# Building blocks of the reports' networks.
 
 
 class SameConv(nn.Sequential):
@@ -55,27 +55,11 @@ def convolutions(
     norm: bool = False,
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Stack convolutions, each with ReLU and max-pooling.
+    """Stack convolutions, each with ReLU and max-pooling, by their filters and square kernels.
 
-    Parameters
-    ----------
-    channels : int
-        Of the input.
-    filters, kernels, pools : sequence of int
-        Channels, side of the kernel and side of the pool of each convolution.
-    flat : bool
-        Kernels are one column wide.
-    same : bool
-        Pad so that a convolution keeps the size; otherwise there is no padding.
-    norm : bool
-        Batch normalisation after each pool, with Keras' constants.
-    dropout : float
-        After each pool.
-
-    Raises
-    ------
-    ModelError
-        If the sizes are not positive or not as many of each.
+    `flat` kernels are one column wide; `same` pads as Keras does; `norm` adds batch normalisation
+    with Keras' constants and `dropout` a dropout after each pool. Raises ModelError if the sizes
+    are not positive or not as many of each.
     """
     outputs = positive_sizes("filters", filters)
     sides = positive_sizes("kernels", kernels, len(outputs))
@@ -137,24 +121,12 @@ def with_channel(x: Tensor) -> Tensor:
     return x.unsqueeze(1) if x.dim() == 3 else x
 
 
-def initialise(model: nn.Module, framework: str) -> None:
-    """Draw a model's initial weights again, in place, as the framework of a report draws them.
+def initialise_like_keras(model: nn.Module) -> None:
+    """Draw a model's initial weights again, in place, with the defaults of Keras.
 
-    Keras starts from Glorot-uniform kernels (Glorot & Bengio, 2010), orthogonal recurrent
-    kernels, zero biases and, in an LSTM, forget gates with a bias of 1. ``"torch"`` leaves
-    PyTorch's own. Frozen weights stay as they are.
-
-    Raises
-    ------
-    ModelError
-        If the framework is not known.
+    These are Glorot-uniform kernels (Glorot & Bengio, 2010), orthogonal recurrent kernels, zero
+    biases and, in an LSTM, forget gates with a bias of 1. Frozen weights stay as they are.
     """
-    if framework not in ("keras", "torch"):
-        raise ModelError(
-            f"unknown framework {framework!r}", "Weights can start as in keras or as in torch."
-        )
-    if framework == "torch":
-        return
     for module in model.modules():
         trained = any(p.requires_grad for p in module.parameters(recurse=False))
         if trained and isinstance(module, nn.Linear | nn.Conv2d):
@@ -175,7 +147,7 @@ def _initialise_recurrent(module: nn.LSTM | nn.GRU) -> None:
         else:
             parameter.zero_()
         if isinstance(module, nn.LSTM) and name.startswith("bias_ih"):
-            # PyTorch's gates stand in the order input, forget, cell, output.
+            # The order of PyTorch's gates is input, forget, cell, output.
             parameter[module.hidden_size : 2 * module.hidden_size] = 1
 
 
@@ -396,7 +368,7 @@ class CNNSTFT(nn.Module):
         self.output = nn.Linear(self.width, n_genres)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Map (b, bins, frames) to what goes into the last layer."""
+        """Map (b, bins, frames) to the input of the last layer."""
         embedding: Tensor = self.trunk(x.unsqueeze(1)).flatten(1)
         return embedding
 

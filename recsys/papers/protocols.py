@@ -6,7 +6,7 @@
     An artist-grouped split: whole artists, and with them all that repeats a track of theirs
     (Flexer, "A closer look on artist filters in musical genre classification", ISMIR 2007).
 ``filtered``
-    As lists say, such as the fault-filtered ones of GTZAN (Kereliuk, Sturm and Larsen, "Deep
+    By lists, such as the fault-filtered ones of GTZAN (Kereliuk, Sturm and Larsen, "Deep
     Learning and Music Adversaries", IEEE Transactions on Multimedia 17(11), 2015).
 ``by-segment``
     Regardless of the track, which leaks: only for reports that did so.
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 BoolArray = npt.NDArray[np.bool_]
 
 PROTOCOLS = ("random", "by-artist", "filtered", "by-segment")
-"""What ``--protocol`` offers."""
+"""Choices of ``--protocol``."""
 
 ARTIST_FOLDS = 5
-"""Of ``by-artist``, if no other number is asked for."""
+"""Default of ``by-artist``."""
 
 VALID_SHARE = 0.15
-"""Of the tracks, to choose and calibrate by, where the report gives no share."""
+"""Of the tracks, to choose and calibrate with, where the report gives no share."""
 
 TEST_SHARE = 0.2
 """Of the tracks, where data is divided once and not into folds."""
@@ -66,53 +66,30 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Division:
-    """All folds of a protocol.
-
-    Attributes
-    ----------
-    protocol : str
-        One of :data:`PROTOCOLS`.
-    folds : tuple of Fold
-        One, or several of which each track is tested in exactly one.
-    leaky : bool
-        Segments of one track are on both sides: the figures are too good.
-    description : str
-        For people, with counts.
-    seed : int
-        Of everything random in it.
-    """
+    """All folds of a protocol."""
 
     protocol: str
-    folds: tuple[Fold, ...]
-    leaky: bool
-    description: str
-    seed: int
+    folds: tuple[Fold, ...]  # each track is tested in at most one
+    leaky: bool  # segments of one track are on both sides: the figures are too good
+    description: str  # for people, with counts and the seed
+
+    @property
+    def unit(self) -> str:
+        """What is tested and counted: ``track`` or ``segment``."""
+        return "segment" if self.leaky else "track"
 
 
 @dataclass(frozen=True, slots=True)
 class FilteredLists:
-    """Track keys as lists name them; without `test`, the tracks of `valid` are tested."""
+    """Track keys to train on, and to test on; validation is taken from the former."""
 
     train: frozenset[str]
-    valid: frozenset[str]
-    test: frozenset[str] | None = None
+    test: frozenset[str]
 
     @classmethod
-    def read(cls, train: Path, valid: Path, test: Path | None = None) -> FilteredLists:
-        """Read lists of ``genre/track.ext``; a list that cannot be read raises ModelError."""
-        return cls(read_split(train), read_split(valid), read_split(test) if test else None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """The arguments of :func:`divide`."""
-
-    test_share: float
-    valid_share: float
-    folds: int
-    seed: int
-    lists: FilteredLists | None
-    test_count: int | None
+    def read(cls, train: Path, test: Path) -> FilteredLists:
+        """Read lists of ``genre/track.ext``; an unreadable one raises ModelError."""
+        return cls(read_split(train), read_split(test))
 
 
 def divide(
@@ -140,7 +117,6 @@ def divide(
         1 for one division, more for cross-validation (``random`` and ``by-artist``); by default
         5 for ``by-artist`` and 1 else. Fewer are made where a genre has fewer tracks.
     seed : int
-        The same seed divides the same segments in the same way.
     lists : FilteredLists, optional
         For ``filtered``.
     test_count : int, optional
@@ -154,7 +130,7 @@ def divide(
     Raises
     ------
     ModelError
-        If the protocol is not known, lists are missing or contradict themselves, or a genre has
+        If the protocol is unknown, lists are missing or contradict themselves, or a genre has
         too few tracks or artists to be on both sides.
     """
     check_genres({track.key: track.genre for track in segments.tracks})
@@ -164,28 +140,33 @@ def divide(
             "leaves nothing to learn from, or nothing to test",
             "Give shares above 0 that are less than 1 together.",
         )
-    if folds is None:
-        folds = ARTIST_FOLDS if protocol == "by-artist" else 1
-    request = _Request(test_share, valid_share, max(1, folds), seed, lists, test_count)
-    track_of, leaky = segments.track_of, protocol == "by-segment"
-    if protocol == "random":
-        sides, how = _random(segments, request)
-    elif protocol == "by-artist":
-        sides, how = _by_artist(segments, request)
-    elif protocol == "filtered":
-        sides, how = _filtered(segments, request)
-    elif leaky:
-        sides = [_hold_out(segments.targets, request)]
-        how, track_of = _leak(segments, sides[0]), np.arange(segments.n_segments)
-    else:
+    if protocol not in PROTOCOLS:
         raise ModelError(f"unknown protocol {protocol!r}", f"Known are {', '.join(PROTOCOLS)}.")
+    leaky = protocol == "by-segment"
+    labels = segments.targets if leaky else segments.track_targets
+    if protocol == "by-artist":
+        folds = max(1, folds or ARTIST_FOLDS)
+        sides, how = _by_artist(segments, folds, test_share, valid_share, seed)
+    elif protocol == "filtered":
+        sides, how = _filtered(segments, lists, valid_share, seed)
+    elif protocol == "random" and folds is not None and folds > 1:
+        sides, how = _stratified_folds(labels, folds, valid_share, seed)
+    else:
+        n_test = round(test_share * len(labels))
+        if test_count is not None and 2 * test_count <= len(labels):
+            n_test = test_count
+        sides = [_hold_out(labels, n_test, valid_share, seed)]
+        how = "divided by track, genres in proportion"
+        if leaky:
+            how = _describe_leak(segments, sides[0])
+    of_segment = np.arange(segments.n_segments) if leaky else segments.track_of
     made = tuple(
-        Fold(*(np.flatnonzero(side[track_of] == part) for part in (TRAIN, VALID, TEST)))
+        Fold(*(np.flatnonzero(side[of_segment] == part) for part in (TRAIN, VALID, TEST)))
         for side in sides
     )
     counts = _counts(sides, "segments" if leaky else "tracks")
     description = f"{how}{';' if leaky else ','} {counts}, seed {seed}"
-    return Division(protocol, made, leaky, description, seed)
+    return Division(protocol, made, leaky, description)
 
 
 def divide_for(
@@ -197,10 +178,10 @@ def divide_for(
     seed: int = 0,
     lists: FilteredLists | None = None,
 ) -> Division:
-    """Divide with validation to choose by; a recipe's own shares are used by track or segment.
+    """Divide with a validation part; the recipe's own shares are used by track or segment.
 
-    Its number of test tracks is :func:`divide_as_report`'s. Raises as :func:`divide` and
-    :func:`check_protocol`.
+    The recipe's number of test tracks holds only in :func:`divide_as_report`. Raises as
+    :func:`divide` and :func:`check_protocol`.
     """
     check_protocol(recipe, (), protocol)
     own = recipe.protocol
@@ -233,7 +214,7 @@ def divide_as_report(recipe: Recipe, segments: SegmentSet, *, seed: int = 0) -> 
     )
 
 
-# What can be seen before decoding.
+# Checks before decoding.
 
 
 def check_protocol(
@@ -243,13 +224,12 @@ def check_protocol(
     lists: FilteredLists | None = None,
     artists: Path | None = None,
 ) -> None:
-    """Raise where it can be seen before decoding that data cannot be divided as asked.
+    """Raise before decoding if the data cannot be divided as asked.
 
     Parameters
     ----------
     recipe : Recipe
     files : sequence of LabelledFile
-        What there is.
     protocol : str
         One of :data:`PROTOCOLS`.
     lists : FilteredLists, optional
@@ -275,7 +255,7 @@ def check_protocol(
         check_artists(keys, artists_before_decoding(used, artists))
     if lists is None:
         return
-    for names, purpose in ((lists.train, "learn from"), (lists.valid, "hold out")):
+    for names, purpose in ((lists.train, "learn from"), (lists.test, "hold out")):
         if not names & keys.keys():
             raise ModelError(
                 f"none of the {len(names)} listed tracks to {purpose} is in the folders",
@@ -292,14 +272,13 @@ def check_protocol(
 def check_artists(genres: Mapping[str, str], artists: Mapping[str, str | None]) -> None:
     """Raise unless every genre has artists for both sides; both mappings are by track key."""
     groups = track_groups(list(genres), [artists.get(key) for key in genres])
-    of: dict[str, set[int]] = {}
-    for genre, group in zip(genres.values(), groups.tolist(), strict=True):
-        of.setdefault(genre, set()).add(group)
-    _check_both_sides({genre: len(of[genre]) for genre in sorted(of)})
+    labels = np.asarray(list(genres.values()))
+    _check_both_sides({label: groups[labels == label] for label in np.unique(labels).tolist()})
 
 
-def _check_both_sides(counts: Mapping[str, int]) -> None:
-    """Raise where a genre has artists, or folds, for one side only."""
+def _check_both_sides(groups: Mapping[str, IdArray]) -> None:
+    """Raise where the tracks of a genre are all of one group, or all in one fold."""
+    counts = {genre: len(np.unique(own)) for genre, own in groups.items()}
     if poor := [f"{genre} ({count})" for genre, count in counts.items() if count < 2]:
         raise ModelError(
             f"too few artists to be on both sides of a division by artist: {', '.join(poor)}",
@@ -311,71 +290,66 @@ def _check_both_sides(counts: Mapping[str, int]) -> None:
 # The protocols. Each returns the side of every track in each fold, and a description.
 
 
-def _random(segments: SegmentSet, request: _Request) -> tuple[list[IdArray], str]:
+def _stratified_folds(
+    labels: IdArray, folds: int, valid_share: float, seed: int
+) -> tuple[list[IdArray], str]:
     from sklearn.model_selection import StratifiedKFold
 
-    labels = segments.track_targets
-    if request.folds == 1:
-        return [_hold_out(labels, request)], "divided by track, genres in proportion"
-    made = _affordable(labels, request.folds)
-    cutter = StratifiedKFold(n_splits=made, shuffle=True, random_state=request.seed)
-    rng = np.random.default_rng(request.seed)
-    count = round(request.valid_share * len(labels))
+    made = _affordable(labels, folds)
+    rng = np.random.default_rng(seed)
+    count = round(valid_share * len(labels))
     sides = []
-    for _, test in cutter.split(labels, labels):
+    splitter = StratifiedKFold(n_splits=made, shuffle=True, random_state=seed)
+    for _, test in splitter.split(labels, labels):
         side = np.full(len(labels), TRAIN)
         side[test] = TEST
         side[_take(labels, side == TRAIN, count, rng)] = VALID
         sides.append(side)
-    return sides, f"{_folds(made, request.folds)} by track, genres in proportion"
+    return sides, f"{_describe_folds(made, folds)} by track, genres in proportion"
 
 
-def _hold_out(labels: IdArray, request: _Request) -> IdArray:
+def _hold_out(labels: IdArray, n_test: int, valid_share: float, seed: int) -> IdArray:
     """Set aside a part to test and a part to validate on, genres in proportion."""
-    rng = np.random.default_rng(request.seed)
-    count = round(request.test_share * len(labels))
-    if request.test_count is not None and 2 * request.test_count <= len(labels):
-        count = request.test_count
+    rng = np.random.default_rng(seed)
     side = np.full(len(labels), TRAIN)
-    keep = 2 if request.valid_share else 1
-    side[_take(labels, side == TRAIN, count, rng, keep=keep)] = TEST
-    side[_take(labels, side == TRAIN, round(request.valid_share * len(labels)), rng)] = VALID
+    # Of every genre one track is left to train on, and one more to validate on.
+    keep = 2 if valid_share else 1
+    side[_take(labels, side == TRAIN, n_test, rng, keep=keep)] = TEST
+    side[_take(labels, side == TRAIN, round(valid_share * len(labels)), rng)] = VALID
     return side
 
 
-def _by_artist(segments: SegmentSet, request: _Request) -> tuple[list[IdArray], str]:
+def _by_artist(
+    segments: SegmentSet, folds: int, test_share: float, valid_share: float, seed: int
+) -> tuple[list[IdArray], str]:
     labels, groups = segments.track_targets, segments.track_groups
 
-    def per_genre(values: IdArray) -> dict[str, int]:
-        """Count the different values that the tracks of each genre have."""
-        return {
-            genre: len(np.unique(values[labels == number]))
-            for number, genre in enumerate(segments.labels)
-        }
+    def per_genre(values: IdArray) -> dict[str, IdArray]:
+        return {genre: values[labels == label] for label, genre in enumerate(segments.labels)}
 
     _check_both_sides(per_genre(groups))
-    wanted = request.folds if request.folds > 1 else max(2, round(1 / request.test_share))
-    fold_of = _group_folds(labels, groups, wanted, request.seed)
+    wanted = folds if folds > 1 else max(2, round(1 / test_share))
+    fold_of = _group_folds(labels, groups, wanted, seed)
     _check_both_sides(per_genre(fold_of))
     numbers = list(range(fold_of.max() + 1))
-    how = _folds(len(numbers), wanted) + _describe_artists(segments)
-    if request.folds == 1:
-        # The fold that tests most genres, then the one whose size is nearest to what was asked.
-        size = request.test_share * len(labels)
+    how = _describe_folds(len(numbers), wanted) + _describe_artists(segments)
+    if folds == 1:
+        # The fold that tests most genres, then the one nearest to the wanted size.
+        size = test_share * len(labels)
         tested = [labels[fold_of == number] for number in numbers]
         fitness = [(len(np.unique(one)), -abs(len(one) - size)) for one in tested]
         numbers, how = [max(numbers, key=fitness.__getitem__)], f"one of {how}"
     sides = []
     for number in numbers:
         side = np.where(fold_of == number, TEST, TRAIN)
-        share = request.valid_share * len(labels) / int(np.sum(side == TRAIN))
-        side[_take_groups(segments, side == TRAIN, share, request.seed)] = VALID
+        share = valid_share * len(labels) / int(np.sum(side == TRAIN))
+        side[_take_groups(segments, side == TRAIN, share, seed)] = VALID
         sides.append(side)
     return sides, how
 
 
 def _group_folds(labels: IdArray, groups: IdArray, folds: int, seed: int) -> IdArray:
-    """Choose the test fold of each track, by whole groups, genres in proportion.
+    """Return the test fold of each track: whole groups, genres in proportion.
 
     A genre is in one fold alone only where shared groups leave no other way.
     """
@@ -383,11 +357,12 @@ def _group_folds(labels: IdArray, groups: IdArray, folds: int, seed: int) -> IdA
 
     made = _affordable(labels, min(folds, len(np.unique(groups))))
     fold_of = np.zeros(len(labels), dtype=np.int64)
-    cutter = StratifiedGroupKFold(n_splits=made, shuffle=True, random_state=seed)
-    for number, (_, test) in enumerate(cutter.split(labels, labels, groups)):
+    splitter = StratifiedGroupKFold(n_splits=made, shuffle=True, random_state=seed)
+    for number, (_, test) in enumerate(splitter.split(labels, labels, groups)):
         fold_of[test] = number
-    # A genre that is tested in one fold alone has nothing to learn from there: move a group.
-    for label in np.unique(labels).repeat(2):
+    # scikit-learn may put a whole genre into one fold, which leaves none of it to train on: move
+    # its smallest group to the smallest other fold.
+    for label in np.unique(labels):
         members = labels == label
         if len(np.unique(fold_of[members])) > 1:
             continue
@@ -396,34 +371,30 @@ def _group_folds(labels: IdArray, groups: IdArray, folds: int, seed: int) -> IdA
         counts = np.bincount(fold_of, minlength=made)
         counts[fold_of[members][0]] = len(labels)
         fold_of[groups == smallest] = int(np.argmin(counts))
+    # Large groups may leave a fold empty; the others are numbered without it.
     return np.unique(fold_of, return_inverse=True)[1].astype(np.int64)
 
 
-def _filtered(segments: SegmentSet, request: _Request) -> tuple[list[IdArray], str]:
-    lists = request.lists
+def _filtered(
+    segments: SegmentSet, lists: FilteredLists | None, valid_share: float, seed: int
+) -> tuple[list[IdArray], str]:
     if lists is None:
         raise ModelError(
             "the protocol filtered needs lists of tracks",
             "Name the lists to learn from and to validate on, with one genre/track.ext per line.",
         )
-    tested = lists.test or frozenset()
-    twice = (lists.train & lists.valid) | (lists.train & tested) | (lists.valid & tested)
-    if twice:
+    if twice := lists.train & lists.test:
         raise ModelError(
             f"{len(twice)} tracks are in more than one list, {min(twice)} among them",
             "A track that is learned from cannot be held out as well.",
         )
     keys = [track.key for track in segments.tracks]
     side = np.full(len(keys), OUT)
-    for part, names in ((TRAIN, lists.train), (VALID, lists.valid), (TEST, tested)):
-        side[[key in names for key in keys]] = part
-    how = "divided as the lists say"
-    if lists.test is None:
-        side[side == VALID] = TEST
-        train = side == TRAIN
-        share = request.valid_share * int(np.sum(side != OUT)) / max(1, int(np.sum(train)))
-        side[_take_groups(segments, train, share, request.seed)] = VALID
-        how += " (tested: the list to validate on)"
+    side[[key in lists.train for key in keys]] = TRAIN
+    side[[key in lists.test for key in keys]] = TEST
+    train = side == TRAIN
+    share = valid_share * int(np.sum(side != OUT)) / max(1, int(np.sum(train)))
+    side[_take_groups(segments, train, share, seed)] = VALID
     learned = {segments.tracks[number].genre for number in np.flatnonzero(side == TRAIN)}
     missing = [genre for genre in segments.labels if genre not in learned]
     if missing or not np.any(side == TEST):
@@ -433,6 +404,7 @@ def _filtered(segments: SegmentSet, request: _Request) -> tuple[list[IdArray], s
             "Check that they name genre/track as the folders do, and leave out the genres that "
             "they do not name.",
         )
+    how = "divided as the lists say (tested: the list to validate on)"
     if left_out := int(np.sum(side == OUT)):
         how += f", {left_out} tracks in no list left out"
     return [side], how
@@ -452,37 +424,37 @@ def _take(
     chosen = np.zeros(len(labels), dtype=bool)
     if count <= 0:
         return chosen
-    places = np.full(len(labels), np.inf)
+    ranks = np.full(len(labels), np.inf)
     for label in np.unique(labels[among]):
         members = rng.permutation(np.flatnonzero(among & (labels == label)))
-        # Where a track stands in its genre, from 0 to 1: genres are cut at the same place.
-        places[members] = (np.arange(len(members)) + rng.random()) / len(members)
-        places[members[0]] = -1.0
-        places[members[max(0, len(members) - keep) :]] = np.inf
-    order = np.argsort(places, kind="stable")
-    at_least = int(np.sum(places < 0))
-    chosen[order[: min(max(count, at_least), int(np.sum(np.isfinite(places))))]] = True
+        # Rank within the genre, in [0, 1]: cutting all genres at one rank keeps the proportions.
+        ranks[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        ranks[members[0]] = -1.0
+        ranks[members[max(0, len(members) - keep) :]] = np.inf
+    order = np.argsort(ranks, kind="stable")
+    at_least = int(np.sum(ranks < 0))
+    chosen[order[: min(max(count, at_least), int(np.sum(np.isfinite(ranks))))]] = True
     return chosen
 
 
 def _take_groups(segments: SegmentSet, among: BoolArray, share: float, seed: int) -> IdArray:
     """Choose tracks by whole groups, genres in proportion; none where the groups are too few."""
-    places = np.flatnonzero(among)
-    if share <= 0 or len(places) < 2:
-        return places[:0]
-    targets, groups = segments.track_targets[places], segments.track_groups[places]
-    return places[hold_out_groups(targets, groups, min(0.5, share), seed)]
+    rows = np.flatnonzero(among)
+    if share <= 0 or len(rows) < 2:
+        return rows[:0]
+    targets, groups = segments.track_targets[rows], segments.track_groups[rows]
+    return rows[hold_out_groups(targets, groups, min(0.5, share), seed)]
 
 
 def _affordable(labels: IdArray, folds: int) -> int:
-    rarest = int(np.unique(labels, return_counts=True)[1].min())
-    return max(2, min(folds, rarest))
+    """Return how many folds the rarest genre has tracks for, at most `folds`, at least 2."""
+    return max(2, min(folds, int(np.unique(labels, return_counts=True)[1].min())))
 
 
 # Descriptions.
 
 
-def _folds(made: int, asked: int) -> str:
+def _describe_folds(made: int, asked: int) -> str:
     if made == asked:
         return f"{made} folds"
     return f"{made} folds (not {asked}: a genre has too few tracks or artists)"
@@ -499,7 +471,7 @@ def _describe_artists(segments: SegmentSet) -> str:
     return f"{words}; {alone} tracks of no known one stand alone)" if alone else f"{words})"
 
 
-def _leak(segments: SegmentSet, side: IdArray) -> str:
+def _describe_leak(segments: SegmentSet, side: IdArray) -> str:
     tested = np.unique(segments.track_of[side == TEST])
     known = int(np.isin(tested, segments.track_of[side == TRAIN]).sum())
     return (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
-ORDER = (
+RECIPE_NAMES = (
     *("svm-36", "cnn-elbir", "dense-mfcc", "dense-dropout"),
     *("table-1", "mlp", "mlp-reg", "cnn-mfcc", "lstm-mfcc"),
     *("cnn-mel-base", "cnn-mel-tuned", "vgg16-transfer", "multi-genre"),
@@ -39,76 +39,62 @@ Count = Annotated[int, Field(ge=1)]
 class NetworkTable(Table):
     """``[network]``: a neural network."""
 
-    architecture: str
-    """Name of a registered architecture."""
-    config: dict[str, Any] = Field(default_factory=dict)
-    """Its sizes, where they differ from the architecture's own."""
-    standardise: bool = False
-    """Shift and scale inputs to mean 0 and variance 1 over the training set."""
+    architecture: str  # registered
+    config: dict[str, Any] = Field(default_factory=dict)  # sizes other than the defaults
+    standardise: bool = False  # inputs, to mean 0 and variance 1 over the training set
+
+    @property
+    def full_config(self) -> dict[str, Any]:
+        """The arguments of ``build_model``, as a model card keeps them."""
+        return {**self.config, **({"standardise": True} if self.standardise else {})}
 
 
 class Estimator(Table):
     """``[estimator]``: a classical model."""
 
-    name: str
-    """A key of :data:`recsys.papers.estimators.ESTIMATORS`."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of its constructor, where they differ."""
+    name: str  # in recsys.papers.estimators.ESTIMATORS
+    settings: dict[str, Any] = Field(default_factory=dict)  # other than the defaults there
     scaler: Literal["standard", "min-max", "none"] = "standard"
+    # Candidates of each setting, chosen by stratified cross-validation in `folds`.
     grid: dict[str, list[Any]] = Field(default_factory=dict)
-    """Settings to choose among by cross-validation, each with its candidates."""
     folds: Annotated[int, Field(ge=2)] = 5
-    """Of that cross-validation, stratified."""
 
 
 class Fitting(Table):
     """``[training]``: how a network is trained; the names are those of Keras and PyTorch."""
 
+    # Of the initial weights and the constants of Adam.
     framework: Literal["keras", "torch"] = "keras"
-    """Whose initial weights and constants of Adam are used."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     batch: Count = 32
     epochs: Count
-    steps_per_epoch: Count | None = None
-    """Batches in an epoch where the report counts them; else one pass."""
-    patience: Count | None = None
-    """Epochs without a lower validation loss after which training stops."""
+    steps_per_epoch: Count | None = None  # where the report counts batches; else one pass
+    patience: Count | None = None  # epochs without a lower validation loss before stopping
+    # The factor of the learning rate after more than `plateau_patience` epochs without a lower
+    # validation loss, as PyTorch counts them.
     plateau_factor: Share | None = None
-    """The learning rate is multiplied by this when the validation loss stays on a plateau,"""
     plateau_patience: Count = 5
-    """for more than so many epochs, as PyTorch counts them."""
-    schedule: Literal["constant", "cycle"] = "constant"
-    """Of the learning rate; ``cycle`` is a rise and half a cosine down to 0."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Of AdamW; without it the optimiser is Adam."""
-    l2: Annotated[float, Field(ge=0)] = 0.0
-    """This times the sum of squares of all kernels is added to the loss."""
+    schedule: Literal["constant", "cycle"] = "constant"  # cycle: a rise, half a cosine down to 0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0  # of AdamW; 0 is Adam
+    l2: Annotated[float, Field(ge=0)] = 0.0  # factor of the sum of squares of all kernels
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Probability spread over all genres."""
-    mixup: Annotated[float, Field(ge=0)] = 0.0
-    """Parameter of the Beta distribution for mixing inputs."""
-    average_decay: Share | None = None
-    """Of a running average of the weights, which is then validated and kept."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0  # parameter of the Beta distribution
+    average_decay: Share | None = None  # of the running average of the weights, which is kept
+    # softmax: one genre a track; sigmoid: every genre with a probability above `threshold`.
     loss: Literal["softmax", "sigmoid"] = "softmax"
-    """``softmax``: one genre a track; ``sigmoid``: each genre on its own,"""
     threshold: Share = 0.5
-    """and it holds above this probability."""
-    augment: bool = False
-    """Shift and zoom images at random, by up to a tenth."""
+    augment: bool = False  # shift and zoom images at random, by up to a tenth
+    # Epoch whose weights are kept under the paper protocol; elsewhere it is the best on
+    # validation if there is validation.
     keep: Literal["last", "best"] = "last"
-    """Weights of the last epoch, or of the best on validation. Away from the paper protocol the
-    best are kept wherever there is validation."""
 
 
 class Search(Table):
     """``[search]``: choice of settings on validation, by trying all combinations."""
 
-    network: dict[str, list[Any]] = Field(default_factory=dict)
-    """Sizes of the architecture with their candidates,"""
-    training: dict[str, list[Any]] = Field(default_factory=dict)
-    """and keys of ``[training]``."""
-    epochs: Count
-    """Of a trial, at most."""
+    network: dict[str, list[Any]] = Field(default_factory=dict)  # sizes and their candidates
+    training: dict[str, list[Any]] = Field(default_factory=dict)  # keys of [training] likewise
+    epochs: Count  # of a trial, at most
 
     @model_validator(mode="after")
     def _has_a_choice(self) -> Search:
@@ -121,13 +107,10 @@ class Search(Table):
 class Protocol(Table):
     """``[protocol]``: how the report divided its data."""
 
-    split: Literal["random", "by-segment"]
-    """By track, or with segments of one track on both sides."""
-    test: Share
+    split: Literal["random", "by-segment"]  # by track, or with segments of a track on both sides
+    test: Share  # of all segments or tracks, as is `valid`
     valid: ShareOrNone = 0.0
-    """Shares of all segments or tracks. Without `valid` the report validated on nothing."""
-    test_count: Count | None = None
-    """Number of test tracks, where the report gives it and the data has enough."""
+    test_count: Count | None = None  # test tracks, where the report gives their number
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Protocol:
@@ -151,42 +134,34 @@ class Published(Table):
     train: Accuracy | None = None
     valid: Accuracy | None = None
     loss: float | None = None
-    also: tuple[str, ...] = ()
-    """Other figures, as text."""
+    also: tuple[str, ...] = ()  # other figures, as text
     per_genre: dict[str, GenreFigures] = Field(default_factory=dict)
 
 
 class Recipe(Table):
     """One published system: a neural network with its training, or a classical model."""
 
-    name: str
-    """Of the file, and after a colon of the variant."""
+    name: str  # of the file, with :VARIANT
     title: str
     summary: str
     report: str
-    source: str
-    """Where in the report."""
-    readings: tuple[str, ...] = ()
-    """Decisions where the report is silent or contradicts itself, and why."""
-    genres: tuple[str, ...] = ()
-    """The genres used; all that are there if empty."""
+    source: str  # place in the report
+    readings: tuple[str, ...] = ()  # decisions where the report is silent or contradicts itself
+    genres: tuple[str, ...] = ()  # empty for all
     features: AnyFeatures
     network: NetworkTable | None = None
     training: Fitting | None = None
     search: Search | None = None
     estimator: Estimator | None = None
-    weights: Literal["vgg16", "alexnet"] | None = None
-    """Name of the pretrained weights that the report began from, which recsys does not ship."""
+    weights: Literal["vgg16", "alexnet"] | None = None  # pretrained; recsys does not ship them
     protocol: Protocol
     published: Published = Published()
-    unmeasured: str = ""
-    """Why the published figure cannot be compared with, if it cannot."""
-    memorise: Annotated[int, Field(ge=0)] = 0
-    """Tracks of the overfit check that the report describes; 0 for none."""
+    unmeasured: str = ""  # why the published figure may not be comparable
+    memorise: Annotated[int, Field(ge=0)] = 0  # tracks of the report's overfit check
 
     @model_validator(mode="after")
     def _one_model(self) -> Recipe:
-        """Refuse what is neither a network nor a classical model, or both."""
+        """Refuse a recipe without a model, or with two."""
         if (self.network is None) == (self.estimator is None):
             raise ValueError("exactly one of [network] and [estimator] is needed")
         if (self.network is None) != (self.training is None):
@@ -194,18 +169,17 @@ class Recipe(Table):
         return self
 
     @model_validator(mode="after")
-    def _nothing_idle(self) -> Recipe:
+    def _no_idle_setting(self) -> Recipe:
         """Refuse settings that could have no effect, or could only fail after hours."""
-        for fault in (self._idle_beside_network(), self._idle_training(), self._idle_estimator()):
-            if fault:
-                raise ValueError(fault)
+        if fault := self._idle_table() or self._idle_training() or self._idle_estimator():
+            raise ValueError(fault)
         return self
 
-    def _idle_beside_network(self) -> str:
+    def _idle_table(self) -> str:
         if self.network is None:
             for key in ("search", "weights", "memorise"):
                 if getattr(self, key):
-                    return f"{key} belongs to [network], and there is none"
+                    return f"{key} needs [network]"
         if self.search is not None and not self.protocol.valid:
             return "[search] chooses on validation: [protocol] needs a share for valid"
         return ""
@@ -226,7 +200,7 @@ class Recipe(Table):
             return f"training.{watching[0]} watches validation: [protocol] needs a share for valid"
         given = training.model_fields_set
         if "plateau_patience" in given and training.plateau_factor is None:
-            return "training.plateau_patience waits for training.plateau_factor, and there is none"
+            return "training.plateau_patience needs training.plateau_factor"
         if training.schedule == "cycle" and training.steps_per_epoch is None:
             return 'training.schedule = "cycle" needs training.steps_per_epoch'
         if "threshold" in given and training.loss != "sigmoid":
@@ -236,7 +210,7 @@ class Recipe(Table):
     def _idle_estimator(self) -> str:
         estimator = self.estimator
         if estimator is not None and "folds" in estimator.model_fields_set and not estimator.grid:
-            return "estimator.folds are those in which a grid is tried, and there is none"
+            return "estimator.folds needs estimator.grid"
         return ""
 
 
@@ -256,11 +230,6 @@ def check_changes(settings: Fitting, changes: Mapping[str, Any]) -> None:
 # Finding and reading recipes.
 
 
-def recipe_names() -> tuple[str, ...]:
-    """Return the names of the recipes that come with recsys, report by report."""
-    return ORDER
-
-
 def variant_names(name: str) -> tuple[str, ...]:
     """Return ``name:variant`` of each variant of a recipe; raises as :func:`load_recipe`."""
     base, _ = split_name(name)
@@ -268,7 +237,7 @@ def variant_names(name: str) -> tuple[str, ...]:
 
 
 def split_name(name: str) -> tuple[str, str | None]:
-    """Take the name of a variant, None where there is none, from that of its recipe.
+    """Split the name of a recipe from that of its variant, None where there is none.
 
     Examples
     --------
@@ -285,23 +254,18 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a recipe.
+    """Read and check a recipe.
 
     Parameters
     ----------
     name : str
         ``name`` or ``name:variant`` of a recipe that comes with recsys, or the path of a file
-        that ends in ``.toml``, again with ``:variant`` after it or not.
-
-    Returns
-    -------
-    Recipe
+        that ends in ``.toml``, with or without ``:variant``.
 
     Raises
     ------
     ModelError
-        If there is no such recipe or variant, or the file has an unknown key or a value that
-        cannot be.
+        If there is no such recipe or variant, or the file has an unknown key or a bad value.
     """
     base, variant = split_name(name)
     table = _read(base)
@@ -316,7 +280,7 @@ def load_recipe(name: str) -> Recipe:
                 f"It has {', '.join(variants)}." if variants else "It has none.",
             )
         table = _vary(table, variants[variant])
-    shown = name if base in ORDER else f"{Path(base).stem}{name[len(base) :]}"
+    shown = name if base in RECIPE_NAMES else f"{Path(base).stem}{name[len(base) :]}"
     try:
         return Recipe.model_validate({**table, "name": shown})
     except ValidationError as error:
@@ -324,17 +288,17 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _read(name: str) -> dict[str, Any]:
-    """Return the TOML of a recipe as it stands."""
+    """Return the TOML of a recipe, unchecked."""
     source: Traversable | Path
-    if name in ORDER:
+    if name in RECIPE_NAMES:
         source = files("recsys.papers") / "recipes" / f"{name}.toml"
     elif name.endswith(".toml"):
         source = Path(name)
     else:
         raise ModelError(
             f"unknown recipe {name!r}",
-            f"Known are {', '.join(ORDER)}; or give the path of a .toml file. The model that ships"
-            " is made by recsys train.",
+            f"Known are {', '.join(RECIPE_NAMES)}; or give the path of a .toml file. The model that"
+            " ships is made by recsys train.",
         )
     try:
         return tomllib.loads(source.read_text(encoding="utf-8"))
@@ -360,7 +324,7 @@ def _variants(name: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _vary(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a variant: its figures are its own, its readings are added to the recipe's."""
+    """Return a variant: published figures are replaced, readings are added to the recipe's."""
     varied = _merge(base, changes)
     varied["published"] = changes.get("published", {})
     readings = base.get("readings", []), changes.get("readings", [])
@@ -370,7 +334,7 @@ def _vary(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Lay tables over tables; anything else replaces."""
+    """Merge tables recursively; anything else replaces."""
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)

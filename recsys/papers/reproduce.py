@@ -1,15 +1,16 @@
-"""Measure recipes by their paper protocol and honestly, and keep every result.
+"""Measure recipes by their paper protocol and by an artist-grouped split, and keep every result.
 
 Every finished measurement is one file in the folder of results, so a run can be stopped at any
-time and goes on with what is missing. :mod:`recsys.papers.comparison` makes the table of them.
+time and resumes with the missing ones. :mod:`recsys.papers.comparison` makes the table of them.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -20,15 +21,7 @@ from recsys.errors import ModelError, RecsysError
 from recsys.papers.data import find_music, genres_of, load_music, load_table
 from recsys.papers.estimators import ESTIMATORS
 from recsys.papers.features import PublicTable
-from recsys.papers.fit import (
-    MEASUREMENT_VERSION,
-    FitOptions,
-    check_recipe,
-    digest,
-    file_digest,
-    music_digest,
-    recipe_identity,
-)
+from recsys.papers.fit import FitOptions, check_recipe, recipe_identity
 from recsys.papers.measure import Measurement, measure
 from recsys.papers.recipe import load_recipe, split_name, variant_names
 from recsys.reports.drawing import write_file
@@ -45,52 +38,35 @@ if TYPE_CHECKING:
 WAYS = ("report", "honest")
 """By the paper protocol; by an artist-grouped split, with choices made on validation."""
 
+MEASUREMENT_VERSION = 1
+"""To be raised by hand whenever a change of the code changes the figures."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReproduceOptions:
-    """Options of a reproduction.
+    """Options of a reproduction."""
 
-    Attributes
-    ----------
-    out : Path
-        Folder of results.
-    directories : tuple of Path
-        Folders of genre folders; may be empty if there is a table.
-    table : Path or None
-        Public feature table; recipes over its columns are measured on it too.
-    artists : Path or None
-        CSV with the columns track and artist.
-    fit : FitOptions
-        Seed, device, pretrained weights, epochs.
-    folds : int or None
-        Of the honest protocol.
-    workers : int
-        Processes that decode.
-    quick : bool
-        A few tracks and epochs of everything: shows that all of it runs, and measures nothing.
-    """
-
-    out: Path
-    directories: tuple[Path, ...] = ()
-    table: Path | None = None
-    artists: Path | None = None
+    out: Path  # folder of results
+    directories: tuple[Path, ...] = ()  # of genre folders; may be empty if there is a table
+    table: Path | None = None  # public feature table, for the recipes over its columns
+    artists: Path | None = None  # CSV with the columns track and artist
     fit: FitOptions = field(default_factory=FitOptions)
-    folds: int | None = None
-    workers: int = 2
-    quick: bool = False
+    folds: int | None = None  # of the artist-grouped split
+    workers: int = 2  # processes that decode
+    quick: bool = False  # a few tracks and epochs: shows that everything runs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """One measurement to be made: `way` is one of WAYS, `source` is ``audio`` or ``table``."""
+    """One measurement to be made."""
 
     recipe: Recipe
-    way: str
-    source: str
+    way: str  # one of WAYS
+    source: str  # "audio" or "table"
 
     @property
     def name(self) -> str:
-        """Of its file of results, without the ending."""
+        """Name of its file of results, without the extension."""
         return f"{self.recipe.name.replace(':', '--')}.{self.source}.{self.way}"
 
 
@@ -105,38 +81,23 @@ class FailedMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class ReproduceProgress:
-    """Callbacks for the progress.
+    """Callbacks for the progress."""
 
-    Attributes
-    ----------
-    on_task : callable
-        Before a measurement, with the task, its number from 1 and the number of all.
-    on_file : callable
-        After each decoded file, with the number of files to decode.
-    on_epoch : callable
-        After each epoch of a network.
-    on_data : callable
-        When data has been decoded or read, with the task that needed it and the data.
-    """
-
+    # Before a measurement: the task, its number from 1, and the number of all.
     on_task: Callable[[Task, int, int], None] = lambda *_: None
+    # After each decoded file: the number of files to decode.
     on_file: Callable[[int], None] = lambda _: None
+    # After each epoch of a network.
     on_epoch: Callable[[EpochResult], None] = lambda _: None
+    # When data has been decoded or read: the task that needs it, and the data.
     on_data: Callable[[Task, RecipeData], None] = lambda *_: None
 
 
 def all_recipes(names: Sequence[str]) -> list[Recipe]:
-    """Return recipes with their variants, each once; those with the same features together.
+    """Return recipes once each, those with the same features together.
 
-    Parameters
-    ----------
-    names : sequence of str
-        A name stands for its variants too, unless it names one.
-
-    Raises
-    ------
-    ModelError
-        If one cannot be read, or two files would give their recipes the same name.
+    A name stands for its variants too, unless it names one. Raises ModelError if a recipe cannot
+    be read, or two files would give their recipes the same name.
     """
     whole = [
         [name] if split_name(name)[1] is not None else [name, *variant_names(name)]
@@ -151,12 +112,12 @@ def all_recipes(names: Sequence[str]) -> list[Recipe]:
         )
     order: dict[object, int] = {}
     for recipe in found.values():
-        order.setdefault(_decoded(recipe), len(order))
-    return sorted(found.values(), key=lambda recipe: order[_decoded(recipe)])
+        order.setdefault(_data_key(recipe), len(order))
+    return sorted(found.values(), key=lambda recipe: order[_data_key(recipe)])
 
 
-def _decoded(recipe: Recipe) -> object:
-    """Return what decides the data of a recipe."""
+def _data_key(recipe: Recipe) -> object:
+    """Return the part of a recipe that decides its data."""
     return recipe.features, recipe.genres
 
 
@@ -175,10 +136,13 @@ class Reproduction:
         files = find_music(options.directories)
         self._files = spread(files) if options.quick else files
         try:
+            # Names, sizes and times stand for the audio: reading it would take longer than many a
+            # measurement.
+            stats = [(file.key, file.path.stat()) for file in self._files]
             self._digests = {
-                "audio": music_digest(self._files),
-                "table": file_digest(options.table),
-                "artists": file_digest(options.artists),
+                "audio": _digest([[key, stat.st_size, stat.st_mtime_ns] for key, stat in stats]),
+                "table": _file_digest(options.table),
+                "artists": _file_digest(options.artists),
             }
         except OSError as error:
             raise ModelError(
@@ -206,13 +170,7 @@ class Reproduction:
     def run(
         self, watcher: ReproduceProgress | None = None
     ) -> Iterator[tuple[Task, Measurement | FailedMeasurement]]:
-        """Make the measurements that are missing.
-
-        Yields
-        ------
-        (Task, Measurement or FailedMeasurement)
-            As they come; a measurement has been written by then.
-        """
+        """Make the measurements that are missing; each is written before it is yielded."""
         watcher = watcher or ReproduceProgress()
         for number, task in enumerate(self.tasks, 1):
             if self._read(task) is None:
@@ -228,7 +186,7 @@ class Reproduction:
             yield from (Task(own, way, source) for source in sources for way in WAYS)
 
     def _attempt(self, task: Task, watcher: ReproduceProgress) -> Measurement | FailedMeasurement:
-        """Make a measurement; whatever goes wrong with it stops no other."""
+        """Make a measurement; an error does not stop the others."""
         try:
             return self._measure(task, watcher)
         except RecsysError as error:
@@ -238,8 +196,8 @@ class Reproduction:
             hint = "The other measurements go on; the same command tries this one again."
             if isinstance(error, MemoryError) or "memory" in str(error).lower():
                 hint = "Close other programs, use fewer --workers, or choose --device cpu."
-        # Here the error is gone, and with it what its frames held. The next measurement may need
-        # all memory that there is.
+        # Outside the except clause the error is gone, and with it the arrays that its frames held.
+        # The next measurement may need all of the memory.
         self._loaded.clear()
         gc.collect()
         if torch.cuda.is_available():
@@ -250,31 +208,31 @@ class Reproduction:
         recipe, options = task.recipe, self._options
         check_recipe(recipe, len(genres_of(recipe, self._files)) or 10, options.fit.weights)
         data = self._load(task, watcher)
-        what = "public feature table" if task.source == "table" else "audio"
+        source = "public feature table" if task.source == "table" else "audio"
         tracks, genres = len(data.segments.tracks), len(data.segments.labels)
         identity = self._identity(task)
         measurement = measure(
             recipe,
             data,
             task.way,
-            # A state that was left under other settings is of no use, and must not stop this run.
+            # The identity in the name: a state of other settings must not stop this run.
             replace(options.fit, partial=self._states / f"{task.name}.{identity}.pt"),
-            described=f"{what}, {tracks} tracks, {genres} genres",
+            described=f"{source}, {tracks} tracks, {genres} genres",
             folds=1 if options.quick else options.folds,
             on_epoch=watcher.on_epoch,
         )
-        result = json.dumps({"identity": identity, **measurement.as_dict()}, indent=1)
+        result = json.dumps({"identity": identity, **asdict(measurement)}, indent=1)
         write_file(self._results / f"{task.name}.json", result)
         for left in self._states.glob(f"{task.name}.*"):
             left.unlink()
         return measurement
 
     def _load(self, task: Task, watcher: ReproduceProgress) -> RecipeData:
-        """Return the data of a task; the last from its source is used again if it is the same."""
+        """Return the data of a task; that of the task before is reused if it is the same."""
         recipe, options = task.recipe, self._options
-        if task.source in self._loaded and self._loaded[task.source][0] == _decoded(recipe):
+        if task.source in self._loaded and self._loaded[task.source][0] == _data_key(recipe):
             return self._loaded[task.source][1]
-        # What is not needed any more goes before the next is decoded: both can be large.
+        # Free the old data before the next is decoded: both can be large.
         self._loaded.pop(task.source, None)
         if task.source == "table":
             assert options.table is not None
@@ -287,7 +245,7 @@ class Reproduction:
                 workers=options.workers,
                 on_file=watcher.on_file,
             )
-        self._loaded[task.source] = _decoded(recipe), data
+        self._loaded[task.source] = _data_key(recipe), data
         watcher.on_data(task, data)
         return data
 
@@ -302,24 +260,33 @@ class Reproduction:
         return measurement if identity == self._identity(task) else None
 
     def _identity(self, task: Task) -> str:
-        """Return a digest of all that decides the outcome of a measurement."""
+        """Return a digest of everything that decides the outcome of a measurement."""
         options = self._options
         fit = replace(options.fit, by_report=task.way == "report")
         folds = options.folds if task.way == "honest" else None
         music = [task.source, self._digests[task.source], self._digests["artists"]]
         own = recipe_identity(task.recipe, fit)
-        return digest([MEASUREMENT_VERSION, own, music, folds, options.quick])
+        return _digest([MEASUREMENT_VERSION, own, music, folds, options.quick])
+
+
+def _digest(parts: object) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of something ready for JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _file_digest(path: Path | None) -> str | None:
+    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_options(options: ReproduceOptions) -> None:
-    """Raise where there is nothing to measure, or a file is not there."""
+    """Raise where there is nothing to measure, or a file is missing."""
     if not options.directories and options.table is None:
         raise ModelError(
             "there is nothing to measure recipes on", "Give folders of music, or a feature table."
         )
-    for path, what in ((options.table, "feature table"), (options.artists, "table of artists")):
+    for path, role in ((options.table, "feature table"), (options.artists, "table of artists")):
         if path is not None and not path.is_file():
-            raise ModelError(f"the {what} {path} is not there", "Check the path.")
+            raise ModelError(f"the {role} {path} is not there", "Check the path.")
 
 
 # Quick runs: recipes cut down to seconds, to see that everything runs.
@@ -334,7 +301,7 @@ QUICK_TREES = 20
 
 
 def spread(files: Iterable[LabelledFile], count: int = QUICK_TRACKS) -> list[LabelledFile]:
-    """Take `count` tracks of every genre from all over it: neighbours are often of one artist."""
+    """Take `count` tracks of every genre, evenly spaced: neighbours are often of one artist."""
     chosen: list[LabelledFile] = []
     by_genre = attrgetter("genre")
     # Sorting keeps the order within a genre.

@@ -1,6 +1,6 @@
-"""Networks on a backbone trained on photographs: VGG16 and AlexNet, frozen, with a new head.
+"""Transfer learning from frozen ImageNet backbones, VGG16 and AlexNet, with a new head.
 
-The layers stand in torchvision's order, so that its published ImageNet weights fit.
+The layers are in torchvision's order, so that its published ImageNet weights fit.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 TIMEOUT_S = 20.0
-"""For an answer of the site with the weights."""
+"""Time limit for a response of the site with the weights."""
 
 PREFIX = "features."
 """Before the names of the convolutional part in torchvision's files."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of red, green and blue in [0, 1] over ImageNet: what torchvision's weights expect."""
+"""Of red, green and blue in [0, 1] over ImageNet, as torchvision's weights expect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """The layers of a backbone, where torchvision's weights are, and how their SHA-256 begins."""
+    """The layers of a backbone, and torchvision's weights for it."""
 
     layers: Callable[[], list[nn.Module]]
     url: str
-    sha256: str
+    sha256: str  # its first eight digits, which the name of the file holds
 
     @property
     def file(self) -> str:
@@ -78,9 +78,9 @@ BACKBONES = {
 
 
 def build_backbone(name: str) -> nn.Sequential:
-    """Make a backbone with random weights, drawn as He et al. (arXiv:1502.01852) propose.
+    """Make a backbone with random weights, initialised as by He et al. (arXiv:1502.01852).
 
-    PyTorch's own would fade: after thirteen layers that nobody trains, all images look alike.
+    With PyTorch's defaults the signal fades: after thirteen untrained layers all images are alike.
     """
     backbone = nn.Sequential(*BACKBONES[name].layers())
     for layer in backbone:
@@ -91,26 +91,12 @@ def build_backbone(name: str) -> nn.Sequential:
 
 
 def load_backbone(name: str, weights: str | Path) -> nn.Sequential:
-    """Make a backbone and give it weights.
+    """Make a backbone, (b, 3, height, width) to (b, channels, height, width), with weights.
 
-    Parameters
-    ----------
-    name : str
-        A key of ``BACKBONES``.
-    weights : str or Path
-        ``"published"``: torchvision's, downloaded once into PyTorch's own cache and verified;
-        ``"random"``; or a file (``.safetensors``, else as :func:`torch.save` writes it) with
-        torchvision's names, of which those of the classifier are passed over.
-
-    Returns
-    -------
-    nn.Sequential
-        Maps (b, 3, height, width) to (b, channels, height, width).
-
-    Raises
-    ------
-    ModelError
-        If the weights cannot be had, are not what was published, or do not fit.
+    `weights` is ``"published"``: torchvision's, downloaded once into PyTorch's cache and verified;
+    ``"random"``; or a file (``.safetensors``, else as :func:`torch.save` writes it) with
+    torchvision's names, without those of its classifier. Raises ModelError if the weights are
+    unavailable, damaged or do not fit.
     """
     backbone = build_backbone(name)
     if weights == "random":
@@ -171,6 +157,7 @@ def _read(name: str, path: Path) -> Mapping[str, Any]:
         _verify(name, path)
         if path.suffix == ".safetensors":
             return load_file(path)
+        # weights_only: a pickle in a downloaded file must not run code.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(
@@ -187,7 +174,7 @@ def _read(name: str, path: Path) -> Mapping[str, Any]:
 
 
 def _verify(name: str, path: Path) -> None:
-    """Compare the digest that a published file carries in its name, if it does."""
+    """Compare the digest in the name of a published file; other files have none."""
     expected = BACKBONES[name].sha256
     if expected not in path.name:
         return
@@ -201,27 +188,14 @@ def _verify(name: str, path: Path) -> None:
 
 
 class TransferModel(nn.Module):
-    """A frozen backbone that makes features of an image, and a head that learns from them.
+    """A frozen backbone, and a trained head that maps its features to logits and embedding.
 
-    A fresh model has random weights everywhere; :meth:`load_backbone` brings the published
-    ones. They are part of the ``state_dict``, so a saved model needs no second file.
-
-    Parameters
-    ----------
-    name : str
-        A key of :data:`BACKBONES`.
-    shape : sequence of int
-        Height and width of a grey image, or 3, height and width.
-
-    Attributes
-    ----------
-    head : nn.Module
-        Maps the backbone's features to logits and embedding; set by the subclass.
-    features_shape : (int, int, int)
-        Channels, height and width of the backbone's features.
+    The shape is (height, width) of a grey image, or (3, height, width). A fresh model has random
+    weights everywhere; :meth:`load_backbone` loads the published ones. They are part of the
+    ``state_dict``, so a saved model needs no second file.
     """
 
-    head: nn.Module
+    head: nn.Module  # set by the subclass
     mean: Tensor
     std: Tensor
 
@@ -253,13 +227,13 @@ class TransferModel(nn.Module):
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """Map images in [0, 1] to features; the backbone never changes, so once is enough."""
+        """Map images in [0, 1] to features; they never change, so computing them once is enough."""
         colours = with_channel(x).expand(-1, 3, -1, -1)
         features: Tensor = self.backbone((colours - self.mean) / self.std)
         return features
 
     def from_features(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map what :meth:`features` gives to logits (b, n_genres) and embedding (b, d)."""
+        """Map the output of :meth:`features` to logits (b, n_genres) and embedding (b, d)."""
         return self.head(features)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

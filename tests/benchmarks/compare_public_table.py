@@ -33,10 +33,10 @@ def main() -> None:
         "| --- | --- | --- | --- |",
     ]
     lines += [
-        f"| `{found.column}` | {found.median:.3f} | {found.p95:.3f} | {found.correlation:.4f} |"
-        for found in compare(here, public)
+        f"| `{name}` | {median:.3f} | {p95:.3f} | {correlation:.4f} |"
+        for name, median, p95, correlation in compare(here, public).itertuples()
     ]
-    print(f"{len(here.keys() & public.keys())} tracks\n", *lines, sep="\n")  # noqa: T201
+    print(f"{here.index.isin(public.index).sum()} tracks\n", *lines, sep="\n")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ import torch
 from click.testing import CliRunner
 
 from recsys.cli.main import cli
-from recsys.papers.recipe import load_recipe, recipe_names, variant_names
+from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
 from tests.cli.genre_music import GENRES, TEN, make_genres
 
 pytestmark = pytest.mark.slow
 
-EVERY = [name for one in recipe_names() for name in (one, *variant_names(one)[:1])]
+EVERY = [name for one in RECIPE_NAMES for name in (one, *variant_names(one)[:1])]
 """All recipes, and one variant of each that has some."""
 
 
@@ -79,7 +79,7 @@ def test_reproduce_quick_runs_everything_once(tmp_path: Path) -> None:
         out,
     )
     rows = call(*command, "--device", "cpu", "--json")
-    whole = [name for one in recipe_names() for name in (one, *variant_names(one))]
+    whole = [name for one in RECIPE_NAMES for name in (one, *variant_names(one))]
     assert sorted(row["recipe"] for row in rows) == sorted(whole)
     for row in rows:
         assert "quick run, measures nothing" in row["note"]

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli.main import cli
-from recsys.papers.recipe import recipe_names
+from recsys.papers.recipe import RECIPE_NAMES
 from tests.cli.documented import documented
 from tests.cli.genre_music import make_genres
 
@@ -40,7 +40,7 @@ def test_the_recipes_fit_a_terminal_of_100_columns() -> None:
     assert result.exit_code == 0
     rows = result.stdout.splitlines()
     assert max(map(len, rows)) <= 100
-    for name in recipe_names():
+    for name in RECIPE_NAMES:
         # One line each: nothing is broken.
         assert sum(row.split()[:1] == [name] for row in rows) == 1
     assert any(row.split()[0] == "svm-36" and "0.700" in row for row in rows if row.split())
@@ -48,7 +48,7 @@ def test_the_recipes_fit_a_terminal_of_100_columns() -> None:
 
 def test_recipes_json_contract() -> None:
     lines = [json.loads(line) for line in call("papers", "list", "--json").stdout.splitlines()]
-    assert [line["name"] for line in lines] == list(recipe_names())
+    assert [line["name"] for line in lines] == list(RECIPE_NAMES)
     svm = lines[0]
     assert set(svm) >= set(documented("papers list")[0])
     assert svm["published"]["test"] == 0.70

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from recsys.papers.features import COLUMNS
-
-Values = npt.NDArray[np.float64]
 
 TOLERANCE = {
     **dict.fromkeys((name for name in COLUMNS if name.endswith("_mean")), 0.12),
@@ -39,39 +34,27 @@ docs/results/feature-table.md.
 """
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Of one column, over the tracks that both tables have.
-
-    Errors are absolute differences in standard deviations of the column over the public table.
-    """
-
-    column: str
-    median: float
-    p95: float
-    correlation: float
-
-
-def read_values(path: Path) -> dict[str, Values]:
+def read_values(path: Path) -> pd.DataFrame:
     """Return the 57 values of every row by the name of its file without the extension."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return {
-            PurePosixPath(row["filename"]).stem: np.array([float(row[name]) for name in COLUMNS])
-            for row in csv.DictReader(file)
-        }
-
-
-def compare(ours: dict[str, Values], public: dict[str, Values]) -> list[Agreement]:
-    """Compare every column, over the tracks that both have."""
-    tracks = sorted(ours.keys() & public.keys())
-    here, there = (np.stack([table[track] for track in tracks]) for table in (ours, public))
-    errors = np.abs(here - there) / np.stack(list(public.values())).std(axis=0)
-    return [
-        Agreement(
-            name,
-            float(np.median(errors[:, column])),
-            float(np.quantile(errors[:, column], 0.95)),
-            float(np.corrcoef(here[:, column], there[:, column])[0, 1]),
-        )
-        for column, name in enumerate(COLUMNS)
+    table = pd.read_csv(path)
+    return table.set_index(table["filename"].map(lambda name: PurePosixPath(name).stem))[
+        list(COLUMNS)
     ]
+
+
+def compare(ours: pd.DataFrame, public: pd.DataFrame) -> pd.DataFrame:
+    """Return median and p95 of the errors, and the correlation, of every column.
+
+    Errors are absolute differences over the tracks in both tables, in standard deviations of the
+    column over the public table.
+    """
+    tracks = ours.index.intersection(public.index)
+    here, there = ours.loc[tracks], public.loc[tracks]
+    errors = (here - there).abs() / public.std(ddof=0)
+    return pd.DataFrame(
+        {
+            "median": errors.median(),
+            "p95": errors.quantile(0.95),
+            "correlation": here.corrwith(there),
+        }
+    )

@@ -15,7 +15,7 @@ from recsys.classifier.training.datasets import LabelledTrack, SegmentSet
 from recsys.classifier.training.loop import EpochResult, LabelledInputs, PartialRun, Training
 from recsys.errors import ModelError
 from recsys.papers.fit import check_recipe, settings_of, start_training
-from recsys.papers.networks import initialise
+from recsys.papers.networks import initialise_like_keras
 from recsys.papers.protocols import Fold
 from recsys.papers.recipe import Fitting, Recipe, load_recipe
 
@@ -123,7 +123,7 @@ def settings(**changes: Any) -> Fitting:
 def dense(seed: int = 0, **config: Any) -> nn.Module:
     torch.manual_seed(seed)
     model = build_model("dense", 3, (4,), {"hidden": [8], **config})
-    initialise(model, "keras")
+    initialise_like_keras(model)
     return model
 
 

@@ -137,7 +137,7 @@ def test_weights_that_cannot_be_had_are_an_error_before_anything_is_decoded(
         ("patience = 3", "training.patience watches validation"),
         ("plateau_factor = 0.5", "training.plateau_factor watches validation"),
         ('keep = "best"', "training.keep watches validation"),
-        ("plateau_patience = 3", "training.plateau_patience waits for training.plateau_factor"),
+        ("plateau_patience = 3", "training.plateau_patience needs training.plateau_factor"),
         ("threshold = 0.3", "training.threshold belongs to"),
     ],
 )

@@ -122,7 +122,7 @@ def test_very_many_rows_are_drawn_from_and_that_is_said() -> None:
 def test_more_genres_than_colours_are_hatched() -> None:
     table = planted({f"genre {number:02d}": 4 for number in range(12)})
     picture = boundary_picture(table)
-    assert "Hatched ground" in picture.caption
+    assert "Hatched areas" in picture.caption
     axes = picture.figure.axes[0]
     legend = axes.get_legend()
     assert legend is not None

@@ -46,6 +46,9 @@ def measured(way: str, accuracy: float, **changes: Any) -> Measurement:
         "minutes": 1.5,
         "notes": {},
         "history": [],
+        "n_train": 30,
+        "n_tracks": 60,
+        "unknown_artists": 0,
     }
     return Measurement(**{**whole, **changes})
 
@@ -87,8 +90,8 @@ def test_leaks_are_marked() -> None:
     table = table_of(OWN, leaky, measured("honest", 0.6))
     assert table["leaky"].all()
     text = as_markdown(table, [])
-    assert "0.900 leaky (0.800 to 1.000, 40 segments)" in text
-    assert "0.600 (0.500 to 0.700, 40 tracks)" in text
+    assert "0.900 leaky (0.800 to 1.000, 40 segments; learned from 30)" in text
+    assert "0.600 (0.500 to 0.700, 40 tracks; learned from 30)" in text
 
 
 def test_a_missing_way_is_not_measured() -> None:

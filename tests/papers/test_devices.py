@@ -17,7 +17,7 @@ import torch
 from recsys.classifier.card import load_card
 from recsys.classifier.inference import Classifier
 from recsys.classifier.training.architectures import Standardised
-from recsys.papers.fit import FitOptions, Fitted, make_network, network_config
+from recsys.papers.fit import FitOptions, Fitted, make_network
 from recsys.papers.measure import make_recipe_card
 from recsys.papers.protocols import Division, Fold
 from recsys.papers.recipe import load_recipe
@@ -61,10 +61,10 @@ def untrained(name: str) -> tuple[Classifier, list[np.ndarray]]:
     if isinstance(model, Standardised):
         model.fit(data.inputs, everything)
     fold = Fold(everything, everything[:0], everything)
-    config = network_config(recipe.network)
+    config = recipe.network.full_config
     fitted = Fitted(model, recipe.network.architecture, config, (), {})
-    division = Division("random", (fold,), False, "", 0)
-    card, _ = make_recipe_card(recipe, fitted, data, division, fold, FitOptions(), name=name)
+    division = Division("random", (fold,), False, "")
+    card, _ = make_recipe_card(recipe, fitted, data, division, FitOptions(), name=name)
     return torch_classifier(model, card), [data.inputs[n : n + 1] for n in everything[::3]]
 
 

@@ -16,7 +16,7 @@ from recsys.classifier.training.architectures import EachGenreAlone, Standardise
 from recsys.classifier.training.loop import EpochResult
 from recsys.errors import ModelError
 from recsys.papers import fit as fitting
-from recsys.papers.fit import FitOptions, Fitted, fit, make_network, memorise
+from recsys.papers.fit import FitOptions, Fitted, fit, make_network, overfit_check
 from recsys.papers.protocols import Fold
 from recsys.papers.transfer import BACKBONES, PREFIX, build_backbone
 from tests.papers.small import classical, planted, recipe, same_weights, thirds
@@ -180,24 +180,24 @@ def test_the_report_keeps_the_last_epoch_and_honesty_the_best() -> None:
     assert honest_or_not(by_report=False)
 
 
-def test_what_is_plain_is_learned_by_heart() -> None:
+def test_the_overfit_check_passes_where_genres_differ() -> None:
     small = recipe(memorise=6, training={"epochs": 1, "learning_rate": 0.05, "batch": 4})
-    found = memorise(small, planted(), FitOptions())
+    found = overfit_check(small, planted(), FitOptions())
     assert found["accuracy"] == 1.0
     assert (found["tracks"], found["segments"]) == (6, 12)
-    assert 1 <= found["epochs"] < fitting.MEMORISE_EPOCHS
+    assert 1 <= found["epochs"] < fitting.OVERFIT_EPOCHS
 
 
-def test_what_has_no_difference_cannot_be_learned_by_heart() -> None:
+def test_the_overfit_check_fails_where_all_inputs_are_the_same() -> None:
     data = planted()
     same = replace(data, inputs=np.zeros_like(data.inputs))
-    found = memorise(recipe(memorise=6), same, FitOptions())
+    found = overfit_check(recipe(memorise=6), same, FitOptions())
     assert found["accuracy"] < 0.7
-    assert found["epochs"] == fitting.MEMORISE_EPOCHS
+    assert found["epochs"] == fitting.OVERFIT_EPOCHS
 
 
 @pytest.mark.parametrize(("count", "expected"), [(3, [0, 8, 16]), (5, [0, 1, 8, 9, 16])])
-def test_tracks_to_learn_by_heart_are_taken_in_turn_from_the_genres(
+def test_tracks_of_the_overfit_check_are_taken_in_turn_from_the_genres(
     count: int, expected: list[int]
 ) -> None:
     data = planted()

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from recsys.classifier.training.architectures import build_model
-from recsys.errors import ModelError
-from recsys.papers.networks import initialise
+from recsys.papers.fit import make_network
+from recsys.papers.networks import initialise_like_keras
+from tests.papers.small import recipe, same_weights
 
 
 def keras(model: nn.Module) -> nn.Module:
     torch.manual_seed(0)
-    initialise(model, "keras")
+    initialise_like_keras(model)
     return model
 
 
@@ -53,11 +54,12 @@ def test_forget_gates_begin_open() -> None:
     assert not gates.bias_ih_l0.any()
 
 
-def test_torch_s_own_are_left() -> None:
-    model = build_model("lstm-mfcc", 3, (20, 13), {})
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    initialise(model, "torch")
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+def test_a_recipe_in_torch_keeps_the_weights_of_torch() -> None:
+    own = recipe(training={"epochs": 1, "framework": "torch"})
+    assert own.network is not None
+    torch.manual_seed(3)
+    expected = build_model("dense", 3, (4,), own.network.config)
+    assert same_weights(make_network(own, own.network, 3, seed=3, weights="random"), expected)
 
 
 def test_a_frozen_backbone_is_left() -> None:
@@ -68,8 +70,3 @@ def test_a_frozen_backbone_is_left() -> None:
         name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
     }
     assert moved == {name for name in before if name.startswith("head.")}
-
-
-def test_unknown_framework() -> None:
-    with pytest.raises(ModelError, match="theano"):
-        initialise(nn.Linear(2, 2), "theano")

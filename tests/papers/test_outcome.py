@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from recsys.classifier.calibrate import fit_temperature, softmax
 from recsys.classifier.inference import Classifier
 from recsys.classifier.training.architectures import save_model
-from recsys.papers.data import MixedSongs
+from recsys.papers.data import MixedSong
 from recsys.papers.fit import FitOptions, fit
-from recsys.papers.measure import BATCH, Judged, judge, judge_mixed, make_recipe_card
+from recsys.papers.measure import BATCH, evaluate_mixed, make_recipe_card, predict_scores
 from recsys.papers.protocols import Division
 from recsys.papers.recipe import Recipe
 from tests.papers.small import CPU, LABELS, classical, planted, recipe, thirds
@@ -33,38 +33,27 @@ def test_the_scores_of_a_track_are_the_means_over_its_segments() -> None:
     data = planted(tracks=30, per_track=3)
     chosen = np.random.default_rng(0).permutation(data.n_segments)[:150]
     assert len(chosen) > 2 * BATCH
-    judged = judge(Echo(), data, chosen, by_track=True, device=CPU)
+    scores, targets = predict_scores(Echo(), data, chosen, by_track=True, device=CPU)
     tracks = sorted(set(data.track_of[chosen].tolist()))
     for row, track in enumerate(tracks):
         own = [number for number in chosen if data.track_of[number] == track]
         expected = data.inputs[own][:, :3].astype(np.float64).mean(0)
-        np.testing.assert_allclose(judged.scores[row], expected, rtol=1e-5, atol=1e-6)
-        assert LABELS[judged.targets[row]] == data.tracks[track].genre
-    assert len(judged.scores) == len(tracks)
-    assert judged.unit == "track"
+        np.testing.assert_allclose(scores[row], expected, rtol=1e-5, atol=1e-6)
+        assert LABELS[targets[row]] == data.tracks[track].genre
+    assert len(scores) == len(tracks)
 
 
 def test_segments_count_on_their_own_where_the_report_mixed_them() -> None:
     data = planted()
     chosen = np.asarray([9, 3, 40])
-    judged = judge(Echo(), data, chosen, by_track=False, device=CPU)
-    np.testing.assert_array_equal(judged.scores, data.inputs[chosen][:, :3])
-    np.testing.assert_array_equal(judged.targets, data.targets[chosen])
-    assert judged.unit == "segment"
+    scores, targets = predict_scores(Echo(), data, chosen, by_track=False, device=CPU)
+    np.testing.assert_array_equal(scores, data.inputs[chosen][:, :3])
+    np.testing.assert_array_equal(targets, data.targets[chosen])
 
 
-def test_judging_nothing_gives_nothing() -> None:
-    judged = judge(Echo(), planted(), np.zeros(0, np.int64), by_track=False, device=CPU)
-    assert judged.scores.shape == (0, 3)
-
-
-def test_probabilities_are_sharper_at_lower_temperature() -> None:
-    judged = Judged(np.asarray([[2.0, 1.0, 0.0]], np.float32), np.asarray([0]), "track")
-    for temperature in (0.5, 1.0, 3.0):
-        expected = np.exp(np.asarray([2.0, 1.0, 0.0]) / temperature)
-        np.testing.assert_allclose(
-            softmax(judged.scores, temperature)[0], expected / expected.sum(), rtol=1e-6
-        )
+def test_no_segments_have_no_scores() -> None:
+    nothing = np.zeros(0, np.int64)
+    assert predict_scores(Echo(), planted(), nothing, by_track=False, device=CPU)[0].shape == (0, 3)
 
 
 KINDS = {
@@ -87,18 +76,18 @@ def test_a_saved_recipe_says_of_a_track_what_was_judged(
     data = planted(apart=1.0)
     own: Recipe = KINDS[name]
     fold = thirds(data)
-    division = Division("random", (fold,), leaky, "in thirds", 0)
+    division = Division("random", (fold,), leaky, "in thirds")
     options = FitOptions()
     fitted = fit(own, data, fold, options)
-    card, test = make_recipe_card(own, fitted, data, division, fold, options, name="small")
+    card, test = make_recipe_card(own, fitted, data, division, options, name="small")
     path = tmp_path / "model.safetensors"
     save_model(path, fitted.model, card)
 
     classifier = Classifier.load(path, "cpu")
     tracks = sorted(set(data.track_of[fold.test].tolist()))
     heard = classifier.analyse([data.inputs[data.track_of == track] for track in tracks])
-    judged = judge(fitted.model, data, fold.test, by_track=True, device=CPU)
-    expected = softmax(judged.scores, card.temperature)
+    scores, _ = predict_scores(fitted.model, data, fold.test, by_track=True, device=CPU)
+    expected = softmax(scores, card.temperature)
     np.testing.assert_allclose([one.probabilities for one in heard], expected, atol=1e-5)
     assert [one.probabilities.argmax() for one in heard] == expected.argmax(1).tolist()
     for one in heard:
@@ -115,13 +104,13 @@ def test_temperature_comes_from_validation_and_the_card_says_so() -> None:
     data = planted(apart=0.7)
     fold, options = thirds(data), FitOptions()
     fitted = fit(recipe(), data, fold, options)
-    division = Division("random", (fold,), False, "", 0)
-    card, test = make_recipe_card(recipe(), fitted, data, division, fold, options, name="x")
-    known = judge(fitted.model, data, fold.valid, by_track=True, device=CPU)
-    assert card.temperature == fit_temperature(known.scores, known.targets)
+    division = Division("random", (fold,), False, "")
+    card, test = make_recipe_card(recipe(), fitted, data, division, options, name="x")
+    known = predict_scores(fitted.model, data, fold.valid, by_track=True, device=CPU)
+    assert card.temperature == fit_temperature(*known)
     assert card.metrics["note"] == "Calibrated on validation."
-    judged = judge(fitted.model, data, fold.test, by_track=True, device=CPU)
-    right = softmax(judged.scores, card.temperature).argmax(1) == judged.targets
+    scores, targets = predict_scores(fitted.model, data, fold.test, by_track=True, device=CPU)
+    right = softmax(scores, card.temperature).argmax(1) == targets
     assert test.accuracy == pytest.approx(right.mean())
 
 
@@ -130,8 +119,8 @@ def test_without_validation_nothing_is_calibrated_and_the_card_says_so() -> None
     fold = replace(thirds(data), valid=np.zeros(0, dtype=np.int64))
     options = FitOptions()
     fitted = fit(recipe(), data, fold, options)
-    division = Division("random", (fold,), False, "", 0)
-    card, _ = make_recipe_card(recipe(), fitted, data, division, fold, options, name="x")
+    division = Division("random", (fold,), False, "")
+    card, _ = make_recipe_card(recipe(), fitted, data, division, options, name="x")
     assert "Not calibrated" in card.metrics["note"]
     assert card.temperature == 1.0
     assert card.metrics["test"]["ece"] is None
@@ -147,10 +136,11 @@ class Probable(nn.Module):
 
 def mixed(*songs: tuple[list[list[float]], set[str]]) -> dict[str, Any]:
     own = recipe(training={"epochs": 1, "loss": "sigmoid", "threshold": 0.25})
-    inputs = tuple(np.asarray(rows, dtype=np.float32) for rows, _ in songs)
-    truth = tuple(frozenset(genres) for _, genres in songs)
-    names = tuple(f"song {number}" for number in range(len(songs)))
-    return judge_mixed(own, Probable(), MixedSongs(names, inputs, truth), LABELS)
+    known = [
+        MixedSong(f"song {number}", np.asarray(rows, dtype=np.float32), frozenset(genres))
+        for number, (rows, genres) in enumerate(songs)
+    ]
+    return evaluate_mixed(own, Probable(), known, LABELS)
 
 
 def test_a_song_counts_where_exactly_the_right_genres_hold() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from recsys.papers.recipe import load_recipe, recipe_names, variant_names
+from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "papers.md").read_text(encoding="utf-8")
 RESULTS = (DOCS / "results" / "papers.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [n for one in recipe_names() for n in (one, *variant_names(one))])
+@pytest.mark.parametrize("name", [n for one in RECIPE_NAMES for n in (one, *variant_names(one))])
 def test_every_recipe_has_its_row(name: str) -> None:
     rows = re.findall(rf"^\| `{re.escape(name)}`[^|]*\|[^|]*\| ([\d.]*) \|", RESULTS, re.MULTILINE)
     published = load_recipe(name).published.test

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 import pytest
 
 from recsys.papers.feature_table import describe
 from recsys.papers.features import COLUMNS, PublicTable
-from tests.papers.agreement import TOLERANCE, TOLERANCE_P95, Values, compare, read_values
+from tests.papers.agreement import TOLERANCE, TOLERANCE_P95, compare, read_values
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")
 TABLE = Path(REAL_DATA or ".").parent / "tables" / "features_30_sec.csv"
@@ -24,36 +24,29 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def public() -> dict[str, Values]:
+def public() -> pd.DataFrame:
     return read_values(TABLE)
 
 
 @pytest.fixture(scope="module")
-def ours() -> dict[str, Values]:
+def ours() -> pd.DataFrame:
     assert REAL_DATA is not None
     folders = sorted((Path(REAL_DATA) / "gtzan").iterdir())
     tracks = [track for folder in folders for track in sorted(folder.iterdir())[:PER_GENRE]]
     assert len(tracks) >= 10
-    return {
-        track.stem: np.array(describe(track, PublicTable(), segmented=False).values[0])
-        for track in tracks
-    }
+    values = [describe(track, PublicTable(), segmented=False).values[0] for track in tracks]
+    return pd.DataFrame(values, [track.stem for track in tracks], list(COLUMNS))
 
 
 def test_every_column_agrees_with_the_public_table(
-    ours: dict[str, Values], public: dict[str, Values]
+    ours: pd.DataFrame, public: pd.DataFrame
 ) -> None:
-    assert ours.keys() <= public.keys()
+    assert ours.index.isin(public.index).all()
     found = compare(ours, public)
-    too_far = [column for column in found if column.median > TOLERANCE[column.column]]
-    assert not too_far
-    astray = [column for column in found if column.p95 > TOLERANCE_P95[column.column]]
-    assert not astray
-    means = [column for column in found if column.column.endswith("_mean")]
-    assert min(column.correlation for column in means) > 0.97
+    assert list(found.index[found["median"] > pd.Series(TOLERANCE)[found.index]]) == []
+    assert list(found.index[found["p95"] > pd.Series(TOLERANCE_P95)[found.index]]) == []
+    assert found["correlation"].filter(like="_mean").min() > 0.97
 
 
-def test_most_tempi_are_the_very_same(ours: dict[str, Values], public: dict[str, Values]) -> None:
-    tempo = COLUMNS.index("tempo")
-    same = [abs(values[tempo] - public[track][tempo]) < 0.01 for track, values in ours.items()]
-    assert np.mean(same) >= 0.8
+def test_most_tempi_are_the_very_same(ours: pd.DataFrame, public: pd.DataFrame) -> None:
+    assert ((ours["tempo"] - public["tempo"].loc[ours.index]).abs() < 0.01).mean() >= 0.8

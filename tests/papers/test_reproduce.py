@@ -21,7 +21,7 @@ from recsys.papers import transfer as pretrained
 from recsys.papers.features import COLUMNS
 from recsys.papers.fit import FitOptions
 from recsys.papers.measure import Measurement
-from recsys.papers.recipe import Recipe, recipe_names
+from recsys.papers.recipe import RECIPE_NAMES, Recipe
 from recsys.papers.reproduce import (
     QUICK_EPOCHS,
     QUICK_TRACKS,
@@ -350,10 +350,10 @@ def test_a_recipe_of_some_genres_uses_those_of_the_table_alone(
 
 
 def test_recipes_that_share_features_stand_together() -> None:
-    names = [one.name for one in all_recipes(recipe_names())]
+    names = [one.name for one in all_recipes(RECIPE_NAMES)]
     assert len(names) == len(set(names))
-    assert {name.partition(":")[0] for name in names} == set(recipe_names())
-    seen = [(one.features, one.genres) for one in all_recipes(recipe_names())]
+    assert {name.partition(":")[0] for name in names} == set(RECIPE_NAMES)
+    seen = [(one.features, one.genres) for one in all_recipes(RECIPE_NAMES)]
     changes = sum(one != other for one, other in pairwise(seen))
     assert changes == len(set(seen)) - 1
 
@@ -386,7 +386,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_shortened_recipe_keeps_its_name_and_loses_its_length() -> None:
-    for own in all_recipes(recipe_names()):
+    for own in all_recipes(RECIPE_NAMES):
         short = shortened(own)
         assert short.name == own.name
         assert short.features == own.features
