@@ -1,13 +1,13 @@
-"""``recsys papers list``: the published systems that can be trained again."""
+"""``recsys papers list``: the published systems that can be reproduced."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import db_option, json_option
+from recsys.cli.options import json_option, unused_db_option
+from recsys.cli.output import console, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,20 +15,16 @@ if TYPE_CHECKING:
     from recsys.papers.recipe import Recipe
 
 
-@click.command(short_help="List the published systems that can be trained again.")
+@click.command(short_help="List the published systems that can be reproduced.")
 @click.argument("name", metavar="[NAME]", required=False)
 @json_option("One JSON object per recipe.")
-@db_option
-def command(
-    name: str | None,
-    as_json: bool,
-    db: Path | None,  # noqa: ARG001 (as on every command)
-) -> None:
-    """List the recipes: systems of published reports, each with the accuracy that it published.
+@unused_db_option
+def command(name: str | None, as_json: bool) -> None:
+    """List the recipes: systems of published reports, each with its published accuracy.
 
-    With NAME, everything about one recipe: where it comes from, what was decided where the
-    report is silent or contradicts itself, and its figures. recsys papers train trains one,
-    recsys papers reproduce measures them. The path of a TOML file of your own is a NAME too.
+    With NAME, show one recipe: its source, its settings and figures, and the decisions taken where
+    the report is silent or contradicts itself. NAME can also be the path of your own TOML file.
+    Train one with recsys papers train, measure them all with recsys papers reproduce.
 
     \b
     Examples:
@@ -52,8 +48,6 @@ def command(
 
 
 def _print_json(recipes: list[Recipe], variants: dict[str, tuple[str, ...]]) -> None:
-    from recsys.cli.output import print_json
-
     for recipe in recipes:
         plain = recipe.model_dump(mode="json", exclude={"features"})
         features = recipe.features.as_dict()
@@ -61,7 +55,6 @@ def _print_json(recipes: list[Recipe], variants: dict[str, tuple[str, ...]]) -> 
 
 
 def _print_table(recipes: list[Recipe]) -> None:
-    from recsys.cli.output import console, table
     from recsys.papers.recipe import variant_names
 
     shown = table("Recipe", "What it is", "Published", "Report", right=[2])

@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.options import db_option, device_option, index_option, json_option, library_place
+from recsys.cli.output import (
+    console,
+    escape,
+    human_duration,
+    note,
+    print_json,
+    print_paths,
+    table,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,8 +82,8 @@ def command(
 ) -> None:
     """Find tracks similar to TRACK.
 
-    TRACK is the path of an audio file, in the library or not, or words in one quoted argument that
-    match artist, title, album or genre tag. Several tracks form one query.
+    TRACK is the path of an audio file, in the library or not, or a quoted text that matches artist,
+    title, album or genre tag. Several tracks form one query.
 
     \b
     Examples:
@@ -87,7 +96,6 @@ def command(
     if as_json and as_paths:
         raise click.UsageError("--json and --paths exclude each other.")
     from recsys.api import Library
-    from recsys.cli.output import note, print_json, print_paths
     from recsys.recommender import SimilarOptions
 
     options = SimilarOptions(
@@ -161,8 +169,6 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
 
 
 def _print_answer(answer: Answer, *, explain: bool) -> None:
-    from recsys.cli.output import console, escape
-
     screen = console()
     names = ", ".join(escape(seed.track.display_name) for seed in answer.query.seeds)
     scores = ", ".join(f"{escape(g)} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
@@ -176,8 +182,6 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
 
 
 def _print_table(answer: Answer, screen: Console) -> None:
-    from recsys.cli.output import escape, human_duration, table
-
     columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity")
     output = table(*columns, right=(0, 3, 5, 6))
     for row in answer.results:
@@ -197,7 +201,6 @@ def _print_table(answer: Answer, screen: Console) -> None:
 def _print_reasons(answer: Answer, screen: Console) -> None:
     from rich.padding import Padding
 
-    from recsys.cli.output import escape, human_duration
     from recsys.recommender.recommender import FILTERS
 
     for row in answer.results:

@@ -77,7 +77,7 @@ def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
     assert set(row) == set(documented("papers reproduce")[0])
     assert (row["report_unit"], row["honest_n"]) == ("segment", 3)
     assert row["data"] == "audio, 12 tracks, 3 genres"
-    assert "[1/2] mlp, report" in first.stderr
+    assert "[1/2] mlp, paper protocol" in first.stderr
     assert first.stderr.count("audio: 3 genres, 4 tracks each") == 1
     told = (out / "table.md").read_text()
     assert "The data:\n\n- audio, 12 tracks, 3 genres: 3 genres, 4 tracks each" in told
@@ -87,7 +87,7 @@ def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
 
     second = call(*command, "--workers", 1, "--device", "cpu")
     assert second.exit_code == 0
-    assert "2 of 2 measurements are there already" in second.stderr
+    assert "2 of 2 measurements exist already" in second.stderr
     assert "[1/2]" not in second.stderr
     assert f"{row['report']:.3f} leaky" in second.stdout
     assert str(out / "index.html") in second.stdout
@@ -108,7 +108,7 @@ def test_reproduce_goes_on_after_what_cannot_be_measured(music: Path, tmp_path: 
     )
     result = call(*command, "--device", "cpu", "--recipe", "svm-36", "--recipe", "mlp")
     assert result.exit_code == 3, result.output
-    assert "not run: svm-36, report: no track of blues, classical, metal" in result.stderr
+    assert "not run: svm-36, paper protocol: no track of blues, classical, metal" in result.stderr
     assert "2 of 4 measurements could not be made" in result.stderr
     assert "0.700" in result.stdout
     assert "not measured" in result.stdout

@@ -20,6 +20,7 @@ from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.tune import TuneSettings
 from recsys.cli import train as train_command
 from recsys.cli.main import cli
+from recsys.cli.output import ProgressBar
 from tests.classifier.fine_tune.published_weights import random_variables, write_checkpoint
 from tests.classifier.fine_tune.small import QUICK
 from tests.cli.genre_music import GENRES, make_genres
@@ -140,7 +141,7 @@ def test_people_are_told_how_good_it_is(train: Train, music: Path, tmp_path: Pat
     assert first.startswith(str(out.with_suffix(".safetensors")))
     assert first.endswith("tags, 3 genres")
     assert "validation list, trained on the training list: 12 tracks, accuracy" in second
-    assert "cross-validation by artist: 24 tracks, accuracy" in rest[0]
+    assert "artist-grouped cross-validation: 24 tracks, accuracy" in rest[0]
     assert [line.split()[0] for line in rest[1:]] == list(GENRES)
     assert "skipped" in result.stderr
     assert "broken.wav" in result.stderr
@@ -153,27 +154,23 @@ def test_progress_is_shown_to_its_end(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: dict[str, int] = {}
-    totals: dict[str, int | None] = {}
+    totals: dict[str, int] = {}
 
-    class Bar:
-        def add_task(self, name: str, total: int | None, failed: int) -> str:
-            done[name], totals[name] = 0, total
-            return name
-
-        def update(self, task: str, advance: int) -> None:
-            done[task] += advance
+    class Bar(ProgressBar):
+        def update(self, *, failed: int = 0, **values: Any) -> None:
+            stage = values["description"]
+            done[stage], totals[stage] = values["completed"], values["total"]
 
     @contextlib.contextmanager
-    def shown(unit: str) -> Iterator[Bar]:
-        yield Bar()
+    def shown(unit: str) -> Iterator[ProgressBar]:
+        yield Bar(None)
 
     monkeypatch.setattr(train_command, "progress", shown)
     assert train(tmp_path / "mine").exit_code == 0
-    runs = QUICK.folds + 1
     assert done == {
         "Decoding": 24,
         "Augmenting": 24,
-        "Training, with cross-validation": runs,
+        "Training, with cross-validation": QUICK.folds + 1,
     }
     assert totals == done
 
