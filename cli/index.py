@@ -34,7 +34,7 @@ from recsys.cli.output import print_json, progress, shown
 @click.option(
     "--keep-missing",
     is_flag=True,
-    help="Keep tracks whose files are gone, instead of removing them.",
+    help="Keep tracks whose files are gone; do not remove them.",
 )
 @click.option(
     "--reanalyse",

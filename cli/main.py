@@ -119,8 +119,8 @@ Start with:
 def cli() -> None:
     """Analyse a music library and recommend from it.
 
-    recsys index stores genre probabilities and an embedding of every track in a database; all other
-    commands answer from it: similar tracks, playlists, doubtful genre tags.
+    recsys index stores genre probabilities and an embedding of every track in a database. The other
+    commands read it: find similar tracks, make playlists, check genre tags.
     """
 
 

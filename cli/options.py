@@ -196,7 +196,7 @@ def recipe_options(command: Command) -> Command:
     command = click.option(
         "--epochs",
         type=click.IntRange(min=1),
-        help="Train at most so long.  [default: the recipe's]",
+        help="Maximum number of epochs.  [default: the recipe's]",
     )(command)
     return click.option(
         "--weights",

@@ -66,9 +66,9 @@ class RecipeRequest:
     type=click.Choice(PROTOCOLS),
     default="by-artist",
     show_default=True,
-    help="Split of the tracks: by-artist keeps an artist on one side, random a track; filtered takes "
-    "--train-split and --valid-split. by-segment is leaky (parts of one track are on both sides) "
-    "and only for recipes whose report did so.",
+    help="Split of the tracks: by-artist keeps an artist on one side, random a track; filtered "
+    "takes --train-split and --valid-split. by-segment is leaky (parts of one track are on both "
+    "sides) and only for recipes whose report did so.",
 )
 @split_options
 @artists_option

@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     "--weights",
     type=NamedPath(),
     metavar="DIR",
-    help="Pretrained weights: the folder MSD_musicnn of the package musicnn.  [default: that of the "
+    help="Pretrained weights: the folder MSD_musicnn of the package musicnn.  [default: from the "
     "installed package]",
 )
 @click.option(
-    "--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Train so long."
+    "--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Number of epochs."
 )
 @seed_option("Random seed of the training and the folds.")
 @workers_option

@@ -104,7 +104,7 @@ def test_yes_writes_all_and_undo_puts_all_back(music: Music, run: Run) -> None:
     assert "3 restored" in undone.stdout
     assert music.genres() == OLD
     assert run("--undo", "last").exit_code == 1
-    assert "No genre tag" in run("--history").stdout
+    assert "No written genre tag" in run("--history").stdout
 
 
 @pytest.mark.parametrize(
