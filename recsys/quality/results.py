@@ -39,7 +39,7 @@ FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class QualityOptions:
-    """How to measure.
+    """Options of a measurement of quality.
 
     Attributes
     ----------
@@ -89,26 +89,14 @@ class QualityOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SystemQuality:
-    """Figures of one ranking.
-
-    Attributes
-    ----------
-    name, title, note : str
-        See :class:`~recsys.quality.systems.System`.
-    figures : mapping of str to Figure
-        By the keys of :data:`FIGURES`.
-    per_label : mapping of str to float
-        Genre P@k without tracks of the same artist, for the queries of each label.
-    occurrences : tuple of int
-        Number of lists in which each track of the sample stands, falling.
-    """
+    """Figures of one ranking; for `name`, `title` and `note` see ``systems.System``."""
 
     name: str
     title: str
     note: str
-    figures: Mapping[str, Figure]
-    per_label: Mapping[str, float]
-    occurrences: tuple[int, ...]
+    figures: Mapping[str, Figure]  # by the keys of FIGURES
+    per_label: Mapping[str, float]  # artist-filtered genre P@k of the queries of each label
+    occurrences: tuple[int, ...]  # lists that hold each track of the sample, falling
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON."""
@@ -123,7 +111,7 @@ class SystemQuality:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A track that stands in many lists."""
+    """A track that is in many lists."""
 
     track_id: int
     path: Path
@@ -148,10 +136,10 @@ class Quality:
     Attributes
     ----------
     model : str
-        That analysed the library.
+        Its name.
     tracks, queries : int
-        In the library, and those of them that query. Where these are fewer, hubness is measured
-        among them alone.
+        In the library, and used as queries. Where these are fewer, hubness is measured among them
+        alone.
     k, seed : int
     label_source : LabelSource
     label_reason : str
@@ -203,7 +191,7 @@ class Quality:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the figures must know, a sentence each."""
+        """Reservations about the figures, a sentence each."""
         n, labelled = self.tracks, sum(self.label_counts.values())
         notes = {
             f"No genre figures: {self.label_reason}.": self.label_source == LabelSource.NONE,
@@ -213,8 +201,8 @@ class Quality:
             "The labels are the model's own: genre figures do not show whether it is right.": (
                 self.label_source == LabelSource.MODEL
             ),
-            f"{self.queries} of {n} tracks query, drawn with seed {self.seed}; hubness is measured "
-            "among them alone.": self.queries < n,
+            f"{self.queries} of {n} tracks are queries, drawn with seed {self.seed}; hubness is "
+            "measured among them alone.": self.queries < n,
             f"{self.unnamed} of {n} tracks name no artist; for them 'other artists' removes "
             "nothing.": self.unnamed > 0,
             "No track has a genre tag, so there is no row for tag genre only.": not self.tagged,

@@ -72,7 +72,7 @@ def test_runs_are_taken_back_one_by_one_and_by_path(music: Music) -> None:
         (1, 2),
         (2, 1),
     ]
-    with pytest.raises(QueryError, match="run 2 wrote nothing under"):
+    with pytest.raises(QueryError, match="run 2 changed no file under"):
         music.undo(2, music.paths[0])
     assert music.undo(1, music.paths[2]).keys() == {"3.ogg"}
     assert music.undo(1).keys() == {"1.flac"}

@@ -314,7 +314,7 @@ def test_ctrl_c_and_what_is_left_of_it(
     train: Train, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(papers_train, "describe_epoch", interrupt)
+        patch.setattr(papers_train, "_epoch_line", interrupt)
         result = train("mlp", "--epochs", 2)
         assert result.exit_code == 130
         assert "stopped before anything was kept" in result.stderr
