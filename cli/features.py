@@ -10,7 +10,7 @@ import click
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import FILE, NamedPath, json_option, unused_db_option, workers_option
-from recsys.cli.output import print_failure, print_json, progress, shown
+from recsys.cli.output import print_failure, print_json, print_known, progress, shown
 
 if TYPE_CHECKING:
     from recsys.cli.output import ProgressBar
@@ -88,14 +88,13 @@ def _report(outcome: FileOutcome, total: int, bar: ProgressBar, *, as_json: bool
     """Advance the bar, and print a line of JSON, or what went wrong."""
     bar.update(total=total, advance=1, failed=outcome.status == "failed")
     if as_json:
-        fields = {
-            "path": os.fspath(outcome.path),
-            "status": outcome.status,
-            "rows": outcome.rows,
-            "reason": outcome.reason,
-            "warning": outcome.warning,
-        }
-        print_json({name: value for name, value in fields.items() if value is not None})
+        print_known(
+            path=os.fspath(outcome.path),
+            status=outcome.status,
+            rows=outcome.rows,
+            reason=outcome.reason,
+            warning=outcome.warning,
+        )
         return
     if outcome.reason is not None:
         print_failure(outcome.path, outcome.reason)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.output import note, print_json, shown
+from recsys.cli.output import note, print_json, print_known, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +64,14 @@ class IndexReport:
             self._warnings.append(event)
         self.advance(event)
         if self._as_json:
-            print_json(event_json(event))
+            print_known(
+                path=os.fspath(event.path),
+                status=event.status,
+                reason=event.reason,
+                warning=event.warning,
+                genre=event.genre,
+                track_id=event.track_id,
+            )
 
     def advance(self, event: IndexEvent) -> None:
         """Advance the bar by one file."""
@@ -84,29 +91,15 @@ class IndexReport:
         self._warnings.clear()
 
 
-def event_json(event: IndexEvent) -> dict[str, Any]:
-    """Return an event for scripts, without unknown fields."""
-    fields = {
-        "path": os.fspath(event.path),
-        "status": event.status,
-        "reason": event.reason,
-        "warning": event.warning,
-        "genre": event.genre,
-        "track_id": event.track_id,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
 def _print_summary(
     summary: IndexSummary, failures: list[IndexEvent], warnings: list[IndexEvent]
 ) -> None:
-    reported = {"warning": [(event, event.warning) for event in warnings]}
-    reported["failed"] = [(event, event.reason) for event in failures]
-    for kind, lines in reported.items():
-        for event, why in sorted(lines, key=lambda line: os.fspath(line[0].path))[:MAX_SHOWN]:
+    for kind, events in (("warning", warnings), ("failed", failures)):
+        for event in sorted(events, key=lambda event: os.fspath(event.path))[:MAX_SHOWN]:
+            why = event.reason if kind == "failed" else event.warning
             click.echo(f"{kind}: {shown(event.path)}: {why}")
-        if len(lines) > MAX_SHOWN:
-            click.echo(f"{kind}: {len(lines) - MAX_SHOWN} more")
+        if len(events) > MAX_SHOWN:
+            click.echo(f"{kind}: {len(events) - MAX_SHOWN} more")
     if len(failures) > MAX_SHOWN:
         click.echo("recsys status --failures lists every failed file.")
     counts = dict(summary.counts())

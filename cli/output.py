@@ -30,6 +30,11 @@ def print_json(value: Any) -> None:  # noqa: ANN401 (any JSON value)
     sys.stdout.flush()
 
 
+def print_known(**fields: Any) -> None:  # noqa: ANN401 (any JSON values)
+    """Print fields as one line of JSON, without those that are None."""
+    print_json({name: value for name, value in fields.items() if value is not None})
+
+
 def print_paths(paths: Iterable[Path]) -> None:
     """Print one path per line, with exactly the bytes that it has on disk."""
     for path in paths:

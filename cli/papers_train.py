@@ -24,8 +24,6 @@ from recsys.cli.output import accuracy_text, note, print_json, progress, shown, 
 from recsys.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from recsys.classifier.card import ModelCard
     from recsys.classifier.training.datasets import LabelledFile
     from recsys.classifier.training.evaluate import Evaluation
@@ -96,7 +94,7 @@ def train_recipe(request: RecipeRequest) -> None:
     from recsys.classifier.training.architectures import resolve_device, save_model
     from recsys.classifier.training.loop import forget_partial, partial_path
     from recsys.papers.fit import FitOptions
-    from recsys.papers.measure import make_recipe_card
+    from recsys.papers.measure import judge_mixed, make_recipe_card
     from recsys.papers.protocols import divide_for
     from recsys.papers.recipe import load_recipe
 
@@ -123,7 +121,8 @@ def train_recipe(request: RecipeRequest) -> None:
     )
     card = save_model(out, fitted.model, card)
     forget_partial(out)
-    _report(card, test, data, fitted.model, request, out)
+    mixed = judge_mixed(recipe, fitted.model, data.mixed, card.labels) if data.mixed else None
+    _report(recipe, card, test, data, mixed, request, out)
 
 
 def _find(
@@ -228,51 +227,44 @@ def _lists(request: RecipeRequest) -> FilteredLists | None:
 
 
 def _report(
+    recipe: Recipe,
     card: ModelCard,
     test: Evaluation,
     data: RecipeData,
-    model: nn.Module,
+    mixed: dict[str, Any] | None,
     request: RecipeRequest,
     out: Path,
 ) -> None:
-    """Report the figures of the model and the published ones."""
-    from recsys.papers.measure import judge_mixed
-    from recsys.papers.recipe import load_recipe
-
-    recipe = load_recipe(request.recipe)
-    songs = judge_mixed(recipe, model, data.mixed, card.labels) if data.mixed else None
+    """Report the figures of the model, of songs of several genres (`mixed`), and published ones."""
+    incomparable = _incomparable(recipe, data, request.weights)
     if request.as_json:
-        print_json({"summary": {**_summary(recipe, card, data, request, out), "mixed": songs}})
+        summary = {
+            "model": str(out),
+            "recipe": recipe.name,
+            "fingerprint": card.fingerprint,
+            "labels": card.labels,
+            "protocol": request.protocol,
+            "leaky": card.training["leaky"],
+            "tracks": card.training["tracks"],
+            "skipped": len(data.skipped),
+            "unit": card.metrics["unit"],
+            "test": card.metrics["test"],
+            "published": recipe.published.test,
+            "incomparable": incomparable,
+            "mixed": mixed,
+        }
+        print_json({"summary": summary})
         return
     figures = accuracy_text(test.accuracy, test.interval, test.macro_f1)
     published = recipe.published.test
     compared = "" if published is None else f"; published {published:.3f}"
     click.echo(f"{out}: test {test.n} {card.metrics['unit']}s, {figures}{compared}")
-    if reason := _incomparable(recipe, data, request.weights):
-        click.echo(f"The published figure is not comparable: it {reason}.")
-    if songs:
+    if incomparable:
+        click.echo(f"The published figure is not comparable: it {incomparable}.")
+    if mixed:
         click.echo(
-            f"{songs['n']} songs of several genres: all genres right for {songs['accuracy']:.3f}"
+            f"{mixed['n']} songs of several genres: all genres right for {mixed['accuracy']:.3f}"
         )
-
-
-def _summary(
-    recipe: Recipe, card: ModelCard, data: RecipeData, request: RecipeRequest, out: Path
-) -> dict[str, Any]:
-    return {
-        "model": str(out),
-        "recipe": recipe.name,
-        "fingerprint": card.fingerprint,
-        "labels": card.labels,
-        "protocol": request.protocol,
-        "leaky": card.training["leaky"],
-        "tracks": card.training["tracks"],
-        "skipped": len(data.skipped),
-        "unit": card.metrics["unit"],
-        "test": card.metrics["test"],
-        "published": recipe.published.test,
-        "incomparable": _incomparable(recipe, data, request.weights),
-    }
 
 
 def _incomparable(recipe: Recipe, data: RecipeData, weights: str) -> str:

@@ -34,35 +34,26 @@ def command(name: str | None, as_json: bool) -> None:
     """
     from recsys.papers.recipe import load_recipe, recipe_names, variant_names
 
-    chosen = [name] if name else list(recipe_names())
-    recipes = [load_recipe(one) for one in chosen]
+    recipes = [
+        (load_recipe(one), variant_names(one)) for one in ([name] if name else recipe_names())
+    ]
     if as_json:
-        _print_json(
-            recipes,
-            {recipe.name: variant_names(one) for recipe, one in zip(recipes, chosen, strict=True)},
-        )
+        for recipe, variants in recipes:
+            plain = recipe.model_dump(mode="json", exclude={"features"})
+            features = recipe.features.as_dict()
+            print_json({**plain, "features": features, "variants": variants})
     elif name:
-        _print_one(recipes[0], variant_names(name))
+        _print_one(*recipes[0])
     else:
         _print_table(recipes)
 
 
-def _print_json(recipes: list[Recipe], variants: dict[str, tuple[str, ...]]) -> None:
-    for recipe in recipes:
-        plain = recipe.model_dump(mode="json", exclude={"features"})
-        features = recipe.features.as_dict()
-        print_json({**plain, "features": features, "variants": variants[recipe.name]})
-
-
-def _print_table(recipes: list[Recipe]) -> None:
-    from recsys.papers.recipe import variant_names
-
-    shown = table("Recipe", "What it is", "Published", "Report", right=[2])
-    for recipe in recipes:
-        # The first author is enough to tell the reports apart, and keeps a row on one line.
+def _print_table(recipes: list[tuple[Recipe, tuple[str, ...]]]) -> None:
+    shown = table("Recipe", "System", "Published", "Report", right=[2])
+    for recipe, variants in recipes:
+        # The first author identifies a report, and keeps its row on one line.
         author = recipe.report.partition(",")[0].partition(" and ")[0]
-        variants = len(variant_names(recipe.name))
-        name = f"{recipe.name} (+{variants})" if variants else recipe.name
+        name = f"{recipe.name} (+{len(variants)})" if variants else recipe.name
         shown.add_row(name, recipe.title, _figure(recipe.published.test), author)
     console().print(shown)
     click.echo("Published: test accuracy. (+2): two more variants.")

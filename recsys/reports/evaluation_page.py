@@ -48,7 +48,10 @@ CURVES = {
 }
 """Panel to the keys of a history that it shows, and their names."""
 
-NO_CURVES = "The card of this model has no history of its training, so there are no curves."
+NO_CURVES = (
+    "The card of this model has no history of its training, so there are no curves to show. Models "
+    "of this version of recsys train have one."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Planted tracks whose tags are right, wrong, foreign or missing: the audit must tell which."""
+"""Planted tracks whose tags are right, wrong, foreign or missing: the audit must find out."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def probabilities(**by_label: float) -> np.ndarray:
         (None, {"rock": 0.7}, "unknown"),
     ],
 )
-def test_one_tag_against_what_was_heard(
-    tag: str | None, probable: dict[str, float], kind: str
-) -> None:
+def test_one_tag_against_the_model(tag: str | None, probable: dict[str, float], kind: str) -> None:
     verdict = compare_tag(INFO, probabilities(**probable), tag, 0.8)
     assert verdict.kind == kind
     assert verdict.genre == "rock"

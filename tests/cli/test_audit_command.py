@@ -188,7 +188,7 @@ def test_a_damaged_journal_is_noted_and_still_serves(music: Music, run: Run) -> 
     assert "recsys audit --history" in result.stderr
 
 
-def test_an_empty_library_is_told(tmp_path: Path) -> None:
+def test_an_empty_library_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["audit", "--db", str(tmp_path / "none.db")])
     assert result.exit_code == 1
     assert "There is no library" in result.stderr

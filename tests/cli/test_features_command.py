@@ -1,4 +1,4 @@
-"""``recsys features``: what stands in the table, what is reported, and how it goes on."""
+"""``recsys papers features``: the table, the reports, and resuming."""
 
 from __future__ import annotations
 

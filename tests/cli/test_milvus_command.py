@@ -1,4 +1,4 @@
-"""``recsys milvus push``, and ``--index`` for those who read what was pushed."""
+"""``recsys milvus push``, and ``--index`` for readers of the copy."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def read(*arguments: object) -> Result:
 def test_pushing_again_says_that_nothing_changed(run: Run, place: Path) -> None:
     result = run("milvus", "push", place, "--json")
     assert result.exit_code == 0
-    told = json.loads(result.stdout)
-    assert told.keys() == documented("milvus push")[0].keys()
-    assert (told["place"], told["tracks"], told["unchanged"]) == (str(place), 16, 16)
+    printed = json.loads(result.stdout)
+    assert printed.keys() == documented("milvus push")[0].keys()
+    assert (printed["place"], printed["tracks"], printed["unchanged"]) == (str(place), 16, 16)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_readers_get_the_answers_of_the_library(
     assert theirs.stderr == ours.stderr
 
 
-def test_a_path_of_the_library_and_a_new_file_are_heard(
+def test_a_path_of_the_library_and_a_new_file_are_queries(
     indexed: IndexedLibrary, run: Run, place: Path, tmp_path: Path
 ) -> None:
     known = indexed.track("chamber")
@@ -91,12 +91,12 @@ def test_the_environment_may_name_the_place(
 
 def test_status_says_what_lies_there(run: Run, indexed: IndexedLibrary, place: Path) -> None:
     home = json.loads(run("status", "--json").stdout)
-    told = json.loads(read("status", "--index", place, "--json").stdout)
-    assert told["place"] == str(place)
+    printed = json.loads(read("status", "--index", place, "--json").stdout)
+    assert printed["place"] == str(place)
     for name in ("model", "tracks", "genres_from", "genres", "tags"):
-        assert told[name] == home[name]
-    assert told["roots"] == [str(indexed.music)]
-    assert told.keys() == documented("status --index")[0].keys()
+        assert printed[name] == home[name]
+    assert printed["roots"] == [str(indexed.music)]
+    assert printed.keys() == documented("status --index")[0].keys()
     text = read("status", "--index", place).stdout
     assert f"Place:     {place}" in text
     assert f"Folder:    {indexed.music}" in text

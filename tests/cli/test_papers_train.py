@@ -62,7 +62,7 @@ def train(music: Path, out: Path) -> Train:
 
 
 def refused(result: Result, *words: str, code: int = 1) -> None:
-    """Assert on a failure that is told in words and with advice."""
+    """Assert on a failure with message and hint."""
     assert result.exit_code == code, result.output
     for word in words:
         assert word in result.stderr
@@ -75,10 +75,10 @@ def refused(result: Result, *words: str, code: int = 1) -> None:
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail the test if anything is decoded."""
 
-    def listen(*_: object, **__: object) -> None:
+    def decode(*_: object, **__: object) -> None:
         raise AssertionError("a file was decoded")
 
-    monkeypatch.setattr("recsys.papers.data.WorkerPool", listen)
+    monkeypatch.setattr("recsys.papers.data.WorkerPool", decode)
 
 
 def lines_of(result: Result) -> list[dict[str, Any]]:
@@ -90,9 +90,9 @@ def test_a_model_is_trained_and_used(train: Train, music: Path, out: Path, tmp_p
     epoch, last = lines_of(train("mlp", "--json", "--protocol", "random"))
     assert (epoch["epoch"], epoch["epochs"]) == (1, 1)
     summary = last["summary"]
-    told_epoch, told_last = documented("papers train")
-    assert set(epoch) == set(told_epoch)
-    assert set(summary) == set(told_last["summary"])
+    documented_epoch, documented_last = documented("papers train")
+    assert set(epoch) == set(documented_epoch)
+    assert set(summary) == set(documented_last["summary"])
     assert summary["labels"] == sorted(GENRES)
     assert (summary["recipe"], summary["published"]) == ("mlp", 0.59)
     assert (summary["protocol"], summary["leaky"], summary["unit"]) == ("random", False, "track")
@@ -281,7 +281,7 @@ def test_weights_for_a_recipe_without_any(train: Train) -> None:
 
 
 def test_music_of_all_kinds(train: Train, tmp_path: Path) -> None:
-    """Rates, channels and lengths may differ; what cannot be used is skipped and told."""
+    """Rates, channels and lengths may differ; unusable files are skipped and reported."""
     data = make_genres(tmp_path / "data", ("blues", "metal"), tracks=3)
     for rate, length in ((8_000, 3.4), (48_000, 7.0)):
         for genre in ("blues", "metal"):

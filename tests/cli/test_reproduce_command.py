@@ -61,9 +61,9 @@ def test_recipes_json_contract() -> None:
 
 
 def test_one_recipe_in_full() -> None:
-    told = call("papers", "list", "cnn-mel-tuned").stdout
-    assert "Search: filters [[16, 32, 64], [32, 64, 128]]" in told
-    assert "test 0.620" in told
+    printed = call("papers", "list", "cnn-mel-tuned").stdout
+    assert "Search: filters [[16, 32, 64], [32, 64, 128]]" in printed
+    assert "test 0.620" in printed
     refused(call("papers", "list", "none"), "unknown recipe 'none'")
 
 
@@ -79,8 +79,8 @@ def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
     assert row["data"] == "audio, 12 tracks, 3 genres"
     assert "[1/2] mlp, paper protocol" in first.stderr
     assert first.stderr.count("audio: 3 genres, 4 tracks each") == 1
-    told = (out / "table.md").read_text()
-    assert "The data:\n\n- audio, 12 tracks, 3 genres: 3 genres, 4 tracks each" in told
+    printed = (out / "table.md").read_text()
+    assert "The data:\n\n- audio, 12 tracks, 3 genres: 3 genres, 4 tracks each" in printed
     with (out / "table.csv").open() as file:
         (line,) = csv.DictReader(file)
     assert line["honest"] == str(row["honest"])

@@ -41,7 +41,7 @@ def test_json_contract(run: Run, indexed: IndexedLibrary) -> None:
 def test_tiers_follow_the_genre_scores(run: Run, indexed: IndexedLibrary) -> None:
     data = answer(run("similar", indexed.track("overdrive"), "--k", 50, "--json"))
     if data["query"]["genre"] == "unknown":
-        pytest.skip("the model hears no genre in this synthetic track")
+        pytest.skip("the model finds no genre in this synthetic track")
     order = [row["genre"] for row in data["genres"]]
     tiers = [row["tier"] for row in data["results"]]
     assert tiers == sorted(tiers)

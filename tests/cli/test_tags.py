@@ -37,11 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         model = made / "tagging.safetensors"
         save_tagging_model(model, patch)
-        hearing = Classifier.load(model, "cpu")
-        analyser = FileAnalyser(hearing.features)
+        classifier = Classifier.load(model, "cpu")
+        analyser = FileAnalyser(classifier.features)
         decoded = [analyser(path) for path in sorted(music.rglob("*.*"))]
         sounds = [t.windows.astype(np.float32) for t in decoded if isinstance(t, DecodedTrack)]
-        logits = hearing.scores(sounds).tag_logits.astype(float)
+        logits = classifier.scores(sounds).tag_logits.astype(float)
         means, deviations = logits.mean(axis=0).tolist(), logits.std(axis=0).tolist()
         save_tagging_model(model, patch, tag_means=means, tag_deviations=deviations)
         plain = {"tags": (), "tag_means": (), "tag_deviations": (), "name": "plain"}
@@ -86,11 +86,11 @@ def test_classify_tells_all_tags_the_strongest_first(
     line = json.loads(run("classify", path, "--json").stdout)
     assert line.keys() == documented("classify")[0].keys()
     assert line["tags"].keys() == set(TAGS)
-    for tag, heard in line["tags"].items():
-        assert heard["strength"] == pytest.approx(strengths[str(path)][tag], abs=0.02)
-        assert 0 <= heard["score"] <= 1
-    told = [heard["strength"] for heard in line["tags"].values()]
-    assert told == sorted(told, reverse=True)
+    for tag, tag_scores in line["tags"].items():
+        assert tag_scores["strength"] == pytest.approx(strengths[str(path)][tag], abs=0.02)
+        assert 0 <= tag_scores["score"] <= 1
+    printed = [tag_scores["strength"] for tag_scores in line["tags"].values()]
+    assert printed == sorted(printed, reverse=True)
 
 
 def test_classify_names_the_tags_that_hold(
@@ -167,13 +167,13 @@ def test_a_library_is_sorted_by_styles_and_back(
     run: Run, folder: Path, strengths: dict[str, dict[str, float]]
 ) -> None:
     expected = {path: max(STYLES, key=row.__getitem__) for path, row in strengths.items()}
-    told = json.loads(run("index", "--genres", "tags", "--json").stdout)
-    assert told["genres_from"] == "tags"
-    assert told["genres"] == {
+    printed = json.loads(run("index", "--genres", "tags", "--json").stdout)
+    assert printed["genres_from"] == "tags"
+    assert printed["genres"] == {
         style: list(expected.values()).count(style) for style in set(expected.values())
     }
     status = json.loads(run("status", "--json").stdout)
-    assert (status["genres_from"], status["genres"]) == ("tags", told["genres"])
+    assert (status["genres_from"], status["genres"]) == ("tags", printed["genres"])
     assert status["index"]["fresh"]
     assert status["tags"] == list(TAGS)
     assert "strongest style" in run("status").stdout

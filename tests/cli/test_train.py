@@ -77,7 +77,7 @@ def train(music: Path, weights: Path) -> Train:
 
 @pytest.fixture(scope="module")
 def made(train: Train, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A model, and what a script was told of it."""
+    """A model, and the JSON about it."""
     out = tmp_path_factory.mktemp("model") / "mine.safetensors"
     result = train(out, "--json", "--seed", 3)
     assert result.exit_code == 0, result.output
@@ -85,7 +85,7 @@ def made(train: Train, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return out, json.loads(line)["summary"]
 
 
-def test_scripts_are_told_what_was_made(made: tuple[Path, dict[str, Any]]) -> None:
+def test_json(made: tuple[Path, dict[str, Any]]) -> None:
     out, summary = made
     card = load_card(out)
     assert summary["model"] == str(out)
@@ -125,8 +125,8 @@ def test_the_same_seed_makes_the_same_model(
     assert load_card(tmp_path / "again.safetensors").metrics == load_card(made[0]).metrics
 
 
-def test_people_are_told_how_good_it_is(train: Train, music: Path, tmp_path: Path) -> None:
-    """With lists: the held-out tracks first, and what was odd."""
+def test_the_figures_are_printed(train: Train, music: Path, tmp_path: Path) -> None:
+    """With lists: the held-out tracks first, and the problems."""
     tracks = [f"{genre}/{genre}.{number:05d}.au" for genre in GENRES for number in range(8)]
     lists = [tmp_path / name for name in ("train.txt", "valid.txt")]
     lists[0].write_text("\n".join([*tracks[::2], "blues/broken.wav"]))

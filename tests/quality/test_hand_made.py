@@ -44,16 +44,16 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_features_are_computed_once(
     music: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     with library_of(tmp_path, music) as store:
         ids = np.array([track.id for track in store.all_tracks()])
         features, skipped = hand_made_features(
-            store, ids, workers=1, on_file=lambda *done: told.append(done)
+            store, ids, workers=1, on_file=lambda *done: calls.append(done)
         )
         assert features.shape == (4, 36)
         assert skipped == 2
         assert np.isnan(features).any(axis=1).tolist() == [False, False, True, True]
-        assert told == [(number, 4) for number in range(5)]
+        assert calls == [(number, 4) for number in range(5)]
         zero_crossings = features[:, summary().names.index("zcr_mean")]
         assert zero_crossings[1] > 5 * zero_crossings[0]  # noise against a low tone
 

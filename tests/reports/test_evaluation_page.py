@@ -200,7 +200,7 @@ def test_the_page_names_what_was_left_out(written: Path) -> None:
         assert line in page
 
 
-def test_the_page_stands_alone(written: Path) -> None:
+def test_the_page_needs_no_other_file(written: Path) -> None:
     page = (written / "index.html").read_text(encoding="utf-8")
     sources = re.findall(r'<img src="([^"]{30})', page)
     assert len(sources) == 4
@@ -230,5 +230,5 @@ def test_a_model_without_history_has_no_curves(tmp_path: Path) -> None:
     write_report(report(), tmp_path)
     assert not (tmp_path / "curves.png").exists()
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "holds no history of its training" in page
+    assert "has no history of its training" in page
     assert dict(cells(page, "facts"))["seed of the training"] == "not in the card"
