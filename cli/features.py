@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     help="Write a row for each full segment of this length.  [default: a row per track]",
 )
 @workers_option
-@json_option("One JSON line per file, then a summary.")
+@json_option("One line of JSON per file, then a summary.")
 @unused_db_option
 @click.pass_context
 def command(

@@ -70,7 +70,7 @@ def command(
     """Analyse the tracks in FOLDERS and store the results.
 
     Run it again whenever files have changed: it analyses only new ones, follows those that moved
-    or were retagged, and removes those that are gone. Stop it at any time: what is finished is
+    or were retagged, and removes those that are gone. Stop it at any time: finished files are
     stored. Queries work while it runs.
 
     \b

@@ -27,7 +27,7 @@ def command() -> None:
     is_flag=True,
     help="Replace a library at PLACE that is another one, or was analysed by another model.",
 )
-@json_option("One JSON object: how many tracks were written, and how long it took.")
+@json_option("One JSON object: counts of tracks, and seconds.")
 @db_option
 def push_command(place: str, replace: bool, as_json: bool, db: Path | None) -> None:
     """Copy the library to Milvus, where many can read it.

@@ -145,15 +145,15 @@ def time_limit_option(command: Command) -> Command:
         default=TIME_LIMIT_S,
         show_default=True,
         metavar="SECONDS",
-        help="Give up a file whose analysis takes longer, as when its decoder hangs.",
+        help="Give up on a file whose analysis takes longer: a decoder can hang.",
     )(command)
 
 
 def wait_option(command: Command) -> Command:
     """``--wait``: for the lock of the library."""
-    return click.option(
-        "--wait", is_flag=True, help="If another run holds the library, wait for it."
-    )(command)
+    return click.option("--wait", is_flag=True, help="Wait if another run holds the library.")(
+        command
+    )
 
 
 def seed_option(help_text: str) -> Callable[[Command], Command]:

@@ -80,9 +80,9 @@ def command(
 ) -> None:
     """Learn your library's own genres from its tags or folders, in seconds.
 
-    Fits a genre head to the stored embeddings; nothing is analysed again. The head is compared with
-    the present model by cross-validation, no artist on both sides. Then you are asked whether the
-    library is to use it. DIR restricts the tracks to those in it.
+    A genre head is fitted to the stored embeddings; nothing is analysed again. It is compared with
+    the present model by artist-grouped cross-validation. Then you are asked whether the library is
+    to use it. DIR restricts the tracks to those in it.
 
     \b
     Examples:

@@ -74,7 +74,7 @@ class RecipeRequest:
 @seed_option("Random seed of the split and the training.")
 @device_option
 @workers_option
-@json_option("One JSON line per epoch, then a summary.")
+@json_option("One line of JSON per epoch, then a summary.")
 def command(**arguments: Any) -> None:  # noqa: ANN401 (see RecipeRequest)
     """Train RECIPE, the name of a published system or a TOML file, on folders DATA/GENRE/track.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="List the published systems that can be reproduced.")
 @click.argument("name", metavar="[NAME]", required=False)
-@json_option("One JSON object per recipe.")
+@json_option("One line of JSON per recipe.")
 @unused_db_option
 def command(name: str | None, as_json: bool) -> None:
     """List the recipes: systems of published reports, each with its published accuracy.

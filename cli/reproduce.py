@@ -87,7 +87,7 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Train each recipe by the protocol of its report and by artist, and write one table.
+    """Train each recipe by its paper protocol and by an artist-grouped one, and write one table.
 
     The artist-grouped protocol keeps tracks and artists on one side and selects models on
     validation tracks. Every finished measurement is kept in OUT/results: stop the command at any
