@@ -95,7 +95,7 @@ def command(
             report = library.audit(options)
             retagger = library.retagger()
             if write_tags and report.findings:
-                retagger.check_ready()
+                retagger.check_ready()  # before the user has answered questions in vain
             if as_json:
                 outcomes = list(retagger.write(report.findings)) if write_tags else []
                 _print_json(report, retagger, outcomes)
@@ -301,6 +301,7 @@ def _undo(
     library: Library, which: str, paths: Sequence[Path], *, as_json: bool
 ) -> list[RetagOutcome]:
     _note_damage(library)
+    # Iterating does the work.
     run, stream = library.undo_tags(None if which == LAST else int(which), paths)
     outcomes = list(stream)
     if as_json:

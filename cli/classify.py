@@ -66,6 +66,7 @@ def command(
     failed = 0
     rows: list[Classification] = []
     library = Library(db, model=model, device=device)
+    # JSON is printed as results come; the width of a table's columns needs all of them.
     for result in library.classify(files, workers=workers, time_limit_s=time_limit):
         failed += result.error is not None
         if as_json:

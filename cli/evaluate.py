@@ -96,13 +96,16 @@ def command(
     from recsys.classifier.training.evaluate import as_dict, evaluate_files
 
     if report is not None:
+        # Before hours of work: the folder and the libraries of the report.
         from recsys.reports.drawing import check_ready
 
         check_ready(report)
     files, missing = _choose(directory, split)
+    # Full effort by default: the model is measured, not the library.
     classifier = Library(db, model=model, device=device, effort=effort or "full").classifier
     if held_out:
         files = _held_out(files, classifier)
+    # After --held-out: genres are reported only for tracks that would have been evaluated.
     files, unknown_genres = _known_genres(files, classifier)
     learned = _warn_of_training_tracks(files, classifier)
     with progress("tracks", "Analysing") as bar:

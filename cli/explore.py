@@ -63,6 +63,7 @@ def command(
     """
     from recsys.papers.explore import Sources, explore
 
+    # A table alone is enough: then there are no plots of a track.
     if data is None and table is None:
         raise click.UsageError("Give --data DIR, or --table CSV, or both.")
     with progress("tracks", "Analysing") as bar:

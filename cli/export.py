@@ -36,7 +36,7 @@ def command(model: Path | None, out: Path, force: bool, as_json: bool) -> None:
     from recsys.classifier.onnx import description_path
     from recsys.classifier.onnx_export import export_onnx
 
-    if not is_onnx(out):
+    if not is_onnx(out):  # --model recognises ONNX models by this ending
         raise ModelError(f"--onnx {out} must end in .onnx", f"Try {out.stem}.onnx.")
     card = export_onnx(model, out, overwrite=force)
     if as_json:

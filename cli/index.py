@@ -105,6 +105,7 @@ def command(
         summary = follow(events, IndexReport(bar, as_json=as_json))
     if summary.found == 0:
         raise nothing_found(outermost(folders), summary)
+    # Notes name folders that were out of reach, whose tracks were kept.
     if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
 

@@ -93,6 +93,7 @@ def console() -> Console:
     """Return a console on standard output that does not truncate when piped."""
     from rich.console import Console
 
+    # Rich assumes 80 columns in a pipe; COLUMNS overrides both.
     wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(highlight=False, width=PIPED_WIDTH if wide else None)
 

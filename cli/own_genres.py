@@ -118,6 +118,7 @@ def command(
         proposal = propose(database, options, on_fold=bar.advance)
     if not as_json:
         _print(proposal)
+    # --out is written before the question: it does not depend on the answer.
     card = save_proposal(proposal, out) if out else None
     if out and not as_json:
         click.echo(f"\nThe model is {shown(out)}.")

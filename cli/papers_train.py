@@ -172,6 +172,7 @@ def _fit(
     except KeyboardInterrupt:
         kept = options.partial
         assert kept is not None
+        # A search keeps the settings it has tried in a file of its own.
         searched = kept.with_name(f"{kept.name}.search")
         found = next((path for path in (kept, searched) if path.exists()), None)
         if found is None:
@@ -269,6 +270,8 @@ def _report(
 
 def _incomparable(recipe: Recipe, data: RecipeData, weights: str) -> str:
     """Return why the published figure measures something else; empty if it does not."""
+    # The recipe names a reason; it holds only without pretrained weights, or if genres were
+    # recognised in songs of several and there are none.
     untrained = recipe.weights is not None and weights == "random"
     about_several = recipe.training is not None and recipe.training.loss == "sigmoid"
     return recipe.unmeasured if untrained or (about_several and data.mixed is None) else ""

@@ -150,7 +150,7 @@ def command(
     from recsys.api import Library
     from recsys.playlists import PlaylistOptions
 
-    if output == Path("-"):
+    if output == Path("-"):  # the usual name of standard output
         output = None
     file_format = file_format or _format_of(output)
     options = PlaylistOptions(
@@ -187,6 +187,7 @@ def _format_of(output: Path | None) -> str:
 def _write(playlist: Playlist, output: Path | None, file_format: str, *, relative: bool) -> None:
     from recsys.playlists.files import write
 
+    # Bytes, not text: paths are written as they are on disk, whatever the encoding of the terminal.
     target = output or sys.stdout.buffer
     written = write(playlist, target, file_format, relative=relative)
     for track in written.left_out:

@@ -154,6 +154,7 @@ def _check_input(
                     "Give audio with --data, or add --recipe table-1.",
                 )
             note("--tables has no effect: none of these recipes is over its columns")
+    # One set of genres that can be divided is enough; the measurements of the others fail alone.
     files = find_music(data)
     refused = []
     for genres in dict.fromkeys(genres_of(recipe, files) for recipe in recipes):

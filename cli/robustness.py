@@ -86,6 +86,7 @@ def command(
     from recsys.library import absolute
     from recsys.robustness import RobustnessOptions, measure_robustness
 
+    # Full effort: the model is measured, not the library.
     classifiers = [
         Library(db, model=model, device=device, effort="full").classifier
         for model in models or (None,)

@@ -118,6 +118,7 @@ def command(
         _print_answer(answer, explain=explain)
     for text in answer.notes:
         note(text)
+    # An untrained model gives all tracks almost the same embedding.
     if len(answer.results) < k and answer.filtered.get("near_duplicate", 0) > len(answer.results):
         note(
             "almost all results are near-duplicates; the model may be under-trained "

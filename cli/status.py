@@ -65,7 +65,7 @@ def command(failures: bool, tags: bool, as_json: bool, db: Path | None, index: s
                 _print_counts("Tag", counts)
             return
         status = library.status()
-        failed = library.failures() if failures or as_json else []
+        failed = library.failures() if failures or as_json else []  # can be many
     reasons = {own.file.path: own.reason for own in failed}
     if as_json:
         print_json(_as_json(status) | {"failures_list": failures_json(reasons)})

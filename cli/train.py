@@ -75,7 +75,7 @@ def command(
       recsys index ~/Music --model mine.safetensors
     """
     for module in ("torch", "sklearn"):
-        require(module, "train")
+        require(module, "train")  # an error that names the extra, before the imports below
     from recsys.classifier.training.datasets import DataSources
     from recsys.classifier.training.make import TrainOptions, train_default
     from recsys.classifier.training.tune import settings_for

@@ -92,6 +92,7 @@ def measure_quality(
     labels = choose_labels(columns, options.labels)
     rows = draw_queries(len(columns), options)
     task = QualityTask(columns, labels, rows, options.k, options.seed)
+    # The floor first; every other ranking must beat it.
     compared = [systems.random_order(len(columns), options.seed)]
     if columns.tag_names:
         by_tags = labels.source == LabelSource.TAG
@@ -182,6 +183,7 @@ def judge(system: System, task: QualityTask, on_progress: Progress = lambda *_: 
     on_progress(system.title, 0, total)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
+        # Blocks bound the memory: a ranking of all tracks for all queries is n^2.
         measured = _measured(task, block, systems.best_first(system.scores(block)), known)
         for name, values in measured.items():
             parts[name].append(values)
@@ -222,7 +224,7 @@ def _measured(
     for suffix, kept in (("", others), ("_artist_filtered", others & ~same_artist)):
         judged = kept & (codes[order] != NOBODY)
         precision = metrics.precision_at_k(right, judged, k)
-        precision[unlabelled] = np.nan
+        precision[unlabelled] = np.nan  # not 0: nothing could be right
         measured[f"genre_precision{suffix}"] = precision
         measured[f"genre_map{suffix}"] = metrics.average_precision(right, judged)
     return measured

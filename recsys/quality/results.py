@@ -78,6 +78,7 @@ class QualityOptions:
             )
         if self.k < 1:
             raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
+        # Hubness is measured among the queries: a list needs more than k of them.
         if self.sample is not None and self.sample <= self.k:
             raise QueryError(
                 f"a sample of {self.sample} tracks is too small for lists of {self.k}",

@@ -57,6 +57,7 @@ def best_first(scores: Values) -> IdArray:
     sort of the scores.
     """
     clipped = np.clip(scores, -SCORE_LIMIT, SCORE_LIMIT)
+    # Rounded as in the index, so that equal similarities are ties here too.
     keys = np.rint(clipped * -(10.0**DECIMALS)).astype(np.int64)
     keys <<= _COLUMN_BITS
     keys |= np.arange(scores.shape[1], dtype=np.int64)
@@ -81,7 +82,7 @@ def tag_genre(columns: Columns, seed: int, *, judged_by_tags: bool) -> System:
     def scores(rows: IdArray) -> Values:
         own = columns.tags[rows][:, np.newaxis]
         same = (columns.tags == own) & (own != NOBODY)
-        result: Values = order.scores(rows) / 2 + same
+        result: Values = order.scores(rows) / 2 + same  # random in [0, 0.5), plus 1 for the tag
         return result
 
     note = "right by definition: the labels are the tags" if judged_by_tags else ""
@@ -94,7 +95,7 @@ def embedding(vectors: FloatArray) -> System:
 
 
 def _cosines(vectors: npt.NDArray[np.floating]) -> Scores:
-    precise = vectors.astype(np.float64)
+    precise = vectors.astype(np.float64)  # the order of near ties must not depend on the block
 
     def scores(rows: IdArray) -> Values:
         cosines: Values = precise[rows] @ precise.T
@@ -193,7 +194,7 @@ def local_scaling(vectors: FloatArray) -> System:
 
     def mean_of_nearest(rows: IdArray) -> Values:
         near = cosines(rows)
-        near[np.arange(len(rows)), rows] = -np.inf
+        near[np.arange(len(rows)), rows] = -np.inf  # not its own neighbour
         nearest: Values = np.partition(near, -k, axis=1)[:, -k:].mean(axis=1)
         return nearest
 

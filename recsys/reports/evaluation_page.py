@@ -90,9 +90,10 @@ def write_report(report: EvaluationReport, out: Path) -> list[Path]:
         If a file cannot be written.
     """
     pictures = _pictures(report)
+    # Only the curves are optional; the other files are overwritten.
     if all(picture.name != "curves" for picture in pictures):
         remove_stale(out, ["curves"])
-    drawn = [(picture, png(picture.figure)) for picture in pictures]
+    drawn = [(picture, png(picture.figure)) for picture in pictures]  # once, for page and file
     page = render("evaluation.html", _values(report, drawn))
     return [
         write_file(out / "index.html", page),
@@ -316,6 +317,7 @@ def reliability_figure(bins: Sequence[ReliabilityBin], ece: float) -> Figure:
     upper.plot((0, 1), (0, 1), color="0.4", linestyle=":", label="perfectly calibrated")
     upper.errorbar(
         confidence, accuracy,
+        # Rounding can put an end of an interval past the value; matplotlib refuses negatives.
         yerr=(np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)),
         color=PALETTE[0], marker="o", capsize=3, linestyle="-", label="measured, 95% interval",
     )  # fmt: skip
