@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from recsys.cli.main import cli
 from recsys.papers.recipe import recipe_names
 from tests.cli.documented import documented
 from tests.cli.genre_music import make_genres
+from tests.cli.running import call, refused
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +23,8 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_genres(tmp_path_factory.mktemp("genres"), duration_s=6.2)
 
 
-def call(*arguments: object, **env: str) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments], env=env)
-
-
-def refused(result: Result, *words: str) -> None:
-    assert result.exit_code == 1, result.output
-    for word in words:
-        assert word in result.stderr
-    assert "Traceback" not in result.output
-    assert "fault in recsys" not in result.output
-
-
 def test_the_recipes_fit_a_terminal_of_100_columns() -> None:
-    result = call("papers", "list", COLUMNS="100")
+    result = call("papers", "list", env={"COLUMNS": "100"})
     assert result.exit_code == 0
     rows = result.stdout.splitlines()
     assert max(map(len, rows)) <= 100
