@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from recsys.classifier.card import load_card
 from recsys.classifier.inference import Classifier
-from recsys.cli.main import cli
 from recsys.errors import ModelError
 from recsys.store import Store
 from tests.classifier.small_onnx import FEATURES, LABELS, make_onnx, write_description
 from tests.cli.genre_music import make_genres
+from tests.cli.running import call
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,7 @@ class AnalysedLibrary:
     model: Path
 
     def run(self, *words: object) -> Result:
-        arguments = [str(word) for word in words]
-        return CliRunner().invoke(cli, arguments, env={"RECSYS_DB": str(self.database)})
+        return call(*words, db=self.database)
 
 
 @pytest.fixture(scope="module")

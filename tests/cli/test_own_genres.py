@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from recsys.cli import own_genres
-from recsys.cli.main import cli
 from recsys.store import Store
 from tests.cli.documented import documented
+from tests.cli.running import call
 from tests.own_library import GENRES, OwnLibrary, make_own_library
 
 
@@ -22,8 +22,7 @@ def library(tmp_path: Path) -> OwnLibrary:
 
 
 def train(library: OwnLibrary, *arguments: object, answer: str | None = None) -> Result:
-    words = ["model", "own-genres", "--db", str(library.database), *map(str, arguments)]
-    return CliRunner().invoke(cli, words, input=answer)
+    return call("model", "own-genres", "--db", library.database, *arguments, input=answer)
 
 
 def labels(library: OwnLibrary) -> tuple[str, ...]:
