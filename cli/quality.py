@@ -144,7 +144,11 @@ def _print(quality: Quality) -> None:
     reductions = [own for own in quality.systems if own.name in REDUCTIONS]
     if len(reductions) > 1:
         _print_table(quality, reductions, "Ways to reduce hubness")
-    _print_purity(quality)
+    for fact in quality.facts:
+        click.echo(fact)
+    if quality.hubs:
+        most = ", ".join(f"{hub.name} ({hub.lists})" for hub in quality.hubs[:3])
+        click.echo(f"In most lists by embedding: {most}")
     for own in quality.systems:
         if own.note:
             note(f"{own.title}: {own.note}.")
@@ -168,23 +172,5 @@ def _print_table(quality: Quality, systems: list[SystemQuality], title: str) -> 
 def _cell(figure: Figure) -> str:
     if figure.value is None:
         return ""
-    interval = "" if figure.low is None else f"\n[dim]{figure.low:.2f} to {figure.high:.2f}[/dim]"
-    return f"{figure.value:.3f}{interval}"
-
-
-def _print_purity(quality: Quality) -> None:
-    if quality.ceiling is not None:
-        click.echo(
-            f"The best possible {quality.title_of('genre_precision_artist_filtered')}: "
-            f"{quality.ceiling:.3f}"
-        )
-    purity = quality.purity
-    if purity.value is not None:
-        interval = "" if purity.low is None else f" ({purity.low:.3f} to {purity.high:.3f})"
-        click.echo(
-            f"Tier purity: {purity.value:.3f}{interval} of the tracks have the most common label "
-            "of their tier"
-        )
-    if quality.hubs:
-        most = ", ".join(f"{hub.name} ({hub.lists})" for hub in quality.hubs[:3])
-        click.echo(f"In most lists by embedding: {most}")
+    interval = figure.interval_text(digits=2)
+    return f"{figure.value:.3f}" + (f"\n[dim]{interval}[/dim]" if interval else "")

@@ -41,6 +41,12 @@ class Figure:
     high: float | None
     n: int  # tracks
 
+    def interval_text(self, digits: int = 3) -> str:
+        """Return ``0.790 to 0.834``, empty without an interval."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.low:.{digits}f} to {self.high:.{digits}f}"
+
     def as_dict(self) -> dict[str, float | int | None]:
         """Return the fields by name, rounded to six decimals."""
         fields = {"value": self.value, "low": self.low, "high": self.high}

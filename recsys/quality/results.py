@@ -191,27 +191,52 @@ class Quality:
         return FIGURES[figure].format(k=self.k)
 
     @property
+    def facts(self) -> tuple[str, ...]:
+        """The figures of the library as a whole, a sentence each."""
+        lines = []
+        if self.ceiling is not None:
+            title = self.title_of("genre_precision_artist_filtered")
+            lines.append(f"The best possible {title}: {self.ceiling:.3f}")
+        if self.purity.value is not None:
+            lines.append(
+                f"Tier purity: {self.purity.value:.3f} "
+                f"({self.purity.interval_text() or 'no interval'}) of the tracks have the most "
+                "common label of their tier"
+            )
+        return tuple(lines)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Reservations about the figures, a sentence each."""
         n, labelled = self.tracks, sum(self.label_counts.values())
-        notes = {
-            f"No genre figures: {self.label_reason}.": self.label_source == LabelSource.NONE,
-            f"{n - labelled} of {n} tracks have no label and take no part in genre figures.": (
-                0 < labelled < n
-            ),
-            "The labels are the model's own: genre figures do not show whether it is right.": (
-                self.label_source == LabelSource.MODEL
-            ),
-            f"{self.queries} of {n} tracks are queries, drawn with seed {self.seed}; hubness is "
-            "measured among them alone.": self.queries < n,
-            f"{self.unnamed} of {n} tracks name no artist; for them 'other artists' removes "
-            "nothing.": self.unnamed > 0,
-            "No track has a genre tag, so there is no row for tag genre only.": not self.tagged,
+        notes = []
+        if self.label_source == LabelSource.NONE:
+            notes.append(f"No genre figures: {self.label_reason}.")
+        if 0 < labelled < n:
+            notes.append(
+                f"{n - labelled} of {n} tracks have no label and take no part in genre figures."
+            )
+        if self.label_source == LabelSource.MODEL:
+            notes.append(
+                "The labels are the model's own: genre figures do not show whether it is right."
+            )
+        if self.queries < n:
+            notes.append(
+                f"{self.queries} of {n} tracks are queries, drawn with seed {self.seed}; hubness "
+                "is measured among them alone."
+            )
+        if self.unnamed:
+            notes.append(
+                f"{self.unnamed} of {n} tracks name no artist; for them 'other artists' removes "
+                "nothing."
+            )
+        if not self.tagged:
+            notes.append("No track has a genre tag, so there is no row for tag genre only.")
+        notes.append(
             "Near-duplicates stay in all rankings here, though recsys similar hides them; "
-            f"{self.near_duplicates} of {self.queries} queries have one in their list by "
-            "embedding.": True,
-        }
-        return tuple(text for text, holds in notes.items() if holds)
+            f"{self.near_duplicates} of {self.queries} queries have one in their list by embedding."
+        )
+        return tuple(notes)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""

@@ -83,7 +83,7 @@ def _values(quality: Quality) -> dict[str, Any]:
             if any(own.figures[name].value is not None for own in quality.systems)
             and (cells := [_cell(own.figures[name]) for own in quality.systems])
         ],
-        "facts": _facts(quality),
+        "facts": [f"{fact}." for fact in quality.facts],
         "pictures": [
             {"title": own.title, "caption": own.caption, "source": data_uri(png(own.figure))}
             for own in _pictures(quality)
@@ -111,22 +111,7 @@ def _label_sentence(quality: Quality) -> str:
 def _cell(figure: Measured) -> dict[str, str]:
     if figure.value is None:
         return {"value": "", "interval": ""}
-    interval = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
-    return {"value": f"{figure.value:.3f}", "interval": interval}
-
-
-def _facts(quality: Quality) -> list[str]:
-    lines = []
-    if quality.ceiling is not None:
-        title = quality.title_of("genre_precision_artist_filtered")
-        lines.append(f"The best possible {title}: {quality.ceiling:.3f}.")
-    if quality.purity.value is not None:
-        interval = _cell(quality.purity)["interval"]
-        lines.append(
-            f"Tier purity: {quality.purity.value:.3f} ({interval or 'no interval'}) of the tracks "
-            "have the most common label of their tier."
-        )
-    return lines
+    return {"value": f"{figure.value:.3f}", "interval": figure.interval_text()}
 
 
 def _pictures(quality: Quality) -> list[Picture]:
