@@ -11,15 +11,19 @@ import click
 
 from recsys.cli.exit_codes import INTERRUPTED, SOME_FILES_FAILED
 from recsys.cli.options import NamedPath, db_option, json_option
+from recsys.cli.output import console, escape, note, print_failure, print_json, shown, table
 
 if TYPE_CHECKING:
     from recsys.api import Library
     from recsys.audit import AuditReport, Finding, FolderFindings, Retagger, RetagOutcome
+    from recsys.audit.retagging import Run
 
 LAST = "last"
 
+_UNDONE = {"restored": "restored", "unchanged": "already had the old tag", "failed": "failed"}
 
-@click.command(name="audit", short_help="Find genre tags that the model doubts, and mend them.")
+
+@click.command(name="audit", short_help="Find genre tags that the model doubts, and correct them.")
 @click.argument("paths", nargs=-1, type=NamedPath(), metavar="[PATH]...")
 @click.option(
     "--min-confidence",
@@ -27,20 +31,20 @@ LAST = "last"
     default=0.8,
     show_default=True,
     metavar="P",
-    help="How probable the model must hold its genre, 0 to 1.",
+    help="Least probability of the model's genre, 0 to 1.",
 )
-@click.option("--genre", help="Only tracks to which the tag or the model gives this genre.")
+@click.option("--genre", help="Only tracks with this genre by tag or by model.")
 @click.option("--missing", is_flag=True, help="Suggest genres for tracks without a tag too.")
 @click.option(
     "--write-tags",
     is_flag=True,
-    help="Ask folder by folder, and write what is accepted. The old tags are kept in a journal.",
+    help="Ask folder by folder, and write the accepted genres. A journal keeps the old tags.",
 )
-@click.option("--yes", is_flag=True, help="With --write-tags: accept everything without asking.")
+@click.option("--yes", is_flag=True, help="With --write-tags: accept all without asking.")
 @click.option(
     "--undo",
     metavar="RUN",
-    help="Put back the tags that stood in the files before a run: its number, or 'last'.",
+    help="Restore the tags that a run replaced: its id (see --history), or 'last'.",
 )
 @click.option("--history", is_flag=True, help="List the runs that can be undone.")
 @json_option("One JSON object.")
@@ -59,13 +63,14 @@ def command(
     as_json: bool,
     db: Path | None,
 ) -> None:
-    """Find tracks whose genre tag and model disagree, and both are clear about it.
+    """Find tracks whose genre tag the model contradicts with confidence.
 
-    A tag is doubted only when all genres in it are genres of the model (Hard Rock is rock; Schlager
-    is none, and is left alone), the model is sure of another one, and gives those of the tag next
-    to nothing. A folder that disagrees as a whole comes first. PATH limits it to files and folders.
+    A tag is doubted only when it names genres of the model alone (Hard Rock counts as rock; a tag
+    with Schlager is never doubted), the model is confident of another genre, and gives those of the
+    tag a probability near 0. Folders that disagree as a whole come first. PATH restricts the audit
+    to files and folders.
 
-    Nothing is written without --write-tags. The model is often wrong: look before you accept.
+    Nothing is written without --write-tags. The model is often wrong: check before you accept.
 
     \b
     Examples:
@@ -90,7 +95,7 @@ def command(
             report = library.audit(options)
             retagger = library.retagger()
             if write_tags and report.findings:
-                retagger.check_ready()
+                retagger.check_ready()  # before the user has answered questions in vain
             if as_json:
                 outcomes = list(retagger.write(report.findings)) if write_tags else []
                 _print_json(report, retagger, outcomes)
@@ -108,27 +113,23 @@ def _check_usage(
     if sum((write_tags, undo is not None, history)) > 1:
         raise click.UsageError("--write-tags, --undo and --history exclude each other.")
     if yes and not write_tags:
-        raise click.UsageError("--yes goes with --write-tags.")
+        raise click.UsageError("--yes requires --write-tags.")
     if write_tags and as_json and not yes:
-        raise click.UsageError("--json asks no questions; add --yes to accept everything.")
+        raise click.UsageError("--json asks no questions; add --yes to accept all.")
     if undo is not None and undo != LAST and not undo.isdecimal():
-        raise click.UsageError(f"--undo takes the number of a run or 'last', not {undo!r}.")
+        raise click.UsageError(f"--undo takes the id of a run or 'last', not {undo!r}.")
 
 
 def _finish(ctx: click.Context, outcomes: Sequence[RetagOutcome]) -> None:
     """Report the files that failed, and set the exit code."""
-    from recsys.cli.output import shown
-
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     for outcome in failed:
-        click.echo(f"failed: {shown(outcome.path)}: {outcome.reason}", err=True)
-        if outcome.hint:
-            click.echo(f"  {outcome.hint}", err=True)
+        print_failure(outcome.path, outcome.reason, outcome.hint)
     if failed:
         ctx.exit(SOME_FILES_FAILED)
 
 
-# Showing
+# Printing
 
 
 def _print(report: AuditReport) -> None:
@@ -140,13 +141,11 @@ def _print(report: AuditReport) -> None:
 
 
 def _print_group(group: FolderFindings) -> None:
-    from recsys.cli.output import console, escape, shown, table
-
     n = len(group.findings)
     share = f"all {n} tracks" if n == group.judged > 1 else f"{n} of {group.judged} tracks"
     none_agrees = ", and none agrees" if group.whole and n < group.judged else ""
     click.echo(f"{shown(group.folder)}: {share}{none_agrees}")
-    rows = table("Tag", "Model", "Sure", "Of the tag", "File", right=(2, 3))
+    rows = table("Tag", "Model", "P(model)", "P(tag)", "File", right=(2, 3))
     for finding in group.findings:
         verdict, tag = finding.verdict, finding.track.tags.genre_tag
         rows.add_row(
@@ -168,7 +167,7 @@ def _summary(report: AuditReport) -> str:
     tagged = sum(counts.values()) - without
     text = (
         f"{counts['disagrees']} of {tagged} tracks with a tag disagree with {report.model}; "
-        f"{counts['agrees']} agree, {counts['unsure']} are not clear enough"
+        f"{counts['agrees']} agree, {counts['unsure']} are unclear"
     )
     if counts["foreign"]:
         names = list(report.foreign_names)
@@ -184,8 +183,6 @@ def _summary(report: AuditReport) -> str:
 
 
 def _print_json(report: AuditReport, retagger: Retagger, outcomes: Sequence[RetagOutcome]) -> None:
-    from recsys.cli.output import print_json
-
     print_json(
         {
             "model": report.model,
@@ -239,7 +236,7 @@ def _outcomes_json(outcomes: Iterable[RetagOutcome]) -> list[dict[str, Any]]:
 def _write(
     ctx: click.Context, report: AuditReport, retagger: Retagger, *, accept_all: bool
 ) -> list[RetagOutcome]:
-    """Ask about every folder and write what is accepted, at once."""
+    """Ask about every folder, and write it at once if accepted."""
     outcomes: list[RetagOutcome] = []
     try:
         for group in report.groups:
@@ -249,12 +246,11 @@ def _write(
             if answer == "q":
                 break
             if answer == "t":
-                go_on = _write_one_by_one(group, retagger, outcomes)
-                if not go_on:
+                if not _write_one_by_one(group, retagger, outcomes):
                     break
             elif answer != "n":
                 outcomes += retagger.write(group.findings)
-    except click.Abort:
+    except click.Abort:  # Ctrl-C, or the end of the input
         _print_written(report, retagger, outcomes)
         ctx.exit(INTERRUPTED)
     _print_written(report, retagger, outcomes)
@@ -262,23 +258,18 @@ def _write(
 
 
 def _ask_about(group: FolderFindings) -> str:
-    several = len(group.findings) > 1
-    question = "Write these? yes, no, track by track, all folders, quit"
-    return _ask(question if several else "Write this? yes, no, all folders, quit", several)
-
-
-def _ask(question: str, several: bool) -> str:
-    answers = ("y", "n", "t", "a", "q") if several else ("y", "n", "a", "q")
-    answer: str = click.prompt(question, type=click.Choice(answers), default="n")
+    answers = {"y": "yes", "n": "no", "t": "track by track", "a": "all folders", "q": "quit"}
+    if len(group.findings) == 1:
+        del answers["t"]
+    question = f"Write {'these' if 't' in answers else 'this'}? {', '.join(answers.values())}"
+    answer: str = click.prompt(question, type=click.Choice(list(answers)), default="n")
     return answer
 
 
 def _write_one_by_one(
     group: FolderFindings, retagger: Retagger, outcomes: list[RetagOutcome]
 ) -> bool:
-    """Ask about every track of a folder; return whether to go on after it."""
-    from recsys.cli.output import shown
-
+    """Ask about every track of a folder; return False to quit."""
     for finding in group.findings:
         tag = finding.track.tags.genre_tag or "no genre"
         question = f"{shown(finding.track.path.name)}: {finding.suggestion} instead of {tag}?"
@@ -299,7 +290,7 @@ def _print_written(
     written = sum(outcome.status == "written" for outcome in outcomes)
     text = f"Wrote the genre of {written} of {len(report.findings)} tracks."
     if written:
-        text += f" recsys audit --undo {retagger.run} puts the old ones back."
+        text += f" recsys audit --undo {retagger.run} restores the old ones."
     click.echo(text)
 
 
@@ -309,11 +300,9 @@ def _print_written(
 def _undo(
     library: Library, which: str, paths: Sequence[Path], *, as_json: bool
 ) -> list[RetagOutcome]:
-    from recsys.cli.output import print_json
-
     _note_damage(library)
-    number = None if which == LAST else int(which)
-    run, stream = library.undo_tags(number, paths)
+    # Iterating does the work.
+    run, stream = library.undo_tags(None if which == LAST else int(which), paths)
     outcomes = list(stream)
     if as_json:
         print_json({"run": run.number, "outcomes": _outcomes_json(outcomes)})
@@ -321,44 +310,31 @@ def _undo(
     counts = {status: sum(own.status == status for own in outcomes) for status in _UNDONE}
     click.echo(
         f"Run {run.number} of {run.time}: "
-        + ", ".join(f"{_UNDONE[status]} {count}" for status, count in counts.items() if count)
+        + ", ".join(f"{count} {_UNDONE[status]}" for status, count in counts.items() if count)
     )
     return outcomes
 
 
-_UNDONE = {"restored": "put back", "unchanged": "was so already", "failed": "left as it is"}
-
-
 def _note_damage(library: Library) -> None:
-    from recsys.cli.output import note
-
     for text in library.tag_journal_notes():
         note(f"{text}.")
 
 
 def _print_history(library: Library, *, as_json: bool) -> None:
-    from recsys.cli.output import console, print_json, table
-
     _note_damage(library)
     runs = library.tag_runs()
     if as_json:
-        changes = [
-            [{"path": os.fspath(c.path), "old": c.old, "new": c.new} for c in run.changes]
-            for run in runs
-        ]
-        print_json(
-            {
-                "runs": [
-                    {"run": run.number, "time": run.time, "changes": own}
-                    for run, own in zip(runs, changes, strict=True)
-                ]
-            }
-        )
+        print_json({"runs": [_run_json(run) for run in runs]})
         return
     if not runs:
-        click.echo("No genre tag was written that could be put back.")
+        click.echo("No written genre tag is left to undo.")
         return
-    rows = table("Run", "Begun", "Files", right=(0, 2))
+    rows = table("Run", "Started", "Files", right=(0, 2))
     for run in runs:
         rows.add_row(str(run.number), run.time, str(len(run.changes)))
     console().print(rows)
+
+
+def _run_json(run: Run) -> dict[str, Any]:
+    changes = [{"path": os.fspath(c.path), "old": c.old, "new": c.new} for c in run.changes]
+    return {"run": run.number, "time": run.time, "changes": changes}

@@ -18,6 +18,7 @@ from recsys.cli.options import (
     time_limit_option,
     workers_option,
 )
+from recsys.cli.output import console, escape, note, print_failure, print_json, shown, table
 
 if TYPE_CHECKING:
     from recsys.classify import Classification
@@ -48,10 +49,10 @@ def command(
     """Classify audio files: genre probabilities and tags.
 
     A genre holds when its probability reaches the model's threshold; several can hold. The genre is
-    "unknown" when the most probable one does not hold. No library is needed and none is changed;
-    the model and effort of an existing library are used, else the shipped model with full effort.
+    "unknown" when the most probable one does not hold. Without a library, the shipped model is used
+    with full effort; with one, its model and effort. The library is not changed.
 
-    Tags (styles, moods, eras, voices) are listed from a strength of 1, the strongest first: the
+    Tags (styles, moods, eras, voices) are listed from a strength of 1, the strongest first. The
     strength is the z-score of the tag's logit over a reference collection. --json gives every tag
     with score and strength.
 
@@ -65,6 +66,7 @@ def command(
     failed = 0
     rows: list[Classification] = []
     library = Library(db, model=model, device=device)
+    # JSON is printed as results come; the width of a table's columns needs all of them.
     for result in library.classify(files, workers=workers, time_limit_s=time_limit):
         failed += result.error is not None
         if as_json:
@@ -78,8 +80,6 @@ def command(
 
 
 def _print_line(result: Classification) -> None:
-    from recsys.cli.output import print_json
-
     path = os.fspath(result.path)
     if result.error is not None:
         print_json({"path": path, "error": result.error})
@@ -100,27 +100,22 @@ def _print_line(result: Classification) -> None:
 
 
 def _print_table(rows: list[Classification]) -> None:
-    from recsys.cli.output import console, escape, note, shown, table
+    from recsys.recommender.query import HOLDS_FROM
 
     tagged = any(row.tags for row in rows)
     output = table("File", "Genre", "Most probable", *(["Tags"] if tagged else []))
     for row in rows:
         if row.error is not None:
-            click.echo(f"failed: {shown(row.path)}: {row.error}", err=True)
+            print_failure(row.path, row.error)
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {p:.0%}" for genre, p in ranked)
         cells = [escape(shown(row.path)), " + ".join(row.genres) or row.genre, shares]
-        output.add_row(*cells, *([_carried(row)] if tagged else []))
+        if tagged:
+            carried = [tag for tag, own in row.tags.items() if own.strength >= HOLDS_FROM]
+            cells.append(", ".join(carried[:SHOWN]))
+        output.add_row(*cells)
         if row.warning:
             note(f"{shown(row.path)}: {row.warning}")
     if output.row_count:
         console().print(output)
-
-
-def _carried(result: Classification) -> str:
-    """Return the names of the strongest tags of a file."""
-    from recsys.recommender.query import HOLDS_FROM
-
-    carried = [tag for tag, scored in result.tags.items() if scored.strength >= HOLDS_FROM]
-    return ", ".join(carried[:SHOWN])

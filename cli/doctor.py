@@ -8,6 +8,7 @@ import click
 
 from recsys.cli.exit_codes import FAILED
 from recsys.cli.options import NamedPath, db_option, json_option
+from recsys.cli.output import print_json
 
 
 @click.command(name="doctor")
@@ -29,7 +30,7 @@ def command(
     as_json: bool,
     db: Path | None,
 ) -> None:
-    """Check the database and the index of the library.
+    """Check and repair the database and the index of the library.
 
     The index is a cache of the database, so --rebuild is always safe. The exit code is 1 when
     problems remain.
@@ -41,7 +42,6 @@ def command(
       recsys doctor --forget /media/old-disk
     """
     from recsys.api import Library
-    from recsys.cli.output import print_json
 
     with Library(db) as library:
         forgotten = [] if forget is None else [f"forgot {library.forget(forget)} files"]
@@ -61,7 +61,7 @@ def command(
         for problem in diagnosis.problems:
             click.echo(f"problem: {problem}")
         if diagnosis.database_problems:
-            click.echo("Restore the database from a backup, or move it away and index again.")
+            click.echo("Restore the database from a backup, or move it elsewhere and index again.")
         elif diagnosis.problems:
             click.echo("recsys doctor --rebuild repairs the index.")
         else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import (
+    FILE,
     NamedPath,
     db_option,
     device_option,
@@ -21,20 +22,31 @@ from recsys.cli.options import (
     model_option,
     workers_option,
 )
+from recsys.cli.output import (
+    accuracy_text,
+    console,
+    escape,
+    note,
+    print_failure,
+    print_json,
+    progress,
+    shown,
+    table,
+    warn,
+)
+from recsys.errors import ModelError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from recsys.classifier.inference import Classifier
     from recsys.classifier.training.datasets import LabelledFile
-    from recsys.classifier.training.evaluate import Evaluation, FolderEvaluation
+    from recsys.classifier.training.evaluate import Evaluation
 
 
 @click.command(short_help="Measure a genre model on labelled tracks.")
 @click.argument("directory", metavar="DIR", type=NamedPath())
 @click.option(
     "--split",
-    type=NamedPath(dir_okay=False),
+    type=FILE,
     metavar="LIST",
     help="Use only these tracks: one GENRE/TRACK.ext per line, extension ignored.",
 )
@@ -47,7 +59,8 @@ if TYPE_CHECKING:
     "--report",
     type=NamedPath(),
     metavar="OUT",
-    help="Write a page with confusion matrix, curves, reliability and figures into this folder.",
+    help="Write a page with confusion matrix, curves, reliability and figures into this folder. "
+    "Needs the extra [papers].",
 )
 @db_option
 @model_option
@@ -69,9 +82,9 @@ def command(
 ) -> None:
     """Measure a genre model on the tracks in DIR/GENRE/.
 
-    Every track counts once and is given its most probable genre. Files that cannot be read and
-    genres that the model does not know are left out and reported. --report needs
-    the extra [papers]; OUT/index.html is the page, and holds its pictures itself.
+    Every track counts once, with its most probable genre. Files that cannot be decoded and genres
+    that the model does not know are left out and reported. With --report, OUT/index.html is the
+    page; it needs no other file.
 
     \b
     Examples:
@@ -79,62 +92,63 @@ def command(
       recsys model evaluate gtzan --split valid_filtered.txt --json
       recsys model evaluate gtzan --model mine.safetensors --held-out --report mine-on-gtzan
     """
-    from rich.console import Console
-
     from recsys.api import Library
+    from recsys.classifier.training.evaluate import as_dict, evaluate_files
 
-    console = Console(stderr=True)
     if report is not None:
+        # Before hours of work: the folder and the libraries of the report.
         from recsys.reports.drawing import check_ready
 
         check_ready(report)
-    files, missing = _choose(directory, split, console)
+    files, missing = _choose(directory, split)
+    # Full effort by default: the model is measured, not the library.
     classifier = Library(db, model=model, device=device, effort=effort or "full").classifier
-    made_with = _made_with(classifier)
     if held_out:
-        files = _held_out(files, made_with, classifier)
-    known = _known_genres(files, classifier, console)
-    learned = _warn_of_learned(known, made_with, classifier, console)
-    result = _evaluate(classifier, known, workers or os.cpu_count() or 1, console)
+        files = _held_out(files, classifier)
+    # After --held-out: genres are reported only for tracks that would have been evaluated.
+    files, unknown_genres = _known_genres(files, classifier)
+    learned = _warn_of_training_tracks(files, classifier)
+    with progress("tracks", "Analysing") as bar:
+        bar.start(len(files))
+        result = evaluate_files(
+            classifier, files, workers=workers or os.cpu_count() or 1, on_file=bar.advance
+        )
     for path, reason in result.failed:
-        _warn(console, f"failed {path}: {reason}")
-    left_out = _LeftOut(missing, files, known)
+        print_failure(path, reason)
     if report is not None:
-        _write_report(report, result, classifier, directory, split, left_out)
+        from recsys.papers.explore import empty_genre_folders
+        from recsys.reports.evaluation_page import EvaluationReport, write_report
+
+        empty = empty_genre_folders(directory, report) if split is None else ()
+        made = EvaluationReport(
+            result=result,
+            card=classifier.card,
+            directory=directory,
+            split=split,
+            missing=missing,
+            unknown_genres=unknown_genres,
+            empty_genres=empty,
+            created=datetime.now(UTC),
+        )
+        note(f"the report is {shown(write_report(made, report)[0])}")
     if as_json:
-        _print_json(result, left_out, learned)
+        counts = {
+            "missing": missing,
+            "failed": len(result.failed),
+            "skipped": sum(unknown_genres.values()),
+            "learned": learned,
+        }
+        print_json(as_dict(result.evaluation) | counts)
     else:
         _print_tables(result.evaluation, classifier.info.name)
     if result.failed:
-        console.print(f"{len(result.failed)} files could not be read")
+        click.echo(f"{len(result.failed)} files could not be decoded", err=True)
         click.get_current_context().exit(SOME_FILES_FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class _LeftOut:
-    """Tracks of the list that are not there, the files found, and those that took part."""
-
-    missing: int
-    found: list[LabelledFile]
-    used: list[LabelledFile]
-
-    @property
-    def unknown_genres(self) -> Counter[str]:
-        """Genres that the model does not know, and their tracks."""
-        known = {file.genre for file in self.used}
-        return Counter(file.genre for file in self.found if file.genre not in known)
-
-
-def _warn(console: Console, message: str) -> None:
-    console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def _choose(
-    directory: Path, split: Path | None, console: Console
-) -> tuple[list[LabelledFile], int]:
-    """Return the files to use and how many tracks of the list are not there."""
+def _choose(directory: Path, split: Path | None) -> tuple[list[LabelledFile], int]:
+    """Return the files to use, and how many tracks of the list have none."""
     from recsys.classifier.training.datasets import find_tracks, read_split
-    from recsys.errors import ModelError
 
     files = find_tracks(directory, allow_empty=True)
     if split is None:
@@ -148,159 +162,84 @@ def _choose(
         )
     missing = len(wanted - {file.key for file in chosen})
     if missing:
-        console.print(f"{missing} tracks of the list are not in the folder", style="yellow")
+        warn(f"{missing} tracks of the list are not in the folder")
     return chosen, missing
 
 
-def _made_with(classifier: Classifier) -> frozenset[str] | None:
-    """Return the tracks that the model was trained or selected on, None if not listed."""
+def _training_keys(classifier: Classifier) -> frozenset[str] | None:
+    """Return the tracks that the model was trained or selected on; None if not listed."""
     keys = classifier.card.training.get("keys")
+    return None if keys is None else frozenset(keys["train"]) | frozenset(keys["valid"])
+
+
+def _held_out(files: list[LabelledFile], classifier: Classifier) -> list[LabelledFile]:
+    """Leave out the tracks that the model was trained or selected on."""
+    keys, name = _training_keys(classifier), classifier.info.name
     if keys is None:
-        return None
-    return frozenset(keys["train"]) | frozenset(keys["valid"])
-
-
-def _held_out(
-    files: list[LabelledFile], made_with: frozenset[str] | None, classifier: Classifier
-) -> list[LabelledFile]:
-    """Leave out what the model was made with."""
-    from recsys.errors import ModelError
-
-    if made_with is None:
         raise ModelError(
-            f"the card of {classifier.info.name} does not list its training tracks",
-            "Name those to judge with --split, or train a recipe, whose card does.",
+            f"the card of {name} does not list its training tracks",
+            "Name the tracks to evaluate with --split, or train a recipe: its card lists them.",
         )
-    kept = [file for file in files if file.key not in made_with]
+    kept = [file for file in files if file.key not in keys]
     if not kept:
         raise ModelError(
-            f"{classifier.info.name} was made with all of the {len(files)} tracks",
-            "Give tracks that it did not learn from.",
+            f"{name} was trained or selected on all of the {len(files)} tracks",
+            "Give tracks that it was not trained on.",
         )
     return kept
 
 
-def _warn_of_learned(
-    files: list[LabelledFile],
-    made_with: frozenset[str] | None,
-    classifier: Classifier,
-    console: Console,
-) -> int | None:
-    """Report and return how many of the tracks the model was trained on."""
-    if classifier.card.training.get("leaky"):
-        _warn(
-            console,
-            "LEAKY: segments of one track were learned from and tested, so the figures in the "
-            "model's card are too good",
+def _known_genres(
+    files: list[LabelledFile], classifier: Classifier
+) -> tuple[list[LabelledFile], Mapping[str, int]]:
+    """Return the tracks whose genre the model knows, and how many each other genre has."""
+    labels = classifier.info.labels
+    unknown = Counter(file.genre for file in files if file.genre not in labels)
+    for genre, count in sorted(unknown.items()):
+        warn(f"the model does not know the genre {genre!r}: {count} tracks left out")
+    known = [file for file in files if file.genre in labels]
+    if not known:
+        raise ModelError(
+            f"the model knows none of the genres {', '.join(sorted(unknown))}",
+            f"It knows {', '.join(labels)}.",
         )
-    if made_with is None:
+    return known, unknown
+
+
+def _warn_of_training_tracks(files: list[LabelledFile], classifier: Classifier) -> int | None:
+    """Report and return how many of the tracks the model was trained or selected on."""
+    if classifier.card.training.get("leaky"):
+        warn(
+            "LEAKY: the model was trained and tested on segments of the same tracks, so the "
+            "figures in its card are too good"
+        )
+    keys = _training_keys(classifier)
+    if keys is None:
         return None
-    count = sum(file.key in made_with for file in files)
+    count = sum(file.key in keys for file in files)
     if count:
-        _warn(
-            console,
-            f"{count} of {len(files)} tracks were learned from, or the model was chosen by them: "
-            "the figures are too good; --held-out judges it on the others",
+        warn(
+            f"the model was trained or selected on {count} of {len(files)} tracks: the figures are "
+            "too good; --held-out excludes these tracks"
         )
     return count
 
 
-def _known_genres(
-    files: list[LabelledFile], classifier: Classifier, console: Console
-) -> list[LabelledFile]:
-    """Leave out, and name, the genres that the model does not know."""
-    from recsys.errors import ModelError
-
-    labels = classifier.info.labels
-    strange = Counter(file.genre for file in files if file.genre not in labels)
-    for genre, count in sorted(strange.items()):
-        _warn(console, f"the model does not know the genre {genre!r}: {count} tracks left out")
-    known = [file for file in files if file.genre in labels]
-    if not known:
-        raise ModelError(
-            f"the model knows none of the genres {', '.join(sorted(strange))}",
-            f"It knows {', '.join(labels)}.",
-        )
-    return known
-
-
-def _evaluate(
-    classifier: Classifier, files: list[LabelledFile], workers: int, console: Console
-) -> FolderEvaluation:
-    from rich.progress import Progress
-
-    from recsys.classifier.training.evaluate import evaluate_files
-
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("Listening", total=len(files))
-        return evaluate_files(
-            classifier, files, workers=workers, on_file=lambda: progress.advance(bar)
-        )
-
-
-def _write_report(
-    out: Path,
-    result: FolderEvaluation,
-    classifier: Classifier,
-    directory: Path,
-    split: Path | None,
-    left_out: _LeftOut,
-) -> None:
-    from datetime import UTC, datetime
-
-    from recsys.cli.output import note, shown
-    from recsys.papers.explore import empty_genre_folders
-    from recsys.reports.evaluation_page import EvaluationReport, write_report
-
-    report = EvaluationReport(
-        result=result,
-        card=classifier.card,
-        directory=directory,
-        split=split,
-        missing=left_out.missing,
-        unknown_genres=left_out.unknown_genres,
-        empty_genres=empty_genre_folders(directory, out) if split is None else (),
-        created=datetime.now(UTC),
-    )
-    page, *_ = write_report(report, out)
-    note(f"the report is {shown(page)}")
-
-
-def _print_json(result: FolderEvaluation, left_out: _LeftOut, learned: int | None) -> None:
-    from recsys.classifier.training.evaluate import as_dict
-
-    extra = {
-        "missing": left_out.missing,
-        "failed": len(result.failed),
-        "skipped": len(left_out.found) - len(left_out.used),
-        "learned": learned,
-    }
-    click.echo(json.dumps(as_dict(result.evaluation) | extra))
-
-
 def _print_tables(evaluation: Evaluation, name: str) -> None:
-    from rich.table import Table
-
-    from recsys.cli.output import console as wide_console
-
-    low, high = evaluation.interval
-    console = wide_console()
-    table = Table("genre", "tracks", "precision", "recall", "F1", title=name)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    screen = console()
+    genres = table("genre", "tracks", "precision", "recall", "F1", right=range(1, 5), title=name)
     for genre, own in evaluation.per_genre.items():
-        numbers = (f"{value:.3f}" for value in (own.precision, own.recall, own.f1))
-        table.add_row(genre, str(own.n), *numbers)
-    console.print(table)
-    console.print(
-        f"{evaluation.n} tracks: accuracy {evaluation.accuracy:.3f} (95% {low:.3f} to {high:.3f}),"
-        f" macro F1 {evaluation.macro_f1:.3f}, weighted F1 {evaluation.weighted_f1:.3f},"
-        f" calibration error {evaluation.ece:.3f}",
-        highlight=False,
-        soft_wrap=True,
+        figures = (f"{value:.3f}" for value in (own.precision, own.recall, own.f1))
+        genres.add_row(escape(genre), str(own.n), *figures)
+    screen.print(genres)
+    figures_text = accuracy_text(evaluation.accuracy, evaluation.interval, evaluation.macro_f1)
+    click.echo(
+        f"{evaluation.n} tracks: {figures_text}, weighted F1 {evaluation.weighted_f1:.3f},"
+        f" calibration error {evaluation.ece:.3f}"
     )
     predicted = list(next(iter(evaluation.confusion.values())))
-    confusion = Table("true \\ given", *predicted, title="confusion")
+    columns = ("true \\ predicted", *map(escape, predicted))
+    confusion = table(*columns, right=range(1, len(columns)), title="confusion")
     for genre, row in evaluation.confusion.items():
-        confusion.add_row(genre, *(str(row[other] or "") for other in predicted))
-    console.print(confusion)
+        confusion.add_row(escape(genre), *(str(row[other] or "") for other in predicted))
+    screen.print(confusion)

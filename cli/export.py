@@ -6,31 +6,25 @@ from pathlib import Path
 
 import click
 
-from recsys.cli.options import NamedPath, db_option, json_option
+from recsys.cli.options import FILE, json_option, unused_db_option
 from recsys.cli.output import print_json
-
-_FILE = NamedPath(dir_okay=False)
+from recsys.errors import ModelError
 
 
 @click.command(short_help="Write a model as an ONNX file.")
-@click.argument("model", required=False, metavar="[MODEL.safetensors]", type=_FILE)
-@click.option("--onnx", "out", required=True, type=_FILE, metavar="OUT.onnx", help="Where it goes.")
-@click.option("--force", is_flag=True, help="Replace OUT.onnx and OUT.toml if they are there.")
+@click.argument("model", required=False, metavar="[MODEL.safetensors]", type=FILE)
+@click.option(
+    "--onnx", "out", required=True, type=FILE, metavar="OUT.onnx", help="ONNX model to write."
+)
+@click.option("--force", is_flag=True, help="Replace OUT.onnx and OUT.toml if they exist.")
 @json_option("One JSON object.")
-@db_option
-def command(
-    model: Path | None,
-    out: Path,
-    force: bool,
-    as_json: bool,
-    db: Path | None,  # noqa: ARG001 (as on every command)
-) -> None:
+@unused_db_option
+def command(model: Path | None, out: Path, force: bool, as_json: bool) -> None:
     """Export a model as an ONNX file with a TOML description.
 
-    Without MODEL it is the one that comes with recsys. The pair is tried before it is kept: it
-    must agree with the model. Other programs can run it, and so can every command that takes
-    --model. Files that are there are not replaced without --force. No library is changed. Needs
-    the extra [onnx].
+    Without MODEL, the shipped model is exported. The ONNX file is kept only if it agrees with the
+    model. Other programs can run it, and so can every command that takes --model. It needs the
+    extra [onnx].
 
     \b
     Examples:
@@ -41,9 +35,8 @@ def command(
     from recsys.classifier.card import is_onnx
     from recsys.classifier.onnx import description_path
     from recsys.classifier.onnx_export import export_onnx
-    from recsys.errors import ModelError
 
-    if not is_onnx(out):
+    if not is_onnx(out):  # --model recognises ONNX models by this ending
         raise ModelError(f"--onnx {out} must end in .onnx", f"Try {out.stem}.onnx.")
     card = export_onnx(model, out, overwrite=force)
     if as_json:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
-from recsys.cli.index_report import Report, follow
+from recsys.cli.index_report import IndexReport, follow
 from recsys.cli.options import (
     NamedPath,
     db_option,
@@ -18,27 +16,14 @@ from recsys.cli.options import (
     json_option,
     model_option,
     time_limit_option,
+    wait_option,
     workers_option,
 )
-
-
-class Folder(NamedPath):
-    """A path that is not empty and no URL."""
-
-    def convert(
-        self,
-        value: str | os.PathLike[str],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Any:  # noqa: ANN401 (as click has it)
-        """Refuse a URL, and return a Path."""
-        if isinstance(value, str) and "://" in value:
-            self.fail(f"{value} is no folder; recsys cluster index reads URLs", param, ctx)
-        return super().convert(value, param, ctx)
+from recsys.cli.output import print_json, progress, shown
 
 
 @click.command(name="index")
-@click.argument("folders", nargs=-1, type=Folder())
+@click.argument("folders", nargs=-1, type=NamedPath(urls=False))
 @db_option
 @json_option("One line of JSON per file as its result is stored, then a summary.")
 @device_option
@@ -47,22 +32,24 @@ class Folder(NamedPath):
 @time_limit_option
 @effort_option("the library's own; balanced for a new one")
 @click.option(
-    "--keep-missing", is_flag=True, help="Keep tracks whose files are gone, instead of removing."
+    "--keep-missing",
+    is_flag=True,
+    help="Keep tracks whose files are gone; do not remove them.",
 )
 @click.option(
     "--reanalyse",
     is_flag=True,
-    help="Analyse everything again if the model or the effort is another than the library's.",
+    help="Analyse everything again if --model or --effort differs from the library's.",
 )
 @click.option(
     "--genres",
     type=click.Choice(("model", "tags", "own")),
-    help="Which labels sort the library from now on and make the tiers: the model's genres, the "
-    "strongest style among its tags, or the genres that the files name. Without FOLDERS, that is "
-    "all that is done.  [default: as it is; model for a new library]",
+    help="Group the library by these genres, which form the tiers: the model's, the strongest "
+    "style among its tags, or those that the files name. Without FOLDERS, nothing else is done.  "
+    "[default: unchanged; model for a new library]",
 )
-@click.option("--watch", is_flag=True, help="Go on following the folders until Ctrl-C.")
-@click.option("--wait", is_flag=True, help="If another run holds the library, wait for it.")
+@click.option("--watch", is_flag=True, help="Keep watching the folders until Ctrl-C.")
+@wait_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -82,9 +69,9 @@ def command(
 ) -> None:
     """Analyse the tracks in FOLDERS and store the results.
 
-    Run it again whenever files have changed: it analyses only what is new, follows files that
-    moved or were retagged, and removes those that are gone. Stopping it loses nothing, and
-    queries work while it runs.
+    Run it again whenever files have changed: it analyses only new ones, follows those that moved
+    or were retagged, and removes those that are gone. Stop it at any time: finished files are
+    stored. Queries work while it runs.
 
     \b
     Examples:
@@ -95,7 +82,6 @@ def command(
       recsys index --genres tags
     """
     from recsys.api import Library
-    from recsys.cli.output import progress
     from recsys.indexing import IndexOptions
     from recsys.indexing.session import nothing_found
     from recsys.library import outermost
@@ -104,7 +90,7 @@ def command(
     if not folders:
         if genres is None:
             raise click.UsageError("Missing argument 'FOLDERS...'.")
-        _print_parts(genres, library.sort_by(genres), as_json=as_json)
+        _print_groups(genres, library.sort_by(genres), as_json=as_json)
         return
     options = IndexOptions(
         workers=workers,
@@ -115,21 +101,19 @@ def command(
         wait_s=None if wait else 0.0,
     )
     events = library.index_events(folders, options, watch=watch)
-    with progress("tracks") as bar:
-        summary = follow(events, Report(bar, as_json=as_json))
+    with progress("tracks", "Indexing") as bar:
+        summary = follow(events, IndexReport(bar, as_json=as_json))
     if summary.found == 0:
         raise nothing_found(outermost(folders), summary)
+    # Notes name folders that were out of reach, whose tracks were kept.
     if summary.failed or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
 
 
-def _print_parts(source: str, parts: dict[str, int], *, as_json: bool) -> None:
-    """Say how a library is sorted now."""
-    from recsys.cli.output import print_json, shown
-
+def _print_groups(source: str, groups: dict[str, int], *, as_json: bool) -> None:
     if as_json:
-        print_json({"genres_from": source, "genres": parts})
+        print_json({"genres_from": source, "genres": groups})
         return
-    for label, count in sorted(parts.items(), key=lambda item: (-item[1], item[0])):
-        click.echo(f"{count:>8} {shown(label)}")
-    click.echo(f"{sum(parts.values())} tracks sorted by {source}: {len(parts)} labels", err=True)
+    for genre, count in sorted(groups.items(), key=lambda item: (-item[1], item[0])):
+        click.echo(f"{count:>8} {shown(genre)}")
+    click.echo(f"{sum(groups.values())} tracks sorted by {source}: {len(groups)} labels", err=True)

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsys.cli.output import note, print_json, print_known, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.progress import Progress
-
+    from recsys.cli.output import ProgressBar
     from recsys.types import IndexEvent, IndexSummary
 
 MAX_SHOWN = 10
+"""Files named in the summary, for failures and for warnings."""
 
 
-def follow(events: Iterable[object], report: Report) -> IndexSummary:
+def follow(events: Iterable[object], report: IndexReport) -> IndexSummary:
     """Report every event, and the notes of every summary; return the last summary."""
-    from recsys.cli.output import note
     from recsys.types import IndexSummary
 
     summary = IndexSummary()
@@ -32,13 +33,11 @@ def follow(events: Iterable[object], report: Report) -> IndexSummary:
     return summary
 
 
-class Report:
+class IndexReport:
     """Turns events into progress, lines of JSON, or a closing summary."""
 
-    def __init__(self, bar: Progress | None, *, as_json: bool, verb: str = "Indexing") -> None:
+    def __init__(self, bar: ProgressBar, *, as_json: bool) -> None:
         self._bar = bar
-        self._by_event = True
-        self._task = bar.add_task(verb, total=None, failed=0) if bar else None
         self._as_json = as_json
         self._working = False
         self._failures: list[IndexEvent] = []
@@ -51,9 +50,8 @@ class Report:
 
         if isinstance(event, IndexPlan):
             self._working = True
-            if self._bar is not None and self._task is not None:
-                self._bar.reset(self._task, total=event.pending, failed=len(self._failures))
-                self._bar.start()
+            self._bar.restart(total=event.pending)
+            self._bar.update(failed=len(self._failures))
         elif isinstance(event, IndexEvent):
             self._file(event)
         elif isinstance(event, IndexSummary):
@@ -64,57 +62,44 @@ class Report:
             self._failures.append(event)
         elif event.status == "indexed" and event.warning:
             self._warnings.append(event)
-        if self._by_event:
-            self.advance(1, len(self._failures))
+        self.advance(event)
         if self._as_json:
-            from recsys.cli.output import print_json
+            print_known(
+                path=os.fspath(event.path),
+                status=event.status,
+                reason=event.reason,
+                warning=event.warning,
+                genre=event.genre,
+                track_id=event.track_id,
+            )
 
-            print_json(event_json(event))
-
-    def advance(self, count: int, failed: int) -> None:
-        """Advance the bar, once the work has begun."""
-        if self._bar is not None and self._task is not None and self._working:
-            self._bar.update(self._task, advance=count, failed=failed)
+    def advance(self, event: IndexEvent) -> None:
+        """Advance the bar by one file."""
+        # Files whose result is known already come before the plan, and are not in its total.
+        if self._working:
+            self._bar.advance(event.status == "failed")
 
     def _end(self, summary: IndexSummary) -> None:
         self._working = False
-        if self._bar is not None:
-            self._bar.stop()  # what follows must not be written into it
+        self._bar.stop()
         if self._as_json:
-            from recsys.cli.output import print_json
-
             print_json({"summary": dict(summary.counts())})
         elif summary.found:
             _print_summary(summary, self._failures, self._warnings)
+        # With --watch the next round has its own.
         self._failures.clear()
         self._warnings.clear()
-
-
-def event_json(event: IndexEvent) -> dict[str, Any]:
-    """Return an event for scripts, without unknown fields."""
-    fields = {
-        "path": os.fspath(event.path),
-        "status": event.status,
-        "reason": event.reason,
-        "warning": event.warning,
-        "genre": event.genre,
-        "track_id": event.track_id,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _print_summary(
     summary: IndexSummary, failures: list[IndexEvent], warnings: list[IndexEvent]
 ) -> None:
-    from recsys.cli.output import shown
-
-    reported = {"warning": [(event, event.warning) for event in warnings]}
-    reported["failed"] = [(event, event.reason) for event in failures]
-    for kind, lines in reported.items():
-        for event, why in sorted(lines, key=lambda line: os.fspath(line[0].path))[:MAX_SHOWN]:
+    for kind, events in (("warning", warnings), ("failed", failures)):
+        for event in sorted(events, key=lambda event: os.fspath(event.path))[:MAX_SHOWN]:
+            why = event.reason if kind == "failed" else event.warning
             click.echo(f"{kind}: {shown(event.path)}: {why}")
-        if len(lines) > MAX_SHOWN:
-            click.echo(f"{kind}: {len(lines) - MAX_SHOWN} more")
+        if len(events) > MAX_SHOWN:
+            click.echo(f"{kind}: {len(events) - MAX_SHOWN} more")
     if len(failures) > MAX_SHOWN:
         click.echo("recsys status --failures lists every failed file.")
     counts = dict(summary.counts())

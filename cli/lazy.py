@@ -1,4 +1,4 @@
-"""Groups whose commands are imported when they are called: ``recsys --help`` stays quick."""
+"""Groups whose commands are imported on demand: ``recsys --help`` stays quick."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ if TYPE_CHECKING:
 
 
 class LazyGroup(click.Group):
-    """A group that imports the module of a command on demand.
+    """A group that imports the module of a command, which holds it as ``command``, on demand.
 
-    Parameters
-    ----------
-    modules : mapping of str to str
-        Module of each command, in the order of the help; it holds the command as ``command``.
-    aliases : mapping of str to str
-        The same for former names, which the help does not list.
-    **attrs
-        As for :class:`click.Group`.
+    ``modules`` has the order of the help; ``aliases``, former names, are not in the help.
     """
 
     def __init__(
@@ -36,7 +29,7 @@ class LazyGroup(click.Group):
         self._aliases = dict(aliases or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the commands in the order in which a newcomer needs them."""
+        """Return the names in their order; click would sort them."""
         return list(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002

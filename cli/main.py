@@ -25,7 +25,7 @@ COMMANDS = {
     "quality": "recsys.cli.quality",
     "train": "recsys.cli.train",
 }
-"""What a listener needs."""
+"""The commands for a music library."""
 
 GROUPS = {
     "model": "recsys.cli.model",
@@ -33,21 +33,20 @@ GROUPS = {
     "cluster": "recsys.cli.cluster",
     "milvus": "recsys.cli.milvus",
 }
-"""What some users need, most of it with an extra."""
+"""Groups of commands, most of which need an extra."""
 
 ALIASES = {"evaluate": "recsys.cli.evaluate"}
 """Former names, to be removed in 0.2."""
 
-
 GARBAGE_THRESHOLDS = (50_000, 10, 10)
-"""How many objects are made before some of them are looked through, see :mod:`gc`."""
+"""Allocations before a collection, see :func:`gc.set_threshold`."""
 
 
 class Recsys(LazyGroup):
     """The command line: its help in two sections, and the one place where errors become text."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands of a listener first, then the groups."""
+        """Write the commands first, then the groups."""
         for title, names in (("Commands", COMMANDS), ("Groups", GROUPS)):
             commands = [(name, self.get_command(ctx, name)) for name in names]
             limit = formatter.width - 6 - max(map(len, names))
@@ -56,7 +55,7 @@ class Recsys(LazyGroup):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as click has it)
-        """Run a command, and turn whatever goes wrong into a message and an exit code."""
+        """Run a command, and turn every exception into a message and an exit code."""
         try:
             return super().invoke(ctx)
         except RecsysError as error:
@@ -64,10 +63,11 @@ class Recsys(LazyGroup):
             for match in getattr(error, "matches", ()):
                 click.echo(f"  {match}", err=True)
         except KeyboardInterrupt:
-            _report("stopped", "What was finished is stored; run the command again to go on.")
+            _report("stopped", "Finished work is stored; run the command again to go on.")
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            # The reader of our output has gone, as `head` does; there is nobody left to tell.
+            # The reader of our output has closed it, as `head` does. Python would complain again
+            # when it flushes standard output at exit.
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         except (OSError, MemoryError) as error:
             _report(_describe(error), "")
@@ -78,7 +78,7 @@ class Recsys(LazyGroup):
                 raise
             _report(
                 f"unexpected {type(error).__name__}: {error}",
-                "This is a fault in recsys; run with RECSYS_DEBUG=1 and report the traceback.",
+                "This is a bug in recsys; run with RECSYS_DEBUG=1 and report the traceback.",
             )
         return ctx.exit(FAILED)
 
@@ -97,7 +97,7 @@ def _report(message: str, hint: str) -> None:
 
 
 EPILOG = """\b
-Exit codes: 0 all fine, 1 the command failed, 2 wrong usage, 3 finished but some files failed,
+Exit codes: 0 success, 1 the command failed, 2 wrong usage, 3 finished but some files failed,
 130 stopped by Ctrl-C.
 
 \b
@@ -119,19 +119,18 @@ Start with:
 def cli() -> None:
     """Analyse a music library and recommend from it.
 
-    recsys stores the genre probabilities and an embedding of every track in your folders in one
-    database, and answers from there: which tracks are similar, and what to play next.
+    recsys index stores genre probabilities and an embedding of every track in a database. The other
+    commands read it: find similar tracks, make playlists, check genre tags.
     """
 
 
 def main() -> None:
     """Run the command line; names that cannot be printed are shown with escapes."""
-    # Starting makes many objects and hardly any garbage: looking for it took a tenth of the time
-    # of a short command.
+    # Imports make many objects and hardly any garbage: collecting took a tenth of a short command.
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    # The service managers' way to stop a program: end as in an error, so that everything is closed.
+    # Service managers stop a program with SIGTERM: exit, so that everything is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     cli(prog_name="recsys")

@@ -5,23 +5,18 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli.options import db_option, json_option
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.progress import Progress
+from recsys.cli.output import note, print_json, progress
 
 
 @click.group(name="milvus")
 def command() -> None:
-    """Share a library by a Milvus server.
+    """Share a library with many readers through a Milvus server.
 
-    Needs the extra [milvus]; see docs/scale.md.
+    It needs the extra [milvus]; see docs/scale.md.
     """
 
 
@@ -30,18 +25,18 @@ def command() -> None:
 @click.option(
     "--replace",
     is_flag=True,
-    help="Replace another library at PLACE, or this one as another model analysed it.",
+    help="Replace a library at PLACE that is another one, or was analysed by another model.",
 )
-@json_option("One JSON object: how many tracks were written, and how long it took.")
+@json_option("One JSON object: counts of tracks, and seconds.")
 @db_option
 def push_command(place: str, replace: bool, as_json: bool, db: Path | None) -> None:
     """Copy the library to Milvus, where many can read it.
 
-    PLACE is milvus://HOST:19530, with /DATABASE and ?collection=NAME where they are needed, or a
-    file of Milvus Lite, whose name ends in .db. Give user and password in the address
+    PLACE is milvus://HOST:19530, with /DATABASE and ?collection=NAME where needed, or a file of
+    Milvus Lite, with a name that ends in .db. Give user and password in the address
     (milvus://USER:PASSWORD@HOST), or a token in the variable MILVUS_TOKEN.
 
-    Run it again whenever the library has changed: only what differs is written. Stopping it loses
+    Run it again whenever the library has changed: only differences are written. Stopping it loses
     nothing. Readers need no database: recsys similar and recsys playlist take --index PLACE.
 
     \b
@@ -52,11 +47,14 @@ def push_command(place: str, replace: bool, as_json: bool, db: Path | None) -> N
       recsys similar "miles davis so what" --index milvus://music.example:19530
     """
     from recsys.api import Library
-    from recsys.cli.output import note, print_json, progress
 
     began = time.monotonic()
-    with Library(db) as library, progress("tracks") as bar:
-        summary = library.push(place, replace=replace, on_progress=_shower(bar))
+    with Library(db) as library, progress("tracks", "Pushing") as bar:
+        summary = library.push(
+            place,
+            replace=replace,
+            on_progress=lambda done, total: bar.update(completed=done, total=total),
+        )
     seconds = time.monotonic() - began
     if as_json:
         print_json(asdict(summary) | {"seconds": round(seconds, 3)})
@@ -68,11 +66,3 @@ def push_command(place: str, replace: bool, as_json: bool, db: Path | None) -> N
         )
     if summary.shortened:
         note(f"{summary.shortened} tracks have a tag that is too long for Milvus; it was cut")
-
-
-def _shower(bar: Progress | None) -> Callable[[int, int], object]:
-    """Return what shows the progress of a push."""
-    if bar is None:
-        return lambda _done, _total: None
-    task = bar.add_task("Pushing", total=None, failed=0)
-    return lambda done, total: bar.update(task, completed=done, total=total)

@@ -6,7 +6,7 @@ from recsys.cli.lazy import LazyGroup
 
 command = LazyGroup(
     name="model",
-    help="Evaluate and export models, and learn your own genres.",
+    help="Evaluate and export genre models, and learn your own genres.",
     modules={
         "evaluate": "recsys.cli.evaluate",
         "robustness": "recsys.cli.robustness",

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Parameter types and options that several commands share: one option means one thing."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from recsys.errors import ModelError
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+# Choices and defaults of the library, repeated here: importing it would make --help slow.
 DEVICES = ("auto", "cpu", "cuda", "mps")
-
 EFFORTS = ("fast", "balanced", "full")
-
 TIME_LIMIT_S = 120.0
 
 
 class NamedPath(click.Path):
-    """A path that is not empty: an unset shell variable must not mean the working directory."""
+    """A path that is not empty: an unset shell variable must not mean the working directory.
 
-    def __init__(self, *, dir_okay: bool = True) -> None:
+    ``urls`` decides about ``s3://bucket/music``: True keeps it as str, False refuses it, None takes
+    it for a path.
+    """
+
+    def __init__(self, *, dir_okay: bool = True, urls: bool | None = None) -> None:
         super().__init__(path_type=Path, dir_okay=dir_okay)
+        self._urls = urls
 
     def convert(
         self,
@@ -31,10 +37,17 @@ class NamedPath(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 (as click has it)
-        """Refuse an empty string, and return a Path."""
+        """Return a Path, or a URL as it is."""
         if value == "":
             self.fail("an empty path was given", param, ctx)
+        if self._urls is not None and isinstance(value, str) and "://" in value:
+            if self._urls:
+                return value
+            self.fail(f"{value} is no folder; recsys cluster index reads URLs", param, ctx)
         return super().convert(value, param, ctx)
+
+
+FILE = NamedPath(dir_okay=False)
 
 
 def db_option(command: Command) -> Command:
@@ -46,6 +59,11 @@ def db_option(command: Command) -> Command:
         show_envvar=True,
         help="Database of the library  [default: library.db in the user's data folder]",
     )(command)
+
+
+def unused_db_option(command: Command) -> Command:
+    """``--db`` where no library is needed: scripts may pass it to every command."""
+    return click.option("--db", type=NamedPath(), hidden=True, expose_value=False)(command)
 
 
 def index_option(command: Command) -> Command:
@@ -63,12 +81,7 @@ def index_option(command: Command) -> Command:
 def library_place(db: Path | None, index: str | None) -> tuple[Path | None, str | None]:
     """Return the database or the Milvus address of the library; the other one is None.
 
-    An option on the command line overrides an environment variable.
-
-    Raises
-    ------
-    click.UsageError
-        Both are given.
+    An option on the command line overrides an environment variable; two options are a usage error.
     """
     if index is None or db is None:
         return db, index
@@ -99,7 +112,7 @@ def model_option(command: Command) -> Command:
     """``--model``: a checkpoint."""
     return click.option(
         "--model",
-        type=NamedPath(dir_okay=False),
+        type=FILE,
         help="Checkpoint (.safetensors with its .json card) or ONNX model (.onnx with its .toml).  "
         "[default: the library's model, or the shipped one]",
     )(command)
@@ -132,5 +145,80 @@ def time_limit_option(command: Command) -> Command:
         default=TIME_LIMIT_S,
         show_default=True,
         metavar="SECONDS",
-        help="Give up a file whose analysis takes longer, as when its decoder hangs.",
+        help="Give up on a file whose analysis takes longer: a decoder can hang.",
     )(command)
+
+
+def wait_option(command: Command) -> Command:
+    """``--wait``: for the lock of the library."""
+    return click.option("--wait", is_flag=True, help="Wait if another run holds the library.")(
+        command
+    )
+
+
+def seed_option(help_text: str) -> Callable[[Command], Command]:
+    """``--seed``: of everything random."""
+    return click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help=help_text
+    )
+
+
+# Training
+
+
+def out_model_option(command: Command) -> Command:
+    """``--out``: the model to write; see :func:`model_path`."""
+    return click.option(
+        "--out", required=True, type=FILE, metavar="MODEL.safetensors", help="Model to write."
+    )(command)
+
+
+def split_options(command: Command) -> Command:
+    """``--train-split`` and ``--valid-split``: two lists of tracks."""
+    for name, verb in (("--valid-split", "validate"), ("--train-split", "train")):
+        text = f"Tracks to {verb} on: one GENRE/TRACK.ext per line, extension ignored."
+        command = click.option(name, type=FILE, metavar="LIST", help=text)(command)
+    return command
+
+
+def artists_option(command: Command) -> Command:
+    """``--artists``: a table that overrides the artist tags."""
+    return click.option(
+        "--artists",
+        type=FILE,
+        metavar="CSV",
+        help="Artists of the tracks (columns track,artist), instead of those in the tags.",
+    )(command)
+
+
+def recipe_options(command: Command) -> Command:
+    """``--weights`` and ``--epochs``: what a run may change about a recipe."""
+    command = click.option(
+        "--epochs",
+        type=click.IntRange(min=1),
+        help="Maximum number of epochs.  [default: the recipe's]",
+    )(command)
+    return click.option(
+        "--weights",
+        default="published",
+        show_default=True,
+        metavar="FILE",
+        help="Pretrained weights, for recipes that begin from some: 'published' downloads them, "
+        "'random' does without; or a file, or a folder that holds them under their published "
+        "names.",
+    )(command)
+
+
+def model_path(out: Path) -> Path:
+    """Return the path of a model to write; ``.safetensors`` is added to a name without an ending.
+
+    ModelError, before hours of work, if the name ends otherwise or the folder is not writable.
+    """
+    if not out.suffix:
+        out = out.with_name(f"{out.name}.safetensors")
+    if out.suffix != ".safetensors":
+        raise ModelError(f"--out {out} must end in .safetensors", f"Try {out.stem}.safetensors.")
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        state = "is not writable" if out.parent.is_dir() else "does not exist"
+        raise ModelError(f"the folder {out.parent} {state}", "Choose another folder with --out.")
+    return out

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,11 @@ def print_json(value: Any) -> None:  # noqa: ANN401 (any JSON value)
     """
     click.echo(json.dumps(value))
     sys.stdout.flush()
+
+
+def print_known(**fields: Any) -> None:  # noqa: ANN401 (any JSON values)
+    """Print fields as one line of JSON, without those that are None."""
+    print_json({name: value for name, value in fields.items() if value is not None})
 
 
 def print_paths(paths: Iterable[Path]) -> None:
@@ -55,12 +60,43 @@ def note(message: str) -> None:
     click.echo(f"Note: {message}", err=True)
 
 
+def warn(message: str) -> None:
+    """Print a line to standard error, in yellow on a terminal."""
+    click.secho(message, fg="yellow", err=True)
+
+
+def print_failure(path: Path | str, reason: str | None, hint: str = "") -> None:
+    """Print to standard error which file failed, and why."""
+    click.echo(f"failed: {shown(path)}: {reason}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
+
+
+def failures_json(failed: Mapping[Path, str]) -> list[dict[str, str]]:
+    """Return the files that failed, and why, for JSON."""
+    return [{"path": os.fspath(path), "reason": reason} for path, reason in failed.items()]
+
+
+def accuracy_text(accuracy: float, interval: Iterable[float], macro_f1: float) -> str:
+    """Return the figures of a genre model.
+
+    Examples
+    --------
+    >>> accuracy_text(0.8, (0.71, 0.87), 0.775)
+    'accuracy 0.800 (95% 0.710 to 0.870), macro F1 0.775'
+    """
+    low, high = interval
+    return f"accuracy {accuracy:.3f} (95% {low:.3f} to {high:.3f}), macro F1 {macro_f1:.3f}"
+
+
 def console() -> Console:
     """Return a console on standard output that does not truncate when piped."""
     from rich.console import Console
 
+    # Rich assumes 80 columns in a pipe; COLUMNS overrides both.
     wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(highlight=False, width=PIPED_WIDTH if wide else None)
+    # Names may hold ":heart:", which is no emoji.
+    return Console(highlight=False, emoji=False, width=PIPED_WIDTH if wide else None)
 
 
 def table(*columns: str, right: Iterable[int] = (), title: str | None = None) -> Table:
@@ -82,50 +118,63 @@ def escape(text: str) -> str:
     return escape_markup(text)
 
 
-@contextlib.contextmanager
-def progress(unit: str) -> Iterator[Progress | None]:
-    """Show a progress bar with rate, ETA and failures; None when standard error is no terminal.
+class ProgressBar:
+    """One bar on standard error; it does nothing where that is no terminal."""
 
-    Tasks carry a field ``failed``.
-    """
+    def __init__(self, bar: Progress | None, description: str = "") -> None:
+        self._bar = bar
+        self._failed = 0
+        if bar is not None:
+            self._task = bar.add_task(description, total=None, failed=0)
+
+    @property
+    def visible(self) -> bool:
+        """Whether there is a terminal."""
+        return self._bar is not None
+
+    def update(self, *, failed: int = 0, **values: Any) -> None:  # noqa: ANN401 (rich has them)
+        """Count failures, and set ``total``, ``completed``, ``advance`` or ``description``."""
+        self._failed += failed
+        if self._bar is not None:
+            self._bar.update(self._task, failed=self._failed, **values)
+
+    def start(self, total: int) -> None:
+        """Set the number of items."""
+        self.update(total=total)
+
+    def advance(self, is_failure: bool = False) -> None:
+        """Count one item."""
+        self.update(advance=1, failed=is_failure)
+
+    def restart(self, description: str | None = None, *, total: int | None = None) -> None:
+        """Begin again at 0, also after :meth:`stop`."""
+        self._failed = 0
+        if self._bar is not None:
+            self._bar.reset(self._task, total=total, description=description, failed=0)
+            self._bar.start()
+
+    def stop(self) -> None:
+        """Remove the bar: what is printed next must not be written into it."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+@contextlib.contextmanager
+def progress(unit: str, description: str = "") -> Iterator[ProgressBar]:
+    """Show a progress bar with rate, ETA and failures."""
     if not sys.stderr.isatty():
-        yield None
+        yield ProgressBar(None)
         return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
     )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _rate_column(unit),
-        TimeRemainingColumn(),
-        _failures_column(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield bar
-
-
-def _failures_column() -> Any:  # noqa: ANN401 (a class made where rich is loaded)
-    from rich.progress import ProgressColumn, Task
-    from rich.text import Text
-
-    class FailuresColumn(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            failed = task.fields["failed"]
-            return Text(f"{failed} failed" if failed else "")
-
-    return FailuresColumn()
-
-
-def _rate_column(unit: str) -> Any:  # noqa: ANN401 (a class made where rich is loaded)
-    from rich.progress import ProgressColumn, Task
     from rich.text import Text
 
     class RateColumn(ProgressColumn):
@@ -133,7 +182,21 @@ def _rate_column(unit: str) -> Any:  # noqa: ANN401 (a class made where rich is 
             speed = task.finished_speed or task.speed
             return Text("" if speed is None else f"{speed:.1f} {unit}/s")
 
-    return RateColumn()
+    class FailuresColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            failed = task.fields["failed"]
+            return Text(f"{failed} failed" if failed else "")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+        FailuresColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield ProgressBar(bar, description)
 
 
 def human_size(size: float) -> str:

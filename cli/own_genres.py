@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.options import NamedPath, db_option, json_option
-from recsys.cli.output import console, escape, note, print_json, shown, table
+from recsys.cli.options import (
+    FILE,
+    NamedPath,
+    db_option,
+    json_option,
+    model_path,
+    seed_option,
+)
+from recsys.cli.output import console, escape, note, print_json, progress, shown, table
 from recsys.errors import require
 
 if TYPE_CHECKING:
-    from recsys.classifier.training.own_genres import (
-        ClassifierFigures,
-        Comparison,
-        Estimate,
-        Proposal,
-    )
+    from rich.table import Table
+
+    from recsys.classifier.training.own_genres import ClassifierFigures, Estimate, Proposal
 
 SPELLINGS_SHOWN = 5
 """Of one genre; the model card names all of them."""
+
+LEFT_OUT_SHOWN = 8
 
 _COUNT = click.IntRange(min=2)
 
@@ -38,19 +43,28 @@ _COUNT = click.IntRange(min=2)
 )
 @click.option(
     "--out",
-    type=NamedPath(dir_okay=False),
+    type=FILE,
     metavar="MODEL.safetensors",
-    help="Model to write, whatever the answer.  [default: next to the library, if it is used]",
+    help="Model to write, whether the library uses it or not.  [default: next to the library, if "
+    "it is used]",
 )
 @click.option(
-    "--min-tracks", type=_COUNT, default=8, show_default=True, help="Leave out smaller genres."
+    "--min-tracks",
+    type=_COUNT,
+    default=8,
+    show_default=True,
+    help="Leave out genres with fewer tracks.",
 )
 @click.option(
-    "--min-artists", type=_COUNT, default=3, show_default=True, help="Leave out smaller genres."
+    "--min-artists",
+    type=_COUNT,
+    default=3,
+    show_default=True,
+    help="Leave out genres with fewer artists.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option("Random seed of the folds, the sampling and the intervals.")
 @click.option("--yes", is_flag=True, help="Use the genres without asking.")
-@json_option("One JSON line; nothing is asked.")
+@json_option("One JSON object; nothing is asked.")
 @db_option
 def command(
     folders: tuple[Path, ...],
@@ -66,9 +80,9 @@ def command(
 ) -> None:
     """Learn your library's own genres from its tags or folders, in seconds.
 
-    A genre head is fitted to the stored embeddings; nothing is analysed again. It is evaluated by
-    cross-validation, no artist on both sides, next to the present model; then you are asked
-    whether the library is to use it. DIR restricts the tracks to those in it.
+    A genre head is fitted to the stored embeddings; nothing is analysed again. It is compared with
+    the present model by artist-grouped cross-validation. Then you are asked whether the library is
+    to use it. DIR restricts the tracks to those in it.
 
     \b
     Examples:
@@ -78,18 +92,19 @@ def command(
     if from_tags == from_folders:
         raise click.UsageError("Give --from-tags or --from-folders, one of them.")
     require("sklearn", "train")
-    from recsys.api import default_database
+    from recsys.api import Library
+    from recsys.classifier.card import DEFAULT_MODEL
     from recsys.classifier.training.own_genres import (
+        FOLDS,
         LabelOrigin,
         OwnGenreOptions,
         free_model_path,
         propose,
         save_proposal,
     )
-    from recsys.cli.training import model_path
     from recsys.library import absolute, outermost
 
-    database = absolute(db) if db else default_database()
+    database = Library(db).database
     out = absolute(model_path(out)) if out else None
     options = OwnGenreOptions(
         source=LabelOrigin.TAGS if from_tags else LabelOrigin.FOLDERS,
@@ -98,10 +113,12 @@ def command(
         min_artists=min_artists,
         seed=seed,
     )
-    with _counting("Learning") as on_fold:
-        proposal = propose(database, options, on_fold=on_fold)
+    with progress("fits", "Learning") as bar:
+        bar.start(FOLDS + 1)
+        proposal = propose(database, options, on_fold=bar.advance)
     if not as_json:
-        _show(proposal)
+        _print(proposal)
+    # --out is written before the question: it does not depend on the answer.
     card = save_proposal(proposal, out) if out else None
     if out and not as_json:
         click.echo(f"\nThe model is {shown(out)}.")
@@ -111,18 +128,19 @@ def command(
         rescored = _use(proposal, out, card)
     if as_json:
         print_json(_as_dict(proposal, out, rescored))
-    elif rescored is not None:
+    elif out is not None and rescored is not None:
         click.echo(
-            f"The library now uses {shown(str(out))}: {rescored} tracks have new genres,"
+            f"The library now uses {shown(out)}: {rescored} tracks have new genres,"
             " nothing was analysed again.\n"
-            f"To undo: recsys index --reanalyse --model {shown(_former(proposal))} FOLDER"
+            "To undo: recsys index --reanalyse --model "
+            f"{shown(proposal.trunk or DEFAULT_MODEL)} FOLDER"
         )
     else:
         click.echo("The library was not changed.")
 
 
 def _use(proposal: Proposal, path: Path, card: Any) -> int:  # noqa: ANN401 (a ModelCard or None)
-    """Make the library use the proposal; a file that was written just for that goes if it fails."""
+    """Make the library use the proposal; a model written only for that is removed on failure."""
     from recsys.classifier.card import card_path
     from recsys.classifier.training.own_genres import save_proposal, use_proposal
 
@@ -130,7 +148,7 @@ def _use(proposal: Proposal, path: Path, card: Any) -> int:  # noqa: ANN401 (a M
         return use_proposal(proposal, path, card)
     try:
         return use_proposal(proposal, path, save_proposal(proposal, path))
-    except BaseException:
+    except BaseException:  # Ctrl-C too
         path.unlink(missing_ok=True)
         card_path(path).unlink(missing_ok=True)
         raise
@@ -144,22 +162,11 @@ def _ask() -> bool:
         raise
 
 
-@contextmanager
-def _counting(words: str) -> Iterator[Callable[[], None]]:
-    """Show a bar while heads are fitted."""
-    from recsys.classifier.training.own_genres import FOLDS
-    from recsys.cli.output import progress
-
-    with progress("fits") as bar:
-        if bar is None:
-            yield lambda: None
-            return
-        task = bar.add_task(words, total=FOLDS + 1, failed=0)
-        yield lambda: bar.advance(task)
+# Printing
 
 
-def _show(proposal: Proposal) -> None:
-    own, found = proposal.own, proposal.found
+def _print(proposal: Proposal) -> None:
+    own = proposal.own
     screen = console()
     screen.print(
         f"{len(own.tracks)} tracks of {len(own.labels)} genres, by {own.n_artists} artists;"
@@ -171,30 +178,31 @@ def _show(proposal: Proposal) -> None:
         screen.print(f"  merged: {escape(genre.sentence(SPELLINGS_SHOWN))}")
     if any(len(genre.spellings) > SPELLINGS_SHOWN for genre in merged):
         screen.print("  (--json has all spellings)")
-    _show_left_out(proposal)
+    if own.left_out:
+        screen.print(escape(_left_out(proposal)))
     screen.print(_genre_table(proposal))
     screen.print(_comparison_table(proposal))
-    for line in _verdict(found.comparison, own.labels, proposal.present.labels):
+    for line in _verdict(proposal):
         screen.print(line)
     for line in proposal.notes:
         note(line)
 
 
-def _show_left_out(proposal: Proposal) -> None:
+def _left_out(proposal: Proposal) -> str:
     options, left_out = proposal.options, proposal.own.left_out
-    if not left_out:
-        return
     named = ", ".join(
-        f"{genre.genre} ({genre.tracks} tracks, {genre.artists} artists)" for genre in left_out[:8]
+        f"{genre.genre} ({genre.tracks} tracks, {genre.artists} artists)"
+        for genre in left_out[:LEFT_OUT_SHOWN]
     )
-    more = f" and {len(left_out) - 8} more" if len(left_out) > 8 else ""
-    console().print(
+    hidden = len(left_out) - LEFT_OUT_SHOWN
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return (
         f"  left out, with fewer than {options.min_tracks} tracks"
-        f" or {options.min_artists} artists: " + escape(named + more)
+        f" or {options.min_artists} artists: {named}{more}"
     )
 
 
-def _genre_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of rich)
+def _genre_table(proposal: Proposal) -> Table:
     own, found = proposal.own, proposal.found
     rows = table("genre", "tracks", "artists", "precision", "recall", "F1", right=range(1, 6))
     for number, label in enumerate(own.labels):
@@ -205,50 +213,43 @@ def _genre_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of rich)
     return rows
 
 
-def _comparison_table(proposal: Proposal) -> Any:  # noqa: ANN401 (a table of rich)
+def _comparison_table(proposal: Proposal) -> Table:
     own, found = proposal.own, proposal.found
     n = len(own.tracks)
     rows = table("evaluated on", "tracks", "", "accuracy", "macro F1", right=(1,))
-    _add(rows, f"{len(own.labels)} own genres", n, found.new)
-    _add(rows, "", n, found.majority)
+
+    def add(genres: str, n: int, contender: ClassifierFigures) -> None:
+        figures = (_interval(contender.accuracy), _interval(contender.macro_f1))
+        rows.add_row(genres, str(n), escape(contender.name), *figures)
+
+    add(f"{len(own.labels)} own genres", n, found.new)
+    add("", n, found.majority)
     if both := found.comparison:
-        _add(rows, f"{len(both.labels)} genres of the present model", both.n, both.new)
-        _add(rows, "", both.n, both.present)
+        add(f"{len(both.labels)} genres of the present model", both.n, both.new)
+        add("", both.n, both.present)
     return rows
-
-
-def _add(rows: Any, judged_by: str, n: int, figures: ClassifierFigures) -> None:  # noqa: ANN401
-    accuracy, macro_f1 = _interval(figures.accuracy), _interval(figures.macro_f1)
-    rows.add_row(judged_by, str(n), escape(figures.name), accuracy, macro_f1)
 
 
 def _interval(measured: Estimate) -> str:
     return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"
 
 
-def _verdict(
-    both: Comparison | None, labels: Sequence[str], present_labels: Sequence[str]
-) -> Iterator[str]:
-    """Yield the gain or loss over the present model, in sentences."""
+def _verdict(proposal: Proposal) -> Iterator[str]:
+    """Yield the gain or loss over the present model."""
+    both = proposal.found.comparison
     yield "New head: cross-validated, no artist on both sides."
     yield "Intervals: 95%, whole artists resampled."
     if both is None:
-        yield f"None of the {len(labels)} own genres is one of the present model's"
-        yield f"({', '.join(map(escape, present_labels))}), so the two cannot be compared."
+        yield f"None of the {len(proposal.own.labels)} own genres is one of the present model's"
+        yield f"({escape(', '.join(proposal.present.labels))}), so the two cannot be compared."
         return
     for name, gain in (("accuracy", both.gain_accuracy), ("macro F1", both.gain_macro_f1)):
-        word = "gain" if gain.value >= 0 else "loss"
+        word = "Gain" if gain.value >= 0 else "Loss"
         sure = "" if gain.low > 0 or gain.high < 0 else ": within chance"
         yield (
-            f"{word.capitalize()} in {name} over the present model: {gain.value:+.3f}"
+            f"{word} in {name} over the present model: {gain.value:+.3f}"
             f" ({gain.low:+.3f} to {gain.high:+.3f}){sure}"
         )
-
-
-def _former(proposal: Proposal) -> Path:
-    from recsys.classifier.card import DEFAULT_MODEL
-
-    return proposal.trunk or DEFAULT_MODEL
 
 
 def _as_dict(proposal: Proposal, out: Path | None, rescored: int | None) -> dict[str, Any]:

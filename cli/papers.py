@@ -6,7 +6,8 @@ from recsys.cli.lazy import LazyGroup
 
 command = LazyGroup(
     name="papers",
-    help="Train and measure the systems of five published reports.\n\nNeeds the extra [papers].",
+    help="Train and measure the systems of five published reports.\n\nAll of them need the extra "
+    "[papers].",
     modules={
         "list": "recsys.cli.recipes",
         "train": "recsys.cli.papers_train",

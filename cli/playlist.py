@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import NamedPath, db_option, device_option, index_option, library_place
+from recsys.cli.options import (
+    FILE,
+    db_option,
+    device_option,
+    index_option,
+    library_place,
+    seed_option,
+)
+from recsys.cli.output import human_duration, note, shown
+from recsys.errors import RecsysError
 
 if TYPE_CHECKING:
     from recsys.types import Playlist
@@ -42,7 +51,7 @@ class Duration(click.ParamType[float]):
 @click.command(name="playlist")
 @click.argument("seeds", nargs=-1, metavar="[TRACK]...")
 @click.option(
-    "--cycle", help="Cycle through genres: jazz,blues,rock, or auto for the library's own."
+    "--cycle", help="Cycle through genres: jazz,blues,rock, or auto for those of the library."
 )
 @click.option(
     "--per-genre",
@@ -77,18 +86,12 @@ class Duration(click.ParamType[float]):
     help="Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it "
     "to require several.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Random seed: the same seed gives the same playlist.",
-)
+@seed_option("Random seed: the same seed gives the same playlist.")
 @click.option("--name", help="Name of the playlist.")
 @click.option(
     "-o",
     "--output",
-    type=NamedPath(dir_okay=False),
+    type=FILE,
     help="Output file; its extension selects the format.",
 )
 @click.option(
@@ -129,8 +132,8 @@ def command(
 ) -> None:
     """Make a playlist: from seeds, through genres, or from one track to another.
 
-    TRACK is a path or words, as in recsys similar. Without one, the random seed draws the first
-    track. The playlist goes to standard output unless -o names a file.
+    TRACK is a path or a text, as in recsys similar. Without one, the first track is drawn at random
+    by --seed. The playlist is written to standard output unless -o names a file.
 
     \b
     Examples:
@@ -145,18 +148,11 @@ def command(
     if start is not None and (seeds or cycle):
         raise click.UsageError("--from and --to exclude TRACK and --cycle.")
     from recsys.api import Library
-    from recsys.cli.output import note
-    from recsys.errors import RecsysError
     from recsys.playlists import PlaylistOptions
-    from recsys.playlists.files import resolve_format
 
-    if output == Path("-"):
+    if output == Path("-"):  # the usual name of standard output
         output = None
-    if file_format is None:
-        try:
-            file_format = resolve_format(output) if output else "paths"
-        except RecsysError as error:
-            raise click.BadParameter(error.message, param_hint="-o") from error
+    file_format = file_format or _format_of(output)
     options = PlaylistOptions(
         length=length,
         duration_s=duration,
@@ -178,10 +174,20 @@ def command(
         note(playlist.note)
 
 
+def _format_of(output: Path | None) -> str:
+    """Return the format of an output file, before the playlist is made."""
+    from recsys.playlists.files import resolve_format
+
+    try:
+        return resolve_format(output) if output else "paths"
+    except RecsysError as error:
+        raise click.BadParameter(error.message, param_hint="-o") from error
+
+
 def _write(playlist: Playlist, output: Path | None, file_format: str, *, relative: bool) -> None:
-    from recsys.cli.output import human_duration, note, shown
     from recsys.playlists.files import write
 
+    # Bytes, not text: paths are written as they are on disk, whatever the encoding of the terminal.
     target = output or sys.stdout.buffer
     written = write(playlist, target, file_format, relative=relative)
     for track in written.left_out:

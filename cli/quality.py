@@ -1,15 +1,15 @@
-"""``recsys quality``: how good the recommendations from a library are."""
+"""``recsys quality``: the quality of the recommendations from a library."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import NamedPath, db_option, json_option, workers_option
+from recsys.cli.options import FILE, db_option, json_option, seed_option, workers_option
+from recsys.cli.output import console, escape, note, print_json, progress, shown, table
+from recsys.errors import RecsysError
 
 if TYPE_CHECKING:
     from recsys.quality import Quality, SystemQuality
@@ -40,26 +40,25 @@ REDUCTIONS = ("embedding", "centred", "local_scaling", "mutual_proximity")
     "--sample",
     type=click.IntRange(min=2),
     metavar="N",
-    help="Let N tracks query, drawn by --seed.  [default: all up to 5000 tracks, else 2000]",
+    help="Use N tracks as queries, drawn by --seed.  [default: all up to 5000 tracks, else 2000]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="For the sample, the random rankings and the intervals.",
-)
+@seed_option("Random seed of the sample, the random rankings and the intervals.")
 @click.option(
     "--hand-made",
     is_flag=True,
-    help="Compare with 36 hand-made features too; the files are decoded, once.",
+    help="Compare with 36 hand-made features too, for which the files are decoded once. Needs the "
+    "extra [papers].",
 )
-@click.option("--hubness", is_flag=True, help="Compare ways to reduce hubness too.")
+@click.option(
+    "--hubness",
+    is_flag=True,
+    help="Compare ways to reduce hubness too. Needs the extra [train].",
+)
 @click.option(
     "--report",
-    type=NamedPath(dir_okay=False),
+    type=FILE,
     metavar="FILE.html",
-    help="Write a page with pictures. Needs the extra [papers].",
+    help="Write a page with plots and explanations. Needs the extra [papers].",
 )
 @workers_option
 @json_option("One JSON object.")
@@ -78,10 +77,10 @@ def command(
 ) -> None:
     """Measure the quality of the recommendations from the library.
 
-    Every track is a query. Its list is compared with the known genres, artists and albums:
-    precision and mean average precision with and without tracks of the same artist, coverage and
-    hubness. Baselines are ranked in the same way, down to a random order. Intervals are 95%
-    bootstraps over artists. No file is changed.
+    Every track is a query. Its recommendations are compared with the known genres, artists and
+    albums: precision and mean average precision with and without tracks of the same artist,
+    coverage and hubness. Baselines, down to a random order, are measured in the same way. Intervals
+    are 95% bootstraps over artists. No file is changed.
 
     \b
     Examples:
@@ -91,14 +90,19 @@ def command(
       recsys quality --hand-made --hubness --report quality.html
     """
     from recsys.api import Library
-    from recsys.cli.output import print_json, shown
     from recsys.quality import QualityOptions
 
     options = QualityOptions(labels, k, sample, seed, hand_made, hubness)
     if report is not None:
         _check_report(report)
-    with Library(db) as library, _progress() as on_progress:
-        quality = library.quality(options, workers=workers, on_progress=on_progress)
+    with Library(db) as library, progress("tracks", "Reading") as bar:
+        quality = library.quality(
+            options,
+            workers=workers,
+            on_progress=lambda stage, done, total: bar.update(
+                description=stage, completed=done, total=total
+            ),
+        )
     if report is not None:
         from recsys.reports.quality_page import write_quality_report
 
@@ -112,8 +116,7 @@ def command(
 
 
 def _check_report(report: Path) -> None:
-    """Raise now what would keep the report from being written after all the work."""
-    from recsys.errors import RecsysError
+    """Raise now, before all the work, if the report could not be written."""
     from recsys.reports.drawing import check_ready
 
     if report.suffix.lower() not in (".html", ".htm"):
@@ -123,27 +126,8 @@ def _check_report(report: Path) -> None:
     check_ready(report.absolute().parent)
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    from recsys.cli.output import progress
-
-    with progress("tracks") as bar:
-        if bar is None:
-            yield None
-            return
-        task = bar.add_task("Reading", total=None, failed=0)
-
-        def advance(stage: str, done: int, total: int) -> None:
-            bar.update(task, description=stage, completed=done, total=total)
-
-        yield advance
-
-
 def _print(quality: Quality) -> None:
-    from recsys.cli.output import console, escape, note
-
     screen = console()
-    several = len(quality.label_counts)
     screen.print(
         f"{quality.tracks} tracks by {quality.artists} artists, analysed with "
         f"{escape(quality.model)}; {quality.queries} of them query, lists of {quality.k}, "
@@ -151,16 +135,20 @@ def _print(quality: Quality) -> None:
     )
     if quality.label_source != "none":
         screen.print(
-            f"Labels: {quality.label_source}, {several} different "
+            f"Labels: {quality.label_source}, {len(quality.label_counts)} different "
             f"[dim]({escape(quality.label_reason)})[/dim]"
         )
     screen.print()
     main = [own for own in quality.systems if own.name not in REDUCTIONS[1:]]
-    _print_table(quality, main, "How good the lists are")
+    _print_table(quality, main, "Quality of the recommendations")
     reductions = [own for own in quality.systems if own.name in REDUCTIONS]
     if len(reductions) > 1:
         _print_table(quality, reductions, "Ways to reduce hubness")
-    _print_purity(quality)
+    for fact in quality.facts:
+        click.echo(fact)
+    if quality.hubs:
+        most = ", ".join(f"{hub.name} ({hub.lists})" for hub in quality.hubs[:3])
+        click.echo(f"In most lists by embedding: {most}")
     for own in quality.systems:
         if own.note:
             note(f"{own.title}: {own.note}.")
@@ -170,7 +158,6 @@ def _print(quality: Quality) -> None:
 
 def _print_table(quality: Quality, systems: list[SystemQuality], title: str) -> None:
     """Print a row per figure and a column per system, its interval under every figure."""
-    from recsys.cli.output import console, table
     from recsys.quality import FIGURES
 
     columns = ["", *(own.title.replace(" (", "\n(") for own in systems)]
@@ -185,27 +172,5 @@ def _print_table(quality: Quality, systems: list[SystemQuality], title: str) -> 
 def _cell(figure: Figure) -> str:
     if figure.value is None:
         return ""
-    return f"{figure.value:.3f}" + _interval(figure, "\n[dim]{:.2f} to {:.2f}[/dim]")
-
-
-def _interval(figure: Figure, template: str) -> str:
-    if figure.low is None or figure.high is None:
-        return ""
-    return template.format(figure.low, figure.high)
-
-
-def _print_purity(quality: Quality) -> None:
-    if quality.ceiling is not None:
-        click.echo(
-            f"The best possible {quality.title_of('genre_precision_artist_filtered')}: "
-            f"{quality.ceiling:.3f}"
-        )
-    if quality.purity.value is not None:
-        interval = _interval(quality.purity, " ({:.3f} to {:.3f})")
-        click.echo(
-            f"Tier purity: {quality.purity.value:.3f}{interval} of the tracks have the most common "
-            "label of their tier"
-        )
-    if quality.hubs:
-        most = ", ".join(f"{hub.name} ({hub.lists})" for hub in quality.hubs[:3])
-        click.echo(f"In most lists by embedding: {most}")
+    interval = figure.interval_text(digits=2)
+    return f"{figure.value:.3f}" + (f"\n[dim]{interval}[/dim]" if interval else "")

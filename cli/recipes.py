@@ -1,13 +1,13 @@
-"""``recsys papers list``: the published systems that can be trained again."""
+"""``recsys papers list``: the published systems that can be reproduced."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import db_option, json_option
+from recsys.cli.options import json_option, unused_db_option
+from recsys.cli.output import console, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,20 +15,16 @@ if TYPE_CHECKING:
     from recsys.papers.recipe import Recipe
 
 
-@click.command(short_help="List the published systems that can be trained again.")
+@click.command(short_help="List the published systems that can be reproduced.")
 @click.argument("name", metavar="[NAME]", required=False)
-@json_option("One JSON object per recipe.")
-@db_option
-def command(
-    name: str | None,
-    as_json: bool,
-    db: Path | None,  # noqa: ARG001 (as on every command)
-) -> None:
-    """List the recipes: systems of published reports, each with the accuracy that it published.
+@json_option("One line of JSON per recipe.")
+@unused_db_option
+def command(name: str | None, as_json: bool) -> None:
+    """List the recipes: systems of published reports, each with its published accuracy.
 
-    With NAME, everything about one recipe: where it comes from, what was decided where the
-    report is silent or contradicts itself, and its figures. recsys papers train trains one,
-    recsys papers reproduce measures them. The path of a TOML file of your own is a NAME too.
+    With NAME, show one recipe: its source, its settings and figures, and the decisions taken where
+    the report is silent or contradicts itself. NAME can also be the path of your own TOML file.
+    Train one with recsys papers train, measure them all with recsys papers reproduce.
 
     \b
     Examples:
@@ -38,38 +34,24 @@ def command(
     """
     from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
 
-    chosen = [name] if name else list(RECIPE_NAMES)
-    recipes = [load_recipe(one) for one in chosen]
+    recipes = [(load_recipe(one), variant_names(one)) for one in ([name] if name else RECIPE_NAMES)]
     if as_json:
-        _print_json(
-            recipes,
-            {recipe.name: variant_names(one) for recipe, one in zip(recipes, chosen, strict=True)},
-        )
+        for recipe, variants in recipes:
+            plain = recipe.model_dump(mode="json", exclude={"features"})
+            features = recipe.features.as_dict()
+            print_json({**plain, "features": features, "variants": variants})
     elif name:
-        _print_one(recipes[0], variant_names(name))
+        _print_one(*recipes[0])
     else:
         _print_table(recipes)
 
 
-def _print_json(recipes: list[Recipe], variants: dict[str, tuple[str, ...]]) -> None:
-    from recsys.cli.output import print_json
-
-    for recipe in recipes:
-        plain = recipe.model_dump(mode="json", exclude={"features"})
-        features = recipe.features.as_dict()
-        print_json({**plain, "features": features, "variants": variants[recipe.name]})
-
-
-def _print_table(recipes: list[Recipe]) -> None:
-    from recsys.cli.output import console, table
-    from recsys.papers.recipe import variant_names
-
-    shown = table("Recipe", "What it is", "Published", "Report", right=[2])
-    for recipe in recipes:
-        # The first author is enough to tell the reports apart, and keeps a row on one line.
+def _print_table(recipes: list[tuple[Recipe, tuple[str, ...]]]) -> None:
+    shown = table("Recipe", "System", "Published", "Report", right=[2])
+    for recipe, variants in recipes:
+        # The first author identifies a report, and keeps its row on one line.
         author = recipe.report.partition(",")[0].partition(" and ")[0]
-        variants = len(variant_names(recipe.name))
-        name = f"{recipe.name} (+{variants})" if variants else recipe.name
+        name = f"{recipe.name} (+{len(variants)})" if variants else recipe.name
         shown.add_row(name, recipe.title, _figure(recipe.published.test), author)
     console().print(shown)
     click.echo("Published: test accuracy. (+2): two more variants.")

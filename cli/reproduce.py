@@ -1,4 +1,4 @@
-"""``recsys papers reproduce``: measure the published systems again, and honestly."""
+"""``recsys papers reproduce``: reproduce the published figures, and measure without leaks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
-from recsys.cli.options import NamedPath, db_option, device_option, json_option, workers_option
+from recsys.cli.options import (
+    FILE,
+    NamedPath,
+    artists_option,
+    device_option,
+    json_option,
+    recipe_options,
+    seed_option,
+    unused_db_option,
+    workers_option,
+)
+from recsys.cli.output import ProgressBar, console, note, print_json, progress, table
+from recsys.errors import ModelError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.progress import Progress
 
     from recsys.papers.data import RecipeData
     from recsys.papers.recipe import Recipe
@@ -24,44 +35,43 @@ if TYPE_CHECKING:
         Task,
     )
 
-_FILE = NamedPath(dir_okay=False)
 
-
-@click.command(short_help="Measure the published systems again, and honestly.")
+@click.command(short_help="Reproduce the published figures, and measure without leaks.")
 @click.option(
-    "--data", multiple=True, type=NamedPath(), metavar="DIR", help="Folder of genre folders."
+    "--data",
+    multiple=True,
+    type=NamedPath(),
+    metavar="DIR",
+    help="Folder of music, DIR/GENRE/track; repeat it for several.",
 )
 @click.option(
-    "--tables", type=_FILE, metavar="CSV", help="Public feature table, for recipes over it."
+    "--tables", type=FILE, metavar="CSV", help="Public feature table, for recipes over its columns."
 )
-@click.option("--out", required=True, type=NamedPath(), metavar="DIR", help="Where results go.")
+@click.option(
+    "--out", required=True, type=NamedPath(), metavar="DIR", help="Folder to write the results to."
+)
 @click.option(
     "--recipe",
     "names",
     multiple=True,
     metavar="NAME",
-    help="Only this one; may be given again.  [default: all]",
+    help="Measure this recipe only; repeat it for several.  [default: all]",
 )
-@click.option("--artists", type=_FILE, metavar="CSV", help="Artists (track,artist), not the tags.")
+@artists_option
 @click.option(
     "--folds",
     type=click.IntRange(min=1),
-    help="Of the honest protocol.  [default: 5 where a track is one vector, else 1]",
+    help="Folds of the artist-grouped protocol.  [default: 5 where a track is one vector, else 1]",
 )
+@recipe_options
 @click.option(
-    "--weights",
-    default="published",
-    metavar="FILE",
-    help="Pretrained weights for recipes that begin from some: 'published' downloads them, a "
-    "folder holds them under their published names, 'random' runs without.  [default: published]",
+    "--quick", is_flag=True, help="Use a few tracks and epochs only, to check that all of it runs."
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="At most.  [default: the recipe's]")
-@click.option("--quick", is_flag=True, help="A few tracks and epochs: shows that all of it runs.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option("Random seed of the splits and the training.")
 @device_option
 @workers_option
-@json_option("One JSON line per row of the table.")
-@db_option
+@json_option("One line of JSON per row of the table.")
+@unused_db_option
 def command(
     data: tuple[Path, ...],
     tables: Path | None,
@@ -76,13 +86,12 @@ def command(
     device: str,
     workers: int | None,
     as_json: bool,
-    db: Path | None,  # noqa: ARG001 (as on every command)
 ) -> None:
-    """Train the recipes, each as its report did and once honestly, and write one table.
+    """Train each recipe by its paper protocol and by an artist-grouped one, and write one table.
 
-    The honest way keeps tracks and artists on one side and chooses on validation. Every finished
-    measurement is kept in OUT/results: stop it at any time, and the same command goes on with
-    what is missing. The table is OUT/table.md, .csv and index.html.
+    The artist-grouped protocol keeps tracks and artists on one side and selects models on
+    validation tracks. Every finished measurement is kept in OUT/results: stop the command at any
+    time, and run it again to resume. The table is OUT/table.md, .csv and index.html.
 
     \b
     Examples:
@@ -126,10 +135,8 @@ def command(
 def _check_input(
     recipes: list[Recipe], data: tuple[Path, ...], tables: Path | None, weights: str
 ) -> None:
-    """Raise now for what would make every measurement fail, one after the other."""
+    """Raise now for an input with which every measurement would fail, one after the other."""
     from recsys.classifier.training.datasets import check_genres
-    from recsys.cli.output import note
-    from recsys.errors import ModelError
     from recsys.papers.data import find_music, genres_of, read_public_table
     from recsys.papers.features import COLUMNS, PublicTable
 
@@ -147,6 +154,7 @@ def _check_input(
                     "Give audio with --data, or add --recipe table-1.",
                 )
             note("--tables has no effect: none of these recipes is over its columns")
+    # One set of genres that can be divided is enough; the measurements of the others fail alone.
     files = find_music(data)
     refused = []
     for genres in dict.fromkeys(genres_of(recipe, files) for recipe in recipes):
@@ -161,34 +169,40 @@ def _check_input(
 
 
 def _run(run: Reproduction, as_json: bool) -> list[FailedMeasurement]:
-    """Make the measurements that are missing, and tell of each."""
-    from recsys.cli.output import progress
+    """Make the missing measurements, and report each."""
     from recsys.papers.reproduce import FailedMeasurement
 
     done = len(run.done())
     if done:
-        click.echo(f"{done} of {len(run.tasks)} measurements are there already", err=True)
+        click.echo(f"{done} of {len(run.tasks)} measurements exist already", err=True)
     failures = []
     with progress("steps") as bar:
         for task, outcome in run.run(_watcher(bar)):
             if isinstance(outcome, FailedMeasurement):
                 failures.append(outcome)
-                click.echo(f"not run: {task.recipe.name}, {task.way}: {outcome.reason}", err=True)
+                click.echo(f"not run: {_title(task)}: {outcome.reason}", err=True)
                 if outcome.hint:
                     click.echo(f"  {outcome.hint}", err=True)
             elif not as_json:
                 click.echo(
-                    f"{task.recipe.name}, {task.way}: {outcome.test['accuracy']:.3f}"
+                    f"{_title(task)}: {outcome.test['accuracy']:.3f}"
                     f" of {outcome.test['n']} {outcome.unit}s, {outcome.minutes:.1f} min",
                     err=True,
                 )
     return failures
 
 
-def _watcher(bar: Progress | None) -> ReproduceProgress:
-    """Return what moves the progress bar, or what writes lines where nobody watches one."""
-    from recsys.papers import reproduce
+PROTOCOLS = {"report": "paper protocol", "honest": "artist-grouped"}
+
+
+def _title(task: Task) -> str:
+    return f"{task.recipe.name}, {PROTOCOLS[task.way]}"
+
+
+def _watcher(bar: ProgressBar) -> ReproduceProgress:
+    """Return the callbacks that advance the bar, or print lines where there is none."""
     from recsys.papers.comparison import describe_skipped
+    from recsys.papers.reproduce import ReproduceProgress
 
     reported: set[str] = set()
 
@@ -201,21 +215,17 @@ def _watcher(bar: Progress | None) -> ReproduceProgress:
                 reported.add(text)
                 click.echo(text, err=True)
 
-    def announce(task: Task, number: int, total: int) -> None:
-        click.echo(f"[{number}/{total}] {task.recipe.name}, {task.way}", err=True)
-
-    if bar is None:
-        return reproduce.ReproduceProgress(announce, on_data=on_data)
-    place = bar.add_task("", total=None, failed=0)
-
     def on_task(task: Task, number: int, total: int) -> None:
-        words = f"[{number}/{total}] {task.recipe.name}, {task.way}"
-        bar.reset(place, description=words, total=None)
+        description = f"[{number}/{total}] {_title(task)}"
+        if bar.visible:
+            bar.restart(description)
+        else:
+            click.echo(description, err=True)
 
-    return reproduce.ReproduceProgress(
+    return ReproduceProgress(
         on_task,
-        lambda total: bar.update(place, total=total, advance=1),
-        lambda result: bar.update(place, total=result.epochs, completed=result.epoch),
+        lambda total: bar.update(total=total, advance=1),
+        lambda result: bar.update(total=result.epochs, completed=result.epoch),
         on_data,
     )
 
@@ -239,16 +249,14 @@ def _write(
 
 
 def _report(rows: pd.DataFrame, out: Path, as_json: bool) -> None:
-    from recsys.cli.output import console, print_json, table
     from recsys.papers.comparison import mostly_unknown
 
     if as_json:
         for row in rows.to_dict("records"):
             print_json(row)
         return
-    shown = table(
-        "Recipe", "Data", "Published", "Report here", "Honest here", "n", right=[2, 3, 4, 5]
-    )
+    columns = ("Recipe", "Data", "Published", "Paper protocol", "Artist-grouped", "n")
+    shown = table(*columns, right=[2, 3, 4, 5])
     for row in rows.itertuples(index=False):
         published = "" if row.published is None else f"{row.published:.3f}"
         report, honest = (
@@ -257,7 +265,7 @@ def _report(rows: pd.DataFrame, out: Path, as_json: bool) -> None:
         mark = " leaky" if row.report is not None and row.leaky else ""
         unknown = mostly_unknown(row.unknown_artists, row.tracks)
         by_track = " by track" if row.honest is not None and unknown else ""
-        # The kind in short; the files have it in full, with counts, intervals and notes.
+        # The table is short; the files have everything, with counts, intervals and notes.
         kind = row.data.partition(",")[0]
         shown.add_row(
             row.recipe, kind, published, report + mark, honest + by_track, str(row.honest_n or "")

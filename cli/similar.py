@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.options import db_option, device_option, index_option, json_option, library_place
+from recsys.cli.output import (
+    console,
+    escape,
+    human_duration,
+    note,
+    print_json,
+    print_paths,
+    table,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,8 +82,8 @@ def command(
 ) -> None:
     """Find tracks similar to TRACK.
 
-    TRACK is the path of an audio file, in the library or not, or words in one quoted argument that
-    match artist, title, album or genre tag. Several tracks form one query.
+    TRACK is the path of an audio file, in the library or not, or a quoted text that matches artist,
+    title, album or genre tag. Several tracks form one query.
 
     \b
     Examples:
@@ -89,7 +98,6 @@ def command(
     # Every thread of OpenBLAS spins for some 25 ms after NumPy is loaded, and no query uses them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from recsys.api import Library
-    from recsys.cli.output import note, print_json, print_paths
     from recsys.recommender import SimilarOptions
 
     options = SimilarOptions(
@@ -112,6 +120,7 @@ def command(
         _print_answer(answer, explain=explain)
     for text in answer.notes:
         note(text)
+    # An untrained model gives all tracks almost the same embedding.
     if len(answer.results) < k and answer.filtered.get("near_duplicate", 0) > len(answer.results):
         note(
             "almost all results are near-duplicates; the model may be under-trained "
@@ -163,8 +172,6 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
 
 
 def _print_answer(answer: Answer, *, explain: bool) -> None:
-    from recsys.cli.output import console, escape
-
     screen = console()
     names = ", ".join(escape(seed.track.display_name) for seed in answer.query.seeds)
     scores = ", ".join(f"{escape(g)} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
@@ -178,8 +185,6 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
 
 
 def _print_table(answer: Answer, screen: Console) -> None:
-    from recsys.cli.output import escape, human_duration, table
-
     columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity")
     output = table(*columns, right=(0, 3, 5, 6))
     for row in answer.results:
@@ -199,7 +204,6 @@ def _print_table(answer: Answer, screen: Console) -> None:
 def _print_reasons(answer: Answer, screen: Console) -> None:
     from rich.padding import Padding
 
-    from recsys.cli.output import escape, human_duration
     from recsys.recommender.recommender import FILTERS
 
     for row in answer.results:

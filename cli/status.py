@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.options import db_option, index_option, json_option, library_place
+from recsys.cli.output import console, escape, failures_json, human_size, print_json, shown, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from recsys.library_status import LibraryStatus
     from recsys.milvus.catalogue import SharedStatus
@@ -22,7 +23,7 @@ SOURCES = {
     "tags": "the strongest style among the model's tags (recsys index --genres tags)",
     "own": "those that the files name (recsys index --genres own)",
 }
-"""The labels that form the tiers of a library."""
+"""Genre groups, which form the tiers of a library, by their source."""
 
 
 @click.command(name="status")
@@ -48,7 +49,6 @@ def command(failures: bool, tags: bool, as_json: bool, db: Path | None, index: s
     if failures and tags:
         raise click.UsageError("--failures and --tags exclude each other.")
     from recsys.api import Library
-    from recsys.cli.output import print_json, shown
 
     database, place = library_place(db, index)
     if place is not None and (failures or tags):
@@ -58,24 +58,26 @@ def command(failures: bool, tags: bool, as_json: bool, db: Path | None, index: s
             _print_shared(library.shared_status(), as_json=as_json)
             return
         if tags:
-            _print_tags(library.tag_counts(), as_json=as_json)
+            counts = library.tag_counts()
+            if as_json:
+                print_json({"tags": counts})
+            else:
+                _print_counts("Tag", counts)
             return
         status = library.status()
-        failed = library.failures() if failures or as_json else []
-    reasons = [{"path": os.fspath(f.file.path), "reason": f.reason} for f in failed]
+        failed = library.failures() if failures or as_json else []  # can be many
+    reasons = {own.file.path: own.reason for own in failed}
     if as_json:
-        print_json(status_json(status) | {"failures_list": reasons})
+        print_json(_as_json(status) | {"failures_list": failures_json(reasons)})
     elif failures:
-        for row in reasons:
-            click.echo(f"{shown(row['path'])}: {row['reason']}")
+        for path, reason in reasons.items():
+            click.echo(f"{shown(path)}: {reason}")
         click.echo(f"{len(reasons)} files could not be analysed", err=True)
     else:
         _print(status)
 
 
 def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
-    from recsys.cli.output import print_json
-
     if as_json:
         fields = {
             "place": status.place,
@@ -89,43 +91,31 @@ def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
         }
         print_json(fields)
         return
-    rows = {
-        "Place": status.place,
-        "Model": f"{status.model} ({status.fingerprint})",
-        "Effort": status.effort,
-        "Genres": SOURCES[status.genre_source],
-        "Tracks": str(status.tracks),
-    }
-    for name, value in rows.items():
+    rows = [
+        ("Place", status.place),
+        ("Model", f"{status.model} ({status.fingerprint})"),
+        ("Effort", status.effort),
+        ("Genres", SOURCES[status.genre_source]),
+        ("Tracks", status.tracks),
+        *(("Folder", root) for root in status.roots),
+    ]
+    _print_rows(rows)
+    _print_counts("Genre", status.genres)
+
+
+def _print_rows(rows: Iterable[tuple[str, object]]) -> None:
+    for name, value in rows:
         click.echo(f"{name + ':':<10} {value}")
-    for root in status.roots:
-        click.echo(f"{'Folder:':<10} {root}")
-    _print_genres(status.genres)
 
 
-def _print_genres(counts: Mapping[str, int]) -> None:
-    from recsys.cli.output import console, escape, table
-
-    genres = table("Genre", "Tracks", right=(1,))
-    for genre, count in counts.items():
-        genres.add_row(escape(genre), str(count))
-    console().print(genres)
-
-
-def _print_tags(counts: dict[str, int], *, as_json: bool) -> None:
-    from recsys.cli.output import console, escape, print_json, table
-
-    if as_json:
-        print_json({"tags": counts})
-        return
-    output = table("Tag", "Tracks", right=(1,))
-    for tag, count in counts.items():
-        output.add_row(escape(tag), str(count))
+def _print_counts(title: str, counts: Mapping[str, int]) -> None:
+    output = table(title, "Tracks", right=(1,))
+    for name, count in counts.items():
+        output.add_row(escape(name), str(count))
     console().print(output)
 
 
-def status_json(status: LibraryStatus) -> dict[str, object]:
-    """Return the status as scripts read it."""
+def _as_json(status: LibraryStatus) -> dict[str, object]:
     return {
         "database": os.fspath(status.database),
         "database_bytes": status.database_bytes,
@@ -151,32 +141,28 @@ def status_json(status: LibraryStatus) -> dict[str, object]:
 
 
 def _print(status: LibraryStatus) -> None:
-    from recsys.cli.output import human_size
-
-    rows = {
-        "Library": f"{status.database} ({human_size(status.database_bytes)})",
-        "Index": f"{human_size(status.index_bytes)}, "
-        + ("; ".join(status.index_problems) or "current"),
-        "Model": f"{status.model} ({status.fingerprint})" if status.model else "none yet",
-        "Effort": status.effort or "none yet",
-        "Genres": SOURCES[status.genre_source],
-        "Tags": f"{len(status.tags)} (recsys status --tags lists them)"
-        if status.tags
-        else "none in this model",
-        "Tracks": str(status.tracks),
-        "Failures": f"{status.failures}"
-        + (" (recsys status --failures lists them)" if status.failures else ""),
-    }
+    index = "; ".join(status.index_problems) or "current"
+    tags = f"{len(status.tags)} (recsys status --tags lists them)"
+    failed = " (recsys status --failures lists them)" if status.failures else ""
+    rows: list[tuple[str, object]] = [
+        ("Library", f"{status.database} ({human_size(status.database_bytes)})"),
+        ("Index", f"{human_size(status.index_bytes)}, {index}"),
+        ("Model", f"{status.model} ({status.fingerprint})" if status.model else "none yet"),
+        ("Effort", status.effort or "none yet"),
+        ("Genres", SOURCES[status.genre_source]),
+        ("Tags", tags if status.tags else "none in this model"),
+        ("Tracks", status.tracks),
+        ("Failures", f"{status.failures}{failed}"),
+    ]
     if status.missing:
-        rows["Missing"] = f"{status.missing} tracks without a file (--keep-missing)"
+        rows.append(("Missing", f"{status.missing} tracks without a file (--keep-missing)"))
     if status.unanalysed:
-        rows["To do"] = f"{status.unanalysed} tracks not yet analysed by the current model"
+        rows.append(("To do", f"{status.unanalysed} tracks not yet analysed by the current model"))
     for genre, recall in status.recall_at_20.items():
-        rows[genre] = f"approximate search, measured recall@20 {recall:.3f}"
-    for name, value in rows.items():
-        click.echo(f"{name + ':':<10} {value}")
+        rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))
     for root, there in status.roots.items():
         gone = "" if there else " (not available; its tracks are kept)"
-        click.echo(f"{'Folder:':<10} {root}{gone}")
+        rows.append(("Folder", f"{root}{gone}"))
+    _print_rows(rows)
     if status.genres:
-        _print_genres(status.genres)
+        _print_counts("Genre", status.genres)

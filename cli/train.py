@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.options import NamedPath, json_option, workers_option
-from recsys.cli.output import print_json, progress, shown
+from recsys.cli.options import (
+    FILE,
+    NamedPath,
+    artists_option,
+    json_option,
+    model_path,
+    out_model_option,
+    seed_option,
+    split_options,
+    workers_option,
+)
+from recsys.cli.output import accuracy_text, print_json, progress, shown, warn
 from recsys.errors import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from recsys.classifier.card import ModelCard
     from recsys.classifier.training.datasets import LabelledMusic
     from recsys.classifier.training.make import TrainProgress
-
-_FILE = NamedPath(dir_okay=False)
+    from recsys.cli.output import ProgressBar
 
 
 @click.command(short_help="Train a genre model on folders of music.")
 @click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=NamedPath())
-@click.option(
-    "--out", required=True, type=_FILE, metavar="MODEL.safetensors", help="Model to write."
-)
-@click.option("--train-split", type=_FILE, metavar="LIST", help="Tracks to train on.")
-@click.option("--valid-split", type=_FILE, metavar="LIST", help="Tracks to validate on.")
-@click.option("--mel", type=_FILE, metavar="NPZ", help="Ready-made spectrograms to use as well.")
-@click.option("--artists", type=_FILE, metavar="CSV", help="Artists (track,artist), not the tags.")
+@out_model_option
+@split_options
+@click.option("--mel", type=FILE, metavar="NPZ", help="Train on these ready-made spectrograms too.")
+@artists_option
 @click.option(
     "--weights",
     type=NamedPath(),
     metavar="DIR",
-    help="Folder MSD_musicnn of the package musicnn.  [default: where it is installed]",
+    help="Pretrained weights: the folder MSD_musicnn of the package musicnn.  [default: from the "
+    "installed package]",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Number of epochs."
+)
+@seed_option("Random seed of the training and the folds.")
 @workers_option
-@json_option("One JSON line with a summary.")
+@json_option("One JSON object.")
 def command(
     directories: tuple[Path, ...],
     out: Path,
@@ -54,12 +61,13 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Train the kind of model that ships on folders of music, DIR/GENRE/track.
+    """Train a genre model of the shipped kind on folders of music, DIR/GENRE/track.
 
-    The layers of MusiCNN, a network trained on a million songs, are tuned to your genres; its
+    The layers of MusiCNN, a network trained on a million songs, are tuned to your genres. Its
     weights come with a package: pip install --no-deps musicnn==0.1.0. The model is trained on all
-    tracks and evaluated by cross-validation by artist; with two lists of GENRE/TRACK.ext, also by
-    a model of one list on the other. An interrupted run resumes when the command is given again.
+    tracks and evaluated by artist-grouped cross-validation. With --train-split and --valid-split,
+    another model is trained on one list and evaluated on the other. Run an interrupted command
+    again to resume.
 
     \b
     Examples:
@@ -67,11 +75,10 @@ def command(
       recsys index ~/Music --model mine.safetensors
     """
     for module in ("torch", "sklearn"):
-        require(module, "train")
+        require(module, "train")  # an error that names the extra, before the imports below
     from recsys.classifier.training.datasets import DataSources
     from recsys.classifier.training.make import TrainOptions, train_default
     from recsys.classifier.training.tune import settings_for
-    from recsys.cli.training import model_path
     from recsys.workers import default_workers
 
     options = TrainOptions(
@@ -81,47 +88,42 @@ def command(
         weights=weights,
         workers=workers or default_workers(),
     )
-    with _watching() as watcher:
-        card, music = train_default(options, watcher)
+    with progress("steps") as bar:
+        card, music = train_default(options, _watcher(bar))
     if as_json:
         print_json({"summary": _summary(card, music, options.out)})
     else:
         _report(card, options.out)
 
 
-@contextmanager
-def _watching() -> Iterator[TrainProgress]:
-    """Show progress bars, and what is odd about the music."""
+def _watcher(bar: ProgressBar) -> TrainProgress:
+    """Return the callbacks that advance the bar, and report problems of the music."""
     from recsys.classifier.training.make import TrainProgress
 
-    with progress("steps") as bar:
-        tasks: dict[str, Any] = {}
+    done: Counter[str] = Counter()
 
-        def advance(what: str, total: int) -> None:
-            if bar is None:
-                return
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total, failed=0)
-            bar.update(tasks[what], advance=1)
+    def advance(stage: str, total: int) -> None:
+        done[stage] += 1
+        bar.update(description=stage, completed=done[stage], total=total)
 
-        class Bars(TrainProgress):
-            def file_decoded(self, total: int) -> None:
-                advance("Decoding", total)
+    class Watcher(TrainProgress):
+        def file_decoded(self, total: int) -> None:
+            advance("Decoding", total)
 
-            def music_loaded(self, music: LabelledMusic) -> None:
-                for path, reason in music.failed:
-                    click.secho(f"skipped {shown(path)}: {reason}", fg="yellow", err=True)
-                if music.missing:
-                    click.echo(f"{music.missing} tracks of the lists were not found", err=True)
-                click.echo(f"{len(music.tracks)} tracks of {len(music.labels)} genres", err=True)
+        def music_loaded(self, music: LabelledMusic) -> None:
+            for path, reason in music.failed:
+                warn(f"skipped {shown(path)}: {reason}")
+            if music.missing:
+                click.echo(f"{music.missing} tracks of the lists were not found", err=True)
+            click.echo(f"{len(music.tracks)} tracks of {len(music.labels)} genres", err=True)
 
-            def track_augmented(self, total: int) -> None:
-                advance("Augmenting", total)
+        def track_augmented(self, total: int) -> None:
+            advance("Augmenting", total)
 
-            def epoch_trained(self, total: int) -> None:
-                advance("Training, with cross-validation", total)
+        def epoch_trained(self, total: int) -> None:
+            advance("Training, with cross-validation", total)
 
-        yield Bars()
+    return Watcher()
 
 
 def _summary(card: ModelCard, music: LabelledMusic, out: Path) -> dict[str, Any]:
@@ -140,22 +142,18 @@ def _summary(card: ModelCard, music: LabelledMusic, out: Path) -> dict[str, Any]
 _FIGURES = {
     "valid": "validation list, trained on the training list",
     "valid_clips": "  of these, the long ones",
-    "cross_validation": "cross-validation by artist",
+    "cross_validation": "artist-grouped cross-validation",
     "cross_validation_clips": "  of these, the long ones",
 }
 
 
 def _report(card: ModelCard, out: Path) -> None:
     click.echo(f"{shown(out)}: {len(card.tags)} tags, {len(card.labels)} genres")
-    for name, words in _FIGURES.items():
+    for name, title in _FIGURES.items():
         if name in card.metrics:
             found = card.metrics[name]
-            low, high = found["interval"]
-            click.echo(
-                f"  {words}: {found['n']} tracks, accuracy {found['accuracy']:.3f}"
-                f" (95% {low:.3f} to {high:.3f}), macro F1 {found['macro_f1']:.3f},"
-                f" ECE {found['ece']:.3f}"
-            )
+            figures = accuracy_text(found["accuracy"], found["interval"], found["macro_f1"])
+            click.echo(f"  {title}: {found['n']} tracks, {figures}, ECE {found['ece']:.3f}")
     for genre, found in card.metrics["cross_validation"]["per_genre"].items():
         click.echo(
             f"  {genre:12s} n {found['n']:4d}  precision {found['precision']:.2f}"

@@ -1,4 +1,4 @@
-"""How steady the embeddings of models are: variants of a recording, and its two halves.
+"""Robustness of the embeddings of models: variants of a recording, and its two halves.
 
 track --read_recording--> Recording --VARIANTS, HALVES--> files --features--> windows
 windows --classifier--> embeddings --own_cosines, reciprocal_ranks--> Robustness
@@ -39,122 +39,63 @@ TIE = 1e-6
 
 RESAMPLES = 2000
 
-_BLOCK = 1024
+_BLOCK = 1024  # variants compared with all originals at once
 
 Float64Array = npt.NDArray[np.float64]
 Windows = dict[str, list[npt.NDArray[np.floating]]]
-"""By form: one array (n_windows, *shape) per kind of features."""
+"""By variant: one array (n_windows, *shape) per kind of features."""
 
 
 @dataclass(frozen=True, slots=True)
 class RobustnessOptions:
-    """What to measure on.
+    """Options of a measurement of robustness."""
 
-    Attributes
-    ----------
-    limit : int or None
-        At most so many tracks, drawn at random.
-    seed : int
-        For the draw and for the intervals.
-    workers : int or None
-        Decoding processes; None for one per processor.
-    """
-
-    limit: int | None = None
-    seed: int = 0
-    workers: int | None = None
+    limit: int | None = None  # at most so many tracks, drawn at random
+    seed: int = 0  # of the draw and the intervals
+    workers: int | None = None  # decoding processes; None for one per processor
 
 
 @dataclass(frozen=True, slots=True)
 class VariantFigures:
-    """How near variants stay to their originals.
-
-    Attributes
-    ----------
-    n : int
-        Variants.
-    found : float
-        Share of them whose nearest original is their own.
-    median, low : float
-        Of the cosines to their own originals: the median and the 5th percentile.
-    """
+    """Similarity of variants to their originals."""
 
     n: int
-    found: float
-    median: float
-    low: float
+    found: float  # share whose nearest original is their own
+    median: float  # of the cosines to their own originals
+    low: float  # their 5th percentile
 
 
 @dataclass(frozen=True, slots=True)
 class HalfFigures:
-    """How well the first halves of tracks find the second ones.
+    """Retrieval of the second halves of tracks by the first ones, inside the genres."""
 
-    Attributes
-    ----------
-    n : int
-        Tracks that took part: those of genres with at least two.
-    mean_reciprocal_rank : float
-        In (0, 1]; 1 when every second half is found first.
-    interval : (float, float)
-        95%, bootstrap over tracks.
-    by_chance : float
-        Mean of a random order.
-    """
-
-    n: int
-    mean_reciprocal_rank: float
-    interval: tuple[float, float]
-    by_chance: float
+    n: int  # tracks of genres with at least two
+    mean_reciprocal_rank: float  # in (0, 1]; 1 when every second half is found first
+    interval: tuple[float, float]  # 95%, bootstrap over tracks
+    by_chance: float  # mean of a random order
 
 
 @dataclass(frozen=True, slots=True)
 class Robustness:
-    """The figures of one model.
-
-    Attributes
-    ----------
-    model, fingerprint : str
-    median_cosine : float
-        Between different tracks.
-    variants : dict of str to VariantFigures
-        By kind of variant.
-    all_variants : VariantFigures
-        Of all kinds together.
-    halves : HalfFigures or None
-        Inside the genres; None where no genre has two tracks.
-    """
+    """The figures of one model."""
 
     model: str
     fingerprint: str
-    median_cosine: float
-    variants: dict[str, VariantFigures]
+    median_cosine: float  # between different tracks
+    variants: dict[str, VariantFigures]  # by kind
     all_variants: VariantFigures
-    halves: HalfFigures | None
+    halves: HalfFigures | None  # None where no genre has two tracks
 
 
 @dataclass(frozen=True, slots=True)
 class RobustnessRun:
-    """The figures of every model on the same tracks.
+    """The figures of every model on the same tracks."""
 
-    Attributes
-    ----------
-    tracks : int
-        Tracks that took part.
-    found : int
-        Audio files in the folder.
-    genres : dict of str to int
-        Tracks that took part by the name of their folder.
-    models : tuple of Robustness
-        In the order in which the models were given.
-    failed : dict of Path to str
-        Tracks that could not be decoded, whole or in one of their forms, and why.
-    """
-
-    tracks: int
-    found: int
-    genres: dict[str, int]
-    models: tuple[Robustness, ...]
-    failed: dict[Path, str]
+    tracks: int  # measured
+    found: int  # audio files in the folder
+    genres: dict[str, int]  # measured tracks by the name of their folder
+    models: tuple[Robustness, ...]  # in the order given
+    failed: dict[Path, str]  # tracks that could not be decoded, or one of their variants, and why
 
 
 def measure_robustness(
@@ -164,12 +105,12 @@ def measure_robustness(
     on_start: Callable[[int], object] = lambda _: None,
     on_track: Callable[[bool], object] = lambda _: None,
 ) -> RobustnessRun:
-    """Measure how steady the embeddings of models are.
+    """Measure how stable the embeddings of models are.
 
     Parameters
     ----------
     directory : Path
-        Audio files, in folders by genre; the folder in which a file lies is its genre.
+        Audio files, in folders by genre.
     classifiers : sequence of Classifier
         The models, at least one.
     options : RobustnessOptions
@@ -221,7 +162,7 @@ def measure_robustness(
 
 
 def _draw(found: Sequence[Path], options: RobustnessOptions) -> list[Path]:
-    """Return the tracks to measure on, in the order of their names."""
+    """Return the tracks to measure on, sorted by path."""
     if options.limit is None or len(found) <= options.limit:
         return list(found)
     rng = np.random.default_rng(options.seed)
@@ -238,7 +179,7 @@ def _too_few(directory: Path, count: int, failed: dict[Path, str]) -> QueryError
 
 
 def _embed(classifier: Classifier, windows: Windows, kind: int) -> dict[str, FloatArray]:
-    """Return the embedding of every form of one track."""
+    """Return the embedding of every variant of one track."""
     analyses = classifier.analyse([own[kind].astype(np.float32) for own in windows.values()])
     return {name: own.embedding for name, own in zip(windows, analyses, strict=True)}
 
@@ -246,11 +187,9 @@ def _embed(classifier: Classifier, windows: Windows, kind: int) -> dict[str, Flo
 def _figures(
     classifier: Classifier, tracks: Sequence[dict[str, FloatArray]], genres: list[str], seed: int
 ) -> Robustness:
-    by_form = {
-        name: np.stack([track[name] for track in tracks]) for name in (ORIGINAL, *VARIANTS, *HALVES)
-    }
-    originals = by_form[ORIGINAL]
-    compared = {name: own_cosines(originals, by_form[name]) for name in VARIANTS}
+    embeddings = {name: np.stack([track[name] for track in tracks]) for name in tracks[0]}
+    originals = embeddings[ORIGINAL]
+    compared = {name: own_cosines(originals, embeddings[name]) for name in VARIANTS}
     cosines, found = (np.concatenate(parts) for parts in zip(*compared.values(), strict=True))
     return Robustness(
         model=classifier.info.name,
@@ -258,7 +197,7 @@ def _figures(
         median_cosine=median_cosine(originals),
         variants={name: variant_figures(*own) for name, own in compared.items()},
         all_variants=variant_figures(cosines, found),
-        halves=half_figures(by_form[FIRST_HALF], by_form[SECOND_HALF], genres, seed),
+        halves=half_figures(embeddings[FIRST_HALF], embeddings[SECOND_HALF], genres, seed),
     )
 
 
@@ -274,20 +213,10 @@ def median_cosine(embeddings: FloatArray) -> float:
 
 
 def own_cosines(originals: FloatArray, variants: FloatArray) -> tuple[Float64Array, Float64Array]:
-    """Compare variants with their own originals and with all others.
+    """Compare variants (n, d) with their own originals (n, d), row by row, and with all others.
 
-    Parameters
-    ----------
-    originals, variants : ndarray of float32, shape (n, d)
-        Row ``i`` of one belongs to row ``i`` of the other.
-
-    Returns
-    -------
-    cosines : ndarray of float64, shape (n,)
-        Of each variant to its own original.
-    found : ndarray of float64, shape (n,)
-        1 where the own original is the nearest one, 0 where it is not, and 1/m where m originals
-        are equally near: an embedding that is the same for all tracks finds nothing.
+    Return the cosines (n,) to the own originals, and whether these are the nearest ones (n,): 1, 0,
+    or 1/m where m originals are equally near, so that a constant embedding finds nothing.
     """
     own = np.einsum("ij,ij->i", originals.astype(float), variants.astype(float))
     found = np.zeros(len(own))
@@ -309,22 +238,11 @@ def variant_figures(cosines: Float64Array, found: Float64Array) -> VariantFigure
 def reciprocal_ranks(
     firsts: FloatArray, seconds: FloatArray, genres: Sequence[str]
 ) -> tuple[Float64Array, Float64Array]:
-    """Rank the second halves of a genre for each of its first halves.
+    """Rank the second halves (n, d) of a genre for each of its first halves (n, d).
 
-    Parameters
-    ----------
-    firsts, seconds : ndarray of float32, shape (n, d)
-        Halves of the same tracks.
-    genres : sequence of str
-        One per track; a genre with a single track is left out.
-
-    Returns
-    -------
-    reciprocal_ranks : ndarray of float64, shape (m,)
-        1 over the rank of the own half, one per track that took part. Equally near halves share
-        their ranks.
-    by_chance : ndarray of float64, shape (m,)
-        Mean of a random order: the harmonic number of the genre's size, over it.
+    Return 1 over the rank of the own half, and its mean in a random order (the harmonic number of
+    the genre's size, over that size), both (m,): genres with one track are left out. Equally near
+    halves share their ranks.
     """
     names = np.asarray(genres)
     reached, chances = [np.zeros(0)], [np.zeros(0)]
@@ -353,7 +271,7 @@ def half_figures(
     return HalfFigures(len(ranks), float(ranks.mean()), interval, float(chances.mean()))
 
 
-# Forms of a recording
+# Variants of a recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,13 +283,7 @@ class Recording:
 
 
 def read_recording(path: Path) -> Recording:
-    """Decode a file from its beginning, at most ten minutes of it, with its channels.
-
-    Raises
-    ------
-    AudioError
-        If nothing can be decoded.
-    """
+    """Decode a file from its beginning, at most ten minutes, with its channels; or AudioError."""
     blocks: list[FloatArray] = []
     length, rate = 0, 0
     try:
@@ -395,23 +307,14 @@ def read_recording(path: Path) -> Recording:
 
 @dataclass(frozen=True, slots=True)
 class VariantReader:
-    """Makes every form of a file and computes its features; can be sent to a process.
+    """Makes every variant of a file and computes its features; can be sent to a process."""
 
-    Attributes
-    ----------
-    settings : tuple of Features
-        The inputs of the models, each kind once.
-    """
-
-    settings: tuple[Features, ...]
+    settings: tuple[Features, ...]  # the inputs of the models, each kind once
 
     def __call__(self, path: Path) -> Windows:
         """Return the windows of the original, of every variant and of both halves.
 
-        Raises
-        ------
-        AudioError
-            If the file, or one of its forms, cannot be decoded: too short to be halved, say.
+        AudioError if one of them cannot be decoded: too short to be halved, say.
         """
         recording = read_recording(path)
         windows = {ORIGINAL: self._read(path)}
@@ -425,6 +328,7 @@ class VariantReader:
     def _read(self, path: Path) -> list[npt.NDArray[np.floating]]:
         windows: list[npt.NDArray[np.floating]] = []
         for settings in self.settings:
+            # As in indexing, where windows travel between processes in this precision.
             precision = np.float16 if settings.half_precision else np.float32
             computed = settings.compute(decode(path, settings).windows)
             windows.append(computed.astype(precision, copy=False))
@@ -532,7 +436,7 @@ VARIANTS: Mapping[str, _Maker] = MappingProxyType(
         "mono": _exact(lambda samples, _: samples.mean(axis=1, keepdims=True)),
     }
 )
-"""Forms that a listener would call the same recording."""
+"""Variants that a listener would call the same recording."""
 
 HALVES: Mapping[str, _Maker] = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""The measures against plain loops, every form of a track, and models whose answers are known."""
+"""The measures against plain loops, every variant of a track, and models with known answers."""
 
 from __future__ import annotations
 
@@ -204,22 +204,22 @@ def test_more_than_two_channels_are_mixed_down(tmp_path: Path) -> None:
     assert one.samples.shape == (RATE, 1)
 
 
-def test_a_listener_hears_every_form_and_leaves_no_files(
+def test_every_variant_is_analysed_and_no_file_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.flac", stereo(8.0))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    heard = VariantReader((MEL,))(path)
-    assert list(heard) == [ORIGINAL, *VARIANTS, *HALVES]
-    assert all(own[0].shape[1:] == MEL.shape for own in heard.values())
-    assert [len(heard[name][0]) for name in (ORIGINAL, FIRST_HALF)] == [3, 1]
+    windows = VariantReader((MEL,))(path)
+    assert list(windows) == [ORIGINAL, *VARIANTS, *HALVES]
+    assert all(own[0].shape[1:] == MEL.shape for own in windows.values())
+    assert [len(windows[name][0]) for name in (ORIGINAL, FIRST_HALF)] == [3, 1]
     assert list(temporary.iterdir()) == []
     assert path.stat().st_size > 0
 
 
-def test_what_cannot_be_heard_is_told(tmp_path: Path) -> None:
+def test_undecodable_files_are_an_error(tmp_path: Path) -> None:
     short = write(tmp_path / "short.wav", staircase(0.8))
     with pytest.raises(AudioError, match="too short"):
         VariantReader((MEL,))(short)
@@ -232,21 +232,21 @@ def test_what_cannot_be_heard_is_told(tmp_path: Path) -> None:
 class SpectrumModel:
     """Its embedding is the mean spectrum of a track, or one and the same for all."""
 
-    def __init__(self, name: str, *, deaf: bool = False) -> None:
+    def __init__(self, name: str, *, constant: bool = False) -> None:
         self.info = SimpleNamespace(name=name, fingerprint=f"{name}-1")
         self.features = MEL
-        self._deaf = deaf
+        self._constant = constant
 
     def analyse(self, tracks: Sequence[FloatArray]) -> list[Analysis]:
         spectra = [windows.mean(axis=(0, 2)) for windows in tracks]
-        if self._deaf:
+        if self._constant:
             spectra = [np.ones_like(own) for own in spectra]
         unit = [own / np.linalg.norm(own) for own in spectra]
         return [Analysis(np.ones(1, np.float32), own, self.info.fingerprint) for own in unit]
 
 
-HEARING: Any = SpectrumModel("hearing")
-DEAF: Any = SpectrumModel("deaf", deaf=True)
+SPECTRUM: Any = SpectrumModel("spectrum")
+CONSTANT: Any = SpectrumModel("constant", constant=True)
 
 
 @pytest.fixture(scope="module")
@@ -258,40 +258,40 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_that_hears_and_one_that_does_not(music: Path) -> None:
-    told: list[object] = []
+    calls: list[object] = []
     run = measure_robustness(
         music,
-        [HEARING, DEAF],
+        [SPECTRUM, CONSTANT],
         RobustnessOptions(workers=1),
-        on_start=told.append,
-        on_track=told.append,
+        on_start=calls.append,
+        on_track=calls.append,
     )
-    assert told[0] == 5
-    assert sorted(map(bool, told[1:])) == [False] * 4 + [True]
+    assert calls[0] == 5
+    assert sorted(map(bool, calls[1:])) == [False] * 4 + [True]
     assert (run.tracks, run.found, run.genres) == (4, 5, {"blues": 2, "metal": 2})
     assert [path.name for path in run.failed] == ["broken.mp3"]
 
-    hearing, deaf = run.models
-    assert (hearing.model, hearing.fingerprint) == ("hearing", "hearing-1")
-    assert list(hearing.variants) == list(VARIANTS)
-    assert hearing.all_variants.n == 4 * len(VARIANTS)
+    spectrum, constant = run.models
+    assert (spectrum.model, spectrum.fingerprint) == ("spectrum", "spectrum-1")
+    assert list(spectrum.variants) == list(VARIANTS)
+    assert spectrum.all_variants.n == 4 * len(VARIANTS)
     for name in ("half the level", "double the level", "mono"):
-        assert hearing.variants[name].found == 1
-        assert hearing.variants[name].low == pytest.approx(1, abs=1e-4)
-    assert hearing.halves is not None
-    assert hearing.halves.n == 4
-    assert hearing.halves.by_chance == 0.75
+        assert spectrum.variants[name].found == 1
+        assert spectrum.variants[name].low == pytest.approx(1, abs=1e-4)
+    assert spectrum.halves is not None
+    assert spectrum.halves.n == 4
+    assert spectrum.halves.by_chance == 0.75
 
-    assert deaf.median_cosine == pytest.approx(1)
-    assert deaf.all_variants.found == 1 / 4
-    assert deaf.halves is not None
-    assert deaf.halves.mean_reciprocal_rank == pytest.approx(1 / 1.5)
+    assert constant.median_cosine == pytest.approx(1)
+    assert constant.all_variants.found == 1 / 4
+    assert constant.halves is not None
+    assert constant.halves.mean_reciprocal_rank == pytest.approx(1 / 1.5)
 
 
 def test_a_draw_depends_on_its_seed_alone(music: Path) -> None:
     def drawn(seed: int) -> dict[str, int]:
         options = RobustnessOptions(limit=2, seed=seed, workers=1)
-        return measure_robustness(music / "metal", [HEARING], options).genres
+        return measure_robustness(music / "metal", [SPECTRUM], options).genres
 
     assert drawn(0) == drawn(0) == {"metal": 2}
 
@@ -308,8 +308,8 @@ def test_the_same_seed_draws_the_same_tracks() -> None:
 
 def test_what_cannot_be_measured(music: Path, tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="0 tracks"):
-        measure_robustness(tmp_path, [HEARING])
+        measure_robustness(tmp_path, [SPECTRUM])
     (tmp_path / "a.mp3").write_bytes(b"no sound")
     (tmp_path / "b.mp3").write_bytes(b"no sound")
     with pytest.raises(QueryError, match=r"0 tracks .*a\.mp3"):
-        measure_robustness(tmp_path, [HEARING], RobustnessOptions(workers=1))
+        measure_robustness(tmp_path, [SPECTRUM], RobustnessOptions(workers=1))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 UNLIKELY = 0.1
 """A tag is doubted only if the probabilities of its genres add up to this at most."""
 
-_PAGE = 1000
+_PAGE = 1000  # tracks per query
 
 _WRITTEN = {"hiphop": "Hip-Hop", "rnb": "R&B"}
 """Spelling in tags where it differs from the model's label."""
@@ -31,7 +31,7 @@ _WRITTEN = {"hiphop": "Hip-Hop", "rnb": "R&B"}
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """What to examine.
+    """Tracks to compare, and how confident the model must be.
 
     Attributes
     ----------
@@ -68,65 +68,32 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Comparison of one tag with the model.
-
-    Attributes
-    ----------
-    kind : VerdictKind
-    genre : str
-        The model's most probable genre.
-    confidence : float
-        Its probability.
-    tagged : tuple of str
-        The labels of the model that the tag means.
-    tagged_probability : float
-        Of all of them together.
-    """
+    """Comparison of one tag with the model."""
 
     kind: VerdictKind
-    genre: str
-    confidence: float
-    tagged: tuple[str, ...]
-    tagged_probability: float
+    genre: str  # the model's most probable one
+    confidence: float  # its probability
+    tagged: tuple[str, ...]  # labels of the model that the tag means
+    tagged_probability: float  # sum over them
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A track whose tag is doubtful, or missing.
-
-    Attributes
-    ----------
-    track : Track
-        With its tag.
-    verdict : Verdict
-    suggestion : str
-        The genre tag to write, in the library's own spelling.
-    """
+    """A track whose tag is doubtful, or missing."""
 
     track: Track
     verdict: Verdict
-    suggestion: str
+    suggestion: str  # genre tag to write, in the library's own spelling
 
 
 @dataclass(frozen=True, slots=True)
 class FolderFindings:
-    """The findings in one folder, the most confident first.
-
-    Attributes
-    ----------
-    folder : Path
-    findings : tuple of Finding
-        At least one.
-    judged : int
-        Tracks in the folder that were compared with the model.
-    agreeing : int
-        Those of them whose tag the model confirms.
-    """
+    """The findings in one folder, the most confident first."""
 
     folder: Path
-    findings: tuple[Finding, ...]
-    judged: int
-    agreeing: int
+    findings: tuple[Finding, ...]  # at least one
+    judged: int  # tracks in the folder that were compared with the model
+    agreeing: int  # those of them whose tag the model confirms
 
     @property
     def whole(self) -> bool:
@@ -154,9 +121,9 @@ class AuditReport:
     groups : tuple of FolderFindings
         Folders that disagree as a whole first, then by the confidence of their findings.
     counts : dict of VerdictKind to int
-        Tracks by kind; only those that the options let through.
+        Tracks by kind, after the filter by genre.
     foreign_names : dict of str to int
-        Names in tags that mean no genre of the model, and on how many tracks; most common first.
+        Names in tags that mean no genre of the model, to their tracks; most common first.
     """
 
     model: str
@@ -176,8 +143,8 @@ def audit(store: Store, options: AuditOptions = AuditOptions()) -> AuditReport:
     Raises
     ------
     QueryError
-        If the library has no model or no tracks, nothing of it lies under a path, the genre is not
-        one of the model's, or the confidence is no probability.
+        If the library has no model or no tracks, none is under a path, the genre is not one of the
+        model's, or the confidence is no probability.
     """
     info = store.model()
     if info is None:
@@ -195,13 +162,13 @@ def audit(store: Store, options: AuditOptions = AuditOptions()) -> AuditReport:
     for track, probabilities in _analysed(store, options.paths):
         tracks += 1
         tag, folder = track.tags.genre_tag, track.path.parent
-        verdict = judge(info, probabilities, tag, options.min_confidence)
+        verdict = compare_tag(info, probabilities, tag, options.min_confidence)
         if name := first_genre(tag):
             spelled[name] += 1
         if verdict.kind != VerdictKind.FOREIGN and (name or options.missing):
             judged[folder] += 1
             agreeing[folder] += verdict.kind == VerdictKind.AGREES
-        # After the folder was counted: a filter by genre must not make a folder whole.
+        # Only now: a filter by genre must not turn a few tracks into a whole folder.
         if wanted is not None and wanted not in (verdict.genre, *verdict.tagged):
             continue
         counts[verdict.kind] += 1
@@ -219,7 +186,7 @@ def audit(store: Store, options: AuditOptions = AuditOptions()) -> AuditReport:
     return AuditReport(info.name, groups, dict(counts), dict(foreign.most_common()))
 
 
-def judge(
+def compare_tag(
     info: ModelInfo, probabilities: FloatArray, genre_tag: str | None, min_confidence: float
 ) -> Verdict:
     """Compare one tag with the calibrated probabilities (n_genres,) of its track.
@@ -250,7 +217,7 @@ def judge(
 def _no_tracks(paths: tuple[Path, ...]) -> QueryError:
     if paths:
         return QueryError(
-            f"nothing in the library lies under {', '.join(map(str, paths))}",
+            f"no track of the library is under {', '.join(map(str, paths))}",
             "See recsys status for its folders.",
         )
     return QueryError(

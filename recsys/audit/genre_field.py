@@ -27,29 +27,17 @@ _UTF16, _UTF8 = 1, 3
 
 @dataclass(frozen=True, slots=True)
 class GenreField:
-    """The genre field of one file.
+    """The genre field of one file."""
 
-    Attributes
-    ----------
-    values : tuple of str or None
-        The raw values in their order; None where the field is absent.
-    has_tags : bool
-        The file has tags at all, with this field or without.
-    """
-
-    values: tuple[str, ...] | None
-    has_tags: bool
+    values: tuple[str, ...] | None  # raw, in their order; None where the field is absent
+    has_tags: bool  # the file has tags at all, with this field or without
 
 
 def read_genre_field(path: Path) -> GenreField:
     """Read the raw genre field.
 
-    Raises
-    ------
-    TagError
-        If the format has no tags that can be written, or they are damaged.
-    OSError
-        If the file cannot be opened.
+    TagError if the format has no tags that can be written or they are damaged, OSError if the file
+    cannot be opened.
     """
     file, has_tags = _open(path)
     return GenreField(_read(path, file.tags) if has_tags else None, has_tags)
@@ -58,23 +46,11 @@ def read_genre_field(path: Path) -> GenreField:
 def write_genre_field(
     path: Path, values: tuple[str, ...] | None, *, keep_tags: bool = True
 ) -> None:
-    """Write the genre field in place and leave every other field unchanged.
+    """Write the genre field in place, or remove it for None; every other field stays as it is.
 
-    Parameters
-    ----------
-    path : Path
-        The file. A crash may damage it; see :func:`recsys.audit.retagging.rewrite`.
-    values : tuple of str or None
-        The new values; None removes the field.
-    keep_tags : bool
-        False also removes the tags as a whole when nothing is left in them: the file had none.
-
-    Raises
-    ------
-    TagError
-        If the format has no tags that can be written, they are damaged, or writing failed.
-    OSError
-        If the file cannot be opened.
+    A crash may damage the file; see :func:`recsys.audit.retagging.rewrite`. Without `keep_tags` the
+    tags as a whole are removed when nothing is left in them: the file had none. TagError and
+    OSError as in :func:`read_genre_field`, TagError also if writing fails.
     """
     import mutagen
 

@@ -44,24 +44,12 @@ class RetagStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetagOutcome:
-    """Result of writing or undoing one tag.
-
-    Attributes
-    ----------
-    path : Path
-    status : RetagStatus
-    genre : tuple of str or None
-        The values that the file has, or was to have; None for no genre.
-    reason : str or None
-        Why it failed.
-    hint : str
-        What to do about it.
-    """
+    """Result of writing or undoing one tag."""
 
     path: Path
     status: RetagStatus
-    genre: tuple[str, ...] | None
-    reason: str | None = None
+    genre: tuple[str, ...] | None  # values that the file has, or was to have; None for no genre
+    reason: str | None = None  # of a failure
     hint: str = ""
 
 
@@ -82,32 +70,18 @@ class Retagger:
         """Id of the run, once something was written."""
 
     def check_ready(self) -> None:
-        """Raise if the library cannot be written to now, before the user is asked anything.
+        """Raise now, before the user is asked anything, if tags cannot be written.
 
-        Raises
-        ------
-        StoreError
-            If another process is writing to it, or it is read-only.
-        TagError
-            If the journal cannot be read.
+        StoreError if the library is locked or read-only, TagError if the journal cannot be read.
         """
         with LibraryLock(self._database), Store.open(self._database):
             self._journal.runs()
 
     def write(self, findings: Iterable[Finding]) -> Iterator[RetagOutcome]:
-        """Write the suggestion of each finding into its file.
+        """Write the suggestion of each finding; yield after the file and the library have it.
 
-        Yields
-        ------
-        RetagOutcome
-            One per finding, after the file and the library have it.
-
-        Raises
-        ------
-        StoreError
-            If another process is writing to the library.
-        TagError
-            If the journal cannot be written; no further file is touched then.
+        StoreError if the library is locked; TagError if the journal cannot be written, and then no
+        further file is touched.
         """
         with _open(self._database) as store:
             for finding in findings:
@@ -143,7 +117,7 @@ def undo_run(
     database : Path
         The library.
     run_id : int or None
-        None for the last run of which something can be undone.
+        None for the last run that can be undone.
     paths : sequence of Path
         Only files under these folders, or these files; empty for all.
 
@@ -157,10 +131,11 @@ def undo_run(
     Raises
     ------
     QueryError
-        If there is no such run, or nothing of it lies under the paths.
+        If there is no such run, or it changed no file under the paths.
     """
     run = _find_run(Journal(database).runs(), run_id)
     roots = outermost(paths)
+    # Newest first: a file that was written twice gets its first value back.
     changes = tuple(
         change
         for change in reversed(run.changes)
@@ -168,7 +143,7 @@ def undo_run(
     )
     if not changes:
         raise QueryError(
-            f"run {run.number} wrote nothing under {', '.join(map(str, roots))}",
+            f"run {run.number} changed no file under {', '.join(map(str, roots))}",
             "See recsys audit --history.",
         )
     return Run(run.number, run.time, changes), _undo_all(database, changes)
@@ -278,29 +253,13 @@ def _failed(path: Path, genre: tuple[str, ...] | None, error: OSError | TagError
 
 
 def rewrite(path: Path, change: Callable[[Path], None]) -> str:
-    """Change a file through a copy that replaces it atomically, if its audio is still the same.
+    """Change a copy of a file, replace the file by it atomically, and return its audio hash.
 
-    A link stays a link and its target is changed. Permissions, owner and extended attributes are
-    kept as far as the system allows; the time of modification is that of the change, so that
-    players and backups notice it.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    change : callable
-        Called with the copy; must leave the audio as it is.
-
-    Returns
-    -------
-    str
-        :func:`recsys.library.audio_hash` of the file, before and after.
-
-    Raises
-    ------
-    TagError
-        If the file is gone or protected, the disk is full, the change fails, or the audio differs
-        after it. The file is then as it was.
+    `change` is called with the copy and must leave the audio as it is. A link stays a link and its
+    target is changed. Permissions, owner and extended attributes are kept as far as the system
+    allows; the time of modification is that of the change, so that players and backups notice it.
+    TagError, and the file is as it was, if it is gone or protected, the disk is full, the change
+    fails, or the audio hash differs after it.
     """
     try:
         target = path.resolve(strict=True)
@@ -358,32 +317,15 @@ def _copy_attributes(source: Path, copy: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One genre field that was, or was about to be, written: a line of the journal.
+    """One genre field that was, or was about to be, written: a line of the journal."""
 
-    Attributes
-    ----------
-    run : int
-        Id of the ``recsys audit --write-tags``, from 1.
-    number : int
-        Of the change in its run, from 1.
-    path : Path
-    old : tuple of str or None
-        All values before; None where the field was absent.
-    new : tuple of str
-        The values after.
-    had_tags : bool
-        The file had tags at all.
-    time : str
-        ISO 8601, UTC.
-    """
-
-    run: int
-    number: int
+    run: int  # id of the ``recsys audit --write-tags``, from 1
+    number: int  # of the change in its run, from 1
     path: Path
-    old: tuple[str, ...] | None
+    old: tuple[str, ...] | None  # None where the field was absent
     new: tuple[str, ...]
-    had_tags: bool
-    time: str
+    had_tags: bool  # the file had tags at all
+    time: str  # ISO 8601, UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,25 +343,16 @@ def journal_path(database: Path) -> Path:
 
 
 class Journal:
-    """The journal of one library; the caller holds the library's lock while it writes.
+    """The journal of one library, made by the first change in the folder of the database.
 
-    Parameters
-    ----------
-    database : Path
-        Of the library; the first change makes the journal in the same folder.
+    The caller holds the library's lock while it writes.
     """
 
     def __init__(self, database: Path) -> None:
         self.path = journal_path(database)
 
     def runs(self) -> list[Run]:
-        """Return the runs that have changes to undo, the earliest first.
-
-        Raises
-        ------
-        TagError
-            If the journal cannot be read.
-        """
+        """Return the runs that have changes to undo, the earliest first; TagError if unreadable."""
         changes, settled = self._read()
         by_run: dict[int, list[Change]] = {}
         for change in changes:
@@ -435,13 +368,7 @@ class Journal:
         return max(used, default=0) + 1
 
     def notes(self) -> tuple[str, ...]:
-        """Return a note on the damaged lines, if there are any.
-
-        Raises
-        ------
-        TagError
-            If the journal cannot be read.
-        """
+        """Return a note on the damaged lines, if there are any; TagError if unreadable."""
         damaged = [str(number) for number, line in self._lines() if _entry(line) is None]
         if not damaged:
             return ()
@@ -454,15 +381,12 @@ class Journal:
     def begin(self, change: Change) -> None:
         """Record a change that is about to be made, and wait until it is on the disk.
 
-        Raises
-        ------
-        TagError
-            If it cannot be written; the file must then not be touched.
+        TagError if it cannot be written; the file must then not be touched.
         """
         self._append({**asdict(change), "path": os.fspath(change.path)})
 
     def settle(self, change: Change, how: str) -> None:
-        """Record that there is nothing left to undo: ``undone`` or ``not written``."""
+        """Record that nothing is left to undo: ``undone`` or ``not written``."""
         self._append({"settles": [change.run, change.number], "how": how, "time": _now()})
 
     def _read(self) -> tuple[list[Change], set[tuple[int, int]]]:
@@ -523,10 +447,10 @@ def _entry(line: str) -> Change | tuple[int, int] | None:
         entry = json.loads(line)
         if "settles" in entry:
             run, number = entry["settles"]
-            return _whole(run), _whole(number)
+            return _integer(run), _integer(number)
         return Change(
-            run=_whole(entry["run"]),
-            number=_whole(entry["number"]),
+            run=_integer(entry["run"]),
+            number=_integer(entry["number"]),
             path=Path(entry["path"]),
             old=None if entry["old"] is None else _values(entry["old"]),
             new=_values(entry["new"]),
@@ -537,7 +461,7 @@ def _entry(line: str) -> Change | tuple[int, int] | None:
         return None
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     if not isinstance(value, int):
         raise TypeError
     return value

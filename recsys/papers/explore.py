@@ -19,7 +19,7 @@ from recsys.reports.drawing import (
     Picture,
     check_ready,
     data_uri,
-    legend_beside,
+    legend_right,
     literal,
     name_ticks,
     new_figure,
@@ -174,7 +174,7 @@ def pca_picture(table: FeatureTable) -> Picture:
     axes.set_ylabel(f"component 2 ({shares[1]:.1%} of the variance)")
     axes.set_title("Genres on two principal components")
     axes.grid(alpha=0.3)
-    legend_beside(axes, len(table.counts), "genre (rows)")
+    legend_right(axes, len(table.counts), "genre (rows)")
     caption = (
         f"{len(COLUMNS)} standardised features of {len(points)} rows of {table.source}; the two "
         f"components explain {shares.sum():.1%} of their variance. The large marks are the means "
@@ -223,7 +223,7 @@ def boundary_picture(table: FeatureTable, seed: int = 0) -> Picture:
     axes.set_xlabel(BOUNDARY_AXES["zero_crossing_rate_mean"])
     axes.set_ylabel(BOUNDARY_AXES["spectral_centroid_mean"])
     axes.set_title("Decision boundary of an SVM on two features")
-    legend_beside(axes, len(genres), "genre (rows)")
+    legend_right(axes, len(genres), "genre (rows)")
     chosen = "all" if len(rows) == n else f"{len(rows)} (drawn with seed {seed}) of"
     caption = (
         "Areas: the predicted genre of a point; marks: tracks, in the colour of "

@@ -1,4 +1,4 @@
-"""How good the recommendations are, measured on any library.
+"""Quality of recommendations, measured on any library.
 
     library --read_columns--> Columns --choose_labels, draw_queries--> QualityTask
     QualityTask + System --judge--> rankings in blocks --metrics--> Figures --> Quality

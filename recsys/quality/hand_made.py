@@ -1,7 +1,7 @@
-"""Hand-made features of the tracks of a library, as genre classifiers used before networks.
+"""Hand-made features of the tracks of a library, as in genre classifiers before networks.
 
 They are the 36 of the feature kind ``summary`` of the extra ``[papers]``. Every result is appended
-to ``LIBRARY.hand-made.jsonl`` under the identity of the audio, so that a stopped run is resumed.
+to ``LIBRARY.hand-made.jsonl`` under the audio hash, so that an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -26,18 +26,12 @@ if TYPE_CHECKING:
     from recsys.types import FloatArray, IdArray
 
 VERSION = 1
-"""Raised when the values of a feature change."""
+"""Of the cached values; increase it when those of a feature change."""
 
 
 @cache
 def summary() -> Features:
-    """Return the feature kind.
-
-    Raises
-    ------
-    MissingExtraError
-        The extra ``[papers]`` is not installed.
-    """
+    """Return the feature kind; MissingExtraError without the extra ``[papers]``."""
     require("librosa", "papers")
     return feature_kind("summary")()
 
@@ -49,44 +43,25 @@ def hand_made_features(
     workers: int | None = None,
     on_file: Callable[[int, int], object] = lambda *_: None,
 ) -> tuple[FloatArray, int]:
-    """Return the features of tracks, decoding those that are not known yet.
+    """Return the features of tracks, float32 (n, 36), and how many tracks have none.
 
-    Parameters
-    ----------
-    store : Store
-        The library.
-    ids : ndarray of int64, shape (n,)
-        Its tracks.
-    workers : int, optional
-        Decoding processes; by default one per processor.
-    on_file : callable
-        Called with the number of tracks done, and of all.
-
-    Returns
-    -------
-    features : ndarray of float32, shape (n, 36)
-        NaN for a track whose file is gone or cannot be decoded.
-    skipped : int
-        Number of those.
-
-    Raises
-    ------
-    MissingExtraError
-        The extra ``[papers]`` is not installed.
+    Tracks whose features are not cached are decoded; a row is NaN where that fails. `on_file` is
+    called with the number of tracks done, and of all.
     """
     width = summary().shape[0]
     tracks = store.tracks(ids.tolist())
     path = cache_path(store.path)
-    known = read_kept(path, width)
+    known = read_cached(path, width)
+    # By audio hash: copies of a file are decoded once.
     missing = {t.audio_hash: t.path for t in tracks.values() if t.audio_hash not in known}
     total = len({t.audio_hash for t in tracks.values()})
     finished = total - len(missing)
     on_file(finished, total)
     with WorkerPool(workers, librosa=True, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
-        for (identity, _), outcome in pool.map_unordered(_describe, missing.items()):
+        for (audio_hash, _), outcome in pool.map_unordered(_describe, missing.items()):
             if not isinstance(outcome, RecsysError):
-                known[identity] = outcome
-                keep(path, identity, outcome)
+                known[audio_hash] = outcome
+                append_cached(path, audio_hash, outcome)
             finished += 1
             on_file(finished, total)
     features = np.full((len(ids), width), np.nan, dtype=np.float32)
@@ -98,20 +73,20 @@ def hand_made_features(
 
 
 def cache_path(database: Path) -> Path:
-    """Return the path of the features of a library."""
+    """Return the path of the cached features of a library."""
     return database.with_name(f"{database.stem}.hand-made.jsonl")
 
 
 def _describe(job: tuple[str, Path]) -> list[float]:
-    """Compute the features of the middle 30 s of one file, as far as it has them."""
+    """Compute the features of the middle 30 s of one file, or of all of a shorter one."""
     values = summary().compute(decode(job[1], summary()).windows)[0]
     if not np.isfinite(values).all():
         raise AudioError(f"{job[1]}: its features are not finite", "Leave the file out.")
     return [float(value) for value in values]
 
 
-def read_kept(path: Path, width: int) -> dict[str, list[float]]:
-    """Return the kept features by identity; damaged lines, and an unreadable file, are skipped."""
+def read_cached(path: Path, width: int) -> dict[str, list[float]]:
+    """Return cached features by audio hash; damaged lines, and an unreadable file, are skipped."""
     known = {}
     with suppress(OSError):
         for text in path.read_bytes().splitlines():
@@ -123,9 +98,9 @@ def read_kept(path: Path, width: int) -> dict[str, list[float]]:
     return known
 
 
-def keep(path: Path, identity: str, values: list[float]) -> None:
+def append_cached(path: Path, audio_hash: str, values: list[float]) -> None:
     """Append one line; where that fails, the features are computed again next time."""
-    line = json.dumps({"version": VERSION, "audio_hash": identity, "values": values})
+    line = json.dumps({"version": VERSION, "audio_hash": audio_hash, "values": values})
     # The newline comes first: the file may end with half a line.
     with suppress(OSError), path.open("a", encoding="ascii") as file:
         file.write(("\n" if file.tell() else "") + line)

@@ -1,6 +1,6 @@
 """The library as columns, and the genre labels by which recommendations are judged.
 
-Three sources have labels: the genre tag of the file, the folder in which it lies, and the model.
+Three sources have labels: the genre tag of the file, its folder, and the model.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LabelSource(StrEnum):
     """Where labels come from."""
 
     AUTO = "auto"
-    """The first of the three that is of use."""
+    """The first useful one of the three."""
     TAG = "tag"
     FOLDER = "folder"
     MODEL = "model"
@@ -48,7 +48,7 @@ SOURCES = (LabelSource.TAG, LabelSource.FOLDER, LabelSource.MODEL)
 _NOUNS = {"tag": "genre tag", "folder": "folder", "model": "genre by the model"}
 _CHOSEN = {
     "tag": "most tracks have a genre tag",
-    "folder": "most tracks lie in folders of several artists, whose names are taken for genres",
+    "folder": "most tracks are in folders of several artists, whose names are taken for genres",
     "model": "so the model's own genres are used: they show how well the lists keep to the genres "
     "of the model, not whether these are right",
 }
@@ -56,30 +56,19 @@ _CHOSEN = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """The analysed tracks of a library, by rising id. Codes below 0 mean "none".
+    """The analysed tracks of a library, by rising id.
 
-    Attributes
-    ----------
-    ids : ndarray of int64, shape (n,)
-    embeddings : ndarray of float32, shape (n, d)
-        Unit length.
-    genre_names, genres : tuple of str, ndarray of int64 (n,)
-        The model's most probable genres.
-    part_names, parts : tuple of str, ndarray of int64 (n,)
-        The genre groups by which the library sorts its tracks: the tiers of the recommender.
-    tag_names, tags : tuple of str, ndarray of int64 (n,)
-        Genre tags. Of several genres the first counts; all spellings of one stand under the most
-        common (see :mod:`recsys.names`).
-    artists, albums : ndarray of int64, shape (n,)
-    folders : tuple of Path
+    Genres, tags, artists and albums are codes (n,), :data:`~recsys.quality.metrics.NOBODY` for
+    none; a code is the row of its name. Of a tag with several genres the first counts, in the most
+    common of its spellings.
     """
 
-    ids: IdArray
-    embeddings: FloatArray
+    ids: IdArray  # (n,)
+    embeddings: FloatArray  # (n, d), unit length
     genre_names: tuple[str, ...]
-    genres: IdArray
-    part_names: tuple[str, ...]
-    parts: IdArray
+    genres: IdArray  # most probable by the model
+    group_names: tuple[str, ...]
+    groups: IdArray  # genre groups of the library: the tiers of the recommender
     tag_names: tuple[str, ...]
     tags: IdArray
     artists: IdArray
@@ -103,7 +92,7 @@ def read_columns(store: Store) -> Columns:
     ids = np.concatenate([ids for ids, _ in batches] or [np.empty(0, np.int64)])
     vectors = np.concatenate([rows for _, rows in batches] or [np.empty((0, 0), np.float32)])
     held = set(ids.tolist())
-    same_folder: dict[Path, Path] = {}  # one object per folder, not one per track
+    same_folder: dict[Path, Path] = {}  # one object per folder, not one per track: less memory
     rows = [
         (
             track.id,
@@ -117,7 +106,7 @@ def read_columns(store: Store) -> Columns:
         for track in store.all_tracks()
         if track.id in held
     ]
-    known, genres, parts, tags, artists, albums, folders = (
+    known, genres, groups, tags, artists, albums, folders = (
         zip(*rows, strict=True) if rows else [()] * 7
     )
     order = np.searchsorted(ids, np.array(known, dtype=np.int64))
@@ -125,7 +114,7 @@ def read_columns(store: Store) -> Columns:
         ids[order],
         vectors[order],
         *encode(genres),
-        *encode(parts),
+        *encode(groups),
         *_encode_tags(tags),
         encode(artists)[1],
         encode(albums)[1],
@@ -162,23 +151,12 @@ def _encode_tags(tags: Sequence[str | None]) -> tuple[tuple[str, ...], IdArray]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """The labels of the tracks.
-
-    Attributes
-    ----------
-    source : LabelSource
-    reason : str
-        Why it was chosen.
-    names : tuple of str
-        Every label, by code.
-    codes : ndarray of int64, shape (n,)
-        :data:`~recsys.quality.metrics.NOBODY` where a track has none.
-    """
+    """The labels of the tracks."""
 
     source: LabelSource
-    reason: str
-    names: tuple[str, ...]
-    codes: IdArray
+    reason: str  # why this source was chosen
+    names: tuple[str, ...]  # by code
+    codes: IdArray  # (n,), NOBODY where a track has none
 
     @property
     def labelled(self) -> int:
@@ -193,12 +171,9 @@ class Labels:
 
 
 def choose_labels(columns: Columns, source: str = LabelSource.AUTO) -> Labels:
-    """Return the labels of a source, or of the first of :data:`SOURCES` that is of use.
+    """Return the labels of a source, or of the first useful one of :data:`SOURCES`.
 
-    Raises
-    ------
-    QueryError
-        The source that was named has no labels, or only one.
+    QueryError if the requested source has no labels, or only one.
     """
     if source != LabelSource.AUTO:
         names, codes = _labels_of(columns, source)

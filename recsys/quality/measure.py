@@ -92,6 +92,7 @@ def measure_quality(
     labels = choose_labels(columns, options.labels)
     rows = draw_queries(len(columns), options)
     task = QualityTask(columns, labels, rows, options.k, options.seed)
+    # The floor first; every other ranking must beat it.
     compared = [systems.random_order(len(columns), options.seed)]
     if columns.tag_names:
         by_tags = labels.source == LabelSource.TAG
@@ -109,59 +110,34 @@ def measure_quality(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QualityTask:
-    """What every system is judged on.
+    """Input on which every system is judged."""
 
-    Attributes
-    ----------
-    columns : Columns
-        The tracks that are ranked.
-    labels : Labels
-        They decide whether a track is right.
-    rows : ndarray of int64, shape (queries,)
-        The query tracks, ascending.
-    k : int
-        Length of a list.
-    seed : int
-        Of the intervals.
-    """
-
-    columns: Columns
-    labels: Labels
-    rows: IdArray
-    k: int
-    seed: int
+    columns: Columns  # the tracks that are ranked
+    labels: Labels  # a track is right if it has that of the query
+    rows: IdArray  # (queries,), ascending
+    k: int  # length of a list
+    seed: int  # of the intervals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """The figures of a system, and its lists.
-
-    Attributes
-    ----------
-    quality : SystemQuality
-    rows : ndarray of int64, shape (queries,)
-        The queries that the system can rank for.
-    lists : ndarray of int64, shape (queries, k)
-        Rows that it recommends to each.
-    counts : ndarray of int64, shape (n,)
-        In how many lists of the queries among each other a track stands.
-    """
+    """The figures of a system, and its lists."""
 
     quality: SystemQuality
-    rows: IdArray
-    lists: IdArray
-    counts: IdArray
+    rows: IdArray  # (queries,): those for which the system can rank
+    lists: IdArray  # (queries, k): the recommended rows
+    counts: IdArray  # (n,): occurrences of each track in the lists, of queries alone
 
 
 def _check_size(n: int, k: int) -> None:
     if n < MIN_TRACKS:
         raise QueryError(
             f"the library holds {n} tracks, too few to measure anything",
-            f"Index at least {MIN_TRACKS}; figures that mean something take some hundreds.",
+            f"Index at least {MIN_TRACKS}; useful figures need some hundreds.",
         )
     if k >= n:
         raise QueryError(
-            f"k is {k}, but each of the {n} tracks has only {n - 1} others to be compared with",
+            f"k is {k}, but each of the {n} tracks has only {n - 1} others",
             f"Give --k {n - 1} or less, or index more music.",
         )
 
@@ -179,7 +155,7 @@ def draw_queries(n: int, options: QualityOptions) -> IdArray:
 def _hand_made(
     task: QualityTask, store: Store, workers: int | None, on_progress: Progress
 ) -> System:
-    # Imported here: it decodes, and loads what that takes.
+    # Imported here: it loads the decoders.
     from recsys.quality.hand_made import hand_made_features
 
     features, skipped = hand_made_features(
@@ -207,6 +183,7 @@ def judge(system: System, task: QualityTask, on_progress: Progress = lambda *_: 
     on_progress(system.title, 0, total)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
+        # Blocks bound the memory: a ranking of all tracks for all queries is n^2.
         measured = _measured(task, block, systems.best_first(system.scores(block)), known)
         for name, values in measured.items():
             parts[name].append(values)
@@ -247,7 +224,7 @@ def _measured(
     for suffix, kept in (("", others), ("_artist_filtered", others & ~same_artist)):
         judged = kept & (codes[order] != NOBODY)
         precision = metrics.precision_at_k(right, judged, k)
-        precision[unlabelled] = np.nan
+        precision[unlabelled] = np.nan  # not 0: nothing could be right
         measured[f"genre_precision{suffix}"] = precision
         measured[f"genre_map{suffix}"] = metrics.average_precision(right, judged)
     return measured
@@ -366,17 +343,17 @@ def _purity(task: QualityTask, store: Store) -> Figure:
     # Where the labels are the tiers, purity is 1 by definition.
     if (labels.source, store.genre_source()) in {("model", "model"), ("tag", "own")}:
         return NOT_MEASURED
-    right = metrics.in_majority(task.columns.parts[chosen], labels.codes[chosen])
+    right = metrics.in_majority(task.columns.groups[chosen], labels.codes[chosen])
     groups = task.columns.artist_groups[chosen]
     return figure_of(right.astype(np.float64), groups, task.seed)
 
 
 def _confusion(columns: Columns, labels: Labels) -> dict[str, dict[str, int]]:
     chosen = labels.codes != NOBODY
-    table = np.zeros((len(labels.names), len(columns.part_names)), dtype=np.int64)
-    np.add.at(table, (labels.codes[chosen], columns.parts[chosen]), 1)
+    table = np.zeros((len(labels.names), len(columns.group_names)), dtype=np.int64)
+    np.add.at(table, (labels.codes[chosen], columns.groups[chosen]), 1)
     return {
-        name: dict(zip(columns.part_names, row, strict=True))
+        name: dict(zip(columns.group_names, row, strict=True))
         for name, row in zip(labels.names, table.tolist(), strict=True)
     }
 
@@ -385,7 +362,7 @@ def _tier_purities(
     columns: Columns, confusion: dict[str, dict[str, int]]
 ) -> tuple[TierPurity, ...]:
     found = []
-    for genre in columns.part_names:
+    for genre in columns.group_names:
         column = {label: row[genre] for label, row in confusion.items()}
         if total := sum(column.values()):
             label = max(column, key=column.__getitem__)

@@ -3,8 +3,8 @@
 A *ranking* is a row of candidates, best first. ``relevant`` and ``kept`` are boolean, shape
 (queries, ranks): whether the candidate at a rank is right, and whether it takes part at all. What
 is not kept (the query itself, a track by the same artist) is skipped, and those behind it move up.
-``k`` is the length of the list that a listener sees, and always the divisor of a precision: a list
-with fewer than ``k`` candidates is a worse list.
+``k`` is the length of the recommended list, and always the divisor of a precision: a list with
+fewer than ``k`` candidates is a worse list.
 
 A *list* is the first ``k`` candidates of a ranking as row numbers, shape (queries, k), with
 :data:`NOBODY` where there are fewer.
@@ -34,22 +34,18 @@ NOBODY = -1
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured value.
+    """A measured value with its 95% interval."""
 
-    Attributes
-    ----------
-    value : float or None
-        None where there was nothing to measure.
-    low, high : float or None
-        95% interval; None where there is none.
-    n : int
-        Tracks behind it.
-    """
-
-    value: float | None
+    value: float | None  # None where there was nothing to measure
     low: float | None
     high: float | None
-    n: int
+    n: int  # tracks
+
+    def interval_text(self, digits: int = 3) -> str:
+        """Return ``0.790 to 0.834``, empty without an interval."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.low:.{digits}f} to {self.high:.{digits}f}"
 
     def as_dict(self) -> dict[str, float | int | None]:
         """Return the fields by name, rounded to six decimals."""
@@ -67,22 +63,10 @@ def figure_of(
     seed: int,
     statistic: Callable[[npt.NDArray[np.number]], float] | None = None,
 ) -> Figure:
-    """Return the mean, or another statistic, of values per track, with its bootstrap interval.
+    """Return the mean, or another statistic, of values (n,), with its bootstrap interval.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        One per track; NaN where a track has none, which leaves it out.
-    groups : ndarray of int64, shape (n,)
-        Tracks that are resampled together: those of an artist.
-    seed : int
-    statistic : callable, optional
-        Of values; by default their mean.
-
-    Returns
-    -------
-    Figure
-        :data:`NOT_MEASURED` without values; without interval where there is only one group.
+    Tracks whose value is NaN are left out. Those with the same group (n,), an artist, are resampled
+    as one; with only one group there is no interval.
     """
     measured = ~np.isnan(values)
     known, own = values[measured], groups[measured]
@@ -112,8 +96,8 @@ def precision_at_k(relevant: BoolArray, kept: BoolArray, k: int) -> Values:
 def average_precision(relevant: BoolArray, kept: BoolArray, k: int | None = None) -> Values:
     """Return the mean precision at the right ones of every ranking, shape (queries,).
 
-    With ``k``, of the first ``k`` alone, divided by the number of right ones that could stand
-    there. NaN where nothing is right. Manning, Raghavan, Schütze, "Introduction to Information
+    With ``k``, of the first ``k`` alone, divided by the number of right ones that could be there.
+    NaN where nothing is right. Manning, Raghavan, Schütze, "Introduction to Information
     Retrieval", section 8.4.
 
     Examples
@@ -155,7 +139,7 @@ def first_kept(order: IdArray, kept: BoolArray, k: int) -> IdArray:
 
 
 def k_occurrences(lists: IdArray, n: int) -> IdArray:
-    """Return in how many lists each of ``n`` candidates stands, shape (n,).
+    """Return the number of lists that hold each of ``n`` candidates, shape (n,).
 
     M. Radovanović, A. Nanopoulos, M. Ivanović, "Hubs in space", JMLR 11 (2010).
     """
@@ -166,10 +150,11 @@ def k_occurrences(lists: IdArray, n: int) -> IdArray:
 def skewness(counts: npt.NDArray[np.number]) -> float:
     """Return the skewness of k-occurrences, the measure of hubness; 0 where all are equal.
 
-    The third standardised moment. Above 0, few tracks stand in very many lists; listeners notice
-    it from about 1.4 on (R. Feldbauer, A. Flexer, "A comprehensive empirical comparison of hubness
+    The third standardised moment. Above 0, few tracks are in very many lists; from about 1.4 on
+    that is noticeable (R. Feldbauer, A. Flexer, "A comprehensive empirical comparison of hubness
     reduction", KAIS 59, 2019).
     """
+    # Not scipy.stats.skew: the wing needs no extra, and SciPy is in one.
     centred = counts - counts.mean()
     variance = (centred**2).mean()
     return float((centred**3).mean() / variance**1.5) if variance > 0 else 0.0
@@ -185,12 +170,12 @@ def robin_hood(counts: npt.NDArray[np.number]) -> float:
 
 
 def orphan_share(counts: npt.NDArray[np.number]) -> float:
-    """Return the share of tracks that stand in no list."""
+    """Return the share of tracks that are in no list."""
     return float((counts == 0).mean())
 
 
 def coverage(lists: IdArray, n: int) -> float:
-    """Return how many of ``n`` tracks the lists hold, as a share of what they could hold."""
+    """Return how many of ``n`` tracks the lists hold, as a share of those they could hold."""
     different = len(np.unique(lists[lists != NOBODY]))
     return different / max(1, min(n, lists.size))
 

@@ -39,7 +39,7 @@ FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class QualityOptions:
-    """How to measure.
+    """Options of a measurement of quality.
 
     Attributes
     ----------
@@ -78,6 +78,7 @@ class QualityOptions:
             )
         if self.k < 1:
             raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
+        # Hubness is measured among the queries: a list needs more than k of them.
         if self.sample is not None and self.sample <= self.k:
             raise QueryError(
                 f"a sample of {self.sample} tracks is too small for lists of {self.k}",
@@ -89,26 +90,14 @@ class QualityOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SystemQuality:
-    """Figures of one ranking.
-
-    Attributes
-    ----------
-    name, title, note : str
-        See :class:`~recsys.quality.systems.System`.
-    figures : mapping of str to Figure
-        By the keys of :data:`FIGURES`.
-    per_label : mapping of str to float
-        Genre P@k without tracks of the same artist, for the queries of each label.
-    occurrences : tuple of int
-        Number of lists in which each track of the sample stands, falling.
-    """
+    """Figures of one ranking; for `name`, `title` and `note` see ``systems.System``."""
 
     name: str
     title: str
     note: str
-    figures: Mapping[str, Figure]
-    per_label: Mapping[str, float]
-    occurrences: tuple[int, ...]
+    figures: Mapping[str, Figure]  # by the keys of FIGURES
+    per_label: Mapping[str, float]  # artist-filtered genre P@k of the queries of each label
+    occurrences: tuple[int, ...]  # lists that hold each track of the sample, falling
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON."""
@@ -123,7 +112,7 @@ class SystemQuality:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A track that stands in many lists."""
+    """A track that is in many lists."""
 
     track_id: int
     path: Path
@@ -148,10 +137,10 @@ class Quality:
     Attributes
     ----------
     model : str
-        That analysed the library.
+        Its name.
     tracks, queries : int
-        In the library, and those of them that query. Where these are fewer, hubness is measured
-        among them alone.
+        In the library, and used as queries. Where these are fewer, hubness is measured among them
+        alone.
     k, seed : int
     label_source : LabelSource
     label_reason : str
@@ -202,27 +191,52 @@ class Quality:
         return FIGURES[figure].format(k=self.k)
 
     @property
+    def facts(self) -> tuple[str, ...]:
+        """The figures of the library as a whole, a sentence each."""
+        lines = []
+        if self.ceiling is not None:
+            title = self.title_of("genre_precision_artist_filtered")
+            lines.append(f"The best possible {title}: {self.ceiling:.3f}")
+        if self.purity.value is not None:
+            lines.append(
+                f"Tier purity: {self.purity.value:.3f} "
+                f"({self.purity.interval_text() or 'no interval'}) of the tracks have the most "
+                "common label of their tier"
+            )
+        return tuple(lines)
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the figures must know, a sentence each."""
+        """Reservations about the figures, a sentence each."""
         n, labelled = self.tracks, sum(self.label_counts.values())
-        notes = {
-            f"No genre figures: {self.label_reason}.": self.label_source == LabelSource.NONE,
-            f"{n - labelled} of {n} tracks have no label and take no part in genre figures.": (
-                0 < labelled < n
-            ),
-            "The labels are the model's own: genre figures do not show whether it is right.": (
-                self.label_source == LabelSource.MODEL
-            ),
-            f"{self.queries} of {n} tracks query, drawn with seed {self.seed}; hubness is measured "
-            "among them alone.": self.queries < n,
-            f"{self.unnamed} of {n} tracks name no artist; for them 'other artists' removes "
-            "nothing.": self.unnamed > 0,
-            "No track has a genre tag, so there is no row for tag genre only.": not self.tagged,
+        notes = []
+        if self.label_source == LabelSource.NONE:
+            notes.append(f"No genre figures: {self.label_reason}.")
+        if 0 < labelled < n:
+            notes.append(
+                f"{n - labelled} of {n} tracks have no label and take no part in genre figures."
+            )
+        if self.label_source == LabelSource.MODEL:
+            notes.append(
+                "The labels are the model's own: genre figures do not show whether it is right."
+            )
+        if self.queries < n:
+            notes.append(
+                f"{self.queries} of {n} tracks are queries, drawn with seed {self.seed}; hubness "
+                "is measured among them alone."
+            )
+        if self.unnamed:
+            notes.append(
+                f"{self.unnamed} of {n} tracks name no artist; for them 'other artists' removes "
+                "nothing."
+            )
+        if not self.tagged:
+            notes.append("No track has a genre tag, so there is no row for tag genre only.")
+        notes.append(
             "Near-duplicates stay in all rankings here, though recsys similar hides them; "
-            f"{self.near_duplicates} of {self.queries} queries have one in their list by "
-            "embedding.": True,
-        }
-        return tuple(text for text, holds in notes.items() if holds)
+            f"{self.near_duplicates} of {self.queries} queries have one in their list by embedding."
+        )
+        return tuple(notes)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""

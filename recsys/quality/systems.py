@@ -1,4 +1,4 @@
-"""The rankings that are compared: the recommender, its parts, and baselines that cost nothing."""
+"""The compared rankings: the recommender, its parts, and simple baselines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Scores: TypeAlias = Callable[["IdArray"], "Values"]
 """Query rows to their scores of all n tracks, shape (rows, n); higher is better."""
 
 SCORE_LIMIT = 1000.0
-"""Scores lie within this of 0, and count to as many decimals as similarities of the index."""
+"""Scores are clipped to ±1000, and rounded to as many decimals as similarities of the index."""
 
 NEIGHBOURHOOD = 10
 """Neighbours by which local scaling corrects the similarity of a track."""
@@ -36,32 +36,18 @@ _TIER_COST = 4.0
 """More than the 2 by which cosines can differ."""
 
 _COLUMN_BITS = 32
-_BLOCK = 2_000_000
+_BLOCK = 2_000_000  # pairs of tracks at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class System:
-    """A ranking of all tracks for a track.
+    """A ranking of all tracks for a track."""
 
-    Attributes
-    ----------
-    name : str
-        In JSON.
-    title : str
-        In tables.
-    scores : callable
-        See :data:`Scores`; ties go to the track with the lower row.
-    note : str
-        How to read its figures, where that is special.
-    known : ndarray of bool, shape (n,), or None
-        The tracks that it can rank; None for all. The others neither query nor are ranked.
-    """
-
-    name: str
-    title: str
-    scores: Scores
-    note: str = ""
-    known: BoolArray | None = None
+    name: str  # in JSON
+    title: str  # in tables
+    scores: Scores  # ties go to the track with the lower row
+    note: str = ""  # a reservation about its figures
+    known: BoolArray | None = None  # (n,): tracks that can query and be ranked; None for all
 
 
 def best_first(scores: Values) -> IdArray:
@@ -71,6 +57,7 @@ def best_first(scores: Values) -> IdArray:
     sort of the scores.
     """
     clipped = np.clip(scores, -SCORE_LIMIT, SCORE_LIMIT)
+    # Rounded as in the index, so that equal similarities are ties here too.
     keys = np.rint(clipped * -(10.0**DECIMALS)).astype(np.int64)
     keys <<= _COLUMN_BITS
     keys |= np.arange(scores.shape[1], dtype=np.int64)
@@ -95,7 +82,7 @@ def tag_genre(columns: Columns, seed: int, *, judged_by_tags: bool) -> System:
     def scores(rows: IdArray) -> Values:
         own = columns.tags[rows][:, np.newaxis]
         same = (columns.tags == own) & (own != NOBODY)
-        result: Values = order.scores(rows) / 2 + same
+        result: Values = order.scores(rows) / 2 + same  # random in [0, 0.5), plus 1 for the tag
         return result
 
     note = "right by definition: the labels are the tags" if judged_by_tags else ""
@@ -108,7 +95,7 @@ def embedding(vectors: FloatArray) -> System:
 
 
 def _cosines(vectors: npt.NDArray[np.floating]) -> Scores:
-    precise = vectors.astype(np.float64)
+    precise = vectors.astype(np.float64)  # the order of near ties must not depend on the block
 
     def scores(rows: IdArray) -> Values:
         cosines: Values = precise[rows] @ precise.T
@@ -133,8 +120,8 @@ def tiers(columns: Columns, store: Store, info: ModelInfo, taxonomy: Taxonomy) -
         if taxonomy.group_of(query) == UNKNOWN:
             return untiered
         tier_of = {name: tier for tier, (name, _) in enumerate(taxonomy.scores(query))}
-        by_part = [tier_of.get(name, len(tier_of)) for name in columns.part_names]
-        return np.array(by_part, dtype=np.int64)[columns.parts]
+        by_group = [tier_of.get(name, len(tier_of)) for name in columns.group_names]
+        return np.array(by_group, dtype=np.int64)[columns.groups]
 
     def scores(rows: IdArray) -> Values:
         costs = _TIER_COST * np.stack([tiers_for(int(row)) for row in rows])
@@ -145,23 +132,16 @@ def tiers(columns: Columns, store: Store, info: ModelInfo, taxonomy: Taxonomy) -
 
 
 def hand_made(features: FloatArray, *, skipped: int, limited: bool) -> System:
-    """Rank by the cosine of standardised hand-made features.
+    """Rank by the cosine of standardised hand-made features (n, features), NaN for none.
 
-    Parameters
-    ----------
-    features : ndarray of float32, shape (n, features)
-        NaN in the rows of tracks that have none.
-    skipped : int
-        Tracks whose features could not be computed.
-    limited : bool
-        Only part of the library was to have some.
+    `skipped` tracks could not be decoded; with `limited`, only the queries have features.
     """
     known = np.asarray(~np.isnan(features).any(axis=1))
     notes = []
     if limited:
         notes.append(
-            f"ranks the {int(known.sum())} drawn tracks only, which makes it look different "
-            "from the other rows"
+            f"ranks the {int(known.sum())} drawn tracks only, so it is not comparable with the "
+            "other rows"
         )
     if skipped:
         notes.append(f"{skipped} tracks that could not be decoded are left out")
@@ -190,7 +170,7 @@ def _unit(rows: Values) -> Values:
     return unit
 
 
-# Ways to reduce hubness that work when tracks come and go one at a time
+# Hubness reductions that also work when tracks are added or removed one at a time
 
 
 def centred(vectors: FloatArray) -> System:
@@ -214,7 +194,7 @@ def local_scaling(vectors: FloatArray) -> System:
 
     def mean_of_nearest(rows: IdArray) -> Values:
         near = cosines(rows)
-        near[np.arange(len(rows)), rows] = -np.inf
+        near[np.arange(len(rows)), rows] = -np.inf  # not its own neighbour
         nearest: Values = np.partition(near, -k, axis=1)[:, -k:].mean(axis=1)
         return nearest
 

@@ -1,1 +1,1 @@
-"""Pages and pictures of reports."""
+"""Pages and plots of reports."""

@@ -1,7 +1,6 @@
-"""What all pages and pictures of reports share: files, templates, canvas, colours, names.
+"""Shared by all pages and plots of reports: files, templates, canvas, colours, names.
 
-Pictures are made with matplotlib's objects alone: nothing is shown on a screen, and no state is
-kept between two of them.
+Plots are made with matplotlib's objects, not with pyplot: no window, no global state.
 """
 
 from __future__ import annotations
@@ -43,21 +42,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Seven shapes for ten colours: the first seventy genres differ in one or both."""
 
 DARK = 0.55
-"""Share of a row from which its number is written in white."""
+"""Share of a row from which on its number is white."""
 
 
 # The folder of a report
 
 
 def check_ready(out: Path, libraries: Iterable[str] = ("matplotlib.figure", "jinja2")) -> None:
-    """Make the folder of a report, and raise now if it could not be filled later.
+    """Make the folder of a report; raise now, before the work, if it could not be written later.
 
-    Raises
-    ------
-    MissingExtraError
-        If one of the libraries is not installed.
-    RecsysError
-        If the folder cannot be made or written to.
+    MissingExtraError if one of the libraries is not installed, RecsysError if the folder cannot be
+    made or written to.
     """
     for library in libraries:
         require(library, EXTRA)
@@ -89,7 +84,7 @@ def write_file(path: Path, content: bytes | str) -> Path:
 
 
 def remove_stale(out: Path, names: Iterable[str]) -> None:
-    """Remove pictures of an earlier report that would be taken for part of this one."""
+    """Remove plots of an earlier report, which would seem to be part of this one."""
     for name in names:
         (out / f"{name}.png").unlink(missing_ok=True)
 
@@ -109,11 +104,11 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 
 def data_uri(picture: bytes) -> str:
-    """Return a PNG as an address that holds the picture itself."""
+    """Return a PNG as a data URI, so that the page needs no other file."""
     return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
 
 
-# Pictures
+# Plots
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +182,7 @@ def counts_figure(
 
 
 def literal(text: str) -> str:
-    r"""Protect a name of unknown origin from being read as a formula or left out of a legend.
+    r"""Protect a name: matplotlib takes $...$ for a formula and leaves out labels with a leading _.
 
     Examples
     --------
@@ -222,8 +217,8 @@ def name_ticks(axes: Axes, names: Sequence[str], *, x: bool) -> None:
         axes.set_xticks(range(len(names)), shown)
 
 
-def legend_beside(axes: Axes, n: int, title: str = "") -> None:
-    """Put a legend of `n` entries to the right of the axes, where it covers nothing."""
+def legend_right(axes: Axes, n: int, title: str = "") -> None:
+    """Add a legend of `n` entries to the right of the axes, where it covers nothing."""
     axes.legend(
         title=title,
         loc="upper left",

@@ -46,56 +46,38 @@ CURVES = {
     "loss": (("loss", "training"), ("valid_loss", "validation")),
     "accuracy": (("accuracy", "training"), ("valid_accuracy", "validation")),
 }
-"""Panel to the keys of a history that it shows, and what they are called."""
-
+"""Panel to the keys of a history that it shows, and their names."""
 
 NO_CURVES = (
-    "The card of this model holds no history of its training, so there are no curves to show. "
-    "Models trained with this version of recsys train have them."
+    "The card of this model has no history of its training, so there are no curves to show. Models "
+    "of this version of recsys train have one."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """The data of the report of an evaluation.
-
-    Attributes
-    ----------
-    result : FolderEvaluation
-    card : ModelCard
-    directory : Path
-        Folder of the music.
-    split : Path or None
-        List of the tracks; None for all of the folder.
-    missing : int
-        Tracks of the list that are not in the folder.
-    unknown_genres : mapping
-        Genres that the model does not have, and the number of their tracks.
-    empty_genres : tuple of str
-        Genre folders without audio.
-    created : datetime
-    """
+    """The data of the report of an evaluation."""
 
     result: FolderEvaluation
     card: ModelCard
-    directory: Path
-    split: Path | None
-    missing: int
-    unknown_genres: Mapping[str, int]
-    empty_genres: tuple[str, ...]
+    directory: Path  # of the music
+    split: Path | None  # list of the tracks; None for all of the folder
+    missing: int  # tracks of the list that are not in the folder
+    unknown_genres: Mapping[str, int]  # genres that the model does not have, to their tracks
+    empty_genres: tuple[str, ...]  # genre folders without audio
     created: datetime
 
 
 def write_report(report: EvaluationReport, out: Path) -> list[Path]:
-    """Write ``index.html``, its pictures as PNG, ``per-genre.csv`` and ``report.json``.
+    """Write ``index.html``, its plots as PNG, ``per-genre.csv`` and ``report.json``.
 
-    The page holds its pictures itself; the PNG files are for other uses.
+    The page embeds its plots; the PNG files are for other uses.
 
     Parameters
     ----------
     report : EvaluationReport
     out : Path
-        A folder that :func:`recsys.reports.drawing.check_ready` found ready.
+        A folder that passed :func:`recsys.reports.drawing.check_ready`.
 
     Returns
     -------
@@ -108,9 +90,10 @@ def write_report(report: EvaluationReport, out: Path) -> list[Path]:
         If a file cannot be written.
     """
     pictures = _pictures(report)
+    # Only the curves are optional; the other files are overwritten.
     if all(picture.name != "curves" for picture in pictures):
         remove_stale(out, ["curves"])
-    drawn = [(picture, png(picture.figure)) for picture in pictures]
+    drawn = [(picture, png(picture.figure)) for picture in pictures]  # once, for page and file
     page = render("evaluation.html", _values(report, drawn))
     return [
         write_file(out / "index.html", page),
@@ -174,7 +157,7 @@ def _pictures(report: EvaluationReport) -> list[Picture]:
         Picture(
             "reliability",
             "Reliability",
-            "Where the line lies under the diagonal, the model is overconfident. Grey: the number "
+            "Where the line is below the diagonal, the model is overconfident. Grey: the number "
             "of tracks of each point.",
             reliability_figure(reliability(report.result.predictions), evaluation.ece),
         ),
@@ -189,7 +172,7 @@ def _pictures(report: EvaluationReport) -> list[Picture]:
 
 def _values(report: EvaluationReport, drawn: Sequence[tuple[Picture, bytes]]) -> dict[str, Any]:
     return {
-        "title": f"How good {report.card.name} is",
+        "title": f"Evaluation of {report.card.name}",
         "created": f"{report.created:%d %B %Y, %H:%M %Z}",
         "evaluation": report.result.evaluation,
         "facts": _facts(report),
@@ -205,13 +188,13 @@ def _values(report: EvaluationReport, drawn: Sequence[tuple[Picture, bytes]]) ->
 def _facts(report: EvaluationReport) -> list[tuple[str, str]]:
     card, training = report.card, report.card.training
     seed = training.get("seed")
-    trained_on = training.get("split") or "not said in the card"
+    trained_on = training.get("split") or "not in the card"
     return [
         ("model", card.name),
         ("fingerprint", card.fingerprint),
         ("architecture", card.architecture),
         ("trained on", str(trained_on)),
-        ("seed of the training", "not said in the card" if seed is None else str(seed)),
+        ("seed of the training", "not in the card" if seed is None else str(seed)),
         ("seed of the evaluation", "none: nothing in it is random"),
         ("music", str(report.directory)),
         ("tracks", "all of the folder" if report.split is None else f"those in {report.split}"),
@@ -233,7 +216,7 @@ def left_out(report: EvaluationReport) -> list[str]:
     return lines
 
 
-# Pictures of how good a model is, and of its training
+# Plots of an evaluation and of the training
 
 
 def confusion_figure(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
@@ -310,7 +293,7 @@ def genres_figure(evaluation: Evaluation) -> Figure:
     for name, marker, colour in looks:
         values = [getattr(own, name) for own in scores]
         label = "F1" if name == "f1" else name
-        size = 14 if name == "f1" else 48  # where all three agree, all three are to be seen
+        size = 14 if name == "f1" else 48  # all three stay visible where they coincide
         axes.scatter(values, rows, marker=marker, color=colour, label=label, zorder=2, s=size)
     name_ticks(axes, [f"{genre} (n = {own.n})" for genre, own in ranked], x=False)
     axes.axvline(
@@ -334,6 +317,7 @@ def reliability_figure(bins: Sequence[ReliabilityBin], ece: float) -> Figure:
     upper.plot((0, 1), (0, 1), color="0.4", linestyle=":", label="perfectly calibrated")
     upper.errorbar(
         confidence, accuracy,
+        # Rounding can put an end of an interval past the value; matplotlib refuses negatives.
         yerr=(np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)),
         color=PALETTE[0], marker="o", capsize=3, linestyle="-", label="measured, 95% interval",
     )  # fmt: skip

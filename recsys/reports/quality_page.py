@@ -1,4 +1,4 @@
-"""The page that ``recsys quality --report`` writes: the table, pictures, and what they mean."""
+"""The page of ``recsys quality --report``: the table, plots, and explanations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recsys.reports.drawing import (
     Picture,
     counts_figure,
     data_uri,
-    legend_beside,
+    legend_right,
     name_ticks,
     new_figure,
     png,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from recsys.quality.metrics import Figure as Measured
 
 MOST_LABELS = 20
-"""Labels in a picture: the most common."""
+"""Labels in a plot: the most common."""
 
 MEANINGS = {
     "genre_precision": "The share of the tracks in a list that have the genre of the query. "
@@ -50,7 +50,7 @@ MEANINGS = {
     "about 1.4 a few tracks are everywhere.",
     "robin_hood": "The share of all list entries that would have to move for every track to "
     "turn up as often.",
-    "orphans": "The share of the tracks that are in nobody's list.",
+    "orphans": "The share of the tracks that are in no list.",
 }
 """Explanations for readers who know music and no statistics."""
 
@@ -59,7 +59,7 @@ DRAWN = ("embedding", "recommender")
 
 
 def write_quality_report(quality: Quality, path: Path) -> Path:
-    """Write the page, one file that holds its pictures itself, and return its path.
+    """Write the page, one file that embeds its plots, and return its path.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def write_quality_report(quality: Quality, path: Path) -> Path:
 
 def _values(quality: Quality) -> dict[str, Any]:
     return {
-        "title": "How good the recommendations are",
+        "title": "Quality of the recommendations",
         "created": f"{datetime.now().astimezone():%d %B %Y, %H:%M %Z}",
         "quality": quality,
         "labels": _label_sentence(quality),
@@ -83,7 +83,7 @@ def _values(quality: Quality) -> dict[str, Any]:
             if any(own.figures[name].value is not None for own in quality.systems)
             and (cells := [_cell(own.figures[name]) for own in quality.systems])
         ],
-        "facts": _facts(quality),
+        "facts": [f"{fact}." for fact in quality.facts],
         "pictures": [
             {"title": own.title, "caption": own.caption, "source": data_uri(png(own.figure))}
             for own in _pictures(quality)
@@ -111,22 +111,7 @@ def _label_sentence(quality: Quality) -> str:
 def _cell(figure: Measured) -> dict[str, str]:
     if figure.value is None:
         return {"value": "", "interval": ""}
-    interval = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
-    return {"value": f"{figure.value:.3f}", "interval": interval}
-
-
-def _facts(quality: Quality) -> list[str]:
-    lines = []
-    if quality.ceiling is not None:
-        title = quality.title_of("genre_precision_artist_filtered")
-        lines.append(f"The best possible {title}: {quality.ceiling:.3f}.")
-    if quality.purity.value is not None:
-        interval = _cell(quality.purity)["interval"]
-        lines.append(
-            f"Tier purity: {quality.purity.value:.3f} ({interval or 'no interval'}) of the tracks "
-            "have the most common label of their tier."
-        )
-    return lines
+    return {"value": f"{figure.value:.3f}", "interval": figure.interval_text()}
 
 
 def _pictures(quality: Quality) -> list[Picture]:
@@ -146,8 +131,8 @@ def _pictures(quality: Quality) -> list[Picture]:
         ),
         (
             "occurrences",
-            "Who turns up in the lists",
-            f"A flat line would be fair to all; each list has {quality.k} entries.",
+            "Occurrences in the lists",
+            f"A flat line would mean no hubs; each list has {quality.k} entries.",
             occurrence_figure(quality, [quality.systems[0], *drawn]),
         ),
         (
@@ -164,7 +149,7 @@ def _pictures(quality: Quality) -> list[Picture]:
     ]
 
 
-# Pictures
+# Plots
 
 
 def precision_figure(quality: Quality) -> Figure | None:
@@ -197,7 +182,7 @@ def precision_figure(quality: Quality) -> Figure | None:
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(f"genre precision in the first {quality.k}, 95% interval")
     axes.grid(axis="x", alpha=0.3)
-    legend_beside(axes, 3)
+    legend_right(axes, 3)
     return figure
 
 
@@ -221,12 +206,12 @@ def labels_figure(quality: Quality, systems: Sequence[SystemQuality]) -> Figure 
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(f"genre precision in the first {quality.k}, other artists")
     axes.grid(axis="x", alpha=0.3)
-    legend_beside(axes, len(systems))
+    legend_right(axes, len(systems))
     return figure
 
 
 def occurrence_figure(quality: Quality, systems: Sequence[SystemQuality]) -> Figure:
-    """Draw in how many lists the tracks stand, from the hubs to the orphans."""
+    """Draw the number of lists of each track, from the hubs to the orphans."""
     figure = new_figure(7.5, 4.2)
     axes = figure.subplots()
     lines = ("-", "--", ":")
@@ -240,7 +225,7 @@ def occurrence_figure(quality: Quality, systems: Sequence[SystemQuality]) -> Fig
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(require("matplotlib.ticker", EXTRA).PercentFormatter(1.0))
     axes.set_xlabel("tracks, the most recommended first")
-    axes.set_ylabel("lists in which a track stands")
+    axes.set_ylabel("lists that hold a track")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure

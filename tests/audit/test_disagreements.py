@@ -1,4 +1,4 @@
-"""Planted tracks whose tags are right, wrong, foreign or missing: the audit must tell which."""
+"""Planted tracks whose tags are right, wrong, foreign or missing: the audit must find out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys.audit import AuditOptions, audit
-from recsys.audit.disagreements import UNLIKELY, judge
+from recsys.audit.disagreements import UNLIKELY, compare_tag
 from recsys.errors import QueryError
 from recsys.store import Store
 from recsys.types import Analysis, Tags
@@ -22,7 +22,7 @@ def probabilities(**by_label: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("tag", "heard", "kind"),
+    ("tag", "probable", "kind"),
     [
         ("Jazz", {"rock": 0.95, "jazz": 0.05}, "disagrees"),
         ("Be-Bop", {"rock": 0.95, "jazz": 0.05}, "disagrees"),
@@ -39,22 +39,20 @@ def probabilities(**by_label: float) -> np.ndarray:
         (None, {"rock": 0.7}, "unknown"),
     ],
 )
-def test_one_tag_against_what_was_heard(
-    tag: str | None, heard: dict[str, float], kind: str
-) -> None:
-    verdict = judge(INFO, probabilities(**heard), tag, 0.8)
+def test_one_tag_against_the_model(tag: str | None, probable: dict[str, float], kind: str) -> None:
+    verdict = compare_tag(INFO, probabilities(**probable), tag, 0.8)
     assert verdict.kind == kind
     assert verdict.genre == "rock"
-    assert verdict.confidence == pytest.approx(heard["rock"])
+    assert verdict.confidence == pytest.approx(probable["rock"])
 
 
 def test_a_genre_must_reach_its_threshold_whatever_confidence_is_asked_for() -> None:
-    assert judge(INFO, probabilities(rock=0.45, blues=0.3), "Jazz", 0.0).kind == "unsure"
-    assert judge(INFO, probabilities(rock=0.5, blues=0.3), "Jazz", 0.0).kind == "disagrees"
+    assert compare_tag(INFO, probabilities(rock=0.45, blues=0.3), "Jazz", 0.0).kind == "unsure"
+    assert compare_tag(INFO, probabilities(rock=0.5, blues=0.3), "Jazz", 0.0).kind == "disagrees"
 
 
 def test_the_labels_of_a_tag_count_together() -> None:
-    verdict = judge(INFO, probabilities(rock=0.9, jazz=0.06, blues=0.04), "Jazz Blues", 0.8)
+    verdict = compare_tag(INFO, probabilities(rock=0.9, jazz=0.06, blues=0.04), "Jazz Blues", 0.8)
     assert verdict.tagged == ("blues", "jazz")
     assert verdict.tagged_probability == pytest.approx(0.1)
     assert UNLIKELY == 0.1
@@ -68,10 +66,10 @@ def library(folder: Path, rows: list[tuple[str, str | None, dict[str, float]]]) 
         [
             record(
                 path,
-                Analysis(probabilities(**heard), axis(0), INFO.fingerprint),
+                Analysis(probabilities(**probable), axis(0), INFO.fingerprint),
                 tags=Tags(genre_tag=tag),
             )
-            for path, tag, heard in rows
+            for path, tag, probable in rows
         ]
     )
     return store

@@ -1,4 +1,4 @@
-"""The genre field is written and put back in every format, and nothing else changes."""
+"""The genre field is written and restored in every format, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_riff_info_list_is_not_hidden_by_new_tags(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_damaged_tags_are_told(tmp_path: Path) -> None:
+def test_damaged_tags_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     path.write_bytes(b"fLaC" + b"\x04\xff\xff\xff" * 8)
     with pytest.raises(TagError, match="cannot be read"):

@@ -1,4 +1,4 @@
-"""What is accepted is written and can be put back; what goes wrong harms nothing."""
+"""Accepted tags are written and can be restored; failures harm nothing."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_runs_are_taken_back_one_by_one_and_by_path(music: Music) -> None:
         (1, 2),
         (2, 1),
     ]
-    with pytest.raises(QueryError, match="run 2 wrote nothing under"):
+    with pytest.raises(QueryError, match="run 2 changed no file under"):
         music.undo(2, music.paths[0])
     assert music.undo(1, music.paths[2]).keys() == {"3.ogg"}
     assert music.undo(1).keys() == {"1.flac"}
@@ -124,17 +124,17 @@ def test_a_file_that_cannot_be_written_harms_no_other(music: Music, harm: str) -
 
 def test_a_vanished_file_stays_in_the_journal_when_the_rest_is_put_back(music: Music) -> None:
     music.accept_all()
-    away = music.paths[0].rename(music.folder.parent / "away.flac")
+    moved = music.paths[0].rename(music.folder.parent / "moved.flac")
     outcomes = music.undo()
     assert outcomes["1.flac"].status == "failed"
     assert "gone" in str(outcomes["1.flac"].reason)
-    away.rename(music.paths[0])
+    moved.rename(music.paths[0])
     assert music.undo()["1.flac"].status == "restored"
     assert music.genres() == OLD
 
 
 class Killed(BaseException):
-    """Stands for a process that ends in the middle."""
+    """Acts as a process that ends in the middle."""
 
 
 @pytest.mark.parametrize("moment", ["change", "replace"])
@@ -185,7 +185,7 @@ def test_a_change_that_would_alter_the_sound_is_thrown_away(music: Music, tmp_pa
     assert not list(music.folder.glob(".*"))
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_behind(
+def test_a_full_disk_is_reported_and_leaves_nothing_behind(
     music: Music, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -285,7 +285,7 @@ def test_a_run_of_damaged_lines_gives_its_number_to_no_other(music: Music) -> No
 
 @pytest.mark.parametrize("source", ["own", "model"])
 def test_the_index_on_disk_is_kept_up(music: Music, source: str) -> None:
-    """Where tags say in which part of the index a track lies, writing them moves tracks."""
+    """Where tags decide on the part of the index, writing them moves tracks."""
     with Store.open(music.database) as store:
         store.set_genre_source(source)
         save_index(store, open_index(store))

@@ -113,7 +113,7 @@ def test_a_report_that_cannot_be_written_stops_before_the_work(
     def work(*_: object) -> None:
         raise AssertionError("the work was begun")
 
-    monkeypatch.setattr(evaluate, "_evaluate", work)
+    monkeypatch.setattr("recsys.classifier.training.evaluate.evaluate_files", work)
     taken = tmp_path / "taken"
     taken.write_text("mine")
     result = run(music, "--model", model, "--report", taken)

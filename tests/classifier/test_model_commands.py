@@ -107,11 +107,11 @@ def test_evaluate_reports_training_tracks(music: Path, model: Path, tmp_path: Pa
     save_model(known, network, replace(card, training=training))
     whole = run(evaluate.command, music, "--model", known, "--json", "--workers", 1)
     assert (json.loads(whole.stdout)["n"], json.loads(whole.stdout)["learned"]) == (12, 3)
-    assert "3 of 12 tracks were learned from" in whole.stderr
+    assert "trained or selected on 3 of 12 tracks" in whole.stderr
     assert "LEAKY" in whole.stderr
     rest = run(evaluate.command, music, "--model", known, "--held-out", "--json", "--workers", 1)
     assert (json.loads(rest.stdout)["n"], json.loads(rest.stdout)["learned"]) == (9, 0)
-    assert "were learned from, or" not in rest.stderr
+    assert "trained or selected on" not in rest.stderr
 
 
 def test_evaluate_for_people(music: Path, model: Path) -> None:

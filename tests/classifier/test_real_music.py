@@ -37,7 +37,7 @@ def test_training_tracks_are_classified_right_and_reported() -> None:
     found = json.loads(result.stdout)
     assert found["n"] == load_card().metrics["valid_clips"]["n"]
     assert found["accuracy"] >= load_card().metrics["valid_clips"]["interval"][1]
-    assert "were learned from" in result.stderr
+    assert "trained or selected on" in result.stderr
     assert CliRunner().invoke(cli, [*words, "--held-out"]).exit_code == 1
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mutagen
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from recsys.cli.main import cli
 from recsys.demo import SAMPLE_RATE, STYLES, render
+from tests.cli.running import call, lines_of
 from tests.sounds import write
 
 TRACKS_PER_STYLE = 2
@@ -53,20 +53,11 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> IndexedLibrary:
     music = make_music(folder / "music")
     (music / "bad.mp3").write_bytes(b"no sound")
     database = folder / "library.db"
-    result = CliRunner().invoke(cli, ["index", str(music), "--db", str(database), "--json"])
-    assert result.exit_code == 3, result.output
-    return IndexedLibrary(
-        music, database, [json.loads(line) for line in result.stdout.split("\n") if line]
-    )
+    result = call("index", music, "--db", database, "--json")
+    return IndexedLibrary(music, database, lines_of(result, code=3))
 
 
 @pytest.fixture
 def run(indexed: IndexedLibrary) -> Callable[..., Result]:
     """Call a command on the indexed library."""
-
-    def call(*arguments: object) -> Result:
-        return CliRunner().invoke(
-            cli, [str(argument) for argument in arguments], env={"RECSYS_DB": str(indexed.database)}
-        )
-
-    return call
+    return partial(call, db=indexed.database)

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 INTRODUCTION = """\
 # The command line
 
-This page is made from the help texts by `make docs`; a test keeps it true.
+This page is generated from the help texts by `make docs`; a test keeps it true.
 
 Every command takes `--help`. The library is one SQLite file, `library.db` in the user's data folder
 unless `--db` or the environment variable `RECSYS_DB` names another. With `RECSYS_DEBUG=1` an
@@ -21,11 +21,11 @@ unexpected fault shows its traceback.
 
 | exit code | meaning |
 | --- | --- |
-| 0 | all fine |
+| 0 | success |
 | 1 | the command failed; the message says why and what to do |
 | 2 | wrong usage: an unknown option, a value out of range |
 | 3 | finished, but some files failed or some folders were out of reach |
-| 130 | stopped by Ctrl-C; what was finished is stored |
+| 130 | stopped by Ctrl-C; finished work is stored |
 """
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +19,7 @@ from recsys.cli.main import cli
 from recsys.store import LibraryLock
 from tests.audit.music import NEW, OLD, Music
 from tests.cli.documented import documented
+from tests.cli.running import call, json_of
 from tests.sounds import staircase, write
 
 Run = Callable[..., Result]
@@ -31,20 +32,7 @@ def music(tmp_path: Path) -> Music:
 
 @pytest.fixture
 def run(music: Music) -> Run:
-    def call(*arguments: object, answers: str | None = None) -> Result:
-        return CliRunner().invoke(
-            cli,
-            ["audit", *map(str, arguments)],
-            input=answers,
-            env={"RECSYS_DB": str(music.database)},
-        )
-
-    return call
-
-
-def answer(result: Result) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(result.stdout)
-    return value
+    return partial(call, "audit", db=music.database)
 
 
 def test_a_dry_run_shows_and_changes_nothing(music: Music, run: Run) -> None:
@@ -60,7 +48,7 @@ def test_a_dry_run_shows_and_changes_nothing(music: Music, run: Run) -> None:
 
 
 def test_json_says_what_is_documented(run: Run) -> None:
-    given = answer(run("--json", "--missing"))
+    given = json_of(run("--json", "--missing"))
     (shown,) = documented("audit")
     assert given.keys() == shown.keys()
     assert given["folders"][0].keys() == shown["folders"][0].keys()
@@ -78,9 +66,9 @@ def test_json_says_what_is_documented(run: Run) -> None:
 
 
 def test_filters_reach_the_audit(music: Music, run: Run) -> None:
-    assert answer(run("--json", "--min-confidence", 0.96))["folders"] == []
-    assert answer(run("--json", "--genre", "blues"))["counts"] == {"disagrees": 1}
-    one = answer(run("--json", music.paths[0]))
+    assert json_of(run("--json", "--min-confidence", 0.96))["folders"] == []
+    assert json_of(run("--json", "--genre", "blues"))["counts"] == {"disagrees": 1}
+    one = json_of(run("--json", music.paths[0]))
     assert one["counts"] == {"disagrees": 1}
     assert run(music.folder.parent / "elsewhere").exit_code == 1
     assert run("--genre", "polka").exit_code == 1
@@ -88,12 +76,12 @@ def test_filters_reach_the_audit(music: Music, run: Run) -> None:
 
 
 def test_yes_writes_all_and_undo_puts_all_back(music: Music, run: Run) -> None:
-    written = answer(run("--missing", "--write-tags", "--yes", "--json"))
+    written = json_of(run("--missing", "--write-tags", "--yes", "--json"))
     assert written["run"] == 1
     assert [own["status"] for own in written["outcomes"]] == ["written"] * 3
     assert music.genres() == NEW
-    assert answer(run("--json"))["counts"] == {"agrees": 3}
-    history = answer(run("--history", "--json"))["runs"]
+    assert json_of(run("--json"))["counts"] == {"agrees": 3}
+    history = json_of(run("--history", "--json"))["runs"]
     assert [(own["run"], len(own["changes"])) for own in history] == [(1, 3)]
     assert {Path(own["path"]).name: own["old"] for own in history[0]["changes"]} == {
         name: None if old is None else list(old) for name, old in OLD.items()
@@ -101,10 +89,10 @@ def test_yes_writes_all_and_undo_puts_all_back(music: Music, run: Run) -> None:
     assert "3" in run("--history").stdout
     undone = run("--undo", "last")
     assert undone.exit_code == 0
-    assert "put back 3" in undone.stdout
+    assert "3 restored" in undone.stdout
     assert music.genres() == OLD
     assert run("--undo", "last").exit_code == 1
-    assert "No genre tag" in run("--history").stdout
+    assert "No written genre tag" in run("--history").stdout
 
 
 @pytest.mark.parametrize(
@@ -123,7 +111,7 @@ def test_yes_writes_all_and_undo_puts_all_back(music: Music, run: Run) -> None:
 def test_only_what_is_accepted_is_written(
     music: Music, run: Run, answers: str, written: set[str]
 ) -> None:
-    result = run("--missing", "--write-tags", answers=answers)
+    result = run("--missing", "--write-tags", input=answers)
     assert result.exit_code == 0, result.output
     assert {name for name, genres in music.genres().items() if genres == ("Rock",)} == written
     assert f"Wrote the genre of {len(written)} of 3 tracks." in result.stdout
@@ -131,7 +119,7 @@ def test_only_what_is_accepted_is_written(
 
 
 def test_being_broken_off_keeps_what_was_written(music: Music, run: Run) -> None:
-    result = run("--missing", "--write-tags", answers="t\ny\n")  # then the input ends
+    result = run("--missing", "--write-tags", input="t\ny\n")  # then the input ends
     assert result.exit_code == 130
     assert "Wrote the genre of 1 of 3 tracks." in result.stdout
     assert music.undo().keys() == {"1.flac"}
@@ -146,12 +134,12 @@ def test_files_that_cannot_be_written_are_named(music: Music, run: Run) -> None:
     music.paths[1].unlink()
     undone = run("--undo", 1, "--json")
     assert undone.exit_code == 3
-    assert [own["status"] for own in answer(undone)["outcomes"]] == ["failed"]
+    assert [own["status"] for own in json_of(undone, code=3)["outcomes"]] == ["failed"]
 
 
 def test_nobody_is_asked_when_the_library_is_busy(music: Music, run: Run) -> None:
     with LibraryLock(music.database):
-        result = run("--write-tags", answers="y\n")
+        result = run("--write-tags", input="y\n")
     assert result.exit_code == 1
     assert "Write" not in result.stdout
     assert music.genres() == OLD
@@ -188,7 +176,7 @@ def test_a_damaged_journal_is_noted_and_still_serves(music: Music, run: Run) -> 
     assert "recsys audit --history" in result.stderr
 
 
-def test_an_empty_library_is_told(tmp_path: Path) -> None:
+def test_an_empty_library_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["audit", "--db", str(tmp_path / "none.db")])
     assert result.exit_code == 1
     assert "There is no library" in result.stderr

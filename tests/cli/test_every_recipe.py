@@ -55,8 +55,8 @@ def test_a_recipe_is_trained_and_its_model_used(name: str, music: Path, tmp_path
     query = music / "blues" / "blues.00000.flac"
     (similar,) = call("similar", query, "--db", database, "--k", 5, "--show-duplicates", "--json")
     assert len(similar["results"]) == 5
-    (heard,) = call("classify", query, "--model", out, "--json")
-    assert sum(heard["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    (classified,) = call("classify", query, "--model", out, "--json")
+    assert sum(classified["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     page = tmp_path / "report"
     (judged,) = call("model", "evaluate", music, "--model", out, "--report", page, "--json")
     assert judged["n"] == 12

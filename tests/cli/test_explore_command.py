@@ -81,7 +81,7 @@ def test_a_table_and_a_track(table: Path, music: Path, tmp_path: Path) -> None:
     track = music / "tone" / "1.wav"
     result = run("--table", table, "--track", track, "--out", tmp_path)
     assert result.exit_code == 0, (result.output, result.exception)
-    assert "9 pictures, 10 rows of 2 genres from planted.csv" in result.stdout
+    assert "9 plots, 10 rows of 2 genres from planted.csv" in result.stdout
     assert files(tmp_path) == TRACK | COLLECTION | {"index.html"}
 
 
@@ -90,7 +90,7 @@ def test_a_table_alone_has_no_pictures_of_a_track(table: Path, tmp_path: Path) -
     result = run("--table", table, "--out", tmp_path)
     assert result.exit_code == 0, (result.output, result.exception)
     assert files(tmp_path) == COLLECTION | {"index.html"}
-    assert "no picture track-mel: no track was given" in result.stderr
+    assert "no plot track-mel: no track was given" in result.stderr
 
 
 def test_what_cannot_be_drawn_is_reported(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_what_cannot_be_drawn_is_reported(tmp_path: Path) -> None:
     assert "at least 3 tracks, there are 2" in skipped["correlation"]
     assert "at least 3 tracks" in skipped["pca"]
     assert files(tmp_path / "out") == {"index.html", "tempo.png", "spectral-centroid.png"}
-    assert "picture pca: a principal component needs" in (
+    assert "plot pca: a principal component needs" in (
         (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     )
 

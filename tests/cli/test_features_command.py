@@ -1,4 +1,4 @@
-"""``recsys features``: what stands in the table, what is reported, and how it goes on."""
+"""``recsys papers features``: the table, the reports, and resuming."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from recsys.cli.main import cli
 from recsys.papers.feature_table import HEADER
 from recsys.papers.features import PublicTable
 from recsys.types import FloatArray
+from tests.cli.running import call
 from tests.sounds import staircase, write
 
 RATE = 22_050
@@ -39,18 +39,7 @@ def music(tmp_path: Path) -> Path:
 
 
 def extract(music: Path, out: Path, *options: str) -> Result:
-    arguments = [
-        "papers",
-        "features",
-        "--data",
-        str(music),
-        "--out",
-        str(out),
-        "--workers",
-        "1",
-        *options,
-    ]
-    return CliRunner().invoke(cli, arguments)
+    return call("papers", "features", "--data", music, "--out", out, "--workers", 1, *options)
 
 
 def rows_of(out: Path) -> list[dict[str, str]]:

@@ -78,7 +78,7 @@ def test_a_second_run_reads_no_audio_and_loads_no_model(
     assert result.stdout.endswith("3\n[]\n")
 
 
-def test_failures_are_told_again_and_not_tried_again(indexed: IndexedLibrary) -> None:
+def test_failures_are_reported_again_and_not_retried(indexed: IndexedLibrary) -> None:
     code, lines, _ = index(indexed.music, "--db", indexed.database)
     assert code == 3
     assert lines[-1]["summary"]["failed"] == 1  # type: ignore[index]
@@ -111,7 +111,7 @@ def test_wrong_folders_leave_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize("delay_s", [0.4, 1.0, 1.8, 3.5])
-def test_ctrl_c_at_any_moment_is_told_in_words(
+def test_ctrl_c_at_any_moment_is_reported(
     indexed: IndexedLibrary, tmp_path: Path, delay_s: float
 ) -> None:
     process = subprocess.Popen(
@@ -126,7 +126,7 @@ def test_ctrl_c_at_any_moment_is_told_in_words(
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    done_before = process.returncode in (3, -signal.SIGINT)  # it had told everything already
+    done_before = process.returncode in (3, -signal.SIGINT)  # it had printed everything already
     assert process.returncode == 130 or done_before
     assert "Traceback" not in stderr
 

@@ -1,4 +1,4 @@
-"""``recsys milvus push``, and ``--index`` for those who read what was pushed."""
+"""``recsys milvus push``, and ``--index`` for readers of the copy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from recsys.cli.main import cli
 from recsys.milvus.connection import Connection, parse_place
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
+from tests.cli.running import call
 
 Run = Callable[..., Result]
 
@@ -28,16 +29,12 @@ def place(indexed: IndexedLibrary, tmp_path_factory: pytest.TempPathFactory) -> 
     return place
 
 
-def read(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
-
-
 def test_pushing_again_says_that_nothing_changed(run: Run, place: Path) -> None:
     result = run("milvus", "push", place, "--json")
     assert result.exit_code == 0
-    told = json.loads(result.stdout)
-    assert told.keys() == documented("milvus push")[0].keys()
-    assert (told["place"], told["tracks"], told["unchanged"]) == (str(place), 16, 16)
+    printed = json.loads(result.stdout)
+    assert printed.keys() == documented("milvus push")[0].keys()
+    assert (printed["place"], printed["tracks"], printed["unchanged"]) == (str(place), 16, 16)
 
 
 @pytest.mark.parametrize(
@@ -58,13 +55,13 @@ def test_pushing_again_says_that_nothing_changed(run: Run, place: Path) -> None:
 def test_readers_get_the_answers_of_the_library(
     question: tuple[str, ...], run: Run, place: Path
 ) -> None:
-    ours, theirs = run(*question), read(*question, "--index", place)
+    ours, theirs = run(*question), call(*question, "--index", place)
     assert theirs.exit_code == ours.exit_code, theirs.stderr
     assert theirs.stdout == ours.stdout
     assert theirs.stderr == ours.stderr
 
 
-def test_a_path_of_the_library_and_a_new_file_are_heard(
+def test_a_path_of_the_library_and_a_new_file_are_queries(
     indexed: IndexedLibrary, run: Run, place: Path, tmp_path: Path
 ) -> None:
     known = indexed.track("chamber")
@@ -72,7 +69,7 @@ def test_a_path_of_the_library_and_a_new_file_are_heard(
     new.write_bytes(known.read_bytes() + b"\0" * 16)
     for path in (known, new):
         question = ("similar", path, "--json")
-        ours, theirs = run(*question), read(*question, "--index", place)
+        ours, theirs = run(*question), call(*question, "--index", place)
         assert (theirs.exit_code, theirs.stdout) == (ours.exit_code, ours.stdout)
 
 
@@ -81,37 +78,37 @@ def test_the_environment_may_name_the_place(
 ) -> None:
     wanted = run("similar", "chamber band number 0").stdout
     monkeypatch.setenv("RECSYS_INDEX", str(place))
-    assert read("similar", "chamber band number 0").stdout == wanted
+    assert call("similar", "chamber band number 0").stdout == wanted
     # What is typed wins over the environment.
     assert run("similar", "chamber band number 0").stdout == wanted
-    empty = read("similar", "chamber band number 0", "--db", tmp_path / "none.db")
+    empty = call("similar", "chamber band number 0", "--db", tmp_path / "none.db")
     assert empty.exit_code == 1
     assert "none.db" in empty.stderr
 
 
 def test_status_says_what_lies_there(run: Run, indexed: IndexedLibrary, place: Path) -> None:
     home = json.loads(run("status", "--json").stdout)
-    told = json.loads(read("status", "--index", place, "--json").stdout)
-    assert told["place"] == str(place)
+    printed = json.loads(call("status", "--index", place, "--json").stdout)
+    assert printed["place"] == str(place)
     for name in ("model", "tracks", "genres_from", "genres", "tags"):
-        assert told[name] == home[name]
-    assert told["roots"] == [str(indexed.music)]
-    assert told.keys() == documented("status --index")[0].keys()
-    text = read("status", "--index", place).stdout
+        assert printed[name] == home[name]
+    assert printed["roots"] == [str(indexed.music)]
+    assert printed.keys() == documented("status --index")[0].keys()
+    text = call("status", "--index", place).stdout
     assert f"Place:     {place}" in text
     assert f"Folder:    {indexed.music}" in text
-    assert read("status", "--index", place, "--tags").exit_code == 2
+    assert call("status", "--index", place, "--tags").exit_code == 2
 
 
 def test_db_and_index_exclude_each_other(place: Path, tmp_path: Path) -> None:
-    result = read("similar", "words", "--db", tmp_path / "library.db", "--index", place)
+    result = call("similar", "words", "--db", tmp_path / "library.db", "--index", place)
     assert result.exit_code == 2
     assert "exclude each other" in result.stderr
 
 
 def test_what_is_no_place_ends_in_words(run: Run, indexed: IndexedLibrary, tmp_path: Path) -> None:
     for place in ("http://localhost", "shared", tmp_path / "none.db", indexed.database):
-        result = read("similar", "words", "--index", place)
+        result = call("similar", "words", "--index", place)
         assert result.exit_code == 1
         assert result.stderr.startswith("Error: ")
         assert len(result.stderr.splitlines()) == 2
@@ -120,7 +117,7 @@ def test_what_is_no_place_ends_in_words(run: Run, indexed: IndexedLibrary, tmp_p
 
 
 def test_an_empty_library_is_not_pushed(tmp_path: Path) -> None:
-    result = read("milvus", "push", tmp_path / "shared.db", "--db", tmp_path / "none.db")
+    result = call("milvus", "push", tmp_path / "shared.db", "--db", tmp_path / "none.db")
     assert result.exit_code == 1
     assert not (tmp_path / "shared.db").exists()
 
@@ -139,7 +136,7 @@ def test_without_the_extra_it_is_named(
     library: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    result = read("similar", "words", "--index", place)
+    result = call("similar", "words", "--index", place)
     assert result.exit_code == 1
     assert "pip install" in result.stderr
     assert "[milvus]" in result.stderr

@@ -9,36 +9,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from recsys.classifier.card import load_card
 from recsys.classifier.inference import Classifier
-from recsys.cli.main import cli
 from recsys.errors import ModelError
 from recsys.store import Store
 from tests.classifier.small_onnx import FEATURES, LABELS, make_onnx, write_description
 from tests.cli.genre_music import make_genres
+from tests.cli.running import call
 
 
 @dataclass(frozen=True)
-class Heard:
+class AnalysedLibrary:
     music: Path
     database: Path
     model: Path
 
     def run(self, *words: object) -> Result:
-        arguments = [str(word) for word in words]
-        return CliRunner().invoke(cli, arguments, env={"RECSYS_DB": str(self.database)})
+        return call(*words, db=self.database)
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
-    """A library of two genres, heard by a small ONNX model."""
+def analysed(tmp_path_factory: pytest.TempPathFactory) -> AnalysedLibrary:
+    """A library of two genres, analysed by a small ONNX model."""
     folder = tmp_path_factory.mktemp("onnx")
     music = make_genres(folder / "music", ("blues", "metal"), tracks=6, duration_s=1.0, artists=3)
     model = make_onnx(folder / "small.onnx")
     write_description(model)
-    library = Heard(music, folder / "library.db", model)
+    library = AnalysedLibrary(music, folder / "library.db", model)
     result = library.run("index", music, "--model", model, "--workers", 1)
     assert result.exit_code == 0, result.output
     return library
@@ -49,78 +48,76 @@ def statuses(result: Result) -> list[str]:
     return [line["status"] for line in lines if "status" in line]
 
 
-def test_the_library_is_that_of_the_onnx_model(heard: Heard) -> None:
-    told = json.loads(heard.run("status", "--json").stdout)
-    assert told["model"]["fingerprint"] == load_card(heard.model).fingerprint
-    assert sum(told["genres"].values()) == 12
-    assert set(told["genres"]) <= set(LABELS)
+def test_the_library_is_that_of_the_onnx_model(analysed: AnalysedLibrary) -> None:
+    printed = json.loads(analysed.run("status", "--json").stdout)
+    assert printed["model"]["fingerprint"] == load_card(analysed.model).fingerprint
+    assert sum(printed["genres"].values()) == 12
+    assert set(printed["genres"]) <= set(LABELS)
 
 
-def test_the_next_run_knows_its_model(heard: Heard) -> None:
-    result = heard.run("index", heard.music, "--json")
+def test_the_next_run_knows_its_model(analysed: AnalysedLibrary) -> None:
+    result = analysed.run("index", analysed.music, "--json")
     assert result.exit_code == 0, result.output
     assert set(statuses(result)) == {"unchanged"}
 
 
-def test_similar_to_a_file_outside(heard: Heard, tmp_path: Path) -> None:
+def test_similar_to_a_file_outside(analysed: AnalysedLibrary, tmp_path: Path) -> None:
     (path,) = make_genres(tmp_path, ("blues",), tracks=1, duration_s=1.0).glob("blues/*.flac")
-    result = heard.run("similar", path, "--json", "--k", 3)
+    result = analysed.run("similar", path, "--json", "--k", 3)
     assert result.exit_code == 0, result.output
     assert len(json.loads(result.stdout)["results"]) == 3
 
 
-def test_another_model_is_not_mixed_in(heard: Heard, tmp_path: Path) -> None:
+def test_another_model_is_not_mixed_in(analysed: AnalysedLibrary, tmp_path: Path) -> None:
     other = make_onnx(tmp_path / "other.onnx")
     write_description(other, temperature=3.0)
-    result = heard.run("index", heard.music, "--model", other)
+    result = analysed.run("index", analysed.music, "--model", other)
     assert result.exit_code == 1
     assert "results of two models do not mix" in result.stderr
     assert "--reanalyse" in result.stderr
 
 
-def test_own_genres_over_an_onnx_model(heard: Heard, tmp_path: Path) -> None:
+def test_own_genres_over_an_onnx_model(analysed: AnalysedLibrary, tmp_path: Path) -> None:
     """The head is ours, the embedding stays that of the ONNX file."""
     out = tmp_path / "own.safetensors"
     sizes = ("--min-tracks", 4, "--min-artists", 3)
-    result = heard.run("model", "own-genres", "--from-folders", *sizes, "--out", out, "--json")
+    result = analysed.run("model", "own-genres", "--from-folders", *sizes, "--out", out, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["labels"] == ["blues", "metal"]
-    assert told["comparison"] is None  # calm, loud and odd are no words for these
+    printed = json.loads(result.stdout)
+    assert printed["labels"] == ["blues", "metal"]
+    assert printed["comparison"] is None  # calm, loud and odd are no words for these
     card = load_card(out)
     assert card.features == FEATURES
     classifier = Classifier.load(out, "auto")
-    with Store.open(heard.database, read_only=True) as store:
+    with Store.open(analysed.database, read_only=True) as store:
         stored = [store.analysis(track.id) for track in store.all_tracks()]
     windows = np.random.default_rng(0).standard_normal((2, *FEATURES.shape)).astype(np.float32)
     (analysis,) = classifier.analyse([windows])
-    (before,) = Classifier.load(heard.model).analyse([windows])
+    (before,) = Classifier.load(analysed.model).analyse([windows])
     np.testing.assert_allclose(analysis.embedding, before.embedding, atol=1e-6)
     assert analysis.probabilities.shape == (2,)
     assert all(row is not None and len(row.embedding) == card.dimension for row in stored)
 
 
-def test_own_genres_need_the_onnx_file_as_it_was(heard: Heard, tmp_path: Path) -> None:
+def test_own_genres_need_the_onnx_file_as_it_was(analysed: AnalysedLibrary, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
     sizes = ("--min-tracks", 4, "--min-artists", 3)
-    assert (
-        heard.run("model", "own-genres", "--from-folders", *sizes, "--out", out, "--json").exit_code
-        == 0
-    )
-    write_description(heard.model, temperature=2.0)
+    command = ("model", "own-genres", "--from-folders", *sizes, "--out", out, "--json")
+    assert analysed.run(*command).exit_code == 0
+    write_description(analysed.model, temperature=2.0)
     try:
         with pytest.raises(ModelError, match="has changed"):
             Classifier.load(out)
     finally:
-        write_description(heard.model)
+        write_description(analysed.model)
     assert Classifier.load(out).info.labels == ("blues", "metal")
 
 
 def test_a_missing_description_is_said_before_anything_is_read(
-    heard: Heard, tmp_path: Path
+    analysed: AnalysedLibrary, tmp_path: Path
 ) -> None:
     model = make_onnx(tmp_path / "bare.onnx")
-    for words in (["classify", next(heard.music.rglob("*.flac"))], ["index", heard.music]):
-        result = heard.run(*words, "--model", model)
+    for words in (["classify", next(analysed.music.rglob("*.flac"))], ["index", analysed.music]):
+        result = analysed.run(*words, "--model", model)
         assert result.exit_code == 1
         assert "bare.toml of the ONNX model cannot be read" in result.stderr

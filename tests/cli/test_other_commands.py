@@ -86,7 +86,7 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     assert result.exit_code == 2
 
 
-def test_unexpected_errors_are_told_without_a_traceback(
+def test_unexpected_errors_are_reported_without_a_traceback(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def burst(*_: object) -> None:

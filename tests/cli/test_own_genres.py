@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from recsys.cli import own_genres
-from recsys.cli.main import cli
 from recsys.store import Store
 from tests.cli.documented import documented
+from tests.cli.running import call
 from tests.own_library import GENRES, OwnLibrary, make_own_library
 
 
@@ -22,8 +22,7 @@ def library(tmp_path: Path) -> OwnLibrary:
 
 
 def train(library: OwnLibrary, *arguments: object, answer: str | None = None) -> Result:
-    words = ["model", "own-genres", "--db", str(library.database), *map(str, arguments)]
-    return CliRunner().invoke(cli, words, input=answer)
+    return call("model", "own-genres", "--db", library.database, *arguments, input=answer)
 
 
 def labels(library: OwnLibrary) -> tuple[str, ...]:
@@ -87,21 +86,21 @@ def test_a_model_is_kept_whatever_the_answer(library: OwnLibrary, tmp_path: Path
 
 
 def test_scripts_are_not_asked(library: OwnLibrary) -> None:
-    told = as_json(train(library, "--from-tags", "--json"))
-    assert (told["replaced"], told["model"], told["rescored"]) == (False, None, None)
-    assert set(told) == set(documented("model own-genres")[0])
-    assert set(told["comparison"]) == set(documented("model own-genres")[0]["comparison"])
-    assert told["labels"] == list(GENRES)
-    assert told["merged"]["Hip-Hop"] == {"Hip-Hop": 8, "HipHop": 8, "hip hop": 8}
-    assert told["comparison"]["gain_accuracy"]["low"] > 0
+    printed = as_json(train(library, "--from-tags", "--json"))
+    assert (printed["replaced"], printed["model"], printed["rescored"]) == (False, None, None)
+    assert set(printed) == set(documented("model own-genres")[0])
+    assert set(printed["comparison"]) == set(documented("model own-genres")[0]["comparison"])
+    assert printed["labels"] == list(GENRES)
+    assert printed["merged"]["Hip-Hop"] == {"Hip-Hop": 8, "HipHop": 8, "hip hop": 8}
+    assert printed["comparison"]["gain_accuracy"]["low"] > 0
     assert labels(library) == library.card.labels
 
 
 def test_scripts_that_mean_it(library: OwnLibrary) -> None:
-    told = as_json(train(library, "--from-tags", "--json", "--yes"))
-    assert told["replaced"] is True
-    assert told["rescored"] == 72
-    assert Path(told["model"]).exists()
+    printed = as_json(train(library, "--from-tags", "--json", "--yes"))
+    assert printed["replaced"] is True
+    assert printed["rescored"] == 72
+    assert Path(printed["model"]).exists()
     assert labels(library) == GENRES
 
 

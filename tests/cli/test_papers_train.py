@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -11,18 +10,17 @@ import sys
 import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from recsys.classifier.card import DEFAULT_MODEL, card_path, load_card
 from recsys.classifier.training import loop as network
 from recsys.cli import papers_train
-from recsys.cli.main import cli
 from tests.cli.documented import documented
 from tests.cli.genre_music import GENRES, make_genres, sound_of, tag
+from tests.cli.running import call, lines_of, refused
 from tests.sounds import write
 
 Train = Callable[..., Result]
@@ -46,10 +44,6 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "model.safetensors"
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
-
-
 @pytest.fixture
 def train(music: Path, out: Path) -> Train:
     """Train a recipe for one epoch; what is given later wins."""
@@ -61,38 +55,23 @@ def train(music: Path, out: Path) -> Train:
     return run
 
 
-def refused(result: Result, *words: str, code: int = 1) -> None:
-    """Assert on a failure that is told in words and with advice."""
-    assert result.exit_code == code, result.output
-    for word in words:
-        assert word in result.stderr
-    assert "Traceback" not in result.output
-    assert "fault in recsys" not in result.output
-    assert result.stdout == ""
-
-
 @pytest.fixture
-def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail the test if anything is decoded."""
 
-    def listen(*_: object, **__: object) -> None:
+    def decode(*_: object, **__: object) -> None:
         raise AssertionError("a file was decoded")
 
-    monkeypatch.setattr("recsys.papers.data.WorkerPool", listen)
-
-
-def lines_of(result: Result) -> list[dict[str, Any]]:
-    assert result.exit_code == 0, (result.output, result.exception)
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    monkeypatch.setattr("recsys.papers.data.WorkerPool", decode)
 
 
 def test_a_model_is_trained_and_used(train: Train, music: Path, out: Path, tmp_path: Path) -> None:
     epoch, last = lines_of(train("mlp", "--json", "--protocol", "random"))
     assert (epoch["epoch"], epoch["epochs"]) == (1, 1)
     summary = last["summary"]
-    told_epoch, told_last = documented("papers train")
-    assert set(epoch) == set(told_epoch)
-    assert set(summary) == set(told_last["summary"])
+    documented_epoch, documented_last = documented("papers train")
+    assert set(epoch) == set(documented_epoch)
+    assert set(summary) == set(documented_last["summary"])
     assert summary["labels"] == sorted(GENRES)
     assert (summary["recipe"], summary["published"]) == ("mlp", 0.59)
     assert (summary["protocol"], summary["leaky"], summary["unit"]) == ("random", False, "track")
@@ -163,7 +142,7 @@ def test_lists_decide(train: Train, quick_svm: Path, tmp_path: Path) -> None:
     refused(train(quick_svm, *options), "Lists belong to --protocol filtered")
 
 
-@pytest.mark.usefixtures("deaf")
+@pytest.mark.usefixtures("nothing_is_decoded")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -192,7 +171,7 @@ def test_a_folder_in_the_place_of_the_model_is_wrong_usage(train: Train, tmp_pat
     assert train("mlp", "--out", tmp_path).exit_code == 2
 
 
-@pytest.mark.usefixtures("deaf")
+@pytest.mark.usefixtures("nothing_is_decoded")
 def test_lists_that_miss_the_folder_are_refused_before_decoding(
     train: Train, tmp_path: Path
 ) -> None:
@@ -209,7 +188,7 @@ def test_lists_that_miss_the_folder_are_refused_before_decoding(
     refused(filtered(right, right), "names no track of blues to learn from")
 
 
-@pytest.mark.usefixtures("deaf")
+@pytest.mark.usefixtures("nothing_is_decoded")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -226,7 +205,7 @@ def test_a_recipe_of_ones_own_with_a_mistake(
     refused(train(path), words)
 
 
-@pytest.mark.usefixtures("deaf")
+@pytest.mark.usefixtures("nothing_is_decoded")
 def test_a_recipe_of_an_impossible_shape(train: Train, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(own_recipe("cnn-mel", "epochs = 1"))
@@ -242,7 +221,7 @@ def own_recipe(architecture: str, training: str) -> str:
     )
 
 
-@pytest.mark.usefixtures("deaf")
+@pytest.mark.usefixtures("nothing_is_decoded")
 def test_too_little_music_is_refused_before_decoding(
     train: Train, music: Path, tmp_path: Path
 ) -> None:
@@ -258,7 +237,7 @@ def test_too_little_music_is_refused_before_decoding(
     refused(train("mlp", data=data), "too few tracks of metal (2)")
 
 
-@pytest.mark.usefixtures("deaf")
+@pytest.mark.usefixtures("nothing_is_decoded")
 def test_weights_that_are_none(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,7 +260,7 @@ def test_weights_for_a_recipe_without_any(train: Train) -> None:
 
 
 def test_music_of_all_kinds(train: Train, tmp_path: Path) -> None:
-    """Rates, channels and lengths may differ; what cannot be used is skipped and told."""
+    """Rates, channels and lengths may differ; unusable files are skipped and reported."""
     data = make_genres(tmp_path / "data", ("blues", "metal"), tracks=3)
     for rate, length in ((8_000, 3.4), (48_000, 7.0)):
         for genre in ("blues", "metal"):
@@ -314,7 +293,7 @@ def test_ctrl_c_and_what_is_left_of_it(
     train: Train, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(papers_train, "describe_epoch", interrupt)
+        patch.setattr(papers_train, "_epoch_line", interrupt)
         result = train("mlp", "--epochs", 2)
         assert result.exit_code == 130
         assert "stopped before anything was kept" in result.stderr

@@ -12,13 +12,9 @@ from click.testing import Result
 
 from recsys.cli.playlist import Duration
 from tests.cli.conftest import IndexedLibrary
+from tests.cli.running import paths_of
 
 Run = Callable[..., Result]
-
-
-def paths_of(result: Result) -> list[str]:
-    assert result.exit_code == 0, result.stderr
-    return result.stdout.splitlines()
 
 
 def test_from_a_seed(run: Run, indexed: IndexedLibrary) -> None:

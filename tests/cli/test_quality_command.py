@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from recsys.cli.main import cli
 from recsys.index.sync import rebuild_index
 from tests.cli.documented import documented
+from tests.cli.running import call, json_of
 from tests.planted import PlantedLibrary, Sound
 from tests.quality.libraries import scattered_sounds, two_clusters
 
@@ -30,18 +28,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(database: Path, *arguments: object) -> Result:
-    words = ["quality", "--db", str(database), *map(str, arguments)]
-    return CliRunner().invoke(cli, words)
-
-
-def answer(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.stderr
-    parsed: dict[str, Any] = json.loads(result.stdout)
-    return parsed
+    return call("quality", "--db", database, *arguments)
 
 
 def test_json(database: Path) -> None:
-    found = answer(run(database, "--json"))
+    found = json_of(run(database, "--json"))
     assert set(documented("quality")[0]) <= set(found)
     assert found["labels"]["source"] == "folder"
     (row,) = (own for own in found["systems"] if own["name"] == "embedding")
@@ -122,7 +113,7 @@ def test_one_genre_only(tmp_path: Path) -> None:
     result = run(database, "--labels", "model")
     assert result.exit_code == 1
     assert "have the same one, 'blues'" in result.stderr
-    found = answer(run(database, "--json"))
+    found = json_of(run(database, "--json"))
     assert found["labels"]["source"] == "none"
     assert found["notes"][0].startswith("No genre figures:")
 

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from recsys.cli.main import cli
 from recsys.papers.recipe import RECIPE_NAMES
 from tests.cli.documented import documented
 from tests.cli.genre_music import make_genres
+from tests.cli.running import call, refused
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +23,8 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_genres(tmp_path_factory.mktemp("genres"), duration_s=6.2)
 
 
-def call(*arguments: object, **env: str) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments], env=env)
-
-
-def refused(result: Result, *words: str) -> None:
-    assert result.exit_code == 1, result.output
-    for word in words:
-        assert word in result.stderr
-    assert "Traceback" not in result.output
-    assert "fault in recsys" not in result.output
-
-
 def test_the_recipes_fit_a_terminal_of_100_columns() -> None:
-    result = call("papers", "list", COLUMNS="100")
+    result = call("papers", "list", env={"COLUMNS": "100"})
     assert result.exit_code == 0
     rows = result.stdout.splitlines()
     assert max(map(len, rows)) <= 100
@@ -61,9 +49,9 @@ def test_recipes_json_contract() -> None:
 
 
 def test_one_recipe_in_full() -> None:
-    told = call("papers", "list", "cnn-mel-tuned").stdout
-    assert "Search: filters [[16, 32, 64], [32, 64, 128]]" in told
-    assert "test 0.620" in told
+    printed = call("papers", "list", "cnn-mel-tuned").stdout
+    assert "Search: filters [[16, 32, 64], [32, 64, 128]]" in printed
+    assert "test 0.620" in printed
     refused(call("papers", "list", "none"), "unknown recipe 'none'")
 
 
@@ -77,17 +65,17 @@ def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
     assert set(row) == set(documented("papers reproduce")[0])
     assert (row["report_unit"], row["honest_n"]) == ("segment", 3)
     assert row["data"] == "audio, 12 tracks, 3 genres"
-    assert "[1/2] mlp, report" in first.stderr
+    assert "[1/2] mlp, paper protocol" in first.stderr
     assert first.stderr.count("audio: 3 genres, 4 tracks each") == 1
-    told = (out / "table.md").read_text()
-    assert "The data:\n\n- audio, 12 tracks, 3 genres: 3 genres, 4 tracks each" in told
+    printed = (out / "table.md").read_text()
+    assert "The data:\n\n- audio, 12 tracks, 3 genres: 3 genres, 4 tracks each" in printed
     with (out / "table.csv").open() as file:
         (line,) = csv.DictReader(file)
     assert line["honest"] == str(row["honest"])
 
     second = call(*command, "--workers", 1, "--device", "cpu")
     assert second.exit_code == 0
-    assert "2 of 2 measurements are there already" in second.stderr
+    assert "2 of 2 measurements exist already" in second.stderr
     assert "[1/2]" not in second.stderr
     assert f"{row['report']:.3f} leaky" in second.stdout
     assert str(out / "index.html") in second.stdout
@@ -108,7 +96,7 @@ def test_reproduce_goes_on_after_what_cannot_be_measured(music: Path, tmp_path: 
     )
     result = call(*command, "--device", "cpu", "--recipe", "svm-36", "--recipe", "mlp")
     assert result.exit_code == 3, result.output
-    assert "not run: svm-36, report: no track of blues, classical, metal" in result.stderr
+    assert "not run: svm-36, paper protocol: no track of blues, classical, metal" in result.stderr
     assert "2 of 4 measurements could not be made" in result.stderr
     assert "0.700" in result.stdout
     assert "not measured" in result.stdout

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from recsys.cli.main import cli
 from recsys.robustness import VARIANTS
 from tests.cli.documented import documented
 from tests.cli.genre_music import make_genres
+from tests.cli.running import call
+
+robustness = partial(call, "model", "robustness")
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +24,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_json_says_what_is_documented_and_failures_count(music: Path, tmp_path: Path) -> None:
     broken = music / "blues" / "broken.mp3"
     broken.write_bytes(b"no sound")
-    result = CliRunner().invoke(
-        cli,
-        [
-            "model",
-            "robustness",
-            str(music),
-            "--json",
-            "--workers",
-            "1",
-            "--db",
-            str(tmp_path / "no.db"),
-        ],
-    )
+    result = robustness(music, "--json", "--workers", 1, "--db", tmp_path / "no.db")
     broken.unlink()
     assert result.exit_code == 3
     assert f"failed: {broken}" in result.stderr
@@ -54,29 +44,22 @@ def test_json_says_what_is_documented_and_failures_count(music: Path, tmp_path: 
 def test_the_table_has_a_column_per_model(music: Path, tmp_path: Path) -> None:
     from recsys.classifier.card import DEFAULT_MODEL, load_card
 
-    arguments = ["model", "robustness", str(music), "--workers", "1"]
-    models = ["--model", str(DEFAULT_MODEL), "--model", str(DEFAULT_MODEL)]
-    words = [*arguments, *models, "--db", str(tmp_path / "no.db")]
-    result = CliRunner().invoke(cli, words, env={"COLUMNS": "160"})
+    models = ("--model", DEFAULT_MODEL, "--model", DEFAULT_MODEL)
+    options = ("--workers", 1, *models, "--db", tmp_path / "no.db")
+    result = robustness(music, *options, env={"COLUMNS": "160"})
     assert result.exit_code == 0, result.output
     (row,) = [line for line in result.stdout.splitlines() if "mono" in line]
     assert row.count("%") == 2
     assert row.count("100.0%, 1.000, 1.000") == 2
     assert "2 of 2 tracks" in result.stdout
-    # Of one name, they are told apart by their fingerprints.
+    # Two models of one name have their fingerprints in the heading.
     assert result.stdout.count(load_card().fingerprint) == 2
 
 
 def test_wrong_usage_and_errors(tmp_path: Path) -> None:
-    runner = CliRunner()
-    assert runner.invoke(cli, ["model", "robustness"]).exit_code == 2
-    assert runner.invoke(cli, ["model", "robustness", str(tmp_path), "--limit", "1"]).exit_code == 2
-    empty = runner.invoke(
-        cli, ["model", "robustness", str(tmp_path), "--db", str(tmp_path / "no.db")]
-    )
+    assert robustness().exit_code == 2
+    assert robustness(tmp_path, "--limit", 1).exit_code == 2
+    empty = robustness(tmp_path, "--db", tmp_path / "no.db")
     assert empty.exit_code == 1
     assert "0 tracks" in empty.stderr
-    gone = runner.invoke(
-        cli, ["model", "robustness", str(tmp_path), "--model", str(tmp_path / "x.safetensors")]
-    )
-    assert gone.exit_code == 1
+    assert robustness(tmp_path, "--model", tmp_path / "x.safetensors").exit_code == 1

@@ -1,31 +1,24 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import Result
 
 from recsys.demo import SAMPLE_RATE
 from tests.cli.conftest import IndexedLibrary
+from tests.cli.running import json_of, paths_of
 from tests.sounds import staircase, write
 
 Run = Callable[..., Result]
 
 
-def answer(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.stderr
-    parsed: dict[str, Any] = json.loads(result.stdout)
-    return parsed
-
-
 def test_json_contract(run: Run, indexed: IndexedLibrary) -> None:
     query = indexed.track("overdrive")
-    data = answer(run("similar", query, "--k", 5, "--json"))
+    data = json_of(run("similar", query, "--k", 5, "--json"))
     assert {"query", "genres", "results"} <= set(data)
     assert data["query"]["path"] == str(query)
     scores = [row["score"] for row in data["genres"]]
@@ -39,9 +32,9 @@ def test_json_contract(run: Run, indexed: IndexedLibrary) -> None:
 
 
 def test_tiers_follow_the_genre_scores(run: Run, indexed: IndexedLibrary) -> None:
-    data = answer(run("similar", indexed.track("overdrive"), "--k", 50, "--json"))
+    data = json_of(run("similar", indexed.track("overdrive"), "--k", 50, "--json"))
     if data["query"]["genre"] == "unknown":
-        pytest.skip("the model hears no genre in this synthetic track")
+        pytest.skip("the model finds no genre in this synthetic track")
     order = [row["genre"] for row in data["genres"]]
     tiers = [row["tier"] for row in data["results"]]
     assert tiers == sorted(tiers)
@@ -53,7 +46,7 @@ def test_tiers_follow_the_genre_scores(run: Run, indexed: IndexedLibrary) -> Non
 
 
 def test_strategy_similarity_ranks_by_sound_alone(run: Run, indexed: IndexedLibrary) -> None:
-    data = answer(
+    data = json_of(
         run(
             "similar",
             indexed.track("walking bass"),
@@ -76,7 +69,7 @@ def test_a_file_outside_the_library_is_analysed_on_the_fly(
     outside = inside.with_suffix(".copy" + inside.suffix)  # never indexed
     try:
         outside.write_bytes(inside.read_bytes())
-        data = answer(run("similar", outside, "--show-duplicates", "--json", "--k", 1))
+        data = json_of(run("similar", outside, "--show-duplicates", "--json", "--k", 1))
         assert data["results"][0]["path"] == str(inside)
         assert data["results"][0]["similarity"] == pytest.approx(1, abs=1e-5)
         assert str(inside) not in run("similar", outside, "--paths", "--k", 50).stdout
@@ -86,7 +79,7 @@ def test_a_file_outside_the_library_is_analysed_on_the_fly(
 
 def test_new_sound_outside_the_library(run: Run, tmp_path: Path) -> None:
     path = write(tmp_path / "new.wav", staircase(8, SAMPLE_RATE), SAMPLE_RATE)
-    data = answer(run("similar", path, "--json"))
+    data = json_of(run("similar", path, "--json"))
     assert data["query"]["path"] == str(path)
     assert data["query"]["track_id"] is None
     assert data["results"]
@@ -101,20 +94,15 @@ def test_the_query_does_not_come_back_through_a_link(
     assert str(track) not in paths_of(run("similar", linked, "--show-duplicates", "--paths"))
 
 
-def paths_of(result: Result) -> list[str]:
-    assert result.exit_code == 0, result.stderr
-    return result.stdout.splitlines()
-
-
 def test_several_seeds(run: Run, indexed: IndexedLibrary) -> None:
     seeds = [indexed.track("overdrive"), indexed.track("chamber")]
-    data = answer(run("similar", *seeds, "--json", "--k", 50))
+    data = json_of(run("similar", *seeds, "--json", "--k", 50))
     assert [seed["path"] for seed in data["query"]["seeds"]] == [str(seed) for seed in seeds]
     assert not {str(seed) for seed in seeds} & {row["path"] for row in data["results"]}
 
 
 def test_words(run: Run, indexed: IndexedLibrary) -> None:
-    data = answer(run("similar", "OVERDRIVE band number 1", "--json"))
+    data = json_of(run("similar", "OVERDRIVE band number 1", "--json"))
     assert data["query"]["path"] == str(indexed.track("overdrive", 1))
 
 
@@ -129,7 +117,7 @@ def test_a_path_wins_over_words(
     run: Run, indexed: IndexedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(indexed.music / "four on the floor")
-    data = answer(run("similar", indexed.track("four on the floor", 1).name, "--json"))
+    data = json_of(run("similar", indexed.track("four on the floor", 1).name, "--json"))
     assert data["query"]["path"] == str(indexed.track("four on the floor", 1))
 
 
@@ -138,7 +126,7 @@ def test_explain_says_why(run: Run, indexed: IndexedLibrary) -> None:
     assert result.exit_code == 0
     assert "similarity" in result.stdout
     assert "Filtered out: the query itself (1)" in result.stdout
-    data = answer(run("similar", indexed.track("overdrive"), "--explain", "--json", "--k", 1))
+    data = json_of(run("similar", indexed.track("overdrive"), "--explain", "--json", "--k", 1))
     reasons = data["results"][0]["reasons"]
     assert [text.partition(" ")[0] for text in reasons[-1:]] == ["similarity"]
     assert len(reasons) in (3, 4)  # "by the same artist" where it is
@@ -146,12 +134,12 @@ def test_explain_says_why(run: Run, indexed: IndexedLibrary) -> None:
 
 def test_only_one_genre(run: Run, indexed: IndexedLibrary) -> None:
     genre = indexed.events[0].get("genre") or indexed.events[1]["genre"]
-    data = answer(run("similar", indexed.track("four on the floor"), "--genre", genre, "--json"))
+    data = json_of(run("similar", indexed.track("four on the floor"), "--genre", genre, "--json"))
     assert {row["genre"] for row in data["results"]} <= {genre}
 
 
 def test_one_track_per_artist(run: Run, indexed: IndexedLibrary) -> None:
-    data = answer(run("similar", indexed.track("overdrive"), "--max-per-artist", 1, "--json"))
+    data = json_of(run("similar", indexed.track("overdrive"), "--max-per-artist", 1, "--json"))
     artists = [row["artist"] for row in data["results"]]
     assert len(artists) == len(set(artists)) > 3
 

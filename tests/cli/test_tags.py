@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import mutagen
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from recsys.classifier.inference import Classifier
-from recsys.cli.main import cli
 from recsys.indexing.examine import DecodedTrack, FileAnalyser
 from recsys.recommender.query import HOLDS_FROM
 from recsys.store import Store
 from tests.classifier.tagging import TAGS, save_tagging_model
 from tests.cli.conftest import make_music
 from tests.cli.documented import documented
+from tests.cli.running import call
 
 Run = Callable[..., Result]
 
@@ -37,27 +38,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         model = made / "tagging.safetensors"
         save_tagging_model(model, patch)
-        hearing = Classifier.load(model, "cpu")
-        analyser = FileAnalyser(hearing.features)
+        classifier = Classifier.load(model, "cpu")
+        analyser = FileAnalyser(classifier.features)
         decoded = [analyser(path) for path in sorted(music.rglob("*.*"))]
         sounds = [t.windows.astype(np.float32) for t in decoded if isinstance(t, DecodedTrack)]
-        logits = hearing.scores(sounds).tag_logits.astype(float)
+        logits = classifier.scores(sounds).tag_logits.astype(float)
         means, deviations = logits.mean(axis=0).tolist(), logits.std(axis=0).tolist()
         save_tagging_model(model, patch, tag_means=means, tag_deviations=deviations)
         plain = {"tags": (), "tag_means": (), "tag_deviations": (), "name": "plain"}
         save_tagging_model(made / "plain.safetensors", patch, **plain)
-        assert call(made, "index", music, "--model", model).exit_code == 0
+        assert call("index", music, "--model", model, db=made / "library.db").exit_code == 0
         yield made
-
-
-def call(folder: Path, *arguments: object, database: str = "library.db") -> Result:
-    environment = {"RECSYS_DB": str(folder / database)}
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments], env=environment)
 
 
 @pytest.fixture
 def run(folder: Path) -> Iterator[Run]:
-    yield lambda *arguments: call(folder, *arguments)
+    yield partial(call, db=folder / "library.db")
     with Store.open(folder / "library.db") as store:
         store.set_genre_source("model")
 
@@ -86,11 +82,11 @@ def test_classify_tells_all_tags_the_strongest_first(
     line = json.loads(run("classify", path, "--json").stdout)
     assert line.keys() == documented("classify")[0].keys()
     assert line["tags"].keys() == set(TAGS)
-    for tag, heard in line["tags"].items():
-        assert heard["strength"] == pytest.approx(strengths[str(path)][tag], abs=0.02)
-        assert 0 <= heard["score"] <= 1
-    told = [heard["strength"] for heard in line["tags"].values()]
-    assert told == sorted(told, reverse=True)
+    for tag, tag_scores in line["tags"].items():
+        assert tag_scores["strength"] == pytest.approx(strengths[str(path)][tag], abs=0.02)
+        assert 0 <= tag_scores["score"] <= 1
+    printed = [tag_scores["strength"] for tag_scores in line["tags"].values()]
+    assert printed == sorted(printed, reverse=True)
 
 
 def test_classify_names_the_tags_that_hold(
@@ -133,14 +129,14 @@ def test_an_unknown_tag(run: Run, folder: Path, command: tuple[str, str]) -> Non
 def test_a_library_whose_model_has_no_tags(folder: Path, arguments: tuple[str, ...]) -> None:
     music, database = folder / "music", "plain.db"
     model = folder / "plain.safetensors"
-    call(folder, "index", music, "--model", model, database=database)
+    call("index", music, "--model", model, db=folder / database)
     seed = next(music.rglob("0.*"))
     asked = arguments if arguments[0] == "index" else (*arguments, seed)
-    result = call(folder, *asked, database=database)
+    result = call(*asked, db=folder / database)
     assert result.exit_code == 1
     assert "the model plain" in result.stderr
     assert f"recsys index --reanalyse {music}" in result.stderr
-    assert call(folder, "status", database=database).stdout.count("none in this model") == 1
+    assert call("status", db=folder / database).stdout.count("none in this model") == 1
 
 
 def test_status_counts_who_carries_what(run: Run, strengths: dict[str, dict[str, float]]) -> None:
@@ -167,13 +163,13 @@ def test_a_library_is_sorted_by_styles_and_back(
     run: Run, folder: Path, strengths: dict[str, dict[str, float]]
 ) -> None:
     expected = {path: max(STYLES, key=row.__getitem__) for path, row in strengths.items()}
-    told = json.loads(run("index", "--genres", "tags", "--json").stdout)
-    assert told["genres_from"] == "tags"
-    assert told["genres"] == {
+    printed = json.loads(run("index", "--genres", "tags", "--json").stdout)
+    assert printed["genres_from"] == "tags"
+    assert printed["genres"] == {
         style: list(expected.values()).count(style) for style in set(expected.values())
     }
     status = json.loads(run("status", "--json").stdout)
-    assert (status["genres_from"], status["genres"]) == ("tags", told["genres"])
+    assert (status["genres_from"], status["genres"]) == ("tags", printed["genres"])
     assert status["index"]["fresh"]
     assert status["tags"] == list(TAGS)
     assert "strongest style" in run("status").stdout
@@ -202,9 +198,9 @@ def test_a_library_is_sorted_by_what_the_files_name(run: Run, folder: Path) -> N
 def test_a_new_library_can_be_sorted_from_the_start(folder: Path) -> None:
     music, database = folder / "music" / "chamber", "new.db"
     model = folder / "tagging.safetensors"
-    result = call(folder, "index", music, "--model", model, "--genres", "own", database=database)
+    result = call("index", music, "--model", model, "--genres", "own", db=folder / database)
     assert result.exit_code == 0
-    status = json.loads(call(folder, "status", "--json", database=database).stdout)
+    status = json.loads(call("status", "--json", db=folder / database).stdout)
     assert status["genres_from"] == "own"
     assert status["index"]["fresh"]
     assert sum(status["genres"].values()) == status["tracks"] == 2

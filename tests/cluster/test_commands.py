@@ -28,7 +28,7 @@ def test_only_a_cluster_reads_urls(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ((), "Missing argument 'FOLDERS...'"),
-        (("s3://bucket/music",), "give --out"),
+        (("s3://bucket/music",), "require --out"),
         (("/music", "--device", "mps"), "'mps' is not one of"),
         (("",), "an empty path was given"),
         (("/music", "--watch"), "No such option"),

@@ -11,7 +11,13 @@ import pytest
 
 from recsys.errors import MissingExtraError
 from recsys.quality import hand_made
-from recsys.quality.hand_made import cache_path, hand_made_features, keep, read_kept, summary
+from recsys.quality.hand_made import (
+    append_cached,
+    cache_path,
+    hand_made_features,
+    read_cached,
+    summary,
+)
 from recsys.quality.systems import standardised
 from recsys.store import Store
 from tests.sounds import staircase, write
@@ -38,21 +44,21 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_features_are_computed_once(
     music: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     with library_of(tmp_path, music) as store:
         ids = np.array([track.id for track in store.all_tracks()])
         features, skipped = hand_made_features(
-            store, ids, workers=1, on_file=lambda *done: told.append(done)
+            store, ids, workers=1, on_file=lambda *done: calls.append(done)
         )
         assert features.shape == (4, 36)
         assert skipped == 2
         assert np.isnan(features).any(axis=1).tolist() == [False, False, True, True]
-        assert told == [(number, 4) for number in range(5)]
+        assert calls == [(number, 4) for number in range(5)]
         zero_crossings = features[:, summary().names.index("zcr_mean")]
         assert zero_crossings[1] > 5 * zero_crossings[0]  # noise against a low tone
 
         kept = cache_path(store.path)
-        assert len(read_kept(kept, 36)) == 2
+        assert len(read_cached(kept, 36)) == 2
         with kept.open("a") as file:
             file.write('\n{"version": 1, "sound": "half')  # stopped while it wrote
 
@@ -65,16 +71,16 @@ def test_features_are_computed_once(
 def test_a_line_after_half_a_line_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.hand-made.jsonl"
     path.write_text('{"version": 1')
-    keep(path, "a", [1.0] * 36)
-    keep(path, "b", [2.0] * 36)
-    assert list(read_kept(path, 36)) == ["a", "b"]
-    assert read_kept(path, 35) == {}
+    append_cached(path, "a", [1.0] * 36)
+    append_cached(path, "b", [2.0] * 36)
+    assert list(read_cached(path, 36)) == ["a", "b"]
+    assert read_cached(path, 35) == {}
 
 
 def test_features_that_cannot_be_kept_are_computed_again(tmp_path: Path) -> None:
     path = tmp_path / "no such folder" / "x.jsonl"
-    keep(path, "a", [1.0] * 36)
-    assert read_kept(path, 36) == {}
+    append_cached(path, "a", [1.0] * 36)
+    assert read_cached(path, 36) == {}
 
 
 def test_without_librosa_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

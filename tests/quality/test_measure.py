@@ -1,4 +1,4 @@
-"""Whole libraries measured whose figures are known."""
+"""Quality of whole libraries with known figures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.quality.libraries import (
 )
 
 
-def test_two_clusters_are_told_apart(tmp_path: Path) -> None:
+def test_two_clusters_are_separated(tmp_path: Path) -> None:
     """12 tracks a genre by 4 artists of 3 each: 11 others, of which 9 by other artists."""
     library = PlantedLibrary(tmp_path, two_clusters())
     quality = measured(library, labels="folder", k=10)
@@ -83,19 +83,19 @@ def test_ways_to_reduce_hubness_reduce_it(tmp_path: Path) -> None:
 def test_every_figure_and_every_row_is_in_the_json(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, scattered_sounds(40, seed=1))
     quality = measured(library, k=5, hubness=True)
-    told = json.loads(json.dumps(quality.as_dict()))
-    assert [row["name"] for row in told["systems"]] == [
+    as_json = json.loads(json.dumps(quality.as_dict()))
+    assert [row["name"] for row in as_json["systems"]] == [
         *("random", "embedding", "recommender"),
         *("centred", "local_scaling", "mutual_proximity"),
     ]
-    for row in told["systems"]:
+    for row in as_json["systems"]:
         assert set(FIGURES) <= set(row)
         for name in FIGURES:
             own = row[name]
             assert own["value"] is None or own["low"] is None or own["low"] <= own["high"]
-    assert told["labels"]["source"] == quality.label_source == "folder"
-    assert told["tier_purity"]["n"] == 40
-    assert told["near_duplicates"]["treatment"] == "kept"
+    assert as_json["labels"]["source"] == quality.label_source == "folder"
+    assert as_json["tier_purity"]["n"] == 40
+    assert as_json["near_duplicates"]["treatment"] == "kept"
 
 
 def test_the_same_seed_gives_the_same_answer(tmp_path: Path) -> None:
@@ -119,16 +119,16 @@ def test_a_large_library_is_sampled_unasked(
 
 def test_progress_ends_where_it_said_it_would(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, scattered_sounds(30, seed=3))
-    told: dict[str, list[tuple[int, int]]] = {}
+    calls: dict[str, list[tuple[int, int]]] = {}
     measure_quality(
         library.store,
         library.index,
         library.info,
         QualityOptions(k=3),
-        on_progress=lambda stage, done, total: told.setdefault(stage, []).append((done, total)),
+        on_progress=lambda stage, done, total: calls.setdefault(stage, []).append((done, total)),
     )
-    assert list(told) == ["random", "embedding without tiers", "recommender (genre tiers)"]
-    for steps in told.values():
+    assert list(calls) == ["random", "embedding without tiers", "recommender (genre tiers)"]
+    for steps in calls.values():
         assert steps[0] == (0, 30)
         assert steps[-1] == (30, 30)
 

@@ -23,7 +23,7 @@ def arrays(rows: list[tuple[bool, bool]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kept_ones(rows: list[tuple[bool, bool]]) -> list[bool]:
-    """Return the ranking that a listener sees: whether each candidate that is kept is right."""
+    """Return the ranking as recommended: whether each candidate that is kept is right."""
     return [right for right, kept in rows if kept]
 
 

@@ -12,7 +12,7 @@ from recsys.errors import MissingExtraError, RecsysError
 from recsys.reports.drawing import (
     DPI,
     check_ready,
-    legend_beside,
+    legend_right,
     literal,
     name_ticks,
     new_figure,
@@ -40,7 +40,7 @@ def test_any_name_of_a_folder_can_be_drawn(name: str) -> None:
     axes = figure.subplots()
     axes.scatter([0], [0], label=literal(name))
     name_ticks(axes, [name], x=True)
-    legend_beside(axes, 1)
+    legend_right(axes, 1)
     legend = axes.get_legend()
     assert legend is not None
     assert len(legend.get_texts()) == 1

@@ -180,7 +180,7 @@ def test_the_page_tells_the_figures(written: Path) -> None:
     assert rows[1] == ["blues", "2", "0.667", "1.000", "0.800"]
     assert rows[2] == ["r&b", "3", "1.000", "0.667", "0.800"]
     assert rows[-1] == ["weighted average", "5", "", "", "0.800"]
-    assert "<b>5</b> tracks, <b>0.800</b>" in page
+    assert "<b>5</b> tracks, accuracy <b>0.800</b>" in page
     facts = dict(cells(page, "facts"))
     assert facts["model"] == "<tiny>"
     assert facts["fingerprint"] == "0123456789abcdef"
@@ -200,7 +200,7 @@ def test_the_page_names_what_was_left_out(written: Path) -> None:
         assert line in page
 
 
-def test_the_page_stands_alone(written: Path) -> None:
+def test_the_page_needs_no_other_file(written: Path) -> None:
     page = (written / "index.html").read_text(encoding="utf-8")
     sources = re.findall(r'<img src="([^"]{30})', page)
     assert len(sources) == 4
@@ -230,5 +230,5 @@ def test_a_model_without_history_has_no_curves(tmp_path: Path) -> None:
     write_report(report(), tmp_path)
     assert not (tmp_path / "curves.png").exists()
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "holds no history of its training" in page
-    assert dict(cells(page, "facts"))["seed of the training"] == "not said in the card"
+    assert "has no history of its training" in page
+    assert dict(cells(page, "facts"))["seed of the training"] == "not in the card"

@@ -1,4 +1,4 @@
-"""The page about recommendations says what was measured, and only that."""
+"""The page about recommendations holds the measured figures, and only those."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def rows(page: str, table: str) -> dict[str, list[str]]:
 def test_the_page_tells_the_figures(tmp_path: Path) -> None:
     quality = measured(PlantedLibrary(tmp_path, scattered_sounds(40, seed=6)), k=5)
     page = write_quality_report(quality, tmp_path / "q.html").read_text(encoding="utf-8")
-    told = rows(page, "figures")
+    printed = rows(page, "figures")
     for title, name in (
         ("genre P@5, other artists", "genre_precision_artist_filtered"),
         ("hubness: skewness", "hubness_skewness"),
     ):
         wanted = [figure(quality, own.name, name) for own in quality.systems]
-        assert told[title] == [f"{value:.3f}" for value in wanted]
+        assert printed[title] == [f"{value:.3f}" for value in wanted]
     assert page.count('<img src="data:image/png;base64,') == 4
     for note in quality.notes:
         assert note in unescape(page)
@@ -47,9 +47,9 @@ def test_without_labels_there_are_no_pictures_of_them(tmp_path: Path) -> None:
     page = write_quality_report(quality, tmp_path / "q.html").read_text(encoding="utf-8")
     assert page.count("<img ") == 1
     assert "There are no labels." in page
-    told = rows(page, "figures")
-    assert "artist MAP@5" in told
-    assert not any(title.startswith("genre") for title in told)
+    printed = rows(page, "figures")
+    assert "artist MAP@5" in printed
+    assert not any(title.startswith("genre") for title in printed)
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
