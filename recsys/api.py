@@ -546,7 +546,7 @@ class Library:
         ----------
         place : str or Path
             ``milvus://host:19530``, or a file of Milvus Lite ending in ``.db``, see
-            :func:`recsys.milvus.connection.parse_place`.
+            :func:`recsys.milvus.client.parse_place`.
         replace : bool
             Replace another library there, or the same one analysed by another model.
         on_progress : callable, optional
@@ -557,7 +557,7 @@ class Library:
         RecsysError
             If the library is empty, something else is there, or Milvus cannot be reached.
         """
-        from recsys.milvus.connection import Connection, parse_place
+        from recsys.milvus.client import Connection, parse_place
         from recsys.milvus.push import push
 
         store, target = self.store, parse_place(place)
@@ -612,7 +612,7 @@ class Library:
     def _shared_catalogue(self) -> MilvusCatalogue:
         if self._shared is None:
             from recsys.milvus.catalogue import MilvusCatalogue
-            from recsys.milvus.connection import Connection, parse_place
+            from recsys.milvus.client import Connection, parse_place
 
             if self._place is None:
                 raise QueryError(

@@ -1,7 +1,7 @@
 """The process in which Ray runs, for one command: ``python -m recsys.cluster.driver ADDRESS``.
 
 Reads pickled requests from standard input and writes pickled answers to standard output, see
-:class:`recsys.cluster.connection.Cluster`. It ends when its standard input does.
+:class:`recsys.cluster.ray_cluster.Cluster`. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from recsys.cluster.connection import LOCAL, ClusterError
+from recsys.cluster.ray_cluster import LOCAL, ClusterError
 from recsys.cluster.worker import (
     FAULT,
     Analyser,
@@ -155,7 +155,7 @@ def stream(
     files: Sequence[SourceFile],
     alone: bool,
 ) -> Iterator[Any]:
-    """Yield tables of results, see :meth:`recsys.cluster.connection.Cluster.tables`."""
+    """Yield tables of results, see :meth:`recsys.cluster.ray_cluster.Cluster.tables`."""
     data = require("ray.data", "ray")
     context = data.DataContext.get_current()
     context.enable_progress_bars = False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.classifier.card import load_card
-from recsys.cluster.rows import FILE_COLUMNS, Row, file_of, rows_of
+from recsys.cluster.shard_rows import FILE_COLUMNS, Row, file_of, rows_of
 from recsys.cluster.shards import OpenShard, find_shards
 from recsys.cluster.sources import is_url
 from recsys.errors import ModelError, RecsysError
@@ -27,7 +27,7 @@ from recsys.types import Failure, IndexEvent, IndexSummary, TrackFile
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from recsys.cluster.rows import ShardHeader
+    from recsys.cluster.shard_rows import ShardHeader
 
 _KEY = np.dtype([("high", "<u8"), ("low", "<u8"), ("version", "<u8"), ("good", "?")])
 

@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from recsys.classifier.card import is_onnx, load_card
 from recsys.classifier.inference import place_for_any_process
-from recsys.cluster.connection import Cluster, ClusterError
-from recsys.cluster.rows import FILE_COLUMNS, Row, ShardHeader, file_of, table_of
+from recsys.cluster.ray_cluster import Cluster, ClusterError
+from recsys.cluster.shard_rows import FILE_COLUMNS, Row, ShardHeader, file_of, table_of
 from recsys.cluster.shards import Outcome, ShardPlace, ShardWriter, read_known
 from recsys.cluster.sources import (
     SourceFile,
@@ -91,7 +91,7 @@ class ClusterRun:
     """The options of a run on a cluster."""
 
     out: str  # folder or URL for shards, see recsys.cluster.sources.normal_place
-    address: str | None = None  # see recsys.cluster.connection.Cluster
+    address: str | None = None  # see recsys.cluster.ray_cluster.Cluster
     database: Path | None = None  # a library whose model and effort are used, if it exists
     model: Path | None = None  # checkpoint; None for the library's own, or else the shipped one
     device: str = "auto"  # GPUs where the cluster has some; or "cpu", "cuda"

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recsys import atomic
-from recsys.cluster.rows import FILE_COLUMNS, ShardHeader, file_of, schema
+from recsys.cluster.shard_rows import FILE_COLUMNS, ShardHeader, file_of, schema
 from recsys.cluster.sources import (
     call_file_system,
     file_system,

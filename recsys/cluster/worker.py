@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recsys.classifier.card import card_path, is_onnx
-from recsys.cluster.rows import Row, table_of
+from recsys.cluster.shard_rows import Row, table_of
 from recsys.cluster.sources import SourceFile, fetched
 from recsys.errors import PassingError, RecsysError, WorkerError, require
 from recsys.indexing.examine import Examined, analyses_of

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from recsys.errors import GenreIndexError
-from recsys.milvus.connection import CollectionGoneError, Connection, nothing_there
-from recsys.milvus.index import TRACKS, MilvusIndex
-from recsys.milvus.rows import (
+from recsys.milvus.client import CollectionGoneError, Connection, nothing_there
+from recsys.milvus.collection import (
     ANALYSIS_FIELDS,
     TRACK_FIELDS,
     header_rows,
@@ -20,6 +19,7 @@ from recsys.milvus.rows import (
     restored,
     track_of,
 )
+from recsys.milvus.milvus_index import TRACKS, MilvusIndex
 from recsys.store.rows import analysis_of, model_of
 from recsys.store.search import rank_matches, search_terms
 from recsys.types import GenreSource
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.milvus.connection import Place
+    from recsys.milvus.client import Place
     from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Track
 
 SCORES_PAGE = 10_000

@@ -19,9 +19,8 @@ import numpy as np
 
 from recsys.errors import QueryError, SharedLibraryError
 from recsys.milvus.catalogue import check_dimension, current_collection
-from recsys.milvus.connection import LATEST, MAX_ROWS
-from recsys.milvus.index import PAGE, TRACKS, MilvusIndex
-from recsys.milvus.rows import (
+from recsys.milvus.client import LATEST, MAX_ROWS
+from recsys.milvus.collection import (
     collection_name,
     is_library,
     read_header,
@@ -29,6 +28,7 @@ from recsys.milvus.rows import (
     shortened,
     storable,
 )
+from recsys.milvus.milvus_index import PAGE, TRACKS, MilvusIndex
 from recsys.store.rows import model_dict, model_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from recsys.milvus.connection import Connection
+    from recsys.milvus.client import Connection
     from recsys.store import Store
     from recsys.types import IdArray, ModelInfo
 

@@ -7,7 +7,7 @@
 :mod:`~recsys.quality.systems` the rankings that are compared.
 """
 
-from recsys.quality.measure import measure_quality
+from recsys.quality.evaluation import measure_quality
 from recsys.quality.results import FIGURES, Quality, QualityOptions, SystemQuality
 
 __all__ = ["FIGURES", "Quality", "QualityOptions", "SystemQuality", "measure_quality"]

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli.main import cli
-from recsys.milvus.connection import Connection, parse_place
+from recsys.milvus.client import Connection, parse_place
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
 from tests.cli.running import call

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys.classifier.card import load_card
-from recsys.cluster.rows import Row, ShardHeader, table_of
+from recsys.cluster.shard_rows import Row, ShardHeader, table_of
 from recsys.cluster.shards import ShardPlace, ShardWriter
 from recsys.cluster.sources import SourceFile
 from recsys.types import Analysis, ModelInfo, Tags

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.cluster.rows import Row, ShardHeader, rows_of, schema, table_of
+from recsys.cluster.shard_rows import Row, ShardHeader, rows_of, schema, table_of
 from recsys.cluster.sources import SourceFile
 from recsys.errors import RecsysError
 from recsys.store.search import storable_text

@@ -14,10 +14,10 @@ import fsspec
 import pytest
 
 import recsys.cluster.run as module
-from recsys.cluster import connection
-from recsys.cluster.connection import Cluster, ClusterError
-from recsys.cluster.rows import table_of
+from recsys.cluster import ray_cluster
+from recsys.cluster.ray_cluster import Cluster, ClusterError
 from recsys.cluster.run import ClusterRun, FilesAnalysed
+from recsys.cluster.shard_rows import table_of
 from recsys.cluster.shards import OpenShard, ShardPlace
 from recsys.cluster.sources import SourceFile
 from recsys.cluster.worker import Pipeline
@@ -258,7 +258,7 @@ def test_an_onnx_model_is_not_forced_on_a_gpu(cluster: Any, music: Path, tmp_pat
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cluster, socket.socket]]:
     """Have a cluster of which no table comes, and its head."""
-    monkeypatch.setattr(connection, "HEAD_CHECK_S", 0.01)
+    monkeypatch.setattr(ray_cluster, "HEAD_CHECK_S", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as head:
         cluster = Cluster("local")
         cluster._head = f"127.0.0.1:{head.getsockname()[1]}"
@@ -278,7 +278,7 @@ def test_a_head_that_answers_is_waited_for(waiting: tuple[Cluster, socket.socket
     tries: list[None] = []
 
     def answer() -> None:
-        for _ in range(3 * connection.HEAD_CHECKS):
+        for _ in range(3 * ray_cluster.HEAD_CHECKS):
             head.accept()[0].close()
             tries.append(None)
         cluster._answers.put(("done", None))
@@ -287,7 +287,7 @@ def test_a_head_that_answers_is_waited_for(waiting: tuple[Cluster, socket.socket
     thread.start()
     assert cluster._answer() == ("done", None)
     thread.join()
-    assert len(tries) == 3 * connection.HEAD_CHECKS
+    assert len(tries) == 3 * ray_cluster.HEAD_CHECKS
 
 
 ENDING = """
@@ -310,7 +310,7 @@ def test_a_driver_that_ends_loses_no_rows(monkeypatch: pytest.MonkeyPatch) -> No
         commands.append(command)
         return popen([sys.executable, "-c", ENDING], **options)
 
-    monkeypatch.setattr(connection.subprocess, "Popen", start)
+    monkeypatch.setattr(ray_cluster.subprocess, "Popen", start)
     rows: list[Any] = []
     with Cluster("local") as cluster:
         assert cluster.gpus == 3
@@ -334,6 +334,6 @@ def test_a_driver_that_ends_loses_no_rows(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_what_ray_says_is_said_in_words(said: str, message: str, hint: str) -> None:
-    error = connection.connection_refused("h:1", said)
+    error = ray_cluster.connection_refused("h:1", said)
     assert message in error.message
     assert hint in error.hint

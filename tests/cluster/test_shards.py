@@ -16,7 +16,7 @@ import pytest
 
 import recsys.cluster.shards as module
 from recsys import atomic
-from recsys.cluster.rows import table_of
+from recsys.cluster.shard_rows import table_of
 from recsys.cluster.shards import OpenShard, ShardPlace, ShardWriter, read_known
 from recsys.errors import RecsysError
 from tests.cluster.shards import failed, header, heard, write_shard
@@ -144,7 +144,7 @@ KILLED_AS_IT_WRITES = """
 import os, sys
 import recsys.cluster.shards as shards
 from recsys import atomic
-from recsys.cluster.rows import table_of
+from recsys.cluster.shard_rows import table_of
 from tests.cluster.shards import header, heard
 
 atomic.os.fsync = lambda _: os.kill(os.getpid(), 9)

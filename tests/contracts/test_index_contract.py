@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from recsys.errors import GenreIndexError
 from recsys.index.genre_index import MANIFEST, GenreIndex, read_manifest
-from recsys.milvus.connection import Connection, parse_place
-from recsys.milvus.index import MilvusIndex
+from recsys.milvus.client import Connection, parse_place
+from recsys.milvus.milvus_index import MilvusIndex
 from recsys.types import Neighbour
 from tests.index.oracle import ExactIndex
 from tests.stored import unit_rows as any_unit_rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.milvus.catalogue import MilvusCatalogue
-from recsys.milvus.connection import Connection, parse_place
+from recsys.milvus.client import Connection, parse_place
 from recsys.milvus.push import PushSummary, push
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.recommender import Recommender, SimilarOptions

@@ -118,7 +118,7 @@ def test_all_answers_are_the_same(library: PlantedLibrary, shared: MilvusCatalog
 def test_more_tracks_than_milvus_finds_at_once_are_found(
     library: PlantedLibrary, shared: MilvusCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys.milvus.index.MAX_ROWS", 50)
+    monkeypatch.setattr("recsys.milvus.milvus_index.MAX_ROWS", 50)
     oracle = ExactIndex(16)
     for track_id, sound in library.sounds.items():
         embedding = unit_from_half(sound.embedding[np.newaxis].astype(np.float16))

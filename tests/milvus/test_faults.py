@@ -9,16 +9,16 @@ import grpc
 import pytest
 
 from recsys.errors import SharedLibraryError
-from recsys.milvus.connection import Connection, parse_place
-from recsys.milvus.index import MilvusIndex
-from recsys.milvus.push import _held, push
-from recsys.milvus.rows import (
+from recsys.milvus.client import Connection, parse_place
+from recsys.milvus.collection import (
     Header,
     header_rows,
     make_collection,
     read_header,
     write_header,
 )
+from recsys.milvus.milvus_index import MilvusIndex
+from recsys.milvus.push import _held, push
 from tests.milvus.libraries import make_library, open_at, push_to
 from tests.milvus.server import free_port
 
@@ -173,7 +173,7 @@ def test_a_header_that_is_torn_is_read_again(
         rows.append(header_rows(empty, "tracks", 200))
     torn = [rows[0] | {-1: rows[1][-1]}, rows[1] | {-2: rows[0][-2]}, {-1: rows[0][-1]}]
     answers = iter([*torn[:2], rows[1]])
-    module = "recsys.milvus.rows.header_rows"
+    module = "recsys.milvus.collection.header_rows"
     monkeypatch.setattr(module, lambda *_: next(answers))
     assert read_header(empty, "tracks") == new
     for tear in torn:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import SharedLibraryError
-from recsys.milvus.connection import Connection, parse_place
-from recsys.milvus.rows import quoted, restored, storable
+from recsys.milvus.client import Connection, parse_place
+from recsys.milvus.collection import quoted, restored, storable
 from recsys.store import Store
 
 

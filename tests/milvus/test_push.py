@@ -11,10 +11,10 @@ import pytest
 
 from recsys.errors import GenreIndexError, QueryError, SharedLibraryError
 from recsys.index.sync import rebuild_index
-from recsys.milvus.connection import Connection, parse_place
-from recsys.milvus.index import MilvusIndex
+from recsys.milvus.client import Connection, parse_place
+from recsys.milvus.collection import MAX_TAG_CHARACTERS, collection_name, make_collection
+from recsys.milvus.milvus_index import MilvusIndex
 from recsys.milvus.push import _Push, push
-from recsys.milvus.rows import MAX_TAG_CHARACTERS, collection_name, make_collection
 from recsys.store import Store
 from recsys.store.rows import TrackRecord
 from recsys.types import TrackFile

@@ -15,8 +15,8 @@ import pytest
 from recsys.api import Library
 from recsys.errors import SharedLibraryError
 from recsys.index.sync import rebuild_index
-from recsys.milvus.connection import Connection, parse_place
-from recsys.milvus.index import MilvusIndex
+from recsys.milvus.client import Connection, parse_place
+from recsys.milvus.milvus_index import MilvusIndex
 from tests.benchmarks import planted
 from tests.index.oracle import ExactIndex
 from tests.milvus.libraries import answers, make_library, open_at, push_to, sounds

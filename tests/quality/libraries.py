@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from recsys.quality import Quality, QualityOptions, measure_quality
+from recsys.quality.evaluation import QualityTask, draw_queries
 from recsys.quality.labels import choose_labels, read_columns
-from recsys.quality.measure import QualityTask, draw_queries
 from recsys.types import FloatArray
 from tests.planted import LABELS, PlantedLibrary, Sound, make_info, unit
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recsys.quality import measure as judging
-from recsys.quality.measure import Judgement, QualityTask, judge
+from recsys.quality import evaluation
+from recsys.quality.evaluation import Judgement, QualityTask, judge
 from recsys.quality.systems import (
     best_first,
     embedding,
@@ -122,7 +122,7 @@ def test_blocks_change_nothing(
         random_order(len(task.columns), 3),
     ]
     whole = [judge(system, task).quality for system in systems]
-    monkeypatch.setattr(judging, "BLOCK_ELEMENTS", 3 * len(task.columns))
+    monkeypatch.setattr(evaluation, "BLOCK_ELEMENTS", 3 * len(task.columns))
     for system, before in zip(systems, whole, strict=True):
         after = judge(system, task).quality
         assert after.figures == before.figures

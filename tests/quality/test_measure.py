@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import QueryError
-from recsys.quality import FIGURES, QualityOptions, measure_quality
-from recsys.quality import measure as measuring
+from recsys.quality import FIGURES, QualityOptions, evaluation, measure_quality
 from recsys.types import FloatArray
 from tests.planted import PlantedLibrary, at_cosine
 from tests.quality.libraries import (
@@ -110,8 +109,8 @@ def test_the_same_seed_gives_the_same_answer(tmp_path: Path) -> None:
 def test_a_large_library_is_sampled_unasked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "EXACT_UP_TO", 30)
-    monkeypatch.setattr(measuring, "DEFAULT_SAMPLE", 25)
+    monkeypatch.setattr(evaluation, "EXACT_UP_TO", 30)
+    monkeypatch.setattr(evaluation, "DEFAULT_SAMPLE", 25)
     library = PlantedLibrary(tmp_path, scattered_sounds(40, seed=2))
     assert measured(library, k=3).queries == 25
     assert measured(library, k=3, sample=1000).queries == 40

@@ -16,8 +16,8 @@ from recsys.index.base import (
     unit_from_half,
     unknown_ids,
 )
-from recsys.milvus.connection import LATEST, MAX_ROWS
-from recsys.milvus.rows import (
+from recsys.milvus.client import LATEST, MAX_ROWS
+from recsys.milvus.collection import (
     EMPTY_ROW,
     Header,
     ensure_indexes,
@@ -33,7 +33,7 @@ from recsys.milvus.rows import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from recsys.milvus.connection import Connection
+    from recsys.milvus.client import Connection
     from recsys.types import FloatArray, IdArray, Neighbour
 
 TRACKS = "id >= 0"
@@ -88,7 +88,7 @@ class MilvusIndex:
     def create(
         cls, connection: Connection, name: str, dimension: int, *, graph: bool = False
     ) -> Self:
-        """Make an empty index, see :func:`recsys.milvus.rows.make_collection`."""
+        """Make an empty index, see :func:`recsys.milvus.collection.make_collection`."""
         make_collection(connection, name, dimension, graph=graph)
         return cls(connection, name, dimension, graph=graph, header=Header())
 
@@ -244,7 +244,7 @@ class MilvusIndex:
     ) -> tuple[list[Neighbour], FloatArray]:
         """See :meth:`recsys.index.base.EmbeddingIndex.search_with_vectors`.
 
-        Where more than :data:`recsys.milvus.connection.MAX_ROWS` tracks or
+        Where more than :data:`recsys.milvus.client.MAX_ROWS` tracks or
         :data:`MAX_ANSWER_BYTES` are asked for, the whole genre group is read.
         """
         query = checked_query(query, self.dimension, k)

@@ -18,7 +18,7 @@ import numpy as np
 
 from recsys.errors import SharedLibraryError
 from recsys.index.base import checked_dimension
-from recsys.milvus.connection import LATEST
+from recsys.milvus.client import LATEST
 from recsys.store.rows import analysis_dict, tags_dict, tags_of
 from recsys.store.search import search_texts
 from recsys.types import Track
@@ -26,7 +26,7 @@ from recsys.types import Track
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from recsys.milvus.connection import Connection
+    from recsys.milvus.client import Connection
     from recsys.types import Analysis, Tags
 
 # Text in fields and in filters
