@@ -36,7 +36,7 @@ def track(
 ) -> Track:
     return Track(
         id=number,
-        path=ROOT / (path or f"{number}.flac"),
+        path=ROOT / (path or f"{number:04}.flac"),
         tags=Tags(artist=artist, album=album, genre_tag=genre),
         duration_s=100.0,
         audio_hash=sound or f"sound {number}",
@@ -79,6 +79,14 @@ def test_the_first_of_several_genres_counts() -> None:
     assert genre_of(own) == {0: "Rock", 1: "Rock", 2: "Rock", 3: "Jazz", 4: "Jazz", 5: "Jazz"}
 
 
+def test_the_order_in_which_tracks_were_indexed_does_not_count() -> None:
+    tracks = tagged(["Rock", "Jazz"] * 6, artists=5)
+    one, other = gather(tracks), gather(tracks[::-1])
+    assert one.tracks == other.tracks
+    assert one.targets.tolist() == other.targets.tolist()
+    assert one.groups.tolist() == other.groups.tolist()
+
+
 def test_small_genres_are_left_out_and_named() -> None:
     genres = ["Rock"] * 6 + ["Jazz"] * 6 + ["Polka"] * 2 + [None, " ", "; -"]
     tracks = [*tagged(genres), *(track(100 + i, "Solo", artist="One") for i in range(9))]
@@ -110,7 +118,7 @@ def test_without_artists_albums_then_folders_then_tracks_stand_alone() -> None:
         *(track(i, "Rock", album="One", path=f"a/{i}.flac") for i in range(2)),
         *(track(i, "Rock", path=f"b/{i}.flac") for i in range(2, 5)),
         track(5, "Rock", path="c/5.flac"),
-        *(track(i, "Jazz", artist=f"J {i}") for i in range(6, 9)),
+        *(track(i, "Jazz", artist=f"J {i}", path=f"d/{i}.flac") for i in range(6, 9)),
     ]
     own = gather(tracks)
     assert own.grouped_by == {"album": 2, "folder": 3, "alone": 1, "artist": 3}

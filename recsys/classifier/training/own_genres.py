@@ -118,12 +118,13 @@ def gather_labels(
 ) -> OwnLabels:
     """Collect the genres of a library's tracks and leave out those that cannot be learned.
 
-    Only tracks below the roots take part; of several with one recording the first counts, so the
-    order must be fixed. Raises ModelError if fewer than two genres are left.
+    Only tracks below the roots take part; of several with one recording the first path counts.
+    Raises ModelError if fewer than two genres are left.
     """
     sounds: dict[str, tuple[Track, str]] = {}
     copies = unlabelled = 0
-    for track in tracks:
+    # By path, because ids follow the order in which files were decoded, which differs between runs.
+    for track in sorted(tracks, key=lambda track: track.path):
         name = _genre_name(track, roots, options.source)
         if name is None:
             unlabelled += 1
