@@ -43,7 +43,7 @@ FIELDS = (
     *("report_train", "honest_train"),
     # Of how many tracks the artist is not known.
     *("unknown_artists", "tracks"),
-    # Segments of one track were on both sides of the report's protocol.
+    # Segments of one track were on both sides under the paper protocol.
     "leaky",
     # Minutes of both measurements, without decoding.
     *("seed", "minutes", "note"),
@@ -56,8 +56,8 @@ CAUTIONS = (
     "Every figure is of one seed. Where data was divided once and not into folds, how much another"
     " seed or another division would change is not in the interval either.",
     "'learned from' counts what 'n' counts: segments where the report mixed them, else tracks; of"
-    " several folds the fewest. The report's protocol and the honest one often learn from"
-    " different numbers of tracks, so that their difference is not of leaks and artists alone.",
+    " several folds the fewest. The two protocols often learn from different numbers of tracks,"
+    " so that their difference is not of leaks and artists alone.",
 )
 """Notes that hold for every table."""
 
@@ -66,8 +66,8 @@ SKIPPED_SHOWN = 5
 
 KINDS = (
     ("published", "published", "D", PALETTE[3]),
-    ("report", "the report's protocol here", "o", PALETTE[1]),
-    ("honest", "by track and artist here", "s", PALETTE[0]),
+    ("report", "paper protocol", "o", PALETTE[1]),
+    ("honest", "artist-grouped", "s", PALETTE[0]),
 )
 """Column, label, marker and colour of an accuracy in the figure."""
 
@@ -173,7 +173,7 @@ def not_measured(recipe: Recipe, ways: Mapping[str, Measurement], weights: str) 
 
 
 def mostly_unknown(unknown: int | None, tracks: int | None) -> bool:
-    """Return whether most artists are unknown: "honest" then separates tracks, not artists."""
+    """Return whether most artists are unknown: tracks are then separated, not artists."""
     return unknown is not None and tracks is not None and 2 * unknown > tracks
 
 
@@ -189,7 +189,7 @@ def _about_measurements(
     if honest and honest.unknown_artists:
         unknown = f"{honest.unknown_artists} of {honest.n_tracks} artists unknown"
         by_track = mostly_unknown(honest.unknown_artists, honest.n_tracks)
-        yield f"honest by track only: {unknown}" if by_track else unknown
+        yield f"grouped by track only: {unknown}" if by_track else unknown
     for one in ways.values():
         if "mixed" in one.notes:
             n, accuracy = one.test["n"], one.test["accuracy"]
@@ -275,14 +275,14 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
                 "recipe": row.recipe,
                 "data": row.data,
                 "published": "" if row.published is None else f"{row.published:.3f}",
-                "report's protocol here": accuracy(row, "report", row.report_unit, leaky),
-                "honest here": accuracy(row, "honest", "track", by_track),
+                "paper protocol": accuracy(row, "report", row.report_unit, leaky),
+                "artist-grouped": accuracy(row, "honest", "track", by_track),
                 "seed": "" if row.seed is None else str(row.seed),
                 "min": "" if row.minutes is None else f"{row.minutes:.1f}",
                 "note": row.note,
             }
         )
-    columns = ["recipe", "data", "published", "report's protocol here", "honest here"]
+    columns = ["recipe", "data", "published", "paper protocol", "artist-grouped"]
     return require("pandas", EXTRA).DataFrame(rows, columns=[*columns, "seed", "min", "note"])
 
 
@@ -394,7 +394,7 @@ def comparison_picture(table: pd.DataFrame) -> Picture:
     caption = (
         "Lines are 95% intervals, too narrow where segments of one track or tracks of one artist"
         " are counted. Where the report mixed segments of one track into both sides,"
-        " its protocol gives more than any new track will get; the honest figure keeps tracks and"
-        " artists apart."
+        " its protocol gives more than any new track will get; the artist-grouped figure keeps"
+        " tracks and artists apart."
     )
-    return Picture("comparison", "Published, repeated, honest", caption, figure)
+    return Picture("comparison", "Published, paper protocol, artist-grouped", caption, figure)

@@ -236,7 +236,7 @@ def test_honest_says_where_it_knows_no_artists(unknown: int, by_track: bool) -> 
     table = table_of(OWN, honest)
     (row,) = table.itertuples(index=False)
     assert mostly_unknown(row.unknown_artists, row.tracks) is by_track
-    assert ("honest by track only" in row.note) is by_track
+    assert ("grouped by track only" in row.note) is by_track
     assert (f"{unknown} of 40 artists unknown" in row.note) is (unknown > 0)
     mark = " by track" if by_track else ""
     text = as_markdown(table, [])
