@@ -242,7 +242,7 @@ def test_results_can_be_asked_for_while_indexing_runs(
             if getattr(event, "status", "") == "indexed":
                 with Library(tmp_path / "l.db") as reader:
                     answer = reader.similar(event.path)  # type: ignore[union-attr]
-                assert answer.query.tracks[0].path == event.path  # type: ignore[union-attr]
+                assert answer.query.seeds[0].track.path == event.path  # type: ignore[union-attr]
                 answers += 1
     assert answers == N_TRACKS
 
