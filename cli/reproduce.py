@@ -192,11 +192,10 @@ def _run(run: Reproduction, as_json: bool) -> list[FailedMeasurement]:
     return failures
 
 
-PROTOCOLS = {"report": "paper protocol", "honest": "artist-grouped"}
-
-
 def _title(task: Task) -> str:
-    return f"{task.recipe.name}, {PROTOCOLS[task.way]}"
+    from recsys.papers.reproduce import WAYS
+
+    return f"{task.recipe.name}, {WAYS[task.way]}"
 
 
 def _watcher(bar: ProgressBar) -> ReproduceProgress:
@@ -259,7 +258,7 @@ def _report(rows: pd.DataFrame, out: Path, as_json: bool) -> None:
     shown = table(*columns, right=[2, 3, 4, 5])
     for row in rows.itertuples(index=False):
         published = "" if row.published is None else f"{row.published:.3f}"
-        report, honest = (
+        report, grouped = (
             "not measured" if v is None else f"{v:.3f}" for v in (row.report, row.honest)
         )
         mark = " leaky" if row.report is not None and row.leaky else ""
@@ -268,7 +267,7 @@ def _report(rows: pd.DataFrame, out: Path, as_json: bool) -> None:
         # The table is short; the files have everything, with counts, intervals and notes.
         kind = row.data.partition(",")[0]
         shown.add_row(
-            row.recipe, kind, published, report + mark, honest + by_track, str(row.honest_n or "")
+            row.recipe, kind, published, report + mark, grouped + by_track, str(row.honest_n or "")
         )
     console().print(shown)
     click.echo(f"{out / 'table.md'}, {out / 'table.csv'}, {out / 'index.html'}")

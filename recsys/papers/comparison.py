@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recsys.errors import require
 from recsys.papers.fit import RANDOM
 from recsys.papers.recipe import RECIPE_NAMES
+from recsys.papers.reproduce import WAYS
 from recsys.reports.drawing import (
     EXTRA,
     PALETTE,
@@ -66,8 +67,8 @@ SKIPPED_SHOWN = 5
 
 KINDS = (
     ("published", "published", "D", PALETTE[3]),
-    ("report", "paper protocol", "o", PALETTE[1]),
-    ("honest", "artist-grouped", "s", PALETTE[0]),
+    ("report", WAYS["report"], "o", PALETTE[1]),
+    ("honest", WAYS["honest"], "s", PALETTE[0]),
 )
 """Column, label, marker and colour of an accuracy in the figure."""
 
@@ -102,7 +103,7 @@ def compare(
     reasons: dict[tuple[str, str], dict[str, list[str]]] = {key: {} for key in found}
     for failure in failures:
         key = failure.task.recipe.name, failure.task.source
-        reasons[key].setdefault(failure.reason, []).append(failure.task.way)
+        reasons[key].setdefault(failure.reason, []).append(WAYS[failure.task.way])
 
     def place(key: tuple[str, str]) -> int:
         base = key[0].partition(":")[0]
@@ -136,7 +137,7 @@ def _by_recipe(tasks: Sequence[Task]) -> dict[tuple[str, str], list[Task]]:
 def _row(
     recipe: Recipe, ways: Mapping[str, Measurement], note: str, weights: str
 ) -> dict[str, object]:
-    report, honest = ways.get("report"), ways.get("honest")
+    report, grouped = ways.get("report"), ways.get("honest")
     row: dict[str, object] = {
         **dict.fromkeys(FIELDS),
         "recipe": recipe.name,
@@ -147,7 +148,7 @@ def _row(
         "leaky": report.leaky if report else recipe.protocol.split == "by-segment",
         "note": note,
     }
-    if some := report or honest:
+    if some := report or grouped:
         row["data"], row["seed"] = some.data, some.seed
         row["unknown_artists"], row["tracks"] = some.unknown_artists, some.n_tracks
         row["minutes"] = sum(one.minutes for one in ways.values())
@@ -182,18 +183,18 @@ def _about_measurements(
 ) -> Iterator[str]:
     """Yield notes that the figures of a recipe need."""
     if ways and not_measured(recipe, ways, weights):
-        figures = [f"{way} {one.test['accuracy']:.3f}" for way, one in ways.items()]
+        figures = [f"{WAYS[way]} {one.test['accuracy']:.3f}" for way, one in ways.items()]
         yield f"not measured: {recipe.unmeasured}"
         yield f"ran to the end without ({', '.join(figures)})"
-    honest = ways.get("honest")
-    if honest and honest.unknown_artists:
-        unknown = f"{honest.unknown_artists} of {honest.n_tracks} artists unknown"
-        by_track = mostly_unknown(honest.unknown_artists, honest.n_tracks)
+    grouped = ways.get("honest")
+    if grouped and grouped.unknown_artists:
+        unknown = f"{grouped.unknown_artists} of {grouped.n_tracks} artists unknown"
+        by_track = mostly_unknown(grouped.unknown_artists, grouped.n_tracks)
         yield f"grouped by track only: {unknown}" if by_track else unknown
     for one in ways.values():
         if "mixed" in one.notes:
             n, accuracy = one.test["n"], one.test["accuracy"]
-            yield f"{one.way}: of songs of several genres; of {n} tracks of one, {accuracy:.3f}"
+            yield f"{WAYS[one.way]}: songs of several genres; {n} tracks of one: {accuracy:.3f}"
         if check := one.notes.get("memorised"):
             yield (
                 f"overfit check: {check['segments']} segments learned to"
@@ -321,7 +322,7 @@ def genre_rows(done: Mapping[Task, Measurement], *, weights: str) -> list[dict[s
         for genre, figures in recipe.published.per_genre.items():
             row: dict[str, Any] = {"recipe": name, "source": source, "genre": genre}
             row["published"] = (figures.precision, figures.recall, figures.f1)
-            for way in ("report", "honest"):
+            for way in WAYS:
                 own = ways[way].test["per_genre"].get(genre) if way in ways else None
                 row[way] = (own["precision"], own["recall"], own["f1"]) if own else None
             if row["report"] or row["honest"]:
@@ -359,7 +360,8 @@ def write_page(
         "about_data": about_data(done),
         "genres": [] if quick else genre_rows(done, weights=weights),
         "splits": [
-            (f"{task.recipe.name} ({task.source})", task.way, m.split) for task, m in done.items()
+            (f"{task.recipe.name} ({task.source})", WAYS[task.way], m.split)
+            for task, m in done.items()
         ],
     }
     return write_file(out / "index.html", render("reproduction.html", values))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recsys.classifier.training.architectures import (
     check_axes,
-    check_picture,
+    check_image,
     flat_size,
     positive_sizes,
 )
@@ -307,7 +307,7 @@ class CNNMel(_TrunkAndHead):
         dropout: float = 0.25,
     ) -> None:
         super().__init__()
-        image = check_picture(shape)
+        image = check_image(shape)
         count = len(positive_sizes("filters", filters))
         self.trunk = convolutions(
             image[0], filters, [kernel] * count, [pool] * count, dropout=dropout
@@ -338,7 +338,7 @@ class CNNMel35(_TrunkAndHead):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        image = check_picture(shape)
+        image = check_image(shape)
         self.trunk = convolutions(image[0], filters, kernels, pools)
         self.head = DenseHead(flat_size(self.trunk, image), hidden, n_genres, dropout)
 
@@ -439,7 +439,7 @@ class CNNSimple(_TrunkAndHead):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        image = check_picture(shape)
+        image = check_image(shape)
         self.trunk = convolutions(image[0], filters, kernels, pools)
         self.head = DenseHead(flat_size(self.trunk, image), (dense,), n_genres, dropout)
 

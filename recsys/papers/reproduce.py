@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from recsys.papers.data import RecipeData
     from recsys.papers.recipe import Recipe
 
-WAYS = ("report", "honest")
-"""By the paper protocol; by an artist-grouped split, with choices made on validation."""
+WAYS = {"report": "paper protocol", "honest": "artist-grouped"}
+"""How a recipe is measured, by the names in the results; artist-grouped chooses on validation."""
 
 MEASUREMENT_VERSION = 1
 """To be raised by hand whenever a change of the code changes the figures."""

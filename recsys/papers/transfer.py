@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from recsys.classifier.training.architectures import check_picture, flat_size, picture_after
+from recsys.classifier.training.architectures import check_image, flat_size, image_after
 from recsys.errors import ModelError
 from recsys.papers.networks import DenseHead, convolutions, with_channel
 
@@ -201,7 +201,7 @@ class TransferModel(nn.Module):
 
     def __init__(self, name: str, shape: Sequence[int]) -> None:
         super().__init__()
-        channels, height, width = check_picture(shape)
+        channels, height, width = check_image(shape)
         if channels not in (1, 3):
             raise ModelError(
                 f"images of {channels} channels do not fit {name}",
@@ -210,7 +210,7 @@ class TransferModel(nn.Module):
         self.name = name
         self.backbone = build_backbone(name).requires_grad_(requires_grad=False).eval()
         flat_size(self.backbone, (3, height, width))
-        self.features_shape = picture_after(self.backbone, (3, height, width))
+        self.features_shape = image_after(self.backbone, (3, height, width))
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
@@ -270,7 +270,7 @@ class VGG16Transfer(TransferModel):
 
     The report ("Transfer Learning: VGG16") repeats the grey image three times, freezes all
     convolutional layers and adds 128 dense units, a dropout of 0.5 and the output. What joins
-    the two is not said; the features are flattened. Nor is it said how the pixels were scaled;
+    the two is not stated; the features are flattened. Nor is it stated how pixels were scaled;
     they are normalised as the weights expect.
     """
 

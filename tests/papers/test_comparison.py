@@ -26,7 +26,7 @@ from recsys.papers.comparison import (
 from recsys.papers.measure import Measurement
 from recsys.papers.recipe import Recipe, load_recipe
 from recsys.papers.reproduce import FailedMeasurement, Task
-from tests.papers.small import classical, recipe
+from tests.papers.small_recipes import classical, recipe
 
 
 def measured(way: str, accuracy: float, **changes: Any) -> Measurement:
@@ -36,7 +36,7 @@ def measured(way: str, accuracy: float, **changes: Any) -> Measurement:
         "way": way,
         "protocol": "random" if way == "report" else "by-artist",
         "leaky": False,
-        "split": "in words",
+        "split": "described",
         "unit": "track",
         "test": {"accuracy": accuracy, "n": 40, "interval": [accuracy - 0.1, accuracy + 0.1]},
         "loss": 1.0,
@@ -75,7 +75,7 @@ NOTHING = compare({}, [], weights="published", quick=False)
 OWN = classical(published={"test": 0.7, "train": 0.998})
 
 
-def test_both_ways_stand_beside_the_published_figure() -> None:
+def test_both_protocols_stand_next_to_the_published_figure() -> None:
     row = row_of(OWN, measured("report", 0.75), measured("honest", 0.6))
     assert (row.published, row.report, row.honest) == (0.7, 0.75, 0.6)
     assert (row.report_n, row.report_low, row.report_high) == (40, 0.65, 0.85)
@@ -99,14 +99,14 @@ def test_a_missing_way_is_not_measured() -> None:
     (row,) = table.itertuples(index=False)
     assert row.report == 0.75
     assert row.honest is None
-    assert "could not be run, honest: it broke" in row.note
+    assert "could not be run, artist-grouped: it broke" in row.note
     assert as_markdown(table, []).count("not measured") == 1
 
 
-def test_a_reason_is_told_once() -> None:
+def test_a_reason_is_reported_once() -> None:
     row = row_of(OWN, failures=("report", "honest"))
     assert row.note.count("it broke") == 1
-    assert "report and honest: it broke" in row.note
+    assert "paper protocol and artist-grouped: it broke" in row.note
     assert row.seed is None
     assert row.minutes is None
 
@@ -118,7 +118,7 @@ def test_random_weights_in_the_place_of_trained_ones_measure_nothing(name: str) 
     row = row_of(own, *pair, weights="random")
     assert row.report is row.honest is row.report_n is None
     assert "not measured: needs the ImageNet weights" in row.note
-    assert "ran to the end without (report 0.300, honest 0.200)" in row.note
+    assert "ran to the end without (paper protocol 0.300, artist-grouped 0.200)" in row.note
     assert row_of(own, *pair).report == 0.3
 
 
@@ -135,7 +135,7 @@ def test_a_report_about_mixed_songs_is_compared_with_mixed_songs_alone() -> None
     mixed = {"n": 50, "accuracy": 0.38, "interval": [0.26, 0.52], "given": {}}
     row = row_of(own, replace(plain, notes={"mixed": mixed}))
     assert (row.report, row.report_n, row.report_low) == (0.38, 50, 0.26)
-    assert "of 40 tracks of one, 0.900" in row.note
+    assert "songs of several genres; 40 tracks of one: 0.900" in row.note
     row = row_of(own, replace(plain, notes={"mixed": mixed}), weights="random")
     assert row.report is None
 
@@ -190,12 +190,12 @@ def test_markdown_keeps_its_columns_whatever_a_note_holds() -> None:
     assert {line.replace("\\|", "").count("|") for line in shown} == {9}
 
 
-def test_markdown_tells_what_was_read_into_the_reports() -> None:
+def test_markdown_lists_the_readings_of_the_reports() -> None:
     text = as_markdown(NOTHING, [load_recipe("svm-36")])
     assert "- `svm-36`: Table II lists C" in text
 
 
-# Notes beside the figures.
+# Notes next to the figures.
 
 
 EPOCHS = [
@@ -205,7 +205,7 @@ EPOCHS = [
 
 
 @pytest.mark.parametrize(("epochs", "said"), [(2, True), (3, False), (9, False), (None, False)])
-def test_fewer_epochs_than_the_recipes_are_told(epochs: int | None, said: bool) -> None:
+def test_fewer_epochs_than_the_recipes_are_reported(epochs: int | None, said: bool) -> None:
     row = row_of(recipe(), measured("report", 0.5), epochs=epochs)
     assert (f"at most {epochs} epochs instead of 3" in row.note) is said
     assert "instead of" not in row_of(OWN, measured("report", 0.5), epochs=1).note
@@ -222,7 +222,7 @@ def test_published_figures_have_their_neighbours(keep: str, kept: float) -> None
     assert "published also: 40 fits" in note
 
 
-def test_what_was_chosen_and_among_how_many_is_told() -> None:
+def test_what_was_chosen_and_among_how_many_is_reported() -> None:
     notes = {"chosen": {"C": 10, "kernel": "rbf"}, "fits": 40}
     assert (
         "chosen: C = 10, kernel = rbf (40 fits)"
@@ -231,9 +231,9 @@ def test_what_was_chosen_and_among_how_many_is_told() -> None:
 
 
 @pytest.mark.parametrize(("unknown", "by_track"), [(0, False), (20, False), (21, True)])
-def test_honest_says_where_it_knows_no_artists(unknown: int, by_track: bool) -> None:
-    honest = measured("honest", 0.5, unknown_artists=unknown, n_tracks=40, n_train=30)
-    table = table_of(OWN, honest)
+def test_artist_grouped_figures_count_unknown_artists(unknown: int, by_track: bool) -> None:
+    grouped = measured("honest", 0.5, unknown_artists=unknown, n_tracks=40, n_train=30)
+    table = table_of(OWN, grouped)
     (row,) = table.itertuples(index=False)
     assert mostly_unknown(row.unknown_artists, row.tracks) is by_track
     assert ("grouped by track only" in row.note) is by_track
@@ -249,7 +249,7 @@ def test_what_holds_for_every_table_stands_under_it() -> None:
     assert "too narrow" in text
 
 
-def test_the_data_is_told_about_once() -> None:
+def test_the_data_is_described_once() -> None:
     notes = {"data": ["uneven"], "skipped": 1, "skipped_files": [["jazz/a.wav", "is silent"]]}
     done = {
         Task(OWN, "report", "audio"): measured("report", 0.5, data="audio", notes=notes),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.classifier.training.datasets import GENRES, LabelledTrack, SegmentSet, faults
+from recsys.cli.papers_train import PROTOCOLS as CHOICES
 from recsys.errors import ModelError
 from recsys.papers.protocols import PROTOCOLS, Division, FilteredLists, Fold, check_artists, divide
 
@@ -174,7 +175,7 @@ def test_a_number_of_test_tracks() -> None:
     assert len(divide(segments, "random", test_count=101).folds[0].test) == 80
 
 
-def test_by_segment_leaks_and_says_so() -> None:
+def test_by_segment_leaks_and_reports_it() -> None:
     segments = even("ab", 20)
     division = divide(segments, "by-segment", test_share=0.3, valid_share=0.1)
     (fold,) = division.folds
@@ -268,7 +269,11 @@ def test_lists_that_cannot_be_used() -> None:
         divide(segments, "filtered", lists=FilteredLists(named.train, frozenset({"x/1"})))
 
 
-def test_too_little_is_said_with_names_and_counts() -> None:
+def test_the_command_offers_every_protocol() -> None:
+    assert CHOICES == PROTOCOLS
+
+
+def test_too_little_is_reported_with_names_and_counts() -> None:
     few = make([*even("a", 9).tracks, *even("b", 2).tracks])
     for protocol in PROTOCOLS:
         with pytest.raises(ModelError, match=r"too few tracks of b \(2\)"):

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier.training.architectures import build_model, picture_after
+from recsys.classifier.training.architectures import build_model, image_after
 from recsys.errors import ModelError
 from recsys.papers.networks import convolutions
 from recsys.papers.transfer import build_backbone
@@ -32,7 +32,7 @@ def test_sizes_are_those_of_a_real_pass(
 ) -> None:
     filters, kernels, pools = (list(sizes) for sizes in zip(*layers, strict=True))
     trunk = convolutions(2, filters, kernels, pools, same=same, flat=flat)
-    expected = picture_after(trunk, (2, height, width))
+    expected = image_after(trunk, (2, height, width))
     if min(expected) > 0:
         assert trunk(torch.zeros(1, 2, height, width)).shape == (1, *expected)
     else:
@@ -45,14 +45,14 @@ def test_sizes_are_those_of_a_real_pass(
 def test_overlapping_pools(height: int, width: int) -> None:
     backbone = build_backbone("alexnet")
     seen = backbone(torch.zeros(1, 3, height, width))
-    assert seen.shape == (1, *picture_after(backbone, (3, height, width)))
+    assert seen.shape == (1, *image_after(backbone, (3, height, width)))
 
 
 IMAGES = sorted(SMALL.keys() - NO_IMAGES)
 
 
 @pytest.mark.parametrize("architecture", IMAGES)
-def test_a_small_picture_is_told_what_is_needed(architecture: str) -> None:
+def test_an_image_that_is_too_small_is_an_error_with_the_size(architecture: str) -> None:
     config = SMALL[architecture][1]
     with pytest.raises(ModelError, match="2 x 3 is too small") as caught:
         build_model(architecture, N_GENRES, (2, 3), config)

@@ -77,21 +77,21 @@ def check_axes(shape: Sequence[int], *layouts: tuple[str, ...]) -> tuple[int, ..
     return sides
 
 
-def check_picture(shape: Sequence[int]) -> tuple[int, int, int]:
+def check_image(shape: Sequence[int]) -> tuple[int, int, int]:
     """Return channels, height and width of a two-dimensional input; ModelError for any other."""
     sides = check_axes(shape, ("height", "width"), ("channels", "height", "width"))
     channels, height, width = (1, *sides) if len(sides) == 2 else sides
     return channels, height, width
 
 
-def picture_after(trunk: nn.Sequential, picture: tuple[int, int, int]) -> tuple[int, int, int]:
+def image_after(trunk: nn.Sequential, image: tuple[int, int, int]) -> tuple[int, int, int]:
     """Return the size after convolutions, pools and zero padding; 0 or less if it is too small."""
     # From the settings alone: a forward pass would cost seconds in the largest networks, and
     # PyTorch's meta device most of a second to import, whenever a model is loaded.
-    channels, height, width = picture
+    channels, height, width = image
     for layer in trunk:
         if isinstance(layer, nn.Sequential):
-            channels, height, width = picture_after(layer, (channels, height, width))
+            channels, height, width = image_after(layer, (channels, height, width))
         elif isinstance(layer, nn.ZeroPad2d):
             left, right, top, bottom = layer.padding
             height, width = height + top + bottom, width + left + right
@@ -112,12 +112,12 @@ def _side_after(layer: nn.Conv2d | nn.MaxPool2d, side: int, axis: int) -> int:
     return (side + 2 * padding - kernel) // stride + 1 if side > 0 else 0
 
 
-def flat_size(trunk: nn.Sequential, picture: tuple[int, int, int]) -> int:
+def flat_size(trunk: nn.Sequential, image: tuple[int, int, int]) -> int:
     """Return the number of values after convolutions and pools; ModelError if it is too small."""
-    left = picture_after(trunk, picture)
+    left = image_after(trunk, image)
     if min(left) > 0:
         return math.prod(left)
-    _, height, width = picture
+    _, height, width = image
     needed = [_smallest_side(trunk, axis) for axis in (1, 2)]
     raise ModelError(
         f"an input of {height} x {width} is too small for the convolutions and pools of this model",
@@ -127,7 +127,7 @@ def flat_size(trunk: nn.Sequential, picture: tuple[int, int, int]) -> int:
 
 def _smallest_side(trunk: nn.Sequential, axis: int) -> int:
     sides = range(1, LARGEST_SIDE)
-    return 1 + bisect_left(sides, 1, key=lambda side: picture_after(trunk, (1, side, side))[axis])
+    return 1 + bisect_left(sides, 1, key=lambda side: image_after(trunk, (1, side, side))[axis])
 
 
 # What may be put around a network.
