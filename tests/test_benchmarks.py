@@ -33,7 +33,7 @@ from tests.benchmarks.measuring import (
     timed_calls,
 )
 from tests.benchmarks.peers import PEERS, absent, measure_peer, nearest_rows, recall_of
-from tests.benchmarks.planted import (
+from tests.benchmarks.planted_libraries import (
     COPIES,
     DIMENSION,
     SHARES,
@@ -332,7 +332,7 @@ def test_graphs_of_large_libraries_are_left_out_by_name(
     assert [peer.name.split()[0] for peer in table.peers] == ["NumPy"]
     assert table.skipped == (
         "FAISS: not built above 100 tracks",
-        "voyager: not installed (pip install 'recsys[dev]')",
+        "voyager: not installed (make bench installs it)",
         "usearch: not built above 100 tracks",
     )
 

@@ -26,7 +26,7 @@ from recsys.classifier.card import (
     wrong_weights,
 )
 from recsys.classifier.musicnn import MusicnnArrays, fits
-from recsys.errors import MissingExtraError, ModelError
+from recsys.errors import MissingExtraError, ModelError, install_command
 from recsys.registry import Registry, find
 from recsys.types import Analysis, Effort
 
@@ -174,7 +174,7 @@ def _runtime(name: str, needed_by: str) -> Any:  # noqa: ANN401 (a module of a w
         extra = {"torch": "train"}.get(name, name)
         raise MissingExtraError(
             f"{needed_by} needs {error.name}, which is not installed",
-            f"Install it with: pip install 'recsys[{extra}]'",
+            f"Install it with: {install_command(extra)}",
         ) from error
 
 

@@ -1,7 +1,7 @@
 """How long answers take at any size of a library, what they take, and how right they are.
 
-Everything is measured on planted libraries (:mod:`tests.benchmarks.planted`), in the way that
-people use recsys: :meth:`recsys.api.Library.similar` in a warm process, with its tiers, filters and
+Everything is measured on planted libraries (:mod:`tests.benchmarks.planted_libraries`), as people
+use recsys: :meth:`recsys.api.Library.similar` in a warm process, with its tiers, filters and
 metadata, and the command ``recsys similar`` from outside.
 """
 
@@ -29,7 +29,7 @@ from tests.benchmarks.measuring import (
     timed_calls,
 )
 from tests.benchmarks.peers import PEERS, absent, measure_peer, nearest_rows
-from tests.benchmarks.planted import batches, later_batch, make_library, path_of, records
+from tests.benchmarks.planted_libraries import batches, later_batch, make_library, path_of, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -284,7 +284,7 @@ def _peers(
     found, skipped = [], []
     for name in PEERS:
         if absent(name):
-            skipped.append(f"{name}: not installed (pip install 'recsys[dev]')")
+            skipped.append(f"{name}: not installed (make bench installs it)")
         elif name != "NumPy" and tracks > options.largest_peer:
             skipped.append(f"{name}: not built above {options.largest_peer:,} tracks")
         else:
