@@ -11,6 +11,7 @@ import click
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.index_report import IndexReport, follow
+from recsys.cli.lazy import OrderedGroup
 from recsys.cli.options import (
     FILE,
     NamedPath,
@@ -41,7 +42,7 @@ class MusicFolder(click.ParamType):  # type: ignore[type-arg]  # generic in clic
         return prefix, Path(folder)
 
 
-@click.group(name="cluster")
+@click.group(name="cluster", cls=OrderedGroup)
 def command() -> None:
     """Analyse music on a Ray cluster.
 

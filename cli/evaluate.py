@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -39,7 +38,7 @@ from recsys.errors import ModelError
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.classifier.training.datasets import LabelledFile
-    from recsys.classifier.training.evaluate import Evaluation
+    from recsys.classifier.training.evaluate import Evaluation, FolderEvaluation
 
 
 @click.command(short_help="Measure a genre model on labelled tracks.")
@@ -94,6 +93,7 @@ def command(
     """
     from recsys.api import Library
     from recsys.classifier.training.evaluate import as_dict, evaluate_files
+    from recsys.workers import default_workers
 
     if report is not None:
         # Before hours of work: the folder and the libraries of the report.
@@ -111,26 +111,12 @@ def command(
     with progress("tracks", "Analysing") as bar:
         bar.start(len(files))
         result = evaluate_files(
-            classifier, files, workers=workers or os.cpu_count() or 1, on_file=bar.advance
+            classifier, files, workers=workers or default_workers(), on_file=bar.advance
         )
     for path, reason in result.failed:
         print_failure(path, reason)
     if report is not None:
-        from recsys.papers.explore import empty_genre_folders
-        from recsys.reports.evaluation_page import EvaluationReport, write_report
-
-        empty = empty_genre_folders(directory, report) if split is None else ()
-        made = EvaluationReport(
-            result=result,
-            card=classifier.card,
-            directory=directory,
-            split=split,
-            missing=missing,
-            unknown_genres=unknown_genres,
-            empty_genres=empty,
-            created=datetime.now(UTC),
-        )
-        note(f"the report is {shown(write_report(made, report)[0])}")
+        _write_page(report, result, classifier, directory, split, missing, unknown_genres)
     if as_json:
         counts = {
             "missing": missing,
@@ -144,6 +130,31 @@ def command(
     if result.failed:
         click.echo(f"{len(result.failed)} files could not be decoded", err=True)
         click.get_current_context().exit(SOME_FILES_FAILED)
+
+
+def _write_page(
+    out: Path,
+    result: FolderEvaluation,
+    classifier: Classifier,
+    directory: Path,
+    split: Path | None,
+    missing: int,
+    unknown_genres: Mapping[str, int],
+) -> None:
+    from recsys.papers.explore import empty_genre_folders
+    from recsys.reports.evaluation_page import EvaluationReport, write_report
+
+    made = EvaluationReport(
+        result=result,
+        card=classifier.card,
+        directory=directory,
+        split=split,
+        missing=missing,
+        unknown_genres=unknown_genres,
+        empty_genres=empty_genre_folders(directory, out) if split is None else (),
+        created=datetime.now(UTC),
+    )
+    note(f"the report is {shown(write_report(made, out)[0])}")
 
 
 def _choose(directory: Path, split: Path | None) -> tuple[list[LabelledFile], int]:

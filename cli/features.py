@@ -61,6 +61,7 @@ def command(
       recsys papers features --data gtzan --segment 3 --out features_3_sec.csv
     """
     from recsys.papers.feature_table import write_feature_table
+    from recsys.workers import default_workers
 
     with progress("files", "Analysing") as bar:
 
@@ -68,7 +69,7 @@ def command(
             _report(outcome, total, bar, as_json=as_json)
 
         outcomes = write_feature_table(
-            data, out, segment_s=segment, workers=workers or os.cpu_count() or 1, on_file=on_file
+            data, out, segment_s=segment, workers=workers or default_workers(), on_file=on_file
         )
     files, rows = len(outcomes), sum(outcome.rows for outcome in outcomes)
     statuses = [outcome.status for outcome in outcomes]

@@ -116,4 +116,6 @@ def _print_groups(source: str, groups: dict[str, int], *, as_json: bool) -> None
         return
     for genre, count in sorted(groups.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"{count:>8} {shown(genre)}")
-    click.echo(f"{sum(groups.values())} tracks sorted by {source}: {len(groups)} labels", err=True)
+    click.echo(
+        f"{sum(groups.values())} tracks sorted by {source}: {len(groups)} genre groups", err=True
+    )

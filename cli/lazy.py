@@ -1,4 +1,4 @@
-"""Groups whose commands are imported on demand: ``recsys --help`` stays quick."""
+"""Groups of commands: in the order of the help, and imported on demand so that it stays quick."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class OrderedGroup(click.Group):
+    """A group whose help lists its commands in the order of their definition."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in their order; click would sort them."""
+        return list(self.commands)
 
 
 class LazyGroup(click.Group):

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 FORMATS = ("m3u8", "xspf", "json", "paths")
 
+# A number without a unit is minutes.
 _UNITS_S = {"": 60, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
-class Duration(click.ParamType[float]):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
     """A length of time such as ``2h``, ``90m``, ``1h30m`` or ``45`` (minutes)."""
 
     name = "duration"
