@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 WHOLE_FILE_LIMIT_S = 900.0
 """Limit for functions of whole files, or that compile code for the first one."""
 
-IN_HAND_PER_WORKER = 12
+IN_FLIGHT_PER_WORKER = 12
 """Items taken ahead per process: enough to keep all busy while a model runs over a batch."""
 
 ATTEMPTS_ALONE = 2
@@ -135,13 +135,13 @@ class WorkerPool:
             yielded for these items.
         """
         source = iter(items)
-        in_hand: dict[Future[_Outcome[Result]], Item] = {}
+        in_flight: dict[Future[_Outcome[Result]], Item] = {}
         suspects: list[tuple[Item, Result | RecsysError]] = []
         try:
-            while self._take(function, source, in_hand):
-                done, _ = wait(in_hand, return_when=FIRST_COMPLETED)
+            while self._take(function, source, in_flight):
+                done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
                 for future in done:
-                    item, outcome = in_hand.pop(future), future.result()
+                    item, outcome = in_flight.pop(future), future.result()
                     if isinstance(outcome.value, WorkerError):
                         raise outcome.value
                     if outcome.suspect:
@@ -155,7 +155,7 @@ class WorkerPool:
                     suspects.clear()
             yield from suspects
         finally:
-            for future in in_hand:
+            for future in in_flight:
                 future.cancel()
 
     def map(
@@ -191,21 +191,21 @@ class WorkerPool:
         self,
         function: Callable[[Item], Result],
         source: Iterator[Item],
-        in_hand: dict[Future[_Outcome[Result]], Item],
+        in_flight: dict[Future[_Outcome[Result]], Item],
     ) -> bool:
-        """Submit items until enough are in hand; return whether there are any to wait for."""
+        """Submit items until enough are in flight; return whether there are any to wait for."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self.workers)
-        while len(in_hand) < self.workers * IN_HAND_PER_WORKER:
+        while len(in_flight) < self.workers * IN_FLIGHT_PER_WORKER:
             try:
                 item = next(source)
             except StopIteration:
                 break
             try:
-                in_hand[self._threads.submit(self._outcome, function, item)] = item
+                in_flight[self._threads.submit(self._outcome, function, item)] = item
             except RuntimeError as error:  # no memory for another thread
                 raise cannot_start(str(error)) from error
-        return bool(in_hand)
+        return bool(in_flight)
 
     def _outcome(self, function: Callable[[Item], Result], item: Item) -> _Outcome[Result]:
         """Return the outcome of one item, in a process that only this thread uses."""
@@ -382,7 +382,7 @@ def _search_path() -> list[str]:
     """Return the import path of this process without the working directory.
 
     Python puts that first for ``-c``, ``-m`` and the prompt. Where it belongs to the installation
-    or to PYTHONPATH, the child adds it by itself.
+    or to PYTHONPATH, the child adds it itself.
     """
     here = Path(_working_directory()).resolve()
     return [entry for entry in sys.path if entry and Path(entry).resolve() != here]
@@ -408,7 +408,7 @@ class _Worker:
         """
         try:
             self._connection.send(message)
-            # Polled once more after the limit: this process may have been suspended meanwhile.
+            # Polled again after the limit: this process may have been suspended meanwhile.
             if self._connection.poll(limit_s) or self._connection.poll(0):
                 return self._connection.recv()
         except (EOFError, OSError) as error:

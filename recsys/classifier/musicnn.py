@@ -224,10 +224,10 @@ class MusicnnArrays:
 
     def _heads(self, penultimate: FloatArray) -> tuple[FloatArray, ...]:
         """Map (b, hidden) to logits, embedding and tag logits, as MusiCNN.heads does."""
-        scores, odds = (penultimate @ w + b for w, b in (self._genres, self._nothing))
+        scores, logit = (penultimate @ w + b for w, b in (self._genres, self._nothing))
         music = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
-        no_music = -np.logaddexp(0, odds)
-        logits = np.logaddexp(music + no_music, no_music + odds - np.log(scores.shape[1]))
+        no_music = -np.logaddexp(0, logit)
+        logits = np.logaddexp(music + no_music, no_music + logit - np.log(scores.shape[1]))
         flat = scores / self._flatness
         genres = np.exp((flat - np.logaddexp.reduce(flat, axis=1, keepdims=True)) / 2)
         timbre = penultimate @ self._embed[0] + self._embed[1]

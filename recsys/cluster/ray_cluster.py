@@ -110,8 +110,8 @@ class Cluster:
         if kind == "ready":
             head, gpus = value
             return str(head), int(gpus)
-        said = value if kind == "refused" else self._last_line()
-        raise connection_refused(self.address, said)
+        text = value if kind == "refused" else self._last_line()
+        raise connection_refused(self.address, text)
 
     def check_machines(self, folders: Sequence[str]) -> None:
         """Raise ClusterError unless every machine has this recsys and sees these folders."""
@@ -245,14 +245,14 @@ def check_address(address: str) -> None:
         )
 
 
-def connection_refused(address: str, said: str) -> ClusterError:
+def connection_refused(address: str, text: str) -> ClusterError:
     """Return the error for Ray's own message about a connection that failed."""
-    if "ersion mismatch" in said:
+    if "ersion mismatch" in text:
         return ClusterError(
-            f"the Ray cluster at {address} and this machine do not have the same versions ({said})",
+            f"the Ray cluster at {address} and this machine do not have the same versions ({text})",
             "Install the same Python and the same ray on all machines.",
         )
-    if "uthentication" in said or "AuthToken" in said:
+    if "uthentication" in text or "AuthToken" in text:
         return ClusterError(
             f"the Ray cluster at {address} and this machine do not agree on a token",
             "If the cluster has one, set RAY_AUTH_MODE=token and copy ~/.ray/auth_token from its "
@@ -260,11 +260,11 @@ def connection_refused(address: str, said: str) -> ClusterError:
         )
     if address == LOCAL:
         return ClusterError(
-            f"Ray does not start on this machine: {said}",
+            f"Ray does not start on this machine: {text}",
             "Its logs are in /tmp/ray/session_latest/logs. Check memory and disk space.",
         )
     return ClusterError(
-        f"the Ray cluster at {address} does not take this machine: {said}",
+        f"the Ray cluster at {address} does not take this machine: {text}",
         "The machine from which you index must be part of the cluster (ray start --head, or "
         f"ray start --address={address}). If that has a token, ~/.ray/auth_token, set "
         "RAY_AUTH_MODE=token.",

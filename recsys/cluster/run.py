@@ -243,7 +243,7 @@ def _analyse_batch(
 ) -> Iterator[Any]:
     """Analyse files; each comes back exactly once, if only as a failure.
 
-    Those that are missed are tried once more, each in a task of its own.
+    Those that are missed are retried once, each in a task of its own.
     """
     missing = {file.key: file for file in files}
     for alone in (False, True):

@@ -85,21 +85,21 @@ def file_system_error(error: Exception, place: str) -> RecsysError:
     if isinstance(error, RecsysError):
         return error
     name = type(error).__name__
-    said = " ".join(str(error).split()) or name
+    text = " ".join(str(error).split()) or name
     if name in _NO_CREDENTIALS:
         return RecsysError(
-            f"no credentials for {place} ({said})",
+            f"no credentials for {place} ({text})",
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile with AWS_PROFILE; the "
             "machines of the cluster need theirs, too.",
         )
     if isinstance(error, PermissionError):
         return RecsysError(
-            f"{place} may not be read or written ({said})", "Check the permissions and the keys."
+            f"{place} may not be read or written ({text})", "Check the permissions and the keys."
         )
     if isinstance(error, FileNotFoundError):
-        return RecsysError(f"{place} is not there ({said})", "Check the name.")
+        return RecsysError(f"{place} is not there ({text})", "Check the name.")
     return RecsysError(
-        f"{place} cannot be reached ({name}: {said})",
+        f"{place} cannot be reached ({name}: {text})",
         "Check the name and the network; AWS_ENDPOINT_URL names another server for s3://.",
     )
 

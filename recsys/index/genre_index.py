@@ -282,8 +282,8 @@ class Part:
             return 0
         if self._added:
             self._merge()
-        places = self._places(possible)
-        gone = np.unique(places[places >= 0])
+        positions = self._positions(possible)
+        gone = np.unique(positions[positions >= 0])
         if not len(gone):
             return 0
         self._change()
@@ -319,12 +319,12 @@ class Part:
 
     # Queries
 
-    def places(self, ids: IdArray) -> IdArray:
+    def positions(self, ids: IdArray) -> IdArray:
         """Return the row of each track, -1 for unknown ids."""
         self._merge()
-        return self._places(ids)
+        return self._positions(ids)
 
-    def _places(self, ids: IdArray) -> IdArray:
+    def _positions(self, ids: IdArray) -> IdArray:
         self.read()
         if self._sorted is None:  # kept, because parts are queried more often than changed
             order = np.argsort(self._ids, kind="stable")
@@ -333,12 +333,12 @@ class Part:
         if not len(order):
             return np.full(len(ids), -1)
         at = np.minimum(np.searchsorted(sorted_ids, ids), len(order) - 1)
-        places = np.where(sorted_ids[at] == ids, order[at], -1)
-        return places if self._stays is None else np.where(self._stays[places], places, -1)
+        positions = np.where(sorted_ids[at] == ids, order[at], -1)
+        return positions if self._stays is None else np.where(self._stays[positions], positions, -1)
 
-    def vectors(self, places: IdArray) -> FloatArray:
+    def vectors(self, positions: IdArray) -> FloatArray:
         """Return embeddings by row, shape (n, dimension), of unit length."""
-        return unit_from_half(self._rows[places])
+        return unit_from_half(self._rows[positions])
 
     def candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray]:
         """Return ids and embeddings of the best ``k`` tracks and of all that may tie with them."""
@@ -346,10 +346,10 @@ class Part:
         total, wanted = len(self), min(k, len(self))
         asked = min(total, wanted + SPARE)
         while True:
-            scores, places = self._nearest(query, asked)
+            scores, positions = self._nearest(query, asked)
             # Fewer candidates could miss one that ties with the last once it is compared exactly.
             if asked == total or scores[wanted - 1] - scores[-1] > MARGIN:
-                return self._ids[places], self.vectors(places)
+                return self._ids[positions], self.vectors(positions)
             asked = min(total, 2 * asked)
 
     def _nearest(self, query: FloatArray, k: int) -> tuple[FloatArray, IdArray]:
@@ -362,8 +362,8 @@ class Part:
             index = _faiss().IndexRefine(self._fast_index(), index)
             index.k_factor = self._k_factor
         with _one_thread():
-            scores, places = index.search(query[np.newaxis], k)
-        return scores[0], places[0]
+            scores, positions = index.search(query[np.newaxis], k)
+        return scores[0], positions[0]
 
     def _nearest_by_numpy(self, query: FloatArray, k: int) -> tuple[FloatArray, IdArray]:
         scores = np.empty(len(self), np.float32)
@@ -371,9 +371,9 @@ class Part:
             rows = self._rows[start : start + CHUNK].astype(np.float32)
             # einsum uses one thread: waiting for others costs more than they save.
             scores[start : start + CHUNK] = np.einsum("ij,j->i", rows, query)
-        places = np.argpartition(-scores, k - 1)[:k]
-        places = places[np.argsort(-scores[places], kind="stable")]
-        return scores[places], places
+        positions = np.argpartition(-scores, k - 1)[:k]
+        positions = positions[np.argsort(-scores[positions], kind="stable")]
+        return scores[positions], positions
 
     # Codes and files
 
@@ -566,9 +566,9 @@ class GenreIndex:
         for part in self._chosen(None):
             if not missing.any():
                 break
-            places = part.places(wanted)
-            here = places >= 0
-            result[here] = part.vectors(places[here])
+            positions = part.positions(wanted)
+            here = positions >= 0
+            result[here] = part.vectors(positions[here])
             missing &= ~here
         if missing.any():
             raise unknown_ids(wanted[missing])

@@ -199,7 +199,7 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
 
 @contextmanager
 def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock from the first statement; commit the block as a whole or not at all."""
+    """Hold the write lock from the first statement; commit the block atomically."""
     # IMMEDIATE: a transaction that reads first and takes the lock later can fail without waiting.
     db.execute("BEGIN IMMEDIATE")
     try:

@@ -511,7 +511,7 @@ def read_mel_archive(path: Path, settings: LogMel = MEL) -> dict[str, FloatArray
     return {f"{g}/{t}": window for g, t, window in zip(genres, tracks, values, strict=True)}
 
 
-# The music that the default model is trained on.
+# The music that the shipped kind of model is trained on.
 
 TRACKS_TO_TUNE = 2
 """Least of a genre: one to learn from and one to validate on."""

@@ -1,4 +1,4 @@
-"""Make the default model: trained on all tracks, calibrated and evaluated by cross-validation."""
+"""The kind of model that ships: trained on all tracks, evaluated by cross-validation."""
 
 from __future__ import annotations
 
@@ -318,7 +318,7 @@ def default_card(
     name: str,
     notes: dict[str, Any],
 ) -> ModelCard:
-    """Calibrate a default model on its out-of-fold logits, and describe it.
+    """Calibrate a model on its out-of-fold logits, and describe it.
 
     `notes` is added to the card's ``training`` part; the fingerprint comes when it is saved.
     """

@@ -283,11 +283,11 @@ class MusiCNN(nn.Module):
         An out-of-distribution window belongs to every genre alike: the logits are the logarithms
         of the genre probabilities, mixed with equal shares by the probability of that.
         """
-        scores, odds = self.genres(penultimate), self.nothing(penultimate)
+        scores, logit = self.genres(penultimate), self.nothing(penultimate)
         music = functional.log_softmax(scores, dim=1)
         logits = torch.logaddexp(
-            music + functional.logsigmoid(-odds),
-            (functional.logsigmoid(odds) - math.log(music.shape[1])).expand_as(music),
+            music + functional.logsigmoid(-logit),
+            (functional.logsigmoid(logit) - math.log(music.shape[1])).expand_as(music),
         )
         genres = torch.softmax(scores / self.flatness, dim=1).sqrt()
         timbre = functional.normalize(self.embed(penultimate), dim=1)

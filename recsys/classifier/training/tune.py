@@ -64,7 +64,7 @@ the same, at 0 the few strongest would decide."""
 TAG_PENALTY = 300.0
 """Of the ridge regression, per standardised unit and window."""
 
-_SURELY_MUSIC = -20.0  # Log odds of being out of distribution where there are no examples.
+_SURELY_MUSIC = -20.0  # Logit of being out of distribution where there are no examples.
 _ABSENT_MARGIN = 100.0  # Below the mean score, of a genre without tracks.
 _ROUNDING = 1e-5  # Units that vary less are dead; the discriminant would amplify their rounding.
 _WINDOWS_TOGETHER = 256
@@ -483,7 +483,7 @@ def _ridge(windows: FloatArray, tag_logits: FloatArray) -> tuple[Float64Array, F
 
 
 def _boundary(music: FloatArray, others: FloatArray | None) -> tuple[Float64Array, Float64Array]:
-    """Fit the log odds that a window is out of distribution; without examples nothing is."""
+    """Fit the logit that a window is out of distribution; without examples nothing is."""
     from sklearn.linear_model import LogisticRegression
 
     if others is None:
