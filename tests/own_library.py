@@ -79,7 +79,7 @@ def _record(
 ) -> TrackRecord:
     spellings = SPELLINGS[genre]
     path = folder / "music" / genre / f"{place}.flac"
-    heard = Analysis(
+    analysis = Analysis(
         np.array([0.2, 0.5, 0.3], np.float32),
         (vector / np.linalg.norm(vector)).astype(np.float32),
         card.fingerprint,
@@ -91,5 +91,5 @@ def _record(
         f"{genre} {place}",
         200.0,
         "odd" if place == 0 else None,
-        heard,
+        analysis,
     )

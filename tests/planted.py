@@ -1,4 +1,4 @@
-"""Libraries whose right answers are known: tracks planted at chosen places, in a real store."""
+"""Libraries whose right answers are known: tracks planted at chosen positions, in a real store."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ class PlantedLibrary:
         probabilities: Sequence[float],
         strengths: Sequence[float] = (),
     ) -> Analysis:
-        odds = np.array([*strengths] or [0.0] * len(self.info.tags))
-        scores = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        logits = np.array([*strengths] or [0.0] * len(self.info.tags))
+        scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
         known = np.array(probabilities, np.float32)
         return Analysis(known, embedding, self.info.fingerprint, scores)
 

@@ -23,7 +23,7 @@ def staircase(duration_s: float, sample_rate: int = 22_050) -> FloatArray:
     return (0.5 * np.sin(phase)).astype(np.float32)
 
 
-def second_heard(samples: FloatArray, sample_rate: int) -> float:
+def second_of(samples: FloatArray, sample_rate: int) -> float:
     """Which second of a staircase these samples are from, by the pitch of their middle."""
     middle = len(samples) // 2
     piece = samples[middle - sample_rate // 8 : middle + sample_rate // 8]

@@ -35,7 +35,7 @@ def unit_rows(count: int, dimension: int, seed: int = 0) -> FloatArray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def heard(genre: str = "jazz", embedding: int | FloatArray = 0, model: str = "m1") -> Analysis:
+def analysed(genre: str = "jazz", embedding: int | FloatArray = 0, model: str = "m1") -> Analysis:
     """Return an analysis; a number as embedding is an axis."""
     probabilities = np.full(len(LABELS), 0.125, dtype=np.float32)
     probabilities[LABELS.index(genre)] = 0.75

@@ -13,7 +13,7 @@ from recsys.audio import AvReader, SoundFileReader, decode, decode_whole, plan_o
 from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError
 from recsys.types import Waveform
-from tests.sounds import encode, second_heard, staircase, write
+from tests.sounds import encode, second_of, staircase, write
 
 RATE = 22_050
 
@@ -22,7 +22,7 @@ def assert_windows_in_place(waveform: Waveform) -> None:
     """Every window must sound like the second in whose middle it lies."""
     for window, offset_s in zip(waveform.windows, waveform.offsets_s, strict=True):
         middle_s = offset_s + 1.5
-        assert abs(second_heard(window, RATE) - np.floor(middle_s)) < 0.7 or (
+        assert abs(second_of(window, RATE) - np.floor(middle_s)) < 0.7 or (
             # The middle lies on a step of the staircase: either side is right.
             abs(middle_s - round(middle_s)) < 0.15
         )
@@ -123,7 +123,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     np.testing.assert_allclose(waveform.windows.ravel(), tone / 6, atol=1e-3)
 
 
-def test_a_clip_shorter_than_a_window_is_repeated_and_says_so(tmp_path: Path) -> None:
+def test_a_clip_shorter_than_a_window_is_repeated_and_reports_it(tmp_path: Path) -> None:
     tone = staircase(1.0)
     waveform = decode(write(tmp_path / "a.wav", tone, subtype="FLOAT"), MEL)
     np.testing.assert_allclose(waveform.windows[0], np.tile(tone, 3), atol=1e-6)
@@ -246,7 +246,7 @@ def test_other_rates_and_channels_become_mono_at_the_rate(tmp_path: Path, rate: 
     (samples,) = decode_whole(path).windows
     assert len(samples) == 6 * RATE
     middle = samples[round(3.1 * RATE) : round(3.9 * RATE)]
-    assert second_heard(middle, RATE) == pytest.approx(3, abs=0.3)
+    assert second_of(middle, RATE) == pytest.approx(3, abs=0.3)
 
 
 def test_what_libsndfile_cannot_read_is_read_by_ffmpeg(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_the_rest_beyond_the_limit_is_left_out_with_a_warning(
     assert waveform.warning == "only the first 1 minutes were analysed"
 
 
-def test_samples_that_are_not_numbers_are_silenced_and_said(tmp_path: Path) -> None:
+def test_samples_that_are_not_numbers_are_silenced_and_reported(tmp_path: Path) -> None:
     samples = staircase(1.0)
     samples[1000:1100] = np.nan
     waveform = decode_whole(write(tmp_path / "a.wav", samples, subtype="FLOAT"))

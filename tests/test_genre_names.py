@@ -164,7 +164,7 @@ def test_a_wider_and_a_narrower_name_mean_each_other() -> None:
     assert labels_meant("hiphop", labels) == ("Hip-Hop",)
 
 
-def test_names_without_a_label_are_told() -> None:
+def test_names_without_a_label_are_listed() -> None:
     assert unknown_names("Folk; Rock / Schlager", GTZAN) == ("Folk", "Schlager")
 
 

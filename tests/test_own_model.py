@@ -29,7 +29,7 @@ from recsys.indexing.session import IndexSession, change_model
 from recsys.store import LibraryLock, Store
 from recsys.store import store as store_module
 from recsys.types import IndexSummary
-from tests.classifier.planted_genres import picture
+from tests.classifier.planted_genres import spectrogram
 from tests.own_library import GENRES, PRESENT, OwnLibrary, make_own_library
 
 TAGS = OwnGenreOptions(LabelOrigin.TAGS)
@@ -116,7 +116,7 @@ def test_inference_agrees_with_the_stored_embedding(proposal: Proposal, tmp_path
     """The head looks at the embedding of the whole track, as it did when it was fitted."""
     out = tmp_path / "mine.safetensors"
     card = save_proposal(proposal, out)
-    tracks = [np.concatenate([picture("tone", i), picture("noise", i)]) for i in range(3)]
+    tracks = [np.concatenate([spectrogram("tone", i), spectrogram("noise", i)]) for i in range(3)]
     analyses = Classifier.load(out, "cpu").analyse(tracks)
     before = Classifier.load(proposal.trunk, "cpu").analyse(tracks)
     for now, then in zip(analyses, before, strict=True):
@@ -230,7 +230,7 @@ def test_learning_again_puts_one_head_in_the_place_of_the_other(
     }
     assert card.training["network"]["name"] == "tiny"
     with torch.inference_mode():
-        windows = torch.from_numpy(picture("tone", 1))
+        windows = torch.from_numpy(spectrogram("tone", 1))
         assert torch.equal(model(windows)[1], tiny(windows)[1])
 
 

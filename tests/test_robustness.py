@@ -36,7 +36,7 @@ from recsys.robustness import (
 )
 from recsys.types import Analysis, FloatArray
 from tests.cli.genre_music import make_genres
-from tests.sounds import second_heard, staircase, write
+from tests.sounds import second_of, staircase, write
 from tests.stored import unit_rows
 
 
@@ -153,7 +153,7 @@ def test_encoded_forms_are_lossy_and_sound_the_same(tmp_path: Path, name: str, r
     mono = coded.samples.mean(axis=1)
     for second in (1, 3, 4):
         piece = mono[second * coded.sample_rate : (second + 1) * coded.sample_rate]
-        assert second_heard(piece, coded.sample_rate) == pytest.approx(second, abs=0.2)
+        assert second_of(piece, coded.sample_rate) == pytest.approx(second, abs=0.2)
     levels = np.sqrt(np.mean(coded.samples**2, axis=0))
     assert levels[1] / levels[0] == pytest.approx(0.25, rel=0.1)
 
@@ -257,7 +257,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_model_that_hears_and_one_that_does_not(music: Path) -> None:
+def test_a_model_of_the_spectrum_and_a_constant_one(music: Path) -> None:
     calls: list[object] = []
     run = measure_robustness(
         music,

@@ -1,11 +1,11 @@
-"""The default model's embedding beside MusiCNN's, on clips that neither has learned genres from.
+"""The shipped recipe's embedding and MusiCNN's, on clips whose genres neither was trained on.
 
     python -m tests.benchmarks.compare_embeddings gtzan --weights MSD_musicnn --train-split LIST
         --valid-split LIST [--mel ARCHIVE]
 
-One network is made from the training list, as the default recipe does it, and hears the validation
-clips; five more are made by cross-validation by artist, and each hears the clips of its fold, which
-are compared with each other. MusiCNN's embedding is its penultimate layer, averaged over the same
+One network is made from the training list by the shipped recipe and analyses the validation clips;
+five more are made by cross-validation by artist, and each analyses the clips of its fold, which are
+compared with each other. MusiCNN's embedding is its penultimate layer, averaged over the same
 windows. Only clips with ten windows take part.
 """
 
@@ -24,19 +24,19 @@ from recsys.classifier.training.tune import outputs_of, penultimate, tune_and_fi
 from recsys.quality.metrics import figure_of, k_occurrences, skewness
 from recsys.robustness import median_cosine, reciprocal_ranks
 from recsys.types import FloatArray, IdArray
-from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, hear_named
+from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, load_held_out
 
 K = 10
 
-Heard: TypeAlias = "Sequence[np.ndarray]"
-Embed: TypeAlias = Callable[[Heard], FloatArray]
+Responses: TypeAlias = "Sequence[np.ndarray]"
+Embed: TypeAlias = Callable[[Responses], FloatArray]
 
 
 def embed_with_teacher(teacher: MusiCNN) -> Embed:
     """Return what embeds tracks as MusiCNN does: the mean of its penultimate layer."""
 
-    def embed(heard: Heard) -> FloatArray:
-        rows = np.stack([units.mean(axis=0) for units in penultimate(teacher, heard)])
+    def embed(responses: Responses) -> FloatArray:
+        rows = np.stack([units.mean(axis=0) for units in penultimate(teacher, responses)])
         unit: FloatArray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         return unit
 
@@ -44,22 +44,22 @@ def embed_with_teacher(teacher: MusiCNN) -> Embed:
 
 
 def embed_with(network: MusiCNN) -> Embed:
-    """Return what embeds tracks with a network of the default recipe."""
-    return lambda heard: outputs_of(network, heard).embeddings
+    """Return what embeds tracks with a network of the shipped recipe."""
+    return lambda responses: outputs_of(network, responses).embeddings
 
 
 def figures(
-    embed: Embed, heard: Heard, genres: IdArray, artists: IdArray
+    embed: Embed, responses: Responses, genres: IdArray, artists: IdArray
 ) -> dict[str, np.ndarray | float]:
     """Return precision and reciprocal rank per clip, and hubness and median cosine of them all."""
-    rows = embed(heard)
+    rows = embed(responses)
     cosines = rows @ rows.T
     others = np.where(artists[:, np.newaxis] == artists, -np.inf, cosines)
     nearest = np.argsort(-others, axis=1, kind="stable")[:, :K]
     reachable = np.take_along_axis(others, nearest, axis=1) > -np.inf
     same = (genres[nearest] == genres[:, np.newaxis]) & reachable
     halves = [
-        embed([windows[part] for windows in heard])
+        embed([windows[part] for windows in responses])
         for part in (slice(None, FULL_WINDOWS // 2), slice(FULL_WINDOWS // 2, None))
     ]
     ranks, _ = reciprocal_ranks(*halves, [str(genre) for genre in genres])
@@ -75,20 +75,20 @@ def figures(
 
 def compare(data: HeldOut) -> Table:
     """Return both embeddings' figures on the validation clips and over the folds."""
-    music, heard, seed = data.music, data.lessons.tracks, data.settings.seed
+    music, responses, seed = data.music, data.tuning.tracks, data.settings.seed
 
     def both(learned: IdArray, held_out: IdArray, seed: int) -> list[dict[str, object]]:
-        clips = [place for place in held_out.tolist() if data.is_clip(place)]
+        clips = [row for row in held_out.tolist() if data.is_clip(row)]
         network = tune_and_fit(
-            data.teacher, data.lessons.of(learned), replace(data.settings, seed=seed)
+            data.teacher, data.tuning.of(learned), replace(data.settings, seed=seed)
         )
-        given = ([heard[place].plain for place in clips], music.targets[clips], music.groups[clips])
+        given = ([responses[row].plain for row in clips], music.targets[clips], music.groups[clips])
         embeds = (embed_with(network), embed_with_teacher(data.teacher))
         return [figures(embed, *given) for embed in embeds]
 
-    table = Table("", "default recipe", "MusiCNN")
+    table = Table("", "shipped recipe", "MusiCNN")
     _add_rows(table, "validation list", [both(music.train, music.valid, seed)])
-    everything = np.arange(len(heard))
+    everything = np.arange(len(responses))
     pairs = [
         both(np.setdiff1d(everything, fold), fold, seed + number)
         for number, fold in enumerate(data.folds)
@@ -114,7 +114,7 @@ def _add_rows(table: Table, where: str, pairs: list[list[dict[str, object]]]) ->
 
 def main() -> None:
     """Measure and print a table."""
-    Console(width=120).print(compare(hear_named("Compare the embedding with MusiCNN's.")))
+    Console(width=120).print(compare(load_held_out("Compare the embedding with MusiCNN's.")))
 
 
 if __name__ == "__main__":

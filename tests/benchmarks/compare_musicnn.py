@@ -1,4 +1,4 @@
-"""How long the default model takes beside the published MusiCNN, whose filters it keeps.
+"""Time of the shipped model and of the published MusiCNN, whose filters it keeps.
 
     python tests/benchmarks/compare_musicnn.py [--weights MSD_musicnn] [--windows 10] [--repeats 7]
 

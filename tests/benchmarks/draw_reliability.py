@@ -1,10 +1,10 @@
-"""Draws docs/reliability.png: how sure the default model is of tracks that it did not learn from.
+"""Draws docs/reliability.png: accuracy against probability, of held-out tracks.
 
     python tests/benchmarks/draw_reliability.py FOLDER... --weights MSD_musicnn [--mel NPZ] \\
         [--keep OUT.npz]
 
-Makes the five networks of the cross-validation by artist again, as `recsys train --recipe default`
-does without lists, with the settings of the default model. Takes minutes.
+Makes the five networks of the cross-validation by artist again, as `recsys train` does without
+lists, with the settings of the shipped model. Takes minutes.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from recsys.reports.drawing import png
 from recsys.reports.evaluation_page import reliability_figure
 from recsys.types import FloatArray
 
-PICTURE = Path(__file__).parents[2] / "docs" / "reliability.png"
+IMAGE = Path(__file__).parents[2] / "docs" / "reliability.png"
 
 
 def out_of_fold_logits(music: LabelledMusic, weights: Path | None) -> FloatArray:
-    """Return what networks say of tracks of artists that they did not learn from."""
+    """Return the logits of tracks, each by a network that was trained without its artist."""
     settings, features = TuneSettings(), CompressedMel()
     teacher = build_pruned(read_checkpoint(find_checkpoint(weights)), len(music.labels))
-    heard = front_end_responses(teacher, music.tracks, settings.variations, settings.seed)
+    responses = front_end_responses(teacher, music.tracks, settings.variations, settings.seed)
     outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
-    lessons = TuningData(heard, music.targets, teacher_tags(teacher, heard), outliers)
+    tuning = TuningData(responses, music.targets, teacher_tags(teacher, responses), outliers)
     folds = make_folds(music.targets, music.groups, settings.folds, settings.seed)
     return out_of_fold_outputs(
         folds,
-        heard,
+        responses,
         lambda number, rows: tune_and_fit(
-            teacher, lessons.of(rows), replace(settings, seed=settings.seed + number)
+            teacher, tuning.of(rows), replace(settings, seed=settings.seed + number)
         ),
     ).logits
 
 
 def main() -> None:
-    """Validate, print the figures, and draw those of the tracks heard at length."""
+    """Validate, print the figures, and draw those of the tracks with all windows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--weights", type=Path)
@@ -78,7 +78,7 @@ def main() -> None:
         for track, row, chosen in zip(music.tracks, probabilities, long, strict=True)
         if chosen
     ]
-    PICTURE.write_bytes(png(reliability_figure(reliability(predictions), judged.ece)))
+    IMAGE.write_bytes(png(reliability_figure(reliability(predictions), judged.ece)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the scripts share that compare networks on clips which these have not learned from."""
+"""Shared by the scripts that compare networks on clips which they were not trained on."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ FULL_WINDOWS = 10
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Labelled music as the default recipe hears it, and how it is divided."""
+    """Labelled music in the front end of the shipped recipe, and its folds."""
 
     folder: Path
     music: LabelledMusic
     teacher: MusiCNN
     features: CompressedMel
     settings: TuneSettings
-    lessons: TuningData
+    tuning: TuningData
     folds: list[IdArray]
 
-    def is_clip(self, place: int) -> bool:
-        """Tell whether a track was heard in full."""
-        sound = self.music.tracks[place].audio
+    def is_clip(self, row: int) -> bool:
+        """Return whether a track has all windows."""
+        sound = self.music.tracks[row].audio
         return sound is not None and len(sound) == FULL_WINDOWS
 
 
-def hear_named(description: str) -> HeldOut:
-    """Read the command line, decode, and let the teacher's front end listen to all tracks."""
+def load_held_out(description: str) -> HeldOut:
+    """Read the command line, decode, and compute the teacher's front end for all tracks."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path)
     for name in ("weights", "train-split", "valid-split"):
@@ -61,7 +61,7 @@ def hear_named(description: str) -> HeldOut:
     weights = read_checkpoint(find_checkpoint(options.weights))
     teacher = build_pruned(weights, len(music.labels)).eval()
     folds = make_folds(music.targets, music.groups, settings.folds, settings.seed)
-    heard = front_end_responses(teacher, music.tracks, settings.variations, settings.seed)
+    responses = front_end_responses(teacher, music.tracks, settings.variations, settings.seed)
     outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
-    lessons = TuningData(heard, music.targets, teacher_tags(teacher, heard), outliers)
-    return HeldOut(options.folder, music, teacher, features, settings, lessons, folds)
+    tuning = TuningData(responses, music.targets, teacher_tags(teacher, responses), outliers)
+    return HeldOut(options.folder, music, teacher, features, settings, tuning, folds)

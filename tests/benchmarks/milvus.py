@@ -21,7 +21,7 @@ import psutil
 from recsys.api import Library
 from recsys.index.sync import rebuild_index
 from recsys.store import Store
-from tests.benchmarks import planted
+from tests.benchmarks import planted_libraries
 from tests.benchmarks.measuring import MB, timed_calls
 from tests.milvus.server import Server
 
@@ -33,7 +33,7 @@ K = 20
 def paths(tracks: int) -> list[Path]:
     """Return the tracks that are asked about, the same ones everywhere."""
     numbers = np.random.default_rng(7).choice(tracks, QUESTIONS, replace=False)
-    return [planted.path_of(int(number)) for number in numbers]
+    return [planted_libraries.path_of(int(number)) for number in numbers]
 
 
 def ask(tracks: int, **where: Any) -> None:
@@ -99,7 +99,7 @@ def report(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> dict[str
 def measure(tracks: int, folder: Path) -> None:
     """Measure one size."""
     database, file = folder / "library.db", folder / "shared.db"
-    planted.make_library(database, tracks)
+    planted_libraries.make_library(database, tracks)
     with Store.open(database) as store:
         rebuild_index(store)
     home = asked(tracks, database=str(database))

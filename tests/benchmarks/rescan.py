@@ -13,7 +13,7 @@ from recsys.mel import DEFAULT_EFFORT
 from recsys.store import Store
 from recsys.types import TrackFile
 from tests.benchmarks.measuring import Table, figure_of, run_command
-from tests.benchmarks.planted import batches, records
+from tests.benchmarks.planted_libraries import batches, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable

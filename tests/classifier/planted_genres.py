@@ -32,5 +32,5 @@ def synthesise(
     return sound.astype(np.float32)
 
 
-def picture(genre: str, seed: int) -> np.ndarray:
+def spectrogram(genre: str, seed: int) -> np.ndarray:
     return log_mel(synthesise(genre, seed)[np.newaxis])

@@ -118,7 +118,7 @@ def test_values_of_a_vector_are_scaled_each_on_its_own(n: int, precision: type) 
     np.testing.assert_allclose(scaled(inputs, rows), (exact - exact.mean(0)) / spread, atol=1e-4)
 
 
-def test_values_of_a_picture_are_scaled_all_alike() -> None:
+def test_values_of_an_image_are_scaled_all_alike() -> None:
     inputs = np.random.default_rng(0).normal(3, 2, size=(PIECE + 7, 4, 5)).astype(np.float32)
     rows = np.arange(3, len(inputs))
     exact = inputs[rows].astype(np.float64)

@@ -27,7 +27,7 @@ from recsys.classifier.training.datasets import (
 )
 from recsys.errors import AudioError, ModelError
 from recsys.mel import CompressedMel
-from tests.classifier.planted_genres import LABELS, picture, synthesise
+from tests.classifier.planted_genres import LABELS, spectrogram, synthesise
 from tests.classifier.training.genre_files import as_int8
 
 
@@ -124,7 +124,7 @@ def save_archive(path: Path, spectrograms: np.ndarray) -> None:
 def test_archives(tmp_path: Path) -> None:
     """Of int8 in steps of 1/24, or of floats."""
     path = tmp_path / "mel.npz"
-    spectrograms = np.concatenate([picture("tone", seed) for seed in (1, 2)])
+    spectrograms = np.concatenate([spectrogram("tone", seed) for seed in (1, 2)])
     save_archive(path, spectrograms)
     archive = read_mel_archive(path)
     assert list(archive) == ["tone/t0", "tone/t1"]

@@ -77,7 +77,7 @@ def test_repetitions_among_what_is_there() -> None:
     assert repetitions(["a/1", "b/2", "jazz/jazz.00033", "jazz/jazz.00051"]) == []
 
 
-def test_faults_in_words() -> None:
+def test_faults_are_described() -> None:
     assert describe(["jazz/jazz.00054", "metal/metal.00058", "rock/rock.00016"]) == [
         "jazz.00054 is corrupt in GTZAN as published",
         "1 track repeats another in GTZAN as published (rock.00016 = metal.00058)",
@@ -102,8 +102,8 @@ def test_the_features_show_the_repetitions() -> None:
         [[float(v) for k, v in r.items() if k not in {"filename", "length", "label"}] for r in rows]
     )
     scaled = (values - values.mean(axis=0)) / values.std(axis=0)
-    places = {row["filename"].removesuffix(".wav"): scaled[n] for n, row in enumerate(rows)}
+    features = {row["filename"].removesuffix(".wav"): scaled[n] for n, row in enumerate(rows)}
     for repetition in faults().repetitions:
         pairs = combinations(repetition.tracks, 2)
-        nearest = min(float(np.linalg.norm(places[a] - places[b])) for a, b in pairs)
+        nearest = min(float(np.linalg.norm(features[a] - features[b])) for a, b in pairs)
         assert ("features" in repetition.established_by) == (nearest < 1.0), repetition

@@ -20,13 +20,13 @@ from recsys.errors import ModelError
 from recsys.mel import CompressedMel, Features
 from recsys.papers.features import Stft
 from recsys.types import FloatArray
-from tests.classifier.planted_genres import LABELS, TINY, picture
+from tests.classifier.planted_genres import LABELS, TINY, spectrogram
 
 
 @pytest.fixture(scope="module")
 def windows() -> FloatArray:
     """Two windows of each planted genre."""
-    return np.concatenate([picture(genre, seed) for genre in LABELS for seed in (1, 2)])
+    return np.concatenate([spectrogram(genre, seed) for genre in LABELS for seed in (1, 2)])
 
 
 def save_tiny(folder: Path, features: Features) -> tuple[Path, torch.nn.Module]:
@@ -60,7 +60,9 @@ def test_a_log_mel_model_sees_the_windows_as_they_are(tmp_path: Path, windows: F
     np.testing.assert_allclose(embeddings, expected.embeddings, atol=1e-5)
 
 
-def test_a_model_that_was_trained_again_answers_anew(tmp_path: Path, windows: FloatArray) -> None:
+def test_a_model_that_was_trained_again_is_loaded_again(
+    tmp_path: Path, windows: FloatArray
+) -> None:
     path, _ = save_tiny(tmp_path, MEL)
     before, _ = predict_mel(windows, path, "cpu")
     torch.manual_seed(5)
@@ -126,7 +128,7 @@ def test_windows_of_another_shape(shape: tuple[int, ...]) -> None:
 
 
 def test_whole_numbers_are_refused() -> None:
-    """They would be pictures that were not restored, 24 times too large."""
+    """They would be spectrograms that were not restored, 24 times too large."""
     with pytest.raises(ValueError, match="floats, got int8"):
         predict_mel(np.zeros((1, 128, 130), np.int8))
 

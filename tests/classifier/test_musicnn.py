@@ -80,7 +80,7 @@ def test_the_maximum_may_go_before_the_normalisation(
     torch.testing.assert_close(found, expected, atol=(1e-5 if precise else 0.05) * scale, rtol=1e-3)
 
 
-def test_both_precisions_say_the_same(monkeypatch: pytest.MonkeyPatch, windows: Tensor) -> None:
+def test_both_precisions_agree(monkeypatch: pytest.MonkeyPatch, windows: Tensor) -> None:
     model, outputs = small(), []
     for quick in (False, True):
         monkeypatch.setattr(musicnn, "bfloat16_is_quick", lambda _, quick=quick: quick)
@@ -153,18 +153,18 @@ def penultimate(rows: int = 6) -> Tensor:
     return torch.randn(rows, SMALL["hidden"], generator=torch.Generator().manual_seed(2))
 
 
-def set_odds(model: MusiCNN, odds: float) -> None:
+def set_logit(model: MusiCNN, logit: float) -> None:
     model.nothing.weight.zero_()
-    model.nothing.bias.fill_(odds)
+    model.nothing.bias.fill_(logit)
 
 
-@pytest.mark.parametrize("odds", [-2.0, 0.0, 1.5])
-def test_what_may_be_no_music_is_mixed_with_equal_shares(odds: float) -> None:
+@pytest.mark.parametrize("logit", [-2.0, 0.0, 1.5])
+def test_what_may_be_no_music_is_mixed_with_equal_shares(logit: float) -> None:
     model, units = small(), penultimate()
     with torch.no_grad():
-        set_odds(model, odds)
+        set_logit(model, logit)
         genres = torch.softmax(model.genres(units), dim=1)
-        nothing = 1 / (1 + np.exp(-odds))
+        nothing = 1 / (1 + np.exp(-logit))
         expected = (1 - nothing) * genres + nothing / N_GENRES
         logits, _, _ = model.heads(units)
     torch.testing.assert_close(logits.exp(), expected)
@@ -173,7 +173,7 @@ def test_what_may_be_no_music_is_mixed_with_equal_shares(odds: float) -> None:
 def test_what_is_no_music_belongs_to_every_genre_alike() -> None:
     model = small()
     with torch.no_grad():
-        set_odds(model, 200.0)
+        set_logit(model, 200.0)
         logits, _, _ = model.heads(penultimate())
     torch.testing.assert_close(logits, torch.full_like(logits, -np.log(N_GENRES)))
 
@@ -181,7 +181,7 @@ def test_what_is_no_music_belongs_to_every_genre_alike() -> None:
 def test_what_surely_is_music_keeps_its_genres() -> None:
     model, units = small(), penultimate()
     with torch.no_grad():
-        set_odds(model, -200.0)
+        set_logit(model, -200.0)
         logits, _, _ = model.heads(units)
         expected = functional.log_softmax(model.genres(units), dim=1)
     torch.testing.assert_close(logits, expected)

@@ -45,7 +45,7 @@ SIZES = {"filters": [5, 3, 2, 2, 4], "channels": 8, "hidden": 12, "dimension": 1
 
 
 def strange_windows(n: int = 5) -> FloatArray:
-    """Noise, silence, one loud band and one moment, in the units of the model's pictures."""
+    """Noise, silence, one loud band and one moment, in the units of the model's spectrograms."""
     rng = np.random.default_rng(0)
     windows = rng.normal(1.0, 1.0, (n, *load_card().features.shape)).astype(np.float32)
     windows[1] = 0
@@ -253,13 +253,13 @@ def test_band_filters_respond_as_correlation_does(
     n_mels: int, frames: int, taps: int, bands: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    pictures = rng.standard_normal((2, frames, n_mels)).astype(np.float32)
+    spectrograms = rng.standard_normal((2, frames, n_mels)).astype(np.float32)
     filters = rng.standard_normal((3, taps, bands)).astype(np.float32)
     before = (taps - 1) // 2
-    padded = np.pad(pictures, ((0, 0), (before, taps - 1 - before), (0, 0)))
-    places = np.lib.stride_tricks.sliding_window_view(padded, (taps, bands), axis=(1, 2))
-    expected = np.einsum("bfptk,ntk->bfpn", places, filters).max(axis=2)
-    found = BandFilters(filters, n_mels).strongest(band_spectra(pictures, taps))
+    padded = np.pad(spectrograms, ((0, 0), (before, taps - 1 - before), (0, 0)))
+    positions = np.lib.stride_tricks.sliding_window_view(padded, (taps, bands), axis=(1, 2))
+    expected = np.einsum("bfptk,ntk->bfpn", positions, filters).max(axis=2)
+    found = BandFilters(filters, n_mels).strongest(band_spectra(spectrograms, taps))
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-4)
 
 
@@ -269,10 +269,10 @@ def test_time_filters_respond_as_correlation_does(
     n_mels: int, frames: int, taps: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    pictures = rng.standard_normal((2, n_mels, frames)).astype(np.float32)
+    spectrograms = rng.standard_normal((2, n_mels, frames)).astype(np.float32)
     filters = rng.standard_normal((3, taps)).astype(np.float32)
     before = (taps - 1) // 2
-    padded = np.pad(pictures, ((0, 0), (0, 0), (before, taps - 1 - before)))
-    places = np.lib.stride_tricks.sliding_window_view(padded, taps, axis=2)
-    expected = np.einsum("bmft,nt->bmfn", places, filters).max(axis=1)
-    np.testing.assert_allclose(TimeFilters(filters).strongest(pictures), expected, atol=1e-4)
+    padded = np.pad(spectrograms, ((0, 0), (0, 0), (before, taps - 1 - before)))
+    positions = np.lib.stride_tricks.sliding_window_view(padded, taps, axis=2)
+    expected = np.einsum("bmft,nt->bmfn", positions, filters).max(axis=1)
+    np.testing.assert_allclose(TimeFilters(filters).strongest(spectrograms), expected, atol=1e-4)

@@ -134,8 +134,8 @@ def test_tags(tmp_path: Path, tracks: list[np.ndarray], kind: str) -> None:
     outputs = {"logits": "logits", "embedding": "embedding", kind: kind}
     write_description(path, outputs=outputs, tags=TAG_TABLE)
     (analysis,) = Classifier.load(path).analyse([tracks[1]])
-    odds = expected(tracks[1])[2].mean(axis=0).astype(float)
-    np.testing.assert_allclose(analysis.tags, 1 / (1 + np.exp(-odds)), atol=1e-4)
+    logits = expected(tracks[1])[2].mean(axis=0).astype(float)
+    np.testing.assert_allclose(analysis.tags, 1 / (1 + np.exp(-logits)), atol=1e-4)
     info = load_card(path).info()
     assert (info.tags, info.tag_means, info.tag_deviations) == (TAGS, (-2.0, -1.0), (1.0, 0.5))
 

@@ -23,7 +23,7 @@ from recsys.classifier.training.architectures import build_model, save_model
 from recsys.cli.main import cli
 from recsys.errors import ModelError
 from tests.classifier.modules import torch_classifier
-from tests.classifier.planted_genres import LABELS, TINY, picture
+from tests.classifier.planted_genres import LABELS, TINY, spectrogram
 from tests.cli.documented import documented
 
 
@@ -55,7 +55,7 @@ def test_the_outputs_are_those_of_the_model(tmp_path: Path, architecture: str) -
     out = tmp_path / "tiny.onnx"
     export_onnx(source, out)
     ours, theirs = Classifier.load(source, "cpu"), Classifier.load(out)
-    tracks = [np.concatenate([picture("tone", i)] * (i + 1)) for i in range(3)]
+    tracks = [np.concatenate([spectrogram("tone", i)] * (i + 1)) for i in range(3)]
     for mine, other in zip(ours.analyse(tracks), theirs.analyse(tracks), strict=True):
         np.testing.assert_allclose(mine.probabilities, other.probabilities, atol=1e-4)
         np.testing.assert_allclose(mine.embedding, other.embedding, atol=1e-4)
@@ -112,7 +112,7 @@ def test_tags_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (1.0, 2.0),
     )
     ours = torch_classifier(model, card)
-    track = [picture("noise", 1)]
+    track = [spectrogram("noise", 1)]
     np.testing.assert_allclose(
         Classifier.load(out).analyse(track)[0].tags, ours.analyse(track)[0].tags, atol=1e-4
     )

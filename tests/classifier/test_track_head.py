@@ -70,8 +70,8 @@ def test_no_track_is_evaluated_by_a_head_trained_on_its_artist() -> None:
     """Every artist has a place of its own and a genre by the toss of a coin."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 6)
-    places = rng.standard_normal((40, 64))
-    rows = places[groups] + 0.05 * rng.standard_normal((240, 64))
+    centres = rng.standard_normal((40, 64))
+    rows = centres[groups] + 0.05 * rng.standard_normal((240, 64))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     targets = rng.permutation(np.repeat([0, 1], 20))[groups]
     by_artist = out_of_fold_logits(rows, targets, groups, 2).argmax(axis=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-PICTURE = Path(__file__).parents[2] / "docs" / "similar.svg"
+IMAGE = Path(__file__).parents[2] / "docs" / "similar.svg"
 COLUMNS = 100
 COMMAND = ["similar", "offbeat no. 1", "--k", "6", "--explain"]
 
@@ -33,7 +33,7 @@ def main(database: str) -> None:
     console.print(f"[bold]$ recsys {shown}[/bold]")
     console.print(Text.from_ansi(result.stdout.rstrip()))
     lines = console.export_svg(title="recsys").splitlines()
-    PICTURE.write_text("\n".join(line.rstrip() for line in lines) + "\n")
+    IMAGE.write_text("\n".join(line.rstrip() for line in lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def test_a_dry_run_shows_and_changes_nothing(music: Music, run: Run) -> None:
     assert {path: path.read_bytes() for path in music.paths} == before
 
 
-def test_json_says_what_is_documented(run: Run) -> None:
+def test_json_is_as_documented(run: Run) -> None:
     given = json_of(run("--json", "--missing"))
     (shown,) = documented("audit")
     assert given.keys() == shown.keys()

@@ -85,7 +85,7 @@ def test_a_table_and_a_track(table: Path, music: Path, tmp_path: Path) -> None:
     assert files(tmp_path) == TRACK | COLLECTION | {"index.html"}
 
 
-def test_a_table_alone_has_no_pictures_of_a_track(table: Path, tmp_path: Path) -> None:
+def test_a_table_alone_has_no_plots_of_a_track(table: Path, tmp_path: Path) -> None:
     (tmp_path / "track-mel.png").write_bytes(b"of an earlier run")
     result = run("--table", table, "--out", tmp_path)
     assert result.exit_code == 0, (result.output, result.exception)
@@ -110,7 +110,7 @@ def test_what_cannot_be_drawn_is_reported(tmp_path: Path) -> None:
     )
 
 
-def test_unequal_genres_are_said(tmp_path: Path) -> None:
+def test_unequal_genres_are_noted(tmp_path: Path) -> None:
     path = write_planted(tmp_path / "table.csv", {"blues": 9, "rock": 4})
     result = run("--table", path, "--out", tmp_path)
     assert "unequal size: 4 of rock, 9 of blues" in result.stderr

@@ -114,7 +114,7 @@ def test_no_row_at_all_is_an_error_and_leaves_nothing(music: Path, tmp_path: Pat
         ("music/blues", "out.csv", "no genre folders"),
     ],
 )
-def test_wrong_folders_are_said_at_once(
+def test_wrong_folders_are_errors_at_once(
     music: Path, tmp_path: Path, data: str, out: str, said: str
 ) -> None:
     result = extract(tmp_path / data, tmp_path / out)

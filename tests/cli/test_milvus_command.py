@@ -86,7 +86,7 @@ def test_the_environment_may_name_the_place(
     assert "none.db" in empty.stderr
 
 
-def test_status_says_what_lies_there(run: Run, indexed: IndexedLibrary, place: Path) -> None:
+def test_status_describes_the_copy(run: Run, indexed: IndexedLibrary, place: Path) -> None:
     home = json.loads(run("status", "--json").stdout)
     printed = json.loads(call("status", "--index", place, "--json").stdout)
     assert printed["place"] == str(place)
@@ -106,7 +106,7 @@ def test_db_and_index_exclude_each_other(place: Path, tmp_path: Path) -> None:
     assert "exclude each other" in result.stderr
 
 
-def test_what_is_no_place_ends_in_words(run: Run, indexed: IndexedLibrary, tmp_path: Path) -> None:
+def test_an_invalid_address_is_an_error(run: Run, indexed: IndexedLibrary, tmp_path: Path) -> None:
     for place in ("http://localhost", "shared", tmp_path / "none.db", indexed.database):
         result = call("similar", "words", "--index", place)
         assert result.exit_code == 1
@@ -122,7 +122,7 @@ def test_an_empty_library_is_not_pushed(tmp_path: Path) -> None:
     assert not (tmp_path / "shared.db").exists()
 
 
-def test_a_file_that_another_process_has_open_is_said(place: Path, tmp_path: Path) -> None:
+def test_a_file_that_another_process_has_open_is_reported(place: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "recsys", "similar", "chamber", "--index", str(place)]
     with Connection(parse_place(place)):
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -113,7 +113,7 @@ def test_own_genres_need_the_onnx_file_as_it_was(analysed: AnalysedLibrary, tmp_
     assert Classifier.load(out).info.labels == ("blues", "metal")
 
 
-def test_a_missing_description_is_said_before_anything_is_read(
+def test_a_missing_description_is_reported_before_anything_is_read(
     analysed: AnalysedLibrary, tmp_path: Path
 ) -> None:
     model = make_onnx(tmp_path / "bare.onnx")

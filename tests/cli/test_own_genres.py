@@ -52,7 +52,7 @@ def test_the_gain_is_shown_before_anything_is_asked(library: OwnLibrary) -> None
     assert not list(library.database.parent.glob("library.genres*"))
 
 
-def test_where_all_spellings_stand_is_said(
+def test_where_all_spellings_stand_is_reported(
     library: OwnLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own_genres, "SPELLINGS_SHOWN", 2)

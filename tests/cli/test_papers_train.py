@@ -106,7 +106,7 @@ def quick_svm(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_classical_model_learns_what_is_plain_to_hear(
+def test_a_classical_model_learns_genres_that_are_far_apart(
     train: Train, quick_svm: Path, music: Path, out: Path, tmp_path: Path
 ) -> None:
     result = train(quick_svm, "--json")
@@ -122,7 +122,7 @@ def test_a_classical_model_learns_what_is_plain_to_hear(
     assert (tmp_path / "page" / "index.html").is_file()
 
 
-def test_the_leaky_protocol_says_so(train: Train, tmp_path: Path) -> None:
+def test_the_leaky_protocol_reports_it(train: Train, tmp_path: Path) -> None:
     data = make_genres(tmp_path / "long", tracks=3, duration_s=12.1)
     result = train("mlp", "--protocol", "by-segment", data=data)
     assert result.exit_code == 0, result.output

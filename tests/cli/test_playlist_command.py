@@ -89,7 +89,7 @@ def test_duration(run: Run) -> None:
     )
 
 
-def test_what_the_library_cannot_fill_is_said(run: Run) -> None:
+def test_what_the_library_cannot_fill_is_reported(run: Run) -> None:
     result = run("playlist", "four on the floor band number 0", "--length", 100)
     assert result.exit_code == 0
     assert "of 100" in result.stderr

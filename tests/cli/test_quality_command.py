@@ -12,7 +12,7 @@ from recsys.index.sync import rebuild_index
 from tests.cli.documented import documented
 from tests.cli.running import call, json_of
 from tests.planted import PlantedLibrary, Sound
-from tests.quality.libraries import scattered_sounds, two_clusters
+from tests.quality.labelled_libraries import scattered_sounds, two_clusters
 
 
 def planted(folder: Path, sounds: list[Sound]) -> Path:

@@ -197,7 +197,7 @@ def test_what_works_without_the_extra(music: Path, tmp_path: Path) -> None:
     assert database.exists()
 
 
-def test_what_needs_the_extra_says_so(music: Path, tmp_path: Path) -> None:
+def test_what_needs_the_extra_reports_it(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     commands: list[tuple[object, ...]] = [
         ("papers", "train", "svm-36", music, "--out", f"{out}.safetensors"),

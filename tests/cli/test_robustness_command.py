@@ -21,7 +21,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_genres(tmp_path_factory.mktemp("genres"), ("blues",), tracks=2, duration_s=3.2)
 
 
-def test_json_says_what_is_documented_and_failures_count(music: Path, tmp_path: Path) -> None:
+def test_json_is_as_documented_and_failures_count(music: Path, tmp_path: Path) -> None:
     broken = music / "blues" / "broken.mp3"
     broken.write_bytes(b"no sound")
     result = robustness(music, "--json", "--workers", 1, "--db", tmp_path / "no.db")

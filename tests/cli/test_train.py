@@ -21,7 +21,7 @@ from recsys.classifier.training.tune import TuneSettings
 from recsys.cli import train as train_command
 from recsys.cli.output import ProgressBar
 from tests.classifier.training.published_weights import random_variables, write_checkpoint
-from tests.classifier.training.small import QUICK
+from tests.classifier.training.small_network import QUICK
 from tests.cli.genre_music import GENRES, make_genres
 from tests.cli.running import call, refused
 

@@ -33,7 +33,7 @@ def analysis(seed: int) -> Analysis:
     )
 
 
-def heard(name: str | Path, seed: int = 0, mtime_ns: int = 10**18, size: int = 1000) -> Row:
+def analysed(name: str | Path, seed: int = 0, mtime_ns: int = 10**18, size: int = 1000) -> Row:
     found = analysis(seed)
     return Row(
         file=SourceFile(str(name), size, mtime_ns),

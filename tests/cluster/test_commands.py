@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.main import cli
 from tests.cli.documented import documented
-from tests.cluster.shards import failed, heard, write_shard
+from tests.cluster.shards import analysed, failed, write_shard
 
 
 def recsys(*arguments: object) -> Result:
@@ -50,8 +50,8 @@ def test_an_empty_folder_starts_no_cluster(tmp_path: Path) -> None:
     assert "no audio files under" in result.stderr
 
 
-def test_import_tells_of_every_file_and_sums_up(tmp_path: Path) -> None:
-    write_shard(tmp_path / "shards", [heard("/a.mp3", 1), failed("/b.mp3")])
+def test_import_reports_every_file_and_a_summary(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shards", [analysed("/a.mp3", 1), failed("/b.mp3")])
     arguments = ("cluster", "import", tmp_path / "shards", "--db", tmp_path / "library.db")
     result = recsys(*arguments, "--json")
     assert result.exit_code == 3
@@ -72,7 +72,7 @@ def test_where_music_lies_has_two_parts(where: str) -> None:
 
 
 def test_the_last_sign_parts_prefix_and_folder(tmp_path: Path) -> None:
-    write_shard(tmp_path / "shards", [heard("s3://b/year=1999/a.mp3", 1)])
+    write_shard(tmp_path / "shards", [analysed("s3://b/year=1999/a.mp3", 1)])
     database = tmp_path / "library.db"
     result = recsys(
         *("cluster", "import", tmp_path / "shards", "--db", database, "--json"),
@@ -82,8 +82,8 @@ def test_the_last_sign_parts_prefix_and_folder(tmp_path: Path) -> None:
     assert json.loads(result.stdout.splitlines()[0])["path"] == str(tmp_path / "a.mp3")
 
 
-def test_a_prefix_from_which_nothing_comes_is_told(tmp_path: Path) -> None:
-    write_shard(tmp_path / "shards", [heard("/m/rock/a.mp3", 1)], sources=("/m",))
+def test_a_prefix_from_which_nothing_comes_is_reported(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shards", [analysed("/m/rock/a.mp3", 1)], sources=("/m",))
     database = tmp_path / "library.db"
     arguments = ("cluster", "import", tmp_path / "shards", "--db", database, "--music")
     result = recsys(*arguments, f"/mm={tmp_path}")

@@ -20,7 +20,7 @@ from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.indexing import session
 from recsys.store import LibraryLock, Store
 from recsys.types import IndexEvent, IndexSummary
-from tests.cluster.shards import failed, heard, write_shard
+from tests.cluster.shards import analysed, failed, write_shard
 from tests.stored import model_info
 
 
@@ -35,9 +35,9 @@ def dump(database: Path) -> dict[str, Any]:
         assert store.integrity_problems() == []
         tracks = {}
         for track in store.all_tracks():
-            heard_there = store.analysis(track.id)
-            assert heard_there is not None
-            tracks[str(track.path)] = (track, heard_there.embedding.tolist())
+            analysis_there = store.analysis(track.id)
+            assert analysis_there is not None
+            tracks[str(track.path)] = (track, analysis_there.embedding.tolist())
         failures = {str(f.file.path): (f.reason, f.file.size) for f in store.failures()}
         return {"tracks": tracks, "failures": failures, "revision": store.revision}
 
@@ -50,7 +50,7 @@ def database(tmp_path: Path) -> Path:
 def test_rows_become_tracks_and_failures(database: Path, tmp_path: Path) -> None:
     music = tmp_path / "music"
     music.mkdir()
-    rows = [heard(music / "a.mp3", 1), heard(music / "b.mp3", 2), failed(music / "c.mp3")]
+    rows = [analysed(music / "a.mp3", 1), analysed(music / "b.mp3", 2), failed(music / "c.mp3")]
     write_shard(tmp_path / "shards", rows, sources=(str(music), "/gone"))
     summary, events = bring_in(database, tmp_path / "shards")
     assert summary.counts() == {
@@ -78,7 +78,7 @@ def test_rows_become_tracks_and_failures(database: Path, tmp_path: Path) -> None
 
 
 def test_importing_twice_changes_nothing(database: Path, tmp_path: Path) -> None:
-    rows = [heard("/a.mp3", 1), failed("/b.mp3"), failed("/c.mp3", may_pass=True)]
+    rows = [analysed("/a.mp3", 1), failed("/b.mp3"), failed("/c.mp3", may_pass=True)]
     write_shard(tmp_path / "shards", rows)
     bring_in(database, tmp_path / "shards")
     before = dump(database)
@@ -92,16 +92,16 @@ def test_the_folders_of_every_run_are_those_of_the_library(database: Path, tmp_p
     for number, folder in enumerate(folders):
         folder.mkdir()
         sources = [str(folder)] if number else [str(folder), str(folders[1])]
-        write_shard(tmp_path / "shards", [heard(folder / "a.mp3", number)], sources=sources)
+        write_shard(tmp_path / "shards", [analysed(folder / "a.mp3", number)], sources=sources)
     bring_in(database, tmp_path / "shards")
     with Store.open(database, read_only=True) as store:
         assert sorted(store.roots()) == sorted(folders)
 
 
 def test_the_last_run_says_which_version_of_a_file_counts(database: Path, tmp_path: Path) -> None:
-    older = [heard("/older copy.mp3", 1, mtime_ns=20), heard("/b.mp3", 3, mtime_ns=10)]
+    older = [analysed("/older copy.mp3", 1, mtime_ns=20), analysed("/b.mp3", 3, mtime_ns=10)]
     write_shard(tmp_path / "1", older)
-    later = [heard("/older copy.mp3", 2, mtime_ns=10), failed("/b.mp3", mtime_ns=20)]
+    later = [analysed("/older copy.mp3", 2, mtime_ns=10), failed("/b.mp3", mtime_ns=20)]
     write_shard(tmp_path / "2", later)
     for order in ("12", "21"):
         target = database.with_name(f"{order}.db")
@@ -117,9 +117,9 @@ def test_the_last_run_says_which_version_of_a_file_counts(database: Path, tmp_pa
 
 
 def test_of_one_version_what_is_good_counts(database: Path, tmp_path: Path) -> None:
-    write_shard(tmp_path, [heard("/a.mp3", 1), heard("/b.mp3", 2, mtime_ns=30)])
-    write_shard(tmp_path, [heard("/a.mp3", 3, mtime_ns=5), failed("/b.mp3", mtime_ns=20)])
-    write_shard(tmp_path, [failed("/a.mp3"), heard("/b.mp3", 4, mtime_ns=20)])
+    write_shard(tmp_path, [analysed("/a.mp3", 1), analysed("/b.mp3", 2, mtime_ns=30)])
+    write_shard(tmp_path, [analysed("/a.mp3", 3, mtime_ns=5), failed("/b.mp3", mtime_ns=20)])
+    write_shard(tmp_path, [failed("/a.mp3"), analysed("/b.mp3", 4, mtime_ns=20)])
     write_shard(tmp_path, [failed("/b.mp3", "twice", mtime_ns=20)])
     bring_in(database, tmp_path)
     stored = dump(database)
@@ -128,30 +128,32 @@ def test_of_one_version_what_is_good_counts(database: Path, tmp_path: Path) -> N
     assert stored["failures"] == {}
 
 
-@pytest.mark.parametrize("later", ["heard", "failed"])
+@pytest.mark.parametrize("later", ["analysed", "failed"])
 def test_a_file_that_is_as_the_library_knows_it_stays(
     database: Path, tmp_path: Path, later: str
 ) -> None:
     file = tmp_path / "a.mp3"
     file.write_bytes(b"x" * 1000)
     here = file.stat().st_mtime_ns
-    write_shard(tmp_path / "1", [heard(file, 1, mtime_ns=here)])
+    write_shard(tmp_path / "1", [analysed(file, 1, mtime_ns=here)])
     bring_in(database, tmp_path / "1")
-    other = heard(file, 2, mtime_ns=here + 1) if later == "heard" else failed(file, mtime_ns=1)
+    other = (
+        analysed(file, 2, mtime_ns=here + 1) if later == "analysed" else failed(file, mtime_ns=1)
+    )
     write_shard(tmp_path / "2", [other])
     before = dump(database)
     bring_in(database, tmp_path / "2")
     assert dump(database) == before, "a shard of another version is out of date"
     os.utime(file, ns=(here + 2, here + 2))
     bring_in(database, tmp_path / "2")
-    if later == "heard":
+    if later == "analysed":
         assert dump(database)["tracks"][str(file)][0].audio_hash == "hash 2"
     else:
         assert list(dump(database)["failures"]) == [str(file)]
 
 
-def test_what_was_heard_stands_before_what_may_pass(database: Path, tmp_path: Path) -> None:
-    write_shard(tmp_path / "good", [heard("/a.mp3", 1)])
+def test_an_analysis_counts_before_a_failure_that_may_pass(database: Path, tmp_path: Path) -> None:
+    write_shard(tmp_path / "good", [analysed("/a.mp3", 1)])
     write_shard(tmp_path / "away", [failed("/a.mp3", "no network", may_pass=True)])
     summary, _ = bring_in(database, tmp_path / "away")
     assert summary.failed == 1
@@ -171,7 +173,7 @@ def test_a_long_import_makes_the_index_on_the_way(
 ) -> None:
     monkeypatch.setattr(session, "SAVE_EVERY", 4)
     for shard in range(2):
-        write_shard(tmp_path, [heard(f"/{shard}{i}.mp3", 5 * shard + i) for i in range(5)])
+        write_shard(tmp_path, [analysed(f"/{shard}{i}.mp3", 5 * shard + i) for i in range(5)])
     saved: list[int] = []
 
     def save(store: Store) -> None:
@@ -196,7 +198,7 @@ def test_an_import_asks_once_for_a_batch(
         return lookups(store, paths)
 
     monkeypatch.setattr(Store, "lookups", count)
-    write_shard(tmp_path, [heard("/a.mp3", 1), failed("/b.mp3"), heard("/c.mp3", 2)])
+    write_shard(tmp_path, [analysed("/a.mp3", 1), failed("/b.mp3"), analysed("/c.mp3", 2)])
     bring_in(database, tmp_path)
     assert asked == [3]
 
@@ -208,10 +210,10 @@ def test_files_of_a_bucket_lie_in_a_folder_here(database: Path, tmp_path: Path) 
     same.write_bytes(b"x" * 1000)
     other.write_bytes(b"x" * 999)
     rows = [
-        heard("s3://b/music/deep/same.mp3", 1),
-        heard("s3://b/music/other.mp3", 2),
-        heard("s3://b/music/none.mp3", 3),
-        heard("/mnt/elsewhere/a.mp3", 4),
+        analysed("s3://b/music/deep/same.mp3", 1),
+        analysed("s3://b/music/other.mp3", 2),
+        analysed("s3://b/music/none.mp3", 3),
+        analysed("/mnt/elsewhere/a.mp3", 4),
     ]
     write_shard(tmp_path / "shards", rows, sources=("s3://b/music",))
     where = (("s3://b", tmp_path / "not this"), ("s3://b/music", music), ("/mnt/elsewhere", music))
@@ -221,7 +223,7 @@ def test_files_of_a_bucket_lie_in_a_folder_here(database: Path, tmp_path: Path) 
         assert store.roots() == [music]
         assert store.lookup(music / "a.mp3") is not None
     assert times[same].mtime_ns == same.stat().st_mtime_ns  # type: ignore[union-attr]
-    assert times[other].mtime_ns == 10**18, "another state than the one that was heard"  # type: ignore[union-attr]
+    assert times[other].mtime_ns == 10**18, "another state than the one that was analysed"  # type: ignore[union-attr]
     before = dump(database)
     summary, _ = bring_in(database, tmp_path / "shards", music=where)
     assert summary.unchanged == 4
@@ -229,7 +231,7 @@ def test_files_of_a_bucket_lie_in_a_folder_here(database: Path, tmp_path: Path) 
 
 
 def test_a_url_needs_a_folder(database: Path, tmp_path: Path) -> None:
-    write_shard(tmp_path, [heard("s3://b/music/a.mp3")])
+    write_shard(tmp_path, [analysed("s3://b/music/a.mp3")])
     with pytest.raises(RecsysError, match=r"s3://b/music/a\.mp3 is no file") as caught:
         bring_in(database, tmp_path, music=(("s3://b/mus", tmp_path),))
     assert "--music s3://b/music=FOLDER" in caught.value.hint
@@ -240,8 +242,8 @@ def test_a_url_needs_a_folder(database: Path, tmp_path: Path) -> None:
 def test_a_damaged_shard_is_named_before_anything_changes(
     database: Path, tmp_path: Path, damage: str
 ) -> None:
-    write_shard(tmp_path, [heard("/a.mp3", 1)])
-    shard = Path(write_shard(tmp_path, [heard(f"/{i}.mp3", i) for i in range(50)]))
+    write_shard(tmp_path, [analysed("/a.mp3", 1)])
+    shard = Path(write_shard(tmp_path, [analysed(f"/{i}.mp3", i) for i in range(50)]))
     content = bytearray(shard.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 0xFF
@@ -263,8 +265,8 @@ def test_parquet_of_others_is_refused(database: Path, tmp_path: Path) -> None:
 
 
 def test_two_models_do_not_mix(database: Path, tmp_path: Path) -> None:
-    write_shard(tmp_path / "ours", [heard("/a.mp3")])
-    write_shard(tmp_path / "others", [heard("/b.mp3")], fingerprint="other")
+    write_shard(tmp_path / "ours", [analysed("/a.mp3")])
+    write_shard(tmp_path / "others", [analysed("/b.mp3")], fingerprint="other")
     with pytest.raises(RecsysError, match="results of two models do not mix"):
         bring_in(database, tmp_path / "ours", tmp_path / "others")
     with pytest.raises(RecsysError, match=r"\(other, effort \w+\), not by") as caught:
@@ -279,22 +281,22 @@ def test_two_models_do_not_mix(database: Path, tmp_path: Path) -> None:
 
 
 def test_the_writer_of_a_library_is_waited_for(database: Path, tmp_path: Path) -> None:
-    write_shard(tmp_path / "shards", [heard("/a.mp3")])
+    write_shard(tmp_path / "shards", [analysed("/a.mp3")])
     with LibraryLock(database), pytest.raises(LibraryBusyError):
         bring_in(database, tmp_path / "shards")
 
 
 def test_a_name_that_is_not_text(database: Path, tmp_path: Path) -> None:
     name = os.fsdecode(b"/m/na\xefve.mp3")
-    row = replace(heard("/x", 1), file=SourceFile(name, 5, 6))
+    row = replace(analysed("/x", 1), file=SourceFile(name, 5, 6))
     write_shard(tmp_path / "shards", [row])
     bring_in(database, tmp_path / "shards")
     assert list(dump(database)["tracks"]) == [name]
 
 
 def test_shards_are_found_by_name_folder_and_pattern(tmp_path: Path) -> None:
-    first = write_shard(tmp_path / "a", [heard("/1.mp3")])
-    second = write_shard(tmp_path / "a", [heard("/2.mp3")])
+    first = write_shard(tmp_path / "a", [analysed("/1.mp3")])
+    second = write_shard(tmp_path / "a", [analysed("/2.mp3")])
     for sources in ([first, second], [tmp_path / "a", first], [tmp_path / "a" / "*.parquet"]):
         assert sorted(find_shards([str(s) for s in sources])) == sorted([first, second])
     (tmp_path / "empty").mkdir()

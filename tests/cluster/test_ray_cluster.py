@@ -22,7 +22,7 @@ from moto.server import ThreadedMotoServer
 from recsys.cli.main import cli
 from recsys.demo import SAMPLE_RATE, STYLES, make_library, render
 from tests.classifier.small_onnx import make_onnx, write_description
-from tests.cluster.libraries import assert_same, contents
+from tests.cluster.library_contents import assert_same, contents
 from tests.cluster.two_nodes import REPOSITORY, TRUSTING, TwoNodes, free_port, two_nodes, wait_until
 from tests.sounds import write
 
@@ -236,12 +236,12 @@ def test_stopped_by_ctrl_c_and_resumed(cluster: TwoNodes, music: Path, tmp_path:
     driver.process.send_signal(signal.SIGINT)
     assert driver.process.wait(timeout=60) == 130
     driver.open_gate()
-    heard = sum(event.get("analysed", 0) for event in driver.events())
+    analysed = sum(event.get("analysed", 0) for event in driver.events())
     (first,) = driver.out.glob("shard-*.parquet")
     summary = index_on_ray(cluster, folder, "--out", driver.out)[-1]["summary"]
     assert summary["found"] == N_TRACKS + 4
     done_before = summary["found"] - summary["indexed"]
-    assert done_before >= heard > 0
+    assert done_before >= analysed > 0
     import_shards(driver.out, tmp_path / "imported.db")
     assert_same(make_local(folder, tmp_path / "local.db"), tmp_path / "imported.db")
 
@@ -278,7 +278,7 @@ def test_a_bucket_from_which_a_key_vanishes(
     (lost,) = [event for event in events if event.get("reason", "") and "object" in event["reason"]]
     assert lost["path"] == f"{url}/{gone.relative_to(music)}"
 
-    # What comes back is heard by the next run.
+    # What comes back is analysed by the next run.
     client.upload_file(str(gone), BUCKET, f"music/{gone.relative_to(music)}")
     summary = index_on_ray(cluster, url, "--out", f"s3://{BUCKET}/out")[-1]["summary"]
     assert (summary["indexed"], summary["unchanged"]) == (1, N_TRACKS - 1)

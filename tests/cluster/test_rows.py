@@ -12,7 +12,7 @@ from recsys.cluster.sources import SourceFile
 from recsys.errors import RecsysError
 from recsys.store.search import storable_text
 from recsys.types import Tags
-from tests.cluster.shards import MODEL, failed, header, heard
+from tests.cluster.shards import MODEL, analysed, failed, header
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 NAMES = st.binary(min_size=1).map(lambda raw: "/" + raw.decode("utf-8", "surrogateescape"))
@@ -35,7 +35,7 @@ def test_files_come_back(name: str, size: int, mtime_ns: int, etag: str | None) 
 
 
 @given(tags=TAGS, warning=TEXTS, failure=TEXTS, may_pass=st.booleans())
-def test_what_is_said_comes_back(
+def test_rows_come_back(
     tags: Tags, warning: str | None, failure: str | None, may_pass: bool
 ) -> None:
     row = Row(failed("/x").file, None, tags, None, warning, None, None, failure, may_pass)
@@ -44,8 +44,8 @@ def test_what_is_said_comes_back(
     assert back == expected
 
 
-def test_what_was_heard_comes_back_beside_failures() -> None:
-    rows = [heard("/a", 1), failed("/b"), heard("/c", 2)]
+def test_analyses_and_failures_come_back() -> None:
+    rows = [analysed("/a", 1), failed("/b"), analysed("/c", 2)]
     back = rows_of(table_of(rows), header())
     assert [row.failure for row in back] == [None, "no sound", None]
     for row, original in zip(back, rows, strict=True):
@@ -61,7 +61,7 @@ def test_what_was_heard_comes_back_beside_failures() -> None:
 
 
 def test_a_slice_has_the_arrays_of_its_own_rows() -> None:
-    rows = [heard(f"/{i}", i) for i in range(4)]
+    rows = [analysed(f"/{i}", i) for i in range(4)]
     part = rows_of(table_of(rows).slice(2, 1), header())
     assert part[0].analysis is not None
     assert rows[2].analysis is not None

@@ -25,13 +25,13 @@ from recsys.errors import ModelError, RecsysError
 from recsys.indexing import IndexPlan
 from recsys.types import IndexEvent, IndexSummary
 from tests.classifier.small_onnx import make_onnx, write_description
-from tests.cluster.shards import failed, heard
+from tests.cluster.shards import analysed, failed
 
 Answer = Callable[[Sequence[SourceFile], bool], Iterator[Any]]
 
 
 def row_of(file: SourceFile) -> Any:
-    return heard(file.name, len(file.name), file.mtime_ns, file.size)
+    return analysed(file.name, len(file.name), file.mtime_ns, file.size)
 
 
 @pytest.fixture
@@ -119,14 +119,14 @@ def test_what_comes_back_twice_counts_once(cluster: Any, music: Path, tmp_path: 
     assert sorted(paths) == sorted(str(path) for path in music.iterdir())
 
 
-def test_places_that_overlap_are_heard_once(cluster: Any, music: Path, tmp_path: Path) -> None:
+def test_sources_that_overlap_are_analysed_once(cluster: Any, music: Path, tmp_path: Path) -> None:
     deep = music / "deep"
     deep.mkdir()
     (deep / "a.mp3").write_bytes(b"deep")
-    heard_files: list[str] = []
+    analysed_files: list[str] = []
 
     def answer(files: Sequence[SourceFile], _alone: bool) -> Iterator[Any]:
-        heard_files.extend(file.name for file in files)
+        analysed_files.extend(file.name for file in files)
         yield table_of([row_of(file) for file in files])
 
     cluster(answer)
@@ -143,7 +143,7 @@ def test_places_that_overlap_are_heard_once(cluster: Any, music: Path, tmp_path:
             assert len({str(event.path) for event in told}) == len(told) == 9
     finally:
         bucket.rm("/b", recursive=True)
-    assert len(set(heard_files)) == len(heard_files) == 9
+    assert len(set(analysed_files)) == len(analysed_files) == 9
     (name,) = ShardPlace(str(tmp_path / "out")).names()
     with OpenShard(str(tmp_path / "out" / name)) as shard:
         assert shard.header.sources == (str(music), "memory://b/music")
@@ -333,7 +333,7 @@ def test_a_driver_that_ends_loses_no_rows(monkeypatch: pytest.MonkeyPatch) -> No
         ("no raylet here", "does not take this machine: no raylet here", "ray start --address=h:1"),
     ],
 )
-def test_what_ray_says_is_said_in_words(said: str, message: str, hint: str) -> None:
+def test_a_refused_connection_has_a_message_and_a_hint(said: str, message: str, hint: str) -> None:
     error = ray_cluster.connection_refused("h:1", said)
     assert message in error.message
     assert hint in error.hint

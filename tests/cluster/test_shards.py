@@ -19,7 +19,7 @@ from recsys import atomic
 from recsys.cluster.shard_rows import table_of
 from recsys.cluster.shards import OpenShard, ShardPlace, ShardWriter, read_known
 from recsys.errors import RecsysError
-from tests.cluster.shards import failed, header, heard, write_shard
+from tests.cluster.shards import analysed, failed, header, write_shard
 
 
 def known(place: Path | str) -> tuple[dict[bytes, Any], list[str]]:
@@ -28,28 +28,28 @@ def known(place: Path | str) -> tuple[dict[bytes, Any], list[str]]:
 
 
 def test_what_is_done_is_known_by_its_version(tmp_path: Path) -> None:
-    good, bad = heard("/a", mtime_ns=5), failed("/b")
+    good, bad = analysed("/a", mtime_ns=5), failed("/b")
     write_shard(tmp_path, [good, bad])
     found, notes = known(tmp_path)
     assert not notes
     assert found[good.file.key].genre == good.genre
     assert found[bad.file.key].failure == "no sound"
-    assert heard("/a", mtime_ns=6).file.key not in found
+    assert analysed("/a", mtime_ns=6).file.key not in found
 
 
 def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
     away = failed("/a", may_pass=True)
     write_shard(tmp_path, [away])
     assert known(tmp_path) == ({}, [])
-    write_shard(tmp_path, [heard("/a")])
+    write_shard(tmp_path, [analysed("/a")])
     assert list(known(tmp_path)[0]) == [away.file.key]
 
 
 @pytest.mark.parametrize("left", [0, 3, 40, -10])
 def test_a_shard_that_was_cut_off_is_set_aside(tmp_path: Path, left: int) -> None:
-    whole = heard("/whole")
+    whole = analysed("/whole")
     write_shard(tmp_path, [whole])
-    cut = Path(write_shard(tmp_path, [heard("/cut")]))
+    cut = Path(write_shard(tmp_path, [analysed("/cut")]))
     cut.write_bytes(cut.read_bytes()[:left])
     found, notes = known(tmp_path)
     assert list(found) == [whole.file.key]
@@ -90,7 +90,7 @@ class Failing(io.BytesIO):
 def test_a_shard_that_cannot_be_read_now_keeps_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
 ) -> None:
-    row = heard("/a")
+    row = analysed("/a")
     shard = Path(write_shard(tmp_path, [row]))
     opened: list[Failing] = []
 
@@ -123,7 +123,7 @@ def test_a_shard_that_cannot_be_read_now_keeps_its_name(
 
 
 def test_a_page_that_was_changed_is_set_aside(tmp_path: Path) -> None:
-    shard = Path(write_shard(tmp_path, [heard(f"/{i}", i) for i in range(50)]))
+    shard = Path(write_shard(tmp_path, [analysed(f"/{i}", i) for i in range(50)]))
     paths = pq.ParquetFile(shard).metadata.row_group(0).column(0)
     content = bytearray(shard.read_bytes())
     content[len(b"PAR1") + paths.total_compressed_size - 1] ^= 0xFF  # the end of its last page
@@ -134,7 +134,7 @@ def test_a_page_that_was_changed_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_shards_of_another_model_do_not_mix(tmp_path: Path) -> None:
-    write_shard(tmp_path, [heard("/a")], fingerprint="other")
+    write_shard(tmp_path, [analysed("/a")], fingerprint="other")
     with pytest.raises(RecsysError, match=r"\(other, effort.*do not mix") as caught:
         known(tmp_path)
     assert "--out" in caught.value.hint
@@ -145,11 +145,11 @@ import os, sys
 import recsys.cluster.shards as shards
 from recsys import atomic
 from recsys.cluster.shard_rows import table_of
-from tests.cluster.shards import header, heard
+from tests.cluster.shards import analysed, header
 
 atomic.os.fsync = lambda _: os.kill(os.getpid(), 9)
 writer = shards.ShardWriter(shards.ShardPlace(sys.argv[1]), header())
-writer.add(table_of([heard("/a")]))
+writer.add(table_of([analysed("/a")]))
 writer.flush()
 """
 
@@ -179,7 +179,7 @@ def test_what_another_run_is_writing_stays(tmp_path: Path, monkeypatch: pytest.M
         began.update(tmp_path.glob(".recsys-*"))
 
     writer = ShardWriter(ShardPlace(str(tmp_path)), header())
-    writer.add(table_of([heard("/a")]))
+    writer.add(table_of([analysed("/a")]))
     monkeypatch.setattr(atomic.os, "fsync", other_run_starts)
     assert writer.flush().num_rows == 1
     assert len(began) == 1
@@ -191,7 +191,7 @@ def test_a_shard_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     writer = ShardWriter(ShardPlace(str(tmp_path)), header())
-    writer.add(table_of([heard("/a")]))
+    writer.add(table_of([analysed("/a")]))
     with monkeypatch.context() as patch:
         patch.setattr(atomic.os, "fsync", full)
         with pytest.raises(RecsysError, match="No space left on device"):
@@ -211,7 +211,7 @@ def test_a_place_that_cannot_be_made(tmp_path: Path) -> None:
 def test_shards_are_due_when_full_or_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = ShardWriter(ShardPlace(str(tmp_path)), header())
     assert not writer.is_due
-    writer.add(table_of([heard("/a"), heard("/b")]))
+    writer.add(table_of([analysed("/a"), analysed("/b")]))
     assert not writer.is_due
     monkeypatch.setattr(module, "SHARD_ROWS", 2)
     assert writer.is_due
@@ -227,7 +227,7 @@ def test_shards_are_due_when_full_or_old(tmp_path: Path, monkeypatch: pytest.Mon
 def test_names_are_in_the_order_of_writing(tmp_path: Path) -> None:
     writer = ShardWriter(ShardPlace(str(tmp_path)), header())
     for number in range(3):
-        writer.add(table_of([heard(f"/{number}")]))
+        writer.add(table_of([analysed(f"/{number}")]))
         writer.flush()
     paths = [ShardPlace(str(tmp_path)).path(name) for name in ShardPlace(str(tmp_path)).names()]
     order = []
@@ -239,7 +239,7 @@ def test_names_are_in_the_order_of_writing(tmp_path: Path) -> None:
 
 
 def test_a_url_holds_shards_as_a_folder_does() -> None:
-    row = heard("/a")
+    row = analysed("/a")
     try:
         path = write_shard("memory://shards/of/mine", [row])
         assert path.startswith("memory://shards/of/mine/shard-")

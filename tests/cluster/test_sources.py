@@ -98,13 +98,13 @@ def test_a_file_of_this_machine_is_not_copied(tmp_path: Path) -> None:
         ("/no/such/folder", "no such folder"),
     ],
 )
-def test_places_that_cannot_be_listed(memory: Any, place: str, message: str) -> None:
+def test_sources_that_cannot_be_listed(memory: Any, place: str, message: str) -> None:
     with pytest.raises(RecsysError, match=message) as caught:
         check_place(place)
     assert caught.value.hint
 
 
-def test_what_is_missing_or_forbidden_is_said_in_words() -> None:
+def test_missing_and_forbidden_sources_have_messages() -> None:
     class NoCredentialsError(Exception):
         """As botocore has it."""
 
@@ -120,7 +120,7 @@ def test_what_is_missing_or_forbidden_is_said_in_words() -> None:
     assert file_system_error(kept, "s3://b") is kept
 
 
-def test_places_have_one_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sources_have_one_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert normal_place("s3://b/music/") == "s3://b/music"
     assert normal_place("file:///music/") == "/music"

@@ -146,7 +146,7 @@ class TwoNodes:
         return int(done.stdout.partition("nodes ")[2] or 0)
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that decode and hear at this moment."""
+        """Return the processes that decode and analyse at this moment."""
         return [process for node in self.nodes for process in node.below("ray::MapBatches")]
 
     def stop(self) -> None:

@@ -353,7 +353,7 @@ def test_saving_again_replaces_and_leaves_other_files_alone(
 
 
 @saved_kinds
-def test_an_index_that_is_not_there_is_said(kind: SavedKind, tmp_path: Path) -> None:
+def test_an_index_that_is_not_there_is_reported(kind: SavedKind, tmp_path: Path) -> None:
     with pytest.raises(GenreIndexError, match="no index") as caught:
         kind.load(tmp_path / "nothing")
     assert "--rebuild" in caught.value.hint
@@ -361,7 +361,7 @@ def test_an_index_that_is_not_there_is_said(kind: SavedKind, tmp_path: Path) -> 
 
 @saved_kinds
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "gone"])
-def test_a_damaged_part_is_said(kind: SavedKind, damage: str, tmp_path: Path) -> None:
+def test_a_damaged_part_is_reported(kind: SavedKind, damage: str, tmp_path: Path) -> None:
     planted(kind).save(tmp_path, fingerprint="f", revision=1)
     part = sorted(tmp_path.glob("part-*"))[0]
     content = bytearray(part.read_bytes())
@@ -383,7 +383,7 @@ def test_a_damaged_part_is_said(kind: SavedKind, damage: str, tmp_path: Path) ->
     "content",
     ["", "{", "[]", "{}", '"x"', "null", '{"format": 1, "metric": "cosine", "parts": [1]}', "\0"],
 )
-def test_a_damaged_manifest_is_said(kind: SavedKind, content: str, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_reported(kind: SavedKind, content: str, tmp_path: Path) -> None:
     planted(kind).save(tmp_path, fingerprint="f", revision=1)
     (tmp_path / MANIFEST).write_text(content)
     with pytest.raises(GenreIndexError) as caught:
@@ -393,7 +393,9 @@ def test_a_damaged_manifest_is_said(kind: SavedKind, content: str, tmp_path: Pat
 
 @saved_kinds
 @pytest.mark.parametrize("field", ["format", "metric"])
-def test_an_index_of_another_version_is_said(kind: SavedKind, field: str, tmp_path: Path) -> None:
+def test_an_index_of_another_version_is_reported(
+    kind: SavedKind, field: str, tmp_path: Path
+) -> None:
     planted(kind).save(tmp_path, fingerprint="f", revision=1)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
     (tmp_path / MANIFEST).write_text(json.dumps(manifest | {field: "other"}))

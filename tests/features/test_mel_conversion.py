@@ -1,4 +1,4 @@
-"""Compressed mel from log-mel: what both pictures of one sound have in common."""
+"""Compressed mel from log-mel: what both spectrograms of one sound have in common."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def test_the_values_are_those_of_the_stated_rule() -> None:
         [10 ** (np.interp(centres[1], centres[0], column) / 10) for column in decibels.T], axis=1
     )
     compressed = np.log10(1 + 10_000 * power * USUAL_POWER / power.mean())
-    heard = np.arange(MEL.frames) * MEL.hop_length / MEL.sample_rate
+    times_s = np.arange(MEL.frames) * MEL.hop_length / MEL.sample_rate
     wanted = np.arange(TARGET.frames) * TARGET.hop_length / TARGET.sample_rate
-    expected = np.stack([np.interp(wanted, heard, row) for row in compressed])
+    expected = np.stack([np.interp(wanted, times_s, row) for row in compressed])
     np.testing.assert_allclose(from_log_mel(windows)[0], expected, atol=2e-3)
 
 

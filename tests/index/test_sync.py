@@ -29,9 +29,9 @@ from recsys.store import Store
 from recsys.types import Failure
 from tests.stored import (
     DIMENSION,
+    analysed,
     audio_file,
     axis,
-    heard,
     model_info,
     new_library,
     record,
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """Six tracks, two of each genre, on axes 0 to 3 and again 0 and 1; ids 1 to 6."""
     with new_library(tmp_path) as opened:
         genres = ("blues", "jazz", "rock")
-        opened.write([record(f"/{i}", heard(genres[i % 3], i)) for i in range(6)])
+        opened.write([record(f"/{i}", analysed(genres[i % 3], i)) for i in range(6)])
         yield opened
 
 
@@ -70,7 +70,7 @@ def wanted(store: Store) -> dict[int, tuple[str, tuple[float, ...]]]:
     return found
 
 
-def test_the_index_lies_beside_the_library() -> None:
+def test_the_index_lies_next_to_the_library() -> None:
     assert index_directory(Path("/x/library.db")) == Path("/x/library.index")
     assert index_directory(Path("/x/music.library.db")) == Path("/x/music.library.index")
 
@@ -96,14 +96,14 @@ def test_an_open_index_follows_its_library(store: Store, monkeypatch: pytest.Mon
     rebuild_index(store)
     index = open_index(store)
     assert refresh_index(store, index) is index
-    store.write([record("/new", heard("jazz", 3))], removed=[1])
+    store.write([record("/new", analysed("jazz", 3))], removed=[1])
     with monkeypatch.context() as patch:
         patch.setattr(Store, "iter_embeddings", None)
         assert refresh_index(store, index) is index  # nobody has saved the changes yet
     assert content(index) == wanted(store)
     assert index.revision == store.revision
 
-    store.write([record("/newer", heard("rock", 1))])
+    store.write([record("/newer", analysed("rock", 1))])
     save_index(store, open_index(store))
     with monkeypatch.context() as patch:
         patch.setattr(Store, "changes_since", None)
@@ -125,7 +125,7 @@ def test_a_stale_index_learns_only_the_changes(
 ) -> None:
     rebuild_index(store)
     store.write(
-        [record("/new", heard("jazz", 3)), record("/1", heard("rock", 2))],
+        [record("/new", analysed("jazz", 3)), record("/1", analysed("rock", 2))],
         [Failure(audio_file("/2"), "no sound")],
         removed=[1],
     )
@@ -154,7 +154,7 @@ def test_many_changes_are_quicker_from_scratch(
 ) -> None:
     rebuild_index(store)
     monkeypatch.setattr(sync, "FEW_CHANGES", 3)
-    store.write([record(f"/more/{i}", heard("rock", i)) for i in range(4)])
+    store.write([record(f"/more/{i}", analysed("rock", i)) for i in range(4)])
     with monkeypatch.context() as patch:
         patch.setattr(Store, "changes_since", None)
         assert content(open_index(store)) == wanted(store)
@@ -182,14 +182,14 @@ BREAKAGES = ("all gone", "part gone", "part damaged", "part cut", "manifest dama
 
 @pytest.mark.parametrize("how", BREAKAGES)
 @pytest.mark.parametrize("stale", [False, True])
-def test_whatever_is_broken_is_made_good_and_the_doctor_says_so(
+def test_every_damage_is_repaired_and_the_doctor_reports_it(
     store: Store, how: str, stale: bool
 ) -> None:
     rebuild_index(store)
     break_index(index_directory(store.path), how)
     assert len(index_problems(store)) == 1
     if stale:
-        store.write([record("/new", heard("jazz", 3))], removed=[2])
+        store.write([record("/new", analysed("jazz", 3))], removed=[2])
     index = open_index(store)
     assert content(index) == wanted(store)
     save_index(store, index)
@@ -202,20 +202,20 @@ def test_an_index_of_another_model_is_never_used(store: Store) -> None:
     assert not index_is_current(store)
     assert "another model" in index_problems(store)[0]
     assert open_index(store).count() == 0
-    store.write([record("/1", heard("rock", 3, model="m2"))])
+    store.write([record("/1", analysed("rock", 3, model="m2"))])
     assert content(open_index(store)) == {2: ("rock", tuple(axis(3).tolist()))}
 
 
 def test_a_model_of_another_dimension_gets_an_index_of_its_own(store: Store) -> None:
     rebuild_index(store)
     store.set_model(model_info("m2", dimension=6), "{}")
-    store.write([record("/1", heard("rock", axis(5, 6), model="m2"))])
+    store.write([record("/1", analysed("rock", axis(5, 6), model="m2"))])
     assert open_index(store).dimension == 6
     assert rebuild_index(store).count("rock") == 1
     assert index_problems(store) == []
 
 
-def test_a_library_that_was_made_anew_does_not_take_over_the_old_index(
+def test_a_library_that_was_made_again_does_not_take_over_the_old_index(
     store: Store, tmp_path: Path
 ) -> None:
     rebuild_index(store)
@@ -224,7 +224,7 @@ def test_a_library_that_was_made_anew_does_not_take_over_the_old_index(
     store.path.unlink()
     with new_library(tmp_path) as other:
         while other.revision < revision:
-            other.write([record(f"/other/{other.revision}", heard("rock", 3))])
+            other.write([record(f"/other/{other.revision}", analysed("rock", 3))])
         assert other.path == store.path
         assert not index_is_current(other)
         assert content(open_index(other)) == wanted(other)
@@ -235,7 +235,7 @@ def test_an_older_copy_of_the_library_does_not_trust_the_newer_index(
 ) -> None:
     store.vacuum()
     copy = shutil.copy(store.path, tmp_path / "backup")
-    store.write([record("/new", heard("jazz", 3))])
+    store.write([record("/new", analysed("jazz", 3))])
     rebuild_index(store)
     store.close()
     for rest in tmp_path.glob("library.db-*"):
@@ -276,7 +276,7 @@ def test_a_damaged_part_that_an_update_needs_is_rebuilt(store: Store) -> None:
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
-    store.write([record("/more", heard("jazz", 1))], removed=[1])
+    store.write([record("/more", analysed("jazz", 1))], removed=[1])
     bring_up_to_date(store)
     assert not index_problems(store)
 
@@ -290,11 +290,11 @@ def test_more_changes_than_fit_into_memory_are_a_rebuild(
     monkeypatch.setattr(sync, "MOST_CHANGES", 3)
     rebuild_index(store)
     first = files()
-    store.write([record(f"/more {i}", heard("jazz", 1)) for i in range(2)])
+    store.write([record(f"/more {i}", analysed("jazz", 1)) for i in range(2)])
     bring_up_to_date(store)
     few = files()
     assert len(few & first) == 2  # only the changed part was written
-    store.write([record(f"/many {i}", heard("jazz", 1)) for i in range(4)])
+    store.write([record(f"/many {i}", analysed("jazz", 1)) for i in range(4)])
     bring_up_to_date(store)
     assert not files() & few
     assert not index_problems(store)
@@ -326,7 +326,7 @@ actions = st.lists(
 def act(store: Store, action: tuple[Any, ...]) -> None:
     match action:
         case ("write", path, sound, genre, embedding):
-            analysis = heard(genre, embedding, store.model().fingerprint)  # type: ignore[union-attr]
+            analysis = analysed(genre, embedding, store.model().fingerprint)  # type: ignore[union-attr]
             store.write([record(f"/{path}", analysis, audio_hash=f"h{sound}")])
         case ("keep", path, sound):
             store.write([record(f"/{path}", None, audio_hash=f"h{sound}")])
@@ -371,7 +371,7 @@ def test_after_any_history_the_updated_index_is_the_rebuilt_one(
 
 def test_the_recall_of_approximate_parts_is_reported(store: Store) -> None:
     rows = unit_rows(400, DIMENSION)
-    store.write([record(f"/jazz/{i}", heard("jazz", row)) for i, row in enumerate(rows)])
+    store.write([record(f"/jazz/{i}", analysed("jazz", row)) for i, row in enumerate(rows)])
     save_index(store, open_index(store))
     assert measured_recall(store) == {}
     index = GenreIndex(DIMENSION, flat_limit=100)

@@ -25,7 +25,7 @@ def command(music: Path, database: Path) -> list[str]:
 
 
 def close(values: list[float]) -> Any:
-    """Return what equals values that were computed with other tracks beside them."""
+    """Return what equals values that were computed together with other tracks."""
     return pytest.approx(values, abs=1e-4)
 
 

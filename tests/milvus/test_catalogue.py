@@ -15,7 +15,7 @@ from recsys.index.sync import rebuild_index
 from recsys.playlists import PlaylistOptions
 from recsys.recommender import SimilarOptions
 from tests.index.oracle import ExactIndex
-from tests.milvus.libraries import answers, make_library, open_at, push_to
+from tests.milvus.shared_libraries import answers, make_library, open_at, push_to
 from tests.sounds import staircase, write
 from tests.stored import unit_rows
 
@@ -169,7 +169,7 @@ def test_a_new_file_needs_the_model_of_the_library(place: Path, tmp_path: Path) 
     assert "track of the library" in caught.value.hint
 
 
-def test_a_place_where_nothing_lies_is_said(tmp_path: Path) -> None:
+def test_a_place_where_nothing_lies_is_reported(tmp_path: Path) -> None:
     with Library(index=tmp_path / "none.db") as library:
         with pytest.raises(SharedLibraryError, match="no library yet") as caught:
             library.similar("anything", SimilarOptions())

@@ -19,8 +19,8 @@ from recsys.milvus.collection import (
 )
 from recsys.milvus.milvus_index import MilvusIndex
 from recsys.milvus.push import _held, push
-from tests.milvus.libraries import make_library, open_at, push_to
 from tests.milvus.server import free_port
+from tests.milvus.shared_libraries import make_library, open_at, push_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ def test_all_that_is_read_in_pages_survives_a_failure(
         assert failing.failed == 1
 
 
-def test_a_page_that_fails_twice_is_said(shared: MilvusCatalogue, failing: Failing) -> None:
+def test_a_page_that_fails_twice_is_reported(shared: MilvusCatalogue, failing: Failing) -> None:
     with Connection(shared.path) as connection:
         failing.at(3, 4)
         pages = connection.pages(shared.index.name, "id >= 0", ["id"], 10)
@@ -183,7 +183,7 @@ def test_a_header_that_is_torn_is_read_again(
         assert "ask again" in caught.value.hint
 
 
-def test_a_reader_that_comes_while_libraries_change_places_finds_the_new_one(
+def test_a_reader_that_comes_while_libraries_are_swapped_finds_the_new_one(
     library: PlantedLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "shared.db"

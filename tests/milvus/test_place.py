@@ -26,7 +26,7 @@ def test_a_server_has_its_usual_port_and_collection() -> None:
     assert place.timeout_s == 10
 
 
-def test_everything_can_be_said() -> None:
+def test_every_part_of_an_address() -> None:
     place = parse_place("milvus+tls://ann:se%40cret@[::1]:1234/home?collection=jazz&timeout=2.5")
     assert place.uri == "https://[::1]:1234"
     assert (place.database, place.collection, place.timeout_s) == ("home", "jazz", 2.5)
@@ -67,7 +67,7 @@ def test_a_file_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("/no/such/folder/shared.db", "/no/such/folder"),
     ],
 )
-def test_what_is_no_place_is_said(text: str, words: str) -> None:
+def test_an_invalid_address_is_an_error(text: str, words: str) -> None:
     with pytest.raises(SharedLibraryError) as caught:
         parse_place(text)
     assert words in caught.value.message
@@ -107,7 +107,7 @@ def test_no_text_ends_its_own_quotes(text: str) -> None:
     assert inside.replace("\\\\", "").replace('\\"', "").count('"') == 0
 
 
-def test_what_milvus_says_does_not_give_a_token_away(tmp_path: Path) -> None:
+def test_messages_of_milvus_hide_the_token(tmp_path: Path) -> None:
     place = replace(parse_place(tmp_path / "shared.db"), token="ann:secret")
     with Connection(place, create=True) as connection:
         for told in ("login ann:secret failed", "bad password secret"):

@@ -18,7 +18,7 @@ from recsys.milvus.push import _Push, push
 from recsys.store import Store
 from recsys.store.rows import TrackRecord
 from recsys.types import TrackFile
-from tests.milvus.libraries import TAGS, answers, make_library, open_at, push_to, sounds
+from tests.milvus.shared_libraries import TAGS, answers, make_library, open_at, push_to, sounds
 from tests.planted import PlantedLibrary, make_info
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def test_a_reader_follows_what_is_pushed(library: PlantedLibrary, place: Path) -
 
 
 @pytest.mark.parametrize("source", ["own", "tags"])
-def test_a_library_that_is_sorted_anew_takes_its_own_place(source: str, place: Path) -> None:
+def test_a_library_that_is_sorted_again_replaces_its_copy(source: str, place: Path) -> None:
     styles = ("rock", "Mellow", "Hip-Hop", "jazz")
     library = PlantedLibrary(place.parent, sounds(40), make_info(tags=styles))
     push_to(library.store, place)
@@ -176,8 +176,8 @@ def resorted(path: Path) -> None:
         other.set_genre_source("own")
 
 
-def heard_anew(path: Path) -> None:
-    """Another model takes over, of the same length, and hears half of the tracks."""
+def analysed_again(path: Path) -> None:
+    """Another model takes over, of the same length, and analyses half of the tracks."""
     with Store.open(path) as other:
         info = replace(make_info(tags=TAGS), fingerprint="planted-2")
         before = other.analyses(range(1, 40))
@@ -186,16 +186,16 @@ def heard_anew(path: Path) -> None:
         for number, analysis in before.items():
             stored = other.lookup(tracks[number].path)
             assert stored is not None
-            heard = replace(
+            other_analysis = replace(
                 analysis, embedding=np.roll(analysis.embedding, 1), fingerprint="planted-2"
             )
             track = tracks[number]
             file = TrackFile(track.path, stored.size, stored.mtime_ns)
-            record = TrackRecord(file, track.tags, track.audio_hash, 100.0, None, heard)
+            record = TrackRecord(file, track.tags, track.audio_hash, 100.0, None, other_analysis)
             other.write([record])
 
 
-@pytest.mark.parametrize("change", [resorted, heard_anew])
+@pytest.mark.parametrize("change", [resorted, analysed_again])
 @pytest.mark.parametrize(("first", "at"), [(True, 20), (True, 64), (False, 20), (False, 84)])
 def test_a_library_that_changes_during_a_push_is_not_mixed(
     change: Callable[[Path], None],
@@ -211,7 +211,7 @@ def test_a_library_that_changes_during_a_push_is_not_mixed(
     if not first:
         push_to(library.store, place)
         library.add(sounds(20, seed=1))
-    parts = {track.id: track.genre_group for track in library.store.all_tracks()}
+    groups = {track.id: track.genre_group for track in library.store.all_tracks()}
     monkeypatch.setattr("recsys.milvus.push.PAGE", 10)
 
     def changing(done: int, _total: int) -> None:
@@ -228,8 +228,8 @@ def test_a_library_that_changes_during_a_push_is_not_mixed(
         shared = open_at(place)
         assert shared.genre_source() == "model"
         assert shared.model().fingerprint == library.info.fingerprint
-        there = {number: track.genre_group for number, track in shared.tracks(parts).items()}
-        assert there == dict(list(parts.items())[: 84 if at == 84 else 64])
+        there = {number: track.genre_group for number, track in shared.tracks(groups).items()}
+        assert there == dict(list(groups.items())[: 84 if at == 84 else 64])
         if at == 20:
             assert list(answers(shared, shared.index, seeds)) == wanted
         shared.close()
@@ -240,7 +240,7 @@ def test_a_library_that_changes_during_a_push_is_not_mixed(
     shared.close()
 
 
-@pytest.mark.parametrize("change", [resorted, heard_anew])
+@pytest.mark.parametrize("change", [resorted, analysed_again])
 def test_a_change_between_the_questions_for_one_page_is_seen(
     change: Callable[[Path], None],
     library: PlantedLibrary,
@@ -297,7 +297,7 @@ def test_a_reader_whose_library_was_replaced_is_told_and_finds_the_new_one(
         reader.close()
 
 
-def test_a_library_that_comes_back_is_counted_anew(
+def test_a_library_that_comes_back_is_counted_again(
     library: PlantedLibrary, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push_to(library.store, place)
@@ -384,7 +384,7 @@ def test_a_library_that_was_replaced_during_a_push_is_not_dropped(
     same(other, place)
 
 
-def test_a_library_that_another_model_heard_is_not_mixed_in(
+def test_a_library_that_another_model_analysed_is_not_mixed_in(
     library: PlantedLibrary, place: Path
 ) -> None:
     push_to(library.store, place)
@@ -405,7 +405,7 @@ def test_a_library_that_another_model_heard_is_not_mixed_in(
     shared.close()
 
 
-def test_an_index_of_another_dimension_is_said(library: PlantedLibrary, place: Path) -> None:
+def test_an_index_of_another_dimension_is_reported(library: PlantedLibrary, place: Path) -> None:
     store = library.store
     name = collection_name("recsys", store.library_id, *library.info.identity, "model")
     with Connection(parse_place(place), create=True) as connection:
@@ -424,7 +424,7 @@ def test_an_empty_library_is_not_pushed(tmp_path: Path) -> None:
         push_to(store, tmp_path / "shared.db")
 
 
-def test_a_tag_without_end_is_shortened_and_said(tmp_path: Path) -> None:
+def test_a_tag_without_end_is_shortened_and_reported(tmp_path: Path) -> None:
     long = [replace(sound, title="x" * 100_000) for sound in sounds(2, seed=1)]
     library = PlantedLibrary(tmp_path, long, make_info(tags=TAGS))
     assert push_to(library.store, tmp_path / "shared.db").shortened == 2

@@ -17,10 +17,10 @@ from recsys.errors import SharedLibraryError
 from recsys.index.sync import rebuild_index
 from recsys.milvus.client import Connection, parse_place
 from recsys.milvus.milvus_index import MilvusIndex
-from tests.benchmarks import planted
+from tests.benchmarks import planted_libraries
 from tests.index.oracle import ExactIndex
-from tests.milvus.libraries import answers, make_library, open_at, push_to, sounds
 from tests.milvus.server import Server, free_port
+from tests.milvus.shared_libraries import answers, make_library, open_at, push_to, sounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +128,7 @@ def test_readers_see_what_is_pushed_while_they_read(
     assert sizes
 
 
-def test_nothing_that_listens_is_said_at_once() -> None:
+def test_a_port_without_a_server_is_an_error_at_once() -> None:
     port = free_port()
     began = time.monotonic()
     with pytest.raises(SharedLibraryError, match=f"nothing answers at .*:{port}") as caught:
@@ -179,7 +179,7 @@ def test_a_silence_between_two_pages_is_sat_out(server: Server, library: Planted
     shared.close()
 
 
-def test_a_server_that_dies_is_said_and_found_again(
+def test_a_server_that_dies_is_reported_and_found_again(
     server: Server, library: PlantedLibrary
 ) -> None:
     push_to(library.store, server.place)
@@ -221,11 +221,11 @@ def test_a_push_into_a_server_that_dies_loses_nothing(
 def test_a_server_finds_the_nearest(server: Server, graph: bool, least: float) -> None:
     """Ten genres, 20,000 tracks: recall@20 against exact search, over all and in two genres."""
     number, k = 20_000, 20
-    model = planted.planted_model()
-    oracle = ExactIndex(planted.DIMENSION)
+    model = planted_libraries.planted_model()
+    oracle = ExactIndex(planted_libraries.DIMENSION)
     with Connection(parse_place(f"{server.place}?timeout=60")) as connection:
-        index = MilvusIndex.create(connection, "recall", planted.DIMENSION, graph=graph)
-        for batch in planted.batches(number):
+        index = MilvusIndex.create(connection, "recall", planted_libraries.DIMENSION, graph=graph)
+        for batch in planted_libraries.batches(number):
             ids = np.arange(batch.first + 1, batch.first + 1 + len(batch.embeddings))
             genres = np.array([model.top_genre(row) for row in batch.probabilities])
             for genre in np.unique(genres).tolist():
@@ -238,7 +238,7 @@ def test_a_server_finds_the_nearest(server: Server, graph: bool, least: float) -
         index = MilvusIndex.open(connection, "recall", reading=True)
         recalls = [
             recall(index, oracle, genre, query, k)
-            for query in planted.later_batch(number, 60).embeddings
+            for query in planted_libraries.later_batch(number, 60).embeddings
             for genre in (None, "rock", "reggae")
         ]
     assert np.mean(recalls) >= least

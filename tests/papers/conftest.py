@@ -12,7 +12,7 @@ from recsys.papers import reproduce
 from recsys.papers.data import RecipeData
 from recsys.papers.recipe import Recipe
 from recsys.papers.reproduce import ReproduceOptions
-from tests.papers.small import LABELS, planted
+from tests.papers.small_recipes import LABELS, planted
 
 
 @pytest.fixture

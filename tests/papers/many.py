@@ -13,7 +13,7 @@ from recsys.papers.reproduce import (
     ReproduceProgress,
     Reproduction,
 )
-from tests.papers.small import classical, recipe
+from tests.papers.small_recipes import classical, recipe
 
 Outcomes = list[tuple[str, str, Measurement | FailedMeasurement]]
 

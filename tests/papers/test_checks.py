@@ -11,15 +11,13 @@ from pydantic import ValidationError
 from recsys.errors import ModelError
 from recsys.papers.fit import check_recipe
 from recsys.papers.recipe import load_recipe
-from tests.papers.small import classical, recipe, refused, write_toml
+from tests.papers.small_recipes import classical, recipe, refused, write_toml
 
 NETWORK = '[network]\narchitecture = "dense"\nconfig = { hidden = [8] }\n[training]\nepochs = 2\n'
 
 
 @pytest.mark.parametrize("key", ['weights = "vgg16"', "memorise = 3"])
-def test_what_belongs_to_networks_is_refused_beside_a_classical_model(
-    key: str, tmp_path: Path
-) -> None:
+def test_options_of_networks_are_refused_for_a_classical_model(key: str, tmp_path: Path) -> None:
     estimator = '[estimator]\nname = "knn"\n'
     path = write_toml(tmp_path, (NETWORK, estimator), ('title = "Mine"', f'title = "Mine"\n{key}'))
     assert key.split()[0] in refused(path)

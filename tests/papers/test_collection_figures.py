@@ -114,7 +114,7 @@ def test_one_genre_has_no_boundary() -> None:
         boundary_picture(planted({"a": 9}))
 
 
-def test_very_many_rows_are_drawn_from_and_that_is_said() -> None:
+def test_very_many_rows_are_drawn_from_and_that_is_reported() -> None:
     picture = boundary_picture(planted({"a": MOST_ROWS, "b": 10}), seed=5)
     assert f"fitted to {MOST_ROWS} (drawn with seed 5) of {MOST_ROWS + 10} rows" in picture.caption
 

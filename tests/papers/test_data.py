@@ -14,7 +14,7 @@ from recsys.mel import Features
 from recsys.papers.data import find_music, genres_of, load_music, load_table
 from recsys.papers.features import COLUMNS, Summary
 from recsys.papers.protocols import check_protocol
-from tests.papers.small import PICTURE, classical, recipe
+from tests.papers.small_recipes import IMAGES, classical, recipe
 from tests.sounds import write
 
 RATE = 22_050
@@ -69,7 +69,7 @@ def test_mixed_songs_are_set_apart_for_a_recipe_that_can_use_them(music: Path) -
     assert reason
 
 
-def test_the_genres_of_the_recipe_are_used_and_missing_ones_told(music: Path) -> None:
+def test_the_genres_of_the_recipe_are_used_and_missing_ones_reported(music: Path) -> None:
     own = classical(features=SHORT, genres=["blues", "jazz", "rock"])
     data = load_music(own, find_music([music]), workers=1)
     assert data.segments.labels == ("blues", "rock")
@@ -130,5 +130,5 @@ def test_a_missing_library_is_no_fault_of_the_music(
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     files = [LabelledFile(tmp_path / f"{n}.wav", "jazz", f"{n}") for n in range(5)]
     with pytest.raises(MissingExtraError, match="this needs PIL") as raised:
-        load_music(classical(features=PICTURE), files, workers=1)
+        load_music(classical(features=IMAGES), files, workers=1)
     assert "[papers]" in raised.value.hint

@@ -22,8 +22,8 @@ from recsys.papers.measure import make_recipe_card
 from recsys.papers.protocols import Division, Fold
 from recsys.papers.recipe import load_recipe
 from tests.classifier.modules import module_of, torch_classifier
-from tests.papers.small import CPU, planted
 from tests.papers.small_networks import SMALL
+from tests.papers.small_recipes import CPU, planted
 
 PROBABILITY = 1e-3
 """Largest difference of a probability."""
@@ -74,14 +74,14 @@ def copied(classifier: Classifier, device: torch.device) -> Classifier:
 
 @with_gpu
 @pytest.mark.parametrize("name", ONE_OF_EACH)
-def test_a_recipe_says_the_same_on_cpu_and_gpu(name: str) -> None:
+def test_a_recipe_agrees_on_cpu_and_gpu(name: str) -> None:
     one, tracks = untrained(name)
     other = copied(one, torch.device("cuda"))
     check_agreement(one, other, tracks)
 
 
 @with_gpu
-def test_the_default_model_says_the_same_on_cpu_and_gpu() -> None:
+def test_the_shipped_model_agrees_on_cpu_and_gpu() -> None:
     shape = load_card().features.shape
     rng = np.random.default_rng(0)
     tracks = [rng.normal(size=(3, *shape)).astype(np.float32) for _ in range(6)]

@@ -64,7 +64,7 @@ def test_inputs_of_any_shape_are_flattened() -> None:
     assert scores.dtype == embedding.dtype == torch.float32
 
 
-def test_what_was_never_fitted_says_so() -> None:
+def test_what_was_never_fitted_reports_it() -> None:
     with pytest.raises(ModelError, match="never fitted"):
         EstimatorModel(2, (2,))(torch.zeros(1, 2))
 

@@ -12,7 +12,7 @@ import torch
 from recsys.errors import MissingExtraError, ModelError
 from recsys.papers.estimators import ESTIMATORS, EstimatorModel, check_estimator, fit_estimator
 from recsys.papers.recipe import Estimator
-from tests.papers.small import planted
+from tests.papers.small_recipes import planted
 
 FEW = {
     "random-forest": {"n_estimators": 10, "n_jobs": 1},
@@ -59,7 +59,7 @@ def test_the_highest_score_is_the_prediction(model: EstimatorModel) -> None:
     assert len(set(expected.tolist())) == 3
 
 
-def test_a_saved_model_says_the_same(model: EstimatorModel, tmp_path: Path) -> None:
+def test_a_saved_model_gives_the_same(model: EstimatorModel, tmp_path: Path) -> None:
     from recsys.classifier.card import ModelCard
     from recsys.classifier.training.architectures import load_model, save_model
     from recsys.papers.features import Summary
@@ -144,9 +144,9 @@ def test_groups_stay_together_in_the_search() -> None:
     rows = (rng.normal(size=(24, 6))[groups] * 10 + rng.normal(size=(96, 6))).astype(np.float32)
     knn = estimator("knn", grid={"n_neighbors": [1]}, folds=4)
     _, leaky = fit_estimator(knn, rows, targets, n_genres=2)
-    _, honest = fit_estimator(knn, rows, targets, n_genres=2, groups=groups)
+    _, grouped = fit_estimator(knn, rows, targets, n_genres=2, groups=groups)
     assert leaky["cross_validated_accuracy"] == 1.0
-    assert honest["cross_validated_accuracy"] < 0.8
+    assert grouped["cross_validated_accuracy"] < 0.8
 
 
 def test_a_genre_without_rows_is_an_error_and_not_a_shift_of_genres() -> None:

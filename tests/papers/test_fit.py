@@ -19,7 +19,7 @@ from recsys.papers import fit as fitting
 from recsys.papers.fit import FitOptions, Fitted, fit, make_network, overfit_check
 from recsys.papers.protocols import Fold
 from recsys.papers.transfer import BACKBONES, PREFIX, build_backbone
-from tests.papers.small import classical, planted, recipe, same_weights, thirds
+from tests.papers.small_recipes import classical, planted, recipe, same_weights, thirds
 
 SEARCH = {
     "network": {"hidden": [[1], [8], [16]]},
@@ -161,7 +161,7 @@ def test_a_sigmoid_recipe_gives_a_probability_for_each_genre() -> None:
     assert fitted.config["each_genre_alone"] is True
 
 
-def honest_or_not(by_report: bool, keep: str = "last") -> bool:
+def keeps_the_best_epoch(by_report: bool, keep: str = "last") -> bool:
     """Whether the best epoch was kept, where the best is not the last."""
     data = planted(apart=0.3)
     training = {"epochs": 8, "learning_rate": 0.3, "batch": 8, "keep": keep}
@@ -174,10 +174,10 @@ def honest_or_not(by_report: bool, keep: str = "last") -> bool:
     return same_weights(fitted.model, again.model)
 
 
-def test_the_report_keeps_the_last_epoch_and_honesty_the_best() -> None:
-    assert not honest_or_not(by_report=True)
-    assert honest_or_not(by_report=True, keep="best")
-    assert honest_or_not(by_report=False)
+def test_the_paper_protocol_keeps_the_last_epoch_and_artist_grouped_the_best() -> None:
+    assert not keeps_the_best_epoch(by_report=True)
+    assert keeps_the_best_epoch(by_report=True, keep="best")
+    assert keeps_the_best_epoch(by_report=False)
 
 
 def test_the_overfit_check_passes_where_genres_differ() -> None:
@@ -226,7 +226,7 @@ def test_the_search_of_a_classical_model_keeps_artists_together_unless_the_repor
     assert accuracies[1] < 0.7
 
 
-def picture_recipe(**changes: Any) -> Any:
+def image_recipe(**changes: Any) -> Any:
     return recipe(
         weights="alexnet",
         features={"kind": "picture", "height": 64, "width": 64},
@@ -247,14 +247,14 @@ def test_weights_are_found_in_a_folder_under_their_published_name(
     renamed = replace(BACKBONES["alexnet"], url=f"https://x/alexnet-{digest}.pth", sha256=digest)
     path.rename(tmp_path / renamed.file)
     monkeypatch.setitem(BACKBONES, "alexnet", renamed)
-    small = picture_recipe()
+    small = image_recipe()
     made = make_network(small, small.network, 3, seed=0, weights=str(tmp_path))
     for name, value in backbone.state_dict().items():
         assert torch.equal(made.backbone.state_dict()[name], value)  # type: ignore[union-attr]
 
 
 def test_a_folder_without_the_weights_is_an_error(tmp_path: Path) -> None:
-    small = picture_recipe()
+    small = image_recipe()
     with pytest.raises(ModelError, match=BACKBONES["alexnet"].file) as caught:
         make_network(small, small.network, 3, seed=0, weights=str(tmp_path))
     assert "--weights" in caught.value.hint

@@ -11,7 +11,7 @@ from torch import nn
 from recsys.classifier.training.architectures import build_model
 from recsys.papers.fit import make_network
 from recsys.papers.networks import initialise_like_keras
-from tests.papers.small import recipe, same_weights
+from tests.papers.small_recipes import recipe, same_weights
 
 
 def keras(model: nn.Module) -> nn.Module:

@@ -81,7 +81,7 @@ def test_minutes_count_what_was_done_before_a_kill(
     monkeypatch.setattr(networks.Training, "_train_epoch", a_minute)
     with pytest.raises(KeyboardInterrupt):
         run([NETWORK], options, on_epoch=kill_after(2))
-    report, honest = (outcome for _, _, outcome in run([NETWORK], options))
+    report, grouped = (outcome for _, _, outcome in run([NETWORK], options))
     assert isinstance(report, Measurement)
-    assert isinstance(honest, Measurement)
-    assert (report.minutes, honest.minutes) == (3.0, 6.0)
+    assert isinstance(grouped, Measurement)
+    assert (report.minutes, grouped.minutes) == (3.0, 6.0)

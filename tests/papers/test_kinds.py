@@ -68,7 +68,7 @@ def test_silence_gives_finite_values_without_a_warning(settings: Features) -> No
 
 
 @pytest.mark.parametrize("settings", BY_WINDOW, ids=name_of)
-def test_a_window_is_heard_by_itself(settings: Features) -> None:
+def test_a_window_is_computed_on_its_own(settings: Features) -> None:
     samples = noise_and_tones(settings)
     together = settings.compute(samples)
     alone = np.concatenate([settings.compute(samples[i : i + 1]) for i in (2, 1, 0)])

@@ -10,7 +10,7 @@ from recsys.errors import ModelError
 from recsys.papers import recipe as recipe_module
 from recsys.papers.fit import check_recipe
 from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
-from tests.papers.small import TOML, refused, write_toml
+from tests.papers.small_recipes import TOML, refused, write_toml
 
 PUBLISHED: dict[str, float | None] = {
     "svm-36": 0.70,

@@ -19,7 +19,7 @@ from recsys.papers.fit import FitOptions
 from recsys.papers.measure import Measurement, measure
 from recsys.papers.protocols import Division
 from recsys.papers.recipe import Recipe
-from tests.papers.small import LABELS, PICTURE, classical, planted, recipe
+from tests.papers.small_recipes import IMAGES, LABELS, classical, planted, recipe
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def run(own: Recipe, way: str, segments: SegmentSet | None = None, **changes: An
 MIXING = {"split": "by-segment", "test": 0.25, "valid": 0.25}
 
 
-def test_honest_has_no_artist_and_no_track_on_two_sides(divisions: list[Division]) -> None:
+def test_artist_grouped_has_no_artist_and_no_track_on_two_sides(divisions: list[Division]) -> None:
     data = planted()
     for own in (classical(), recipe(), classical(protocol=MIXING)):
         found = run(own, "honest", data)
@@ -67,10 +67,10 @@ def test_every_track_is_tested_once_where_there_are_folds(divisions: list[Divisi
     assert sum(one["n"] for one in found.test["per_genre"].values()) == len(data.tracks)
 
 
-def test_vectors_get_folds_and_pictures_one_division() -> None:
+def test_vectors_get_folds_and_images_one_division() -> None:
     assert run(classical(), "honest", planted(tracks=10)).folds == 5
-    picture = classical(features=PICTURE)
-    found = run(picture, "honest", planted((16, 16), tracks=10))
+    images = classical(features=IMAGES)
+    found = run(images, "honest", planted((16, 16), tracks=10))
     assert found.folds == 1
     assert found.test["n"] < 30
 
@@ -150,14 +150,14 @@ def test_train_accuracy_is_that_of_the_kept_model(divisions: list[Division]) -> 
     assert found.train_accuracy == pytest.approx(right.mean())
 
 
-def test_what_is_told_beside_the_accuracy() -> None:
+def test_what_is_reported_with_the_accuracy() -> None:
     found = run(recipe(memorise=3), "report")
     assert found.notes["epochs_run"] == [3]
     assert found.notes["data"] == ["a note"]
     assert found.notes["memorised"]["tracks"] == 3
     assert len(found.history) == 3
-    honest = run(recipe(memorise=3), "honest")
-    assert "memorised" not in honest.notes
+    grouped = run(recipe(memorise=3), "honest")
+    assert "memorised" not in grouped.notes
     search = {"name": "knn", "grid": {"n_neighbors": [1, 3]}, "folds": 2}
     folded = run(classical(estimator=search), "honest", folds=2)
     assert len(folded.notes["chosen_per_fold"]) == 2
@@ -173,7 +173,7 @@ def test_what_is_plain_is_measured_as_right_and_what_is_nothing_as_chance() -> N
 
 
 def test_by_artist_cannot_use_what_only_tells_artists_apart() -> None:
-    """Every artist is a spot of its own: a leaky division knows all, an honest one nothing."""
+    """Every artist is a spot of its own: a leaky split knows all, an artist-grouped one nothing."""
     data = planted(tracks=16, apart=0.0, per_track=4)
     place = np.unique(data.groups, return_inverse=True)[1]
     spots = np.random.default_rng(1).normal(size=(24, 4))[place]

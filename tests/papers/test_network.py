@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recsys.classifier.training.loop import EpochResult, Training
 from recsys.errors import ModelError
 from recsys.papers.protocols import Fold
-from tests.papers.small import (
+from tests.papers.small_recipes import (
     dense,
     planted,
     run,
@@ -245,7 +245,7 @@ def test_one_step_with_l2_moves_kernels_by_its_gradient() -> None:
         torch.testing.assert_close(value, oracle.state_dict()[name], atol=2e-5, rtol=0)
 
 
-def test_l2_keeps_kernels_small_and_is_not_in_the_loss_that_is_told() -> None:
+def test_l2_keeps_kernels_small_and_is_not_in_the_reported_loss() -> None:
     without, heavy = (training(settings(epochs=10, l2=l2), planted(), dense()) for l2 in (0.0, 0.3))
     norms = []
     for one in (without, heavy):

@@ -19,7 +19,7 @@ from recsys.papers.fit import FitOptions, fit
 from recsys.papers.measure import BATCH, evaluate_mixed, make_recipe_card, predict_scores
 from recsys.papers.protocols import Division
 from recsys.papers.recipe import Recipe
-from tests.papers.small import CPU, LABELS, classical, planted, recipe, thirds
+from tests.papers.small_recipes import CPU, LABELS, classical, planted, recipe, thirds
 
 
 class Echo(nn.Module):
@@ -70,7 +70,7 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("leaky", [False, True])
-def test_a_saved_recipe_says_of_a_track_what_was_judged(
+def test_a_saved_recipe_gives_the_measured_probabilities(
     name: str, leaky: bool, tmp_path: Path
 ) -> None:
     data = planted(apart=1.0)
@@ -85,12 +85,12 @@ def test_a_saved_recipe_says_of_a_track_what_was_judged(
 
     classifier = Classifier.load(path, "cpu")
     tracks = sorted(set(data.track_of[fold.test].tolist()))
-    heard = classifier.analyse([data.inputs[data.track_of == track] for track in tracks])
+    analyses = classifier.analyse([data.inputs[data.track_of == track] for track in tracks])
     scores, _ = predict_scores(fitted.model, data, fold.test, by_track=True, device=CPU)
     expected = softmax(scores, card.temperature)
-    np.testing.assert_allclose([one.probabilities for one in heard], expected, atol=1e-5)
-    assert [one.probabilities.argmax() for one in heard] == expected.argmax(1).tolist()
-    for one in heard:
+    np.testing.assert_allclose([one.probabilities for one in analyses], expected, atol=1e-5)
+    assert [one.probabilities.argmax() for one in analyses] == expected.argmax(1).tolist()
+    for one in analyses:
         assert one.embedding.shape == (card.dimension,)
         assert np.linalg.norm(one.embedding) == pytest.approx(1.0, abs=1e-5)
         assert one.fingerprint == classifier.info.fingerprint
@@ -100,7 +100,7 @@ def test_a_saved_recipe_says_of_a_track_what_was_judged(
     assert card.training["leaky"] is leaky
 
 
-def test_temperature_comes_from_validation_and_the_card_says_so() -> None:
+def test_temperature_comes_from_validation_and_the_card_reports_it() -> None:
     data = planted(apart=0.7)
     fold, options = thirds(data), FitOptions()
     fitted = fit(recipe(), data, fold, options)
@@ -114,7 +114,7 @@ def test_temperature_comes_from_validation_and_the_card_says_so() -> None:
     assert test.accuracy == pytest.approx(right.mean())
 
 
-def test_without_validation_nothing_is_calibrated_and_the_card_says_so() -> None:
+def test_without_validation_nothing_is_calibrated_and_the_card_reports_it() -> None:
     data = planted()
     fold = replace(thirds(data), valid=np.zeros(0, dtype=np.int64))
     options = FitOptions()

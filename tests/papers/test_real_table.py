@@ -1,4 +1,4 @@
-"""The columns of the public table, from real audio, beside the table itself."""
+"""The columns of the public table, from real audio, next to the table itself."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_the_gradient_reaches_every_trained_parameter(architecture: str) -> None
     assert [name for name, p in trained.items() if p.grad is None or not p.grad.any()] == []
 
 
-def test_a_few_random_inputs_are_learnt_by_heart(architecture: str) -> None:
+def test_a_few_random_inputs_are_overfitted(architecture: str) -> None:
     model = make(architecture)
     seen, targets = inputs(architecture, 8), torch.arange(8) % N_GENRES
     is_transfer = isinstance(model, TransferModel)

@@ -35,7 +35,7 @@ from recsys.papers.reproduce import (
 )
 from recsys.papers.transfer import BACKBONES
 from tests.papers.many import BOTH, DENSE, NEIGHBOURS, NETWORK, named, run
-from tests.papers.small import PICTURE, TOML, classical, planted, recipe
+from tests.papers.small_recipes import IMAGES, TOML, classical, planted, recipe
 
 
 def test_every_recipe_is_measured_both_ways(
@@ -54,7 +54,7 @@ def test_every_recipe_is_measured_both_ways(
     assert all(isinstance(one[2], Measurement) for one in found)
     assert [one[1:] for one in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert seen[0][0] == "network.audio.report"
-    # The report trains once, honesty in two folds.
+    # The paper protocol trains once, the artist-grouped one in two folds.
     assert fits == ["network"] * 3 + ["neighbours"] * 3
     results = sorted(path.name for path in (options.out / "results").iterdir())
     assert results == sorted(f"{name}.json" for name, _, _ in seen)
@@ -86,7 +86,7 @@ def test_a_recipe_that_fails_stops_no_other(
     monkeypatch.setattr(pretrained.torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     transfer = recipe(
         weights="alexnet",
-        features={**PICTURE, "height": 64, "width": 64},
+        features={**IMAGES, "height": 64, "width": 64},
         network={"architecture": "alexnet-transfer", "config": {"filters": 4, "pool": 1}},
     )
     found = run([named("transfer", transfer), NEIGHBOURS], options)
@@ -124,7 +124,7 @@ def test_an_error_from_a_library_stops_no_other_recipe(
     assert "--device cpu" in failure.hint
 
 
-def test_data_is_told_of_once_it_is_there(options: ReproduceOptions, decoded: list[Any]) -> None:
+def test_data_is_reported_once_it_is_there(options: ReproduceOptions, decoded: list[Any]) -> None:
     told: list[tuple[str, int]] = []
     run(
         BOTH,
@@ -340,10 +340,10 @@ def test_a_recipe_of_some_genres_uses_those_of_the_table_alone(
 ) -> None:
     two = named("two", classical(features={"kind": "public-table"}, genres=["jazz", "rock"]))
     found = run([two], replace(options, directories=(), table=feature_table))
-    honest = found[1][2]
-    assert isinstance(honest, Measurement)
-    assert honest.data == "public feature table, 16 tracks, 2 genres"
-    assert list(honest.test["per_genre"]) == ["jazz", "rock"]
+    grouped = found[1][2]
+    assert isinstance(grouped, Measurement)
+    assert grouped.data == "public feature table, 16 tracks, 2 genres"
+    assert list(grouped.test["per_genre"]) == ["jazz", "rock"]
 
 
 # Which recipes are run, in which order, and what is left of recipes and music in a quick run.

@@ -12,7 +12,7 @@ import torch
 from recsys.classifier.training import loop
 from recsys.classifier.training.loop import EpochResult, Training
 from recsys.papers.recipe import Fitting
-from tests.papers.small import (
+from tests.papers.small_recipes import (
     dense,
     planted,
     run,

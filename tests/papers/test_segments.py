@@ -73,10 +73,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_segments_know_their_tracks(folder: Path) -> None:
-    heard: list[int] = []
-    segments, skipped = load_segments(find_tracks(folder), Pitch(), on_file=heard.append)
+    decoded: list[int] = []
+    segments, skipped = load_segments(find_tracks(folder), Pitch(), on_file=decoded.append)
     assert skipped == ()
-    assert heard == [6] * 6
+    assert decoded == [6] * 6
     assert segments.labels == ("low", "mid")
     keys = [f"{genre}/{genre}.{number}" for genre in ("low", "mid") for number in range(3)]
     assert [track.key for track in segments.tracks] == keys
@@ -131,8 +131,8 @@ def test_of_two_files_of_one_track_the_longer_counts(folder: Path, longer_first:
     assert len(segments.tracks) == 6
     assert segments.n_segments == 20
     (number,) = [n for n, track in enumerate(segments.tracks) if track.key == "low/low.1"]
-    heard = segments.inputs[segments.track_of == number]
-    np.testing.assert_allclose(heard[:, 0], BASE_HZ + 20.0 * np.arange(5), atol=2)
+    rows = segments.inputs[segments.track_of == number]
+    np.testing.assert_allclose(rows[:, 0], BASE_HZ + 20.0 * np.arange(5), atol=2)
 
 
 def test_artists_come_from_a_mapping_or_from_the_tags(folder: Path) -> None:
@@ -150,7 +150,7 @@ def test_artists_come_from_a_mapping_or_from_the_tags(folder: Path) -> None:
     assert artists["mid/mid.2"] is None
 
 
-def test_too_little_is_said_before_anything_is_decoded(folder: Path) -> None:
+def test_too_little_is_reported_before_anything_is_decoded(folder: Path) -> None:
     never: list[int] = []
     files = find_tracks(folder)
     with pytest.raises(ModelError, match="at least two genres are needed, found: mid"):
@@ -161,7 +161,7 @@ def test_too_little_is_said_before_anything_is_decoded(folder: Path) -> None:
     assert never == []
 
 
-def test_too_little_that_is_left_is_said_with_the_reason(folder: Path) -> None:
+def test_too_little_that_is_left_is_reported_with_the_reason(folder: Path) -> None:
     files = find_tracks(folder)
     with pytest.raises(ModelError, match=r"no track of low, mid.*features are not all numbers"):
         load_segments(files, NoNumbers())
@@ -181,7 +181,7 @@ def test_files_of_one_track_count_once() -> None:
     check_genres({"a/1": "a", "b/1": "b"}, min_tracks=1)
 
 
-def test_balance_in_words() -> None:
+def test_balance_is_described() -> None:
     tracks = [
         LabelledTrack(f"{g}/{n}", g) for g, count in (("a", 2), ("b", 4)) for n in range(count)
     ]

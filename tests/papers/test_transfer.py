@@ -69,7 +69,7 @@ def test_features_computed_once_answer_alike(model: TransferModel) -> None:
 
 
 @torch.no_grad()
-def test_a_grey_picture_is_seen_in_three_equal_colours(model: TransferModel) -> None:
+def test_a_grey_image_is_seen_in_three_equal_colours(model: TransferModel) -> None:
     grey = torch.rand(2, *SHAPE)
     colours = torch.stack([grey, grey, grey], dim=1)
     assert torch.equal(model.features(grey), model.features(colours))
@@ -85,7 +85,7 @@ def test_pixels_are_normalised_as_over_imagenet(model: TransferModel) -> None:
 
 
 @torch.no_grad()
-def test_random_weights_still_tell_pictures_apart(model: TransferModel) -> None:
+def test_random_weights_still_tell_images_apart(model: TransferModel) -> None:
     """Through thirteen layers a weaker start would leave nothing but the biases."""
     features = model.features(torch.rand(4, *SHAPE)).flatten(1)
     assert float(features.std(dim=0).mean()) > 0.02
@@ -164,8 +164,8 @@ def test_names_as_in_the_published_files() -> None:
         "vgg16": [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28],
         "alexnet": [0, 3, 6, 8, 10],
     }
-    for name, places in convolutions.items():
-        expected = {f"{place}.{kind}" for place in places for kind in ("weight", "bias")}
+    for name, layers in convolutions.items():
+        expected = {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
         assert set(build_backbone(name).state_dict()) == expected
 
 

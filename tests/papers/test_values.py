@@ -148,24 +148,24 @@ def test_silence_has_no_tempo() -> None:
 
 
 @pytest.mark.parametrize("content", ["mel", "centroid", "chroma"])
-def test_pictures_lie_between_black_and_white(content: str) -> None:
-    (picture,) = ImageFeatures(content=content, height=60, width=90).compute(clicks(120, 3.0))
-    assert picture.min() >= 0
-    assert picture.max() <= 1
-    assert picture.max() > picture.min() + 0.5
+def test_images_lie_between_black_and_white(content: str) -> None:
+    (image,) = ImageFeatures(content=content, height=60, width=90).compute(clicks(120, 3.0))
+    assert image.min() >= 0
+    assert image.max() <= 1
+    assert image.max() > image.min() + 0.5
 
 
-def test_a_mel_picture_has_low_tones_at_the_bottom_and_time_from_the_left() -> None:
+def test_a_mel_image_has_low_tones_at_the_bottom_and_time_from_the_left() -> None:
     half = len(TIME_S) // 2
     low_then_high = np.concatenate([tone(200)[0, :half], tone(6000)[0, half:]])[np.newaxis]
-    (picture,) = ImageFeatures(fmax=8000.0).compute(low_then_high)
-    brightest = picture.argmax(axis=0)
+    (image,) = ImageFeatures(fmax=8000.0).compute(low_then_high)
+    brightest = image.argmax(axis=0)
     assert (brightest[:60] > 100).all()
     assert (brightest[70:] < 30).all()
-    assert picture.max() == pytest.approx(1, abs=0.05)
+    assert image.max() == pytest.approx(1, abs=0.05)
 
 
-def test_the_level_of_a_recording_does_not_change_its_picture() -> None:
+def test_the_level_of_a_recording_does_not_change_its_image() -> None:
     window = clicks(120, 3.0)
     np.testing.assert_allclose(
         ImageFeatures().compute(window), ImageFeatures().compute(0.01 * window), atol=2e-3
@@ -174,27 +174,27 @@ def test_the_level_of_a_recording_does_not_change_its_picture() -> None:
 
 def test_the_centroid_is_an_area_as_high_as_the_tone() -> None:
     settings = ImageFeatures(content="centroid", height=100, width=40)
-    (picture,) = settings.compute(tone(2000))
+    (image,) = settings.compute(tone(2000))
     expected = 100 * librosa.hz_to_mel(2000) / librosa.hz_to_mel(RATE / 2)
-    np.testing.assert_allclose(picture[:, 5:-5].sum(axis=0), expected, atol=0.5)
-    assert (np.diff(picture[:, 20]) >= 0).all()  # nothing but black above the curve
+    np.testing.assert_allclose(image[:, 5:-5].sum(axis=0), expected, atol=0.5)
+    assert (np.diff(image[:, 20]) >= 0).all()  # nothing but black above the curve
 
 
 def test_chroma_has_c_at_the_bottom() -> None:
-    (picture,) = ImageFeatures(content="chroma", height=120, width=50).compute(tone(523.25))
-    rows = picture.mean(axis=1)
+    (image,) = ImageFeatures(content="chroma", height=120, width=50).compute(tone(523.25))
+    rows = image.mean(axis=1)
     assert rows.argmax() >= 110
-    (picture,) = ImageFeatures(content="chroma", height=120, width=50).compute(tone(493.88))
-    assert picture.mean(axis=1).argmax() < 10  # B
+    (image,) = ImageFeatures(content="chroma", height=120, width=50).compute(tone(493.88))
+    assert image.mean(axis=1).argmax() < 10  # B
 
 
 @pytest.mark.parametrize("content", ["mel", "centroid", "chroma"])
 def test_silence_is_black(content: str) -> None:
-    picture = ImageFeatures(content=content).compute(np.zeros((1, 3 * RATE), dtype=np.float32))
-    assert not picture.any()
+    image = ImageFeatures(content=content).compute(np.zeros((1, 3 * RATE), dtype=np.float32))
+    assert not image.any()
 
 
-def test_pictures_without_pillow_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_without_pillow_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(MissingExtraError) as caught:
         ImageFeatures().compute(tone(440))

@@ -154,7 +154,7 @@ def test_seeds_of_one_artist_keep_their_order_unless_a_gap_forbids_it(tmp_path: 
     assert ids(from_seeds(library, 2, 1, 3, length=4, artist_gap=1)) == [2, 3, 1, 4]
 
 
-def test_a_gap_that_cannot_be_kept_ends_the_list_and_says_so(tmp_path: Path) -> None:
+def test_a_gap_that_cannot_be_kept_ends_the_list_and_reports_it(tmp_path: Path) -> None:
     sounds = [jazz(1 - 0.02 * i, artist="Only") for i in range(39)]
     sounds += [Sound("rock", at_cosine(NORTH, EAST, 0.1 * i)) for i in range(1, 5)]
     playlist = from_seeds(PlantedLibrary(tmp_path, sounds), 1, length=50, artist_gap=2)
@@ -204,7 +204,7 @@ def test_a_duration_that_cannot_be_filled_says_how_far_it_got(tmp_path: Path) ->
     assert len(from_seeds(library, 1, duration_s=7200, length=1).tracks) == 1
 
 
-def test_an_empty_library_gives_an_empty_list_that_says_so(tmp_path: Path) -> None:
+def test_an_empty_library_gives_an_empty_list_that_reports_it(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, [])
     analysis = library.analysis(NORTH, [0, 0, 1, 0])
     query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), analysis)])
@@ -292,8 +292,8 @@ def test_diversity_keeps_the_order_of_the_genres(library: PlantedLibrary) -> Non
     query = library.query(1)
     order = [genre for genre, _ in genre_scores(library.info, query.probabilities)]
     playlist = from_seeds(library, 1, length=150, diversity=1.0)
-    places = [order.index(track.genre) for track in playlist.tracks]
-    assert places == sorted(places)
+    ranks = [order.index(track.genre) for track in playlist.tracks]
+    assert ranks == sorted(ranks)
     assert sorted(ids(playlist)) == list(range(1, 151))
 
 

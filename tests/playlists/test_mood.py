@@ -143,7 +143,7 @@ def test_seeds_open_the_list_whatever_their_mood(library: PlantedLibrary) -> Non
 
 
 def test_a_walk_from_a_seed_stays_near_it(tmp_path: Path) -> None:
-    """Of two places with chill tracks, the list keeps to the one where the seed is."""
+    """Of two regions with chill tracks, the list keeps to the one where the seed is."""
     north, south = np.eye(16, dtype=np.float32)[0], -np.eye(16, dtype=np.float32)[0]
     rng = np.random.default_rng(3)
     sounds = [

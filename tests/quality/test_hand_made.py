@@ -21,12 +21,12 @@ from recsys.quality.hand_made import (
 from recsys.quality.systems import standardised
 from recsys.store import Store
 from tests.sounds import staircase, write
-from tests.stored import heard, new_library, record
+from tests.stored import analysed, new_library, record
 
 
 def library_of(folder: Path, paths: Sequence[Path]) -> Store:
     store = new_library(folder)
-    store.write([record(path, heard()) for path in paths])
+    store.write([record(path, analysed()) for path in paths])
     return store
 
 

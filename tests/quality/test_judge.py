@@ -21,7 +21,7 @@ from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Track
 from tests.planted import PlantedLibrary
-from tests.quality.libraries import scattered_sounds, task_of
+from tests.quality.labelled_libraries import scattered_sounds, task_of
 
 K = 5
 

@@ -8,7 +8,7 @@ import pytest
 from recsys.errors import QueryError
 from recsys.quality.labels import Columns, choose_labels, read_columns
 from recsys.types import Tags
-from tests.stored import heard, new_library, record
+from tests.stored import analysed, new_library, record
 
 Row = tuple[str, str | None, str | None]
 
@@ -18,7 +18,7 @@ def columns_of(folder: Path, rows: Sequence[Row]) -> Columns:
     with new_library(folder) as store:
         store.write(
             [
-                record(path, heard("jazz"), tags=Tags(artist=artist, genre_tag=tag))
+                record(path, analysed("jazz"), tags=Tags(artist=artist, genre_tag=tag))
                 for path, artist, tag in rows
             ]
         )

@@ -92,7 +92,7 @@ def test_a_genre_limits_the_answer_and_keeps_its_tier(library: PlantedLibrary) -
         assert {row.tier for row in answer.results} == {tier}
 
 
-def test_an_unknown_query_is_ranked_by_similarity_and_says_so(library: PlantedLibrary) -> None:
+def test_an_unknown_query_is_ranked_by_similarity_and_reports_it(library: PlantedLibrary) -> None:
     embedding = unit(np.random.default_rng(5).standard_normal(16))
     analysis = library.analysis(embedding, [0.3, 0.3, 0.2, 0.2])
     query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), analysis)])
@@ -118,7 +118,7 @@ def test_ties_are_broken_by_track_number(tmp_path: Path) -> None:
     assert ids(answer) == [1, 2, 4, 5, 6]
 
 
-def test_an_empty_library_gives_an_empty_answer_that_says_so(tmp_path: Path) -> None:
+def test_an_empty_library_gives_an_empty_answer_that_reports_it(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, [])
     analysis = library.analysis(unit([1] * 16), [0, 0, 1, 0])
     query = make_query(library.info, [(file_outside(Path("/elsewhere/x.mp3")), analysis)])
@@ -127,7 +127,7 @@ def test_an_empty_library_gives_an_empty_answer_that_says_so(tmp_path: Path) -> 
     assert answer.notes == ("0 of 20 tracks: the library holds 0 tracks",)
 
 
-def test_a_genre_without_tracks_gives_an_empty_answer_that_says_so(tmp_path: Path) -> None:
+def test_a_genre_without_tracks_gives_an_empty_answer_that_reports_it(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, [Sound("jazz", unit([1] * 16))])
     answer = recommender(library).similar(library.query(1), SimilarOptions(genre="rock"))
     assert answer.results == ()

@@ -136,8 +136,8 @@ def test_votes_are_the_shares_of_the_nearest_tracks(library: PlantedLibrary) -> 
     between = unit(CENTRES["Bossa"] + 0.9 * CENTRES["Tango"])
     analysis = library.analysis(between, [0.1, 0.1, 0.1, 0.7])
     near = library.nearest_ids(None, between)[:VOTERS]
-    parts = [track.genre_group for track in library.store.tracks(near).values()]
-    shares = {label: parts.count(label) / VOTERS for label in library.store.genre_counts()}
+    groups = [track.genre_group for track in library.store.tracks(near).values()]
+    shares = {label: groups.count(label) / VOTERS for label in library.store.genre_counts()}
     outside = Track(0, Path("/x.mp3"), Tags(genre_tag="TANGO"), 1.0, "", "rock")
 
     bare = FileGenres(library.store, index).scores(
@@ -185,8 +185,10 @@ def test_a_cycle_goes_through_own_genres(library: PlantedLibrary) -> None:
 def test_parts_that_sound_alike_are_alike(tmp_path: Path) -> None:
     a, b, far = np.eye(16, dtype=np.float32)[:3]
     rng = np.random.default_rng(1)
-    places = {"blues": a, "jazz": at_cosine(a, b, 0.8), "rock": far}
-    sounds = [Sound(genre, near(place, rng)) for genre, place in places.items() for _ in range(9)]
+    centres = {"blues": a, "jazz": at_cosine(a, b, 0.8), "rock": far}
+    sounds = [
+        Sound(genre, near(centre, rng)) for genre, centre in centres.items() for _ in range(9)
+    ]
     planted = PlantedLibrary(tmp_path, sounds)
     likeness = similarity_of_groups(planted.index, ["blues", "jazz", "rock", "classical"])
     assert likeness[0, 1] > likeness[0, 2] + 0.1

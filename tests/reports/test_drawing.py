@@ -22,7 +22,7 @@ from recsys.reports.drawing import (
 )
 
 
-def test_a_picture_has_the_size_that_was_asked_for() -> None:
+def test_a_plot_has_the_size_that_was_asked_for() -> None:
     with Image.open(io.BytesIO(png(new_figure(3.0, 2.0)))) as image:
         assert image.format == "PNG"
         assert image.size == (3 * DPI, 2 * DPI)
@@ -47,7 +47,7 @@ def test_any_name_of_a_folder_can_be_drawn(name: str) -> None:
     assert png(figure).startswith(b"\x89PNG")
 
 
-def test_names_on_an_axis_stand_at_their_places() -> None:
+def test_names_on_an_axis_stand_at_their_positions() -> None:
     axes = new_figure(3.0, 2.0).subplots()
     name_ticks(axes, ["a", "b", "c"], x=False)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]

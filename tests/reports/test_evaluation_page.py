@@ -1,4 +1,4 @@
-"""The pictures, the page, the table and the JSON of an evaluation agree, and are right."""
+"""The plots, the page, the table and the JSON of an evaluation agree, and are right."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_all_files_are_there(written: Path) -> None:
     }
 
 
-def test_the_page_tells_the_figures(written: Path) -> None:
+def test_the_page_has_the_figures(written: Path) -> None:
     page = (written / "index.html").read_text(encoding="utf-8")
     rows = cells(page, "per-genre")
     assert rows[1] == ["blues", "2", "0.667", "1.000", "0.800"]
@@ -208,7 +208,7 @@ def test_the_page_needs_no_other_file(written: Path) -> None:
     assert "http" not in page
 
 
-def test_csv_and_json_say_the_same(written: Path) -> None:
+def test_csv_and_json_agree(written: Path) -> None:
     with (written / "per-genre.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["genre"]: row for row in csv.DictReader(file)}
     assert float(rows["blues"]["precision"]) == pytest.approx(2 / 3)

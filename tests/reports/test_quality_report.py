@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recsys.reports.quality_page import write_quality_report
 from tests.planted import PlantedLibrary
-from tests.quality.libraries import figure, measured, scattered_sounds, two_clusters
+from tests.quality.labelled_libraries import figure, measured, scattered_sounds, two_clusters
 
 
 def rows(page: str, table: str) -> dict[str, list[str]]:
@@ -24,7 +24,7 @@ def rows(page: str, table: str) -> dict[str, list[str]]:
     return {" ".join(row[0]): [cell[0] if cell else "" for cell in row[1:]] for row in cells}
 
 
-def test_the_page_tells_the_figures(tmp_path: Path) -> None:
+def test_the_page_has_the_figures(tmp_path: Path) -> None:
     quality = measured(PlantedLibrary(tmp_path, scattered_sounds(40, seed=6)), k=5)
     page = write_quality_report(quality, tmp_path / "q.html").read_text(encoding="utf-8")
     printed = rows(page, "figures")
@@ -41,7 +41,7 @@ def test_the_page_tells_the_figures(tmp_path: Path) -> None:
     assert list(map(int, hubs)) == [hub.lists for hub in quality.hubs]
 
 
-def test_without_labels_there_are_no_pictures_of_them(tmp_path: Path) -> None:
+def test_without_labels_there_are_no_plots_of_them(tmp_path: Path) -> None:
     blues = [sound for sound in two_clusters(folders=False) if sound.genre == "blues"]
     quality = measured(PlantedLibrary(tmp_path, blues), k=5)
     page = write_quality_report(quality, tmp_path / "q.html").read_text(encoding="utf-8")

@@ -78,7 +78,7 @@ def test_the_library_can_be_locked_again_and_the_file_need_not_exist(path: Path)
             assert not path.exists()
 
 
-def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     lock = LibraryLock(tmp_path / "file" / "library.db", 0.0)
     with pytest.raises(StoreError, match="cannot be written"), lock:

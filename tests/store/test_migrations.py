@@ -13,7 +13,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
-from tests.stored import heard, new_library, record
+from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -32,7 +32,7 @@ def version(path: Path) -> int:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     with new_library(tmp_path) as store:
-        store.write([record("/a", heard())])
+        store.write([record("/a", analysed())])
         return store.path
 
 

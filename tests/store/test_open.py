@@ -14,7 +14,7 @@ from recsys.errors import StoreError
 from recsys.store import Store
 from recsys.store import connection as store_connection
 from recsys.store.connection import APPLICATION_ID
-from tests.stored import heard, model_info, new_library, record
+from tests.stored import analysed, model_info, new_library, record
 
 
 def refused(path: Path, *, create: bool = True, read_only: bool = False) -> StoreError:
@@ -31,7 +31,7 @@ def folder_state(folder: Path) -> dict[str, bytes]:
 
 def filled(folder: Path, count: int = 50) -> Path:
     with new_library(folder) as store:
-        store.write([record(f"/{i}", heard("jazz", i)) for i in range(count)])
+        store.write([record(f"/{i}", analysed("jazz", i)) for i in range(count)])
         return store.path
 
 
@@ -50,7 +50,7 @@ def test_a_folder_is_no_library(tmp_path: Path) -> None:
     assert "folder" in refused(tmp_path).message
 
 
-def test_a_file_where_a_folder_belongs_is_said(tmp_path: Path) -> None:
+def test_a_file_where_a_folder_belongs_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     refused(tmp_path / "file" / "library.db")
 
@@ -174,7 +174,7 @@ def test_read_only_does_not_write(tmp_path: Path) -> None:
     with Store.open(path, read_only=True) as store:
         assert store.counts()["tracks"] == 50
         with pytest.raises(StoreError, match="cannot be written") as caught:
-            store.write([record("/new", heard())])
+            store.write([record("/new", analysed())])
     assert "permissions" in caught.value.hint
 
 
@@ -214,23 +214,23 @@ def test_a_log_that_was_left_on_a_read_only_file_system_is_not_passed_over(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not hold back root")
-def test_a_library_without_write_permission_is_said(tmp_path: Path) -> None:
+def test_a_library_without_write_permission_is_reported(tmp_path: Path) -> None:
     path = filled(tmp_path)
     path.chmod(0o444)
     assert "read-only" in refused(path).message
 
 
-def test_a_full_disk_is_said_and_what_was_stored_before_is_safe(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_what_was_stored_before_is_safe(tmp_path: Path) -> None:
     with new_library(tmp_path) as store:
-        store.write([record("/first", heard())])
+        store.write([record("/first", analysed())])
         pages = store._db.execute("PRAGMA page_count").fetchone()[0]
         store._db.execute(f"PRAGMA max_page_count = {pages}").fetchone()
         with pytest.raises(StoreError, match="disk is full") as caught:
-            store.write([record(f"/{i}" + "x" * 200, heard()) for i in range(200)])
+            store.write([record(f"/{i}" + "x" * 200, analysed()) for i in range(200)])
         assert "Free some space" in caught.value.hint
         assert [track.path.name for track in store.all_tracks()] == ["first"]
         store._db.execute("PRAGMA max_page_count = 1000000").fetchone()
-        store.write([record("/second", heard())])
+        store.write([record("/second", analysed())])
         assert store.counts()["tracks"] == 2
 
 
@@ -247,7 +247,7 @@ def test_the_name_of_a_library_may_hold_any_bytes(tmp_path: Path) -> None:
         path = tmp_path / name
         with Store.open(path, create=True) as store:
             store.set_model(model_info(), "{}")
-            store.write([record("/a", heard())])
+            store.write([record("/a", analysed())])
         with Store.open(path, read_only=True) as store:
             assert store.counts()["tracks"] == 1
         assert path.exists()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recsys.store import store as store_module
 from recsys.store.rows import key_path, path_key
 from recsys.types import Failure
-from tests.stored import audio_file, heard, new_library, record
+from tests.stored import analysed, audio_file, new_library, record
 
 if TYPE_CHECKING:
     from recsys.store import Store
@@ -44,7 +44,7 @@ def test_a_path_comes_back_from_its_key(path: Path) -> None:
 
 
 def fill(store: Store, found: list[Path]) -> None:
-    store.write([record(path, heard()) for path in found])
+    store.write([record(path, analysed()) for path in found])
     store.write([], [Failure(audio_file(f"{path}.bad"), "no sound") for path in found])
 
 
@@ -79,7 +79,7 @@ def test_every_pair_of_awkward_folders_is_told_apart(
         folder: {folder / "x.mp3", folder / "y\udcfe.mp3", folder / "z"} for folder in folders
     }
     with new_library(tmp_path) as store:
-        store.write([record(path, heard()) for found in inside.values() for path in found])
+        store.write([record(path, analysed()) for found in inside.values() for path in found])
         for folder, expected in inside.items():
             found = [path for _, path in store.iter_tracks_under(folder)]
             assert len(found) == 3
@@ -90,7 +90,9 @@ def test_every_pair_of_awkward_folders_is_told_apart(
 
 def test_a_root_that_is_a_file_holds_itself(tmp_path: Path) -> None:
     with new_library(tmp_path) as store:
-        (track_id, _) = store.write([record("/m/a.mp3", heard()), record("/m/a.mp3x", heard())])
+        (track_id, _) = store.write(
+            [record("/m/a.mp3", analysed()), record("/m/a.mp3x", analysed())]
+        )
         assert list(store.iter_tracks_under(Path("/m/a.mp3"))) == [(track_id, Path("/m/a.mp3"))]
 
 
@@ -99,7 +101,7 @@ def test_tracks_under_a_folder_can_be_removed_while_they_are_walked(
 ) -> None:
     monkeypatch.setattr(store_module, "_PAGE", 3)
     with new_library(tmp_path) as store:
-        store.write([record(f"/m/{i}", heard()) for i in range(10)])
+        store.write([record(f"/m/{i}", analysed()) for i in range(10)])
         seen = 0
         for track_id, _ in store.iter_tracks_under(Path("/m")):
             store.write([], removed=[track_id])

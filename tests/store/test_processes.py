@@ -13,7 +13,7 @@ import pytest
 from recsys.errors import LibraryBusyError
 from recsys.store import Store
 from recsys.store import connection as store_connection
-from tests.stored import heard, new_library, record
+from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,11 +22,11 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from tests.stored import heard, record
+from tests.stored import analysed, record
 from recsys.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     for number in range(100_000):
-        ids = store.write([record(f"/{number}/{i}", heard("jazz", i)) for i in range(16)])
+        ids = store.write([record(f"/{number}/{i}", analysed("jazz", i)) for i in range(16)])
         sys.stdout.write(f"{len(ids)}\\n")
         sys.stdout.flush()
 """
@@ -34,7 +34,7 @@ with Store.open(Path(sys.argv[1])) as store:
 
 def test_readers_read_while_a_writer_writes(tmp_path: Path) -> None:
     with new_library(tmp_path) as writer:
-        writer.write([record("/a", heard())])
+        writer.write([record("/a", analysed())])
         with Store.open(writer.path, read_only=True) as reader:
             writer._db.execute("BEGIN IMMEDIATE")
             writer._db.execute("DELETE FROM tracks")
@@ -50,10 +50,10 @@ def test_a_second_writer_is_told_that_the_library_is_busy(
     with new_library(tmp_path) as first, Store.open(first.path) as second:
         first._db.execute("BEGIN IMMEDIATE")
         with pytest.raises(LibraryBusyError, match="another process") as caught:
-            second.write([record("/a", heard())])
+            second.write([record("/a", analysed())])
         assert "Wait" in caught.value.hint
         first._db.execute("ROLLBACK")
-        second.write([record("/a", heard())])
+        second.write([record("/a", analysed())])
 
 
 def test_a_killed_writer_loses_at_most_the_batch_in_flight(tmp_path: Path) -> None:

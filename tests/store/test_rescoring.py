@@ -12,7 +12,7 @@ import pytest
 from recsys.errors import StoreError
 from recsys.store import Store
 from recsys.types import Analysis, Effort, FloatArray, ModelInfo
-from tests.stored import LABELS, axis, heard, model_info, record
+from tests.stored import LABELS, analysed, axis, model_info, record
 
 TAGGED = replace(
     model_info(), tags=("calm", "loud"), tag_means=(0.0, 0.0), tag_deviations=(1.0,) * 2
@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
                 record(
                     f"/m/{number}.flac",
                     replace(
-                        heard(embedding=number), tags=np.array([0.25, 0.5 * number], np.float32)
+                        analysed(embedding=number), tags=np.array([0.25, 0.5 * number], np.float32)
                     ),
                     warning="odd" if number else None,
                 )
@@ -80,8 +80,8 @@ def test_the_index_learns_of_every_track(store: Store) -> None:
     assert changes.revision > revision
 
 
-def test_sounds_that_the_model_before_had_not_heard_wait_as_before(store: Store) -> None:
-    store.write([record("/m/9.flac", None, audio_hash="never heard")])
+def test_sounds_that_the_former_model_had_not_analysed_still_wait(store: Store) -> None:
+    store.write([record("/m/9.flac", None, audio_hash="another hash")])
     assert change(store) == 2
     assert store.counts()["unanalysed"] == 1
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recsys.store import store as store_module
 from recsys.store.search import normalise, rank_matches, search_terms, search_texts
 from recsys.types import Tags
-from tests.stored import heard, new_library, record
+from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ SONGS = {
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("search")
     with new_library(folder) as opened:
-        opened.write([record(path, heard(), tags=tags) for path, tags in SONGS.items()])
+        opened.write([record(path, analysed(), tags=tags) for path, tags in SONGS.items()])
         yield opened
 
 
@@ -131,7 +131,7 @@ def test_of_very_many_matches_names_come_before_genres_and_none_lacks_a_symbol(
 )
 def test_what_is_searched_follows_the_tracks(tmp_path: Path, change: Callable[..., None]) -> None:
     with new_library(tmp_path) as store:
-        store.write([record("/a.mp3", heard(), audio_hash="h", tags=Tags(artist="Nina Simone"))])
+        store.write([record("/a.mp3", analysed(), audio_hash="h", tags=Tags(artist="Nina Simone"))])
         assert len(store.find_tracks("simone")) == 1
         change(store)
         assert store.find_tracks("simone") == []
@@ -140,7 +140,7 @@ def test_what_is_searched_follows_the_tracks(tmp_path: Path, change: Callable[..
 
 def test_another_model_leaves_the_words_alone(tmp_path: Path) -> None:
     with new_library(tmp_path) as store:
-        store.write([record("/a.mp3", heard(), tags=Tags(artist="Nina Simone"))])
+        store.write([record("/a.mp3", analysed(), tags=Tags(artist="Nina Simone"))])
         before = store._db.total_changes
         store.set_genre_source("own")
         store.set_genre_source("model")
@@ -176,7 +176,7 @@ NAMES = st.lists(
 @given(st.lists(st.builds(Tags, NAMES, NAMES, NAMES, NAMES), min_size=1, max_size=5), NAMES)
 def test_the_store_ranks_as_the_oracle_in_python_does(tags: list[Tags], words: str) -> None:
     with tempfile.TemporaryDirectory() as folder, new_library(Path(folder)) as store:
-        store.write([record(f"/{i}.mp3", heard(), tags=each) for i, each in enumerate(tags)])
+        store.write([record(f"/{i}.mp3", analysed(), tags=each) for i, each in enumerate(tags)])
         terms = search_terms(words)
         tracks = [(track.id, search_texts(track.tags, track.path)) for track in store.all_tracks()]
         ranked = rank_matches(terms, tracks) if terms else []
@@ -187,7 +187,7 @@ def test_the_store_ranks_as_the_oracle_in_python_does(tags: list[Tags], words: s
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_can_be_searched(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder, new_library(Path(folder)) as store:
-        store.write([record("/a.mp3", heard(), tags=Tags(title=text))])
+        store.write([record("/a.mp3", analysed(), tags=Tags(title=text))])
         store.find_tracks(text)
 
 

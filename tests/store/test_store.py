@@ -13,7 +13,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, StoredFile, TrackRecord
 from recsys.store import store as store_module
 from recsys.types import Failure, Tags, Track
-from tests.stored import audio_file, axis, heard, model_info, new_library, record
+from tests.stored import analysed, audio_file, axis, model_info, new_library, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_a_track_comes_back_as_it_was_written(store: Store) -> None:
     written = replace(
-        record("/music/a.mp3", heard("rock", 2), tags=FULL_TAGS, warning="cut short"),
+        record("/music/a.mp3", analysed("rock", 2), tags=FULL_TAGS, warning="cut short"),
         file=audio_file("/music/a.mp3", size=2**40, mtime_ns=1_700_000_000_123_456_789),
     )
     (track_id,) = store.write([written])
@@ -61,12 +61,12 @@ def test_a_track_comes_back_as_it_was_written(store: Store) -> None:
 
 def test_an_analysis_comes_back_bit_by_bit(store: Store) -> None:
     vector = np.array([0.6, -0.8, 0.0, 1e-30], dtype=np.float32)
-    (track_id,) = store.write([record("/a", heard("blues", vector))])
+    (track_id,) = store.write([record("/a", analysed("blues", vector))])
     analysis = store.analysis(track_id)
     assert analysis is not None
     assert analysis.fingerprint == "m1"
     np.testing.assert_array_equal(analysis.embedding, vector)
-    np.testing.assert_array_equal(analysis.probabilities, heard("blues").probabilities)
+    np.testing.assert_array_equal(analysis.probabilities, analysed("blues").probabilities)
     analysis.embedding[0] = 0  # its own memory, not a view of what SQLite gave out
 
 
@@ -80,14 +80,14 @@ def test_what_is_not_there_is_none(store: Store) -> None:
 
 
 def test_ids_come_in_the_order_of_the_records(store: Store) -> None:
-    first = store.write([record(f"/{name}", heard()) for name in "cab"])
-    second = store.write([record(f"/{name}", heard()) for name in "abcd"])
+    first = store.write([record(f"/{name}", analysed()) for name in "cab"])
+    second = store.write([record(f"/{name}", analysed()) for name in "abcd"])
     assert [store.track(i).path.name for i in first] == ["c", "a", "b"]  # type: ignore[union-attr]
     assert second[:3] == [first[1], first[2], first[0]]
 
 
 def test_retagging_keeps_the_id_and_the_analysis(store: Store) -> None:
-    (track_id,) = store.write([record("/a", heard("rock", 1), warning="cut short")])
+    (track_id,) = store.write([record("/a", analysed("rock", 1), warning="cut short")])
     retagged = record("/a", None, tags=Tags(title="New"))
     assert store.write([retagged]) == [track_id]
     track = store.track(track_id)
@@ -96,7 +96,7 @@ def test_retagging_keeps_the_id_and_the_analysis(store: Store) -> None:
 
 
 def test_a_moved_track_keeps_id_and_analysis(store: Store) -> None:
-    (track_id,) = store.write([record("/old", heard("rock", 1), audio_hash="h")])
+    (track_id,) = store.write([record("/old", analysed("rock", 1), audio_hash="h")])
     assert store.write([record("/new", None, audio_hash="h", track_id=track_id)]) == [track_id]
     assert store.lookup(Path("/old")) is None
     moved = store.track_by_path(Path("/new"))
@@ -105,7 +105,7 @@ def test_a_moved_track_keeps_id_and_analysis(store: Store) -> None:
 
 
 def test_a_track_that_moves_onto_another_takes_its_place(store: Store) -> None:
-    mover, victim = store.write([record("/a", heard()), record("/b", heard("rock"))])
+    mover, victim = store.write([record("/a", analysed()), record("/b", analysed("rock"))])
     before = store.revision
     moved = record("/b", None, audio_hash=record("/a").audio_hash, track_id=mover)
     assert store.write([moved]) == [mover]
@@ -116,7 +116,10 @@ def test_a_track_that_moves_onto_another_takes_its_place(store: Store) -> None:
 
 def test_two_files_that_swapped_names_keep_their_ids(store: Store) -> None:
     one, two = store.write(
-        [record("/a", heard("jazz"), audio_hash="1"), record("/b", heard("rock"), audio_hash="2")]
+        [
+            record("/a", analysed("jazz"), audio_hash="1"),
+            record("/b", analysed("rock"), audio_hash="2"),
+        ]
     )
     before = store.revision
     swapped = [
@@ -129,7 +132,7 @@ def test_two_files_that_swapped_names_keep_their_ids(store: Store) -> None:
 
 
 def test_a_move_of_a_track_that_is_gone_is_a_new_track(store: Store) -> None:
-    (track_id,) = store.write([record("/a", heard(), audio_hash="h")])
+    (track_id,) = store.write([record("/a", analysed(), audio_hash="h")])
     store.write([], removed=[track_id])
     (again,) = store.write([record("/b", None, audio_hash="h", track_id=track_id)])
     assert again > track_id
@@ -137,14 +140,14 @@ def test_a_move_of_a_track_that_is_gone_is_a_new_track(store: Store) -> None:
 
 
 def test_ids_are_never_given_out_twice(store: Store) -> None:
-    (first,) = store.write([record("/a", heard())])
+    (first,) = store.write([record("/a", analysed())])
     store.write([], removed=[first])
-    (second,) = store.write([record("/a", heard())])
+    (second,) = store.write([record("/a", analysed())])
     assert second > first
 
 
 def test_a_failure_takes_the_place_of_a_track_and_the_other_way_round(store: Store) -> None:
-    (track_id,) = store.write([record("/a", heard())])
+    (track_id,) = store.write([record("/a", analysed())])
     failure = Failure(audio_file("/a", size=5), "no sound in it")
     store.write([], [failure])
     assert store.track(track_id) is None
@@ -152,7 +155,7 @@ def test_a_failure_takes_the_place_of_a_track_and_the_other_way_round(store: Sto
     assert found is not None
     assert (found.track_id, found.failure, found.size) == (None, "no sound in it", 5)
     assert store.failures() == [failure]
-    store.write([record("/a", heard())])
+    store.write([record("/a", analysed())])
     assert store.failures() == []
     assert store.counts()["failures"] == 0
 
@@ -171,14 +174,14 @@ def test_failures_are_replaced_listed_by_path_and_forgotten(store: Store) -> Non
 
 
 def test_removing_forgets_and_ignores_unknown_ids(store: Store) -> None:
-    kept, gone = store.write([record("/a", heard()), record("/b", heard())])
+    kept, gone = store.write([record("/a", analysed()), record("/b", analysed())])
     store.write([], removed=[gone, 12345])
     assert [track.id for track in store.all_tracks()] == [kept]
     assert store.changes_since(0).removed.tolist() == [gone]
 
 
 def test_missing_tracks_stay_in_answers_until_they_are_seen_again(store: Store) -> None:
-    (track_id,) = store.write([record("/a", heard())])
+    (track_id,) = store.write([record("/a", analysed())])
     before = store.revision
     store.mark_missing([track_id, 999])
     track = store.track(track_id)
@@ -207,7 +210,7 @@ def test_roots_and_volumes_are_remembered_once_and_forgotten_with_what_is_below(
 
 def test_tags_that_no_database_can_hold_are_stored_as_far_as_they_can_be(store: Store) -> None:
     tags = Tags(artist="lone \udcff", title="nul \0 byte", year=10**30, track_number=-5)
-    (track_id,) = store.write([record("/a", heard(), tags=tags, warning="odd \udc80")])
+    (track_id,) = store.write([record("/a", analysed(), tags=tags, warning="odd \udc80")])
     track = store.track(track_id)
     assert track is not None
     assert track.tags == Tags(
@@ -238,8 +241,8 @@ def test_a_library_without_a_model_is_empty_and_sound(tmp_path: Path) -> None:
         assert empty.integrity_problems() == []
 
 
-def test_another_model_knows_no_track_until_it_has_heard_it(store: Store) -> None:
-    (track_id,) = store.write([record("/a", heard("jazz"))])
+def test_another_model_knows_no_track_until_it_has_analysed_it(store: Store) -> None:
+    (track_id,) = store.write([record("/a", analysed("jazz"))])
     before = store.revision
     store.set_model(model_info("m2"), "{}")
     assert store.revision == before + 1
@@ -252,12 +255,12 @@ def test_another_model_knows_no_track_until_it_has_heard_it(store: Store) -> Non
     assert found is not None
     assert (found.track_id, found.genre) == (track_id, None)
     assert store.changes_since(before).removed.tolist() == [track_id]
-    store.write([record("/a", heard("rock", model="m2"))])
+    store.write([record("/a", analysed("rock", model="m2"))])
     assert store.genre_counts() == {"rock": 1}
 
 
 def test_going_back_to_a_model_finds_its_analyses_and_tells_the_index(store: Store) -> None:
-    (track_id,) = store.write([record("/a", heard("jazz"))])
+    (track_id,) = store.write([record("/a", analysed("jazz"))])
     at_first = store.revision
     store.set_model(model_info("m2"), "{}")
     store.set_model(model_info("m1"), "{}")
@@ -272,23 +275,23 @@ def test_setting_the_same_model_again_changes_nothing_but_its_card(store: Store)
 
 
 @pytest.mark.parametrize(
-    "odd", [heard(model="other"), heard(embedding=np.array([1.0], dtype=np.float32))]
+    "odd", [analysed(model="other"), analysed(embedding=np.array([1.0], dtype=np.float32))]
 )
 def test_an_analysis_that_does_not_belong_stops_the_whole_batch(store: Store, odd: object) -> None:
     with pytest.raises(StoreError) as caught:
-        store.write([record("/good", heard()), record("/odd", odd)])  # type: ignore[arg-type]
+        store.write([record("/good", analysed()), record("/odd", odd)])  # type: ignore[arg-type]
     assert caught.value.hint
     assert store.lookup(Path("/good")) is None
 
 
 def test_orphans_are_analyses_without_a_track_or_of_another_model(store: Store) -> None:
-    kept, gone = store.write([record("/a", heard()), record("/b", heard())])
+    kept, gone = store.write([record("/a", analysed()), record("/b", analysed())])
     store.write([], removed=[gone])
     assert store.analysed_hash(record("/b").audio_hash)
     assert store.drop_orphans() == 1
     assert not store.analysed_hash(record("/b").audio_hash)
     store.set_model(model_info("m2"), "{}")
-    store.write([record("/a", heard("rock", model="m2"))])
+    store.write([record("/a", analysed("rock", model="m2"))])
     assert store.counts()["analyses"] == 2
     assert store.drop_orphans() == 1
     assert store.genre_counts() == {"rock": 1}
@@ -299,7 +302,7 @@ def test_orphans_are_analyses_without_a_track_or_of_another_model(store: Store) 
 def test_dropping_the_analyses_of_an_earlier_model_is_noticed_on_the_way_back(
     store: Store,
 ) -> None:
-    (track_id,) = store.write([record("/a", heard())])
+    (track_id,) = store.write([record("/a", analysed())])
     at_first = store.revision
     store.set_model(model_info("m2"), "{}")
     store.drop_orphans()
@@ -314,7 +317,7 @@ def changed(first: TrackRecord, *, tags: Tags | None = None, path: str = "/a") -
     return replace(first, tags=tags or first.tags, file=audio_file(path), analysis=None)
 
 
-FIRST = record("/a", heard("jazz", 1), audio_hash="h")
+FIRST = record("/a", analysed("jazz", 1), audio_hash="h")
 
 
 @pytest.mark.parametrize(
@@ -324,10 +327,10 @@ FIRST = record("/a", heard("jazz", 1), audio_hash="h")
         (changed(FIRST, tags=FULL_TAGS), False),
         (replace(changed(FIRST, path="/b"), track_id=1), False),
         (replace(FIRST, warning="cut short", duration_s=1.0), False),
-        (replace(FIRST, analysis=heard("jazz", 2)), True),
-        (replace(FIRST, analysis=heard("rock", 1)), True),
+        (replace(FIRST, analysis=analysed("jazz", 2)), True),
+        (replace(FIRST, analysis=analysed("rock", 1)), True),
         (replace(FIRST, audio_hash="other"), True),
-        (replace(changed(FIRST), audio_hash="never heard"), True),
+        (replace(changed(FIRST), audio_hash="another hash"), True),
         (changed(FIRST, path="/copy"), True),
     ],
 )
@@ -352,10 +355,10 @@ def test_a_failure_or_nothing_at_all_does_not_raise_the_revision(store: Store) -
 
 def test_a_new_analysis_concerns_every_copy_of_the_sound(store: Store) -> None:
     one, two = store.write(
-        [record("/a", heard("jazz"), audio_hash="h"), record("/copy", audio_hash="h")]
+        [record("/a", analysed("jazz"), audio_hash="h"), record("/copy", audio_hash="h")]
     )
     before = store.revision
-    store.write([record("/a", heard("rock", 3), audio_hash="h")])
+    store.write([record("/a", analysed("rock", 3), audio_hash="h")])
     changes = store.changes_since(before)
     assert changes.ids.tolist() == [one, two]
     assert changes.genres == ("rock", "rock")
@@ -368,7 +371,7 @@ def test_a_new_analysis_concerns_every_copy_of_the_sound(store: Store) -> None:
 
 def test_embeddings_come_in_batches_by_id(store: Store) -> None:
     genres = ["jazz", "rock", "blues", "jazz", "rock"]
-    ids = store.write([record(f"/{i}", heard(g, i)) for i, g in enumerate(genres)])
+    ids = store.write([record(f"/{i}", analysed(g, i)) for i, g in enumerate(genres)])
     batches = list(store.iter_embeddings(batch=2))
     assert [len(batch_ids) for batch_ids, _, _ in batches] == [2, 2, 1]
     assert np.concatenate([batch_ids for batch_ids, _, _ in batches]).tolist() == ids
@@ -382,7 +385,7 @@ def test_all_tracks_can_be_walked_while_the_library_is_written_to(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "_PAGE", 2)
-    ids = store.write([record(f"/{i}", heard()) for i in range(5)])
+    ids = store.write([record(f"/{i}", analysed()) for i in range(5)])
     seen = []
     for track in store.all_tracks():
         seen.append(track.id)
@@ -393,7 +396,7 @@ def test_all_tracks_can_be_walked_while_the_library_is_written_to(
 
 def test_counts(store: Store) -> None:
     ids = store.write(
-        [record("/a", heard(), audio_hash="h"), record("/b", audio_hash="h"), record("/c")],
+        [record("/a", analysed(), audio_hash="h"), record("/b", audio_hash="h"), record("/c")],
         [Failure(audio_file("/d"), "no sound")],
     )
     store.mark_missing(ids[:1])
@@ -408,7 +411,7 @@ def test_counts(store: Store) -> None:
 
 
 def test_vacuum_gives_space_back(store: Store) -> None:
-    ids = store.write([record(f"/{i}" + "x" * 500, heard()) for i in range(200)])
+    ids = store.write([record(f"/{i}" + "x" * 500, analysed()) for i in range(200)])
     store.write([], removed=ids)
     store.drop_orphans()
     store.vacuum()

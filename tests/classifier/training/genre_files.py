@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.classifier.planted_genres import picture, synthesise
+from tests.classifier.planted_genres import spectrogram, synthesise
 from tests.cli.genre_music import tag
 from tests.sounds import write
 
@@ -34,7 +34,7 @@ def write_archive(path: Path, tracks: Sequence[tuple[str, int]]) -> Path:
     """Write spectrograms of tracks, given by genre and number."""
     np.savez(
         path,
-        X=np.concatenate([as_int8(picture(genre, 100 + number)) for genre, number in tracks]),
+        X=np.concatenate([as_int8(spectrogram(genre, 100 + number)) for genre, number in tracks]),
         genre=[genre for genre, _ in tracks],
         track=[f"{genre}.{number:02d}" for genre, number in tracks],
     )

@@ -105,12 +105,12 @@ def write_checkpoint(folder: Path, variables: Variables) -> Path:
 def published_tags(variables: Mapping[str, FloatArray], windows: Tensor) -> Tensor:
     """Map windows (b, 96, frames) to the logits of the 50 tags, as the original does."""
     tensors = {name: torch.from_numpy(value) for name, value in variables.items()}
-    pictures = _normalised(tensors, 0, windows.transpose(1, 2).unsqueeze(1))
+    spectrograms = _normalised(tensors, 0, windows.transpose(1, 2).unsqueeze(1))
     responses = []
     for number, layer in enumerate(FRONT_END):
         kernel = tensors[f"{layer}/kernel"].permute(3, 2, 0, 1)
         frames = kernel.shape[2]
-        padded = functional.pad(pictures, (0, 0, (frames - 1) // 2, frames // 2))
+        padded = functional.pad(spectrograms, (0, 0, (frames - 1) // 2, frames // 2))
         rectified = torch.relu(functional.conv2d(padded, kernel, tensors[f"{layer}/bias"]))
         responses.append(_normalised(tensors, number + 1, rectified).amax(3))
     front = torch.cat(responses, dim=1)

@@ -11,7 +11,7 @@ from recsys.classifier.training.datasets import HalfArray
 from recsys.classifier.training.tune import TrackResponses, front_end_responses, responses_to, vary
 from recsys.mel import USUAL_POWER, expand
 from recsys.types import FloatArray
-from tests.classifier.training.small import FILTERS, random_track, small_network
+from tests.classifier.training.small_network import FILTERS, random_track, small_network
 
 
 def windows(count: int = 4, frames: int = 30) -> FloatArray:
@@ -156,8 +156,8 @@ def test_a_transposed_copy_stands_higher_or_lower(still: pytest.MonkeyPatch) -> 
     still.setattr(tune, "MEL_SHIFT", 2.0)
     line = np.zeros((1, 96, 30), np.float32)
     line[:, 40] = 3.0
-    places = [vary(line, np.random.default_rng(seed))[0].mean(axis=1) for seed in range(30)]
-    centres = np.asarray([np.average(np.arange(96), weights=place) for place in places])
+    profiles = [vary(line, np.random.default_rng(seed))[0].mean(axis=1) for seed in range(30)]
+    centres = np.asarray([np.average(np.arange(96), weights=profile) for profile in profiles])
     assert (np.abs(centres - 40) <= 2.01).all()
     assert (centres < 39.5).any()
     assert (centres > 40.5).any()

@@ -19,7 +19,7 @@ from recsys.classifier.training.tune import (
 )
 from recsys.errors import ModelError
 from recsys.types import FloatArray
-from tests.classifier.training.small import (
+from tests.classifier.training.small_network import (
     FILTERS,
     FRAMES,
     N_GENRES,

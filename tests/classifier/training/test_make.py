@@ -1,4 +1,4 @@
-"""Training the default model from end to end on synthetic music, its evaluation and its card."""
+"""Training the shipped kind of model end to end on synthetic music: evaluation and card."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from recsys.errors import ModelError
 from recsys.types import IdArray
 from tests.classifier.training.made_music import FEATURES, made_music
 from tests.classifier.training.published_weights import ALIVE, Variables
-from tests.classifier.training.small import (
+from tests.classifier.training.small_network import (
     QUICK,
     equal_genres,
     random_windows,

@@ -16,7 +16,7 @@ from recsys.classifier.training.datasets import (
 )
 from recsys.errors import ModelError
 from recsys.mel import CompressedMel
-from tests.classifier.planted_genres import picture
+from tests.classifier.planted_genres import spectrogram
 from tests.classifier.training.genre_files import as_int8, write_archive, write_list, write_track
 
 FEATURES = CompressedMel()
@@ -67,7 +67,7 @@ def test_the_windows_are_those_of_the_features(both: LabelledMusic, folder: Path
     expected = FEATURES.compute(decode(folder / "tone" / "tone.00.flac", FEATURES).windows)
     assert track.audio.dtype == track.spectrogram.dtype == np.float16
     np.testing.assert_allclose(track.audio, expected, atol=2e-3)
-    converted = from_log_mel(as_int8(picture("tone", 100)).astype(np.float32) / 24)
+    converted = from_log_mel(as_int8(spectrogram("tone", 100)).astype(np.float32) / 24)
     np.testing.assert_allclose(track.spectrogram, converted, atol=2e-3)
 
 

@@ -8,7 +8,7 @@ import pytest
 from recsys.classifier.training.outliers import KINDS, synthesise
 from recsys.classifier.training.tune import outlier_responses
 from recsys.mel import CompressedMel
-from tests.classifier.training.small import FILTERS, small_network
+from tests.classifier.training.small_network import FILTERS, small_network
 
 
 @pytest.mark.parametrize("sample_rate", [16_000, 22_050])

@@ -22,7 +22,7 @@ from recsys.classifier.training.tune import (
     tune_and_fit,
 )
 from recsys.errors import ModelError
-from tests.classifier.training.small import (
+from tests.classifier.training.small_network import (
     N_GENRES,
     QUICK,
     USUAL,

@@ -75,7 +75,7 @@ def results(result: Result) -> list[dict[str, object]]:
     return rows
 
 
-def test_classify_tells_all_tags_the_strongest_first(
+def test_classify_lists_all_tags_the_strongest_first(
     run: Run, folder: Path, strengths: dict[str, dict[str, float]]
 ) -> None:
     path = next((folder / "music" / "overdrive").glob("0.*"))

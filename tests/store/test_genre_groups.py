@@ -12,7 +12,7 @@ from recsys.errors import StoreError
 from recsys.index.sync import open_index, save_index
 from recsys.store import Store
 from recsys.types import Analysis, Tags
-from tests.stored import heard, model_info, new_library, record
+from tests.stored import analysed, model_info, new_library, record
 
 INFO = replace(
     model_info("tagging"),
@@ -22,9 +22,9 @@ INFO = replace(
 )
 
 
-def analysis(genre: str, axis: int, *odds: float) -> Analysis:
-    scores = (1 / (1 + np.exp(-np.array(odds)))).astype(np.float32)
-    return replace(heard(genre, axis, "tagging"), tags=scores)
+def analysis(genre: str, axis: int, *logits: float) -> Analysis:
+    scores = (1 / (1 + np.exp(-np.array(logits)))).astype(np.float32)
+    return replace(analysed(genre, axis, "tagging"), tags=scores)
 
 
 @pytest.fixture

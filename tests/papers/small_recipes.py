@@ -24,7 +24,7 @@ LABELS = ("blues", "jazz", "rock")
 SUMMARY = {"kind": "summary", "parts": ["rms", "zcr", "centroid", "bandwidth"]}
 """Four numbers for a window."""
 
-PICTURE = {"kind": "picture", "height": 16, "width": 16, "window_s": 1.0}
+IMAGES = {"kind": "picture", "height": 16, "width": 16, "window_s": 1.0}
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ import pytest
 from recsys.api import Library
 from recsys.index.sync import open_index
 from recsys.indexing import IndexOptions
-from tests.milvus.libraries import answers, open_at
+from tests.milvus.shared_libraries import answers, open_at
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")
 

@@ -112,8 +112,8 @@ def _unit(rows: FloatArray) -> FloatArray:
 
 
 def _probabilities(embeddings: FloatArray, centres: FloatArray) -> FloatArray:
-    odds = SHARPNESS * (embeddings @ centres.T)
-    weights = np.exp(odds - odds.max(axis=1, keepdims=True))
+    logits = SHARPNESS * (embeddings @ centres.T)
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: FloatArray = weights / weights.sum(axis=1, keepdims=True)
     return shares
 

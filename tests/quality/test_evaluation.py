@@ -13,7 +13,7 @@ from recsys.errors import QueryError
 from recsys.quality import FIGURES, QualityOptions, evaluation, measure_quality
 from recsys.types import FloatArray
 from tests.planted import PlantedLibrary, at_cosine
-from tests.quality.libraries import (
+from tests.quality.labelled_libraries import (
     figure,
     measured,
     scattered_sounds,

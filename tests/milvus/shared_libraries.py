@@ -95,10 +95,10 @@ def answers(
     assert info is not None
     recommender, maker = (kind(catalogue, index, info) for kind in (Recommender, PlaylistMaker))
     for seed in seeds:
-        track, heard = catalogue.track(seed), catalogue.analysis(seed)
+        track, analysis = catalogue.track(seed), catalogue.analysis(seed)
         assert track is not None
-        assert heard is not None
-        query = make_query(info, [(track, heard)])
+        assert analysis is not None
+        query = make_query(info, [(track, analysis)])
         for options in OPTIONS:
             answer = recommender.with_reasons(recommender.similar(query, options))
             yield options, answer.genre_group, answer.genre_scores, answer.results, answer.filtered
@@ -106,4 +106,4 @@ def answers(
         for wish in PLAYLISTS:
             yield wish, maker.from_seeds(query, wish)
             yield wish, maker.anywhere(wish)
-        yield seed, maker.cycle("auto", (track, heard), PlaylistOptions(length=12))
+        yield seed, maker.cycle("auto", (track, analysis), PlaylistOptions(length=12))

@@ -11,7 +11,7 @@ import pytest
 from recsys.errors import StoreError
 from recsys.store import Store
 from recsys.types import Analysis
-from tests.stored import heard, model_info, new_library, record
+from tests.stored import analysed, model_info, new_library, record
 
 INFO = replace(
     model_info("tagging"),
@@ -22,7 +22,7 @@ INFO = replace(
 
 
 def tagged(*scores: float) -> Analysis:
-    return replace(heard(model="tagging"), tags=np.array(scores, dtype=np.float32))
+    return replace(analysed(model="tagging"), tags=np.array(scores, dtype=np.float32))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_scores_come_back_as_they_were_written(store: Store) -> None:
 
 def test_a_model_without_tags_leaves_them_empty(tmp_path: Path) -> None:
     with new_library(tmp_path) as plain:
-        plain.write([record("/a", heard())])
+        plain.write([record("/a", analysed())])
         analysis = plain.analysis(1)
         assert analysis is not None
         assert analysis.tags.shape == (0,)

@@ -118,7 +118,7 @@ def test_a_strength_is_a_distance_from_the_reference_in_deviations() -> None:
         tag_means=(0.0, -4.0),
         tag_deviations=(2.0, 0.5),
     )
-    odds = np.array([[0.0, -4.0], [2.0, -3.5], [-4.0, -5.0]])
-    strengths = info.tag_strengths((1 / (1 + np.exp(-odds))).astype(np.float32))
+    logits = np.array([[0.0, -4.0], [2.0, -3.5], [-4.0, -5.0]])
+    strengths = info.tag_strengths((1 / (1 + np.exp(-logits))).astype(np.float32))
     np.testing.assert_allclose(strengths, [[0, 0], [1, 1], [-2, -2]], atol=1e-3)
     assert np.isfinite(info.tag_strengths(np.array([0.0, 1.0], np.float32))).all()
