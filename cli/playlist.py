@@ -49,7 +49,9 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click 8
         return seconds
 
 
-@click.command(name="playlist")
+@click.command(
+    name="playlist", short_help="Make a playlist: from seeds, through genres, between two tracks."
+)
 @click.argument("seeds", nargs=-1, metavar="[TRACK]...")
 @click.option(
     "--cycle", help="Cycle through genres: jazz,blues,rock, or auto for those of the library."

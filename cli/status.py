@@ -26,7 +26,9 @@ SOURCES = {
 """Genre groups, which form the tiers of a library, by their source."""
 
 
-@click.command(name="status")
+@click.command(
+    name="status", short_help="Show the library: tracks, genres, failures, model, index."
+)
 @click.option(
     "--failures", is_flag=True, help="List the files that could not be analysed, and why."
 )
