@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import io
 import os
 import pickle
@@ -31,7 +32,7 @@ from recsys.mel import CompressedMel
 from recsys.memory import keep_freed_memory
 from recsys.workers import END_WAIT_S, PID, PROVE, as_outcome
 
-__all__ = ["audio", "library", "serve", "soxr", "work"]
+__all__ = ["audio", "hashlib", "library", "serve", "soxr", "work"]
 
 
 def serve(control_fd: int, modules: list[str]) -> None:

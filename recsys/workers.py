@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -364,8 +365,8 @@ def _too_long(limit_s: float) -> PassingError:
 
 def _modules(function: Callable[..., object], *, librosa: bool) -> tuple[str, ...]:
     """Return the modules that the server loads for its workers: the function's, and librosa."""
-    if isinstance(function, _Numbered):
-        function = function.function
+    while isinstance(function, _Numbered | partial):
+        function = function.function if isinstance(function, _Numbered) else function.func
     home = getattr(function, "__module__", "")
     own = [home] if home.partition(".")[0] == "recsys" else []
     return (*own, *(["recsys.one_librosa"] if librosa else []))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from recsys import workers
+from recsys import audio, workers
 from recsys.errors import AudioError, PassingError, RecsysError, WorkerError
 from recsys.workers import WorkerPool
 
@@ -167,6 +168,12 @@ def test_a_broken_installation_stops_the_run_with_its_reason(tmp_path: Path) -> 
         patch.setattr("recsys.workers._servers", {})
         with WorkerPool(2) as pool, pytest.raises(WorkerError, match="for another processor"):
             list(pool.map_unordered(double, range(5)))
+
+
+def test_the_server_loads_the_module_of_a_function_with_arguments() -> None:
+    function = partial(audio.decode_whole, sample_rate=8000)
+    assert workers._modules(function, librosa=False) == ("recsys.audio",)
+    assert workers._modules(workers._Numbered(function), librosa=False) == ("recsys.audio",)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only a server forks")

@@ -361,8 +361,9 @@ def _group_folds(labels: IdArray, groups: IdArray, folds: int, seed: int) -> IdA
     for number, (_, test) in enumerate(splitter.split(labels, labels, groups)):
         fold_of[test] = number
     # scikit-learn may put a whole genre into one fold, which leaves none of it to train on: move
-    # its smallest group to the smallest other fold.
-    for label in np.unique(labels):
+    # its smallest group to the smallest other fold. The second round is for a genre that lost its
+    # other folds to such a move of a group that it shares.
+    for label in np.tile(np.unique(labels), 2):
         members = labels == label
         if len(np.unique(fold_of[members])) > 1:
             continue

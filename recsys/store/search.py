@@ -103,7 +103,18 @@ def search_keys(texts: Sequence[str]) -> str:
     keys = {_name_key(name) for name in (*texts[0].split("\n"), texts[1]) if name}
     for run in {run for text in texts for run in _symbols(text)}:
         keys.update(_symbol_key(run[i:]) for i in range(len(run)))
-    return " ".join(sorted(keys))
+    hidden = [word for text in texts if _has_new_symbol(text) for word in _words(text)]
+    return " ".join([*sorted(keys), *hidden])
+
+
+def _has_new_symbol(text: str) -> bool:
+    """Return whether the tokenizer, whose Unicode is older, may take a symbol for a letter.
+
+    To it, a new emoji and the word that follows without a space are one word.
+    """
+    if text.isascii():
+        return False
+    return any(not _in_word(c) and unicodedata.ucd_3_2_0.category(c) == "Cn" for c in text)
 
 
 def _name_key(name: str) -> str:
@@ -128,7 +139,7 @@ def full_text_queries(terms: Sequence[str]) -> tuple[str, str, str]:
     words = _spoken(terms)
     runs = [run for term in terms if not _is_word(term) for run in term.split()]
     symbols = [f"{_quoted(_symbol_key(run))} *" for run in runs]
-    prefixes = [f"{_quoted(word)} *" for word in words]
+    prefixes = [f"{_quoted(' '.join(_words(word)))} *" for word in words]
     named = [f"{{search_artist search_title}} : ({' '.join(prefixes)})"] if prefixes else []
     return (
         " AND ".join([*prefixes, *symbols]),

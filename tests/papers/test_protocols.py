@@ -304,6 +304,17 @@ def test_the_smallest_library_can_be_divided() -> None:
             check_tracks(segments, division)
 
 
+def test_genres_that_share_artists_are_on_both_sides() -> None:
+    genres, artists = "abbaab", "012012"
+    tracks = [
+        LabelledTrack(f"{genre}/{number}", genre, artist)
+        for number, (genre, artist) in enumerate(zip(genres, artists, strict=True))
+    ]
+    division = divide(make(tracks), "by-artist", folds=2)
+    for fold in division.folds:
+        assert {genres[segment // 2] for segment in fold.train} == set("ab")
+
+
 @pytest.mark.parametrize(
     ("artists", "words"),
     [

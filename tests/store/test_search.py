@@ -112,6 +112,17 @@ def test_of_very_many_matches_exact_names_are_among_the_first(
     assert [str(track.path) for track in store.find_tracks("bill evans", limit=1)] == ["/3"]
 
 
+def test_a_word_behind_a_symbol_newer_than_the_tokenizer_is_found(tmp_path: Path) -> None:
+    titles = {"/1": "🖤Song", "/2": "Song🖤", "/3": "🖤So What", "/4": "🔥Song"}
+    with new_library(tmp_path) as opened:
+        opened.write([record(path, heard(), tags=Tags(title=t)) for path, t in titles.items()])
+        found = [
+            {str(track.path) for track in opened.find_tracks(words)}
+            for words in ("song", "so-what", "🖤", "🖤song")
+        ]
+    assert found == [{"/1", "/2", "/4"}, {"/3"}, {"/1", "/2", "/3"}, {"/1", "/2", "/4"}]
+
+
 def test_of_very_many_matches_names_come_before_genres_and_none_lacks_a_symbol(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +177,8 @@ NAMES = st.lists(
             "==",
             "?" * 9,
             "་་",
+            "🖤so",
+            "🥁🖤",
         ]
     ),
     max_size=4,
