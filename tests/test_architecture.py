@@ -303,3 +303,11 @@ def test_a_command_that_asks_loads_nothing_that_it_does_not_need() -> None:
     assert not {name.split(".")[0] for name in loaded} & {*HEAVY, "faiss", "pandas", "sqlite_utils"}
     unneeded = ("features", "playlists", "classifier", "milvus", "recommender.explanations")
     assert not {f"recsys.{name}" for name in unneeded} & set(loaded)
+
+
+def test_writing_a_library_loads_no_pandas() -> None:
+    report = "import sys, recsys.store.schema; print('pandas' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "False\n"
