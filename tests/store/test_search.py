@@ -115,7 +115,7 @@ def test_of_very_many_matches_exact_names_are_among_the_first(
 def test_a_word_behind_a_symbol_newer_than_the_tokenizer_is_found(tmp_path: Path) -> None:
     titles = {"/1": "🖤Song", "/2": "Song🖤", "/3": "🖤So What", "/4": "🔥Song"}
     with new_library(tmp_path) as opened:
-        opened.write([record(path, heard(), tags=Tags(title=t)) for path, t in titles.items()])
+        opened.write([record(path, analysed(), tags=Tags(title=t)) for path, t in titles.items()])
         found = [
             {str(track.path) for track in opened.find_tracks(words)}
             for words in ("song", "so-what", "🖤", "🖤song")
