@@ -111,7 +111,12 @@ def test_all_that_is_read_in_pages_survives_a_failure(
     failing: Failing,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("catalogue.SCORES_PAGE", "index.PAGE", "index.MAX_ROWS", "push.MAX_ROWS"):
+    for name in (
+        "catalogue.SCORES_PAGE",
+        "milvus_index.PAGE",
+        "milvus_index.MAX_ROWS",
+        "push.MAX_ROWS",
+    ):
         monkeypatch.setattr(f"recsys.milvus.{name}", 10)
     ids, scores = library.store.all_tag_scores()
     query = library.sounds[5].embedding
