@@ -44,7 +44,7 @@ def open_index(store: Store) -> GenreIndex:
     StoreError
         The library is empty: it has no model yet.
     """
-    model = model_of(store)
+    model = required_model(store)
     index = _loaded(store, model, on_damage=lambda damaged: _fill(damaged, store))
     if index is None:
         index = GenreIndex(model.dimension)
@@ -66,7 +66,7 @@ def refresh_index(store: Store, index: GenreIndex) -> GenreIndex:
     StoreError
         The library is empty: it has no model.
     """
-    model = model_of(store)
+    model = required_model(store)
     if index.fingerprint != _fingerprint(store, model):
         return open_index(store)
     if index.revision == store.revision:
@@ -81,7 +81,7 @@ def save_index(store: Store, index: GenreIndex) -> None:
     """Write the changed parts of an index; the caller holds the library's lock."""
     index.save(
         index_directory(store.path),
-        fingerprint=_fingerprint(store, model_of(store)),
+        fingerprint=_fingerprint(store, required_model(store)),
         revision=index.revision,
     )
 
@@ -94,7 +94,7 @@ def bring_up_to_date(store: Store) -> GenreIndex:
     StoreError
         The library is empty: it has no model yet.
     """
-    index = _loaded(store, model_of(store))
+    index = _loaded(store, required_model(store))
     if index is None:
         return rebuild_index(store)
     try:
@@ -107,7 +107,7 @@ def bring_up_to_date(store: Store) -> GenreIndex:
 
 def rebuild_index(store: Store) -> GenreIndex:
     """Fill a new index from the library and save it; the caller holds the library's lock."""
-    index = GenreIndex(model_of(store).dimension)
+    index = GenreIndex(required_model(store).dimension)
     _fill(index, store)
     save_index(store, index)
     return index
@@ -172,7 +172,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def model_of(store: Store) -> ModelInfo:
+def required_model(store: Store) -> ModelInfo:
     """Return the model of a library; StoreError for one that is empty."""
     model = store.model()
     if model is None:

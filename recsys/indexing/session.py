@@ -16,7 +16,7 @@ from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import ModelCard, embeddings_of, load_card
 from recsys.classifier.inference import check_device, load_head, place_for_any_process
 from recsys.errors import ModelError, RecsysError
-from recsys.index.sync import bring_up_to_date, index_is_current, model_of
+from recsys.index.sync import bring_up_to_date, index_is_current, required_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
 from recsys.library import AUDIO_SUFFIXES, outermost
 from recsys.mel import DEFAULT_EFFORT
@@ -279,7 +279,7 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
     group. RecsysError if the library is busy or empty, or its model has no styles.
     """
     with LibraryLock(database, 0.0), Store.open(database) as store:
-        info = model_of(store)
+        info = required_model(store)
         if source == GenreSource.TAGS:
             check_has_tags(info, store.roots(), LEAST_STYLES)
         store.set_genre_source(source)
