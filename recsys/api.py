@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from recsys.errors import QueryError
+from recsys.errors import QueryError, library_is_empty
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
@@ -647,10 +647,7 @@ class Library:
             index = open_index(self.store) if index is None else refresh_index(self.store, index)
         self._index = index
         if info is None or index is None or index.count() == 0:
-            raise QueryError(
-                f"the library {self.database} holds no tracks yet",
-                "Index a folder first: recsys index ~/Music",
-            )
+            raise library_is_empty(self.database)
         return self.store, index, info
 
     def _query(self, seeds: str | Path | Sequence[str | Path], info: ModelInfo) -> Query:

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import ModuleType
 
 
@@ -95,6 +96,13 @@ class AmbiguousQueryError(QueryError):
 
 
 # Optional packages
+
+
+def library_is_empty(library: Path) -> QueryError:
+    """Return the error for a query of a library without tracks."""
+    return QueryError(
+        f"the library {library} holds no tracks yet", "Index a folder first: recsys index ~/Music"
+    )
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.errors import QueryError, SharedLibraryError
+from recsys.errors import SharedLibraryError, library_is_empty
 from recsys.milvus.catalogue import check_dimension, current_collection
 from recsys.milvus.client import LATEST, MAX_ROWS
 from recsys.milvus.collection import (
@@ -94,10 +94,7 @@ def push(
     """
     info, counts = store.model(), store.genre_counts()
     if info is None or not counts:
-        raise QueryError(
-            f"the library {store.path} holds no tracks yet",
-            "Index a folder first: recsys index ~/Music",
-        )
+        raise library_is_empty(store.path)
     return _Push(store, info, connection, on_progress or _ignore).run(
         sum(counts.values()), replace=replace
     )
