@@ -295,7 +295,7 @@ def apply(
     function: Callable[[Item], Result], item: Item, *, time_limit_s: float = TIME_LIMIT_S
 ) -> Result:
     """Return the result of a function of one item, computed in a worker process, or raise."""
-    with WorkerPool(1, librosa=False, time_limit_s=time_limit_s) as pool:
+    with WorkerPool(1, time_limit_s=time_limit_s) as pool:
         ((_, outcome),) = pool.map_unordered(function, [item])
     if isinstance(outcome, RecsysError):
         raise outcome

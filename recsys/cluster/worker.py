@@ -107,7 +107,7 @@ def _decoder() -> WorkerPool:
     If this process died of a file that crashes C decoders, Ray would try the file on one machine
     after the other.
     """
-    return WorkerPool(1, librosa=False)
+    return WorkerPool(1)
 
 
 def _examined(table: Any, examine: Examine) -> list[Pair]:  # noqa: ANN401

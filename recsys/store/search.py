@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 from zlib import crc32
 
 if TYPE_CHECKING:
@@ -40,8 +40,18 @@ _UNSPACED = re.compile(
 )
 
 
+@overload
+def storable_text(text: str) -> str: ...
+@overload
+def storable_text(text: None) -> None: ...
 def storable_text(text: str | None) -> str | None:
-    """Return text that UTF-8 can hold: lone surrogates become escapes."""
+    r"""Return text that UTF-8 can hold: lone surrogates become escapes.
+
+    Examples
+    --------
+    >>> storable_text("Caf\udce9")
+    'Caf\\udce9'
+    """
     if text is None:
         return None
     return text.encode("utf-8", "backslashreplace").decode()
@@ -128,7 +138,7 @@ def _symbol_key(symbols: str) -> str:
 
 def search_terms(words: str) -> list[str]:
     """Return the words of a query, normalised; a word may become several in :func:`normalise`."""
-    return [_spaced(word) for word in _folded(storable_text(words) or "").split()]
+    return [_spaced(word) for word in _folded(storable_text(words)).split()]
 
 
 def full_text_queries(terms: Sequence[str]) -> tuple[str, str, str]:

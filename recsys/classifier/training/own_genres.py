@@ -30,10 +30,11 @@ from recsys.classifier.card import (
 from recsys.classifier.inference import NETWORK_PREFIX, LinearHead
 from recsys.classifier.training.datasets import artist_folds
 from recsys.classifier.training.evaluate import Evaluation, as_dict, score
-from recsys.errors import ModelError, QueryError
+from recsys.errors import ModelError, QueryError, library_is_empty
 from recsys.index.sync import bring_up_to_date
 from recsys.names import MergedGenre, first_genre, labels_meant, merge_spellings, spelling_key
 from recsys.store import LibraryLock, Store
+from recsys.store.search import storable_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -164,18 +165,7 @@ def _genre_name(track: Track, roots: Sequence[Path], source: LabelOrigin) -> str
     if source == LabelOrigin.TAGS:
         return first_genre(track.tags.genre_tag)
     below = track.path.relative_to(root).parts
-    return text_of(below[0]) if len(below) > 1 and spelling_key(below[0]) else None
-
-
-def text_of(name: str) -> str:
-    r"""Return the name of a file as text that every file can hold.
-
-    Examples
-    --------
-    >>> text_of("Caf\udce9")
-    'Caf\\udce9'
-    """
-    return name.encode("utf-8", "backslashreplace").decode()
+    return storable_text(below[0]) if len(below) > 1 and spelling_key(below[0]) else None
 
 
 def _group(tracks: Sequence[Track], source: LabelOrigin) -> tuple[IdArray, list[str]]:
@@ -508,10 +498,7 @@ def propose(
     with Store.open(database, read_only=True) as store:
         info, trunk = store.model(), store.model_path()
         if info is None or not store.genre_counts():
-            raise QueryError(
-                f"the library {database} holds no tracks yet",
-                "Index a folder first: recsys index ~/Music",
-            )
+            raise library_is_empty(database)
         present = _card_of(trunk, info)
         own = gather_labels(store.all_tracks(), options.folders or store.roots(), options)
         embeddings, genres = _stored(store, own, info)
@@ -642,7 +629,7 @@ def _training(card: ModelCard, own: OwnLabels, options: OwnGenreOptions) -> dict
     """Describe the head; the description of the network is kept."""
     below = card.training["network"] if is_own(card) else {"name": card.name, **card.training}
     keys = below.get("keys", {})
-    learned = {text_of(f"{track.path.parent.name}/{track.path.stem}") for track in own.tracks}
+    learned = {storable_text(f"{track.path.parent.name}/{track.path.stem}") for track in own.tracks}
     rules = asdict(options)
     del rules["folders"]  # paths of this machine do not belong in a model file
     return {
