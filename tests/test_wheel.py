@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,12 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     constraints = ["-c", REPOSITORY / "constraints.txt"]
     pip = [sys.executable, "-m", "pip", "--quiet"]
-    run(*pip, "wheel", "--no-deps", "--wheel-dir", folder, REPOSITORY, cwd=folder)
+    # From a copy: setuptools keeps every module that it ever copied to build/, so later wheels of
+    # the checkout would hold modules that were renamed or removed.
+    sources = folder / "sources"
+    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "demo-library")
+    shutil.copytree(REPOSITORY, sources, symlinks=True, ignore=left_out)
+    run(*pip, "wheel", "--no-deps", "--wheel-dir", folder, sources, cwd=folder)
     (wheel,) = folder.glob("recsys-*.whl")
     run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     home = folder / "venv" / "bin"
