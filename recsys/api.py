@@ -172,17 +172,18 @@ class Library:
 
     def index(
         self,
-        folders: str | Path | Iterable[str | Path],
+        folders: str | Path | Iterable[str | Path] | None = None,
         options: IndexOptions | None = None,
         *,
         on_event: Callable[[IndexEvent | IndexPlan], None] | None = None,
     ) -> IndexSummary:
-        """Bring the library up to date with some folders.
+        """Bring the library up to date with some folders or files.
 
         Parameters
         ----------
-        folders : str, Path or iterable of them
-            Folders to scan, with everything below them.
+        folders : str, Path or iterable of them, optional
+            Folders to scan, with everything below them, and single audio files. By default the
+            folders that the library knows: all that were indexed before.
         options : IndexOptions, optional
             Workers, time limit, missing files, labels of the genre groups.
         on_event : callable, optional
@@ -195,25 +196,26 @@ class Library:
         Raises
         ------
         RecsysError
-            If a folder is not there, no audio is found, the library is busy, or it was
-            analysed with another model.
+            If a folder is not there or none is known, no audio is found, the library is busy, or
+            it was analysed with another model.
         """
         from recsys.indexing.session import nothing_found
         from recsys.types import IndexSummary
 
+        roots = self._roots_of(folders)
         summary = IndexSummary()
-        for event in self.index_events(folders, options):
+        for event in self.index_events(roots, options):
             if isinstance(event, IndexSummary):
                 summary = event
             elif on_event is not None:
                 on_event(event)
-        if summary.found == 0:
-            raise nothing_found(outermost(folders), summary)
+        if summary.found == 0 and not summary.removed:
+            raise nothing_found(roots, summary)
         return summary
 
     def index_events(
         self,
-        folders: str | Path | Iterable[str | Path],
+        folders: str | Path | Iterable[str | Path] | None = None,
         options: IndexOptions | None = None,
         *,
         watch: bool = False,
@@ -243,7 +245,26 @@ class Library:
         session = IndexSession(
             self.database, self._model, self._device, self._effort, options or IndexOptions()
         )
-        return session.run(outermost(folders), watch=watch)
+        return session.run(self._roots_of(folders), watch=watch)
+
+    def folders(self) -> list[Path]:
+        """Return the folders that were indexed, in the order of their names.
+
+        Returns
+        -------
+        list of Path
+            Empty where there is no library yet.
+        """
+        return self.store.roots() if self.database.exists() else []
+
+    def _roots_of(self, folders: str | Path | Iterable[str | Path] | None) -> list[Path]:
+        """Return folders without those inside another; by default those that are known."""
+        roots = outermost(self.folders() if folders is None else folders)
+        if not roots and folders is None:
+            raise QueryError(
+                f"the library {self.database} knows no folder yet", "Name one: recsys index ~/Music"
+            )
+        return roots
 
     def sort_by(self, source: str) -> dict[str, int]:
         """Sort the library into other genre groups, which make the tiers; nothing is analysed.
