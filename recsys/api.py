@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from recsys.milvus.push import PushSummary
     from recsys.playlists import PlaylistOptions
     from recsys.quality import Quality, QualityOptions
-    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist
+    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Track
 
 
 def default_database() -> Path:
@@ -383,6 +383,71 @@ class Library:
         if not found:
             return maker.anywhere(options)
         return maker.from_seeds(make_query(info, found), options)
+
+    def extend(
+        self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
+    ) -> Playlist:
+        """Continue a list of tracks.
+
+        Parameters
+        ----------
+        tracks : sequence of str or Path
+            The files of the list, in playing order. Those that are not in the library are passed
+            over, with a note.
+        options : PlaylistOptions, optional
+            As for :meth:`playlist`. Length and duration count what is added.
+
+        Returns
+        -------
+        Playlist
+            What follows, without the list. Its seeds are the last tracks of the list.
+
+        Raises
+        ------
+        RecsysError
+            If no track of the list is in the library, or the library is empty.
+        """
+        from recsys.playlists import PlaylistMaker
+
+        store, index, info = self._ready()
+        paths = [absolute(path) for path in tracks]
+        # A list may name a file by another way than the library, through a link.
+        named = [store.track_by_path(p) or store.track_by_path(p.resolve()) for p in paths]
+        known = [track for track in named if track is not None]
+        analyses = store.analyses([track.id for track in known])
+        present = [(track, analyses[track.id]) for track in known if track.id in analyses]
+        if not present:
+            raise QueryError(
+                f"none of the {len(paths)} tracks of the list is in the library {store.path}",
+                "Index their folder first; map other paths with --root FROM=TO.",
+            )
+        playlist = PlaylistMaker(store, index, info).extend(present, options)
+        strange = len(paths) - len(present)
+        if not strange:
+            return playlist
+        note = f"{strange} of {len(paths)} tracks of the list are not in the library"
+        return replace(playlist, note="; ".join(filter(None, [note, playlist.note])))
+
+    def similarities(self, tracks: Sequence[Track]) -> list[float | None]:
+        """Return how similar each track is to the one before.
+
+        Parameters
+        ----------
+        tracks : sequence of Track
+            Of the library, such as those of a playlist.
+
+        Returns
+        -------
+        list of float or None
+            Cosine of the two embeddings, in [-1, 1]; None for the first track, and next to one that
+            has left the library.
+        """
+        analyses = self._catalogue().analyses({track.id for track in tracks})
+        found = [analyses.get(track.id) for track in tracks]
+        return [
+            None if one is None or other is None else float(one.embedding @ other.embedding)
+            for one, other in zip([None, *found], found, strict=False)
+        ]
 
     def classify(
         self,
