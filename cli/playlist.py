@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from recsys.cli.options import (
     FILE,
+    completed_by,
     db_option,
     device_option,
     index_option,
@@ -101,9 +102,11 @@ class Destination:
 @click.command(
     name="playlist", short_help="Make a playlist: from seeds, through genres, between two tracks."
 )
-@click.argument("seeds", nargs=-1, metavar="[TRACK]...")
+@click.argument("seeds", nargs=-1, metavar="[TRACK]...", shell_complete=completed_by("tracks"))
 @click.option(
-    "--cycle", help="Cycle through genres: jazz,blues,rock, or auto for those of the library."
+    "--cycle",
+    help="Cycle through genres: jazz,blues,rock, or auto for those of the library.",
+    shell_complete=completed_by("genre_list"),
 )
 @click.option(
     "--per-genre",
@@ -112,8 +115,20 @@ class Destination:
     show_default=True,
     help="Consecutive tracks per genre, with --cycle.",
 )
-@click.option("--from", "start", metavar="TRACK", help="Start of a transition (with --to).")
-@click.option("--to", "goal", metavar="TRACK", help="End of a transition (with --from).")
+@click.option(
+    "--from",
+    "start",
+    metavar="TRACK",
+    help="Start of a transition (with --to).",
+    shell_complete=completed_by("tracks"),
+)
+@click.option(
+    "--to",
+    "goal",
+    metavar="TRACK",
+    help="End of a transition (with --from).",
+    shell_complete=completed_by("tracks"),
+)
 @click.option(
     "--extend",
     type=FILE,
@@ -136,12 +151,17 @@ class Destination:
     show_default=True,
     help="0: always the nearest track; towards 1: more variety, drawn from --seed.",
 )
-@click.option("--genre", help="Only tracks of this genre, apart from the seeds.")
+@click.option(
+    "--genre",
+    help="Only tracks of this genre, apart from the seeds.",
+    shell_complete=completed_by("genres"),
+)
 @click.option(
     "--mood",
     "moods",
     multiple=True,
     metavar="TAG",
+    shell_complete=completed_by("tags"),
     help="Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it "
     "to require several.",
 )

@@ -14,6 +14,7 @@ from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
 from recsys.seeds import ResolvedSeed, SeedFinder
 from recsys.store import Store
+from recsys.store.connection import default_database
 from recsys.types import TIME_LIMIT_S, ModelInfo
 
 if TYPE_CHECKING:
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
     from recsys.playlists import PlaylistOptions
     from recsys.quality import Quality, QualityOptions
     from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Track
-
-
-def default_database() -> Path:
-    """Return the default path of the library."""
-    from platformdirs import user_data_path
-
-    return user_data_path("recsys", appauthor=False) / "library.db"
 
 
 class Library:
