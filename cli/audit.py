@@ -156,6 +156,7 @@ def _print_group(group: FolderFindings) -> None:
     click.echo(f"{shown(group.folder)}: {share}{none_agrees}")
     screen = console()
     rows = table("Tag", "Model", "P(model)", "P(tag)", "File", right=(2, 3))
+    rows.columns[-1].no_wrap = screen.is_terminal
     for finding in group.findings:
         verdict, tag = finding.verdict, finding.track.tags.genre_tag
         rows.add_row(

@@ -105,6 +105,7 @@ def _print_table(rows: list[Classification]) -> None:
     tagged = any(row.tags for row in rows)
     screen = console()
     output = table("File", "Genre", "Most probable", *(["Tags"] if tagged else []))
+    output.columns[0].no_wrap = screen.is_terminal
     for row in rows:
         if row.error is not None:
             print_failure(row.path, row.error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,16 @@ class Bash(BashComplete):
 
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the incomplete one, and that one.
+
+        For bash ``--genre=jazz`` is three words, the second of which is no argument.
+        """
+        args, incomplete = super().get_completion_args()
+        pairs = pairwise(["", *args])
+        kept = [word for before, word in pairs if not (word == "=" and before.startswith("--"))]
+        return kept, "" if incomplete == "=" else incomplete
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
         """Return the completions; bash looks for files itself only where there are no names."""

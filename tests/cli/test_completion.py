@@ -185,6 +185,8 @@ def test_bash_itself(indexed: IndexedLibrary, tmp_path: Path) -> None:
     assert reply("recsys", "pla") == ["playlist"]
     assert reply("recsys", "similar", "ove") == ["The overdrive band", "overture one.mp3"]
     assert reply("recsys", "similar", "x", "--genre", "ja") == ["jazz"]
+    assert reply("recsys", "similar", "x", "--genre", "=", "ja") == ["jazz"]
+    assert "jazz" in reply("recsys", "similar", "x", "--genre", "=")
     assert reply("recsys", "similar", "'\"the over'") == ["The overdrive band"]
 
 
