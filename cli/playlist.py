@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("m3u8", "m3u", "pls", "xspf", "json", "paths")
 
+CAN_GROW = (".m3u8", ".m3u", ".txt")
+"""Extensions of the playlists that --extend continues."""
+
 PLAYERS = {"mpv": "--playlist={}", "vlc": "{}", "xdg-open": "{}"}
 """Programs for --play, the first one that is installed, and their argument."""
 
@@ -247,6 +250,9 @@ def command(
       recsys playlist --extend evening.m3u8 --length +20
       recsys playlist song.mp3 -o mpd.m3u --root ~/Music=
     """
+    if extend is None and _is_extend(seeds):
+        extend = Path(seeds[1]).expanduser()
+        seeds = ()
     _check_start(seeds, cycle, start, goal, extend)
     seed = _drawn_seed() if draw_seed else seed
     player = _player() if play else None
@@ -284,6 +290,14 @@ def command(
         note(playlist.note)
     if player is not None:
         _play(playlist, player)
+
+
+def _is_extend(seeds: tuple[str, ...]) -> bool:
+    """Return whether TRACKs are ``extend FILE``: no track is a playlist, so it can mean no other.
+
+    A command of its own would turn every TRACK after ``recsys playlist`` into its name.
+    """
+    return len(seeds) == 2 and seeds[0] == "extend" and seeds[1].lower().endswith(CAN_GROW)
 
 
 def _check_start(

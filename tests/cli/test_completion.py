@@ -13,6 +13,7 @@ import click
 import pytest
 from click.shell_completion import CompletionItem
 
+import recsys
 from recsys.cli.completing import Bash, Fish
 from recsys.cli.main import cli
 from recsys.cli.options import NamedPath
@@ -228,6 +229,8 @@ def test_a_quoted_tilde_is_the_home_folder(
     assert call("playlist", "--extend", "~/list.m3u8", "--length", 1, *database).exit_code == 0
     assert call("index", "~/song.mp3", *database).exit_code == 0
     assert call("status", db=Path("~/my.db")).exit_code == 0
+    shutil.copy(Path(recsys.__file__).parent / "papers" / "recipes" / "svm-36.toml", tmp_path)
+    assert call("papers", "list", "~/svm-36.toml").exit_code == 0
 
 
 def test_every_path_is_a_named_path() -> None:

@@ -195,6 +195,15 @@ def test_a_list_is_continued_in_its_own_file(
     assert len(set(listed)) == len(listed) == 7
 
 
+def test_extend_may_be_said_without_dashes(
+    run: Run, indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    file = tmp_path / "evening.m3u8"
+    run("playlist", indexed.track("four on the floor"), "--length", 3, "-o", file)
+    assert run("playlist", "extend", file, "--length", "+4").exit_code == 0
+    assert file.read_text().count("#EXTINF") == 7
+
+
 def test_a_list_of_relative_paths_stays_one(run: Run, indexed: IndexedLibrary) -> None:
     file = indexed.music / "list.m3u"
     try:

@@ -291,7 +291,7 @@ def test_json_is_readable_utf8() -> None:
     assert rb"/music/caf\udce9.mp3" in content
 
 
-@pytest.mark.parametrize("file_format", ["m3u8", "paths"])
+@pytest.mark.parametrize("file_format", ["m3u8", "pls", "paths"])
 @pytest.mark.parametrize("name", ["/music/a\nb.mp3", "/music/a\rb.mp3"])
 def test_paths_with_line_breaks_are_left_out_and_reported(file_format: str, name: str) -> None:
     odd, plain = track(name, 1), track("/music/b.mp3", 2)
