@@ -72,8 +72,8 @@ class IndexReport:
             self._end(event)
 
     def _file(self, event: IndexEvent) -> None:
-        if self.example is None and event.genre is not None and isinstance(event.path, Path):
-            self.example = event.path if shown(event.path) == os.fspath(event.path) else None
+        if self.example is None and _is_typable(event):
+            self.example = Path(event.path)
         if event.status == "failed" and not event.failed_before:
             self._failures.append(event)
         elif event.status == "indexed" and event.warning:
@@ -108,6 +108,12 @@ class IndexReport:
         self._warnings.clear()
 
 
+def _is_typable(event: IndexEvent) -> bool:
+    """Return whether an event is of a sound track whose path can be typed."""
+    sound = event.genre is not None and event.warning is None
+    return sound and isinstance(event.path, Path) and shown(event.path) == os.fspath(event.path)
+
+
 def _print_summary(
     summary: IndexSummary, failures: list[IndexEvent], warnings: list[IndexEvent]
 ) -> None:
@@ -126,4 +132,4 @@ def _print_summary(
     if before:
         counted.append(f"{before} failed before (recsys status --failures)")
     parts = ", ".join(counted)
-    click.echo(f"{found} audio files: {parts}")
+    click.echo(f"{found} audio {'file' if found == 1 else 'files'}: {parts}")

@@ -213,10 +213,14 @@ def test_a_rerun_mentions_old_failures_in_one_line_and_succeeds(tmp_path: Path) 
 def test_it_ends_with_the_time_and_a_command_that_works(tmp_path: Path) -> None:
     for seconds in (3, 4):
         write(tmp_path / "my music" / f"{seconds}.flac", staircase(seconds))
+    damaged = tmp_path / "my music" / "1.flac"
+    damaged.write_bytes((tmp_path / "my music" / "4.flac").read_bytes()[:-20_000])
     result = text_of(tmp_path / "my music", "--db", tmp_path / "l.db")
     taken, following = result.stderr.splitlines()
     assert re.fullmatch(r"Took [0-9.]+ s\.", taken)
     name, *arguments = shlex.split(following.removeprefix("Next: "))
+    assert "warning: " in result.stdout
+    assert str(damaged) not in following
     assert name == "recsys"
     assert CliRunner().invoke(cli, arguments).exit_code == 0
 
