@@ -63,7 +63,7 @@ def shortened(path: str, width: int) -> str:
     Examples
     --------
     >>> shortened("/home/me/Music/Nina Simone/Pastel Blues/Sinnerman.mp3", 30)
-    '/home/me/…n Blues/Sinnerman.mp3'
+    '/home/me/M…Blues/Sinnerman.mp3'
     """
     if len(path) <= width:
         return path
