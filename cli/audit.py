@@ -11,7 +11,16 @@ import click
 
 from recsys.cli.exit_codes import INTERRUPTED, SOME_FILES_FAILED
 from recsys.cli.options import NamedPath, db_option, json_option
-from recsys.cli.output import console, escape, note, print_failure, print_json, shown, table
+from recsys.cli.output import (
+    console,
+    escape,
+    note,
+    path_cell,
+    print_failure,
+    print_json,
+    shown,
+    table,
+)
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -145,7 +154,9 @@ def _print_group(group: FolderFindings) -> None:
     share = f"all {n} tracks" if n == group.judged > 1 else f"{n} of {group.judged} tracks"
     none_agrees = ", and none agrees" if group.whole and n < group.judged else ""
     click.echo(f"{shown(group.folder)}: {share}{none_agrees}")
+    screen = console()
     rows = table("Tag", "Model", "P(model)", "P(tag)", "File", right=(2, 3))
+    rows.columns[-1].no_wrap = screen.is_terminal
     for finding in group.findings:
         verdict, tag = finding.verdict, finding.track.tags.genre_tag
         rows.add_row(
@@ -153,9 +164,9 @@ def _print_group(group: FolderFindings) -> None:
             escape(finding.suggestion),
             f"{verdict.confidence:.2f}",
             f"{verdict.tagged_probability:.2f}" if verdict.tagged else "",
-            escape(shown(finding.track.path.name)),
+            path_cell(finding.track.path.name, screen),
         )
-    console().print(rows)
+    screen.print(rows)
 
 
 def _summary(report: AuditReport) -> str:

@@ -18,7 +18,7 @@ from recsys.cli.options import (
     time_limit_option,
     workers_option,
 )
-from recsys.cli.output import console, escape, note, print_failure, print_json, shown, table
+from recsys.cli.output import console, note, path_cell, print_failure, print_json, shown, table
 
 if TYPE_CHECKING:
     from recsys.classify import Classification
@@ -103,14 +103,16 @@ def _print_table(rows: list[Classification]) -> None:
     from recsys.recommender.query import HOLDS_FROM
 
     tagged = any(row.tags for row in rows)
+    screen = console()
     output = table("File", "Genre", "Most probable", *(["Tags"] if tagged else []))
+    output.columns[0].no_wrap = screen.is_terminal
     for row in rows:
         if row.error is not None:
             print_failure(row.path, row.error)
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {p:.0%}" for genre, p in ranked)
-        cells = [escape(shown(row.path)), " + ".join(row.genres) or row.genre, shares]
+        cells = [path_cell(row.path, screen), " + ".join(row.genres) or row.genre, shares]
         if tagged:
             carried = [tag for tag, own in row.tags.items() if own.strength >= HOLDS_FROM]
             cells.append(", ".join(carried[:SHOWN]))
@@ -118,4 +120,4 @@ def _print_table(rows: list[Classification]) -> None:
         if row.warning:
             note(f"{shown(row.path)}: {row.warning}")
     if output.row_count:
-        console().print(output)
+        screen.print(output)

@@ -122,7 +122,7 @@ def index_command(
     )
     # Closed at once whatever ends this: rows that came back are written then.
     with progress("tracks", "Indexing") as bar, contextlib.closing(run.run(given)) as events:
-        summary = follow(events, ClusterReport(bar, as_json=as_json))
+        summary = follow(events, ClusterReport(bar, as_json=as_json), empty_is_error=True)
     if summary.found == 0:
         raise nothing_found(listed, summary)
     if not as_json:

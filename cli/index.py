@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import time
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
-from recsys.cli.index_report import IndexReport, follow
+from recsys.cli.index_report import IndexReport, follow, nothing_in
 from recsys.cli.options import (
     NamedPath,
     db_option,
@@ -19,11 +23,11 @@ from recsys.cli.options import (
     wait_option,
     workers_option,
 )
-from recsys.cli.output import print_json, progress, shown
+from recsys.cli.output import human_duration, print_json, progress, shown
 
 
 @click.command(name="index")
-@click.argument("folders", nargs=-1, type=NamedPath(urls=False))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=NamedPath(urls=False))
 @db_option
 @json_option("One line of JSON per file as its result is stored, then a summary.")
 @device_option
@@ -45,7 +49,7 @@ from recsys.cli.output import print_json, progress, shown
     "--genres",
     type=click.Choice(("model", "tags", "own")),
     help="Group the library by these genres, which form the tiers: the model's, the strongest "
-    "style among its tags, or those that the files name. Without FOLDERS, nothing else is done.  "
+    "style among its tags, or those that the files name. Without PATH, nothing else is done.  "
     "[default: unchanged; model for a new library]",
 )
 @click.option("--watch", is_flag=True, help="Keep watching the folders until Ctrl-C.")
@@ -53,7 +57,7 @@ from recsys.cli.output import print_json, progress, shown
 @click.pass_context
 def command(
     ctx: click.Context,
-    folders: tuple[Path, ...],
+    paths: tuple[Path, ...],
     db: Path | None,
     as_json: bool,
     device: str,
@@ -67,15 +71,19 @@ def command(
     watch: bool,
     wait: bool,
 ) -> None:
-    """Analyse the tracks in FOLDERS and store the results.
+    """Analyse the tracks in PATH, a folder or a file, and store the results.
 
-    Run it again whenever files have changed: it analyses only new ones, follows those that moved
-    or were retagged, and removes those that are gone. Stop it at any time: finished files are
-    stored. Queries work while it runs.
+    Run it again whenever files have changed, without PATH for all folders that the library knows:
+    it analyses only new files, follows those that moved or were retagged, and removes those that
+    are gone. Stop it at any time: finished files are stored. Queries work while it runs.
+
+    A file is indexed alone; its folder does not become one of the library's.
 
     \b
     Examples:
       recsys index ~/Music
+      recsys index
+      recsys index ~/Downloads/song.mp3
       recsys index ~/Music /mnt/nas/flac --keep-missing
       recsys index ~/Music --watch
       recsys index ~/Music --effort full --reanalyse
@@ -84,14 +92,21 @@ def command(
     from recsys.api import Library
     from recsys.indexing import IndexOptions
     from recsys.indexing.session import nothing_found
-    from recsys.library import outermost
+    from recsys.library import absolute
 
     library = Library(db, model=model, device=device, effort=effort)
-    if not folders:
-        if genres is None:
-            raise click.UsageError("Missing argument 'FOLDERS...'.")
+    if not paths and genres is not None:
         _print_groups(genres, library.sort_by(genres), as_json=as_json)
         return
+    folders = [absolute(path) for path in paths] or library.folders()
+    library.close()
+    if not folders:
+        raise click.UsageError(
+            f"Missing argument 'PATH': the library {shown(library.database)} knows no folder yet.\n"
+            "  Name one: recsys index ~/Music"
+        )
+    if watch and all(folder.is_file() for folder in folders):
+        raise click.UsageError("--watch requires a folder.")
     options = IndexOptions(
         workers=workers,
         time_limit_s=time_limit,
@@ -100,14 +115,29 @@ def command(
         genres=genres,
         wait_s=None if wait else 0.0,
     )
+    started = time.monotonic()
     events = library.index_events(folders, options, watch=watch)
     with progress("tracks", "Indexing") as bar:
-        summary = follow(events, IndexReport(bar, as_json=as_json))
-    if summary.found == 0:
-        raise nothing_found(outermost(folders), summary)
+        report = IndexReport(bar, as_json=as_json)
+        summary = follow(events, report, empty_is_error=not watch)
+    if nothing_in(summary):
+        raise nothing_found(folders, summary)
+    if not as_json:
+        db_given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
+        _print_next(report.example, time.monotonic() - started, db if db_given else None)
     # Notes name folders that were out of reach, whose tracks were kept.
-    if summary.failed or summary.notes:
+    if summary.failed_now or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
+
+
+def _print_next(example: Path | None, seconds: float, db: Path | None) -> None:
+    """Print to standard error how long it took, and a command for what is in the library now."""
+    taken = f"{seconds:.1f} s" if seconds < 60 else human_duration(seconds)
+    click.echo(f"Took {taken}.", err=True)
+    if example is not None:
+        command = ["recsys", "similar", os.fspath(example)]
+        command += [] if db is None else ["--db", os.fspath(db)]
+        click.echo(f"Next: {shown(shlex.join(command))}", err=True)
 
 
 def _print_groups(source: str, groups: dict[str, int], *, as_json: bool) -> None:

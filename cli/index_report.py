@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,8 +20,14 @@ MAX_SHOWN = 10
 """Files named in the summary, for failures and for warnings."""
 
 
-def follow(events: Iterable[object], report: IndexReport) -> IndexSummary:
-    """Report every event, and the notes of every summary; return the last summary."""
+def follow(
+    events: Iterable[object], report: IndexReport, *, empty_is_error: bool = False
+) -> IndexSummary:
+    """Report every event, and the notes of every summary; return the last summary.
+
+    With `empty_is_error` the caller raises an error with the notes of a run that found nothing, so
+    they are not printed here as well.
+    """
     from recsys.types import IndexSummary
 
     summary = IndexSummary()
@@ -28,9 +35,15 @@ def follow(events: Iterable[object], report: IndexReport) -> IndexSummary:
         report(event)
         if isinstance(event, IndexSummary):
             summary = event
-            for text in summary.notes:
-                note(text)
+            if not (empty_is_error and nothing_in(summary)):
+                for text in summary.notes:
+                    note(text)
     return summary
+
+
+def nothing_in(summary: IndexSummary) -> bool:
+    """Return whether a run found no audio file, and none that was gone."""
+    return not summary.found and not summary.removed
 
 
 class IndexReport:
@@ -42,6 +55,7 @@ class IndexReport:
         self._working = False
         self._failures: list[IndexEvent] = []
         self._warnings: list[IndexEvent] = []
+        self.example: Path | None = None  # a track of the library, to try a query with
 
     def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of three event types)
         """Report one event."""
@@ -58,7 +72,9 @@ class IndexReport:
             self._end(event)
 
     def _file(self, event: IndexEvent) -> None:
-        if event.status == "failed":
+        if self.example is None and _is_typable(event):
+            self.example = Path(event.path)
+        if event.status == "failed" and not event.failed_before:
             self._failures.append(event)
         elif event.status == "indexed" and event.warning:
             self._warnings.append(event)
@@ -68,6 +84,7 @@ class IndexReport:
                 path=os.fspath(event.path),
                 status=event.status,
                 reason=event.reason,
+                failed_before=event.failed_before or None,
                 warning=event.warning,
                 genre=event.genre,
                 track_id=event.track_id,
@@ -91,6 +108,12 @@ class IndexReport:
         self._warnings.clear()
 
 
+def _is_typable(event: IndexEvent) -> bool:
+    """Return whether an event is of a sound track whose path can be typed."""
+    sound = event.genre is not None and event.warning is None
+    return sound and isinstance(event.path, Path) and shown(event.path) == os.fspath(event.path)
+
+
 def _print_summary(
     summary: IndexSummary, failures: list[IndexEvent], warnings: list[IndexEvent]
 ) -> None:
@@ -103,6 +126,10 @@ def _print_summary(
     if len(failures) > MAX_SHOWN:
         click.echo("recsys status --failures lists every failed file.")
     counts = dict(summary.counts())
-    found = counts.pop("found")
-    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    click.echo(f"{found} audio files: {parts}")
+    found, before = counts.pop("found"), counts.pop("failed_before")
+    counts["failed"] -= before
+    counted = [f"{count} {status}" for status, count in counts.items() if count]
+    if before:
+        counted.append(f"{before} failed before (recsys status --failures)")
+    parts = ", ".join(counted)
+    click.echo(f"{found} audio {'file' if found == 1 else 'files'}: {parts}")

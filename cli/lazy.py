@@ -11,7 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class OrderedGroup(click.Group):
+class HelpfulGroup(click.Group):
+    """A group that names the commands like one that it does not have."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; click suggests none, or in new versions those that are imported."""
+        name = args[0]
+        known = self.get_command(ctx, name) is not None
+        if known or ctx.resilient_parsing or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
+        similar = get_close_matches(name.lower(), self.list_commands(ctx))
+        question = f" Did you mean {' or '.join(similar)}?" if similar else ""
+        raise click.UsageError(f"No such command {name!r}.{question}", ctx)
+
+
+class OrderedGroup(HelpfulGroup):
     """A group whose help lists its commands in the order of their definition."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -19,7 +37,7 @@ class OrderedGroup(click.Group):
         return list(self.commands)
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HelpfulGroup):
     """A group that imports the module of a command, which holds it as ``command``, on demand.
 
     ``modules`` has the order of the help; ``aliases``, former names, are not in the help.

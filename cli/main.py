@@ -24,6 +24,7 @@ COMMANDS = {
     "audit": "recsys.cli.audit",
     "quality": "recsys.cli.quality",
     "train": "recsys.cli.train",
+    "completion": "recsys.cli.completion",
 }
 """The commands for a music library."""
 
@@ -133,4 +134,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # Service managers stop a program with SIGTERM: exit, so that everything is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    if "_RECSYS_COMPLETE" in os.environ:
+        from recsys.cli.completing import register
+
+        register()
     cli(prog_name="recsys")

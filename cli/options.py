@@ -44,10 +44,24 @@ class NamedPath(click.Path):
             if self._urls:
                 return value
             self.fail(f"{value} is no folder; recsys cluster index reads URLs", param, ctx)
+        if isinstance(value, str):
+            value = os.path.expanduser(value)  # noqa: PTH111 (a shell leaves a quoted ~)
         return super().convert(value, param, ctx)
 
 
 FILE = NamedPath(dir_okay=False)
+
+
+def completed_by(kind: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return what completes a parameter in a shell: a function of :mod:`recsys.cli.completing`."""
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
+        from recsys.cli import completing  # nothing that runs a command needs it
+
+        items: list[Any] = getattr(completing, kind)(ctx, incomplete)
+        return items
+
+    return complete
 
 
 def db_option(command: Command) -> Command:

@@ -55,6 +55,28 @@ def shown(path: Path | str) -> str:
     )
 
 
+def shortened(path: str, width: int) -> str:
+    """Return a path of at most `width` characters: what is left out is in its middle.
+
+    The name of the file, at the end, keeps two thirds of the room.
+
+    Examples
+    --------
+    >>> shortened("/home/me/Music/Nina Simone/Pastel Blues/Sinnerman.mp3", 30)
+    '/home/me/M…Blues/Sinnerman.mp3'
+    """
+    if len(path) <= width:
+        return path
+    end = max(1, (width - 1) * 2 // 3)
+    return f"{path[: max(0, width - 1 - end)]}…{path[-end:]}"
+
+
+def path_cell(path: Path | str, screen: Console) -> str:
+    """Return a path for a cell of a table: shortened on a terminal, whole in a file or pipe."""
+    text = shown(path)
+    return escape(shortened(text, max(24, screen.width // 3)) if screen.is_terminal else text)
+
+
 def note(message: str) -> None:
     """Print a note to standard error."""
     click.echo(f"Note: {message}", err=True)

@@ -11,6 +11,7 @@ import click
 from recsys.cli.options import (
     NamedPath,
     artists_option,
+    completed_by,
     device_option,
     json_option,
     model_path,
@@ -56,7 +57,7 @@ class RecipeRequest:
 
 
 @click.command("train", short_help="Train one published system.")
-@click.argument("recipe", metavar="RECIPE")
+@click.argument("recipe", metavar="RECIPE", shell_complete=completed_by("recipes"))
 @click.argument("directories", metavar="DATA...", nargs=-1, required=True, type=NamedPath())
 @out_model_option
 @click.option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.options import json_option, unused_db_option
+from recsys.cli.options import completed_by, json_option, unused_db_option
 from recsys.cli.output import console, print_json, table
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="List the published systems that can be reproduced.")
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=completed_by("recipes"))
 @json_option("One line of JSON per recipe.")
 @unused_db_option
 def command(name: str | None, as_json: bool) -> None:

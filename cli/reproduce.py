@@ -12,6 +12,7 @@ from recsys.cli.options import (
     FILE,
     NamedPath,
     artists_option,
+    completed_by,
     device_option,
     json_option,
     recipe_options,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     "names",
     multiple=True,
     metavar="NAME",
+    shell_complete=completed_by("recipes"),
     help="Measure this recipe only; repeat it for several.  [default: all]",
 )
 @artists_option

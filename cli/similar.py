@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.options import db_option, device_option, index_option, json_option, library_place
+from recsys.cli.options import (
+    completed_by,
+    db_option,
+    device_option,
+    index_option,
+    json_option,
+    library_place,
+)
 from recsys.cli.output import (
     console,
     escape,
@@ -30,7 +37,13 @@ SCORES_SHOWN = 4
 
 
 @click.command(name="similar")
-@click.argument("seeds", nargs=-1, required=True, metavar="TRACK...")
+@click.argument(
+    "seeds",
+    nargs=-1,
+    required=True,
+    metavar="TRACK...",
+    shell_complete=completed_by("tracks"),
+)
 @click.option(
     "--k", "-k", type=click.IntRange(min=1), default=20, show_default=True, help="Number of tracks."
 )
@@ -41,12 +54,13 @@ SCORES_SHOWN = 4
     show_default=True,
     help="tiers: the query's genre first, then related genres; similarity: by embedding alone.",
 )
-@click.option("--genre", help="Only tracks of this genre.")
+@click.option("--genre", help="Only tracks of this genre.", shell_complete=completed_by("genres"))
 @click.option(
     "--tag",
     "tags",
     multiple=True,
     metavar="TAG",
+    shell_complete=completed_by("tags"),
     help="Only tracks with this tag (mellow, 80s, party, ...); repeat it to require several.",
 )
 @click.option(

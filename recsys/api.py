@@ -14,6 +14,7 @@ from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
 from recsys.seeds import ResolvedSeed, SeedFinder
 from recsys.store import Store
+from recsys.store.connection import default_database
 from recsys.types import TIME_LIMIT_S, ModelInfo
 
 if TYPE_CHECKING:
@@ -29,14 +30,7 @@ if TYPE_CHECKING:
     from recsys.milvus.push import PushSummary
     from recsys.playlists import PlaylistOptions
     from recsys.quality import Quality, QualityOptions
-    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist
-
-
-def default_database() -> Path:
-    """Return the default path of the library."""
-    from platformdirs import user_data_path
-
-    return user_data_path("recsys", appauthor=False) / "library.db"
+    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Track
 
 
 class Library:
@@ -172,17 +166,18 @@ class Library:
 
     def index(
         self,
-        folders: str | Path | Iterable[str | Path],
+        folders: str | Path | Iterable[str | Path] | None = None,
         options: IndexOptions | None = None,
         *,
         on_event: Callable[[IndexEvent | IndexPlan], None] | None = None,
     ) -> IndexSummary:
-        """Bring the library up to date with some folders.
+        """Bring the library up to date with some folders or files.
 
         Parameters
         ----------
-        folders : str, Path or iterable of them
-            Folders to scan, with everything below them.
+        folders : str, Path or iterable of them, optional
+            Folders to scan, with everything below them, and single audio files. By default the
+            folders that the library knows: all that were indexed before.
         options : IndexOptions, optional
             Workers, time limit, missing files, labels of the genre groups.
         on_event : callable, optional
@@ -195,25 +190,26 @@ class Library:
         Raises
         ------
         RecsysError
-            If a folder is not there, no audio is found, the library is busy, or it was
-            analysed with another model.
+            If a folder is not there or none is known, no audio is found, the library is busy, or
+            it was analysed with another model.
         """
         from recsys.indexing.session import nothing_found
         from recsys.types import IndexSummary
 
+        roots = self._roots_of(folders)
         summary = IndexSummary()
-        for event in self.index_events(folders, options):
+        for event in self.index_events(roots, options):
             if isinstance(event, IndexSummary):
                 summary = event
             elif on_event is not None:
                 on_event(event)
-        if summary.found == 0:
-            raise nothing_found(outermost(folders), summary)
+        if summary.found == 0 and not summary.removed:
+            raise nothing_found(roots, summary)
         return summary
 
     def index_events(
         self,
-        folders: str | Path | Iterable[str | Path],
+        folders: str | Path | Iterable[str | Path] | None = None,
         options: IndexOptions | None = None,
         *,
         watch: bool = False,
@@ -243,7 +239,26 @@ class Library:
         session = IndexSession(
             self.database, self._model, self._device, self._effort, options or IndexOptions()
         )
-        return session.run(outermost(folders), watch=watch)
+        return session.run(self._roots_of(folders), watch=watch)
+
+    def folders(self) -> list[Path]:
+        """Return the folders that were indexed, in the order of their names.
+
+        Returns
+        -------
+        list of Path
+            Empty where there is no library yet.
+        """
+        return self.store.roots() if self.database.exists() else []
+
+    def _roots_of(self, folders: str | Path | Iterable[str | Path] | None) -> list[Path]:
+        """Return folders without those inside another; by default those that are known."""
+        roots = outermost(self.folders() if folders is None else folders)
+        if not roots and folders is None:
+            raise QueryError(
+                f"the library {self.database} knows no folder yet", "Name one: recsys index ~/Music"
+            )
+        return roots
 
     def sort_by(self, source: str) -> dict[str, int]:
         """Sort the library into other genre groups, which make the tiers; nothing is analysed.
@@ -362,6 +377,71 @@ class Library:
         if not found:
             return maker.anywhere(options)
         return maker.from_seeds(make_query(info, found), options)
+
+    def extend(
+        self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
+    ) -> Playlist:
+        """Continue a list of tracks.
+
+        Parameters
+        ----------
+        tracks : sequence of str or Path
+            The files of the list, in playing order. Those that are not in the library are passed
+            over, with a note.
+        options : PlaylistOptions, optional
+            As for :meth:`playlist`. Length and duration count what is added.
+
+        Returns
+        -------
+        Playlist
+            What follows, without the list. Its seeds are the last tracks of the list.
+
+        Raises
+        ------
+        RecsysError
+            If no track of the list is in the library, or the library is empty.
+        """
+        from recsys.playlists import PlaylistMaker
+
+        store, index, info = self._ready()
+        paths = [absolute(path) for path in tracks]
+        # A list may name a file by another way than the library, through a link.
+        named = [store.track_by_path(p) or store.track_by_path(p.resolve()) for p in paths]
+        known = [track for track in named if track is not None]
+        analyses = store.analyses([track.id for track in known])
+        present = [(track, analyses[track.id]) for track in known if track.id in analyses]
+        if not present:
+            raise QueryError(
+                f"none of the {len(paths)} tracks of the list is in the library {store.path}",
+                "Index their folder first; map other paths with --root FROM=TO.",
+            )
+        playlist = PlaylistMaker(store, index, info).extend(present, options)
+        strange = len(paths) - len(present)
+        if not strange:
+            return playlist
+        note = f"{strange} of {len(paths)} tracks of the list are not in the library"
+        return replace(playlist, note="; ".join(filter(None, [note, playlist.note])))
+
+    def similarities(self, tracks: Sequence[Track]) -> list[float | None]:
+        """Return how similar each track is to the one before.
+
+        Parameters
+        ----------
+        tracks : sequence of Track
+            Of the library, such as those of a playlist.
+
+        Returns
+        -------
+        list of float or None
+            Cosine of the two embeddings, in [-1, 1]; None for the first track, and next to one that
+            has left the library.
+        """
+        analyses = self._catalogue().analyses({track.id for track in tracks})
+        found = [analyses.get(track.id) for track in tracks]
+        return [
+            None if one is None or other is None else float(one.embedding @ other.embedding)
+            for one, other in zip([None, *found], found, strict=False)
+        ]
 
     def classify(
         self,

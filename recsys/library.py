@@ -45,12 +45,13 @@ def absolute(path: str | Path) -> Path:
 
 
 def outermost(folders: str | Path | Iterable[str | Path]) -> list[Path]:
-    """Return absolute folders, without repetitions and without those inside another."""
+    """Return absolute folders or files, without repetitions and those inside another."""
     if isinstance(folders, str | Path):
         folders = [folders]
     roots: list[Path] = []
+    # Paths sort by their components, so what is inside a folder follows it at once.
     for folder in sorted({absolute(folder) for folder in folders}):
-        if not any(folder.is_relative_to(root) for root in roots):
+        if not roots or not folder.is_relative_to(roots[-1]):
             roots.append(folder)
     return roots
 

@@ -25,8 +25,6 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from recsys.errors import QueryError
 
 if TYPE_CHECKING:
@@ -292,6 +290,8 @@ def mood_columns(info: ModelInfo) -> list[int]:
 
 def strongest_styles(info: ModelInfo, scores: FloatArray) -> list[str]:
     """Return the strongest style of each row of scores, shape (n, n_tags)."""
+    import numpy as np  # here: the completion of a command line has no time for it
+
     columns = style_columns(info)
     strengths = info.tag_strengths(scores)[:, columns]
     return [info.tags[columns[best]] for best in np.argmax(strengths, axis=1)]

@@ -275,11 +275,12 @@ class IndexEvent:
     warning: str | None = None  # defect of a file that was indexed all the same
     genre: str | None = None  # the model's most probable one
     track_id: int | None = None
+    failed_before: bool = False  # the file is as it was when it failed, and was not tried again
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary:
-    """Counts of one indexing run. ``found`` is the number of audio files under the roots."""
+    """Counts of one indexing run. ``found`` is the number of audio files that it was to look at."""
 
     found: int = 0
     indexed: int = 0
@@ -287,11 +288,17 @@ class IndexSummary:
     moved: int = 0
     removed: int = 0
     failed: int = 0
+    failed_before: int = 0  # of the failed: not tried again, because they have not changed
     notes: tuple[str, ...] = ()
+
+    @property
+    def failed_now(self) -> int:
+        """Files that this run tried in vain."""
+        return self.failed - self.failed_before
 
     def counts(self) -> Mapping[str, int]:
         """Return the counts by name, as scripts read them."""
-        names = ("found", "indexed", "unchanged", "moved", "removed", "failed")
+        names = ("found", "indexed", "unchanged", "moved", "removed", "failed", "failed_before")
         return {name: getattr(self, name) for name in names}
 
 

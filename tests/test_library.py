@@ -175,6 +175,11 @@ def test_an_empty_path_is_refused() -> None:
 def test_one_folder_may_be_given_alone(tmp_path: Path) -> None:
     assert outermost(str(tmp_path)) == outermost(tmp_path) == [tmp_path]
     assert outermost([tmp_path / "a", tmp_path, tmp_path / "a" / "b"]) == [tmp_path]
+    # "a b" sorts before "a/b" as text.
+    names = ("a", "a b", "a/b", "a-b", "a/b/c")
+    assert outermost(tmp_path / name for name in names) == [
+        tmp_path / name for name in ("a", "a b", "a-b")
+    ]
 
 
 def test_a_file_that_was_cut_off_is_told_apart(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import ModelError, PassingError, RecsysError, StoreError
 from recsys.indexing.examine import Examined, Examiner, analyses_of
-from recsys.library import ScanReport, scan, track_file
+from recsys.library import AUDIO_SUFFIXES, ScanReport, scan, track_file
 from recsys.store import Store, StoredFile, TrackRecord
 from recsys.types import (
     TIME_LIMIT_S,
@@ -92,18 +92,25 @@ class _Run:
     counts: dict[str, int] = field(
         default_factory=lambda: {str(status): 0 for status in IndexStatus}
     )
+    failed_before: int = 0
     settled: set[int] = field(default_factory=set)  # tracks whose files need no further look
     report: ScanReport = field(default_factory=ScanReport)
     notes: list[str] = field(default_factory=list)
 
     def count(self, event: IndexEvent) -> IndexEvent:
         self.counts[event.status] += 1
+        self.failed_before += event.failed_before
         if event.track_id is not None and event.status != IndexStatus.REMOVED:
             self.settled.add(event.track_id)
         return event
 
     def summary(self) -> IndexSummary:
-        return IndexSummary(found=self.report.found, notes=tuple(self.notes), **self.counts)
+        return IndexSummary(
+            found=self.report.found,
+            failed_before=self.failed_before,
+            notes=tuple(self.notes),
+            **self.counts,
+        )
 
 
 class Indexer:
@@ -129,27 +136,29 @@ class Indexer:
         self._options = options
 
     def run(
-        self, folders: Sequence[Path], *, whole_roots: bool = True
+        self, paths: Sequence[Path], *, whole_roots: bool = True
     ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
-        """Index folders: unchanged files first, then a plan, new and changed files, a summary.
+        """Index folders and files: unchanged files first, then a plan, new ones, a summary.
 
-        The folders are absolute, none inside another. As `whole_roots` they are stored, and one
-        that is gone or holds no audio keeps its tracks, with a note; folders inside roots that are
-        being watched are not. The event of a new or changed file follows its storage.
+        The paths are absolute, none inside another. As `whole_roots` the folders are stored, and
+        one that is gone or holds no audio keeps its tracks, with a note; folders inside roots that
+        are being watched are not. A file is indexed alone: its folder does not become a root. The
+        event of a new or changed file follows its storage.
         """
         run = _Run()
         health = RootHealth(self._store)
-        healthy = self._admit_roots(folders, run, health) if whole_roots else list(folders)
+        files = [path for path in paths if whole_roots and self._is_single_file(path)]
+        single = set(files)
+        folders = [path for path in paths if path not in single]
+        healthy = self._admit_roots(folders, run, health) if whole_roots else folders
         pending: list[str] = []  # text takes a fifth of the memory of paths
         for folder in healthy:
             found_before = run.report.found
-            for file, stored in self._with_stored(scan(folder, run.report)):
-                if stored is None or not _is_settled(stored, file):
-                    pending.append(os.fspath(file.path))
-                else:
-                    yield run.count(_settled_event(stored, file))
+            yield from self._sift(scan(folder, run.report), pending, run)
             if whole_roots and run.report.found > found_before:
                 self._store_root(folder)
+        # Who names a file that failed wants it tried again.
+        yield from self._sift(_named_files(files, run), pending, run, retry=True)
         # Before the long work: if it is stopped, the next run must know the volumes.
         for volume in run.report.volumes:
             self._store.add_root(volume, volume=True)
@@ -158,6 +167,8 @@ class Indexer:
             yield from self._analyse_pending(pending, run, health)
         for folder in healthy:
             yield from self._settle_gone(folder, run, health, whole_roots=whole_roots)
+        for file_path in files:
+            yield from self._remove_gone(file_path, run, health)
         run.notes.extend(
             f"{folder} could not be read ({why}); nothing in it was changed"
             for folder, why in run.report.unreadable.items()
@@ -174,6 +185,21 @@ class Indexer:
                 continue
             healthy.append(folder)
         return healthy
+
+    def _sift(
+        self, files: Iterator[TrackFile], pending: list[str], run: _Run, *, retry: bool = False
+    ) -> Iterator[IndexEvent]:
+        """Yield the events of the files with nothing to do; add the others to those pending."""
+        for file, stored in self._with_stored(files):
+            again = stored is not None and retry and stored.failure is not None
+            if stored is None or again or not _is_settled(stored, file):
+                pending.append(os.fspath(file.path))
+            else:
+                yield run.count(_settled_event(stored, file))
+
+    def _is_single_file(self, path: Path) -> bool:
+        """Return whether a path is a file, or was one of the library's."""
+        return path.is_file() or (not path.exists() and self._store.lookup(path) is not None)
 
     def _store_root(self, folder: Path) -> None:
         self._store.add_root(folder)
@@ -278,6 +304,8 @@ class Indexer:
     ) -> Iterator[IndexEvent]:
         """Remove tracks whose files are gone from a folder, unless their disk may be unmounted."""
         # An unmounted disk leaves its folder empty.
+        if whole_roots and folder in run.report.unreadable:
+            return  # a note says why
         if whole_roots and next(scan(folder), None) is None:
             kept = sum(1 for _ in self._store.iter_tracks_under(folder))
             if kept:
@@ -286,12 +314,16 @@ class Indexer:
                     f"(if they are gone for good: recsys doctor --forget {folder})"
                 )
                 return
+        yield from self._remove_gone(folder, run, health)
+        run.notes.extend(health.notes_under(folder, run.report.unreadable))
+
+    def _remove_gone(self, folder: Path, run: _Run, health: RootHealth) -> Iterator[IndexEvent]:
+        """Remove what is gone for good from a folder, or a single file."""
         gone = [
             (track_id, path)
             for track_id, path in self._store.iter_tracks_under(folder, run.settled)
             if health.is_gone(path)
         ]
-        run.notes.extend(health.notes_under(folder))
         self._store.forget_failures(
             [path for path in self._store.iter_failures_under(folder) if health.is_gone(path)]
         )
@@ -303,6 +335,26 @@ class Indexer:
             self._store.write([], removed=[track_id for track_id, _ in part])
             for track_id, path in part:
                 yield run.count(IndexEvent(path, IndexStatus.REMOVED, track_id=track_id))
+
+
+def _named_files(paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:
+    """Yield the files that were named one by one and are audio by their names; note the others."""
+    for path in paths:
+        if path.suffix.lower() not in AUDIO_SUFFIXES:
+            run.notes.append(
+                f"{path} was skipped: its name does not end like that of an audio file"
+            )
+        elif (file := track_file(path)) is not None:
+            run.report.found += 1
+            volume = _mount_point(path)
+            if volume is not None:  # so that the track is kept while its disk is unmounted
+                run.report.volumes.add(volume)
+            yield file
+
+
+def _mount_point(path: Path) -> Path | None:
+    """Return the folder where the disk of a file is mounted; None for the system's own."""
+    return next((folder for folder in path.parents[:-1] if folder.is_mount()), None)
 
 
 def _as_of_now(paths: Iterable[str]) -> Iterator[TrackFile]:
@@ -402,7 +454,7 @@ def _is_settled(stored: StoredFile, file: TrackFile) -> bool:
 
 def _settled_event(stored: StoredFile, file: TrackFile) -> IndexEvent:
     if stored.failure is not None:
-        return IndexEvent(file.path, IndexStatus.FAILED, reason=stored.failure)
+        return IndexEvent(file.path, IndexStatus.FAILED, reason=stored.failure, failed_before=True)
     return IndexEvent(
         file.path,
         IndexStatus.UNCHANGED,
@@ -462,13 +514,16 @@ class RootHealth:
             return False
         return not any(self.is_absent(known) for known in self._known if path.is_relative_to(known))
 
-    def notes_under(self, root: Path) -> list[str]:
-        """Return a note for each absent root or volume below a root."""
+    def notes_under(self, root: Path, without: Container[Path] = ()) -> list[str]:
+        """Return a note for each absent root or volume below a root, but for some."""
         return [
             f"{known} is empty or not mounted; its tracks were left as they are "
             f"(if they are gone for good: recsys doctor --forget {known})"
             for known in self._known
-            if known != root and known.is_relative_to(root) and self.is_absent(known)
+            if known != root
+            and known not in without
+            and known.is_relative_to(root)
+            and self.is_absent(known)
         ]
 
     def is_absent(self, known: Path) -> bool:
@@ -499,4 +554,6 @@ def check_folder(root: Path) -> None:
         raise RecsysError(
             f"not a folder: {root}", f"Give the folder that holds it: recsys index {root.parent}"
         )
-    raise RecsysError(f"no such folder: {root}", "Check the path and whether it is mounted.")
+    raise RecsysError(
+        f"no such file or folder: {root}", "Check the path and whether it is mounted."
+    )

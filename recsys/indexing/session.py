@@ -66,7 +66,8 @@ class IndexSession:
         # A run that changes the library itself must not do so and then find no music.
         if not self.database.exists() or self.options.genres or self.options.reanalyse:
             for root in roots:
-                check_folder(root)
+                if not root.is_file():
+                    check_folder(root)
         _check_parent(self.database)
         with (
             LibraryLock(self.database, self.options.wait_s),

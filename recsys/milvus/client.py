@@ -168,7 +168,7 @@ def _token(parts: SplitResult) -> str:
 def _file_place(given: str) -> Place:
     if not given.endswith(".db"):
         raise SharedLibraryError(f"not a place for a shared library: {given!r}", _FORMS)
-    path = Path(os.path.abspath(given))  # noqa: PTH100 (keeps links)
+    path = Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 (keeps links)
     if path.is_file():
         is_library = path.read_bytes()[:16] == _SQLITE
         what = "the database of a library" if is_library else "not made by this Milvus Lite"

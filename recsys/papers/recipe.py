@@ -293,7 +293,7 @@ def _read(name: str) -> dict[str, Any]:
     if name in RECIPE_NAMES:
         source = files("recsys.papers") / "recipes" / f"{name}.toml"
     elif name.endswith(".toml"):
-        source = Path(name)
+        source = Path(name).expanduser()
     else:
         raise ModelError(
             f"unknown recipe {name!r}",

@@ -101,7 +101,7 @@ def load_backbone(name: str, weights: str | Path) -> nn.Sequential:
     backbone = build_backbone(name)
     if weights == "random":
         return backbone
-    path = _download(name) if weights == "published" else Path(weights)
+    path = _download(name) if weights == "published" else Path(weights).expanduser()
     found = _read(name, path)
     wanted = backbone.state_dict()
     held = {key.removeprefix(PREFIX): found[key] for key in found if key.startswith(PREFIX)}

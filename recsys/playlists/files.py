@@ -10,20 +10,23 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 from xml.etree import ElementTree
 
 from recsys import atomic
 from recsys.errors import QueryError, RecsysError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from recsys.types import Playlist, Track
 
 XSPF_NAMESPACE = "http://xspf.org/ns/0/"
+
+BOM = b"\xef\xbb\xbf"
+"""The mark of UTF-8 that some editors write; no player needs it."""
 
 # Control characters and lone surrogates, which XML 1.0 cannot hold in any form.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -35,6 +38,60 @@ class Written:
 
     tracks: tuple[Track, ...]
     left_out: tuple[Track, ...] = ()  # a format of one path per line cannot express a line break
+    unmapped: tuple[Track, ...] = ()  # in none of the folders that were to be mapped
+
+
+@dataclass(frozen=True, slots=True)
+class RootMap:
+    r"""A folder of this machine, and where another machine or program has it.
+
+    ``target`` is a folder (``/music``), a folder of Windows (``Z:\Music``, ``\\nas\music``), a
+    URL (``smb://nas/music``), or empty for paths that begin inside the folder, as MPD has them.
+
+    Examples
+    --------
+    >>> RootMap(Path("/home/me/Music"), "/music").there(Path("/home/me/Music/a/b.mp3"))
+    '/music/a/b.mp3'
+    >>> RootMap(Path("/home/me/Music"), "").here("a/b.mp3").as_posix()
+    '/home/me/Music/a/b.mp3'
+    """
+
+    source: Path  # absolute
+    target: str
+
+    @property
+    def is_url(self) -> bool:
+        """Whether the target is a URL."""
+        return "://" in self.target
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether the target is a folder of Windows."""
+        return not self.is_url and ("\\" in self.target or self.target[1:2] == ":")
+
+    def there(self, path: Path) -> str:
+        """Return the location of a file of the folder."""
+        parts = path.relative_to(self.source).parts
+        if self.is_url:
+            parts = tuple(quote(os.fsencode(part)) for part in parts)
+        return self._prefix + self._separator.join(parts)
+
+    def here(self, location: str) -> Path | None:
+        """Return the file of a location, None if it is not in the folder."""
+        rest = location.removeprefix(self._prefix)
+        if not location.startswith(self._prefix) or rest.startswith("/") or "://" in rest:
+            return None
+        if self.is_url:
+            rest = os.fsdecode(unquote_to_bytes(rest))
+        return self.source / rest.replace(self._separator, "/")
+
+    @property
+    def _separator(self) -> str:
+        return "\\" if self.is_windows else "/"
+
+    @property
+    def _prefix(self) -> str:
+        return self.target and self.target.rstrip(self._separator) + self._separator
 
 
 def write(
@@ -43,6 +100,7 @@ def write(
     file_format: str | None = None,
     *,
     relative: bool = False,
+    roots: Sequence[RootMap] = (),
 ) -> Written:
     """Write a playlist.
 
@@ -51,7 +109,9 @@ def write(
 
     Without a format, the extension of the target chooses it. Relative paths start at the folder of
     the file, or for a stream at the current folder, so that the folder can be moved as a whole;
-    JSON is always absolute. The caller should mention the tracks that the format cannot express.
+    JSON is always absolute. Files in a folder of `roots` get the location that it gives them, the
+    innermost folder first. The caller should mention the tracks that the format cannot express,
+    and those in none of the roots.
 
     Raises
     ------
@@ -63,15 +123,105 @@ def write(
     path = target if isinstance(target, Path) else None
     chosen = resolve_format(path, file_format)
     folder = path.parent if path is not None else Path()
-    form, locations = FORMATS[chosen], _Locations(folder.resolve() if relative else None)
-    left_out = tuple(t for t in playlist.tracks if form.line_per_path and _breaks_line(t.path))
-    tracks = tuple(track for track in playlist.tracks if track not in left_out)
-    content = form.writer(playlist, tracks, locations)
+    form = FORMATS[chosen]
+    locations = _Locations(folder.resolve() if relative else None, tuple(roots))
+    written = _sorted_out(playlist, form, locations)
+    content = form.writer(playlist, written.tracks, locations)
     if isinstance(target, Path):
         _replace(target, content)
     else:
         target.write(content)
-    return Written(tracks, left_out)
+    return written
+
+
+def _sorted_out(playlist: Playlist, form: Format, locations: _Locations) -> Written:
+    left_out = tuple(t for t in playlist.tracks if form.line_per_path and _breaks_line(t.path))
+    tracks = tuple(track for track in playlist.tracks if track not in left_out)
+    unmapped = (t for t in tracks if locations.roots and locations.mapped(t) is None)
+    return Written(tracks, left_out, tuple(unmapped))
+
+
+# Lists that exist
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile:
+    """A playlist file of one path per line, as it is on disk."""
+
+    path: Path
+    content: bytes
+    file_format: str
+
+    @classmethod
+    def read(cls, path: Path) -> ListFile:
+        """Read a playlist that can be continued.
+
+        Raises
+        ------
+        QueryError
+            It is of another format than M3U or lines of paths.
+        RecsysError
+            It cannot be read.
+        """
+        file_format = resolve_format(path)
+        if not FORMATS[file_format].can_grow:
+            raise QueryError(
+                f"a playlist in {file_format} cannot be continued: {path}",
+                "Continue an .m3u8, .m3u or .txt file, or make a new one with -o.",
+            )
+        try:
+            return cls(path, path.read_bytes(), file_format)
+        except OSError as error:
+            raise RecsysError(
+                f"cannot read the playlist {path}: {error.strerror}", "Name an existing file."
+            ) from error
+
+    def entries(self) -> list[str]:
+        """Return the locations in the file, in their order; comments are left out."""
+        lines = (line.rstrip(b"\r") for line in self.content.removeprefix(BOM).split(b"\n"))
+        return [os.fsdecode(line) for line in lines if line.strip() and line[:1] != b"#"]
+
+    def files(self, roots: Sequence[RootMap] = ()) -> list[Path | None]:
+        """Return the files of the entries; None for an address of the net."""
+        return [self._file(entry, roots) for entry in self.entries()]
+
+    def _file(self, entry: str, roots: Sequence[RootMap]) -> Path | None:
+        for root in roots:
+            path = root.here(entry)
+            if path is not None:
+                return path
+        if entry.startswith("file://"):
+            entry = os.fsdecode(unquote_to_bytes(entry.removeprefix("file://")))
+        elif "://" in entry:
+            return None
+        return Path(os.path.abspath(self.path.parent / entry))  # noqa: PTH100 (links are kept)
+
+    def is_relative(self) -> bool:
+        """Return whether its paths begin at the folder of the file."""
+        entries = self.entries()
+        return bool(entries) and not any(e.startswith("/") or "://" in e for e in entries)
+
+    def append(
+        self, playlist: Playlist, *, relative: bool, roots: Sequence[RootMap] = ()
+    ) -> Written:
+        """Write the file again with the tracks of a playlist at its end; its lines stay.
+
+        RecsysError if it cannot be written.
+        """
+        folder = self.path.parent.resolve() if relative else None
+        locations = _Locations(folder, tuple(roots))
+        form = FORMATS[self.file_format]
+        written = _sorted_out(playlist, form, locations)
+        end = b"\r\n" if b"\r\n" in self.content else b"\n"
+        # A list without its header has bare paths.
+        extended = self.content.removeprefix(BOM).startswith(b"#EXTM3U")
+        entry = _m3u_entry if extended else _path_entry
+        lines = [line for track in written.tracks for line in entry(track, locations)]
+        content = self.content
+        if content and not content.endswith(b"\n"):
+            content += end
+        _replace(self.path, content + b"".join(line + end for line in lines))
+        return written
 
 
 def resolve_format(path: Path | None, file_format: str | None = None) -> str:
@@ -80,7 +230,7 @@ def resolve_format(path: Path | None, file_format: str | None = None) -> str:
     Examples
     --------
     >>> resolve_format(Path("evening.m3u"))
-    'm3u8'
+    'm3u'
     """
     if file_format is not None:
         if file_format not in FORMATS:
@@ -102,12 +252,26 @@ def resolve_format(path: Path | None, file_format: str | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Locations:
-    """Locations of tracks: relative to a folder (links resolved), or absolute."""
+    """Locations of tracks: mapped, relative to a folder (links resolved), or absolute."""
 
     folder: Path | None
+    roots: tuple[RootMap, ...] = ()
+
+    def mapped(self, track: Track) -> str | None:
+        """Return the location that a root gives a track, None where none does."""
+        root = self._root(track)
+        return None if root is None else root.there(track.path)
+
+    def _root(self, track: Track) -> RootMap | None:
+        within = (root for root in self.roots if track.path.is_relative_to(root.source))
+        return max(within, key=lambda root: len(root.source.parts), default=None)
 
     def path(self, track: Track) -> bytes:
         """Return the path of a track as its original bytes."""
+        mapped = self.mapped(track)
+        if mapped is not None:
+            path = os.fsencode(mapped)
+            return b"./" + path if path[:1] in (b"#", b" ") else path
         if self.folder is None:
             return os.fsencode(track.path)
         # Links in the folder are resolved, so those in the path of the track must be too: ".." is
@@ -120,22 +284,47 @@ class _Locations:
 
     def url(self, track: Track) -> str:
         """Return the location of a track, percent-encoded."""
-        return track.path.as_uri() if self.folder is None else quote(self.path(track))
+        root = self._root(track)
+        if root is None:
+            return track.path.as_uri() if self.folder is None else quote(self.path(track))
+        location = root.there(track.path)
+        if root.is_url:
+            return location
+        path = PureWindowsPath(location) if root.is_windows else PurePosixPath(location)
+        return path.as_uri() if path.is_absolute() else quote(self.path(track))
 
 
 def _m3u8(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
     """Return extended M3U in UTF-8; names that are not UTF-8 keep their original bytes."""
     lines = [b"#EXTM3U", _text(f"#PLAYLIST:{_one_line(playlist.name)}")]
     for track in tracks:
-        seconds = round(track.duration_s)
-        lines.append(_text(f"#EXTINF:{seconds},{_one_line(track.display_name)}"))
-        lines.append(locations.path(track))
+        lines += _m3u_entry(track, locations)
     return b"\n".join(lines) + b"\n"
+
+
+def _m3u_entry(track: Track, locations: _Locations) -> list[bytes]:
+    title = _text(f"#EXTINF:{round(track.duration_s)},{_one_line(track.display_name)}")
+    return [title, locations.path(track)]
+
+
+def _path_entry(track: Track, locations: _Locations) -> list[bytes]:
+    return [locations.path(track)]
 
 
 def _paths(_: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
     """Return one path per line, as the original bytes."""
     return b"".join(locations.path(track) + b"\n" for track in tracks)
+
+
+def _pls(_: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
+    """Return PLS version 2, in UTF-8 as M3U8."""
+    lines = [b"[playlist]"]
+    for number, track in enumerate(tracks, start=1):
+        lines.append(b"File%d=%b" % (number, locations.path(track)))
+        lines.append(b"Title%d=%b" % (number, _text(_one_line(track.display_name))))
+        lines.append(b"Length%d=%d" % (number, round(track.duration_s)))
+    lines += [b"NumberOfEntries=%d" % ((len(lines) - 1) // 3), b"Version=2"]
+    return b"\n".join(lines) + b"\n"
 
 
 def _xspf(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
@@ -160,13 +349,18 @@ def _element(parent: ElementTree.Element, name: str, text: str | None) -> None:
         ElementTree.SubElement(parent, name).text = _NOT_XML.sub("", text)
 
 
-def _json(playlist: Playlist, tracks: Iterable[Track], _: _Locations) -> bytes:
+def _json(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
     """Return JSON in UTF-8; bytes of paths that are not UTF-8 become surrogate escapes."""
+
+    def fields(track: Track) -> dict[str, Any]:
+        mapped = locations.mapped(track)
+        return track_fields(track) | ({} if mapped is None else {"path": mapped})
+
     content = {
         "name": playlist.name,
         "seed": playlist.seed,
-        "seeds": [track_fields(track) for track in playlist.seeds],
-        "tracks": [track_fields(track) for track in tracks],
+        "seeds": [fields(track) for track in playlist.seeds],
+        "tracks": [fields(track) for track in tracks],
         "note": playlist.note,
     }
     # A lone surrogate is no UTF-8; written as a backslash escape it is JSON all the same.
@@ -197,13 +391,19 @@ class Format:
     writer: Callable[[Playlist, Iterable[Track], _Locations], bytes]
     extensions: tuple[str, ...]  # that select the format
     line_per_path: bool = False  # so paths with line breaks are left out
+    can_grow: bool = False  # lines may be added at the end
 
 
 FORMATS = {
-    "m3u8": Format(_m3u8, (".m3u8", ".m3u"), line_per_path=True),
+    "m3u8": Format(_m3u8, (".m3u8",), line_per_path=True, can_grow=True),
+    # By convention M3U is in Latin-1, or whatever the system of its writer used. Here it is M3U8: a
+    # path in other bytes than those on disk names no file, and players that take M3U for Latin-1
+    # (VLC) look first whether it is UTF-8.
+    "m3u": Format(_m3u8, (".m3u",), line_per_path=True, can_grow=True),
+    "pls": Format(_pls, (".pls",), line_per_path=True),
     "xspf": Format(_xspf, (".xspf",)),
     "json": Format(_json, (".json",)),
-    "paths": Format(_paths, (".txt",), line_per_path=True),
+    "paths": Format(_paths, (".txt",), line_per_path=True, can_grow=True),
 }
 """Formats by their names on the command line."""
 

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 DRAW_FROM = 10_000
 """Tracks from which the first is drawn; in a larger library, those nearest a random point."""
 
+CONTINUE_FROM = 5
+"""Last tracks of a list from which it is continued: it may have come a long way."""
+
 _NAMED_SEEDS = 3
 
 
@@ -81,6 +84,27 @@ class PlaylistMaker:
         query = make_query(self._info, [(first, analysis)])
         name = f"Mood: {wanted}" if wanted else f"Drawn with seed {options.seed}"
         return self._continue(query, options, name, ())
+
+    def extend(
+        self, present: Sequence[tuple[Track, Analysis]], options: PlaylistOptions | None = None
+    ) -> Playlist:
+        """Continue a list from its last :data:`CONTINUE_FROM` tracks; the result is what follows.
+
+        Length and duration count what is added. Nothing of the list and no near-duplicate of it
+        comes again, and the artist gap holds across its end.
+        """
+        options = self._checked(options)
+        played = sum(track.duration_s for track, _ in present)
+        whole = replace(
+            options,
+            length=None if options.limit is None else options.limit + len(present),
+            duration_s=None if options.duration_s is None else options.duration_s + played,
+        )
+        query = make_query(self._info, present[-CONTINUE_FROM:])
+        before = [Candidate(track, 1.0, analysis.embedding) for track, analysis in present]
+        name = f"After {_names(query.seeds[-1:])}"
+        playlist = self._continue(query, whole, name, query.seeds, before)
+        return replace(playlist, tracks=playlist.tracks[len(present) :])
 
     def cycle(
         self,
@@ -166,9 +190,16 @@ class PlaylistMaker:
         return partial(nearest, self._store, self._index, wanted=wanted)
 
     def _continue(
-        self, query: Query, options: PlaylistOptions, name: str, seeds: Sequence[Seed]
+        self,
+        query: Query,
+        options: PlaylistOptions,
+        name: str,
+        seeds: Sequence[Seed],
+        before: Sequence[Candidate] = (),
     ) -> Playlist:
         draft, wanted = PlaylistDraft(options), self._filter(options)
+        for candidate in before:  # whatever the constraints: they are there already
+            draft.add(candidate)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
         # In the order given, whatever the diversity: the user chose them.
         queues = [CandidateQueue(opening, in_order=True)]

@@ -57,6 +57,13 @@ _ANSWERS = {
 _OTHERWISE = ("{path} could not be used ({error}).", "Run `recsys doctor` to check the library.")
 
 
+def default_database() -> Path:
+    """Return the default path of the library."""
+    from platformdirs import user_data_path
+
+    return user_data_path("recsys", appauthor=False) / "library.db"
+
+
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
     """Return the StoreError for an error of SQLite, by its primary result code."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

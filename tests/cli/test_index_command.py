@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from recsys.cli.main import cli
 from recsys.demo import STYLES
@@ -40,6 +42,7 @@ def test_json_lines_and_summary(indexed: IndexedLibrary) -> None:
             "moved": 0,
             "removed": 0,
             "failed": 1,
+            "failed_before": 0,
         }
     }
     failed = [line for line in files if line["status"] == "failed"]
@@ -74,24 +77,30 @@ def test_a_second_run_reads_no_audio_and_loads_no_model(
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert f"{N_TRACKS} unchanged, 1 failed" in result.stdout
-    assert result.stdout.endswith("3\n[]\n")
+    assert f"{N_TRACKS} unchanged, 1 failed before" in result.stdout
+    assert result.stdout.endswith("0\n[]\n")
 
 
 def test_failures_are_reported_again_and_not_retried(indexed: IndexedLibrary) -> None:
     code, lines, _ = index(indexed.music, "--db", indexed.database)
-    assert code == 3
+    assert code == 0
+    assert [line["failed_before"] for line in lines if line.get("status") == "failed"] == [True]
     assert lines[-1]["summary"]["failed"] == 1  # type: ignore[index]
+    assert lines[-1]["summary"]["failed_before"] == 1  # type: ignore[index]
     assert lines[-1]["summary"]["unchanged"] == N_TRACKS  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("none", "no such folder"), ("file.mp3", "not a folder"), ("empty", "no audio files under")],
+    [
+        ("none", "no such file or folder"),
+        ("notes.txt", "does not end like that of an audio file"),
+        ("empty", "no audio files under"),
+    ],
 )
 def test_wrong_folders(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "file.mp3").write_bytes(b"")
+    (tmp_path / "notes.txt").write_bytes(b"")
     code, _, stderr = index(tmp_path / name, "--db", tmp_path / "library.db")
     assert code == 1
     assert message in stderr
@@ -150,8 +159,125 @@ def test_tracks_that_wait_for_another_model_are_mentioned(tmp_path: Path) -> Non
     assert index(tmp_path / "two", "--db", database)[0] == 0
 
 
-def test_no_folder_is_wrong_usage() -> None:
-    assert CliRunner().invoke(cli, ["index"]).exit_code == 2
+def test_without_a_path_a_new_library_says_what_to_name(tmp_path: Path) -> None:
+    code, lines, stderr = index("--db", tmp_path / "l.db")
+    assert (code, lines) == (2, [])
+    assert "knows no folder yet" in stderr
+    assert "recsys index ~/Music" in stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def text_of(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["index", *(str(a) for a in arguments)])
+
+
+def test_without_a_path_the_known_folders_are_indexed(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / name / "a.flac", staircase(3 + len(name)))
+    database = tmp_path / "l.db"
+    assert index(tmp_path / "one", tmp_path / "two", "--db", database)[0] == 0
+    write(tmp_path / "two" / "b.flac", staircase(9))
+    (tmp_path / "one" / "a.flac").unlink()
+    write(tmp_path / "one" / "c.flac", staircase(10))
+    code, lines, _ = index("--db", database)
+    assert code == 0
+    found = {(Path(str(line["path"])).name, line["status"]) for line in lines if "path" in line}
+    assert found == {
+        ("a.flac", "unchanged"),
+        ("b.flac", "indexed"),
+        ("c.flac", "indexed"),
+        ("a.flac", "removed"),
+    }
+
+
+def test_a_rerun_mentions_old_failures_in_one_line_and_succeeds(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "a.flac", staircase(3))
+    for number in range(2):
+        (tmp_path / "music" / f"{number}.mp3").write_bytes(b"no sound")
+    database = tmp_path / "l.db"
+    first = text_of(tmp_path / "music", "--db", database)
+    assert first.exit_code == 3
+    assert first.stdout.count("failed: ") == 2
+    again = text_of("--db", database)
+    assert again.exit_code == 0
+    assert again.stdout == (
+        "3 audio files: 1 unchanged, 2 failed before (recsys status --failures)\n"
+    )
+    (tmp_path / "music" / "2.mp3").write_bytes(b"no sound either")
+    more = text_of("--db", database)
+    assert more.exit_code == 3
+    assert more.stdout.count("failed: ") == 1
+    assert "1 unchanged, 1 failed, 2 failed before" in more.stdout
+
+
+def test_it_ends_with_the_time_and_a_command_that_works(tmp_path: Path) -> None:
+    for seconds in (3, 4):
+        write(tmp_path / "my music" / f"{seconds}.flac", staircase(seconds))
+    damaged = tmp_path / "my music" / "1.flac"
+    damaged.write_bytes((tmp_path / "my music" / "4.flac").read_bytes()[:-20_000])
+    result = text_of(tmp_path / "my music", "--db", tmp_path / "l.db")
+    taken, following = result.stderr.splitlines()
+    assert re.fullmatch(r"Took [0-9.]+ s\.", taken)
+    name, *arguments = shlex.split(following.removeprefix("Next: "))
+    assert "warning: " in result.stdout
+    assert str(damaged) not in following
+    assert name == "recsys"
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+
+
+def test_what_is_wrong_is_said_once(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "a.flac", staircase(3))
+    database = tmp_path / "l.db"
+    assert text_of(tmp_path / "music", "--db", database).exit_code == 0
+    (tmp_path / "music").rename(tmp_path / "away")
+    result = text_of("--db", database)
+    assert result.exit_code == 1
+    assert result.stderr.count("is not there") == 1
+
+
+def test_a_file_is_indexed_alone(tmp_path: Path) -> None:
+    for seconds in (3, 4, 5):
+        write(tmp_path / "music" / f"{seconds}.flac", staircase(seconds))
+    database, single = tmp_path / "l.db", tmp_path / "music" / "4.flac"
+    code, lines, _ = index(single, "--db", database)
+    assert code == 0
+    assert [(line["path"], line["status"]) for line in lines[:-1]] == [(str(single), "indexed")]
+    with Store.open(database, read_only=True) as store:
+        assert store.roots() == []
+        assert store.counts()["tracks"] == 1
+    assert index("--db", database)[0] == 2  # its folder is not one of the library's
+
+
+def test_a_file_under_a_known_folder_is_updated(tmp_path: Path) -> None:
+    import mutagen
+
+    for seconds in (3, 4):
+        write(tmp_path / "music" / f"{seconds}.flac", staircase(seconds))
+    database, single = tmp_path / "l.db", tmp_path / "music" / "4.flac"
+    assert index(tmp_path / "music", "--db", database)[0] == 0
+    file = mutagen.File(single, easy=True)
+    file["title"] = "Retagged"
+    file.save()
+    code, lines, _ = index(single, "--db", database)
+    assert (code, lines[0]["status"]) == (0, "indexed")
+    with Store.open(database, read_only=True) as store:
+        assert store.roots() == [tmp_path / "music"]
+        assert [track.title for track in store.find_tracks("retagged")] == ["Retagged"]
+        assert store.counts()["tracks"] == 2
+    single.rename(tmp_path / "music" / "moved.flac")
+    assert index(tmp_path / "music" / "moved.flac", "--db", database)[1][0]["status"] == "moved"
+    (tmp_path / "music" / "moved.flac").unlink()
+    code, lines, _ = index(tmp_path / "music" / "moved.flac", "--db", database)
+    assert (code, lines[0]["status"]) == (0, "removed")
+
+
+def test_a_failed_file_is_tried_again_when_it_is_named(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp3"
+    bad.write_bytes(b"no sound")
+    for _ in range(2):
+        code, lines, _ = index(bad, "--db", tmp_path / "l.db")
+        assert (code, lines[0]["status"]) == (3, "failed")
+        assert "failed_before" not in lines[0]
 
 
 def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:

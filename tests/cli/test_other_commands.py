@@ -32,7 +32,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"recsys {command}" in result.stdout.split("Examples:")[1]
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"train"}))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"train", "completion"}))
 def test_every_command_of_a_library_takes_db_and_reads_it_from_the_environment(
     command: str,
 ) -> None:
@@ -45,6 +45,7 @@ def test_every_command_of_a_library_takes_db_and_reads_it_from_the_environment(
 def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
     from recsys import types
     from recsys.cli import options
+    from recsys.cli.playlist import CAN_GROW
     from recsys.mel import EFFORTS
     from recsys.playlists.files import FORMATS
     from recsys.recommender import Strategy
@@ -57,6 +58,8 @@ def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
         return set(option.type.choices)
 
     assert choices("playlist", "file_format") == set(FORMATS)
+    growing = {end for form in FORMATS.values() if form.can_grow for end in form.extensions}
+    assert set(CAN_GROW) == growing
     assert choices("similar", "strategy") == set(Strategy)
     assert choices("index", "effort") == choices("evaluate", "effort") == set(EFFORTS)
     assert options.TIME_LIMIT_S == types.TIME_LIMIT_S

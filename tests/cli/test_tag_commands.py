@@ -218,10 +218,7 @@ def test_a_model_without_tags_does_not_take_over_a_library_sorted_by_them(
     assert json.loads(run("status", "--json").stdout)["model"]["name"] == "tagging"
 
 
-def test_index_wants_folders_or_labels(run: Run, tmp_path: Path) -> None:
-    result = run("index")
-    assert result.exit_code == 2
-    assert "FOLDERS" in result.stderr
+def test_labels_want_a_library(run: Run, tmp_path: Path) -> None:
     missing = run("index", "--genres", "own", "--db", tmp_path / "none.db")
     assert missing.exit_code == 1
     assert "There is no library" in missing.stderr

@@ -54,7 +54,7 @@ def test_rows_become_tracks_and_failures(database: Path, tmp_path: Path) -> None
     write_shard(tmp_path / "shards", rows, sources=(str(music), "/gone"))
     summary, events = bring_in(database, tmp_path / "shards")
     assert summary.counts() == {
-        **dict.fromkeys(("unchanged", "moved", "removed"), 0),
+        **dict.fromkeys(("unchanged", "moved", "removed", "failed_before"), 0),
         **{"found": 3, "indexed": 2, "failed": 1},
     }
     assert {(event.path.name, event.status) for event in events} == {  # type: ignore[union-attr]

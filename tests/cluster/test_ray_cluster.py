@@ -167,7 +167,7 @@ def test_the_same_rows_as_the_local_engine(
 ) -> None:
     *files, last = index_on_ray(cluster, music, "--out", tmp_path / "shards")
     assert last["summary"] == {
-        **dict.fromkeys(("unchanged", "moved", "removed"), 0),
+        **dict.fromkeys(("unchanged", "moved", "removed", "failed_before"), 0),
         "found": N_TRACKS + 3,
         "indexed": N_TRACKS + 1,
         "failed": 2,

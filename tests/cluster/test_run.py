@@ -150,7 +150,7 @@ def test_sources_that_overlap_are_analysed_once(cluster: Any, music: Path, tmp_p
 
 
 def test_a_place_inside_another_has_to_be_there(music: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecsysError, match="no such folder"):
+    with pytest.raises(RecsysError, match="no such file or folder"):
         list(ClusterRun(str(tmp_path / "out")).run([str(music), str(music / "none")]))
 
 

@@ -95,7 +95,7 @@ def test_a_file_of_this_machine_is_not_copied(tmp_path: Path) -> None:
         ("memory://b/none", "memory://b/none is not there"),
         ("memory://b/music/top.wav", "not a folder: memory://b/music/top.wav"),
         ("nosuch://b/music", "cannot open nosuch://b/music: Protocol not known"),
-        ("/no/such/folder", "no such folder"),
+        ("/no/such/folder", "no such file or folder"),
     ],
 )
 def test_sources_that_cannot_be_listed(memory: Any, place: str, message: str) -> None:

@@ -99,7 +99,7 @@ def test_a_first_run_stores_everything_and_a_second_does_nothing(runner: Runner)
             assert tracks[event.track_id].path == event.path
             assert tracks[event.track_id].genre == event.genre
     events, summary = runner.run()
-    assert summary == IndexSummary(found=6, unchanged=5, failed=1)
+    assert summary == IndexSummary(found=6, unchanged=5, failed=1, failed_before=1)
     assert runner.classifier.analysed == 5
     (failure,) = [event for event in events if event.status == "failed"]
     assert failure.reason == "not an audio file that can be read, whatever its name says"
@@ -321,11 +321,26 @@ def test_a_part_of_a_root_can_be_indexed_alone(runner: Runner) -> None:
 
 
 def test_a_folder_that_never_was_is_an_error(runner: Runner, tmp_path: Path) -> None:
-    with pytest.raises(RecsysError, match="no such folder"):
+    with pytest.raises(RecsysError, match="no such file or folder"):
         runner.run(tmp_path / "none")
-    file = runner.add("a.flac")
     with pytest.raises(RecsysError, match="not a folder"):
-        runner.run(file)
+        runner.run(Path(os.devnull))
+
+
+def test_files_are_indexed_alone(runner: Runner) -> None:
+    first, second = runner.add("a/1.flac"), runner.add("a/2.flac", pitch=1.5)
+    runner.add("a/3.flac", pitch=2)
+    cover = runner.music / "a" / "cover.jpg"
+    cover.write_bytes(b"")
+    events, summary = runner.run(first, second, cover)
+    assert [(event.path, event.status) for event in events] == [
+        (first, "indexed"),
+        (second, "indexed"),
+    ]
+    assert summary.found == 2
+    assert [str(cover) in note for note in summary.notes] == [True]
+    with runner.store() as store:
+        assert store.roots() == []
 
 
 def deny(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import io
 import json
 import os
@@ -15,7 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import QueryError, RecsysError
-from recsys.playlists.files import FORMATS, XSPF_NAMESPACE, resolve_format, write
+from recsys.playlists.files import (
+    FORMATS,
+    XSPF_NAMESPACE,
+    ListFile,
+    RootMap,
+    resolve_format,
+    write,
+)
 from recsys.types import Playlist, Tags, Track
 
 NOT_UTF8 = os.fsdecode(b"/music/caf\xe9.mp3")
@@ -71,6 +79,141 @@ def test_m3u8_to_the_letter() -> None:
         "#EXTINF:62,β\n"
         "/music/Ænima/β.mp3\n"
     )
+
+
+def test_m3u_is_m3u8_under_its_other_name() -> None:
+    content = playlist(track("/music/Ænima/β.mp3"), track(NOT_UTF8))
+    assert written(content, "m3u") == written(content, "m3u8")
+
+
+def test_pls_to_the_letter() -> None:
+    content = playlist(
+        track("/music/a.flac", artist="Nina Simone", title="Sinnerman", duration_s=619.6),
+        track(NOT_UTF8),
+    )
+    assert written(content, "pls") == (
+        b"[playlist]\n"
+        b"File1=/music/a.flac\n"
+        b"Title1=Nina Simone - Sinnerman\n"
+        b"Length1=620\n"
+        b"File2=/music/caf\xe9.mp3\n"
+        b"Title2=caf?\n"
+        b"Length2=62\n"
+        b"NumberOfEntries=2\n"
+        b"Version=2\n"
+    )
+
+
+def test_pls_is_what_a_parser_of_ini_files_reads() -> None:
+    stream = configparser.ConfigParser(interpolation=None)
+    stream.read_string(written(playlist(track("/music/a=b;c.mp3", title="[x]")), "pls").decode())
+    assert stream["playlist"]["file1"] == "/music/a=b;c.mp3"
+    assert stream["playlist"]["title1"] == "[x]"
+
+
+HOME = Path("/home/me/Music")
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "url"),
+    [
+        ("/music", b"/music/a b/\xc3\xa9.mp3", "file:///music/a%20b/%C3%A9.mp3"),
+        ("/music/", b"/music/a b/\xc3\xa9.mp3", "file:///music/a%20b/%C3%A9.mp3"),
+        ("/", b"/a b/\xc3\xa9.mp3", "file:///a%20b/%C3%A9.mp3"),
+        ("", b"a b/\xc3\xa9.mp3", "a%20b/%C3%A9.mp3"),
+        ("Z:\\Music", b"Z:\\Music\\a b\\\xc3\xa9.mp3", "file:///Z:/Music/a%20b/%C3%A9.mp3"),
+        (
+            "\\\\nas\\music",
+            b"\\\\nas\\music\\a b\\\xc3\xa9.mp3",
+            "file://nas/music/a%20b/%C3%A9.mp3",
+        ),
+        (
+            "smb://nas/music",
+            b"smb://nas/music/a%20b/%C3%A9.mp3",
+            "smb://nas/music/a%20b/%C3%A9.mp3",
+        ),
+    ],
+)
+def test_roots_are_mapped_and_back(target: str, path: bytes, url: str) -> None:
+    root, song = RootMap(HOME, target), track(HOME / "a b" / "é.mp3")
+    stream = io.BytesIO()
+    write(playlist(song), stream, "paths", roots=[root])
+    assert stream.getvalue() == path + b"\n"
+    stream = io.BytesIO()
+    write(playlist(song), stream, "xspf", roots=[root])
+    assert xspf_tracks(stream.getvalue())[0]["location"] == url
+    stream = io.BytesIO()
+    write(playlist(song), stream, "json", roots=[root])
+    assert json.loads(stream.getvalue())["tracks"][0]["path"] == os.fsdecode(path)
+    assert root.here(os.fsdecode(path)) == song.path
+    assert root.here("http://elsewhere/x.mp3") is None
+
+
+def test_the_innermost_root_counts_and_the_rest_keeps_its_path() -> None:
+    roots = [RootMap(HOME, "/music"), RootMap(HOME / "flac", "/flac")]
+    songs = [track(HOME / "flac" / "a.flac", 1), track(HOME / "b.mp3", 2), track("/other/c.mp3", 3)]
+    stream = io.BytesIO()
+    result = write(playlist(*songs), stream, "paths", roots=roots)
+    assert stream.getvalue() == b"/flac/a.flac\n/music/b.mp3\n/other/c.mp3\n"
+    assert result.unmapped == (songs[2],)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        (
+            "a.m3u8",
+            b"#EXTM3U\n#EXTVLCOPT:x\n\n/old.mp3\n",
+            b"#EXTM3U\n#EXTVLCOPT:x\n\n/old.mp3\n#EXTINF:62,a\n/music/a.flac\n",
+        ),
+        ("a.m3u", b"/old.mp3", b"/old.mp3\n/music/a.flac\n"),
+        (
+            "a.m3u",
+            b"#EXTM3U\r\nC:\\old\xe9.mp3\r\n",
+            b"#EXTM3U\r\nC:\\old\xe9.mp3\r\n#EXTINF:62,a\r\n/music/a.flac\r\n",
+        ),
+        ("a.txt", b"/old.mp3\n", b"/old.mp3\n/music/a.flac\n"),
+    ],
+)
+def test_a_list_keeps_its_lines_when_it_grows(
+    tmp_path: Path, name: str, before: bytes, after: bytes
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(before)
+    ListFile.read(file).append(playlist(track()), relative=False)
+    assert file.read_bytes() == after
+
+
+def test_the_entries_of_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "a.m3u8"
+    file.write_bytes(
+        b"\xef\xbb\xbf#EXTM3U\r\n#EXTINF:1,x\r\n/music/caf\xe9.mp3\r\n\r\nsub/../b.mp3\r\n"
+        b"file:///music/a%20b.mp3\r\nhttp://radio/stream\r\n/mpd/c.mp3"
+    )
+    assert ListFile.read(file).files([RootMap(HOME, "/mpd")]) == [
+        Path(NOT_UTF8),
+        tmp_path / "b.mp3",
+        Path("/music/a b.mp3"),
+        None,
+        HOME / "c.mp3",
+    ]
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    songs = [track(tmp_path / "music" / name, i) for i, name in enumerate(["a b.mp3", "#1.mp3"])]
+    for relative in (False, True):
+        file = tmp_path / "list.m3u8"
+        write(playlist(*songs), file, relative=relative)
+        assert ListFile.read(file).is_relative() == relative
+        assert ListFile.read(file).files() == [song.path for song in songs]
+
+
+@pytest.mark.parametrize("name", ["a.pls", "a.xspf", "a.json"])
+def test_other_formats_cannot_grow(tmp_path: Path, name: str) -> None:
+    write(playlist(track()), tmp_path / name)
+    with pytest.raises(QueryError, match="cannot be continued") as caught:
+        ListFile.read(tmp_path / name)
+    assert caught.value.hint
 
 
 def test_paths_to_the_letter() -> None:
@@ -148,7 +291,7 @@ def test_json_is_readable_utf8() -> None:
     assert rb"/music/caf\udce9.mp3" in content
 
 
-@pytest.mark.parametrize("file_format", ["m3u8", "paths"])
+@pytest.mark.parametrize("file_format", ["m3u8", "pls", "paths"])
 @pytest.mark.parametrize("name", ["/music/a\nb.mp3", "/music/a\rb.mp3"])
 def test_paths_with_line_breaks_are_left_out_and_reported(file_format: str, name: str) -> None:
     odd, plain = track(name, 1), track("/music/b.mp3", 2)
@@ -272,7 +415,8 @@ def test_any_path_and_tag_survive_json_and_xspf(names: list[bytes]) -> None:
     ("name", "expected"),
     [
         ("a.m3u8", "m3u8"),
-        ("a.M3U", "m3u8"),
+        ("a.M3U", "m3u"),
+        ("a.pls", "pls"),
         ("a.xspf", "xspf"),
         ("a.json", "json"),
         ("a.txt", "paths"),

@@ -317,3 +317,49 @@ def test_options_out_of_range_are_refused(options: dict[str, object], message: s
         PlaylistOptions(**options)
     assert caught.value.message == message
     assert caught.value.hint
+
+
+# Continuing a list
+
+
+def continued(library: PlantedLibrary, present: list[int], **options: object) -> Playlist:
+    analyses = library.store.analyses(present)
+    tracks = [(library.track(i), analyses[i]) for i in present]
+    return maker(library).extend(tracks, PlaylistOptions(**options))
+
+
+def test_a_list_goes_on_from_its_last_tracks(library: PlantedLibrary) -> None:
+    whole = from_seeds(library, 1, length=12)
+    added = continued(library, ids(whole), length=8)
+    assert len(added.tracks) == 8
+    assert not set(ids(added)) & set(ids(whole))
+    from_end = from_seeds(library, *ids(whole)[-5:], length=150)
+    expected = [i for i in ids(from_end) if i not in ids(whole)][:8]
+    assert ids(added) == expected
+    assert added.seeds[-1] == whole.tracks[-1]
+
+
+def test_length_and_duration_count_what_is_added(library: PlantedLibrary) -> None:
+    present = list(range(1, 31))
+    assert len(continued(library, present).tracks) == DEFAULT_LENGTH
+    wanted = 5 * library.track(1).duration_s
+    added = continued(library, present, duration_s=wanted)
+    assert abs(sum(track.duration_s for track in added.tracks) - wanted) <= max(
+        track.duration_s for track in added.tracks
+    )
+
+
+def test_a_list_with_a_track_twice_goes_on(library: PlantedLibrary) -> None:
+    assert len(continued(library, [1, 2, 1], length=3).tracks) == 3
+
+
+def test_the_artist_gap_holds_across_the_end_of_a_list(tmp_path: Path) -> None:
+    sounds = [
+        jazz(1.0, artist="A"),
+        jazz(0.9, artist="A"),
+        jazz(0.8, artist="B"),
+        jazz(0.7, artist="C"),
+        jazz(0.6, artist="D"),
+    ]
+    library = PlantedLibrary(tmp_path, sounds)
+    assert ids(continued(library, [1], length=3, artist_gap=2)) == [3, 4, 2]
