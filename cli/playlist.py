@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recsys.cli.choosing import ask_until_clear
 from recsys.cli.options import (
     FILE,
     db_option,
     device_option,
+    genre_option,
     index_option,
     library_place,
     seed_option,
+    tag_option,
 )
 from recsys.cli.output import human_duration, note, shown
 from recsys.errors import RecsysError
@@ -80,14 +83,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click 8
     show_default=True,
     help="0: always the nearest track; towards 1: more variety, drawn from --seed.",
 )
-@click.option("--genre", help="Only tracks of this genre, apart from the seeds.")
-@click.option(
-    "--mood",
-    "moods",
-    multiple=True,
-    metavar="TAG",
-    help="Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it "
-    "to require several.",
+@genre_option("Only tracks of this genre, apart from the seeds.")
+@tag_option(
+    "Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it to "
+    "require several."
 )
 @seed_option("Random seed: the same seed gives the same playlist.")
 @click.option("--name", help="Name of the playlist.")
@@ -123,7 +122,7 @@ def command(
     artist_gap: int | None,
     diversity: float,
     genre: str | None,
-    moods: tuple[str, ...],
+    tags: tuple[str, ...],
     seed: int,
     name: str | None,
     output: Path | None,
@@ -135,8 +134,8 @@ def command(
 ) -> None:
     """Make a playlist: from seeds, through genres, or from one track to another.
 
-    TRACK is a path or a text, as in recsys similar. Without one, the first track is drawn at random
-    by --seed. The playlist is written to standard output unless -o names a file.
+    TRACK is a path, an id or a text, as in recsys similar. Without one, the first track is drawn at
+    random by --seed. The playlist is written to standard output unless -o names a file.
 
     \b
     Examples:
@@ -164,14 +163,20 @@ def command(
         diversity=diversity,
         per_genre=per_genre,
         genre=genre,
-        moods=moods,
+        moods=tags,
         name=name,
     )
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
-    given = [start] if start is not None else list(seeds)
+    given = list(seeds) if start is None or goal is None else [start, goal]
+
+    def make(given: list[str]) -> Playlist:
+        if goal is not None:
+            return library.playlist(given[0], options, to=given[1])
+        return library.playlist(given, options, cycle=genres)
+
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
-        playlist = library.playlist(given, options, cycle=genres, to=goal)
+        playlist = ask_until_clear(given, make, may_ask=file_format != "json")
     _write(playlist, output, file_format, relative=relative)
     if playlist.note:
         note(playlist.note)

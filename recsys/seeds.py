@@ -27,8 +27,8 @@ from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryErro
 from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
 from recsys.recommender import OUTSIDE_LIBRARY
 from recsys.recommender.duplicates import DURATION_TOLERANCE_S, artist_key, name_key, song_key
-from recsys.store.search import MOST_MATCHES, name_key as letters_of
-from recsys.store.search import normalise, stem, storable_text, words_of
+from recsys.store.search import MOST_MATCHES, normalise, stem, storable_text, words_of
+from recsys.store.search import name_key as letters_of
 from recsys.types import Analysis, ModelInfo, Reading, SeedKind, Track
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class SeedFinder:
         if not number.isdigit():
             return ""
         others = [f"./{number} is the file"] if os.path.exists(number) else []  # noqa: PTH110
-        named = WordReader(self._store).named(number)
+        named = [c for c in WordReader(self._store).named(number) if c.seed != number]
         kinds = dict.fromkeys("title" if c.kind is SeedKind.TRACK else c.kind for c in named)
         others += [f"{kind}:{number} is the {kind}" for kind in kinds]
         return f"{number} is read as an id; {', '.join(others)}" if others else ""
@@ -227,24 +227,26 @@ class WordReader:
 
     def __init__(self, store: Catalogue) -> None:
         self._store = store
+        self._length_s: float | None = None
+        self._found: dict[str, list[Track]] = {}
 
     def read(self, given: str) -> _Choice:
         """Return what words mean; QueryError with suggestions where that is nothing."""
-        words, length_s = given, None
-        choices = self.named(words)
+        words, choices = given, self.named(given)
         if not choices and (printed := _without_length(given)) is not None:
-            words, length_s = printed
+            words, self._length_s = printed
             choices = self.named(words)
         if not choices and (asked := _PREFIX.fullmatch(words.strip())) is not None:
-            return self._of_kind(given, asked[1].lower(), asked[2])
-        choices = choices or self._holding(words) or self._below(words)
-        if length_s is not None:
-            choices = _of_length(choices, length_s)
+            choices = self._of_kind(asked[1].lower(), asked[2])
+        else:
+            choices = choices or self._holding(words) or self._below(words)
+        if self._length_s is not None:  # that of a track
+            choices = [choice for choice in choices if choice.kind is SeedKind.TRACK]
         return self._only(given, choices)
 
     def named(self, words: str) -> list[_Choice]:
         """Return what has these words for its whole name, as exactly as anything has."""
-        tracks = self._store.find_tracks(words, MOST_SEEDS)
+        tracks = self._tracks(words)
         printed = _best(words, ((track, _printed_names(track)) for track in tracks))
         titles = _best(words, ((track, _title_names(track)) for track in tracks))
         artists = _artists(words, tracks)
@@ -257,21 +259,25 @@ class WordReader:
             return printed[1]
         return [choice for level, choices in exact if level == best for choice in choices]
 
-    def _of_kind(self, given: str, kind: str, words: str) -> _Choice:
+    def _tracks(self, words: str) -> list[Track]:
+        """Return the tracks that match; those of the length that was given, if there are any."""
+        if words not in self._found:
+            self._found[words] = list(self._store.find_tracks(words, MOST_SEEDS))
+        found, length_s = self._found[words], self._length_s
+        return [track for track in found if round(track.duration_s) == length_s] or found
+
+    def _of_kind(self, kind: str, words: str) -> list[_Choice]:
         """Return what words mean after ``title:``, ``artist:`` or ``album:``."""
-        tracks = self._store.find_tracks(words, MOST_SEEDS)
+        tracks = self._tracks(words)
         if kind == SeedKind.ARTIST:
-            choices = _artists(words, tracks)[1] or _artists(words, tracks, whole=False)[1]
-        elif kind == SeedKind.ALBUM:
-            choices = _albums(words, tracks)[1] or _albums(words, tracks, whole=False)[1]
-        else:
-            choices = _best(words, ((track, _title_names(track)) for track in tracks))[1]
-        return self._only(given, choices)
+            return _artists(words, tracks)[1] or _artists(words, tracks, whole=False)[1]
+        if kind == SeedKind.ALBUM:
+            return _albums(words, tracks)[1] or _albums(words, tracks, whole=False)[1]
+        return _best(words, ((track, _title_names(track)) for track in tracks))[1]
 
     def _holding(self, words: str) -> list[_Choice]:
         """Return what holds all words, in any order."""
-        tracks = self._store.find_tracks(words, MOST_SEEDS)
-        asked = set(words_of(words))
+        tracks, asked = self._tracks(words), set(words_of(words))
         # "clapton tear it up" is not "Tear It Up (Live)".
         whole = [track for track in tracks if asked.issuperset(words_of(track.title))]
         songs = _songs(whole or tracks)
@@ -288,7 +294,7 @@ class WordReader:
         if os.sep not in words:
             return []
         end = os.sep + os.path.normpath(words).lstrip(f".{os.sep}")
-        tracks = self._store.find_tracks(Path(words).name, MOST_SEEDS)
+        tracks = self._tracks(Path(words).name)
         return _songs([track for track in tracks if str(track.path).endswith(end)])
 
     def _only(self, given: str, choices: Sequence[_Choice]) -> _Choice:
@@ -326,12 +332,13 @@ class WordReader:
     def _suggestions(self, given: str) -> Iterator[str]:
         """Yield names of the library that are spelt nearly like the words."""
         printed, prefix = _without_length(given), _PREFIX.fullmatch(given.strip())
-        words = words_of(printed[0] if printed else prefix[2] if prefix else Path(given).name)
+        name = stem(Path(given).name) if Path(given).suffix.lower() in AUDIO_SUFFIXES else given
+        words = words_of(printed[0] if printed else prefix[2] if prefix else name)
         if not words or len(words) > _CORRECTED:
             return
-        known = self._store.like_words(words)
+        known = [*self._store.like_words(words)]
         # One word after the other is left out, in case it is in no name at all.
-        fewer = (known[:i] + known[i + 1 :] for i in range(len(known)) if len(known) > 1)
+        fewer = ([*known[:i], *known[i + 1 :]] for i in range(len(known)) if len(known) > 1)
         spellings = [all_words for each in (known, *fewer) for all_words in product(*each)]
         seen: set[str] = set()
         for spelling in spellings[:_TRIED]:
@@ -347,8 +354,9 @@ class WordReader:
 
 
 def _exactness(words: str, names: Iterable[str]) -> int | None:
-    """Return how exactly words equal a name: 0 to the letter, 1 but for case and accents, 2 but
-    for marks and spaces, None if they do not.
+    """Return how exactly words equal one of the names; None if they equal none.
+
+    0 is to the letter, 1 but for case and accents, 2 but for marks and spaces.
     """
     text = " ".join(words.split())
     plain, letters = normalise(text), letters_of(text)
@@ -360,9 +368,7 @@ def _exactness(words: str, names: Iterable[str]) -> int | None:
     return best
 
 
-def _best(
-    words: str, named: Iterable[tuple[Track, Iterable[str]]]
-) -> tuple[int, list[_Choice]]:
+def _best(words: str, named: Iterable[tuple[Track, Iterable[str]]]) -> tuple[int, list[_Choice]]:
     """Return the songs whose names equal the words most exactly, with how exactly."""
     levels = [(level, t) for t, names in named if (level := _exactness(words, names)) is not None]
     best = min((level for level, _ in levels), default=3)
@@ -454,7 +460,10 @@ def _one_album_each(tracks: Iterable[Track]) -> list[list[Track]]:
     groups: list[tuple[set[object], list[Track]]] = []
     for track in tracks:
         name = letters_of(track.tags.album or "")
-        makers = {(name, track.path.parent), (name, name_key(track.tags.album_artist or track.artist))}
+        makers = {
+            (name, track.path.parent),
+            (name, name_key(track.tags.album_artist or track.artist)),
+        }
         near = [group for group in groups if not makers.isdisjoint(group[0])]
         groups = [group for group in groups if group not in near]
         for others, _ in near:
@@ -481,13 +490,6 @@ def _without_length(given: str) -> tuple[str, float] | None:
         return None
     hours, minutes, seconds = (int(part or 0) for part in printed.groups())
     return given[: printed.start()], 3600.0 * hours + 60 * minutes + seconds
-
-
-def _of_length(choices: Sequence[_Choice], length_s: float) -> list[_Choice]:
-    """Return the tracks among choices, and of those the ones of a length, if there are any."""
-    tracks = [choice for choice in choices if choice.kind is SeedKind.TRACK]
-    exact = [choice for choice in tracks if round(choice.tracks[0].duration_s) == length_s]
-    return exact or tracks
 
 
 def _clock(duration_s: float) -> str:

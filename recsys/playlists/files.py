@@ -21,7 +21,7 @@ from recsys.errors import QueryError, RecsysError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from recsys.types import Playlist, Track
+    from recsys.types import Playlist, Reading, Track
 
 XSPF_NAMESPACE = "http://xspf.org/ns/0/"
 
@@ -168,6 +168,7 @@ def _json(playlist: Playlist, tracks: Iterable[Track], _: _Locations) -> bytes:
         "seeds": [track_fields(track) for track in playlist.seeds],
         "tracks": [track_fields(track) for track in tracks],
         "note": playlist.note,
+        "readings": [reading_fields(reading) for reading in playlist.readings],
     }
     # A lone surrogate is no UTF-8; written as a backslash escape it is JSON all the same.
     return (
@@ -186,7 +187,17 @@ def track_fields(track: Track) -> dict[str, Any]:
         "title": track.title,
         "album": track.tags.album,
         "duration_s": round(track.duration_s, 3),
-        "track_id": track.id,
+        "track_id": track.id or None,  # a file outside the library has none
+    }
+
+
+def reading_fields(reading: Reading) -> dict[str, Any]:
+    """Return for JSON how a seed was read."""
+    return {
+        "given": reading.given,
+        "as": str(reading.kind),
+        "name": reading.name,
+        "tracks": reading.tracks,
     }
 
 

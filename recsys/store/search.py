@@ -251,29 +251,31 @@ def rank_matches(
     symbols = [] if words else list(terms)
     ranked = []
     for track_id, texts in candidates:
-        artist, title, file = texts[0], texts[1], texts[4]
+        artist, title, album, genre, file = texts
         artists = artist.split("\n")
         names = [title, file, stem(file), *artists, *(f"{name} - {title}" for name in artists)]
+        in_names, anywhere = _parts(artist, title), _parts(artist, title, album, genre)
         if query in names:
             rank = 0
-        elif not keys.isdisjoint(name_key(name) for name in names):
+        elif not keys.isdisjoint(map(name_key, names)):
             rank = 1
+        elif words and all(_holds(in_names, word) for word in words):
+            rank = 2
+        elif (
+            (words and all(_holds(anywhere, word) for word in words))
+            or (symbols and all(any(mark in text for text in texts[:4]) for mark in symbols))
+            or not keys.isdisjoint(whole_names(texts))
+        ):
+            rank = 3
         else:
-            held = [[_words(text), *([word] for word in _joined_words(text))] for text in texts[:4]]
-            by_name = [*held[0], *held[1]]
-            anywhere = [*by_name, *held[2], *held[3]]
-            if words and all(_holds(by_name, word) for word in words):
-                rank = 2
-            elif words and all(_holds(anywhere, word) for word in words):
-                rank = 3
-            elif symbols and all(any(mark in text for text in texts[:4]) for mark in symbols):
-                rank = 3
-            elif not keys.isdisjoint(whole_names(texts)):
-                rank = 3
-            else:
-                continue
+            continue
         ranked.append((rank, artist, title, track_id))
     return [track_id for *_, track_id in sorted(ranked)[:limit]]
+
+
+def _parts(*texts: str) -> list[list[str]]:
+    """Return the words of each text, and each joined word as a text of its own."""
+    return [_words(text) for text in texts] + [[w] for text in texts for w in _joined_words(text)]
 
 
 def _holds(texts: Sequence[list[str]], forms: Sequence[list[str]]) -> bool:

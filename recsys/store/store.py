@@ -621,8 +621,9 @@ class Store:
         """Return the analysed tracks with every word in artist, title, album or genre tag.
 
         See :meth:`recsys.types.Catalogue.find_tracks`. A file without a title tag is found by
-        its name in part. Of very many matches at least :data:`~recsys.store.search.MOST_MATCHES` are
-        ranked: those whose artist or title is `words`, then those by artist and title, then others.
+        its name in part. Of very many matches at least
+        :data:`~recsys.store.search.MOST_MATCHES` are ranked: those with `words` as a whole name,
+        then those by artist and title, then others.
         """
         terms = search_terms(words)
         ids = self._match_ids(terms, limit) if terms else []
