@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,7 +155,7 @@ class SeedFinder:
         if not number.isdigit():
             return ""
         others = [f"./{number} is the file"] if os.path.exists(number) else []  # noqa: PTH110
-        named = [c for c in WordReader(self._store).named(number) if c.seed != number]
+        named = [c for c in WordReader(self._store).named(number, files=False) if c.seed != number]
         kinds = dict.fromkeys("title" if c.kind is SeedKind.TRACK else c.kind for c in named)
         others += [f"{kind}:{number} is the {kind}" for kind in kinds]
         return f"{number} is read as an id; {', '.join(others)}" if others else ""
@@ -244,20 +244,33 @@ class WordReader:
             choices = [choice for choice in choices if choice.kind is SeedKind.TRACK]
         return self._only(given, choices)
 
-    def named(self, words: str) -> list[_Choice]:
-        """Return what has these words for its whole name, as exactly as anything has."""
+    def named(self, words: str, *, files: bool = True) -> list[_Choice]:
+        """Return what has these words for its whole name, as exactly as anything has.
+
+        Names of files, unless they do not count, and then of albums, come after all others.
+        """
         tracks = self._tracks(words)
         printed = _best(words, ((track, _printed_names(track)) for track in tracks))
-        titles = _best(words, ((track, _title_names(track)) for track in tracks))
+        titles = _best(words, ((track, [track.title]) for track in tracks))
         artists = _artists(words, tracks)
         exact = [(level, choices) for level, choices in (printed, titles, artists) if choices]
         if not exact:
-            return _albums(words, tracks)[1]
+            return (_files(words, tracks) if files else []) or self._albums(words)
         best = min(level for level, _ in exact)
         # What is printed for a track beats a title or an artist that reads the same.
         if printed[1] and printed[0] == best:
             return printed[1]
         return [choice for level, choices in exact if level == best for choice in choices]
+
+    def _albums(self, words: str) -> list[_Choice]:
+        """Return the albums, whole, that the words name, also as "artist - album"."""
+        found = []
+        for choice in _albums(words, self._tracks(words))[1]:
+            name = letters_of(choice.name)
+            alike = (t for t in self._tracks(choice.name) if letters_of(t.tags.album or "") == name)
+            whole = next(g for g in _one_album_each(alike) if choice.tracks[0] in g)
+            found.append(replace(choice, tracks=tuple(whole)))
+        return found
 
     def _tracks(self, words: str) -> list[Track]:
         """Return the tracks that match; those of the length that was given, if there are any."""
@@ -272,8 +285,9 @@ class WordReader:
         if kind == SeedKind.ARTIST:
             return _artists(words, tracks)[1] or _artists(words, tracks, whole=False)[1]
         if kind == SeedKind.ALBUM:
-            return _albums(words, tracks)[1] or _albums(words, tracks, whole=False)[1]
-        return _best(words, ((track, _title_names(track)) for track in tracks))[1]
+            return self._albums(words) or _albums(words, tracks, whole=False)[1]
+        titles = _best(words, ((track, [track.title]) for track in tracks))[1]
+        return titles or _files(words, tracks)
 
     def _holding(self, words: str) -> list[_Choice]:
         """Return what holds all words, in any order."""
@@ -381,8 +395,10 @@ def _printed_names(track: Track) -> list[str]:
     return [f"{artist} - {track.title}" for artist in artists if artist]
 
 
-def _title_names(track: Track) -> list[str]:
-    return [track.title, track.path.name, stem(track.path.name)]
+def _files(words: str, tracks: Iterable[Track]) -> list[_Choice]:
+    """Return the tracks of the files that have this name, with its extension or without."""
+    names = ((track, [track.path.name, stem(track.path.name)]) for track in tracks)
+    return _best(words, names)[1]
 
 
 def _songs(tracks: Iterable[Track]) -> list[_Choice]:
@@ -460,15 +476,14 @@ def _one_album_each(tracks: Iterable[Track]) -> list[list[Track]]:
     groups: list[tuple[set[object], list[Track]]] = []
     for track in tracks:
         name = letters_of(track.tags.album or "")
-        makers = {
-            (name, track.path.parent),
-            (name, name_key(track.tags.album_artist or track.artist)),
-        }
-        near = [group for group in groups if not makers.isdisjoint(group[0])]
-        groups = [group for group in groups if group not in near]
-        for others, _ in near:
-            makers |= others
-        groups.append((makers, [*(t for _, held in near for t in held), track]))
+        maker = name_key(track.tags.album_artist or track.artist)
+        marks: set[object] = {(name, track.path.parent), (name, maker)}
+        held: list[Track] = []
+        for others, theirs in [group for group in groups if not marks.isdisjoint(group[0])]:
+            groups.remove((others, theirs))
+            marks |= others
+            held += theirs
+        groups.append((marks, [*held, track]))
     return [held for _, held in groups]
 
 

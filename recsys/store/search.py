@@ -196,7 +196,7 @@ def full_text_queries(terms: Sequence[str]) -> tuple[str, str, str]:
         each = [" OR ".join(f"{_quoted(form)} *" for form in _forms(word)) for word in words]
         every = " AND ".join(f"({forms})" for forms in each)
     else:
-        runs = [run for term in terms for run in term.split()]
+        runs = [run for term in _marks(terms) for run in term.split()]
         every = " AND ".join(f"{_quoted(_symbol_key(run))} *" for run in runs)
     # Joined words are in the keys, whichever text they come from.
     named = f"{{search_artist search_title search_keys}} : ({every})" if words else every
@@ -211,7 +211,12 @@ def whole_keys(terms: Sequence[str]) -> list[str]:
 
 def term_parts(terms: Sequence[str]) -> list[list[str]]:
     """Return for each term that counts the parts that every match of it holds, in their order."""
-    return [_words(word) for word in _spoken(terms)] or [[term] for term in terms]
+    return [_words(word) for word in _spoken(terms)] or [[term] for term in _marks(terms)]
+
+
+def _marks(terms: Sequence[str]) -> list[str]:
+    """Return the terms that count where none has letters: not the dash of "!!! - ???"."""
+    return [term for term in terms if term not in {"-", "\u2013"}] or list(terms)
 
 
 def _forms(word: str) -> list[str]:
@@ -248,7 +253,7 @@ def rank_matches(
     query = " ".join(terms)
     keys = set(whole_keys(terms))
     words = [[_words(term), ["".join(_words(term))]] for term in _spoken(terms)]
-    symbols = [] if words else list(terms)
+    symbols = [] if words else _marks(terms)
     ranked = []
     for track_id, texts in candidates:
         artist, title, album, genre, file = texts
