@@ -138,16 +138,9 @@ class SeedFinder:
         return self._stored(given, choice.kind, choice.tracks, name=choice.name, note=note)
 
     def _numbered(self, seed: str) -> Track | None:
-        """Return the track of a seed that is an id; QueryError for ``id:`` of none."""
-        asked = re.fullmatch(r"\s*(id:)?\s*([0-9]{1,18})\s*", seed, re.IGNORECASE)
-        if asked is None:
-            return None
-        track = self._store.track(int(asked[2]))
-        if track is None and asked[1]:
-            raise QueryError(
-                f"no track has the id {asked[2]}", "The ids are in the JSON of every command."
-            )
-        return track
+        """Return the track of a seed that is an id."""
+        asked = re.fullmatch(r"\s*(?:id:)?\s*([0-9]{1,18})\s*", seed, re.IGNORECASE)
+        return None if asked is None else self._store.track(int(asked[1]))
 
     def _other_meaning(self, seed: str) -> str:
         """Return a note where a bare number is the name of something, too."""
@@ -280,7 +273,9 @@ class WordReader:
         return [track for track in found if round(track.duration_s) == length_s] or found
 
     def _of_kind(self, kind: str, words: str) -> list[_Choice]:
-        """Return what words mean after ``title:``, ``artist:`` or ``album:``."""
+        """Return what words mean after ``id:``, ``title:``, ``artist:`` or ``album:``."""
+        if kind == SeedKind.ID:
+            raise QueryError(f"no track has the id {words}", "Ids are in the JSON of the commands.")
         tracks = self._tracks(words)
         if kind == SeedKind.ARTIST:
             return _artists(words, tracks)[1] or _artists(words, tracks, whole=False)[1]

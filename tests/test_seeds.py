@@ -281,7 +281,7 @@ WORDS = st.sampled_from(
             "🖤So",
             "title:",
             "artist:x",
-            "id:2",
+            "id:x",
         ),
     ]
 )
