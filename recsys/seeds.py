@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ MAX_LISTED = 20
 MOST_SEEDS = MOST_MATCHES
 """Tracks of an artist or album that become seeds, at most."""
 
-_SUGGESTED, _TRIED, _CORRECTED = 5, 30, 6
+_SUGGESTED, _TRIED, _CORRECTED = 3, 16, 10
 """Names that are suggested, spellings that are tried for them, words that are corrected."""
 
 _PREFIX = re.compile(r"(id|title|artist|album):\s*(.+)", re.IGNORECASE | re.DOTALL)
@@ -345,18 +345,33 @@ class WordReader:
         words = words_of(printed[0] if printed else prefix[2] if prefix else name)
         if not words or len(words) > _CORRECTED:
             return
-        known = [*self._store.like_words(words)]
-        # One word after the other is left out, in case it is in no name at all.
-        fewer = ([*known[:i], *known[i + 1 :]] for i in range(len(known)) if len(known) > 1)
-        spellings = [all_words for each in (known, *fewer) for all_words in product(*each)]
         seen: set[str] = set()
-        for spelling in spellings[:_TRIED]:
+        for spelling in islice(_spellings(words, self._store.like_words(words)), _TRIED):
             tracks = self._store.find_tracks(" ".join(spelling), MAX_LISTED)
             artists = _artists(" ".join(spelling), tracks, whole=False)[1]
             for name in [choice.name for choice in artists] or [t.display_name for t in tracks]:
                 if name not in seen:
                     seen.add(name)
                     yield name
+
+
+def _spellings(words: Sequence[str], known: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield words with others of a library in their places, the likeliest first.
+
+    They are the nearest of all, then those with another or none in one place: first in the places
+    of words that are not in the library.
+    """
+    if all(known):
+        yield [near[0] for near in known]
+    places = sorted(range(len(words)), key=lambda i: words[i] in known[i])
+    for i in places:
+        before, after = known[:i], known[i + 1 :]
+        if not all(before) or not all(after):
+            continue
+        for other in known[i][1:]:
+            yield [*(near[0] for near in before), other, *(near[0] for near in after)]
+        if len(words) > 1:
+            yield [near[0] for near in (*before, *after)]
 
 
 # Names, and how exactly words equal them
@@ -367,12 +382,13 @@ def _exactness(words: str, names: Iterable[str]) -> int | None:
 
     0 is to the letter, 1 but for case and accents, 2 but for marks and spaces.
     """
-    text = " ".join(words.split())
-    plain, letters = normalise(text), letters_of(text)
     best: int | None = None
-    for name in (" ".join((storable_text(name) or "").split()) for name in names):
-        level = 0 if name == text else 1 if normalise(name) == plain else 2
-        if name and (level < 2 or letters_of(name) == letters):
+    text = " ".join((storable_text(words) or "").split())
+    letters = letters_of(text)
+    for name in filter(None, map(storable_text, names)):
+        if letters_of(name) == letters:
+            exact = " ".join(name.split()) == text
+            level = 0 if exact else 1 if normalise(name) == normalise(text) else 2
             best = level if best is None else min(best, level)
     return best
 
@@ -418,25 +434,28 @@ def _artists(
 ) -> tuple[int, list[_Choice]]:
     """Return the artists whose name equals the words, or with `whole` false holds all of them."""
     asked = words_of(words)
-    by_artist: dict[str, tuple[int, str, list[Track]]] = {}
+    by_name: dict[str, list[Track]] = {}
     for track in tracks:
-        for name in dict.fromkeys([track.tags.artist, track.tags.album_artist]):
-            if name is None or artist_key(track) is None or name_key(name) is None:
-                continue
-            bare = re.sub("^the +", "", name, flags=re.IGNORECASE)
-            level = _exactness(words, (name,))
-            if level is None and _exactness(words, (bare,)) is not None:
-                level = 2
-            if level is None and not whole and _holds_all(name, asked):
-                level = 3
-            if level is not None:
-                known = by_artist.setdefault(letters_of(name), (level, name, []))
-                known[2].append(track)
-    best = min((level for level, *_ in by_artist.values()), default=3)
+        if artist_key(track) is not None:  # not "Various Artists"
+            for name in {track.tags.artist, track.tags.album_artist}:
+                by_name.setdefault(name or "", []).append(track)
+    levels: dict[str, int] = {}
+    for name in filter(str.strip, by_name):
+        level = _exactness(words, (name,))
+        if level is None and _exactness(words, (re.sub("(?i)^the +", "", name),)) is not None:
+            level = 2
+        if level is None and not whole and _holds_all(name, asked):
+            level = 3
+        if level is not None:
+            levels[name] = level
+    best = min(levels.values(), default=3)
+    # Spellings of one name are one artist.
+    artists: dict[str, tuple[str, list[Track]]] = {}
+    for name in (name for name, level in levels.items() if level == best):
+        artists.setdefault(letters_of(name), (name, []))[1].extend(by_name[name])
     return best, [
-        _Choice(SeedKind.ARTIST, name, f"artist:{name}", tuple(held))
-        for level, name, held in by_artist.values()
-        if level == best
+        _Choice(SeedKind.ARTIST, name, f"artist:{name}", tuple(dict.fromkeys(held)))
+        for name, held in artists.values()
     ]
 
 
@@ -445,16 +464,19 @@ def _albums(
 ) -> tuple[int, list[_Choice]]:
     """Return the albums whose name equals the words, or with `whole` false holds all of them."""
     asked = words_of(words)
-    levels: list[tuple[int, Track]] = []
+    by_names: dict[tuple[str | None, ...], list[Track]] = {}
     for track in tracks:
-        album, makers = track.tags.album, (track.tags.album_artist, track.tags.artist)
-        if not album:
-            continue
-        level = _exactness(words, (album, *(f"{maker} - {album}" for maker in makers if maker)))
-        if level is None and not whole and _holds_all(album, asked):
+        if (album := track.tags.album) is not None:
+            makers = track.tags.album_artist, track.tags.artist
+            by_names.setdefault((album, *makers), []).append(track)
+    levels: list[tuple[int, Track]] = []
+    for (album, *makers), held in by_names.items():
+        names = (album or "", *(f"{maker} - {album}" for maker in makers if maker))
+        level = _exactness(words, names)
+        if level is None and not whole and _holds_all(album or "", asked):
             level = 3
         if level is not None:
-            levels.append((level, track))
+            levels += [(level, track) for track in held]
     best = min((level for level, _ in levels), default=3)
     groups = _one_album_each([track for level, track in levels if level == best])
     choices = []
@@ -468,18 +490,17 @@ def _albums(
 
 def _one_album_each(tracks: Iterable[Track]) -> list[list[Track]]:
     """Divide tracks into albums: one name, and one artist or one folder."""
-    groups: list[tuple[set[object], list[Track]]] = []
+    albums: dict[object, list[Track]] = {}  # by each of its marks
     for track in tracks:
         name = letters_of(track.tags.album or "")
         maker = name_key(track.tags.album_artist or track.artist)
-        marks: set[object] = {(name, track.path.parent), (name, maker)}
-        held: list[Track] = []
-        for others, theirs in [group for group in groups if not marks.isdisjoint(group[0])]:
-            groups.remove((others, theirs))
-            marks |= others
-            held += theirs
-        groups.append((marks, [*held, track]))
-    return [held for _, held in groups]
+        marks = ((name, track.path.parent), (name, maker))
+        one, other = (albums.setdefault(mark, []) for mark in marks)
+        if one is not other:
+            one += other
+            albums.update((mark, one) for mark, held in albums.items() if held is other)
+        one.append(track)
+    return list({id(held): held for held in albums.values()}.values())
 
 
 def _holds_all(name: str, asked: Sequence[str]) -> bool:

@@ -80,6 +80,7 @@ def normalise(text: str) -> str:
     return _spaced(_folded(text))
 
 
+@lru_cache(4096)
 def name_key(text: str) -> str:
     """Return what all spellings of a name share: its letters and digits, normalised.
 
@@ -90,8 +91,11 @@ def name_key(text: str) -> str:
     >>> name_key("You're So Square"), name_key("youre so-square"), name_key("! ! !")
     ('youresosquare', 'youresosquare', '!!!')
     """
-    normal = normalise(text)
-    return "".join(_words(normal)) or normal.replace(" ", "")
+    return _letters(normalise(text))
+
+
+def _letters(normalised: str) -> str:
+    return "".join(_words(normalised)) or normalised.replace(" ", "")
 
 
 def search_texts(tags: Tags, path: Path) -> tuple[str, str, str, str, str]:
@@ -144,7 +148,7 @@ def whole_names(texts: Sequence[str]) -> list[str]:
     artist, title, album, _, file = texts
     names = [*artist.split("\n"), title, album, stem(file)]
     names += [name.removeprefix("the ") for name in artist.split("\n")]
-    return list(dict.fromkeys(name_key(name) for name in names if name))
+    return list(dict.fromkeys(_letters(name) for name in names if name))
 
 
 def stem(name: str) -> str:
@@ -206,7 +210,7 @@ def full_text_queries(terms: Sequence[str]) -> tuple[str, str, str]:
 def whole_keys(terms: Sequence[str]) -> list[str]:
     """Return the keys that a whole name may have that is written as terms, or is such a file's."""
     query = " ".join(terms)
-    return list(dict.fromkeys(name_key(name) for name in (query, stem(query))))
+    return list(dict.fromkeys(_letters(name) for name in (query, stem(query))))
 
 
 def term_parts(terms: Sequence[str]) -> list[list[str]]:
@@ -262,7 +266,7 @@ def rank_matches(
         in_names, anywhere = _parts(artist, title), _parts(artist, title, album, genre)
         if query in names:
             rank = 0
-        elif not keys.isdisjoint(map(name_key, names)):
+        elif not keys.isdisjoint(map(_letters, names)):
             rank = 1
         elif words and all(_holds(in_names, word) for word in words):
             rank = 2

@@ -66,8 +66,7 @@ _TEXTS = (
     "SELECT id, path, search_artist, search_title, search_album, search_genre FROM tracks"
     " WHERE id IN (SELECT value FROM json_each(?))"
 )
-# Words of names alone: the keys of recsys.store.search come after all of them.
-_VOCABULARY = "SELECT term FROM temp.vocabulary WHERE term < '\ue000'"
+_VOCABULARY = "SELECT term FROM temp.vocabulary WHERE term >= ? AND term < ?"
 _PROBLEMS = {
     "{} tracks are there but no model.": (
         "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL"
@@ -659,13 +658,21 @@ class Store:
 
     @_guarded
     def like_words(self, words: Sequence[str]) -> list[list[str]]:
-        """See :meth:`recsys.types.Catalogue.like_words`; reads all words of the library."""
+        """See :meth:`recsys.types.Catalogue.like_words`.
+
+        Those that begin with one of the first two letters of the word: SQLite takes 0.2 s for the
+        list of all words of 100,000 tracks.
+        """
         self._db.execute(
             "CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary"
             " USING fts5vocab(main, tracks_fts, 'row')"
         )
-        vocabulary = [term for (term,) in self._rows(_VOCABULARY)]
-        return [like_words(word, vocabulary) for word in words]
+        found = []
+        for word in words:
+            ranges = [(letter, chr(ord(letter) + 1)) for letter in dict.fromkeys(word[:2])]
+            known = [term for bounds in ranges for (term,) in self._rows(_VOCABULARY, bounds)]
+            found.append(like_words(word, known))
+        return found
 
     # Counts and checks
 
