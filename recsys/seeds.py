@@ -13,6 +13,7 @@ equal rank are listed, each with a seed that means it alone; none is guessed.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,7 +42,7 @@ MAX_LISTED = 20
 MOST_SEEDS = MOST_MATCHES
 """Tracks of an artist or album that become seeds, at most."""
 
-_SUGGESTED, _TRIED, _CORRECTED = 3, 16, 10
+_SUGGESTED, _TRIED, _CORRECTED = 3, 12, 10
 """Names that are suggested, spellings that are tried for them, words that are corrected."""
 
 _PREFIX = re.compile(r"(id|title|artist|album):\s*(.+)", re.IGNORECASE | re.DOTALL)
@@ -347,6 +348,8 @@ class WordReader:
             return
         seen: set[str] = set()
         for spelling in islice(_spellings(words, self._store.like_words(words)), _TRIED):
+            if seen and len(spelling) < len(words):
+                return
             tracks = self._store.find_tracks(" ".join(spelling), MAX_LISTED)
             artists = _artists(" ".join(spelling), tracks, whole=False)[1]
             for name in [choice.name for choice in artists] or [t.display_name for t in tracks]:
@@ -358,20 +361,18 @@ class WordReader:
 def _spellings(words: Sequence[str], known: Sequence[Sequence[str]]) -> Iterator[list[str]]:
     """Yield words with others of a library in their places, the likeliest first.
 
-    They are the nearest of all, then those with another or none in one place: first in the places
-    of words that are not in the library.
+    They are the nearest of all, then those with another in one place, then those with none there:
+    first in the places of words that are not in the library.
     """
     if all(known):
         yield [near[0] for near in known]
     places = sorted(range(len(words)), key=lambda i: words[i] in known[i])
-    for i in places:
-        before, after = known[:i], known[i + 1 :]
-        if not all(before) or not all(after):
-            continue
+    others = [i for i in places if all(known[:i]) and all(known[i + 1 :])]
+    for i in others:
         for other in known[i][1:]:
-            yield [*(near[0] for near in before), other, *(near[0] for near in after)]
-        if len(words) > 1:
-            yield [near[0] for near in (*before, *after)]
+            yield [other if j == i else near[0] for j, near in enumerate(known)]
+    for i in others if len(words) > 1 else ():
+        yield [near[0] for j, near in enumerate(known) if j != i]
 
 
 # Names, and how exactly words equal them
@@ -415,18 +416,16 @@ def _files(words: str, tracks: Iterable[Track]) -> list[_Choice]:
 def _songs(tracks: Iterable[Track]) -> list[_Choice]:
     """Return tracks as choices, copies of one recording as one."""
     kept: list[Track] = []
+    known: dict[object, list[Track]] = {}  # by sound, and by artist and title
     for track in tracks:
-        if not any(_same_recording(track, other) for other in kept):
+        song = song_key(track)
+        alike = known.setdefault(song, []) if song is not None else []
+        lengths = (abs(track.duration_s - other.duration_s) for other in alike)
+        if track.audio_hash not in known and min(lengths, default=math.inf) > DURATION_TOLERANCE_S:
             kept.append(track)
+            known[track.audio_hash] = [track]
+            alike.append(track)
     return [_Choice(SeedKind.TRACK, t.display_name, str(t.id), (t,)) for t in kept]
-
-
-def _same_recording(one: Track, other: Track) -> bool:
-    if one.audio_hash == other.audio_hash:
-        return True
-    song = song_key(one)
-    near = abs(one.duration_s - other.duration_s) <= DURATION_TOLERANCE_S
-    return song is not None and near and song == song_key(other)
 
 
 def _artists(
@@ -470,9 +469,9 @@ def _albums(
             makers = track.tags.album_artist, track.tags.artist
             by_names.setdefault((album, *makers), []).append(track)
     levels: list[tuple[int, Track]] = []
-    for (album, *makers), held in by_names.items():
-        names = (album or "", *(f"{maker} - {album}" for maker in makers if maker))
-        level = _exactness(words, names)
+    for (album, *credited), held in by_names.items():
+        names = [album, *(f"{maker} - {album}" for maker in credited if maker)]
+        level = _exactness(words, filter(None, names))
         if level is None and not whole and _holds_all(album or "", asked):
             level = 3
         if level is not None:
