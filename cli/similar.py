@@ -139,8 +139,6 @@ def command(
 
 
 def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
-    from recsys.playlists.files import reading_fields
-
     query = answer.query
     seeds = [
         {
@@ -158,7 +156,7 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
             "genre": query.genre,
             "label": answer.genre_group,
             "seeds": seeds,
-            "readings": [reading_fields(reading) for reading in query.readings],
+            "readings": [reading.fields() for reading in query.readings],
         },
         "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
         "results": [_row_json(row, explain=explain) for row in answer.results],

@@ -252,6 +252,15 @@ class Reading:
     tracks: int = 1  # number of seeds that it stands for
     note: str = ""  # for display, where the words could mean something else, or mean many tracks
 
+    def fields(self) -> Mapping[str, str | int]:
+        """Return the reading as scripts read it."""
+        return {
+            "given": self.given,
+            "as": str(self.kind),
+            "name": self.name,
+            "tracks": self.tracks,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:

@@ -229,7 +229,7 @@ class MilvusCatalogue:
         each = " and ".join(f"words like {pattern(part)}" for part in parts[:_WORDS_FILTERED])
         asked = f"({each}) or {_any_of(whole_keys(terms))}"
         rows = self._connection.rows(self.index.name, asked, ["id", "words"])
-        candidates = ((row["id"], row["words"].split("\t")) for row in rows if row["id"] >= 0)
+        candidates = ((row["id"], row["words"].split("\t")[:5]) for row in rows if row["id"] >= 0)
         ids = rank_matches(terms, candidates, limit)
         tracks = self.tracks(ids)
         return [tracks[track_id] for track_id in ids if track_id in tracks]

@@ -21,7 +21,7 @@ from recsys.errors import QueryError, RecsysError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from recsys.types import Playlist, Reading, Track
+    from recsys.types import Playlist, Track
 
 XSPF_NAMESPACE = "http://xspf.org/ns/0/"
 
@@ -168,7 +168,7 @@ def _json(playlist: Playlist, tracks: Iterable[Track], _: _Locations) -> bytes:
         "seeds": [track_fields(track) for track in playlist.seeds],
         "tracks": [track_fields(track) for track in tracks],
         "note": playlist.note,
-        "readings": [reading_fields(reading) for reading in playlist.readings],
+        "readings": [reading.fields() for reading in playlist.readings],
     }
     # A lone surrogate is no UTF-8; written as a backslash escape it is JSON all the same.
     return (
@@ -188,16 +188,6 @@ def track_fields(track: Track) -> dict[str, Any]:
         "album": track.tags.album,
         "duration_s": round(track.duration_s, 3),
         "track_id": track.id or None,  # a file outside the library has none
-    }
-
-
-def reading_fields(reading: Reading) -> dict[str, Any]:
-    """Return for JSON how a seed was read."""
-    return {
-        "given": reading.given,
-        "as": str(reading.kind),
-        "name": reading.name,
-        "tracks": reading.tracks,
     }
 
 

@@ -29,6 +29,9 @@ _CODES, _CODE_COUNT = 0xE000, 6400
 _LONGEST_RUN = 8
 """Symbols in a row that are indexed; longer runs match by their beginning, then are compared."""
 
+_MOST_KEYS = 2000
+"""Characters of keys that are kept where texts have a limit."""
+
 _ASCII_WORD, _ASCII_SYMBOLS = re.compile("[a-z0-9]+"), re.compile(r"[^a-z0-9\s]+")
 
 # Scripts that put no space between words: Thai to Tibetan, Burmese, Korean (as NFKD leaves it),
@@ -136,7 +139,7 @@ def search_keys(texts: Sequence[str]) -> str:
 def shared_words(texts: Sequence[str]) -> tuple[str, ...]:
     """Return search texts for a database that finds parts of texts: one more has the keys."""
     keys = [*whole_names(texts), *(word for text in texts[:4] for word in _joined_words(text))]
-    return (*texts, " ".join(dict.fromkeys(keys)))
+    return (*texts, " ".join(dict.fromkeys(keys))[:_MOST_KEYS])
 
 
 def whole_names(texts: Sequence[str]) -> list[str]:
