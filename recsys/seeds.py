@@ -289,7 +289,8 @@ class WordReader:
         """Return what holds all words, in any order."""
         tracks, asked = self._tracks(words), set(words_of(words))
         # "clapton tear it up" is not "Tear It Up (Live)".
-        whole = [track for track in tracks if asked.issuperset(words_of(track.title))]
+        titles = [(track, words_of(track.title)) for track in tracks]
+        whole = [track for track, title in titles if title and asked.issuperset(title)]
         songs = _songs(whole or tracks)
         if len(songs) == 1:
             return songs

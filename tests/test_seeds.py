@@ -207,6 +207,12 @@ def test_a_listed_track_has_id_name_length_and_path(find: SeedFinder) -> None:
     assert caught.value.matches[0] == line
 
 
+def test_a_title_of_marks_alone_is_not_whole_in_any_words(tmp_path: Path) -> None:
+    library = PlantedLibrary(tmp_path, [song("Ann Lee", "?!", album="x"), song("Ann Lee", "Two")])
+    assert finder(library).find("lee ann").reading.kind is SeedKind.ARTIST
+    library.store.close()
+
+
 def test_a_number_is_an_id_before_it_is_a_file_or_a_title(
     find: SeedFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
