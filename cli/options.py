@@ -170,6 +170,24 @@ def wait_option(command: Command) -> Command:
     )
 
 
+def genre_option(help_text: str) -> Callable[[Command], Command]:
+    """``--genre``: of the tracks to choose from, in any spelling."""
+    return click.option("--genre", help=help_text, shell_complete=completed_by("genres"))
+
+
+def tag_option(help_text: str) -> Callable[[Command], Command]:
+    """``--tag``, or ``--mood``: of the tracks to choose from, in any spelling."""
+    return click.option(
+        "--tag",
+        "--mood",
+        "tags",
+        multiple=True,
+        metavar="TAG",
+        shell_complete=completed_by("tags"),
+        help=help_text,
+    )
+
+
 def seed_option(help_text: str) -> Callable[[Command], Command]:
     """``--seed``: of everything random."""
     return click.option(

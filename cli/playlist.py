@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from recsys.cli.choosing import ask_until_clear
 from recsys.cli.options import (
     FILE,
     completed_by,
     db_option,
     device_option,
+    genre_option,
     index_option,
     library_place,
     seed_option,
+    tag_option,
 )
 from recsys.cli.output import console, escape, human_duration, note, shown, table
 from recsys.errors import RecsysError
@@ -154,19 +157,10 @@ class Destination:
     show_default=True,
     help="0: always the nearest track; towards 1: more variety, drawn from --seed.",
 )
-@click.option(
-    "--genre",
-    help="Only tracks of this genre, apart from the seeds.",
-    shell_complete=completed_by("genres"),
-)
-@click.option(
-    "--mood",
-    "moods",
-    multiple=True,
-    metavar="TAG",
-    shell_complete=completed_by("tags"),
-    help="Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it "
-    "to require several.",
+@genre_option("Only tracks of this genre, apart from the seeds.")
+@tag_option(
+    "Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it to "
+    "require several."
 )
 @seed_option("Random seed: the same seed gives the same playlist.")
 @click.option(
@@ -220,7 +214,7 @@ def command(
     artist_gap: int | None,
     diversity: float,
     genre: str | None,
-    moods: tuple[str, ...],
+    tags: tuple[str, ...],
     seed: int,
     draw_seed: bool,
     name: str | None,
@@ -235,9 +229,9 @@ def command(
 ) -> None:
     """Make a playlist: from seeds, through genres, or from one track to another.
 
-    TRACK is a path or a text, as in recsys similar. Without one, the first track is drawn at random
-    by --seed. The playlist is written to standard output unless -o names a file. A terminal shows a
-    table, with the similarity of each track to the one before.
+    TRACK is a path, an id or a text, as in recsys similar. Without one, the first track is drawn at
+    random by --seed. The playlist is written to standard output unless -o names a file. A terminal
+    shows a table, with the similarity of each track to the one before.
 
     \b
     Examples:
@@ -268,18 +262,24 @@ def command(
         diversity=diversity,
         per_genre=per_genre,
         genre=genre,
-        moods=moods,
+        moods=tags,
         name=name,
     )
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
-    given = [start] if start is not None else list(seeds)
+    given = list(seeds) if start is None or goal is None else [start, goal]
+
+    def make(given: list[str]) -> Playlist:
+        if goal is not None:
+            return library.playlist(given[0], options, to=given[1])
+        return library.playlist(given, options, cycle=genres)
+
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
         if destination.extended is not None:
             entries = destination.extended.files(roots)
             playlist = library.extend([path for path in entries if path is not None], options)
         else:
-            playlist = library.playlist(given, options, cycle=genres, to=goal)
+            playlist = ask_until_clear(given, make, may_ask=destination.file_format != "json")
         # Written first: a list that cannot be written must not look as if it were there.
         _deliver(playlist, destination)
         if sys.stdout.isatty() and not destination.is_stdout:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsys.cli.choosing import ask_until_clear
 from recsys.cli.options import (
     completed_by,
     db_option,
     device_option,
+    genre_option,
     index_option,
     json_option,
     library_place,
+    tag_option,
 )
 from recsys.cli.output import (
     console,
@@ -54,15 +57,8 @@ SCORES_SHOWN = 4
     show_default=True,
     help="tiers: the query's genre first, then related genres; similarity: by embedding alone.",
 )
-@click.option("--genre", help="Only tracks of this genre.", shell_complete=completed_by("genres"))
-@click.option(
-    "--tag",
-    "tags",
-    multiple=True,
-    metavar="TAG",
-    shell_complete=completed_by("tags"),
-    help="Only tracks with this tag (mellow, 80s, party, ...); repeat it to require several.",
-)
+@genre_option("Only tracks of this genre.")
+@tag_option("Only tracks with this tag (mellow, 80s, party, ...); repeat it to require several.")
 @click.option(
     "--max-per-artist", type=click.IntRange(min=1), help="Maximum number of tracks by one artist."
 )
@@ -96,13 +92,16 @@ def command(
 ) -> None:
     """Find tracks similar to TRACK.
 
-    TRACK is the path of an audio file, in the library or not, or a quoted text that matches artist,
-    title, album or genre tag. Several tracks form one query.
+    TRACK is the path of an audio file, in the library or not, an id, or a quoted text: a name as
+    recsys prints it, an artist or album, which stands for its tracks, or words of artist, title,
+    album and genre tag. id:, title:, artist: and album: before it say which is meant; ./42 is a
+    file where 42 is an id. Several tracks form one query.
 
     \b
     Examples:
       recsys similar song.mp3 --k 20
       recsys similar "miles davis so what" --max-per-artist 2
+      recsys similar "artist:Miles Davis"
       recsys similar a.flac b.flac --explain
       recsys similar song.mp3 --tag mellow --tag acoustic
       recsys similar song.mp3 --paths | mpc add
@@ -125,7 +124,11 @@ def command(
     )
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
-        answer = library.similar(list(seeds), options, explain=explain)
+        answer = ask_until_clear(
+            seeds,
+            lambda given: library.similar(given, options, explain=explain),
+            may_ask=not as_json,
+        )
     if as_json:
         print_json(_as_json(answer, explain=explain))
     elif as_paths:
@@ -155,7 +158,13 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
         for seed in query.seeds
     ]
     return {
-        "query": {**seeds[0], "genre": query.genre, "label": answer.genre_group, "seeds": seeds},
+        "query": {
+            **seeds[0],
+            "genre": query.genre,
+            "label": answer.genre_group,
+            "seeds": seeds,
+            "readings": [reading.fields() for reading in query.readings],
+        },
         "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
         "results": [_row_json(row, explain=explain) for row in answer.results],
         "filtered": dict(answer.filtered),
@@ -186,8 +195,15 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
 
 
 def _print_answer(answer: Answer, *, explain: bool) -> None:
+    from recsys.types import SeedKind
+
     screen = console()
-    names = ", ".join(escape(seed.track.display_name) for seed in answer.query.seeds)
+    readings = answer.query.readings
+    groups = {SeedKind.ARTIST, SeedKind.ALBUM}
+    names = ", ".join(
+        escape(f"the {read.kind} {read.name}" if read.kind in groups else read.name)
+        for read in readings
+    )
     scores = ", ".join(f"{escape(g)} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
     more = ", ..." if len(answer.genre_scores) > SCORES_SHOWN else ""
     screen.print(f"Like [bold]{names}[/bold]: {escape(answer.genre_group)} ({scores}{more})")

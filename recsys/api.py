@@ -12,7 +12,7 @@ from recsys.errors import QueryError, library_is_empty
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
-from recsys.seeds import ResolvedSeed, SeedFinder
+from recsys.seeds import FoundSeed, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
 from recsys.types import TIME_LIMIT_S, ModelInfo
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recsys.milvus.push import PushSummary
     from recsys.playlists import PlaylistOptions
     from recsys.quality import Quality, QualityOptions
-    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Track
+    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading, Track
 
 
 class Library:
@@ -299,8 +299,9 @@ class Library:
         Parameters
         ----------
         seeds : str, Path or sequence of them
-            Paths of audio files, in the library or not, or words of artist, title, album and genre
-            tag.
+            Paths of audio files, in the library or not, ids, names as recsys prints them, or words
+            of artist, title, album and genre tag: see :mod:`recsys.seeds`. An artist or album
+            stands for its tracks.
         options : SimilarOptions, optional
             Number of results, strategy and filters.
         k : int, optional
@@ -323,7 +324,10 @@ class Library:
             options = replace(options, k=k)
         store, index, info = self._ready()
         recommender = Recommender(store, index, info)
-        answer = recommender.similar(self._query(seeds, info), options)
+        query = self._query(seeds, info)
+        answer = recommender.similar(query, options)
+        if notes := _notes(query.readings):
+            answer = replace(answer, notes=(*notes, *answer.notes))
         return recommender.with_reasons(answer) if explain else answer
 
     def playlist(
@@ -339,7 +343,8 @@ class Library:
         Parameters
         ----------
         seeds : str, Path or sequence of them
-            What it starts from; empty for a start drawn by the random seed.
+            What it starts from, as in :meth:`similar`; empty for a start drawn by the random seed.
+            The most typical track of an artist or album opens the list.
         options : PlaylistOptions, optional
             Length or duration, constraints, random seed, diversity.
         cycle : sequence of str or "auto", optional
@@ -369,14 +374,20 @@ class Library:
                     "a way from one track to another needs exactly one start and no cycle",
                     "Give --from A --to B.",
                 )
-            return maker.between(found[0], self._find(to)[0], options)
+            goal = self._find(to)
+            playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
+            return _with_readings(playlist, [*found, *goal])
         if cycle is not None:
             if len(found) > 1:
                 raise QueryError("a cycle starts from one track at most", "Give one seed or none.")
-            return maker.cycle(cycle, found[0] if found else None, options)
+            playlist = maker.cycle(cycle, found[0].tracks[0] if found else None, options)
+            return _with_readings(playlist, found)
         if not found:
             return maker.anywhere(options)
-        return maker.from_seeds(make_query(info, found), options)
+        query = make_query(info, [track for each in found for track in each.tracks])
+        # All tracks of an artist would fill the list; one opens it, all of them say what is near.
+        openers = make_query(info, [each.tracks[0] for each in found]).seeds
+        return _with_readings(maker.from_seeds(replace(query, seeds=openers), options), found)
 
     def extend(
         self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
@@ -734,13 +745,25 @@ class Library:
         found = self._find(seeds)
         if not found:
             raise QueryError("no seed given", "Give a track of the library, a file, or words.")
-        return make_query(info, found)
+        query = make_query(info, [track for each in found for track in each.tracks])
+        return replace(query, readings=tuple(each.reading for each in found))
 
-    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[ResolvedSeed]:
+    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[FoundSeed]:
         finder = SeedFinder(
             self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
         )
         return [finder.find(seed) for seed in _as_list(seeds)]
+
+
+def _notes(readings: Iterable[Reading]) -> list[str]:
+    return [reading.note for reading in readings if reading.note]
+
+
+def _with_readings(playlist: Playlist, found: Iterable[FoundSeed]) -> Playlist:
+    """Return a playlist that says how its seeds were read."""
+    readings = tuple(each.reading for each in found)
+    note = "; ".join([*_notes(readings), *([playlist.note] if playlist.note else [])])
+    return replace(playlist, readings=readings, note=note)
 
 
 def _as_list(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:

@@ -88,11 +88,25 @@ class QueryError(RecsysError):
 
 
 class AmbiguousQueryError(QueryError):
-    """Words that match several tracks; `matches` has one line per track, for display."""
+    """Words that match several tracks, artists or albums.
 
-    def __init__(self, message: str, hint: str = "", matches: tuple[str, ...] = ()) -> None:
+    `matches` has one line for each, for display; `seeds`, of the same length, what to give instead
+    of `words` to mean it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        matches: tuple[str, ...] = (),
+        *,
+        words: str = "",
+        seeds: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message, hint)
         self.matches = matches
+        self.words = words
+        self.seeds = seeds
 
 
 # Optional packages

@@ -297,25 +297,50 @@ def strongest_styles(info: ModelInfo, scores: FloatArray) -> list[str]:
     return [info.tags[columns[best]] for best in np.argmax(strengths, axis=1)]
 
 
-def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
-    """Return the column of the tag that a name means; case, hyphens and spaces do not matter.
+def resolve_name(name: str, known: Sequence[str], kind: str, others: str = "") -> str:
+    """Return which of some names another one means: case, accents, hyphens, spaces do not matter.
 
-    QueryError if the model has no tags, or not this one; `roots`, the folders of the library, and
-    the nearest names make its hint.
+    Every name of a genre, style or tag that a user gives is read here, so that "hip hop" is the
+    same everywhere. QueryError with the nearest names; `kind` is what they are, "genre" say, and
+    `others` begins the sentence that lists them all.
+
+    Examples
+    --------
+    >>> resolve_name("Hip-Hop", ("hiphop", "jazz"), "genre")
+    'hiphop'
     """
-    check_has_tags(info, roots)
-    keys = [spelling_key(tag) for tag in info.tags]
+    if name in known:  # a name of marks alone has no key
+        return name
+    keys = [spelling_key(each) for each in known]
     key = spelling_key(name)
-    if key in keys:
-        return keys.index(key)
+    if key and key in keys:
+        return known[keys.index(key)]
     import difflib  # only needed for an error message
 
-    near = difflib.get_close_matches(key, keys, n=_NAMES_OFFERED)
-    offered = " or ".join(repr(info.tags[keys.index(found)]) for found in near)
+    near = [known[keys.index(k)] for k in difflib.get_close_matches(key, keys, n=_NAMES_OFFERED)]
+    offered = " or ".join(map(repr, dict.fromkeys([*labels_meant(name, known), *near])))
     raise QueryError(
-        f"unknown tag {name!r}" + (f"; did you mean {offered}?" if offered else ""),
-        f"The model knows: {', '.join(info.tags)}.",
+        f"unknown {kind} {name!r}" + (f"; did you mean {offered}?" if offered else ""),
+        f"{others or 'Known:'} {', '.join(known)}.",
     )
+
+
+def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
+    """Return the column of the tag that a name means, see :func:`resolve_name`.
+
+    QueryError if the model has no tags, or not this one; `roots`, the folders of the library, and
+    the nearest names make its hint. A genre of the model is pointed to ``--genre``.
+    """
+    check_has_tags(info, roots)
+    try:
+        return info.tags.index(resolve_name(name, info.tags, "tag", "The model knows:"))
+    except QueryError as error:
+        genres = {spelling_key(label): label for label in info.labels}
+        if (genre := genres.get(spelling_key(name))) is None:
+            raise
+        raise QueryError(
+            f"unknown tag {name!r}; it is a genre: --genre {genre}", error.hint
+        ) from None
 
 
 def check_has_tags(info: ModelInfo, roots: Iterable[Path] = (), least_styles: int = 0) -> None:

@@ -1,28 +1,88 @@
 """Seeds of a query: a track of the library, any audio file, or words.
 
-A path that exists wins over words. Several matches are listed; none is guessed.
+A seed is read as the first of these that it can be:
+
+1. the id of a track, if it is a number and the library has this track;
+2. the path of a file: ``./42`` is the file where ``42`` would be an id;
+3. the name of a track, as recsys prints it, or of a title, a file, an artist or an album;
+4. words of artist, title, album and genre tag that only one track, artist or album holds.
+
+``id:``, ``title:``, ``artist:`` and ``album:`` before it say which is meant. Several readings of
+equal rank are listed, each with a seed that means it alone; none is guessed.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
 from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
 from recsys.recommender import OUTSIDE_LIBRARY
-from recsys.types import Analysis, ModelInfo, Track
+from recsys.recommender.duplicates import DURATION_TOLERANCE_S, artist_key, name_key, song_key
+from recsys.store.search import MOST_MATCHES, normalise, stem, storable_text, words_of
+from recsys.store.search import name_key as letters_of
+from recsys.types import Analysis, ModelInfo, Reading, SeedKind, Track
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.types import Catalogue
 
 MAX_LISTED = 20
-"""Matches that are listed when words match several tracks."""
+"""Readings that are listed when words are ambiguous."""
+
+MOST_SEEDS = MOST_MATCHES
+"""Tracks of an artist or album that become seeds, at most."""
+
+_SUGGESTED, _TRIED, _CORRECTED = 3, 12, 10
+"""Names that are suggested, spellings that are tried for them, words that are corrected."""
+
+_PREFIX = re.compile(r"(id|title|artist|album):\s*(.+)", re.IGNORECASE | re.DOTALL)
+_LENGTH = re.compile(r"\s*\((?:(\d+):)?(\d+):(\d\d)\)$")
+_EXTINF = re.compile(r"#EXTINF:(-?\d+),")
 
 ResolvedSeed = tuple[Track, Analysis]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSeed:
+    """The tracks that one seed stands for, the most typical of them first, and how it was read."""
+
+    reading: Reading
+    tracks: tuple[ResolvedSeed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One thing that words may mean; `seed` means it alone."""
+
+    kind: SeedKind
+    name: str
+    seed: str
+    tracks: tuple[Track, ...]
+
+    def line(self) -> str:
+        """Return the choice for display, with what to type for it."""
+        if self.kind is SeedKind.TRACK:
+            (track,) = self.tracks
+            return f"{self.seed}  {track.display_name} ({_clock(track.duration_s)}): {track.path}"
+        return f"{self.seed}  ({self.tracks_text})"
+
+    @property
+    def tracks_text(self) -> str:
+        """Number of tracks, with the noun."""
+        count = len(self.tracks)
+        if count == MOST_SEEDS:
+            return f"the first {count} tracks"
+        return f"{count} track" + "s" * (count != 1)
 
 
 class SeedFinder:
@@ -43,38 +103,75 @@ class SeedFinder:
         self._load_classifier = load_classifier
         self._is_copy = is_copy
 
-    def find(self, seed: str | Path) -> ResolvedSeed:
-        """Return track and analysis of a path, or of words of artist, title, album or genre tag.
+    def find(self, seed: str | Path) -> FoundSeed:
+        """Return what a seed stands for; see the module for how it is read.
 
         A file outside the library has the id :data:`recsys.recommender.OUTSIDE_LIBRARY`.
 
         Raises
         ------
         AmbiguousQueryError
-            Words match more than one track.
+            Words match more than one track, artist or album.
         QueryError
             Nothing matches, or the path is a folder.
         AudioError
             A file outside the library cannot be analysed.
         """
-        if not str(seed).strip():
-            raise QueryError(f"no track was named: {seed!r}", "Give a path or words.")
+        given = str(seed)
+        if not given.strip():
+            raise QueryError(f"no track was named: {given!r}", "Give a path or words.")
+        if isinstance(seed, str) and (track := self._numbered(seed)) is not None:
+            return self._stored(given, SeedKind.ID, (track,), note=self._other_meaning(seed))
         path = absolute(seed)
         track = self._store.track_by_path(path)
+        if track is not None:
+            return self._stored(given, SeedKind.FILE, (track,))
         # os.path answers False for words that could be no path, where pathlib raises.
-        if track is None and os.path.isdir(path):  # noqa: PTH112
+        if os.path.isdir(path):  # noqa: PTH112
             raise QueryError(f"a folder, not a track: {path}", "Give one audio file, or words.")
-        if track is None and os.path.exists(path):  # noqa: PTH110
-            return self._analyse_file(path)
-        if track is None:
-            track = _match_words(str(seed), self._store)
-        analysis = self._store.analysis(track.id)
-        if analysis is None:
+        if os.path.exists(path):  # noqa: PTH110
+            outside = self._analyse_file(path)
+            return FoundSeed(Reading(given, SeedKind.FILE, outside[0].display_name), (outside,))
+        choice = WordReader(self._store).read(given)
+        note = ""
+        if choice.kind is not SeedKind.TRACK:
+            note = f"{given!r} is read as the {choice.kind} {choice.name}: {choice.tracks_text}"
+        return self._stored(given, choice.kind, choice.tracks, name=choice.name, note=note)
+
+    def _numbered(self, seed: str) -> Track | None:
+        """Return the track of a seed that is an id."""
+        asked = re.fullmatch(r"\s*(?:id:)?\s*([0-9]{1,18})\s*", seed, re.IGNORECASE)
+        return None if asked is None else self._store.track(int(asked[1]))
+
+    def _other_meaning(self, seed: str) -> str:
+        """Return a note where a bare number is the name of something, too."""
+        number = seed.strip()
+        if not number.isdigit():
+            return ""
+        others = [f"./{number} is the file"] if os.path.exists(number) else []  # noqa: PTH110
+        named = [c for c in WordReader(self._store).named(number, files=False) if c.seed != number]
+        kinds = dict.fromkeys("title" if c.kind is SeedKind.TRACK else c.kind for c in named)
+        others += [f"{kind}:{number} is the {kind}" for kind in kinds]
+        return f"{number} is read as an id; {', '.join(others)}" if others else ""
+
+    def _stored(
+        self,
+        given: str,
+        kind: SeedKind,
+        tracks: Sequence[Track],
+        *,
+        name: str = "",
+        note: str = "",
+    ) -> FoundSeed:
+        analyses = self._store.analyses([track.id for track in tracks])
+        found = [(track, analyses[track.id]) for track in tracks if track.id in analyses]
+        if not found:
             raise QueryError(
-                f"{track.path} has not been analysed by the library's present model",
+                f"{tracks[0].path} has not been analysed by the library's present model",
                 "Run recsys index on its folder again.",
             )
-        return track, analysis
+        reading = Reading(given, kind, name or tracks[0].display_name, len(found), note)
+        return FoundSeed(reading, tuple(_most_typical_first(found)))
 
     def _analyse_file(self, path: Path) -> ResolvedSeed:
         """Identify a file outside the library; analyse it unless the library has a copy of it."""
@@ -119,24 +216,324 @@ class SeedFinder:
         return f"Analyse the library again with the new model: recsys index --reanalyse {roots}"
 
 
-def _match_words(words: str, store: Catalogue) -> Track:
-    matches: Sequence[Track] = store.find_tracks(words, limit=MAX_LISTED + 1) if words else ()
-    if len(matches) == 1:
-        return matches[0]
-    if not matches:
-        looks_like_path = os.sep in words or Path(words).suffix.lower() in AUDIO_SUFFIXES
+class WordReader:
+    """Reads words as a track, an artist or an album of a library."""
+
+    def __init__(self, store: Catalogue) -> None:
+        self._store = store
+        self._length_s: float | None = None
+        self._found: dict[str, list[Track]] = {}
+
+    def read(self, given: str) -> _Choice:
+        """Return what words mean; QueryError with suggestions where that is nothing."""
+        words, choices = given, self.named(given)
+        if not choices and (printed := _without_length(given)) is not None:
+            words, self._length_s = printed
+            choices = self.named(words)
+        if not choices and (asked := _PREFIX.fullmatch(words.strip())) is not None:
+            choices = self._of_kind(asked[1].lower(), asked[2])
+        else:
+            choices = choices or self._holding(words) or self._below(words)
+        if self._length_s is not None:  # that of a track
+            choices = [choice for choice in choices if choice.kind is SeedKind.TRACK]
+        return self._only(given, choices)
+
+    def named(self, words: str, *, files: bool = True) -> list[_Choice]:
+        """Return what has these words for its whole name, as exactly as anything has.
+
+        Names of files, unless they do not count, and then of albums, come after all others.
+        """
+        tracks = self._tracks(words)
+        printed = _best(words, ((track, _printed_names(track)) for track in tracks))
+        titles = _best(words, ((track, [track.title]) for track in tracks))
+        artists = _artists(words, tracks)
+        exact = [(level, choices) for level, choices in (printed, titles, artists) if choices]
+        if not exact:
+            return (_files(words, tracks) if files else []) or self._albums(words)
+        best = min(level for level, _ in exact)
+        # What is printed for a track beats a title or an artist that reads the same.
+        if printed[1] and printed[0] == best:
+            return printed[1]
+        return [choice for level, choices in exact if level == best for choice in choices]
+
+    def _albums(self, words: str) -> list[_Choice]:
+        """Return the albums, whole, that the words name, also as "artist - album"."""
+        found = []
+        for choice in _albums(words, self._tracks(words))[1]:
+            name = letters_of(choice.name)
+            alike = (t for t in self._tracks(choice.name) if letters_of(t.tags.album or "") == name)
+            whole = next(g for g in _one_album_each(alike) if choice.tracks[0] in g)
+            found.append(replace(choice, tracks=tuple(whole)))
+        return found
+
+    def _tracks(self, words: str) -> list[Track]:
+        """Return the tracks that match; those of the length that was given, if there are any."""
+        if words not in self._found:
+            self._found[words] = list(self._store.find_tracks(words, MOST_SEEDS))
+        found, length_s = self._found[words], self._length_s
+        return [track for track in found if round(track.duration_s) == length_s] or found
+
+    def _of_kind(self, kind: str, words: str) -> list[_Choice]:
+        """Return what words mean after ``id:``, ``title:``, ``artist:`` or ``album:``."""
+        if kind == SeedKind.ID:
+            raise QueryError(f"no track has the id {words}", "Ids are in the JSON of the commands.")
+        tracks = self._tracks(words)
+        if kind == SeedKind.ARTIST:
+            return _artists(words, tracks)[1] or _artists(words, tracks, whole=False)[1]
+        if kind == SeedKind.ALBUM:
+            return self._albums(words) or _albums(words, tracks, whole=False)[1]
+        titles = _best(words, ((track, [track.title]) for track in tracks))[1]
+        return titles or _files(words, tracks)
+
+    def _holding(self, words: str) -> list[_Choice]:
+        """Return what holds all words, in any order."""
+        tracks, asked = self._tracks(words), set(words_of(words))
+        # "clapton tear it up" is not "Tear It Up (Live)".
+        titles = [(track, words_of(track.title)) for track in tracks]
+        whole = [track for track, title in titles if title and asked.issuperset(title)]
+        songs = _songs(whole or tracks)
+        if len(songs) == 1:
+            return songs
+        groups = [*_artists(words, tracks, whole=False)[1], *_albums(words, tracks, whole=False)[1]]
+        for choice in groups:
+            if len(choice.tracks) == len(tracks) < MOST_SEEDS:  # nothing else holds them
+                return [choice]
+        return [*groups[: MAX_LISTED // 2], *songs]
+
+    def _below(self, words: str) -> list[_Choice]:
+        """Return the tracks whose path ends with a relative one, as in a playlist of elsewhere."""
+        if os.sep not in words:
+            return []
+        end = os.sep + os.path.normpath(words).lstrip(f".{os.sep}")
+        tracks = self._tracks(Path(words).name)
+        return _songs([track for track in tracks if str(track.path).endswith(end)])
+
+    def _only(self, given: str, choices: Sequence[_Choice]) -> _Choice:
+        if len(choices) == 1:
+            return choices[0]
+        if not choices:
+            raise self._nothing(given)
+        listed = choices[:MAX_LISTED]
+        more = "or more " if len(choices) > MAX_LISTED else ""
+        kinds = {str(choice.kind) for choice in choices}
+        what = f"{kinds.pop()}s" if len(kinds) == 1 else "tracks, artists and albums"
+        raise AmbiguousQueryError(
+            f"{given!r} matches {len(listed)} {more}{what}",
+            "Add words, all in one quoted argument, or give one of these: an id, artist:NAME, "
+            "album:NAME, or a path.",
+            tuple(choice.line() for choice in listed),
+            words=given,
+            seeds=tuple(choice.seed for choice in listed),
+        )
+
+    def _nothing(self, given: str) -> QueryError:
+        looks_like_path = os.sep in given or Path(given).suffix.lower() in AUDIO_SUFFIXES
         what = (
             "no such file"
             if looks_like_path
             else "no such file, and no artist, title, album or genre tag matches"
         )
-        raise QueryError(
-            f"{what}: {words!r}",
+        names = list(islice(self._suggestions(given), _SUGGESTED))
+        offered = f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
+        return QueryError(
+            f"{what}: {given!r}{offered}",
             "Give the path of an audio file, or words of artist and title in one quoted argument.",
         )
-    more = "or more " if len(matches) > MAX_LISTED else ""
-    raise AmbiguousQueryError(
-        f"{words!r} matches {min(len(matches), MAX_LISTED)} {more}tracks",
-        "Add words, all in one quoted argument, or give one of these paths:",
-        tuple(f"{track.display_name}: {track.path}" for track in matches[:MAX_LISTED]),
-    )
+
+    def _suggestions(self, given: str) -> Iterator[str]:
+        """Yield names of the library that are spelt nearly like the words."""
+        printed, prefix = _without_length(given), _PREFIX.fullmatch(given.strip())
+        name = stem(Path(given).name) if Path(given).suffix.lower() in AUDIO_SUFFIXES else given
+        words = words_of(printed[0] if printed else prefix[2] if prefix else name)
+        if not words or len(words) > _CORRECTED:
+            return
+        seen: set[str] = set()
+        for spelling in islice(_spellings(words, self._store.like_words(words)), _TRIED):
+            if seen and len(spelling) < len(words):
+                return
+            tracks = self._store.find_tracks(" ".join(spelling), MAX_LISTED)
+            artists = _artists(" ".join(spelling), tracks, whole=False)[1]
+            for name in [choice.name for choice in artists] or [t.display_name for t in tracks]:
+                if name not in seen:
+                    seen.add(name)
+                    yield name
+
+
+def _spellings(words: Sequence[str], known: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield words with others of a library in their places, the likeliest first.
+
+    They are the nearest of all, then those with another in one place, then those with none there:
+    first in the places of words that are not in the library.
+    """
+    if all(known):
+        yield [near[0] for near in known]
+    places = sorted(range(len(words)), key=lambda i: words[i] in known[i])
+    others = [i for i in places if all(known[:i]) and all(known[i + 1 :])]
+    for i in others:
+        for other in known[i][1:]:
+            yield [other if j == i else near[0] for j, near in enumerate(known)]
+    for i in others if len(words) > 1 else ():
+        yield [near[0] for j, near in enumerate(known) if j != i]
+
+
+# Names, and how exactly words equal them
+
+
+def _exactness(words: str, names: Iterable[str]) -> int | None:
+    """Return how exactly words equal one of the names; None if they equal none.
+
+    0 is to the letter, 1 but for case and accents, 2 but for marks and spaces.
+    """
+    best: int | None = None
+    text = " ".join((storable_text(words) or "").split())
+    letters = letters_of(text)
+    for name in filter(None, map(storable_text, names)):
+        if letters_of(name) == letters:
+            exact = " ".join(name.split()) == text
+            level = 0 if exact else 1 if normalise(name) == normalise(text) else 2
+            best = level if best is None else min(best, level)
+    return best
+
+
+def _best(words: str, named: Iterable[tuple[Track, Iterable[str]]]) -> tuple[int, list[_Choice]]:
+    """Return the songs whose names equal the words most exactly, with how exactly."""
+    levels = [(level, t) for t, names in named if (level := _exactness(words, names)) is not None]
+    best = min((level for level, _ in levels), default=3)
+    return best, _songs([track for level, track in levels if level == best])
+
+
+def _printed_names(track: Track) -> list[str]:
+    """Return the forms in which a track with an artist is printed."""
+    artists = dict.fromkeys([track.tags.artist, track.tags.album_artist])
+    return [f"{artist} - {track.title}" for artist in artists if artist]
+
+
+def _files(words: str, tracks: Iterable[Track]) -> list[_Choice]:
+    """Return the tracks of the files that have this name, with its extension or without."""
+    names = ((track, [track.path.name, stem(track.path.name)]) for track in tracks)
+    return _best(words, names)[1]
+
+
+def _songs(tracks: Iterable[Track]) -> list[_Choice]:
+    """Return tracks as choices, copies of one recording as one."""
+    kept: list[Track] = []
+    known: dict[object, list[Track]] = {}  # by sound, and by artist and title
+    for track in tracks:
+        song = song_key(track)
+        alike = known.setdefault(song, []) if song is not None else []
+        lengths = (abs(track.duration_s - other.duration_s) for other in alike)
+        if track.audio_hash not in known and min(lengths, default=math.inf) > DURATION_TOLERANCE_S:
+            kept.append(track)
+            known[track.audio_hash] = [track]
+            alike.append(track)
+    return [_Choice(SeedKind.TRACK, t.display_name, str(t.id), (t,)) for t in kept]
+
+
+def _artists(
+    words: str, tracks: Sequence[Track], *, whole: bool = True
+) -> tuple[int, list[_Choice]]:
+    """Return the artists whose name equals the words, or with `whole` false holds all of them."""
+    asked = words_of(words)
+    by_name: dict[str, list[Track]] = {}
+    for track in tracks:
+        if artist_key(track) is not None:  # not "Various Artists"
+            for name in {track.tags.artist, track.tags.album_artist}:
+                by_name.setdefault(name or "", []).append(track)
+    levels: dict[str, int] = {}
+    for name in filter(str.strip, by_name):
+        level = _exactness(words, (name,))
+        if level is None and _exactness(words, (re.sub("(?i)^the +", "", name),)) is not None:
+            level = 2
+        if level is None and not whole and _holds_all(name, asked):
+            level = 3
+        if level is not None:
+            levels[name] = level
+    best = min(levels.values(), default=3)
+    # Spellings of one name are one artist.
+    artists: dict[str, tuple[str, list[Track]]] = {}
+    for name in (name for name, level in levels.items() if level == best):
+        artists.setdefault(letters_of(name), (name, []))[1].extend(by_name[name])
+    return best, [
+        _Choice(SeedKind.ARTIST, name, f"artist:{name}", tuple(dict.fromkeys(held)))
+        for name, held in artists.values()
+    ]
+
+
+def _albums(
+    words: str, tracks: Sequence[Track], *, whole: bool = True
+) -> tuple[int, list[_Choice]]:
+    """Return the albums whose name equals the words, or with `whole` false holds all of them."""
+    asked = words_of(words)
+    by_names: dict[tuple[str | None, ...], list[Track]] = {}
+    for track in tracks:
+        if (album := track.tags.album) is not None:
+            makers = track.tags.album_artist, track.tags.artist
+            by_names.setdefault((album, *makers), []).append(track)
+    levels: list[tuple[int, Track]] = []
+    for (album, *credited), held in by_names.items():
+        names = [album, *(f"{maker} - {album}" for maker in credited if maker)]
+        level = _exactness(words, filter(None, names))
+        if level is None and not whole and _holds_all(album or "", asked):
+            level = 3
+        if level is not None:
+            levels += [(level, track) for track in held]
+    best = min((level for level, _ in levels), default=3)
+    groups = _one_album_each([track for level, track in levels if level == best])
+    choices = []
+    for group in groups:
+        album, maker = group[0].tags.album or "", group[0].tags.album_artist or group[0].artist
+        several = len(groups) > 1 and maker
+        seed = f"album:{maker} - {album}" if several else f"album:{album}"
+        choices.append(_Choice(SeedKind.ALBUM, album, seed, tuple(group)))
+    return best, choices
+
+
+def _one_album_each(tracks: Iterable[Track]) -> list[list[Track]]:
+    """Divide tracks into albums: one name, and one artist or one folder."""
+    albums: dict[object, list[Track]] = {}  # by each of its marks
+    for track in tracks:
+        name = letters_of(track.tags.album or "")
+        maker = name_key(track.tags.album_artist or track.artist)
+        marks = ((name, track.path.parent), (name, maker))
+        one, other = (albums.setdefault(mark, []) for mark in marks)
+        if one is not other:
+            one += other
+            albums.update((mark, one) for mark, held in albums.items() if held is other)
+        one.append(track)
+    return list({id(held): held for held in albums.values()}.values())
+
+
+def _holds_all(name: str, asked: Sequence[str]) -> bool:
+    """Return whether a name holds all words, or words that begin with them."""
+    held = words_of(name)
+    return bool(asked) and all(any(word.startswith(part) for word in held) for part in asked)
+
+
+# Lengths, as they are printed behind a name
+
+
+def _without_length(given: str) -> tuple[str, float] | None:
+    """Return words and length of a printed name with its length, or of a line of an M3U file."""
+    if (line := _EXTINF.match(given)) is not None:
+        return given[line.end() :], float(line[1])
+    printed = _LENGTH.search(given)
+    if printed is None or not given[: printed.start()].strip():
+        return None
+    hours, minutes, seconds = (int(part or 0) for part in printed.groups())
+    return given[: printed.start()], 3600.0 * hours + 60 * minutes + seconds
+
+
+def _clock(duration_s: float) -> str:
+    """Return a duration as it is printed behind a name."""
+    minutes, seconds = divmod(round(duration_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _most_typical_first(found: Sequence[ResolvedSeed]) -> list[ResolvedSeed]:
+    """Return tracks with the one first that is nearest to all of them together."""
+    if len(found) < 3:
+        return list(found)
+    embeddings = np.stack([analysis.embedding for _, analysis in found])
+    typical = int(np.argmax(embeddings @ embeddings.mean(axis=0)))
+    return [found[typical], *found[:typical], *found[typical + 1 :]]

@@ -223,6 +223,45 @@ class Neighbour:
     similarity: float
 
 
+class SeedKind(StrEnum):
+    """What a seed of a query was read as."""
+
+    FILE = "file"
+    """The path of an audio file."""
+
+    ID = "id"
+    """The id of a track."""
+
+    TRACK = "track"
+    """Words that name one track."""
+
+    ARTIST = "artist"
+    """Words that name an artist: the seeds are the tracks of this artist."""
+
+    ALBUM = "album"
+    """Words that name an album: the seeds are its tracks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How one seed of a query was read."""
+
+    given: str  # as it was typed
+    kind: SeedKind
+    name: str  # of the track, artist or album, for display
+    tracks: int = 1  # number of seeds that it stands for
+    note: str = ""  # for display, where the words could mean something else, or mean many tracks
+
+    def fields(self) -> Mapping[str, str | int]:
+        """Return the reading as scripts read it."""
+        return {
+            "given": self.given,
+            "as": str(self.kind),
+            "name": self.name,
+            "tracks": self.tracks,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """One result of a query."""
@@ -244,6 +283,7 @@ class Playlist:
     seeds: tuple[Track, ...] = ()  # from which it was made, if any
     seed: int = 0  # random; the same seed gives the same playlist
     note: str = ""  # reached length and reason, where the library could not fill the request
+    readings: tuple[Reading, ...] = ()  # how each seed that was given was read
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +402,16 @@ class Catalogue(Protocol):
     def find_tracks(self, words: str, limit: int = 50) -> Sequence[Track]:
         """Return the tracks whose artist, title, album or genre tag hold every word.
 
-        A word matches the beginning of a word; case and accents do not count. Tracks whose artist
-        or title is exactly ``words`` come first, then those with every word in artist and title,
-        then the rest, each by artist, title and id; at most ``limit``.
+        A word matches the beginning of a word; case, accents and marks do not count, so that
+        "youre" finds "You're". A track is found by the name of its file, too, and by a whole name
+        whose words are divided otherwise. Tracks whose artist, title, "artist - title" or file is
+        exactly ``words`` come first, then those where it is so but for marks and spaces, then those
+        with every word in artist and title, then the rest, each by artist, title and id; at most
+        ``limit``.
+        """
+
+    def like_words(self, words: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return for each word which words of the library's names may be meant, nearest first.
+
+        For suggestions where nothing was found: it may take a tenth of a second.
         """

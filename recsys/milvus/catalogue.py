@@ -21,11 +21,18 @@ from recsys.milvus.collection import (
 )
 from recsys.milvus.milvus_index import TRACKS, MilvusIndex
 from recsys.store.rows import analysis_of, model_of
-from recsys.store.search import rank_matches, search_terms
+from recsys.store.search import (
+    like_words,
+    rank_matches,
+    search_terms,
+    term_parts,
+    vocabulary_of,
+    whole_keys,
+)
 from recsys.types import GenreSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from recsys.index.base import EmbeddingIndex
     from recsys.milvus.client import Place
@@ -36,6 +43,9 @@ SCORES_PAGE = 10_000
 
 _WORDS_FILTERED = 4
 """Words in the filter of a request; the others are only compared here."""
+
+_LETTERS_FILTERED, _MOST_ROWS = 3, 2000
+"""Letters that a misspelt word has in common with those compared, and tracks that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,18 +225,39 @@ class MilvusCatalogue:
         if not terms:
             return []
         # Milvus finds texts with the words anywhere, also inside of words: rank_matches decides.
-        longest = sorted(terms, key=len, reverse=True)[:_WORDS_FILTERED]
-        asked = " and ".join(f"words like {pattern(term)}" for term in longest)
+        parts = sorted(map("%".join, term_parts(terms)), key=len, reverse=True)
+        each = " and ".join(f"words like {pattern(part)}" for part in parts[:_WORDS_FILTERED])
+        asked = f"({each}) or {_any_of(whole_keys(terms))}"
         rows = self._connection.rows(self.index.name, asked, ["id", "words"])
-        candidates = ((row["id"], row["words"].split("\t")) for row in rows if row["id"] >= 0)
+        candidates = ((row["id"], row["words"].split("\t")[:5]) for row in rows if row["id"] >= 0)
         ids = rank_matches(terms, candidates, limit)
         tracks = self.tracks(ids)
         return [tracks[track_id] for track_id in ids if track_id in tracks]
+
+    def like_words(self, words: Sequence[str]) -> list[list[str]]:
+        """See :meth:`recsys.types.Catalogue.like_words`.
+
+        Milvus has no list of words: those of tracks with the beginning or the end of one are
+        compared with it.
+        """
+        found = []
+        for word in words:
+            ends = _any_of([word[:_LETTERS_FILTERED], word[-_LETTERS_FILTERED:]])
+            rows = self._connection.ask(
+                "query", self.index.name, filter=ends, output_fields=["words"], limit=_MOST_ROWS
+            )
+            found.append(like_words(word, vocabulary_of(row["words"] for row in rows)))
+        return found
 
     def _where(self, condition: str) -> list[Track]:
         """Return the tracks that match a condition, by id."""
         rows = self._connection.rows(self.index.name, condition, TRACK_FIELDS)
         return sorted(map(track_of, rows), key=lambda track: track.id)
+
+
+def _any_of(parts: Iterable[str]) -> str:
+    """Return the filter for texts that hold one of some parts."""
+    return "(" + " or ".join(f"words like {pattern(part)}" for part in parts) + ")"
 
 
 def _matrix(rows: list[Any], columns: int) -> FloatArray:

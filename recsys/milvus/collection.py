@@ -20,7 +20,7 @@ from recsys.errors import SharedLibraryError
 from recsys.index.base import checked_dimension
 from recsys.milvus.client import LATEST
 from recsys.store.rows import analysis_dict, tags_dict, tags_of
-from recsys.store.search import search_texts
+from recsys.store.search import search_texts, shared_words
 from recsys.types import Track
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
         "path": storable(str(track.path)),
         "audio_hash": track.audio_hash,
         # No text of a search holds a tab: white space in it is single spaces and line ends.
-        "words": "\t".join(search_texts(tags, track.path)),
+        "words": "\t".join(shared_words(search_texts(tags, track.path))),
         "track": about,
         "probabilities": arrays["probabilities"].tolist(),
         "tag_scores": arrays["tag_scores"].tolist(),

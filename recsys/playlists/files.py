@@ -362,6 +362,7 @@ def _json(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) ->
         "seeds": [fields(track) for track in playlist.seeds],
         "tracks": [fields(track) for track in tracks],
         "note": playlist.note,
+        "readings": [reading.fields() for reading in playlist.readings],
     }
     # A lone surrogate is no UTF-8; written as a backslash escape it is JSON all the same.
     return (
@@ -380,7 +381,7 @@ def track_fields(track: Track) -> dict[str, Any]:
         "title": track.title,
         "album": track.tags.album,
         "duration_s": round(track.duration_s, 3),
-        "track_id": track.id,
+        "track_id": track.id or None,  # a file outside the library has none
     }
 
 

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.types import Analysis, Catalogue, FloatArray, IdArray, ModelInfo, Neighbour, Track
+    from recsys.types import (
+        Analysis,
+        Catalogue,
+        FloatArray,
+        IdArray,
+        ModelInfo,
+        Neighbour,
+        Reading,
+        Track,
+    )
 
 MAX_BATCH = 1000
 """Rows read from the store at a time."""
@@ -176,6 +185,7 @@ class Query:
     genre: str  # the most probable one if it reaches its threshold, or "unknown"
     seeds: tuple[Seed, ...]  # in the order given
     tag_strengths: FloatArray  # (n_tags,), empty for a model without tags
+    readings: tuple[Reading, ...] = ()  # how what was given was read as seeds
 
     @property
     def exclude_ids(self) -> frozenset[int]:

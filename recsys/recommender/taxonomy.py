@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError
-from recsys.names import LEAST_STYLES, check_has_tags, first_genre, spelling_key, style_columns
+from recsys.names import (
+    LEAST_STYLES,
+    check_has_tags,
+    first_genre,
+    resolve_name,
+    spelling_key,
+    style_columns,
+)
 from recsys.types import UNKNOWN, UNTAGGED, GenreSource
 
 if TYPE_CHECKING:
@@ -42,6 +49,9 @@ OWN_WEIGHT = 0.5
 
 SAMPLED = 200
 """Tracks of a genre group by which it is compared with others."""
+
+
+_SORTED_BY = "The library is sorted by:"
 
 
 # The genres of the model
@@ -80,18 +90,12 @@ def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
 
 
 def resolve_genre(info: ModelInfo, name: str) -> str:
-    """Return the genre of the model that a name means; case and surrounding spaces do not matter.
+    """Return the genre of the model that a name means, see :func:`recsys.names.resolve_name`.
 
-    QueryError for an unknown one suggests the nearest name and lists them all.
+    QueryError for an unknown one suggests the nearest names and lists them all; a tag of the model
+    is pointed to ``--tag``.
     """
-    by_key = {label.casefold(): label for label in info.labels}
-    key = name.strip().casefold()
-    if key in by_key:
-        return by_key[key]
-    raise QueryError(
-        f"unknown genre {name!r}{did_you_mean(key, by_key)}",
-        f"The model knows: {', '.join(info.labels)}.",
-    )
+    return _genre_or_tag(info, name, info.labels, "genre", "The model knows:")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -173,7 +177,7 @@ class ModelGenres:
         return genre_scores(self._info, query.probabilities)
 
     def resolve(self, name: str) -> str:
-        """Return the genre that a name means; case and surrounding spaces do not matter."""
+        """Return the genre that a name means, see :func:`recsys.names.resolve_name`."""
         return resolve_genre(self._info, name)
 
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -193,6 +197,7 @@ class StyleTags:
     """
 
     def __init__(self, info: ModelInfo, index: EmbeddingIndex) -> None:
+        self._info = info
         self._index = index
         self._columns = style_columns(info)
         self.groups = tuple(info.tags[column] for column in self._columns)
@@ -209,8 +214,8 @@ class StyleTags:
         return _ranked(self.groups, weights / weights.sum())
 
     def resolve(self, name: str) -> str:
-        """Return the style that a name means; case, hyphens and spaces do not matter."""
-        return _spelled_like(name, self.groups, "style")
+        """Return the style that a name means, see :func:`recsys.names.resolve_name`."""
+        return _genre_or_tag(self._info, name, self.groups, "style", _SORTED_BY)
 
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the similarity of the tracks of the styles."""
@@ -246,8 +251,8 @@ class FileGenres:
         return self._last[1]
 
     def resolve(self, name: str) -> str:
-        """Return the genre that a name means; case, hyphens and spaces do not matter."""
-        return _spelled_like(name, self.groups, "genre")
+        """Return the genre that a name means, see :func:`recsys.names.resolve_name`."""
+        return resolve_name(name, self.groups, "genre", _SORTED_BY)
 
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the similarity of the tracks of the genres."""
@@ -306,12 +311,13 @@ def _ranked(groups: Sequence[str], scores: npt.NDArray[np.float64]) -> Scores:
     return tuple((groups[column], float(scores[column])) for column in order)
 
 
-def _spelled_like(name: str, groups: Sequence[str], kind: str) -> str:
-    by_key = {spelling_key(group): group for group in groups}
-    key = spelling_key(name)
-    if key in by_key:
-        return by_key[key]
-    raise QueryError(
-        f"unknown {kind} {name!r}{did_you_mean(name, groups)}",
-        f"The library is sorted by: {', '.join(groups)}.",
-    )
+def _genre_or_tag(info: ModelInfo, name: str, groups: Sequence[str], kind: str, others: str) -> str:
+    try:
+        return resolve_name(name, groups, kind, others)
+    except QueryError as error:
+        tags = {spelling_key(tag): tag for tag in info.tags}
+        if (tag := tags.get(spelling_key(name))) is None:
+            raise
+        raise QueryError(
+            f"unknown {kind} {name!r}; it is a tag: --tag {tag!r}", error.hint
+        ) from None

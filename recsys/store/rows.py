@@ -166,7 +166,7 @@ def analysis_of(plain: Mapping[str, Any], identity: tuple[str, Effort]) -> Analy
 def record_dict(record: TrackRecord) -> dict[str, Any]:
     """Return a record as plain values: file, tags, arrays, and search texts."""
     file = record.file
-    artist, title, album, genre = texts = search_texts(record.tags, file.path)
+    artist, title, album, genre, _ = texts = search_texts(record.tags, file.path)
     return {
         "path": path_key(file.path),
         "size": file.size,

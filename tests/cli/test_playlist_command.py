@@ -40,6 +40,31 @@ def test_json_contract(run: Run, indexed: IndexedLibrary) -> None:
     assert all({"path", "genre"} <= set(track) for track in data["tracks"])
 
 
+def test_one_track_of_an_artist_opens_the_list(run: Run, indexed: IndexedLibrary) -> None:
+    result = run("playlist", "overdrive band", "--length", 6, "--format", "json")
+    data = json.loads(result.stdout)
+    by_artist = {str(indexed.track("overdrive", number)) for number in range(2)}
+    assert [track["path"] in by_artist for track in data["seeds"]] == [True]
+    assert data["tracks"][0]["path"] == data["seeds"][0]["path"]
+    reading = {"given": "overdrive band", "as": "artist", "name": "The overdrive band", "tracks": 2}
+    assert data["readings"] == [reading]
+    note = "'overdrive band' is read as the artist The overdrive band: 2 tracks"
+    assert data["note"].startswith(note)
+    assert f"Note: {note}" in result.stderr
+
+
+def test_both_ends_of_a_way_are_chosen_on_a_terminal(
+    run: Run, indexed: IndexedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.cli.choosing._is_terminal", lambda: True)
+    ends = ("--from", "number 0", "--to", "number 1", "--length", 4)
+    result = run("playlist", *ends, input="1\n3\n")
+    paths = paths_of(result)
+    assert Path(paths[0]).stem == "0"
+    assert Path(paths[-1]).stem == "1"
+    assert result.stderr.count("Number: ") == 2
+
+
 def test_cycle_goes_through_the_genres(run: Run, indexed: IndexedLibrary) -> None:
     genres = sorted({event["genre"] for event in indexed.events if "genre" in event})[:2]
     result = run("playlist", "--cycle", ",".join(genres), "--length", 2, "--format", "json")

@@ -106,11 +106,95 @@ def test_words(run: Run, indexed: IndexedLibrary) -> None:
     assert data["query"]["path"] == str(indexed.track("overdrive", 1))
 
 
+def ids_of(run: Run, *paths: Path) -> list[int]:
+    data = json_of(run("similar", *paths, "--json"))
+    return [seed["track_id"] for seed in data["query"]["seeds"]]
+
+
 def test_several_matches_are_listed_not_guessed(run: Run, indexed: IndexedLibrary) -> None:
-    result = run("similar", "overdrive band")
+    tracks = [indexed.track(style, 1) for style in ("overdrive", "chamber")]
+    result = run("similar", "number 1")
     assert result.exit_code == 1
-    for number in range(2):
-        assert str(indexed.track("overdrive", number)) in result.stderr
+    for track_id, track in zip(ids_of(run, *tracks), tracks, strict=True):
+        assert f"\n  {track_id}  The {track.parent.name} band - Number 1 (0:07): {track}" in (
+            result.stderr
+        )
+
+
+def test_an_artist_stands_for_the_tracks(run: Run, indexed: IndexedLibrary) -> None:
+    tracks = [indexed.track("overdrive", number) for number in range(2)]
+    result = run("similar", "overdrive band", "--json", "--k", 50)
+    data = json_of(result)
+    reading = {"given": "overdrive band", "as": "artist", "name": "The overdrive band", "tracks": 2}
+    assert data["query"]["readings"] == [reading]
+    assert {seed["path"] for seed in data["query"]["seeds"]} == {*map(str, tracks)}
+    assert not {*map(str, tracks)} & {row["path"] for row in data["results"]}
+    note = "'overdrive band' is read as the artist The overdrive band: 2 tracks"
+    assert data["notes"][0] == note
+    assert f"Note: {note}\n" in result.stderr
+    heading = run("similar", "overdrive band").stdout.splitlines()[0]
+    assert heading.startswith("Like the artist The overdrive band: ")
+
+
+def test_an_id_is_a_seed(run: Run, indexed: IndexedLibrary) -> None:
+    track = indexed.track("overdrive", 1)
+    (track_id,) = ids_of(run, track)
+    data = json_of(run("similar", track_id, "--json"))
+    assert data["query"]["path"] == str(track)
+    assert data["query"]["readings"][0]["as"] == "id"
+
+
+def test_ids_from_json_are_seeds(run: Run) -> None:
+    for row in json_of(run("similar", "overdrive number 0", "--json", "--k", 3))["results"]:
+        again = json_of(run("similar", row["track_id"], "--json", "--k", 1))
+        assert again["query"]["path"] == row["path"]
+
+
+def test_what_is_printed_can_be_typed(run: Run, indexed: IndexedLibrary) -> None:
+    rows = json_of(run("similar", indexed.track("overdrive"), "--json", "--k", 50))["results"]
+    printed = run("similar", indexed.track("overdrive"), "--explain", "--k", 50).stdout
+    for row in rows[:6]:
+        name = f"{row['artist']} - {row['title']} (0:07)"
+        assert name in printed
+        assert json_of(run("similar", name, "--json", "--k", 1))["query"]["path"] == row["path"]
+
+
+def test_on_a_terminal_an_ambiguous_name_is_a_numbered_choice(
+    run: Run, indexed: IndexedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = run("similar", "number 1", input="2\n")
+    listed = [line.strip() for line in refused.stderr.splitlines() if " - Number 1 (" in line]
+    assert refused.exit_code == 1
+    monkeypatch.setattr("recsys.cli.choosing._is_terminal", lambda: True)
+    chosen = run("similar", indexed.track("chamber"), "number 1", "--paths", input="2\n")
+    assert chosen.exit_code == 0
+    for number, line in enumerate(listed, start=1):
+        assert f"\n{number}) {line}\n" in chosen.stderr
+    wanted = run("similar", indexed.track("chamber"), listed[1].split("  ")[0], "--paths")
+    assert chosen.stdout == wanted.stdout
+    assert run("similar", "number 1", "--json", input="2\n").exit_code == 1
+
+
+def test_a_misspelt_name_is_suggested(run: Run) -> None:
+    result = run("similar", "overdirve bnad number 1")
+    assert result.exit_code == 1
+    assert "did you mean 'The overdrive band - Number 1'?" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["hiphop", "Hip-Hop", "hip hop", "HIP_HOP"])
+def test_genres_and_tags_have_one_spelling_everywhere(run: Run, name: str) -> None:
+    for verb in (("similar", "overdrive number 1", "--json"), ("playlist", "--format", "json")):
+        plain = run(*verb, "--genre", "hiphop", "--tag", "Hip-Hop")
+        assert "Error" not in plain.stderr or "holds no track" in plain.stderr
+        for option in ("--tag", "--mood"):
+            assert run(*verb, "--genre", name, option, name).stdout == plain.stdout
+
+
+def test_a_tag_given_as_a_genre_is_pointed_out(run: Run) -> None:
+    genre = run("similar", "overdrive number 1", "--genre", "mellow")
+    assert "unknown genre 'mellow'; it is a tag: --tag 'Mellow'" in genre.stderr
+    tag = run("similar", "overdrive number 1", "--tag", "disco")
+    assert "unknown tag 'disco'; it is a genre: --genre disco" in tag.stderr
 
 
 def test_a_path_wins_over_words(

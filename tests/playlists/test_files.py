@@ -251,6 +251,7 @@ def test_json_to_the_letter() -> None:
             },
         ],
         "note": "as far as it goes",
+        "readings": [],
     }
 
 
