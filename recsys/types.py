@@ -244,6 +244,7 @@ class Playlist:
     seeds: tuple[Track, ...] = ()  # from which it was made, if any
     seed: int = 0  # random; the same seed gives the same playlist
     note: str = ""  # reached length and reason, where the library could not fill the request
+    similarities: tuple[float | None, ...] = ()  # of each track to the one before; first is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ def _json(playlist: Playlist, tracks: Iterable[Track], _: _Locations) -> bytes:
         "name": playlist.name,
         "seed": playlist.seed,
         "seeds": [track_fields(track) for track in playlist.seeds],
-        "tracks": [track_fields(track) for track in tracks],
+        "tracks": _steps(playlist, tracks),
         "note": playlist.note,
     }
     # A lone surrogate is no UTF-8; written as a backslash escape it is JSON all the same.
@@ -174,6 +174,12 @@ def _json(playlist: Playlist, tracks: Iterable[Track], _: _Locations) -> bytes:
         json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
         + b"\n"
     )
+
+
+def _steps(playlist: Playlist, tracks: Iterable[Track]) -> list[dict[str, Any]]:
+    """Return tracks with the similarity of each to the one before it, null where it is unknown."""
+    known = dict(zip((track.id for track in playlist.tracks), playlist.similarities, strict=False))
+    return [{**track_fields(track), "similarity": known.get(track.id)} for track in tracks]
 
 
 def track_fields(track: Track) -> dict[str, Any]:

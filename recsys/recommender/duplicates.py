@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from recsys.types import FloatArray, Track
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from recsys.types import FloatArray, IdArray, Track
 
 NEAR_DUPLICATE_COSINE = 0.995
 """Cosine above which two embeddings belong to one recording, if the durations agree as well.
@@ -124,6 +128,32 @@ class NearDuplicates:
             for row in self._by_bucket.get(neighbour, ())
             if abs(self._tracks[row].duration_s - duration_s) <= DURATION_TOLERANCE_S
         ]
+
+
+def near_duplicate_pairs(tracks: Sequence[Track], cosines: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which of some tracks are near-duplicates of each other, shape (n, n).
+
+    The rule is that of :class:`NearDuplicates`; `cosines`, shape (n, n), are of the embeddings.
+    """
+    durations = np.array([track.duration_s for track in tracks])
+    known = np.isfinite(durations) & (durations > 0)
+    durations = np.where(known, durations, np.nan)  # agrees with no other
+    songs, named = _numbered([song_key(track) for track in tracks])
+    hashes, hashed = _numbered([track.audio_hash or None for track in tracks])
+    same_song = (songs[:, np.newaxis] == songs) & named
+    both_named = named[:, np.newaxis] & named
+    least = np.where(both_named, NAMED_APART_COSINE, NEAR_DUPLICATE_COSINE)
+    agree = np.abs(durations[:, np.newaxis] - durations) <= DURATION_TOLERANCE_S
+    same_hash = (hashes[:, np.newaxis] == hashes) & hashed
+    pairs: npt.NDArray[np.bool_] = same_hash | (agree & (same_song | (cosines > least)))
+    return pairs
+
+
+def _numbered(keys: Sequence[object]) -> tuple[IdArray, npt.NDArray[np.bool_]]:
+    """Return a number per different key, and which keys are known (not None)."""
+    numbers: dict[object, int] = {}
+    known = np.array([key is not None for key in keys], dtype=bool)
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys]), known
 
 
 def _bucket(duration_s: float) -> int | None:
