@@ -10,6 +10,7 @@ artist gap, the duration.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -46,15 +47,17 @@ GROWTH = 4
 TRACKS_PER_STEP = 8
 """Tracks that are gathered at least, as a multiple of those wanted."""
 
-TARGETS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the great circle from A to B at which the corridor is gathered."""
-
 GROUPS = 12
-"""Genre groups, the largest, that give their nearest tracks to A and to B: a way may lead through
-a genre that is not near the great circle."""
+"""Genre groups, the largest, that give their nearest tracks to A and to B."""
 
 MENDED = 6
 """Times that tracks are searched between the ends of the least similar step."""
+
+NEAR_STEP = 48
+"""Tracks that one such search adds."""
+
+MIDDLE, BOTH_ENDS = (0.5,), (0.0, 1.0)
+"""Shares of the great circle over such a step at which they are searched."""
 
 BEAM = 48
 """Unfinished ways that are kept per step, of the many that lead to different tracks."""
@@ -141,37 +144,45 @@ class Corridor:
         self.whole = whole
         self.copies = len(found) - len(kept)  # of A and B
         self.candidates = [*(end.as_candidate() for end in ends), *kept]
-        tracks = [candidate.track for candidate in self.candidates]
+        self._ends = ends
         vectors = np.stack([candidate.embedding for candidate in self.candidates])
         # Rounded, so that the order of float32 sums, which processors choose, decides nothing.
         self.cosines: FloatArray = (vectors @ vectors.T).round(6).clip(-1, 1)
         span = max(1 - float(self.cosines[_A, _B]), _PARALLEL)
         # 0 at A, 1 at B; unlike the share of the great circle it is defined far from it, too.
         self.progress = (1 + (self.cosines[:, _B] - self.cosines[:, _A]) / span) / 2
-        self.same = near_duplicate_pairs(tracks, self.cosines)
-        self.durations = np.array([track.duration_s for track in tracks])
-        self.artists = _artist_numbers(tracks, ends)
+        self.durations = np.array([each.track.duration_s for each in self.candidates])
         for row, end in enumerate(ends):
-            if not end.in_library:  # it is not in the list, so a copy of it may be
-                self.same[row] = self.same[:, row] = False
+            if not end.in_library:
                 self.durations[row] = 0.0
-            self.same[row, row] = True
+
+    # What only the search needs is made on demand: a corridor that is mended is not searched.
+
+    @cached_property
+    def same(self) -> npt.NDArray[np.bool_]:
+        """Which tracks are near-duplicates, or the same, shape (n, n)."""
+        same = near_duplicate_pairs([each.track for each in self.candidates], self.cosines)
+        for row, end in enumerate(self._ends):
+            if not end.in_library:  # it is not in the list, so a copy of it may be
+                same[row] = same[:, row] = False
+        np.fill_diagonal(same, val=True)
+        return same
+
+    @cached_property
+    def artists(self) -> IdArray:
+        """A number per artist, shape (n,); a track that no gap concerns has one of its own."""
+        names = [artist_key(candidate.track) for candidate in self.candidates]
+        for row, end in enumerate(self._ends):
+            if not end.in_library:
+                names[row] = None
+        numbers: dict[object, int] = {}
+        keys = [row if name is None else name for row, name in enumerate(names)]
+        return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
     @property
     def usual_s(self) -> float:
         """Median duration of the tracks."""
         return max(1.0, float(np.median(self.durations[2:]))) if len(self.candidates) > 2 else 1.0
-
-
-def _artist_numbers(tracks: Sequence[Track], ends: Sequence[Seed]) -> IdArray:
-    """Return a number per artist; tracks that no gap concerns have numbers of their own."""
-    names = [artist_key(track) for track in tracks]
-    for row, end in enumerate(ends):
-        if not end.in_library:
-            names[row] = None
-    numbers: dict[object, int] = {}
-    keys = [row if name is None else name for row, name in enumerate(names)]
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
 # The way
@@ -255,29 +266,37 @@ class Way:
         if self._index.count(genre) <= size:
             self._add(found, genre, a.embedding, size)
             return self._corridor(found, whole=True)
-        whole = False
-        for share in TARGETS:
-            each = size // (2 * len(TARGETS))
-            whole |= self._add(found, genre, slerp(a.embedding, b.embedding, share), each) < each
-        if whole:  # fewer tracks than asked for: there are no others
-            return self._corridor(found, whole=True)
-        groups = sorted(self._index.genres, key=self._index.count, reverse=True)[:GROUPS]
-        for group in groups if genre is None else ():
+        # The nearest tracks of every group to A and to B: a way may lead through any of them.
+        groups = self._index.genres if genre is None else (genre,)
+        largest = sorted(groups, key=self._index.count, reverse=True)[:GROUPS]
+        for group in largest:
             for end in (a, b):
-                self._add(found, group, end.embedding, max(4, size // (4 * len(groups))))
-        return self._mended(found, max(4, size // (4 * MENDED)))
+                self._add(found, group, end.embedding, max(4, size // (4 * len(largest))))
+        shares = (0.25, 0.5, 0.75) if len(largest) == len(groups) else (0.0, 0.25, 0.5, 0.75, 1.0)
+        each = size // (2 * len(shares))
+        near = [
+            self._add(found, genre, slerp(a.embedding, b.embedding, share), each)
+            for share in shares
+        ]
+        if min(near) < each:  # fewer tracks than asked for: there are no others
+            return self._corridor(found, whole=True)
+        return self._mended(found)
 
-    def _mended(self, found: dict[int, Candidate], each: int) -> Corridor:
-        """Search between the ends of the least similar step, as long as that makes it wider."""
-        corridor, width = self._corridor(found, whole=False), _LEAST
+    def _mended(self, found: dict[int, Candidate]) -> Corridor:
+        """Search near the least similar step: between its ends; where that fails, at each end."""
+        corridor, width, shares = self._corridor(found, whole=False), _LEAST, MIDDLE
         for _ in range(MENDED):
             table = widest(corridor.cosines, self._hops(corridor))
-            if table[-1][_A] <= width:
+            if table[-1][_A] > width:
+                width, shares = float(table[-1][_A]), MIDDLE
+            elif shares == MIDDLE:
+                shares = BOTH_ENDS
+            else:
                 break
-            width = float(table[-1][_A])
             for one, other in _weakest_steps(corridor.cosines, table):
                 ends = corridor.candidates[one].embedding, corridor.candidates[other].embedding
-                self._add(found, self._options.genre, slerp(*ends, 0.5), each)
+                for share in shares:
+                    self._add(found, self._options.genre, slerp(*ends, share), NEAR_STEP)
             corridor = self._corridor(found, whole=False)
         return corridor
 
