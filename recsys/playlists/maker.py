@@ -146,9 +146,8 @@ class PlaylistMaker:
         way.fill()
         notes = []
         if not way.complete:
-            where = options.genre or "the library"
             tracks = [found.track for found in way.chosen]
-            notes.append(shortage(options, tracks, way.held_back, way.duplicates, where))
+            notes.append(shortage(options, tracks, way.held_back, way.duplicates, way.searched))
         if not way.with_last:
             notes.append(
                 "the last track was left out: it would be too close to its artist's others"

@@ -9,6 +9,7 @@ artist gap, the duration.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, pairwise
@@ -38,13 +39,11 @@ JUMP = 0.1
 CORRIDOR = 512
 """Tracks that are gathered at first; a library of up to so many is searched as a whole."""
 
-LARGEST_CORRIDOR = 4096
-"""Tracks that are gathered at most, unless the list itself takes more."""
+LARGEST_CORRIDOR = 2048
+"""Tracks to which a corridor grows where the way is too short, or has a jump; time and memory grow
+with the square."""
 
-GROWTH = 4
-"""Growth of the corridor where the way is too short, or has a jump."""
-
-TRACKS_PER_STEP = 8
+TRACKS_PER_STEP = 3
 """Tracks that are gathered at least, as a multiple of those wanted."""
 
 GROUPS = 12
@@ -52,6 +51,9 @@ GROUPS = 12
 
 MENDED = 6
 """Times that tracks are searched between the ends of the least similar step."""
+
+USUAL_S = 200.0
+"""Duration of a track, as long as none is known."""
 
 NEAR_STEP = 48
 """Tracks that one such search adds."""
@@ -221,6 +223,7 @@ class Way:
         self.complete = False
         self.with_last = True  # whether B fits in behind its artist's other tracks
         self.duplicates = 0  # tracks that were left out as near-duplicates
+        self.searched = options.genre or "the library"
         self.held_back: list[Track] = []  # by the artist gap, where the list is too short
         self.jumps: list[tuple[Candidate, Candidate, float]] = []
 
@@ -229,6 +232,8 @@ class Way:
         corridor, route = self._find()
         line = list(route.rows)
         self.complete = route.complete
+        if not corridor.whole:
+            self.searched = f"the {len(corridor.candidates)} tracks searched in {self.searched}"
         listed = [row for row in line if row > _B or (self._a, self._b)[row].in_library]
         self.chosen = [corridor.candidates[row] for row in listed]
         others = np.arange(len(corridor.candidates)) > _B
@@ -244,15 +249,20 @@ class Way:
                 self.jumps.append((*pair, value))
 
     def _find(self) -> tuple[Corridor, Route]:
-        size = max(CORRIDOR, TRACKS_PER_STEP * (self._options.limit or 0))
-        while True:
+        least = TRACKS_PER_STEP * self._wanted()
+        for size in (max(CORRIDOR, least), max(LARGEST_CORRIDOR, 2 * least)):
             corridor = self._gather(size)
             route = self._route(corridor)
-            enough = route.complete and self._width(corridor, route) >= JUMP
-            largest = max(LARGEST_CORRIDOR, TRACKS_PER_STEP * (self._options.limit or 0))
-            if enough or corridor.whole or (route.complete and size >= largest):
-                return corridor, route
-            size *= GROWTH
+            if corridor.whole or (route.complete and self._width(corridor, route) >= JUMP):
+                break
+        return corridor, route
+
+    def _wanted(self) -> int:
+        """Return the number of tracks, about, where a duration decides."""
+        numbers = [] if self._options.limit is None else [self._options.limit]
+        if self._options.duration_s is not None:
+            numbers.append(math.ceil(self._options.duration_s / USUAL_S))
+        return min(numbers)
 
     def _width(self, corridor: Corridor, route: Route) -> float:
         steps = corridor.cosines[route.rows[:-1], route.rows[1:]]
@@ -284,7 +294,8 @@ class Way:
 
     def _mended(self, found: dict[int, Candidate]) -> Corridor:
         """Search near the least similar step: between its ends; where that fails, at each end."""
-        corridor, width, shares = self._corridor(found, whole=False), _LEAST, MIDDLE
+        corridor, width = self._corridor(found, whole=False), _LEAST
+        shares: tuple[float, ...] = MIDDLE
         for _ in range(MENDED):
             table = widest(corridor.cosines, self._hops(corridor))
             if table[-1][_A] > width:
