@@ -137,20 +137,13 @@ def widest(cosines: FloatArray, hops: int) -> FloatArray:
 class Corridor:
     """Tracks for the way from A to B, with their similarities. Rows 0 and 1 are A and B.
 
-    `found` are other tracks; near-duplicates of an end that is in the library are dropped. `whole`
-    tells that no other track could be added.
+    `whole` tells that no other track could be added to those `found`.
     """
 
     def __init__(self, a: Seed, b: Seed, found: Sequence[Candidate], *, whole: bool) -> None:
         ends = (a, b)
-        in_list = NearDuplicates()
-        for end in ends:
-            if end.in_library:
-                in_list.add(end.track, end.embedding)
-        kept = [each for each in found if not in_list.match(each.track, each.embedding)]
         self.whole = whole
-        self.copies = len(found) - len(kept)  # of A and B
-        self.candidates = [*(end.as_candidate() for end in ends), *kept]
+        self.candidates = [*(end.as_candidate() for end in ends), *found]
         self._ends = ends
         vectors = np.stack([candidate.embedding for candidate in self.candidates])
         # Rounded, so that the order of float32 sums, which processors choose, decides nothing.
@@ -224,6 +217,12 @@ class Way:
         self._index = index
         self._search = search
         _check_ends(self._a, self._b, options)
+        self._in_list = NearDuplicates()
+        for end in query.seeds:
+            if end.in_library:
+                self._in_list.add(end.track, end.embedding)
+        self._ends = {end.track.id for end in query.seeds if end.in_library}
+        self._copies: set[int] = set()  # near-duplicates of A and B
         self.chosen: list[Candidate] = []  # in playing order
         self.complete = False
         self.with_last = True  # whether B fits in behind its artist's other tracks
@@ -243,7 +242,7 @@ class Way:
         self.chosen = [corridor.candidates[row] for row in listed]
         others = np.arange(len(corridor.candidates)) > _B
         taken = corridor.same[listed].any(axis=0) & others
-        self.duplicates = corridor.copies + int(taken.sum()) - sum(row > _B for row in listed)
+        self.duplicates = len(self._copies) + int(taken.sum()) - sum(row > _B for row in listed)
         if not self.complete:
             left = np.flatnonzero(others & ~taken).tolist()
             self.held_back = [corridor.candidates[row].track for row in left]
@@ -320,12 +319,18 @@ class Way:
         self, found: dict[int, Candidate], genre: str | None, target: FloatArray, number: int
     ) -> int:
         near = list(islice(self._search(genre, target, number), number))
-        found.update((candidate.track.id, candidate) for candidate in near)
+        for candidate in near:
+            track_id = candidate.track.id
+            if track_id in found or track_id in self._ends:
+                continue
+            if self._in_list.match(candidate.track, candidate.embedding):
+                self._copies.add(track_id)
+            else:
+                found[track_id] = candidate
         return len(near)
 
     def _corridor(self, found: dict[int, Candidate], *, whole: bool) -> Corridor:
-        ends = {end.track.id for end in (self._a, self._b) if end.in_library}
-        others = [found[track_id] for track_id in sorted(found) if track_id not in ends]
+        others = [found[track_id] for track_id in sorted(found)]
         return Corridor(self._a, self._b, others, whole=whole)
 
     # Searching

@@ -140,12 +140,13 @@ def near_duplicate_pairs(tracks: Sequence[Track], cosines: FloatArray) -> npt.ND
     durations = np.where(known, durations, np.nan)  # agrees with no other
     songs, named = _numbered([song_key(track) for track in tracks])
     hashes, hashed = _numbered([track.audio_hash or None for track in tracks])
-    same_song = (songs[:, np.newaxis] == songs) & named
-    both_named = named[:, np.newaxis] & named
-    least = np.where(both_named, NAMED_APART_COSINE, NEAR_DUPLICATE_COSINE)
+    pairs: npt.NDArray[np.bool_] = (hashes[:, np.newaxis] == hashes) & hashed
     agree = np.abs(durations[:, np.newaxis] - durations) <= DURATION_TOLERANCE_S
-    same_hash = (hashes[:, np.newaxis] == hashes) & hashed
-    pairs: npt.NDArray[np.bool_] = same_hash | (agree & (same_song | (cosines > least)))
+    rows, columns = np.nonzero(agree)  # few, in a library of songs
+    same_song = (songs[rows] == songs[columns]) & named[rows]
+    both_named = named[rows] & named[columns]
+    least = np.where(both_named, NAMED_APART_COSINE, NEAR_DUPLICATE_COSINE)
+    pairs[rows, columns] |= same_song | (cosines[rows, columns] > least)
     return pairs
 
 
