@@ -133,8 +133,9 @@ class PlaylistMaker:
     ) -> Playlist:
         """Lead from track A to track B in small steps.
 
-        Of the ways of the length asked for, one is taken whose least similar step is as similar as
-        the library allows; of those, one of similar steps that progresses evenly from A to B. A
+        Of the ways of the length asked for, those are taken whose least similar step is, but for
+        :data:`recsys.playlists.way.SLACK`, as similar as the library allows; of them, the one whose
+        steps are similar and which progresses evenly from A to B. A
         comes first and B last; one outside the library is not in the list. With a duration,
         progress follows the time played. A note names the steps that are jumps, below
         :data:`recsys.playlists.way.JUMP`. QueryError if A and B are one recording, or the length
