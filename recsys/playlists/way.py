@@ -49,13 +49,13 @@ TRACKS_PER_STEP = 3
 GROUPS = 12
 """Genre groups, the largest, that give their nearest tracks to A and to B."""
 
-MENDED = 6
+MENDED = 4
 """Times that tracks are searched between the ends of the least similar step."""
 
 USUAL_S = 200.0
 """Duration of a track, as long as none is known."""
 
-NEAR_STEP = 48
+NEAR_STEP = 32
 """Tracks that one such search adds."""
 
 MIDDLE, BOTH_ENDS = (0.5,), (0.0, 1.0)
