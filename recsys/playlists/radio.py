@@ -1,16 +1,17 @@
 """Radio: the next tracks of a list that never ends and never repeats.
 
 A session has seeds and the tracks it gave so far; both are stored as hashes of their sound, so that
-a moved or retagged file is not given again. The next tracks are ranked like the continuation of a
-playlist from the seeds. Never relaxed: nothing twice, no near-duplicates, the filters. Relaxed in
-the order of :data:`SPACINGS`: the distance of the tracks of one artist, and of one album.
+a moved or retagged file is not given again. The next tracks are those most similar to the seeds:
+first of their genre, then of all genres, so that the end of a small genre is not followed by music
+that only its score makes related. Never relaxed: nothing twice, no near-duplicates, the filters.
+Relaxed in the order of :data:`SPACINGS`: the distance of the tracks of one artist, and of one album.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
@@ -18,6 +19,7 @@ from recsys.playlists.draft import POOL, count
 from recsys.recommender import plan_tiers
 from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
 from recsys.recommender.query import TagFilter, nearest
+from recsys.recommender.recommender import Tier
 from recsys.recommender.taxonomy import taxonomy_of
 
 if TYPE_CHECKING:
@@ -149,7 +151,9 @@ class Radio:
         wanted = TagFilter(self._store, self._info, options.moods) if options.moods else None
         search = partial(nearest, self._store, self._index, wanted=wanted)
         scores = self._taxonomy.scores(query)
-        tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)
+        tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)[:1]
+        if options.genre is None:
+            tiers.append(Tier(0, None))  # the tracks of the first tier come again, and are passed
         expected = POOL + options.length
         return chain.from_iterable(search(tier.genre, query.embedding, expected) for tier in tiers)
 
@@ -239,13 +243,13 @@ def _first(
 
 
 def _notes(results: Sequence[RadioTrack], options: RadioOptions) -> Iterator[str]:
-    for spacing, rows in groupby(results, key=lambda row: row.spacing):
-        if spacing != SPACINGS[0]:
-            positions = [row.position for row in rows]
-            last = "" if len(positions) == 1 else f" to {positions[-1]}"
+    for spacing in (*SPACINGS[1:], NO_SPACING):
+        positions = [row.position for row in results if row.spacing == spacing]
+        if positions:
             yield (
-                f"spacing relaxed from {SPACINGS[0]} to {spacing} at position {positions[0]}{last}:"
-                " no near candidate keeps more"
+                f"spacing relaxed from {SPACINGS[0]} to {spacing} for"
+                f" {count(len(positions), 'track')}, first at position {positions[0]}: no near"
+                " candidate kept more"
             )
     if len(results) < options.length:
         where = options.genre or "the library"

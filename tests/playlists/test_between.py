@@ -84,7 +84,7 @@ def test_the_way_is_the_widest_of_its_length(
 def test_a_large_library_is_searched_in_part_and_nearly_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(way, "CORRIDOR", 128)
+    monkeypatch.setattr(way, "CORRIDOR", 256)
     rng = np.random.default_rng(seed)
     library = PlantedLibrary(tmp_path, scattered(1200, rng, spread=1.0))
     a, b = rng.choice(1200, 2, replace=False) + 1

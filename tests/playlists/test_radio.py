@@ -97,8 +97,8 @@ def test_rules_are_relaxed_in_their_order(tmp_path: Path) -> None:
     artists = [row.track.artist for row in answer.results]
     assert all(one != other for one, other in pairwise(artists))
     assert answer.notes == (
-        "spacing relaxed from artist 8, album 24 to artist 1, album 1 at position 3 to 8: no near"
-        " candidate keeps more",
+        "spacing relaxed from artist 8, album 24 to artist 1, album 1 for 6 tracks, first at"
+        " position 3: no near candidate kept more",
     )
 
 
@@ -117,6 +117,19 @@ def test_a_track_that_has_left_the_library_does_not_come_back_as_a_copy(tmp_path
     answer = radio.following(1, library.query(1), played, RadioOptions(length=9))
     assert sorted(ids(answer)) == [3, 4, 5, 6]
     assert answer.results[0].position == 3
+
+
+def test_a_genre_that_runs_out_is_followed_by_the_nearest_tracks_of_all(tmp_path: Path) -> None:
+    sounds = scattered(60, np.random.default_rng(6))
+    sounds = [s for s in sounds if s.genre != "blues"] + [s for s in sounds if s.genre == "blues"][
+        :4
+    ]
+    library = PlantedLibrary(tmp_path, sounds)
+    seed = library.ids("blues")[0]
+    expected = library.nearest_ids(None, library.sounds[seed].embedding)
+    own = [i for i in expected if i != seed and library.sounds[i].genre == "blues"]
+    others = [i for i in expected if library.sounds[i].genre != "blues"]
+    assert ids(following(library, seed, [], length=30)) == [*own, *others[:27]]
 
 
 def test_a_genre_filters(library: PlantedLibrary) -> None:
