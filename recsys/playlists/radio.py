@@ -4,7 +4,7 @@ A session has seeds and the tracks it gave so far; both are stored as hashes of 
 a moved or retagged file is not given again. The next tracks are those most similar to the seeds:
 first of their genre, then of all genres, so that the end of a small genre is not followed by music
 that only its score makes related. Never relaxed: nothing twice, no near-duplicates, the filters.
-Relaxed in the order of :data:`SPACINGS`: the distance of the tracks of one artist, and of one album.
+Relaxed in the order of :data:`SPACINGS`: the distance of tracks of one artist, and of one album.
 """
 
 from __future__ import annotations
