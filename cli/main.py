@@ -18,6 +18,7 @@ COMMANDS = {
     "index": "recsys.cli.index",
     "similar": "recsys.cli.similar",
     "playlist": "recsys.cli.playlist",
+    "radio": "recsys.cli.radio",
     "classify": "recsys.cli.classify",
     "status": "recsys.cli.status",
     "doctor": "recsys.cli.doctor",

@@ -30,7 +30,6 @@ from recsys.cli.output import console, escape, human_duration, note, shown, tabl
 from recsys.errors import RecsysError
 
 if TYPE_CHECKING:
-    from recsys.api import Library
     from recsys.playlists.files import ListFile, RootMap, Written
     from recsys.types import Playlist
 
@@ -283,7 +282,7 @@ def command(
         # Written first: a list that cannot be written must not look as if it were there.
         _deliver(playlist, destination)
         if sys.stdout.isatty() and not destination.is_stdout:
-            _print_table(playlist, library, continued=destination.extended is not None)
+            _print_table(playlist)
     if draw_seed and output is None:
         note(f"drawn with --seed {playlist.seed}, which makes it again")
     if playlist.note:
@@ -410,15 +409,13 @@ def _print_written(path: Path, written: Written, seed: int, *, added: bool = Fal
     click.echo(f"{shown(path)}: {len(written.tracks)} {what}, {length}, seed {seed}", err=True)
 
 
-def _print_table(playlist: Playlist, library: Library, *, continued: bool) -> None:
-    """Print what a playlist holds; one that was `continued` follows the last of its seeds."""
+def _print_table(playlist: Playlist) -> None:
     screen = console()
-    before = playlist.seeds[-1:] if continued else ()
-    steps = library.similarities([*before, *playlist.tracks])[len(before) :]
     screen.print(f"[bold]{escape(playlist.name)}[/bold]")
     screen.print()
     output = table("#", "Artist", "Title", "Length", "Genre", "Similarity", right=(0, 3, 5))
-    for number, (track, step) in enumerate(zip(playlist.tracks, steps, strict=True), start=1):
+    rows = zip(playlist.tracks, playlist.similarities, strict=True)
+    for number, (track, step) in enumerate(rows, start=1):
         output.add_row(
             str(number),
             escape(track.artist or ""),

@@ -15,14 +15,23 @@ if TYPE_CHECKING:
     from recsys.errors import RecsysError
     from recsys.indexing import IndexOptions
     from recsys.playlists import PlaylistOptions
+    from recsys.playlists.radio import RadioOptions
     from recsys.recommender import SimilarOptions
 
-__all__ = ["IndexOptions", "Library", "PlaylistOptions", "RecsysError", "SimilarOptions"]
+__all__ = [
+    "IndexOptions",
+    "Library",
+    "PlaylistOptions",
+    "RadioOptions",
+    "RecsysError",
+    "SimilarOptions",
+]
 
 _HOMES = {
     "IndexOptions": "recsys.indexing",
     "Library": "recsys.api",
     "PlaylistOptions": "recsys.playlists",
+    "RadioOptions": "recsys.playlists.radio",
     "RecsysError": "recsys.errors",
     "SimilarOptions": "recsys.recommender",
 }

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 from recsys.errors import QueryError, library_is_empty
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Recommender, SimilarOptions
-from recsys.recommender.query import Query, make_query
-from recsys.seeds import FoundSeed, SeedFinder
+from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
+from recsys.seeds import FoundSeed, ResolvedSeed, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
 from recsys.types import TIME_LIMIT_S, ModelInfo
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
     from recsys.playlists import PlaylistOptions
+    from recsys.playlists.radio import RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
-    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading, Track
+    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
 
 
 class Library:
@@ -433,26 +434,98 @@ class Library:
         note = f"{strange} of {len(paths)} tracks of the list are not in the library"
         return replace(playlist, note="; ".join(filter(None, [note, playlist.note])))
 
-    def similarities(self, tracks: Sequence[Track]) -> list[float | None]:
-        """Return how similar each track is to the one before.
+    def radio(
+        self,
+        seeds: str | Path | Sequence[str | Path] = (),
+        options: RadioOptions | None = None,
+        *,
+        session: int | None = None,
+        new: bool = False,
+    ) -> RadioAnswer:
+        """Give the next tracks of an endless list, and store that they were given.
 
         Parameters
         ----------
-        tracks : sequence of Track
-            Of the library, such as those of a playlist.
+        seeds : str, Path or sequence of them
+            Tracks of the library. Their latest session goes on; without one, a session starts.
+            Empty for the latest session of all.
+        options : RadioOptions, optional
+            Number of tracks and filters.
+        session : int, optional
+            The session to go on with, instead of seeds.
+        new : bool
+            Start a session even if the seeds have one.
 
         Returns
         -------
-        list of float or None
-            Cosine of the two embeddings, in [-1, 1]; None for the first track, and next to one that
-            has left the library.
+        RadioAnswer
+            Never a track that the session gave before; with notes on rules that were relaxed.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not found or not in the library, the session does not exist, or its
+            seeds have left the library.
         """
-        analyses = self._catalogue().analyses({track.id for track in tracks})
-        found = [analyses.get(track.id) for track in tracks]
-        return [
-            None if one is None or other is None else float(one.embedding @ other.embedding)
-            for one, other in zip([None, *found], found, strict=False)
-        ]
+        from recsys.playlists.radio import Radio, RadioOptions
+
+        options = options or RadioOptions()
+        database = self.database  # QueryError on Milvus, where nothing can be stored
+        store, index, info = self._stored()
+        radio = Radio(store, index, info)
+        with Store.open(database) as writer:
+            number = self._radio_session(writer, seeds, session, new=new)
+            while True:
+                known = writer.radio(number)
+                if known is None:
+                    raise QueryError(
+                        f"there is no radio session {number}", "Start one: recsys radio TRACK"
+                    )
+                hashes, played = known
+                query = make_query(info, [self._radio_seed(number, each) for each in hashes])
+                answer = radio.following(number, query, played, options)
+                given = [row.track.audio_hash for row in answer.results]
+                # Another process may have extended the session meanwhile.
+                if writer.extend_radio(number, len(played), given):
+                    return answer
+
+    def _radio_session(
+        self,
+        writer: Store,
+        seeds: str | Path | Sequence[str | Path],
+        session: int | None,
+        *,
+        new: bool,
+    ) -> int:
+        found = [track for each in self._find(seeds) for track in each.tracks]
+        if session is not None:
+            if found or new:
+                raise QueryError(
+                    f"session {session} has its seeds already", "Leave out the track and --new."
+                )
+            return session
+        if not found:
+            latest = None if new else writer.latest_radio()
+            if latest is None:
+                raise QueryError("no seed given", "Start a session: recsys radio TRACK")
+            return latest
+        for track, _ in found:
+            if track.id == OUTSIDE_LIBRARY:
+                raise QueryError(
+                    f"{track.path} is not in the library", "Index it first: recsys index FOLDER"
+                )
+        hashes = [track.audio_hash for track, _ in found]
+        latest = None if new else writer.latest_radio(hashes)
+        return writer.start_radio(hashes) if latest is None else latest
+
+    def _radio_seed(self, session: int, audio_hash: str) -> ResolvedSeed:
+        for track in self.store.tracks_with_hash(audio_hash):
+            analysis = self.store.analysis(track.id)
+            if analysis is not None:
+                return track, analysis
+        raise QueryError(
+            f"a seed of session {session} has left the library", "Start another: recsys radio TRACK"
+        )
 
     def classify(
         self,

@@ -284,6 +284,7 @@ class Playlist:
     seed: int = 0  # random; the same seed gives the same playlist
     note: str = ""  # reached length and reason, where the library could not fill the request
     readings: tuple[Reading, ...] = ()  # how each seed that was given was read
+    similarities: tuple[float | None, ...] = ()  # to the track before; None at the start
 
 
 @dataclass(frozen=True, slots=True)

@@ -356,11 +356,12 @@ def _json(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) ->
         mapped = locations.mapped(track)
         return track_fields(track) | ({} if mapped is None else {"path": mapped})
 
+    known = dict(zip((track.id for track in playlist.tracks), playlist.similarities, strict=False))
     content = {
         "name": playlist.name,
         "seed": playlist.seed,
         "seeds": [fields(track) for track in playlist.seeds],
-        "tracks": [fields(track) for track in tracks],
+        "tracks": [fields(track) | {"similarity": known.get(track.id)} for track in tracks],
         "note": playlist.note,
         "readings": [reading.fields() for reading in playlist.readings],
     }

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recsys.errors import QueryError
+from recsys.index.base import similarities
 from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, PlaylistOptions, shortage
 from recsys.playlists.order import (
     REACH,
     START_FROM,
     GenreCycle,
     MoodWalk,
-    Transition,
     cycle_genres,
 )
+from recsys.playlists.way import JUMP, Way
 from recsys.recommender import plan_tiers
 from recsys.recommender.query import (
     HOLDS_FROM,
@@ -104,7 +106,11 @@ class PlaylistMaker:
         before = [Candidate(track, 1.0, analysis.embedding) for track, analysis in present]
         name = f"After {_names(query.seeds[-1:])}"
         playlist = self._continue(query, whole, name, query.seeds, before)
-        return replace(playlist, tracks=playlist.tracks[len(present) :])
+        return replace(
+            playlist,
+            tracks=playlist.tracks[len(present) :],
+            similarities=playlist.similarities[len(present) :],
+        )
 
     def cycle(
         self,
@@ -153,29 +159,35 @@ class PlaylistMaker:
         b: tuple[Track, Analysis],
         options: PlaylistOptions | None = None,
     ) -> Playlist:
-        """Lead smoothly from track A to track B.
+        """Lead from track A to track B in small steps.
 
-        Points at equal distances on the great circle between the two embeddings get the nearest
-        track that is not in the list yet. Then the tracks are ordered by their similarity to B less
-        that to A, as far as the artist gap allows. A comes first and B last; one outside the
-        library is not in the list. With a duration, the points follow the time played. QueryError
-        if A and B are one recording, or the length is too short for both.
+        Of the ways of the length asked for, those are taken whose least similar step is, but for
+        :data:`recsys.playlists.way.SLACK`, as similar as the library allows; of them, the one whose
+        steps are similar and which progresses evenly from A to B. A
+        comes first and B last; one outside the library is not in the list. With a duration,
+        progress follows the time played. A note names the steps that are jumps, below
+        :data:`recsys.playlists.way.JUMP`. QueryError if A and B are one recording, or the length
+        is too short for both.
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
-        path = Transition(query, options, self._search(self._filter(options)))
-        tracks = [found.track for found in path.fill()]
-        left_out = path.draft.last is not None and path.draft.last.track not in tracks
-        notes = ["the last track was left out: it would be too close to its artist's others"]
+        way = Way(query, options, self._index, self._search(self._filter(options)))
+        way.fill()
+        notes = []
+        if not way.complete:
+            tracks = [found.track for found in way.chosen]
+            notes.append(shortage(options, tracks, way.held_back, way.duplicates, way.searched))
+        if not way.with_last:
+            notes.append(
+                "the last track was left out: it would be too close to its artist's others"
+            )
+        notes += [
+            f"a jump from {one.track.display_name} to {other.track.display_name}: their similarity"
+            f" is {value:.2f}, and below {JUMP:g} a step is a jump; no way without one was found"
+            for one, other, value in way.jumps
+        ]
         name = f"From {query.seeds[0].track.display_name} to {query.seeds[1].track.display_name}"
-        return self._finish(
-            path.draft,
-            name,
-            query.seeds,
-            path.held_back,
-            notes=notes if left_out else (),
-            tracks=tracks,
-        )
+        return self._playlist(options, way.chosen, name, query.seeds, notes)
 
     def _checked(self, options: PlaylistOptions | None) -> PlaylistOptions:
         options = options or PlaylistOptions()
@@ -289,22 +301,35 @@ class PlaylistMaker:
         held_back: Collection[Track],
         *,
         notes: Sequence[str] = (),
-        tracks: Sequence[Track] | None = None,
         where: str = "",
     ) -> Playlist:
-        options = draft.options
-        chosen = tuple(tracks or (found.track for found in draft.chosen))
+        options, tracks = draft.options, [found.track for found in draft.chosen]
         all_notes = list(notes)
         if not draft.full:
             duplicates = len(draft.duplicates)
             searched = where or options.genre or "the library"
-            all_notes.insert(0, shortage(options, chosen, held_back, duplicates, searched))
+            all_notes.insert(0, shortage(options, tracks, held_back, duplicates, searched))
+        return self._playlist(options, draft.chosen, name, seeds, all_notes)
+
+    def _playlist(
+        self,
+        options: PlaylistOptions,
+        chosen: Sequence[Candidate],
+        name: str,
+        seeds: Sequence[Seed],
+        notes: Sequence[str],
+    ) -> Playlist:
+        steps = [
+            float(similarities(found.embedding[np.newaxis], before.embedding)[0])
+            for before, found in pairwise(chosen)
+        ]
         return Playlist(
             name=options.name or name,
-            tracks=chosen,
+            tracks=tuple(found.track for found in chosen),
             seeds=tuple(seed.track for seed in seeds),
             seed=options.seed,
-            note="; ".join(all_notes),
+            note="; ".join(notes),
+            similarities=(None, *steps)[: len(chosen)],
         )
 
 

@@ -1,4 +1,4 @@
-"""Orders of playlists: genre cycles, transitions between two tracks, moods, artist gaps."""
+"""Orders of playlists: genre cycles, moods, artist gaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from recsys.errors import QueryError
 from recsys.names import mood_columns
 from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, count
-from recsys.recommender.duplicates import NearDuplicates, artist_key
 from recsys.recommender.query import Candidate
 
 if TYPE_CHECKING:
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.playlists.draft import PlaylistOptions
-    from recsys.recommender.query import Query, Search, Seed, TagFilter
+    from recsys.recommender.query import Search, TagFilter
     from recsys.recommender.taxonomy import Taxonomy
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
@@ -34,9 +32,6 @@ the last steps would have to take the rest."""
 
 START_FROM = 25
 """The first track of a mood is drawn from this many that carry it most strongly."""
-
-_PARALLEL = 1e-6
-"""Length of the difference below which two unit vectors count as one direction, or as opposite."""
 
 _NO_GAIN = 1e-9
 """A tour must become cheaper by more than rounding, or 2-opt would never end."""
@@ -202,143 +197,6 @@ class GenreCycle:
             chosen = self._draft.chosen
             self._ran_out[genre] = sum(found.track.genre_group == genre for found in chosen)
         return False
-
-
-# Transitions between two tracks
-
-
-def slerp(start: FloatArray, end: FloatArray, share: float) -> FloatArray:
-    """Return the point of the great circle between two unit vectors (Shoemake 1985, SIGGRAPH).
-
-    `share` is the position on the path, in [0, 1]. The path between opposite vectors leads over the
-    axis least parallel to them.
-
-    Examples
-    --------
-    >>> x, y = np.eye(2, dtype=np.float32)
-    >>> slerp(x, y, 0.5).round(3).tolist()
-    [0.7070000171661377, 0.7070000171661377]
-    """
-    a, b = start.astype(np.float64), end.astype(np.float64)
-    cosine = float(np.clip(a @ b, -1.0, 1.0))
-    across = b - cosine * a
-    if np.linalg.norm(across) < _PARALLEL:
-        if cosine > 0:
-            return start
-        axis = np.eye(len(a))[int(np.argmin(np.abs(a)))]
-        across = axis - (axis @ a) * a
-    across /= np.linalg.norm(across)
-    angle = share * np.arccos(cosine)
-    point: FloatArray = (np.cos(angle) * a + np.sin(angle) * across).astype(np.float32)
-    return point
-
-
-class Transition:
-    """The path from track A to track B: target points along it, and the tracks nearest to them.
-
-    A and B are the two seeds of the query. QueryError if they are one recording, or the length is
-    too short for both.
-    """
-
-    def __init__(self, query: Query, options: PlaylistOptions, search: Search) -> None:
-        self._a, self._b = query.seeds
-        self._options = options
-        self._search = search
-        _check_ends(self._a, self._b, options)
-        last = self._b.as_candidate() if self._b.in_library else None
-        self.draft = PlaylistDraft(options, last)
-        self.held_back: list[Track] = []
-        if self._a.in_library:
-            self.draft.add(self._a.as_candidate())
-
-    def fill(self) -> list[Candidate]:
-        """Return the tracks in playing order."""
-        self._walk()
-        if not self._last_fits():
-            # Found out only now where no length fixes the position of B, or the list ended early.
-            self._make_room_for_last()
-            self._walk()
-        chosen = self._in_order_of_progress()
-        if self.draft.last is not None and self._last_fits():
-            chosen.append(self.draft.last)
-        return chosen
-
-    def _walk(self) -> None:
-        self.held_back = []
-        while not self.draft.full:
-            target = slerp(self._a.embedding, self._b.embedding, self._share())
-            queue = CandidateQueue(self._search(self._options.genre, target, POOL))
-            if not queue.extend(self.draft) and not self.draft.closed:
-                self.held_back = [candidate.track for candidate in queue.waiting]
-                return
-
-    def _share(self) -> float:
-        """Return the position of the next track on the path, in [0, 1]."""
-        shares = [0.0]
-        chosen, limit = len(self.draft.chosen), self._options.limit
-        if limit is not None:
-            before = 0 if self._a.in_library else 1
-            after = 0 if self._b.in_library else 1
-            shares.append((chosen + before) / max(1, limit + before + after - 1))
-        if self._options.duration_s is not None:
-            last = self.draft.last.track.duration_s if self.draft.last else 0.0
-            # The next track should match the path in its middle; its length is not known yet.
-            usual = self.draft.total_s / max(1, len(self.draft))
-            played = self.draft.total_s - last
-            shares.append((played + usual / 2) / self._options.duration_s)
-        # With a length and a duration, the one that is further along leads.
-        return min(1.0, max(shares))
-
-    def _last_fits(self) -> bool:
-        """Return whether B keeps the requested artist gap."""
-        if self.draft.last is None or self._options.artist_gap is None:
-            return True
-        line = [*self.draft.chosen, self.draft.last]
-        return gap_holds([artist_key(found.track) for found in line], self._options.artist_gap)
-
-    def _make_room_for_last(self) -> None:
-        """Cut the list before the last track of the artist of B."""
-        last = self.draft.last
-        artists = [artist_key(found.track) for found in self.draft.chosen]
-        position = max(
-            i for i, artist in enumerate(artists) if last and artist == artist_key(last.track)
-        )
-        self.draft.last_artist_allowed = False
-        self.draft.truncate(max(position, int(self._a.in_library)))
-
-    def _in_order_of_progress(self) -> list[Candidate]:
-        """Order the tracks by their similarity to B less that to A, as far as artists allow."""
-        opening = int(self._a.in_library)
-        first, steps = self.draft.chosen[:opening], self.draft.chosen[opening:]
-        if not steps:
-            return first
-        vectors = np.stack([step.embedding for step in steps])
-        progress = vectors @ (self._b.embedding - self._a.embedding)
-        order = [int(i) for i in np.argsort(progress, kind="stable")]
-        artists = [artist_key(step.track) for step in steps]
-        before = [artist_key(found.track) for found in first]
-        after = [artist_key(self.draft.last.track)] if self.draft.last else []
-        for gap in self._options.gaps:
-            spread = spread_artists(order, artists, gap, before, after)
-            if spread is not None:
-                return [*first, *(steps[row] for row in spread)]
-        return [*first, *steps]
-
-
-def _check_ends(a: Seed, b: Seed, options: PlaylistOptions) -> None:
-    same = NearDuplicates()
-    same.add(a.track, a.embedding)
-    if a.track.path == b.track.path or same.match(b.track, b.embedding):
-        raise QueryError(
-            f"{a.track.display_name} and {b.track.display_name} are one recording",
-            "Name two different tracks to lead from one to the other.",
-        )
-    ends = a.in_library + b.in_library
-    if options.limit is not None and options.limit < ends:
-        raise QueryError(
-            f"length must be at least {ends} from one track to another, got {options.limit}",
-            "The first and the last track count as well.",
-        )
 
 
 # Moods

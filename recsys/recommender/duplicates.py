@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from recsys.types import FloatArray, Track
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from recsys.types import FloatArray, IdArray, Track
 
 NEAR_DUPLICATE_COSINE = 0.995
 """Cosine above which two embeddings belong to one recording, if the durations agree as well.
@@ -124,6 +128,33 @@ class NearDuplicates:
             for row in self._by_bucket.get(neighbour, ())
             if abs(self._tracks[row].duration_s - duration_s) <= DURATION_TOLERANCE_S
         ]
+
+
+def near_duplicate_pairs(tracks: Sequence[Track], cosines: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which of some tracks are near-duplicates of each other, shape (n, n).
+
+    The rule is that of :class:`NearDuplicates`; `cosines`, shape (n, n), are of the embeddings.
+    """
+    durations = np.array([track.duration_s for track in tracks])
+    known = np.isfinite(durations) & (durations > 0)
+    durations = np.where(known, durations, np.nan)  # agrees with no other
+    songs, named = _numbered([song_key(track) for track in tracks])
+    hashes, hashed = _numbered([track.audio_hash or None for track in tracks])
+    pairs: npt.NDArray[np.bool_] = (hashes[:, np.newaxis] == hashes) & hashed
+    agree = np.abs(durations[:, np.newaxis] - durations) <= DURATION_TOLERANCE_S
+    rows, columns = np.nonzero(agree)  # few, in a library of songs
+    same_song = (songs[rows] == songs[columns]) & named[rows]
+    both_named = named[rows] & named[columns]
+    least = np.where(both_named, NAMED_APART_COSINE, NEAR_DUPLICATE_COSINE)
+    pairs[rows, columns] |= same_song | (cosines[rows, columns] > least)
+    return pairs
+
+
+def _numbered(keys: Sequence[object]) -> tuple[IdArray, npt.NDArray[np.bool_]]:
+    """Return a number per different key, and which keys are known (not None)."""
+    numbers: dict[object, int] = {}
+    known = np.array([key is not None for key in keys], dtype=bool)
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys]), known
 
 
 def _bucket(duration_s: float) -> int | None:

@@ -120,6 +120,16 @@ _TABLES = (
         retry INTEGER NOT NULL DEFAULT 0)""",
     "CREATE TABLE removals (track_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL)",
     "CREATE INDEX removals_by_revision ON removals (revision)",
+    # Seeds and tracks are hashes of their sound, so that a session outlasts moves and new tags.
+    """CREATE TABLE radio_sessions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        seeds TEXT NOT NULL)""",  # JSON: a list
+    """CREATE TABLE radio_tracks (
+        session INTEGER NOT NULL REFERENCES radio_sessions (id),
+        position INTEGER NOT NULL, -- from 1
+        audio_hash TEXT NOT NULL,
+        PRIMARY KEY (session, position)) WITHOUT ROWID""",
     "CREATE TABLE own_genres (key TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
     # Every track with its analysis by the current model; genre is NULL where there is none yet.
     f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,

@@ -888,6 +888,42 @@ class Store:
                 "UPDATE tracks SET missing = 1 WHERE id = ?", ((int(i),) for i in track_ids)
             )
 
+    # Radio sessions; seeds and tracks are hashes of the sound
+
+    @_guarded
+    def start_radio(self, seeds: Sequence[str]) -> int:
+        """Start a session; return its id."""
+        with write_transaction(self._db):
+            sql = "INSERT INTO radio_sessions (seeds) VALUES (?)"
+            return int(self._db.execute(sql, (json.dumps(list(seeds)),)).lastrowid or 0)
+
+    def latest_radio(self, seeds: Sequence[str] | None = None) -> int | None:
+        """Return the id of the latest session, or of the latest from these seeds."""
+        sql = "SELECT max(id) FROM radio_sessions WHERE ?1 IS NULL OR seeds = ?1"
+        found = self._value(sql, (None if seeds is None else json.dumps(list(seeds)),))
+        return None if found is None else int(found)
+
+    def radio(self, session: int) -> tuple[list[str], list[str]] | None:
+        """Return the seeds of a session and the tracks it gave so far; None if there is none."""
+        seeds = self._value("SELECT seeds FROM radio_sessions WHERE id = ?", (session,))
+        if seeds is None:
+            return None
+        sql = "SELECT audio_hash FROM radio_tracks WHERE session = ? ORDER BY position"
+        return json.loads(seeds), [row[0] for row in self._rows(sql, (session,))]
+
+    @_guarded
+    def extend_radio(self, session: int, given: int, hashes: Sequence[str]) -> bool:
+        """Store the next tracks of a session; False if it no longer has `given` tracks."""
+        with write_transaction(self._db):
+            sql = "SELECT count(*) FROM radio_tracks WHERE session = ?"
+            if self._value(sql, (session,)) != given:
+                return False
+            self._db.executemany(
+                "INSERT INTO radio_tracks VALUES (?, ?, ?)",
+                ((session, given + i, audio_hash) for i, audio_hash in enumerate(hashes, start=1)),
+            )
+        return True
+
     @_guarded
     def add_root(self, path: Path, *, volume: bool = False) -> None:
         """Store a folder that was indexed, or a volume that is mounted inside one, or both."""

@@ -17,6 +17,7 @@ from click.testing import Result
 from recsys import Library, PlaylistOptions
 from recsys.cli.playlist import Duration
 from tests.cli.conftest import IndexedLibrary
+from tests.cli.documented import documented
 from tests.cli.running import paths_of
 
 Run = Callable[..., Result]
@@ -37,7 +38,12 @@ def test_json_contract(run: Run, indexed: IndexedLibrary) -> None:
     assert isinstance(data["name"], str)
     assert [track["path"] for track in data["seeds"]] == [str(seed)]
     assert len(data["tracks"]) == 3
-    assert all({"path", "genre"} <= set(track) for track in data["tracks"])
+    (shown,) = documented("playlist")
+    assert data.keys() == shown.keys()
+    assert data["tracks"][0].keys() == shown["tracks"][0].keys()
+    first, *others = [track["similarity"] for track in data["tracks"]]
+    assert first is None
+    assert all(0 < value <= 1 for value in others)
 
 
 def test_one_track_of_an_artist_opens_the_list(run: Run, indexed: IndexedLibrary) -> None:

@@ -39,7 +39,9 @@ def track(
 
 
 def playlist(*tracks: Track, name: str = "Evening") -> Playlist:
-    return Playlist(name, tracks, seeds=tracks[:1], seed=7, note="as far as it goes")
+    steps = (None, *[0.25] * (len(tracks) - 1))[: len(tracks)]
+    seeds, note = tracks[:1], "as far as it goes"
+    return Playlist(name, tracks, seeds=seeds, seed=7, note=note, similarities=steps)
 
 
 def written(content: Playlist, file_format: str) -> bytes:
@@ -239,9 +241,10 @@ def test_json_to_the_letter() -> None:
         "seed": 7,
         "seeds": [first],
         "tracks": [
-            first,
+            {**first, "similarity": None},
             {
                 **first,
+                "similarity": 0.25,
                 "path": "/music/b.flac",
                 "genre_tag": None,
                 "artist": None,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.playlists.order import gap_holds, related_order, slerp, spread_artists, tour_cost
+from recsys.playlists.order import gap_holds, related_order, spread_artists, tour_cost
+from recsys.playlists.way import slerp
 from recsys.recommender.taxonomy import ModelGenres
 from recsys.types import ModelInfo
 from tests.planted import make_info, unit

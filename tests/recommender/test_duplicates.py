@@ -15,6 +15,7 @@ from recsys.recommender.duplicates import (
     NearDuplicates,
     artist_key,
     name_key,
+    near_duplicate_pairs,
     same_album,
 )
 from recsys.types import FloatArray, Tags, Track
@@ -157,3 +158,25 @@ def test_an_album_is_its_title_and_an_artist_in_common(
     first = track(artist=one[0], album=one[1], album_artist=one[2])
     second = track(artist=other[0], album=other[1], album_artist=other[2])
     assert same_album(first, second) is expected
+
+
+def test_pairs_are_those_that_the_set_recognises() -> None:
+    rng = np.random.default_rng(8)
+    names, centre = (None, "A", "B", "Various Artists"), rng.standard_normal(4).astype(np.float32)
+    centre /= np.linalg.norm(centre)
+    tracks, embeddings = [], []
+    for i in range(80):
+        artist, title = (names[int(j)] for j in rng.integers(4, size=2))
+        duration_s = float(rng.choice([0.0, math.inf, 200.0, 201.5, 203.0]))
+        audio_hash = str(rng.choice(["", "x", f"own {i}"], p=[0.2, 0.05, 0.75]))
+        tracks.append(track(duration_s, audio_hash, artist=artist, title=title))
+        away = rng.standard_normal(4).astype(np.float32)
+        embeddings.append(at_cosine(centre, away, float(rng.choice([1.0, 0.9999, 0.999, 0.9]))))
+    vectors = np.stack(embeddings)
+    pairs = near_duplicate_pairs(tracks, vectors @ vectors.T)
+    for one in range(80):
+        known = NearDuplicates()
+        known.add(tracks[one], vectors[one])
+        expected = [known.match(tracks[other], vectors[other]) for other in range(80)]
+        assert pairs[one].tolist() == expected
+    assert 0 < pairs.sum() < 80 * 80

@@ -1,0 +1,125 @@
+"""``recsys radio``: the next tracks of a list that never ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsys.cli.choosing import ask_until_clear
+from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
+from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recsys.playlists.radio import RadioAnswer, RadioTrack
+
+
+@click.command(name="radio", short_help="Give the next tracks of an endless list.")
+@click.argument("seeds", nargs=-1, metavar="[TRACK]...", shell_complete=completed_by("tracks"))
+@click.option(
+    "--length",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of tracks.",
+)
+@click.option("--new", is_flag=True, help="Start a session, even if the tracks have one.")
+@click.option(
+    "--session", type=click.IntRange(min=1), metavar="ID", help="Go on with this session."
+)
+@genre_option("Only tracks of this genre.")
+@tag_option("Only tracks with this tag (chill, party, 80s, ...); repeat it to require several.")
+@json_option("Print the answer as JSON.")
+@click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
+@db_option
+def command(
+    seeds: tuple[str, ...],
+    length: int,
+    new: bool,
+    session: int | None,
+    genre: str | None,
+    tags: tuple[str, ...],
+    as_json: bool,
+    as_paths: bool,
+    db: Path | None,
+) -> None:
+    """Give the next tracks of an endless list from one track or several.
+
+    TRACK is a track, an artist or an album of the library: a path, an id or a text, as in recsys
+    similar. A session never gives a
+    track twice, nor a near-duplicate. The next call goes on: with the latest session of TRACK, of
+    all without one, or with --session. Tracks of one artist have 8 others between them, tracks of
+    one album 24; where no near candidate keeps that, the rule is relaxed to 8 and 8, 4 and 4, 2 and
+    2, 1 and 1, and none, and a note says so.
+
+    \b
+    Examples:
+      recsys radio "miles davis so what"
+      recsys radio --length 20
+      recsys radio song.mp3 --new --mood chill
+      recsys radio --session 3 --paths | mpc add
+    """
+    if as_json and as_paths:
+        raise click.UsageError("--json and --paths exclude each other.")
+    from recsys.api import Library
+    from recsys.playlists.radio import RadioOptions
+
+    options = RadioOptions(length=length, genre=genre, moods=tags)
+    with Library(db) as library:
+        answer = ask_until_clear(
+            seeds,
+            lambda given: library.radio(given, options, session=session, new=new),
+            may_ask=not as_json,
+        )
+    if as_json:
+        print_json(_as_json(answer))
+    elif as_paths:
+        print_paths(row.track.path for row in answer.results)
+    else:
+        _print_answer(answer)
+    for text in answer.notes:
+        note(text)
+
+
+def _as_json(answer: RadioAnswer) -> dict[str, Any]:
+    from recsys.playlists.files import track_fields
+
+    return {
+        "session": answer.session,
+        "seeds": [track_fields(track) for track in answer.seeds],
+        "results": [_row_json(row) for row in answer.results],
+        "notes": list(answer.notes),
+    }
+
+
+def _row_json(row: RadioTrack) -> dict[str, Any]:
+    from recsys.playlists.files import track_fields
+
+    return {
+        "position": row.position,
+        **track_fields(row.track),
+        "similarity": round(row.similarity, 6),
+        "artist_spacing": row.spacing.artist,
+        "album_spacing": row.spacing.album,
+    }
+
+
+def _print_answer(answer: RadioAnswer) -> None:
+    screen = console()
+    names = ", ".join(escape(track.display_name) for track in answer.seeds)
+    screen.print(f"Session {answer.session}, from [bold]{names}[/bold]")
+    screen.print()
+    output = table("#", "Artist", "Title", "Length", "Genre", "Similarity", right=(0, 3, 5))
+    for row in answer.results:
+        track = row.track
+        output.add_row(
+            str(row.position),
+            escape(track.artist or ""),
+            escape(track.title),
+            human_duration(track.duration_s),
+            escape(track.genre_group),
+            f"{row.similarity:.3f}",
+        )
+    screen.print(output)

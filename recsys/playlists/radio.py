@@ -1,0 +1,256 @@
+"""Radio: the next tracks of a list that never ends and never repeats.
+
+A session has seeds and the tracks it gave so far; both are stored as hashes of their sound, so that
+a moved or retagged file is not given again. The next tracks are those most similar to the seeds:
+first of their genre, then of all genres, so that the end of a small genre is not followed by music
+that only its score makes related. Never relaxed: nothing twice, no near-duplicates, the filters.
+Relaxed in the order of :data:`SPACINGS`: the distance of tracks of one artist, and of one album.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from recsys.errors import QueryError
+from recsys.playlists.draft import POOL, count
+from recsys.recommender import plan_tiers
+from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
+from recsys.recommender.query import TagFilter, nearest
+from recsys.recommender.recommender import Tier
+from recsys.recommender.taxonomy import taxonomy_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.query import Candidate, Query
+    from recsys.types import Catalogue, FloatArray, ModelInfo, Track
+
+REACH = 64
+"""How far down the candidates a spacing is pursued; the last one is, to the end of the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """Minimum numbers of other tracks between two of one artist, and between two of one album."""
+
+    artist: int
+    album: int
+
+    def __str__(self) -> str:
+        return f"artist {self.artist}, album {self.album}"
+
+
+SPACINGS = (Spacing(8, 24), Spacing(8, 8), Spacing(4, 4), Spacing(2, 2), Spacing(1, 1))
+"""Spacings in the order in which they are tried for every track; the last resort is none."""
+
+NO_SPACING = Spacing(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class RadioOptions:
+    """What to play next.
+
+    Attributes
+    ----------
+    length : int
+        How many tracks.
+    genre : str or None
+        Only tracks of this genre group.
+    moods : tuple of str
+        Only tracks that carry all of these tags of the model.
+
+    Raises
+    ------
+    QueryError
+        The length is below 1.
+    """
+
+    length: int = 10
+    genre: str | None = None
+    moods: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise QueryError(
+                f"length must be at least 1, got {self.length}", "Ask for one track or more."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RadioTrack:
+    """One track of a session."""
+
+    position: int  # in the session, from 1
+    track: Track
+    similarity: float  # cosine to the seeds
+    spacing: Spacing  # the one that it keeps
+
+
+@dataclass(frozen=True, slots=True)
+class RadioAnswer:
+    """The next tracks of a session."""
+
+    session: int  # id, to go on with
+    seeds: tuple[Track, ...]
+    results: tuple[RadioTrack, ...]
+    notes: tuple[str, ...]  # which rules were relaxed, and why there are too few tracks
+
+
+class Radio:
+    """Finds the next tracks of sessions in a library."""
+
+    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
+        self._store = store
+        self._index = index
+        self._info = info
+        self._taxonomy = taxonomy_of(store, index, info)
+
+    def following(
+        self, session: int, query: Query, played: Sequence[str], options: RadioOptions
+    ) -> RadioAnswer:
+        """Return the tracks that follow those that were `played`, given as hashes of the sound.
+
+        QueryError for an unknown genre or mood.
+        """
+        if options.genre is not None:
+            options = replace(options, genre=self._taxonomy.resolve(options.genre))
+        history = History(query, self._tracks(played), played)
+        for track, embedding in self._embeddings(history.line):
+            history.recordings.add(track, embedding)
+        queue = self._ranked(query, options)
+        waiting: list[Candidate] = []
+        results: list[RadioTrack] = []
+        while len(results) < options.length:
+            found = _take(waiting, queue, history)
+            if found is None:
+                break
+            candidate, spacing = found
+            history.add(candidate)
+            position = len(played) + len(results) + 1
+            results.append(RadioTrack(position, candidate.track, candidate.similarity, spacing))
+        seeds = tuple(seed.track for seed in query.seeds)
+        return RadioAnswer(session, seeds, tuple(results), tuple(_notes(results, options)))
+
+    def _tracks(self, hashes: Sequence[str]) -> list[Track]:
+        """Return the tracks of these sounds that the library still has."""
+        found = (self._store.tracks_with_hash(audio_hash) for audio_hash in hashes)
+        return [tracks[0] for tracks in found if tracks]
+
+    def _embeddings(self, tracks: Sequence[Track]) -> Iterator[tuple[Track, FloatArray]]:
+        analyses = self._store.analyses([track.id for track in tracks])
+        for track in tracks:
+            if track.id in analyses:
+                yield track, analyses[track.id].embedding
+
+    def _ranked(self, query: Query, options: RadioOptions) -> Iterator[Candidate]:
+        """Yield the tracks of the library, the best first."""
+        wanted = TagFilter(self._store, self._info, options.moods) if options.moods else None
+        search = partial(nearest, self._store, self._index, wanted=wanted)
+        scores = self._taxonomy.scores(query)
+        tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)[:1]
+        if options.genre is None:
+            tiers.append(Tier(0, None))  # the tracks of the first tier come again, and are passed
+        expected = POOL + options.length
+        return chain.from_iterable(search(tier.genre, query.embedding, expected) for tier in tiers)
+
+
+class History:
+    """What a session gave so far, with its seeds in front, and what may follow."""
+
+    def __init__(self, query: Query, tracks: Sequence[Track], played: Sequence[str]) -> None:
+        seeds = [seed.track for seed in query.seeds]
+        self.line = [*seeds, *tracks]
+        self.recordings = NearDuplicates()
+        self._hashes = {*played, *(track.audio_hash for track in seeds)}
+        self._last: dict[object, int] = {}
+        self._length = 0
+        for track in self.line:
+            self._follow(track)
+
+    def add(self, candidate: Candidate) -> None:
+        """Append a track."""
+        self.recordings.add(candidate.track, candidate.embedding)
+        self._hashes.add(candidate.track.audio_hash)
+        self._follow(candidate.track)
+
+    def holds(self, candidate: Candidate) -> bool:
+        """Return whether a track, or a near-duplicate of it, was given already."""
+        track = candidate.track
+        return track.audio_hash in self._hashes or self.recordings.match(track, candidate.embedding)
+
+    def keeps(self, track: Track, spacing: Spacing) -> bool:
+        """Return whether a track may follow at this spacing."""
+        artist = artist_key(track)
+        distances = [(key, spacing.album) for key in _albums(track)]
+        if artist is not None:
+            distances.append((artist, spacing.artist))
+        return all(
+            key not in self._last or self._length - self._last[key] > least
+            for key, least in distances
+        )
+
+    def _follow(self, track: Track) -> None:
+        artist = artist_key(track)
+        for key in [*_albums(track), *([] if artist is None else [artist])]:
+            self._last[key] = self._length
+        self._length += 1
+
+
+def _albums(track: Track) -> list[object]:
+    """Return keys of which tracks of one album share one."""
+    album = name_key(track.tags.album)
+    return [] if album is None else [(album, name) for name in album_credits(track)]
+
+
+def _take(
+    waiting: list[Candidate], queue: Iterator[Candidate], history: History
+) -> tuple[Candidate, Spacing] | None:
+    """Take the best track that may follow, with the spacing it keeps; None if there is none."""
+    for spacing in SPACINGS:
+        candidate = _first(waiting, queue, history, spacing, REACH)
+        if candidate is not None:
+            return candidate, spacing
+    candidate = _first(waiting, queue, history, NO_SPACING, None)
+    return None if candidate is None else (candidate, NO_SPACING)
+
+
+def _first(
+    waiting: list[Candidate],
+    queue: Iterator[Candidate],
+    history: History,
+    spacing: Spacing,
+    reach: int | None,
+) -> Candidate | None:
+    position = 0
+    while reach is None or position < reach:
+        if position == len(waiting):
+            following = next(queue, None)
+            if following is None:
+                return None
+            waiting.append(following)
+        candidate = waiting[position]
+        if not history.keeps(candidate.track, spacing):
+            position += 1
+            continue
+        del waiting[position]
+        if not history.holds(candidate):
+            return candidate
+    return None
+
+
+def _notes(results: Sequence[RadioTrack], options: RadioOptions) -> Iterator[str]:
+    for spacing in (*SPACINGS[1:], NO_SPACING):
+        positions = [row.position for row in results if row.spacing == spacing]
+        if positions:
+            yield (
+                f"spacing relaxed from {SPACINGS[0]} to {spacing} for"
+                f" {count(len(positions), 'track')}, first at position {positions[0]}: no near"
+                " candidate kept more"
+            )
+    if len(results) < options.length:
+        where = options.genre or "the library"
+        yield f"{len(results)} of {count(options.length, 'track')}: no further track in {where}"
