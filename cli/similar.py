@@ -143,6 +143,10 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
     return {
         "query": {**seeds[0], "genre": query.genre, "label": answer.genre_group, "seeds": seeds},
         "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
+        "tiers": [
+            {"tier": tier.number, "kind": tier.kind, "genres": list(tier.genres)}
+            for tier in answer.tiers
+        ],
         "results": [_row_json(row, explain=explain) for row in answer.results],
         "filtered": dict(answer.filtered),
         "notes": list(answer.notes),
