@@ -156,13 +156,15 @@ class PlantedLibrary:
         query: Query,
         scores: Iterable[tuple[str, float]],
         groups: Mapping[int, str] | None = None,
+        *,
+        nearest_leads: bool = True,
     ) -> list[tuple[int, int]]:
         """Return (track, tier) of the whole library, best first: the oracle of rankings by tiers.
 
         A genre group that scores a third of the best is in the first tier, one that scores a tenth
         has a tier of its own; a tier ends at a cosine of 0.4, and everything else follows. The
-        nearest track of all leads the first tier, unless that has one above 0.9. `groups` are the
-        genres that were planted unless given.
+        nearest track of all leads the first tier, unless that has one above 0.9 or it is a
+        playlist's. `groups` are the genres that were planted unless given.
         """
         scored = dict(scores)
         best = max(scored.values())
@@ -184,7 +186,8 @@ class PlantedLibrary:
         tiers = {i: tier_of(i) for i in cosine}
         nearest = min(cosine, key=lambda i: (-cosine[i], i), default=None)
         first = [cosine[i] for i, tier in tiers.items() if tier == 1]
-        if nearest is not None and max(first, default=-1.0) < min(0.9, cosine[nearest]):
+        leads = nearest_leads and nearest is not None
+        if leads and max(first, default=-1.0) < min(0.9, cosine[nearest]):
             tiers[nearest] = 1
         return sorted(tiers.items(), key=lambda row: (row[1], -cosine[row[0]], row[0]))
 

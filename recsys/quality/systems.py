@@ -12,7 +12,7 @@ from recsys.errors import require
 from recsys.index.base import DECIMALS
 from recsys.quality.metrics import NOBODY
 from recsys.recommender.query import make_query
-from recsys.recommender.tiers import AS_NEAR_AS_CAN_BE, plan_tiers
+from recsys.recommender.tiers import AS_NEAR_AS_CAN_BE, TierKind, plan_tiers
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -118,6 +118,8 @@ def tiers(columns: Columns, store: Store, info: ModelInfo, taxonomy: Taxonomy) -
             return untiered
         query = make_query(info, [(track, analysis)])
         planned = plan_tiers(taxonomy.group_of(query), taxonomy.scores(query))
+        if planned[0].kind == TierKind.SIMILARITY:
+            return untiered
         found = np.full(len(columns), planned[-1].number)
         for tier in planned[:-1]:
             groups = np.isin(columns.group_names, tier.genres)[columns.groups]
