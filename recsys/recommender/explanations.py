@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.recommender import Answer
+    from recsys.recommender.query import Query
+    from recsys.recommender.tiers import Tier
     from recsys.types import Analysis, Catalogue, ModelInfo, Recommendation
 
 DRAWN = 120
@@ -148,10 +149,11 @@ def explain(
     store: Catalogue,
     index: EmbeddingIndex,
     info: ModelInfo,
-    answer: Answer,
+    query: Query,
+    rows: Sequence[Recommendation],
+    tiers: Sequence[Tier],
 ) -> tuple[Explanation, ...]:
     """Return the figures behind each result, in their order."""
-    rows = answer.results
     if not rows:
         return ()
     analyses, sample = store.analyses([row.track.id for row in rows]), draw_sample(store, index)
@@ -161,9 +163,13 @@ def explain(
 
 
 def _explanation(
-    info: ModelInfo, sample: Sample, answer: Answer, row: Recommendation, analysis: Analysis | None
+    info: ModelInfo,
+    sample: Sample,
+    query: Query,
+    row: Recommendation,
+    tier: Tier,
+    analysis: Analysis | None,
 ) -> Explanation:
-    query = answer.query
     track, artist = row.track, artist_key(row.track)
     probability = near_share = shared_genre = None
     # Another process may have removed the track since the search: then it has no analysis.
@@ -186,18 +192,17 @@ def _explanation(
         closer_than=sample.closer_than(row.similarity),
         near_share=near_share,
         usual_share=sample.usual_share,
-        standing=_standing(answer, row),
+        standing=_standing(tier, row),
     )
 
 
-def _standing(answer: Answer, row: Recommendation) -> Standing:
-    tier = next(tier for tier in answer.tiers if tier.number == row.tier)
+def _standing(tier: Tier, row: Recommendation) -> Standing:
+    group = row.track.genre_group
     if tier.kind != TierKind.FIRST:
         return Standing(tier.kind.value)
-    group = row.track.genre_group
     if group not in tier.genres:
         return Standing.NEAREST
-    return Standing.MOST_PROBABLE if group == answer.genre_group else Standing.NEARLY_EQUAL
+    return Standing.MOST_PROBABLE if group == tier.genres[0] else Standing.NEARLY_EQUAL
 
 
 class Sample:

@@ -223,7 +223,9 @@ class Recommender:
         # Imported on demand: most answers are not explained.
         from recsys.recommender.explanations import explain
 
-        return explain(self._store, self._index, self._info, answer)
+        return explain(
+            self._store, self._index, self._info, answer.query, answer.results, answer.tiers
+        )
 
     def with_reasons(self, answer: Answer) -> Answer:
         """Return an answer whose results carry their reasons as sentences."""
