@@ -157,8 +157,10 @@ def explain(
     if not rows:
         return ()
     analyses, sample = store.analyses([row.track.id for row in rows]), draw_sample(store, index)
+    tier_of = {tier.number: tier for tier in tiers}
     return tuple(
-        _explanation(info, sample, answer, row, analyses.get(row.track.id)) for row in rows
+        _explanation(info, sample, query, row, tier_of[row.tier], analyses.get(row.track.id))
+        for row in rows
     )
 
 
