@@ -163,7 +163,7 @@ class PlantedLibrary:
 
         A genre group that scores a third of the best is in the first tier, one that scores a tenth
         has a tier of its own; a tier ends at a cosine of 0.4, and everything else follows. The
-        nearest track of all leads the first tier, unless that has one above 0.9 or it is a
+        nearest track of all leads the first tier, unless that has one of 0.85 or it is a
         playlist's. `groups` are the genres that were planted unless given.
         """
         scored = dict(scores)
@@ -187,7 +187,7 @@ class PlantedLibrary:
         nearest = min(cosine, key=lambda i: (-cosine[i], i), default=None)
         first = [cosine[i] for i, tier in tiers.items() if tier == 1]
         leads = nearest_leads and nearest is not None
-        if leads and max(first, default=-1.0) < min(0.9, cosine[nearest]):
+        if leads and max(first, default=-1.0) < min(0.85, cosine[nearest]):
             tiers[nearest] = 1
         return sorted(tiers.items(), key=lambda row: (row[1], -cosine[row[0]], row[0]))
 

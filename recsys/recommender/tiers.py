@@ -51,7 +51,7 @@ of what similarity alone reaches. Two random tracks have a cosine of 0.02 (media
 their groups.
 """
 
-AS_NEAR_AS_CAN_BE = 0.9
+AS_NEAR_AS_CAN_BE = 0.85
 """Cosine of a result from which no track of the library is looked for that is nearer: it would not
 sound nearer, and in a large library the search costs more than the answer."""
 
