@@ -163,8 +163,9 @@ class PlantedLibrary:
 
         A genre group that scores a third of the best is in the first tier, one that scores a tenth
         has a tier of its own; a tier ends at a cosine of 0.4, and everything else follows. The
-        nearest track of all leads the first tier, unless that has one of 0.85 or
-        more; with `nearest_leads` False, as in playlists, it does not. `groups` are the genres that were planted unless given.
+        nearest track of all leads the first tier, unless that has one of 0.85 or more; with
+        `nearest_leads` False, as in playlists, it does not. `groups` are the genres that were
+        planted unless given.
         """
         scored = dict(scores)
         best = max(scored.values())
