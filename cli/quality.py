@@ -128,6 +128,7 @@ def _check_report(report: Path) -> None:
 
 def _print(quality: Quality) -> None:
     screen = console()
+    screen.print(escape(quality.meaning))
     screen.print(
         f"{quality.tracks} tracks by {quality.artists} artists, analysed with "
         f"{escape(quality.model)}; {quality.queries} of them query, lists of {quality.k}, "

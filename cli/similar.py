@@ -166,6 +166,10 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
             "readings": [reading.fields() for reading in query.readings],
         },
         "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
+        "tiers": [
+            {"tier": tier.number, "kind": tier.kind, "genres": list(tier.genres)}
+            for tier in answer.tiers
+        ],
         "results": [_row_json(row, explain=explain) for row in answer.results],
         "filtered": dict(answer.filtered),
         "notes": list(answer.notes),

@@ -268,7 +268,7 @@ class Recommendation:
 
     rank: int  # from 1
     track: Track
-    tier: int  # 1 is the query's own genre group; 0 for a ranking by similarity alone
+    tier: int  # 1 is the query's own genre groups; 0 for a ranking by similarity alone
     genre_score: float  # the query's score of the track's genre group, in [0, 1]
     similarity: float  # cosine of query and track
     reasons: tuple[str, ...] = ()  # of the rank, as sentences

@@ -14,7 +14,7 @@ from recsys.store import Store, TrackRecord
 from recsys.types import Analysis, FloatArray, ModelInfo, Tags, Track, TrackFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 LABELS = ("blues", "classical", "jazz", "rock")
 
@@ -150,6 +150,47 @@ class PlantedLibrary:
             for i in self.ids(genre)
         }
         return sorted(cosines, key=lambda i: (-cosines[i], i))
+
+    def ranked_by_hand(
+        self,
+        query: Query,
+        scores: Iterable[tuple[str, float]],
+        groups: Mapping[int, str] | None = None,
+        *,
+        nearest_leads: bool = True,
+    ) -> list[tuple[int, int]]:
+        """Return (track, tier) of the whole library, best first: the oracle of rankings by tiers.
+
+        A genre group that scores a third of the best is in the first tier, one that scores a tenth
+        has a tier of its own; a tier ends at a cosine of 0.4, and everything else follows. The
+        nearest track of all leads the first tier, unless that has one of 0.85 or more; with
+        `nearest_leads` False, as in playlists, it does not. `groups` are the genres that were
+        planted unless given.
+        """
+        scored = dict(scores)
+        best = max(scored.values())
+        related = sorted((s for s in scored.values() if best / 10 <= s < best / 3), reverse=True)
+        cosine = {
+            i: round(
+                float(self.sounds[i].embedding.astype(float) @ query.embedding.astype(float)), 6
+            )
+            for i in self.ids()
+            if i not in query.exclude_ids
+        }
+
+        def tier_of(i: int) -> int:
+            score = scored[groups[i] if groups else self.sounds[i].genre]
+            if cosine[i] < 0.4 or score < best / 10:
+                return len(related) + 2
+            return 1 if score >= best / 3 else related.index(score) + 2
+
+        tiers = {i: tier_of(i) for i in cosine}
+        nearest = min(cosine, key=lambda i: (-cosine[i], i), default=None)
+        first = [cosine[i] for i, tier in tiers.items() if tier == 1]
+        leads = nearest_leads and nearest is not None
+        if leads and max(first, default=-1.0) < min(0.85, cosine[nearest]):
+            tiers[nearest] = 1
+        return sorted(tiers.items(), key=lambda row: (row[1], -cosine[row[0]], row[0]))
 
     def _record(self, number: int, sound: Sound) -> TrackRecord:
         probabilities = self.probabilities(sound).tolist()

@@ -20,7 +20,7 @@ from recsys.playlists.order import (
     cycle_genres,
 )
 from recsys.playlists.way import JUMP, Way
-from recsys.recommender import plan_tiers
+from recsys.recommender import plan_tiers, tier_candidates
 from recsys.recommender.query import (
     HOLDS_FROM,
     MAX_BATCH,
@@ -63,7 +63,7 @@ class PlaylistMaker:
         """Continue from one track or several: their genre first, then the related ones.
 
         The seeds that are in the library open the list, in the order given. Every further track is
-        the best-ranked one that the constraints allow, ranked as by
+        the best-ranked one that the constraints allow, in the tiers of
         :meth:`recsys.recommender.Recommender.similar`. With moods, further tracks carry them, and
         are ordered by mood. QueryError for an unknown genre or mood.
         """
@@ -219,9 +219,10 @@ class PlaylistMaker:
             return self._walk(query, draft, queues[0], wanted, name, seeds)
         expected = POOL + (options.limit or POOL)
         search, taxonomy = self._search(None), self._taxonomy
+        tiers = plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
         queues += [
-            CandidateQueue(search(tier.genre, query.embedding, expected))
-            for tier in plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
+            CandidateQueue(tier_candidates(tiers, position, search, query.embedding, expected))
+            for position in range(len(tiers))
         ]
         # The first queue that has a track to offer gives it; queues are used up in their order.
         while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):

@@ -1,9 +1,8 @@
 """Radio: the next tracks of a list that never ends and never repeats.
 
 A session has seeds and the tracks it gave so far; both are stored as hashes of their sound, so that
-a moved or retagged file is not given again. The next tracks are those most similar to the seeds:
-first of their genre, then of all genres, so that the end of a small genre is not followed by music
-that only its score makes related. Never relaxed: nothing twice, no near-duplicates, the filters.
+a moved or retagged file is not given again. The next tracks come in the order of the tiers
+(:mod:`recsys.recommender.tiers`). Never relaxed: nothing twice, no near-duplicates, the filters.
 Relaxed in the order of :data:`SPACINGS`: the distance of tracks of one artist, and of one album.
 """
 
@@ -16,10 +15,9 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
 from recsys.playlists.draft import POOL, count
-from recsys.recommender import plan_tiers
+from recsys.recommender import plan_tiers, tier_candidates
 from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
 from recsys.recommender.query import TagFilter, nearest
-from recsys.recommender.recommender import Tier
 from recsys.recommender.taxonomy import taxonomy_of
 
 if TYPE_CHECKING:
@@ -151,11 +149,12 @@ class Radio:
         wanted = TagFilter(self._store, self._info, options.moods) if options.moods else None
         search = partial(nearest, self._store, self._index, wanted=wanted)
         scores = self._taxonomy.scores(query)
-        tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)[:1]
-        if options.genre is None:
-            tiers.append(Tier(0, None))  # the tracks of the first tier come again, and are passed
+        tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)
         expected = POOL + options.length
-        return chain.from_iterable(search(tier.genre, query.embedding, expected) for tier in tiers)
+        return chain.from_iterable(
+            tier_candidates(tiers, position, search, query.embedding, expected)
+            for position in range(len(tiers))
+        )
 
 
 class History:

@@ -20,6 +20,7 @@ from recsys.quality.results import (
     Quality,
     QualityOptions,
     SystemQuality,
+    TierGain,
     TierPurity,
 )
 from recsys.recommender.duplicates import NearDuplicates
@@ -91,7 +92,8 @@ def measure_quality(
     _check_size(len(columns), options.k)
     labels = choose_labels(columns, options.labels)
     rows = draw_queries(len(columns), options)
-    task = QualityTask(columns, labels, rows, options.k, options.seed)
+    sound = read_sound(store, info, columns)
+    task = QualityTask(columns, labels, rows, options.k, options.seed, sound)
     # The floor first; every other ranking must beat it.
     compared = [systems.random_order(len(columns), options.seed)]
     if columns.tag_names:
@@ -117,6 +119,7 @@ class QualityTask:
     rows: IdArray  # (queries,), ascending
     k: int  # length of a list
     seed: int  # of the intervals
+    sound: Values | None = None  # (n, tags): z-scores of the model's tags, of unit length
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +130,7 @@ class Judgement:
     rows: IdArray  # (queries,): those for which the system can rank
     lists: IdArray  # (queries, k): the recommended rows
     counts: IdArray  # (n,): occurrences of each track in the lists, of queries alone
+    values: Mapping[str, Values]  # of each query, by the keys of FIGURES
 
 
 def _check_size(n: int, k: int) -> None:
@@ -150,6 +154,22 @@ def draw_queries(n: int, options: QualityOptions) -> IdArray:
     if wanted >= n:
         return np.arange(n)
     return np.sort(np.random.default_rng(options.seed).choice(n, wanted, replace=False))
+
+
+def read_sound(store: Store, info: ModelInfo, columns: Columns) -> Values | None:
+    """Return the z-scores of the model's tags for the tracks, (n, tags), of unit length.
+
+    They are relative to the library. A track without any is 0; None for a model without tags.
+    """
+    if not info.tags:
+        return None
+    ids, scores = store.all_tag_scores()
+    position = {track_id: row for row, track_id in enumerate(columns.ids.tolist())}
+    known = np.array([track_id in position for track_id in ids.tolist()], dtype=bool)
+    rows = np.array([position[i] for i in ids[known].tolist()], dtype=np.int64)
+    strengths = np.full((len(columns), len(info.tags)), np.nan)
+    strengths[rows] = info.tag_strengths(scores[known])
+    return systems.standardised(strengths, np.asarray(~np.isnan(strengths).any(axis=1)))
 
 
 def _hand_made(
@@ -193,7 +213,8 @@ def judge(system: System, task: QualityTask, on_progress: Progress = lambda *_: 
     if not parts:
         nothing = dict.fromkeys(FIGURES, NOT_MEASURED)
         quality = SystemQuality(system.name, system.title, system.note, nothing, {}, ())
-        return Judgement(quality, rows, np.empty((0, task.k), np.int64), np.zeros(n, np.int64))
+        lists = np.empty((0, task.k), np.int64)
+        return Judgement(quality, rows, lists, np.zeros(n, np.int64), {})
     return _judgement(
         system, task, rows, {name: np.concatenate(own) for name, own in parts.items()}
     )
@@ -227,6 +248,11 @@ def _measured(
         precision[unlabelled] = np.nan  # not 0: nothing could be right
         measured[f"genre_precision{suffix}"] = precision
         measured[f"genre_map{suffix}"] = metrics.average_precision(right, judged)
+    measured["tag_ndcg"] = np.full(len(rows), np.nan)
+    if task.sound is not None:
+        alike = np.take_along_axis(task.sound[rows] @ task.sound.T, order, axis=1)
+        gains = np.maximum(alike, 0.0)
+        measured["tag_ndcg"] = metrics.ndcg_at_k(gains, others & ~same_artist, k)
     return measured
 
 
@@ -265,7 +291,8 @@ def _judgement(
         _by_label(task, rows, values["genre_precision_artist_filtered"]),
         tuple(np.sort(counts[rows])[::-1].tolist()),
     )
-    return Judgement(quality, rows, lists, counts)
+    per_query = {name: values[name] for name in FIGURES if name in values}
+    return Judgement(quality, rows, lists, counts, per_query)
 
 
 def _by_label(task: QualityTask, rows: IdArray, precision: Values) -> dict[str, float]:
@@ -303,7 +330,21 @@ def _quality(
         confusion=confusion,
         systems=tuple(own.quality for own in judged.values()),
         hubs=_hubs(store, columns, judged["embedding"]),
+        gains=_gains(task, judged["recommender"], judged["embedding"]),
     )
+
+
+def _gains(task: QualityTask, tiers: Judgement, alone: Judgement) -> tuple[TierGain, ...]:
+    """Compare tiers with the embedding alone, query by query, where the labels do not decide it."""
+    groups = task.columns.artist_groups[tiers.rows]
+    names = ["tag_ndcg"]
+    if task.labels.source != LabelSource.MODEL:  # which favours tiers by definition
+        names.insert(0, "genre_precision_artist_filtered")
+    figures = {
+        name: figure_of(tiers.values[name] - alone.values[name], groups, task.seed)
+        for name in names
+    }
+    return tuple(TierGain(name, own) for name, own in figures.items() if own.value is not None)
 
 
 def _near_duplicate_queries(store: Store, columns: Columns, judged: Judgement) -> int:

@@ -116,6 +116,26 @@ def average_precision(relevant: BoolArray, kept: BoolArray, k: int | None = None
     return _ratio(np.where(right, precisions, 0.0).sum(axis=1), total)
 
 
+def ndcg_at_k(gains: Values, kept: BoolArray, k: int) -> Values:
+    """Return the normalised discounted cumulated gain of the first ``k``, shape (queries,).
+
+    `gains` has shape (queries, ranks) and is not negative. NaN where there is nothing to gain.
+    K. Järvelin, J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20
+    (2002).
+
+    Examples
+    --------
+    >>> ndcg_at_k(np.array([[0.0, 1.0, 0.5]]), np.array([[True, False, True]]), 2).round(3).tolist()
+    [0.631]
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    ranks = np.cumsum(kept, axis=1, dtype=np.int64)
+    counted = kept & (ranks <= k)
+    gained = np.where(counted, gains * discounts[np.clip(ranks, 1, k) - 1], 0.0).sum(axis=1)
+    best = -np.sort(-np.where(kept, gains, 0.0), axis=1)[:, :k]
+    return _ratio(gained, best @ discounts[: best.shape[1]])
+
+
 def found_at_k(relevant: BoolArray, kept: BoolArray, k: int) -> Values:
     """Return how many of the right ones that could be among the first ``k`` are, in [0, 1]."""
     right = relevant & kept

@@ -25,6 +25,7 @@ FIGURES = {
     "genre_precision_artist_filtered": "genre P@{k}, other artists",
     "genre_map": "genre MAP",
     "genre_map_artist_filtered": "genre MAP, other artists",
+    "tag_ndcg": "tag nDCG@{k}, other artists",
     "artist_map": "artist MAP@{k}",
     "album_consistency": "album consistency@{k}",
     "coverage": "coverage",
@@ -111,6 +112,14 @@ class SystemQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class TierGain:
+    """A figure of the recommender less that of the embedding alone, query by query."""
+
+    name: str  # a key of FIGURES
+    difference: Figure
+
+
+@dataclass(frozen=True, slots=True)
 class Hub:
     """A track that is in many lists."""
 
@@ -165,6 +174,8 @@ class Quality:
         The rows of the table.
     hubs : tuple of Hub
         The tracks in most lists by embedding.
+    gains : tuple of TierGain
+        What tiers gain over the embedding alone, in the figures that tell.
     """
 
     model: str
@@ -185,10 +196,32 @@ class Quality:
     confusion: Mapping[str, Mapping[str, int]]
     systems: tuple[SystemQuality, ...]
     hubs: tuple[Hub, ...]
+    gains: tuple[TierGain, ...]
 
     def title_of(self, figure: str) -> str:
         """Return the title of a figure."""
         return FIGURES[figure].format(k=self.k)
+
+    @property
+    def meaning(self) -> str:
+        """What the comparison of tiers with similarity alone says, a sentence."""
+        if not self.gains:
+            return "Nothing here tells whether genre tiers are better than similarity alone."
+        parts = []
+        for gain in self.gains:
+            value, interval = gain.difference.value, gain.difference.interval_text()
+            within = f" ({interval})" if interval else ""
+            parts.append(f"{value:+.3f}{within} in {self.title_of(gain.name)}")
+        lows = [gain.difference.low or 0.0 for gain in self.gains]
+        highs = [gain.difference.high or 0.0 for gain in self.gains]
+        better, worse = max(lows) > 0, min(highs) < 0
+        if better and worse:
+            verdict = "in part better and in part worse than"
+        elif better or worse:
+            verdict = "better than" if better else "worse than"
+        else:
+            verdict = "not measurably different from"
+        return f"Genre tiers are {verdict} similarity alone here: {', '.join(parts)}."
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -220,6 +253,10 @@ class Quality:
             notes.append(
                 "The labels are the model's own: genre figures do not show whether it is right."
             )
+        if any(gain.name == "tag_ndcg" for gain in self.gains):
+            notes.append(
+                "The tags are the model's too: tag nDCG shows whether lists sound alike to it."
+            )
         if self.queries < n:
             notes.append(
                 f"{self.queries} of {n} tracks are queries, drawn with seed {self.seed}; hubness "
@@ -241,6 +278,8 @@ class Quality:
     def as_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""
         return {
+            "meaning": self.meaning,
+            "gains": {gain.name: gain.difference.as_dict() for gain in self.gains},
             "model": self.model,
             "tracks": self.tracks,
             "queries": self.queries,

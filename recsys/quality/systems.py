@@ -12,7 +12,7 @@ from recsys.errors import require
 from recsys.index.base import DECIMALS
 from recsys.quality.metrics import NOBODY
 from recsys.recommender.query import make_query
-from recsys.types import UNKNOWN
+from recsys.recommender.tiers import AS_NEAR_AS_CAN_BE, TierKind, plan_tiers
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -105,27 +105,37 @@ def _cosines(vectors: npt.NDArray[np.floating]) -> Scores:
 
 
 def tiers(columns: Columns, store: Store, info: ModelInfo, taxonomy: Taxonomy) -> System:
-    """Rank as the recommender does: the query's genre first, then the related ones, by cosine.
+    """Rank as the recommender does: by tiers (:mod:`recsys.recommender.tiers`), then by cosine.
 
     Near-duplicates, which the recommender hides, stay in, so that all systems rank the same tracks.
     """
     cosines = _cosines(columns.embeddings)
 
-    def tiers_for(row: int) -> IdArray:
+    def tiers_for(row: int, near: Values) -> IdArray:
         track_id, untiered = int(columns.ids[row]), np.zeros(len(columns), np.int64)
         track, analysis = store.track(track_id), store.analysis(track_id)
         if track is None or analysis is None:
             return untiered
         query = make_query(info, [(track, analysis)])
-        if taxonomy.group_of(query) == UNKNOWN:
+        planned = plan_tiers(taxonomy.group_of(query), taxonomy.scores(query))
+        if planned[0].kind == TierKind.SIMILARITY:
             return untiered
-        tier_of = {name: tier for tier, (name, _) in enumerate(taxonomy.scores(query))}
-        by_group = [tier_of.get(name, len(tier_of)) for name in columns.group_names]
-        return np.array(by_group, dtype=np.int64)[columns.groups]
+        found = np.full(len(columns), planned[-1].number)
+        for tier in planned[:-1]:
+            groups = np.isin(columns.group_names, tier.genres)[columns.groups]
+            found[groups & (near >= tier.ends_at)] = tier.number
+        # The nearest of all leads the first tier, unless that has a track as near as can be.
+        others = np.arange(len(columns)) != row
+        best = np.max(near, initial=-1.0, where=others & (found == 1))
+        nearest = int(np.argmax(np.where(others, near, -np.inf)))
+        if best < min(near[nearest], AS_NEAR_AS_CAN_BE):
+            found[nearest] = 1
+        return found
 
     def scores(rows: IdArray) -> Values:
-        costs = _TIER_COST * np.stack([tiers_for(int(row)) for row in rows])
-        result: Values = cosines(rows) - costs
+        near = np.round(cosines(rows), DECIMALS)  # as in the index
+        pairs = zip(rows.tolist(), near, strict=True)
+        result: Values = near - _TIER_COST * np.stack([tiers_for(row, own) for row, own in pairs])
         return result
 
     return System("recommender", "recommender (genre tiers)", scores)

@@ -8,11 +8,13 @@ the track is near. Neither takes a search of the index.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recsys.recommender.duplicates import artist_key, same_album
+from recsys.recommender.tiers import TierKind
 from recsys.types import UNKNOWN
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query
+    from recsys.recommender.tiers import Tier
     from recsys.types import Analysis, Catalogue, ModelInfo, Recommendation
 
 DRAWN = 120
@@ -40,6 +43,17 @@ _DRAWS_PER_TRACK = 4
 """Ids drawn per track of the sample, since those of removed tracks are skipped."""
 
 _SEED = 0
+
+
+class Standing(StrEnum):
+    """Why a track is in its tier."""
+
+    MOST_PROBABLE = "most_probable"
+    NEARLY_EQUAL = "nearly_equal"  # of a group that scores nearly as much as the query's
+    NEAREST = "nearest"  # of all tracks; it leads the first tier, whatever its genre
+    RELATED = "related"
+    OTHER = "other"  # after the tiers of genres, by similarity
+    SIMILARITY = "similarity"  # there are no tiers
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +75,19 @@ class Explanation:
     closer_than: float | None = None  # share of the pairs of the sample that are less similar
     near_share: float | None = None  # share of the sample to which the track is near
     usual_share: float = NEAR  # the same for an average track
+    standing: Standing = Standing.MOST_PROBABLE
 
     def sentences(self) -> tuple[str, ...]:
         """Return sentences on tier, genre, artist, similarity and popularity.
 
         Examples
         --------
-        >>> explanation = Explanation("rock", 2, 0.21, 0.93, 0.874, None, True, False, 0.991, 0.1)
+        >>> explanation = Explanation(
+        ...     "rock", 2, 0.21, 0.93, 0.874, None, True, False, 0.991, 0.1, 0.025, Standing.RELATED
+        ... )
         >>> for sentence in explanation.sentences():
         ...     print(sentence)
-        tier 2: rock, the query's next genre (score 0.21)
+        tier 2: rock, a related genre (score 0.21)
         the track itself is rock with probability 0.93
         by the same artist
         similarity 0.874 (1 is the same sound): closer than 99% of the pairs in the library
@@ -86,11 +103,16 @@ class Explanation:
 
     def _tier_sentence(self) -> str:
         score = f"(score {self.query_genre_score:.2f})"
-        if self.tier == 0:
+        if self.standing == Standing.SIMILARITY:
             return f"ranked by similarity alone; {self.genre} has no part in it {score}"
-        ranks = {1: "most probable genre", 2: "next genre"}
-        rank = ranks.get(self.tier, f"{ordinal(self.tier)} genre")
-        return f"tier {self.tier}: {self.genre}, the query's {rank} {score}"
+        said = {
+            Standing.MOST_PROBABLE: f"{self.genre}, the query's most probable genre",
+            Standing.NEARLY_EQUAL: f"{self.genre}, nearly as probable as the query's first genre",
+            Standing.NEAREST: f"the nearest track of all, although its genre is {self.genre}",
+            Standing.RELATED: f"{self.genre}, a related genre",
+            Standing.OTHER: f"by similarity, whatever the genre; {self.genre}",
+        }
+        return f"tier {self.tier}: {said[self.standing]} {score}"
 
     def _genre_sentence(self) -> tuple[str, ...]:
         p = self.track_genre_probability
@@ -129,16 +151,26 @@ def explain(
     info: ModelInfo,
     query: Query,
     rows: Sequence[Recommendation],
+    tiers: Sequence[Tier],
 ) -> tuple[Explanation, ...]:
     """Return the figures behind each result, in their order."""
     if not rows:
         return ()
     analyses, sample = store.analyses([row.track.id for row in rows]), draw_sample(store, index)
-    return tuple(_explanation(info, sample, query, row, analyses.get(row.track.id)) for row in rows)
+    tier_of = {tier.number: tier for tier in tiers}
+    return tuple(
+        _explanation(info, sample, query, row, tier_of[row.tier], analyses.get(row.track.id))
+        for row in rows
+    )
 
 
 def _explanation(
-    info: ModelInfo, sample: Sample, query: Query, row: Recommendation, analysis: Analysis | None
+    info: ModelInfo,
+    sample: Sample,
+    query: Query,
+    row: Recommendation,
+    tier: Tier,
+    analysis: Analysis | None,
 ) -> Explanation:
     track, artist = row.track, artist_key(row.track)
     probability = near_share = shared_genre = None
@@ -162,7 +194,17 @@ def _explanation(
         closer_than=sample.closer_than(row.similarity),
         near_share=near_share,
         usual_share=sample.usual_share,
+        standing=_standing(tier, row),
     )
+
+
+def _standing(tier: Tier, row: Recommendation) -> Standing:
+    group = row.track.genre_group
+    if tier.kind != TierKind.FIRST:
+        return Standing(tier.kind.value)
+    if group not in tier.genres:
+        return Standing.NEAREST
+    return Standing.MOST_PROBABLE if group == tier.genres[0] else Standing.NEARLY_EQUAL
 
 
 class Sample:

@@ -114,7 +114,12 @@ class TagFilter:
         self._store, self._info = store, info
         self.columns = tuple(columns)
         self.tags = tuple(info.tags[column] for column in columns)
-        self.left_out = 0
+        self._refused: set[int] = set()
+
+    @property
+    def left_out(self) -> int:
+        """How many different tracks were refused: several searches may find the same one."""
+        return len(self._refused)
 
     def __str__(self) -> str:
         return " and ".join(self.tags)
@@ -127,7 +132,8 @@ class TagFilter:
             rows = np.stack([scores[near.track_id] for near in found])
             carry = self._weakest(rows) >= HOLDS_FROM
             found = [near for near, carries in zip(found, carry, strict=True) if carries]
-        self.left_out += len(neighbours) - len(found)
+        kept = {near.track_id for near in found}
+        self._refused.update(near.track_id for near in neighbours if near.track_id not in kept)
         return found
 
     def strongest(self) -> tuple[IdArray, FloatArray]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,14 @@ from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key, same_album
 from recsys.recommender.query import Query, TagFilter, nearest
 from recsys.recommender.taxonomy import did_you_mean, taxonomy_of
+from recsys.recommender.tiers import (
+    AS_NEAR_AS_CAN_BE,
+    Strategy,
+    Tier,
+    TierKind,
+    plan_tiers,
+    tier_candidates,
+)
 from recsys.types import UNKNOWN, Recommendation
 
 if TYPE_CHECKING:
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.explanations import Explanation
-    from recsys.recommender.query import Candidate
+    from recsys.recommender.query import Candidate, Search
     from recsys.types import Catalogue, ModelInfo
 
 FILTERS = {
@@ -35,16 +42,6 @@ FILTERS = {
 
 _SPARE = 8
 """Candidates expected beyond those wanted: the query itself, copies of it, near-duplicates."""
-
-
-class Strategy(StrEnum):
-    """How results are ranked."""
-
-    TIERS = "tiers"
-    """By genre group, then by similarity."""
-
-    SIMILARITY = "similarity"
-    """By similarity alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ class ResultFilter:
 
     def admits(self, candidate: Candidate) -> bool:
         """Return whether a candidate belongs in the answer; count it if not."""
-        reason = self._objection(candidate)
+        reason = self.objection(candidate)
         if reason is not None:
             self.filtered[reason] += 1
             return False
@@ -138,7 +135,8 @@ class ResultFilter:
         ]
         return f"; left out: {', '.join(parts)}" if parts else ""
 
-    def _objection(self, candidate: Candidate) -> str | None:
+    def objection(self, candidate: Candidate) -> str | None:
+        """Return why a candidate does not belong in the answer; None if it does."""
         track = candidate.track
         if track.id in self._ids or track.path in self._paths:
             return "query"
@@ -169,35 +167,8 @@ class Answer:
     genre_scores: tuple[tuple[str, float], ...]  # every group with the query's score, best first
     results: tuple[Recommendation, ...]  # best first
     filtered: Mapping[str, int]
+    tiers: tuple[Tier, ...]  # in which the library was searched, best first
     notes: tuple[str, ...]  # why the ranking or the number of results is not as requested
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A genre group to search, and its position in the ranking.
-
-    ``genre`` None stands for all groups; ``number`` 0 for a ranking by similarity alone.
-    """
-
-    number: int
-    genre: str | None
-
-
-def plan_tiers(
-    group: str,
-    scores: Sequence[tuple[str, float]],
-    genre: str | None = None,
-    strategy: str = Strategy.TIERS,
-) -> list[Tier]:
-    """Return the tiers in which a query searches the library, best first.
-
-    A query of group ``unknown`` has one tier, ranked by similarity. `scores` come best first.
-    With `genre`, only its tier is left, which keeps its number among all tiers.
-    """
-    if strategy == Strategy.SIMILARITY or group == UNKNOWN:
-        return [Tier(0, genre)]
-    tiers = [Tier(number, name) for number, (name, _) in enumerate(scores, start=1)]
-    return [tier for tier in tiers if genre in (None, tier.genre)]
 
 
 class Recommender:
@@ -213,9 +184,11 @@ class Recommender:
         """Rank the tracks of the library for a query.
 
         With the strategy ``tiers``, tracks of the query's own genre group come first, then those of
-        the group with the next score, and so on; inside a tier by cosine similarity, ties by track
-        id. The groups are those of the library (:mod:`recsys.recommender.taxonomy`). A query of
-        unknown group is ranked by similarity alone. The query's own tracks are left out.
+        related groups in the order of their scores, as far as they are near, and then everything
+        else (:mod:`recsys.recommender.tiers`); inside a tier by cosine similarity, ties by track
+        id. The nearest track of the library leads the first tier, whatever its genre. The groups
+        are those of the library (:mod:`recsys.recommender.taxonomy`). A query of unknown group is
+        ranked by similarity alone. The query's own tracks are left out.
 
         Parameters
         ----------
@@ -242,14 +215,17 @@ class Recommender:
         tiers = plan_tiers(group, scores, options.genre, options.strategy)
         results = self._rank(query, options, tiers, dict(scores), result_filter, wanted)
         notes = tuple(self._notes(group, options, results, result_filter))
-        return Answer(query, group, scores, tuple(results), dict(result_filter.filtered), notes)
+        filtered = dict(result_filter.filtered)
+        return Answer(query, group, scores, tuple(results), filtered, tuple(tiers), notes)
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
         """Return figures and sentences behind each result, in their order."""
         # Imported on demand: most answers are not explained.
         from recsys.recommender.explanations import explain
 
-        return explain(self._store, self._index, self._info, answer.query, answer.results)
+        return explain(
+            self._store, self._index, self._info, answer.query, answer.results, answer.tiers
+        )
 
     def with_reasons(self, answer: Answer) -> Answer:
         """Return an answer whose results carry their reasons as sentences."""
@@ -266,24 +242,34 @@ class Recommender:
         result_filter: ResultFilter,
         wanted: TagFilter | None,
     ) -> list[Recommendation]:
-        search = partial(nearest, self._store, self._index, query=query.embedding, wanted=wanted)
-        results: list[Recommendation] = []
-        for tier in tiers:
-            expected = options.k - len(results) + _SPARE
-            for found in search(tier.genre, expected=expected):
+        search = partial(nearest, self._store, self._index, wanted=wanted)
+        ranked: list[tuple[Tier, Candidate]] = []
+        for position, tier in enumerate(tiers):
+            expected = options.k - len(ranked) + _SPARE
+            for found in tier_candidates(tiers, position, search, query.embedding, expected):
+                if any(found.track.id == known.track.id for _, known in ranked[:1]):
+                    continue  # the nearest of all, which leads the first tier
                 if result_filter.admits(found):
-                    track = found.track
-                    score = score_of.get(track.genre_group, 0.0)
-                    rank = len(results) + 1
-                    row = Recommendation(rank, track, tier.number, score, found.similarity)
-                    results.append(row)
-                if len(results) == options.k:
+                    ranked.append((tier, found))
+                if len(ranked) == options.k:
                     break
-            if len(results) == options.k:
+            if tier.kind == TierKind.FIRST and options.genre is None:
+                nearer = _nearer(ranked, tier, search, query, result_filter)
+                ranked = [(tier, found) for found in nearer] + ranked
+            if len(ranked) >= options.k:
                 break
         if wanted is not None and wanted.left_out:
             result_filter.filtered["tag"] = wanted.left_out
-        return results
+        return [
+            Recommendation(
+                rank,
+                found.track,
+                tier.number,
+                score_of.get(found.track.genre_group, 0.0),
+                found.similarity,
+            )
+            for rank, (tier, found) in enumerate(ranked[: options.k], start=1)
+        ]
 
     def _notes(
         self,
@@ -300,3 +286,25 @@ class Recommender:
             where, tracks = options.genre or "the library", "track" if count == 1 else "tracks"
             note = f"{len(results)} of {options.k} tracks: {where} holds {count} {tracks}"
             yield note + result_filter.summary()
+
+
+def _nearer(
+    ranked: Sequence[tuple[Tier, Candidate]],
+    first: Tier,
+    search: Search,
+    query: Query,
+    result_filter: ResultFilter,
+) -> list[Candidate]:
+    """Return the nearest track of all, if it is in no group of the first tier; at most one."""
+    best = ranked[0][1].similarity if ranked else -1.0
+    if best >= AS_NEAR_AS_CAN_BE:
+        return []
+    for found in search(None, query.embedding, 1 + _SPARE):
+        if found.similarity <= best:
+            return []
+        is_first = found.track.genre_group in first.genres
+        # One that an option leaves out does not stand in the way of the next.
+        if not is_first and result_filter.objection(found) is None:
+            result_filter.admits(found)
+            return [found]
+    return []

@@ -42,6 +42,8 @@ MEANINGS = {
     "genre_map": "Mean average precision of the whole ranking: 1 where all tracks of the genre "
     "come before all others.",
     "artist_map": "The same for tracks by the artist of the query, in the first {k}.",
+    "tag_ndcg": "How much the tracks of a list share the model's tags with the query; earlier "
+    "ranks count more, 1 is the best possible order. Tracks of the same artist are left out.",
     "album_consistency": "Of the tracks of the query's album that could be in the list, how many "
     "are.",
     "coverage": "How many different tracks the lists hold, of as many as they could hold.",
@@ -83,7 +85,7 @@ def _values(quality: Quality) -> dict[str, Any]:
             if any(own.figures[name].value is not None for own in quality.systems)
             and (cells := [_cell(own.figures[name]) for own in quality.systems])
         ],
-        "facts": [f"{fact}." for fact in quality.facts],
+        "facts": [quality.meaning, *(f"{fact}." for fact in quality.facts)],
         "pictures": [
             {"title": own.title, "caption": own.caption, "source": data_uri(png(own.figure))}
             for own in _pictures(quality)

@@ -44,10 +44,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> PlantedLibrary:
 @pytest.mark.parametrize("seed", [1, 42, 150])
 def test_a_playlist_goes_through_the_tiers(library: PlantedLibrary, seed: int) -> None:
     query = library.query(seed)
-    order = [genre for genre, _ in genre_scores(library.info, query.probabilities)]
-    ranked = [i for genre in order for i in library.nearest_ids(genre, query.embedding)]
+    scores = genre_scores(library.info, query.probabilities)
+    ranked = library.ranked_by_hand(query, scores, nearest_leads=False)
     playlist = from_seeds(library, seed, length=150)
-    assert ids(playlist) == [seed, *(i for i in ranked if i != seed)]
+    assert ids(playlist) == [seed, *(i for i, _ in ranked)]
     assert playlist.note == ""
     assert playlist.seeds == (library.track(seed),)
     assert playlist.name == f"Like {library.track(seed).display_name}"
@@ -288,12 +288,13 @@ def test_diversity_prefers_what_is_unlike_the_tracks_before(
     assert thirds.count(expected) > 30
 
 
-def test_diversity_keeps_the_order_of_the_genres(library: PlantedLibrary) -> None:
+def test_diversity_keeps_the_order_of_the_tiers(library: PlantedLibrary) -> None:
     query = library.query(1)
-    order = [genre for genre, _ in genre_scores(library.info, query.probabilities)]
+    scores = genre_scores(library.info, query.probabilities)
+    tier_of = dict(library.ranked_by_hand(query, scores, nearest_leads=False))
     playlist = from_seeds(library, 1, length=150, diversity=1.0)
-    ranks = [order.index(track.genre) for track in playlist.tracks]
-    assert ranks == sorted(ranks)
+    tiers = [tier_of[track.id] for track in playlist.tracks[1:]]
+    assert tiers == sorted(tiers)
     assert sorted(ids(playlist)) == list(range(1, 151))
 
 

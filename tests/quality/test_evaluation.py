@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 
 from recsys.errors import QueryError
 from recsys.quality import FIGURES, QualityOptions, evaluation, measure_quality
+from recsys.quality.metrics import Figure
+from recsys.quality.results import TierGain
 from recsys.types import FloatArray
-from tests.planted import PlantedLibrary, at_cosine
+from tests.planted import PlantedLibrary, Sound, at_cosine, make_info
 from tests.quality.labelled_libraries import (
     figure,
     measured,
@@ -186,3 +189,58 @@ def test_options_out_of_range(options: dict[str, object]) -> None:
     with pytest.raises(QueryError) as caught:
         QualityOptions(**options)  # type: ignore[arg-type]
     assert caught.value.hint
+
+
+STYLED = make_info(tags=("rock", "jazz", "chill"))
+
+
+def alike_within(genre: str, other: str) -> list[Sound]:
+    """Return tracks of one genre: pairs that sound alike, by embedding and by tags."""
+    corners = np.eye(16, dtype=np.float32)
+    return [
+        Sound(
+            (genre, other)[number % 2],
+            at_cosine(corners[number // 2], corners[8], 0.95),
+            artist=f"Artist {number}",
+            path=f"/music/{(genre, other)[number // 8]}/{number}.flac",
+            strengths=tuple(float(4 * (number // 2 % 3 == column)) for column in range(3)),
+        )
+        for number in range(16)
+    ]
+
+
+def test_the_meaning_is_that_of_the_difference_between_tiers_and_similarity(
+    tmp_path: Path,
+) -> None:
+    library = PlantedLibrary(tmp_path, alike_within("jazz", "rock"), STYLED)
+    quality = measured(library, labels="folder", k=3)
+    by_name = {gain.name: gain.difference.value for gain in quality.gains}
+    assert list(by_name) == ["genre_precision_artist_filtered", "tag_ndcg"]
+    for name, value in by_name.items():
+        alone, tiers = (figure(quality, system, name) for system in ("embedding", "recommender"))
+        assert alone is not None
+        assert tiers is not None
+        assert value == pytest.approx(tiers - alone)
+    assert quality.meaning.startswith("Genre tiers are ")
+    assert quality.as_dict()["meaning"] == quality.meaning
+
+
+@pytest.mark.parametrize(
+    ("intervals", "verdict"),
+    [
+        ([(0.01, 0.03)], "better than"),
+        ([(-0.03, -0.01)], "worse than"),
+        ([(-0.01, 0.02)], "not measurably different from"),
+        ([(0.01, 0.03), (-0.03, -0.01)], "in part better and in part worse than"),
+        ([(-0.01, 0.02), (-0.03, -0.01)], "worse than"),
+    ],
+)
+def test_a_verdict_needs_an_interval_on_one_side_of_zero(
+    tmp_path: Path, intervals: list[tuple[float, float]], verdict: str
+) -> None:
+    library = PlantedLibrary(tmp_path, scattered_sounds(20, seed=1))
+    gains = tuple(TierGain("tag_ndcg", Figure(sum(own) / 2, *own, 20)) for own in intervals)
+    quality = replace(measured(library, k=3), gains=gains)
+    assert f"Genre tiers are {verdict} similarity alone here: " in quality.meaning
+    assert "in tag nDCG@3" in quality.meaning
+    assert replace(quality, gains=()).meaning.startswith("Nothing here tells")

@@ -144,3 +144,20 @@ def test_purity_of_groups_that_are_counted_by_hand() -> None:
     groups = np.array([0, 0, 0, 1, 1, 2])
     labels = np.array([7, 7, 3, 3, 3, 9])
     assert metrics.in_majority(groups, labels).tolist() == [True, True, False, True, True, True]
+
+
+def test_ndcg_agrees_with_its_definition() -> None:
+    rng = np.random.default_rng(3)
+    gains, kept, k = rng.random((20, 12)), rng.random((20, 12)) < 0.6, 4
+    kept[0] = False
+    found = metrics.ndcg_at_k(gains, kept, k)
+    for row, own in enumerate(found.tolist()):
+        listed = gains[row][kept[row]].tolist()
+        if not listed:
+            assert math.isnan(own)
+            continue
+        dcg, best = (
+            sum(gain / math.log2(rank + 1) for rank, gain in enumerate(ordered[:k], start=1))
+            for ordered in (listed, sorted(listed, reverse=True))
+        )
+        assert own == pytest.approx(dcg / best)
