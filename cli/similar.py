@@ -162,6 +162,7 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
             **seeds[0],
             "genre": query.genre,
             "label": answer.genre_group,
+            "probabilities": {g: round(p, 6) for g, p in answer.probabilities.items()},
             "seeds": seeds,
             "readings": [reading.fields() for reading in query.readings],
         },
@@ -208,14 +209,22 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
         escape(f"the {read.kind} {read.name}" if read.kind in groups else read.name)
         for read in readings
     )
-    scores = ", ".join(f"{escape(g)} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
-    more = ", ..." if len(answer.genre_scores) > SCORES_SHOWN else ""
-    screen.print(f"Like [bold]{names}[/bold]: {escape(answer.genre_group)} ({scores}{more})")
+    screen.print(f"Like [bold]{names}[/bold]: {escape(answer.genre_group)} ({_genres(answer)})")
     screen.print()
     if explain:
         _print_reasons(answer, screen)
     else:
         _print_table(answer, screen)
+
+
+def _genres(answer: Answer) -> str:
+    """Return probabilities as ``classify`` shows them, or scores of groups of another source."""
+    from recsys.recommender.explanations import percent
+
+    shown = list(answer.genre_scores[:SCORES_SHOWN])
+    if any(genre not in answer.probabilities for genre, _ in shown):
+        return "scores: " + ", ".join(f"{escape(genre)} {score:.2f}" for genre, score in shown)
+    return ", ".join(f"{genre} {percent(answer.probabilities[genre])}" for genre, _ in shown)
 
 
 def _print_table(answer: Answer, screen: Console) -> None:
@@ -243,8 +252,10 @@ def _print_reasons(answer: Answer, screen: Console) -> None:
     for row in answer.results:
         length = human_duration(row.track.duration_s)
         screen.print(f"{row.rank:>3}  [bold]{escape(row.track.display_name)}[/bold] ({length})")
-        reasons = escape("; ".join(row.reasons))
-        screen.print(Padding(f"[dim]{reasons}[/dim]", (0, 0, 0, 5), expand=False))
+        words, *numbers = map(escape, row.reasons)
+        screen.print(
+            Padding(f"{words}\n[dim]{'; '.join(numbers)}[/dim]", (0, 0, 0, 5), expand=False)
+        )
     if answer.filtered:
         left_out = ", ".join(f"{FILTERS[name]} ({n})" for name, n in answer.filtered.items())
         screen.print(f"\nFiltered out: {left_out}")

@@ -164,6 +164,7 @@ class Answer:
 
     query: Query
     genre_group: str  # of the query, or "unknown"
+    probabilities: Mapping[str, float]  # of the query, by genre of the model
     genre_scores: tuple[tuple[str, float], ...]  # every group with the query's score, best first
     results: tuple[Recommendation, ...]  # best first
     filtered: Mapping[str, int]
@@ -216,15 +217,19 @@ class Recommender:
         results = self._rank(query, options, tiers, dict(scores), result_filter, wanted)
         notes = tuple(self._notes(group, options, results, result_filter))
         filtered = dict(result_filter.filtered)
-        return Answer(query, group, scores, tuple(results), filtered, tuple(tiers), notes)
+        by_genre = zip(self._info.labels, map(float, query.probabilities), strict=True)
+        return Answer(
+            query, group, dict(by_genre), scores, tuple(results), filtered, tuple(tiers), notes
+        )
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
         """Return figures and sentences behind each result, in their order."""
         # Imported on demand: most answers are not explained.
         from recsys.recommender.explanations import explain
 
+        query, group = answer.query, answer.genre_group
         return explain(
-            self._store, self._index, self._info, answer.query, answer.results, answer.tiers
+            self._store, self._index, self._info, query, group, answer.results, answer.tiers
         )
 
     def with_reasons(self, answer: Answer) -> Answer:

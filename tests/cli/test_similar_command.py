@@ -214,8 +214,26 @@ def test_explain_says_why(run: Run, indexed: IndexedLibrary) -> None:
     assert "Filtered out: the query itself (1)" in result.stdout
     data = json_of(run("similar", indexed.track("overdrive"), "--explain", "--json", "--k", 1))
     reasons = data["results"][0]["reasons"]
-    assert [text.partition(" ")[0] for text in reasons[-1:]] == ["similarity"]
-    assert len(reasons) in (3, 4)  # "by the same artist" where it is
+    assert "sounds " in reasons[0]
+    assert [text.partition(" ")[0] for text in reasons[1:]] == ["similarity", "tier"]
+
+
+def test_classify_and_similar_show_the_same_probabilities(
+    run: Run, indexed: IndexedLibrary
+) -> None:
+    track = indexed.track("overdrive")
+    asked = json_of(run("similar", track, "--json"))["query"]["probabilities"]
+    alone = json_of(run("classify", track, "--json", "--db", indexed.database))["probabilities"]
+    assert asked == pytest.approx(alone, abs=0.01)
+    first, *_ = run("similar", track).stdout.splitlines()
+    shown = {part.split()[0]: part.split()[1] for part in first.split("(")[1][:-1].split(", ")}
+    (row,) = [
+        line
+        for line in run("classify", track, "--db", indexed.database).stdout.splitlines()
+        if track.name in line
+    ]
+    for genre, share in list(shown.items())[:2]:
+        assert f"{genre} {share}" in row
 
 
 def test_only_one_genre(run: Run, indexed: IndexedLibrary) -> None:
