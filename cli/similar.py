@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from recsys.recommender import Answer
     from recsys.types import Recommendation
 
-SCORES_SHOWN = 4
+GENRES_SHOWN = 4
 """Genres named in the heading of the table."""
 
 
@@ -221,10 +221,11 @@ def _genres(answer: Answer) -> str:
     """Return probabilities as ``classify`` shows them, or scores of groups of another source."""
     from recsys.recommender.explanations import percent
 
-    shown = list(answer.genre_scores[:SCORES_SHOWN])
-    if any(genre not in answer.probabilities for genre, _ in shown):
-        return "scores: " + ", ".join(f"{escape(genre)} {score:.2f}" for genre, score in shown)
-    return ", ".join(f"{genre} {percent(answer.probabilities[genre])}" for genre, _ in shown)
+    if any(genre not in answer.probabilities for genre, _ in answer.genre_scores):
+        scores = answer.genre_scores[:GENRES_SHOWN]
+        return "scores: " + ", ".join(f"{escape(genre)} {score:.2f}" for genre, score in scores)
+    ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:GENRES_SHOWN]
+    return ", ".join(f"{genre} {percent(p)}" for genre, p in ranked)
 
 
 def _print_table(answer: Answer, screen: Console) -> None:
