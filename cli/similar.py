@@ -244,13 +244,12 @@ def _print_table(answer: Answer, screen: Console) -> None:
 def _print_reasons(answer: Answer, screen: Console) -> None:
     from rich.padding import Padding
 
-    from recsys.recommender.filters import FILTERS
+    from recsys.recommender.filters import reasons
 
     for row in answer.results:
         length = human_duration(row.track.duration_s)
         screen.print(f"{row.rank:>3}  [bold]{escape(row.track.display_name)}[/bold] ({length})")
-        reasons = escape("; ".join(row.reasons))
-        screen.print(Padding(f"[dim]{reasons}[/dim]", (0, 0, 0, 5), expand=False))
+        text = escape("; ".join(row.reasons))
+        screen.print(Padding(f"[dim]{text}[/dim]", (0, 0, 0, 5), expand=False))
     if answer.filtered:
-        left_out = ", ".join(f"{FILTERS[name]} ({n})" for name, n in answer.filtered.items())
-        screen.print(f"\nFiltered out: {left_out}")
+        screen.print(f"\nFiltered out: {escape(reasons(answer.filtered))}")

@@ -43,22 +43,30 @@ FILTERS = {
 
 _PATH_STARTS = ("/", "~", f".{os.sep}", f"..{os.sep}")
 
-_CREDITS = re.compile(r"\s*;\s*|\s+/\s+|\s*[(\[]?\b(?:feat|ft|featuring)\b\.?\s+", re.IGNORECASE)
-"""What divides the artists in one tag."""
+_CREDITS = re.compile(
+    r"\s*;\s*|\s+[/&]\s+|\s+(?:and|with|vs)\b\.?\s+|\s*[(\[]?\b(?:feat|ft|featuring)\b\.?\s+",
+    re.IGNORECASE,
+)
+"""What divides the artists in one tag: "Bob Marley & The Wailers" are Bob Marley, too."""
 
 _PLURAL = re.compile("(?:(?<=x|z)es|(?<=ch|sh|ss)es|(?<!s)s)$")
 
 
-def left_out(counts: Mapping[str, int]) -> str:
-    """Return ``"; left out: ..."`` with every reason that occurred, or nothing.
+def reasons(counts: Mapping[str, int]) -> str:
+    """Return the text of every reason that occurred, with its count.
 
     Examples
     --------
-    >>> left_out({"too_long": 3, "query": 1})
-    '; left out: longer than the maximum length (3), the query itself (1)'
+    >>> reasons({"query": 1, "too_long": 3, "tag": 0})
+    'longer than the maximum length (3), the query itself (1)'
     """
-    parts = [f"{FILTERS[name]} ({counts[name]})" for name in FILTERS if counts.get(name)]
-    return f"; left out: {', '.join(parts)}" if parts else ""
+    return ", ".join(f"{FILTERS[name]} ({counts[name]})" for name in FILTERS if counts.get(name))
+
+
+def left_out(counts: Mapping[str, int]) -> str:
+    """Return ``"; left out: ..."`` with every reason that occurred, or nothing."""
+    text = reasons(counts)
+    return f"; left out: {text}" if text else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Filters:
     ----------
     not_artists : tuple of str
         No tracks of these artists; case, accents and marks do not count. A track credited to
-        several artists ("A; B", "A feat. B") is one of each.
+        several artists ("A; B", "A feat. B", "A & B", "A and the Bs") is one of each.
     no_same_artist : bool
         No other tracks of the artists of the seeds.
     exclude : tuple of str or Path

@@ -177,3 +177,18 @@ def first_schema(db: Database) -> None:
     """Make the tables of recsys 0.1."""
     for statement in (*_TABLES, *_SEARCH):
         db.execute(statement)
+
+
+@migrations()
+def preferences_and_blends(db: Database) -> None:
+    """Add the default filters of the lists, and queries that are kept under a name."""
+    for statement in (
+        # JSON, by the names of the fields of recsys.recommender.filters.Filters.
+        "CREATE TABLE preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE blends (
+            key TEXT PRIMARY KEY, -- recsys.store.search.name_key of the name
+            name TEXT NOT NULL,
+            seeds TEXT NOT NULL) -- JSON: recsys.types.Blend
+            WITHOUT ROWID""",
+    ):
+        db.execute(statement)
