@@ -19,6 +19,7 @@ COMMANDS = {
     "similar": "recsys.cli.similar",
     "playlist": "recsys.cli.playlist",
     "radio": "recsys.cli.radio",
+    "prefer": "recsys.cli.prefer",
     "classify": "recsys.cli.classify",
     "status": "recsys.cli.status",
     "doctor": "recsys.cli.doctor",

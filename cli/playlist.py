@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -17,9 +16,11 @@ from click.core import ParameterSource
 from recsys.cli.choosing import ask_until_clear
 from recsys.cli.options import (
     FILE,
+    Duration,
     completed_by,
     db_option,
     device_option,
+    filter_options,
     genre_option,
     index_option,
     library_place,
@@ -43,29 +44,6 @@ PLAYERS = {"mpv": "--playlist={}", "vlc": "{}", "xdg-open": "{}"}
 
 SEED_RANGE = 2**32
 """Of the seeds that --random draws."""
-
-# A number without a unit is minutes.
-_UNITS_S = {"": 60, "s": 1, "m": 60, "min": 60, "h": 3600}
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
-    """A length of time such as ``2h``, ``90m``, ``1h30m`` or ``45`` (minutes)."""
-
-    name = "duration"
-
-    def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return seconds."""
-        if isinstance(value, float):
-            return value
-        parts = re.findall(r"(\d+(?:\.\d+)?)(h|min|m|s|)", str(value).lower())
-        if not parts or "".join(number + unit for number, unit in parts) != str(value).lower():
-            self.fail(f"{value!r} is not a duration; give 2h, 90m, 1h30m or 5400s", param, ctx)
-        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-        if seconds <= 0:
-            self.fail(f"{value!r} is not a positive duration", param, ctx)
-        return seconds
 
 
 class RootParameter(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
@@ -161,6 +139,7 @@ class Destination:
     "Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it to "
     "require several."
 )
+@filter_options
 @seed_option("Random seed: the same seed gives the same playlist.")
 @click.option(
     "--random", "draw_seed", is_flag=True, help="Draw a new --seed, and print it to repeat it."
@@ -214,6 +193,7 @@ def command(
     diversity: float,
     genre: str | None,
     tags: tuple[str, ...],
+    filters: dict[str, Any],
     seed: int,
     draw_seed: bool,
     name: str | None,
@@ -251,6 +231,7 @@ def command(
     player = _player() if play else None
     from recsys.api import Library
     from recsys.playlists import PlaylistOptions
+    from recsys.recommender.filters import Filters
 
     destination = _destination(output, file_format, extend, relative, roots, play=play)
     options = PlaylistOptions(
@@ -261,8 +242,9 @@ def command(
         diversity=diversity,
         per_genre=per_genre,
         genre=genre,
-        moods=tags,
+        tags=tags,
         name=name,
+        filters=Filters(**filters),
     )
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
     given = list(seeds) if start is None or goal is None else [start, goal]

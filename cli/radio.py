@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.choosing import ask_until_clear
-from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
+from recsys.cli.options import (
+    completed_by,
+    db_option,
+    filter_options,
+    genre_option,
+    json_option,
+    tag_option,
+)
 from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 )
 @genre_option("Only tracks of this genre.")
 @tag_option("Only tracks with this tag (chill, party, 80s, ...); repeat it to require several.")
+@filter_options
 @json_option("Print the answer as JSON.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
 @db_option
@@ -41,6 +49,7 @@ def command(
     session: int | None,
     genre: str | None,
     tags: tuple[str, ...],
+    filters: dict[str, Any],
     as_json: bool,
     as_paths: bool,
     db: Path | None,
@@ -65,8 +74,9 @@ def command(
         raise click.UsageError("--json and --paths exclude each other.")
     from recsys.api import Library
     from recsys.playlists.radio import RadioOptions
+    from recsys.recommender.filters import Filters
 
-    options = RadioOptions(length=length, genre=genre, moods=tags)
+    options = RadioOptions(length=length, genre=genre, tags=tags, filters=Filters(**filters))
     with Library(db) as library:
         answer = ask_until_clear(
             seeds,

@@ -13,6 +13,7 @@ from recsys.cli.options import (
     completed_by,
     db_option,
     device_option,
+    filter_options,
     genre_option,
     index_option,
     json_option,
@@ -68,6 +69,7 @@ GENRES_SHOWN = 4
     is_flag=True,
     help="Include copies and other versions of the same recording.",
 )
+@filter_options
 @click.option("--explain", is_flag=True, help="Give the reasons for each rank.")
 @json_option("One JSON object: query, genre scores, results.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
@@ -83,6 +85,7 @@ def command(
     max_per_artist: int | None,
     no_same_album: bool,
     show_duplicates: bool,
+    filters: dict[str, Any],
     explain: bool,
     as_json: bool,
     as_paths: bool,
@@ -104,6 +107,7 @@ def command(
       recsys similar "artist:Miles Davis"
       recsys similar a.flac b.flac --explain
       recsys similar song.mp3 --tag mellow --tag acoustic
+      recsys similar song.mp3 --no-same-artist --exclude ~/Music/Audiobooks --max-length 12m
       recsys similar song.mp3 --paths | mpc add
     """
     if as_json and as_paths:
@@ -112,6 +116,7 @@ def command(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from recsys.api import Library
     from recsys.recommender import SimilarOptions
+    from recsys.recommender.filters import Filters
 
     options = SimilarOptions(
         k=k,
@@ -121,6 +126,7 @@ def command(
         max_per_artist=max_per_artist,
         no_same_album=no_same_album,
         show_duplicates=show_duplicates,
+        filters=Filters(**filters),
     )
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
@@ -248,7 +254,7 @@ def _print_table(answer: Answer, screen: Console) -> None:
 def _print_reasons(answer: Answer, screen: Console) -> None:
     from rich.padding import Padding
 
-    from recsys.recommender.recommender import FILTERS
+    from recsys.recommender.filters import reasons
 
     for row in answer.results:
         length = human_duration(row.track.duration_s)
@@ -258,5 +264,4 @@ def _print_reasons(answer: Answer, screen: Console) -> None:
             Padding(f"{words}\n[dim]{'; '.join(numbers)}[/dim]", (0, 0, 0, 5), expand=False)
         )
     if answer.filtered:
-        left_out = ", ".join(f"{FILTERS[name]} ({n})" for name, n in answer.filtered.items())
-        screen.print(f"\nFiltered out: {left_out}")
+        screen.print(f"\nFiltered out: {escape(reasons(answer.filtered))}")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from recsys.errors import QueryError, library_is_empty
+from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty
 from recsys.library import absolute, outermost
-from recsys.recommender import Answer, Recommender, SimilarOptions
+from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
 from recsys.seeds import FoundSeed, ResolvedSeed, SeedFinder
 from recsys.store import Store
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from recsys.playlists.radio import RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
     from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
+
+Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
 
 
 class Library:
@@ -139,7 +141,7 @@ class Library:
             If there is no library yet, or its file is not one.
         """
         if self._reader is None:
-            self._reader = Store.open(self.database, read_only=True)
+            self._reader = _reader(self.database)
         return self._reader
 
     @cached_property
@@ -320,7 +322,7 @@ class Library:
         RecsysError
             If a seed is not found or is ambiguous, or the library is empty.
         """
-        options = options or SimilarOptions()
+        options = self._with_defaults(options or SimilarOptions())
         if k is not None:
             options = replace(options, k=k)
         store, index, info = self._ready()
@@ -365,7 +367,7 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = options or PlaylistOptions()
+        options = self._with_defaults(options or PlaylistOptions())
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info)
         found = self._find(seeds)
@@ -413,8 +415,9 @@ class Library:
         RecsysError
             If no track of the list is in the library, or the library is empty.
         """
-        from recsys.playlists import PlaylistMaker
+        from recsys.playlists import PlaylistMaker, PlaylistOptions
 
+        options = self._with_defaults(options or PlaylistOptions())
         store, index, info = self._ready()
         paths = [absolute(path) for path in tracks]
         # A list may name a file by another way than the library, through a link.
@@ -469,7 +472,7 @@ class Library:
         """
         from recsys.playlists.radio import Radio, RadioOptions
 
-        options = options or RadioOptions()
+        options = self._with_defaults(options or RadioOptions())
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
         radio = Radio(store, index, info)
@@ -526,6 +529,73 @@ class Library:
         raise QueryError(
             f"a seed of session {session} has left the library", "Start another: recsys radio TRACK"
         )
+
+    # Defaults of every list
+
+    def preferences(self) -> Filters:
+        """Return the filters that are the defaults of :meth:`similar`, :meth:`playlist`, radio.
+
+        Returns
+        -------
+        Filters
+            Empty for a new library.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return Filters.of(self._catalogue().preferences())
+
+    def set_preferences(self, filters: Filters) -> None:
+        """Store filters as the defaults of every list, instead of those before.
+
+        They apply together with the filters of a call, see
+        :meth:`recsys.recommender.filters.Filters.over`.
+
+        Parameters
+        ----------
+        filters : Filters
+            ``Filters()`` clears them.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it cannot be written.
+        """
+        with Store.open(self.database) as writer:
+            writer.set_preferences(filters.asked())
+
+    def left_out_by(self, filters: Filters) -> dict[str, int]:
+        """Count the tracks of the library that filters leave out, by reason.
+
+        Parameters
+        ----------
+        filters : Filters
+
+        Returns
+        -------
+        dict of str to int
+            By the names in :data:`recsys.recommender.filters.FILTERS`.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        from recsys.recommender.filters import TrackFilter
+
+        allowed = TrackFilter(filters)
+        for track in self.store.all_tracks():
+            allowed.admits(track)
+        return dict(allowed.filtered)
+
+    def _with_defaults(self, options: Options) -> Options:
+        """Return options whose filters are those of the call and the defaults of the library."""
+        defaults = self._catalogue().preferences()
+        if not defaults:
+            return options
+        return replace(options, filters=options.filters.over(Filters.of(defaults)))
 
     def classify(
         self,
@@ -826,6 +896,18 @@ class Library:
             self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
         )
         return [finder.find(seed) for seed in _as_list(seeds)]
+
+
+def _reader(database: Path) -> Store:
+    """Open a library for reading; migrate one of an older recsys if it can be written."""
+    try:
+        return Store.open(database, read_only=True)
+    except OlderLibraryError as older:
+        try:
+            Store.open(database).close()
+        except StoreError:
+            raise older from None
+    return Store.open(database, read_only=True)
 
 
 def _notes(readings: Iterable[Reading]) -> list[str]:

@@ -411,6 +411,9 @@ class Catalogue(Protocol):
         ``limit``.
         """
 
+    def preferences(self) -> Mapping[str, object]:
+        """Return the default filters as values for JSON; empty without any."""
+
     def like_words(self, words: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return for each word which words of the library's names may be meant, nearest first.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.filters import TrackFilter
     from recsys.types import (
         Analysis,
         Catalogue,
@@ -66,6 +67,7 @@ def nearest(
     query: FloatArray,
     expected: int,
     wanted: TagFilter | None = None,
+    allowed: TrackFilter | None = None,
 ) -> Iterator[Candidate]:
     """Yield the tracks nearest to a vector, best first, until the genre group is exhausted.
 
@@ -75,7 +77,8 @@ def nearest(
     opened are skipped.
 
     `genre` None searches all groups; `query` has shape (d,) and unit length; `expected`, at least
-    1, is how many candidates the caller expects to take. `wanted` counts the tracks it refuses.
+    1, is how many candidates the caller expects to take. `wanted` and `allowed` count the tracks
+    that they refuse.
     """
     fetch, batch = OVERFETCH * expected, min(expected, MAX_BATCH)
     seen: set[int] = set()
@@ -92,7 +95,9 @@ def nearest(
             tracks = store.tracks(near.track_id for near in rows)
             for near in rows:
                 track = tracks.get(near.track_id)
-                if track is not None and genre in (None, track.genre_group):
+                if track is None or genre not in (None, track.genre_group):
+                    continue
+                if allowed is None or allowed.admits(track):
                     yield Candidate(track, near.similarity, embeddings[track.id])
         if len(found) < fetch:
             return

@@ -194,3 +194,18 @@ def radio_and_whole_names(db: Database) -> None:
     for track_id, path, *texts in db.execute(f"SELECT {columns} FROM tracks").fetchall():
         keys = search_keys((*texts, file_text(key_path(path))))
         db.execute("UPDATE tracks SET search_keys = ? WHERE id = ?", (keys, track_id))
+
+
+@migrations()
+def preferences_and_blends(db: Database) -> None:
+    """Add the default filters of the lists, and queries that are kept under a name."""
+    for statement in (
+        # JSON, by the names of the fields of recsys.recommender.filters.Filters.
+        "CREATE TABLE preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE blends (
+            key TEXT PRIMARY KEY, -- recsys.store.search.name_key of the name
+            name TEXT NOT NULL,
+            seeds TEXT NOT NULL) -- JSON: recsys.types.Blend
+            WITHOUT ROWID""",
+    ):
+        db.execute(statement)

@@ -888,6 +888,23 @@ class Store:
                 "UPDATE tracks SET missing = 1 WHERE id = ?", ((int(i),) for i in track_ids)
             )
 
+    # Preferences: the filters that are the defaults of every list
+
+    def preferences(self) -> dict[str, Any]:
+        """See :meth:`recsys.types.Catalogue.preferences`."""
+        rows = self._rows("SELECT name, value FROM preferences ORDER BY name")
+        return {name: json.loads(value) for name, value in rows}
+
+    @_guarded
+    def set_preferences(self, values: Mapping[str, Any]) -> None:
+        """Replace the preferences by these values for JSON."""
+        with write_transaction(self._db):
+            self._db.execute("DELETE FROM preferences")
+            self._db.executemany(
+                "INSERT INTO preferences VALUES (?, ?)",
+                ((name, json.dumps(value)) for name, value in values.items()),
+            )
+
     # Radio sessions; seeds and tracks are hashes of the sound
 
     @_guarded
