@@ -124,7 +124,7 @@ _TABLES = (
     """CREATE TABLE radio_sessions (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        seeds TEXT NOT NULL)""",  # JSON: a list
+        seeds TEXT NOT NULL)""",  # JSON: a list; recsys.types.Blend since the second migration
     """CREATE TABLE radio_tracks (
         session INTEGER NOT NULL REFERENCES radio_sessions (id),
         position INTEGER NOT NULL, -- from 1
@@ -190,5 +190,6 @@ def preferences_and_blends(db: Database) -> None:
             name TEXT NOT NULL,
             seeds TEXT NOT NULL) -- JSON: recsys.types.Blend
             WITHOUT ROWID""",
+        "UPDATE radio_sessions SET seeds = json_object('seeds', json(seeds))",
     ):
         db.execute(statement)
