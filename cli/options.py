@@ -234,6 +234,26 @@ class Exclusion(click.ParamType):  # type: ignore[type-arg]  # generic in click 
         return Path(value) if is_there else value
 
 
+def lean_options(command: Command) -> Command:
+    """``--like`` and ``--not-like``: seeds that a query leans towards, or away from."""
+    command = click.option(
+        "--not-like",
+        multiple=True,
+        metavar="TRACK",
+        shell_complete=completed_by("tracks"),
+        help="Lean away from this track, artist or album, and leave out its near-duplicates; "
+        "repeat it for several. The query is the mean of TRACK... + 0.75 x the mean of --like - "
+        "0.5 x the mean of --not-like (Rocchio).",
+    )(command)
+    return click.option(
+        "--like",
+        multiple=True,
+        metavar="TRACK",
+        shell_complete=completed_by("tracks"),
+        help="Lean towards this track, artist or album; repeat it for several.",
+    )(command)
+
+
 _FILTERS = (
     click.option(
         "--not-artist",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from recsys.cli.choosing import ask_until_clear
+from recsys.cli.choosing import ask_about_groups
 from recsys.cli.options import (
     FILE,
     Duration,
@@ -23,6 +23,7 @@ from recsys.cli.options import (
     filter_options,
     genre_option,
     index_option,
+    lean_options,
     library_place,
     seed_option,
     tag_option,
@@ -86,6 +87,7 @@ class Destination:
     name="playlist", short_help="Make a playlist: from seeds, through genres, between two tracks."
 )
 @click.argument("seeds", nargs=-1, metavar="[TRACK]...", shell_complete=completed_by("tracks"))
+@lean_options
 @click.option(
     "--cycle",
     help="Cycle through genres: jazz,blues,rock, or auto for those of the library.",
@@ -182,6 +184,8 @@ class Destination:
 @device_option
 def command(
     seeds: tuple[str, ...],
+    like: tuple[str, ...],
+    not_like: tuple[str, ...],
     cycle: str | None,
     per_genre: int,
     start: str | None,
@@ -226,7 +230,7 @@ def command(
     if extend is None and _is_extend(seeds):
         extend = Path(seeds[1]).expanduser()
         seeds = ()
-    _check_start(seeds, cycle, start, goal, extend)
+    _check_start(seeds, (*like, *not_like), cycle, start, goal, extend)
     seed = _drawn_seed() if draw_seed else seed
     player = _player() if play else None
     from recsys.api import Library
@@ -249,10 +253,11 @@ def command(
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
     given = list(seeds) if start is None or goal is None else [start, goal]
 
-    def make(given: list[str]) -> Playlist:
+    def make(groups: list[list[str]]) -> Playlist:
+        given, liked, unwanted = groups
         if goal is not None:
             return library.playlist(given[0], options, to=given[1])
-        return library.playlist(given, options, cycle=genres)
+        return library.playlist(given, options, cycle=genres, like=liked, not_like=unwanted)
 
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
@@ -260,7 +265,9 @@ def command(
             entries = destination.extended.files(roots)
             playlist = library.extend([path for path in entries if path is not None], options)
         else:
-            playlist = ask_until_clear(given, make, may_ask=destination.file_format != "json")
+            playlist = ask_about_groups(
+                (given, like, not_like), make, may_ask=destination.file_format != "json"
+            )
         # Written first: a list that cannot be written must not look as if it were there.
         _deliver(playlist, destination)
         if sys.stdout.isatty() and not destination.is_stdout:
@@ -283,6 +290,7 @@ def _is_extend(seeds: tuple[str, ...]) -> bool:
 
 def _check_start(
     seeds: tuple[str, ...],
+    leaning: tuple[str, ...],
     cycle: str | None,
     start: str | None,
     goal: str | None,
@@ -293,6 +301,8 @@ def _check_start(
         raise click.UsageError("--from and --to require each other.")
     if start is not None and (seeds or cycle):
         raise click.UsageError("--from and --to exclude TRACK and --cycle.")
+    if leaning and (cycle or start is not None or extend is not None):
+        raise click.UsageError("--like and --not-like exclude --cycle, --from and --extend.")
     if extend is not None and (seeds or cycle or start is not None):
         raise click.UsageError("--extend excludes TRACK, --cycle, --from and --to.")
 

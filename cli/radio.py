@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.choosing import ask_until_clear
+from recsys.cli.choosing import ask_about_groups
 from recsys.cli.options import (
     completed_by,
     db_option,
     filter_options,
     genre_option,
     json_option,
+    lean_options,
     tag_option,
 )
 from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 @click.command(name="radio", short_help="Give the next tracks of an endless list.")
 @click.argument("seeds", nargs=-1, metavar="[TRACK]...", shell_complete=completed_by("tracks"))
+@lean_options
 @click.option(
     "--length",
     type=click.IntRange(min=1),
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 @db_option
 def command(
     seeds: tuple[str, ...],
+    like: tuple[str, ...],
+    not_like: tuple[str, ...],
     length: int,
     new: bool,
     session: int | None,
@@ -78,9 +82,11 @@ def command(
 
     options = RadioOptions(length=length, genre=genre, tags=tags, filters=Filters(**filters))
     with Library(db) as library:
-        answer = ask_until_clear(
-            seeds,
-            lambda given: library.radio(given, options, session=session, new=new),
+        answer = ask_about_groups(
+            (seeds, like, not_like),
+            lambda given: library.radio(
+                given[0], options, session=session, new=new, like=given[1], not_like=given[2]
+            ),
             may_ask=not as_json,
         )
     if as_json:

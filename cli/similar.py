@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.choosing import ask_until_clear
+from recsys.cli.choosing import ask_about_groups
 from recsys.cli.options import (
     completed_by,
     db_option,
@@ -17,6 +18,7 @@ from recsys.cli.options import (
     genre_option,
     index_option,
     json_option,
+    lean_options,
     library_place,
     tag_option,
 )
@@ -44,10 +46,10 @@ GENRES_SHOWN = 4
 @click.argument(
     "seeds",
     nargs=-1,
-    required=True,
     metavar="TRACK...",
     shell_complete=completed_by("tracks"),
 )
+@lean_options
 @click.option(
     "--k", "-k", type=click.IntRange(min=1), default=20, show_default=True, help="Number of tracks."
 )
@@ -70,6 +72,12 @@ GENRES_SHOWN = 4
     help="Include copies and other versions of the same recording.",
 )
 @filter_options
+@click.option(
+    "--save-blend",
+    "blend",
+    metavar="NAME",
+    help="Save the query under this name: blend:NAME is then a TRACK.",
+)
 @click.option("--explain", is_flag=True, help="Give the reasons for each rank.")
 @json_option("One JSON object: query, genre scores, results.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
@@ -78,6 +86,8 @@ GENRES_SHOWN = 4
 @device_option
 def command(
     seeds: tuple[str, ...],
+    like: tuple[str, ...],
+    not_like: tuple[str, ...],
     k: int,
     strategy: str,
     genre: str | None,
@@ -86,6 +96,7 @@ def command(
     no_same_album: bool,
     show_duplicates: bool,
     filters: dict[str, Any],
+    blend: str | None,
     explain: bool,
     as_json: bool,
     as_paths: bool,
@@ -98,7 +109,7 @@ def command(
     TRACK is the path of an audio file, in the library or not, an id, or a quoted text: a name as
     recsys prints it, an artist or album, which stands for its tracks, or words of artist, title,
     album and genre tag. id:, title:, artist: and album: before it say which is meant; ./42 is a
-    file where 42 is an id. Several tracks form one query.
+    file where 42 is an id. Several tracks form one query; blend:NAME is one that was saved.
 
     \b
     Examples:
@@ -106,12 +117,16 @@ def command(
       recsys similar "miles davis so what" --max-per-artist 2
       recsys similar "artist:Miles Davis"
       recsys similar a.flac b.flac --explain
+      recsys similar a.flac b.flac --not-like c.flac --save-blend sunday
+      recsys similar blend:sunday
       recsys similar song.mp3 --tag mellow --tag acoustic
       recsys similar song.mp3 --no-same-artist --exclude ~/Music/Audiobooks --max-length 12m
       recsys similar song.mp3 --paths | mpc add
     """
     if as_json and as_paths:
         raise click.UsageError("--json and --paths exclude each other.")
+    if not seeds and not like:
+        raise click.UsageError("Missing argument 'TRACK...'.")
     # Every thread of OpenBLAS spins for some 25 ms after NumPy is loaded, and no query uses them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from recsys.api import Library
@@ -130,11 +145,15 @@ def command(
     )
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
-        answer = ask_until_clear(
-            seeds,
-            lambda given: library.similar(given, options, explain=explain),
+        answer = ask_about_groups(
+            (seeds, like, not_like),
+            lambda given: library.similar(
+                given[0], options, explain=explain, like=given[1], not_like=given[2]
+            ),
             may_ask=not as_json,
         )
+        if blend is not None:
+            library.save_blend(blend, answer.query)
     if as_json:
         print_json(_as_json(answer, explain=explain))
     elif as_paths:
@@ -143,6 +162,8 @@ def command(
         _print_answer(answer, explain=explain)
     for text in answer.notes:
         note(text)
+    if blend is not None:
+        note(f"saved; ask it again with: recsys similar {shlex.quote(f'blend:{blend}')}")
     # An untrained model gives all tracks almost the same embedding.
     if len(answer.results) < k and answer.filtered.get("near_duplicate", 0) > len(answer.results):
         note(
@@ -206,16 +227,21 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
 
 
 def _print_answer(answer: Answer, *, explain: bool) -> None:
-    from recsys.types import SeedKind
+    from recsys.types import SeedKind, SeedRole
 
     screen = console()
     readings = answer.query.readings
-    groups = {SeedKind.ARTIST, SeedKind.ALBUM}
-    names = ", ".join(
-        escape(f"the {read.kind} {read.name}" if read.kind in groups else read.name)
-        for read in readings
+    groups = {SeedKind.ARTIST, SeedKind.ALBUM, SeedKind.BLEND}
+    wanted, unwanted = (
+        ", ".join(
+            escape(f"the {read.kind} {read.name}" if read.kind in groups else read.name)
+            for read in readings
+            if (read.role is SeedRole.NOT_LIKE) == is_unwanted
+        )
+        for is_unwanted in (False, True)
     )
-    screen.print(f"Like [bold]{names}[/bold]: {escape(answer.genre_group)} ({_genres(answer)})")
+    names = f"[bold]{wanted}[/bold]" + (f", not like [bold]{unwanted}[/bold]" if unwanted else "")
+    screen.print(f"Like {names}: {escape(answer.genre_group)} ({_genres(answer)})")
     screen.print()
     if explain:
         _print_reasons(answer, screen)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
-from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
-from recsys.seeds import FoundSeed, ResolvedSeed, SeedFinder
+from recsys.recommender.filters import TrackFilter
+from recsys.recommender.query import Query, make_query
+from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
 from recsys.types import TIME_LIMIT_S, ModelInfo
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from recsys.library_status import Diagnosis, LibraryStatus
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
-    from recsys.playlists import PlaylistOptions
+    from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
-    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
+    from recsys.types import Blend, Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
 
 Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
 
@@ -296,6 +297,8 @@ class Library:
         *,
         k: int | None = None,
         explain: bool = False,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
     ) -> Answer:
         """Find tracks similar to one track, or to the mean of several.
 
@@ -311,6 +314,10 @@ class Library:
             Number of results; overrides that of the options.
         explain : bool
             Add the reasons of each result, as sentences.
+        like, not_like : str, Path or sequence of them
+            Further seeds, towards which and away from which the query leans, see
+            :func:`recsys.recommender.query.make_query`. Near-duplicates of what is not liked are
+            left out.
 
         Returns
         -------
@@ -327,7 +334,7 @@ class Library:
             options = replace(options, k=k)
         store, index, info = self._ready()
         recommender = Recommender(store, index, info)
-        query = self._query(seeds, info)
+        query = self._find_all(seeds, like, not_like).query(info)
         answer = recommender.similar(query, options)
         if notes := _notes(query.readings):
             answer = replace(answer, notes=(*notes, *answer.notes))
@@ -340,6 +347,8 @@ class Library:
         *,
         cycle: Sequence[str] | str | None = None,
         to: str | Path | None = None,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
     ) -> Playlist:
         """Make a playlist.
 
@@ -354,6 +363,8 @@ class Library:
             Cycle through these genres, or through all of the library's.
         to : str or Path, optional
             Lead smoothly from the one seed to this track.
+        like, not_like : str, Path or sequence of them
+            As in :meth:`similar`, for a list from seeds.
 
         Returns
         -------
@@ -370,7 +381,15 @@ class Library:
         options = self._with_defaults(options or PlaylistOptions())
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info)
-        found = self._find(seeds)
+        everything = self._find_all(seeds, like, not_like)
+        found = everything.seeds or everything.like
+        if everything.like or everything.not_like:
+            if to is not None or cycle is not None or not found:
+                raise QueryError(
+                    "a list leans towards or away from tracks only if it starts from seeds",
+                    "Give one seed or more, and neither a cycle nor a goal.",
+                )
+            return self._from_seeds(maker, everything, options, info)
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
@@ -379,18 +398,31 @@ class Library:
                 )
             goal = self._find(to)
             playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
-            return _with_readings(playlist, [*found, *goal])
+            return _with_readings(playlist, [each.reading for each in (*found, *goal)])
         if cycle is not None:
             if len(found) > 1:
                 raise QueryError("a cycle starts from one track at most", "Give one seed or none.")
             playlist = maker.cycle(cycle, found[0].tracks[0] if found else None, options)
-            return _with_readings(playlist, found)
+            return _with_readings(playlist, everything.readings)
         if not found:
             return maker.anywhere(options)
-        query = make_query(info, [track for each in found for track in each.tracks])
+        return self._from_seeds(maker, everything, options, info)
+
+    def _from_seeds(
+        self, maker: PlaylistMaker, found: FoundSeeds, options: PlaylistOptions, info: ModelInfo
+    ) -> Playlist:
+        query = found.query(info)
         # All tracks of an artist would fill the list; one opens it, all of them say what is near.
-        openers = make_query(info, [each.tracks[0] for each in found]).seeds
-        return _with_readings(maker.from_seeds(replace(query, seeds=openers), options), found)
+        allowed = TrackFilter(options.filters)
+        firsts = set()
+        for each in found.seeds or found.like:
+            tracks = [track for track, _ in each.tracks]
+            fitting = (track.path for track in tracks if allowed.objection(track) is None)
+            firsts.add(next(fitting, tracks[0].path))
+        unwanted = {seed.track.path for seed in query.not_like}
+        openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
+        playlist = maker.from_seeds(replace(query, seeds=openers or query.seeds[:1]), options)
+        return _with_readings(playlist, query.readings)
 
     def extend(
         self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
@@ -444,6 +476,8 @@ class Library:
         *,
         session: int | None = None,
         new: bool = False,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
 
@@ -458,6 +492,8 @@ class Library:
             The session to go on with, instead of seeds.
         new : bool
             Start a session even if the seeds have one.
+        like, not_like : str, Path or sequence of them
+            Tracks of the library, as in :meth:`similar`. They are seeds of the session, too.
 
         Returns
         -------
@@ -477,15 +513,16 @@ class Library:
         store, index, info = self._stored()
         radio = Radio(store, index, info)
         with Store.open(database) as writer:
-            number = self._radio_session(writer, seeds, session, new=new)
+            found = self._find_all(seeds, like, not_like)
+            number = self._radio_session(writer, found, info, session, new=new)
             while True:
                 known = writer.radio(number)
                 if known is None:
                     raise QueryError(
                         f"there is no radio session {number}", "Start one: recsys radio TRACK"
                     )
-                hashes, played = known
-                query = make_query(info, [self._radio_seed(number, each) for each in hashes])
+                blend, played = known
+                query = self._radio_query(number, blend, info)
                 answer = radio.following(number, query, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
@@ -495,40 +532,94 @@ class Library:
     def _radio_session(
         self,
         writer: Store,
-        seeds: str | Path | Sequence[str | Path],
+        found: FoundSeeds,
+        info: ModelInfo,
         session: int | None,
         *,
         new: bool,
     ) -> int:
-        found = [track for each in self._find(seeds) for track in each.tracks]
+        is_given = bool(found.seeds or found.like or found.not_like)
         if session is not None:
-            if found or new:
+            if is_given or new:
                 raise QueryError(
                     f"session {session} has its seeds already", "Leave out the track and --new."
                 )
             return session
-        if not found:
+        if not is_given:
             latest = None if new else writer.latest_radio()
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
             return latest
-        for track, _ in found:
-            if track.id == OUTSIDE_LIBRARY:
-                raise QueryError(
-                    f"{track.path} is not in the library", "Index it first: recsys index FOLDER"
-                )
-        hashes = [track.audio_hash for track, _ in found]
-        latest = None if new else writer.latest_radio(hashes)
-        return writer.start_radio(hashes) if latest is None else latest
+        blend = _stored_blend(found.query(info))
+        latest = None if new else writer.latest_radio(blend)
+        return writer.start_radio(blend) if latest is None else latest
 
-    def _radio_seed(self, session: int, audio_hash: str) -> ResolvedSeed:
-        for track in self.store.tracks_with_hash(audio_hash):
-            analysis = self.store.analysis(track.id)
-            if analysis is not None:
-                return track, analysis
-        raise QueryError(
-            f"a seed of session {session} has left the library", "Start another: recsys radio TRACK"
-        )
+    def _radio_query(self, session: int, blend: Blend, info: ModelInfo) -> Query:
+        groups = [
+            self._finder().of_hashes(each) for each in (blend.seeds, blend.like, blend.not_like)
+        ]
+        if len(groups[0]) < len(blend.seeds):
+            raise QueryError(
+                f"a seed of session {session} has left the library",
+                "Start another: recsys radio TRACK",
+            )
+        return make_query(info, *groups)
+
+    # Blends: queries that are saved under a name
+
+    def save_blend(self, name: str, query: Query) -> None:
+        """Save the seeds of a query under a name, in place of one of that name.
+
+        ``blend:NAME`` is then a seed. It stands for these tracks, moved or retagged, and leans as
+        the query does.
+
+        Parameters
+        ----------
+        name : str
+            Case, accents and marks do not count.
+        query : Query
+            That of an answer, :attr:`recsys.recommender.Answer.query`.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not in the library, the name is empty, or the library cannot be written.
+        """
+        if not any(map(str.isalnum, name)):
+            raise QueryError(f"a blend needs a name with letters, not {name!r}", "Name it: sunday.")
+        blend = _stored_blend(query)
+        with Store.open(self.database) as writer:
+            writer.save_blend(name, blend)
+
+    def blends(self) -> dict[str, Blend]:
+        """Return the saved queries by their names.
+
+        Returns
+        -------
+        dict of str to Blend
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self.store.blends()
+
+    def forget_blend(self, name: str) -> None:
+        """Delete a saved query.
+
+        Parameters
+        ----------
+        name : str
+
+        Raises
+        ------
+        RecsysError
+            If there is none of this name, or the library cannot be written.
+        """
+        with Store.open(self.database) as writer:
+            if not writer.forget_blend(name):
+                raise QueryError(f"there is no blend {name!r}", "recsys blends lists them.")
 
     # Defaults of every list
 
@@ -583,8 +674,6 @@ class Library:
         StoreError
             If there is no library.
         """
-        from recsys.recommender.filters import TrackFilter
-
         allowed = TrackFilter(filters)
         for track in self.store.all_tracks():
             allowed.admits(track)
@@ -884,18 +973,22 @@ class Library:
             raise library_is_empty(self.database)
         return self.store, index, info
 
-    def _query(self, seeds: str | Path | Sequence[str | Path], info: ModelInfo) -> Query:
-        found = self._find(seeds)
-        if not found:
-            raise QueryError("no seed given", "Give a track of the library, a file, or words.")
-        query = make_query(info, [track for each in found for track in each.tracks])
-        return replace(query, readings=tuple(each.reading for each in found))
-
     def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[FoundSeed]:
-        finder = SeedFinder(
+        finder = self._finder()
+        return [finder.find(seed) for seed in _as_list(seeds)]
+
+    def _find_all(
+        self,
+        seeds: str | Path | Sequence[str | Path],
+        like: str | Path | Sequence[str | Path],
+        not_like: str | Path | Sequence[str | Path],
+    ) -> FoundSeeds:
+        return FoundSeeds(*(tuple(self._find(group)) for group in (seeds, like, not_like)))
+
+    def _finder(self) -> SeedFinder:
+        return SeedFinder(
             self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
         )
-        return [finder.find(seed) for seed in _as_list(seeds)]
 
 
 def _reader(database: Path) -> Store:
@@ -910,13 +1003,23 @@ def _reader(database: Path) -> Store:
     return Store.open(database, read_only=True)
 
 
+def _stored_blend(query: Query) -> Blend:
+    """Return the seeds of a query, which must be in the library."""
+    for seed in (*query.seeds, *query.not_like):
+        if not seed.in_library:
+            raise QueryError(
+                f"{seed.track.path} is not in the library", "Index it first: recsys index FOLDER"
+            )
+    return query.blend
+
+
 def _notes(readings: Iterable[Reading]) -> list[str]:
     return [reading.note for reading in readings if reading.note]
 
 
-def _with_readings(playlist: Playlist, found: Iterable[FoundSeed]) -> Playlist:
+def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
     """Return a playlist that says how its seeds were read."""
-    readings = tuple(each.reading for each in found)
+    readings = tuple(readings)
     note = "; ".join([*_notes(readings), *([playlist.note] if playlist.note else [])])
     return replace(playlist, readings=readings, note=note)
 

@@ -21,7 +21,7 @@ from recsys.playlists.order import (
 )
 from recsys.playlists.way import JUMP, Way
 from recsys.recommender import plan_tiers, tier_candidates
-from recsys.recommender.filters import TrackFilter, left_out
+from recsys.recommender.filters import left_out
 from recsys.recommender.query import (
     HOLDS_FROM,
     MAX_BATCH,
@@ -31,6 +31,7 @@ from recsys.recommender.query import (
     TagFilter,
     make_query,
     nearest,
+    track_filter,
 )
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Playlist
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.filters import Banned
+    from recsys.recommender.filters import Banned, TrackFilter
     from recsys.recommender.query import Search
     from recsys.types import Analysis, Catalogue, ModelInfo, Track
 
@@ -78,6 +79,7 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         name = f"Like {_names(query.seeds)}"
+        name += f", not like {_names(query.not_like)}" if query.not_like else ""
         return self._continue(query, options, name, query.seeds)
 
     def anywhere(self, options: PlaylistOptions | None = None) -> Playlist:
@@ -88,7 +90,8 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         rng, wanted = np.random.default_rng(options.seed), self._wanted(options)
-        first = self._draw(options.genre, rng, wanted, self._allowed(options)).track
+        allowed = track_filter(None, options.filters, self._banned)
+        first = self._draw(options.genre, rng, wanted, allowed).track
         analysis = self._store.analysis(first.id)
         if analysis is None:
             raise QueryError(f"{first.path} has just left the library", "Ask again.")
@@ -142,8 +145,9 @@ class PlaylistMaker:
                 "Give either a genre or a cycle.",
             )
         draft, wanted = PlaylistDraft(options), self._wanted(options)
-        seeds = make_query(self._info, [start]).seeds if start else ()
-        allowed = self._allowed(options, seeds)
+        query = make_query(self._info, [start]) if start else None
+        seeds = query.seeds if query else ()
+        allowed = track_filter(query, options.filters, self._banned)
         search = self._search(wanted, allowed)
         order, notes = cycle_genres(
             self._taxonomy, self._index, genres, wanted, None if allowed is None else search
@@ -188,7 +192,7 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
-        allowed = self._allowed(options, query.seeds)
+        allowed = track_filter(query, options.filters, self._banned)
         search = self._search(self._wanted(options), allowed)
         way = Way(query, options, self._index, search)
         way.fill()
@@ -220,10 +224,6 @@ class PlaylistMaker:
     def _wanted(self, options: PlaylistOptions) -> TagFilter | None:
         return TagFilter(self._store, self._info, options.tags) if options.tags else None
 
-    def _allowed(self, options: PlaylistOptions, seeds: Sequence[Seed] = ()) -> TrackFilter | None:
-        tracks = [seed.track for seed in seeds]
-        return TrackFilter.needed(options.filters, tracks, self._banned)
-
     def _search(self, wanted: TagFilter | None, allowed: TrackFilter | None) -> Search:
         return partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
 
@@ -236,7 +236,7 @@ class PlaylistMaker:
         before: Sequence[Candidate] = (),
     ) -> Playlist:
         draft, wanted = PlaylistDraft(options), self._wanted(options)
-        allowed = self._allowed(options, query.seeds)
+        allowed = track_filter(query, options.filters, self._banned)
         for candidate in before:  # whatever the constraints: they are there already
             draft.add(candidate)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)

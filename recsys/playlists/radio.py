@@ -17,15 +17,15 @@ from recsys.errors import QueryError
 from recsys.playlists.draft import POOL, count
 from recsys.recommender import plan_tiers, tier_candidates
 from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
-from recsys.recommender.filters import NO_FILTERS, Filters, TrackFilter, left_out
-from recsys.recommender.query import TagFilter, nearest
+from recsys.recommender.filters import NO_FILTERS, Filters, left_out
+from recsys.recommender.query import TagFilter, nearest, track_filter
 from recsys.recommender.taxonomy import taxonomy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.filters import Banned
+    from recsys.recommender.filters import Banned, TrackFilter
     from recsys.recommender.query import Candidate, Query
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
@@ -131,8 +131,7 @@ class Radio:
         history = History(query, self._tracks(played), played)
         for track, embedding in self._embeddings(history.line):
             history.recordings.add(track, embedding)
-        seeds = tuple(seed.track for seed in query.seeds)
-        allowed = TrackFilter.needed(options.filters, seeds, self._banned)
+        allowed = track_filter(query, options.filters, self._banned)
         queue = self._ranked(query, options, allowed)
         waiting: list[Candidate] = []
         results: list[RadioTrack] = []
@@ -144,6 +143,7 @@ class Radio:
             history.add(candidate)
             position = len(played) + len(results) + 1
             results.append(RadioTrack(position, candidate.track, candidate.similarity, spacing))
+        seeds = tuple(seed.track for seed in query.seeds)
         notes = tuple(_notes(results, options, allowed))
         return RadioAnswer(session, seeds, tuple(results), notes)
 

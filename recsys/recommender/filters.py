@@ -17,18 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from recsys.errors import QueryError
-from recsys.recommender.duplicates import NOT_AN_ARTIST
+from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recsys.types import Track
+    from recsys.types import FloatArray, Track
 
 FILTERS = {
     "tag": "without the tags asked for",
     "banned": "banned",
+    "not_like": "not to be like, or near-duplicates of that",
     "excluded": "in an excluded folder, or with excluded words",
     "not_artist": "by an excluded artist",
     "query_artist": "by an artist of the query",
@@ -195,13 +196,21 @@ class Banned(Protocol):
 class TrackFilter:
     """Decides which tracks may be in the lists of one request, and counts the others by reason.
 
-    The `seeds` are never refused.
+    The `seeds` are never refused; `unwanted` tracks, given with their embeddings, always are, and
+    so are their near-duplicates.
     """
 
     def __init__(
-        self, filters: Filters, seeds: Sequence[Track] = (), banned: Banned | None = None
+        self,
+        filters: Filters,
+        seeds: Sequence[Track] = (),
+        unwanted: Sequence[tuple[Track, FloatArray]] = (),
+        banned: Banned | None = None,
     ) -> None:
         self._banned = banned
+        self._unwanted = NearDuplicates()
+        for track, embedding in unwanted:
+            self._unwanted.add(track, embedding)
         self._seeds = frozenset(track.path for track in seeds)
         self._folders = tuple(_folder_texts(filters.exclude))
         self._words = [_asked(text) for text in filters.exclude if isinstance(text, str)]
@@ -214,29 +223,40 @@ class TrackFilter:
 
     @classmethod
     def needed(
-        cls, filters: Filters, seeds: Sequence[Track] = (), banned: Banned | None = None
+        cls,
+        filters: Filters,
+        seeds: Sequence[Track] = (),
+        unwanted: Sequence[tuple[Track, FloatArray]] = (),
+        banned: Banned | None = None,
     ) -> Self | None:
         """Return the filter of a request, None where every track may be in its lists."""
-        return cls(filters, seeds, banned) if filters.asked() or banned is not None else None
+        if filters.asked() or unwanted or banned is not None:
+            return cls(filters, seeds, unwanted, banned)
+        return None
 
     @property
     def filtered(self) -> Counter[str]:
         """How many different tracks were refused, by reason."""
         return Counter(self._refused.values())
 
-    def admits(self, track: Track) -> bool:
+    def admits(self, track: Track, embedding: FloatArray | None = None) -> bool:
         """Return whether a track may be in the lists; count it if not."""
-        reason = self.objection(track)
+        reason = self.objection(track, embedding)
         if reason is not None:
             self._refused[track.id] = reason
         return reason is None
 
-    def objection(self, track: Track) -> str | None:
-        """Return why a track may not be in the lists, a key of :data:`FILTERS`, or None."""
+    def objection(self, track: Track, embedding: FloatArray | None = None) -> str | None:
+        """Return why a track may not be in the lists, a key of :data:`FILTERS`, or None.
+
+        Near-duplicates of unwanted tracks are found where there is an embedding, of unit length.
+        """
         if track.path in self._seeds:
             return None
         if self._banned is not None and self._banned.holds(track):
             return "banned"
+        if embedding is not None and len(self._unwanted) and self._unwanted.match(track, embedding):
+            return "not_like"
         if self._folders and f"{track.path}{os.sep}".startswith(self._folders):
             return "excluded"
         if self._words and self._has_excluded_words(track):

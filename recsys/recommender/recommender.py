@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key, same_album
-from recsys.recommender.filters import NO_FILTERS, Filters, TrackFilter, left_out
-from recsys.recommender.query import Query, TagFilter, nearest
+from recsys.recommender.filters import NO_FILTERS, Filters, left_out
+from recsys.recommender.query import Query, TagFilter, nearest, track_filter
 from recsys.recommender.taxonomy import did_you_mean, taxonomy_of
 from recsys.recommender.tiers import (
     AS_NEAR_AS_CAN_BE,
@@ -207,8 +207,7 @@ class Recommender:
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
-        seeds = [seed.track for seed in query.seeds]
-        allowed = TrackFilter.needed(options.filters, seeds, self._banned)
+        allowed = track_filter(query, options.filters, self._banned)
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
         result_filter = ResultFilter(query, options)
         tiers = plan_tiers(group, scores, options.genre, options.strategy)

@@ -207,5 +207,6 @@ def preferences_and_blends(db: Database) -> None:
             name TEXT NOT NULL,
             seeds TEXT NOT NULL) -- JSON: recsys.types.Blend
             WITHOUT ROWID""",
+        "UPDATE radio_sessions SET seeds = json_object('seeds', json(seeds))",
     ):
         db.execute(statement)

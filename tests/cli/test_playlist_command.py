@@ -53,6 +53,7 @@ def test_one_track_of_an_artist_opens_the_list(run: Run, indexed: IndexedLibrary
     assert [track["path"] in by_artist for track in data["seeds"]] == [True]
     assert data["tracks"][0]["path"] == data["seeds"][0]["path"]
     reading = {"given": "overdrive band", "as": "artist", "name": "The overdrive band", "tracks": 2}
+    reading["role"] = "seed"
     assert data["readings"] == [reading]
     note = "'overdrive band' is read as the artist The overdrive band: 2 tracks"
     assert data["note"].startswith(note)

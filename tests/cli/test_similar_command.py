@@ -130,6 +130,7 @@ def test_an_artist_stands_for_the_tracks(run: Run, indexed: IndexedLibrary) -> N
     result = run("similar", "overdrive band", "--json", "--k", 50)
     data = json_of(result)
     reading = {"given": "overdrive band", "as": "artist", "name": "The overdrive band", "tracks": 2}
+    reading["role"] = "seed"
     assert data["query"]["readings"] == [reading]
     assert {seed["path"] for seed in data["query"]["seeds"]} == {*map(str, tracks)}
     assert not {*map(str, tracks)} & {row["path"] for row in data["results"]}
