@@ -176,7 +176,7 @@ _RADIO = (
     """CREATE TABLE radio_sessions (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        seeds TEXT NOT NULL)""",  # JSON: a list
+        seeds TEXT NOT NULL)""",  # JSON: recsys.types.Blend
     """CREATE TABLE radio_tracks (
         session INTEGER NOT NULL REFERENCES radio_sessions (id),
         position INTEGER NOT NULL, -- from 1
@@ -207,6 +207,5 @@ def preferences_and_blends(db: Database) -> None:
             name TEXT NOT NULL,
             seeds TEXT NOT NULL) -- JSON: recsys.types.Blend
             WITHOUT ROWID""",
-        "UPDATE radio_sessions SET seeds = json_object('seeds', json(seeds))",
     ):
         db.execute(statement)

@@ -14,6 +14,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
+from recsys.types import Blend
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -104,4 +105,4 @@ def test_a_library_of_the_first_schema_gets_radio_and_whole_names(
             path = store.path
     with Store.open(path) as store:
         assert [track.id for track in store.find_tracks("sowhat")] == [1]
-        assert store.start_radio(["a"]) == 1
+        assert store.start_radio(Blend(("a",))) == 1
