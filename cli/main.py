@@ -19,6 +19,10 @@ COMMANDS = {
     "similar": "recsys.cli.similar",
     "playlist": "recsys.cli.playlist",
     "radio": "recsys.cli.radio",
+    "like": "recsys.cli.like:like",
+    "dislike": "recsys.cli.like:dislike",
+    "ban": "recsys.cli.like:ban",
+    "unban": "recsys.cli.like:unban",
     "classify": "recsys.cli.classify",
     "status": "recsys.cli.status",
     "doctor": "recsys.cli.doctor",
@@ -30,6 +34,7 @@ COMMANDS = {
 """The commands for a music library."""
 
 GROUPS = {
+    "feedback": "recsys.cli.feedback",
     "model": "recsys.cli.model",
     "papers": "recsys.cli.papers",
     "cluster": "recsys.cli.cluster",

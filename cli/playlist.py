@@ -23,6 +23,7 @@ from recsys.cli.options import (
     genre_option,
     index_option,
     library_place,
+    no_taste_option,
     seed_option,
     tag_option,
 )
@@ -161,6 +162,7 @@ class Destination:
     "Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it to "
     "require several."
 )
+@no_taste_option
 @seed_option("Random seed: the same seed gives the same playlist.")
 @click.option(
     "--random", "draw_seed", is_flag=True, help="Draw a new --seed, and print it to repeat it."
@@ -214,6 +216,7 @@ def command(
     diversity: float,
     genre: str | None,
     tags: tuple[str, ...],
+    no_taste: bool,
     seed: int,
     draw_seed: bool,
     name: str | None,
@@ -263,6 +266,7 @@ def command(
         genre=genre,
         moods=tags,
         name=name,
+        taste=not no_taste,
     )
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
     given = list(seeds) if start is None or goal is None else [start, goal]

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.choosing import ask_until_clear
-from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
+from recsys.cli.options import (
+    completed_by,
+    db_option,
+    genre_option,
+    json_option,
+    no_taste_option,
+    tag_option,
+)
 from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 )
 @genre_option("Only tracks of this genre.")
 @tag_option("Only tracks with this tag (chill, party, 80s, ...); repeat it to require several.")
+@no_taste_option
 @json_option("Print the answer as JSON.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
 @db_option
@@ -41,6 +49,7 @@ def command(
     session: int | None,
     genre: str | None,
     tags: tuple[str, ...],
+    no_taste: bool,
     as_json: bool,
     as_paths: bool,
     db: Path | None,
@@ -66,7 +75,7 @@ def command(
     from recsys.api import Library
     from recsys.playlists.radio import RadioOptions
 
-    options = RadioOptions(length=length, genre=genre, moods=tags)
+    options = RadioOptions(length=length, genre=genre, moods=tags, taste=not no_taste)
     with Library(db) as library:
         answer = ask_until_clear(
             seeds,

@@ -17,6 +17,7 @@ from recsys.cli.options import (
     index_option,
     json_option,
     library_place,
+    no_taste_option,
     tag_option,
 )
 from recsys.cli.output import (
@@ -68,6 +69,7 @@ SCORES_SHOWN = 4
     is_flag=True,
     help="Include copies and other versions of the same recording.",
 )
+@no_taste_option
 @click.option("--explain", is_flag=True, help="Give the reasons for each rank.")
 @json_option("One JSON object: query, genre scores, results.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
@@ -83,6 +85,7 @@ def command(
     max_per_artist: int | None,
     no_same_album: bool,
     show_duplicates: bool,
+    no_taste: bool,
     explain: bool,
     as_json: bool,
     as_paths: bool,
@@ -121,6 +124,7 @@ def command(
         max_per_artist=max_per_artist,
         no_same_album=no_same_album,
         show_duplicates=show_duplicates,
+        taste=not no_taste,
     )
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
@@ -193,6 +197,8 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
         "genre_score": round(row.genre_score, 6),
         "similarity": round(row.similarity, 6),
     }
+    if row.taste:
+        result["taste"] = round(row.taste, 6)
     if explain:
         result["reasons"] = list(row.reasons)
     return result

@@ -139,6 +139,7 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
             "problems": list(status.index_problems),
             "recall_at_20": status.recall_at_20,
         },
+        **({"feedback": status.feedback} if status.feedback else {}),
     }
 
 
@@ -160,6 +161,9 @@ def _print(status: LibraryStatus) -> None:
         rows.append(("Missing", f"{status.missing} tracks without a file (--keep-missing)"))
     if status.unanalysed:
         rows.append(("To do", f"{status.unanalysed} tracks not yet analysed by the current model"))
+    if status.feedback:
+        said = ", ".join(f"{number} {kind}" for kind, number in status.feedback.items())
+        rows.append(("Feedback", f"{said} (recsys feedback list)"))
     for genre, recall in status.recall_at_20.items():
         rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))
     for root, there in status.roots.items():

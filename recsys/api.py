@@ -15,13 +15,18 @@ from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
 from recsys.seeds import FoundSeed, ResolvedSeed, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
+from recsys.taste import EventKind
+from recsys.taste.events import now
 from recsys.types import TIME_LIMIT_S, ModelInfo
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
+    from recsys.feedback import FeedbackReader
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from recsys.playlists import PlaylistOptions
     from recsys.playlists.radio import RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
+    from recsys.taste import Event
+    from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
 
 
@@ -98,6 +105,7 @@ class Library:
         self._reader: Store | None = None
         self._index: GenreIndex | None = None
         self._shared: MilvusCatalogue | None = None
+        self._learned: tuple[tuple[int, int], Taste | None] = ((0, 0), None)
 
     def __enter__(self) -> Self:
         return self
@@ -324,7 +332,7 @@ class Library:
         if k is not None:
             options = replace(options, k=k)
         store, index, info = self._ready()
-        recommender = Recommender(store, index, info)
+        recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
         query = self._query(seeds, info)
         answer = recommender.similar(query, options)
         if notes := _notes(query.readings):
@@ -367,15 +375,15 @@ class Library:
 
         options = options or PlaylistOptions()
         store, index, info = self._ready()
-        maker = PlaylistMaker(store, index, info)
-        found = self._find(seeds)
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
+        found = self._find(seeds, listed=True)
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
                     "a way from one track to another needs exactly one start and no cycle",
                     "Give --from A --to B.",
                 )
-            goal = self._find(to)
+            goal = self._find(to, listed=True)
             playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
             return _with_readings(playlist, [*found, *goal])
         if cycle is not None:
@@ -413,8 +421,9 @@ class Library:
         RecsysError
             If no track of the list is in the library, or the library is empty.
         """
-        from recsys.playlists import PlaylistMaker
+        from recsys.playlists import PlaylistMaker, PlaylistOptions
 
+        options = options or PlaylistOptions()
         store, index, info = self._ready()
         paths = [absolute(path) for path in tracks]
         # A list may name a file by another way than the library, through a link.
@@ -427,7 +436,8 @@ class Library:
                 f"none of the {len(paths)} tracks of the list is in the library {store.path}",
                 "Index their folder first; map other paths with --root FROM=TO.",
             )
-        playlist = PlaylistMaker(store, index, info).extend(present, options)
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
+        playlist = maker.extend(present, options)
         strange = len(paths) - len(present)
         if not strange:
             return playlist
@@ -472,7 +482,7 @@ class Library:
         options = options or RadioOptions()
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
-        radio = Radio(store, index, info)
+        radio = Radio(store, index, info, self._taste(wanted=options.taste))
         with Store.open(database) as writer:
             number = self._radio_session(writer, seeds, session, new=new)
             while True:
@@ -526,6 +536,165 @@ class Library:
         raise QueryError(
             f"a seed of session {session} has left the library", "Start another: recsys radio TRACK"
         )
+
+    # What the listener says
+
+    def like(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Like tracks, artists or albums: what is like them moves up in answers.
+
+        Parameters
+        ----------
+        tracks : str, Path or sequence of them
+            As the seeds of :meth:`similar`; they must be in the library.
+        source : str
+            Who says so.
+
+        Returns
+        -------
+        list of Event
+            One per seed.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not found or is ambiguous; then nothing is stored.
+        """
+        return self.record(EventKind.LIKE, tracks, source=source)
+
+    def dislike(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Dislike tracks, artists or albums: what is like them moves down; see :meth:`like`."""
+        return self.record(EventKind.DISLIKE, tracks, source=source)
+
+    def ban(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Ban tracks, artists, albums or folders: no answer holds them until :meth:`unban`.
+
+        Parameters
+        ----------
+        tracks, source
+            As in :meth:`like`, or folders.
+        """
+        return self.record(EventKind.BAN, tracks, source=source)
+
+    def unban(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Lift bans; that of a track is an exception from bans on its artist, album or folder.
+
+        Parameters
+        ----------
+        tracks, source
+            As in :meth:`ban`.
+
+        Raises
+        ------
+        RecsysError
+            If one of them is not banned.
+        """
+        return self.record(EventKind.UNBAN, tracks, source=source)
+
+    def record(
+        self,
+        kind: str,
+        tracks: str | Path | Sequence[str | Path],
+        *,
+        source: str = "python",
+        time: datetime | None = None,
+    ) -> list[Event]:
+        """Store that something was played, skipped, liked, disliked, banned or unbanned.
+
+        Parameters
+        ----------
+        kind : str
+            ``play``, ``skip``, ``like``, ``dislike``, ``ban`` or ``unban``.
+        tracks : str, Path or sequence of them
+            As in :meth:`like`.
+        source : str
+            Who says so, for example a player.
+        time : datetime, optional
+            With a time zone; by default now. The same event twice is stored once.
+
+        Returns
+        -------
+        list of Event
+            One per seed.
+
+        Raises
+        ------
+        RecsysError
+            If the kind is not known, or as in :meth:`like` and :meth:`unban`.
+        """
+        if kind not in list(EventKind):
+            raise QueryError(f"unknown event {kind!r}", f"Known: {', '.join(EventKind)}.")
+        if time is not None and time.tzinfo is None:
+            raise QueryError(f"a time without a time zone: {time}", "Give one, such as UTC.")
+        time = time or now()
+        reader = self._feedback_reader()
+        events = [reader.event(EventKind(kind), each, time, source) for each in _as_list(tracks)]
+        if kind == EventKind.UNBAN:
+            for event in events:
+                reader.check_banned(event)
+        with Store.open(self.database) as writer:
+            writer.add_events(events)
+        return events
+
+    def feedback(self) -> list[Event]:
+        """Return all events, in the order of their times.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it is on Milvus.
+        """
+        return self.store.events()
+
+    def bans(self) -> list[Event]:
+        """Return the bans in force, in the order of their times.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it is on Milvus.
+        """
+        return list(self.store.bans().in_force)
+
+    def import_feedback(self, lines: Iterable[str | bytes]) -> tuple[int, int]:
+        """Store the events of JSON lines, all or none; those that are known are passed over.
+
+        Parameters
+        ----------
+        lines : iterable of str or bytes
+            Objects with the fields of :meth:`recsys.taste.Event.fields`. Instead of ``key``, they
+            may have ``track``: a path, an id or words, as in :meth:`like`.
+
+        Returns
+        -------
+        found, new : int
+            Numbers of events.
+
+        Raises
+        ------
+        RecsysError
+            If a line is no event, or its track is not found or is ambiguous.
+        """
+        from recsys.feedback import read_lines
+
+        database = self.database
+        events = list(read_lines(lines, self._feedback_reader))
+        with Store.open(database) as writer:
+            return len(events), writer.add_events(events)
+
+    def _feedback_reader(self) -> FeedbackReader:
+        from recsys.feedback import FeedbackReader
+
+        _ = self.database  # QueryError on Milvus, where nothing can be stored
+        store, index, _ = self._stored()
+        return FeedbackReader(store, index, SeedFinder(store, lambda: self.classifier))
 
     def classify(
         self,
@@ -821,11 +990,33 @@ class Library:
         query = make_query(info, [track for each in found for track in each.tracks])
         return replace(query, readings=tuple(each.reading for each in found))
 
-    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[FoundSeed]:
-        finder = SeedFinder(
-            self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
-        )
-        return [finder.find(seed) for seed in _as_list(seeds)]
+    def _find(
+        self, seeds: str | Path | Sequence[str | Path], *, listed: bool = False
+    ) -> list[FoundSeed]:
+        """Return the seeds; a banned one is `listed` nowhere."""
+        store = self._catalogue()
+        finder = SeedFinder(store, lambda: self.classifier, is_copy=self._place is not None)
+        found = [finder.find(seed) for seed in _as_list(seeds)]
+        bans = store.bans()
+        if not bans or not found:
+            return found
+        from recsys.feedback import as_outside, without_banned
+
+        found = [without_banned(each, bans) for each in found]
+        return [as_outside(each, bans) for each in found] if listed else found
+
+    def _taste(self, *, wanted: bool) -> Taste | None:
+        """Return the taste of the listener, None in a library without events."""
+        if not wanted or self._place is not None:
+            return None
+        known = self.store.last_event(), self.store.revision
+        if known[0] == 0:
+            return None
+        if self._learned[0] != known:
+            from recsys.feedback import taste_of
+
+            self._learned = known, taste_of(self.store)
+        return self._learned[1]
 
 
 def _notes(readings: Iterable[Reading]) -> list[str]:

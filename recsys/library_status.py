@@ -39,6 +39,7 @@ class LibraryStatus:
     roots: dict[Path, bool]  # indexed folders, and whether they are there now
     index_problems: tuple[str, ...]  # differences between index files and database
     recall_at_20: dict[str, float]  # of the genre groups whose search is approximate
+    feedback: dict[str, int]  # events of each kind that there is
 
 
 def library_status(store: Store) -> LibraryStatus:
@@ -65,6 +66,7 @@ def library_status(store: Store) -> LibraryStatus:
         roots={root: not health.is_absent(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
         recall_at_20=measured_recall(store),
+        feedback={str(kind): number for kind, number in store.event_counts().items()},
     )
 
 

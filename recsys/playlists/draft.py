@@ -69,6 +69,9 @@ class PlaylistOptions:
         :class:`recsys.playlists.order.MoodWalk`.
     name : str or None
         Of the playlist; None for a name that describes it.
+    taste : bool
+        Let what the listener liked, disliked, played and skipped change which tracks are taken.
+        Not between two tracks.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class PlaylistOptions:
     genre: str | None = None
     moods: tuple[str, ...] = ()
     name: str | None = None
+    taste: bool = True
 
     def __post_init__(self) -> None:
         _at_least("length", self.length, 1)
@@ -278,7 +282,7 @@ class PlaylistDraft:
         diversity = self.options.diversity
         if diversity == 0 or len(pool) == 1:
             return pool[0]
-        relevance = np.array([candidate.similarity for candidate in pool])
+        relevance = np.array([candidate.score for candidate in pool])
         redundancy = np.zeros(len(pool))
         if self.chosen:
             vectors = np.stack([candidate.embedding for candidate in pool])

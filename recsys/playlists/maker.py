@@ -28,6 +28,7 @@ from recsys.recommender.query import (
     Query,
     Seed,
     TagFilter,
+    by_taste,
     make_query,
     nearest,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Search
+    from recsys.taste.ranking import Taste
     from recsys.types import Analysis, Catalogue, ModelInfo, Track
 
 DRAW_FROM = 10_000
@@ -51,9 +53,19 @@ _NAMED_SEEDS = 3
 
 
 class PlaylistMaker:
-    """Makes playlists from a library: its catalogue, its embeddings and the model of both."""
+    """Makes playlists from a library: its catalogue, its embeddings and the model of both.
 
-    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
+    `taste` is the listener's, None for none. A list from one track to another does without.
+    """
+
+    def __init__(
+        self,
+        store: Catalogue,
+        index: EmbeddingIndex,
+        info: ModelInfo,
+        taste: Taste | None = None,
+    ) -> None:
+        self._taste = taste
         self._store = store
         self._index = index
         self._info = info
@@ -142,7 +154,8 @@ class PlaylistMaker:
         turn = 0
         if first.track.genre_group in order:
             turn = order.index(first.track.genre_group) * options.per_genre + len(draft)
-        walk = GenreCycle(draft, self._search(wanted), order)
+        search = self._search(wanted)
+        walk = GenreCycle(draft, lambda *asked: by_taste(search(*asked), self._taste), order)
         walk.fill(first.embedding, turn)
         return self._finish(
             draft,
@@ -221,7 +234,9 @@ class PlaylistMaker:
         search, taxonomy = self._search(None), self._taxonomy
         tiers = plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
         queues += [
-            CandidateQueue(tier_candidates(tiers, position, search, query.embedding, expected))
+            CandidateQueue(
+                tier_candidates(tiers, position, search, query.embedding, expected, self._taste)
+            )
             for position in range(len(tiers))
         ]
         # The first queue that has a track to offer gives it; queues are used up in their order.
@@ -244,7 +259,8 @@ class PlaylistMaker:
             pass
         expected = REACH * (draft.options.limit or POOL)
         search = self._search(wanted)
-        found = search(draft.options.genre, query.embedding, expected)
+        near = search(draft.options.genre, query.embedding, expected)
+        found = by_taste(near, self._taste)
         walk = MoodWalk(self._store, self._info, wanted.columns, draft, found)
         walk.fill(query.embedding, query.tag_strengths)
         where = f"{draft.options.genre or 'the library'} with the tag {wanted}"
@@ -261,12 +277,12 @@ class PlaylistMaker:
             # A search near a random point is cheaper than reading all ids of a large library.
             towards = rng.standard_normal(self._info.dimension)
             direction = (towards / np.linalg.norm(towards)).astype(np.float32)
-            found = self._index.search(genre, direction, reach)
+            found, bans = self._index.search(genre, direction, reach), self._store.bans()
             # Until one is found: the store may have lost tracks since the index was opened.
             for position in rng.permutation(len(found)):
                 track_id = found[position].track_id
                 track = self._store.track(track_id)
-                if track is not None:
+                if track is not None and not bans.holds(track):
                     return Candidate(track, 1.0, self._index.vectors([track_id])[0])
         raise QueryError(
             f"{genre or 'the library'} holds no track to begin with", "Index a folder of music."
@@ -278,10 +294,11 @@ class PlaylistMaker:
         """Draw one of the tracks that carry a mood most strongly."""
         ids, _ = wanted.strongest()
         foremost: list[Track] = []
+        bans = self._store.bans()
         for start in range(0, len(ids), MAX_BATCH):
             page = ids[start : start + MAX_BATCH].tolist()
             tracks = self._store.tracks(page)
-            known = (tracks[i] for i in page if i in tracks)
+            known = (tracks[i] for i in page if i in tracks and not bans.holds(tracks[i]))
             foremost += [track for track in known if genre in (None, track.genre_group)]
             if len(foremost) >= START_FROM:
                 break

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Candidate, Query
+    from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
 REACH = 64
@@ -60,6 +61,8 @@ class RadioOptions:
         Only tracks of this genre group.
     moods : tuple of str
         Only tracks that carry all of these tags of the model.
+    taste : bool
+        Let what the listener liked, disliked, played and skipped change the order inside a tier.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class RadioOptions:
     length: int = 10
     genre: str | None = None
     moods: tuple[str, ...] = ()
+    taste: bool = True
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -99,9 +103,16 @@ class RadioAnswer:
 
 
 class Radio:
-    """Finds the next tracks of sessions in a library."""
+    """Finds the next tracks of sessions in a library. `taste` is the listener's, None for none."""
 
-    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
+    def __init__(
+        self,
+        store: Catalogue,
+        index: EmbeddingIndex,
+        info: ModelInfo,
+        taste: Taste | None = None,
+    ) -> None:
+        self._taste = taste
         self._store = store
         self._index = index
         self._info = info
@@ -152,7 +163,7 @@ class Radio:
         tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)
         expected = POOL + options.length
         return chain.from_iterable(
-            tier_candidates(tiers, position, search, query.embedding, expected)
+            tier_candidates(tiers, position, search, query.embedding, expected, self._taste)
             for position in range(len(tiers))
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.index.base import EmbeddingIndex
+    from recsys.taste.ranking import Taste
     from recsys.types import (
         Analysis,
         Catalogue,
@@ -36,6 +39,12 @@ OVERFETCH = 2
 HOLDS_FROM = 1.0
 """Strength (z-score) from which a track carries a tag."""
 
+TASTE_REACH = 200
+"""Candidates among which the taste chooses the next one."""
+
+TASTE_BATCH = 50
+"""Candidates whose taste is computed together."""
+
 OUTSIDE_LIBRARY = 0
 """The id of a track that is not in the library. SQLite numbers its rows from 1."""
 
@@ -53,6 +62,12 @@ class Candidate:
     track: Track  # as the store has it now
     similarity: float  # cosine to the vector that was searched for
     embedding: FloatArray  # (d,), unit length
+    taste: float = 0.0  # what the listener's events add to the similarity
+
+    @property
+    def score(self) -> float:
+        """By which candidates are ranked inside a tier."""
+        return self.similarity + self.taste
 
 
 Search: TypeAlias = Callable[["str | None", "FloatArray", int], Iterator[Candidate]]
@@ -72,12 +87,13 @@ def nearest(
     The first search finds :data:`OVERFETCH` times as many neighbours as expected, and each further
     one twice as many as the last. Rows are read from the store in batches of the expected number,
     and only on demand. Tracks that were removed, or moved to another group, since the index was
-    opened are skipped.
+    opened are skipped, and so are those that are banned.
 
     `genre` None searches all groups; `query` has shape (d,) and unit length; `expected`, at least
     1, is how many candidates the caller expects to take. `wanted` counts the tracks it refuses.
     """
     fetch, batch = OVERFETCH * expected, min(expected, MAX_BATCH)
+    bans = store.bans()
     seen: set[int] = set()
     while True:
         found, vectors = index.search_with_vectors(genre, query, fetch)
@@ -92,11 +108,42 @@ def nearest(
             tracks = store.tracks(near.track_id for near in rows)
             for near in rows:
                 track = tracks.get(near.track_id)
-                if track is not None and genre in (None, track.genre_group):
+                if track is None or genre not in (None, track.genre_group):
+                    continue
+                if not (bans and bans.holds(track)):
                     yield Candidate(track, near.similarity, embeddings[track.id])
         if len(found) < fetch:
             return
         fetch *= 2
+
+
+# The listener's taste
+
+
+def by_taste(candidates: Iterator[Candidate], taste: Taste | None) -> Iterator[Candidate]:
+    """Yield candidates, which come nearest first, in the order of their scores.
+
+    Each is compared with the :data:`TASTE_REACH` nearest that are left, so that a large library is
+    not read as a whole.
+    """
+    if taste is None:
+        yield from candidates
+        return
+    heap: list[tuple[float, int, Candidate]] = []
+    while batch := list(islice(candidates, TASTE_BATCH)):
+        for found in with_taste(batch, taste):
+            heappush(heap, (-found.score, found.track.id, found))
+        while len(heap) >= TASTE_REACH:
+            yield heappop(heap)[-1]
+    while heap:
+        yield heappop(heap)[-1]
+
+
+def with_taste(candidates: Sequence[Candidate], taste: Taste) -> list[Candidate]:
+    """Return candidates with what the listener's events add to their similarity."""
+    embeddings = np.stack([found.embedding for found in candidates])
+    added = taste.of([found.track for found in candidates], embeddings).tolist()
+    return [replace(found, taste=t) for found, t in zip(candidates, added, strict=True)]
 
 
 # Tracks that carry tags of the model: a mood, an era, a voice, a style
@@ -149,10 +196,12 @@ class TagFilter:
     def genre_groups(self, among: Collection[str]) -> set[str]:
         """Return which of these genre groups hold tracks that carry every tag."""
         ids, _ = self.strongest()
-        found: set[str] = set()
+        bans, found = self._store.bans(), set[str]()
         for start in range(0, len(ids), MAX_BATCH):
             tracks = self._store.tracks(ids[start : start + MAX_BATCH].tolist())
-            found |= {track.genre_group for track in tracks.values()}.intersection(among)
+            found |= {
+                track.genre_group for track in tracks.values() if not bans.holds(track)
+            }.intersection(among)
             if len(found) == len(among):
                 break
         return found
