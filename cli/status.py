@@ -162,7 +162,10 @@ def _print(status: LibraryStatus) -> None:
     if status.unanalysed:
         rows.append(("To do", f"{status.unanalysed} tracks not yet analysed by the current model"))
     if status.feedback:
-        said = ", ".join(f"{number} {kind}" for kind, number in status.feedback.items())
+        said = ", ".join(
+            f"{number} {kind}{'' if number == 1 else 's'}"
+            for kind, number in status.feedback.items()
+        )
         rows.append(("Feedback", f"{said} (recsys feedback list)"))
     for genre, recall in status.recall_at_20.items():
         rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from recsys.errors import QueryError, library_is_empty
+from recsys.errors import OlderLibraryError, QueryError, library_is_empty
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
@@ -147,7 +148,13 @@ class Library:
             If there is no library yet, or its file is not one.
         """
         if self._reader is None:
-            self._reader = Store.open(self.database, read_only=True)
+            try:
+                self._reader = Store.open(self.database, read_only=True)
+            except OlderLibraryError:
+                if not os.access(self.database, os.W_OK):
+                    raise
+                Store.open(self.database).close()  # migrates
+                self._reader = Store.open(self.database, read_only=True)
         return self._reader
 
     @cached_property
@@ -483,8 +490,9 @@ class Library:
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
         radio = Radio(store, index, info, self._taste(wanted=options.taste))
+        found = self._find(seeds)
         with Store.open(database) as writer:
-            number = self._radio_session(writer, seeds, session, new=new)
+            number = self._radio_session(writer, found, session, new=new)
             while True:
                 known = writer.radio(number)
                 if known is None:
@@ -497,17 +505,18 @@ class Library:
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
-                    return answer
+                    notes = _notes(each.reading for each in found)
+                    return replace(answer, notes=(*notes, *answer.notes))
 
     def _radio_session(
         self,
         writer: Store,
-        seeds: str | Path | Sequence[str | Path],
+        seeds: Sequence[FoundSeed],
         session: int | None,
         *,
         new: bool,
     ) -> int:
-        found = [track for each in self._find(seeds) for track in each.tracks]
+        found = [track for each in seeds for track in each.tracks]
         if session is not None:
             if found or new:
                 raise QueryError(

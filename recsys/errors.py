@@ -59,6 +59,10 @@ class StoreError(RecsysError):
     """The library database cannot be opened, read or written."""
 
 
+class OlderLibraryError(StoreError):
+    """The library lacks migrations, and is opened read-only."""
+
+
 class LibraryBusyError(StoreError):
     """Another process is writing to this library."""
 

@@ -145,7 +145,8 @@ class PlaylistMaker:
                 "Give either a genre or a cycle.",
             )
         draft, wanted = PlaylistDraft(options), self._filter(options)
-        order, notes = cycle_genres(self._taxonomy, self._index, genres, wanted)
+        banned = self._banned_genres()
+        order, notes = cycle_genres(self._taxonomy, self._index, genres, wanted, banned)
         seeds = make_query(self._info, [start]).seeds if start else ()
         first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng, wanted)
         if not seeds or seeds[0].in_library:
@@ -154,8 +155,7 @@ class PlaylistMaker:
         turn = 0
         if first.track.genre_group in order:
             turn = order.index(first.track.genre_group) * options.per_genre + len(draft)
-        search = self._search(wanted)
-        walk = GenreCycle(draft, lambda *asked: by_taste(search(*asked), self._taste), order)
+        walk = GenreCycle(draft, self._tasteful(self._search(wanted)), order)
         walk.fill(first.embedding, turn)
         return self._finish(
             draft,
@@ -213,6 +213,18 @@ class PlaylistMaker:
 
     def _search(self, wanted: TagFilter | None) -> Search:
         return partial(nearest, self._store, self._index, wanted=wanted)
+
+    def _tasteful(self, search: Search) -> Search:
+        """Return a search whose candidates come in the order of the taste."""
+        return lambda genre, query, expected: by_taste(search(genre, query, expected), self._taste)
+
+    def _banned_genres(self) -> list[str]:
+        """Return the genres all of whose tracks are banned."""
+        if not self._store.bans():
+            return []
+        search, anywhere = self._search(None), np.eye(self._info.dimension, dtype=np.float32)[0]
+        groups = self._taxonomy.groups
+        return [genre for genre in groups if next(search(genre, anywhere, 1), None) is None]
 
     def _continue(
         self,
@@ -284,9 +296,10 @@ class PlaylistMaker:
                 track = self._store.track(track_id)
                 if track is not None and not bans.holds(track):
                     return Candidate(track, 1.0, self._index.vectors([track_id])[0])
-        raise QueryError(
-            f"{genre or 'the library'} holds no track to begin with", "Index a folder of music."
-        )
+        hint = "Index a folder of music."
+        if self._store.bans():
+            hint = "recsys feedback bans lists what is banned."
+        raise QueryError(f"{genre or 'the library'} holds no track to begin with", hint)
 
     def _draw_carrier(
         self, genre: str | None, rng: np.random.Generator, wanted: TagFilter

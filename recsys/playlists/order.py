@@ -14,7 +14,7 @@ from recsys.names import mood_columns
 from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -106,13 +106,14 @@ def cycle_genres(
     index: EmbeddingIndex,
     genres: Sequence[str] | str,
     wanted: TagFilter | None = None,
+    banned: Collection[str] = (),
 ) -> tuple[list[str], list[str]]:
     """Return the genres of a cycle that have tracks, and a note for each that has none.
 
     `genres` are names, one string with commas between them, or ``auto``; only tracks that `wanted`
-    admits count. QueryError if there are no genres, one is not known, or none has a track.
+    admits count, and genres that are `banned` have none. QueryError if there are no genres, one is not known, or none has a track.
     """
-    filled = [genre for genre in taxonomy.groups if index.count(genre)]
+    filled = [genre for genre in taxonomy.groups if index.count(genre) and genre not in banned]
     carrying = filled if wanted is None else wanted.genre_groups(filled)
     held = [genre for genre in filled if genre in carrying]
     names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]

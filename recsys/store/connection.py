@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
-from recsys.errors import LibraryBusyError, StoreError
+from recsys.errors import LibraryBusyError, OlderLibraryError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,7 +177,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 def _checked(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     try:
         if _schema_version(database, path) < SCHEMA_VERSION:
-            raise StoreError(
+            raise OlderLibraryError(
                 f"{path} was written by an older recsys and is opened read-only.",
                 "Run `recsys index` once where it can be written.",
             )

@@ -58,11 +58,11 @@ TOLD_FROM = 0.005
 class TasteWeights:
     """How much each part of the taste counts, as differences of cosines."""
 
-    sound: float = 0.25
+    sound: float = 0.3
     artist: float = 0.05
     genre: float = 0.05
-    shrinkage: float = 1.0  # judgements that say nothing, added to every mean
-    sharpness: float = 2.0  # power of the cosine: the higher, the nearer a judged track must be
+    shrinkage: float = 0.5  # judgements that say nothing, added to every mean
+    sharpness: float = 4.0  # power of the cosine: the higher, the nearer a judged track must be
 
 
 @dataclass(frozen=True, slots=True)
