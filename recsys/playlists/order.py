@@ -111,7 +111,8 @@ def cycle_genres(
     """Return the genres of a cycle that have tracks, and a note for each that has none.
 
     `genres` are names, one string with commas between them, or ``auto``; only tracks that `wanted`
-    admits count, and genres that are `banned` have none. QueryError if there are no genres, one is not known, or none has a track.
+    admits count, and genres that are `banned` have none. QueryError if there are no genres, one is
+    not known, or none has a track.
     """
     filled = [genre for genre in taxonomy.groups if index.count(genre) and genre not in banned]
     carrying = filled if wanted is None else wanted.genre_groups(filled)

@@ -956,7 +956,7 @@ class Store:
     def events_of(self, key: str) -> list[Event]:
         """Return the events of one track, by its audio hash, artist or album, by time."""
         return [
-            _event_of(row) for row in self._rows(f"{_EVENTS} WHERE key = ? ORDER BY time", (key,))
+            _event_of(row) for row in self._rows(f"{_EVENTS} WHERE key = ? ORDER BY time, id", (key,))
         ]
 
     def event_counts(self) -> dict[EventKind, int]:
@@ -974,9 +974,9 @@ class Store:
                     time_text(event.time),
                     event.kind,
                     event.subject,
-                    path_key(Path(event.key)) if event.subject == Subject.FOLDER else event.key,
-                    storable_text(event.name),
-                    event.source,
+                    _event_key(event),
+                    storable_text(event.name) or "",
+                    storable_text(event.source) or "",
                     json.dumps(event.tracks),
                 )
                 for event in events
@@ -1050,6 +1050,12 @@ class Store:
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.execute("PRAGMA optimize")
+
+
+def _event_key(event: Event) -> PathKey:
+    if event.subject == Subject.FOLDER:
+        return path_key(Path(event.key))
+    return storable_text(event.key) or ""
 
 
 def _event_of(row: tuple[Any, ...]) -> Event:
