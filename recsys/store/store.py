@@ -956,7 +956,8 @@ class Store:
     def events_of(self, key: str) -> list[Event]:
         """Return the events of one track, by its audio hash, artist or album, by time."""
         return [
-            _event_of(row) for row in self._rows(f"{_EVENTS} WHERE key = ? ORDER BY time, id", (key,))
+            _event_of(row)
+            for row in self._rows(f"{_EVENTS} WHERE key = ? ORDER BY time, id", (key,))
         ]
 
     def event_counts(self) -> dict[EventKind, int]:

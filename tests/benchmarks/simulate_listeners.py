@@ -189,7 +189,7 @@ class Answerer:
         assert index is not None
         self._index = index
 
-    def hear(self, played: set[str], seconds: int) -> None:
+    def ban_only(self, played: set[str], seconds: int) -> None:
         """Ban what was played, and nothing else."""
         time = NOW + timedelta(seconds=seconds)
         rest = tuple(sorted(self._clips.tracks))
@@ -258,7 +258,7 @@ def collapse(answerer: Answerer, clips: Clips, weights: TasteWeights) -> str:
 
     Tracks by other artists of the same folder are asked for, in the whole library.
     """
-    answerer.hear(set(), 2)
+    answerer.ban_only(set(), 2)
     shares = []
     by_artist: dict[str, list[str]] = {}
     for own, track in clips.tracks.items():
@@ -359,7 +359,7 @@ def main() -> None:
                 questions = questions_of(chosen, played, clips, rng)
                 if turn == 0 and not options.choose:
                     continue
-                answerer.hear(played, turn)
+                answerer.ban_only(played, turn)
                 if turn == 0:
                     weights = choose(answerer, questions, console)
             values = ", ".join(f"{f.name} {getattr(weights, f.name)}" for f in fields(weights))
