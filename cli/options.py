@@ -316,6 +316,15 @@ def default_options(command: Command, names: tuple[str, ...] = _FILTER_NAMES) ->
     return result
 
 
+def no_taste_option(command: Command) -> Command:
+    """``--no-taste``: answers as if the listener had said nothing."""
+    return click.option(
+        "--no-taste",
+        is_flag=True,
+        help="Leave out what you liked, disliked, played and skipped; bans hold.",
+    )(command)
+
+
 def seed_option(help_text: str) -> Callable[[Command], Command]:
     """``--seed``: of everything random."""
     return click.option(

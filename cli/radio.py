@@ -14,6 +14,7 @@ from recsys.cli.options import (
     genre_option,
     json_option,
     lean_options,
+    no_taste_option,
     tag_option,
 )
 from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @genre_option("Only tracks of this genre.")
 @tag_option("Only tracks with this tag (chill, party, 80s, ...); repeat it to require several.")
 @filter_options
+@no_taste_option
 @json_option("Print the answer as JSON.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
 @db_option
@@ -54,6 +56,7 @@ def command(
     genre: str | None,
     tags: tuple[str, ...],
     filters: dict[str, Any],
+    no_taste: bool,
     as_json: bool,
     as_paths: bool,
     db: Path | None,
@@ -80,7 +83,13 @@ def command(
     from recsys.playlists.radio import RadioOptions
     from recsys.recommender.filters import Filters
 
-    options = RadioOptions(length=length, genre=genre, tags=tags, filters=Filters(**filters))
+    options = RadioOptions(
+        length=length,
+        genre=genre,
+        tags=tags,
+        filters=Filters(**filters),
+        taste=not no_taste,
+    )
     with Library(db) as library:
         answer = ask_about_groups(
             (seeds, like, not_like),

@@ -20,6 +20,7 @@ from recsys.cli.options import (
     json_option,
     lean_options,
     library_place,
+    no_taste_option,
     tag_option,
 )
 from recsys.cli.output import (
@@ -78,6 +79,7 @@ GENRES_SHOWN = 4
     metavar="NAME",
     help="Save the query under this name: blend:NAME is then a TRACK.",
 )
+@no_taste_option
 @click.option("--explain", is_flag=True, help="Give the reasons for each rank.")
 @json_option("One JSON object: query, genre scores, results.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
@@ -97,6 +99,7 @@ def command(
     show_duplicates: bool,
     filters: dict[str, Any],
     blend: str | None,
+    no_taste: bool,
     explain: bool,
     as_json: bool,
     as_paths: bool,
@@ -142,6 +145,7 @@ def command(
         no_same_album=no_same_album,
         show_duplicates=show_duplicates,
         filters=Filters(**filters),
+        taste=not no_taste,
     )
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
@@ -221,6 +225,8 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
         "genre_score": round(row.genre_score, 6),
         "similarity": round(row.similarity, 6),
     }
+    if row.taste:
+        result["taste"] = round(row.taste, 6)
     if explain:
         result["reasons"] = list(row.reasons)
     return result

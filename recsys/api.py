@@ -16,13 +16,18 @@ from recsys.recommender.query import Query, make_query
 from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
+from recsys.taste import EventKind
+from recsys.taste.events import now
 from recsys.types import TIME_LIMIT_S, ModelInfo
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
+    from recsys.feedback import FeedbackReader
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
+    from recsys.taste import Event
+    from recsys.taste.ranking import Taste
     from recsys.types import Blend, Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
 
 Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
@@ -101,6 +108,7 @@ class Library:
         self._reader: Store | None = None
         self._index: GenreIndex | None = None
         self._shared: MilvusCatalogue | None = None
+        self._learned: tuple[tuple[int, int], Taste | None] = ((0, 0), None)
 
     def __enter__(self) -> Self:
         return self
@@ -333,7 +341,7 @@ class Library:
         if k is not None:
             options = replace(options, k=k)
         store, index, info = self._ready()
-        recommender = Recommender(store, index, info)
+        recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
         query = self._find_all(seeds, like, not_like).query(info)
         answer = recommender.similar(query, options)
         if notes := _notes(query.readings):
@@ -380,8 +388,8 @@ class Library:
 
         options = self._with_defaults(options or PlaylistOptions())
         store, index, info = self._ready()
-        maker = PlaylistMaker(store, index, info)
-        everything = self._find_all(seeds, like, not_like)
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
+        everything = self._find_all(seeds, like, not_like, listed=True)
         found = everything.seeds or everything.like
         if everything.like or everything.not_like:
             if to is not None or cycle is not None or not found:
@@ -396,7 +404,7 @@ class Library:
                     "a way from one track to another needs exactly one start and no cycle",
                     "Give --from A --to B.",
                 )
-            goal = self._find(to)
+            goal = self._find(to, listed=True)
             playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
             return _with_readings(playlist, [each.reading for each in (*found, *goal)])
         if cycle is not None:
@@ -413,7 +421,7 @@ class Library:
     ) -> Playlist:
         query = found.query(info)
         # All tracks of an artist would fill the list; one opens it, all of them say what is near.
-        allowed = TrackFilter(options.filters)
+        allowed = TrackFilter(options.filters, banned=self._catalogue().bans())
         firsts = set()
         for each in found.seeds or found.like:
             tracks = [track for track, _ in each.tracks]
@@ -462,7 +470,8 @@ class Library:
                 f"none of the {len(paths)} tracks of the list is in the library {store.path}",
                 "Index their folder first; map other paths with --root FROM=TO.",
             )
-        playlist = PlaylistMaker(store, index, info).extend(present, options)
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
+        playlist = maker.extend(present, options)
         strange = len(paths) - len(present)
         if not strange:
             return playlist
@@ -511,9 +520,9 @@ class Library:
         options = self._with_defaults(options or RadioOptions())
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
-        radio = Radio(store, index, info)
+        radio = Radio(store, index, info, self._taste(wanted=options.taste))
+        found = self._find_all(seeds, like, not_like)
         with Store.open(database) as writer:
-            found = self._find_all(seeds, like, not_like)
             number = self._radio_session(writer, found, info, session, new=new)
             while True:
                 known = writer.radio(number)
@@ -527,7 +536,8 @@ class Library:
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
-                    return answer
+                    notes = _notes(found.readings)
+                    return replace(answer, notes=(*notes, *answer.notes))
 
     def _radio_session(
         self,
@@ -685,6 +695,165 @@ class Library:
         if not defaults:
             return options
         return replace(options, filters=options.filters.over(Filters.of(defaults)))
+
+    # What the listener says
+
+    def like(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Like tracks, artists or albums: what is like them moves up in answers.
+
+        Parameters
+        ----------
+        tracks : str, Path or sequence of them
+            As the seeds of :meth:`similar`; they must be in the library.
+        source : str
+            Who says so.
+
+        Returns
+        -------
+        list of Event
+            One per seed.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not found or is ambiguous; then nothing is stored.
+        """
+        return self.record(EventKind.LIKE, tracks, source=source)
+
+    def dislike(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Dislike tracks, artists or albums: what is like them moves down; see :meth:`like`."""
+        return self.record(EventKind.DISLIKE, tracks, source=source)
+
+    def ban(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Ban tracks, artists, albums or folders: no answer holds them until :meth:`unban`.
+
+        Parameters
+        ----------
+        tracks, source
+            As in :meth:`like`, or folders.
+        """
+        return self.record(EventKind.BAN, tracks, source=source)
+
+    def unban(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Lift bans; that of a track is an exception from bans on its artist, album or folder.
+
+        Parameters
+        ----------
+        tracks, source
+            As in :meth:`ban`.
+
+        Raises
+        ------
+        RecsysError
+            If one of them is not banned.
+        """
+        return self.record(EventKind.UNBAN, tracks, source=source)
+
+    def record(
+        self,
+        kind: str,
+        tracks: str | Path | Sequence[str | Path],
+        *,
+        source: str = "python",
+        time: datetime | None = None,
+    ) -> list[Event]:
+        """Store that something was played, skipped, liked, disliked, banned or unbanned.
+
+        Parameters
+        ----------
+        kind : str
+            ``play``, ``skip``, ``like``, ``dislike``, ``ban`` or ``unban``.
+        tracks : str, Path or sequence of them
+            As in :meth:`like`.
+        source : str
+            Who says so, for example a player.
+        time : datetime, optional
+            With a time zone; by default now. The same event twice is stored once.
+
+        Returns
+        -------
+        list of Event
+            One per seed.
+
+        Raises
+        ------
+        RecsysError
+            If the kind is not known, or as in :meth:`like` and :meth:`unban`.
+        """
+        if kind not in list(EventKind):
+            raise QueryError(f"unknown event {kind!r}", f"Known: {', '.join(EventKind)}.")
+        if time is not None and time.tzinfo is None:
+            raise QueryError(f"a time without a time zone: {time}", "Give one, such as UTC.")
+        time = time or now()
+        reader = self._feedback_reader()
+        events = [reader.event(EventKind(kind), each, time, source) for each in _as_list(tracks)]
+        if kind == EventKind.UNBAN:
+            for event in events:
+                reader.check_banned(event)
+        with Store.open(self.database) as writer:
+            writer.add_events(events)
+        return events
+
+    def feedback(self) -> list[Event]:
+        """Return all events, in the order of their times.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it is on Milvus.
+        """
+        return self.store.events()
+
+    def bans(self) -> list[Event]:
+        """Return the bans in force, in the order of their times.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it is on Milvus.
+        """
+        return list(self.store.bans().in_force)
+
+    def import_feedback(self, lines: Iterable[str | bytes]) -> tuple[int, int]:
+        """Store the events of JSON lines, all or none; those that are known are passed over.
+
+        Parameters
+        ----------
+        lines : iterable of str or bytes
+            Objects with the fields of :meth:`recsys.taste.Event.fields`. Instead of ``key``, they
+            may have ``track``: a path, an id or words, as in :meth:`like`.
+
+        Returns
+        -------
+        found, new : int
+            Numbers of events.
+
+        Raises
+        ------
+        RecsysError
+            If a line is no event, or its track is not found or is ambiguous.
+        """
+        from recsys.feedback import read_lines
+
+        database = self.database
+        events = list(read_lines(lines, self._feedback_reader))
+        with Store.open(database) as writer:
+            return len(events), writer.add_events(events)
+
+    def _feedback_reader(self) -> FeedbackReader:
+        from recsys.feedback import FeedbackReader
+
+        _ = self.database  # QueryError on Milvus, where nothing can be stored
+        store, index, _ = self._stored()
+        return FeedbackReader(store, index, SeedFinder(store, lambda: self.classifier))
 
     def classify(
         self,
@@ -973,22 +1142,52 @@ class Library:
             raise library_is_empty(self.database)
         return self.store, index, info
 
-    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[FoundSeed]:
+    def _find(
+        self, seeds: str | Path | Sequence[str | Path], *, listed: bool = False
+    ) -> list[FoundSeed]:
+        """Return the seeds; a banned one is `listed` nowhere."""
         finder = self._finder()
-        return [finder.find(seed) for seed in _as_list(seeds)]
+        found = [finder.find(seed) for seed in _as_list(seeds)]
+        bans = self._catalogue().bans()
+        if not bans or not found:
+            return found
+        from recsys.feedback import as_outside, without_banned
+
+        found = [without_banned(each, bans) for each in found]
+        return [as_outside(each, bans) for each in found] if listed else found
 
     def _find_all(
         self,
         seeds: str | Path | Sequence[str | Path],
         like: str | Path | Sequence[str | Path],
         not_like: str | Path | Sequence[str | Path],
+        *,
+        listed: bool = False,
     ) -> FoundSeeds:
-        return FoundSeeds(*(tuple(self._find(group)) for group in (seeds, like, not_like)))
+        finder = self._finder()
+        return FoundSeeds(
+            tuple(self._find(seeds, listed=listed)),
+            tuple(self._find(like, listed=listed)),
+            tuple(finder.find(seed) for seed in _as_list(not_like)),
+        )
 
     def _finder(self) -> SeedFinder:
         return SeedFinder(
             self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
         )
+
+    def _taste(self, *, wanted: bool) -> Taste | None:
+        """Return the taste of the listener, None in a library without events."""
+        if not wanted or self._place is not None:
+            return None
+        known = self.store.last_event(), self.store.revision
+        if known[0] == 0:
+            return None
+        if self._learned[0] != known:
+            from recsys.feedback import taste_of
+
+            self._learned = known, taste_of(self.store)
+        return self._learned[1]
 
 
 def _reader(database: Path) -> Store:

@@ -299,6 +299,7 @@ class Recommendation:
     genre_score: float  # the query's score of the track's genre group, in [0, 1]
     similarity: float  # cosine of query and track
     reasons: tuple[str, ...] = ()  # of the rank, as sentences
+    taste: float = 0.0  # what the listener's events added to the similarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +374,15 @@ class IndexSummary:
 # The interface of a library that the recommender uses, in SQLite or on Milvus
 
 
+class BanList(Protocol):
+    """What must not come back: :class:`recsys.taste.Bans`. It is false where nothing is banned."""
+
+    def __bool__(self) -> bool: ...
+
+    def holds(self, track: Track) -> bool:
+        """Return whether a track is banned."""
+
+
 class Catalogue(Protocol):
     """The tracks of a library and their analyses, without their index.
 
@@ -395,6 +405,9 @@ class Catalogue(Protocol):
 
     def roots(self) -> Sequence[Path]:
         """Return the folders that were indexed, in the order of their names."""
+
+    def bans(self) -> BanList:
+        """Return what must not come back, as it is now."""
 
     def analysis(self, track_id: int) -> Analysis | None:
         """Return the analysis of a track, None where there is none of this id."""

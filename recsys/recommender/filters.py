@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
@@ -24,7 +24,7 @@ from recsys.store.search import name_key, normalise, storable_text, vocabulary_o
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recsys.types import FloatArray, Track
+    from recsys.types import BanList, FloatArray, Track
 
 FILTERS = {
     "tag": "without the tags asked for",
@@ -186,18 +186,11 @@ NO_FILTERS = Filters()
 """Every track may be in a list."""
 
 
-class Banned(Protocol):
-    """What must never be in a list again."""
-
-    def holds(self, track: Track) -> bool:
-        """Return whether a track is banned, by itself, its artist, album or folder."""
-
-
 class TrackFilter:
     """Decides which tracks may be in the lists of one request, and counts the others by reason.
 
-    The `seeds` are never refused; `unwanted` tracks, given with their embeddings, always are, and
-    so are their near-duplicates.
+    What is banned is always refused, and so are `unwanted` tracks, given with their embeddings, and
+    their near-duplicates; otherwise the `seeds` never are.
     """
 
     def __init__(
@@ -205,7 +198,7 @@ class TrackFilter:
         filters: Filters,
         seeds: Sequence[Track] = (),
         unwanted: Sequence[tuple[Track, FloatArray]] = (),
-        banned: Banned | None = None,
+        banned: BanList | None = None,
     ) -> None:
         self._banned = banned
         self._unwanted = NearDuplicates()
@@ -227,10 +220,10 @@ class TrackFilter:
         filters: Filters,
         seeds: Sequence[Track] = (),
         unwanted: Sequence[tuple[Track, FloatArray]] = (),
-        banned: Banned | None = None,
+        banned: BanList | None = None,
     ) -> Self | None:
         """Return the filter of a request, None where every track may be in its lists."""
-        if filters.asked() or unwanted or banned is not None:
+        if filters.asked() or unwanted or banned:
             return cls(filters, seeds, unwanted, banned)
         return None
 
@@ -251,10 +244,10 @@ class TrackFilter:
 
         Near-duplicates of unwanted tracks are found where there is an embedding, of unit length.
         """
+        if self._banned and self._banned.holds(track):
+            return "banned"
         if track.path in self._seeds:
             return None
-        if self._banned is not None and self._banned.holds(track):
-            return "banned"
         if embedding is not None and len(self._unwanted) and self._unwanted.match(track, embedding):
             return "not_like"
         if self._folders and f"{track.path}{os.sep}".startswith(self._folders):
