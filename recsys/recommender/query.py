@@ -43,11 +43,11 @@ OVERFETCH = 2
 HOLDS_FROM = 1.0
 """Strength (z-score) from which a track carries a tag."""
 
-TASTE_REACH = 200
-"""Candidates among which the taste chooses the next one."""
+TASTE_REACH = 100
+"""Candidates that are read before the taste chooses the first one."""
 
-TASTE_BATCH = 50
-"""Candidates whose taste is computed together."""
+TASTE_BATCH = 30
+"""Candidates that are taken before as many more are read."""
 
 OUTSIDE_LIBRARY = 0
 """The id of a track that is not in the library. SQLite numbers its rows from 1."""
@@ -138,17 +138,19 @@ def nearest(
 def by_taste(candidates: Iterator[Candidate], taste: Taste | None) -> Iterator[Candidate]:
     """Yield candidates, which come nearest first, in the order of their scores.
 
-    Each is compared with the :data:`TASTE_REACH` nearest that are left, so that a large library is
-    not read as a whole.
+    Each is compared with seventy others or more, the nearest that are left, so that a large
+    library is not read as a whole: :data:`TASTE_REACH`, :data:`TASTE_BATCH`.
     """
     if taste is None:
         yield from candidates
         return
     heap: list[tuple[float, int, Candidate]] = []
-    while batch := list(islice(candidates, TASTE_BATCH)):
+    size = TASTE_REACH
+    while batch := list(islice(candidates, size)):
+        size = TASTE_BATCH
         for found in with_taste(batch, taste):
             heappush(heap, (-found.score, found.track.id, found))
-        while len(heap) >= TASTE_REACH:
+        while len(heap) > TASTE_REACH - TASTE_BATCH:
             yield heappop(heap)[-1]
     while heap:
         yield heappop(heap)[-1]

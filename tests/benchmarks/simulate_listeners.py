@@ -36,7 +36,14 @@ from recsys.index.sync import open_index
 from recsys.recommender import Recommender, SimilarOptions, make_query
 from recsys.store import Store
 from recsys.taste import Event, EventKind, Subject
-from recsys.taste.ranking import Judged, Taste, TasteWeights, opinions
+from recsys.taste.ranking import (
+    HALF_LIFE_DAYS,
+    Judged,
+    Opinions,
+    Taste,
+    TasteWeights,
+    opinions,
+)
 from recsys.types import Analysis, ModelInfo, Track
 
 K = 20
@@ -62,6 +69,7 @@ GRID = {
 """Values that are tried, one part at a time."""
 
 ROUNDS = 2
+HALF_LIVES = (30.0, 90.0, 180.0, 365.0, 730.0, 1e6)
 
 
 @dataclass(frozen=True)
@@ -133,16 +141,26 @@ def _neighbourhoods(clips: Clips) -> list[HiddenTaste]:
 
 
 def events_of(
-    taste: HiddenTaste, played: set[str], number: int, rng: np.random.Generator
+    taste: HiddenTaste,
+    played: set[str],
+    number: int,
+    rng: np.random.Generator,
+    *,
+    days: float = DAYS,
+    former: HiddenTaste | None = None,
 ) -> list[Event]:
-    """Return what a listener says of tracks that are played, in the order of their times."""
-    wanted, others = sorted(played & taste.wanted), sorted(played - taste.wanted)
-    times = sorted(NOW - timedelta(days=float(d)) for d in rng.uniform(0, DAYS, number))
+    """Return what a listener says of tracks that are played, in the order of their times.
+
+    In the first half of the days, the listener has the `former` taste, if there is one.
+    """
+    ages = sorted(rng.uniform(0, days, number), reverse=True)
     events = []
-    for time in times:
-        pool = wanted if rng.random() < 0.5 else others
-        own = pool[int(rng.integers(len(pool)))]
-        pleased = (own in taste.wanted) != (rng.random() < NOISE)
+    for age in ages:
+        time = NOW - timedelta(days=float(age))
+        liking = taste if former is None or age < days / 2 else former
+        half = played & liking.wanted if rng.random() < 0.5 else played - liking.wanted
+        own = sorted(half)[int(rng.integers(len(half)))]
+        pleased = (own in liking.wanted) != (rng.random() < NOISE)
         kinds = (EventKind.LIKE, EventKind.PLAY) if pleased else (EventKind.DISLIKE, EventKind.SKIP)
         kind = kinds[int(rng.random() < 0.6)]
         events.append(Event(kind, Subject.TRACK, own, own, time, "simulated", (own,)))
@@ -205,9 +223,16 @@ class Answerer:
             ]
         )
 
-    def answer(self, question: Question, events: int, weights: TasteWeights) -> list[Track]:
+    def answer(
+        self,
+        question: Question,
+        events: int,
+        weights: TasteWeights,
+        half_life_days: float = HALF_LIFE_DAYS,
+    ) -> list[Track]:
         """Return the tracks that a listener gets after a number of events."""
-        taste = self._taste(question.events[events], weights) if events else None
+        said = opinions(question.events[events], NOW, half_life_days) if events else None
+        taste = None if said is None else self._taste(said, weights)
         recommender = Recommender(self._store, self._index, self._info, taste)
         seed = self._clips.tracks[question.seed], self._clips.analyses[question.seed]
         query = make_query(self._info, [seed])
@@ -220,8 +245,7 @@ class Answerer:
         tracks = self.answer(question, 1 if events else 0, weights)
         return float(np.mean([artist_key(track) == artist for track in tracks]))
 
-    def _taste(self, events: list[Event], weights: TasteWeights) -> Taste:
-        said = opinions(events, NOW)
+    def _taste(self, said: Opinions, weights: TasteWeights) -> Taste:
         judged = [
             Judged(self._clips.tracks[own], self._clips.analyses[own].embedding, weight, verb)
             for own, (weight, verb) in said.sounds.items()
@@ -240,17 +264,48 @@ class Figures:
 
 
 def measure(
-    answerer: Answerer, questions: list[Question], events: int, weights: TasteWeights
+    answerer: Answerer,
+    questions: list[Question],
+    events: int,
+    weights: TasteWeights,
+    half_life_days: float = HALF_LIFE_DAYS,
 ) -> Figures:
     """Ask all questions."""
     rows = []
     for question in questions:
-        tracks = answerer.answer(question, events, weights)
+        tracks = answerer.answer(question, events, weights, half_life_days)
         counts = Counter(artist_key(track) or track.audio_hash for track in tracks)
         wanted = sum(track.audio_hash in question.taste.wanted for track in tracks)
         most = min(K, len(question.taste.wanted - question.played) - 1)
         rows.append((wanted / K, most / K, len(counts), max(counts.values()) / len(tracks)))
     return Figures(*np.array(rows, dtype=float).T)
+
+
+def half_lives(
+    answerer: Answerer, questions: list[Question], weights: TasteWeights, rng: np.random.Generator
+) -> Table:
+    """Return hit rates by half-life, after a hundred events of two years.
+
+    The taste of every other listener has changed a year ago.
+    """
+    table = Table("half-life in days", "steady taste", "changed a year ago")
+    tastes = [question.taste for question in questions]
+    both = []
+    for changed in (False, True):
+        asked = []
+        for question in questions:
+            former = tastes[int(rng.integers(len(tastes)))] if changed else None
+            played = set(question.played)
+            events = events_of(question.taste, played, 100, rng, days=730, former=former)
+            asked.append(replace(question, events={100: events}))
+        both.append(asked)
+    for days in HALF_LIVES:
+        rates = [
+            measure(answerer, asked, 100, weights, half_life_days=days).hits.mean()
+            for asked in both
+        ]
+        table.add_row(f"{days:g}", *(f"{rate:.3f}" for rate in rates))
+    return table
 
 
 def collapse(answerer: Answerer, clips: Clips, weights: TasteWeights) -> str:
@@ -362,6 +417,8 @@ def main() -> None:
                 answerer.ban_only(played, turn)
                 if turn == 0:
                     weights = choose(answerer, questions, console)
+                    own = np.random.default_rng(options.seed)  # the other listeners stay the same
+                    console.print(half_lives(answerer, questions, weights, own))
             values = ", ".join(f"{f.name} {getattr(weights, f.name)}" for f in fields(weights))
             console.print(f"{values}; {len(questions)} questions")
             console.print(table_of(answerer, questions, weights))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,9 @@ import mutagen
 import pytest
 from click.testing import Result
 
+from recsys import Library, SimilarOptions
 from recsys.demo import make_library
+from recsys.errors import QueryError
 from tests.cli.documented import documented
 from tests.cli.running import call, json_of, lines_of, paths_of, refused
 
@@ -278,3 +283,40 @@ def test_the_status_counts_events_once_there_are_any(run: Run) -> None:
     run("like", "chamber no. 1")
     assert json_of(run("status", "--json"))["feedback"] == {"like": 1}
     assert "1 like (recsys feedback list)" in run("status").stdout
+
+
+def test_the_same_in_python(home: Path) -> None:
+    with Library(home / "library.db") as library:
+        (liked,) = library.like("chamber no. 1")
+        assert (liked.kind, liked.source, liked.name) == (
+            *("like", "python"),
+            "The Chamber Band - Chamber no. 1",
+        )
+        time = datetime(2026, 11, 27, 12, tzinfo=UTC)
+        (played,) = library.record("play", "chamber no. 2", source="mpd", time=time)
+        (banned,) = library.ban(home / "music" / "Christmas")
+        assert library.feedback() == sorted([liked, played, banned], key=lambda each: each.time)
+        assert library.bans() == [banned]
+        answer = library.similar("chamber no. 1")
+        assert not any("Christmas" in str(row.track.path) for row in answer.results)
+        assert any(row.taste for row in answer.results)
+        plain = library.similar("chamber no. 1", SimilarOptions(taste=False))
+        assert not any(row.taste for row in plain.results)
+        library.unban(home / "music" / "Christmas")
+        assert library.bans() == []
+        with pytest.raises(QueryError, match="'love'"):
+            library.record("love", "chamber no. 1")
+        with pytest.raises(QueryError, match="time zone"):
+            library.record("play", "chamber no. 1", time=time.replace(tzinfo=None))
+
+
+def test_a_library_from_before_feedback_is_brought_up_to_date_by_any_command(
+    run: Run, home: Path
+) -> None:
+    with closing(sqlite3.connect(home / "library.db")) as connection:
+        connection.execute("DROP TABLE events")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'add_events'")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    assert run("similar", "chamber no. 1").exit_code == 0
+    assert run("like", "chamber no. 1").exit_code == 0

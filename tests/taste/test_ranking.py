@@ -164,9 +164,9 @@ def test_similarities_stay_those_of_the_embeddings(tmp_path: Path) -> None:
 
 
 def test_a_track_stays_in_its_tier_however_much_it_is_liked(tmp_path: Path) -> None:
-    library = PlantedLibrary(tmp_path, scattered(150, np.random.default_rng(3), artists=20))
+    library = PlantedLibrary(tmp_path, scattered(95, np.random.default_rng(3), artists=20))
     parts = library.store, library.index, library.info
-    query, options = library.query(1), SimilarOptions(k=150, show_duplicates=True)
+    query, options = library.query(1), SimilarOptions(k=95, show_duplicates=True)
     plain = Recommender(*parts).similar(query, options)
     liked = {f"t{row.track.id}": 1.0 for row in plain.results if row.tier > 1}
     strong = TasteWeights(sound=5.0, artist=5.0, genre=5.0)
