@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.options import db_option, default_options, json_option
-from recsys.cli.output import human_duration, print_json, shown
+from recsys.cli.output import human_duration, note, print_json, shown
 
 if TYPE_CHECKING:
     from recsys.recommender import Filters
@@ -65,11 +65,14 @@ def command(filters: dict[str, Any], clear: str | None, as_json: bool, db: Path 
         if after != before:
             library.set_preferences(after)
         left_out = library.left_out_by(after)
+        notes = library.notes_on(given)
         tracks = sum(library.store.genre_counts().values())
     if as_json:
         print_json({**_as_json(after), "left_out": left_out, "tracks": tracks})
     else:
         _print(after, left_out, tracks)
+    for text in notes:
+        note(text)
 
 
 def _cleared(filters: Filters, what: str) -> Filters:

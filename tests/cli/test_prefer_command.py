@@ -122,3 +122,16 @@ def test_defaults_are_those_of_python_too(indexed: IndexedLibrary, tmp_path: Pat
         every = Filters(use_defaults=False)
         playlist = library.playlist(options=PlaylistOptions(length=100, filters=every))
         assert "The chamber band" in {track.artist for track in playlist.tracks}
+
+
+def test_artists_and_folders_that_are_not_there_are_told(run: Run, indexed: IndexedLibrary) -> None:
+    seed = indexed.track("chamber")
+    names = ("--not-artist", "the overdrve band", "--not-artist", "The Chamber Band")
+    lists = (("similar", seed), ("playlist", seed), ("radio", seed), ("prefer",))
+    for arguments in lists:
+        notes = run(*arguments, *names, "--exclude", "/elsewhere").stderr
+        assert "no track of the library is by 'the overdrve band'; did you mean " in notes
+        assert "'The overdrive band'" in notes
+        assert "is by 'The Chamber Band'" not in notes
+        assert "the library has no track under /elsewhere" in notes
+    assert "no track of the library" not in run("similar", seed).stderr  # a default by now
