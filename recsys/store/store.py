@@ -1024,7 +1024,7 @@ class Store:
 
 _TRACK_COLUMNS = (
     *("path", "size", "mtime_ns", "audio_hash"),
-    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag"),
+    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag", "language"),
     *("search_artist", "search_title", "search_album", "search_genre", "search_keys"),
 )
 
