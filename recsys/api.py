@@ -13,9 +13,10 @@ from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
 from recsys.recommender.query import Query, make_query
-from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
+from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder, WordReader
 from recsys.store import Store
 from recsys.store.connection import default_database
+from recsys.store.search import MOST_MATCHES
 from recsys.taste import EventKind
 from recsys.taste.events import now
 from recsys.types import TIME_LIMIT_S, ModelInfo
@@ -337,14 +338,13 @@ class Library:
         RecsysError
             If a seed is not found or is ambiguous, or the library is empty.
         """
-        options = self._with_defaults(options or SimilarOptions())
-        if k is not None:
-            options = replace(options, k=k)
+        given = options or SimilarOptions()
+        options = self._with_defaults(given if k is None else replace(given, k=k))
         store, index, info = self._ready()
         recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
         query = self._find_all(seeds, like, not_like).query(info)
         answer = recommender.similar(query, options)
-        if notes := _notes(query.readings):
+        if notes := [*_notes(query.readings), *self.notes_on(given.filters)]:
             answer = replace(answer, notes=(*notes, *answer.notes))
         return recommender.with_reasons(answer) if explain else answer
 
@@ -386,18 +386,29 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = self._with_defaults(options or PlaylistOptions())
+        given = options or PlaylistOptions()
         store, index, info = self._ready()
-        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=given.taste))
         everything = self._find_all(seeds, like, not_like, listed=True)
+        playlist = self._made(maker, info, everything, self._with_defaults(given), cycle, to)
+        return _with_notes(playlist, self.notes_on(given.filters))
+
+    def _made(
+        self,
+        maker: PlaylistMaker,
+        info: ModelInfo,
+        everything: FoundSeeds,
+        options: PlaylistOptions,
+        cycle: Sequence[str] | str | None,
+        to: str | Path | None,
+    ) -> Playlist:
         found = everything.seeds or everything.like
-        if everything.like or everything.not_like:
-            if to is not None or cycle is not None or not found:
-                raise QueryError(
-                    "a list leans towards or away from tracks only if it starts from seeds",
-                    "Give one seed or more, and neither a cycle nor a goal.",
-                )
-            return self._from_seeds(maker, everything, options, info)
+        leans = everything.like or everything.not_like
+        if leans and (to is not None or cycle is not None or not found):
+            raise QueryError(
+                "a list leans towards or away from tracks only if it starts from seeds",
+                "Give one seed or more, and neither a cycle nor a goal.",
+            )
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
@@ -414,10 +425,10 @@ class Library:
             return _with_readings(playlist, everything.readings)
         if not found:
             return maker.anywhere(options)
-        return self._from_seeds(maker, everything, options, info)
+        return self._from_seeds(maker, info, everything, options)
 
     def _from_seeds(
-        self, maker: PlaylistMaker, found: FoundSeeds, options: PlaylistOptions, info: ModelInfo
+        self, maker: PlaylistMaker, info: ModelInfo, found: FoundSeeds, options: PlaylistOptions
     ) -> Playlist:
         query = found.query(info)
         # All tracks of an artist would fill the list; one opens it, all of them say what is near.
@@ -457,7 +468,8 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = self._with_defaults(options or PlaylistOptions())
+        given = options or PlaylistOptions()
+        options = self._with_defaults(given)
         store, index, info = self._ready()
         paths = [absolute(path) for path in tracks]
         # A list may name a file by another way than the library, through a link.
@@ -472,11 +484,10 @@ class Library:
             )
         maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
         playlist = maker.extend(present, options)
-        strange = len(paths) - len(present)
-        if not strange:
-            return playlist
-        note = f"{strange} of {len(paths)} tracks of the list are not in the library"
-        return replace(playlist, note="; ".join(filter(None, [note, playlist.note])))
+        notes = self.notes_on(given.filters)
+        if strange := len(paths) - len(present):
+            notes.append(f"{strange} of {len(paths)} tracks of the list are not in the library")
+        return _with_notes(playlist, notes)
 
     def radio(
         self,
@@ -517,7 +528,8 @@ class Library:
         """
         from recsys.playlists.radio import Radio, RadioOptions
 
-        options = self._with_defaults(options or RadioOptions())
+        given_options = options or RadioOptions()
+        options = self._with_defaults(given_options)
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
         radio = Radio(store, index, info, self._taste(wanted=options.taste))
@@ -536,7 +548,7 @@ class Library:
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
-                    notes = _notes(found.readings)
+                    notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
                     return replace(answer, notes=(*notes, *answer.notes))
 
     def _radio_session(
@@ -688,6 +700,31 @@ class Library:
         for track in self.store.all_tracks():
             allowed.admits(track)
         return dict(allowed.filtered)
+
+    def notes_on(self, filters: Filters) -> list[str]:
+        """Return notes on artists and folders of filters of which the library has nothing.
+
+        Parameters
+        ----------
+        filters : Filters
+
+        Returns
+        -------
+        list of str
+            With names that are spelt nearly alike.
+        """
+        store, notes = self._catalogue(), []
+        for name in filters.not_artists:
+            only = TrackFilter(Filters((name,)))
+            if not any(map(only.objection, store.find_tracks(name, MOST_MATCHES))):
+                offered = WordReader(store).offered(name)
+                notes.append(f"no track of the library is by {name!r}{offered}")
+        for folder in filters.exclude:
+            if not isinstance(folder, Path) or self._place is not None:
+                continue
+            if next(self.store.iter_tracks_under(folder), None) is None:
+                notes.append(f"the library has no track under {folder}")
+        return notes
 
     def _with_defaults(self, options: Options) -> Options:
         """Return options whose filters are those of the call and the defaults of the library."""
@@ -1219,8 +1256,12 @@ def _notes(readings: Iterable[Reading]) -> list[str]:
 def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
     """Return a playlist that says how its seeds were read."""
     readings = tuple(readings)
-    note = "; ".join([*_notes(readings), *([playlist.note] if playlist.note else [])])
-    return replace(playlist, readings=readings, note=note)
+    return replace(_with_notes(playlist, _notes(readings)), readings=readings)
+
+
+def _with_notes(playlist: Playlist, notes: Sequence[str]) -> Playlist:
+    """Return a playlist with notes before its own."""
+    return replace(playlist, note="; ".join(filter(None, [*notes, playlist.note])))
 
 
 def _as_list(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:

@@ -78,6 +78,7 @@ class Tags:
     track_number: int | None = None
     year: int | None = None
     genre_tag: str | None = None
+    language: str | None = None  # as in the file: "eng", "Deutsch"
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,3 +235,17 @@ def add_events(db: Database) -> None:
     """Make the table of what listeners said of tracks."""
     for statement in _EVENTS:
         db.execute(statement)
+
+
+@migrations()
+def language_tag(db: Database) -> None:
+    """Add the language tag of the files; it is read when a file is read again."""
+    for statement in (
+        "ALTER TABLE tracks ADD COLUMN language TEXT",
+        "DROP VIEW analysed_tracks",
+        """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, artist, album_artist, album, title, track_number, year, genre_tag,
+            language
+            FROM tracks_with_analysis WHERE genre IS NOT NULL""",
+    ):
+        db.execute(statement)

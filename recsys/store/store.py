@@ -1124,7 +1124,7 @@ def _event_of(row: tuple[Any, ...]) -> Event:
 
 _TRACK_COLUMNS = (
     *("path", "size", "mtime_ns", "audio_hash"),
-    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag"),
+    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag", "language"),
     *("search_artist", "search_title", "search_album", "search_genre", "search_keys"),
 )
 
