@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.classifier.training.datasets import LabelledFile
     from recsys.classifier.training.evaluate import Evaluation, FolderEvaluation
+    from recsys.types import DeviceName, EffortName
 
 
 @click.command(short_help="Measure a genre model on labelled tracks.")
@@ -74,9 +75,9 @@ def command(
     report: Path | None,
     db: Path | None,
     model: Path | None,
-    device: str,
+    device: DeviceName,
     workers: int | None,
-    effort: str | None,
+    effort: EffortName | None,
     as_json: bool,
 ) -> None:
     """Measure a genre model on the tracks in DIR/GENRE/.

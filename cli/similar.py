@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from recsys.recommender import Answer
-    from recsys.types import Recommendation
+    from recsys.types import DeviceName, Recommendation
 
 SCORES_SHOWN = 4
 """Genres named in the heading of the table."""
@@ -77,7 +77,7 @@ SCORES_SHOWN = 4
 def command(
     seeds: tuple[str, ...],
     k: int,
-    strategy: str,
+    strategy: Literal["tiers", "similarity"],
     genre: str | None,
     tags: tuple[str, ...],
     max_per_artist: int | None,
@@ -88,7 +88,7 @@ def command(
     as_paths: bool,
     db: Path | None,
     index: str | None,
-    device: str,
+    device: DeviceName,
 ) -> None:
     """Find tracks similar to TRACK.
 

@@ -22,7 +22,10 @@ REPOSITORY = PACKAGE.parent
 CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 
 GROUPS = {
-    "base": ("types", "errors", "names", "memory", "registry", "atomic", "bootstrap"),
+    "base": (
+        *("types", "errors", "checks", "names", "memory", "registry", "atomic", "bootstrap"),
+        "notebook",
+    ),
     "sound": ("audio", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),
     "workers": ("workers", "worker_server"),
@@ -46,7 +49,7 @@ GROUPS = {
     "audit": ("audit", "audit.*"),
     "robustness": ("robustness",),
     "reports": ("reports", "reports.*"),
-    "api": ("api", "seeds", "classify", "library_status"),
+    "api": ("api", "seeds", "classify", "library_status", "listing", "export"),
     "demo": ("demo",),
     "cli": ("cli", "cli.*", "__main__"),
 }

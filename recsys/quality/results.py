@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from recsys.checks import check_at_least, check_types
 from recsys.errors import QueryError
 from recsys.quality.labels import SOURCES, LabelSource
 
@@ -61,7 +62,7 @@ class QualityOptions:
     Raises
     ------
     QueryError
-        A value is out of range.
+        A value is out of range or of another type.
     """
 
     labels: str = LabelSource.AUTO
@@ -72,21 +73,20 @@ class QualityOptions:
     hubness: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.labels not in (LabelSource.AUTO, *SOURCES):
             raise QueryError(
                 f"unknown source of labels {self.labels!r}",
                 f"Sources: {', '.join((LabelSource.AUTO, *SOURCES))}.",
             )
-        if self.k < 1:
-            raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
+        check_at_least(1, k=self.k)
+        check_at_least(0, seed=self.seed)
         # Hubness is measured among the queries: a list needs more than k of them.
         if self.sample is not None and self.sample <= self.k:
             raise QueryError(
                 f"a sample of {self.sample} tracks is too small for lists of {self.k}",
                 f"Give --sample {self.k + 1} or more, or leave it out.",
             )
-        if self.seed < 0:
-            raise QueryError(f"the seed must not be negative, got {self.seed}", "Give 0 or more.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -177,3 +177,16 @@ def first_schema(db: Database) -> None:
     """Make the tables of recsys 0.1."""
     for statement in (*_TABLES, *_SEARCH):
         db.execute(statement)
+
+
+@migrations()
+def time_of_addition(db: Database) -> None:
+    """Keep when a track was added; NULL for those of before."""
+    # Seconds since the epoch.
+    db.execute("ALTER TABLE tracks ADD COLUMN added INTEGER")
+    db.execute("DROP VIEW analysed_tracks")
+    db.execute(
+        """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+        warning, genre_group, added, artist, album_artist, album, title, track_number, year,
+        genre_tag FROM tracks_with_analysis WHERE genre IS NOT NULL"""
+    )

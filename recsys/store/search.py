@@ -295,6 +295,15 @@ def rank_matches(
     return [track_id for *_, track_id in sorted(ranked)[:limit]]
 
 
+def text_matches(terms: Sequence[str], text: str) -> bool:
+    """Return whether one normalised text is named by terms as a whole, or holds all their words."""
+    if not set(whole_keys(terms)).isdisjoint(map(_letters, text.split("\n"))):
+        return True
+    words = [[_words(term), ["".join(_words(term))]] for term in _spoken(terms)]
+    parts = _parts(text)
+    return bool(words) and all(_holds(parts, word) for word in words)
+
+
 def _parts(*texts: str) -> list[list[str]]:
     """Return the words of each text, and each joined word as a text of its own."""
     return [_words(text) for text in texts] + [[w] for text in texts for w in _joined_words(text)]
