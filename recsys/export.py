@@ -14,7 +14,7 @@ import numpy as np
 
 from recsys import atomic
 from recsys.errors import QueryError, RecsysError, require
-from recsys.listing import track_dict
+from recsys.listing import COLUMNS, track_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,7 +100,7 @@ def _write_csv(pages: Iterable[_Page], info: ModelInfo, file: IO[bytes]) -> int:
     values = [f"embedding:{i}" for i in range(info.dimension)]
     values += [f"probability:{label}" for label in info.labels]
     values += [f"tag:{tag}" for tag in info.tags]
-    writer.writerow([*_COLUMNS, *values])
+    writer.writerow([*COLUMNS, *values])
     for page in pages:
         # Nine digits give back the same float32.
         numbers = np.hstack([page.arrays[name] for name in _ARRAYS]).tolist()
@@ -124,7 +124,7 @@ def _write_npz(pages: Iterable[_Page], info: ModelInfo, file: IO[bytes]) -> int:
         rows += page.rows
         for name, array in page.arrays.items():
             parts[name].append(array)
-    columns: dict[str, Any] = {name: _column(name, rows) for name in _COLUMNS}
+    columns: dict[str, Any] = {name: _column(name, rows) for name in COLUMNS}
     columns |= {name: np.concatenate(arrays) for name, arrays in parts.items()}
     columns |= {"labels": np.array(info.labels), "tags": np.array(info.tags, dtype=str)}
     np.savez_compressed(file, **columns, model=np.array(info.fingerprint))
@@ -147,7 +147,7 @@ def _write_parquet(pages: Iterable[_Page], info: ModelInfo, file: IO[bytes]) -> 
     # A model may have no tags.
     wide = {name: width for name, width in zip(_ARRAYS, widths, strict=True) if width}
     fields = [
-        *((name, getattr(pa, _NUMBERS.get(name, "string"))()) for name in _COLUMNS),
+        *((name, getattr(pa, _NUMBERS.get(name, "string"))()) for name in COLUMNS),
         *((name, pa.list_(pa.float32(), width)) for name, width in wide.items()),
     ]
     about = {"labels": info.labels, "tags": info.tags, "model": info.fingerprint}
@@ -155,7 +155,7 @@ def _write_parquet(pages: Iterable[_Page], info: ModelInfo, file: IO[bytes]) -> 
     count = 0
     with parquet.ParquetWriter(file, schema) as writer:
         for page in pages:
-            columns = {name: [_utf8(row[name]) for row in page.rows] for name in _COLUMNS}
+            columns = {name: [_utf8(row[name]) for row in page.rows] for name in COLUMNS}
             for name, width in wide.items():
                 flat = pa.array(np.ascontiguousarray(page.arrays[name]).ravel())
                 columns[name] = pa.FixedSizeListArray.from_arrays(flat, width)
@@ -170,11 +170,6 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 (any value of a row)
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return value
 
-
-_COLUMNS = (
-    *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
-    *("genre", "label", "genre_tag", "added"),
-)
 
 _NUMBERS = {"track_id": "int64", "year": "int64", "duration_s": "float64"}
 """Columns of numbers, with their types in Parquet; the others are text."""

@@ -95,6 +95,13 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
         yield from (track for track in page if track.id in admitted)
 
 
+COLUMNS = (
+    *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
+    *("genre", "label", "genre_tag", "added"),
+)
+"""What :func:`track_dict` returns, in its order."""
+
+
 def track_dict(track: Track) -> dict[str, Any]:
     """Return a track as plain values, the same in lists, files and JSON."""
     return {

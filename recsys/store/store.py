@@ -39,7 +39,7 @@ from recsys.store.search import (
     search_terms,
     search_texts,
     storable_text,
-    text_matches,
+    text_matcher,
 )
 from recsys.types import Failure, GenreSource, TrackFile
 
@@ -641,14 +641,15 @@ class Store:
         where = "".join(f" AND {sql}" for sql in given)
         named = {0: artist, 2: album}  # by their position in search_texts
         asked = {column: search_terms(words) for column, words in named.items() if words}
-        if asked:
-            rows = self._rows_among(self._ids_matching(asked.values()), where, [*given.values()])
-        else:
+        if not asked:
             sql = f"SELECT * FROM analysed_tracks WHERE id > ?{where} ORDER BY id LIMIT ?"  # noqa: S608 (our own conditions)
-            rows = self._pages(sql, (-1, *given.values()))
-        for track in map(track_of, rows):
+            yield from map(track_of, self._pages(sql, (-1, *given.values())))
+            return
+        ids = self._ids_matching(asked.values())
+        matchers = {column: text_matcher(terms) for column, terms in asked.items()}
+        for track in map(track_of, self._rows_among(ids, where, [*given.values()])):
             texts = search_texts(track.tags, track.path)
-            if all(text_matches(terms, texts[column]) for column, terms in asked.items()):
+            if all(matches(texts[column]) for column, matches in matchers.items()):
                 yield track
 
     def _ids_matching(self, queries: Iterable[Sequence[str]]) -> list[int]:
