@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 import gc
 import threading
 from collections.abc import Iterator
@@ -314,3 +315,11 @@ def test_the_package_lists_what_it_loads_on_demand() -> None:
 
     assert "predict_mel" in dir(classifier)
     assert "Store" in dir(store)
+
+
+def test_the_page_on_python_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[1] / "docs" / "python.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert tried > 30
+    assert failed == 0
