@@ -128,6 +128,8 @@ def _check_report(report: Path) -> None:
 
 def _print(quality: Quality) -> None:
     screen = console()
+    for text in quality.warnings:
+        screen.print(f"[yellow]{escape(text)}[/yellow]")
     screen.print(escape(quality.meaning))
     screen.print(
         f"{quality.tracks} tracks by {quality.artists} artists, analysed with "

@@ -24,7 +24,7 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 GROUPS = {
     "base": (
         *("types", "errors", "checks", "names", "memory", "registry", "atomic", "bootstrap"),
-        "notebook",
+        *("learned", "notebook"),
     ),
     "sound": ("audio", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError, require
+from recsys.learned import count_learned, track_key, training_keys
 from recsys.quality import metrics, systems
 from recsys.quality.labels import Columns, LabelSource, choose_labels, read_columns
 from recsys.quality.metrics import NOBODY, NOT_MEASURED, Figure, figure_of
@@ -331,7 +333,15 @@ def _quality(
         systems=tuple(own.quality for own in judged.values()),
         hubs=_hubs(store, columns, judged["embedding"]),
         gains=_gains(task, judged["recommender"], judged["embedding"]),
+        learned=_learned(store, columns),
     )
+
+
+def _learned(store: Store, columns: Columns) -> int | None:
+    """Return how many tracks of the library its model learned from."""
+    keys = training_keys(json.loads(store.model_card() or "{}").get("training", {}))
+    ids = set(columns.ids.tolist())
+    return count_learned(keys, (track_key(t.path) for t in store.all_tracks() if t.id in ids))
 
 
 def _gains(task: QualityTask, tiers: Judgement, alone: Judgement) -> tuple[TierGain, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.checks import check_at_least, check_types
 from recsys.errors import QueryError
+from recsys.learned import warning_of
 from recsys.quality.labels import SOURCES, LabelSource
 
 if TYPE_CHECKING:
@@ -176,6 +177,8 @@ class Quality:
         The tracks in most lists by embedding.
     gains : tuple of TierGain
         What tiers gain over the embedding alone, in the figures that tell.
+    learned : int or None
+        Tracks that the model was trained or selected on; None if its card does not tell.
     """
 
     model: str
@@ -197,6 +200,7 @@ class Quality:
     systems: tuple[SystemQuality, ...]
     hubs: tuple[Hub, ...]
     gains: tuple[TierGain, ...]
+    learned: int | None
 
     def title_of(self, figure: str) -> str:
         """Return the title of a figure."""
@@ -222,6 +226,12 @@ class Quality:
         else:
             verdict = "not measurably different from"
         return f"Genre tiers are {verdict} similarity alone here: {', '.join(parts)}."
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the figures are too good, a sentence each."""
+        text = warning_of(self.learned, self.tracks)
+        return (text,) if text else ()
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -278,6 +288,8 @@ class Quality:
     def as_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""
         return {
+            "warnings": list(self.warnings),
+            "learned": self.learned,
             "meaning": self.meaning,
             "gains": {gain.name: gain.difference.as_dict() for gain in self.gains},
             "model": self.model,
