@@ -163,7 +163,7 @@ def _print_table(quality: Quality, systems: list[SystemQuality], title: str) -> 
     """Print a row per figure and a column per system, its interval under every figure."""
     from recsys.quality import FIGURES
 
-    columns = ["", *(own.title.replace(" (", "\n(") for own in systems)]
+    columns = ["", *(own.heading(quality.tracks).replace(" (", "\n(") for own in systems)]
     output = table(*columns, right=range(1, len(columns)), title=title)
     for name in FIGURES:
         cells = [_cell(own.figures[name]) for own in systems]

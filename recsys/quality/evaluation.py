@@ -214,7 +214,7 @@ def judge(system: System, task: QualityTask, on_progress: Progress = lambda *_: 
         on_progress(system.title, total, total)
     if not parts:
         nothing = dict.fromkeys(FIGURES, NOT_MEASURED)
-        quality = SystemQuality(system.name, system.title, system.note, nothing, {}, ())
+        quality = SystemQuality(system.name, system.title, system.note, nothing, {}, (), 0)
         lists = np.empty((0, task.k), np.int64)
         return Judgement(quality, rows, lists, np.zeros(n, np.int64), {})
     return _judgement(
@@ -292,6 +292,7 @@ def _judgement(
         {name: figures[name] for name in FIGURES},
         _by_label(task, rows, values["genre_precision_artist_filtered"]),
         tuple(np.sort(counts[rows])[::-1].tolist()),
+        n if system.known is None else int(system.known.sum()),
     )
     per_query = {name: values[name] for name in FIGURES if name in values}
     return Judgement(quality, rows, lists, counts, per_query)

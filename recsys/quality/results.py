@@ -100,6 +100,13 @@ class SystemQuality:
     figures: Mapping[str, Figure]  # by the keys of FIGURES
     per_label: Mapping[str, float]  # artist-filtered genre P@k of the queries of each label
     occurrences: tuple[int, ...]  # lists that hold each track of the sample, falling
+    ranked: int  # tracks of the library that it can rank
+
+    def heading(self, tracks: int) -> str:
+        """Return the title, which says so where others rank other tracks."""
+        if self.ranked == tracks:
+            return self.title
+        return f"{self.title} (among {self.ranked} of {tracks} tracks)"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON."""
@@ -107,6 +114,7 @@ class SystemQuality:
             "name": self.name,
             "title": self.title,
             "note": self.note,
+            "ranked": self.ranked,
             **{name: figure.as_dict() for name, figure in self.figures.items()},
             "per_label": {name: round(value, 6) for name, value in self.per_label.items()},
         }

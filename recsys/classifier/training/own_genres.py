@@ -664,7 +664,7 @@ def _training(card: ModelCard, own: OwnLabels, options: OwnGenreOptions) -> dict
     """Describe the head; the description of the network is kept."""
     below = card.training["network"] if is_own(card) else {"name": card.name, **card.training}
     keys = below.get("keys", {})
-    learned = {storable_text(track_key(track.path)) for track in own.tracks}
+    learned = {track_key(track.path) for track in own.tracks}
     rules = asdict(options)
     del rules["folders"]  # paths of this machine do not belong in a model file
     return {
