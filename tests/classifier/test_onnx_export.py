@@ -79,6 +79,8 @@ def test_the_training_tracks_go_along(tmp_path: Path) -> None:
     }
     model = build_model("cnn", 3, MEL.shape, TINY["cnn"])
     save_model(source, model, make_card("cnn", training={"keys": keys}))
+    written = {"tone/a", 'tone/"b"', "noise/\udcff", "noise/d"}  # a name that is not UTF-8
+    assert training_keys(load_card(source).training) == written
     export_onnx(source, out)
     exported = load_card(out)
     assert training_keys(exported.training) == {"tone/a", 'tone/"b"', "noise/\\udcff", "noise/d"}
