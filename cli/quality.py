@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -64,7 +64,7 @@ REDUCTIONS = ("embedding", "centred", "local_scaling", "mutual_proximity")
 @json_option("One JSON object.")
 @db_option
 def command(
-    labels: str,
+    labels: Literal["auto", "tag", "folder", "model"],
     k: int,
     sample: int | None,
     seed: int,

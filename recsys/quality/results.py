@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from recsys.checks import check_at_least, check_types
 from recsys.errors import QueryError
@@ -66,7 +66,7 @@ class QualityOptions:
         A value is out of range or of another type.
     """
 
-    labels: str = LabelSource.AUTO
+    labels: Literal["auto", "tag", "folder", "model"] | LabelSource = LabelSource.AUTO
     k: int = 10
     sample: int | None = None
     seed: int = 0
