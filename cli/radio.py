@@ -86,7 +86,7 @@ def command(
     options = RadioOptions(
         length=length,
         genre=genre,
-        tags=tags,
+        moods=tags,
         filters=Filters(**filters),
         taste=not no_taste,
     )
