@@ -19,6 +19,8 @@ COMMANDS = {
     "similar": "recsys.cli.similar",
     "playlist": "recsys.cli.playlist",
     "radio": "recsys.cli.radio",
+    "prefer": "recsys.cli.prefer",
+    "blends": "recsys.cli.blends",
     "like": "recsys.cli.like:like",
     "dislike": "recsys.cli.like:dislike",
     "ban": "recsys.cli.like:ban",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from recsys.errors import OlderLibraryError, QueryError, library_is_empty
+from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty
 from recsys.library import absolute, outermost
-from recsys.recommender import Answer, Recommender, SimilarOptions
-from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
-from recsys.seeds import FoundSeed, ResolvedSeed, SeedFinder
+from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
+from recsys.recommender.filters import TrackFilter
+from recsys.recommender.query import Query, make_query
+from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
 from recsys.taste import EventKind
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from recsys.library_status import Diagnosis, LibraryStatus
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
-    from recsys.playlists import PlaylistOptions
+    from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
     from recsys.taste import Event
     from recsys.taste.ranking import Taste
-    from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
+    from recsys.types import Blend, Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
+
+Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
 
 
 class Library:
@@ -148,13 +150,7 @@ class Library:
             If there is no library yet, or its file is not one.
         """
         if self._reader is None:
-            try:
-                self._reader = Store.open(self.database, read_only=True)
-            except OlderLibraryError:
-                if not os.access(self.database, os.W_OK):
-                    raise
-                Store.open(self.database).close()  # migrates
-                self._reader = Store.open(self.database, read_only=True)
+            self._reader = _reader(self.database)
         return self._reader
 
     @cached_property
@@ -309,6 +305,8 @@ class Library:
         *,
         k: int | None = None,
         explain: bool = False,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
     ) -> Answer:
         """Find tracks similar to one track, or to the mean of several.
 
@@ -324,6 +322,10 @@ class Library:
             Number of results; overrides that of the options.
         explain : bool
             Add the reasons of each result, as sentences.
+        like, not_like : str, Path or sequence of them
+            Further seeds, towards which and away from which the query leans, see
+            :func:`recsys.recommender.query.make_query`. Near-duplicates of what is not liked are
+            left out.
 
         Returns
         -------
@@ -335,12 +337,12 @@ class Library:
         RecsysError
             If a seed is not found or is ambiguous, or the library is empty.
         """
-        options = options or SimilarOptions()
+        options = self._with_defaults(options or SimilarOptions())
         if k is not None:
             options = replace(options, k=k)
         store, index, info = self._ready()
         recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
-        query = self._query(seeds, info)
+        query = self._find_all(seeds, like, not_like).query(info)
         answer = recommender.similar(query, options)
         if notes := _notes(query.readings):
             answer = replace(answer, notes=(*notes, *answer.notes))
@@ -353,6 +355,8 @@ class Library:
         *,
         cycle: Sequence[str] | str | None = None,
         to: str | Path | None = None,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
     ) -> Playlist:
         """Make a playlist.
 
@@ -367,6 +371,8 @@ class Library:
             Cycle through these genres, or through all of the library's.
         to : str or Path, optional
             Lead smoothly from the one seed to this track.
+        like, not_like : str, Path or sequence of them
+            As in :meth:`similar`, for a list from seeds.
 
         Returns
         -------
@@ -380,10 +386,18 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = options or PlaylistOptions()
+        options = self._with_defaults(options or PlaylistOptions())
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
-        found = self._find(seeds, listed=True)
+        everything = self._find_all(seeds, like, not_like, listed=True)
+        found = everything.seeds or everything.like
+        if everything.like or everything.not_like:
+            if to is not None or cycle is not None or not found:
+                raise QueryError(
+                    "a list leans towards or away from tracks only if it starts from seeds",
+                    "Give one seed or more, and neither a cycle nor a goal.",
+                )
+            return self._from_seeds(maker, everything, options, info)
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
@@ -392,18 +406,31 @@ class Library:
                 )
             goal = self._find(to, listed=True)
             playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
-            return _with_readings(playlist, [*found, *goal])
+            return _with_readings(playlist, [each.reading for each in (*found, *goal)])
         if cycle is not None:
             if len(found) > 1:
                 raise QueryError("a cycle starts from one track at most", "Give one seed or none.")
             playlist = maker.cycle(cycle, found[0].tracks[0] if found else None, options)
-            return _with_readings(playlist, found)
+            return _with_readings(playlist, everything.readings)
         if not found:
             return maker.anywhere(options)
-        query = make_query(info, [track for each in found for track in each.tracks])
+        return self._from_seeds(maker, everything, options, info)
+
+    def _from_seeds(
+        self, maker: PlaylistMaker, found: FoundSeeds, options: PlaylistOptions, info: ModelInfo
+    ) -> Playlist:
+        query = found.query(info)
         # All tracks of an artist would fill the list; one opens it, all of them say what is near.
-        openers = make_query(info, [each.tracks[0] for each in found]).seeds
-        return _with_readings(maker.from_seeds(replace(query, seeds=openers), options), found)
+        allowed = TrackFilter(options.filters, banned=self._catalogue().bans())
+        firsts = set()
+        for each in found.seeds or found.like:
+            tracks = [track for track, _ in each.tracks]
+            fitting = (track.path for track in tracks if allowed.objection(track) is None)
+            firsts.add(next(fitting, tracks[0].path))
+        unwanted = {seed.track.path for seed in query.not_like}
+        openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
+        playlist = maker.from_seeds(replace(query, seeds=openers or query.seeds[:1]), options)
+        return _with_readings(playlist, query.readings)
 
     def extend(
         self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
@@ -430,7 +457,7 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = options or PlaylistOptions()
+        options = self._with_defaults(options or PlaylistOptions())
         store, index, info = self._ready()
         paths = [absolute(path) for path in tracks]
         # A list may name a file by another way than the library, through a link.
@@ -458,6 +485,8 @@ class Library:
         *,
         session: int | None = None,
         new: bool = False,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
 
@@ -472,6 +501,8 @@ class Library:
             The session to go on with, instead of seeds.
         new : bool
             Start a session even if the seeds have one.
+        like, not_like : str, Path or sequence of them
+            Tracks of the library, as in :meth:`similar`. They are seeds of the session, too.
 
         Returns
         -------
@@ -486,65 +517,184 @@ class Library:
         """
         from recsys.playlists.radio import Radio, RadioOptions
 
-        options = options or RadioOptions()
+        options = self._with_defaults(options or RadioOptions())
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
         radio = Radio(store, index, info, self._taste(wanted=options.taste))
-        found = self._find(seeds)
+        found = self._find_all(seeds, like, not_like)
         with Store.open(database) as writer:
-            number = self._radio_session(writer, found, session, new=new)
+            number = self._radio_session(writer, found, info, session, new=new)
             while True:
                 known = writer.radio(number)
                 if known is None:
                     raise QueryError(
                         f"there is no radio session {number}", "Start one: recsys radio TRACK"
                     )
-                hashes, played = known
-                query = make_query(info, [self._radio_seed(number, each) for each in hashes])
+                blend, played = known
+                query = self._radio_query(number, blend, info)
                 answer = radio.following(number, query, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
-                    notes = _notes(each.reading for each in found)
+                    notes = _notes(found.readings)
                     return replace(answer, notes=(*notes, *answer.notes))
 
     def _radio_session(
         self,
         writer: Store,
-        seeds: Sequence[FoundSeed],
+        found: FoundSeeds,
+        info: ModelInfo,
         session: int | None,
         *,
         new: bool,
     ) -> int:
-        found = [track for each in seeds for track in each.tracks]
+        is_given = bool(found.seeds or found.like or found.not_like)
         if session is not None:
-            if found or new:
+            if is_given or new:
                 raise QueryError(
                     f"session {session} has its seeds already", "Leave out the track and --new."
                 )
             return session
-        if not found:
+        if not is_given:
             latest = None if new else writer.latest_radio()
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
             return latest
-        for track, _ in found:
-            if track.id == OUTSIDE_LIBRARY:
-                raise QueryError(
-                    f"{track.path} is not in the library", "Index it first: recsys index FOLDER"
-                )
-        hashes = [track.audio_hash for track, _ in found]
-        latest = None if new else writer.latest_radio(hashes)
-        return writer.start_radio(hashes) if latest is None else latest
+        blend = _stored_blend(found.query(info))
+        latest = None if new else writer.latest_radio(blend)
+        return writer.start_radio(blend) if latest is None else latest
 
-    def _radio_seed(self, session: int, audio_hash: str) -> ResolvedSeed:
-        for track in self.store.tracks_with_hash(audio_hash):
-            analysis = self.store.analysis(track.id)
-            if analysis is not None:
-                return track, analysis
-        raise QueryError(
-            f"a seed of session {session} has left the library", "Start another: recsys radio TRACK"
-        )
+    def _radio_query(self, session: int, blend: Blend, info: ModelInfo) -> Query:
+        groups = [
+            self._finder().of_hashes(each) for each in (blend.seeds, blend.like, blend.not_like)
+        ]
+        if len(groups[0]) < len(blend.seeds):
+            raise QueryError(
+                f"a seed of session {session} has left the library",
+                "Start another: recsys radio TRACK",
+            )
+        return make_query(info, *groups)
+
+    # Blends: queries that are saved under a name
+
+    def save_blend(self, name: str, query: Query) -> None:
+        """Save the seeds of a query under a name, in place of one of that name.
+
+        ``blend:NAME`` is then a seed. It stands for these tracks, moved or retagged, and leans as
+        the query does.
+
+        Parameters
+        ----------
+        name : str
+            Case, accents and marks do not count.
+        query : Query
+            That of an answer, :attr:`recsys.recommender.Answer.query`.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not in the library, the name is empty, or the library cannot be written.
+        """
+        if not any(map(str.isalnum, name)):
+            raise QueryError(f"a blend needs a name with letters, not {name!r}", "Name it: sunday.")
+        blend = _stored_blend(query)
+        with Store.open(self.database) as writer:
+            writer.save_blend(name, blend)
+
+    def blends(self) -> dict[str, Blend]:
+        """Return the saved queries by their names.
+
+        Returns
+        -------
+        dict of str to Blend
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self.store.blends()
+
+    def forget_blend(self, name: str) -> None:
+        """Delete a saved query.
+
+        Parameters
+        ----------
+        name : str
+
+        Raises
+        ------
+        RecsysError
+            If there is none of this name, or the library cannot be written.
+        """
+        with Store.open(self.database) as writer:
+            if not writer.forget_blend(name):
+                raise QueryError(f"there is no blend {name!r}", "recsys blends lists them.")
+
+    # Defaults of every list
+
+    def preferences(self) -> Filters:
+        """Return the filters that are the defaults of :meth:`similar`, :meth:`playlist`, radio.
+
+        Returns
+        -------
+        Filters
+            Empty for a new library.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return Filters.of(self._catalogue().preferences())
+
+    def set_preferences(self, filters: Filters) -> None:
+        """Store filters as the defaults of every list, instead of those before.
+
+        They apply together with the filters of a call, see
+        :meth:`recsys.recommender.filters.Filters.over`.
+
+        Parameters
+        ----------
+        filters : Filters
+            ``Filters()`` clears them.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it cannot be written.
+        """
+        with Store.open(self.database) as writer:
+            writer.set_preferences(filters.asked())
+
+    def left_out_by(self, filters: Filters) -> dict[str, int]:
+        """Count the tracks of the library that filters leave out, by reason.
+
+        Parameters
+        ----------
+        filters : Filters
+
+        Returns
+        -------
+        dict of str to int
+            By the names in :data:`recsys.recommender.filters.FILTERS`.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        allowed = TrackFilter(filters)
+        for track in self.store.all_tracks():
+            allowed.admits(track)
+        return dict(allowed.filtered)
+
+    def _with_defaults(self, options: Options) -> Options:
+        """Return options whose filters are those of the call and the defaults of the library."""
+        defaults = self._catalogue().preferences()
+        if not defaults:
+            return options
+        return replace(options, filters=options.filters.over(Filters.of(defaults)))
 
     # What the listener says
 
@@ -992,27 +1142,39 @@ class Library:
             raise library_is_empty(self.database)
         return self.store, index, info
 
-    def _query(self, seeds: str | Path | Sequence[str | Path], info: ModelInfo) -> Query:
-        found = self._find(seeds)
-        if not found:
-            raise QueryError("no seed given", "Give a track of the library, a file, or words.")
-        query = make_query(info, [track for each in found for track in each.tracks])
-        return replace(query, readings=tuple(each.reading for each in found))
-
     def _find(
         self, seeds: str | Path | Sequence[str | Path], *, listed: bool = False
     ) -> list[FoundSeed]:
         """Return the seeds; a banned one is `listed` nowhere."""
-        store = self._catalogue()
-        finder = SeedFinder(store, lambda: self.classifier, is_copy=self._place is not None)
+        finder = self._finder()
         found = [finder.find(seed) for seed in _as_list(seeds)]
-        bans = store.bans()
+        bans = self._catalogue().bans()
         if not bans or not found:
             return found
         from recsys.feedback import as_outside, without_banned
 
         found = [without_banned(each, bans) for each in found]
         return [as_outside(each, bans) for each in found] if listed else found
+
+    def _find_all(
+        self,
+        seeds: str | Path | Sequence[str | Path],
+        like: str | Path | Sequence[str | Path],
+        not_like: str | Path | Sequence[str | Path],
+        *,
+        listed: bool = False,
+    ) -> FoundSeeds:
+        finder = self._finder()
+        return FoundSeeds(
+            tuple(self._find(seeds, listed=listed)),
+            tuple(self._find(like, listed=listed)),
+            tuple(finder.find(seed) for seed in _as_list(not_like)),
+        )
+
+    def _finder(self) -> SeedFinder:
+        return SeedFinder(
+            self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
+        )
 
     def _taste(self, *, wanted: bool) -> Taste | None:
         """Return the taste of the listener, None in a library without events."""
@@ -1028,13 +1190,35 @@ class Library:
         return self._learned[1]
 
 
+def _reader(database: Path) -> Store:
+    """Open a library for reading; migrate one of an older recsys if it can be written."""
+    try:
+        return Store.open(database, read_only=True)
+    except OlderLibraryError as older:
+        try:
+            Store.open(database).close()
+        except StoreError:
+            raise older from None
+    return Store.open(database, read_only=True)
+
+
+def _stored_blend(query: Query) -> Blend:
+    """Return the seeds of a query, which must be in the library."""
+    for seed in (*query.seeds, *query.not_like):
+        if not seed.in_library:
+            raise QueryError(
+                f"{seed.track.path} is not in the library", "Index it first: recsys index FOLDER"
+            )
+    return query.blend
+
+
 def _notes(readings: Iterable[Reading]) -> list[str]:
     return [reading.note for reading in readings if reading.note]
 
 
-def _with_readings(playlist: Playlist, found: Iterable[FoundSeed]) -> Playlist:
+def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
     """Return a playlist that says how its seeds were read."""
-    readings = tuple(each.reading for each in found)
+    readings = tuple(readings)
     note = "; ".join([*_notes(readings), *([playlist.note] if playlist.note else [])])
     return replace(playlist, readings=readings, note=note)
 

@@ -60,7 +60,7 @@ class StoreError(RecsysError):
 
 
 class OlderLibraryError(StoreError):
-    """The library lacks migrations, and is opened read-only."""
+    """A library has the schema of an older recsys and was opened read-only."""
 
 
 class LibraryBusyError(StoreError):

@@ -174,7 +174,7 @@ def without_banned(found: FoundSeed, bans: BanList) -> FoundSeed:
         note = f"{banned} of the tracks of {name} are banned and left out"
     notes = "; ".join(filter(None, [found.reading.note, note]))
     reading = replace(found.reading, tracks=len(kept) or len(found.tracks), note=notes)
-    return FoundSeed(reading, kept or found.tracks)
+    return replace(found, reading=reading, tracks=kept or found.tracks)
 
 
 def as_outside(found: FoundSeed, bans: BanList) -> FoundSeed:
