@@ -48,8 +48,10 @@ STRENGTH = {
 """What one event says of a track. A ban says nothing of others: the song may be worn out."""
 
 HALF_LIFE_DAYS = 365.0
-"""Days after which an event counts half: about the best for listeners whose taste had changed a year
-ago, and no worse than none for the others."""
+"""Days after which an event counts half.
+
+About the best for listeners whose taste changed a year ago, and no worse than none for others.
+"""
 
 TOLD_FROM = 0.005
 """What a track is moved by at least to be told: less changes no place that is seen."""
