@@ -20,6 +20,7 @@ from recsys.credits import CREDITS
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
+from recsys.recommender.languages import languages_in
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ FILTERS = {
     "query_artist": "by an artist of the query",
     "too_short": "shorter than the minimum length",
     "too_long": "longer than the maximum length",
+    "language": "in another language",
+    "no_language": "without a language tag",
     "query": "the query itself",
     "near_duplicate": "near-duplicates",
     "same_album": "same album",
@@ -83,6 +86,9 @@ class Filters:
     min_length_s, max_length_s : float or None
         Limits of the duration in seconds, which is rounded as it is shown. A track of unknown
         duration is kept.
+    languages : tuple of str
+        Only tracks whose language tag names one of these, as a code of ISO 639, in English or in
+        itself: "de", "ger", "German", "Deutsch". Tracks without the tag are left out.
     use_defaults : bool
         Whether the defaults of the library apply as well, see :meth:`over`.
 
@@ -97,10 +103,11 @@ class Filters:
     exclude: tuple[str | Path, ...] = ()
     min_length_s: float | None = None
     max_length_s: float | None = None
+    languages: tuple[str, ...] = ()
     use_defaults: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("not_artists", "exclude"):
+        for name in ("not_artists", "exclude", "languages"):
             _check_texts(name, getattr(self, name))
         for name in ("min_length_s", "max_length_s"):
             value = getattr(self, name)
@@ -121,7 +128,7 @@ class Filters:
     def over(self, defaults: Filters) -> Filters:
         """Return these filters together with defaults, unless these ignore them.
 
-        Artists and exclusions add up; a length given here replaces the default.
+        Artists and exclusions add up; a length or languages given here replace the default.
         """
         if not self.use_defaults:
             return self
@@ -136,6 +143,7 @@ class Filters:
             exclude=tuple(dict.fromkeys((*defaults.exclude, *self.exclude))),
             min_length_s=least,
             max_length_s=most,
+            languages=self.languages or defaults.languages,
         )
 
     def asked(self) -> dict[str, Any]:
@@ -207,6 +215,7 @@ class TrackFilter:
         self._query_artists = frozenset(name for track in of_query for name in _artists(track))
         self._min_s = filters.min_length_s or 0.0
         self._max_s = filters.max_length_s or math.inf
+        self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
         self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
 
     @classmethod
@@ -249,7 +258,11 @@ class TrackFilter:
             return "excluded"
         if self._words and self._has_excluded_words(track):
             return "excluded"
-        return self._objection_to_artists(track) or self._objection_to_length(track)
+        return (
+            self._objection_to_artists(track)
+            or self._objection_to_length(track)
+            or self._objection_to_language(track)
+        )
 
     def _objection_to_artists(self, track: Track) -> str | None:
         if self._artists or self._query_artists:
@@ -267,6 +280,14 @@ class TrackFilter:
         if length_s < self._min_s:
             return "too_short"
         return "too_long" if length_s > self._max_s else None
+
+    def _objection_to_language(self, track: Track) -> str | None:
+        if not self._languages:
+            return None
+        named = languages_in(track.tags.language or "")
+        if not named:
+            return "no_language"
+        return "language" if named.isdisjoint(self._languages) else None
 
     def _has_excluded_words(self, track: Track) -> bool:
         tags = track.tags

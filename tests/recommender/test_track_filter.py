@@ -162,6 +162,7 @@ def test_filters_survive_a_round_trip() -> None:
         exclude=("words", Path(os.fsdecode(b"/music/\xff"))),
         min_length_s=30,
         max_length_s=720.0,
+        languages=("de",),
     )
     assert Filters.of(filters.asked()) == filters
     assert Filters().asked() == {}
@@ -175,9 +176,37 @@ def test_filters_add_to_defaults_or_override_them() -> None:
     assert Filters().over(defaults) == defaults
     without = Filters(("B",), use_defaults=False)
     assert without.over(defaults) == without
+    german, french = Filters(languages=("de",)), Filters(languages=("fr",))
+    assert (french.over(german), Filters().over(german)) == (french, german)
     # A length of the call stands against a default.
     short = Filters(max_length_s=20).over(defaults)
     assert (short.min_length_s, short.max_length_s) == (None, 20)
+
+
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [
+        ("ger", None),
+        ("deu", None),
+        ("de-AT", None),
+        ("German", None),
+        ("DEUTSCH", None),
+        ("English; German", None),
+        ("engger", None),  # as in ID3v2.3
+        ("eng", "language"),
+        ("Dutch", "language"),
+        ("Klingon", "language"),
+        ("und", "no_language"),
+        ("", "no_language"),
+        (None, "no_language"),
+    ],
+)
+def test_a_language_is_one_in_every_code_and_name(tag: str | None, reason: str | None) -> None:
+    for asked in ("de", "german", "Deutsch", "ger"):
+        assert objection(Filters(languages=(asked,)), track(language=tag)) == reason
+    several = Filters(languages=("fr", "de", "klingon"))
+    expected = None if tag == "Klingon" else reason
+    assert objection(several, track(language=tag)) == expected
 
 
 # Every list of a library. Each of its tracks but a few is refused for one reason or another.
