@@ -63,8 +63,10 @@ def test_an_artist_is_banned_in_all_spellings_and_as_album_artist() -> None:
         track("3", artist="Guest", album_artist="Sting"),
         track("4", artist="Stingray"),
         track("5"),
+        track("6", artist="Sting & Shaggy"),
+        track("7", artist="Craig David (feat. Sting)"),
     ]
-    assert held([act("ban", "artist", "sting")], *tracks) == ["1", "2", "3"]
+    assert held([act("ban", "artist", "sting")], *tracks) == ["1", "2", "3", "6", "7"]
 
 
 def test_a_track_of_a_banned_artist_stays_banned_under_other_tags() -> None:
