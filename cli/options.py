@@ -188,6 +188,11 @@ def tag_option(help_text: str) -> Callable[[Command], Command]:
     )
 
 
+def words_option(help_text: str) -> Callable[[Command], Command]:
+    """``--words``: a phrase for the sound that is wanted."""
+    return click.option("--words", metavar="PHRASE", help=help_text)
+
+
 def seed_option(help_text: str) -> Callable[[Command], Command]:
     """``--seed``: of everything random."""
     return click.option(

@@ -25,6 +25,7 @@ from recsys.cli.options import (
     library_place,
     seed_option,
     tag_option,
+    words_option,
 )
 from recsys.cli.output import console, escape, human_duration, note, shown, table
 from recsys.errors import RecsysError
@@ -161,6 +162,10 @@ class Destination:
     "Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it to "
     "require several."
 )
+@words_option(
+    "Only tracks that fit these words for the sound, the best first, after the TRACKs: 'happy 60s soul "
+    "with a female voice'. See recsys similar."
+)
 @seed_option("Random seed: the same seed gives the same playlist.")
 @click.option(
     "--random", "draw_seed", is_flag=True, help="Draw a new --seed, and print it to repeat it."
@@ -214,6 +219,7 @@ def command(
     diversity: float,
     genre: str | None,
     tags: tuple[str, ...],
+    words: str | None,
     seed: int,
     draw_seed: bool,
     name: str | None,
@@ -238,6 +244,7 @@ def command(
       recsys playlist --cycle jazz,blues,rock --per-genre 2 --duration 2h -o tour.m3u8
       recsys playlist --cycle auto --seed 7 --format json
       recsys playlist --mood chill --duration 2h -o sunday.m3u8
+      recsys playlist --words "happy 60s soul, no ballads" --length 20 -o happy.m3u8
       recsys playlist --from calm.flac --to loud.flac --length 12 -o rise.xspf
       recsys playlist --random --play
       recsys playlist --extend evening.m3u8 --length +20
@@ -247,6 +254,8 @@ def command(
         extend = Path(seeds[1]).expanduser()
         seeds = ()
     _check_start(seeds, cycle, start, goal, extend)
+    if words is not None and (cycle or start is not None or extend is not None):
+        raise click.UsageError("--words excludes --cycle, --from, --to and --extend.")
     seed = _drawn_seed() if draw_seed else seed
     player = _player() if play else None
     from recsys.api import Library
@@ -270,7 +279,7 @@ def command(
     def make(given: list[str]) -> Playlist:
         if goal is not None:
             return library.playlist(given[0], options, to=given[1])
-        return library.playlist(given, options, cycle=genres)
+        return library.playlist(given, options, cycle=genres, words=words)
 
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:

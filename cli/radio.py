@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.choosing import ask_until_clear
-from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
+from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option, words_option
 from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 )
 @genre_option("Only tracks of this genre.")
 @tag_option("Only tracks with this tag (chill, party, 80s, ...); repeat it to require several.")
+@words_option(
+    "Only tracks that fit these words for the sound, the best first; the session keeps them. See "
+    "recsys similar."
+)
 @json_option("Print the answer as JSON.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
 @db_option
@@ -41,6 +45,7 @@ def command(
     session: int | None,
     genre: str | None,
     tags: tuple[str, ...],
+    words: str | None,
     as_json: bool,
     as_paths: bool,
     db: Path | None,
@@ -59,6 +64,7 @@ def command(
       recsys radio "miles davis so what"
       recsys radio --length 20
       recsys radio song.mp3 --new --mood chill
+      recsys radio --words "dreamy electronic without vocals"
       recsys radio --session 3 --paths | mpc add
     """
     if as_json and as_paths:
@@ -70,7 +76,9 @@ def command(
     with Library(db) as library:
         answer = ask_until_clear(
             seeds,
-            lambda given: library.radio(given, options, session=session, new=new),
+            lambda given: library.radio(
+                given, options, session=session, new=new, words=words
+            ),
             may_ask=not as_json,
         )
     if as_json:
@@ -89,6 +97,7 @@ def _as_json(answer: RadioAnswer) -> dict[str, Any]:
     return {
         "session": answer.session,
         "seeds": [track_fields(track) for track in answer.seeds],
+        "words": answer.words,
         "results": [_row_json(row) for row in answer.results],
         "notes": list(answer.notes),
     }
@@ -108,7 +117,8 @@ def _row_json(row: RadioTrack) -> dict[str, Any]:
 
 def _print_answer(answer: RadioAnswer) -> None:
     screen = console()
-    names = ", ".join(escape(track.display_name) for track in answer.seeds)
+    named = [escape(track.display_name) for track in answer.seeds]
+    names = ", ".join([*named, *([escape(answer.words)] if answer.words is not None else [])])
     screen.print(f"Session {answer.session}, from [bold]{names}[/bold]")
     screen.print()
     output = table("#", "Artist", "Title", "Length", "Genre", "Similarity", right=(0, 3, 5))

@@ -18,6 +18,7 @@ from recsys.cli.options import (
     json_option,
     library_place,
     tag_option,
+    words_option,
 )
 from recsys.cli.output import (
     console,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from recsys.recommender import Answer
     from recsys.types import Recommendation
+    from recsys.words import PhraseReading
 
 SCORES_SHOWN = 4
 """Genres named in the heading of the table."""
@@ -43,8 +45,7 @@ SCORES_SHOWN = 4
 @click.argument(
     "seeds",
     nargs=-1,
-    required=True,
-    metavar="TRACK...",
+    metavar="[TRACK]...",
     shell_complete=completed_by("tracks"),
 )
 @click.option(
@@ -59,6 +60,10 @@ SCORES_SHOWN = 4
 )
 @genre_option("Only tracks of this genre.")
 @tag_option("Only tracks with this tag (mellow, 80s, party, ...); repeat it to require several.")
+@words_option(
+    "Words for the sound, as in 'slow sad piano without vocals from the 80s'. Alone, they rank the "
+    "library; with TRACK, the tracks nearest to it."
+)
 @click.option(
     "--max-per-artist", type=click.IntRange(min=1), help="Maximum number of tracks by one artist."
 )
@@ -80,6 +85,7 @@ def command(
     strategy: str,
     genre: str | None,
     tags: tuple[str, ...],
+    words: str | None,
     max_per_artist: int | None,
     no_same_album: bool,
     show_duplicates: bool,
@@ -105,7 +111,11 @@ def command(
       recsys similar a.flac b.flac --explain
       recsys similar song.mp3 --tag mellow --tag acoustic
       recsys similar song.mp3 --paths | mpc add
+      recsys similar --words "slow sad piano without vocals from the 80s"
+      recsys similar song.mp3 --words "but slower, with a female voice"
     """
+    if not seeds and words is None:
+        raise click.UsageError("Missing argument 'TRACK...', or --words.")
     if as_json and as_paths:
         raise click.UsageError("--json and --paths exclude each other.")
     # Every thread of OpenBLAS spins for some 25 ms after NumPy is loaded, and no query uses them.
@@ -126,7 +136,7 @@ def command(
     with Library(database, index=place, device=device) as library:
         answer = ask_until_clear(
             seeds,
-            lambda given: library.similar(given, options, explain=explain),
+            lambda given: library.similar(given, options, explain=explain, words=words),
             may_ask=not as_json,
         )
     if as_json:
@@ -157,13 +167,15 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
         }
         for seed in query.seeds
     ]
+    words = _words_of(answer)
     return {
         "query": {
-            **seeds[0],
+            **(seeds[0] if seeds else {}),
             "genre": query.genre,
             "label": answer.genre_group,
             "seeds": seeds,
             "readings": [reading.fields() for reading in query.readings],
+            **({} if words is None else {"words": words.fields()}),
         },
         "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
         "tiers": [
@@ -174,6 +186,11 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
         "filtered": dict(answer.filtered),
         "notes": list(answer.notes),
     }
+
+
+def _words_of(answer: Answer) -> PhraseReading | None:
+    """Return how words for sound were read; None where there were none."""
+    return getattr(answer, "reading", None)
 
 
 def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
@@ -193,6 +210,8 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
         "genre_score": round(row.genre_score, 6),
         "similarity": round(row.similarity, 6),
     }
+    if row.score is not None:
+        result["score"] = row.score
     if explain:
         result["reasons"] = list(row.reasons)
     return result
@@ -208,9 +227,13 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
         escape(f"the {read.kind} {read.name}" if read.kind in groups else read.name)
         for read in readings
     )
+    words = _words_of(answer)
+    if words is not None:
+        screen.print(f"Read as: [bold]{escape(str(words))}[/bold]")
     scores = ", ".join(f"{escape(g)} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
     more = ", ..." if len(answer.genre_scores) > SCORES_SHOWN else ""
-    screen.print(f"Like [bold]{names}[/bold]: {escape(answer.genre_group)} ({scores}{more})")
+    if readings:
+        screen.print(f"Like [bold]{names}[/bold]: {escape(answer.genre_group)} ({scores}{more})")
     screen.print()
     if explain:
         _print_reasons(answer, screen)
@@ -219,7 +242,8 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
 
 
 def _print_table(answer: Answer, screen: Console) -> None:
-    columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity")
+    figure = "Similarity" if _words_of(answer) is None else "Score"
+    columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", figure)
     output = table(*columns, right=(0, 3, 5, 6))
     for row in answer.results:
         track = row.track
@@ -230,7 +254,7 @@ def _print_table(answer: Answer, screen: Console) -> None:
             human_duration(track.duration_s),
             escape(track.genre_group),
             str(row.tier or "-"),
-            f"{row.similarity:.3f}",
+            f"{row.similarity:.3f}" if row.score is None else f"{row.score:.2f}",
         )
     screen.print(output)
 
@@ -243,7 +267,8 @@ def _print_reasons(answer: Answer, screen: Console) -> None:
     for row in answer.results:
         length = human_duration(row.track.duration_s)
         screen.print(f"{row.rank:>3}  [bold]{escape(row.track.display_name)}[/bold] ({length})")
-        reasons = escape("; ".join(row.reasons))
+        figure = [] if row.score is None else [f"score {row.score:.2f}"]
+        reasons = escape("; ".join([*figure, *row.reasons]))
         screen.print(Padding(f"[dim]{reasons}[/dim]", (0, 0, 0, 5), expand=False))
     if answer.filtered:
         left_out = ", ".join(f"{FILTERS[name]} ({n})" for name, n in answer.filtered.items())

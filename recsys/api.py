@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from recsys.library_status import Diagnosis, LibraryStatus
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
-    from recsys.playlists import PlaylistOptions
-    from recsys.playlists.radio import RadioAnswer, RadioOptions
+    from recsys.playlists import PlaylistMaker, PlaylistOptions
+    from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
     from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
+    from recsys.words import LibrarySounds, WordSearch
 
 
 class Library:
@@ -98,6 +99,7 @@ class Library:
         self._reader: Store | None = None
         self._index: GenreIndex | None = None
         self._shared: MilvusCatalogue | None = None
+        self._sounds: tuple[object, LibrarySounds] | None = None  # of what, for words
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +113,7 @@ class Library:
             self._reader.close()
         if self._shared is not None:
             self._shared.close()
-        self._reader = self._index = self._shared = None
+        self._reader = self._index = self._shared = self._sounds = None
 
     @property
     def database(self) -> Path:
@@ -289,13 +291,14 @@ class Library:
 
     def similar(
         self,
-        seeds: str | Path | Sequence[str | Path],
+        seeds: str | Path | Sequence[str | Path] = (),
         options: SimilarOptions | None = None,
         *,
         k: int | None = None,
         explain: bool = False,
+        words: str | None = None,
     ) -> Answer:
-        """Find tracks similar to one track, or to the mean of several.
+        """Find tracks similar to one track, or to the mean of several, or that fit words for sound.
 
         Parameters
         ----------
@@ -309,11 +312,15 @@ class Library:
             Number of results; overrides that of the options.
         explain : bool
             Add the reasons of each result, as sentences.
+        words : str, optional
+            A phrase such as "slow sad piano without vocals from the 80s", see :mod:`recsys.words`.
+            Without seeds, the whole library is ranked by it; with seeds, their nearest tracks.
 
         Returns
         -------
         Answer
-            The ranked tracks, the scores behind the ranking, and notes.
+            The ranked tracks, the scores behind the ranking, and notes. With words, a
+            :class:`recsys.words.WordAnswer`.
 
         Raises
         ------
@@ -324,12 +331,28 @@ class Library:
         if k is not None:
             options = replace(options, k=k)
         store, index, info = self._ready()
+        if words is not None:
+            return self._similar_by_words(words, seeds, options, explain=explain)
         recommender = Recommender(store, index, info)
         query = self._query(seeds, info)
         answer = recommender.similar(query, options)
         if notes := _notes(query.readings):
             answer = replace(answer, notes=(*notes, *answer.notes))
         return recommender.with_reasons(answer) if explain else answer
+
+    def _similar_by_words(
+        self,
+        words: str,
+        seeds: str | Path | Sequence[str | Path],
+        options: SimilarOptions,
+        *,
+        explain: bool,
+    ) -> Answer:
+        search, info = self._word_search()
+        query = self._query(seeds, info) if _as_list(seeds) else None
+        answer = search.similar(search.read(words), options, query, explain=explain)
+        notes = _notes(query.readings) if query is not None else []
+        return replace(answer, notes=(*notes, *answer.notes))
 
     def playlist(
         self,
@@ -338,6 +361,7 @@ class Library:
         *,
         cycle: Sequence[str] | str | None = None,
         to: str | Path | None = None,
+        words: str | None = None,
     ) -> Playlist:
         """Make a playlist.
 
@@ -352,6 +376,9 @@ class Library:
             Cycle through these genres, or through all of the library's.
         to : str or Path, optional
             Lead smoothly from the one seed to this track.
+        words : str, optional
+            A phrase, as in :meth:`similar`. Only tracks that fit it, in the order of their scores,
+            after the seeds.
 
         Returns
         -------
@@ -369,6 +396,13 @@ class Library:
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info)
         found = self._find(seeds)
+        if words is not None:
+            if to is not None or cycle is not None:
+                raise QueryError(
+                    "words for sound cannot be combined with a cycle or a way to a track",
+                    "Leave out the words, or give tracks alone with them.",
+                )
+            return self._playlist_by_words(maker, words, found, options)
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
@@ -389,6 +423,24 @@ class Library:
         # All tracks of an artist would fill the list; one opens it, all of them say what is near.
         openers = make_query(info, [each.tracks[0] for each in found]).seeds
         return _with_readings(maker.from_seeds(replace(query, seeds=openers), options), found)
+
+    def _playlist_by_words(
+        self,
+        maker: PlaylistMaker,
+        words: str,
+        found: Sequence[FoundSeed],
+        options: PlaylistOptions,
+    ) -> Playlist:
+        search, info = self._word_search()
+        reading = search.read(words)
+        query = openers = None
+        if found:
+            query = make_query(info, [track for each in found for track in each.tracks])
+            openers = make_query(info, [each.tracks[0] for each in found]).seeds
+        candidates = search.candidates(reading, options.genre, options.moods, query)
+        playlist = maker.of_candidates(candidates, options, words, openers or ())
+        note = "; ".join([f"read as: {reading}", *([playlist.note] if playlist.note else [])])
+        return _with_readings(replace(playlist, note=note), found)
 
     def extend(
         self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
@@ -441,6 +493,7 @@ class Library:
         *,
         session: int | None = None,
         new: bool = False,
+        words: str | None = None,
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
 
@@ -455,6 +508,9 @@ class Library:
             The session to go on with, instead of seeds.
         new : bool
             Start a session even if the seeds have one.
+        words : str, optional
+            A phrase, as in :meth:`similar`, alone or with seeds. The session keeps it, and gives
+            the tracks that fit it, the best first.
 
         Returns
         -------
@@ -474,37 +530,61 @@ class Library:
         store, index, info = self._stored()
         radio = Radio(store, index, info)
         with Store.open(database) as writer:
-            number = self._radio_session(writer, seeds, session, new=new)
+            number = self._radio_session(writer, seeds, session, words, new=new)
             while True:
                 known = writer.radio(number)
                 if known is None:
                     raise QueryError(
                         f"there is no radio session {number}", "Start one: recsys radio TRACK"
                     )
-                hashes, played = known
-                query = make_query(info, [self._radio_seed(number, each) for each in hashes])
-                answer = radio.following(number, query, played, options)
+                hashes, played, phrase = known
+                resolved = [self._radio_seed(number, each) for each in hashes]
+                if phrase is None:
+                    query = make_query(info, resolved)
+                    answer = radio.following(number, query, played, options)
+                else:
+                    query = make_query(info, resolved) if resolved else None
+                    answer = self._radio_by_words(radio, number, phrase, query, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
                     return answer
+
+    def _radio_by_words(
+        self,
+        radio: Radio,
+        session: int,
+        words: str,
+        seeds: Query | None,
+        played: Sequence[str],
+        options: RadioOptions,
+    ) -> RadioAnswer:
+        search, _ = self._word_search()
+        reading = search.read(words)
+        candidates = search.candidates(reading, options.genre, options.moods, seeds)
+        given = () if seeds is None else seeds.seeds
+        answer = radio.among(session, given, candidates, played, options)
+        notes = (f"read as: {reading}", *answer.notes)
+        return replace(answer, words=words, notes=notes)
 
     def _radio_session(
         self,
         writer: Store,
         seeds: str | Path | Sequence[str | Path],
         session: int | None,
+        words: str | None,
         *,
         new: bool,
     ) -> int:
         found = [track for each in self._find(seeds) for track in each.tracks]
         if session is not None:
-            if found or new:
+            if found or new or words is not None:
                 raise QueryError(
-                    f"session {session} has its seeds already", "Leave out the track and --new."
+                    f"session {session} has its seeds already",
+                    "Leave out the track, --words and --new.",
                 )
             return session
-        if not found:
+        if not found and words is None:
             latest = None if new else writer.latest_radio()
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
@@ -515,8 +595,8 @@ class Library:
                     f"{track.path} is not in the library", "Index it first: recsys index FOLDER"
                 )
         hashes = [track.audio_hash for track, _ in found]
-        latest = None if new else writer.latest_radio(hashes)
-        return writer.start_radio(hashes) if latest is None else latest
+        latest = None if new else writer.latest_radio(hashes, words)
+        return writer.start_radio(hashes, words) if latest is None else latest
 
     def _radio_seed(self, session: int, audio_hash: str) -> ResolvedSeed:
         for track in self.store.tracks_with_hash(audio_hash):
@@ -813,6 +893,17 @@ class Library:
         if info is None or index is None or index.count() == 0:
             raise library_is_empty(self.database)
         return self.store, index, info
+
+    def _word_search(self) -> tuple[WordSearch, ModelInfo]:
+        """Return the search by words in the library as it is now, with its model."""
+        from recsys.words import LibrarySounds, WordSearch
+
+        store, index, info = self._ready()
+        # Kept from one phrase to the next: reading all tags costs more than ranking by them.
+        state: object = store if self._place is not None else (self.store.data_version, info.identity)
+        if self._sounds is None or self._sounds[0] != state:
+            self._sounds = state, LibrarySounds.of(store, info)
+        return WordSearch(store, index, info, self._sounds[1]), info
 
     def _query(self, seeds: str | Path | Sequence[str | Path], info: ModelInfo) -> Query:
         found = self._find(seeds)

@@ -272,6 +272,7 @@ class Recommendation:
     genre_score: float  # the query's score of the track's genre group, in [0, 1]
     similarity: float  # cosine of query and track
     reasons: tuple[str, ...] = ()  # of the rank, as sentences
+    score: float | None = None  # how well the track fits words for sound; None without any
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +387,18 @@ class Catalogue(Protocol):
         ids : ndarray of int64, shape (n,)
             Ascending.
         scores : ndarray of float32, shape (n, n_tags)
+        """
+
+    def all_labels(self) -> tuple[IdArray, Sequence[str], FloatArray]:
+        """Return genre group and year of every track.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n,)
+            Ascending.
+        groups : sequence of str, length n
+        years : ndarray of float32, shape (n,)
+            Of the tags of the files; NaN where a file has none.
         """
 
     def track(self, track_id: int) -> Track | None:

@@ -35,7 +35,7 @@ from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Playlist
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Search
@@ -86,6 +86,23 @@ class PlaylistMaker:
         query = make_query(self._info, [(first, analysis)])
         name = f"Mood: {wanted}" if wanted else f"Drawn with seed {options.seed}"
         return self._continue(query, options, name, ())
+
+    def of_candidates(
+        self,
+        candidates: Iterator[Candidate],
+        options: PlaylistOptions,
+        name: str,
+        seeds: Sequence[Seed] = (),
+    ) -> Playlist:
+        """Make a list of candidates, which come best first, after the seeds that open it."""
+        draft = PlaylistDraft(options)
+        opening = (seed.as_candidate() for seed in seeds if seed.in_library)
+        queues = [CandidateQueue(opening, in_order=True), CandidateQueue(candidates)]
+        while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
+            pass
+        held_back = [candidate.track for queue in queues for candidate in queue.waiting]
+        where = f"{options.genre or 'the library'} that fits {name!r}"
+        return self._finish(draft, name, seeds, held_back, where=where)
 
     def extend(
         self, present: Sequence[tuple[Track, Analysis]], options: PlaylistOptions | None = None

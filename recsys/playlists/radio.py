@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.query import Candidate, Query
+    from recsys.recommender.query import Candidate, Query, Seed
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
 REACH = 64
@@ -96,6 +96,7 @@ class RadioAnswer:
     seeds: tuple[Track, ...]
     results: tuple[RadioTrack, ...]
     notes: tuple[str, ...]  # which rules were relaxed, and why there are too few tracks
+    words: str | None = None  # the phrase of the session
 
 
 class Radio:
@@ -116,10 +117,20 @@ class Radio:
         """
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
-        history = History(query, self._tracks(played), played)
+        return self.among(session, query.seeds, self._ranked(query, options), played, options)
+
+    def among(
+        self,
+        session: int,
+        seeds: Sequence[Seed],
+        queue: Iterator[Candidate],
+        played: Sequence[str],
+        options: RadioOptions,
+    ) -> RadioAnswer:
+        """Return the tracks that follow, from candidates that come best first."""
+        history = History([seed.track for seed in seeds], self._tracks(played), played)
         for track, embedding in self._embeddings(history.line):
             history.recordings.add(track, embedding)
-        queue = self._ranked(query, options)
         waiting: list[Candidate] = []
         results: list[RadioTrack] = []
         while len(results) < options.length:
@@ -130,8 +141,8 @@ class Radio:
             history.add(candidate)
             position = len(played) + len(results) + 1
             results.append(RadioTrack(position, candidate.track, candidate.similarity, spacing))
-        seeds = tuple(seed.track for seed in query.seeds)
-        return RadioAnswer(session, seeds, tuple(results), tuple(_notes(results, options)))
+        tracks = tuple(seed.track for seed in seeds)
+        return RadioAnswer(session, tracks, tuple(results), tuple(_notes(results, options)))
 
     def _tracks(self, hashes: Sequence[str]) -> list[Track]:
         """Return the tracks of these sounds that the library still has."""
@@ -160,8 +171,9 @@ class Radio:
 class History:
     """What a session gave so far, with its seeds in front, and what may follow."""
 
-    def __init__(self, query: Query, tracks: Sequence[Track], played: Sequence[str]) -> None:
-        seeds = [seed.track for seed in query.seeds]
+    def __init__(
+        self, seeds: Sequence[Track], tracks: Sequence[Track], played: Sequence[str]
+    ) -> None:
         self.line = [*seeds, *tracks]
         self.recordings = NearDuplicates()
         self._hashes = {*played, *(track.audio_hash for track in seeds)}

@@ -177,3 +177,9 @@ def first_schema(db: Database) -> None:
     """Make the tables of recsys 0.1."""
     for statement in (*_TABLES, *_SEARCH):
         db.execute(statement)
+
+
+@migrations()
+def radio_by_words(db: Database) -> None:
+    """Let a radio session have words for sound."""
+    db.execute("ALTER TABLE radio_sessions ADD COLUMN words TEXT")

@@ -44,6 +44,7 @@ def later(path: Path, monkeypatch: pytest.MonkeyPatch) -> Migrations:
     assert path.exists()
     migrations = Migrations("recsys")
     migrations()(schema.first_schema)
+    migrations()(schema.radio_by_words)
 
     @migrations()
     def add_mood(db: Database) -> None:

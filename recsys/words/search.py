@@ -1,0 +1,164 @@
+"""Answers to phrases: ranked tracks for ``similar``, and candidates for playlists and radio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from recsys.recommender import Answer, SimilarOptions, Tier, TierKind
+from recsys.recommender.query import Query, TagFilter, make_query
+from recsys.recommender.recommender import ResultFilter
+from recsys.recommender.taxonomy import taxonomy_of
+from recsys.types import Recommendation
+from recsys.words.library_names import LibraryNames
+from recsys.words.phrase import Guess, PhraseReading, read_phrase
+from recsys.words.ranking import FITS, LibrarySounds, WordRanking
+from recsys.words.table import Vocabulary
+
+if TYPE_CHECKING:
+    from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.query import Candidate
+    from recsys.types import Catalogue, ModelInfo
+
+CENTRE_FROM = 20
+"""Best tracks of a phrase whose mean embedding is what similarities are to, without seeds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordAnswer(Answer):
+    """Recommendations for a phrase, alone or with seeds, and how it was read.
+
+    The query of a phrase alone has no seeds; its figures are those of the best tracks.
+    """
+
+    reading: PhraseReading
+
+
+class WordSearch:
+    """Looks for the tracks of a library that fit a phrase."""
+
+    def __init__(
+        self,
+        store: Catalogue,
+        index: EmbeddingIndex,
+        info: ModelInfo,
+        sounds: LibrarySounds,
+        guess: Guess | None = None,
+    ) -> None:
+        self._store, self._index, self._info, self._sounds = store, index, info, sounds
+        self._taxonomy = taxonomy_of(store, index, info)
+        self._guess = guess
+
+    def read(self, phrase: str) -> PhraseReading:
+        """Read a phrase by the words and names of the library."""
+        vocabulary = _vocabulary(self._info.tags, tuple(self._taxonomy.groups))
+        return read_phrase(phrase, vocabulary, LibraryNames(self._store), self._guess)
+
+    def similar(
+        self,
+        reading: PhraseReading,
+        options: SimilarOptions,
+        seeds: Query | None = None,
+        *,
+        explain: bool = False,
+    ) -> WordAnswer:
+        """Rank the library for a phrase, or the neighbours of seeds.
+
+        QueryError if nothing was understood, or an option is not of this library.
+        """
+        if options.genre is not None:
+            options = replace(options, genre=self._taxonomy.resolve(options.genre))
+        wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
+        ranking, query = self._ranked(reading, seeds)
+        result_filter, scores = ResultFilter(query, options), self._taxonomy.scores(query)
+        results: list[Recommendation] = []
+        matches = ranking.matches(self._store, query.embedding, options.genre, wanted)
+        for tier, match in matches:
+            found = match.candidate
+            if not result_filter.admits(found):
+                continue
+            score = dict(scores).get(found.track.genre_group, 0.0)
+            results.append(
+                Recommendation(
+                    len(results) + 1,
+                    found.track,
+                    tier,
+                    score,
+                    found.similarity,
+                    match.reasons if explain else (),
+                    round(match.score, 6),
+                )
+            )
+            if len(results) == options.k:
+                break
+        if wanted is not None and wanted.left_out:
+            result_filter.filtered["tag"] = wanted.left_out
+        return WordAnswer(
+            query,
+            self._taxonomy.group_of(query),
+            scores,
+            tuple(results),
+            dict(result_filter.filtered),
+            _tiers(reading),
+            tuple(_notes(results, options, result_filter)),
+            reading,
+        )
+
+    def candidates(
+        self,
+        reading: PhraseReading,
+        genre: str | None = None,
+        moods: tuple[str, ...] = (),
+        seeds: Query | None = None,
+    ) -> Iterator[Candidate]:
+        """Yield the tracks that fit a phrase, the best first.
+
+        QueryError if nothing was understood, or genre or moods are not of this library.
+        """
+        resolved = None if genre is None else self._taxonomy.resolve(genre)
+        wanted = TagFilter(self._store, self._info, moods) if moods else None
+        ranking, query = self._ranked(reading, seeds)
+        matches = ranking.matches(
+            self._store, query.embedding, resolved, wanted, only_fitting=True
+        )
+        return (match.candidate for _, match in matches)
+
+    def _ranked(
+        self, reading: PhraseReading, seeds: Query | None
+    ) -> tuple[WordRanking, Query]:
+        near = None if seeds is None else seeds.embedding
+        ranking = WordRanking(self._sounds, self._index, self._info, reading, near)
+        return ranking, seeds or self._query(ranking)
+
+    def _query(self, ranking: WordRanking) -> Query:
+        """Return a query of the best tracks that leaves none of them out."""
+        ids = ranking.best_ids(min(CENTRE_FROM, max(1, ranking.fitting)))
+        tracks, analyses = self._store.tracks(ids), self._store.analyses(ids)
+        best = [(tracks[i], analyses[i]) for i in ids if i in tracks and i in analyses]
+        return replace(make_query(self._info, best), seeds=())
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(tags: tuple[str, ...], groups: tuple[str, ...]) -> Vocabulary:
+    return Vocabulary(tags, groups)  # takes longer than an answer
+
+
+def _tiers(reading: PhraseReading) -> tuple[Tier, ...]:
+    if not reading.groups:
+        return (Tier(0, TierKind.SIMILARITY, ()),)
+    return Tier(1, TierKind.FIRST, reading.groups), Tier(2, TierKind.OTHER, ())
+
+
+def _notes(
+    results: list[Recommendation], options: SimilarOptions, result_filter: ResultFilter
+) -> Iterator[str]:
+    if len(results) < options.k:
+        where = options.genre or "the library"
+        note = f"{len(results)} of {options.k} tracks: {where} holds no others"
+        yield note + result_filter.summary()
+    poor = [row.rank for row in results if row.score is not None and row.score < FITS]
+    if poor:
+        which = "no track fits" if poor[0] == 1 else f"from rank {poor[0]} on the tracks do not fit"
+        yield f"{which} the words well: their scores are below {FITS:g}"
