@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.choosing import ask_until_clear
-from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option, words_option
+from recsys.cli.options import (
+    completed_by,
+    db_option,
+    genre_option,
+    json_option,
+    tag_option,
+    words_option,
+)
 from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
 
 if TYPE_CHECKING:
@@ -76,9 +83,7 @@ def command(
     with Library(db) as library:
         answer = ask_until_clear(
             seeds,
-            lambda given: library.radio(
-                given, options, session=session, new=new, words=words
-            ),
+            lambda given: library.radio(given, options, session=session, new=new, words=words),
             may_ask=not as_json,
         )
     if as_json:

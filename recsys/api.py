@@ -529,6 +529,9 @@ class Library:
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
         radio = Radio(store, index, info)
+        if words is not None:  # an error must not start a session
+            search, _ = self._word_search()
+            search.candidates(search.read(words), options.genre, options.moods)
         with Store.open(database) as writer:
             number = self._radio_session(writer, seeds, session, words, new=new)
             while True:
@@ -900,7 +903,9 @@ class Library:
 
         store, index, info = self._ready()
         # Kept from one phrase to the next: reading all tags costs more than ranking by them.
-        state: object = store if self._place is not None else (self.store.data_version, info.identity)
+        state: object = (
+            store if self._place is not None else (self.store.data_version, info.identity)
+        )
         if self._sounds is None or self._sounds[0] != state:
             self._sounds = state, LibrarySounds.of(store, info)
         return WordSearch(store, index, info, self._sounds[1]), info

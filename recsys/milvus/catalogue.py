@@ -207,7 +207,9 @@ class MilvusCatalogue:
             self.index.name, TRACKS, ["id", "genre", "track"], SCORES_PAGE
         )
         rows = [
-            (row["id"], restored(row["genre"]), row["track"]["year"]) for page in pages for row in page
+            (row["id"], restored(row["genre"]), row["track"]["year"])
+            for page in pages
+            for row in page
         ]
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         order = np.argsort(ids)

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from recsys.words.table import ADJECTIVES, Entry, Role, Sound, SoundKind, Vocabulary, alike, tokens_of
+from recsys.words.table import (
+    ADJECTIVES,
+    Entry,
+    Role,
+    Sound,
+    SoundKind,
+    Vocabulary,
+    alike,
+    tokens_of,
+)
 
 VERY, NORMAL, LITTLE = 1.5, 1.0, 0.5
 """Strength that a sound is wanted to have: z-scores, see :mod:`recsys.words.ranking`."""
@@ -33,6 +42,8 @@ _PARTS = {"early": (0, 3), "mid": (4, 6), "middle": (4, 6), "late": (7, 9)}
 _BEFORE = (("before",), ("until",), ("pre",), ("older", "than"), ("earlier", "than"), ("till",))
 _AFTER = (("after",), ("post",), ("newer", "than"), ("later", "than"), ("past",))
 _SINCE = (("since",), ("starting",), ("from",))
+_OR_LATER = {(a, b) for a in ("or", "and") for b in ("later", "newer", "after", "up", "onwards")}
+_OR_EARLIER = {(a, b) for a in ("or", "and") for b in ("earlier", "older", "before")}
 _FILLERS = {"the", "of", "year", "in", "about", "around", "circa", "years"}
 
 
@@ -157,7 +168,9 @@ class PhraseReading:
             "given": self.given,
             "reading": str(self),
             "wanted": [str(w) for w in self.wishes if not w.unwanted],
-            "unwanted": [w.said or " or ".join(s.name for s in w.sounds) for w in self.wishes if w.unwanted],
+            "unwanted": [
+                w.said or " or ".join(s.name for s in w.sounds) for w in self.wishes if w.unwanted
+            ],
             "years": [
                 {"first": e.first, "last": e.last, "unwanted": e.unwanted} for e in self.eras
             ],
@@ -177,8 +190,8 @@ def _explained(wish: Wish) -> str:
     return f"{text} ({tags})" if tags else text
 
 
-Guess = Callable[[str], "Sound | None"]
-""":meth:`recsys.words.text_model.TextModel.guess` of one vocabulary."""
+Guess = Callable[[str, Vocabulary], "Sound | None"]
+""":meth:`recsys.words.text_model.TextModel.guess`."""
 
 
 class _NoNames:
@@ -306,6 +319,11 @@ class _Reader:
             ranged = tokens[after] != "and" or tokens[start] == "between"
             if end is not None and ranged and end[1] >= years[0]:
                 return self._add_era(years[0], end[1], end_after - start)
+        openness = tuple(tokens[after : after + 2])
+        if openness in _OR_LATER:
+            return self._add_era(years[0], None, after + 2 - start)
+        if openness in _OR_EARLIER:
+            return self._add_era(None, years[1], after + 2 - start)
         return self._add_era(*years, after - start)
 
     def _add_era(self, first: int | None, last: int | None, length: int) -> int:
@@ -361,6 +379,9 @@ class _Reader:
             self._add_sound(entry.sound)
         elif entry.years is not None:
             self._add_era(entry.years.first, entry.years.last, length)
+        elif entry.role is Role.UNMEASURED:
+            self.unknown.append(" ".join(tokens[start : start + length]))
+            self._takes_negation(SoundKind.INSTRUMENT)
         elif entry.role is not None:
             length += self._apply(entry.role, tokens, start + length)
         return length
@@ -482,7 +503,7 @@ class _Reader:
             return 0
         for length in range(len(run), 0, -1):
             words = " ".join(run[:length])
-            sound = self.guess(words)
+            sound = self.guess(words, self.vocabulary)
             if sound is not None:
                 self._add_sound(sound, guessed=words)
                 return length

@@ -4,8 +4,10 @@ Every wish has a value for every track, in the unit of tag strengths (z-scores: 
 1 carries the tag):
 
     a sound      the mean strength of its tags (or the strongest), less half the strongest of the
-                 tags that it excludes; for a genre group that no tag of the model names, 1.5 for its
-                 tracks and -1.5 for others
+                 tags that it excludes
+    a genre      of a genre group of the library: for its tracks the strength of its tag, but at
+                 least 0.5; for all others, which the classifier says are something else, 1 less than
+                 that, and at most 0.5. Without a tag, 1.5 and -1.5
     an unwanted  1 where its strength is 0 or less, falling by its strength
     years        by the year of the file: 2 inside, falling by 1 in two years; without a year, the
                  strength of the tag of the decade
@@ -13,7 +15,8 @@ Every wish has a value for every track, in the unit of tag strengths (z-scores: 
 
 The score is the mean value, weighted, plus the shortfall of the wish that is least fulfilled: how
 far its value is below the strength that was asked for (1; "very" 1.5, "a little" 0.5). So one
-strong tag does not hide a missing one. A track with a score of 0 or more fits.
+strong tag does not hide a missing one. Of two wishes, a track that carries one and is average in the other
+has a score of -0.5, and fits just so. Tracks of the genre groups that a phrase names come first.
 """
 
 from __future__ import annotations
@@ -38,16 +41,18 @@ if TYPE_CHECKING:
     from recsys.types import Catalogue, FloatArray, IdArray, ModelInfo, Track
     from recsys.words.table import Sound
 
-Values: TypeAlias = npt.NDArray[np.float64]
+Values: TypeAlias = npt.NDArray[np.floating]
 
-FITS = 0.0
+FITS = -0.5
 """Score from which a track fits a phrase."""
 
 MOST, LEAST = 3.0, -3.0
 """Limits of a value, so that no wish outvotes all others."""
 
-IN_GROUP = 1.5
-"""Value of a genre group for its tracks, where the model has no tag for the genre."""
+IN_GROUP, LEAST_IN_GROUP, OUTSIDE, MOST_OUTSIDE = 1.5, 0.5, 1.0, 0.5
+"""Values of a genre group: of its tracks without a tag for it, the least with one, and what is taken
+from the tag for all others, and the most that they have. Adagios are more "metal" than most music
+to the tags of the shipped model, but not to its genre classifier."""
 
 IN_YEARS, PER_YEAR = 2.0, 0.5
 """Value of the years of an era for a track in them, and what a year outside takes from it."""
@@ -72,8 +77,9 @@ class LibrarySounds:
     """What a library knows of the sound of its tracks, for all of them at once."""
 
     ids: IdArray  # (n,), ascending
-    strengths: FloatArray  # (n, n_tags)
-    groups: npt.NDArray[np.object_]  # (n,), genre groups
+    strengths: FloatArray  # (n_tags, n): a wish reads few tags of all tracks
+    group_names: tuple[str, ...]
+    groups: npt.NDArray[np.intp]  # (n,), positions in the names
     years: FloatArray  # (n,), of the files; NaN without one
 
     @classmethod
@@ -91,8 +97,16 @@ class LibrarySounds:
         order = np.minimum(order, max(0, len(labelled) - 1))
         kept = labelled[order] == ids if len(labelled) else np.zeros(len(ids), bool)
         order = order[kept]
-        strengths = info.tag_strengths(scores[kept])
-        return cls(ids[kept], strengths, np.array(groups, dtype=object)[order], years[order])
+        names, codes = np.unique(np.array(groups, dtype=object), return_inverse=True)
+        strengths = np.ascontiguousarray(info.tag_strengths(scores[kept]).T)
+        return cls(ids[kept], strengths, tuple(names), codes[order], years[order])
+
+    def of_group(self, group: str | None) -> npt.NDArray[np.bool_]:
+        """Return which tracks are in a genre group, shape (n,)."""
+        if group not in self.group_names:
+            return np.zeros(len(self.ids), dtype=np.bool_)
+        inside: npt.NDArray[np.bool_] = self.groups == self.group_names.index(group)
+        return inside
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,14 +167,11 @@ class WordRanking:
         return [int(i) for i in self._sounds.ids[self._order[:count]]]
 
     def tier_of(self, row: int) -> int:
-        """Return 1 for a fitting track of the genre groups that the phrase names, else 2.
-
-        0 where the phrase names none.
-        """
+        """Return 1 for a track of the genre groups that the phrase names, else 2; 0 for none."""
         if not self.reading.groups:
             return 0
-        in_group = self._sounds.groups[row] in self.reading.groups
-        return 1 if in_group and self.scores[row] >= FITS else 2
+        group = self._sounds.group_names[self._sounds.groups[row]]
+        return 1 if group in self.reading.groups else 2
 
     def matches(
         self,
@@ -179,7 +190,7 @@ class WordRanking:
         if only_fitting:
             order = order[self.scores[order] >= FITS]
         if genre is not None:
-            order = order[self._sounds.groups[order] == genre]
+            order = order[self._sounds.of_group(genre)[order]]
         size = 64
         start = 0
         while start < len(order):
@@ -198,9 +209,7 @@ class WordRanking:
                     similarity = float(np.clip(vector @ centre, -1.0, 1.0))
                     yield self.tier_of(row), self._match(row, tracks[track_id], similarity, vector)
 
-    def _match(
-        self, row: int, track: Track, similarity: float, vector: FloatArray
-    ) -> MatchedWords:
+    def _match(self, row: int, track: Track, similarity: float, vector: FloatArray) -> MatchedWords:
         values = tuple((text, float(column[row])) for text, column, _ in self._wishes)
         candidate = Candidate(track, round(similarity, 6), vector)
         return MatchedWords(candidate, float(self.scores[row]), values)
@@ -226,7 +235,7 @@ class WordRanking:
             self._add("like the tracks given", values, 1.0)
 
     def _add(self, text: str, values: Values, weight: float) -> None:
-        self._wishes.append((text, np.clip(values, LEAST, MOST), weight))
+        self._wishes.append((text, np.clip(values, LEAST, MOST).astype(np.float32), weight))
 
     def _wish(self, wish: Wish) -> Values:
         each = np.stack([self._strength(sound) for sound in wish.sounds])
@@ -236,22 +245,27 @@ class WordRanking:
         return 1.0 - np.maximum(strength - (1.0 if wish.only_strong else 0.0), 0)
 
     def _strength(self, sound: Sound) -> Values:
-        by_group = sound.group is not None and (sound.near or not sound.tags)
-        if by_group:
-            in_group = self._sounds.groups == sound.group
-            return np.where(in_group, IN_GROUP, -IN_GROUP)
+        if sound.group is not None:
+            return self._of_group(sound)
         tags = self._strengths_of(sound.tags)
-        strength = tags.max(axis=1) if sound.any else tags.mean(axis=1)
+        strength: Values = tags.max(axis=0) if sound.any else tags.mean(axis=0)
         if sound.absent:
-            strength = strength - np.maximum(self._strengths_of(sound.absent).max(axis=1), 0) / 2
-        return np.asarray(strength, dtype=np.float64)
+            strength = strength - np.maximum(self._strengths_of(sound.absent).max(axis=0), 0) / 2
+        return strength
+
+    def _of_group(self, sound: Sound) -> Values:
+        inside = self._sounds.of_group(sound.group)
+        if sound.near or not sound.tags:
+            return np.where(inside, IN_GROUP, -IN_GROUP)
+        tags = self._strengths_of(sound.tags).mean(axis=0)
+        outside = np.minimum(tags - OUTSIDE, MOST_OUTSIDE)
+        return np.where(inside, np.maximum(tags, LEAST_IN_GROUP), outside)
 
     def _strengths_of(self, tags: Sequence[str]) -> Values:
-        columns = [self._columns[tag] for tag in tags]
-        return self._sounds.strengths[:, columns].astype(np.float64)
+        return self._sounds.strengths[[self._columns[tag] for tag in tags]]
 
     def _era(self, era: Era) -> Values:
-        years = self._sounds.years.astype(np.float64)
+        years = self._sounds.years
         first = -np.inf if era.first is None else era.first
         last = np.inf if era.last is None else era.last
         outside = np.maximum(np.maximum(first - years, years - last), 0)
@@ -261,7 +275,7 @@ class WordRanking:
         ]
         by_tag: Values = np.full(len(years), _NO_YEAR)
         if columns:
-            by_tag = self._sounds.strengths[:, columns].max(axis=1).astype(np.float64)
+            by_tag = self._sounds.strengths[columns].max(axis=0)
         return np.where(np.isnan(years), by_tag, by_year)
 
     def _name(self, name: PhraseName) -> Values:
@@ -294,23 +308,21 @@ class WordRanking:
     # Scores
 
     def _score(self) -> Values:
-        weights = np.array([weight for _, _, weight in self._wishes])
-        values = np.stack([values for _, values, _ in self._wishes])
-        mean = np.einsum("w,wn->n", weights, values) / weights.sum()
-        shortfall = np.minimum((values - weights[:, np.newaxis]).min(axis=0), 0)
-        score: Values = mean + shortfall
-        return score
+        total = sum(weight for _, _, weight in self._wishes)
+        mean: Values = np.zeros(len(self._sounds.ids), dtype=np.float32)
+        shortfall = np.zeros_like(mean)
+        for _, values, weight in self._wishes:
+            mean += np.float32(weight / total) * values
+            np.minimum(shortfall, values - np.float32(weight), out=shortfall)
+        return mean + shortfall
 
     def _ranked(self) -> npt.NDArray[np.intp]:
         """Return the rows, best first: named genre groups as a tier, then by score, then by id."""
         rows = np.flatnonzero(self._admitted)
-        after = np.zeros(len(rows), dtype=np.bool_)
+        order: npt.NDArray[np.intp] = rows[np.argsort(-self.scores[rows], kind="stable")]
         if self.reading.groups:
-            groups = self._sounds.groups[rows]
-            in_group = np.logical_or.reduce([groups == name for name in self.reading.groups])
-            after = ~(in_group & (self.scores[rows] >= FITS))
-        keys = self._sounds.ids[rows], -self.scores[rows], after
-        order: npt.NDArray[np.intp] = rows[np.lexsort(keys)]
+            first = np.logical_or.reduce([self._sounds.of_group(g) for g in self.reading.groups])
+            order = np.concatenate([order[first[order]], order[~first[order]]])
         return order
 
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from recsys.errors import QueryError
 from recsys.recommender import Answer, SimilarOptions, Tier, TierKind
 from recsys.recommender.query import Query, TagFilter, make_query
 from recsys.recommender.recommender import ResultFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Recommendation
 from recsys.words.library_names import LibraryNames
-from recsys.words.phrase import Guess, PhraseReading, read_phrase
+from recsys.words.phrase import PhraseReading, read_phrase
 from recsys.words.ranking import FITS, LibrarySounds, WordRanking
-from recsys.words.table import Vocabulary
+from recsys.words.table import Sound, Vocabulary
 
 if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
@@ -45,16 +46,14 @@ class WordSearch:
         index: EmbeddingIndex,
         info: ModelInfo,
         sounds: LibrarySounds,
-        guess: Guess | None = None,
     ) -> None:
         self._store, self._index, self._info, self._sounds = store, index, info, sounds
         self._taxonomy = taxonomy_of(store, index, info)
-        self._guess = guess
 
     def read(self, phrase: str) -> PhraseReading:
         """Read a phrase by the words and names of the library."""
         vocabulary = _vocabulary(self._info.tags, tuple(self._taxonomy.groups))
-        return read_phrase(phrase, vocabulary, LibraryNames(self._store), self._guess)
+        return read_phrase(phrase, vocabulary, LibraryNames(self._store), _guess)
 
     def similar(
         self,
@@ -120,14 +119,15 @@ class WordSearch:
         resolved = None if genre is None else self._taxonomy.resolve(genre)
         wanted = TagFilter(self._store, self._info, moods) if moods else None
         ranking, query = self._ranked(reading, seeds)
-        matches = ranking.matches(
-            self._store, query.embedding, resolved, wanted, only_fitting=True
-        )
+        if not ranking.fitting:
+            raise QueryError(
+                f"no track of {self._store.path} fits {reading.given!r}, read as: {reading}",
+                "Leave out a word; recsys similar --words ranks all tracks, fitting or not.",
+            )
+        matches = ranking.matches(self._store, query.embedding, resolved, wanted, only_fitting=True)
         return (match.candidate for _, match in matches)
 
-    def _ranked(
-        self, reading: PhraseReading, seeds: Query | None
-    ) -> tuple[WordRanking, Query]:
+    def _ranked(self, reading: PhraseReading, seeds: Query | None) -> tuple[WordRanking, Query]:
         near = None if seeds is None else seeds.embedding
         ranking = WordRanking(self._sounds, self._index, self._info, reading, near)
         return ranking, seeds or self._query(ranking)
@@ -138,6 +138,12 @@ class WordSearch:
         tracks, analyses = self._store.tracks(ids), self._store.analyses(ids)
         best = [(tracks[i], analyses[i]) for i in ids if i in tracks and i in analyses]
         return replace(make_query(self._info, best), seeds=())
+
+
+def _guess(words: str, vocabulary: Vocabulary) -> Sound | None:
+    from recsys.words.text_model import guess  # only for words that nothing else knows
+
+    return guess(words, vocabulary)
 
 
 @lru_cache(maxsize=4)
@@ -158,7 +164,7 @@ def _notes(
         where = options.genre or "the library"
         note = f"{len(results)} of {options.k} tracks: {where} holds no others"
         yield note + result_filter.summary()
-    poor = [row.rank for row in results if row.score is not None and row.score < FITS]
+    poor = sum(row.score is not None and row.score < FITS for row in results)
     if poor:
-        which = "no track fits" if poor[0] == 1 else f"from rank {poor[0]} on the tracks do not fit"
-        yield f"{which} the words well: their scores are below {FITS:g}"
+        which = f"{poor} of these {len(results)} tracks do not fit the words"
+        yield f"{which}: their scores are below {FITS:g}"

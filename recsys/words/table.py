@@ -54,6 +54,7 @@ class Role(StrEnum):
     AND = "and"
     LIKE = "like"
     STOP = "stop"
+    UNMEASURED = "unmeasured"
     IGNORED = "ignored"
 
 
@@ -102,7 +103,7 @@ class Vocabulary:
     def __init__(self, tags: Sequence[str], groups: Sequence[str]) -> None:
         self._entries: dict[Tokens, Entry] = {}
         self.sounds: dict[str, Sound] = {}
-        self.unavailable: set[Tokens] = set()
+        self._spellings: dict[str, list[str]] = {}
         by_key = {spelling_key(tag): tag for tag in tags}
         group_of = {spelling_key(group): group for group in groups}
         table = _table()
@@ -111,7 +112,9 @@ class Vocabulary:
                 self._entries[tokens_of(words)] = Entry(role=role)
         for row in table["years"]:
             for words in _listed(row["words"]):
-                self._entries[tokens_of(words)] = Entry(years=Years(row.get("first"), row.get("last")))
+                self._entries[tokens_of(words)] = Entry(
+                    years=Years(row.get("first"), row.get("last"))
+                )
         for row in table["sound"]:
             self._add_row(row, by_key, group_of)
         # The library's own names, where the table has no better reading of them.
@@ -140,11 +143,9 @@ class Vocabulary:
             row.get("opposite"),
             group_of.get(spelling_key(name)) if kind is SoundKind.STYLE else None,
         )
-        spellings = [tokens_of(words) for words in _listed(row["words"])]
-        if sound.tags or sound.group is not None:
-            self._add(spellings, sound)
-        else:
-            self.unavailable.update(spellings)
+        if sound.tags or sound.group is not None:  # else the library has no measure of it
+            self._spellings[name] = _listed(row["words"])
+            self._add(map(tokens_of, self._spellings[name]), sound)
 
     def _add(self, spellings: Iterable[Tokens], sound: Sound) -> None:
         self.sounds[sound.name] = sound
@@ -160,6 +161,10 @@ class Vocabulary:
             if entry is not None:
                 return entry, length
         return None
+
+    def spellings(self) -> list[tuple[str, Sound]]:
+        """Return every spelling of the table with its sound, for a text model."""
+        return [(words, self.sounds[n]) for n, held in self._spellings.items() for words in held]
 
     def single_words(self) -> list[str]:
         """Return the single words that mean a sound, for comparison with misspellings."""

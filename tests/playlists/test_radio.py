@@ -152,5 +152,9 @@ def test_sessions_are_stored(tmp_path: Path) -> None:
     assert store.extend_radio(first, 2, ["z"])
     # Another process was faster.
     assert not store.extend_radio(first, 2, ["w"])
-    assert store.radio(first) == (["a"], ["x", "y", "z"])
+    assert store.radio(first) == (["a"], ["x", "y", "z"], None)
+    by_words = store.start_radio([], "sad")
+    assert store.latest_radio([], "sad") == by_words
+    assert store.latest_radio(["a"], "sad") is None
+    assert store.radio(by_words) == ([], [], "sad")
     assert store.radio(99) is None
