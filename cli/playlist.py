@@ -163,8 +163,8 @@ class Destination:
     "require several."
 )
 @words_option(
-    "Only tracks that fit these words for the sound, the best first, after the TRACKs: 'happy 60s soul "
-    "with a female voice'. See recsys similar."
+    "Only tracks that fit these words for the sound, the best first, after the TRACKs: 'happy 60s "
+    "soul with a female voice'. See recsys similar."
 )
 @seed_option("Random seed: the same seed gives the same playlist.")
 @click.option(

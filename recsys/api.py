@@ -546,8 +546,8 @@ class Library:
                     query = make_query(info, resolved)
                     answer = radio.following(number, query, played, options)
                 else:
-                    query = make_query(info, resolved) if resolved else None
-                    answer = self._radio_by_words(radio, number, phrase, query, played, options)
+                    near = make_query(info, resolved) if resolved else None
+                    answer = self._radio_by_words(radio, number, phrase, near, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):

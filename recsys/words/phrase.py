@@ -17,6 +17,7 @@ from recsys.words.table import (
     alike,
     tokens_of,
 )
+from recsys.words.years import is_year, read_years
 
 VERY, NORMAL, LITTLE = 1.5, 1.0, 0.5
 """Strength that a sound is wanted to have: z-scores, see :mod:`recsys.words.ranking`."""
@@ -27,24 +28,7 @@ _LONGEST_NAME = 6
 _TYPO_FROM, _TYPO_RATIO = 5, 0.84
 """Letters from which a word may be a misspelling, and how similar it is then."""
 
-_DECADES = {
-    "fifties": 1950,
-    "sixties": 1960,
-    "seventies": 1970,
-    "eighties": 1980,
-    "nineties": 1990,
-    "noughties": 2000,
-    "naughties": 2000,
-    "aughts": 2000,
-}
-_DECADE, _YEAR = re.compile(r"(19|20)?(\d)0s"), re.compile(r"(?:19|20)\d\d")
-_PARTS = {"early": (0, 3), "mid": (4, 6), "middle": (4, 6), "late": (7, 9)}
-_BEFORE = (("before",), ("until",), ("pre",), ("older", "than"), ("earlier", "than"), ("till",))
-_AFTER = (("after",), ("post",), ("newer", "than"), ("later", "than"), ("past",))
-_SINCE = (("since",), ("starting",), ("from",))
-_OR_LATER = {(a, b) for a in ("or", "and") for b in ("later", "newer", "after", "up", "onwards")}
-_OR_EARLIER = {(a, b) for a in ("or", "and") for b in ("earlier", "older", "before")}
-_FILLERS = {"the", "of", "year", "in", "about", "around", "circa", "years"}
+_ARTICLES = {"the", "of", "in"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +178,6 @@ Guess = Callable[[str, Vocabulary], "Sound | None"]
 """:meth:`recsys.words.text_model.TextModel.guess`."""
 
 
-class _NoNames:
-    def named(self, words: str, *, artists_only: bool = False) -> PhraseName | None:
-        return None
-
-    def holding(self, words: str) -> PhraseName | None:
-        return None
-
-
 def read_phrase(
     phrase: str,
     vocabulary: Vocabulary,
@@ -226,7 +202,7 @@ def read_phrase(
     PhraseReading
         What was not understood is in ``unknown``.
     """
-    reader = _Reader(vocabulary, names or _NoNames(), guess)
+    reader = _Reader(vocabulary, names, guess)
     for position, part in enumerate(re.split(r'["“”]', phrase)):
         if position % 2:
             reader.read_quoted(part)
@@ -249,7 +225,7 @@ class _Reader:
     """Reads tokens from left to right."""
 
     vocabulary: Vocabulary
-    names: NameFinder
+    names: NameFinder | None
     guess: Guess | None
     wishes: list[Wish] = field(default_factory=list)
     eras: list[Era] = field(default_factory=list)
@@ -269,7 +245,9 @@ class _Reader:
         """Read the name between quotes."""
         if not text.strip():
             return
-        found = self.names.named(text) or self.names.holding(text)
+        found = None
+        if self.names is not None:
+            found = self.names.named(text) or self.names.holding(text)
         if found is None:
             self.unknown.append(text.strip())
         else:
@@ -294,37 +272,11 @@ class _Reader:
     # Years
 
     def _read_era(self, tokens: Sequence[str], start: int) -> int:
-        for pattern in (*_BEFORE, *_AFTER, *_SINCE):
-            if tuple(tokens[start : start + len(pattern)]) != pattern:
-                continue
-            years, after = _years(tokens, start + len(pattern))
-            if years is None:
-                continue
-            first, last = years
-            if pattern in _BEFORE:
-                until = first - 1 if pattern[0] not in ("until", "till") else last
-                return self._add_era(None, until, after - start)
-            if pattern in _AFTER:
-                return self._add_era(last + 1, None, after - start)
-            if tokens[after : after + 1] and tokens[after] in ("on", "onward", "onwards"):
-                return self._add_era(first, None, after + 1 - start)
-            if pattern != ("from",):
-                return self._add_era(first, None, after - start)
-        begin = start + (tokens[start] in ("between", "from"))
-        years, after = _years(tokens, begin)
-        if years is None:
+        found = read_years(tokens, start)
+        if found is None:
             return 0
-        if tokens[after : after + 1] and tokens[after] in ("to", "and", "until", "till", "through"):
-            end, end_after = _years(tokens, after + 1)
-            ranged = tokens[after] != "and" or tokens[start] == "between"
-            if end is not None and ranged and end[1] >= years[0]:
-                return self._add_era(years[0], end[1], end_after - start)
-        openness = tuple(tokens[after : after + 2])
-        if openness in _OR_LATER:
-            return self._add_era(years[0], None, after + 2 - start)
-        if openness in _OR_EARLIER:
-            return self._add_era(None, years[1], after + 2 - start)
-        return self._add_era(*years, after - start)
+        (first, last), length = found
+        return self._add_era(first, last, length)
 
     def _add_era(self, first: int | None, last: int | None, length: int) -> int:
         unwanted = self._takes_negation(None)
@@ -339,6 +291,8 @@ class _Reader:
 
         After "like" (`told`), any name is one, whatever its words are.
         """
+        if self.names is None:
+            return 0
         end = next((i for i in range(start, len(tokens)) if tokens[i] == ","), len(tokens))
         longest = min(_LONGEST_NAME, end - start)
         if not told and not any(self._is_strange(tokens[start + i]) for i in range(longest)):
@@ -348,7 +302,7 @@ class _Reader:
             strange = [self._is_strange(word) for word in words]
             if not told and not any(strange):
                 return 0
-            if all(word in _FILLERS for word in words):
+            if all(word in _ARTICLES for word in words):
                 return 0
             # A title or album may begin with any word; only one that begins strangely is taken.
             found = self.names.named(" ".join(words), artists_only=not (told or strange[0]))
@@ -358,7 +312,7 @@ class _Reader:
         return 0
 
     def _is_strange(self, token: str) -> bool:
-        return token != "," and self.vocabulary.find((token,), 0) is None and not _is_year(token)
+        return token != "," and self.vocabulary.find((token,), 0) is None and not is_year(token)
 
     def _add_name(self, found: PhraseName) -> None:
         self.found.append(replace(found, unwanted=self._takes_negation(None)))
@@ -491,6 +445,8 @@ class _Reader:
 
     def _read_words(self, run: Sequence[str]) -> int:
         """Read words of artists and titles, as many in a row as some track has."""
+        if self.names is None:
+            return 0
         for length in range(len(run), 0, -1):
             found = self.names.holding(" ".join(run[:length]))
             if found is not None:
@@ -529,43 +485,6 @@ def _without_contradictions(wishes: Sequence[Wish]) -> list[Wish]:
         if left:
             kept.append(replace(wish, sounds=left))
     return kept
-
-
-# Years in words
-
-
-def _years(tokens: Sequence[str], start: int) -> tuple[tuple[int, int] | None, int]:
-    """Return the years named at a token, after fillers, and the position behind them."""
-    position = start
-    part: tuple[int, int] | None = None
-    while position < len(tokens) and (tokens[position] in _FILLERS or tokens[position] in _PARTS):
-        part = _PARTS.get(tokens[position], part)
-        position += 1
-    if position == len(tokens):
-        return None, start
-    # "from jazz in the 80s" is no range: fillers alone come before years.
-    token = tokens[position]
-    decade = _decade(token)
-    if decade is not None:
-        low, high = part or (0, 9)
-        return (decade + low, decade + high), position + 1
-    if _YEAR.fullmatch(token):
-        return (int(token), int(token)), position + 1
-    return None, start
-
-
-def _decade(token: str) -> int | None:
-    if token in _DECADES:
-        return _DECADES[token]
-    match = _DECADE.fullmatch(token)
-    if match is None:
-        return None
-    century = int(match[1]) if match[1] else 20 if match[2] in "01" else 19
-    return 100 * century + 10 * int(match[2])
-
-
-def _is_year(token: str) -> bool:
-    return _decade(token) is not None or _YEAR.fullmatch(token) is not None
 
 
 def all_of(names: Iterable[PhraseName], *, unwanted: bool) -> frozenset[int]:

@@ -6,8 +6,8 @@ Every wish has a value for every track, in the unit of tag strengths (z-scores: 
     a sound      the mean strength of its tags (or the strongest), less half the strongest of the
                  tags that it excludes
     a genre      of a genre group of the library: for its tracks the strength of its tag, but at
-                 least 0.5; for all others, which the classifier says are something else, 1 less than
-                 that, and at most 0.5. Without a tag, 1.5 and -1.5
+                 least 0.5; for all others, which the classifier says are something else, 1 less
+                 than that, and at most 0.5. Without a tag, 1.5 and -1.5
     an unwanted  1 where its strength is 0 or less, falling by its strength
     years        by the year of the file: 2 inside, falling by 1 in two years; without a year, the
                  strength of the tag of the decade
@@ -15,8 +15,9 @@ Every wish has a value for every track, in the unit of tag strengths (z-scores: 
 
 The score is the mean value, weighted, plus the shortfall of the wish that is least fulfilled: how
 far its value is below the strength that was asked for (1; "very" 1.5, "a little" 0.5). So one
-strong tag does not hide a missing one. Of two wishes, a track that carries one and is average in the other
-has a score of -0.5, and fits just so. Tracks of the genre groups that a phrase names come first.
+strong tag does not hide a missing one. Of two wishes, a track that carries one and is average in
+the other has a score of -0.5, and fits just so. Tracks of the genre groups that a phrase names come
+first.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ MOST, LEAST = 3.0, -3.0
 """Limits of a value, so that no wish outvotes all others."""
 
 IN_GROUP, LEAST_IN_GROUP, OUTSIDE, MOST_OUTSIDE = 1.5, 0.5, 1.0, 0.5
-"""Values of a genre group: of its tracks without a tag for it, the least with one, and what is taken
-from the tag for all others, and the most that they have. Adagios are more "metal" than most music
-to the tags of the shipped model, but not to its genre classifier."""
+"""Values of a genre group: of its tracks without a tag for it, and the least with one; what is
+taken from the tag for all other tracks, and the most that they have. Adagios are more "metal" than
+most music to the tags of the shipped model, but not to its genre classifier."""
 
 IN_YEARS, PER_YEAR = 2.0, 0.5
 """Value of the years of an era for a track in them, and what a year outside takes from it."""
@@ -242,7 +243,9 @@ class WordRanking:
         strength: Values = each.max(axis=0)
         if not wish.unwanted:
             return strength
-        return 1.0 - np.maximum(strength - (1.0 if wish.only_strong else 0.0), 0)
+        from_strength = 1.0 if wish.only_strong else 0.0
+        unwanted: Values = 1.0 - np.maximum(strength - from_strength, 0)
+        return unwanted
 
     def _strength(self, sound: Sound) -> Values:
         if sound.group is not None:
@@ -259,10 +262,12 @@ class WordRanking:
             return np.where(inside, IN_GROUP, -IN_GROUP)
         tags = self._strengths_of(sound.tags).mean(axis=0)
         outside = np.minimum(tags - OUTSIDE, MOST_OUTSIDE)
-        return np.where(inside, np.maximum(tags, LEAST_IN_GROUP), outside)
+        values: Values = np.where(inside, np.maximum(tags, LEAST_IN_GROUP), outside)
+        return values
 
-    def _strengths_of(self, tags: Sequence[str]) -> Values:
-        return self._sounds.strengths[[self._columns[tag] for tag in tags]]
+    def _strengths_of(self, tags: Sequence[str]) -> FloatArray:
+        found: FloatArray = self._sounds.strengths[[self._columns[tag] for tag in tags]]
+        return found
 
     def _era(self, era: Era) -> Values:
         years = self._sounds.years

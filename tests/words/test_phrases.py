@@ -81,7 +81,7 @@ def test_a_name_that_holds_a_strange_word_is_found_before_the_words_in_it() -> N
 
 
 def test_a_guess_is_said() -> None:
-    guessed = read_phrase("zither", VOCABULARY, None, lambda words, known: known.sounds["folk"])
+    guessed = read_phrase("zither", VOCABULARY, None, lambda _, known: known.sounds["folk"])
     assert str(guessed) == "zither ~ folk"
 
 

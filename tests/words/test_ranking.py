@@ -135,7 +135,7 @@ def test_years_of_the_files_decide_and_else_the_tag(tmp_path: Path) -> None:
     )
     answer = ask(library, "from the 80s")
     assert ids(answer) == [2, 3, 1, 4]
-    assert [row.score for row in answer.results][0] == pytest.approx(2.0)
+    assert answer.results[0].score == pytest.approx(2.0)
     assert ids(ask(library, "1991"))[0] == 1
     assert ids(ask(library, "not from the 80s"))[0] == 4  # the year 1991 is two from the 80s
     assert ids(ask(library, "80s or 1991"))[:2] == [1, 2]
@@ -234,7 +234,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
         answer.notes[-1] == "2 of these 2 tracks do not fit the words: their scores are below -0.5"
     )
     found = search(library)
-    with pytest.raises(QueryError, match="no track of .* fits 'sad', read as: sad"):
+    with pytest.raises(QueryError, match=r"no track of .* fits 'sad', read as: sad"):
         next(found.candidates(found.read("sad")))
 
 
