@@ -143,6 +143,8 @@ def command(
         print_json(_as_json(answer, explain=explain))
     elif as_paths:
         print_paths(row.track.path for row in answer.results)
+        if (reading := _words_of(answer)) is not None:
+            note(f"read as: {reading}")
     else:
         _print_answer(answer, explain=explain)
     for text in answer.notes:

@@ -234,6 +234,7 @@ class _Reader:
     _negation: _Negation | None = None
     _weight: float = NORMAL
     _joined: bool = False  # an "or" after a sound
+    _unknown_end: int | None = None  # where the last word ends that was not understood
 
     def reading(self, phrase: str) -> PhraseReading:
         """Return what was read."""
@@ -255,7 +256,7 @@ class _Reader:
 
     def read(self, tokens: Sequence[str]) -> None:
         """Read the words of one part."""
-        position = 0
+        position, self._unknown_end = 0, None
         while position < len(tokens):
             position += self._step(tokens, position)
 
@@ -425,7 +426,11 @@ class _Reader:
         for read in (self._read_typo, self._read_words, self._read_guess):
             if length := read(run):
                 return length
-        self.unknown.append(run[0])
+        if self._unknown_end == start:
+            self.unknown[-1] += f" {run[0]}"
+        else:
+            self.unknown.append(run[0])
+        self._unknown_end = start + 1
         self._takes_negation(None)
         return 1
 

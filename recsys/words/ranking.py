@@ -128,7 +128,8 @@ class WordRanking:
     """Ranks the tracks of a library for a phrase.
 
     `near` is an embedding, shape (d,), of seeds that are given besides the phrase: only the
-    :data:`NAME_REACH` tracks nearest to it are ranked, and their similarity is one more wish.
+    :data:`NAME_REACH` tracks nearest to it are ranked, and their similarity is one more wish. With
+    `tiers` False, the tracks of the genre groups that are named do not come first.
     """
 
     def __init__(
@@ -138,6 +139,8 @@ class WordRanking:
         info: ModelInfo,
         reading: PhraseReading,
         near: FloatArray | None = None,
+        *,
+        tiers: bool = True,
     ) -> None:
         if reading.empty:
             raise QueryError(
@@ -147,6 +150,8 @@ class WordRanking:
             )
         self._sounds, self._index, self._info = sounds, index, info
         self.reading = reading
+        self.groups = reading.groups if tiers else ()
+        self.notes: tuple[str, ...] = ()  # on what cannot be measured in this library
         self._columns = {tag: column for column, tag in enumerate(info.tags)}
         self._wishes: list[tuple[str, Values, float]] = []  # text, value of every track, weight
         refused = all_of(reading.names, unwanted=True)
@@ -169,10 +174,10 @@ class WordRanking:
 
     def tier_of(self, row: int) -> int:
         """Return 1 for a track of the genre groups that the phrase names, else 2; 0 for none."""
-        if not self.reading.groups:
+        if not self.groups:
             return 0
         group = self._sounds.group_names[self._sounds.groups[row]]
-        return 1 if group in self.reading.groups else 2
+        return 1 if group in self.groups else 2
 
     def matches(
         self,
@@ -220,11 +225,12 @@ class WordRanking:
     def _measure(self, near: FloatArray | None) -> None:
         for wish in self.reading.wishes:
             self._add(str(wish), self._wish(wish), wish.weight)
-        wanted = [era for era in self.reading.eras if not era.unwanted]
+        eras = [era for era in self.reading.eras if self._has_years(era)]
+        wanted = [era for era in eras if not era.unwanted]
         if wanted:
             each = np.stack([self._era(era) for era in wanted])
             self._add(" or ".join(map(str, wanted)), each.max(axis=0), 1.0)
-        for era in self.reading.eras:
+        for era in eras:
             if era.unwanted:
                 self._add(str(era), 1 - np.maximum(self._era(era), 0), 1.0)
         for name in self.reading.names:
@@ -269,15 +275,25 @@ class WordRanking:
         found: FloatArray = self._sounds.strengths[[self._columns[tag] for tag in tags]]
         return found
 
+    def _has_years(self, era: Era) -> bool:
+        """Return whether anything tells the years of tracks; note it if not."""
+        if self._era_columns(era) or not np.isnan(self._sounds.years).all():
+            return True
+        self.notes += (f"{era} does not count: no file has a year, and the model no tag for it",)
+        return False
+
+    def _era_columns(self, era: Era) -> list[int]:
+        first = -np.inf if era.first is None else era.first
+        last = np.inf if era.last is None else era.last
+        return [i for i, tag in enumerate(self._info.tags) if _overlaps(tag, first, last)]
+
     def _era(self, era: Era) -> Values:
         years = self._sounds.years
         first = -np.inf if era.first is None else era.first
         last = np.inf if era.last is None else era.last
         outside = np.maximum(np.maximum(first - years, years - last), 0)
         by_year = np.maximum(IN_YEARS - PER_YEAR * outside, -IN_YEARS)
-        columns = [
-            column for column, tag in enumerate(self._info.tags) if _overlaps(tag, first, last)
-        ]
+        columns = self._era_columns(era)
         by_tag: Values = np.full(len(years), _NO_YEAR)
         if columns:
             by_tag = self._sounds.strengths[columns].max(axis=0)
@@ -313,6 +329,8 @@ class WordRanking:
     # Scores
 
     def _score(self) -> Values:
+        if not self._wishes:
+            raise QueryError("; ".join(self.notes), "Name other words.")
         total = sum(weight for _, _, weight in self._wishes)
         mean: Values = np.zeros(len(self._sounds.ids), dtype=np.float32)
         shortfall = np.zeros_like(mean)
@@ -325,8 +343,8 @@ class WordRanking:
         """Return the rows, best first: named genre groups as a tier, then by score, then by id."""
         rows = np.flatnonzero(self._admitted)
         order: npt.NDArray[np.intp] = rows[np.argsort(-self.scores[rows], kind="stable")]
-        if self.reading.groups:
-            first = np.logical_or.reduce([self._sounds.of_group(g) for g in self.reading.groups])
+        if self.groups:
+            first = np.logical_or.reduce([self._sounds.of_group(group) for group in self.groups])
             order = np.concatenate([order[first[order]], order[~first[order]]])
         return order
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
-from recsys.recommender import Answer, SimilarOptions, Tier, TierKind
+from recsys.recommender import Answer, SimilarOptions, Strategy, Tier, TierKind
 from recsys.recommender.query import Query, TagFilter, make_query
 from recsys.recommender.recommender import ResultFilter
 from recsys.recommender.taxonomy import taxonomy_of
@@ -70,7 +70,8 @@ class WordSearch:
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
-        ranking, query = self._ranked(reading, seeds)
+        tiers = options.strategy != Strategy.SIMILARITY
+        ranking, query = self._ranked(reading, seeds, tiers=tiers)
         result_filter, scores = ResultFilter(query, options), self._taxonomy.scores(query)
         results: list[Recommendation] = []
         matches = ranking.matches(self._store, query.embedding, options.genre, wanted)
@@ -100,8 +101,8 @@ class WordSearch:
             scores,
             tuple(results),
             dict(result_filter.filtered),
-            _tiers(reading),
-            tuple(_notes(results, options, result_filter)),
+            _tiers(ranking),
+            (*ranking.notes, *_notes(results, options, result_filter)),
             reading,
         )
 
@@ -127,9 +128,11 @@ class WordSearch:
         matches = ranking.matches(self._store, query.embedding, resolved, wanted, only_fitting=True)
         return (match.candidate for _, match in matches)
 
-    def _ranked(self, reading: PhraseReading, seeds: Query | None) -> tuple[WordRanking, Query]:
+    def _ranked(
+        self, reading: PhraseReading, seeds: Query | None, *, tiers: bool = True
+    ) -> tuple[WordRanking, Query]:
         near = None if seeds is None else seeds.embedding
-        ranking = WordRanking(self._sounds, self._index, self._info, reading, near)
+        ranking = WordRanking(self._sounds, self._index, self._info, reading, near, tiers=tiers)
         return ranking, seeds or self._query(ranking)
 
     def _query(self, ranking: WordRanking) -> Query:
@@ -151,10 +154,10 @@ def _vocabulary(tags: tuple[str, ...], groups: tuple[str, ...]) -> Vocabulary:
     return Vocabulary(tags, groups)  # takes longer than an answer
 
 
-def _tiers(reading: PhraseReading) -> tuple[Tier, ...]:
-    if not reading.groups:
+def _tiers(ranking: WordRanking) -> tuple[Tier, ...]:
+    if not ranking.groups:
         return (Tier(0, TierKind.SIMILARITY, ()),)
-    return Tier(1, TierKind.FIRST, reading.groups), Tier(2, TierKind.OTHER, ())
+    return Tier(1, TierKind.FIRST, ranking.groups), Tier(2, TierKind.OTHER, ())
 
 
 def _notes(

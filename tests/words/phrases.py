@@ -23,7 +23,7 @@ ARTISTS = ("Bob Marley", "Miles Davis", "Queen", "The Beatles", "Black Sabbath",
 SLOW = "slow (chill, Mellow, easy listening)"
 FAST = "fast (party, dance)"
 LOUD = "aggressive (metal, heavy metal, hard rock, punk)"
-PIANO = "piano (instrumental, beautiful)"
+PIANO = "piano (instrumental, jazz, Mellow)"
 STUDY = "concentration (instrumental, chillout, ambient)"
 WORKOUT = "workout (party, dance, electronic)"
 DINNER = "dinner (easy listening, jazz, Mellow)"
@@ -128,6 +128,7 @@ DEVELOPED_ON = {
     "psychadelic": "psychadelic ~ psychedelic (Progressive rock, experimental, 60s)",
     "sad zither": "sad; not understood: zither",
     "zither": "nothing; not understood: zither",
+    "like taylor swift, but sad": "sad; not understood: taylor swift",
     "songs about taxes": "nothing; not understood: taxes",
 }
 """Phrases on which the table and the parser were developed."""

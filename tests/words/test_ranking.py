@@ -115,6 +115,29 @@ def test_a_genre_is_a_tier_and_comes_first_whatever_its_tags(tmp_path: Path) -> 
     assert [row.tier for row in ask(library, "sad").results] == [0, 0, 0]
 
 
+def test_the_strategy_similarity_has_no_tiers(tmp_path: Path) -> None:
+    sounds = [
+        Sound("rock", spread(0), strengths=strengths(sad=3.0, jazz=3.0)),
+        Sound("jazz", spread(1), strengths=strengths(sad=-1.0, jazz=1.0)),
+    ]
+    library = planted(tmp_path, sounds)
+    assert ids(ask(library, "sad jazz")) == [2, 1]
+    answer = ask(library, "sad jazz", strategy="similarity")
+    assert ids(answer) == [1, 2]
+    assert [tier.kind for tier in answer.tiers] == ["similarity"]
+
+
+def test_years_that_nothing_tells_do_not_count(tmp_path: Path) -> None:
+    library = planted(
+        tmp_path, [Sound("rock", spread(i), strengths=strengths(sad=i)) for i in range(3)]
+    )
+    answer = ask(library, "sad, from 2015")
+    assert ids(answer) == [3, 2, 1]
+    assert answer.notes[0] == "2015 does not count: no file has a year, and the model no tag for it"
+    with pytest.raises(QueryError, match="2015 does not count"):
+        ask(library, "2015")
+
+
 def test_a_genre_that_the_model_has_no_tag_for(tmp_path: Path) -> None:
     library = planted(
         tmp_path, [Sound(genre, spread(i)) for i, genre in enumerate(("rock", "blues"))]
