@@ -78,6 +78,12 @@ def tracks(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
     return [CompletionItem(name) for name in artists] + files
 
 
+def artists(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+    """Offer the artists of the library."""
+    found = _names(ctx, lambda path: completion.artist_names(path, incomplete))
+    return [CompletionItem(name) for name in found]
+
+
 def recipes(_: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
     """Offer the recipes that come with recsys, and files."""
     folder = Path(recsys.__file__).parent / "papers" / "recipes"

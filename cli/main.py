@@ -19,6 +19,8 @@ COMMANDS = {
     "similar": "recsys.cli.similar",
     "playlist": "recsys.cli.playlist",
     "radio": "recsys.cli.radio",
+    "prefer": "recsys.cli.prefer",
+    "blends": "recsys.cli.blends",
     "classify": "recsys.cli.classify",
     "status": "recsys.cli.status",
     "doctor": "recsys.cli.doctor",

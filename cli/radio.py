@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.choosing import ask_until_clear
+from recsys.cli.choosing import ask_about_groups
 from recsys.cli.options import (
     completed_by,
     db_option,
+    filter_options,
     genre_option,
     json_option,
+    lean_options,
     tag_option,
     words_option,
 )
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 @click.command(name="radio", short_help="Give the next tracks of an endless list.")
 @click.argument("seeds", nargs=-1, metavar="[TRACK]...", shell_complete=completed_by("tracks"))
+@lean_options
 @click.option(
     "--length",
     type=click.IntRange(min=1),
@@ -42,17 +45,21 @@ if TYPE_CHECKING:
     "Only tracks that fit these words for the sound, the best first; the session keeps them. See "
     "recsys similar."
 )
+@filter_options
 @json_option("Print the answer as JSON.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
 @db_option
 def command(
     seeds: tuple[str, ...],
+    like: tuple[str, ...],
+    not_like: tuple[str, ...],
     length: int,
     new: bool,
     session: int | None,
     genre: str | None,
     tags: tuple[str, ...],
     words: str | None,
+    filters: dict[str, Any],
     as_json: bool,
     as_paths: bool,
     db: Path | None,
@@ -78,12 +85,21 @@ def command(
         raise click.UsageError("--json and --paths exclude each other.")
     from recsys.api import Library
     from recsys.playlists.radio import RadioOptions
+    from recsys.recommender.filters import Filters
 
-    options = RadioOptions(length=length, genre=genre, moods=tags)
+    options = RadioOptions(length=length, genre=genre, tags=tags, filters=Filters(**filters))
     with Library(db) as library:
-        answer = ask_until_clear(
-            seeds,
-            lambda given: library.radio(given, options, session=session, new=new, words=words),
+        answer = ask_about_groups(
+            (seeds, like, not_like),
+            lambda given: library.radio(
+                given[0],
+                options,
+                session=session,
+                new=new,
+                like=given[1],
+                not_like=given[2],
+                words=words,
+            ),
             may_ask=not as_json,
         )
     if as_json:
@@ -122,8 +138,8 @@ def _row_json(row: RadioTrack) -> dict[str, Any]:
 
 def _print_answer(answer: RadioAnswer) -> None:
     screen = console()
-    named = [escape(track.display_name) for track in answer.seeds]
-    names = ", ".join([*named, *([escape(answer.words)] if answer.words is not None else [])])
+    words = () if answer.words is None else (answer.words,)
+    names = ", ".join(map(escape, (*(track.display_name for track in answer.seeds), *words)))
     screen.print(f"Session {answer.session}, from [bold]{names}[/bold]")
     screen.print()
     output = table("#", "Artist", "Title", "Length", "Genre", "Similarity", right=(0, 3, 5))

@@ -10,6 +10,7 @@ import click
 
 from recsys.cli.options import db_option, index_option, json_option, library_place
 from recsys.cli.output import console, escape, failures_json, human_size, print_json, shown, table
+from recsys.cli.prefer import option_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -139,6 +140,7 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
             "problems": list(status.index_problems),
             "recall_at_20": status.recall_at_20,
         },
+        "preferences": status.preferences.asked(),
     }
 
 
@@ -162,6 +164,8 @@ def _print(status: LibraryStatus) -> None:
         rows.append(("To do", f"{status.unanalysed} tracks not yet analysed by the current model"))
     for genre, recall in status.recall_at_20.items():
         rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))
+    if options := option_lines(status.preferences):
+        rows.append(("Defaults", f"{' '.join(options)} (recsys prefer)"))
     for root, there in status.roots.items():
         gone = "" if there else " (not available; its tracks are kept)"
         rows.append(("Folder", f"{root}{gone}"))

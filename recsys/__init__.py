@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from recsys.indexing import IndexOptions
     from recsys.playlists import PlaylistOptions
     from recsys.playlists.radio import RadioOptions
-    from recsys.recommender import SimilarOptions
+    from recsys.recommender import Filters, SimilarOptions
 
 __all__ = [
+    "Filters",
     "IndexOptions",
     "Library",
     "PlaylistOptions",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Filters": "recsys.recommender",
     "IndexOptions": "recsys.indexing",
     "Library": "recsys.api",
     "PlaylistOptions": "recsys.playlists",

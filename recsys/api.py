@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from recsys.errors import QueryError, library_is_empty
+from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty
 from recsys.library import absolute, outermost
-from recsys.recommender import Answer, Recommender, SimilarOptions
-from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
-from recsys.seeds import FoundSeed, ResolvedSeed, SeedFinder
+from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
+from recsys.recommender.filters import TrackFilter
+from recsys.recommender.query import Query, make_query
+from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
-from recsys.types import TIME_LIMIT_S, ModelInfo
+from recsys.types import TIME_LIMIT_S, Blend, ModelInfo
 
 if TYPE_CHECKING:
     from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from recsys.quality import Quality, QualityOptions
     from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
     from recsys.words import LibrarySounds, WordSearch
+
+Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
 
 
 class Library:
@@ -141,7 +144,7 @@ class Library:
             If there is no library yet, or its file is not one.
         """
         if self._reader is None:
-            self._reader = Store.open(self.database, read_only=True)
+            self._reader = _reader(self.database)
         return self._reader
 
     @cached_property
@@ -296,6 +299,8 @@ class Library:
         *,
         k: int | None = None,
         explain: bool = False,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
         words: str | None = None,
     ) -> Answer:
         """Find tracks similar to one track, or to the mean of several, or that fit words for sound.
@@ -312,6 +317,10 @@ class Library:
             Number of results; overrides that of the options.
         explain : bool
             Add the reasons of each result, as sentences.
+        like, not_like : str, Path or sequence of them
+            Further seeds, towards which and away from which the query leans, see
+            :func:`recsys.recommender.query.make_query`. Near-duplicates of what is not liked are
+            left out.
         words : str, optional
             A phrase such as "slow sad piano without vocals from the 80s", see :mod:`recsys.words`.
             Without seeds, the whole library is ranked by it; with seeds, their nearest tracks.
@@ -327,32 +336,22 @@ class Library:
         RecsysError
             If a seed is not found or is ambiguous, or the library is empty.
         """
-        options = options or SimilarOptions()
+        options = self._with_defaults(options or SimilarOptions())
         if k is not None:
             options = replace(options, k=k)
         store, index, info = self._ready()
-        if words is not None:
-            return self._similar_by_words(words, seeds, options, explain=explain)
         recommender = Recommender(store, index, info)
-        query = self._query(seeds, info)
+        found = self._find_all(seeds, like, not_like)
+        if words is not None:
+            search, query = self._word_search(), found.query(info) if found.given else None
+            by_words = search.similar(search.read(words), options, query, explain=explain)
+            notes = () if query is None else _notes(query.readings)
+            return replace(by_words, notes=(*notes, *by_words.notes))
+        query = found.query(info)
         answer = recommender.similar(query, options)
         if notes := _notes(query.readings):
             answer = replace(answer, notes=(*notes, *answer.notes))
         return recommender.with_reasons(answer) if explain else answer
-
-    def _similar_by_words(
-        self,
-        words: str,
-        seeds: str | Path | Sequence[str | Path],
-        options: SimilarOptions,
-        *,
-        explain: bool,
-    ) -> Answer:
-        search, info = self._word_search()
-        query = self._query(seeds, info) if _as_list(seeds) else None
-        answer = search.similar(search.read(words), options, query, explain=explain)
-        notes = _notes(query.readings) if query is not None else []
-        return replace(answer, notes=(*notes, *answer.notes))
 
     def playlist(
         self,
@@ -361,6 +360,8 @@ class Library:
         *,
         cycle: Sequence[str] | str | None = None,
         to: str | Path | None = None,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
         words: str | None = None,
     ) -> Playlist:
         """Make a playlist.
@@ -376,6 +377,8 @@ class Library:
             Cycle through these genres, or through all of the library's.
         to : str or Path, optional
             Lead smoothly from the one seed to this track.
+        like, not_like : str, Path or sequence of them
+            As in :meth:`similar`, for a list from seeds.
         words : str, optional
             A phrase, as in :meth:`similar`. Only tracks that fit it, in the order of their scores,
             after the seeds.
@@ -392,17 +395,25 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = options or PlaylistOptions()
+        options = self._with_defaults(options or PlaylistOptions())
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info)
-        found = self._find(seeds)
+        everything = self._find_all(seeds, like, not_like)
         if words is not None:
             if to is not None or cycle is not None:
                 raise QueryError(
                     "words for sound cannot be combined with a cycle or a way to a track",
                     "Leave out the words, or give tracks alone with them.",
                 )
-            return self._playlist_by_words(maker, words, found, options)
+            return self._playlist_by_words(maker, words, everything, options, info)
+        found = everything.seeds or everything.like
+        if everything.like or everything.not_like:
+            if to is not None or cycle is not None or not found:
+                raise QueryError(
+                    "a list leans towards or away from tracks only if it starts from seeds",
+                    "Give one seed or more, and neither a cycle nor a goal.",
+                )
+            return self._from_seeds(maker, everything, options, info)
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
@@ -411,36 +422,42 @@ class Library:
                 )
             goal = self._find(to)
             playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
-            return _with_readings(playlist, [*found, *goal])
+            return _with_readings(playlist, [each.reading for each in (*found, *goal)])
         if cycle is not None:
             if len(found) > 1:
                 raise QueryError("a cycle starts from one track at most", "Give one seed or none.")
             playlist = maker.cycle(cycle, found[0].tracks[0] if found else None, options)
-            return _with_readings(playlist, found)
+            return _with_readings(playlist, everything.readings)
         if not found:
             return maker.anywhere(options)
-        query = make_query(info, [track for each in found for track in each.tracks])
-        # All tracks of an artist would fill the list; one opens it, all of them say what is near.
-        openers = make_query(info, [each.tracks[0] for each in found]).seeds
-        return _with_readings(maker.from_seeds(replace(query, seeds=openers), options), found)
+        return self._from_seeds(maker, everything, options, info)
+
+    def _from_seeds(
+        self, maker: PlaylistMaker, found: FoundSeeds, options: PlaylistOptions, info: ModelInfo
+    ) -> Playlist:
+        query = found.query(info)
+        playlist = maker.from_seeds(_opened(query, found, options), options)
+        return _with_readings(playlist, query.readings)
 
     def _playlist_by_words(
         self,
         maker: PlaylistMaker,
         words: str,
-        found: Sequence[FoundSeed],
+        found: FoundSeeds,
         options: PlaylistOptions,
+        info: ModelInfo,
     ) -> Playlist:
-        search, info = self._word_search()
+        search, query = self._word_search(), found.query(info) if found.given else None
         reading = search.read(words)
-        query = openers = None
-        if found:
-            query = make_query(info, [track for each in found for track in each.tracks])
-            openers = make_query(info, [each.tracks[0] for each in found]).seeds
-        candidates = search.candidates(reading, options.genre, options.moods, query)
-        playlist = maker.of_candidates(candidates, options, words, openers or ())
-        note = "; ".join([f"read as: {reading}", *([playlist.note] if playlist.note else [])])
-        return _with_readings(replace(playlist, note=note), found)
+        playlist = maker.of_candidates(
+            partial(search.candidates, reading, options.genre, options.tags, query),
+            options,
+            words,
+            None if query is None else _opened(query, found, options),
+        )
+        note = "; ".join(filter(None, [f"read as: {reading}", playlist.note]))
+        readings = () if query is None else query.readings
+        return _with_readings(replace(playlist, note=note), readings)
 
     def extend(
         self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
@@ -465,8 +482,9 @@ class Library:
         RecsysError
             If no track of the list is in the library, or the library is empty.
         """
-        from recsys.playlists import PlaylistMaker
+        from recsys.playlists import PlaylistMaker, PlaylistOptions
 
+        options = self._with_defaults(options or PlaylistOptions())
         store, index, info = self._ready()
         paths = [absolute(path) for path in tracks]
         # A list may name a file by another way than the library, through a link.
@@ -493,6 +511,8 @@ class Library:
         *,
         session: int | None = None,
         new: bool = False,
+        like: str | Path | Sequence[str | Path] = (),
+        not_like: str | Path | Sequence[str | Path] = (),
         words: str | None = None,
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
@@ -508,6 +528,8 @@ class Library:
             The session to go on with, instead of seeds.
         new : bool
             Start a session even if the seeds have one.
+        like, not_like : str, Path or sequence of them
+            Tracks of the library, as in :meth:`similar`. They are seeds of the session, too.
         words : str, optional
             A phrase, as in :meth:`similar`, alone or with seeds. The session keeps it, and gives
             the tracks that fit it, the best first.
@@ -525,28 +547,28 @@ class Library:
         """
         from recsys.playlists.radio import Radio, RadioOptions
 
-        options = options or RadioOptions()
+        options = self._with_defaults(options or RadioOptions())
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
         radio = Radio(store, index, info)
-        if words is not None:  # an error must not start a session
-            search, _ = self._word_search()
-            search.candidates(search.read(words), options.genre, options.moods)
         with Store.open(database) as writer:
-            number = self._radio_session(writer, seeds, session, words, new=new)
+            found = self._find_all(seeds, like, not_like)
+            if words is not None:  # an error must not start a session
+                search, near = self._word_search(), found.query(info) if found.given else None
+                search.candidates(search.read(words), options.genre, options.tags, near)
+            number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
                 if known is None:
                     raise QueryError(
                         f"there is no radio session {number}", "Start one: recsys radio TRACK"
                     )
-                hashes, played, phrase = known
-                resolved = [self._radio_seed(number, each) for each in hashes]
+                blend, played, phrase = known
                 if phrase is None:
-                    query = make_query(info, resolved)
+                    query = self._radio_query(number, blend, info)
                     answer = radio.following(number, query, played, options)
                 else:
-                    near = make_query(info, resolved) if resolved else None
+                    near = self._radio_query(number, blend, info) if blend.seeds else None
                     answer = self._radio_by_words(radio, number, phrase, near, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
@@ -558,57 +580,174 @@ class Library:
         radio: Radio,
         session: int,
         words: str,
-        seeds: Query | None,
+        query: Query | None,
         played: Sequence[str],
         options: RadioOptions,
     ) -> RadioAnswer:
-        search, _ = self._word_search()
+        search = self._word_search()
         reading = search.read(words)
-        candidates = search.candidates(reading, options.genre, options.moods, seeds)
-        given = () if seeds is None else seeds.seeds
-        answer = radio.among(session, given, candidates, played, options)
-        notes = (f"read as: {reading}", *answer.notes)
-        return replace(answer, words=words, notes=notes)
+        candidates = partial(search.candidates, reading, options.genre, options.tags, query)
+        answer = radio.among(session, query, candidates, played, options)
+        return replace(answer, words=words, notes=(f"read as: {reading}", *answer.notes))
 
     def _radio_session(
         self,
         writer: Store,
-        seeds: str | Path | Sequence[str | Path],
+        found: FoundSeeds,
+        info: ModelInfo,
         session: int | None,
         words: str | None,
         *,
         new: bool,
     ) -> int:
-        found = [track for each in self._find(seeds) for track in each.tracks]
+        is_given = found.given or words is not None
         if session is not None:
-            if found or new or words is not None:
+            if is_given or new:
                 raise QueryError(
                     f"session {session} has its seeds already",
                     "Leave out the track, --words and --new.",
                 )
             return session
-        if not found and words is None:
+        if not is_given:
             latest = None if new else writer.latest_radio()
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
             return latest
-        for track, _ in found:
-            if track.id == OUTSIDE_LIBRARY:
-                raise QueryError(
-                    f"{track.path} is not in the library", "Index it first: recsys index FOLDER"
-                )
-        hashes = [track.audio_hash for track, _ in found]
-        latest = None if new else writer.latest_radio(hashes, words)
-        return writer.start_radio(hashes, words) if latest is None else latest
+        blend = _stored_blend(found.query(info)) if found.given else Blend()
+        latest = None if new else writer.latest_radio(blend, words)
+        return writer.start_radio(blend, words) if latest is None else latest
 
-    def _radio_seed(self, session: int, audio_hash: str) -> ResolvedSeed:
-        for track in self.store.tracks_with_hash(audio_hash):
-            analysis = self.store.analysis(track.id)
-            if analysis is not None:
-                return track, analysis
-        raise QueryError(
-            f"a seed of session {session} has left the library", "Start another: recsys radio TRACK"
-        )
+    def _radio_query(self, session: int, blend: Blend, info: ModelInfo) -> Query:
+        groups = [
+            self._finder().of_hashes(each) for each in (blend.seeds, blend.like, blend.not_like)
+        ]
+        if len(groups[0]) < len(blend.seeds):
+            raise QueryError(
+                f"a seed of session {session} has left the library",
+                "Start another: recsys radio TRACK",
+            )
+        return make_query(info, *groups)
+
+    # Blends: queries that are saved under a name
+
+    def save_blend(self, name: str, query: Query) -> None:
+        """Save the seeds of a query under a name, in place of one of that name.
+
+        ``blend:NAME`` is then a seed. It stands for these tracks, moved or retagged, and leans as
+        the query does.
+
+        Parameters
+        ----------
+        name : str
+            Case, accents and marks do not count.
+        query : Query
+            That of an answer, :attr:`recsys.recommender.Answer.query`.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not in the library, the name is empty, or the library cannot be written.
+        """
+        if not any(map(str.isalnum, name)):
+            raise QueryError(f"a blend needs a name with letters, not {name!r}", "Name it: sunday.")
+        blend = _stored_blend(query)
+        with Store.open(self.database) as writer:
+            writer.save_blend(name, blend)
+
+    def blends(self) -> dict[str, Blend]:
+        """Return the saved queries by their names.
+
+        Returns
+        -------
+        dict of str to Blend
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self.store.blends()
+
+    def forget_blend(self, name: str) -> None:
+        """Delete a saved query.
+
+        Parameters
+        ----------
+        name : str
+
+        Raises
+        ------
+        RecsysError
+            If there is none of this name, or the library cannot be written.
+        """
+        with Store.open(self.database) as writer:
+            if not writer.forget_blend(name):
+                raise QueryError(f"there is no blend {name!r}", "recsys blends lists them.")
+
+    # Defaults of every list
+
+    def preferences(self) -> Filters:
+        """Return the filters that are the defaults of :meth:`similar`, :meth:`playlist`, radio.
+
+        Returns
+        -------
+        Filters
+            Empty for a new library.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return Filters.of(self._catalogue().preferences())
+
+    def set_preferences(self, filters: Filters) -> None:
+        """Store filters as the defaults of every list, instead of those before.
+
+        They apply together with the filters of a call, see
+        :meth:`recsys.recommender.filters.Filters.over`.
+
+        Parameters
+        ----------
+        filters : Filters
+            ``Filters()`` clears them.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it cannot be written.
+        """
+        with Store.open(self.database) as writer:
+            writer.set_preferences(filters.asked())
+
+    def left_out_by(self, filters: Filters) -> dict[str, int]:
+        """Count the tracks of the library that filters leave out, by reason.
+
+        Parameters
+        ----------
+        filters : Filters
+
+        Returns
+        -------
+        dict of str to int
+            By the names in :data:`recsys.recommender.filters.FILTERS`.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        allowed = TrackFilter(filters)
+        for track in self.store.all_tracks():
+            allowed.admits(track)
+        return dict(allowed.filtered)
+
+    def _with_defaults(self, options: Options) -> Options:
+        """Return options whose filters are those of the call and the defaults of the library."""
+        defaults = self._catalogue().preferences()
+        if not defaults:
+            return options
+        return replace(options, filters=options.filters.over(Filters.of(defaults)))
 
     def classify(
         self,
@@ -897,40 +1036,82 @@ class Library:
             raise library_is_empty(self.database)
         return self.store, index, info
 
-    def _word_search(self) -> tuple[WordSearch, ModelInfo]:
-        """Return the search by words in the library as it is now, with its model."""
+    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[FoundSeed]:
+        finder = self._finder()
+        return [finder.find(seed) for seed in _as_list(seeds)]
+
+    def _word_search(self) -> WordSearch:
+        """Return the search by words in the library as it is now."""
         from recsys.words import LibrarySounds, WordSearch
 
         store, index, info = self._ready()
         # Kept from one phrase to the next: reading all tags costs more than ranking by them.
-        state: object = (
-            store if self._place is not None else (self.store.data_version, info.identity)
-        )
+        state: object = store
+        if self._place is None:
+            state = self.store.data_version, info.identity
         if self._sounds is None or self._sounds[0] != state:
             self._sounds = state, LibrarySounds.of(store, info)
-        return WordSearch(store, index, info, self._sounds[1]), info
+        return WordSearch(store, index, info, self._sounds[1])
 
-    def _query(self, seeds: str | Path | Sequence[str | Path], info: ModelInfo) -> Query:
-        found = self._find(seeds)
-        if not found:
-            raise QueryError("no seed given", "Give a track of the library, a file, or words.")
-        query = make_query(info, [track for each in found for track in each.tracks])
-        return replace(query, readings=tuple(each.reading for each in found))
+    def _find_all(
+        self,
+        seeds: str | Path | Sequence[str | Path],
+        like: str | Path | Sequence[str | Path],
+        not_like: str | Path | Sequence[str | Path],
+    ) -> FoundSeeds:
+        return FoundSeeds(*(tuple(self._find(group)) for group in (seeds, like, not_like)))
 
-    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[FoundSeed]:
-        finder = SeedFinder(
+    def _finder(self) -> SeedFinder:
+        return SeedFinder(
             self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
         )
-        return [finder.find(seed) for seed in _as_list(seeds)]
+
+
+def _reader(database: Path) -> Store:
+    """Open a library for reading; migrate one of an older recsys if it can be written."""
+    try:
+        return Store.open(database, read_only=True)
+    except OlderLibraryError as older:
+        try:
+            Store.open(database).close()
+        except StoreError:
+            raise older from None
+    return Store.open(database, read_only=True)
+
+
+def _stored_blend(query: Query) -> Blend:
+    """Return the seeds of a query, which must be in the library."""
+    for seed in (*query.seeds, *query.not_like):
+        if not seed.in_library:
+            raise QueryError(
+                f"{seed.track.path} is not in the library", "Index it first: recsys index FOLDER"
+            )
+    return query.blend
+
+
+def _opened(query: Query, found: FoundSeeds, options: PlaylistOptions) -> Query:
+    """Return a query whose seeds are those that open a list.
+
+    All tracks of an artist would fill it; one opens it, all of them say what is near.
+    """
+    allowed = TrackFilter(options.filters)
+    firsts = set()
+    for each in found.seeds or found.like:
+        tracks = [track for track, _ in each.tracks]
+        fitting = (track.path for track in tracks if allowed.objection(track) is None)
+        firsts.add(next(fitting, tracks[0].path))
+    unwanted = {seed.track.path for seed in query.not_like}
+    openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
+    return replace(query, seeds=openers or query.seeds[:1])
 
 
 def _notes(readings: Iterable[Reading]) -> list[str]:
     return [reading.note for reading in readings if reading.note]
 
 
-def _with_readings(playlist: Playlist, found: Iterable[FoundSeed]) -> Playlist:
+def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
     """Return a playlist that says how its seeds were read."""
-    readings = tuple(each.reading for each in found)
+    readings = tuple(readings)
     note = "; ".join([*_notes(readings), *([playlist.note] if playlist.note else [])])
     return replace(playlist, readings=readings, note=note)
 

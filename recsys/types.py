@@ -241,6 +241,22 @@ class SeedKind(StrEnum):
     ALBUM = "album"
     """Words that name an album: the seeds are its tracks."""
 
+    BLEND = "blend"
+    """The name of a query that was saved, see :class:`Blend`."""
+
+
+class SeedRole(StrEnum):
+    """What a seed is given for."""
+
+    SEED = "seed"
+    """It is the query, or a part of it."""
+
+    LIKE = "like"
+    """The query leans towards it."""
+
+    NOT_LIKE = "not_like"
+    """The query leans away from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -251,6 +267,7 @@ class Reading:
     name: str  # of the track, artist or album, for display
     tracks: int = 1  # number of seeds that it stands for
     note: str = ""  # for display, where the words could mean something else, or mean many tracks
+    role: SeedRole = SeedRole.SEED
 
     def fields(self) -> Mapping[str, str | int]:
         """Return the reading as scripts read it."""
@@ -259,7 +276,17 @@ class Reading:
             "as": str(self.kind),
             "name": self.name,
             "tracks": self.tracks,
+            "role": str(self.role),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The seeds of a query as hashes of their sound, so that it outlasts moves and new tags."""
+
+    seeds: tuple[str, ...] = ()  # none where words for sound take their place
+    like: tuple[str, ...] = ()
+    not_like: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +450,12 @@ class Catalogue(Protocol):
         with every word in artist and title, then the rest, each by artist, title and id; at most
         ``limit``.
         """
+
+    def blend(self, name: str) -> Blend | None:
+        """Return the query that is saved under a name in any spelling, None where there is none."""
+
+    def preferences(self) -> Mapping[str, object]:
+        """Return the default filters as values for JSON; empty without any."""
 
     def like_words(self, words: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return for each word which words of the library's names may be meant, nearest first.

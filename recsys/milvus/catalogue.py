@@ -157,6 +157,13 @@ class MilvusCatalogue:
         """See :meth:`recsys.types.Catalogue.roots`."""
         return [Path(restored(root)) for root in self._about["roots"]]
 
+    def blend(self, _name: str) -> None:
+        """See :meth:`recsys.types.Catalogue.blend`: blends are not pushed."""
+
+    def preferences(self) -> dict[str, Any]:
+        """See :meth:`recsys.types.Catalogue.preferences`."""
+        return dict(self._about.get("preferences", {}))
+
     def status(self) -> SharedStatus:
         """Describe the library."""
         return SharedStatus(

@@ -161,6 +161,7 @@ class _Push:
             "model": model_dict(self._info),
             "genre_source": source,
             "roots": [storable(str(root)) for root in self._store.roots()],
+            "preferences": self._store.preferences(),
         }
 
     def _check_same(self, collection: str) -> None:

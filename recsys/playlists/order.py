@@ -106,15 +106,20 @@ def cycle_genres(
     index: EmbeddingIndex,
     genres: Sequence[str] | str,
     wanted: TagFilter | None = None,
+    search: Search | None = None,
 ) -> tuple[list[str], list[str]]:
     """Return the genres of a cycle that have tracks, and a note for each that has none.
 
     `genres` are names, one string with commas between them, or ``auto``; only tracks that `wanted`
-    admits count. QueryError if there are no genres, one is not known, or none has a track.
+    admits count, and only those that `search` finds, if it is given. QueryError if there are no
+    genres, one is not known, or none has a track.
     """
     filled = [genre for genre in taxonomy.groups if index.count(genre)]
     carrying = filled if wanted is None else wanted.genre_groups(filled)
     held = [genre for genre in filled if genre in carrying]
+    if search is not None:
+        anywhere = np.eye(1, index.dimension, dtype=np.float32)[0]
+        held = [genre for genre in held if next(search(genre, anywhere, 1), None) is not None]
     names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]
     if names == [AUTO]:
         largest_first = sorted(filled, key=lambda genre: -index.count(genre))
@@ -124,6 +129,7 @@ def cycle_genres(
         if not asked:
             raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(taxonomy.groups)}.")
     kind = "" if wanted is None else f" with the tag {wanted}"
+    kind += "" if search is None else " that the filters allow"
     order = [genre for genre in asked if genre in held]
     if not order:
         raise QueryError(

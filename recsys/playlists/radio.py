@@ -17,14 +17,16 @@ from recsys.errors import QueryError
 from recsys.playlists.draft import POOL, count
 from recsys.recommender import plan_tiers, tier_candidates
 from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
-from recsys.recommender.query import TagFilter, nearest
+from recsys.recommender.filters import NO_FILTERS, Filters, left_out
+from recsys.recommender.query import TagFilter, nearest, track_filter
 from recsys.recommender.taxonomy import taxonomy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.query import Candidate, Query, Seed
+    from recsys.recommender.filters import Banned, TrackFilter
+    from recsys.recommender.query import Candidate, Query
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
 REACH = 64
@@ -58,8 +60,10 @@ class RadioOptions:
         How many tracks.
     genre : str or None
         Only tracks of this genre group.
-    moods : tuple of str
+    tags : tuple of str
         Only tracks that carry all of these tags of the model.
+    filters : Filters
+        Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
 
     Raises
     ------
@@ -69,7 +73,8 @@ class RadioOptions:
 
     length: int = 10
     genre: str | None = None
-    moods: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    filters: Filters = NO_FILTERS
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -102,10 +107,17 @@ class RadioAnswer:
 class Radio:
     """Finds the next tracks of sessions in a library."""
 
-    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
+    def __init__(
+        self,
+        store: Catalogue,
+        index: EmbeddingIndex,
+        info: ModelInfo,
+        banned: Banned | None = None,
+    ) -> None:
         self._store = store
         self._index = index
         self._info = info
+        self._banned = banned
         self._taxonomy = taxonomy_of(store, index, info)
 
     def following(
@@ -117,20 +129,26 @@ class Radio:
         """
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
-        return self.among(session, query.seeds, self._ranked(query, options), played, options)
+        return self.among(session, query, partial(self._ranked, query, options), played, options)
 
     def among(
         self,
         session: int,
-        seeds: Sequence[Seed],
-        queue: Iterator[Candidate],
+        query: Query | None,
+        candidates: Callable[[TrackFilter | None], Iterator[Candidate]],
         played: Sequence[str],
         options: RadioOptions,
     ) -> RadioAnswer:
-        """Return the tracks that follow, from candidates that come best first."""
-        history = History([seed.track for seed in seeds], self._tracks(played), played)
+        """Return the tracks that follow, from candidates that come best first.
+
+        They are asked for with what refuses tracks.
+        """
+        seeds = [] if query is None else [seed.track for seed in query.seeds]
+        history = History(seeds, self._tracks(played), played)
         for track, embedding in self._embeddings(history.line):
             history.recordings.add(track, embedding)
+        allowed = track_filter(query, options.filters, self._banned)
+        queue = candidates(allowed)
         waiting: list[Candidate] = []
         results: list[RadioTrack] = []
         while len(results) < options.length:
@@ -141,8 +159,8 @@ class Radio:
             history.add(candidate)
             position = len(played) + len(results) + 1
             results.append(RadioTrack(position, candidate.track, candidate.similarity, spacing))
-        tracks = tuple(seed.track for seed in seeds)
-        return RadioAnswer(session, tracks, tuple(results), tuple(_notes(results, options)))
+        notes = tuple(_notes(results, options, allowed))
+        return RadioAnswer(session, tuple(seeds), tuple(results), notes)
 
     def _tracks(self, hashes: Sequence[str]) -> list[Track]:
         """Return the tracks of these sounds that the library still has."""
@@ -155,10 +173,12 @@ class Radio:
             if track.id in analyses:
                 yield track, analyses[track.id].embedding
 
-    def _ranked(self, query: Query, options: RadioOptions) -> Iterator[Candidate]:
+    def _ranked(
+        self, query: Query, options: RadioOptions, allowed: TrackFilter | None
+    ) -> Iterator[Candidate]:
         """Yield the tracks of the library, the best first."""
-        wanted = TagFilter(self._store, self._info, options.moods) if options.moods else None
-        search = partial(nearest, self._store, self._index, wanted=wanted)
+        wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
+        search = partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
         scores = self._taxonomy.scores(query)
         tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)
         expected = POOL + options.length
@@ -253,7 +273,9 @@ def _first(
     return None
 
 
-def _notes(results: Sequence[RadioTrack], options: RadioOptions) -> Iterator[str]:
+def _notes(
+    results: Sequence[RadioTrack], options: RadioOptions, allowed: TrackFilter | None
+) -> Iterator[str]:
     for spacing in (*SPACINGS[1:], NO_SPACING):
         positions = [row.position for row in results if row.spacing == spacing]
         if positions:
@@ -264,4 +286,6 @@ def _notes(results: Sequence[RadioTrack], options: RadioOptions) -> Iterator[str
             )
     if len(results) < options.length:
         where = options.genre or "the library"
-        yield f"{len(results)} of {count(options.length, 'track')}: no further track in {where}"
+        reasons = "" if allowed is None else left_out(allowed.filtered)
+        note = f"{len(results)} of {count(options.length, 'track')}: no further track in {where}"
+        yield note + reasons

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key, same_album
-from recsys.recommender.query import Query, TagFilter, nearest
+from recsys.recommender.filters import NO_FILTERS, Filters, left_out
+from recsys.recommender.query import Query, TagFilter, nearest, track_filter
 from recsys.recommender.taxonomy import did_you_mean, taxonomy_of
 from recsys.recommender.tiers import (
     AS_NEAR_AS_CAN_BE,
@@ -28,17 +29,9 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.explanations import Explanation
+    from recsys.recommender.filters import Banned
     from recsys.recommender.query import Candidate, Search
     from recsys.types import Catalogue, ModelInfo
-
-FILTERS = {
-    "tag": "without the tags asked for",
-    "query": "the query itself",
-    "near_duplicate": "near-duplicates",
-    "same_album": "same album",
-    "same_artist": "more tracks of one artist than asked for",
-}
-"""Reasons for leaving a track out, in the order in which they are tried, with their texts."""
 
 _SPARE = 8
 """Candidates expected beyond those wanted: the query itself, copies of it, near-duplicates."""
@@ -65,6 +58,8 @@ class SimilarOptions:
         Leave out the album of the query.
     show_duplicates : bool
         Keep near-duplicates of the query and of better-ranked tracks.
+    filters : Filters
+        Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
 
     Raises
     ------
@@ -79,6 +74,7 @@ class SimilarOptions:
     no_same_album: bool = False
     show_duplicates: bool = False
     tags: tuple[str, ...] = ()
+    filters: Filters = NO_FILTERS
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -99,7 +95,8 @@ class ResultFilter:
     """Admits candidates to an answer, best first, and counts those it leaves out by reason.
 
     A track that several filters would leave out counts for the first of them in
-    :data:`FILTERS`. The tracks of the query are left out by id and by path.
+    :data:`recsys.recommender.filters.FILTERS`. The tracks of the query are left out by id and by
+    path.
     """
 
     def __init__(self, query: Query, options: SimilarOptions) -> None:
@@ -128,13 +125,6 @@ class ResultFilter:
             self._admitted.add(candidate.track, candidate.embedding)
         return True
 
-    def summary(self) -> str:
-        """Return ``"; left out: ..."`` with every reason that occurred, or nothing."""
-        parts = [
-            f"{FILTERS[name]} ({self.filtered[name]})" for name in FILTERS if self.filtered[name]
-        ]
-        return f"; left out: {', '.join(parts)}" if parts else ""
-
     def objection(self, candidate: Candidate) -> str | None:
         """Return why a candidate does not belong in the answer; None if it does."""
         track = candidate.track
@@ -157,13 +147,13 @@ class ResultFilter:
 class Answer:
     """Recommendations for a query, and the figures behind the ranking.
 
-    `filtered` counts the tracks that each filter left out: ``query`` (the query itself),
-    ``near_duplicate``, ``same_album``, ``same_artist``, ``tag``. Tracks that were never reached
-    are not counted.
+    `filtered` counts the tracks that each filter left out, by the names in
+    :data:`recsys.recommender.filters.FILTERS`. Tracks that were never reached are not counted.
     """
 
     query: Query
     genre_group: str  # of the query, or "unknown"
+    probabilities: Mapping[str, float]  # of the query, by genre of the model
     genre_scores: tuple[tuple[str, float], ...]  # every group with the query's score, best first
     results: tuple[Recommendation, ...]  # best first
     filtered: Mapping[str, int]
@@ -174,10 +164,17 @@ class Answer:
 class Recommender:
     """Recommends tracks of a library: its catalogue, its embeddings and the model of both."""
 
-    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
+    def __init__(
+        self,
+        store: Catalogue,
+        index: EmbeddingIndex,
+        info: ModelInfo,
+        banned: Banned | None = None,
+    ) -> None:
         self._store = store
         self._index = index
         self._info = info
+        self._banned = banned
         self._taxonomy = taxonomy_of(store, index, info)
 
     def similar(self, query: Query, options: SimilarOptions | None = None) -> Answer:
@@ -210,21 +207,31 @@ class Recommender:
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
+        allowed = track_filter(query, options.filters, self._banned)
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
         result_filter = ResultFilter(query, options)
         tiers = plan_tiers(group, scores, options.genre, options.strategy)
-        results = self._rank(query, options, tiers, dict(scores), result_filter, wanted)
+        search = partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
+        results = self._rank(query, options, tiers, dict(scores), result_filter, search)
+        if wanted is not None and wanted.left_out:
+            result_filter.filtered["tag"] = wanted.left_out
+        if allowed is not None:
+            result_filter.filtered.update(allowed.filtered)
         notes = tuple(self._notes(group, options, results, result_filter))
         filtered = dict(result_filter.filtered)
-        return Answer(query, group, scores, tuple(results), filtered, tuple(tiers), notes)
+        by_genre = zip(self._info.labels, map(float, query.probabilities), strict=True)
+        return Answer(
+            query, group, dict(by_genre), scores, tuple(results), filtered, tuple(tiers), notes
+        )
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
         """Return figures and sentences behind each result, in their order."""
         # Imported on demand: most answers are not explained.
         from recsys.recommender.explanations import explain
 
+        query, group = answer.query, answer.genre_group
         return explain(
-            self._store, self._index, self._info, answer.query, answer.results, answer.tiers
+            self._store, self._index, self._info, query, group, answer.results, answer.tiers
         )
 
     def with_reasons(self, answer: Answer) -> Answer:
@@ -240,9 +247,8 @@ class Recommender:
         tiers: Sequence[Tier],
         score_of: Mapping[str, float],
         result_filter: ResultFilter,
-        wanted: TagFilter | None,
+        search: Search,
     ) -> list[Recommendation]:
-        search = partial(nearest, self._store, self._index, wanted=wanted)
         ranked: list[tuple[Tier, Candidate]] = []
         for position, tier in enumerate(tiers):
             expected = options.k - len(ranked) + _SPARE
@@ -258,8 +264,6 @@ class Recommender:
                 ranked = [(tier, found) for found in nearer] + ranked
             if len(ranked) >= options.k:
                 break
-        if wanted is not None and wanted.left_out:
-            result_filter.filtered["tag"] = wanted.left_out
         return [
             Recommendation(
                 rank,
@@ -285,7 +289,7 @@ class Recommender:
             count = self._index.count(options.genre)
             where, tracks = options.genre or "the library", "track" if count == 1 else "tracks"
             note = f"{len(results)} of {options.k} tracks: {where} holds {count} {tracks}"
-            yield note + result_filter.summary()
+            yield note + left_out(result_filter.filtered)
 
 
 def _nearer(

@@ -14,6 +14,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from recsys.store.rows import key_path
+from recsys.store.search import file_text, search_keys
 from recsys.types import Effort, GenreSource
 
 if TYPE_CHECKING:
@@ -120,16 +122,6 @@ _TABLES = (
         retry INTEGER NOT NULL DEFAULT 0)""",
     "CREATE TABLE removals (track_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL)",
     "CREATE INDEX removals_by_revision ON removals (revision)",
-    # Seeds and tracks are hashes of their sound, so that a session outlasts moves and new tags.
-    """CREATE TABLE radio_sessions (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        seeds TEXT NOT NULL)""",  # JSON: a list
-    """CREATE TABLE radio_tracks (
-        session INTEGER NOT NULL REFERENCES radio_sessions (id),
-        position INTEGER NOT NULL, -- from 1
-        audio_hash TEXT NOT NULL,
-        PRIMARY KEY (session, position)) WITHOUT ROWID""",
     "CREATE TABLE own_genres (key TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
     # Every track with its analysis by the current model; genre is NULL where there is none yet.
     f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,
@@ -176,6 +168,46 @@ _SEARCH = (
 def first_schema(db: Database) -> None:
     """Make the tables of recsys 0.1."""
     for statement in (*_TABLES, *_SEARCH):
+        db.execute(statement)
+
+
+_RADIO = (
+    # Seeds and tracks are hashes of their sound, so that a session outlasts moves and new tags.
+    """CREATE TABLE radio_sessions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        seeds TEXT NOT NULL)""",  # JSON: recsys.types.Blend
+    """CREATE TABLE radio_tracks (
+        session INTEGER NOT NULL REFERENCES radio_sessions (id),
+        position INTEGER NOT NULL, -- from 1
+        audio_hash TEXT NOT NULL,
+        PRIMARY KEY (session, position)) WITHOUT ROWID""",
+)
+
+
+@migrations()
+def radio_and_whole_names(db: Database) -> None:
+    """Add radio sessions, and index the names by which a track is found as a whole."""
+    for statement in _RADIO:
+        db.execute(statement)
+    columns = "id, path, search_artist, search_title, search_album, search_genre"
+    for track_id, path, *texts in db.execute(f"SELECT {columns} FROM tracks").fetchall():
+        keys = search_keys((*texts, file_text(key_path(path))))
+        db.execute("UPDATE tracks SET search_keys = ? WHERE id = ?", (keys, track_id))
+
+
+@migrations()
+def preferences_and_blends(db: Database) -> None:
+    """Add the default filters of the lists, and queries that are kept under a name."""
+    for statement in (
+        # JSON, by the names of the fields of recsys.recommender.filters.Filters.
+        "CREATE TABLE preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE blends (
+            key TEXT PRIMARY KEY, -- recsys.store.search.name_key of the name
+            name TEXT NOT NULL,
+            seeds TEXT NOT NULL) -- JSON: recsys.types.Blend
+            WITHOUT ROWID""",
+    ):
         db.execute(statement)
 
 

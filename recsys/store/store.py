@@ -19,6 +19,8 @@ from recsys.store.rows import (
     TrackRecord,
     analysis_of,
     array_blob,
+    blend_of,
+    blend_text,
     blob_array,
     blob_matrix,
     key_path,
@@ -34,6 +36,7 @@ from recsys.store.search import (
     file_text,
     full_text_queries,
     like_words,
+    name_key,
     rank_matches,
     search_terms,
     storable_text,
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from recsys.store.rows import PathKey
-    from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, Blend, FloatArray, IdArray, ModelInfo, Track
 
 _PAGE = 1000
 """Rows read at a time, so that memory stays flat and the table may be written to in between."""
@@ -900,30 +903,73 @@ class Store:
                 "UPDATE tracks SET missing = 1 WHERE id = ?", ((int(i),) for i in track_ids)
             )
 
+    # Preferences: the filters that are the defaults of every list
+
+    def preferences(self) -> dict[str, Any]:
+        """See :meth:`recsys.types.Catalogue.preferences`."""
+        rows = self._rows("SELECT name, value FROM preferences ORDER BY name")
+        return {name: json.loads(value) for name, value in rows}
+
+    @_guarded
+    def set_preferences(self, values: Mapping[str, Any]) -> None:
+        """Replace the preferences by these values for JSON."""
+        with write_transaction(self._db):
+            self._db.execute("DELETE FROM preferences")
+            self._db.executemany(
+                "INSERT INTO preferences VALUES (?, ?)",
+                ((name, json.dumps(value)) for name, value in values.items()),
+            )
+
+    # Blends: queries that are saved under a name
+
+    def blend(self, name: str) -> Blend | None:
+        """See :meth:`recsys.types.Catalogue.blend`."""
+        text = self._value("SELECT seeds FROM blends WHERE key = ?", (name_key(name),))
+        return None if text is None else blend_of(text)
+
+    def blends(self) -> dict[str, Blend]:
+        """Return all saved queries by their names."""
+        rows = self._rows("SELECT name, seeds FROM blends ORDER BY key")
+        return {name: blend_of(text) for name, text in rows}
+
+    @_guarded
+    def save_blend(self, name: str, blend: Blend) -> None:
+        """Save a query under a name, in place of one of that name."""
+        with write_transaction(self._db):
+            self._db.execute(
+                "INSERT OR REPLACE INTO blends VALUES (?, ?, ?)",
+                (name_key(name), name, blend_text(blend)),
+            )
+
+    @_guarded
+    def forget_blend(self, name: str) -> bool:
+        """Delete a saved query; return whether there was one."""
+        with write_transaction(self._db):
+            found = self._db.execute("DELETE FROM blends WHERE key = ?", (name_key(name),))
+        return bool(found.rowcount)
+
     # Radio sessions; seeds and tracks are hashes of the sound
 
     @_guarded
-    def start_radio(self, seeds: Sequence[str], words: str | None = None) -> int:
+    def start_radio(self, seeds: Blend, words: str | None = None) -> int:
         """Start a session from seeds, words for sound, or both; return its id."""
         with write_transaction(self._db):
             sql = "INSERT INTO radio_sessions (seeds, words) VALUES (?, ?)"
-            return int(self._db.execute(sql, (json.dumps(list(seeds)), words)).lastrowid or 0)
+            return int(self._db.execute(sql, (blend_text(seeds), words)).lastrowid or 0)
 
-    def latest_radio(
-        self, seeds: Sequence[str] | None = None, words: str | None = None
-    ) -> int | None:
+    def latest_radio(self, seeds: Blend | None = None, words: str | None = None) -> int | None:
         """Return the id of the latest session, or of the latest from these seeds and words."""
         sql = "SELECT max(id) FROM radio_sessions WHERE ?1 IS NULL OR (seeds = ?1 AND words IS ?2)"
-        found = self._value(sql, (None if seeds is None else json.dumps(list(seeds)), words))
+        found = self._value(sql, (None if seeds is None else blend_text(seeds), words))
         return None if found is None else int(found)
 
-    def radio(self, session: int) -> tuple[list[str], list[str], str | None] | None:
+    def radio(self, session: int) -> tuple[Blend, list[str], str | None] | None:
         """Return seeds, tracks given so far and words of a session; None if there is none."""
         row = self._row("SELECT seeds, words FROM radio_sessions WHERE id = ?", (session,))
         if row is None:
             return None
         sql = "SELECT audio_hash FROM radio_tracks WHERE session = ? ORDER BY position"
-        return json.loads(row[0]), [given for (given,) in self._rows(sql, (session,))], row[1]
+        return blend_of(row[0]), [given for (given,) in self._rows(sql, (session,))], row[1]
 
     @_guarded
     def extend_radio(self, session: int, given: int, hashes: Sequence[str]) -> bool:

@@ -38,6 +38,7 @@ from recsys.words.phrase import Era, PhraseName, PhraseReading, Wish, all_of
 
 if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.filters import TrackFilter
     from recsys.recommender.query import TagFilter
     from recsys.types import Catalogue, FloatArray, IdArray, ModelInfo, Track
     from recsys.words.table import Sound
@@ -54,6 +55,9 @@ IN_GROUP, LEAST_IN_GROUP, OUTSIDE, MOST_OUTSIDE = 1.5, 0.5, 1.0, 0.5
 """Values of a genre group: of its tracks without a tag for it, and the least with one; what is
 taken from the tag for all other tracks, and the most that they have. Adagios are more "metal" than
 most music to the tags of the shipped model, but not to its genre classifier."""
+
+CARRIED, PARTLY = 0.75, 0.0
+"""Values from which a track is said to fulfil a wish, and to do so in part."""
 
 IN_YEARS, PER_YEAR = 2.0, 0.5
 """Value of the years of an era for a track in them, and what a year outside takes from it."""
@@ -120,8 +124,14 @@ class MatchedWords:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Return the value of each wish as text."""
-        return tuple(f"{name} {value:+.1f}" for name, value in self.values)
+        """Return which wishes the track fulfils, in words, then its score and their values."""
+        said = ("fits", CARRIED, np.inf), ("partly", PARTLY, CARRIED), ("not", -np.inf, PARTLY)
+        parts = []
+        for word, least, below in said:
+            names = [name for name, value in self.values if least <= value < below]
+            parts += [f"{word}: {', '.join(names)}"] if names else []
+        values = (f"{name} {value:+.1f}" for name, value in self.values)
+        return "; ".join(parts), f"score {self.score:.2f}", *values
 
 
 class WordRanking:
@@ -185,12 +195,14 @@ class WordRanking:
         centre: FloatArray,
         genre: str | None = None,
         wanted: TagFilter | None = None,
+        allowed: TrackFilter | None = None,
         *,
         only_fitting: bool = False,
     ) -> Iterator[tuple[int, MatchedWords]]:
         """Yield tier and match of every track, the best first, read from the store in batches.
 
-        `centre`, shape (d,) and unit length, is what similarities are to.
+        `centre`, shape (d,) and unit length, is what similarities are to. `wanted` and `allowed`
+        count the tracks that they refuse.
         """
         order = self._order
         if only_fitting:
@@ -210,8 +222,10 @@ class WordRanking:
             analyses = store.analyses(known)
             row_of = dict(zip(self._sounds.ids[rows].tolist(), rows.tolist(), strict=True))
             for track_id in known:
-                if track_id in analyses:
-                    row, vector = row_of[track_id], analyses[track_id].embedding
+                if track_id not in analyses:
+                    continue
+                row, vector = row_of[track_id], analyses[track_id].embedding
+                if allowed is None or allowed.admits(tracks[track_id], vector):
                     similarity = float(np.clip(vector @ centre, -1.0, 1.0))
                     yield self.tier_of(row), self._match(row, tracks[track_id], similarity, vector)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
 from recsys.recommender import Answer, SimilarOptions, Strategy, Tier, TierKind
-from recsys.recommender.query import Query, TagFilter, make_query
+from recsys.recommender.filters import left_out
+from recsys.recommender.query import Query, TagFilter, make_query, track_filter
 from recsys.recommender.recommender import ResultFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Recommendation
@@ -20,6 +21,7 @@ from recsys.words.table import Sound, Vocabulary
 
 if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.filters import Banned, TrackFilter
     from recsys.recommender.query import Candidate
     from recsys.types import Catalogue, ModelInfo
 
@@ -46,8 +48,10 @@ class WordSearch:
         index: EmbeddingIndex,
         info: ModelInfo,
         sounds: LibrarySounds,
+        banned: Banned | None = None,
     ) -> None:
         self._store, self._index, self._info, self._sounds = store, index, info, sounds
+        self._banned = banned
         self._taxonomy = taxonomy_of(store, index, info)
 
     def read(self, phrase: str) -> PhraseReading:
@@ -73,8 +77,9 @@ class WordSearch:
         tiers = options.strategy != Strategy.SIMILARITY
         ranking, query = self._ranked(reading, seeds, tiers=tiers)
         result_filter, scores = ResultFilter(query, options), self._taxonomy.scores(query)
+        allowed = track_filter(query, options.filters, self._banned)
         results: list[Recommendation] = []
-        matches = ranking.matches(self._store, query.embedding, options.genre, wanted)
+        matches = ranking.matches(self._store, query.embedding, options.genre, wanted, allowed)
         for tier, match in matches:
             found = match.candidate
             if not result_filter.admits(found):
@@ -95,9 +100,13 @@ class WordSearch:
                 break
         if wanted is not None and wanted.left_out:
             result_filter.filtered["tag"] = wanted.left_out
+        if allowed is not None:
+            result_filter.filtered.update(allowed.filtered)
+        by_genre = zip(self._info.labels, map(float, query.probabilities), strict=True)
         return WordAnswer(
             query,
             self._taxonomy.group_of(query),
+            dict(by_genre),
             scores,
             tuple(results),
             dict(result_filter.filtered),
@@ -110,22 +119,25 @@ class WordSearch:
         self,
         reading: PhraseReading,
         genre: str | None = None,
-        moods: tuple[str, ...] = (),
+        tags: tuple[str, ...] = (),
         seeds: Query | None = None,
+        allowed: TrackFilter | None = None,
     ) -> Iterator[Candidate]:
-        """Yield the tracks that fit a phrase, the best first.
+        """Yield the tracks that fit a phrase, the best first, with seeds those among their nearest.
 
-        QueryError if nothing was understood, or genre or moods are not of this library.
+        QueryError if nothing was understood or fits, or genre or tags are not of this library.
         """
         resolved = None if genre is None else self._taxonomy.resolve(genre)
-        wanted = TagFilter(self._store, self._info, moods) if moods else None
+        wanted = TagFilter(self._store, self._info, tags) if tags else None
         ranking, query = self._ranked(reading, seeds)
         if not ranking.fitting:
             raise QueryError(
                 f"no track of {self._store.path} fits {reading.given!r}, read as: {reading}",
                 "Leave out a word; recsys similar --words ranks all tracks, fitting or not.",
             )
-        matches = ranking.matches(self._store, query.embedding, resolved, wanted, only_fitting=True)
+        matches = ranking.matches(
+            self._store, query.embedding, resolved, wanted, allowed, only_fitting=True
+        )
         return (match.candidate for _, match in matches)
 
     def _ranked(
@@ -166,7 +178,7 @@ def _notes(
     if len(results) < options.k:
         where = options.genre or "the library"
         note = f"{len(results)} of {options.k} tracks: {where} holds no others"
-        yield note + result_filter.summary()
+        yield note + left_out(result_filter.filtered)
     poor = sum(row.score is not None and row.score < FITS for row in results)
     if poor:
         which = f"{poor} of these {len(results)} tracks do not fit the words"

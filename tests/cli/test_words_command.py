@@ -14,6 +14,12 @@ from tests.cli.running import paths_of
 Run = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what the text model stores, where it is installed, out of the home folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 def test_words_alone_rank_the_library(run: Run) -> None:
     result = run("similar", "--words", "very sad, without vocals", "--k", 3)
     assert result.exit_code == 0
@@ -30,9 +36,14 @@ def test_words_alone_rank_the_library(run: Run) -> None:
 def test_explain_gives_the_value_of_every_wish(run: Run) -> None:
     answer = run("similar", "--words", "mellow, not too sad", "--k", 1, "--explain", "--json")
     (row,) = json.loads(answer.stdout)["results"]
-    assert [reason.rpartition(" ")[0] for reason in row["reasons"]] == ["mellow", "not very sad"]
+    plain, score, *values = row["reasons"]
+    assert {"mellow", "not very sad"} == {
+        name for part in plain.split("; ") for name in part.partition(": ")[2].split(", ")
+    }
+    assert score == f"score {row['score']:.2f}"
+    assert [value.rpartition(" ")[0] for value in values] == ["mellow", "not very sad"]
     shown = run("similar", "--words", "mellow, not too sad", "--k", 1, "--explain")
-    assert f"score {row['score']:.2f}; mellow" in shown.stdout
+    assert f"     {plain} " in shown.stdout
 
 
 def test_a_track_with_words(run: Run, indexed: IndexedLibrary) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
+from recsys.types import Blend
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -39,12 +41,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def later(path: Path, monkeypatch: pytest.MonkeyPatch) -> Migrations:
     """A recsys to come, with one more migration than made the library at `path`."""
-    from sqlite_utils import Migrations
-
     assert path.exists()
-    migrations = Migrations("recsys")
-    migrations()(schema.first_schema)
-    migrations()(schema.radio_by_words)
+    migrations = copy.deepcopy(schema.migrations)
 
     @migrations()
     def add_mood(db: Database) -> None:
@@ -87,3 +85,24 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(path: Path, later: 
     with pytest.raises(StoreError, match="second half"):
         Store.open(path)
     assert (dump(path), version(path)) == (before, SCHEMA_VERSION)
+
+
+def test_a_library_of_the_first_schema_gets_radio_and_whole_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlite_utils import Migrations
+
+    first = Migrations("recsys")
+    first()(schema.first_schema)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrations", first)
+        patch.setattr(store_connection, "SCHEMA_VERSION", 1)
+        with new_library(tmp_path) as store:
+            store.write([record("/music/So What.mp3", analysed())])
+            # As the first schema had them.
+            store._db.execute("UPDATE tracks SET search_keys = ''")
+            store._db.commit()
+            path = store.path
+    with Store.open(path) as store:
+        assert [track.id for track in store.find_tracks("sowhat")] == [1]
+        assert store.start_radio(Blend(("a",))) == 1

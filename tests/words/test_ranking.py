@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from recsys.errors import QueryError
-from recsys.recommender import SimilarOptions
+from recsys.recommender import Filters, SimilarOptions
+from recsys.types import Track
 from recsys.words import LibrarySounds, WordAnswer, WordRanking, WordSearch
 from tests.planted import PlantedLibrary, Sound, at_cosine, make_info, unit
 
@@ -244,7 +245,10 @@ def test_equal_scores_come_by_id_and_the_reasons_name_every_wish(tmp_path: Path)
     found = search(library)
     answer = found.similar(found.read("sad, no female voice"), SimilarOptions(), explain=True)
     assert ids(answer) == [1, 2, 3]
-    assert answer.results[0].reasons == ("sad +1.0", "without female voice +1.0")
+    assert answer.results[0].reasons == (
+        *("fits: sad, without female voice", "score 1.00"),
+        *("sad +1.0", "without female voice +1.0"),
+    )
 
 
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
@@ -288,3 +292,28 @@ def test_the_score_is_that_of_a_loop_over_the_tracks(tmp_path: Path) -> None:
         clipped = [(min(max(value, -3), 3), weight) for value, weight in wishes]
         mean = sum(v * w for v, w in clipped) / 3.0
         assert score == pytest.approx(mean + min(0, *(v - w for v, w in clipped)), abs=1e-4)
+
+
+def test_filters_hold(tmp_path: Path) -> None:
+    library = planted(
+        tmp_path,
+        [
+            Sound("rock", spread(0), artist="A", strengths=strengths(sad=2.0)),
+            Sound("rock", spread(1), artist="B", strengths=strengths(sad=1.5)),
+        ],
+    )
+    answer = ask(library, "sad", filters=Filters(not_artists=("a",)))
+    assert (ids(answer), answer.filtered) == ([2], {"not_artist": 1})
+
+
+def test_what_is_banned_never_comes(tmp_path: Path) -> None:
+    class Banned:
+        def holds(self, track: Track) -> bool:
+            return track.id == 1
+
+    library = planted(
+        tmp_path, [Sound("rock", spread(i), strengths=strengths(sad=2.0)) for i in range(2)]
+    )
+    sounds = LibrarySounds.of(library.store, library.info)
+    found = WordSearch(library.store, library.index, library.info, sounds, Banned())
+    assert ids(found.similar(found.read("sad"), SimilarOptions())) == [2]
