@@ -21,6 +21,10 @@ COMMANDS = {
     "radio": "recsys.cli.radio",
     "prefer": "recsys.cli.prefer",
     "blends": "recsys.cli.blends",
+    "like": "recsys.cli.like:like",
+    "dislike": "recsys.cli.like:dislike",
+    "ban": "recsys.cli.like:ban",
+    "unban": "recsys.cli.like:unban",
     "classify": "recsys.cli.classify",
     "status": "recsys.cli.status",
     "doctor": "recsys.cli.doctor",
@@ -32,6 +36,7 @@ COMMANDS = {
 """The commands for a music library."""
 
 GROUPS = {
+    "feedback": "recsys.cli.feedback",
     "model": "recsys.cli.model",
     "papers": "recsys.cli.papers",
     "cluster": "recsys.cli.cluster",

@@ -286,6 +286,14 @@ _FILTERS = (
         help="No shorter tracks: 60s, 1m30s, 1:30; a number alone is minutes.",
     ),
     click.option("--max-length", "max_length_s", type=Duration(), help="No longer tracks: 12m."),
+    click.option(
+        "--language",
+        "languages",
+        multiple=True,
+        metavar="LANGUAGE",
+        help="Only tracks whose language tag names this one (de, ger, German); repeat it to allow "
+        "several.",
+    ),
 )
 _NO_DEFAULTS = click.option(
     "--no-defaults",
@@ -295,7 +303,9 @@ _NO_DEFAULTS = click.option(
     default=True,
     help="Ignore the defaults of the library, see recsys prefer.",
 )
-_FILTER_NAMES = ("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s")
+_FILTER_NAMES = (
+    *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
+)
 
 
 def filter_options(command: Command) -> Command:
@@ -319,6 +329,15 @@ def default_options(command: Command, names: tuple[str, ...] = _FILTER_NAMES) ->
         decorated = option(decorated)
     result: Command = decorated
     return result
+
+
+def no_taste_option(command: Command) -> Command:
+    """``--no-taste``: answers as if the listener had said nothing."""
+    return click.option(
+        "--no-taste",
+        is_flag=True,
+        help="Leave out what you liked, disliked, played and skipped; bans hold.",
+    )(command)
 
 
 def seed_option(help_text: str) -> Callable[[Command], Command]:

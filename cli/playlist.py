@@ -25,6 +25,7 @@ from recsys.cli.options import (
     index_option,
     lean_options,
     library_place,
+    no_taste_option,
     seed_option,
     tag_option,
     words_option,
@@ -147,6 +148,7 @@ class Destination:
     "soul with a female voice'. See recsys similar."
 )
 @filter_options
+@no_taste_option
 @seed_option("Random seed: the same seed gives the same playlist.")
 @click.option(
     "--random", "draw_seed", is_flag=True, help="Draw a new --seed, and print it to repeat it."
@@ -204,6 +206,7 @@ def command(
     tags: tuple[str, ...],
     words: str | None,
     filters: dict[str, Any],
+    no_taste: bool,
     seed: int,
     draw_seed: bool,
     name: str | None,
@@ -258,6 +261,7 @@ def command(
         tags=tags,
         name=name,
         filters=Filters(**filters),
+        taste=not no_taste,
     )
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
     given = list(seeds) if start is None or goal is None else [start, goal]

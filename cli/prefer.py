@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.options import db_option, default_options, json_option
-from recsys.cli.output import human_duration, print_json, shown
+from recsys.cli.output import human_duration, note, print_json, shown
 
 if TYPE_CHECKING:
     from recsys.recommender import Filters
@@ -24,6 +24,7 @@ OPTIONS = {
     "exclude": "exclude",
     "min-length": "min_length_s",
     "max-length": "max_length_s",
+    "language": "languages",
 }
 """The options that can be preferred, with the fields of :class:`recsys.recommender.Filters`."""
 
@@ -44,8 +45,8 @@ def command(filters: dict[str, Any], clear: str | None, as_json: bool, db: Path 
     """Set filters that apply to every list of the library: similar, playlist and radio.
 
     Without an option, show them. Artists and exclusions are added to those before, a length
-    replaces the one before. In a call of similar, playlist or radio, artists and exclusions add up
-    in the same way, a length overrides the default, and --no-defaults ignores all of them.
+    or languages replace those before. In a call of similar, playlist or radio it is the same, for
+    this call alone, and --no-defaults ignores all of them.
 
     \b
     Examples:
@@ -65,11 +66,14 @@ def command(filters: dict[str, Any], clear: str | None, as_json: bool, db: Path 
         if after != before:
             library.set_preferences(after)
         left_out = library.left_out_by(after)
+        notes = library.notes_on(given)
         tracks = sum(library.store.genre_counts().values())
     if as_json:
         print_json({**_as_json(after), "left_out": left_out, "tracks": tracks})
     else:
         _print(after, left_out, tracks)
+    for text in notes:
+        note(text)
 
 
 def _cleared(filters: Filters, what: str) -> Filters:
@@ -117,7 +121,7 @@ def option_lines(filters: Filters) -> list[str]:
     for name in ("min-length", "max-length"):
         value = getattr(filters, OPTIONS[name])
         found += [] if value is None else [f"--{name} {human_duration(value)}"]
-    return found
+    return found + [f"--language {shlex.quote(name)}" for name in filters.languages]
 
 
 def _print(filters: Filters, left_out: dict[str, int], tracks: int) -> None:

@@ -14,6 +14,7 @@ from recsys.cli.options import (
     genre_option,
     json_option,
     lean_options,
+    no_taste_option,
     tag_option,
     words_option,
 )
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     "recsys similar."
 )
 @filter_options
+@no_taste_option
 @json_option("Print the answer as JSON.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
 @db_option
@@ -60,6 +62,7 @@ def command(
     tags: tuple[str, ...],
     words: str | None,
     filters: dict[str, Any],
+    no_taste: bool,
     as_json: bool,
     as_paths: bool,
     db: Path | None,
@@ -87,7 +90,13 @@ def command(
     from recsys.playlists.radio import RadioOptions
     from recsys.recommender.filters import Filters
 
-    options = RadioOptions(length=length, genre=genre, tags=tags, filters=Filters(**filters))
+    options = RadioOptions(
+        length=length,
+        genre=genre,
+        tags=tags,
+        filters=Filters(**filters),
+        taste=not no_taste,
+    )
     with Library(db) as library:
         answer = ask_about_groups(
             (seeds, like, not_like),

@@ -20,6 +20,7 @@ from recsys.cli.options import (
     json_option,
     lean_options,
     library_place,
+    no_taste_option,
     tag_option,
     words_option,
 )
@@ -84,6 +85,7 @@ GENRES_SHOWN = 4
     metavar="NAME",
     help="Save the query under this name: blend:NAME is then a TRACK.",
 )
+@no_taste_option
 @click.option("--explain", is_flag=True, help="Give the reasons for each rank.")
 @json_option("One JSON object: query, genre scores, results.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
@@ -104,6 +106,7 @@ def command(
     show_duplicates: bool,
     filters: dict[str, Any],
     blend: str | None,
+    no_taste: bool,
     explain: bool,
     as_json: bool,
     as_paths: bool,
@@ -151,6 +154,7 @@ def command(
         no_same_album=no_same_album,
         show_duplicates=show_duplicates,
         filters=Filters(**filters),
+        taste=not no_taste,
     )
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
@@ -246,6 +250,8 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
     }
     if row.score is not None:
         result["score"] = row.score
+    if row.taste:
+        result["taste"] = round(row.taste, 6)
     if explain:
         result["reasons"] = list(row.reasons)
     return result

@@ -141,6 +141,7 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
             "recall_at_20": status.recall_at_20,
         },
         "preferences": status.preferences.asked(),
+        **({"feedback": status.feedback} if status.feedback else {}),
     }
 
 
@@ -162,6 +163,12 @@ def _print(status: LibraryStatus) -> None:
         rows.append(("Missing", f"{status.missing} tracks without a file (--keep-missing)"))
     if status.unanalysed:
         rows.append(("To do", f"{status.unanalysed} tracks not yet analysed by the current model"))
+    if status.feedback:
+        said = ", ".join(
+            f"{number} {kind}{'' if number == 1 else 's'}"
+            for kind, number in status.feedback.items()
+        )
+        rows.append(("Feedback", f"{said} (recsys feedback list)"))
     for genre, recall in status.recall_at_20.items():
         rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))
     if options := option_lines(status.preferences):

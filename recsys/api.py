@@ -13,16 +13,22 @@ from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
 from recsys.recommender.query import Query, make_query
-from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
+from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder, WordReader
 from recsys.store import Store
 from recsys.store.connection import default_database
+from recsys.store.search import MOST_MATCHES
+from recsys.taste import EventKind
+from recsys.taste.events import now
 from recsys.types import TIME_LIMIT_S, Blend, ModelInfo
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
+    from recsys.feedback import FeedbackReader
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
+    from recsys.taste import Event
+    from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
     from recsys.words import LibrarySounds, WordSearch
 
@@ -103,6 +111,7 @@ class Library:
         self._index: GenreIndex | None = None
         self._shared: MilvusCatalogue | None = None
         self._sounds: tuple[object, LibrarySounds] | None = None  # of what, for words
+        self._learned: tuple[tuple[int, int], Taste | None] = ((0, 0), None)
 
     def __enter__(self) -> Self:
         return self
@@ -336,20 +345,20 @@ class Library:
         RecsysError
             If a seed is not found or is ambiguous, or the library is empty.
         """
-        options = self._with_defaults(options or SimilarOptions())
-        if k is not None:
-            options = replace(options, k=k)
+        given = options or SimilarOptions()
+        options = self._with_defaults(given if k is None else replace(given, k=k))
         store, index, info = self._ready()
-        recommender = Recommender(store, index, info)
         found = self._find_all(seeds, like, not_like)
+        answer: Answer
         if words is not None:
-            search, query = self._word_search(), found.query(info) if found.given else None
-            by_words = search.similar(search.read(words), options, query, explain=explain)
-            notes = () if query is None else _notes(query.readings)
-            return replace(by_words, notes=(*notes, *by_words.notes))
+            search, near = self._word_search(), found.query(info) if found.given else None
+            answer = search.similar(search.read(words), options, near, explain=explain)
+            notes = [] if near is None else _notes(near.readings)
+            return replace(answer, notes=(*notes, *self.notes_on(given.filters), *answer.notes))
+        recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
         query = found.query(info)
         answer = recommender.similar(query, options)
-        if notes := _notes(query.readings):
+        if notes := [*_notes(query.readings), *self.notes_on(given.filters)]:
             answer = replace(answer, notes=(*notes, *answer.notes))
         return recommender.with_reasons(answer) if explain else answer
 
@@ -395,32 +404,45 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = self._with_defaults(options or PlaylistOptions())
+        given = options or PlaylistOptions()
         store, index, info = self._ready()
-        maker = PlaylistMaker(store, index, info)
-        everything = self._find_all(seeds, like, not_like)
-        if words is not None:
-            if to is not None or cycle is not None:
-                raise QueryError(
-                    "words for sound cannot be combined with a cycle or a way to a track",
-                    "Leave out the words, or give tracks alone with them.",
-                )
-            return self._playlist_by_words(maker, words, everything, options, info)
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=given.taste))
+        everything = self._find_all(seeds, like, not_like, listed=True)
+        options = self._with_defaults(given)
+        if words is None:
+            playlist = self._made(maker, info, everything, options, cycle, to)
+        elif to is not None or cycle is not None:
+            raise QueryError(
+                "words for sound cannot be combined with a cycle or a way to a track",
+                "Leave out the words, or give tracks alone with them.",
+            )
+        else:
+            playlist = self._playlist_by_words(maker, words, everything, options, info)
+        return _with_notes(playlist, self.notes_on(given.filters))
+
+    def _made(
+        self,
+        maker: PlaylistMaker,
+        info: ModelInfo,
+        everything: FoundSeeds,
+        options: PlaylistOptions,
+        cycle: Sequence[str] | str | None,
+        to: str | Path | None,
+    ) -> Playlist:
         found = everything.seeds or everything.like
-        if everything.like or everything.not_like:
-            if to is not None or cycle is not None or not found:
-                raise QueryError(
-                    "a list leans towards or away from tracks only if it starts from seeds",
-                    "Give one seed or more, and neither a cycle nor a goal.",
-                )
-            return self._from_seeds(maker, everything, options, info)
+        leans = everything.like or everything.not_like
+        if leans and (to is not None or cycle is not None or not found):
+            raise QueryError(
+                "a list leans towards or away from tracks only if it starts from seeds",
+                "Give one seed or more, and neither a cycle nor a goal.",
+            )
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
                     "a way from one track to another needs exactly one start and no cycle",
                     "Give --from A --to B.",
                 )
-            goal = self._find(to)
+            goal = self._find(to, listed=True)
             playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
             return _with_readings(playlist, [each.reading for each in (*found, *goal)])
         if cycle is not None:
@@ -430,13 +452,13 @@ class Library:
             return _with_readings(playlist, everything.readings)
         if not found:
             return maker.anywhere(options)
-        return self._from_seeds(maker, everything, options, info)
+        return self._from_seeds(maker, info, everything, options)
 
     def _from_seeds(
-        self, maker: PlaylistMaker, found: FoundSeeds, options: PlaylistOptions, info: ModelInfo
+        self, maker: PlaylistMaker, info: ModelInfo, found: FoundSeeds, options: PlaylistOptions
     ) -> Playlist:
         query = found.query(info)
-        playlist = maker.from_seeds(_opened(query, found, options), options)
+        playlist = maker.from_seeds(self._opened(query, found, options), options)
         return _with_readings(playlist, query.readings)
 
     def _playlist_by_words(
@@ -453,11 +475,25 @@ class Library:
             partial(search.candidates, reading, options.genre, options.tags, query),
             options,
             words,
-            None if query is None else _opened(query, found, options),
+            None if query is None else self._opened(query, found, options),
         )
-        note = "; ".join(filter(None, [f"read as: {reading}", playlist.note]))
-        readings = () if query is None else query.readings
-        return _with_readings(replace(playlist, note=note), readings)
+        playlist = _with_notes(playlist, [f"read as: {reading}"])
+        return _with_readings(playlist, () if query is None else query.readings)
+
+    def _opened(self, query: Query, found: FoundSeeds, options: PlaylistOptions) -> Query:
+        """Return a query whose seeds are those that open a list.
+
+        All tracks of an artist would fill it; one opens it, all of them say what is near.
+        """
+        allowed = TrackFilter(options.filters, banned=self._catalogue().bans())
+        firsts = set()
+        for each in found.seeds or found.like:
+            tracks = [track for track, _ in each.tracks]
+            fitting = (track.path for track in tracks if allowed.objection(track) is None)
+            firsts.add(next(fitting, tracks[0].path))
+        unwanted = {seed.track.path for seed in query.not_like}
+        openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
+        return replace(query, seeds=openers or query.seeds[:1])
 
     def extend(
         self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
@@ -484,7 +520,8 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = self._with_defaults(options or PlaylistOptions())
+        given = options or PlaylistOptions()
+        options = self._with_defaults(given)
         store, index, info = self._ready()
         paths = [absolute(path) for path in tracks]
         # A list may name a file by another way than the library, through a link.
@@ -497,12 +534,12 @@ class Library:
                 f"none of the {len(paths)} tracks of the list is in the library {store.path}",
                 "Index their folder first; map other paths with --root FROM=TO.",
             )
-        playlist = PlaylistMaker(store, index, info).extend(present, options)
-        strange = len(paths) - len(present)
-        if not strange:
-            return playlist
-        note = f"{strange} of {len(paths)} tracks of the list are not in the library"
-        return replace(playlist, note="; ".join(filter(None, [note, playlist.note])))
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
+        playlist = maker.extend(present, options)
+        notes = self.notes_on(given.filters)
+        if strange := len(paths) - len(present):
+            notes.append(f"{strange} of {len(paths)} tracks of the list are not in the library")
+        return _with_notes(playlist, notes)
 
     def radio(
         self,
@@ -547,12 +584,13 @@ class Library:
         """
         from recsys.playlists.radio import Radio, RadioOptions
 
-        options = self._with_defaults(options or RadioOptions())
+        given_options = options or RadioOptions()
+        options = self._with_defaults(given_options)
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
-        radio = Radio(store, index, info)
+        radio = Radio(store, index, info, self._taste(wanted=options.taste))
+        found = self._find_all(seeds, like, not_like)
         with Store.open(database) as writer:
-            found = self._find_all(seeds, like, not_like)
             if words is not None:  # an error must not start a session
                 search, near = self._word_search(), found.query(info) if found.given else None
                 search.candidates(search.read(words), options.genre, options.tags, near)
@@ -573,7 +611,8 @@ class Library:
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
-                    return answer
+                    notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
+                    return replace(answer, notes=(*notes, *answer.notes))
 
     def _radio_by_words(
         self,
@@ -742,12 +781,196 @@ class Library:
             allowed.admits(track)
         return dict(allowed.filtered)
 
+    def notes_on(self, filters: Filters) -> list[str]:
+        """Return notes on artists and folders of filters of which the library has nothing.
+
+        Parameters
+        ----------
+        filters : Filters
+
+        Returns
+        -------
+        list of str
+            With names that are spelt nearly alike.
+        """
+        store, notes = self._catalogue(), []
+        for name in filters.not_artists:
+            only = TrackFilter(Filters((name,)))
+            if not any(map(only.objection, store.find_tracks(name, MOST_MATCHES))):
+                offered = WordReader(store).offered(name)
+                notes.append(f"no track of the library is by {name!r}{offered}")
+        for folder in filters.exclude:
+            if not isinstance(folder, Path) or self._place is not None:
+                continue
+            if next(self.store.iter_tracks_under(folder), None) is None:
+                notes.append(f"the library has no track under {folder}")
+        return notes
+
     def _with_defaults(self, options: Options) -> Options:
         """Return options whose filters are those of the call and the defaults of the library."""
         defaults = self._catalogue().preferences()
         if not defaults:
             return options
         return replace(options, filters=options.filters.over(Filters.of(defaults)))
+
+    # What the listener says
+
+    def like(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Like tracks, artists or albums: what is like them moves up in answers.
+
+        Parameters
+        ----------
+        tracks : str, Path or sequence of them
+            As the seeds of :meth:`similar`; they must be in the library.
+        source : str
+            Who says so.
+
+        Returns
+        -------
+        list of Event
+            One per seed.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not found or is ambiguous; then nothing is stored.
+        """
+        return self.record(EventKind.LIKE, tracks, source=source)
+
+    def dislike(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Dislike tracks, artists or albums: what is like them moves down; see :meth:`like`."""
+        return self.record(EventKind.DISLIKE, tracks, source=source)
+
+    def ban(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Ban tracks, artists, albums or folders: no answer holds them until :meth:`unban`.
+
+        Parameters
+        ----------
+        tracks, source
+            As in :meth:`like`, or folders.
+        """
+        return self.record(EventKind.BAN, tracks, source=source)
+
+    def unban(
+        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
+    ) -> list[Event]:
+        """Lift bans; that of a track is an exception from bans on its artist, album or folder.
+
+        Parameters
+        ----------
+        tracks, source
+            As in :meth:`ban`.
+
+        Raises
+        ------
+        RecsysError
+            If one of them is not banned.
+        """
+        return self.record(EventKind.UNBAN, tracks, source=source)
+
+    def record(
+        self,
+        kind: str,
+        tracks: str | Path | Sequence[str | Path],
+        *,
+        source: str = "python",
+        time: datetime | None = None,
+    ) -> list[Event]:
+        """Store that something was played, skipped, liked, disliked, banned or unbanned.
+
+        Parameters
+        ----------
+        kind : str
+            ``play``, ``skip``, ``like``, ``dislike``, ``ban`` or ``unban``.
+        tracks : str, Path or sequence of them
+            As in :meth:`like`.
+        source : str
+            Who says so, for example a player.
+        time : datetime, optional
+            With a time zone; by default now. The same event twice is stored once.
+
+        Returns
+        -------
+        list of Event
+            One per seed.
+
+        Raises
+        ------
+        RecsysError
+            If the kind is not known, or as in :meth:`like` and :meth:`unban`.
+        """
+        if kind not in list(EventKind):
+            raise QueryError(f"unknown event {kind!r}", f"Known: {', '.join(EventKind)}.")
+        if time is not None and time.tzinfo is None:
+            raise QueryError(f"a time without a time zone: {time}", "Give one, such as UTC.")
+        time = time or now()
+        reader = self._feedback_reader()
+        events = [reader.event(EventKind(kind), each, time, source) for each in _as_list(tracks)]
+        if kind == EventKind.UNBAN:
+            for event in events:
+                reader.check_banned(event)
+        with Store.open(self.database) as writer:
+            writer.add_events(events)
+        return events
+
+    def feedback(self) -> list[Event]:
+        """Return all events, in the order of their times.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it is on Milvus.
+        """
+        return self.store.events()
+
+    def bans(self) -> list[Event]:
+        """Return the bans in force, in the order of their times.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it is on Milvus.
+        """
+        return list(self.store.bans().in_force)
+
+    def import_feedback(self, lines: Iterable[str | bytes]) -> tuple[int, int]:
+        """Store the events of JSON lines, all or none; those that are known are passed over.
+
+        Parameters
+        ----------
+        lines : iterable of str or bytes
+            Objects with the fields of :meth:`recsys.taste.Event.fields`. Instead of ``key``, they
+            may have ``track``: a path, an id or words, as in :meth:`like`.
+
+        Returns
+        -------
+        found, new : int
+            Numbers of events.
+
+        Raises
+        ------
+        RecsysError
+            If a line is no event, or its track is not found or is ambiguous.
+        """
+        from recsys.feedback import read_lines
+
+        database = self.database
+        events = list(read_lines(lines, self._feedback_reader))
+        with Store.open(database) as writer:
+            return len(events), writer.add_events(events)
+
+    def _feedback_reader(self) -> FeedbackReader:
+        from recsys.feedback import FeedbackReader
+
+        _ = self.database  # QueryError on Milvus, where nothing can be stored
+        store, index, _ = self._stored()
+        return FeedbackReader(store, index, SeedFinder(store, lambda: self.classifier))
 
     def classify(
         self,
@@ -1036,9 +1259,19 @@ class Library:
             raise library_is_empty(self.database)
         return self.store, index, info
 
-    def _find(self, seeds: str | Path | Sequence[str | Path]) -> list[FoundSeed]:
+    def _find(
+        self, seeds: str | Path | Sequence[str | Path], *, listed: bool = False
+    ) -> list[FoundSeed]:
+        """Return the seeds; a banned one is `listed` nowhere."""
         finder = self._finder()
-        return [finder.find(seed) for seed in _as_list(seeds)]
+        found = [finder.find(seed) for seed in _as_list(seeds)]
+        bans = self._catalogue().bans()
+        if not bans or not found:
+            return found
+        from recsys.feedback import as_outside, without_banned
+
+        found = [without_banned(each, bans) for each in found]
+        return [as_outside(each, bans) for each in found] if listed else found
 
     def _word_search(self) -> WordSearch:
         """Return the search by words in the library as it is now."""
@@ -1058,13 +1291,33 @@ class Library:
         seeds: str | Path | Sequence[str | Path],
         like: str | Path | Sequence[str | Path],
         not_like: str | Path | Sequence[str | Path],
+        *,
+        listed: bool = False,
     ) -> FoundSeeds:
-        return FoundSeeds(*(tuple(self._find(group)) for group in (seeds, like, not_like)))
+        finder = self._finder()
+        return FoundSeeds(
+            tuple(self._find(seeds, listed=listed)),
+            tuple(self._find(like, listed=listed)),
+            tuple(finder.find(seed) for seed in _as_list(not_like)),
+        )
 
     def _finder(self) -> SeedFinder:
         return SeedFinder(
             self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
         )
+
+    def _taste(self, *, wanted: bool) -> Taste | None:
+        """Return the taste of the listener, None in a library without events."""
+        if not wanted or self._place is not None:
+            return None
+        known = self.store.last_event(), self.store.revision
+        if known[0] == 0:
+            return None
+        if self._learned[0] != known:
+            from recsys.feedback import taste_of
+
+            self._learned = known, taste_of(self.store)
+        return self._learned[1]
 
 
 def _reader(database: Path) -> Store:
@@ -1089,22 +1342,6 @@ def _stored_blend(query: Query) -> Blend:
     return query.blend
 
 
-def _opened(query: Query, found: FoundSeeds, options: PlaylistOptions) -> Query:
-    """Return a query whose seeds are those that open a list.
-
-    All tracks of an artist would fill it; one opens it, all of them say what is near.
-    """
-    allowed = TrackFilter(options.filters)
-    firsts = set()
-    for each in found.seeds or found.like:
-        tracks = [track for track, _ in each.tracks]
-        fitting = (track.path for track in tracks if allowed.objection(track) is None)
-        firsts.add(next(fitting, tracks[0].path))
-    unwanted = {seed.track.path for seed in query.not_like}
-    openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
-    return replace(query, seeds=openers or query.seeds[:1])
-
-
 def _notes(readings: Iterable[Reading]) -> list[str]:
     return [reading.note for reading in readings if reading.note]
 
@@ -1112,8 +1349,12 @@ def _notes(readings: Iterable[Reading]) -> list[str]:
 def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
     """Return a playlist that says how its seeds were read."""
     readings = tuple(readings)
-    note = "; ".join([*_notes(readings), *([playlist.note] if playlist.note else [])])
-    return replace(playlist, readings=readings, note=note)
+    return replace(_with_notes(playlist, _notes(readings)), readings=readings)
+
+
+def _with_notes(playlist: Playlist, notes: Sequence[str]) -> Playlist:
+    """Return a playlist with notes before its own."""
+    return replace(playlist, note="; ".join(filter(None, [*notes, playlist.note])))
 
 
 def _as_list(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:

@@ -41,6 +41,7 @@ class LibraryStatus:
     index_problems: tuple[str, ...]  # differences between index files and database
     recall_at_20: dict[str, float]  # of the genre groups whose search is approximate
     preferences: Filters  # the defaults of every list
+    feedback: dict[str, int]  # events of each kind that there is
 
 
 def library_status(store: Store) -> LibraryStatus:
@@ -68,6 +69,7 @@ def library_status(store: Store) -> LibraryStatus:
         index_problems=tuple(index_problems(store)),
         recall_at_20=measured_recall(store),
         preferences=Filters.of(store.preferences()),
+        feedback={str(kind): number for kind, number in store.event_counts().items()},
     )
 
 

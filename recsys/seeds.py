@@ -403,12 +403,15 @@ class WordReader:
             if looks_like_path
             else "no such file, and no artist, title, album or genre tag matches"
         )
-        names = list(islice(self._suggestions(given), _SUGGESTED))
-        offered = f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
         return QueryError(
-            f"{what}: {given!r}{offered}",
+            f"{what}: {given!r}{self.offered(given)}",
             "Give the path of an audio file, or words of artist and title in one quoted argument.",
         )
+
+    def offered(self, given: str) -> str:
+        """Return ``"; did you mean 'x'?"`` for names spelt nearly like words, or nothing."""
+        names = list(islice(self._suggestions(given), _SUGGESTED))
+        return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
 
     def _suggestions(self, given: str) -> Iterator[str]:
         """Yield names of the library that are spelt nearly like the words."""

@@ -78,6 +78,7 @@ class Tags:
     track_number: int | None = None
     year: int | None = None
     genre_tag: str | None = None
+    language: str | None = None  # as in the file: "eng", "Deutsch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +301,7 @@ class Recommendation:
     similarity: float  # cosine of query and track
     reasons: tuple[str, ...] = ()  # of the rank, as sentences
     score: float | None = None  # how well the track fits words for sound; None without any
+    taste: float = 0.0  # what the listener's events added to the similarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +376,15 @@ class IndexSummary:
 # The interface of a library that the recommender uses, in SQLite or on Milvus
 
 
+class BanList(Protocol):
+    """What must not come back: :class:`recsys.taste.Bans`. It is false where nothing is banned."""
+
+    def __bool__(self) -> bool: ...
+
+    def holds(self, track: Track) -> bool:
+        """Return whether a track is banned."""
+
+
 class Catalogue(Protocol):
     """The tracks of a library and their analyses, without their index.
 
@@ -396,6 +407,9 @@ class Catalogue(Protocol):
 
     def roots(self) -> Sequence[Path]:
         """Return the folders that were indexed, in the order of their names."""
+
+    def bans(self) -> BanList:
+        """Return what must not come back, as it is now."""
 
     def analysis(self, track_id: int) -> Analysis | None:
         """Return the analysis of a track, None where there is none of this id."""

@@ -72,6 +72,9 @@ class PlaylistOptions:
         Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
     name : str or None
         Of the playlist; None for a name that describes it.
+    taste : bool
+        Let what the listener liked, disliked, played and skipped change which tracks are taken.
+        Not between two tracks.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class PlaylistOptions:
     tags: tuple[str, ...] = ()
     name: str | None = None
     filters: Filters = NO_FILTERS
+    taste: bool = True
 
     def __post_init__(self) -> None:
         _at_least("length", self.length, 1)
@@ -283,7 +287,7 @@ class PlaylistDraft:
         diversity = self.options.diversity
         if diversity == 0 or len(pool) == 1:
             return pool[0]
-        relevance = np.array([candidate.similarity for candidate in pool])
+        relevance = np.array([candidate.score for candidate in pool])
         redundancy = np.zeros(len(pool))
         if self.chosen:
             vectors = np.stack([candidate.embedding for candidate in pool])

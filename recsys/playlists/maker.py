@@ -29,6 +29,7 @@ from recsys.recommender.query import (
     Query,
     Seed,
     TagFilter,
+    by_taste,
     make_query,
     nearest,
     track_filter,
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.filters import Banned, TrackFilter
+    from recsys.recommender.filters import TrackFilter
     from recsys.recommender.query import Search
+    from recsys.taste.ranking import Taste
     from recsys.types import Analysis, Catalogue, ModelInfo, Track
 
 DRAW_FROM = 10_000
@@ -54,19 +56,22 @@ _NAMED_SEEDS = 3
 
 
 class PlaylistMaker:
-    """Makes playlists from a library: its catalogue, its embeddings and the model of both."""
+    """Makes playlists from a library: its catalogue, its embeddings and the model of both.
+
+    `taste` is the listener's, None for none. A list from one track to another does without.
+    """
 
     def __init__(
         self,
         store: Catalogue,
         index: EmbeddingIndex,
         info: ModelInfo,
-        banned: Banned | None = None,
+        taste: Taste | None = None,
     ) -> None:
+        self._taste = taste
         self._store = store
         self._index = index
         self._info = info
-        self._banned = banned
         self._taxonomy = taxonomy_of(store, index, info)
 
     def from_seeds(self, query: Query, options: PlaylistOptions | None = None) -> Playlist:
@@ -90,7 +95,7 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         rng, wanted = np.random.default_rng(options.seed), self._wanted(options)
-        allowed = track_filter(None, options.filters, self._banned)
+        allowed = track_filter(None, options.filters, self._store.bans())
         first = self._draw(options.genre, rng, wanted, allowed).track
         analysis = self._store.analysis(first.id)
         if analysis is None:
@@ -111,7 +116,7 @@ class PlaylistMaker:
         The candidates are asked for with what refuses tracks.
         """
         draft, seeds = PlaylistDraft(options), () if query is None else query.seeds
-        allowed = track_filter(query, options.filters, self._banned)
+        allowed = track_filter(query, options.filters, self._store.bans())
         opening = (seed.as_candidate() for seed in seeds if seed.in_library)
         queues = [CandidateQueue(opening, in_order=True), CandidateQueue(candidates(allowed))]
         while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
@@ -168,7 +173,7 @@ class PlaylistMaker:
         draft, wanted = PlaylistDraft(options), self._wanted(options)
         query = make_query(self._info, [start]) if start else None
         seeds = query.seeds if query else ()
-        allowed = track_filter(query, options.filters, self._banned)
+        allowed = track_filter(query, options.filters, self._store.bans())
         search = self._search(wanted, allowed)
         order, notes = cycle_genres(
             self._taxonomy, self._index, genres, wanted, None if allowed is None else search
@@ -183,7 +188,7 @@ class PlaylistMaker:
         turn = 0
         if first.track.genre_group in order:
             turn = order.index(first.track.genre_group) * options.per_genre + len(draft)
-        walk = GenreCycle(draft, search, order)
+        walk = GenreCycle(draft, self._tasteful(search), order)
         walk.fill(first.embedding, turn)
         return self._finish(
             draft,
@@ -213,7 +218,7 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
-        allowed = track_filter(query, options.filters, self._banned)
+        allowed = track_filter(query, options.filters, self._store.bans())
         search = self._search(self._wanted(options), allowed)
         way = Way(query, options, self._index, search)
         way.fill()
@@ -248,6 +253,10 @@ class PlaylistMaker:
     def _search(self, wanted: TagFilter | None, allowed: TrackFilter | None) -> Search:
         return partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
 
+    def _tasteful(self, search: Search) -> Search:
+        """Return a search whose candidates come in the order of the taste."""
+        return lambda genre, query, expected: by_taste(search(genre, query, expected), self._taste)
+
     def _continue(
         self,
         query: Query,
@@ -257,7 +266,7 @@ class PlaylistMaker:
         before: Sequence[Candidate] = (),
     ) -> Playlist:
         draft, wanted = PlaylistDraft(options), self._wanted(options)
-        allowed = track_filter(query, options.filters, self._banned)
+        allowed = track_filter(query, options.filters, self._store.bans())
         for candidate in before:  # whatever the constraints: they are there already
             draft.add(candidate)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
@@ -269,7 +278,9 @@ class PlaylistMaker:
         search, taxonomy = self._search(None, allowed), self._taxonomy
         tiers = plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
         queues += [
-            CandidateQueue(tier_candidates(tiers, position, search, query.embedding, expected))
+            CandidateQueue(
+                tier_candidates(tiers, position, search, query.embedding, expected, self._taste)
+            )
             for position in range(len(tiers))
         ]
         # The first queue that has a track to offer gives it; queues are used up in their order.
@@ -292,8 +303,8 @@ class PlaylistMaker:
         while not draft.full and opening.extend(draft):
             pass
         expected = REACH * (draft.options.limit or POOL)
-        search = self._search(wanted, allowed)
-        found = search(draft.options.genre, query.embedding, expected)
+        near = self._search(wanted, allowed)(draft.options.genre, query.embedding, expected)
+        found = by_taste(near, self._taste)
         walk = MoodWalk(self._store, self._info, wanted.columns, draft, found)
         walk.fill(query.embedding, query.tag_strengths)
         where = f"{draft.options.genre or 'the library'} with the tag {wanted}"
@@ -327,7 +338,9 @@ class PlaylistMaker:
                 return replace(further, similarity=1.0)
         raise QueryError(
             f"{genre or 'the library'} holds no track to begin with{left_out(_refused(allowed))}",
-            "Loosen the filters." if reach and allowed else "Index a folder of music.",
+            "Loosen the filters; recsys feedback bans lists what is banned."
+            if reach and allowed
+            else "Index a folder of music.",
         )
 
     def _draw_carrier(

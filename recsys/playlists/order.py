@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ import numpy as np
 from recsys.errors import QueryError
 from recsys.names import mood_columns
 from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, count
-from recsys.recommender.query import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.query import Search, TagFilter
+    from recsys.recommender.query import Candidate, Search, TagFilter
     from recsys.recommender.taxonomy import Taxonomy
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
@@ -279,13 +279,11 @@ class MoodWalk:
         vectors = np.stack([candidate.embedding for candidate in self._pool])
         by_mood = _cosines(tags[:, self._moods], strengths[self._moods])
         closeness = (np.einsum("id,d->i", vectors, embedding) + by_mood) / 2
+        score = closeness + np.array([candidate.taste for candidate in self._pool])
         mood = tags[:, self._columns].min(axis=1)
         # The half that carries the mood more strongly first, then by closeness.
-        order = np.lexsort((-closeness, mood < np.median(mood)))
-        return [
-            Candidate(self._pool[i].track, float(closeness[i]), self._pool[i].embedding)
-            for i in order.tolist()
-        ]
+        order = np.lexsort((-score, mood < np.median(mood)))
+        return [replace(self._pool[i], similarity=float(closeness[i])) for i in order.tolist()]
 
 
 def _cosines(rows: FloatArray, row: FloatArray) -> FloatArray:

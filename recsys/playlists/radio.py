@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.filters import Banned, TrackFilter
+    from recsys.recommender.filters import TrackFilter
     from recsys.recommender.query import Candidate, Query
+    from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
 REACH = 64
@@ -64,6 +65,8 @@ class RadioOptions:
         Only tracks that carry all of these tags of the model.
     filters : Filters
         Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
+    taste : bool
+        Let what the listener liked, disliked, played and skipped change the order inside a tier.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class RadioOptions:
     genre: str | None = None
     tags: tuple[str, ...] = ()
     filters: Filters = NO_FILTERS
+    taste: bool = True
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -105,19 +109,19 @@ class RadioAnswer:
 
 
 class Radio:
-    """Finds the next tracks of sessions in a library."""
+    """Finds the next tracks of sessions in a library. `taste` is the listener's, None for none."""
 
     def __init__(
         self,
         store: Catalogue,
         index: EmbeddingIndex,
         info: ModelInfo,
-        banned: Banned | None = None,
+        taste: Taste | None = None,
     ) -> None:
+        self._taste = taste
         self._store = store
         self._index = index
         self._info = info
-        self._banned = banned
         self._taxonomy = taxonomy_of(store, index, info)
 
     def following(
@@ -147,7 +151,7 @@ class Radio:
         history = History(seeds, self._tracks(played), played)
         for track, embedding in self._embeddings(history.line):
             history.recordings.add(track, embedding)
-        allowed = track_filter(query, options.filters, self._banned)
+        allowed = track_filter(query, options.filters, self._store.bans())
         queue = candidates(allowed)
         waiting: list[Candidate] = []
         results: list[RadioTrack] = []
@@ -183,7 +187,7 @@ class Radio:
         tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)
         expected = POOL + options.length
         return chain.from_iterable(
-            tier_candidates(tiers, position, search, query.embedding, expected)
+            tier_candidates(tiers, position, search, query.embedding, expected, self._taste)
             for position in range(len(tiers))
         )
 

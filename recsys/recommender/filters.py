@@ -14,17 +14,18 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
+from recsys.recommender.languages import languages_in
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recsys.types import FloatArray, Track
+    from recsys.types import BanList, FloatArray, Track
 
 FILTERS = {
     "tag": "without the tags asked for",
@@ -35,6 +36,8 @@ FILTERS = {
     "query_artist": "by an artist of the query",
     "too_short": "shorter than the minimum length",
     "too_long": "longer than the maximum length",
+    "language": "in another language",
+    "no_language": "without a language tag",
     "query": "the query itself",
     "near_duplicate": "near-duplicates",
     "same_album": "same album",
@@ -88,6 +91,9 @@ class Filters:
     min_length_s, max_length_s : float or None
         Limits of the duration in seconds, which is rounded as it is shown. A track of unknown
         duration is kept.
+    languages : tuple of str
+        Only tracks whose language tag names one of these, as a code of ISO 639, in English or in
+        itself: "de", "ger", "German", "Deutsch". Tracks without the tag are left out.
     use_defaults : bool
         Whether the defaults of the library apply as well, see :meth:`over`.
 
@@ -102,10 +108,11 @@ class Filters:
     exclude: tuple[str | Path, ...] = ()
     min_length_s: float | None = None
     max_length_s: float | None = None
+    languages: tuple[str, ...] = ()
     use_defaults: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("not_artists", "exclude"):
+        for name in ("not_artists", "exclude", "languages"):
             _check_texts(name, getattr(self, name))
         for name in ("min_length_s", "max_length_s"):
             value = getattr(self, name)
@@ -126,7 +133,7 @@ class Filters:
     def over(self, defaults: Filters) -> Filters:
         """Return these filters together with defaults, unless these ignore them.
 
-        Artists and exclusions add up; a length given here replaces the default.
+        Artists and exclusions add up; a length or languages given here replace the default.
         """
         if not self.use_defaults:
             return self
@@ -141,6 +148,7 @@ class Filters:
             exclude=tuple(dict.fromkeys((*defaults.exclude, *self.exclude))),
             min_length_s=least,
             max_length_s=most,
+            languages=self.languages or defaults.languages,
         )
 
     def asked(self) -> dict[str, Any]:
@@ -186,18 +194,11 @@ NO_FILTERS = Filters()
 """Every track may be in a list."""
 
 
-class Banned(Protocol):
-    """What must never be in a list again."""
-
-    def holds(self, track: Track) -> bool:
-        """Return whether a track is banned, by itself, its artist, album or folder."""
-
-
 class TrackFilter:
     """Decides which tracks may be in the lists of one request, and counts the others by reason.
 
-    The `seeds` are never refused; `unwanted` tracks, given with their embeddings, always are, and
-    so are their near-duplicates.
+    What is banned is always refused, and so are `unwanted` tracks, given with their embeddings, and
+    their near-duplicates; otherwise the `seeds` never are.
     """
 
     def __init__(
@@ -205,7 +206,7 @@ class TrackFilter:
         filters: Filters,
         seeds: Sequence[Track] = (),
         unwanted: Sequence[tuple[Track, FloatArray]] = (),
-        banned: Banned | None = None,
+        banned: BanList | None = None,
     ) -> None:
         self._banned = banned
         self._unwanted = NearDuplicates()
@@ -219,6 +220,7 @@ class TrackFilter:
         self._query_artists = frozenset(name for track in of_query for name in _artists(track))
         self._min_s = filters.min_length_s or 0.0
         self._max_s = filters.max_length_s or math.inf
+        self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
         self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
 
     @classmethod
@@ -227,10 +229,10 @@ class TrackFilter:
         filters: Filters,
         seeds: Sequence[Track] = (),
         unwanted: Sequence[tuple[Track, FloatArray]] = (),
-        banned: Banned | None = None,
+        banned: BanList | None = None,
     ) -> Self | None:
         """Return the filter of a request, None where every track may be in its lists."""
-        if filters.asked() or unwanted or banned is not None:
+        if filters.asked() or unwanted or banned:
             return cls(filters, seeds, unwanted, banned)
         return None
 
@@ -251,17 +253,21 @@ class TrackFilter:
 
         Near-duplicates of unwanted tracks are found where there is an embedding, of unit length.
         """
+        if self._banned and self._banned.holds(track):
+            return "banned"
         if track.path in self._seeds:
             return None
-        if self._banned is not None and self._banned.holds(track):
-            return "banned"
         if embedding is not None and len(self._unwanted) and self._unwanted.match(track, embedding):
             return "not_like"
         if self._folders and f"{track.path}{os.sep}".startswith(self._folders):
             return "excluded"
         if self._words and self._has_excluded_words(track):
             return "excluded"
-        return self._objection_to_artists(track) or self._objection_to_length(track)
+        return (
+            self._objection_to_artists(track)
+            or self._objection_to_length(track)
+            or self._objection_to_language(track)
+        )
 
     def _objection_to_artists(self, track: Track) -> str | None:
         if self._artists or self._query_artists:
@@ -279,6 +285,14 @@ class TrackFilter:
         if length_s < self._min_s:
             return "too_short"
         return "too_long" if length_s > self._max_s else None
+
+    def _objection_to_language(self, track: Track) -> str | None:
+        if not self._languages:
+            return None
+        named = languages_in(track.tags.language or "")
+        if not named:
+            return "no_language"
+        return "language" if named.isdisjoint(self._languages) else None
 
     def _has_excluded_words(self, track: Track) -> bool:
         tags = track.tags

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.filters import Banned, Filters
+    from recsys.recommender.filters import Filters
+    from recsys.taste.ranking import Taste
     from recsys.types import (
         Analysis,
+        BanList,
         Catalogue,
         FloatArray,
         IdArray,
@@ -38,6 +42,12 @@ OVERFETCH = 2
 
 HOLDS_FROM = 1.0
 """Strength (z-score) from which a track carries a tag."""
+
+TASTE_REACH = 100
+"""Candidates that are read before the taste chooses the first one."""
+
+TASTE_BATCH = 30
+"""Candidates that are taken before as many more are read."""
 
 OUTSIDE_LIBRARY = 0
 """The id of a track that is not in the library. SQLite numbers its rows from 1."""
@@ -66,6 +76,12 @@ class Candidate:
     track: Track  # as the store has it now
     similarity: float  # cosine to the vector that was searched for
     embedding: FloatArray  # (d,), unit length
+    taste: float = 0.0  # what the listener's events add to the similarity
+
+    @property
+    def score(self) -> float:
+        """By which candidates are ranked inside a tier."""
+        return self.similarity + self.taste
 
 
 Search: TypeAlias = Callable[["str | None", "FloatArray", int], Iterator[Candidate]]
@@ -114,6 +130,37 @@ def nearest(
         if len(found) < fetch:
             return
         fetch *= 2
+
+
+# The listener's taste
+
+
+def by_taste(candidates: Iterator[Candidate], taste: Taste | None) -> Iterator[Candidate]:
+    """Yield candidates, which come nearest first, in the order of their scores.
+
+    Each is compared with seventy others or more, the nearest that are left, so that a large
+    library is not read as a whole: :data:`TASTE_REACH`, :data:`TASTE_BATCH`.
+    """
+    if taste is None:
+        yield from candidates
+        return
+    heap: list[tuple[float, int, Candidate]] = []
+    size = TASTE_REACH
+    while batch := list(islice(candidates, size)):
+        size = TASTE_BATCH
+        for found in with_taste(batch, taste):
+            heappush(heap, (-found.score, found.track.id, found))
+        while len(heap) > TASTE_REACH - TASTE_BATCH:
+            yield heappop(heap)[-1]
+    while heap:
+        yield heappop(heap)[-1]
+
+
+def with_taste(candidates: Sequence[Candidate], taste: Taste) -> list[Candidate]:
+    """Return candidates with what the listener's events add to their similarity."""
+    embeddings = np.stack([found.embedding for found in candidates])
+    added = taste.of([found.track for found in candidates], embeddings).tolist()
+    return [replace(found, taste=t) for found, t in zip(candidates, added, strict=True)]
 
 
 # Tracks that carry tags of the model: a mood, an era, a voice, a style
@@ -329,9 +376,7 @@ def _leaning(seeds: _Mean, like: _Mean | None, not_like: _Mean | None) -> _Mean:
     )
 
 
-def track_filter(
-    query: Query | None, filters: Filters, banned: Banned | None = None
-) -> TrackFilter | None:
+def track_filter(query: Query | None, filters: Filters, banned: BanList) -> TrackFilter | None:
     """Return what refuses tracks of a query's lists; None where every track may be in them."""
     if query is None:
         return TrackFilter.needed(filters, banned=banned)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key, same_album
 from recsys.recommender.filters import NO_FILTERS, Filters, left_out
-from recsys.recommender.query import Query, TagFilter, nearest, track_filter
+from recsys.recommender.query import Query, TagFilter, nearest, track_filter, with_taste
 from recsys.recommender.taxonomy import did_you_mean, taxonomy_of
 from recsys.recommender.tiers import (
     AS_NEAR_AS_CAN_BE,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.explanations import Explanation
-    from recsys.recommender.filters import Banned
     from recsys.recommender.query import Candidate, Search
+    from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, ModelInfo
 
 _SPARE = 8
@@ -60,6 +60,8 @@ class SimilarOptions:
         Keep near-duplicates of the query and of better-ranked tracks.
     filters : Filters
         Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
+    taste : bool
+        Let what the listener liked, disliked, played and skipped change the order inside a tier.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class SimilarOptions:
     show_duplicates: bool = False
     tags: tuple[str, ...] = ()
     filters: Filters = NO_FILTERS
+    taste: bool = True
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -162,19 +165,22 @@ class Answer:
 
 
 class Recommender:
-    """Recommends tracks of a library: its catalogue, its embeddings and the model of both."""
+    """Recommends tracks of a library: its catalogue, its embeddings and the model of both.
+
+    `taste` is the listener's, None for none; it changes the order inside a tier.
+    """
 
     def __init__(
         self,
         store: Catalogue,
         index: EmbeddingIndex,
         info: ModelInfo,
-        banned: Banned | None = None,
+        taste: Taste | None = None,
     ) -> None:
+        self._taste = taste
         self._store = store
         self._index = index
         self._info = info
-        self._banned = banned
         self._taxonomy = taxonomy_of(store, index, info)
 
     def similar(self, query: Query, options: SimilarOptions | None = None) -> Answer:
@@ -207,7 +213,7 @@ class Recommender:
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
-        allowed = track_filter(query, options.filters, self._banned)
+        allowed = track_filter(query, options.filters, self._store.bans())
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
         result_filter = ResultFilter(query, options)
         tiers = plan_tiers(group, scores, options.genre, options.strategy)
@@ -237,8 +243,18 @@ class Recommender:
     def with_reasons(self, answer: Answer) -> Answer:
         """Return an answer whose results carry their reasons as sentences."""
         rows = zip(answer.results, self.explain(answer), strict=True)
-        explained = tuple(replace(row, reasons=reason.sentences()) for row, reason in rows)
+        explained = tuple(
+            replace(row, reasons=(*reason.sentences(), *self._taste_sentence(row)))
+            for row, reason in rows
+        )
         return replace(answer, results=explained)
+
+    def _taste_sentence(self, row: Recommendation) -> tuple[str, ...]:
+        analysis = self._store.analysis(row.track.id) if self._taste is not None else None
+        if self._taste is None or analysis is None:
+            return ()
+        sentence = self._taste.reason(row.track, analysis.embedding)
+        return () if sentence is None else (sentence,)
 
     def _rank(
         self,
@@ -252,7 +268,9 @@ class Recommender:
         ranked: list[tuple[Tier, Candidate]] = []
         for position, tier in enumerate(tiers):
             expected = options.k - len(ranked) + _SPARE
-            for found in tier_candidates(tiers, position, search, query.embedding, expected):
+            for found in tier_candidates(
+                tiers, position, search, query.embedding, expected, self._taste
+            ):
                 if any(found.track.id == known.track.id for _, known in ranked[:1]):
                     continue  # the nearest of all, which leads the first tier
                 if result_filter.admits(found):
@@ -260,7 +278,7 @@ class Recommender:
                 if len(ranked) == options.k:
                     break
             if tier.kind == TierKind.FIRST and options.genre is None:
-                nearer = _nearer(ranked, tier, search, query, result_filter)
+                nearer = _nearer(ranked, tier, search, query, result_filter, self._taste)
                 ranked = [(tier, found) for found in nearer] + ranked
             if len(ranked) >= options.k:
                 break
@@ -271,6 +289,7 @@ class Recommender:
                 tier.number,
                 score_of.get(found.track.genre_group, 0.0),
                 found.similarity,
+                taste=found.taste,
             )
             for rank, (tier, found) in enumerate(ranked[: options.k], start=1)
         ]
@@ -298,17 +317,29 @@ def _nearer(
     search: Search,
     query: Query,
     result_filter: ResultFilter,
+    taste: Taste | None,
 ) -> list[Candidate]:
-    """Return the nearest track of all, if it is in no group of the first tier; at most one."""
-    best = ranked[0][1].similarity if ranked else -1.0
+    """Return the nearest track of all, if it is in no group of the first tier; at most one.
+
+    With a taste, it must have a better score than the first track, too.
+    """
+    best = max((found.similarity for _, found in ranked), default=-1.0)
     if best >= AS_NEAR_AS_CAN_BE:
         return []
     for found in search(None, query.embedding, 1 + _SPARE):
         if found.similarity <= best:
             return []
-        is_first = found.track.genre_group in first.genres
         # One that an option leaves out does not stand in the way of the next.
-        if not is_first and result_filter.objection(found) is None:
+        if result_filter.objection(found) is not None:
+            continue
+        is_first = found.track.genre_group in first.genres
+        if taste is not None:
+            (leading,) = with_taste([found], taste)
+            # Not its genre but the taste keeps a track of the first tier out of the list.
+            if is_first or (ranked and leading.score <= ranked[0][1].score):
+                return []
+            found = leading
+        if not is_first:
             result_filter.admits(found)
             return [found]
     return []

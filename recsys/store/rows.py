@@ -133,6 +133,7 @@ def tags_dict(tags: Tags) -> dict[str, Any]:
         "track_number": storable_int(tags.track_number),
         "year": storable_int(tags.year),
         "genre_tag": storable_text(tags.genre_tag),
+        "language": storable_text(tags.language),
     }
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from recsys.store.rows import key_path
 from recsys.store.search import file_text, search_keys
+from recsys.taste.events import EventKind, Subject
 from recsys.types import Effort, GenreSource
 
 if TYPE_CHECKING:
@@ -207,6 +208,45 @@ def preferences_and_blends(db: Database) -> None:
             name TEXT NOT NULL,
             seeds TEXT NOT NULL) -- JSON: recsys.types.Blend
             WITHOUT ROWID""",
+    ):
+        db.execute(statement)
+
+
+_EVENTS = (
+    # The key is an audio hash, an artist, an album, or a folder: a path as in roots.
+    f"""CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time TEXT NOT NULL, -- UTC: recsys.taste.events.time_text
+        kind TEXT NOT NULL CHECK (kind IN ({_one_of(EventKind)})),
+        subject TEXT NOT NULL CHECK (subject IN ({_one_of(Subject)})),
+        key NOT NULL,
+        name TEXT NOT NULL,
+        source TEXT NOT NULL,
+        tracks TEXT NOT NULL, -- JSON: the audio hashes of the sounds that it stands for
+        UNIQUE (key, time, kind, subject, source))""",
+    "CREATE INDEX events_by_time ON events (time)",
+    f"""CREATE INDEX bans_by_time ON events (time)
+        WHERE kind IN ('{EventKind.BAN}', '{EventKind.UNBAN}')""",
+)
+
+
+@migrations()
+def add_events(db: Database) -> None:
+    """Make the table of what listeners said of tracks."""
+    for statement in _EVENTS:
+        db.execute(statement)
+
+
+@migrations()
+def language_tag(db: Database) -> None:
+    """Add the language tag of the files; it is read when a file is read again."""
+    for statement in (
+        "ALTER TABLE tracks ADD COLUMN language TEXT",
+        "DROP VIEW analysed_tracks",
+        """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, artist, album_artist, album, title, track_number, year, genre_tag,
+            language
+            FROM tracks_with_analysis WHERE genre IS NOT NULL""",
     ):
         db.execute(statement)
 

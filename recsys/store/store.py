@@ -6,6 +6,7 @@ import json
 import sqlite3
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
@@ -41,11 +42,12 @@ from recsys.store.search import (
     search_terms,
     storable_text,
 )
+from recsys.taste import Bans, Event, EventKind, Subject
+from recsys.taste.events import parse_time, time_text
 from recsys.types import Failure, GenreSource, TrackFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from sqlite_utils import Database
 
@@ -70,6 +72,7 @@ _TEXTS = (
     " WHERE id IN (SELECT value FROM json_each(?))"
 )
 _VOCABULARY = "SELECT term FROM temp.vocabulary WHERE term >= ? AND term < ?"
+_EVENTS = "SELECT time, kind, subject, key, name, source, tracks FROM events"
 _PROBLEMS = {
     "{} tracks are there but no model.": (
         "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL"
@@ -135,6 +138,7 @@ class Store:
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self._path = path
         self._db = database
+        self._bans = (0, Bans())  # with the id of the last event that they know
 
     # Opening and closing
 
@@ -984,6 +988,81 @@ class Store:
             )
         return True
 
+    # What the listener said of tracks
+
+    def last_event(self) -> int:
+        """Return the id of the last event; 0 in a library without any."""
+        return int(self._value("SELECT max(id) FROM events") or 0)
+
+    def bans(self) -> Bans:
+        """Return the bans in force."""
+        last, bans = self._bans
+        if last != (now := self.last_event()):
+            # INDEXED BY: there may be very many plays.
+            sql = (
+                f"{_EVENTS} INDEXED BY bans_by_time WHERE kind IN ('ban', 'unban')"
+                " ORDER BY time, id"
+            )
+            bans = Bans(map(_event_of, self._rows(sql)))
+            self._bans = now, bans
+        return bans
+
+    def events(self, newest: int | None = None) -> list[Event]:
+        """Return the events, at most the `newest` of them, in the order of their times."""
+        sql = f"{_EVENTS} ORDER BY time DESC, id DESC LIMIT ?"
+        rows = self._rows(sql, (-1 if newest is None else newest,))
+        return [_event_of(row) for row in reversed(rows)]
+
+    def events_of(self, key: str) -> list[Event]:
+        """Return the events of one track, by its audio hash, artist or album, by time."""
+        return [
+            _event_of(row)
+            for row in self._rows(f"{_EVENTS} WHERE key = ? ORDER BY time, id", (key,))
+        ]
+
+    def event_counts(self) -> dict[EventKind, int]:
+        """Return the number of events of each kind that there is."""
+        rows = self._rows("SELECT kind, count(*) FROM events GROUP BY kind")
+        counts = dict(rows)
+        return {kind: counts[kind] for kind in EventKind if kind in counts}
+
+    @_guarded
+    def add_events(self, events: Iterable[Event]) -> int:
+        """Store events in one transaction; return how many of them are new."""
+        with write_transaction(self._db):
+            rows = (
+                (
+                    time_text(event.time),
+                    event.kind,
+                    event.subject,
+                    _event_key(event),
+                    storable_text(event.name) or "",
+                    storable_text(event.source) or "",
+                    json.dumps(event.tracks),
+                )
+                for event in events
+            )
+            cursor = self._db.executemany(
+                "INSERT OR IGNORE INTO events (time, kind, subject, key, name, source, tracks)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+        return int(cursor.rowcount)
+
+    def hashes_under(self, folder: Path) -> list[str]:
+        """Return the audio hashes of the tracks in a folder or below it, by path."""
+        rows = self._rows_under(folder, "SELECT path, audio_hash FROM tracks")
+        return list(dict.fromkeys(audio_hash for _, audio_hash in rows))
+
+    def tracks_of_hashes(self, hashes: Iterable[str]) -> dict[str, Track]:
+        """Return one analysed track, the first, of each of these sounds that the library has."""
+        sql = (
+            "SELECT * FROM analysed_tracks"
+            " WHERE audio_hash IN (SELECT value FROM json_each(?)) ORDER BY id DESC"
+        )
+        found = map(track_of, self._rows(sql, (json.dumps(list(hashes)),)))
+        return {track.audio_hash: track for track in found}
+
     @_guarded
     def add_root(self, path: Path, *, volume: bool = False) -> None:
         """Store a folder that was indexed, or a volume that is mounted inside one, or both."""
@@ -1034,9 +1113,30 @@ class Store:
         self._db.execute("PRAGMA optimize")
 
 
+def _event_key(event: Event) -> PathKey:
+    if event.subject == Subject.FOLDER:
+        return path_key(Path(event.key))
+    return storable_text(event.key) or ""
+
+
+def _event_of(row: tuple[Any, ...]) -> Event:
+    time, kind, subject, key, name, source, tracks = row
+    if subject == Subject.FOLDER:
+        key = str(key_path(key))
+    return Event(
+        EventKind(kind),
+        Subject(subject),
+        key,
+        name,
+        parse_time(time),
+        source,
+        tuple(json.loads(tracks)),
+    )
+
+
 _TRACK_COLUMNS = (
     *("path", "size", "mtime_ns", "audio_hash"),
-    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag"),
+    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag", "language"),
     *("search_artist", "search_title", "search_album", "search_genre", "search_keys"),
 )
 

@@ -21,7 +21,7 @@ from recsys.words.table import Sound, Vocabulary
 
 if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.filters import Banned, TrackFilter
+    from recsys.recommender.filters import TrackFilter
     from recsys.recommender.query import Candidate
     from recsys.types import Catalogue, ModelInfo
 
@@ -48,10 +48,8 @@ class WordSearch:
         index: EmbeddingIndex,
         info: ModelInfo,
         sounds: LibrarySounds,
-        banned: Banned | None = None,
     ) -> None:
         self._store, self._index, self._info, self._sounds = store, index, info, sounds
-        self._banned = banned
         self._taxonomy = taxonomy_of(store, index, info)
 
     def read(self, phrase: str) -> PhraseReading:
@@ -77,7 +75,7 @@ class WordSearch:
         tiers = options.strategy != Strategy.SIMILARITY
         ranking, query = self._ranked(reading, seeds, tiers=tiers)
         result_filter, scores = ResultFilter(query, options), self._taxonomy.scores(query)
-        allowed = track_filter(query, options.filters, self._banned)
+        allowed = track_filter(query, options.filters, self._store.bans())
         results: list[Recommendation] = []
         matches = ranking.matches(self._store, query.embedding, options.genre, wanted, allowed)
         for tier, match in matches:

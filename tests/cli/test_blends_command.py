@@ -36,7 +36,7 @@ def test_readings_tell_the_roles(run: Run, indexed: IndexedLibrary) -> None:
     assert {each["path"] for each in data["query"]["seeds"]} == {str(seed), str(like)}
     assert not {str(seed), str(like), str(unwanted)} & {row["path"] for row in data["results"]}
     assert data["filtered"]["not_like"] >= 1
-    heading = run("similar", seed, "--not-like", unwanted).stdout.splitlines()[0]
+    heading = " ".join(run("similar", seed, "--not-like", unwanted).stdout.split())
     assert heading.startswith(
         "Like The overdrive band - Number 0, not like The four on the floor band - Number 0: "
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import mutagen
 import pytest
 from click.testing import Result
 
@@ -122,3 +123,39 @@ def test_defaults_are_those_of_python_too(indexed: IndexedLibrary, tmp_path: Pat
         every = Filters(use_defaults=False)
         playlist = library.playlist(options=PlaylistOptions(length=100, filters=every))
         assert "The chamber band" in {track.artist for track in playlist.tracks}
+
+
+def test_artists_and_folders_that_are_not_there_are_told(run: Run, indexed: IndexedLibrary) -> None:
+    seed = indexed.track("chamber")
+    names = ("--not-artist", "the overdrve band", "--not-artist", "The Chamber Band")
+    lists = (("similar", seed), ("playlist", seed), ("radio", seed), ("prefer",))
+    for arguments in lists:
+        notes = run(*arguments, *names, "--exclude", "/elsewhere").stderr
+        assert "no track of the library is by 'the overdrve band'; did you mean " in notes
+        assert "'The overdrive band'" in notes
+        assert "is by 'The Chamber Band'" not in notes
+        assert "the library has no track under /elsewhere" in notes
+    assert "no track of the library" not in run("similar", seed).stderr  # a default by now
+
+
+def test_a_language_is_read_from_the_tags_and_again_after_a_retag(
+    indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    music, database = tmp_path / "music", tmp_path / "library.db"
+    for style in ("overdrive", "chamber", "offbeat"):
+        shutil.copytree(indexed.music / style, music / style)
+    run = partial(call, db=database)
+    assert run("index", music).exit_code == 0
+    songs = {style: next((music / style).glob("0.*")) for style in ("overdrive", "chamber")}
+    asked = ("similar", next((music / "offbeat").glob("0.*")), "--language", "german", "--json")
+    assert json_of(run(*asked))["filtered"]["no_language"] == 5
+    for style, language in (("overdrive", "deu"), ("chamber", "eng")):
+        tags = mutagen.File(songs[style], easy=True)
+        tags["language"] = language
+        tags.save()
+    assert run("index", music).exit_code == 0
+    answer = json_of(run(*asked))
+    assert [row["path"] for row in answer["results"]] == [str(songs["overdrive"])]
+    assert (answer["filtered"]["language"], answer["filtered"]["no_language"]) == (1, 3)
+    assert "--language de" in run("prefer", "--language", "de").stdout
+    assert json_of(run(*asked[:2], "--json"))["results"] == answer["results"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.radio import Radio, RadioOptions
 from recsys.recommender import Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
+from recsys.taste import Event, EventKind, Subject
 from recsys.types import Tags, Track
 from tests.planted import LABELS, PlantedLibrary, Sound, at_cosine, make_info, unit
 
@@ -160,6 +162,7 @@ def test_filters_survive_a_round_trip() -> None:
         exclude=("words", Path(os.fsdecode(b"/music/\xff"))),
         min_length_s=30,
         max_length_s=720.0,
+        languages=("de",),
     )
     assert Filters.of(filters.asked()) == filters
     assert Filters().asked() == {}
@@ -173,16 +176,37 @@ def test_filters_add_to_defaults_or_override_them() -> None:
     assert Filters().over(defaults) == defaults
     without = Filters(("B",), use_defaults=False)
     assert without.over(defaults) == without
+    german, french = Filters(languages=("de",)), Filters(languages=("fr",))
+    assert (french.over(german), Filters().over(german)) == (french, german)
     # A length of the call stands against a default.
     short = Filters(max_length_s=20).over(defaults)
     assert (short.min_length_s, short.max_length_s) == (None, 20)
 
 
-class Bans:
-    """Bans one artist."""
-
-    def holds(self, track: Track) -> bool:
-        return track.artist == "Banned"
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [
+        ("ger", None),
+        ("deu", None),
+        ("de-AT", None),
+        ("German", None),
+        ("DEUTSCH", None),
+        ("English; German", None),
+        ("engger", None),  # as in ID3v2.3
+        ("eng", "language"),
+        ("Dutch", "language"),
+        ("Klingon", "language"),
+        ("und", "no_language"),
+        ("", "no_language"),
+        (None, "no_language"),
+    ],
+)
+def test_a_language_is_one_in_every_code_and_name(tag: str | None, reason: str | None) -> None:
+    for asked in ("de", "german", "Deutsch", "ger"):
+        assert objection(Filters(languages=(asked,)), track(language=tag)) == reason
+    several = Filters(languages=("fr", "de", "klingon"))
+    expected = None if tag == "Klingon" else reason
+    assert objection(several, track(language=tag)) == expected
 
 
 # Every list of a library. Each of its tracks but a few is refused for one reason or another.
@@ -214,11 +238,15 @@ def library(tmp_path: Path) -> PlantedLibrary:
         }
         vector = unit(centres[genre] + 0.15 * rng.standard_normal(16))
         sounds.append(Sound(genre, vector, strengths=(2.0,), **fields))
-    return PlantedLibrary(tmp_path, sounds, make_info(tags=("chill",)))
+    planted = PlantedLibrary(tmp_path, sounds, make_info(tags=("chill",)))
+    noon = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    ban = Event(EventKind.BAN, Subject.ARTIST, "banned", "Banned", noon, "test", ())
+    planted.store.add_events([ban])
+    return planted
 
 
 def maker(library: PlantedLibrary) -> PlaylistMaker:
-    return PlaylistMaker(library.store, library.index, library.info, Bans())
+    return PlaylistMaker(library.store, library.index, library.info)
 
 
 def options(**fields: object) -> PlaylistOptions:
@@ -228,7 +256,7 @@ def options(**fields: object) -> PlaylistOptions:
 LISTS: dict[str, Callable[[PlantedLibrary], list[Track]]] = {
     "similar": lambda lib: [
         row.track
-        for row in Recommender(lib.store, lib.index, lib.info, Bans())
+        for row in Recommender(lib.store, lib.index, lib.info)
         .similar(lib.query(1), SimilarOptions(k=20, filters=FILTERS))
         .results
     ],
@@ -243,7 +271,7 @@ LISTS: dict[str, Callable[[PlantedLibrary], list[Track]]] = {
     "continued": lambda lib: list(maker(lib).extend([lib.seed(1)], options()).tracks),
     "radio": lambda lib: [
         row.track
-        for row in Radio(lib.store, lib.index, lib.info, Bans())
+        for row in Radio(lib.store, lib.index, lib.info)
         .following(1, lib.query(1), [], RadioOptions(length=20, filters=FILTERS))
         .results
     ],
@@ -259,7 +287,7 @@ def test_a_track_that_must_not_be_in_a_list_is_in_none(library: PlantedLibrary, 
 
 
 def test_what_is_left_out_is_counted_by_reason_in_every_note(library: PlantedLibrary) -> None:
-    recommender = Recommender(library.store, library.index, library.info, Bans())
+    recommender = Recommender(library.store, library.index, library.info)
     answer = recommender.similar(library.query(1), SimilarOptions(k=100, filters=FILTERS))
     allowed = len(range(0, 240, 7))
     per_reason = {name: len(range(i, 240, 7)) for i, name in enumerate(REFUSED, start=1)}
@@ -270,7 +298,7 @@ def test_what_is_left_out_is_counted_by_reason_in_every_note(library: PlantedLib
     assert text in answer.notes[0]
     wanted = PlaylistOptions(length=100, filters=FILTERS)
     assert text in maker(library).from_seeds(library.query(1), wanted).note
-    radio = Radio(library.store, library.index, library.info, Bans())
+    radio = Radio(library.store, library.index, library.info)
     rest = radio.following(1, library.query(1), [], RadioOptions(length=100, filters=FILTERS))
     assert text in rest.notes[-1]
     assert len(rest.results) == allowed - 1
@@ -299,8 +327,8 @@ def test_a_genre_without_an_allowed_track_is_left_out_of_a_cycle(tmp_path: Path)
 
 
 def test_seeds_are_exempt(library: PlantedLibrary) -> None:
-    # Track 2 is banned, and asked for.
-    assert maker(library).from_seeds(library.query(2), options()).tracks[0].id == 2
+    # Track 5 is too short, and asked for.
+    assert maker(library).from_seeds(library.query(5), options()).tracks[0].id == 5
 
 
 def test_without_filters_no_track_is_looked_at() -> None:

@@ -109,3 +109,17 @@ def test_new_tags_of_a_file_count_at_once(library: Library, tmp_path: Path) -> N
     with Store.open(tmp_path / "library.db") as store:
         store._db.execute("UPDATE tracks SET year = 1984 WHERE title = 'Song 2'")
     assert library.similar(words=words, k=1).results[0].track.title == "Song 2"
+
+
+def test_what_is_banned_comes_nowhere(library: Library) -> None:
+    library.ban("Song 0")
+    similar = library.similar(words="sad", k=TRACKS)
+    lists = (
+        [row.track for row in similar.results],
+        library.playlist(words="sad", options=PlaylistOptions(length=5)).tracks,
+        [row.track for row in library.radio(words="sad", options=RadioOptions(length=5)).results],
+    )
+    for tracks in lists:
+        assert numbers(tracks)[:2] == [1, 2]
+        assert 0 not in numbers(tracks)
+    assert similar.filtered == {"banned": 1}

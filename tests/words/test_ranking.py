@@ -10,7 +10,6 @@ import pytest
 
 from recsys.errors import QueryError
 from recsys.recommender import Filters, SimilarOptions
-from recsys.types import Track
 from recsys.words import LibrarySounds, WordAnswer, WordRanking, WordSearch
 from tests.planted import PlantedLibrary, Sound, at_cosine, make_info, unit
 
@@ -304,16 +303,3 @@ def test_filters_hold(tmp_path: Path) -> None:
     )
     answer = ask(library, "sad", filters=Filters(not_artists=("a",)))
     assert (ids(answer), answer.filtered) == ([2], {"not_artist": 1})
-
-
-def test_what_is_banned_never_comes(tmp_path: Path) -> None:
-    class Banned:
-        def holds(self, track: Track) -> bool:
-            return track.id == 1
-
-    library = planted(
-        tmp_path, [Sound("rock", spread(i), strengths=strengths(sad=2.0)) for i in range(2)]
-    )
-    sounds = LibrarySounds.of(library.store, library.info)
-    found = WordSearch(library.store, library.index, library.info, sounds, Banned())
-    assert ids(found.similar(found.read("sad"), SimilarOptions())) == [2]
