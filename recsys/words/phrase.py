@@ -234,6 +234,7 @@ class _Reader:
     _negation: _Negation | None = None
     _weight: float = NORMAL
     _joined: bool = False  # an "or" after a sound
+    _strange: list[bool] = field(default_factory=list)
     _unknown_end: int | None = None  # where the last word ends that was not understood
 
     def reading(self, phrase: str) -> PhraseReading:
@@ -257,6 +258,7 @@ class _Reader:
     def read(self, tokens: Sequence[str]) -> None:
         """Read the words of one part."""
         position, self._unknown_end = 0, None
+        self._strange = self._strange_positions(tokens)
         while position < len(tokens):
             position += self._step(tokens, position)
 
@@ -296,11 +298,11 @@ class _Reader:
             return 0
         end = next((i for i in range(start, len(tokens)) if tokens[i] == ","), len(tokens))
         longest = min(_LONGEST_NAME, end - start)
-        if not told and not any(self._is_strange(tokens[start + i]) for i in range(longest)):
+        if not told and not any(self._strange[start : start + longest]):
             return 0
         for length in range(longest, 0, -1):
             words = tokens[start : start + length]
-            strange = [self._is_strange(word) for word in words]
+            strange = self._strange[start : start + length]
             if not told and not any(strange):
                 return 0
             if all(word in _ARTICLES for word in words):
@@ -312,8 +314,13 @@ class _Reader:
                 return length
         return 0
 
-    def _is_strange(self, token: str) -> bool:
-        return token != "," and self.vocabulary.find((token,), 0) is None and not is_year(token)
+    def _strange_positions(self, tokens: Sequence[str]) -> list[bool]:
+        """Return for each word whether it is in no entry of the vocabulary, and no year."""
+        strange = [token != "," and not is_year(token) for token in tokens]
+        for start in range(len(tokens)):
+            if (match := self.vocabulary.find(tokens, start)) is not None:
+                strange[start : start + match[1]] = [False] * match[1]
+        return strange
 
     def _add_name(self, found: PhraseName) -> None:
         self.found.append(replace(found, unwanted=self._takes_negation(None)))
@@ -420,7 +427,7 @@ class _Reader:
 
     def _read_unknown(self, tokens: Sequence[str], start: int) -> int:
         end = start
-        while end < len(tokens) and self._is_strange(tokens[end]):
+        while end < len(tokens) and self._strange[end]:
             end += 1
         run = tokens[start : max(end, start + 1)]
         for read in (self._read_typo, self._read_words, self._read_guess):

@@ -165,7 +165,9 @@ class WordRanking:
         self._columns = {tag: column for column, tag in enumerate(info.tags)}
         self._wishes: list[tuple[str, Values, float]] = []  # text, value of every track, weight
         refused = all_of(reading.names, unwanted=True)
-        self._admitted = ~np.isin(sounds.ids, list(refused))
+        self._admitted = np.ones(len(sounds.ids), dtype=np.bool_)
+        if refused:
+            self._admitted = ~np.isin(sounds.ids, list(refused))
         self._measure(near)
         self.scores = self._score()
         self._order = self._ranked()
