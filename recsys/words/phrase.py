@@ -357,7 +357,7 @@ class _Reader:
             self._weight = VERY if role is Role.VERY else LITTLE
         elif role is Role.OR:
             if negation is not None and negation.last is not None:
-                negation.closed = False
+                self._negation = _Negation(negation.role)
             else:
                 self._joined = bool(self.wishes)
         elif role is Role.AND:
@@ -380,7 +380,7 @@ class _Reader:
         following = self.vocabulary.find(tokens, after)
         sound = following[0].sound if following is not None else None
         if sound is not None and alike(sound.kind, negation.last):
-            negation.closed = False
+            self._negation = _Negation(negation.role)
         else:
             self._negation = None
 
@@ -443,12 +443,12 @@ class _Reader:
 
     def _read_typo(self, run: Sequence[str]) -> int:
         word = run[0]
-        if len(word) < _TYPO_FROM:
-            return 0
-        import difflib  # only for words that nothing else knows
-
         known = [other for other in self.vocabulary.single_words() if other[0] == word[0]]
-        near = difflib.get_close_matches(word, known, n=1, cutoff=_TYPO_RATIO)
+        near = [other for other in known if _without_doubles(other) == _without_doubles(word)][:1]
+        if not near and len(word) >= _TYPO_FROM:
+            import difflib  # only for words that nothing else knows
+
+            near = difflib.get_close_matches(word, known, n=1, cutoff=_TYPO_RATIO)
         match = self.vocabulary.find(near, 0) if near else None
         if match is None or match[0].sound is None:
             return 0
@@ -476,6 +476,11 @@ class _Reader:
                 self._add_sound(sound, guessed=words)
                 return length
         return 0
+
+
+def _without_doubles(word: str) -> str:
+    """Return a word with every letter once where it is doubled: "jazz" and "jaz" are alike."""
+    return re.sub(r"(.)\1+", r"\1", word)
 
 
 def _without_contradictions(wishes: Sequence[Wish]) -> list[Wish]:

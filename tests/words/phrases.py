@@ -123,6 +123,11 @@ DEVELOPED_ON = {
     "songs by men at work": "like Men at Work",
     '"men at work", happy': "happy, like Men at Work",
     '"blue monday" but faster': f"{FAST}; not understood: blue monday",
+    "neither too fast nor too slow": f"not very {FAST}, not very {SLOW}",
+    "not too fast and not too slow": f"not very {FAST}, not very {SLOW}",
+    "lively, but without being loud": f"{UPBEAT}, without {LOUD}",
+    "quiet songs for a late night drive": f"calm + {DRIVING}",
+    "melow jaz": "melow ~ mellow + jaz ~ jazz",
     # Misspellings, and what nothing knows
     "instrumentl jazz": "instrumentl ~ instrumental + jazz",
     "psychadelic": "psychadelic ~ psychedelic (Progressive rock, experimental, 60s)",
