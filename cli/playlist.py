@@ -35,7 +35,7 @@ from recsys.errors import RecsysError
 
 if TYPE_CHECKING:
     from recsys.playlists.files import ListFile, RootMap, Written
-    from recsys.types import Playlist
+    from recsys.types import DeviceName, Playlist
 
 FORMATS = ("m3u8", "m3u", "pls", "xspf", "json", "paths")
 
@@ -217,7 +217,7 @@ def command(
     play: bool,
     db: Path | None,
     index: str | None,
-    device: str,
+    device: DeviceName,
 ) -> None:
     """Make a playlist: from seeds, through genres, or from one track to another.
 

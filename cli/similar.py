@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from recsys.recommender import Answer
-    from recsys.types import Recommendation
+    from recsys.types import DeviceName, Recommendation
     from recsys.words import PhraseReading
 
 GENRES_SHOWN = 4
@@ -97,7 +97,7 @@ def command(
     like: tuple[str, ...],
     not_like: tuple[str, ...],
     k: int,
-    strategy: str,
+    strategy: Literal["tiers", "similarity"],
     genre: str | None,
     tags: tuple[str, ...],
     words: str | None,
@@ -112,7 +112,7 @@ def command(
     as_paths: bool,
     db: Path | None,
     index: str | None,
-    device: str,
+    device: DeviceName,
 ) -> None:
     """Find tracks similar to TRACK.
 

@@ -23,7 +23,8 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 
 GROUPS = {
     "base": (
-        *("types", "errors", "names", "credits", "memory", "registry", "atomic", "bootstrap"),
+        *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
+        *("bootstrap", "learned", "notebook"),
     ),
     "sound": ("audio", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),
@@ -50,7 +51,7 @@ GROUPS = {
     "audit": ("audit", "audit.*"),
     "robustness": ("robustness",),
     "reports": ("reports", "reports.*"),
-    "api": ("api", "seeds", "feedback", "classify", "library_status"),
+    "api": ("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
     "demo": ("demo",),
     "cli": ("cli", "cli.*", "__main__"),
 }

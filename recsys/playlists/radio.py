@@ -13,7 +13,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from recsys.errors import QueryError
+from recsys.checks import check_at_least, check_types
 from recsys.playlists.draft import POOL, count
 from recsys.recommender import plan_tiers, tier_candidates
 from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
@@ -71,7 +71,7 @@ class RadioOptions:
     Raises
     ------
     QueryError
-        The length is below 1.
+        The length is below 1, or a value of another type.
     """
 
     length: int = 10
@@ -81,10 +81,8 @@ class RadioOptions:
     taste: bool = True
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise QueryError(
-                f"length must be at least 1, got {self.length}", "Ask for one track or more."
-            )
+        check_types(self)
+        check_at_least(1, length=self.length)
 
 
 @dataclass(frozen=True, slots=True)

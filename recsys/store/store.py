@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
 from pathlib import Path
@@ -40,7 +41,9 @@ from recsys.store.search import (
     name_key,
     rank_matches,
     search_terms,
+    search_texts,
     storable_text,
+    text_matcher,
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
@@ -131,8 +134,8 @@ def _parsed_model(info: str) -> ModelInfo:
 class Store:
     """The library database, open. Make one with :meth:`Store.open`; close it, or use ``with``.
 
-    One connection for one thread. Any number of processes may read while one writes. It is a
-    :class:`recsys.types.Catalogue`.
+    One connection, which one thread uses. Any number of processes may read while one writes. It is
+    a :class:`recsys.types.Catalogue`.
     """
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
@@ -162,6 +165,10 @@ class Store:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        # With its last user: a thread that ended, or a query that outlived Library.close().
+        self._db.close()
 
     @_guarded
     def close(self) -> None:
@@ -635,6 +642,55 @@ class Store:
         sql = "SELECT * FROM analysed_tracks WHERE id > ? ORDER BY id LIMIT ?"
         return map(track_of, self._pages(sql, (-1,)))
 
+    def tracks_where(
+        self,
+        *,
+        genre: str | None = None,
+        artist: str | None = None,
+        album: str | None = None,
+        added_since_s: float | None = None,
+    ) -> Iterator[Track]:
+        """Iterate by id over the analysed tracks that meet every condition that is given.
+
+        They are of a genre group, have these words in the artist or album, or were added since
+        then, in seconds since the epoch. The library may be written to meanwhile.
+        """
+        conditions = {"genre_group = ?": genre, "added >= ?": added_since_s}
+        given = {sql: value for sql, value in conditions.items() if value is not None}
+        where = "".join(f" AND {sql}" for sql in given)
+        named = {0: artist, 2: album}  # by their position in search_texts
+        asked = {column: search_terms(words) for column, words in named.items() if words}
+        if not asked:
+            sql = f"SELECT * FROM analysed_tracks WHERE id > ?{where} ORDER BY id LIMIT ?"  # noqa: S608 (our own conditions)
+            yield from map(track_of, self._pages(sql, (-1, *given.values())))
+            return
+        ids = self._ids_matching(asked.values())
+        matchers = {column: text_matcher(terms) for column, terms in asked.items()}
+        for track in map(track_of, self._rows_among(ids, where, [*given.values()])):
+            texts = search_texts(track.tags, track.path)
+            if all(matches(texts[column]) for column, matches in matchers.items()):
+                yield track
+
+    def _ids_matching(self, queries: Iterable[Sequence[str]]) -> list[int]:
+        """Return the ids of the tracks that the full-text index has for each of some queries."""
+        sql = "SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ?"
+        found = [
+            {track_id for (track_id,) in self._rows(sql, (full_text_queries(terms)[0],))}
+            for terms in queries
+        ]
+        return sorted(set.intersection(*found))
+
+    def _rows_among(
+        self, ids: Sequence[int], where: str, values: Sequence[Any]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Read the analysed tracks among these ids that meet conditions, in pages."""
+        sql = (
+            "SELECT * FROM analysed_tracks"  # noqa: S608 (our own conditions)
+            f" WHERE id IN (SELECT value FROM json_each(?)){where} ORDER BY id"
+        )
+        for start in range(0, len(ids), _PAGE):
+            yield from self._rows(sql, (_json_ids(ids[start : start + _PAGE]), *values))
+
     def find_tracks(self, words: str, limit: int = 50) -> list[Track]:
         """Return the analysed tracks with every word in artist, title, album or genre tag.
 
@@ -857,6 +913,7 @@ class Store:
         by_own_genre = self.genre_source() == GenreSource.OWN
         # upsert_all returns no ids: new ones continue the sequence of AUTOINCREMENT.
         new_id = 1 + (self._value("SELECT seq FROM sqlite_sequence WHERE name = 'tracks'") or 0)
+        now = int(time.time())
         rows: dict[int, dict[str, Any]] = {}
         paths: set[PathKey] = set()
         ids = []
@@ -865,14 +922,16 @@ class Store:
                 self._upsert_tracks(rows)  # the next lookup must see it
                 rows, paths = {}, set()
             own = self._own_genre(record.tags.genre_tag) if by_own_genre else None
-            track_id, before, known = self._existing(record.track_id, values["path"], revision)
-            if track_id is None:
-                track_id, new_id = new_id, new_id + 1
+            existing = self._existing(record.track_id, values["path"], revision)
+            track_id, before, known, added = existing or (new_id, None, revision, now)
+            if existing is None:
+                new_id += 1
             rows[track_id] = {
                 **{name: values[name] for name in _TRACK_COLUMNS},
                 "id": track_id,
                 "missing": 0,
                 "own_genre": own,
+                "added": added,
                 "revision": known if before == (values["audio_hash"], own) else revision,
             }
             paths.add(values["path"])
@@ -886,15 +945,15 @@ class Store:
 
     def _existing(
         self, mover: int | None, path: PathKey, revision: int
-    ) -> tuple[int | None, tuple[str | None, str | None], int]:
-        """Return id, hash and own genre, and revision of the row that a record replaces."""
-        columns = "SELECT id, audio_hash, own_genre, revision FROM tracks"
+    ) -> tuple[int, tuple[str, str | None], int, int | None] | None:
+        """Return id, hash and own genre, revision and addition of the row to replace, if any."""
+        columns = "SELECT id, audio_hash, own_genre, revision, added FROM tracks"
         row = self._row(columns + " WHERE path = ?", (path,))
         if mover is not None and (moved := self._row(columns + " WHERE id = ?", (mover,))):
             if row is not None:
                 self._remove(row[0], revision)
             row = moved
-        return (None, (None, None), 0) if row is None else (row[0], (row[1], row[2]), row[3])
+        return None if row is None else (row[0], (row[1], row[2]), row[3], row[4])
 
     @_guarded
     def mark_missing(self, track_ids: Iterable[int]) -> None:
