@@ -25,6 +25,9 @@ demo: $(VENV)/.installed
 	$(RECSYS) similar "chamber no. 1" --k 5 --explain --db $(DEMO_DB)
 	$(RECSYS) playlist "shuffle no. 2" --length 12 --db $(DEMO_DB) --relative -o $(DEMO)/evening.m3u8
 	cat $(DEMO)/evening.m3u8
+	@echo
+	@echo 'To go on with it from any folder, as in the tour of README.md:'
+	@echo '  export PATH="$(CURDIR)/$(BIN):$$PATH" RECSYS_DB="$(CURDIR)/$(DEMO_DB)"'
 
 # Everything: all extras, all tests but the slow ones.
 test: $(VENV)/.installed-dev lint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from itertools import chain, islice
 from typing import TypeVar
 
 import click
@@ -30,6 +31,21 @@ def ask_until_clear(
                 raise
             chosen = _choose(error)
             given = [chosen if seed == error.words else seed for seed in given]
+
+
+def ask_about_groups(
+    groups: Sequence[Sequence[str]],
+    answer: Callable[[list[list[str]]], Answer],
+    *,
+    may_ask: bool = True,
+) -> Answer:
+    """Return an answer to several groups of seeds, as :func:`ask_until_clear` does for one."""
+
+    def regrouped(given: list[str]) -> Answer:
+        rest = iter(given)
+        return answer([list(islice(rest, len(group))) for group in groups])
+
+    return ask_until_clear([*chain(*groups)], regrouped, may_ask=may_ask)
 
 
 def _is_terminal() -> bool:

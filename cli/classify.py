@@ -101,6 +101,7 @@ def _print_line(result: Classification) -> None:
 
 
 def _print_table(rows: list[Classification]) -> None:
+    from recsys.recommender.explanations import percent
     from recsys.recommender.query import HOLDS_FROM
 
     tagged = any(row.tags for row in rows)
@@ -112,7 +113,7 @@ def _print_table(rows: list[Classification]) -> None:
             print_failure(row.path, row.error)
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
-        shares = ", ".join(f"{genre} {p:.0%}" for genre, p in ranked)
+        shares = ", ".join(f"{genre} {percent(p)}" for genre, p in ranked)
         cells = [path_cell(row.path, screen), " + ".join(row.genres) or row.genre, shares]
         if tagged:
             carried = [tag for tag, own in row.tags.items() if own.strength >= HOLDS_FROM]

@@ -127,19 +127,23 @@ def command(
         raise nothing_found(folders, summary)
     if not as_json:
         db_given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
-        _print_next(report.example, time.monotonic() - started, db if db_given else None)
+        taken = time.monotonic() - started
+        _print_next(library.database, report.example, taken, named=db_given)
     # Notes name folders that were out of reach, whose tracks were kept.
     if summary.failed_now or summary.notes:
         ctx.exit(SOME_FILES_FAILED)
 
 
-def _print_next(example: Path | None, seconds: float, db: Path | None) -> None:
-    """Print to standard error how long it took, and a command for what is in the library now."""
+def _print_next(database: Path, example: Path | None, seconds: float, *, named: bool) -> None:
+    """Print to standard error where the results are, how long it took, and what to try next.
+
+    A `named` database is named again.
+    """
     taken = f"{seconds:.1f} s" if seconds < 60 else human_duration(seconds)
-    click.echo(f"Took {taken}.", err=True)
+    click.echo(f"Took {taken}; the library is {shown(database)}", err=True)
     if example is not None:
         command = ["recsys", "similar", os.fspath(example)]
-        command += [] if db is None else ["--db", os.fspath(db)]
+        command += ["--db", os.fspath(database)] if named else []
         click.echo(f"Next: {shown(shlex.join(command))}", err=True)
 
 

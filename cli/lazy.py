@@ -38,7 +38,9 @@ class OrderedGroup(HelpfulGroup):
 
 
 class LazyGroup(HelpfulGroup):
-    """A group that imports the module of a command, which holds it as ``command``, on demand.
+    """A group that imports the module of a command on demand.
+
+    The command is its ``command``, or what follows a colon: ``recsys.cli.like:dislike``.
 
     ``modules`` has the order of the help; ``aliases``, former names, are not in the help.
     """
@@ -63,5 +65,6 @@ class LazyGroup(HelpfulGroup):
         module = self._modules.get(cmd_name) or self._aliases.get(cmd_name)
         if module is None:
             return None
-        command: click.Command = importlib.import_module(module).command
+        module, _, attribute = module.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute or "command")
         return command

@@ -19,6 +19,12 @@ COMMANDS = {
     "similar": "recsys.cli.similar",
     "playlist": "recsys.cli.playlist",
     "radio": "recsys.cli.radio",
+    "prefer": "recsys.cli.prefer",
+    "blends": "recsys.cli.blends",
+    "like": "recsys.cli.like:like",
+    "dislike": "recsys.cli.like:dislike",
+    "ban": "recsys.cli.like:ban",
+    "unban": "recsys.cli.like:unban",
     "classify": "recsys.cli.classify",
     "list": "recsys.cli.list",
     "show": "recsys.cli.show",
@@ -33,6 +39,7 @@ COMMANDS = {
 """The commands for a music library."""
 
 GROUPS = {
+    "feedback": "recsys.cli.feedback",
     "model": "recsys.cli.model",
     "papers": "recsys.cli.papers",
     "cluster": "recsys.cli.cluster",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +52,35 @@ class NamedPath(click.Path):
 
 
 FILE = NamedPath(dir_okay=False)
+
+# A number without a unit is minutes.
+_UNITS_S = {"": 60, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
+    """A length of time such as ``2h``, ``90m``, ``1h30m``, ``4:30`` or ``45`` (minutes)."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        if isinstance(value, float):
+            return value
+        text = str(value).lower()
+        clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d\d)", text)
+        parts = re.findall(r"(\d+(?:\.\d+)?)(h|min|m|s|)", text)
+        if clock is not None:
+            hours, minutes, rest = (int(part or 0) for part in clock.groups())
+            seconds = 3600.0 * hours + 60 * minutes + rest
+        elif parts and "".join(n + unit for n, unit in parts) == text:
+            seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+        else:
+            self.fail(f"{value!r} is not a duration; give 2h, 90m, 1h30m, 4:30 or 90s", param, ctx)
+        if seconds <= 0:
+            self.fail(f"{value!r} is not a positive duration", param, ctx)
+        return seconds
 
 
 def completed_by(kind: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
@@ -186,6 +217,122 @@ def tag_option(help_text: str) -> Callable[[Command], Command]:
         shell_complete=completed_by("tags"),
         help=help_text,
     )
+
+
+class Exclusion(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
+    """What is to be left out: a file or folder if there is one of this name, or else words."""
+
+    name = "exclusion"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        """Return a path, or words."""
+        if not str(value).strip():
+            self.fail("an empty text was given", param, ctx)
+        is_there = os.path.lexists(os.path.expanduser(value))  # noqa: PTH111
+        return Path(value) if is_there else value
+
+
+def lean_options(command: Command) -> Command:
+    """``--like`` and ``--not-like``: seeds that a query leans towards, or away from."""
+    command = click.option(
+        "--not-like",
+        multiple=True,
+        metavar="TRACK",
+        shell_complete=completed_by("tracks"),
+        help="Lean away from this track, artist or album, and leave out its near-duplicates; "
+        "repeat it for several. The query is the mean of TRACK... + 0.75 x the mean of --like - "
+        "0.5 x the mean of --not-like (Rocchio).",
+    )(command)
+    return click.option(
+        "--like",
+        multiple=True,
+        metavar="TRACK",
+        shell_complete=completed_by("tracks"),
+        help="Lean towards this track, artist or album; repeat it for several.",
+    )(command)
+
+
+_FILTERS = (
+    click.option(
+        "--not-artist",
+        "not_artists",
+        multiple=True,
+        metavar="ARTIST",
+        shell_complete=completed_by("artists"),
+        help="No tracks by this artist; repeat it for several.",
+    ),
+    click.option(
+        "--no-same-artist", is_flag=True, help="No other tracks by the artists of the seeds."
+    ),
+    click.option(
+        "--exclude",
+        type=Exclusion(),
+        multiple=True,
+        metavar="WORDS|PATH|FOLDER",
+        help="No tracks with all these words in artist, title, album and genre tag, or no track of "
+        "this folder; repeat it for several.",
+    ),
+    click.option(
+        "--min-length",
+        "min_length_s",
+        type=Duration(),
+        help="No shorter tracks: 60s, 1m30s, 1:30; a number alone is minutes.",
+    ),
+    click.option("--max-length", "max_length_s", type=Duration(), help="No longer tracks: 12m."),
+    click.option(
+        "--language",
+        "languages",
+        multiple=True,
+        metavar="LANGUAGE",
+        help="Only tracks whose language tag names this one (de, ger, German); repeat it to allow "
+        "several.",
+    ),
+)
+_NO_DEFAULTS = click.option(
+    "--no-defaults",
+    "use_defaults",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Ignore the defaults of the library, see recsys prefer.",
+)
+_FILTER_NAMES = (
+    *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
+)
+
+
+def filter_options(command: Command) -> Command:
+    """Options that leave tracks out; they come as one argument, see :func:`default_options`."""
+    return default_options(_NO_DEFAULTS(command), (*_FILTER_NAMES, "use_defaults"))
+
+
+def default_options(command: Command, names: tuple[str, ...] = _FILTER_NAMES) -> Command:
+    """Options that leave tracks out, as `filters`: fields of :class:`recsys.recommender.Filters`.
+
+    Not as the dataclass itself, whose import would load NumPy before the command is ready for it.
+    """
+
+    @wraps(command)
+    def with_filters(**given: Any) -> Any:  # noqa: ANN401 (as click has it)
+        filters = {name: given.pop(name) for name in names}
+        return command(filters=filters, **given)
+
+    decorated: Any = with_filters
+    for option in reversed(_FILTERS):
+        decorated = option(decorated)
+    result: Command = decorated
+    return result
+
+
+def no_taste_option(command: Command) -> Command:
+    """``--no-taste``: answers as if the listener had said nothing."""
+    return click.option(
+        "--no-taste",
+        is_flag=True,
+        help="Leave out what you liked, disliked, played and skipped; bans hold.",
+    )(command)
 
 
 def seed_option(help_text: str) -> Callable[[Command], Command]:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from recsys.cli.choosing import ask_until_clear
+from recsys.cli.choosing import ask_about_groups
 from recsys.cli.options import (
     FILE,
+    Duration,
     completed_by,
     db_option,
     device_option,
+    filter_options,
     genre_option,
     index_option,
+    lean_options,
     library_place,
+    no_taste_option,
     seed_option,
     tag_option,
 )
@@ -43,29 +46,6 @@ PLAYERS = {"mpv": "--playlist={}", "vlc": "{}", "xdg-open": "{}"}
 
 SEED_RANGE = 2**32
 """Of the seeds that --random draws."""
-
-# A number without a unit is minutes.
-_UNITS_S = {"": 60, "s": 1, "m": 60, "min": 60, "h": 3600}
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
-    """A length of time such as ``2h``, ``90m``, ``1h30m`` or ``45`` (minutes)."""
-
-    name = "duration"
-
-    def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return seconds."""
-        if isinstance(value, float):
-            return value
-        parts = re.findall(r"(\d+(?:\.\d+)?)(h|min|m|s|)", str(value).lower())
-        if not parts or "".join(number + unit for number, unit in parts) != str(value).lower():
-            self.fail(f"{value!r} is not a duration; give 2h, 90m, 1h30m or 5400s", param, ctx)
-        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-        if seconds <= 0:
-            self.fail(f"{value!r} is not a positive duration", param, ctx)
-        return seconds
 
 
 class RootParameter(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
@@ -108,6 +88,7 @@ class Destination:
     name="playlist", short_help="Make a playlist: from seeds, through genres, between two tracks."
 )
 @click.argument("seeds", nargs=-1, metavar="[TRACK]...", shell_complete=completed_by("tracks"))
+@lean_options
 @click.option(
     "--cycle",
     help="Cycle through genres: jazz,blues,rock, or auto for those of the library.",
@@ -161,6 +142,8 @@ class Destination:
     "Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it to "
     "require several."
 )
+@filter_options
+@no_taste_option
 @seed_option("Random seed: the same seed gives the same playlist.")
 @click.option(
     "--random", "draw_seed", is_flag=True, help="Draw a new --seed, and print it to repeat it."
@@ -203,6 +186,8 @@ class Destination:
 @device_option
 def command(
     seeds: tuple[str, ...],
+    like: tuple[str, ...],
+    not_like: tuple[str, ...],
     cycle: str | None,
     per_genre: int,
     start: str | None,
@@ -214,6 +199,8 @@ def command(
     diversity: float,
     genre: str | None,
     tags: tuple[str, ...],
+    filters: dict[str, Any],
+    no_taste: bool,
     seed: int,
     draw_seed: bool,
     name: str | None,
@@ -246,11 +233,12 @@ def command(
     if extend is None and _is_extend(seeds):
         extend = Path(seeds[1]).expanduser()
         seeds = ()
-    _check_start(seeds, cycle, start, goal, extend)
+    _check_start(seeds, (*like, *not_like), cycle, start, goal, extend)
     seed = _drawn_seed() if draw_seed else seed
     player = _player() if play else None
     from recsys.api import Library
     from recsys.playlists import PlaylistOptions
+    from recsys.recommender.filters import Filters
 
     destination = _destination(output, file_format, extend, relative, roots, play=play)
     options = PlaylistOptions(
@@ -261,16 +249,19 @@ def command(
         diversity=diversity,
         per_genre=per_genre,
         genre=genre,
-        moods=tags,
+        tags=tags,
         name=name,
+        filters=Filters(**filters),
+        taste=not no_taste,
     )
     genres = [part.strip() for part in cycle.split(",")] if cycle and cycle != "auto" else cycle
     given = list(seeds) if start is None or goal is None else [start, goal]
 
-    def make(given: list[str]) -> Playlist:
+    def make(groups: list[list[str]]) -> Playlist:
+        given, liked, unwanted = groups
         if goal is not None:
             return library.playlist(given[0], options, to=given[1])
-        return library.playlist(given, options, cycle=genres)
+        return library.playlist(given, options, cycle=genres, like=liked, not_like=unwanted)
 
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
@@ -278,7 +269,9 @@ def command(
             entries = destination.extended.files(roots)
             playlist = library.extend([path for path in entries if path is not None], options)
         else:
-            playlist = ask_until_clear(given, make, may_ask=destination.file_format != "json")
+            playlist = ask_about_groups(
+                (given, like, not_like), make, may_ask=destination.file_format != "json"
+            )
         # Written first: a list that cannot be written must not look as if it were there.
         _deliver(playlist, destination)
         if sys.stdout.isatty() and not destination.is_stdout:
@@ -301,6 +294,7 @@ def _is_extend(seeds: tuple[str, ...]) -> bool:
 
 def _check_start(
     seeds: tuple[str, ...],
+    leaning: tuple[str, ...],
     cycle: str | None,
     start: str | None,
     goal: str | None,
@@ -311,6 +305,8 @@ def _check_start(
         raise click.UsageError("--from and --to require each other.")
     if start is not None and (seeds or cycle):
         raise click.UsageError("--from and --to exclude TRACK and --cycle.")
+    if leaning and (cycle or start is not None or extend is not None):
+        raise click.UsageError("--like and --not-like exclude --cycle, --from and --extend.")
     if extend is not None and (seeds or cycle or start is not None):
         raise click.UsageError("--extend excludes TRACK, --cycle, --from and --to.")
 

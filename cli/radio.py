@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.choosing import ask_until_clear
-from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
+from recsys.cli.choosing import ask_about_groups
+from recsys.cli.options import (
+    completed_by,
+    db_option,
+    filter_options,
+    genre_option,
+    json_option,
+    lean_options,
+    no_taste_option,
+    tag_option,
+)
 from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
 
 if TYPE_CHECKING:
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
 
 @click.command(name="radio", short_help="Give the next tracks of an endless list.")
 @click.argument("seeds", nargs=-1, metavar="[TRACK]...", shell_complete=completed_by("tracks"))
+@lean_options
 @click.option(
     "--length",
     type=click.IntRange(min=1),
@@ -31,16 +41,22 @@ if TYPE_CHECKING:
 )
 @genre_option("Only tracks of this genre.")
 @tag_option("Only tracks with this tag (chill, party, 80s, ...); repeat it to require several.")
+@filter_options
+@no_taste_option
 @json_option("Print the answer as JSON.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
 @db_option
 def command(
     seeds: tuple[str, ...],
+    like: tuple[str, ...],
+    not_like: tuple[str, ...],
     length: int,
     new: bool,
     session: int | None,
     genre: str | None,
     tags: tuple[str, ...],
+    filters: dict[str, Any],
+    no_taste: bool,
     as_json: bool,
     as_paths: bool,
     db: Path | None,
@@ -65,12 +81,21 @@ def command(
         raise click.UsageError("--json and --paths exclude each other.")
     from recsys.api import Library
     from recsys.playlists.radio import RadioOptions
+    from recsys.recommender.filters import Filters
 
-    options = RadioOptions(length=length, genre=genre, moods=tags)
+    options = RadioOptions(
+        length=length,
+        genre=genre,
+        tags=tags,
+        filters=Filters(**filters),
+        taste=not no_taste,
+    )
     with Library(db) as library:
-        answer = ask_until_clear(
-            seeds,
-            lambda given: library.radio(given, options, session=session, new=new),
+        answer = ask_about_groups(
+            (seeds, like, not_like),
+            lambda given: library.radio(
+                given[0], options, session=session, new=new, like=given[1], not_like=given[2]
+            ),
             may_ask=not as_json,
         )
     if as_json:

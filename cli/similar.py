@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from recsys.cli.choosing import ask_until_clear
+from recsys.cli.choosing import ask_about_groups
 from recsys.cli.options import (
     completed_by,
     db_option,
     device_option,
+    filter_options,
     genre_option,
     index_option,
     json_option,
+    lean_options,
     library_place,
+    no_taste_option,
     tag_option,
 )
 from recsys.cli.output import (
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     from recsys.recommender import Answer
     from recsys.types import DeviceName, Recommendation
 
-SCORES_SHOWN = 4
+GENRES_SHOWN = 4
 """Genres named in the heading of the table."""
 
 
@@ -43,10 +47,10 @@ SCORES_SHOWN = 4
 @click.argument(
     "seeds",
     nargs=-1,
-    required=True,
     metavar="TRACK...",
     shell_complete=completed_by("tracks"),
 )
+@lean_options
 @click.option(
     "--k", "-k", type=click.IntRange(min=1), default=20, show_default=True, help="Number of tracks."
 )
@@ -68,6 +72,14 @@ SCORES_SHOWN = 4
     is_flag=True,
     help="Include copies and other versions of the same recording.",
 )
+@filter_options
+@click.option(
+    "--save-blend",
+    "blend",
+    metavar="NAME",
+    help="Save the query under this name: blend:NAME is then a TRACK.",
+)
+@no_taste_option
 @click.option("--explain", is_flag=True, help="Give the reasons for each rank.")
 @json_option("One JSON object: query, genre scores, results.")
 @click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
@@ -76,6 +88,8 @@ SCORES_SHOWN = 4
 @device_option
 def command(
     seeds: tuple[str, ...],
+    like: tuple[str, ...],
+    not_like: tuple[str, ...],
     k: int,
     strategy: Literal["tiers", "similarity"],
     genre: str | None,
@@ -83,6 +97,9 @@ def command(
     max_per_artist: int | None,
     no_same_album: bool,
     show_duplicates: bool,
+    filters: dict[str, Any],
+    blend: str | None,
+    no_taste: bool,
     explain: bool,
     as_json: bool,
     as_paths: bool,
@@ -95,7 +112,7 @@ def command(
     TRACK is the path of an audio file, in the library or not, an id, or a quoted text: a name as
     recsys prints it, an artist or album, which stands for its tracks, or words of artist, title,
     album and genre tag. id:, title:, artist: and album: before it say which is meant; ./42 is a
-    file where 42 is an id. Several tracks form one query.
+    file where 42 is an id. Several tracks form one query; blend:NAME is one that was saved.
 
     \b
     Examples:
@@ -103,15 +120,21 @@ def command(
       recsys similar "miles davis so what" --max-per-artist 2
       recsys similar "artist:Miles Davis"
       recsys similar a.flac b.flac --explain
+      recsys similar a.flac b.flac --not-like c.flac --save-blend sunday
+      recsys similar blend:sunday
       recsys similar song.mp3 --tag mellow --tag acoustic
+      recsys similar song.mp3 --no-same-artist --exclude ~/Music/Audiobooks --max-length 12m
       recsys similar song.mp3 --paths | mpc add
     """
     if as_json and as_paths:
         raise click.UsageError("--json and --paths exclude each other.")
+    if not seeds and not like:
+        raise click.UsageError("Missing argument 'TRACK...'.")
     # Every thread of OpenBLAS spins for some 25 ms after NumPy is loaded, and no query uses them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from recsys.api import Library
     from recsys.recommender import SimilarOptions
+    from recsys.recommender.filters import Filters
 
     options = SimilarOptions(
         k=k,
@@ -121,14 +144,20 @@ def command(
         max_per_artist=max_per_artist,
         no_same_album=no_same_album,
         show_duplicates=show_duplicates,
+        filters=Filters(**filters),
+        taste=not no_taste,
     )
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:
-        answer = ask_until_clear(
-            seeds,
-            lambda given: library.similar(given, options, explain=explain),
+        answer = ask_about_groups(
+            (seeds, like, not_like),
+            lambda given: library.similar(
+                given[0], options, explain=explain, like=given[1], not_like=given[2]
+            ),
             may_ask=not as_json,
         )
+        if blend is not None:
+            library.save_blend(blend, answer.query)
     if as_json:
         print_json(_as_json(answer, explain=explain))
     elif as_paths:
@@ -137,6 +166,8 @@ def command(
         _print_answer(answer, explain=explain)
     for text in answer.notes:
         note(text)
+    if blend is not None:
+        note(f"saved; ask it again with: recsys similar {shlex.quote(f'blend:{blend}')}")
     # An untrained model gives all tracks almost the same embedding.
     if len(answer.results) < k and answer.filtered.get("near_duplicate", 0) > len(answer.results):
         note(
@@ -162,6 +193,7 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
             **seeds[0],
             "genre": query.genre,
             "label": answer.genre_group,
+            "probabilities": {g: round(p, 6) for g, p in answer.probabilities.items()},
             "seeds": seeds,
             "readings": [reading.fields() for reading in query.readings],
         },
@@ -193,29 +225,45 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
         "genre_score": round(row.genre_score, 6),
         "similarity": round(row.similarity, 6),
     }
+    if row.taste:
+        result["taste"] = round(row.taste, 6)
     if explain:
         result["reasons"] = list(row.reasons)
     return result
 
 
 def _print_answer(answer: Answer, *, explain: bool) -> None:
-    from recsys.types import SeedKind
+    from recsys.types import SeedKind, SeedRole
 
     screen = console()
     readings = answer.query.readings
-    groups = {SeedKind.ARTIST, SeedKind.ALBUM}
-    names = ", ".join(
-        escape(f"the {read.kind} {read.name}" if read.kind in groups else read.name)
-        for read in readings
+    groups = {SeedKind.ARTIST, SeedKind.ALBUM, SeedKind.BLEND}
+    wanted, unwanted = (
+        ", ".join(
+            escape(f"the {read.kind} {read.name}" if read.kind in groups else read.name)
+            for read in readings
+            if (read.role is SeedRole.NOT_LIKE) == is_unwanted
+        )
+        for is_unwanted in (False, True)
     )
-    scores = ", ".join(f"{escape(g)} {s:.2f}" for g, s in answer.genre_scores[:SCORES_SHOWN])
-    more = ", ..." if len(answer.genre_scores) > SCORES_SHOWN else ""
-    screen.print(f"Like [bold]{names}[/bold]: {escape(answer.genre_group)} ({scores}{more})")
+    names = f"[bold]{wanted}[/bold]" + (f", not like [bold]{unwanted}[/bold]" if unwanted else "")
+    screen.print(f"Like {names}: {escape(answer.genre_group)} ({_genres(answer)})")
     screen.print()
     if explain:
         _print_reasons(answer, screen)
     else:
         _print_table(answer, screen)
+
+
+def _genres(answer: Answer) -> str:
+    """Return probabilities as ``classify`` shows them, or scores of groups of another source."""
+    from recsys.recommender.explanations import percent
+
+    if any(genre not in answer.probabilities for genre, _ in answer.genre_scores):
+        scores = answer.genre_scores[:GENRES_SHOWN]
+        return "scores: " + ", ".join(f"{escape(genre)} {score:.2f}" for genre, score in scores)
+    ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:GENRES_SHOWN]
+    return ", ".join(f"{genre} {percent(p)}" for genre, p in ranked)
 
 
 def _print_table(answer: Answer, screen: Console) -> None:
@@ -238,13 +286,14 @@ def _print_table(answer: Answer, screen: Console) -> None:
 def _print_reasons(answer: Answer, screen: Console) -> None:
     from rich.padding import Padding
 
-    from recsys.recommender.recommender import FILTERS
+    from recsys.recommender.filters import reasons
 
     for row in answer.results:
         length = human_duration(row.track.duration_s)
         screen.print(f"{row.rank:>3}  [bold]{escape(row.track.display_name)}[/bold] ({length})")
-        reasons = escape("; ".join(row.reasons))
-        screen.print(Padding(f"[dim]{reasons}[/dim]", (0, 0, 0, 5), expand=False))
+        words, *numbers = map(escape, row.reasons)
+        screen.print(
+            Padding(f"{words}\n[dim]{'; '.join(numbers)}[/dim]", (0, 0, 0, 5), expand=False)
+        )
     if answer.filtered:
-        left_out = ", ".join(f"{FILTERS[name]} ({n})" for name, n in answer.filtered.items())
-        screen.print(f"\nFiltered out: {left_out}")
+        screen.print(f"\nFiltered out: {escape(reasons(answer.filtered))}")

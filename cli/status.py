@@ -10,6 +10,7 @@ import click
 
 from recsys.cli.options import db_option, index_option, json_option, library_place
 from recsys.cli.output import console, escape, failures_json, human_size, print_json, shown, table
+from recsys.cli.prefer import option_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -139,6 +140,8 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
             "problems": list(status.index_problems),
             "recall_at_20": status.recall_at_20,
         },
+        "preferences": status.preferences.asked(),
+        **({"feedback": status.feedback} if status.feedback else {}),
     }
 
 
@@ -160,8 +163,16 @@ def _print(status: LibraryStatus) -> None:
         rows.append(("Missing", f"{status.missing} tracks without a file (--keep-missing)"))
     if status.unanalysed:
         rows.append(("To do", f"{status.unanalysed} tracks not yet analysed by the current model"))
+    if status.feedback:
+        said = ", ".join(
+            f"{number} {kind}{'' if number == 1 else 's'}"
+            for kind, number in status.feedback.items()
+        )
+        rows.append(("Feedback", f"{said} (recsys feedback list)"))
     for genre, recall in status.recall_at_20.items():
         rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))
+    if options := option_lines(status.preferences):
+        rows.append(("Defaults", f"{' '.join(options)} (recsys prefer)"))
     for root, there in status.roots.items():
         gone = "" if there else " (not available; its tracks are kept)"
         rows.append(("Folder", f"{root}{gone}"))

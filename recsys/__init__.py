@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from recsys.listing import ListOptions
     from recsys.playlists import PlaylistOptions
     from recsys.playlists.radio import RadioOptions
-    from recsys.recommender import SimilarOptions
+    from recsys.recommender import Filters, SimilarOptions
 
 __all__ = [
+    "Filters",
     "IndexOptions",
     "Library",
     "ListOptions",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Filters": "recsys.recommender",
     "IndexOptions": "recsys.indexing",
     "Library": "recsys.api",
     "ListOptions": "recsys.listing",

@@ -7,22 +7,29 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
-from recsys.errors import QueryError, library_is_empty
+from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty
 from recsys.library import absolute, outermost
-from recsys.recommender import Answer, Recommender, SimilarOptions
+from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
+from recsys.recommender.filters import TrackFilter
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
-from recsys.seeds import FoundSeed, ResolvedSeed, SeedFinder
+from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder, WordReader
 from recsys.store import Store
 from recsys.store.connection import default_database
+from recsys.store.search import MOST_MATCHES
+from recsys.taste import EventKind
+from recsys.taste.events import now
 from recsys.types import TIME_LIMIT_S, Effort, ModelInfo, SeedKind, Track
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
+    from recsys.feedback import FeedbackReader
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
@@ -30,10 +37,13 @@ if TYPE_CHECKING:
     from recsys.listing import ListOptions, TrackDetails
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
-    from recsys.playlists import PlaylistOptions
+    from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
+    from recsys.taste import Event
+    from recsys.taste.ranking import Taste
     from recsys.types import (
+        Blend,
         Catalogue,
         DeviceName,
         EffortName,
@@ -44,6 +54,8 @@ if TYPE_CHECKING:
         Playlist,
         Reading,
     )
+
+Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
 
 Seed: TypeAlias = str | Path | int | Track
 """A path, an id, words, or a track of an answer."""
@@ -135,6 +147,7 @@ class Library:
         self._model = absolute(model) if model is not None else None
         self._device = device
         self._effort = effort
+        self._learned: tuple[tuple[int, int], Taste | None] = ((0, 0), None)
 
     def __enter__(self) -> Self:
         return self
@@ -218,7 +231,7 @@ class Library:
         """
         reader = self._reader
         if reader.store is None:
-            reader.store = Store.open(self.database, read_only=True)
+            reader.store = _open_to_read(self.database)
         return reader.store
 
     @cached_property
@@ -375,6 +388,8 @@ class Library:
         *,
         k: int | None = None,
         explain: bool = False,
+        like: Seeds = (),
+        not_like: Seeds = (),
     ) -> Answer:
         """Find tracks similar to one track, or to the mean of several.
 
@@ -390,6 +405,10 @@ class Library:
             Number of results; overrides that of the options.
         explain : bool
             Add the reasons of each result, as sentences.
+        like, not_like : str, Path or sequence of them
+            Further seeds, towards which and away from which the query leans, see
+            :func:`recsys.recommender.query.make_query`. Near-duplicates of what is not liked are
+            left out.
 
         Returns
         -------
@@ -401,14 +420,13 @@ class Library:
         RecsysError
             If a seed is not found or is ambiguous, or the library is empty.
         """
-        options = options or SimilarOptions()
-        if k is not None:
-            options = replace(options, k=k)
+        given = options or SimilarOptions()
+        options = self._with_defaults(given if k is None else replace(given, k=k))
         store, index, info = self._ready()
-        recommender = Recommender(store, index, info)
-        query = self._query(seeds, info)
+        recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
+        query = self._find_all(seeds, like, not_like).query(info)
         answer = recommender.similar(query, options)
-        if notes := _notes(query.readings):
+        if notes := [*_notes(query.readings), *self.notes_on(given.filters)]:
             answer = replace(answer, notes=(*notes, *answer.notes))
         return recommender.with_reasons(answer) if explain else answer
 
@@ -419,6 +437,8 @@ class Library:
         *,
         cycle: Sequence[str] | str | None = None,
         to: Seed | None = None,
+        like: Seeds = (),
+        not_like: Seeds = (),
     ) -> Playlist:
         """Make a playlist.
 
@@ -433,6 +453,8 @@ class Library:
             Cycle through these genres, or through all of the library's.
         to : str or Path, optional
             Lead smoothly from the one seed to this track.
+        like, not_like : str, Path or sequence of them
+            As in :meth:`similar`, for a list from seeds.
 
         Returns
         -------
@@ -446,30 +468,62 @@ class Library:
         """
         from recsys.playlists import PlaylistMaker, PlaylistOptions
 
-        options = options or PlaylistOptions()
+        given = options or PlaylistOptions()
         store, index, info = self._ready()
-        maker = PlaylistMaker(store, index, info)
-        found = self._find(seeds)
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=given.taste))
+        everything = self._find_all(seeds, like, not_like, listed=True)
+        playlist = self._made(maker, info, everything, self._with_defaults(given), cycle, to)
+        return _with_notes(playlist, self.notes_on(given.filters))
+
+    def _made(
+        self,
+        maker: PlaylistMaker,
+        info: ModelInfo,
+        everything: FoundSeeds,
+        options: PlaylistOptions,
+        cycle: Sequence[str] | str | None,
+        to: Seed | None,
+    ) -> Playlist:
+        found = everything.seeds or everything.like
+        leans = everything.like or everything.not_like
+        if leans and (to is not None or cycle is not None or not found):
+            raise QueryError(
+                "a list leans towards or away from tracks only if it starts from seeds",
+                "Give one seed or more, and neither a cycle nor a goal.",
+            )
         if to is not None:
             if cycle is not None or len(found) != 1:
                 raise QueryError(
                     "a way from one track to another needs exactly one start and no cycle",
                     "Give --from A --to B.",
                 )
-            goal = self._find(to)
+            goal = self._find(to, listed=True)
             playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
-            return _with_readings(playlist, [*found, *goal])
+            return _with_readings(playlist, [each.reading for each in (*found, *goal)])
         if cycle is not None:
             if len(found) > 1:
                 raise QueryError("a cycle starts from one track at most", "Give one seed or none.")
             playlist = maker.cycle(cycle, found[0].tracks[0] if found else None, options)
-            return _with_readings(playlist, found)
+            return _with_readings(playlist, everything.readings)
         if not found:
             return maker.anywhere(options)
-        query = make_query(info, [track for each in found for track in each.tracks])
+        return self._from_seeds(maker, info, everything, options)
+
+    def _from_seeds(
+        self, maker: PlaylistMaker, info: ModelInfo, found: FoundSeeds, options: PlaylistOptions
+    ) -> Playlist:
+        query = found.query(info)
         # All tracks of an artist would fill the list; one opens it, all of them say what is near.
-        openers = make_query(info, [each.tracks[0] for each in found]).seeds
-        return _with_readings(maker.from_seeds(replace(query, seeds=openers), options), found)
+        allowed = TrackFilter(options.filters, banned=self._catalogue().bans())
+        firsts = set()
+        for each in found.seeds or found.like:
+            tracks = [track for track, _ in each.tracks]
+            fitting = (track.path for track in tracks if allowed.objection(track) is None)
+            firsts.add(next(fitting, tracks[0].path))
+        unwanted = {seed.track.path for seed in query.not_like}
+        openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
+        playlist = maker.from_seeds(replace(query, seeds=openers or query.seeds[:1]), options)
+        return _with_readings(playlist, query.readings)
 
     def extend(
         self,
@@ -496,8 +550,10 @@ class Library:
         RecsysError
             If no track of the list is in the library, or the library is empty.
         """
-        from recsys.playlists import PlaylistMaker
+        from recsys.playlists import PlaylistMaker, PlaylistOptions
 
+        given = options or PlaylistOptions()
+        options = self._with_defaults(given)
         store, index, info = self._ready()
         paths = [each.path if isinstance(each, Track) else absolute(each) for each in tracks]
         # A list may name a file by another way than the library, through a link.
@@ -510,12 +566,12 @@ class Library:
                 f"none of the {len(paths)} tracks of the list is in the library {store.path}",
                 "Index their folder first; map other paths with --root FROM=TO.",
             )
-        playlist = PlaylistMaker(store, index, info).extend(present, options)
-        strange = len(paths) - len(present)
-        if not strange:
-            return playlist
-        note = f"{strange} of {len(paths)} tracks of the list are not in the library"
-        return replace(playlist, note="; ".join(filter(None, [note, playlist.note])))
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
+        playlist = maker.extend(present, options)
+        notes = self.notes_on(given.filters)
+        if strange := len(paths) - len(present):
+            notes.append(f"{strange} of {len(paths)} tracks of the list are not in the library")
+        return _with_notes(playlist, notes)
 
     def radio(
         self,
@@ -524,6 +580,8 @@ class Library:
         *,
         session: int | None = None,
         new: bool = False,
+        like: Seeds = (),
+        not_like: Seeds = (),
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
 
@@ -538,6 +596,8 @@ class Library:
             The session to go on with, instead of seeds.
         new : bool
             Start a session even if the seeds have one.
+        like, not_like : str, Path or sequence of them
+            Tracks of the library, as in :meth:`similar`. They are seeds of the session, too.
 
         Returns
         -------
@@ -552,63 +612,361 @@ class Library:
         """
         from recsys.playlists.radio import Radio, RadioOptions
 
-        options = options or RadioOptions()
+        given_options = options or RadioOptions()
+        options = self._with_defaults(given_options)
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
-        radio = Radio(store, index, info)
+        radio = Radio(store, index, info, self._taste(wanted=options.taste))
+        found = self._find_all(seeds, like, not_like)
         with Store.open(database) as writer:
-            number = self._radio_session(writer, seeds, session, new=new)
+            number = self._radio_session(writer, found, info, session, new=new)
             while True:
                 known = writer.radio(number)
                 if known is None:
                     raise QueryError(
                         f"there is no radio session {number}", "Start one: recsys radio TRACK"
                     )
-                hashes, played = known
-                query = make_query(info, [self._radio_seed(number, each) for each in hashes])
+                blend, played = known
+                query = self._radio_query(number, blend, info)
                 answer = radio.following(number, query, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
-                    return answer
+                    notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
+                    return replace(answer, notes=(*notes, *answer.notes))
 
     def _radio_session(
         self,
         writer: Store,
-        seeds: Seeds,
+        found: FoundSeeds,
+        info: ModelInfo,
         session: int | None,
         *,
         new: bool,
     ) -> int:
-        found = [track for each in self._find(seeds) for track in each.tracks]
+        is_given = bool(found.seeds or found.like or found.not_like)
         if session is not None:
-            if found or new:
+            if is_given or new:
                 raise QueryError(
                     f"session {session} has its seeds already", "Leave out the track and --new."
                 )
             return session
-        if not found:
+        if not is_given:
             latest = None if new else writer.latest_radio()
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
             return latest
-        for track, _ in found:
-            if track.id == OUTSIDE_LIBRARY:
-                raise QueryError(
-                    f"{track.path} is not in the library", "Index it first: recsys index FOLDER"
-                )
-        hashes = [track.audio_hash for track, _ in found]
-        latest = None if new else writer.latest_radio(hashes)
-        return writer.start_radio(hashes) if latest is None else latest
+        blend = _stored_blend(found.query(info))
+        latest = None if new else writer.latest_radio(blend)
+        return writer.start_radio(blend) if latest is None else latest
 
-    def _radio_seed(self, session: int, audio_hash: str) -> ResolvedSeed:
-        for track in self.store.tracks_with_hash(audio_hash):
-            analysis = self.store.analysis(track.id)
-            if analysis is not None:
-                return track, analysis
-        raise QueryError(
-            f"a seed of session {session} has left the library", "Start another: recsys radio TRACK"
-        )
+    def _radio_query(self, session: int, blend: Blend, info: ModelInfo) -> Query:
+        groups = [
+            self._finder().of_hashes(each) for each in (blend.seeds, blend.like, blend.not_like)
+        ]
+        if len(groups[0]) < len(blend.seeds):
+            raise QueryError(
+                f"a seed of session {session} has left the library",
+                "Start another: recsys radio TRACK",
+            )
+        return make_query(info, *groups)
+
+    # Blends: queries that are saved under a name
+
+    def save_blend(self, name: str, query: Query) -> None:
+        """Save the seeds of a query under a name, in place of one of that name.
+
+        ``blend:NAME`` is then a seed. It stands for these tracks, moved or retagged, and leans as
+        the query does.
+
+        Parameters
+        ----------
+        name : str
+            Case, accents and marks do not count.
+        query : Query
+            That of an answer, :attr:`recsys.recommender.Answer.query`.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not in the library, the name is empty, or the library cannot be written.
+        """
+        if not any(map(str.isalnum, name)):
+            raise QueryError(f"a blend needs a name with letters, not {name!r}", "Name it: sunday.")
+        blend = _stored_blend(query)
+        with Store.open(self.database) as writer:
+            writer.save_blend(name, blend)
+
+    def blends(self) -> dict[str, Blend]:
+        """Return the saved queries by their names.
+
+        Returns
+        -------
+        dict of str to Blend
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self.store.blends()
+
+    def forget_blend(self, name: str) -> None:
+        """Delete a saved query.
+
+        Parameters
+        ----------
+        name : str
+
+        Raises
+        ------
+        RecsysError
+            If there is none of this name, or the library cannot be written.
+        """
+        with Store.open(self.database) as writer:
+            if not writer.forget_blend(name):
+                raise QueryError(f"there is no blend {name!r}", "recsys blends lists them.")
+
+    # Defaults of every list
+
+    def preferences(self) -> Filters:
+        """Return the filters that are the defaults of :meth:`similar`, :meth:`playlist`, radio.
+
+        Returns
+        -------
+        Filters
+            Empty for a new library.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return Filters.of(self._catalogue().preferences())
+
+    def set_preferences(self, filters: Filters) -> None:
+        """Store filters as the defaults of every list, instead of those before.
+
+        They apply together with the filters of a call, see
+        :meth:`recsys.recommender.filters.Filters.over`.
+
+        Parameters
+        ----------
+        filters : Filters
+            ``Filters()`` clears them.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it cannot be written.
+        """
+        with Store.open(self.database) as writer:
+            writer.set_preferences(filters.asked())
+
+    def left_out_by(self, filters: Filters) -> dict[str, int]:
+        """Count the tracks of the library that filters leave out, by reason.
+
+        Parameters
+        ----------
+        filters : Filters
+
+        Returns
+        -------
+        dict of str to int
+            By the names in :data:`recsys.recommender.filters.FILTERS`.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        allowed = TrackFilter(filters)
+        for track in self.store.all_tracks():
+            allowed.admits(track)
+        return dict(allowed.filtered)
+
+    def notes_on(self, filters: Filters) -> list[str]:
+        """Return notes on artists and folders of filters of which the library has nothing.
+
+        Parameters
+        ----------
+        filters : Filters
+
+        Returns
+        -------
+        list of str
+            With names that are spelt nearly alike.
+        """
+        store, notes = self._catalogue(), []
+        for name in filters.not_artists:
+            only = TrackFilter(Filters((name,)))
+            if not any(map(only.objection, store.find_tracks(name, MOST_MATCHES))):
+                offered = WordReader(store).offered(name)
+                notes.append(f"no track of the library is by {name!r}{offered}")
+        for folder in filters.exclude:
+            if not isinstance(folder, Path) or self._place is not None:
+                continue
+            if next(self.store.iter_tracks_under(folder), None) is None:
+                notes.append(f"the library has no track under {folder}")
+        return notes
+
+    def _with_defaults(self, options: Options) -> Options:
+        """Return options whose filters are those of the call and the defaults of the library."""
+        defaults = self._catalogue().preferences()
+        if not defaults:
+            return options
+        return replace(options, filters=options.filters.over(Filters.of(defaults)))
+
+    # What the listener says
+
+    def like(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
+        """Like tracks, artists or albums: what is like them moves up in answers.
+
+        Parameters
+        ----------
+        tracks : str, Path, int, Track or sequence of them
+            As the seeds of :meth:`similar`; they must be in the library.
+        source : str
+            Who says so.
+
+        Returns
+        -------
+        list of Event
+            One per seed.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not found or is ambiguous; then nothing is stored.
+        """
+        return self.record(EventKind.LIKE, tracks, source=source)
+
+    def dislike(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
+        """Dislike tracks, artists or albums: what is like them moves down; see :meth:`like`."""
+        return self.record(EventKind.DISLIKE, tracks, source=source)
+
+    def ban(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
+        """Ban tracks, artists, albums or folders: no answer holds them until :meth:`unban`.
+
+        Parameters
+        ----------
+        tracks, source
+            As in :meth:`like`, or folders.
+        """
+        return self.record(EventKind.BAN, tracks, source=source)
+
+    def unban(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
+        """Lift bans; that of a track is an exception from bans on its artist, album or folder.
+
+        Parameters
+        ----------
+        tracks, source
+            As in :meth:`ban`.
+
+        Raises
+        ------
+        RecsysError
+            If one of them is not banned.
+        """
+        return self.record(EventKind.UNBAN, tracks, source=source)
+
+    def record(
+        self,
+        kind: str,
+        tracks: Seeds,
+        *,
+        source: str = "python",
+        time: datetime | None = None,
+    ) -> list[Event]:
+        """Store that something was played, skipped, liked, disliked, banned or unbanned.
+
+        Parameters
+        ----------
+        kind : str
+            ``play``, ``skip``, ``like``, ``dislike``, ``ban`` or ``unban``.
+        tracks : str, Path or sequence of them
+            As in :meth:`like`.
+        source : str
+            Who says so, for example a player.
+        time : datetime, optional
+            With a time zone; by default now. The same event twice is stored once.
+
+        Returns
+        -------
+        list of Event
+            One per seed.
+
+        Raises
+        ------
+        RecsysError
+            If the kind is not known, or as in :meth:`like` and :meth:`unban`.
+        """
+        if kind not in list(EventKind):
+            raise QueryError(f"unknown event {kind!r}", f"Known: {', '.join(EventKind)}.")
+        if time is not None and time.tzinfo is None:
+            raise QueryError(f"a time without a time zone: {time}", "Give one, such as UTC.")
+        time = time or now()
+        reader = self._feedback_reader()
+        events = [reader.event(EventKind(kind), each, time, source) for each in _as_seeds(tracks)]
+        if kind == EventKind.UNBAN:
+            for event in events:
+                reader.check_banned(event)
+        with Store.open(self.database) as writer:
+            writer.add_events(events)
+        return events
+
+    def feedback(self) -> list[Event]:
+        """Return all events, in the order of their times.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it is on Milvus.
+        """
+        return self.store.events()
+
+    def bans(self) -> list[Event]:
+        """Return the bans in force, in the order of their times.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or it is on Milvus.
+        """
+        return list(self.store.bans().in_force)
+
+    def import_feedback(self, lines: Iterable[str | bytes]) -> tuple[int, int]:
+        """Store the events of JSON lines, all or none; those that are known are passed over.
+
+        Parameters
+        ----------
+        lines : iterable of str or bytes
+            Objects with the fields of :meth:`recsys.taste.Event.fields`. Instead of ``key``, they
+            may have ``track``: a path, an id or words, as in :meth:`like`.
+
+        Returns
+        -------
+        found, new : int
+            Numbers of events.
+
+        Raises
+        ------
+        RecsysError
+            If a line is no event, or its track is not found or is ambiguous.
+        """
+        from recsys.feedback import read_lines
+
+        database = self.database
+        events = list(read_lines(lines, self._feedback_reader))
+        with Store.open(database) as writer:
+            return len(events), writer.add_events(events)
+
+    def _feedback_reader(self) -> FeedbackReader:
+        from recsys.feedback import FeedbackReader
+
+        _ = self.database  # QueryError on Milvus, where nothing can be stored
+        store, index, _ = self._stored()
+        return FeedbackReader(store, index, SeedFinder(store, lambda: self.classifier))
 
     def classify(
         self,
@@ -998,29 +1356,87 @@ class Library:
             raise library_is_empty(self.database)
         return store, index, info
 
-    def _query(self, seeds: Seeds, info: ModelInfo) -> Query:
-        found = self._find(seeds)
-        if not found:
-            raise QueryError("no seed given", "Give a track of the library, a file, or words.")
-        query = make_query(info, [track for each in found for track in each.tracks])
-        return replace(query, readings=tuple(each.reading for each in found))
+    def _find(self, seeds: Seeds, *, listed: bool = False) -> list[FoundSeed]:
+        """Return the seeds; a banned one is `listed` nowhere."""
+        finder = self._finder()
+        found = [finder.find(seed) for seed in _as_seeds(seeds)]
+        bans = self._catalogue().bans()
+        if not bans or not found:
+            return found
+        from recsys.feedback import as_outside, without_banned
 
-    def _find(self, seeds: Seeds) -> list[FoundSeed]:
-        finder = SeedFinder(
+        found = [without_banned(each, bans) for each in found]
+        return [as_outside(each, bans) for each in found] if listed else found
+
+    def _find_all(
+        self,
+        seeds: Seeds,
+        like: Seeds,
+        not_like: Seeds,
+        *,
+        listed: bool = False,
+    ) -> FoundSeeds:
+        finder = self._finder()
+        return FoundSeeds(
+            tuple(self._find(seeds, listed=listed)),
+            tuple(self._find(like, listed=listed)),
+            tuple(finder.find(seed) for seed in _as_seeds(not_like)),
+        )
+
+    def _finder(self) -> SeedFinder:
+        return SeedFinder(
             self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
         )
-        return [finder.find(seed) for seed in _as_seeds(seeds)]
+
+    def _taste(self, *, wanted: bool) -> Taste | None:
+        """Return the taste of the listener, None in a library without events."""
+        if not wanted or self._place is not None:
+            return None
+        known = self.store.last_event(), self.store.revision
+        if known[0] == 0:
+            return None
+        if self._learned[0] != known:
+            from recsys.feedback import taste_of
+
+            self._learned = known, taste_of(self.store)
+        return self._learned[1]
+
+
+def _open_to_read(database: Path) -> Store:
+    """Open a library for reading; migrate one of an older recsys if it can be written."""
+    try:
+        return Store.open(database, read_only=True)
+    except OlderLibraryError as older:
+        try:
+            Store.open(database).close()
+        except StoreError:
+            raise older from None
+    return Store.open(database, read_only=True)
+
+
+def _stored_blend(query: Query) -> Blend:
+    """Return the seeds of a query, which must be in the library."""
+    for seed in (*query.seeds, *query.not_like):
+        if not seed.in_library:
+            raise QueryError(
+                f"{seed.track.path} is not in the library", "Index it first: recsys index FOLDER"
+            )
+    return query.blend
 
 
 def _notes(readings: Iterable[Reading]) -> list[str]:
     return [reading.note for reading in readings if reading.note]
 
 
-def _with_readings(playlist: Playlist, found: Iterable[FoundSeed]) -> Playlist:
+def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
     """Return a playlist that says how its seeds were read."""
-    readings = tuple(each.reading for each in found)
-    note = "; ".join([*_notes(readings), *([playlist.note] if playlist.note else [])])
-    return replace(playlist, readings=readings, note=note)
+    readings = tuple(readings)
+    return replace(_with_notes(playlist, _notes(readings)), readings=readings)
+
+
+def _with_notes(playlist: Playlist, notes: Sequence[str]) -> Playlist:
+    """Return a playlist with notes before its own."""
+    return replace(playlist, note="; ".join(filter(None, [*notes, playlist.note])))
 
 
 def _as_seeds(seeds: Seeds) -> list[str | Path]:

@@ -91,16 +91,9 @@ def bass(frequency: float, length_s: float) -> Sound:
     return 0.9 * _harmonics(frequency / 4, length_s, 5, 1.5)
 
 
-def saxophone(frequency: float, length_s: float) -> Sound:
-    """Blow a reed: odd harmonics and vibrato."""
-    t = _times(length_s)
-    vibrato = 0.006 * np.sin(2 * np.pi * 5 * t)
-    bent = t + vibrato / 5
-    tone = np.sum(
-        [np.sin(2 * np.pi * h * frequency * bent) / h**0.8 for h in (1, 2, 3, 5, 7)], axis=0
-    )
-    sound: Sound = 0.3 * tone * np.minimum(1, t / 0.04) * np.minimum(1, (length_s - t) / 0.05)
-    return sound
+def cello(frequency: float, length_s: float) -> Sound:
+    """Bow low strings, an octave down."""
+    return 1.2 * strings(frequency / 2, length_s)
 
 
 def kick(_: np.random.Generator) -> Sound:
@@ -148,6 +141,7 @@ class Style:
     comping: str  # steps on which the chord is played
     chord_with: Instrument
     lead_with: Instrument
+    bass_with: Instrument = bass
     lead: float = 0.2  # chance of a lead note on a step
     walking: bool = False  # bass on every beat, instead of with the chord
     swing: float = 0.0  # delay of every second eighth, in steps
@@ -159,7 +153,9 @@ _SEVENTHS = ((2, 5, 9, 12), (7, 11, 14, 17), (0, 4, 7, 11), (0, 4, 7, 11))
 _BLUES = ((0, 4, 10), (5, 9, 15), (0, 4, 10), (7, 11, 17))
 
 STYLES = {
-    "chamber": Style((56, 76), _MAJOR, {}, "x.......x.......", strings, piano, lead=0.25),
+    "chamber": Style(
+        (56, 76), _MAJOR, {}, "x.......x.......", piano, strings, bass_with=cello, lead=0.25
+    ),
     "nocturne": Style((60, 90), _MINOR, {}, "x...x...x...x...", piano, piano, lead=0.35),
     "walking bass": Style(
         (120, 170),
@@ -167,7 +163,7 @@ STYLES = {
         {"r": "x...x.x.x...x.x.", "h": "....x.......x..."},
         "..x.......x.....",
         piano,
-        saxophone,
+        piano,
         lead=0.35,
         walking=True,
         swing=0.6,
@@ -269,7 +265,7 @@ def _notes(
     bass_plays = step % 4 == 0 if style.walking else style.comping[step] == "x"
     if bass_plays:
         tone = int(rng.choice(chord)) if style.walking else chord[0]
-        notes.append(_play(bass, key * 2 ** (tone / 12), 4 * step_s))
+        notes.append(_play(style.bass_with, key * 2 ** (tone / 12), 4 * step_s))
     if rng.random() < style.lead:
         tone = int(rng.choice(chord)) + 12
         notes.append(0.7 * _play(style.lead_with, key * 2 ** (tone / 12), 3 * step_s))

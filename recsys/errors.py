@@ -59,6 +59,10 @@ class StoreError(RecsysError):
     """The library database cannot be opened, read or written."""
 
 
+class OlderLibraryError(StoreError):
+    """A library has the schema of an older recsys and was opened read-only."""
+
+
 class LibraryBusyError(StoreError):
     """Another process is writing to this library."""
 

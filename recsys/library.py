@@ -152,6 +152,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "track_number": ("tracknumber", "track", "TRCK", "WM/TrackNumber"),
     "year": ("date", "year", "TDRC", "TYER", "WM/Year"),
     "genre": ("genre", "TCON", "WM/Genre"),
+    "language": ("language", "TLAN", "WM/Language"),
 }
 
 
@@ -170,6 +171,7 @@ def read_tags(path: Path) -> Tags:
         track_number=_number(texts["track_number"], r"\d{1,6}"),
         year=_number(texts["year"], r"\b\d{4}\b|^\d{4}"),
         genre_tag=texts["genre"],
+        language=texts["language"],
     )
 
 

@@ -15,6 +15,7 @@ from recsys.index.sync import (
 )
 from recsys.indexing.indexer import RootHealth
 from recsys.names import check_has_tags
+from recsys.recommender import Filters
 from recsys.recommender.query import HOLDS_FROM
 from recsys.store import LibraryLock, Store
 
@@ -39,6 +40,8 @@ class LibraryStatus:
     roots: dict[Path, bool]  # indexed folders, and whether they are there now
     index_problems: tuple[str, ...]  # differences between index files and database
     recall_at_20: dict[str, float]  # of the genre groups whose search is approximate
+    preferences: Filters  # the defaults of every list
+    feedback: dict[str, int]  # events of each kind that there is
 
 
 def library_status(store: Store) -> LibraryStatus:
@@ -65,6 +68,8 @@ def library_status(store: Store) -> LibraryStatus:
         roots={root: not health.is_absent(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
         recall_at_20=measured_recall(store),
+        preferences=Filters.of(store.preferences()),
+        feedback={str(kind): number for kind, number in store.event_counts().items()},
     )
 
 

@@ -8,7 +8,8 @@ A seed is read as the first of these that it can be:
 4. words of artist, title, album and genre tag that only one track, artist or album holds.
 
 ``id:``, ``title:``, ``artist:`` and ``album:`` before it say which is meant. Several readings of
-equal rank are listed, each with a seed that means it alone; none is guessed.
+equal rank are listed, each with a seed that means it alone; none is guessed. ``blend:NAME`` is a
+query that was saved under a name.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ import numpy as np
 
 from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
 from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
-from recsys.recommender import OUTSIDE_LIBRARY
+from recsys.recommender import OUTSIDE_LIBRARY, make_query
 from recsys.recommender.duplicates import DURATION_TOLERANCE_S, artist_key, name_key, song_key
 from recsys.store.search import MOST_MATCHES, normalise, stem, storable_text, words_of
 from recsys.store.search import name_key as letters_of
-from recsys.types import Analysis, ModelInfo, Reading, SeedKind, Track
+from recsys.types import Analysis, ModelInfo, Reading, SeedKind, SeedRole, Track
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
+    from recsys.recommender import Query
     from recsys.types import Catalogue
 
 MAX_LISTED = 20
@@ -45,6 +47,7 @@ MOST_SEEDS = MOST_MATCHES
 _SUGGESTED, _TRIED, _CORRECTED = 3, 12, 10
 """Names that are suggested, spellings that are tried for them, words that are corrected."""
 
+_BLEND = re.compile(r"blend:\s*(.+)", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(r"(id|title|artist|album):\s*(.+)", re.IGNORECASE | re.DOTALL)
 _LENGTH = re.compile(r"\s*\((?:(\d+):)?(\d+):(\d\d)\)$")
 _EXTINF = re.compile(r"#EXTINF:(-?\d+),")
@@ -58,6 +61,38 @@ class FoundSeed:
 
     reading: Reading
     tracks: tuple[ResolvedSeed, ...]
+    like: tuple[ResolvedSeed, ...] = ()  # of a blend
+    not_like: tuple[ResolvedSeed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSeeds:
+    """All seeds of a query, in the order given."""
+
+    seeds: tuple[FoundSeed, ...]
+    like: tuple[FoundSeed, ...] = ()
+    not_like: tuple[FoundSeed, ...] = ()
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """How they were read."""
+        groups = (SeedRole.SEED, self.seeds), (SeedRole.LIKE, self.like)
+        return tuple(
+            replace(found.reading, role=role)
+            for role, group in (*groups, (SeedRole.NOT_LIKE, self.not_like))
+            for found in group
+        )
+
+    def query(self, info: ModelInfo) -> Query:
+        """Return the query; QueryError without a seed."""
+        if not self.seeds and not self.like:
+            raise QueryError("no seed given", "Give a track of the library, a file, or words.")
+        seeds = [track for found in self.seeds for track in found.tracks]
+        blended = (track for found in self.seeds for track in found.like)
+        like = [*(track for found in self.like for track in found.tracks), *blended]
+        left = (track for found in self.seeds for track in found.not_like)
+        not_like = [*(track for found in self.not_like for track in found.tracks), *left]
+        return replace(make_query(info, seeds, like, not_like), readings=self.readings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +155,8 @@ class SeedFinder:
         given = str(seed)
         if not given.strip():
             raise QueryError(f"no track was named: {given!r}", "Give a path or words.")
+        if isinstance(seed, str) and (named := _BLEND.fullmatch(given.strip())) is not None:
+            return self._blend(given, named[1])
         if isinstance(seed, str) and (track := self._numbered(seed)) is not None:
             return self._stored(given, SeedKind.ID, (track,), note=self._other_meaning(seed))
         path = absolute(seed)
@@ -137,6 +174,34 @@ class SeedFinder:
         if choice.kind is not SeedKind.TRACK:
             note = f"{given!r} is read as the {choice.kind} {choice.name}: {choice.tracks_text}"
         return self._stored(given, choice.kind, choice.tracks, name=choice.name, note=note)
+
+    def of_hashes(self, hashes: Iterable[str]) -> list[ResolvedSeed]:
+        """Return the tracks of these sounds that the library still has, with their analyses."""
+        copies = (self._store.tracks_with_hash(audio_hash) for audio_hash in hashes)
+        tracks = [tracks[0] for tracks in copies if tracks]
+        analyses = self._store.analyses([track.id for track in tracks])
+        return [(track, analyses[track.id]) for track in tracks if track.id in analyses]
+
+    def _blend(self, given: str, name: str) -> FoundSeed:
+        """Return the tracks of a blend, the most typical seed first."""
+        blend = self._store.blend(name)
+        if blend is None:
+            raise QueryError(
+                f"there is no blend {name!r}",
+                "recsys blends lists them; recsys similar A B --save-blend NAME makes one.",
+            )
+        seeds, like, not_like = map(self.of_hashes, (blend.seeds, blend.like, blend.not_like))
+        if not seeds:
+            raise QueryError(
+                f"the tracks of the blend {name!r} have left the library",
+                f"Delete it: recsys blends --delete {name!r}.",
+            )
+        wanted = len(blend.seeds) + len(blend.like) + len(blend.not_like)
+        gone = wanted - len(seeds) - len(like) - len(not_like)
+        note = f"{gone} of {wanted} tracks of the blend {name} have left the library"
+        reading = Reading(given, SeedKind.BLEND, name, len(seeds), note if gone else "")
+        first = _most_typical_first(seeds)
+        return FoundSeed(reading, tuple(first), tuple(like), tuple(not_like))
 
     def _numbered(self, seed: str) -> Track | None:
         """Return the track of a seed that is an id."""
@@ -333,12 +398,15 @@ class WordReader:
             if looks_like_path
             else "no such file, and no artist, title, album or genre tag matches"
         )
-        names = list(islice(self._suggestions(given), _SUGGESTED))
-        offered = f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
         return QueryError(
-            f"{what}: {given!r}{offered}",
+            f"{what}: {given!r}{self.offered(given)}",
             "Give the path of an audio file, or words of artist and title in one quoted argument.",
         )
+
+    def offered(self, given: str) -> str:
+        """Return ``"; did you mean 'x'?"`` for names spelt nearly like words, or nothing."""
+        names = list(islice(self._suggestions(given), _SUGGESTED))
+        return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
 
     def _suggestions(self, given: str) -> Iterator[str]:
         """Yield names of the library that are spelt nearly like the words."""

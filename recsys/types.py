@@ -91,6 +91,7 @@ class Tags:
     track_number: int | None = None
     year: int | None = None
     genre_tag: str | None = None
+    language: str | None = None  # as in the file: "eng", "Deutsch"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -275,6 +276,22 @@ class SeedKind(StrEnum):
     ALBUM = "album"
     """Words that name an album: the seeds are its tracks."""
 
+    BLEND = "blend"
+    """The name of a query that was saved, see :class:`Blend`."""
+
+
+class SeedRole(StrEnum):
+    """What a seed is given for."""
+
+    SEED = "seed"
+    """It is the query, or a part of it."""
+
+    LIKE = "like"
+    """The query leans towards it."""
+
+    NOT_LIKE = "not_like"
+    """The query leans away from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -285,6 +302,7 @@ class Reading:
     name: str  # of the track, artist or album, for display
     tracks: int = 1  # number of seeds that it stands for
     note: str = ""  # for display, where the words could mean something else, or mean many tracks
+    role: SeedRole = SeedRole.SEED
 
     def fields(self) -> Mapping[str, str | int]:
         """Return the reading as scripts read it."""
@@ -293,7 +311,17 @@ class Reading:
             "as": str(self.kind),
             "name": self.name,
             "tracks": self.tracks,
+            "role": str(self.role),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The seeds of a query as hashes of their sound, so that it outlasts moves and new tags."""
+
+    seeds: tuple[str, ...]
+    like: tuple[str, ...] = ()
+    not_like: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +334,7 @@ class Recommendation:
     genre_score: float  # the query's score of the track's genre group, in [0, 1]
     similarity: float  # cosine of query and track
     reasons: tuple[str, ...] = ()  # of the rank, as sentences
+    taste: float = 0.0  # what the listener's events added to the similarity
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -433,6 +462,15 @@ class IndexSummary:
 # The interface of a library that the recommender uses, in SQLite or on Milvus
 
 
+class BanList(Protocol):
+    """What must not come back: :class:`recsys.taste.Bans`. It is false where nothing is banned."""
+
+    def __bool__(self) -> bool: ...
+
+    def holds(self, track: Track) -> bool:
+        """Return whether a track is banned."""
+
+
 class Catalogue(Protocol):
     """The tracks of a library and their analyses, without their index.
 
@@ -455,6 +493,9 @@ class Catalogue(Protocol):
 
     def roots(self) -> Sequence[Path]:
         """Return the folders that were indexed, in the order of their names."""
+
+    def bans(self) -> BanList:
+        """Return what must not come back, as it is now."""
 
     def analysis(self, track_id: int) -> Analysis | None:
         """Return the analysis of a track, None where there is none of this id."""
@@ -497,6 +538,12 @@ class Catalogue(Protocol):
         with every word in artist and title, then the rest, each by artist, title and id; at most
         ``limit``.
         """
+
+    def blend(self, name: str) -> Blend | None:
+        """Return the query that is saved under a name in any spelling, None where there is none."""
+
+    def preferences(self) -> Mapping[str, object]:
+        """Return the default filters as values for JSON; empty without any."""
 
     def like_words(self, words: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return for each word which words of the library's names may be meant, nearest first.

@@ -23,12 +23,13 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 
 GROUPS = {
     "base": (
-        *("types", "errors", "checks", "names", "memory", "registry", "atomic", "bootstrap"),
-        *("learned", "notebook"),
+        *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
+        *("bootstrap", "learned", "notebook"),
     ),
     "sound": ("audio", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),
     "workers": ("workers", "worker_server"),
+    "taste": ("taste", "taste.*"),
     "store": ("store", "store.*"),
     "index": ("index", "index.base", "index.genre_index"),
     "index_sync": ("index.sync",),
@@ -49,15 +50,15 @@ GROUPS = {
     "audit": ("audit", "audit.*"),
     "robustness": ("robustness",),
     "reports": ("reports", "reports.*"),
-    "api": ("api", "seeds", "classify", "library_status", "listing", "export"),
+    "api": ("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
     "demo": ("demo",),
     "cli": ("cli", "cli.*", "__main__"),
 }
 """Every module of the package, by the part of the design to which it belongs."""
 
 CORE = (
-    *("base", "sound", "library", "workers", "store", "index", "index_sync", "recommender"),
-    *("playlists", "classifier", "indexing"),
+    *("base", "sound", "library", "workers", "taste", "store", "index", "index_sync"),
+    *("recommender", "playlists", "classifier", "indexing"),
 )
 WINGS = (
     *("onnx", "training", "papers", "milvus", "cluster", "quality", "audit", "robustness"),
@@ -69,11 +70,12 @@ MAY_IMPORT = {
     "sound": {"base"},
     "library": {"base", "sound"},
     "workers": {"base", "sound", "library"},
-    "store": {"base"},
+    "taste": {"base"},
+    "store": {"base", "taste"},
     "index": {"base"},
     "index_sync": {"base", "store", "index"},
-    "recommender": {"base", "store", "index"},
-    "playlists": {"base", "store", "index", "recommender"},
+    "recommender": {"base", "taste", "store", "index"},
+    "playlists": {"base", "taste", "store", "index", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
     "indexing": {
         *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
@@ -81,7 +83,7 @@ MAY_IMPORT = {
     "onnx": {"base", "sound", "classifier"},
     "training": {*CORE, "onnx"},
     "papers": {"base", "sound", "library", "workers", "classifier", "onnx", "training", "reports"},
-    "milvus": {"base", "store", "index"},
+    "milvus": {"base", "taste", "store", "index"},
     "cluster": {*CORE},
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
     "audit": {"base", "library", "store", "index_sync", "recommender"},
@@ -108,7 +110,7 @@ HEAVY = (
     "pyarrow",
     "fsspec",
 )
-LIGHT_GROUPS = ("base", "store", "index", "index_sync", "recommender", "playlists")
+LIGHT_GROUPS = ("base", "taste", "store", "index", "index_sync", "recommender", "playlists")
 
 SQL = re.compile(
     r"\s*(SELECT|INSERT|UPDATE|DELETE FROM|CREATE|ALTER|DROP|PRAGMA|VACUUM|BEGIN|COMMIT|ATTACH)\b"

@@ -29,6 +29,7 @@ from recsys.store.search import (
     vocabulary_of,
     whole_keys,
 )
+from recsys.taste import Bans
 from recsys.types import GenreSource
 
 if TYPE_CHECKING:
@@ -156,6 +157,17 @@ class MilvusCatalogue:
     def roots(self) -> list[Path]:
         """See :meth:`recsys.types.Catalogue.roots`."""
         return [Path(restored(root)) for root in self._about["roots"]]
+
+    def blend(self, _name: str) -> None:
+        """See :meth:`recsys.types.Catalogue.blend`: blends are not pushed."""
+
+    def preferences(self) -> dict[str, Any]:
+        """See :meth:`recsys.types.Catalogue.preferences`."""
+        return dict(self._about.get("preferences", {}))
+
+    def bans(self) -> Bans:
+        """Return none: a push leaves out what is banned."""
+        return Bans()
 
     def status(self) -> SharedStatus:
         """Describe the library."""

@@ -283,7 +283,7 @@ MAX_TAG_CHARACTERS = 6000
 TRACK_FIELDS = ["id", "genre", "path", "audio_hash", "track"]
 ANALYSIS_FIELDS = ["id", "probabilities", "embedding", "tag_scores"]
 
-_TEXTS = ("artist", "album_artist", "album", "title", "genre_tag")
+_TEXTS = ("artist", "album_artist", "album", "title", "genre_tag", "language")
 
 
 def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:

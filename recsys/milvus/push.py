@@ -161,6 +161,7 @@ class _Push:
             "model": model_dict(self._info),
             "genre_source": source,
             "roots": [storable(str(root)) for root in self._store.roots()],
+            "preferences": self._store.preferences(),
         }
 
     def _check_same(self, collection: str) -> None:
@@ -241,7 +242,10 @@ class _Push:
         tracks, analyses = self._store.tracks(ids.tolist()), self._store.analyses(ids.tolist())
         self._check_unchanged()
         # A track may have left the library between the two queries.
-        there = [n for n in ids.tolist() if n in tracks and n in analyses]
+        bans = self._store.bans()
+        there = [
+            n for n in ids.tolist() if n in tracks and n in analyses and not bans.holds(tracks[n])
+        ]
         rows = {n: row_of(tracks[n], analyses[n]) for n in there}
         self._counts.update(tracks[n].genre_group for n in there)
         self._shortened += sum(shortened(tracks[n].tags) is not tracks[n].tags for n in there)

@@ -11,9 +11,10 @@ import numpy as np
 from recsys.checks import check_at_least, check_types
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key
+from recsys.recommender.filters import NO_FILTERS, Filters, left_out
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from recsys.recommender.query import Candidate
     from recsys.types import Track
@@ -64,12 +65,17 @@ class PlaylistOptions:
         Consecutive tracks of one genre of a cycle.
     genre : str or None
         Only tracks of this genre, apart from the seeds. Not for cycles, which name their genres.
-    moods : tuple of str
+    tags : tuple of str
         Tags of the model. Only tracks that carry all of them, apart from the seeds. A list from
         seeds, or from a drawn track, is then ordered by mood:
         :class:`recsys.playlists.order.MoodWalk`.
+    filters : Filters
+        Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
     name : str or None
         Of the playlist; None for a name that describes it.
+    taste : bool
+        Let what the listener liked, disliked, played and skipped change which tracks are taken.
+        Not between two tracks.
 
     Raises
     ------
@@ -84,8 +90,10 @@ class PlaylistOptions:
     diversity: float = 0.0
     per_genre: int = 1
     genre: str | None = None
-    moods: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     name: str | None = None
+    filters: Filters = NO_FILTERS
+    taste: bool = True
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -126,11 +134,12 @@ def shortage(
     held_back: Collection[Track],
     duplicates: int,
     where: str,
+    filtered: Mapping[str, int],
 ) -> str:
     """Return a note with the length reached and the reason.
 
     Only the artist gap kept out the tracks in `held_back`; `where` is the searched part of the
-    library.
+    library, `filtered` counts what the filters refused.
     """
     if held_back:
         artists = {artist_key(track) for track in held_back}
@@ -142,7 +151,7 @@ def shortage(
         reason = f"no further track in {where}"
     if duplicates:
         reason += f"; {count(duplicates, 'near-duplicate')} left out"
-    return f"{_progress(options, tracks)}: {reason}"
+    return f"{_progress(options, tracks)}: {reason}{left_out(filtered)}"
 
 
 def _progress(options: PlaylistOptions, tracks: Sequence[Track]) -> str:
@@ -270,7 +279,7 @@ class PlaylistDraft:
         diversity = self.options.diversity
         if diversity == 0 or len(pool) == 1:
             return pool[0]
-        relevance = np.array([candidate.similarity for candidate in pool])
+        relevance = np.array([candidate.score for candidate in pool])
         redundancy = np.zeros(len(pool))
         if self.chosen:
             vectors = np.stack([candidate.embedding for candidate in pool])

@@ -21,6 +21,7 @@ from recsys.playlists.order import (
 )
 from recsys.playlists.way import JUMP, Way
 from recsys.recommender import plan_tiers, tier_candidates
+from recsys.recommender.filters import left_out
 from recsys.recommender.query import (
     HOLDS_FROM,
     MAX_BATCH,
@@ -28,17 +29,21 @@ from recsys.recommender.query import (
     Query,
     Seed,
     TagFilter,
+    by_taste,
     make_query,
     nearest,
+    track_filter,
 )
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Playlist
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.filters import TrackFilter
     from recsys.recommender.query import Search
+    from recsys.taste.ranking import Taste
     from recsys.types import Analysis, Catalogue, ModelInfo, Track
 
 DRAW_FROM = 10_000
@@ -51,9 +56,19 @@ _NAMED_SEEDS = 3
 
 
 class PlaylistMaker:
-    """Makes playlists from a library: its catalogue, its embeddings and the model of both."""
+    """Makes playlists from a library: its catalogue, its embeddings and the model of both.
 
-    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
+    `taste` is the listener's, None for none. A list from one track to another does without.
+    """
+
+    def __init__(
+        self,
+        store: Catalogue,
+        index: EmbeddingIndex,
+        info: ModelInfo,
+        taste: Taste | None = None,
+    ) -> None:
+        self._taste = taste
         self._store = store
         self._index = index
         self._info = info
@@ -69,6 +84,7 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         name = f"Like {_names(query.seeds)}"
+        name += f", not like {_names(query.not_like)}" if query.not_like else ""
         return self._continue(query, options, name, query.seeds)
 
     def anywhere(self, options: PlaylistOptions | None = None) -> Playlist:
@@ -78,8 +94,9 @@ class PlaylistMaker:
         no track to draw.
         """
         options = self._checked(options)
-        rng, wanted = np.random.default_rng(options.seed), self._filter(options)
-        first = self._draw(options.genre, rng, wanted).track
+        rng, wanted = np.random.default_rng(options.seed), self._wanted(options)
+        allowed = track_filter(None, options.filters, self._store.bans())
+        first = self._draw(options.genre, rng, wanted, allowed).track
         analysis = self._store.analysis(first.id)
         if analysis is None:
             raise QueryError(f"{first.path} has just left the library", "Ask again.")
@@ -132,23 +149,32 @@ class PlaylistMaker:
                 f"a cycle names its own genres; genre {options.genre!r} cannot be given as well",
                 "Give either a genre or a cycle.",
             )
-        draft, wanted = PlaylistDraft(options), self._filter(options)
-        order, notes = cycle_genres(self._taxonomy, self._index, genres, wanted)
-        seeds = make_query(self._info, [start]).seeds if start else ()
-        first = seeds[0].as_candidate() if seeds else self._draw(order[0], draft.rng, wanted)
+        draft, wanted = PlaylistDraft(options), self._wanted(options)
+        query = make_query(self._info, [start]) if start else None
+        seeds = query.seeds if query else ()
+        allowed = track_filter(query, options.filters, self._store.bans())
+        search = self._search(wanted, allowed)
+        order, notes = cycle_genres(
+            self._taxonomy, self._index, genres, wanted, None if allowed is None else search
+        )
+        if seeds:
+            first = seeds[0].as_candidate()
+        else:
+            first = self._draw(order[0], draft.rng, wanted, allowed)
         if not seeds or seeds[0].in_library:
             draft.add(first)
         # The cycle goes on from the genre of the start, which has had a turn if it is in the list.
         turn = 0
         if first.track.genre_group in order:
             turn = order.index(first.track.genre_group) * options.per_genre + len(draft)
-        walk = GenreCycle(draft, self._search(wanted), order)
+        walk = GenreCycle(draft, self._tasteful(search), order)
         walk.fill(first.embedding, turn)
         return self._finish(
             draft,
             f"Cycle: {', '.join(order)}",
             seeds,
             walk.held_back(),
+            allowed,
             notes=[*notes, *walk.notes()],
             where="the cycle",
         )
@@ -171,12 +197,17 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
-        way = Way(query, options, self._index, self._search(self._filter(options)))
+        allowed = track_filter(query, options.filters, self._store.bans())
+        search = self._search(self._wanted(options), allowed)
+        way = Way(query, options, self._index, search)
         way.fill()
         notes = []
         if not way.complete:
             tracks = [found.track for found in way.chosen]
-            notes.append(shortage(options, tracks, way.held_back, way.duplicates, way.searched))
+            refused = _refused(allowed)
+            notes.append(
+                shortage(options, tracks, way.held_back, way.duplicates, way.searched, refused)
+            )
         if not way.with_last:
             notes.append(
                 "the last track was left out: it would be too close to its artist's others"
@@ -195,11 +226,15 @@ class PlaylistMaker:
             return options
         return replace(options, genre=self._taxonomy.resolve(options.genre))
 
-    def _filter(self, options: PlaylistOptions) -> TagFilter | None:
-        return TagFilter(self._store, self._info, options.moods) if options.moods else None
+    def _wanted(self, options: PlaylistOptions) -> TagFilter | None:
+        return TagFilter(self._store, self._info, options.tags) if options.tags else None
 
-    def _search(self, wanted: TagFilter | None) -> Search:
-        return partial(nearest, self._store, self._index, wanted=wanted)
+    def _search(self, wanted: TagFilter | None, allowed: TrackFilter | None) -> Search:
+        return partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
+
+    def _tasteful(self, search: Search) -> Search:
+        """Return a search whose candidates come in the order of the taste."""
+        return lambda genre, query, expected: by_taste(search(genre, query, expected), self._taste)
 
     def _continue(
         self,
@@ -209,26 +244,29 @@ class PlaylistMaker:
         seeds: Sequence[Seed],
         before: Sequence[Candidate] = (),
     ) -> Playlist:
-        draft, wanted = PlaylistDraft(options), self._filter(options)
+        draft, wanted = PlaylistDraft(options), self._wanted(options)
+        allowed = track_filter(query, options.filters, self._store.bans())
         for candidate in before:  # whatever the constraints: they are there already
             draft.add(candidate)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
         # In the order given, whatever the diversity: the user chose them.
         queues = [CandidateQueue(opening, in_order=True)]
         if wanted is not None:
-            return self._walk(query, draft, queues[0], wanted, name, seeds)
+            return self._walk(query, draft, queues[0], wanted, allowed, name, seeds)
         expected = POOL + (options.limit or POOL)
-        search, taxonomy = self._search(None), self._taxonomy
+        search, taxonomy = self._search(None, allowed), self._taxonomy
         tiers = plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
         queues += [
-            CandidateQueue(tier_candidates(tiers, position, search, query.embedding, expected))
+            CandidateQueue(
+                tier_candidates(tiers, position, search, query.embedding, expected, self._taste)
+            )
             for position in range(len(tiers))
         ]
         # The first queue that has a track to offer gives it; queues are used up in their order.
         while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
             pass
         held_back = [candidate.track for queue in queues for candidate in queue.waiting]
-        return self._finish(draft, name, seeds, held_back)
+        return self._finish(draft, name, seeds, held_back, allowed)
 
     def _walk(
         self,
@@ -236,6 +274,7 @@ class PlaylistMaker:
         draft: PlaylistDraft,
         opening: CandidateQueue,
         wanted: TagFilter,
+        allowed: TrackFilter | None,
         name: str,
         seeds: Sequence[Seed],
     ) -> Playlist:
@@ -243,19 +282,23 @@ class PlaylistMaker:
         while not draft.full and opening.extend(draft):
             pass
         expected = REACH * (draft.options.limit or POOL)
-        search = self._search(wanted)
-        found = search(draft.options.genre, query.embedding, expected)
+        near = self._search(wanted, allowed)(draft.options.genre, query.embedding, expected)
+        found = by_taste(near, self._taste)
         walk = MoodWalk(self._store, self._info, wanted.columns, draft, found)
         walk.fill(query.embedding, query.tag_strengths)
         where = f"{draft.options.genre or 'the library'} with the tag {wanted}"
-        return self._finish(draft, name, seeds, walk.held_back, where=where)
+        return self._finish(draft, name, seeds, walk.held_back, allowed, where=where)
 
     def _draw(
-        self, genre: str | None, rng: np.random.Generator, wanted: TagFilter | None = None
+        self,
+        genre: str | None,
+        rng: np.random.Generator,
+        wanted: TagFilter | None,
+        allowed: TrackFilter | None,
     ) -> Candidate:
         """Draw a track that the store still has, at random."""
         if wanted is not None:
-            return self._draw_carrier(genre, rng, wanted)
+            return self._draw_carrier(genre, rng, wanted, allowed)
         reach = min(self._index.count(genre), DRAW_FROM)
         if reach:
             # A search near a random point is cheaper than reading all ids of a large library.
@@ -266,14 +309,25 @@ class PlaylistMaker:
             for position in rng.permutation(len(found)):
                 track_id = found[position].track_id
                 track = self._store.track(track_id)
-                if track is not None:
+                if track is not None and (allowed is None or allowed.admits(track)):
                     return Candidate(track, 1.0, self._index.vectors([track_id])[0])
+            # Filters may leave nothing there, but some further away.
+            further = next(self._search(None, allowed)(genre, direction, 2 * reach), None)
+            if further is not None:
+                return replace(further, similarity=1.0)
         raise QueryError(
-            f"{genre or 'the library'} holds no track to begin with", "Index a folder of music."
+            f"{genre or 'the library'} holds no track to begin with{left_out(_refused(allowed))}",
+            "Loosen the filters; recsys feedback bans lists what is banned."
+            if reach and allowed
+            else "Index a folder of music.",
         )
 
     def _draw_carrier(
-        self, genre: str | None, rng: np.random.Generator, wanted: TagFilter
+        self,
+        genre: str | None,
+        rng: np.random.Generator,
+        wanted: TagFilter,
+        allowed: TrackFilter | None,
     ) -> Candidate:
         """Draw one of the tracks that carry a mood most strongly."""
         ids, _ = wanted.strongest()
@@ -282,12 +336,17 @@ class PlaylistMaker:
             page = ids[start : start + MAX_BATCH].tolist()
             tracks = self._store.tracks(page)
             known = (tracks[i] for i in page if i in tracks)
-            foremost += [track for track in known if genre in (None, track.genre_group)]
+            foremost += [
+                track
+                for track in known
+                if genre in (None, track.genre_group) and (allowed is None or allowed.admits(track))
+            ]
             if len(foremost) >= START_FROM:
                 break
         if not foremost:
             raise QueryError(
-                f"{genre or 'the library'} holds no track with the tag {wanted}",
+                f"{genre or 'the library'} holds no track with the tag {wanted}"
+                f"{left_out(_refused(allowed))}",
                 f"A track carries a tag from a strength of {HOLDS_FROM:g}; recsys classify shows "
                 "the tags of a file.",
             )
@@ -300,6 +359,7 @@ class PlaylistMaker:
         name: str,
         seeds: Sequence[Seed],
         held_back: Collection[Track],
+        allowed: TrackFilter | None,
         *,
         notes: Sequence[str] = (),
         where: str = "",
@@ -309,7 +369,9 @@ class PlaylistMaker:
         if not draft.full:
             duplicates = len(draft.duplicates)
             searched = where or options.genre or "the library"
-            all_notes.insert(0, shortage(options, tracks, held_back, duplicates, searched))
+            refused = _refused(allowed)
+            text = shortage(options, tracks, held_back, duplicates, searched, refused)
+            all_notes.insert(0, text)
         return self._playlist(options, draft.chosen, name, seeds, all_notes)
 
     def _playlist(
@@ -332,6 +394,10 @@ class PlaylistMaker:
             note="; ".join(notes),
             similarities=(None, *steps)[: len(chosen)],
         )
+
+
+def _refused(allowed: TrackFilter | None) -> Mapping[str, int]:
+    return {} if allowed is None else allowed.filtered
 
 
 def _names(seeds: Sequence[Seed]) -> str:

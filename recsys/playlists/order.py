@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ import numpy as np
 from recsys.errors import QueryError
 from recsys.names import mood_columns
 from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, count
-from recsys.recommender.query import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsys.index.base import EmbeddingIndex
-    from recsys.recommender.query import Search, TagFilter
+    from recsys.recommender.query import Candidate, Search, TagFilter
     from recsys.recommender.taxonomy import Taxonomy
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
@@ -106,15 +106,20 @@ def cycle_genres(
     index: EmbeddingIndex,
     genres: Sequence[str] | str,
     wanted: TagFilter | None = None,
+    search: Search | None = None,
 ) -> tuple[list[str], list[str]]:
     """Return the genres of a cycle that have tracks, and a note for each that has none.
 
     `genres` are names, one string with commas between them, or ``auto``; only tracks that `wanted`
-    admits count. QueryError if there are no genres, one is not known, or none has a track.
+    admits count, and only those that `search` finds, if it is given. QueryError if there are no
+    genres, one is not known, or none has a track.
     """
     filled = [genre for genre in taxonomy.groups if index.count(genre)]
     carrying = filled if wanted is None else wanted.genre_groups(filled)
     held = [genre for genre in filled if genre in carrying]
+    if search is not None:
+        anywhere = np.eye(1, index.dimension, dtype=np.float32)[0]
+        held = [genre for genre in held if next(search(genre, anywhere, 1), None) is not None]
     names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]
     if names == [AUTO]:
         largest_first = sorted(filled, key=lambda genre: -index.count(genre))
@@ -124,6 +129,7 @@ def cycle_genres(
         if not asked:
             raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(taxonomy.groups)}.")
     kind = "" if wanted is None else f" with the tag {wanted}"
+    kind += "" if search is None else " that the filters allow"
     order = [genre for genre in asked if genre in held]
     if not order:
         raise QueryError(
@@ -273,13 +279,11 @@ class MoodWalk:
         vectors = np.stack([candidate.embedding for candidate in self._pool])
         by_mood = _cosines(tags[:, self._moods], strengths[self._moods])
         closeness = (np.einsum("id,d->i", vectors, embedding) + by_mood) / 2
+        score = closeness + np.array([candidate.taste for candidate in self._pool])
         mood = tags[:, self._columns].min(axis=1)
         # The half that carries the mood more strongly first, then by closeness.
-        order = np.lexsort((-closeness, mood < np.median(mood)))
-        return [
-            Candidate(self._pool[i].track, float(closeness[i]), self._pool[i].embedding)
-            for i in order.tolist()
-        ]
+        order = np.lexsort((-score, mood < np.median(mood)))
+        return [replace(self._pool[i], similarity=float(closeness[i])) for i in order.tolist()]
 
 
 def _cosines(rows: FloatArray, row: FloatArray) -> FloatArray:

@@ -17,14 +17,17 @@ from recsys.checks import check_at_least, check_types
 from recsys.playlists.draft import POOL, count
 from recsys.recommender import plan_tiers, tier_candidates
 from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
-from recsys.recommender.query import TagFilter, nearest
+from recsys.recommender.filters import NO_FILTERS, Filters, left_out
+from recsys.recommender.query import TagFilter, nearest, track_filter
 from recsys.recommender.taxonomy import taxonomy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.filters import TrackFilter
     from recsys.recommender.query import Candidate, Query
+    from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
 
 REACH = 64
@@ -58,8 +61,12 @@ class RadioOptions:
         How many tracks.
     genre : str or None
         Only tracks of this genre group.
-    moods : tuple of str
+    tags : tuple of str
         Only tracks that carry all of these tags of the model.
+    filters : Filters
+        Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
+    taste : bool
+        Let what the listener liked, disliked, played and skipped change the order inside a tier.
 
     Raises
     ------
@@ -69,7 +76,9 @@ class RadioOptions:
 
     length: int = 10
     genre: str | None = None
-    moods: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    filters: Filters = NO_FILTERS
+    taste: bool = True
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -97,9 +106,16 @@ class RadioAnswer:
 
 
 class Radio:
-    """Finds the next tracks of sessions in a library."""
+    """Finds the next tracks of sessions in a library. `taste` is the listener's, None for none."""
 
-    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
+    def __init__(
+        self,
+        store: Catalogue,
+        index: EmbeddingIndex,
+        info: ModelInfo,
+        taste: Taste | None = None,
+    ) -> None:
+        self._taste = taste
         self._store = store
         self._index = index
         self._info = info
@@ -117,7 +133,8 @@ class Radio:
         history = History(query, self._tracks(played), played)
         for track, embedding in self._embeddings(history.line):
             history.recordings.add(track, embedding)
-        queue = self._ranked(query, options)
+        allowed = track_filter(query, options.filters, self._store.bans())
+        queue = self._ranked(query, options, allowed)
         waiting: list[Candidate] = []
         results: list[RadioTrack] = []
         while len(results) < options.length:
@@ -129,7 +146,8 @@ class Radio:
             position = len(played) + len(results) + 1
             results.append(RadioTrack(position, candidate.track, candidate.similarity, spacing))
         seeds = tuple(seed.track for seed in query.seeds)
-        return RadioAnswer(session, seeds, tuple(results), tuple(_notes(results, options)))
+        notes = tuple(_notes(results, options, allowed))
+        return RadioAnswer(session, seeds, tuple(results), notes)
 
     def _tracks(self, hashes: Sequence[str]) -> list[Track]:
         """Return the tracks of these sounds that the library still has."""
@@ -142,15 +160,17 @@ class Radio:
             if track.id in analyses:
                 yield track, analyses[track.id].embedding
 
-    def _ranked(self, query: Query, options: RadioOptions) -> Iterator[Candidate]:
+    def _ranked(
+        self, query: Query, options: RadioOptions, allowed: TrackFilter | None
+    ) -> Iterator[Candidate]:
         """Yield the tracks of the library, the best first."""
-        wanted = TagFilter(self._store, self._info, options.moods) if options.moods else None
-        search = partial(nearest, self._store, self._index, wanted=wanted)
+        wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
+        search = partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
         scores = self._taxonomy.scores(query)
         tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)
         expected = POOL + options.length
         return chain.from_iterable(
-            tier_candidates(tiers, position, search, query.embedding, expected)
+            tier_candidates(tiers, position, search, query.embedding, expected, self._taste)
             for position in range(len(tiers))
         )
 
@@ -239,7 +259,9 @@ def _first(
     return None
 
 
-def _notes(results: Sequence[RadioTrack], options: RadioOptions) -> Iterator[str]:
+def _notes(
+    results: Sequence[RadioTrack], options: RadioOptions, allowed: TrackFilter | None
+) -> Iterator[str]:
     for spacing in (*SPACINGS[1:], NO_SPACING):
         positions = [row.position for row in results if row.spacing == spacing]
         if positions:
@@ -250,4 +272,6 @@ def _notes(results: Sequence[RadioTrack], options: RadioOptions) -> Iterator[str
             )
     if len(results) < options.length:
         where = options.genre or "the library"
-        yield f"{len(results)} of {count(options.length, 'track')}: no further track in {where}"
+        reasons = "" if allowed is None else left_out(allowed.filtered)
+        note = f"{len(results)} of {count(options.length, 'track')}: no further track in {where}"
+        yield note + reasons

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections import defaultdict
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from recsys.credits import NOT_AN_ARTIST, album_credits, artist_key, name_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsys.types import FloatArray, IdArray, Track
+
+__all__ = [
+    "DURATION_TOLERANCE_S",
+    "NAMED_APART_COSINE",
+    "NEAR_DUPLICATE_COSINE",
+    "NOT_AN_ARTIST",
+    "NearDuplicates",
+    "album_credits",
+    "artist_key",
+    "name_key",
+    "near_duplicate_pairs",
+    "same_album",
+    "song_key",
+]
 
 NEAR_DUPLICATE_COSINE = 0.995
 """Cosine above which two embeddings belong to one recording, if the durations agree as well.
@@ -32,37 +46,6 @@ An album of solo piano is full of pairs above 0.995 that only their names distin
 
 DURATION_TOLERANCE_S = 2.0
 """Encodings of one recording differ in length by padding and trimmed silence, not by more."""
-
-NOT_AN_ARTIST = frozenset({"various artists", "various", "unknown artist", "unknown", "<unknown>"})
-"""Placeholders of taggers for an unknown artist, as :func:`name_key` returns them."""
-
-
-@lru_cache(maxsize=4096)
-def name_key(name: str | None) -> str | None:
-    """Return a name without case, compatibility forms and surplus spaces, but with accents.
-
-    None for an empty name.
-
-    Examples
-    --------
-    >>> name_key("  BJÖRK   Guðmundsdóttir ")
-    'björk guðmundsdóttir'
-    """
-    if name is None:
-        return None
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split()) or None
-
-
-def artist_key(track: Track) -> str | None:
-    """Return the artist of a track as :func:`name_key`; None without one, or for a placeholder."""
-    key = name_key(track.artist)
-    return None if key in NOT_AN_ARTIST else key
-
-
-def album_credits(track: Track) -> frozenset[str]:
-    """Return the album artist and the artist of a track as :func:`name_key`."""
-    names = (name_key(track.tags.album_artist), name_key(track.tags.artist))
-    return frozenset(name for name in names if name is not None)
 
 
 def same_album(one: Track, other: Track) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.recommender.duplicates import artist_key, same_album
-from recsys.recommender.tiers import TierKind
+from recsys.recommender.tiers import AS_NEAR_AS_CAN_BE, ENDS_AT, TierKind
 from recsys.types import UNKNOWN
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query
     from recsys.recommender.tiers import Tier
-    from recsys.types import Analysis, Catalogue, ModelInfo, Recommendation
+    from recsys.types import Analysis, Catalogue, ModelInfo, Recommendation, Track
 
 DRAWN = 120
 """Size of the sample; a smaller library is compared as a whole."""
@@ -35,6 +35,16 @@ NEAR = 1 / 40
 
 FEWEST_DRAWN = 40
 """A smaller sample is not compared with."""
+
+CLOSENESS = (
+    (AS_NEAR_AS_CAN_BE, "sounds very close"),
+    (0.6, "sounds close"),
+    (ENDS_AT, "sounds similar"),
+    (0.2, "sounds a little similar"),
+    (-2.0, "sounds different"),
+)
+"""Cosines from which a track sounds like the query, in words: two random tracks have one of 0.02
+(median), the nearest of 320 one of 0.75, the twentieth one of 0.48."""
 
 EVERYWHERE = 3.0
 """Multiple of the usual share from which a track "turns up in many lists"."""
@@ -46,14 +56,22 @@ _SEED = 0
 
 
 class Standing(StrEnum):
-    """Why a track is in its tier."""
+    """What a track's genre group is to the query."""
 
-    MOST_PROBABLE = "most_probable"
-    NEARLY_EQUAL = "nearly_equal"  # of a group that scores nearly as much as the query's
-    NEAREST = "nearest"  # of all tracks; it leads the first tier, whatever its genre
+    SAME = "same"
+    NEARLY_EQUAL = "nearly_equal"  # it scores nearly as much as the query's
+    NEAREST = "nearest"  # another, but no track is nearer
     RELATED = "related"
-    OTHER = "other"  # after the tiers of genres, by similarity
-    SIMILARITY = "similarity"  # there are no tiers
+    OTHER = "other"
+
+
+class Origin(StrEnum):
+    """What a track's artist and album are to the query, in words."""
+
+    ALBUM = "the same album"
+    ARTIST = "the same artist"
+    ANOTHER = "another artist"
+    UNKNOWN = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,70 +87,57 @@ class Explanation:
     # None where the group is no genre of the model, or the track was removed meanwhile.
     track_genre_probability: float | None
     similarity: float  # cosine of query and track
-    shared_genre: str | None = None  # the most probable of both, if both reach its threshold
-    same_artist: bool = False
-    same_album: bool = False
+    origin: Origin = Origin.UNKNOWN
     closer_than: float | None = None  # share of the pairs of the sample that are less similar
     near_share: float | None = None  # share of the sample to which the track is near
     usual_share: float = NEAR  # the same for an average track
-    standing: Standing = Standing.MOST_PROBABLE
+    standing: Standing = Standing.SAME
 
     def sentences(self) -> tuple[str, ...]:
-        """Return sentences on tier, genre, artist, similarity and popularity.
+        """Return sentences: in words what the track is, then the numbers, then how often it shows.
 
         Examples
         --------
         >>> explanation = Explanation(
-        ...     "rock", 2, 0.21, 0.93, 0.874, None, True, False, 0.991, 0.1, 0.025, Standing.RELATED
+        ...     "rock", 2, 0.21, 0.93, 0.874, Origin.ARTIST, 0.991, 0.1, 0.025, Standing.RELATED
         ... )
         >>> for sentence in explanation.sentences():
         ...     print(sentence)
-        tier 2: rock, a related genre (score 0.21)
-        the track itself is rock with probability 0.93
-        by the same artist
-        similarity 0.874 (1 is the same sound): closer than 99% of the pairs in the library
+        rock, a related genre, sounds very close, the same artist
+        similarity 0.874 (1 is the same sound), closer than 99% of pairs in the library
+        tier 2 by the query's score of 0.21 for rock, the track itself is 93% rock
         turns up in many lists: near 10% of the library, 2.5% is usual
         """
         return (
-            self._tier_sentence(),
-            *self._genre_sentence(),
-            *self._origin_sentence(),
+            ", ".join(filter(None, (self._genre(), closeness(self.similarity), self.origin.value))),
             self._similarity_sentence(),
+            self._tier_sentence(),
             *self._popularity_sentence(),
         )
 
-    def _tier_sentence(self) -> str:
-        score = f"(score {self.query_genre_score:.2f})"
-        if self.standing == Standing.SIMILARITY:
-            return f"ranked by similarity alone; {self.genre} has no part in it {score}"
+    def _genre(self) -> str:
+        if self.genre == UNKNOWN:
+            return "of no clear genre"
         said = {
-            Standing.MOST_PROBABLE: f"{self.genre}, the query's most probable genre",
-            Standing.NEARLY_EQUAL: f"{self.genre}, nearly as probable as the query's first genre",
-            Standing.NEAREST: f"the nearest track of all, although its genre is {self.genre}",
+            Standing.SAME: f"also {self.genre}",
+            Standing.NEARLY_EQUAL: f"{self.genre}, which the query may be as well",
+            Standing.NEAREST: f"the nearest of all, although it is {self.genre}",
             Standing.RELATED: f"{self.genre}, a related genre",
-            Standing.OTHER: f"by similarity, whatever the genre; {self.genre}",
+            Standing.OTHER: f"{self.genre}, another genre",
         }
-        return f"tier {self.tier}: {said[self.standing]} {score}"
-
-    def _genre_sentence(self) -> tuple[str, ...]:
-        p = self.track_genre_probability
-        if self.shared_genre is not None:
-            own = "" if p is None else f", the track itself with probability {p:.2f}"
-            return (f"both are clearly {self.shared_genre}{own}",)
-        if p is None:
-            return ()
-        return (f"the track itself is {self.genre} with probability {p:.2f}",)
-
-    def _origin_sentence(self) -> tuple[str, ...]:
-        if self.same_album:
-            return ("from the same album",)
-        return ("by the same artist",) if self.same_artist else ()
+        return said[self.standing]
 
     def _similarity_sentence(self) -> str:
         similarity = f"similarity {self.similarity:.3f} (1 is the same sound)"
         if self.closer_than is None:
             return similarity
-        return f"{similarity}: closer than {percent(self.closer_than)} of the pairs in the library"
+        return f"{similarity}, closer than {percent(self.closer_than)} of pairs in the library"
+
+    def _tier_sentence(self) -> str:
+        score = f"the query's score of {self.query_genre_score:.2f} for {self.genre}"
+        tier = f"tier {self.tier} by {score}" if self.tier else f"no tiers; {score}"
+        p = self.track_genre_probability
+        return tier if p is None else f"{tier}, the track itself is {percent(p)} {self.genre}"
 
     def _popularity_sentence(self) -> tuple[str, ...]:
         if self.near_share is None:
@@ -145,23 +150,37 @@ class Explanation:
         return ("turns up in lists about as often as most",)
 
 
+def closeness(similarity: float) -> str:
+    """Return in words how alike two tracks sound.
+
+    Examples
+    --------
+    >>> [closeness(cosine) for cosine in (0.9, 0.7, 0.5, 0.3, 0.0)][::2]
+    ['sounds very close', 'sounds similar', 'sounds different']
+    """
+    return next(words for least, words in CLOSENESS if similarity >= least)
+
+
 def explain(
     store: Catalogue,
     index: EmbeddingIndex,
     info: ModelInfo,
     query: Query,
+    query_group: str,
     rows: Sequence[Recommendation],
     tiers: Sequence[Tier],
 ) -> tuple[Explanation, ...]:
-    """Return the figures behind each result, in their order."""
+    """Return the figures behind each result of a query, and of its genre group, in their order."""
     if not rows:
         return ()
     analyses, sample = store.analyses([row.track.id for row in rows]), draw_sample(store, index)
     tier_of = {tier.number: tier for tier in tiers}
-    return tuple(
-        _explanation(info, sample, query, row, tier_of[row.tier], analyses.get(row.track.id))
-        for row in rows
-    )
+    explanations = []
+    for row in rows:
+        standing = _standing(query_group, tier_of[row.tier], row.track.genre_group)
+        analysis = analyses.get(row.track.id)
+        explanations.append(_explanation(info, sample, query, row, standing, analysis))
+    return tuple(explanations)
 
 
 def _explanation(
@@ -169,42 +188,44 @@ def _explanation(
     sample: Sample,
     query: Query,
     row: Recommendation,
-    tier: Tier,
+    standing: Standing,
     analysis: Analysis | None,
 ) -> Explanation:
-    track, artist = row.track, artist_key(row.track)
-    probability = near_share = shared_genre = None
+    group, probability, near_share = row.track.genre_group, None, None
     # Another process may have removed the track since the search: then it has no analysis.
     if analysis is not None:
-        if track.genre_group in info.labels:
-            probability = float(analysis.probabilities[info.labels.index(track.genre_group)])
-        near_share = sample.near_share(track.id, analysis)
-        if query.genre != UNKNOWN and info.genre_of(analysis.probabilities) == query.genre:
-            shared_genre = query.genre
-    seeds = [seed.track for seed in query.seeds]
+        if group in info.labels:
+            probability = float(analysis.probabilities[info.labels.index(group)])
+        near_share = sample.near_share(row.track.id, analysis)
     return Explanation(
-        genre=track.genre_group,
+        genre=group,
         tier=row.tier,
         query_genre_score=row.genre_score,
         track_genre_probability=probability,
         similarity=row.similarity,
-        shared_genre=shared_genre,
-        same_artist=artist is not None and any(artist == artist_key(s) for s in seeds),
-        same_album=any(same_album(track, seed) for seed in seeds),
+        origin=_origin(row.track, [seed.track for seed in query.seeds]),
         closer_than=sample.closer_than(row.similarity),
         near_share=near_share,
         usual_share=sample.usual_share,
-        standing=_standing(tier, row),
+        standing=standing,
     )
 
 
-def _standing(tier: Tier, row: Recommendation) -> Standing:
-    group = row.track.genre_group
-    if tier.kind != TierKind.FIRST:
-        return Standing(tier.kind.value)
-    if group not in tier.genres:
-        return Standing.NEAREST
-    return Standing.MOST_PROBABLE if group == tier.genres[0] else Standing.NEARLY_EQUAL
+def _origin(track: Track, seeds: Sequence[Track]) -> Origin:
+    if any(same_album(track, seed) for seed in seeds):
+        return Origin.ALBUM
+    artist, others = artist_key(track), [artist_key(seed) for seed in seeds]
+    if artist is None or None in others:
+        return Origin.UNKNOWN
+    return Origin.ARTIST if artist in others else Origin.ANOTHER
+
+
+def _standing(query_group: str, tier: Tier, group: str) -> Standing:
+    if group == query_group:
+        return Standing.SAME
+    if tier.kind == TierKind.FIRST:
+        return Standing.NEARLY_EQUAL if group in tier.genres else Standing.NEAREST
+    return Standing.RELATED if tier.kind == TierKind.RELATED else Standing.OTHER
 
 
 class Sample:
@@ -272,17 +293,3 @@ def percent(share: float) -> str:
     if 0 < value < 10 or value >= 99.5:
         return f"{round(min(max(value, 0.1), 99.9), 1):g}%"
     return f"{value:.0f}%"
-
-
-def ordinal(number: int) -> str:
-    """Return an English ordinal.
-
-    Examples
-    --------
-    >>> [ordinal(n) for n in (1, 2, 3, 4, 11, 22)]
-    ['1st', '2nd', '3rd', '4th', '11th', '22nd']
-    """
-    if number % 100 in (11, 12, 13):
-        return f"{number}th"
-    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from recsys.errors import QueryError
 from recsys.names import resolve_tag
+from recsys.recommender.filters import TrackFilter
+from recsys.types import Blend, SeedRole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from recsys.index.base import EmbeddingIndex
+    from recsys.recommender.filters import Filters
+    from recsys.taste.ranking import Taste
     from recsys.types import (
         Analysis,
+        BanList,
         Catalogue,
         FloatArray,
         IdArray,
@@ -36,8 +43,24 @@ OVERFETCH = 2
 HOLDS_FROM = 1.0
 """Strength (z-score) from which a track carries a tag."""
 
+TASTE_REACH = 100
+"""Candidates that are read before the taste chooses the first one."""
+
+TASTE_BATCH = 30
+"""Candidates that are taken before as many more are read."""
+
 OUTSIDE_LIBRARY = 0
 """The id of a track that is not in the library. SQLite numbers its rows from 1."""
+
+ALPHA, BETA, GAMMA = 1.0, 0.75, 0.5
+"""Weights of the seeds, of what is liked and of what is not, in a query (Rocchio 1971, in Salton,
+The SMART Retrieval System).
+
+Alpha and beta are the usual ones (Manning, Raghavan and Schütze 2008, chapter 9), and their gamma
+of 0.15 would change 7% of the twenty nearest tracks. With one of them as what is not liked, 0.5
+changes 29%: the mean cosine to it falls from 0.64 to 0.55, that to the seed from 0.67 to 0.64. At
+0.75 the seed loses as much as 0.09. Measured on 433 tracks, which the model had learned from.
+"""
 
 _NO_DIRECTION = 1e-6
 """Length of a mean below which its seeds point in opposite directions."""
@@ -53,6 +76,12 @@ class Candidate:
     track: Track  # as the store has it now
     similarity: float  # cosine to the vector that was searched for
     embedding: FloatArray  # (d,), unit length
+    taste: float = 0.0  # what the listener's events add to the similarity
+
+    @property
+    def score(self) -> float:
+        """By which candidates are ranked inside a tier."""
+        return self.similarity + self.taste
 
 
 Search: TypeAlias = Callable[["str | None", "FloatArray", int], Iterator[Candidate]]
@@ -66,6 +95,7 @@ def nearest(
     query: FloatArray,
     expected: int,
     wanted: TagFilter | None = None,
+    allowed: TrackFilter | None = None,
 ) -> Iterator[Candidate]:
     """Yield the tracks nearest to a vector, best first, until the genre group is exhausted.
 
@@ -75,7 +105,8 @@ def nearest(
     opened are skipped.
 
     `genre` None searches all groups; `query` has shape (d,) and unit length; `expected`, at least
-    1, is how many candidates the caller expects to take. `wanted` counts the tracks it refuses.
+    1, is how many candidates the caller expects to take. `wanted` and `allowed` count the tracks
+    that they refuse.
     """
     fetch, batch = OVERFETCH * expected, min(expected, MAX_BATCH)
     seen: set[int] = set()
@@ -92,11 +123,44 @@ def nearest(
             tracks = store.tracks(near.track_id for near in rows)
             for near in rows:
                 track = tracks.get(near.track_id)
-                if track is not None and genre in (None, track.genre_group):
+                if track is None or genre not in (None, track.genre_group):
+                    continue
+                if allowed is None or allowed.admits(track, embeddings[track.id]):
                     yield Candidate(track, near.similarity, embeddings[track.id])
         if len(found) < fetch:
             return
         fetch *= 2
+
+
+# The listener's taste
+
+
+def by_taste(candidates: Iterator[Candidate], taste: Taste | None) -> Iterator[Candidate]:
+    """Yield candidates, which come nearest first, in the order of their scores.
+
+    Each is compared with seventy others or more, the nearest that are left, so that a large
+    library is not read as a whole: :data:`TASTE_REACH`, :data:`TASTE_BATCH`.
+    """
+    if taste is None:
+        yield from candidates
+        return
+    heap: list[tuple[float, int, Candidate]] = []
+    size = TASTE_REACH
+    while batch := list(islice(candidates, size)):
+        size = TASTE_BATCH
+        for found in with_taste(batch, taste):
+            heappush(heap, (-found.score, found.track.id, found))
+        while len(heap) > TASTE_REACH - TASTE_BATCH:
+            yield heappop(heap)[-1]
+    while heap:
+        yield heappop(heap)[-1]
+
+
+def with_taste(candidates: Sequence[Candidate], taste: Taste) -> list[Candidate]:
+    """Return candidates with what the listener's events add to their similarity."""
+    embeddings = np.stack([found.embedding for found in candidates])
+    added = taste.of([found.track for found in candidates], embeddings).tolist()
+    return [replace(found, taste=t) for found, t in zip(candidates, added, strict=True)]
 
 
 # Tracks that carry tags of the model: a mood, an era, a voice, a style
@@ -171,6 +235,7 @@ class Seed:
 
     track: Track  # with the id OUTSIDE_LIBRARY for a file that is not in the library
     embedding: FloatArray  # (d,), unit length
+    role: SeedRole = SeedRole.SEED
 
     @property
     def in_library(self) -> bool:
@@ -189,9 +254,17 @@ class Query:
     probabilities: FloatArray  # (n_genres,), sum 1
     embedding: FloatArray  # (d,), unit length
     genre: str  # the most probable one if it reaches its threshold, or "unknown"
-    seeds: tuple[Seed, ...]  # in the order given
+    seeds: tuple[Seed, ...]  # in the order given, then what is liked
     tag_strengths: FloatArray  # (n_tags,), empty for a model without tags
     readings: tuple[Reading, ...] = ()  # how what was given was read as seeds
+    not_like: tuple[Seed, ...] = ()  # from which the query leans away
+
+    @property
+    def blend(self) -> Blend:
+        """The seeds by the identity of their sound."""
+        roles = (SeedRole.SEED, SeedRole.LIKE, SeedRole.NOT_LIKE)
+        seeds = (*self.seeds, *self.not_like)
+        return Blend(*(tuple(s.track.audio_hash for s in seeds if s.role == r) for r in roles))
 
     @property
     def exclude_ids(self) -> frozenset[int]:
@@ -205,11 +278,22 @@ class Query:
         return frozenset([*given, *(path.resolve() for path in given)])
 
 
-def make_query(info: ModelInfo, seeds: Sequence[tuple[Track, Analysis]]) -> Query:
+def make_query(
+    info: ModelInfo,
+    seeds: Sequence[tuple[Track, Analysis]],
+    like: Sequence[tuple[Track, Analysis]] = (),
+    not_like: Sequence[tuple[Track, Analysis]] = (),
+) -> Query:
     """Combine one seed or several into a query, with equal weights.
 
-    A file outside the library is a Track with the id :data:`OUTSIDE_LIBRARY` and an absolute path.
-    Where the embeddings of several seeds cancel out, that of the first is taken.
+    It leans towards tracks that are liked and away from those that are not, by Rocchio's formula
+    over the means of the three groups: :data:`ALPHA` * seeds + :data:`BETA` * like -
+    :data:`GAMMA` * not_like. The means of the embeddings count by their directions alone; what
+    would be negative in the probabilities is 0. Without seeds, the liked tracks are the seeds.
+
+    A track of `not_like` is no seed. A file outside the library is a Track with the id
+    :data:`OUTSIDE_LIBRARY` and an absolute path. Where embeddings cancel out, that of the first
+    seed is taken.
 
     Raises
     ------
@@ -217,20 +301,88 @@ def make_query(info: ModelInfo, seeds: Sequence[tuple[Track, Analysis]]) -> Quer
         There is no seed, or an analysis is by another model or has another shape.
     """
     if not seeds:
-        raise QueryError("nothing to recommend from: 0 seeds", "Name at least one track.")
-    for track, analysis in seeds:
+        seeds, like = like, ()
+    for track, analysis in (*seeds, *like, *not_like):
         _check(info, track, analysis)
-    probabilities = np.mean([analysis.probabilities for _, analysis in seeds], axis=0)
-    strengths = info.tag_strengths(np.stack([analysis.tags for _, analysis in seeds]))
-    embeddings = np.stack([analysis.embedding for _, analysis in seeds])
-    mean = probabilities.astype(np.float32)
-    return Query(
-        probabilities=mean,
-        embedding=_mean_direction(embeddings),
-        genre=info.genre_of(mean),
-        seeds=tuple(Seed(track, analysis.embedding) for track, analysis in seeds),
-        tag_strengths=strengths.mean(axis=0),
+    unwanted = {track.audio_hash or track.path for track, _ in not_like}
+    seeds, like = (
+        [each for each in group if (each[0].audio_hash or each[0].path) not in unwanted]
+        for group in (seeds, like)
     )
+    if not seeds:
+        raise QueryError(
+            "nothing to recommend from: 0 seeds",
+            "Every seed is among the tracks not to be like." if unwanted else "Name a track.",
+        )
+    mean = _mean_of(info, [analysis for _, analysis in seeds])
+    if like or not_like:
+        mean = _leaning(
+            mean,
+            _mean_of(info, [analysis for _, analysis in like]) if like else None,
+            _mean_of(info, [analysis for _, analysis in not_like]) if not_like else None,
+        )
+    roles = ((SeedRole.SEED, seeds), (SeedRole.LIKE, like), (SeedRole.NOT_LIKE, not_like))
+    found = [Seed(track, a.embedding, role) for role, group in roles for track, a in group]
+    wanted = len(seeds) + len(like)
+    return Query(
+        probabilities=mean.probabilities,
+        embedding=mean.embedding,
+        genre=info.genre_of(mean.probabilities),
+        seeds=tuple(found[:wanted]),
+        tag_strengths=mean.tag_strengths,
+        not_like=tuple(found[wanted:]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mean:
+    """The mean over some tracks."""
+
+    probabilities: FloatArray
+    embedding: FloatArray  # unit length
+    tag_strengths: FloatArray
+
+
+def _mean_of(info: ModelInfo, analyses: Sequence[Analysis]) -> _Mean:
+    strengths = info.tag_strengths(np.stack([analysis.tags for analysis in analyses]))
+    probabilities = np.mean([analysis.probabilities for analysis in analyses], axis=0)
+    return _Mean(
+        probabilities.astype(np.float32),
+        _mean_direction(np.stack([analysis.embedding for analysis in analyses])),
+        strengths.mean(axis=0),
+    )
+
+
+def _leaning(seeds: _Mean, like: _Mean | None, not_like: _Mean | None) -> _Mean:
+    """Return the seeds with a lean towards what is liked, and away from what is not."""
+    total = ALPHA + (BETA if like else 0.0)
+    embedding = ALPHA * seeds.embedding.astype(np.float64)
+    probabilities = ALPHA * seeds.probabilities.astype(np.float64)
+    strengths = ALPHA / total * seeds.tag_strengths.astype(np.float64)
+    if like:
+        embedding += BETA * like.embedding
+        probabilities += BETA * like.probabilities
+        strengths += BETA / total * like.tag_strengths
+    if not_like:
+        embedding -= GAMMA * not_like.embedding
+        probabilities = np.maximum(probabilities - GAMMA * not_like.probabilities, 0.0)
+        # What an unwanted track lacks is not wanted for that.
+        strengths -= GAMMA / total * np.maximum(not_like.tag_strengths, 0.0)
+    norm, mass = float(np.linalg.norm(embedding)), float(probabilities.sum())
+    return _Mean(
+        (probabilities / mass).astype(np.float32) if mass > 0 else seeds.probabilities,
+        (embedding / norm).astype(np.float32) if norm >= _NO_DIRECTION else seeds.embedding,
+        strengths.astype(np.float32),
+    )
+
+
+def track_filter(query: Query | None, filters: Filters, banned: BanList) -> TrackFilter | None:
+    """Return what refuses tracks of a query's lists; None where every track may be in them."""
+    if query is None:
+        return TrackFilter.needed(filters, banned=banned)
+    seeds = [seed.track for seed in query.seeds]
+    unwanted = [(seed.track, seed.embedding) for seed in query.not_like]
+    return TrackFilter.needed(filters, seeds, unwanted, banned)
 
 
 def _check(info: ModelInfo, track: Track, analysis: Analysis) -> None:

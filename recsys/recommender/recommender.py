@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from recsys.checks import check_at_least, check_types
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key, same_album
-from recsys.recommender.query import Query, TagFilter, nearest
+from recsys.recommender.filters import NO_FILTERS, Filters, left_out
+from recsys.recommender.query import Query, TagFilter, nearest, track_filter, with_taste
 from recsys.recommender.taxonomy import did_you_mean, taxonomy_of
 from recsys.recommender.tiers import (
     AS_NEAR_AS_CAN_BE,
@@ -30,16 +31,8 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.explanations import Explanation
     from recsys.recommender.query import Candidate, Search
+    from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, ModelInfo, Track
-
-FILTERS = {
-    "tag": "without the tags asked for",
-    "query": "the query itself",
-    "near_duplicate": "near-duplicates",
-    "same_album": "same album",
-    "same_artist": "more tracks of one artist than asked for",
-}
-"""Reasons for leaving a track out, in the order in which they are tried, with their texts."""
 
 _SPARE = 8
 """Candidates expected beyond those wanted: the query itself, copies of it, near-duplicates."""
@@ -66,6 +59,10 @@ class SimilarOptions:
         Leave out the album of the query.
     show_duplicates : bool
         Keep near-duplicates of the query and of better-ranked tracks.
+    filters : Filters
+        Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
+    taste : bool
+        Let what the listener liked, disliked, played and skipped change the order inside a tier.
 
     Raises
     ------
@@ -80,6 +77,8 @@ class SimilarOptions:
     no_same_album: bool = False
     show_duplicates: bool = False
     tags: tuple[str, ...] = ()
+    filters: Filters = NO_FILTERS
+    taste: bool = True
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -95,7 +94,8 @@ class ResultFilter:
     """Admits candidates to an answer, best first, and counts those it leaves out by reason.
 
     A track that several filters would leave out counts for the first of them in
-    :data:`FILTERS`. The tracks of the query are left out by id and by path.
+    :data:`recsys.recommender.filters.FILTERS`. The tracks of the query are left out by id and by
+    path.
     """
 
     def __init__(self, query: Query, options: SimilarOptions) -> None:
@@ -124,13 +124,6 @@ class ResultFilter:
             self._admitted.add(candidate.track, candidate.embedding)
         return True
 
-    def summary(self) -> str:
-        """Return ``"; left out: ..."`` with every reason that occurred, or nothing."""
-        parts = [
-            f"{FILTERS[name]} ({self.filtered[name]})" for name in FILTERS if self.filtered[name]
-        ]
-        return f"; left out: {', '.join(parts)}" if parts else ""
-
     def objection(self, candidate: Candidate) -> str | None:
         """Return why a candidate does not belong in the answer; None if it does."""
         track = candidate.track
@@ -153,13 +146,13 @@ class ResultFilter:
 class Answer:
     """Recommendations for a query, and the figures behind the ranking.
 
-    `filtered` counts the tracks that each filter left out: ``query`` (the query itself),
-    ``near_duplicate``, ``same_album``, ``same_artist``, ``tag``. Tracks that were never reached
-    are not counted.
+    `filtered` counts the tracks that each filter left out, by the names in
+    :data:`recsys.recommender.filters.FILTERS`. Tracks that were never reached are not counted.
     """
 
     query: Query
     genre_group: str  # of the query, or "unknown"
+    probabilities: Mapping[str, float]  # of the query, by genre of the model
     genre_scores: tuple[tuple[str, float], ...]  # every group with the query's score, best first
     results: tuple[Recommendation, ...]  # best first
     filtered: Mapping[str, int]
@@ -201,9 +194,19 @@ class Answer:
 
 
 class Recommender:
-    """Recommends tracks of a library: its catalogue, its embeddings and the model of both."""
+    """Recommends tracks of a library: its catalogue, its embeddings and the model of both.
 
-    def __init__(self, store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> None:
+    `taste` is the listener's, None for none; it changes the order inside a tier.
+    """
+
+    def __init__(
+        self,
+        store: Catalogue,
+        index: EmbeddingIndex,
+        info: ModelInfo,
+        taste: Taste | None = None,
+    ) -> None:
+        self._taste = taste
         self._store = store
         self._index = index
         self._info = info
@@ -239,28 +242,48 @@ class Recommender:
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
+        allowed = track_filter(query, options.filters, self._store.bans())
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
         result_filter = ResultFilter(query, options)
         tiers = plan_tiers(group, scores, options.genre, options.strategy)
-        results = self._rank(query, options, tiers, dict(scores), result_filter, wanted)
+        search = partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
+        results = self._rank(query, options, tiers, dict(scores), result_filter, search)
+        if wanted is not None and wanted.left_out:
+            result_filter.filtered["tag"] = wanted.left_out
+        if allowed is not None:
+            result_filter.filtered.update(allowed.filtered)
         notes = tuple(self._notes(group, options, results, result_filter))
         filtered = dict(result_filter.filtered)
-        return Answer(query, group, scores, tuple(results), filtered, tuple(tiers), notes)
+        by_genre = zip(self._info.labels, map(float, query.probabilities), strict=True)
+        return Answer(
+            query, group, dict(by_genre), scores, tuple(results), filtered, tuple(tiers), notes
+        )
 
     def explain(self, answer: Answer) -> tuple[Explanation, ...]:
         """Return figures and sentences behind each result, in their order."""
         # Imported on demand: most answers are not explained.
         from recsys.recommender.explanations import explain
 
+        query, group = answer.query, answer.genre_group
         return explain(
-            self._store, self._index, self._info, answer.query, answer.results, answer.tiers
+            self._store, self._index, self._info, query, group, answer.results, answer.tiers
         )
 
     def with_reasons(self, answer: Answer) -> Answer:
         """Return an answer whose results carry their reasons as sentences."""
         rows = zip(answer.results, self.explain(answer), strict=True)
-        explained = tuple(replace(row, reasons=reason.sentences()) for row, reason in rows)
+        explained = tuple(
+            replace(row, reasons=(*reason.sentences(), *self._taste_sentence(row)))
+            for row, reason in rows
+        )
         return replace(answer, results=explained)
+
+    def _taste_sentence(self, row: Recommendation) -> tuple[str, ...]:
+        analysis = self._store.analysis(row.track.id) if self._taste is not None else None
+        if self._taste is None or analysis is None:
+            return ()
+        sentence = self._taste.reason(row.track, analysis.embedding)
+        return () if sentence is None else (sentence,)
 
     def _rank(
         self,
@@ -269,13 +292,14 @@ class Recommender:
         tiers: Sequence[Tier],
         score_of: Mapping[str, float],
         result_filter: ResultFilter,
-        wanted: TagFilter | None,
+        search: Search,
     ) -> list[Recommendation]:
-        search = partial(nearest, self._store, self._index, wanted=wanted)
         ranked: list[tuple[Tier, Candidate]] = []
         for position, tier in enumerate(tiers):
             expected = options.k - len(ranked) + _SPARE
-            for found in tier_candidates(tiers, position, search, query.embedding, expected):
+            for found in tier_candidates(
+                tiers, position, search, query.embedding, expected, self._taste
+            ):
                 if any(found.track.id == known.track.id for _, known in ranked[:1]):
                     continue  # the nearest of all, which leads the first tier
                 if result_filter.admits(found):
@@ -283,12 +307,10 @@ class Recommender:
                 if len(ranked) == options.k:
                     break
             if tier.kind == TierKind.FIRST and options.genre is None:
-                nearer = _nearer(ranked, tier, search, query, result_filter)
+                nearer = _nearer(ranked, tier, search, query, result_filter, self._taste)
                 ranked = [(tier, found) for found in nearer] + ranked
             if len(ranked) >= options.k:
                 break
-        if wanted is not None and wanted.left_out:
-            result_filter.filtered["tag"] = wanted.left_out
         return [
             Recommendation(
                 rank,
@@ -296,6 +318,7 @@ class Recommender:
                 tier.number,
                 score_of.get(found.track.genre_group, 0.0),
                 found.similarity,
+                taste=found.taste,
             )
             for rank, (tier, found) in enumerate(ranked[: options.k], start=1)
         ]
@@ -314,7 +337,7 @@ class Recommender:
             count = self._index.count(options.genre)
             where, tracks = options.genre or "the library", "track" if count == 1 else "tracks"
             note = f"{len(results)} of {options.k} tracks: {where} holds {count} {tracks}"
-            yield note + result_filter.summary()
+            yield note + left_out(result_filter.filtered)
 
 
 def _nearer(
@@ -323,17 +346,29 @@ def _nearer(
     search: Search,
     query: Query,
     result_filter: ResultFilter,
+    taste: Taste | None,
 ) -> list[Candidate]:
-    """Return the nearest track of all, if it is in no group of the first tier; at most one."""
-    best = ranked[0][1].similarity if ranked else -1.0
+    """Return the nearest track of all, if it is in no group of the first tier; at most one.
+
+    With a taste, it must have a better score than the first track, too.
+    """
+    best = max((found.similarity for _, found in ranked), default=-1.0)
     if best >= AS_NEAR_AS_CAN_BE:
         return []
     for found in search(None, query.embedding, 1 + _SPARE):
         if found.similarity <= best:
             return []
-        is_first = found.track.genre_group in first.genres
         # One that an option leaves out does not stand in the way of the next.
-        if not is_first and result_filter.objection(found) is None:
+        if result_filter.objection(found) is not None:
+            continue
+        is_first = found.track.genre_group in first.genres
+        if taste is not None:
+            (leading,) = with_taste([found], taste)
+            # Not its genre but the taste keeps a track of the first tier out of the list.
+            if is_first or (ranked and leading.score <= ranked[0][1].score):
+                return []
+            found = leading
+        if not is_first:
             result_filter.admits(found)
             return [found]
     return []

@@ -21,12 +21,14 @@ from heapq import merge
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from recsys.recommender.query import TASTE_REACH, by_taste
 from recsys.types import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from recsys.recommender.query import Candidate, Search
+    from recsys.taste.ranking import Taste
     from recsys.types import FloatArray
 
 NEARLY_EQUAL = 1 / 3
@@ -135,12 +137,26 @@ def plan_tiers(
 
 
 def tier_candidates(
-    tiers: Sequence[Tier], position: int, search: Search, query: FloatArray, expected: int
+    tiers: Sequence[Tier],
+    position: int,
+    search: Search,
+    query: FloatArray,
+    expected: int,
+    taste: Taste | None = None,
 ) -> Iterator[Candidate]:
     """Yield the tracks of a tier that are in no earlier one, nearest first, equals by id.
 
     `query` has shape (d,) and unit length; `expected` is how many tracks are expected to be taken.
+    With a `taste`, the best come first: :func:`recsys.recommender.query.by_taste`.
     """
+    if taste is not None:
+        expected = max(expected, TASTE_REACH)
+    return by_taste(_nearest_of_tier(tiers, position, search, query, expected), taste)
+
+
+def _nearest_of_tier(
+    tiers: Sequence[Tier], position: int, search: Search, query: FloatArray, expected: int
+) -> Iterator[Candidate]:
     tier, earlier = tiers[position], tiers[:position]
     if not tier.genres:
         found = search(None, query, expected)

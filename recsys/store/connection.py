@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
-from recsys.errors import LibraryBusyError, StoreError
+from recsys.errors import LibraryBusyError, OlderLibraryError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x72656373
 """``recs`` in ASCII, in the header of the file: the mark of recsys databases."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 6
 """Number of migrations in :mod:`recsys.store.schema`; the user version in the file header."""
 
 BUSY_TIMEOUT_S = 30.0
@@ -232,7 +232,7 @@ def _open_to_read(path: Path) -> _Connection:
 def _checked(database: _Connection, path: Path) -> _Connection:
     try:
         if _schema_version(database, path) < SCHEMA_VERSION:
-            raise StoreError(
+            raise OlderLibraryError(
                 f"{path} was written by an older recsys and is opened read-only.",
                 "Run `recsys index` once where it can be written.",
             )

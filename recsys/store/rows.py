@@ -7,6 +7,7 @@ adds only its own encoding of arrays, and of paths that are not UTF-8.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from recsys.errors import StoreError
 from recsys.store.search import search_keys, search_texts, storable_text
-from recsys.types import Analysis, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
+from recsys.types import Analysis, Blend, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,6 +133,7 @@ def tags_dict(tags: Tags) -> dict[str, Any]:
         "track_number": storable_int(tags.track_number),
         "year": storable_int(tags.year),
         "genre_tag": storable_text(tags.genre_tag),
+        "language": storable_text(tags.language),
     }
 
 
@@ -212,6 +214,17 @@ def track_of(row: Sequence[Any]) -> Track:
         genre_group=group,
         added_s=added,
     )
+
+
+def blend_text(blend: Blend) -> str:
+    """Return the seeds of a query as JSON, the same for equal ones."""
+    roles = {"seeds": blend.seeds, "like": blend.like, "not_like": blend.not_like}
+    return json.dumps({k: v for k, v in roles.items() if v}, separators=(",", ":"))
+
+
+def blend_of(text: str) -> Blend:
+    """Return the seeds of :func:`blend_text`."""
+    return Blend(**{role: tuple(hashes) for role, hashes in json.loads(text).items()})
 
 
 def array_blob(array: FloatArray) -> bytes:

@@ -14,6 +14,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from recsys.store.rows import key_path
+from recsys.store.search import file_text, search_keys
+from recsys.taste.events import EventKind, Subject
 from recsys.types import Effort, GenreSource
 
 if TYPE_CHECKING:
@@ -120,16 +123,6 @@ _TABLES = (
         retry INTEGER NOT NULL DEFAULT 0)""",
     "CREATE TABLE removals (track_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL)",
     "CREATE INDEX removals_by_revision ON removals (revision)",
-    # Seeds and tracks are hashes of their sound, so that a session outlasts moves and new tags.
-    """CREATE TABLE radio_sessions (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        seeds TEXT NOT NULL)""",  # JSON: a list
-    """CREATE TABLE radio_tracks (
-        session INTEGER NOT NULL REFERENCES radio_sessions (id),
-        position INTEGER NOT NULL, -- from 1
-        audio_hash TEXT NOT NULL,
-        PRIMARY KEY (session, position)) WITHOUT ROWID""",
     "CREATE TABLE own_genres (key TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
     # Every track with its analysis by the current model; genre is NULL where there is none yet.
     f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,
@@ -179,14 +172,94 @@ def first_schema(db: Database) -> None:
         db.execute(statement)
 
 
+_RADIO = (
+    # Seeds and tracks are hashes of their sound, so that a session outlasts moves and new tags.
+    """CREATE TABLE radio_sessions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        seeds TEXT NOT NULL)""",  # JSON: recsys.types.Blend
+    """CREATE TABLE radio_tracks (
+        session INTEGER NOT NULL REFERENCES radio_sessions (id),
+        position INTEGER NOT NULL, -- from 1
+        audio_hash TEXT NOT NULL,
+        PRIMARY KEY (session, position)) WITHOUT ROWID""",
+)
+
+
+@migrations()
+def radio_and_whole_names(db: Database) -> None:
+    """Add radio sessions, and index the names by which a track is found as a whole."""
+    for statement in _RADIO:
+        db.execute(statement)
+    columns = "id, path, search_artist, search_title, search_album, search_genre"
+    for track_id, path, *texts in db.execute(f"SELECT {columns} FROM tracks").fetchall():
+        keys = search_keys((*texts, file_text(key_path(path))))
+        db.execute("UPDATE tracks SET search_keys = ? WHERE id = ?", (keys, track_id))
+
+
+@migrations()
+def preferences_and_blends(db: Database) -> None:
+    """Add the default filters of the lists, and queries that are kept under a name."""
+    for statement in (
+        # JSON, by the names of the fields of recsys.recommender.filters.Filters.
+        "CREATE TABLE preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE blends (
+            key TEXT PRIMARY KEY, -- recsys.store.search.name_key of the name
+            name TEXT NOT NULL,
+            seeds TEXT NOT NULL) -- JSON: recsys.types.Blend
+            WITHOUT ROWID""",
+    ):
+        db.execute(statement)
+
+
+_EVENTS = (
+    # The key is an audio hash, an artist, an album, or a folder: a path as in roots.
+    f"""CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time TEXT NOT NULL, -- UTC: recsys.taste.events.time_text
+        kind TEXT NOT NULL CHECK (kind IN ({_one_of(EventKind)})),
+        subject TEXT NOT NULL CHECK (subject IN ({_one_of(Subject)})),
+        key NOT NULL,
+        name TEXT NOT NULL,
+        source TEXT NOT NULL,
+        tracks TEXT NOT NULL, -- JSON: the audio hashes of the sounds that it stands for
+        UNIQUE (key, time, kind, subject, source))""",
+    "CREATE INDEX events_by_time ON events (time)",
+    f"""CREATE INDEX bans_by_time ON events (time)
+        WHERE kind IN ('{EventKind.BAN}', '{EventKind.UNBAN}')""",
+)
+
+
+@migrations()
+def add_events(db: Database) -> None:
+    """Make the table of what listeners said of tracks."""
+    for statement in _EVENTS:
+        db.execute(statement)
+
+
+@migrations()
+def language_tag(db: Database) -> None:
+    """Add the language tag of the files; it is read when a file is read again."""
+    for statement in (
+        "ALTER TABLE tracks ADD COLUMN language TEXT",
+        "DROP VIEW analysed_tracks",
+        """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, artist, album_artist, album, title, track_number, year, genre_tag,
+            language
+            FROM tracks_with_analysis WHERE genre IS NOT NULL""",
+    ):
+        db.execute(statement)
+
+
 @migrations()
 def time_of_addition(db: Database) -> None:
     """Keep when a track was added; NULL for those of before."""
-    # Seconds since the epoch.
-    db.execute("ALTER TABLE tracks ADD COLUMN added INTEGER")
-    db.execute("DROP VIEW analysed_tracks")
-    db.execute(
+    for statement in (
+        "ALTER TABLE tracks ADD COLUMN added INTEGER",  # seconds since the epoch
+        "DROP VIEW analysed_tracks",
         """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
-        warning, genre_group, added, artist, album_artist, album, title, track_number, year,
-        genre_tag FROM tracks_with_analysis WHERE genre IS NOT NULL"""
-    )
+            warning, genre_group, added, artist, album_artist, album, title, track_number, year,
+            genre_tag, language
+            FROM tracks_with_analysis WHERE genre IS NOT NULL""",
+    ):
+        db.execute(statement)

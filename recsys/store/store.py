@@ -7,6 +7,7 @@ import sqlite3
 import time
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
@@ -20,6 +21,8 @@ from recsys.store.rows import (
     TrackRecord,
     analysis_of,
     array_blob,
+    blend_of,
+    blend_text,
     blob_array,
     blob_matrix,
     key_path,
@@ -35,22 +38,24 @@ from recsys.store.search import (
     file_text,
     full_text_queries,
     like_words,
+    name_key,
     rank_matches,
     search_terms,
     search_texts,
     storable_text,
     text_matcher,
 )
+from recsys.taste import Bans, Event, EventKind, Subject
+from recsys.taste.events import parse_time, time_text
 from recsys.types import Failure, GenreSource, TrackFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from sqlite_utils import Database
 
     from recsys.store.rows import PathKey
-    from recsys.types import Analysis, FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, Blend, FloatArray, IdArray, ModelInfo, Track
 
 _PAGE = 1000
 """Rows read at a time, so that memory stays flat and the table may be written to in between."""
@@ -70,6 +75,7 @@ _TEXTS = (
     " WHERE id IN (SELECT value FROM json_each(?))"
 )
 _VOCABULARY = "SELECT term FROM temp.vocabulary WHERE term >= ? AND term < ?"
+_EVENTS = "SELECT time, kind, subject, key, name, source, tracks FROM events"
 _PROBLEMS = {
     "{} tracks are there but no model.": (
         "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL"
@@ -135,6 +141,7 @@ class Store:
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self._path = path
         self._db = database
+        self._bans = (0, Bans())  # with the id of the last event that they know
 
     # Opening and closing
 
@@ -947,28 +954,73 @@ class Store:
                 "UPDATE tracks SET missing = 1 WHERE id = ?", ((int(i),) for i in track_ids)
             )
 
+    # Preferences: the filters that are the defaults of every list
+
+    def preferences(self) -> dict[str, Any]:
+        """See :meth:`recsys.types.Catalogue.preferences`."""
+        rows = self._rows("SELECT name, value FROM preferences ORDER BY name")
+        return {name: json.loads(value) for name, value in rows}
+
+    @_guarded
+    def set_preferences(self, values: Mapping[str, Any]) -> None:
+        """Replace the preferences by these values for JSON."""
+        with write_transaction(self._db):
+            self._db.execute("DELETE FROM preferences")
+            self._db.executemany(
+                "INSERT INTO preferences VALUES (?, ?)",
+                ((name, json.dumps(value)) for name, value in values.items()),
+            )
+
+    # Blends: queries that are saved under a name
+
+    def blend(self, name: str) -> Blend | None:
+        """See :meth:`recsys.types.Catalogue.blend`."""
+        text = self._value("SELECT seeds FROM blends WHERE key = ?", (name_key(name),))
+        return None if text is None else blend_of(text)
+
+    def blends(self) -> dict[str, Blend]:
+        """Return all saved queries by their names."""
+        rows = self._rows("SELECT name, seeds FROM blends ORDER BY key")
+        return {name: blend_of(text) for name, text in rows}
+
+    @_guarded
+    def save_blend(self, name: str, blend: Blend) -> None:
+        """Save a query under a name, in place of one of that name."""
+        with write_transaction(self._db):
+            self._db.execute(
+                "INSERT OR REPLACE INTO blends VALUES (?, ?, ?)",
+                (name_key(name), name, blend_text(blend)),
+            )
+
+    @_guarded
+    def forget_blend(self, name: str) -> bool:
+        """Delete a saved query; return whether there was one."""
+        with write_transaction(self._db):
+            found = self._db.execute("DELETE FROM blends WHERE key = ?", (name_key(name),))
+        return bool(found.rowcount)
+
     # Radio sessions; seeds and tracks are hashes of the sound
 
     @_guarded
-    def start_radio(self, seeds: Sequence[str]) -> int:
+    def start_radio(self, seeds: Blend) -> int:
         """Start a session; return its id."""
         with write_transaction(self._db):
             sql = "INSERT INTO radio_sessions (seeds) VALUES (?)"
-            return int(self._db.execute(sql, (json.dumps(list(seeds)),)).lastrowid or 0)
+            return int(self._db.execute(sql, (blend_text(seeds),)).lastrowid or 0)
 
-    def latest_radio(self, seeds: Sequence[str] | None = None) -> int | None:
+    def latest_radio(self, seeds: Blend | None = None) -> int | None:
         """Return the id of the latest session, or of the latest from these seeds."""
         sql = "SELECT max(id) FROM radio_sessions WHERE ?1 IS NULL OR seeds = ?1"
-        found = self._value(sql, (None if seeds is None else json.dumps(list(seeds)),))
+        found = self._value(sql, (None if seeds is None else blend_text(seeds),))
         return None if found is None else int(found)
 
-    def radio(self, session: int) -> tuple[list[str], list[str]] | None:
+    def radio(self, session: int) -> tuple[Blend, list[str]] | None:
         """Return the seeds of a session and the tracks it gave so far; None if there is none."""
         seeds = self._value("SELECT seeds FROM radio_sessions WHERE id = ?", (session,))
         if seeds is None:
             return None
         sql = "SELECT audio_hash FROM radio_tracks WHERE session = ? ORDER BY position"
-        return json.loads(seeds), [row[0] for row in self._rows(sql, (session,))]
+        return blend_of(seeds), [row[0] for row in self._rows(sql, (session,))]
 
     @_guarded
     def extend_radio(self, session: int, given: int, hashes: Sequence[str]) -> bool:
@@ -982,6 +1034,81 @@ class Store:
                 ((session, given + i, audio_hash) for i, audio_hash in enumerate(hashes, start=1)),
             )
         return True
+
+    # What the listener said of tracks
+
+    def last_event(self) -> int:
+        """Return the id of the last event; 0 in a library without any."""
+        return int(self._value("SELECT max(id) FROM events") or 0)
+
+    def bans(self) -> Bans:
+        """Return the bans in force."""
+        last, bans = self._bans
+        if last != (now := self.last_event()):
+            # INDEXED BY: there may be very many plays.
+            sql = (
+                f"{_EVENTS} INDEXED BY bans_by_time WHERE kind IN ('ban', 'unban')"
+                " ORDER BY time, id"
+            )
+            bans = Bans(map(_event_of, self._rows(sql)))
+            self._bans = now, bans
+        return bans
+
+    def events(self, newest: int | None = None) -> list[Event]:
+        """Return the events, at most the `newest` of them, in the order of their times."""
+        sql = f"{_EVENTS} ORDER BY time DESC, id DESC LIMIT ?"
+        rows = self._rows(sql, (-1 if newest is None else newest,))
+        return [_event_of(row) for row in reversed(rows)]
+
+    def events_of(self, key: str) -> list[Event]:
+        """Return the events of one track, by its audio hash, artist or album, by time."""
+        return [
+            _event_of(row)
+            for row in self._rows(f"{_EVENTS} WHERE key = ? ORDER BY time, id", (key,))
+        ]
+
+    def event_counts(self) -> dict[EventKind, int]:
+        """Return the number of events of each kind that there is."""
+        rows = self._rows("SELECT kind, count(*) FROM events GROUP BY kind")
+        counts = dict(rows)
+        return {kind: counts[kind] for kind in EventKind if kind in counts}
+
+    @_guarded
+    def add_events(self, events: Iterable[Event]) -> int:
+        """Store events in one transaction; return how many of them are new."""
+        with write_transaction(self._db):
+            rows = (
+                (
+                    time_text(event.time),
+                    event.kind,
+                    event.subject,
+                    _event_key(event),
+                    storable_text(event.name) or "",
+                    storable_text(event.source) or "",
+                    json.dumps(event.tracks),
+                )
+                for event in events
+            )
+            cursor = self._db.executemany(
+                "INSERT OR IGNORE INTO events (time, kind, subject, key, name, source, tracks)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+        return int(cursor.rowcount)
+
+    def hashes_under(self, folder: Path) -> list[str]:
+        """Return the audio hashes of the tracks in a folder or below it, by path."""
+        rows = self._rows_under(folder, "SELECT path, audio_hash FROM tracks")
+        return list(dict.fromkeys(audio_hash for _, audio_hash in rows))
+
+    def tracks_of_hashes(self, hashes: Iterable[str]) -> dict[str, Track]:
+        """Return one analysed track, the first, of each of these sounds that the library has."""
+        sql = (
+            "SELECT * FROM analysed_tracks"
+            " WHERE audio_hash IN (SELECT value FROM json_each(?)) ORDER BY id DESC"
+        )
+        found = map(track_of, self._rows(sql, (json.dumps(list(hashes)),)))
+        return {track.audio_hash: track for track in found}
 
     @_guarded
     def add_root(self, path: Path, *, volume: bool = False) -> None:
@@ -1033,9 +1160,30 @@ class Store:
         self._db.execute("PRAGMA optimize")
 
 
+def _event_key(event: Event) -> PathKey:
+    if event.subject == Subject.FOLDER:
+        return path_key(Path(event.key))
+    return storable_text(event.key) or ""
+
+
+def _event_of(row: tuple[Any, ...]) -> Event:
+    time, kind, subject, key, name, source, tracks = row
+    if subject == Subject.FOLDER:
+        key = str(key_path(key))
+    return Event(
+        EventKind(kind),
+        Subject(subject),
+        key,
+        name,
+        parse_time(time),
+        source,
+        tuple(json.loads(tracks)),
+    )
+
+
 _TRACK_COLUMNS = (
     *("path", "size", "mtime_ns", "audio_hash"),
-    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag"),
+    *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag", "language"),
     *("search_artist", "search_title", "search_album", "search_genre", "search_keys"),
 )
 

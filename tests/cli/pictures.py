@@ -16,7 +16,7 @@ from rich.text import Text
 
 IMAGE = Path(__file__).parents[2] / "docs" / "similar.svg"
 COLUMNS = 100
-COMMAND = ["similar", "offbeat no. 1", "--k", "6", "--explain"]
+COMMAND = ["similar", "walking bass no. 2", "--k", "6", "--explain"]
 
 
 def main(database: str) -> None:

@@ -217,7 +217,7 @@ def test_it_ends_with_the_time_and_a_command_that_works(tmp_path: Path) -> None:
     damaged.write_bytes((tmp_path / "my music" / "4.flac").read_bytes()[:-20_000])
     result = text_of(tmp_path / "my music", "--db", tmp_path / "l.db")
     taken, following = result.stderr.splitlines()
-    assert re.fullmatch(r"Took [0-9.]+ s\.", taken)
+    assert re.fullmatch(rf"Took [0-9.]+ s; the library is {tmp_path}/l\.db", taken)
     name, *arguments = shlex.split(following.removeprefix("Next: "))
     assert "warning: " in result.stdout
     assert str(damaged) not in following

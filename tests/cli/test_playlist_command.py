@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 
 from recsys import Library, PlaylistOptions
-from recsys.cli.playlist import Duration
+from recsys.cli.options import Duration
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
 from tests.cli.running import paths_of
@@ -53,6 +53,7 @@ def test_one_track_of_an_artist_opens_the_list(run: Run, indexed: IndexedLibrary
     assert [track["path"] in by_artist for track in data["seeds"]] == [True]
     assert data["tracks"][0]["path"] == data["seeds"][0]["path"]
     reading = {"given": "overdrive band", "as": "artist", "name": "The overdrive band", "tracks": 2}
+    reading["role"] = "seed"
     assert data["readings"] == [reading]
     note = "'overdrive band' is read as the artist The overdrive band: 2 tracks"
     assert data["note"].startswith(note)
@@ -163,13 +164,22 @@ def test_wrong_options(run: Run, arguments: list[str], code: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("2h", 7200), ("90m", 5400), ("1h30m", 5400), ("45", 2700), ("1.5h", 5400), ("90S", 90)],
+    [
+        ("2h", 7200),
+        ("90m", 5400),
+        ("1h30m", 5400),
+        ("45", 2700),
+        ("1.5h", 5400),
+        ("90S", 90),
+        ("4:30", 270),
+        ("1:02:03", 3723),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert Duration().convert(text, None, None) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "h", "2x", "-1h", "1h!", "1 h"])
+@pytest.mark.parametrize("text", ["", "h", "2x", "-1h", "1h!", "1 h", "4:3", "0:00"])
 def test_durations_that_are_none(text: str) -> None:
     with pytest.raises(click.BadParameter):
         Duration().convert(text, None, None)
@@ -309,8 +319,8 @@ def test_a_terminal_shows_what_was_made(indexed: IndexedLibrary, tmp_path: Path)
     assert first is None
     for step, (one, other) in zip(steps, pairwise(playlist.tracks), strict=True):
         cosine = float(analyses[one.id].embedding @ analyses[other.id].embedding)
-        assert step == pytest.approx(cosine, abs=1e-5)
-        assert f"{cosine:.3f}" in bare
+        assert step == pytest.approx(cosine, abs=1e-3)
+        assert f"{step:.3f}" in bare
 
 
 def test_paths_can_be_had_on_a_terminal(indexed: IndexedLibrary) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from recsys.demo import SAMPLE_RATE
+from recsys.recommender.explanations import percent
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.running import json_of, paths_of
 from tests.sounds import staircase, write
@@ -128,6 +130,7 @@ def test_an_artist_stands_for_the_tracks(run: Run, indexed: IndexedLibrary) -> N
     result = run("similar", "overdrive band", "--json", "--k", 50)
     data = json_of(result)
     reading = {"given": "overdrive band", "as": "artist", "name": "The overdrive band", "tracks": 2}
+    reading["role"] = "seed"
     assert data["query"]["readings"] == [reading]
     assert {seed["path"] for seed in data["query"]["seeds"]} == {*map(str, tracks)}
     assert not {*map(str, tracks)} & {row["path"] for row in data["results"]}
@@ -214,8 +217,20 @@ def test_explain_says_why(run: Run, indexed: IndexedLibrary) -> None:
     assert "Filtered out: the query itself (1)" in result.stdout
     data = json_of(run("similar", indexed.track("overdrive"), "--explain", "--json", "--k", 1))
     reasons = data["results"][0]["reasons"]
-    assert [text.partition(" ")[0] for text in reasons[-1:]] == ["similarity"]
-    assert len(reasons) in (3, 4)  # "by the same artist" where it is
+    assert "sounds " in reasons[0]
+    assert reasons[1].startswith("similarity ")
+
+
+def test_classify_and_similar_show_the_same_probabilities(
+    run: Run, indexed: IndexedLibrary
+) -> None:
+    track = indexed.track("overdrive")
+    asked = json_of(run("similar", track, "--json"))["query"]["probabilities"]
+    alone = json_of(run("classify", track, "--json", "--db", indexed.database))["probabilities"]
+    assert asked == pytest.approx(alone, abs=0.01)
+    shown = dict(re.findall(r"(\w+)\s+([\d.]+%)", run("similar", track).stdout))
+    assert len(shown) == 4
+    assert shown == {genre: percent(asked[genre]) for genre in shown}
 
 
 def test_only_one_genre(run: Run, indexed: IndexedLibrary) -> None:

@@ -13,7 +13,7 @@ from recsys.errors import AmbiguousQueryError, ModelError, QueryError, SharedLib
 from recsys.index.base import unit_from_half
 from recsys.index.sync import rebuild_index
 from recsys.playlists import PlaylistOptions
-from recsys.recommender import SimilarOptions
+from recsys.recommender import Filters, SimilarOptions
 from tests.index.oracle import ExactIndex
 from tests.milvus.shared_libraries import answers, make_library, open_at, push_to
 from tests.sounds import staircase, write
@@ -31,6 +31,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> PlantedLibrary:
     made = make_library(tmp_path_factory.mktemp("library"))
     made.store.add_root(Path("/music"))
     made.store.add_root(Path("/music \udcff"))
+    made.store.set_preferences(Filters(exclude=(Path("/music \udcff"), "skit")).asked())
     rebuild_index(made.store)
     return made
 
@@ -55,6 +56,12 @@ def test_the_model_is_the_same(library: PlantedLibrary, shared: MilvusCatalogue)
     assert shared.model().tag_means == library.info.tag_means
     assert shared.model().tag_deviations == library.info.tag_deviations
     np.testing.assert_array_equal(shared.model().confusion, library.info.confusion)
+
+
+def test_the_defaults_of_lists_are_the_same(
+    library: PlantedLibrary, shared: MilvusCatalogue
+) -> None:
+    assert shared.preferences() == library.store.preferences() != {}
 
 
 def test_what_is_known_of_the_library_is_the_same(

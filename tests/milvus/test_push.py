@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from recsys.milvus.milvus_index import MilvusIndex
 from recsys.milvus.push import _Push, push
 from recsys.store import Store
 from recsys.store.rows import TrackRecord
+from recsys.taste import Event, EventKind, Subject
 from recsys.types import TrackFile
 from tests.milvus.shared_libraries import TAGS, answers, make_library, open_at, push_to, sounds
 from tests.planted import PlantedLibrary, make_info
@@ -69,6 +71,25 @@ def test_pushing_again_writes_nothing(library: PlantedLibrary, place: Path) -> N
     push_to(library.store, place)
     again = push_to(library.store, place)
     assert (again.tracks, again.written, again.unchanged, again.removed) == (64, 0, 64, 0)
+    same(library, place)
+
+
+def test_what_is_banned_is_not_pushed_until_it_is_unbanned(
+    library: PlantedLibrary, place: Path
+) -> None:
+    push_to(library.store, place)
+    banned = library.track(7)
+    for seconds, (kind, tracks) in enumerate([("ban", 63), ("unban", 64)]):
+        time = datetime(2026, 11, 27, 12, 0, seconds, tzinfo=UTC)
+        sound = banned.audio_hash
+        event = Event(EventKind(kind), Subject.TRACK, sound, "it", time, "test", (sound,))
+        library.store.add_events([event])
+        assert push_to(library.store, place).tracks == tracks
+        shared = open_at(place)
+        try:
+            assert (7 in shared.tracks([7])) == (kind == "unban")
+        finally:
+            shared.close()
     same(library, place)
 
 

@@ -12,6 +12,7 @@ import pytest
 from recsys.errors import QueryError
 from recsys.playlists.radio import NO_SPACING, SPACINGS, Radio, RadioAnswer, RadioOptions
 from recsys.recommender.duplicates import NearDuplicates, artist_key
+from recsys.types import Blend
 from tests.planted import PlantedLibrary, Sound, at_cosine, scattered
 
 
@@ -145,12 +146,13 @@ def test_a_length_below_one_is_refused() -> None:
 def test_sessions_are_stored(tmp_path: Path) -> None:
     store = PlantedLibrary(tmp_path, scattered(3, np.random.default_rng(1))).store
     assert store.latest_radio() is None
-    first, second = store.start_radio(["a"]), store.start_radio(["b", "c"])
-    assert (store.latest_radio(), store.latest_radio(["a"])) == (second, first)
-    assert store.latest_radio(["b"]) is None
+    first, second = store.start_radio(Blend(("a",))), store.start_radio(Blend(("b", "c")))
+    assert (store.latest_radio(), store.latest_radio(Blend(("a",)))) == (second, first)
+    assert store.latest_radio(Blend(("b",))) is None
+    assert store.latest_radio(Blend(("a",), not_like=("b",))) is None
     assert store.extend_radio(first, 0, ["x", "y"])
     assert store.extend_radio(first, 2, ["z"])
     # Another process was faster.
     assert not store.extend_radio(first, 2, ["w"])
-    assert store.radio(first) == (["a"], ["x", "y", "z"])
+    assert store.radio(first) == (Blend(("a",)), ["x", "y", "z"])
     assert store.radio(99) is None

@@ -11,6 +11,7 @@ import pytest
 
 from recsys.recommender.query import OVERFETCH, nearest
 from recsys.store import Store
+from recsys.taste import Bans
 from recsys.types import FloatArray, Neighbour, Track
 from tests.planted import PlantedLibrary, scattered, unit
 
@@ -28,6 +29,9 @@ class Counting:
     ) -> tuple[list[Neighbour], FloatArray]:
         self.searches.append(k)
         return self._library.index.search_with_vectors(genre, query, k)
+
+    def bans(self) -> Bans:
+        return Bans()
 
     def tracks(self, ids: Iterable[int]) -> dict[int, Track]:
         wanted = list(ids)

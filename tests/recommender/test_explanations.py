@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recsys.recommender import Recommender, SimilarOptions
-from recsys.recommender.explanations import DRAWN, Explanation, draw_sample, percent
+from recsys.recommender.explanations import DRAWN, Explanation, Origin, draw_sample, percent
 from recsys.types import FloatArray
 from tests.planted import PlantedLibrary, Sound, at_cosine, scattered, unit
 
@@ -40,26 +40,28 @@ def test_same_artist_and_album_are_named(tmp_path: Path) -> None:
         Sound("jazz", at_cosine(north, east, 0.6)),
     ]
     said = explained(PlantedLibrary(tmp_path, sounds), 1)
-    by_artist = {number: own.same_artist for number, own in said.items()}
-    assert by_artist == {2: True, 3: True, 4: False, 5: False}
-    assert {number: own.same_album for number, own in said.items() if own.same_album} == {3: True}
-    assert "by the same artist" in said[2].sentences()
-    assert "from the same album" in said[3].sentences()
-    assert not any("same a" in sentence for sentence in said[4].sentences())
+    origins = {number: own.origin for number, own in said.items()}
+    assert origins == {2: Origin.ARTIST, 3: Origin.ALBUM, 4: Origin.ANOTHER, 5: Origin.UNKNOWN}
+    assert [said[number].sentences()[0] for number in (2, 3, 4, 5)] == [
+        "also jazz, sounds very close, the same artist",
+        "also jazz, sounds close, the same album",
+        "also jazz, sounds close, another artist",
+        "also jazz, sounds close",
+    ]
 
 
-def test_a_genre_is_shared_only_where_the_model_is_sure_of_both(tmp_path: Path) -> None:
+def test_the_genre_of_a_track_comes_with_its_own_probability(tmp_path: Path) -> None:
     north, east = np.eye(16, dtype=np.float32)[:2]
     sounds = [
         Sound("jazz", north),
-        Sound("jazz", at_cosine(north, east, 0.9), sure=0.6),
-        Sound("jazz", at_cosine(north, east, 0.8), sure=0.3),  # below its threshold of 0.4
-        Sound("rock", at_cosine(north, east, 0.7)),
+        Sound("jazz", at_cosine(north, east, 0.5), sure=0.6),
+        Sound("rock", at_cosine(north, east, 0.3), sure=0.45),
     ]
     said = explained(PlantedLibrary(tmp_path, sounds), 1)
-    assert [said[number].shared_genre for number in (2, 3, 4)] == ["jazz", None, None]
-    assert "both are clearly jazz, the track itself with probability 0.60" in said[2].sentences()
-    assert "the track itself is jazz with probability 0.30" in said[3].sentences()
+    assert said[2].sentences()[0] == "also jazz, sounds similar"
+    assert said[2].sentences()[2].endswith("for jazz, the track itself is 60% jazz")
+    assert said[3].sentences()[0] == "rock, another genre, sounds a little similar"
+    assert said[3].sentences()[2].endswith("for rock, the track itself is 45% rock")
 
 
 def test_closer_than_is_the_share_of_pairs_where_the_whole_library_is_drawn(

@@ -174,19 +174,20 @@ def test_explanations_carry_the_numbers_of_query_and_track(tmp_path: Path) -> No
         assert explanation.similarity == pytest.approx(cosine, abs=5e-4)
     first, second, last = (row.reasons for row in ask.with_reasons(answer).results)
     assert first == (
-        f"tier 1: jazz, the query's most probable genre (score {scores['jazz']:.2f})",
-        "both are clearly jazz, the track itself with probability 0.82",
+        "also jazz, sounds very close",
         "similarity 0.900 (1 is the same sound)",
+        f"tier 1 by the query's score of {scores['jazz']:.2f} for jazz, "
+        "the track itself is 82% jazz",
     )
-    assert second[0].startswith("tier 2: by similarity, whatever the genre; rock (score 0.")
-    assert last[0].startswith("tier 2: by similarity, whatever the genre; blues (score 0.")
+    assert second[0] == "rock, another genre, sounds close"
+    assert last[0] == "blues, another genre, sounds similar"
 
 
 def test_explanations_by_similarity_alone_claim_no_tier(library: PlantedLibrary) -> None:
     ask = recommender(library)
     answer = ask.similar(library.query(1), SimilarOptions(k=1, strategy="similarity"))
     (row,) = ask.with_reasons(answer).results
-    assert row.reasons[0].startswith("ranked by similarity alone")
+    assert row.reasons[2].startswith("no tiers; the query's score of")
 
 
 def test_an_explanation_survives_the_removal_of_its_track(tmp_path: Path) -> None:
@@ -196,4 +197,4 @@ def test_an_explanation_survives_the_removal_of_its_track(tmp_path: Path) -> Non
     library.store.write([], removed=[row.track.id for row in answer.results])
     for explanation in ask.explain(answer):
         assert explanation.track_genre_probability is None
-        assert len(explanation.sentences()) == 2
+        assert len(explanation.sentences()) == 3

@@ -137,17 +137,26 @@ def test_a_tag_counts_every_track_without_it_once(tmp_path: Path) -> None:
 
 
 def test_reasons_say_why_a_track_is_in_its_tier(tmp_path: Path) -> None:
-    cosines = [("jazz", 0.6), ("rock", 0.8), ("folk", 0.5), ("pop", 0.7), ("jazz", 0.2)]
+    cosines = [("jazz", 0.6), ("rock", 0.8), ("folk", 0.5), ("pop", 0.7), ("jazz", 0.3)]
     library = PlantedLibrary(tmp_path, [sound(*planted) for planted in cosines], INFO)
     recommender = Recommender(library.store, library.index, library.info)
     answer = recommender.similar(unsure(library, 0.3, 0.1, 0.59, 0.01))
-    reasons = [row.reasons[0] for row in recommender.with_reasons(answer).results]
+    reasons = [
+        (row.reasons[0], row.reasons[2].split(",")[0])
+        for row in recommender.with_reasons(answer).results
+    ]
     assert reasons == [
-        "tier 1: the nearest track of all, although its genre is rock (score 0.01)",
-        "tier 1: jazz, the query's most probable genre (score 0.59)",
-        "tier 1: folk, nearly as probable as the query's first genre (score 0.30)",
-        "tier 2: pop, a related genre (score 0.10)",
-        "tier 3: by similarity, whatever the genre; jazz (score 0.59)",
+        (
+            "the nearest of all, although it is rock, sounds close",
+            "tier 1 by the query's score of 0.01 for rock",
+        ),
+        ("also jazz, sounds close", "tier 1 by the query's score of 0.59 for jazz"),
+        (
+            "folk, which the query may be as well, sounds similar",
+            "tier 1 by the query's score of 0.30 for folk",
+        ),
+        ("pop, a related genre, sounds close", "tier 2 by the query's score of 0.10 for pop"),
+        ("also jazz, sounds a little similar", "tier 3 by the query's score of 0.59 for jazz"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,8 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
+from recsys.store.rows import array_blob
+from recsys.types import Blend
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -39,11 +42,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def later(path: Path, monkeypatch: pytest.MonkeyPatch) -> Migrations:
     """A recsys to come, with one more migration than made the library at `path`."""
-    from sqlite_utils import Migrations
-
     assert path.exists()
-    migrations = Migrations("recsys")
-    migrations()(schema.first_schema)
+    migrations = copy.deepcopy(schema.migrations)
 
     @migrations()
     def add_mood(db: Database) -> None:
@@ -86,3 +86,35 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(path: Path, later: 
     with pytest.raises(StoreError, match="second half"):
         Store.open(path)
     assert (dump(path), version(path)) == (before, SCHEMA_VERSION)
+
+
+def test_a_library_of_the_first_schema_gets_radio_and_whole_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlite_utils import Migrations
+
+    first = Migrations("recsys")
+    first()(schema.first_schema)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrations", first)
+        patch.setattr(store_connection, "SCHEMA_VERSION", 1)
+        with new_library(tmp_path) as store:
+            # As the first schema had them.
+            store._db.execute(
+                "INSERT INTO tracks (path, size, mtime_ns, audio_hash, revision, search_artist,"
+                " search_title, search_album, search_genre, search_keys)"
+                " VALUES ('/music/So What.mp3', 1, 1, 'h', 1, '', 'so what', '', '', '')"
+            )
+            known = analysed()
+            store._db.execute(
+                "INSERT INTO analyses (audio_hash, model, genre, duration_s, probabilities,"
+                " embedding) VALUES ('h', (SELECT model FROM library), 'jazz', 60, ?, ?)",
+                (array_blob(known.probabilities), array_blob(known.embedding)),
+            )
+            path = store.path
+    with Store.open(path) as store:
+        assert [track.id for track in store.find_tracks("sowhat")] == [1]
+        assert store.start_radio(Blend(("a",))) == 1
+        track = store.track(1)
+        assert track is not None
+        assert track.added_s is None  # not known

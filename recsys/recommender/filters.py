@@ -1,0 +1,356 @@
+"""Which tracks may be in a list at all, whatever their rank: lengths, artists, folders, words.
+
+:class:`Filters` says what is asked for, :class:`TrackFilter` decides for one request. It is asked
+where candidates leave the index, in :func:`recsys.recommender.query.nearest`, so that similar
+tracks, playlists, ways and radio all keep to it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from recsys.checks import check_types
+from recsys.errors import QueryError
+from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
+from recsys.recommender.duplicates import name_key as spelling
+from recsys.recommender.languages import languages_in
+from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from recsys.types import BanList, FloatArray, Track
+
+FILTERS = {
+    "tag": "without the tags asked for",
+    "banned": "banned",
+    "not_like": "not to be like, or near-duplicates of that",
+    "excluded": "in an excluded folder, or with excluded words",
+    "not_artist": "by an excluded artist",
+    "query_artist": "by an artist of the query",
+    "too_short": "shorter than the minimum length",
+    "too_long": "longer than the maximum length",
+    "language": "in another language",
+    "no_language": "without a language tag",
+    "query": "the query itself",
+    "near_duplicate": "near-duplicates",
+    "same_album": "same album",
+    "same_artist": "more tracks of one artist than asked for",
+}
+"""Reasons for leaving a track out, in the order in which they are tried, with their texts."""
+
+_PATH_STARTS = ("/", "~", f".{os.sep}", f"..{os.sep}")
+
+_CREDITS = re.compile(
+    r"\s*;\s*|\s+[/&]\s+|\s+(?:and|with|vs)\b\.?\s+|\s*[(\[]?\b(?:feat|ft|featuring)\b\.?\s+",
+    re.IGNORECASE,
+)
+"""What divides the artists in one tag: "Bob Marley & The Wailers" are Bob Marley, too."""
+
+_PLURAL = re.compile("(?:(?<=x|z)es|(?<=ch|sh|ss)es|(?<!s)s)$")
+
+
+def reasons(counts: Mapping[str, int]) -> str:
+    """Return the text of every reason that occurred, with its count.
+
+    Examples
+    --------
+    >>> reasons({"query": 1, "too_long": 3, "tag": 0})
+    'longer than the maximum length (3), the query itself (1)'
+    """
+    return ", ".join(f"{FILTERS[name]} ({counts[name]})" for name in FILTERS if counts.get(name))
+
+
+def left_out(counts: Mapping[str, int]) -> str:
+    """Return ``"; left out: ..."`` with every reason that occurred, or nothing."""
+    text = reasons(counts)
+    return f"; left out: {text}" if text else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Tracks that must not be in a list. Seeds are exempt: they were asked for.
+
+    Attributes
+    ----------
+    not_artists : tuple of str
+        No tracks of these artists; case, accents and marks do not count. A track credited to
+        several artists ("A; B", "A feat. B", "A & B", "A and the Bs") is one of each.
+    no_same_artist : bool
+        No other tracks of the artists of the seeds.
+    exclude : tuple of str or Path
+        A Path, or a text that begins with ``/``, ``~``, ``./`` or ``../``, is a file, or a folder
+        with everything below it. Another text is words: no tracks that have all of them in artist,
+        title, album and genre tag. A word stands for its plural, too.
+    min_length_s, max_length_s : float or None
+        Limits of the duration in seconds, which is rounded as it is shown. A track of unknown
+        duration is kept.
+    languages : tuple of str
+        Only tracks whose language tag names one of these, as a code of ISO 639, in English or in
+        itself: "de", "ger", "German", "Deutsch". Tracks without the tag are left out.
+    use_defaults : bool
+        Whether the defaults of the library apply as well, see :meth:`over`.
+
+    Raises
+    ------
+    QueryError
+        A length is not above 0, the limits exclude each other, or a name is empty.
+    """
+
+    not_artists: tuple[str, ...] = ()
+    no_same_artist: bool = False
+    exclude: tuple[str | Path, ...] = ()
+    min_length_s: float | None = None
+    max_length_s: float | None = None
+    languages: tuple[str, ...] = ()
+    use_defaults: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("not_artists", "exclude", "languages"):
+            _check_texts(name, getattr(self, name))
+        check_types(self)
+        for name in ("min_length_s", "max_length_s"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise QueryError(
+                    f"{name} must be a number of seconds above 0, got {value}",
+                    "Leave it out to have no limit.",
+                )
+        least, most = self.min_length_s, self.max_length_s
+        if least is not None and most is not None and least > most:
+            raise QueryError(
+                f"no track is longer than {least:g} s and shorter than {most:g} s",
+                "The minimum length must not exceed the maximum length.",
+            )
+        # A frozen instance cannot set its own fields in the usual way.
+        object.__setattr__(self, "exclude", tuple(map(_exclusion, self.exclude)))
+
+    def over(self, defaults: Filters) -> Filters:
+        """Return these filters together with defaults, unless these ignore them.
+
+        Artists and exclusions add up; a length or languages given here replace the default.
+        """
+        if not self.use_defaults:
+            return self
+        least = defaults.min_length_s if self.min_length_s is None else self.min_length_s
+        most = defaults.max_length_s if self.max_length_s is None else self.max_length_s
+        if least is not None and most is not None and least > most:
+            # A length of the call stands against a default: the default gives way.
+            least, most = self.min_length_s, self.max_length_s
+        return Filters(
+            not_artists=tuple(dict.fromkeys((*defaults.not_artists, *self.not_artists))),
+            no_same_artist=defaults.no_same_artist or self.no_same_artist,
+            exclude=tuple(dict.fromkeys((*defaults.exclude, *self.exclude))),
+            min_length_s=least,
+            max_length_s=most,
+            languages=self.languages or defaults.languages,
+        )
+
+    def asked(self) -> dict[str, Any]:
+        """Return the filters that are set, as values for JSON; :meth:`of` reads them."""
+        texts = {"exclude": [os.fspath(each) for each in self.exclude]}
+        values = {
+            field.name: texts.get(field.name, getattr(self, field.name))
+            for field in fields(self)
+            if field.name != "use_defaults"
+        }
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if value
+        }
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> Self:
+        """Return the filters of :meth:`asked`."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in asked.items()
+        }
+        return cls(**values)
+
+
+def _check_texts(name: str, values: object) -> None:
+    if isinstance(values, str) or not isinstance(values, tuple | list):
+        raise QueryError(f"{name} must be a tuple, got {values!r}", f"Give ({values!r},).")
+    empty = [value for value in values if not str(value).strip()]
+    if empty:
+        raise QueryError(f"an empty text among {name}: {empty[0]!r}", "Leave it out.")
+
+
+def _exclusion(value: str | Path) -> str | Path:
+    """Return a file or folder as an absolute Path, and words as they are."""
+    if isinstance(value, Path) or value.startswith(_PATH_STARTS):
+        return Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100 (links are kept)
+    return value
+
+
+NO_FILTERS = Filters()
+"""Every track may be in a list."""
+
+
+class TrackFilter:
+    """Decides which tracks may be in the lists of one request, and counts the others by reason.
+
+    What is banned is always refused, and so are `unwanted` tracks, given with their embeddings, and
+    their near-duplicates; otherwise the `seeds` never are.
+    """
+
+    def __init__(
+        self,
+        filters: Filters,
+        seeds: Sequence[Track] = (),
+        unwanted: Sequence[tuple[Track, FloatArray]] = (),
+        banned: BanList | None = None,
+    ) -> None:
+        self._banned = banned
+        self._unwanted = NearDuplicates()
+        for track, embedding in unwanted:
+            self._unwanted.add(track, embedding)
+        self._seeds = frozenset(track.path for track in seeds)
+        self._folders = tuple(_folder_texts(filters.exclude))
+        self._words = [_asked(text) for text in filters.exclude if isinstance(text, str)]
+        self._artists = frozenset(map(name_key, map(storable_text, filters.not_artists)))
+        of_query = seeds if filters.no_same_artist else ()
+        self._query_artists = frozenset(name for track in of_query for name in _artists(track))
+        self._min_s = filters.min_length_s or 0.0
+        self._max_s = filters.max_length_s or math.inf
+        self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
+        self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
+
+    @classmethod
+    def needed(
+        cls,
+        filters: Filters,
+        seeds: Sequence[Track] = (),
+        unwanted: Sequence[tuple[Track, FloatArray]] = (),
+        banned: BanList | None = None,
+    ) -> Self | None:
+        """Return the filter of a request, None where every track may be in its lists."""
+        if filters.asked() or unwanted or banned:
+            return cls(filters, seeds, unwanted, banned)
+        return None
+
+    @property
+    def filtered(self) -> Counter[str]:
+        """How many different tracks were refused, by reason."""
+        return Counter(self._refused.values())
+
+    def admits(self, track: Track, embedding: FloatArray | None = None) -> bool:
+        """Return whether a track may be in the lists; count it if not."""
+        reason = self.objection(track, embedding)
+        if reason is not None:
+            self._refused[track.id] = reason
+        return reason is None
+
+    def objection(self, track: Track, embedding: FloatArray | None = None) -> str | None:
+        """Return why a track may not be in the lists, a key of :data:`FILTERS`, or None.
+
+        Near-duplicates of unwanted tracks are found where there is an embedding, of unit length.
+        """
+        if self._banned and self._banned.holds(track):
+            return "banned"
+        if track.path in self._seeds:
+            return None
+        if embedding is not None and len(self._unwanted) and self._unwanted.match(track, embedding):
+            return "not_like"
+        if self._folders and f"{track.path}{os.sep}".startswith(self._folders):
+            return "excluded"
+        if self._words and self._has_excluded_words(track):
+            return "excluded"
+        return (
+            self._objection_to_artists(track)
+            or self._objection_to_length(track)
+            or self._objection_to_language(track)
+        )
+
+    def _objection_to_artists(self, track: Track) -> str | None:
+        if self._artists or self._query_artists:
+            names = _artists(track)
+            if not self._artists.isdisjoint(names):
+                return "not_artist"
+            if not self._query_artists.isdisjoint(names):
+                return "query_artist"
+        return None
+
+    def _objection_to_length(self, track: Track) -> str | None:
+        if not 0 < track.duration_s < math.inf:  # unknown
+            return None
+        length_s = round(track.duration_s)
+        if length_s < self._min_s:
+            return "too_short"
+        return "too_long" if length_s > self._max_s else None
+
+    def _objection_to_language(self, track: Track) -> str | None:
+        if not self._languages:
+            return None
+        named = languages_in(track.tags.language or "")
+        if not named:
+            return "no_language"
+        return "language" if named.isdisjoint(self._languages) else None
+
+    def _has_excluded_words(self, track: Track) -> bool:
+        tags = track.tags
+        texts = (tags.artist, tags.album_artist, track.title, tags.album, tags.genre_tag)
+        held = frozenset[str]().union(*(_words(text) for text in texts if text))
+        return any(
+            all(any(form <= held for form in forms) for forms in asked) for asked in self._words
+        )
+
+
+def _folder_texts(exclude: Iterable[str | Path]) -> Iterable[str]:
+    """Yield the beginnings of paths in excluded folders, as named and with links resolved."""
+    for path in exclude:
+        if isinstance(path, Path):
+            for text in {os.fspath(path), os.path.realpath(path)}:
+                yield text.rstrip(os.sep) + os.sep
+
+
+def _asked(words: str) -> list[list[frozenset[str]]]:
+    """Return for each excluded word its forms: "hip-hop" is "hiphop", or both "hip" and "hop"."""
+    forms = []
+    for word in words.split():
+        parts = vocabulary_of([normalise(storable_text(word))])
+        joined = [frozenset([_singular("".join(parts))])] if parts else []
+        forms.append([*joined, frozenset(map(_singular, parts)) or frozenset([normalise(word)])])
+    return forms
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> frozenset[str]:
+    """Return the words of a text in the singular, those with marks also joined, and the whole."""
+    whole = normalise(storable_text(text))
+    words = {*vocabulary_of([whole]), *words_of(whole)}
+    return frozenset([*map(_singular, words), whole])  # the whole may be marks alone: "!!!"
+
+
+def _singular(word: str) -> str:
+    """Return a word without the ending of an English plural.
+
+    Examples
+    --------
+    >>> [_singular(word) for word in ("audiobooks", "remixes", "speeches", "bass", "live")]
+    ['audiobook', 'remix', 'speech', 'bass', 'live']
+    """
+    return _PLURAL.sub("", word) or word
+
+
+@lru_cache(maxsize=4096)
+def _credited(artist: str) -> frozenset[str]:
+    """Return the keys of all artists that one tag names, and of the tag as a whole."""
+    names = [artist, *_CREDITS.split(artist)]
+    return frozenset(name_key(name) for name in names if normalise(name))
+
+
+def _artists(track: Track) -> frozenset[str]:
+    """Return the keys of the artists of a track; none for placeholders of taggers."""
+    names = [name for name in (track.tags.artist, track.tags.album_artist) if name]
+    known = [name for name in names if spelling(name) not in NOT_AN_ARTIST]
+    return frozenset(key for name in known for key in _credited(storable_text(name)))
