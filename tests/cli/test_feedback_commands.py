@@ -280,6 +280,23 @@ def test_json_is_as_documented(run: Run) -> None:
     assert counts.keys() == shown[-1].keys()
 
 
+def test_show_tells_what_was_said_and_what_bans_a_track(run: Run) -> None:
+    plain = json_of(run("show", "chamber no. 1", "--json"))
+    assert (plain["feedback"], plain["banned_by"]) == ([], None)
+    run("dislike", "chamber no. 1")
+    run("ban", "artist:The Chamber Band")
+    run("like", "chamber no. 2")
+    shown = json_of(run("show", "chamber no. 1", "--json"))
+    assert [(each["kind"], each["subject"]) for each in shown["feedback"]] == [
+        ("dislike", "track"),
+        ("ban", "artist"),
+    ]
+    assert shown["banned_by"] == shown["feedback"][-1]
+    lines = run("show", "chamber no. 1").stdout
+    assert "dislike of it, ban of the artist The Chamber Band" in lines
+    assert "by the ban on the artist The Chamber Band" in lines
+
+
 def test_the_status_counts_events_once_there_are_any(run: Run) -> None:
     assert "feedback" not in json_of(run("status", "--json"))
     run("like", "chamber no. 1")
