@@ -253,3 +253,9 @@ def language_and_time_of_addition(db: Database) -> None:
             FROM tracks_with_analysis WHERE genre IS NOT NULL""",
     ):
         db.execute(statement)
+
+
+@migrations()
+def radio_by_words(db: Database) -> None:
+    """Let a radio session have words for sound."""
+    db.execute("ALTER TABLE radio_sessions ADD COLUMN words TEXT")
