@@ -1016,6 +1016,25 @@ class Library:
         """
         return list(self.store.bans().in_force)
 
+    def undo_feedback(self) -> list[Event]:
+        """Forget what was said last: all events of the last call of :meth:`like` and the others.
+
+        Returns
+        -------
+        list of Event
+            Those that are gone; called again, it goes on with those before.
+
+        Raises
+        ------
+        RecsysError
+            If nothing was said, there is no library, or it is on Milvus.
+        """
+        with Store.open(self.database) as writer:
+            events = writer.undo_events()
+        if not events:
+            raise QueryError("there is no event to undo", "recsys feedback list shows them.")
+        return events
+
     def import_feedback(self, lines: Iterable[str | bytes]) -> tuple[int, int]:
         """Store the events of JSON lines, all or none; those that are known are passed over.
 
