@@ -281,6 +281,7 @@ _FILTERS = (
         help="No shorter tracks: 60s, 1m30s, 1:30; a number alone is minutes.",
     ),
     click.option("--max-length", "max_length_s", type=Duration(), help="No longer tracks: 12m."),
+    click.option("--no-speech", is_flag=True, help="No audiobooks, lectures or skits."),
     click.option(
         "--language",
         "languages",
@@ -300,6 +301,7 @@ _NO_DEFAULTS = click.option(
 )
 _FILTER_NAMES = (
     *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
+    "no_speech",
 )
 
 
