@@ -22,6 +22,7 @@ from recsys.cli.output import console, note, path_cell, print_failure, print_jso
 
 if TYPE_CHECKING:
     from recsys.classify import Classification
+    from recsys.types import DeviceName
 
 SHOWN = 4
 """Genres, and tags, per file in the table."""
@@ -40,7 +41,7 @@ def command(
     ctx: click.Context,
     files: tuple[Path, ...],
     as_json: bool,
-    device: str,
+    device: DeviceName,
     model: Path | None,
     workers: int | None,
     time_limit: float,

@@ -38,7 +38,8 @@ from recsys.errors import ModelError
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.classifier.training.datasets import LabelledFile
-    from recsys.classifier.training.evaluate import Evaluation, FolderEvaluation
+    from recsys.classifier.training.evaluate import Evaluation
+    from recsys.types import DeviceName, EffortName
 
 
 @click.command(short_help="Measure a genre model on labelled tracks.")
@@ -74,9 +75,9 @@ def command(
     report: Path | None,
     db: Path | None,
     model: Path | None,
-    device: str,
+    device: DeviceName,
     workers: int | None,
-    effort: str | None,
+    effort: EffortName | None,
     as_json: bool,
 ) -> None:
     """Measure a genre model on the tracks in DIR/GENRE/.
@@ -93,6 +94,7 @@ def command(
     """
     from recsys.api import Library
     from recsys.classifier.training.evaluate import as_dict, evaluate_files
+    from recsys.learned import count_learned, training_keys
     from recsys.workers import default_workers
 
     if report is not None:
@@ -107,7 +109,10 @@ def command(
         files = _held_out(files, classifier)
     # After --held-out: genres are reported only for tracks that would have been evaluated.
     files, unknown_genres = _known_genres(files, classifier)
-    learned = _warn_of_training_tracks(files, classifier)
+    learned = count_learned(training_keys(classifier.card.training), (f.key for f in files))
+    warnings = _warnings(learned, len(files), classifier)
+    for text in warnings:
+        warn(text)
     with progress("tracks", "Analysing") as bar:
         bar.start(len(files))
         result = evaluate_files(
@@ -116,45 +121,36 @@ def command(
     for path, reason in result.failed:
         print_failure(path, reason)
     if report is not None:
-        _write_page(report, result, classifier, directory, split, missing, unknown_genres)
+        from recsys.papers.explore import empty_genre_folders
+        from recsys.reports.evaluation_page import EvaluationReport, write_report
+
+        made = EvaluationReport(
+            result=result,
+            card=classifier.card,
+            directory=directory,
+            split=split,
+            missing=missing,
+            unknown_genres=unknown_genres,
+            empty_genres=empty_genre_folders(directory, report) if split is None else (),
+            created=datetime.now(UTC),
+            learned=learned,
+            warnings=warnings,
+        )
+        note(f"the report is {shown(write_report(made, report)[0])}")
     if as_json:
         counts = {
             "missing": missing,
             "failed": len(result.failed),
             "skipped": sum(unknown_genres.values()),
             "learned": learned,
+            "warnings": list(warnings),
         }
         print_json(as_dict(result.evaluation) | counts)
     else:
-        _print_tables(result.evaluation, classifier.info.name)
+        _print_tables(result.evaluation, classifier.info.name, learned)
     if result.failed:
         click.echo(f"{len(result.failed)} files could not be decoded", err=True)
         click.get_current_context().exit(SOME_FILES_FAILED)
-
-
-def _write_page(
-    out: Path,
-    result: FolderEvaluation,
-    classifier: Classifier,
-    directory: Path,
-    split: Path | None,
-    missing: int,
-    unknown_genres: Mapping[str, int],
-) -> None:
-    from recsys.papers.explore import empty_genre_folders
-    from recsys.reports.evaluation_page import EvaluationReport, write_report
-
-    made = EvaluationReport(
-        result=result,
-        card=classifier.card,
-        directory=directory,
-        split=split,
-        missing=missing,
-        unknown_genres=unknown_genres,
-        empty_genres=empty_genre_folders(directory, out) if split is None else (),
-        created=datetime.now(UTC),
-    )
-    note(f"the report is {shown(write_report(made, out)[0])}")
 
 
 def _choose(directory: Path, split: Path | None) -> tuple[list[LabelledFile], int]:
@@ -177,15 +173,11 @@ def _choose(directory: Path, split: Path | None) -> tuple[list[LabelledFile], in
     return chosen, missing
 
 
-def _training_keys(classifier: Classifier) -> frozenset[str] | None:
-    """Return the tracks that the model was trained or selected on; None if not listed."""
-    keys = classifier.card.training.get("keys")
-    return None if keys is None else frozenset(keys["train"]) | frozenset(keys["valid"])
-
-
 def _held_out(files: list[LabelledFile], classifier: Classifier) -> list[LabelledFile]:
     """Leave out the tracks that the model was trained or selected on."""
-    keys, name = _training_keys(classifier), classifier.info.name
+    from recsys.learned import training_keys
+
+    keys, name = training_keys(classifier.card.training), classifier.info.name
     if keys is None:
         raise ModelError(
             f"the card of {name} does not list its training tracks",
@@ -217,27 +209,25 @@ def _known_genres(
     return known, unknown
 
 
-def _warn_of_training_tracks(files: list[LabelledFile], classifier: Classifier) -> int | None:
-    """Report and return how many of the tracks the model was trained or selected on."""
+def _warnings(learned: int | None, tracks: int, classifier: Classifier) -> tuple[str, ...]:
+    """Return why the figures are too good, if they are."""
+    from recsys.learned import warning_of
+
+    found = []
     if classifier.card.training.get("leaky"):
-        warn(
+        found.append(
             "LEAKY: the model was trained and tested on segments of the same tracks, so the "
-            "figures in its card are too good"
+            "figures in its card are too good."
         )
-    keys = _training_keys(classifier)
-    if keys is None:
-        return None
-    count = sum(file.key in keys for file in files)
-    if count:
-        warn(
-            f"the model was trained or selected on {count} of {len(files)} tracks: the figures are "
-            "too good; --held-out excludes these tracks"
-        )
-    return count
+    if text := warning_of(learned, tracks):
+        found.append(f"{text} --held-out excludes these tracks." if learned else text)
+    return tuple(found)
 
 
-def _print_tables(evaluation: Evaluation, name: str) -> None:
+def _print_tables(evaluation: Evaluation, name: str, learned: int | None) -> None:
     screen = console()
+    if learned != 0:  # where the output goes to a file, the warning does not
+        name = f"{name}, trained on {'unknown' if learned is None else learned} of these tracks"
     genres = table("genre", "tracks", "precision", "recall", "F1", right=range(1, 5), title=name)
     for genre, own in evaluation.per_genre.items():
         figures = (f"{value:.3f}" for value in (own.precision, own.recall, own.f1))

@@ -1,46 +1,52 @@
-"""``recsys model export``: a model as an ONNX file."""
+"""``recsys export``: tracks with their embeddings as a table for other programs."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from recsys.cli.options import FILE, json_option, unused_db_option
-from recsys.cli.output import print_json
-from recsys.errors import ModelError
+from recsys.cli.list import list_options
+from recsys.cli.options import FILE, db_option, json_option
+from recsys.cli.output import print_json, shown
 
 
-@click.command(short_help="Write a model as an ONNX file.")
-@click.argument("model", required=False, metavar="[MODEL.safetensors]", type=FILE)
-@click.option(
-    "--onnx", "out", required=True, type=FILE, metavar="OUT.onnx", help="ONNX model to write."
-)
-@click.option("--force", is_flag=True, help="Replace OUT.onnx and OUT.toml if they exist.")
+@click.command(name="export", short_help="Write tracks with embeddings as CSV, NumPy or Parquet.")
+@click.argument("out", metavar="OUT", type=FILE)
+@list_options
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @json_option("One JSON object.")
-@unused_db_option
-def command(model: Path | None, out: Path, force: bool, as_json: bool) -> None:
-    """Export a model as an ONNX file with a TOML description.
+@db_option
+def command(
+    out: Path,
+    genre: str | None,
+    tags: tuple[str, ...],
+    artist: str | None,
+    album: str | None,
+    added: datetime | None,
+    force: bool,
+    as_json: bool,
+    db: Path | None,
+) -> None:
+    """Export the tracks of the library to OUT, with embeddings, genre probabilities and tag scores.
 
-    Without MODEL, the shipped model is exported. The ONNX file is kept only if it agrees with the
-    model. Other programs can run it, and so can every command that takes --model. It needs the
-    extra [onnx].
+    The extension of OUT chooses the format: .csv, .npz (NumPy arrays), or .parquet, which needs
+    pyarrow (in the extra [ray]). recsys model export writes the model itself.
 
     \b
     Examples:
-      recsys model export --onnx genre.onnx
-      recsys model export mine.safetensors --onnx mine.onnx
-      recsys classify song.mp3 --model mine.onnx
+      recsys export library.parquet
+      recsys export jazz.csv --genre jazz
+      recsys export new.npz --added 30d
     """
-    from recsys.classifier.card import is_onnx
-    from recsys.classifier.onnx import description_path
-    from recsys.classifier.onnx_export import export_onnx
+    from recsys.api import Library
+    from recsys.listing import ListOptions
 
-    if not is_onnx(out):  # --model recognises ONNX models by this ending
-        raise ModelError(f"--onnx {out} must end in .onnx", f"Try {out.stem}.onnx.")
-    card = export_onnx(model, out, overwrite=force)
+    options = ListOptions(genre=genre, tags=tags, artist=artist, album=album, added_since=added)
+    with Library(db) as library:
+        count = library.export(out, options, overwrite=force)
     if as_json:
-        described = {"description": str(description_path(out)), "labels": card.labels}
-        print_json({"model": str(out), **described, "tags": card.tags})
-        return
-    click.echo(f"{out}, with {description_path(out)}: {card.name}, {len(card.labels)} genres")
+        print_json({"file": str(out), "tracks": count})
+    else:
+        click.echo(f"{shown(out)}: {count} track{'s' * (count != 1)}")

@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -24,6 +25,9 @@ from recsys.cli.options import (
     workers_option,
 )
 from recsys.cli.output import human_duration, print_json, progress, shown
+
+if TYPE_CHECKING:
+    from recsys.types import DeviceName, EffortName, GenreSourceName
 
 
 @click.command(name="index")
@@ -60,14 +64,14 @@ def command(
     paths: tuple[Path, ...],
     db: Path | None,
     as_json: bool,
-    device: str,
+    device: DeviceName,
     model: Path | None,
     workers: int | None,
     time_limit: float,
-    effort: str | None,
+    effort: EffortName | None,
     keep_missing: bool,
     reanalyse: bool,
-    genres: str | None,
+    genres: GenreSourceName | None,
     watch: bool,
     wait: bool,
 ) -> None:
@@ -99,7 +103,6 @@ def command(
         _print_groups(genres, library.sort_by(genres), as_json=as_json)
         return
     folders = [absolute(path) for path in paths] or library.folders()
-    library.close()
     if not folders:
         raise click.UsageError(
             f"Missing argument 'PATH': the library {shown(library.database)} knows no folder yet.\n"

@@ -10,7 +10,7 @@ command = LazyGroup(
     modules={
         "evaluate": "recsys.cli.evaluate",
         "robustness": "recsys.cli.robustness",
-        "export": "recsys.cli.export",
+        "export": "recsys.cli.export_model",
         "own-genres": "recsys.cli.own_genres",
     },
 )

@@ -49,9 +49,12 @@ def shown(path: Path | str) -> str:
     >>> shown("a\\nb")
     'a\\\\nb'
     """
+    text = os.fspath(path)
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in os.fspath(path)
+        for char in text
     )
 
 

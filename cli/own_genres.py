@@ -23,7 +23,12 @@ from recsys.errors import require
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from recsys.classifier.training.own_genres import ClassifierFigures, Estimate, Proposal
+    from recsys.classifier.training.own_genres import (
+        ClassifierFigures,
+        Estimate,
+        FittedGenres,
+        Proposal,
+    )
 
 SPELLINGS_SHOWN = 5
 """Of one genre; the model card names all of them."""
@@ -216,7 +221,9 @@ def _genre_table(proposal: Proposal) -> Table:
 def _comparison_table(proposal: Proposal) -> Table:
     own, found = proposal.own, proposal.found
     n = len(own.tracks)
-    rows = table("evaluated on", "tracks", "", "accuracy", "macro F1", right=(1,))
+    # Rows of different tracks stand in one table.
+    title = "Compare within one block: each is of other tracks" if found.comparison else None
+    rows = table("evaluated on", "tracks", "", "accuracy", "macro F1", right=(1,), title=title)
 
     def add(genres: str, n: int, contender: ClassifierFigures) -> None:
         figures = (_interval(contender.accuracy), _interval(contender.macro_f1))
@@ -225,7 +232,9 @@ def _comparison_table(proposal: Proposal) -> Table:
     add(f"{len(own.labels)} own genres", n, found.new)
     add("", n, found.majority)
     if both := found.comparison:
-        add(f"{len(both.labels)} genres of the present model", both.n, both.new)
+        unseen = " that it has not learned from" if found.known else ""
+        rows.add_section()
+        add(f"{len(both.labels)} genres of the present model, tracks{unseen}", both.n, both.new)
         add("", both.n, both.present)
     return rows
 
@@ -239,6 +248,9 @@ def _verdict(proposal: Proposal) -> Iterator[str]:
     both = proposal.found.comparison
     yield "New head: cross-validated, no artist on both sides."
     yield "Intervals: 95%, whole artists resampled."
+    if both is None and proposal.found.shared:
+        yield _not_compared(proposal.found)
+        return
     if both is None:
         yield f"None of the {len(proposal.own.labels)} own genres is one of the present model's"
         yield f"({escape(', '.join(proposal.present.labels))}), so the two cannot be compared."
@@ -250,6 +262,18 @@ def _verdict(proposal: Proposal) -> Iterator[str]:
             f"{word} in {name} over the present model: {gain.value:+.3f}"
             f" ({gain.low:+.3f} to {gain.high:+.3f}){sure}"
         )
+
+
+def _not_compared(found: FittedGenres) -> str:
+    text = "Not compared with the present model"
+    others = found.shared - found.known
+    if not found.known:
+        return f"{text}: {others} tracks have one of its genres, too few."
+    rest = f" The {others} others are too few." if others else ""
+    return (
+        f"{text}: it learned from {found.known} of the {found.shared} tracks whose genre it has, "
+        f"and knows their answers.{rest}"
+    )
 
 
 def _as_dict(proposal: Proposal, out: Path | None, rescored: int | None) -> dict[str, Any]:
@@ -277,5 +301,6 @@ def _as_dict(proposal: Proposal, out: Path | None, rescored: int | None) -> dict
         "new_head": asdict(found.new),
         "majority": asdict(found.majority),
         "comparison": asdict(found.comparison) if found.comparison else None,
+        "comparable": {"shared": found.shared, "learned": found.known},
         "notes": proposal.notes,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -64,7 +64,7 @@ REDUCTIONS = ("embedding", "centred", "local_scaling", "mutual_proximity")
 @json_option("One JSON object.")
 @db_option
 def command(
-    labels: str,
+    labels: Literal["auto", "tag", "folder", "model"],
     k: int,
     sample: int | None,
     seed: int,
@@ -128,6 +128,8 @@ def _check_report(report: Path) -> None:
 
 def _print(quality: Quality) -> None:
     screen = console()
+    for text in quality.warnings:
+        screen.print(f"[yellow]{escape(text)}[/yellow]")
     screen.print(escape(quality.meaning))
     screen.print(
         f"{quality.tracks} tracks by {quality.artists} artists, analysed with "
@@ -161,7 +163,7 @@ def _print_table(quality: Quality, systems: list[SystemQuality], title: str) -> 
     """Print a row per figure and a column per system, its interval under every figure."""
     from recsys.quality import FIGURES
 
-    columns = ["", *(own.title.replace(" (", "\n(") for own in systems)]
+    columns = ["", *(own.heading(quality.tracks).replace(" (", "\n(") for own in systems)]
     output = table(*columns, right=range(1, len(columns)), title=title)
     for name in FIGURES:
         cells = [_cell(own.figures[name]) for own in systems]

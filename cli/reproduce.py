@@ -257,7 +257,8 @@ def _report(rows: pd.DataFrame, out: Path, as_json: bool) -> None:
             print_json(row)
         return
     columns = ("Recipe", "Data", "Published", "Paper protocol", "Artist-grouped", "n")
-    shown = table(*columns, right=[2, 3, 4, 5])
+    title = "Accuracy, each column of other test tracks; n counts the artist-grouped ones"
+    shown = table(*columns, right=[2, 3, 4, 5], title=title)
     for row in rows.itertuples(index=False):
         published = "" if row.published is None else f"{row.published:.3f}"
         report, grouped = (

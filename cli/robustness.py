@@ -30,6 +30,7 @@ from recsys.cli.output import (
 
 if TYPE_CHECKING:
     from recsys.robustness import Robustness, RobustnessRun, VariantFigures
+    from recsys.types import DeviceName
 
 AIM_MEDIAN, AIM_FOUND, AIM_COSINE = 0.5, 0.98, 0.97
 """Required of the shipped model; see docs/models.md."""
@@ -64,7 +65,7 @@ def command(
     limit: int | None,
     seed: int,
     workers: int | None,
-    device: str,
+    device: DeviceName,
     as_json: bool,
     db: Path | None,
 ) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recsys.api import Library
     from recsys.errors import RecsysError
     from recsys.indexing import IndexOptions
+    from recsys.listing import ListOptions
     from recsys.playlists import PlaylistOptions
     from recsys.playlists.radio import RadioOptions
     from recsys.recommender import Filters, SimilarOptions
@@ -22,6 +23,7 @@ __all__ = [
     "Filters",
     "IndexOptions",
     "Library",
+    "ListOptions",
     "PlaylistOptions",
     "RadioOptions",
     "RecsysError",
@@ -32,6 +34,7 @@ _HOMES = {
     "Filters": "recsys.recommender",
     "IndexOptions": "recsys.indexing",
     "Library": "recsys.api",
+    "ListOptions": "recsys.listing",
     "PlaylistOptions": "recsys.playlists",
     "RadioOptions": "recsys.playlists.radio",
     "RecsysError": "recsys.errors",
@@ -44,3 +47,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 (PEP 562)
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what is loaded on demand too, for completion in notebooks and shells."""
+    return sorted({*globals(), *__all__})

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
-from recsys.recommender.query import Query, make_query
+from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
 from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder, WordReader
 from recsys.store import Store
 from recsys.store.connection import default_database
 from recsys.store.search import MOST_MATCHES
 from recsys.taste import EventKind
 from recsys.taste.events import now
-from recsys.types import TIME_LIMIT_S, ModelInfo
+from recsys.types import TIME_LIMIT_S, Blend, Effort, ModelInfo, SeedKind, Track
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,16 +34,56 @@ if TYPE_CHECKING:
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
     from recsys.library_status import Diagnosis, LibraryStatus
+    from recsys.listing import ListOptions, TrackDetails
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
     from recsys.playlists import PlaylistMaker, PlaylistOptions
-    from recsys.playlists.radio import RadioAnswer, RadioOptions
+    from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
     from recsys.taste import Event
     from recsys.taste.ranking import Taste
-    from recsys.types import Blend, Catalogue, Failure, IndexEvent, IndexSummary, Playlist, Reading
+    from recsys.types import (
+        Catalogue,
+        DeviceName,
+        EffortName,
+        Failure,
+        GenreSourceName,
+        IndexEvent,
+        IndexSummary,
+        Playlist,
+        Reading,
+    )
+    from recsys.words import LibrarySounds, WordSearch
+
+Seed: TypeAlias = str | Path | int | Track
+"""A path, an id, words, or a track of an answer."""
+
+Seeds: TypeAlias = Seed | Sequence[Seed]
+"""What a query starts from."""
 
 Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What one thread reads a library with; nothing of it is shared, so nothing is locked.
+
+    The files of the index are mapped into memory, which the threads share.
+    """
+
+    store: Store | None = None
+    index: GenreIndex | None = None
+    shared: MilvusCatalogue | None = None
+    taste: Taste | None = None
+    taste_of: tuple[int, int] = (0, 0)  # last event and revision that it knows
+    sounds: LibrarySounds | None = None
+    sounds_of: object = None  # the state of the library that they are of
+
+    def close(self) -> None:
+        if self.store is not None:
+            self.store.close()
+        if self.shared is not None:
+            self.shared.close()
 
 
 class Library:
@@ -92,24 +133,24 @@ class Library:
         database: str | Path | None = None,
         *,
         model: str | Path | None = None,
-        device: str = "auto",
-        effort: str | None = None,
+        device: DeviceName = "auto",
+        effort: EffortName | None = None,
         index: str | Path | None = None,
     ) -> None:
+        if effort is not None and effort not in list(Effort):
+            raise QueryError(f"unknown effort {effort!r}", f"Efforts: {', '.join(Effort)}.")
         if database is not None and index is not None:
             raise QueryError(
                 f"a library is read from its database or from Milvus, not both: {database}",
                 "Leave out one of the two.",
             )
         self._place = index
+        self._is_closed = False
+        self._own = threading.local()
         self._database = absolute(database) if database is not None else default_database()
         self._model = absolute(model) if model is not None else None
         self._device = device
         self._effort = effort
-        self._reader: Store | None = None
-        self._index: GenreIndex | None = None
-        self._shared: MilvusCatalogue | None = None
-        self._learned: tuple[tuple[int, int], Taste | None] = ((0, 0), None)
 
     def __enter__(self) -> Self:
         return self
@@ -117,13 +158,53 @@ class Library:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        closed = ", closed" if self._is_closed else ""
+        return f"<Library {self._place or self._database}{closed}>"
+
+    def _repr_html_(self) -> str:
+        from recsys.errors import RecsysError
+        from recsys.notebook import html_table
+
+        try:
+            counts = self._catalogue().genre_counts()
+        except RecsysError:  # closed, or not there yet: nothing to show but its name
+            return html_table(repr(self), (), ())
+        rows = sorted(counts.items(), key=lambda item: -item[1])
+        title = f"{self._place or self._database}: {sum(counts.values())} tracks"
+        return html_table(title, ("Genre", "Tracks"), rows)
+
     def close(self) -> None:
-        """Close the database, or the connection. The library can be used again after that."""
-        if self._reader is not None:
-            self._reader.close()
-        if self._shared is not None:
-            self._shared.close()
-        self._reader = self._index = self._shared = None
+        """Close the library; it cannot be used after that. Closing twice is fine.
+
+        A query that runs in another thread meanwhile ends, or fails with the same error.
+        """
+        if not self._is_closed:
+            self._release()
+            self._is_closed = True
+            # The readers of other threads close with the last query that uses them.
+            self._own = threading.local()
+
+    def _release(self) -> None:
+        """Close what this thread reads the library with."""
+        self._reader.close()
+        self._own.reader = None
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise QueryError(
+                f"this library was closed: {self._place or self._database}",
+                "Ask inside of its `with` block, or open another Library.",
+            )
+
+    @property
+    def _reader(self) -> _Reader:
+        """What this thread reads the library with; QueryError after :meth:`close`."""
+        self._check_open()
+        reader: _Reader | None = getattr(self._own, "reader", None)
+        if reader is None:
+            reader = self._own.reader = _Reader()
+        return reader
 
     @property
     def database(self) -> Path:
@@ -132,8 +213,9 @@ class Library:
         Raises
         ------
         QueryError
-            If the library is on Milvus, where it is read-only.
+            If the library is on Milvus, where it is read-only, or was closed.
         """
+        self._check_open()
         if self._place is not None:
             raise QueryError(
                 f"{self._shared_catalogue().path} is a read-only copy of a library",
@@ -150,9 +232,10 @@ class Library:
         StoreError
             If there is no library yet, or its file is not one.
         """
-        if self._reader is None:
-            self._reader = _reader(self.database)
-        return self._reader
+        reader = self._reader
+        if reader.store is None:
+            reader.store = _opened(self.database)
+        return reader.store
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -164,9 +247,9 @@ class Library:
             If it cannot be loaded, or the device is not there.
         """
         from recsys.classifier.inference import Classifier
-        from recsys.types import Effort
 
-        path, effort, info = self._model, self._effort, None
+        path, info = self._model, None
+        effort: str | None = self._effort
         if path is None and self._place is not None:
             info = self._shared_catalogue().model()
         elif path is None and self.database.exists():
@@ -252,7 +335,9 @@ class Library:
         session = IndexSession(
             self.database, self._model, self._device, self._effort, options or IndexOptions()
         )
-        return session.run(self._roots_of(folders), watch=watch)
+        roots = self._roots_of(folders)
+        self._release()
+        return session.run(roots, watch=watch)
 
     def folders(self) -> list[Path]:
         """Return the folders that were indexed, in the order of their names.
@@ -273,7 +358,7 @@ class Library:
             )
         return roots
 
-    def sort_by(self, source: str) -> dict[str, int]:
+    def sort_by(self, source: GenreSourceName) -> dict[str, int]:
         """Sort the library into other genre groups, which make the tiers; nothing is analysed.
 
         Parameters
@@ -294,26 +379,27 @@ class Library:
         """
         from recsys.indexing.session import sort_library
 
-        self.close()
+        self._release()
         return sort_library(self.database, source)
 
     # Queries
 
     def similar(
         self,
-        seeds: str | Path | Sequence[str | Path],
+        seeds: Seeds = (),
         options: SimilarOptions | None = None,
         *,
         k: int | None = None,
         explain: bool = False,
-        like: str | Path | Sequence[str | Path] = (),
-        not_like: str | Path | Sequence[str | Path] = (),
+        like: Seeds = (),
+        not_like: Seeds = (),
+        words: str | None = None,
     ) -> Answer:
-        """Find tracks similar to one track, or to the mean of several.
+        """Find tracks similar to one track, or to the mean of several, or that fit words for sound.
 
         Parameters
         ----------
-        seeds : str, Path or sequence of them
+        seeds : str, Path, int, Track or sequence of them
             Paths of audio files, in the library or not, ids, names as recsys prints them, or words
             of artist, title, album and genre tag: see :mod:`recsys.seeds`. An artist or album
             stands for its tracks.
@@ -327,11 +413,15 @@ class Library:
             Further seeds, towards which and away from which the query leans, see
             :func:`recsys.recommender.query.make_query`. Near-duplicates of what is not liked are
             left out.
+        words : str, optional
+            A phrase such as "slow sad piano without vocals from the 80s", see :mod:`recsys.words`.
+            Without seeds, the whole library is ranked by it; with seeds, their nearest tracks.
 
         Returns
         -------
         Answer
-            The ranked tracks, the scores behind the ranking, and notes.
+            The ranked tracks, the scores behind the ranking, and notes. With words, a
+            :class:`recsys.words.WordAnswer`.
 
         Raises
         ------
@@ -341,8 +431,15 @@ class Library:
         given = options or SimilarOptions()
         options = self._with_defaults(given if k is None else replace(given, k=k))
         store, index, info = self._ready()
+        found = self._find_all(seeds, like, not_like)
+        answer: Answer
+        if words is not None:
+            search, near = self._word_search(), found.query(info) if found.given else None
+            answer = search.similar(search.read(words), options, near, explain=explain)
+            notes = [] if near is None else _notes(near.readings)
+            return replace(answer, notes=(*notes, *self.notes_on(given.filters), *answer.notes))
         recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
-        query = self._find_all(seeds, like, not_like).query(info)
+        query = found.query(info)
         answer = recommender.similar(query, options)
         if notes := [*_notes(query.readings), *self.notes_on(given.filters)]:
             answer = replace(answer, notes=(*notes, *answer.notes))
@@ -350,13 +447,14 @@ class Library:
 
     def playlist(
         self,
-        seeds: str | Path | Sequence[str | Path] = (),
+        seeds: Seeds = (),
         options: PlaylistOptions | None = None,
         *,
         cycle: Sequence[str] | str | None = None,
-        to: str | Path | None = None,
-        like: str | Path | Sequence[str | Path] = (),
-        not_like: str | Path | Sequence[str | Path] = (),
+        to: Seed | None = None,
+        like: Seeds = (),
+        not_like: Seeds = (),
+        words: str | None = None,
     ) -> Playlist:
         """Make a playlist.
 
@@ -373,6 +471,9 @@ class Library:
             Lead smoothly from the one seed to this track.
         like, not_like : str, Path or sequence of them
             As in :meth:`similar`, for a list from seeds.
+        words : str, optional
+            A phrase, as in :meth:`similar`. Only tracks that fit it, in the order of their scores,
+            after the seeds.
 
         Returns
         -------
@@ -390,7 +491,16 @@ class Library:
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info, self._taste(wanted=given.taste))
         everything = self._find_all(seeds, like, not_like, listed=True)
-        playlist = self._made(maker, info, everything, self._with_defaults(given), cycle, to)
+        options = self._with_defaults(given)
+        if words is None:
+            playlist = self._made(maker, info, everything, options, cycle, to)
+        elif to is not None or cycle is not None:
+            raise QueryError(
+                "words for sound cannot be combined with a cycle or a way to a track",
+                "Leave out the words, or give tracks alone with them.",
+            )
+        else:
+            playlist = self._playlist_by_words(maker, words, everything, options, info)
         return _with_notes(playlist, self.notes_on(given.filters))
 
     def _made(
@@ -400,7 +510,7 @@ class Library:
         everything: FoundSeeds,
         options: PlaylistOptions,
         cycle: Sequence[str] | str | None,
-        to: str | Path | None,
+        to: Seed | None,
     ) -> Playlist:
         found = everything.seeds or everything.like
         leans = everything.like or everything.not_like
@@ -431,7 +541,33 @@ class Library:
         self, maker: PlaylistMaker, info: ModelInfo, found: FoundSeeds, options: PlaylistOptions
     ) -> Playlist:
         query = found.query(info)
-        # All tracks of an artist would fill the list; one opens it, all of them say what is near.
+        playlist = maker.from_seeds(self._opened(query, found, options), options)
+        return _with_readings(playlist, query.readings)
+
+    def _playlist_by_words(
+        self,
+        maker: PlaylistMaker,
+        words: str,
+        found: FoundSeeds,
+        options: PlaylistOptions,
+        info: ModelInfo,
+    ) -> Playlist:
+        search, query = self._word_search(), found.query(info) if found.given else None
+        reading = search.read(words)
+        playlist = maker.of_candidates(
+            partial(search.candidates, reading, options.genre, options.tags, query),
+            options,
+            words,
+            None if query is None else self._opened(query, found, options),
+        )
+        playlist = _with_notes(playlist, [f"read as: {reading}"])
+        return _with_readings(playlist, () if query is None else query.readings)
+
+    def _opened(self, query: Query, found: FoundSeeds, options: PlaylistOptions) -> Query:
+        """Return a query whose seeds are those that open a list.
+
+        All tracks of an artist would fill it; one opens it, all of them say what is near.
+        """
         allowed = TrackFilter(options.filters, banned=self._catalogue().bans())
         firsts = set()
         for each in found.seeds or found.like:
@@ -443,17 +579,18 @@ class Library:
             firsts.add(next(fitting, each.tracks[0][0].path))
         unwanted = {seed.track.path for seed in query.not_like}
         openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
-        playlist = maker.from_seeds(replace(query, seeds=openers or query.seeds[:1]), options)
-        return _with_readings(playlist, query.readings)
+        return replace(query, seeds=openers or query.seeds[:1])
 
     def extend(
-        self, tracks: Sequence[str | Path], options: PlaylistOptions | None = None
+        self,
+        tracks: Sequence[str | Path | Track],
+        options: PlaylistOptions | None = None,
     ) -> Playlist:
         """Continue a list of tracks.
 
         Parameters
         ----------
-        tracks : sequence of str or Path
+        tracks : sequence of str, Path or Track
             The files of the list, in playing order. Those that are not in the library are passed
             over, with a note.
         options : PlaylistOptions, optional
@@ -474,7 +611,7 @@ class Library:
         given = options or PlaylistOptions()
         options = self._with_defaults(given)
         store, index, info = self._ready()
-        paths = [absolute(path) for path in tracks]
+        paths = [each.path if isinstance(each, Track) else absolute(each) for each in tracks]
         # A list may name a file by another way than the library, through a link.
         named = [store.track_by_path(p) or store.track_by_path(p.resolve()) for p in paths]
         known = [track for track in named if track is not None]
@@ -494,13 +631,14 @@ class Library:
 
     def radio(
         self,
-        seeds: str | Path | Sequence[str | Path] = (),
+        seeds: Seeds = (),
         options: RadioOptions | None = None,
         *,
         session: int | None = None,
         new: bool = False,
-        like: str | Path | Sequence[str | Path] = (),
-        not_like: str | Path | Sequence[str | Path] = (),
+        like: Seeds = (),
+        not_like: Seeds = (),
+        words: str | None = None,
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
 
@@ -517,6 +655,9 @@ class Library:
             Start a session even if the seeds have one.
         like, not_like : str, Path or sequence of them
             Tracks of the library, as in :meth:`similar`. They are seeds of the session, too.
+        words : str, optional
+            A phrase, as in :meth:`similar`, alone or with seeds. The session keeps it, and gives
+            the tracks that fit it, the best first.
 
         Returns
         -------
@@ -538,21 +679,43 @@ class Library:
         radio = Radio(store, index, info, self._taste(wanted=options.taste))
         found = self._find_all(seeds, like, not_like)
         with Store.open(database) as writer:
-            number = self._radio_session(writer, found, info, session, new=new)
+            if words is not None:  # an error must not start a session
+                search, near = self._word_search(), found.query(info) if found.given else None
+                search.candidates(search.read(words), options.genre, options.tags, near)
+            number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
                 if known is None:
                     raise QueryError(
                         f"there is no radio session {number}", "Start one: recsys radio TRACK"
                     )
-                blend, played = known
-                query = self._radio_query(number, blend, info)
-                answer = radio.following(number, query, played, options)
+                blend, played, phrase = known
+                if phrase is None:
+                    query = self._radio_query(number, blend, info)
+                    answer = radio.following(number, query, played, options)
+                else:
+                    near = self._radio_query(number, blend, info) if blend.seeds else None
+                    answer = self._radio_by_words(radio, number, phrase, near, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
                     notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
                     return replace(answer, notes=(*notes, *answer.notes))
+
+    def _radio_by_words(
+        self,
+        radio: Radio,
+        session: int,
+        words: str,
+        query: Query | None,
+        played: Sequence[str],
+        options: RadioOptions,
+    ) -> RadioAnswer:
+        search = self._word_search()
+        reading = search.read(words)
+        candidates = partial(search.candidates, reading, options.genre, options.tags, query)
+        answer = radio.among(session, query, candidates, played, options)
+        return replace(answer, words=words, notes=(f"read as: {reading}", *answer.notes))
 
     def _radio_session(
         self,
@@ -560,14 +723,16 @@ class Library:
         found: FoundSeeds,
         info: ModelInfo,
         session: int | None,
+        words: str | None,
         *,
         new: bool,
     ) -> int:
-        is_given = bool(found.seeds or found.like or found.not_like)
+        is_given = found.given or words is not None
         if session is not None:
             if is_given or new:
                 raise QueryError(
-                    f"session {session} has its seeds already", "Leave out the track and --new."
+                    f"session {session} has its seeds already",
+                    "Leave out the track, --words and --new.",
                 )
             return session
         if not is_given:
@@ -575,9 +740,9 @@ class Library:
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
             return latest
-        blend = _stored_blend(found.query(info))
-        latest = None if new else writer.latest_radio(blend)
-        return writer.start_radio(blend) if latest is None else latest
+        blend = _stored_blend(found.query(info)) if found.given else Blend()
+        latest = None if new else writer.latest_radio(blend, words)
+        return writer.start_radio(blend, words) if latest is None else latest
 
     def _radio_query(self, session: int, blend: Blend, info: ModelInfo) -> Query:
         groups = [
@@ -934,12 +1099,110 @@ class Library:
         """
         from recsys.classify import classify_files
 
+        self._check_open()
         yield from classify_files(
             [Path(file) for file in _as_list(files)],
             self.classifier,
             workers=workers,
             time_limit_s=time_limit_s,
         )
+
+    # Tracks
+
+    def track(self, track_id: int) -> Track:
+        """Return the track of an id, as the JSON of the commands has them.
+
+        Raises
+        ------
+        QueryError
+            If the library has no such track.
+        """
+        track = self._catalogue().track(track_id)
+        if track is None:
+            raise QueryError(f"no track has the id {track_id}", "Library.tracks() lists them all.")
+        return track
+
+    def tracks(self, options: ListOptions | None = None) -> Iterator[Track]:
+        """Iterate over the tracks, in the order in which they were added; a page is in memory.
+
+        Parameters
+        ----------
+        options : ListOptions, optional
+            Genre, tags, artist, album, and since when; by default all tracks.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty, or a genre or tag is not known.
+        """
+        from recsys.listing import ListOptions, list_tracks
+
+        store, index, info = self._stored()
+        return list_tracks(store, index, info, options or ListOptions())
+
+    def show(self, seed: Seed, *, k: int = 5) -> TrackDetails:
+        """Return what the library knows about a track: genres, tags, file, nearest tracks.
+
+        Parameters
+        ----------
+        seed : str, Path, int or Track
+            A track of the library, as in :meth:`similar`.
+        k : int
+            Number of nearest tracks.
+
+        Raises
+        ------
+        RecsysError
+            If it is not found, is ambiguous, or means an artist or album.
+        """
+        from recsys.listing import details_of
+
+        options = SimilarOptions(k=k, strategy="similarity")
+        store, index, info = self._stored()
+        (found,) = self._find([seed])
+        track, analysis = found.tracks[0]
+        if found.reading.kind in (SeedKind.ARTIST, SeedKind.ALBUM):
+            raise QueryError(
+                f"{found.reading.given!r} is the {found.reading.kind} {found.reading.name}, "
+                "not one track",
+                f"List its tracks: recsys list --{found.reading.kind} {found.reading.name!r}",
+            )
+        if track.id == OUTSIDE_LIBRARY:
+            raise QueryError(
+                f"{track.path} is not in the library",
+                "Index it first: recsys index FILE; or see recsys classify FILE.",
+            )
+        near = Recommender(store, index, info).similar(make_query(info, found.tracks), options)
+        return details_of(store, info, track, analysis, near.results)
+
+    def export(
+        self, path: str | Path, options: ListOptions | None = None, *, overwrite: bool = False
+    ) -> int:
+        """Write tracks with embeddings, probabilities and tag scores to a file; return the number.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; its extension chooses the format: ``.csv``, ``.npz`` (NumPy) or ``.parquet``,
+            which needs pyarrow.
+        options : ListOptions, optional
+            Which tracks, as in :meth:`tracks`.
+        overwrite : bool
+            Replace the file if it exists.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty, or the file exists or cannot be written.
+        """
+        from recsys.export import check_export, export_tracks
+        from recsys.listing import ListOptions, list_tracks
+
+        target = absolute(path)
+        check_export(target, overwrite=overwrite)
+        store, index, info = self._stored()
+        tracks = list_tracks(store, index, info, options or ListOptions())
+        return export_tracks(store, info, tracks, target, overwrite=overwrite)
 
     # Quality
 
@@ -1126,7 +1389,7 @@ class Library:
         """
         from recsys.library_status import forget_folder
 
-        self.close()
+        self._release()
         return forget_folder(self.database, absolute(folder))
 
     def doctor(self, *, rebuild: bool = False, vacuum: bool = False) -> Diagnosis:
@@ -1146,7 +1409,7 @@ class Library:
         """
         from recsys.library_status import examine_library
 
-        self.close()
+        self._release()
         return examine_library(self.database, rebuild=rebuild, vacuum=vacuum)
 
     # Catalogue, index and model behind a query
@@ -1156,7 +1419,8 @@ class Library:
         return self.store if self._place is None else self._shared_catalogue()
 
     def _shared_catalogue(self) -> MilvusCatalogue:
-        if self._shared is None:
+        reader = self._reader
+        if reader.shared is None:
             from recsys.milvus.catalogue import MilvusCatalogue
             from recsys.milvus.client import Connection, parse_place
 
@@ -1167,41 +1431,41 @@ class Library:
                 )
             connection = Connection(parse_place(self._place))
             try:
-                self._shared = MilvusCatalogue.open(connection)
+                reader.shared = MilvusCatalogue.open(connection)
             except BaseException:
                 connection.close()
                 raise
-        return self._shared
+        return reader.shared
 
     def _ready(self) -> tuple[Catalogue, EmbeddingIndex, ModelInfo]:
         """Return catalogue, index and model as they are now."""
         if self._place is None:
             return self._stored()
         # Kept from one query to the next: connecting costs more than the query.
-        is_new = self._shared is None
+        is_new = self._reader.shared is None
         shared = self._shared_catalogue()
-        self._shared = shared if is_new else shared.refreshed()
-        return self._shared, self._shared.index, self._shared.model()
+        if not is_new:
+            shared = self._reader.shared = shared.refreshed()
+        return shared, shared.index, shared.model()
 
     def _stored(self) -> tuple[Store, GenreIndex, ModelInfo]:
         """Return database, index and model as they are now."""
         from recsys.index.sync import open_index, refresh_index
 
-        info, index = self.store.model(), self._index
+        reader, store = self._reader, self.store
+        info, index = store.model(), reader.index
         if info is not None:
             # Kept from one query to the next: opening costs more than the query.
-            index = open_index(self.store) if index is None else refresh_index(self.store, index)
-        self._index = index
+            index = open_index(store) if index is None else refresh_index(store, index)
+        reader.index = index
         if info is None or index is None or index.count() == 0:
             raise library_is_empty(self.database)
-        return self.store, index, info
+        return store, index, info
 
-    def _find(
-        self, seeds: str | Path | Sequence[str | Path], *, listed: bool = False
-    ) -> list[FoundSeed]:
+    def _find(self, seeds: Seeds, *, listed: bool = False) -> list[FoundSeed]:
         """Return the seeds; a banned one is `listed` nowhere."""
         finder = self._finder()
-        found = [finder.find(seed) for seed in _as_list(seeds)]
+        found = [finder.find(seed) for seed in _as_seeds(seeds)]
         bans = self._catalogue().bans()
         if not bans or not found:
             return found
@@ -1210,11 +1474,25 @@ class Library:
         found = [without_banned(each, bans) for each in found]
         return [as_outside(each, bans) for each in found] if listed else found
 
+    def _word_search(self) -> WordSearch:
+        """Return the search by words in the library as it is now."""
+        from recsys.words import LibrarySounds, WordSearch
+
+        store, index, info = self._ready()
+        # Kept from one phrase to the next: reading all tags costs more than ranking by them.
+        state: object = store
+        if self._place is None:
+            state = self.store.data_version, info.identity
+        reader = self._reader
+        if reader.sounds is None or reader.sounds_of != state:
+            reader.sounds, reader.sounds_of = LibrarySounds.of(store, info), state
+        return WordSearch(store, index, info, reader.sounds)
+
     def _find_all(
         self,
-        seeds: str | Path | Sequence[str | Path],
-        like: str | Path | Sequence[str | Path],
-        not_like: str | Path | Sequence[str | Path],
+        seeds: Seeds,
+        like: Seeds,
+        not_like: Seeds,
         *,
         listed: bool = False,
     ) -> FoundSeeds:
@@ -1222,7 +1500,7 @@ class Library:
         return FoundSeeds(
             tuple(self._find(seeds, listed=listed)),
             tuple(self._find(like, listed=listed)),
-            tuple(finder.find(seed) for seed in _as_list(not_like)),
+            tuple(finder.find(seed) for seed in _as_seeds(not_like)),
         )
 
     def _finder(self) -> SeedFinder:
@@ -1237,14 +1515,15 @@ class Library:
         known = self.store.last_event(), self.store.revision
         if known[0] == 0:
             return None
-        if self._learned[0] != known:
+        reader = self._reader
+        if reader.taste_of != known:
             from recsys.feedback import taste_of
 
-            self._learned = known, taste_of(self.store)
-        return self._learned[1]
+            reader.taste, reader.taste_of = taste_of(self.store), known
+        return reader.taste
 
 
-def _reader(database: Path) -> Store:
+def _opened(database: Path) -> Store:
     """Open a library for reading; migrate one of an older recsys if it can be written."""
     try:
         return Store.open(database, read_only=True)
@@ -1279,6 +1558,31 @@ def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
 def _with_notes(playlist: Playlist, notes: Sequence[str]) -> Playlist:
     """Return a playlist with notes before its own."""
     return replace(playlist, note="; ".join(filter(None, [*notes, playlist.note])))
+
+
+def _as_seeds(seeds: Seeds) -> list[str | Path]:
+    """Return seeds as the command line has them; QueryError for what cannot be one."""
+    given = [seeds] if isinstance(seeds, Seed) else seeds
+    if not isinstance(given, Iterable):
+        raise _no_seed(given)
+    return [_as_seed(each) for each in given]
+
+
+def _as_seed(seed: Seed) -> str | Path:
+    if isinstance(seed, Track):
+        # A file outside the library has no id.
+        return seed.path if seed.id == OUTSIDE_LIBRARY else f"id:{seed.id}"
+    if isinstance(seed, int):
+        return f"id:{seed}"
+    if not isinstance(seed, str | Path):
+        raise _no_seed(seed)
+    return seed
+
+
+def _no_seed(given: object) -> QueryError:
+    return QueryError(
+        f"{given!r} is no seed", "Give a path, an id, words, or a Track; or a list of them."
+    )
 
 
 def _as_list(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:

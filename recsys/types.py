@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,18 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+DeviceName: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+"""Devices of a model, see :class:`recsys.classifier.inference.Device`."""
+
+EffortName: TypeAlias = Literal["fast", "balanced", "full"]
+"""What :class:`Effort` is called by those who ask for it."""
+
+GenreSourceName: TypeAlias = Literal["model", "tags", "own"]
+"""What :class:`GenreSource` is called by those who ask for it."""
+
+PlaylistFormat: TypeAlias = Literal["m3u8", "m3u", "pls", "xspf", "json", "paths"]
+"""Formats of playlist files, see :mod:`recsys.playlists.files`."""
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IdArray: TypeAlias = npt.NDArray[np.int64]
@@ -81,7 +94,7 @@ class Tags:
     language: str | None = None  # as in the file: "eng", "Deutsch"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Track:
     """One track of the library.
 
@@ -98,11 +111,32 @@ class Track:
     warning: str | None = None  # defect of a file that could be analysed all the same
     missing: bool = False  # the file was gone in the last run; the track was kept on request
     genre_group: str = ""  # empty for the genre
+    # When the library first had it, seconds since the epoch; None if that is not known, as on
+    # Milvus. Two tracks that differ in nothing else are the same.
+    added_s: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.genre_group:
             # A frozen instance cannot set its own fields in the usual way.
             object.__setattr__(self, "genre_group", self.genre)
+
+    def __repr__(self) -> str:
+        return f"<Track {self.id}: {self.display_name} ({self.genre_group})>"
+
+    def _repr_html_(self) -> str:
+        from recsys.notebook import clock, html_table
+
+        fields = {
+            "id": self.id,
+            "artist": self.artist,
+            "title": self.title,
+            "album": self.tags.album,
+            "year": self.tags.year,
+            "length": clock(self.duration_s),
+            "genre": self.genre_group,
+            "file": self.path,
+        }
+        return html_table(self.display_name, ("", ""), fields.items())
 
     @property
     def title(self) -> str:
@@ -285,7 +319,7 @@ class Reading:
 class Blend:
     """The seeds of a query as hashes of their sound, so that it outlasts moves and new tags."""
 
-    seeds: tuple[str, ...]
+    seeds: tuple[str, ...] = ()  # none where words for sound take their place
     like: tuple[str, ...] = ()
     not_like: tuple[str, ...] = ()
 
@@ -300,10 +334,11 @@ class Recommendation:
     genre_score: float  # the query's score of the track's genre group, in [0, 1]
     similarity: float  # cosine of query and track
     reasons: tuple[str, ...] = ()  # of the rank, as sentences
+    score: float | None = None  # how well the track fits words for sound; None without any
     taste: float = 0.0  # what the listener's events added to the similarity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Playlist:
     """An ordered list of tracks, with its seeds."""
 
@@ -314,6 +349,59 @@ class Playlist:
     note: str = ""  # reached length and reason, where the library could not fill the request
     readings: tuple[Reading, ...] = ()  # how each seed that was given was read
     similarities: tuple[float | None, ...] = ()  # to the track before; None at the start
+
+    @property
+    def duration_s(self) -> float:
+        """Playing time, seconds."""
+        return sum(track.duration_s for track in self.tracks)
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        format: PlaylistFormat | None = None,  # noqa: A002 (its name everywhere)
+        relative: bool = False,
+    ) -> tuple[Track, ...]:
+        """Write the playlist to a file, atomically.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; its extension chooses the format.
+        format : str, optional
+            ``m3u8``, ``m3u``, ``pls``, ``xspf``, ``json`` or ``paths``, whatever the extension.
+        relative : bool
+            Write paths that begin at the folder of the file.
+
+        Returns
+        -------
+        tuple of Track
+            Those left out: a format of one path per line cannot express a line break in a path.
+
+        Raises
+        ------
+        RecsysError
+            The format is not known, or the file cannot be written.
+        """
+        # By name: nothing here imports a stage of the pipeline, and the writers are one.
+        files = import_module("recsys.playlists.files")
+        left_out: tuple[Track, ...] = files.save(self, path, format, relative=relative).left_out
+        return left_out
+
+    def __repr__(self) -> str:
+        from recsys.notebook import clock
+
+        return f"<Playlist {self.name!r}: {len(self.tracks)} tracks, {clock(self.duration_s)}>"
+
+    def _repr_html_(self) -> str:
+        from recsys.notebook import clock, html_table
+
+        rows = [
+            (number, track.artist, track.title, clock(track.duration_s), track.genre_group)
+            for number, track in enumerate(self.tracks, start=1)
+        ]
+        columns = ("#", "Artist", "Title", "Length", "Genre")
+        return html_table(f"{self.name}, {clock(self.duration_s)}", columns, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +515,18 @@ class Catalogue(Protocol):
         ids : ndarray of int64, shape (n,)
             Ascending.
         scores : ndarray of float32, shape (n, n_tags)
+        """
+
+    def all_labels(self) -> tuple[IdArray, Sequence[str], FloatArray]:
+        """Return genre group and year of every track.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n,)
+            Ascending.
+        groups : sequence of str, length n
+        years : ndarray of float32, shape (n,)
+            Of the tags of the files; NaN where a file has none.
         """
 
     def track(self, track_id: int) -> Track | None:

@@ -23,7 +23,8 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 
 GROUPS = {
     "base": (
-        *("types", "errors", "names", "credits", "memory", "registry", "atomic", "bootstrap"),
+        *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
+        *("bootstrap", "learned", "notebook"),
     ),
     "sound": ("audio", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),
@@ -34,6 +35,7 @@ GROUPS = {
     "index_sync": ("index.sync",),
     "recommender": ("recommender", "recommender.*"),
     "playlists": ("playlists", "playlists.*"),
+    "words": ("words", "words.*"),
     "classifier": ("classifier", *(f"classifier.{name}" for name in CLASSIFIER), "data"),
     "indexing": ("indexing", "indexing.*"),
     "onnx": ("classifier.onnx",),
@@ -49,7 +51,7 @@ GROUPS = {
     "audit": ("audit", "audit.*"),
     "robustness": ("robustness",),
     "reports": ("reports", "reports.*"),
-    "api": ("api", "seeds", "feedback", "classify", "library_status"),
+    "api": ("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
     "demo": ("demo",),
     "cli": ("cli", "cli.*", "__main__"),
 }
@@ -57,7 +59,7 @@ GROUPS = {
 
 CORE = (
     *("base", "sound", "library", "workers", "taste", "store", "index", "index_sync"),
-    *("recommender", "playlists", "classifier", "indexing"),
+    *("recommender", "playlists", "words", "classifier", "indexing"),
 )
 WINGS = (
     *("onnx", "training", "papers", "milvus", "cluster", "quality", "audit", "robustness"),
@@ -75,6 +77,7 @@ MAY_IMPORT = {
     "index_sync": {"base", "store", "index"},
     "recommender": {"base", "taste", "store", "index"},
     "playlists": {"base", "taste", "store", "index", "recommender"},
+    "words": {"base", "store", "index", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
     "indexing": {
         *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
@@ -305,7 +308,10 @@ def test_a_command_that_asks_loads_nothing_that_it_does_not_need() -> None:
     loaded = done.stdout.split()
     assert "recsys.recommender.recommender" in loaded
     assert not {name.split(".")[0] for name in loaded} & {*HEAVY, "faiss", "pandas", "sqlite_utils"}
-    unneeded = ("features", "playlists", "classifier", "milvus", "recommender.explanations")
+    unneeded = (
+        *("features", "playlists", "classifier", "milvus", "words"),
+        "recommender.explanations",
+    )
     assert not {f"recsys.{name}" for name in unneeded} & set(loaded)
 
 

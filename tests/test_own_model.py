@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recsys.classifier.calibrate import softmax
-from recsys.classifier.card import load_card
+from recsys.classifier.card import card_path, load_card
 from recsys.classifier.inference import Classifier
 from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.own_genres import (
@@ -71,6 +71,44 @@ def test_the_present_model_is_judged_where_both_know_the_genre(proposal: Proposa
     assert both.gain_accuracy.value == pytest.approx(
         both.new.accuracy.value - both.present.accuracy.value
     )
+
+
+def knows(library: OwnLibrary, keys: list[str] | None) -> None:
+    """Let the card of the present model name its training tracks."""
+    training = {} if keys is None else {"keys": {"train": keys, "valid": []}}
+    card = replace(library.card, training=training)
+    card_path(library.model).write_text(card.to_json())
+    with Store.open(library.database) as store:
+        store.set_model(card.info(), card.to_json(), library.model)
+
+
+def test_a_model_that_knows_the_answers_is_not_compared(library: OwnLibrary) -> None:
+    """It would win, and the advice would be against the listener's own genres."""
+    knows(library, [f"{genre}/{i}" for genre in GENRES for i in range(24)])
+    proposal = propose(library.database, TAGS)
+    assert proposal.found.comparison is None
+    assert (proposal.found.shared, proposal.found.known) == (48, 48)
+    (note,) = (text for text in proposal.notes if "present model" in text)
+    assert "learned from 72 of the 72 tracks" in note
+
+
+def test_only_tracks_that_the_present_model_does_not_know_are_compared(
+    library: OwnLibrary,
+) -> None:
+    knows(library, [f"{genre}/{i}" for genre in GENRES for i in range(6)])
+    found = propose(library.database, TAGS).found
+    assert found.comparison is not None
+    assert (found.comparison.n, found.shared, found.known) == (36, 48, 12)
+    assert found.comparison.present.accuracy.value == 0.5
+    knows(library, [f"{genre}/{i}" for genre in GENRES for i in range(15)])
+    assert propose(library.database, TAGS).found.comparison is None  # 18 are too few
+
+
+def test_a_card_without_training_tracks_is_a_reservation(library: OwnLibrary) -> None:
+    knows(library, None)
+    proposal = propose(library.database, TAGS)
+    assert proposal.found.comparison is not None
+    assert any("does not list its training tracks" in note for note in proposal.notes)
 
 
 def test_folders_name_the_same_genres(library: OwnLibrary, proposal: Proposal) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recsys.checks import check_types
 from recsys.errors import QueryError
 from recsys.library import outermost
 from recsys.names import first_genre, labels_meant, merge_spellings, spelling_key, unknown_names
@@ -49,6 +50,9 @@ class AuditOptions:
     min_confidence: float = 0.8
     genre: str | None = None
     missing: bool = False
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 class VerdictKind(StrEnum):

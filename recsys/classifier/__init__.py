@@ -17,3 +17,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 (the type of the attribute)
 
         return getattr(log_mel, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what is loaded on demand too."""
+    return sorted({*globals(), *__all__})

@@ -108,7 +108,10 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Return the card as stored on disk."""
-        return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
+        # A byte of a file name that is not UTF-8, among the training tracks: a backslash escape of
+        # its surrogate is JSON for the same.
+        return text.encode("utf-8", "backslashreplace").decode()
 
     @classmethod
     def from_json(cls, text: str, source: str = "the model card") -> ModelCard:

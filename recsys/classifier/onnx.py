@@ -90,6 +90,16 @@ class TagOutputs(Table):
         return self
 
 
+class TrainingTracks(Table):
+    """The table ``[training]``: tracks that the network learned from, ``genre/name`` each.
+
+    An evaluation says how many of its tracks are among them, and ``--held-out`` leaves them out.
+    """
+
+    train: tuple[str, ...]
+    valid: tuple[str, ...] = ()  # on which it was selected
+
+
 class OnnxDescription(Table):
     """The whole file."""
 
@@ -104,6 +114,7 @@ class OnnxDescription(Table):
     thresholds: float | tuple[float, ...] = 0.3  # one for all genres, or one each
     # Rows sum to 1; None where it was not measured.
     confusion: tuple[tuple[float, ...], ...] | None = None
+    training: TrainingTracks | None = None  # None where it is not known
 
     @property
     def threshold_of_each(self) -> tuple[float, ...]:
@@ -143,7 +154,7 @@ class OnnxDescription(Table):
 
     def deciding(self) -> dict[str, Any]:
         """Return everything that changes the outputs of the model, ready for JSON."""
-        plain = self.model_dump(exclude={"name", "licence", "features"})
+        plain = self.model_dump(exclude={"name", "licence", "features", "training"})
         return {**plain, "features": self.features.as_dict(), "layout": self.layout}
 
 
@@ -461,6 +472,7 @@ def _card_of(session: OnnxSession) -> ModelCard:
         tags=tags.names if tags else (),
         tag_means=tags.means if tags else (),
         tag_deviations=tags.deviations if tags else (),
+        training={"keys": description.training.model_dump()} if description.training else {},
         licence=description.licence,
         fingerprint=session.fingerprint,
     )

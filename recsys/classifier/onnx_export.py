@@ -175,8 +175,15 @@ def _toml_of(card: ModelCard) -> str:
     tables = {"features": card.features.as_dict(), "input": {"name": "windows"}, "outputs": outputs}
     if card.tags:
         tables["tags"] = tags
+    if keys := card.training.get("keys"):
+        tables["training"] = {part: [*map(_storable, keys[part])] for part in ("train", "valid")}
     parts = [_lines(top), *(f"\n[{name}]\n{_lines(table)}" for name, table in tables.items())]
     return "".join(parts)
+
+
+def _storable(key: str) -> str:
+    """Return a key that UTF-8 can hold: bytes of a file name that it cannot become escapes."""
+    return key.encode("utf-8", "backslashreplace").decode()
 
 
 def _lines(table: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recsys.checks import check_at_least, check_types
 from recsys.errors import ModelError, PassingError, RecsysError, StoreError
 from recsys.indexing.examine import Examined, Examiner, analyses_of
 from recsys.library import AUDIO_SUFFIXES, ScanReport, scan, track_file
@@ -29,6 +30,7 @@ from recsys.workers import WorkerPool
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier, ModelPlace
     from recsys.mel import Features
+    from recsys.types import GenreSourceName
 
 BATCH_TRACKS = 16
 """Tracks of one batch: about 160 windows go through the model together."""
@@ -73,8 +75,12 @@ class IndexOptions:
     time_limit_s: float = TIME_LIMIT_S
     keep_missing: bool = False
     reanalyse: bool = False
-    genres: str | None = None
+    genres: GenreSourceName | None = None
     wait_s: float | None = 0.0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(1, workers=self.workers)
 
 
 @dataclass(frozen=True, slots=True)

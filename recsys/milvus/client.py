@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -240,8 +241,9 @@ class Connection:
 
     def __init__(self, place: Place, *, create: bool = False) -> None:
         self.place = place
-        self.library = client_library()
         self._client: Any = None
+        self._uri = ""
+        self.library = client_library()
         self._uri = place.uri if place.file is None else _open_file(place, create=create)
         try:
             self._client = self._connect()
@@ -254,6 +256,11 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        # With its last user: a thread that ended, or a query that outlived Library.close().
+        if not sys.is_finalizing():
+            self.close()
 
     def close(self) -> None:
         """Close the connection; the last one to a Milvus Lite file frees it for others."""

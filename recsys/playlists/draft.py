@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsys.checks import check_at_least, check_types
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key
 from recsys.recommender.filters import NO_FILTERS, Filters, left_out
@@ -64,7 +65,7 @@ class PlaylistOptions:
         Consecutive tracks of one genre of a cycle.
     genre : str or None
         Only tracks of this genre, apart from the seeds. Not for cycles, which name their genres.
-    tags : tuple of str
+    moods : tuple of str
         Tags of the model. Only tracks that carry all of them, apart from the seeds. A list from
         seeds, or from a drawn track, is then ordered by mood:
         :class:`recsys.playlists.order.MoodWalk`.
@@ -79,7 +80,7 @@ class PlaylistOptions:
     Raises
     ------
     QueryError
-        A value is out of range.
+        A value is out of range or of another type.
     """
 
     length: int | None = None
@@ -89,16 +90,15 @@ class PlaylistOptions:
     diversity: float = 0.0
     per_genre: int = 1
     genre: str | None = None
-    tags: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
     name: str | None = None
     filters: Filters = NO_FILTERS
     taste: bool = True
 
     def __post_init__(self) -> None:
-        _at_least("length", self.length, 1)
-        _at_least("artist_gap", self.artist_gap, 0)
-        _at_least("per_genre", self.per_genre, 1)
-        _at_least("seed", self.seed, 0)
+        check_types(self)
+        check_at_least(1, length=self.length, per_genre=self.per_genre)
+        check_at_least(0, artist_gap=self.artist_gap, seed=self.seed)
         if self.duration_s is not None and not 0 < self.duration_s < math.inf:
             raise QueryError(
                 f"duration must be a number of seconds above 0, got {self.duration_s}",
@@ -123,14 +123,6 @@ class PlaylistOptions:
         if self.artist_gap is not None:
             return (self.artist_gap,)
         return tuple(range(PREFERRED_ARTIST_GAP, -1, -1))
-
-
-def _at_least(name: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise QueryError(
-            f"{name} must be at least {least}, got {value}",
-            f"Give {least} or more, or leave it out.",
-        )
 
 
 # Notes on a playlist that the library could not fill

@@ -134,6 +134,13 @@ def write(
     return written
 
 
+def save(
+    playlist: Playlist, path: str | Path, file_format: str | None, *, relative: bool
+) -> Written:
+    """Write a playlist to a file; see :meth:`recsys.types.Playlist.save`."""
+    return write(playlist, Path(path).expanduser(), file_format, relative=relative)
+
+
 def _sorted_out(playlist: Playlist, form: Format, locations: _Locations) -> Written:
     left_out = tuple(t for t in playlist.tracks if form.line_per_path and _breaks_line(t.path))
     tracks = tuple(track for track in playlist.tracks if track not in left_out)

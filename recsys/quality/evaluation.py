@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError, require
+from recsys.learned import count_learned, track_key, training_keys
 from recsys.quality import metrics, systems
 from recsys.quality.labels import Columns, LabelSource, choose_labels, read_columns
 from recsys.quality.metrics import NOBODY, NOT_MEASURED, Figure, figure_of
@@ -212,7 +214,7 @@ def judge(system: System, task: QualityTask, on_progress: Progress = lambda *_: 
         on_progress(system.title, total, total)
     if not parts:
         nothing = dict.fromkeys(FIGURES, NOT_MEASURED)
-        quality = SystemQuality(system.name, system.title, system.note, nothing, {}, ())
+        quality = SystemQuality(system.name, system.title, system.note, nothing, {}, (), 0)
         lists = np.empty((0, task.k), np.int64)
         return Judgement(quality, rows, lists, np.zeros(n, np.int64), {})
     return _judgement(
@@ -290,6 +292,7 @@ def _judgement(
         {name: figures[name] for name in FIGURES},
         _by_label(task, rows, values["genre_precision_artist_filtered"]),
         tuple(np.sort(counts[rows])[::-1].tolist()),
+        n if system.known is None else int(system.known.sum()),
     )
     per_query = {name: values[name] for name in FIGURES if name in values}
     return Judgement(quality, rows, lists, counts, per_query)
@@ -331,7 +334,15 @@ def _quality(
         systems=tuple(own.quality for own in judged.values()),
         hubs=_hubs(store, columns, judged["embedding"]),
         gains=_gains(task, judged["recommender"], judged["embedding"]),
+        learned=_learned(store, columns),
     )
+
+
+def _learned(store: Store, columns: Columns) -> int | None:
+    """Return how many tracks of the library its model learned from."""
+    keys = training_keys(json.loads(store.model_card() or "{}").get("training", {}))
+    ids = set(columns.ids.tolist())
+    return count_learned(keys, (track_key(t.path) for t in store.all_tracks() if t.id in ids))
 
 
 def _gains(task: QualityTask, tiers: Judgement, alone: Judgement) -> tuple[TierGain, ...]:

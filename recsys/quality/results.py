@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from recsys.checks import check_at_least, check_types
 from recsys.errors import QueryError
+from recsys.learned import warning_of
 from recsys.quality.labels import SOURCES, LabelSource
 
 if TYPE_CHECKING:
@@ -61,10 +63,10 @@ class QualityOptions:
     Raises
     ------
     QueryError
-        A value is out of range.
+        A value is out of range or of another type.
     """
 
-    labels: str = LabelSource.AUTO
+    labels: Literal["auto", "tag", "folder", "model"] | LabelSource = LabelSource.AUTO
     k: int = 10
     sample: int | None = None
     seed: int = 0
@@ -72,21 +74,20 @@ class QualityOptions:
     hubness: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.labels not in (LabelSource.AUTO, *SOURCES):
             raise QueryError(
                 f"unknown source of labels {self.labels!r}",
                 f"Sources: {', '.join((LabelSource.AUTO, *SOURCES))}.",
             )
-        if self.k < 1:
-            raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
+        check_at_least(1, k=self.k)
+        check_at_least(0, seed=self.seed)
         # Hubness is measured among the queries: a list needs more than k of them.
         if self.sample is not None and self.sample <= self.k:
             raise QueryError(
                 f"a sample of {self.sample} tracks is too small for lists of {self.k}",
                 f"Give --sample {self.k + 1} or more, or leave it out.",
             )
-        if self.seed < 0:
-            raise QueryError(f"the seed must not be negative, got {self.seed}", "Give 0 or more.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +100,13 @@ class SystemQuality:
     figures: Mapping[str, Figure]  # by the keys of FIGURES
     per_label: Mapping[str, float]  # artist-filtered genre P@k of the queries of each label
     occurrences: tuple[int, ...]  # lists that hold each track of the sample, falling
+    ranked: int  # tracks of the library that it can rank
+
+    def heading(self, tracks: int) -> str:
+        """Return the title, which says so where others rank other tracks."""
+        if self.ranked == tracks:
+            return self.title
+        return f"{self.title} (among {self.ranked} of {tracks} tracks)"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON."""
@@ -106,6 +114,7 @@ class SystemQuality:
             "name": self.name,
             "title": self.title,
             "note": self.note,
+            "ranked": self.ranked,
             **{name: figure.as_dict() for name, figure in self.figures.items()},
             "per_label": {name: round(value, 6) for name, value in self.per_label.items()},
         }
@@ -176,6 +185,8 @@ class Quality:
         The tracks in most lists by embedding.
     gains : tuple of TierGain
         What tiers gain over the embedding alone, in the figures that tell.
+    learned : int or None
+        Tracks that the model was trained or selected on; None if its card does not tell.
     """
 
     model: str
@@ -197,6 +208,7 @@ class Quality:
     systems: tuple[SystemQuality, ...]
     hubs: tuple[Hub, ...]
     gains: tuple[TierGain, ...]
+    learned: int | None
 
     def title_of(self, figure: str) -> str:
         """Return the title of a figure."""
@@ -222,6 +234,12 @@ class Quality:
         else:
             verdict = "not measurably different from"
         return f"Genre tiers are {verdict} similarity alone here: {', '.join(parts)}."
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the figures are too good, a sentence each."""
+        text = warning_of(self.learned, self.tracks)
+        return (text,) if text else ()
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -278,6 +296,8 @@ class Quality:
     def as_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""
         return {
+            "warnings": list(self.warnings),
+            "learned": self.learned,
             "meaning": self.meaning,
             "gains": {gain.name: gain.difference.as_dict() for gain in self.gains},
             "model": self.model,

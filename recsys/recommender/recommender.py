@@ -7,8 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from recsys.checks import check_at_least, check_types
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NearDuplicates, artist_key, same_album
 from recsys.recommender.filters import NO_FILTERS, Filters, left_out
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from recsys.recommender.explanations import Explanation
     from recsys.recommender.query import Candidate, Search
     from recsys.taste.ranking import Taste
-    from recsys.types import Catalogue, ModelInfo
+    from recsys.types import Catalogue, ModelInfo, Track
 
 _SPARE = 8
 """Candidates expected beyond those wanted: the query itself, copies of it, near-duplicates."""
@@ -66,11 +67,11 @@ class SimilarOptions:
     Raises
     ------
     QueryError
-        A number is below 1, or the strategy does not exist.
+        A number is below 1, a value of another type, or the strategy does not exist.
     """
 
     k: int = 20
-    strategy: str = Strategy.TIERS
+    strategy: Literal["tiers", "similarity"] | Strategy = Strategy.TIERS
     genre: str | None = None
     max_per_artist: int | None = None
     no_same_album: bool = False
@@ -80,16 +81,11 @@ class SimilarOptions:
     taste: bool = True
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise QueryError(f"k must be at least 1, got {self.k}", "Ask for one track or more.")
-        if self.max_per_artist is not None and self.max_per_artist < 1:
-            raise QueryError(
-                f"max_per_artist must be at least 1, got {self.max_per_artist}",
-                "Leave it out to have no limit.",
-            )
+        check_types(self)
+        check_at_least(1, k=self.k, max_per_artist=self.max_per_artist)
         if self.strategy not in list(Strategy):
             raise QueryError(
-                f"unknown strategy {self.strategy!r}{did_you_mean(self.strategy, Strategy)}",
+                f"unknown strategy {self.strategy!r}{did_you_mean(str(self.strategy), Strategy)}",
                 f"Strategies: {', '.join(Strategy)}.",
             )
 
@@ -146,7 +142,7 @@ class ResultFilter:
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
     """Recommendations for a query, and the figures behind the ranking.
 
@@ -162,6 +158,39 @@ class Answer:
     filtered: Mapping[str, int]
     tiers: tuple[Tier, ...]  # in which the library was searched, best first
     notes: tuple[str, ...]  # why the ranking or the number of results is not as requested
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks of the results, best first."""
+        return tuple(row.track for row in self.results)
+
+    @property
+    def name(self) -> str:
+        """What the answer is to, for display."""
+        return ", ".join(reading.name for reading in self.query.readings) or ", ".join(
+            seed.track.display_name for seed in self.query.seeds
+        )
+
+    def __repr__(self) -> str:
+        return f"<Answer: {len(self.results)} tracks like {self.name} ({self.genre_group})>"
+
+    def _repr_html_(self) -> str:
+        from recsys.notebook import clock, html_table
+
+        rows = [
+            (
+                row.rank,
+                row.track.artist,
+                row.track.title,
+                clock(row.track.duration_s),
+                row.track.genre_group,
+                row.tier or "-",
+                f"{row.similarity:.3f}",
+            )
+            for row in self.results
+        ]
+        columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity")
+        return html_table(f"Like {self.name}: {self.genre_group}", columns, rows)
 
 
 class Recommender:
@@ -244,17 +273,20 @@ class Recommender:
         """Return an answer whose results carry their reasons as sentences."""
         rows = zip(answer.results, self.explain(answer), strict=True)
         explained = tuple(
-            replace(row, reasons=(*reason.sentences(), *self._taste_sentence(row)))
-            for row, reason in rows
+            replace(row, reasons=self._with_taste(row, reason.sentences())) for row, reason in rows
         )
         return replace(answer, results=explained)
 
-    def _taste_sentence(self, row: Recommendation) -> tuple[str, ...]:
+    def _with_taste(self, row: Recommendation, sentences: tuple[str, ...]) -> tuple[str, ...]:
+        """Add to sentences, of which the first is in words, what the taste does to a result."""
         analysis = self._store.analysis(row.track.id) if self._taste is not None else None
         if self._taste is None or analysis is None:
-            return ()
-        sentence = self._taste.reason(row.track, analysis.embedding)
-        return () if sentence is None else (sentence,)
+            return sentences
+        reason = self._taste.reason(row.track, analysis.embedding)
+        if reason is None:
+            return sentences
+        (first, *others), (words, figure) = sentences, reason
+        return (f"{first}; {words}", *others, figure)
 
     def _rank(
         self,

@@ -66,6 +66,8 @@ class EvaluationReport:
     unknown_genres: Mapping[str, int]  # genres that the model does not have, to their tracks
     empty_genres: tuple[str, ...]  # genre folders without audio
     created: datetime
+    learned: int | None  # tracks that the model learned from; None if its card does not tell
+    warnings: tuple[str, ...]  # why the figures are too good
 
 
 def write_report(report: EvaluationReport, out: Path) -> list[Path]:
@@ -116,6 +118,8 @@ def numbers(report: EvaluationReport) -> dict[str, Any]:
         "directory": str(report.directory),
         "split": None if report.split is None else str(report.split),
         "created": report.created.isoformat(timespec="seconds"),
+        "learned": report.learned,
+        "warnings": list(report.warnings),
         **as_dict(report.result.evaluation),
         "reliability": [asdict(own) for own in reliability(report.result.predictions)],
         "predictions": [
@@ -174,6 +178,7 @@ def _values(report: EvaluationReport, drawn: Sequence[tuple[Picture, bytes]]) ->
     return {
         "title": f"Evaluation of {report.card.name}",
         "created": f"{report.created:%d %B %Y, %H:%M %Z}",
+        "warnings": report.warnings,
         "evaluation": report.result.evaluation,
         "facts": _facts(report),
         "pictures": [
@@ -194,12 +199,19 @@ def _facts(report: EvaluationReport) -> list[tuple[str, str]]:
         ("fingerprint", card.fingerprint),
         ("architecture", card.architecture),
         ("trained on", str(trained_on)),
+        ("tracks it learned from", _learned(report)),
         ("seed of the training", "not in the card" if seed is None else str(seed)),
         ("seed of the evaluation", "none: nothing in it is random"),
         ("music", str(report.directory)),
         ("tracks", "all of the folder" if report.split is None else f"those in {report.split}"),
         ("genres with tracks", str(len(report.result.evaluation.per_genre))),
     ]
+
+
+def _learned(report: EvaluationReport) -> str:
+    if report.learned is None:
+        return "not in the card"
+    return f"{report.learned} of these {report.result.evaluation.n + len(report.result.failed)}"
 
 
 def left_out(report: EvaluationReport) -> list[str]:

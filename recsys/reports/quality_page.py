@@ -78,6 +78,7 @@ def _values(quality: Quality) -> dict[str, Any]:
         "title": "Quality of the recommendations",
         "created": f"{datetime.now().astimezone():%d %B %Y, %H:%M %Z}",
         "quality": quality,
+        "warnings": quality.warnings,
         "labels": _label_sentence(quality),
         "rows": [
             {"title": quality.title_of(name), "cells": cells}

@@ -35,3 +35,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 (PEP 562)
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what is loaded on demand too."""
+    return sorted({*globals(), *__all__})

@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import sqlite3
+import threading
+from collections import Counter
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -19,11 +21,21 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x72656373
 """``recs`` in ASCII, in the header of the file: the mark of recsys databases."""
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Number of migrations in :mod:`recsys.store.schema`; the user version in the file header."""
 
 BUSY_TIMEOUT_S = 30.0
 """Limit of waiting for the write of another process."""
+
+_open_files: Counter[tuple[int, int]] = Counter()
+"""Connections of this process per library, by device and inode.
+
+The header of an open one is not read again: closing any descriptor of a file drops the locks that
+other connections of the same process hold on it (https://sqlite.org/howtocorrupt.html, 2.2), and
+another process could then take the log away from under them.
+"""
+
+_files_lock = threading.Lock()
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_LENGTH = 100
@@ -66,6 +78,8 @@ def default_database() -> Path:
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
     """Return the StoreError for an error of SQLite, by its primary result code."""
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return StoreError(f"{path} was closed.", "Open it again.")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LibraryBusyError(
@@ -78,11 +92,47 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
 
 def connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
     """Open a library database; see :meth:`recsys.store.Store.open`."""
-    _check_file(path, create=create, read_only=read_only)
+    file = _identity(path)
+    if file is None or not _open_files[file]:
+        _check_file(path, create=create, read_only=read_only)
+    elif not read_only:
+        _check_writable(path)
     try:
-        return _open_to_read(path) if read_only else _open_to_write(path, create=create)
+        opened = _open_to_read(path) if read_only else _open_to_write(path, create=create)
     except sqlite3.Error as error:
         raise store_error(path, error) from error
+    opened.count_as(_identity(path))  # a new file has none before
+    return opened
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that counts in :data:`_open_files` until it is closed."""
+
+    _file: tuple[int, int] | None = None
+
+    def count_as(self, file: tuple[int, int] | None) -> None:
+        """Count as a connection to this file."""
+        with _files_lock:
+            if file is not None:
+                self._file = file
+                _open_files[file] += 1
+
+    def close(self) -> None:
+        """Close it; closing twice is fine."""
+        super().close()
+        with _files_lock:
+            if self._file is not None:
+                _open_files[self._file] -= 1
+                self._file = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, None if it cannot be found."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check_file(path: Path, *, create: bool, read_only: bool) -> None:
@@ -105,7 +155,12 @@ def _check_file(path: Path, *, create: bool, read_only: bool) -> None:
         raise StoreError(f"{path} is not a recsys library: it is no SQLite database.", _DAMAGED)
     if header[_APPLICATION_ID_AT] != APPLICATION_ID.to_bytes(4, "big"):
         _refuse_foreign(path)
-    if not read_only and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+    if not read_only:
+        _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise StoreError(
             f"{path} cannot be written: it, or its folder, is read-only.",
             "Check the permissions, or choose another file with --db.",
@@ -138,7 +193,7 @@ def _refuse_foreign(path: Path) -> None:
         raise StoreError(f"{path} is a database of another program.", _OTHER_LIBRARY)
 
 
-def _open_to_write(path: Path, *, create: bool) -> sqlite3.Connection:
+def _open_to_write(path: Path, *, create: bool) -> _Connection:
     database = _connection(path, "mode=rwc" if create else "mode=rw")
     try:
         database.execute("PRAGMA foreign_keys = ON")
@@ -162,7 +217,7 @@ def _open_to_write(path: Path, *, create: bool) -> sqlite3.Connection:
     return database
 
 
-def _open_to_read(path: Path) -> sqlite3.Connection:
+def _open_to_read(path: Path) -> _Connection:
     try:
         return _checked(_connection(path, "mode=ro"), path)
     except sqlite3.OperationalError:
@@ -174,7 +229,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     return _checked(_connection(path, "mode=ro&immutable=1"), path)
 
 
-def _checked(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+def _checked(database: _Connection, path: Path) -> _Connection:
     try:
         if _schema_version(database, path) < SCHEMA_VERSION:
             raise OlderLibraryError(
@@ -198,10 +253,18 @@ def _schema_version(database: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _connection(path: Path, mode: str) -> sqlite3.Connection:
-    # isolation_level None: sqlite3 begins no transactions of its own.
+def _connection(path: Path, mode: str) -> _Connection:
+    # isolation_level None: sqlite3 begins no transactions of its own. check_same_thread: one thread
+    # uses a connection, but another may be the one that closes it.
     uri = f"{path.absolute().as_uri()}?{mode}"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_Connection,
+    )
 
 
 @contextmanager

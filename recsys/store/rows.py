@@ -201,7 +201,7 @@ def model_of(plain: Mapping[str, Any]) -> ModelInfo:
 
 def track_of(row: Sequence[Any]) -> Track:
     """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
-    track_id, path, audio_hash, missing, genre, duration_s, warning, genre_group, *tags = row
+    track_id, path, audio_hash, missing, genre, duration_s, warning, group, added, *tags = row
     return Track(
         id=track_id,
         path=key_path(path),
@@ -211,7 +211,8 @@ def track_of(row: Sequence[Any]) -> Track:
         genre=genre,
         warning=warning,
         missing=bool(missing),
-        genre_group=genre_group,
+        genre_group=group,
+        added_s=added,
     )
 
 

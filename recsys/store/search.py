@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, overload
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from recsys.types import Tags
@@ -293,6 +293,27 @@ def rank_matches(
             continue
         ranked.append((rank, artist, title, track_id))
     return [track_id for *_, track_id in sorted(ranked)[:limit]]
+
+
+def text_matcher(terms: Sequence[str]) -> Callable[[str], bool]:
+    """Return a test for normalised texts that terms name as a whole, or that hold all their words.
+
+    Examples
+    --------
+    >>> named = text_matcher(search_terms("ac dc"))
+    >>> named("ac/dc"), named("acdc"), named("dc ac live"), named("ac")
+    (True, True, True, False)
+    """
+    keys = set(whole_keys(terms))
+    words = [[_words(term), ["".join(_words(term))]] for term in _spoken(terms)]
+
+    def matches(text: str) -> bool:
+        if not keys.isdisjoint(map(_letters, text.split("\n"))):
+            return True
+        parts = _parts(text)
+        return bool(words) and all(_holds(parts, word) for word in words)
+
+    return matches
 
 
 def _parts(*texts: str) -> list[list[str]]:

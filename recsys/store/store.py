@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
 from pathlib import Path
@@ -40,7 +41,9 @@ from recsys.store.search import (
     name_key,
     rank_matches,
     search_terms,
+    search_texts,
     storable_text,
+    text_matcher,
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
@@ -131,8 +134,8 @@ def _parsed_model(info: str) -> ModelInfo:
 class Store:
     """The library database, open. Make one with :meth:`Store.open`; close it, or use ``with``.
 
-    One connection for one thread. Any number of processes may read while one writes. It is a
-    :class:`recsys.types.Catalogue`.
+    One connection, which one thread uses. Any number of processes may read while one writes. It is
+    a :class:`recsys.types.Catalogue`.
     """
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
@@ -163,6 +166,10 @@ class Store:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        # With its last user: a thread that ended, or a query that outlived Library.close().
+        self._db.close()
+
     @_guarded
     def close(self) -> None:
         """Close the database. Closing twice is fine."""
@@ -177,6 +184,11 @@ class Store:
     def revision(self) -> int:
         """Counts the transactions that changed the contents of the index."""
         return int(self._value("SELECT revision FROM library"))
+
+    @property
+    def data_version(self) -> int:
+        """Differs after every transaction of another connection, as long as this one is open."""
+        return int(self._value("PRAGMA data_version"))
 
     @property
     def library_id(self) -> str:
@@ -466,6 +478,13 @@ class Store:
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         return ids, blob_matrix([row[1] for row in rows], len(model.tags) if model else 0)
 
+    def all_labels(self) -> tuple[IdArray, list[str], FloatArray]:
+        """See :meth:`recsys.types.Catalogue.all_labels`."""
+        rows = self._rows("SELECT id, genre_group, year FROM analysed_tracks ORDER BY id")
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        years = np.array([row[2] for row in rows], dtype=np.float32)  # None becomes NaN
+        return ids, [row[1] for row in rows], years
+
     # Contents of the index
 
     def iter_embeddings(
@@ -622,6 +641,55 @@ class Store:
         """Iterate over every analysed track by id. The library may be written to meanwhile."""
         sql = "SELECT * FROM analysed_tracks WHERE id > ? ORDER BY id LIMIT ?"
         return map(track_of, self._pages(sql, (-1,)))
+
+    def tracks_where(
+        self,
+        *,
+        genre: str | None = None,
+        artist: str | None = None,
+        album: str | None = None,
+        added_since_s: float | None = None,
+    ) -> Iterator[Track]:
+        """Iterate by id over the analysed tracks that meet every condition that is given.
+
+        They are of a genre group, have these words in the artist or album, or were added since
+        then, in seconds since the epoch. The library may be written to meanwhile.
+        """
+        conditions = {"genre_group = ?": genre, "added >= ?": added_since_s}
+        given = {sql: value for sql, value in conditions.items() if value is not None}
+        where = "".join(f" AND {sql}" for sql in given)
+        named = {0: artist, 2: album}  # by their position in search_texts
+        asked = {column: search_terms(words) for column, words in named.items() if words}
+        if not asked:
+            sql = f"SELECT * FROM analysed_tracks WHERE id > ?{where} ORDER BY id LIMIT ?"  # noqa: S608 (our own conditions)
+            yield from map(track_of, self._pages(sql, (-1, *given.values())))
+            return
+        ids = self._ids_matching(asked.values())
+        matchers = {column: text_matcher(terms) for column, terms in asked.items()}
+        for track in map(track_of, self._rows_among(ids, where, [*given.values()])):
+            texts = search_texts(track.tags, track.path)
+            if all(matches(texts[column]) for column, matches in matchers.items()):
+                yield track
+
+    def _ids_matching(self, queries: Iterable[Sequence[str]]) -> list[int]:
+        """Return the ids of the tracks that the full-text index has for each of some queries."""
+        sql = "SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ?"
+        found = [
+            {track_id for (track_id,) in self._rows(sql, (full_text_queries(terms)[0],))}
+            for terms in queries
+        ]
+        return sorted(set.intersection(*found))
+
+    def _rows_among(
+        self, ids: Sequence[int], where: str, values: Sequence[Any]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Read the analysed tracks among these ids that meet conditions, in pages."""
+        sql = (
+            "SELECT * FROM analysed_tracks"  # noqa: S608 (our own conditions)
+            f" WHERE id IN (SELECT value FROM json_each(?)){where} ORDER BY id"
+        )
+        for start in range(0, len(ids), _PAGE):
+            yield from self._rows(sql, (_json_ids(ids[start : start + _PAGE]), *values))
 
     def find_tracks(self, words: str, limit: int = 50) -> list[Track]:
         """Return the analysed tracks with every word in artist, title, album or genre tag.
@@ -845,6 +913,7 @@ class Store:
         by_own_genre = self.genre_source() == GenreSource.OWN
         # upsert_all returns no ids: new ones continue the sequence of AUTOINCREMENT.
         new_id = 1 + (self._value("SELECT seq FROM sqlite_sequence WHERE name = 'tracks'") or 0)
+        now = int(time.time())
         rows: dict[int, dict[str, Any]] = {}
         paths: set[PathKey] = set()
         ids = []
@@ -853,14 +922,16 @@ class Store:
                 self._upsert_tracks(rows)  # the next lookup must see it
                 rows, paths = {}, set()
             own = self._own_genre(record.tags.genre_tag) if by_own_genre else None
-            track_id, before, known = self._existing(record.track_id, values["path"], revision)
-            if track_id is None:
-                track_id, new_id = new_id, new_id + 1
+            existing = self._existing(record.track_id, values["path"], revision)
+            track_id, before, known, added = existing or (new_id, None, revision, now)
+            if existing is None:
+                new_id += 1
             rows[track_id] = {
                 **{name: values[name] for name in _TRACK_COLUMNS},
                 "id": track_id,
                 "missing": 0,
                 "own_genre": own,
+                "added": added,
                 "revision": known if before == (values["audio_hash"], own) else revision,
             }
             paths.add(values["path"])
@@ -874,15 +945,15 @@ class Store:
 
     def _existing(
         self, mover: int | None, path: PathKey, revision: int
-    ) -> tuple[int | None, tuple[str | None, str | None], int]:
-        """Return id, hash and own genre, and revision of the row that a record replaces."""
-        columns = "SELECT id, audio_hash, own_genre, revision FROM tracks"
+    ) -> tuple[int, tuple[str, str | None], int, int | None] | None:
+        """Return id, hash and own genre, revision and addition of the row to replace, if any."""
+        columns = "SELECT id, audio_hash, own_genre, revision, added FROM tracks"
         row = self._row(columns + " WHERE path = ?", (path,))
         if mover is not None and (moved := self._row(columns + " WHERE id = ?", (mover,))):
             if row is not None:
                 self._remove(row[0], revision)
             row = moved
-        return (None, (None, None), 0) if row is None else (row[0], (row[1], row[2]), row[3])
+        return None if row is None else (row[0], (row[1], row[2]), row[3], row[4])
 
     @_guarded
     def mark_missing(self, track_ids: Iterable[int]) -> None:
@@ -943,25 +1014,25 @@ class Store:
     # Radio sessions; seeds and tracks are hashes of the sound
 
     @_guarded
-    def start_radio(self, seeds: Blend) -> int:
-        """Start a session; return its id."""
+    def start_radio(self, seeds: Blend, words: str | None = None) -> int:
+        """Start a session from seeds, words for sound, or both; return its id."""
         with write_transaction(self._db):
-            sql = "INSERT INTO radio_sessions (seeds) VALUES (?)"
-            return int(self._db.execute(sql, (blend_text(seeds),)).lastrowid or 0)
+            sql = "INSERT INTO radio_sessions (seeds, words) VALUES (?, ?)"
+            return int(self._db.execute(sql, (blend_text(seeds), words)).lastrowid or 0)
 
-    def latest_radio(self, seeds: Blend | None = None) -> int | None:
-        """Return the id of the latest session, or of the latest from these seeds."""
-        sql = "SELECT max(id) FROM radio_sessions WHERE ?1 IS NULL OR seeds = ?1"
-        found = self._value(sql, (None if seeds is None else blend_text(seeds),))
+    def latest_radio(self, seeds: Blend | None = None, words: str | None = None) -> int | None:
+        """Return the id of the latest session, or of the latest from these seeds and words."""
+        sql = "SELECT max(id) FROM radio_sessions WHERE ?1 IS NULL OR (seeds = ?1 AND words IS ?2)"
+        found = self._value(sql, (None if seeds is None else blend_text(seeds), words))
         return None if found is None else int(found)
 
-    def radio(self, session: int) -> tuple[Blend, list[str]] | None:
-        """Return the seeds of a session and the tracks it gave so far; None if there is none."""
-        seeds = self._value("SELECT seeds FROM radio_sessions WHERE id = ?", (session,))
-        if seeds is None:
+    def radio(self, session: int) -> tuple[Blend, list[str], str | None] | None:
+        """Return seeds, tracks given so far and words of a session; None if there is none."""
+        row = self._row("SELECT seeds, words FROM radio_sessions WHERE id = ?", (session,))
+        if row is None:
             return None
         sql = "SELECT audio_hash FROM radio_tracks WHERE session = ? ORDER BY position"
-        return blend_of(seeds), [row[0] for row in self._rows(sql, (session,))]
+        return blend_of(row[0]), [given for (given,) in self._rows(sql, (session,))], row[1]
 
     @_guarded
     def extend_radio(self, session: int, given: int, hashes: Sequence[str]) -> bool:

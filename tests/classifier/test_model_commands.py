@@ -70,6 +70,9 @@ def test_evaluate_json(music: Path, model: Path) -> None:
     assert 0 <= found["ece"] <= 1
     assert found["interval"][0] < found["accuracy"] + 1e-9
     assert (found["missing"], found["failed"], found["skipped"]) == (0, 0, 0)
+    assert found["learned"] is None
+    (warning,) = found["warnings"]
+    assert "does not list its training tracks" in warning
 
 
 def test_evaluate_a_list(music: Path, model: Path, tmp_path: Path) -> None:
@@ -107,11 +110,17 @@ def test_evaluate_reports_training_tracks(music: Path, model: Path, tmp_path: Pa
     save_model(known, network, replace(card, training=training))
     whole = run(evaluate.command, music, "--model", known, "--json", "--workers", 1)
     assert (json.loads(whole.stdout)["n"], json.loads(whole.stdout)["learned"]) == (12, 3)
-    assert "trained or selected on 3 of 12 tracks" in whole.stderr
+    assert "trained or selected on 3 of these 12 tracks" in whole.stderr
     assert "LEAKY" in whole.stderr
+    leaky, known_tracks = json.loads(whole.stdout)["warnings"]
+    assert leaky.startswith("LEAKY")
+    assert "3 of these 12 tracks: the figures are too good. --held-out" in known_tracks
+    table = run(evaluate.command, music, "--model", known, "--workers", 1)
+    assert "trained on 3 of these tracks" in table.stdout
     rest = run(evaluate.command, music, "--model", known, "--held-out", "--json", "--workers", 1)
     assert (json.loads(rest.stdout)["n"], json.loads(rest.stdout)["learned"]) == (9, 0)
     assert "trained or selected on" not in rest.stderr
+    assert json.loads(rest.stdout)["warnings"] == [leaky]
 
 
 def test_evaluate_for_people(music: Path, model: Path) -> None:

@@ -22,6 +22,7 @@ from recsys.classifier.onnx_export import export_onnx
 from recsys.classifier.training.architectures import build_model, save_model
 from recsys.cli.main import cli
 from recsys.errors import ModelError
+from recsys.learned import training_keys
 from tests.classifier.modules import torch_classifier
 from tests.classifier.planted_genres import LABELS, TINY, spectrogram
 from tests.cli.documented import documented
@@ -66,6 +67,28 @@ def test_the_outputs_are_those_of_the_model(tmp_path: Path, architecture: str) -
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [*("tiny.json", "tiny.safetensors"), *("tiny.onnx", "tiny.toml")]
     )
+
+
+def test_the_training_tracks_go_along(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    source, out = tmp_path / "tiny.safetensors", tmp_path / "tiny.onnx"
+    keys = {
+        "train": ["tone/a", 'tone/"b"', "noise/\udcff"],
+        "valid": ["noise/d"],
+        "test": ["noise/e"],
+    }
+    model = build_model("cnn", 3, MEL.shape, TINY["cnn"])
+    save_model(source, model, make_card("cnn", training={"keys": keys}))
+    written = {"tone/a", 'tone/"b"', "noise/\udcff", "noise/d"}  # a name that is not UTF-8
+    assert training_keys(load_card(source).training) == written
+    export_onnx(source, out)
+    exported = load_card(out)
+    assert training_keys(exported.training) == {"tone/a", 'tone/"b"', "noise/\\udcff", "noise/d"}
+    # They change no output, so they do not change the fingerprint.
+    text = description_path(out).read_text()
+    description_path(out).write_text(text.partition("[training]")[0])
+    assert training_keys(load_card(out).training) is None
+    assert load_card(out).fingerprint == exported.fingerprint
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -195,7 +195,7 @@ def test_bash_itself(indexed: IndexedLibrary, tmp_path: Path) -> None:
     ("words", "suggestion"),
     [
         (["simlar"], "Did you mean similar?"),
-        (["PLAYLISTS"], "Did you mean playlist?"),
+        (["PLAYLISTS"], "Did you mean playlist or list?"),
         (["papers", "reprodce"], "Did you mean reproduce?"),
         (["model", "own-genre"], "Did you mean own-genres?"),
     ],

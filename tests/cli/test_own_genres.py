@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
+from recsys.classifier.card import card_path
 from recsys.cli import own_genres
 from recsys.store import Store
 from tests.cli.documented import documented
@@ -50,6 +52,21 @@ def test_the_gain_is_shown_before_anything_is_asked(library: OwnLibrary) -> None
     assert "The library was not changed." in rest
     assert labels(library) == library.card.labels
     assert not list(library.database.parent.glob("library.genres*"))
+
+
+def test_no_advice_comes_from_a_model_that_knows_the_answers(library: OwnLibrary) -> None:
+    keys = [f"{genre}/{i}" for genre in GENRES for i in range(24)]
+    card = replace(library.card, training={"keys": {"train": keys, "valid": []}})
+    card_path(library.model).write_text(card.to_json())
+    with Store.open(library.database) as store:
+        store.set_model(card.info(), card.to_json(), library.model)
+    shown = train(library, "--from-tags", answer="n\n").output
+    assert "Not compared with the present model: it learned from 48 of the 48 tracks" in shown
+    assert "Loss" not in shown
+    assert "Gain" not in shown
+    printed = as_json(train(library, "--from-tags", "--json"))
+    assert printed["comparison"] is None
+    assert printed["comparable"] == {"shared": 48, "learned": 48}
 
 
 def test_where_all_spellings_stand_is_reported(

@@ -89,6 +89,14 @@ def test_a_model_is_trained_and_used(train: Train, music: Path, out: Path, tmp_p
     (classified,) = lines_of(call("classify", query, "--model", out, "--json"))
     assert set(classified["probabilities"]) == set(GENRES)
     assert sum(classified["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    # The card names the training tracks: an evaluation warns of them, or leaves them out.
+    whole = call("model", "evaluate", music, "--model", out, "--json", "--workers", 1)
+    (evaluation,) = lines_of(whole)
+    trained = summary["tracks"]["train"] + summary["tracks"]["valid"]
+    assert (evaluation["n"], evaluation["learned"]) == (12, trained)
+    assert f"on {trained} of these 12 tracks" in evaluation["warnings"][0]
+    rest = call("model", "evaluate", music, "--model", out, "--held-out", "--json")
+    assert (lines_of(rest)[0]["n"], lines_of(rest)[0]["warnings"]) == (12 - trained, [])
     # A library belongs to the model that it was made with.
     other = call("index", music, "--db", database, "--model", DEFAULT_MODEL)
     refused(other, "model", "--reanalyse")

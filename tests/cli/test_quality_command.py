@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from recsys.index.sync import rebuild_index
+from recsys.store import Store
 from tests.cli.documented import documented
 from tests.cli.running import call, json_of
 from tests.planted import PlantedLibrary, Sound
@@ -42,6 +44,25 @@ def test_json(database: Path) -> None:
     assert found["ceiling"] == 0.9
 
 
+def test_tracks_that_the_model_learned_from_are_counted(tmp_path: Path) -> None:
+    """On the terminal, in JSON and on the page."""
+    database = planted(tmp_path, two_clusters())
+    assert "does not list its training tracks" in run(database).stdout
+    assert json_of(run(database, "--json"))["learned"] is None
+    with Store.open(database) as store:
+        paths = [track.path for track in store.all_tracks()][:7]
+        info = store.model()
+        assert info is not None
+        keys = [f"{path.parent.name}/{path.stem}" for path in paths]
+        card = {"training": {"keys": {"train": keys[:5], "valid": keys[5:]}}}
+        store.set_model(info, json.dumps(card))
+    warning = "The model was trained or selected on 7 of these 24 tracks: the figures are too good."
+    found = json_of(run(database, "--json"))
+    assert found["learned"] == 7
+    assert found["warnings"] == [warning]
+    assert run(database).stdout.splitlines()[0] == warning
+
+
 @pytest.mark.extra
 def test_table(database: Path) -> None:
     result = run(database, "--k", 5, "--hubness")
@@ -58,6 +79,7 @@ def test_table(database: Path) -> None:
 def test_report(database: Path, tmp_path: Path) -> None:
     page = tmp_path / "new folder" / "quality.html"
     result = run(database, "--report", page)
+    assert 'class="warning"><b>The card of the model does not list' in page.read_text("utf-8")
     assert result.exit_code == 0, result.stderr
     assert f"Report: {page}" in result.stdout
     assert page.read_text(encoding="utf-8").count('<img src="data:image/png;base64,') == 4

@@ -156,6 +156,9 @@ def test_tracks_without_features_neither_ask_nor_answer(task: QualityTask) -> No
     features = np.random.default_rng(0).standard_normal((len(task.columns), 4)).astype(np.float32)
     features[:10] = np.nan
     judged = judge(hand_made(features, skipped=10, limited=False), task)
+    n = len(task.columns)
+    assert judged.quality.heading(n).endswith(f"(among {n - 10} of {n} tracks)")
+    assert judge(embedding(task.columns.embeddings), task).quality.heading(n)[-1] != ")"
     assert judged.rows.tolist() == list(range(10, len(task.columns)))
     assert judged.lists.min() >= 10
     assert judged.quality.figures["genre_precision"].n == len(task.columns) - 10

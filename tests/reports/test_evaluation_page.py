@@ -131,6 +131,9 @@ def card(**training: Any) -> ModelCard:
     )  # fmt: skip
 
 
+WARNING = "The model was trained or selected on 2 of these 6 tracks: the figures are too good."
+
+
 def report(**training: Any) -> EvaluationReport:
     probabilities = np.full((5, 2), 0.25)
     probabilities[range(5), GIVEN] = 0.75
@@ -145,7 +148,7 @@ def report(**training: Any) -> EvaluationReport:
     return EvaluationReport(
         result=result, card=card(**training), directory=Path("music"), split=Path("valid.txt"),
         missing=3, unknown_genres={"polka": 4}, empty_genres=("silence",),
-        created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+        created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), learned=2, warnings=(WARNING,),
     )  # fmt: skip
 
 
@@ -186,7 +189,16 @@ def test_the_page_has_the_figures(written: Path) -> None:
     assert facts["fingerprint"] == "0123456789abcdef"
     assert facts["seed of the training"] == "7"
     assert facts["tracks"] == "those in valid.txt"
+    assert facts["tracks it learned from"] == "2 of these 6"
     assert "02 January 2026, 03:04 UTC" in page
+
+
+def test_page_and_json_begin_with_the_warning(written: Path) -> None:
+    page = (written / "index.html").read_text(encoding="utf-8")
+    assert page.index(WARNING) < page.index("accuracy <b>")
+    numbers = json.loads((written / "report.json").read_text())
+    assert numbers["warnings"] == [WARNING]
+    assert numbers["learned"] == 2
 
 
 def test_the_page_names_what_was_left_out(written: Path) -> None:

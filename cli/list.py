@@ -1,0 +1,197 @@
+"""``recsys list``: the tracks of a library."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
+from recsys.cli.output import console, human_duration, note, print_json, print_paths, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from recsys.cli.options import Command
+    from recsys.listing import ListOptions
+    from recsys.types import Track
+
+HEADINGS = ("Id", "Artist - Title", "Length", "Genre", "Album")
+
+MEASURED_ROWS = 500
+"""Rows at the head of a list that decide the widths of its columns."""
+
+WIDEST = 60
+"""Characters of a column at most; longer names are shown whole and move what follows."""
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+class Since(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
+    """A time in the past: ``30d``, ``2w``, ``12h``, or a date, ``2026-11-01``."""
+
+    name = "age"
+
+    def convert(
+        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the time, with its zone; a date is its first moment here."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            if age := re.fullmatch(r"(\d+)([hdw])", value):
+                return datetime.now(UTC) - int(age[1]) * _UNITS[age[2]]
+            return datetime.strptime(value, "%Y-%m-%d").astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is neither an age (30d, 2w, 12h) nor a date", param, ctx)
+
+
+def list_options(command: Command) -> Command:
+    """``--genre``, ``--tag``, ``--artist``, ``--album``, ``--added``: which tracks."""
+    decorators: tuple[Callable[[Command], Command], ...] = (
+        click.option(
+            "--added",
+            type=Since(),
+            metavar="AGE",
+            help="Only tracks added since: 30d, 2w, 12h, or a date as 2026-11-01.",
+        ),
+        click.option("--album", help="Only tracks with these words in the album."),
+        click.option(
+            "--artist",
+            help="Only tracks with these words in the artist.",
+            shell_complete=completed_by("artists"),
+        ),
+        tag_option("Only tracks with this tag (mellow, 80s, ...); repeat it to require several."),
+        genre_option("Only tracks of this genre."),
+    )
+    for decorate in decorators:
+        command = decorate(command)
+    return command
+
+
+@click.command(name="list")
+@list_options
+@click.option("--csv", "as_csv", is_flag=True, help="A table for spreadsheets, with a header.")
+@json_option("One line of JSON per track.")
+@click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
+@db_option
+def command(
+    genre: str | None,
+    tags: tuple[str, ...],
+    artist: str | None,
+    album: str | None,
+    added: datetime | None,
+    as_csv: bool,
+    as_json: bool,
+    as_paths: bool,
+    db: Path | None,
+) -> None:
+    """List the tracks of the library, in the order in which they were added.
+
+    Each option leaves out tracks; case, accents and marks of names do not matter.
+
+    \b
+    Examples:
+      recsys list --genre jazz --tag mellow
+      recsys list --artist "miles davis" --paths | mpc add
+      recsys list --added 30d
+      recsys list --csv > library.csv
+    """
+    if as_csv + as_json + as_paths > 1:
+        raise click.UsageError("--csv, --json and --paths exclude each other.")
+    from recsys.api import Library
+    from recsys.listing import ListOptions, track_dict
+
+    options = ListOptions(genre=genre, tags=tags, artist=artist, album=album, added_since=added)
+    count = 0
+
+    def counted(tracks: Iterable[Track]) -> Iterator[Track]:
+        nonlocal count
+        for track in tracks:
+            count += 1
+            yield track
+
+    with Library(db) as library:
+        tracks = counted(library.tracks(options))
+        if as_json:
+            for track in tracks:
+                print_json(track_dict(track))
+        elif as_csv:
+            _print_csv(tracks)
+        elif as_paths:
+            print_paths(track.path for track in tracks)
+        else:
+            _print_lines(tracks)
+        if not count:
+            note(f"no track: {_conditions(options) or 'the library has none'}")
+        elif not (as_json or as_csv or as_paths):
+            click.echo(f"{count} track{'s' * (count != 1)}", err=True)
+
+
+def _conditions(options: ListOptions) -> str:
+    given = {"genre": options.genre, "artist": options.artist, "album": options.album}
+    parts = [f"{name} {value!r}" for name, value in given.items() if value is not None]
+    parts += [f"tag {tag!r}" for tag in options.tags]
+    if options.added_since is not None:
+        parts.append(f"added since {options.added_since:%Y-%m-%d %H:%M}")
+    return ", ".join(parts)
+
+
+def _print_csv(tracks: Iterable[Track]) -> None:
+    """Print CSV in UTF-8 with a header; paths keep the bytes that they have on disk."""
+    from recsys.listing import COLUMNS, track_dict
+
+    sys.stdout.flush()
+    text = io.TextIOWrapper(sys.stdout.buffer, "utf-8", errors="surrogateescape", newline="")
+    try:
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        writer.writerows(track_dict(track) for track in tracks)
+        text.flush()
+    finally:
+        text.detach()  # standard output stays open
+
+
+def _print_lines(tracks: Iterator[Track]) -> None:
+    """Print a line per track, as they come, in columns as wide as those of the first rows."""
+    from rich.cells import cell_len
+
+    first = [_cells(track) for track in islice(tracks, MEASURED_ROWS)]
+    if not first:
+        return
+    widths = [
+        min(WIDEST, max(map(cell_len, column))) for column in zip(HEADINGS, *first, strict=True)
+    ]
+    screen = console()
+    room = screen.width if screen.is_terminal else None
+    for row in chain([HEADINGS], first, map(_cells, tracks)):
+        line = "  ".join(
+            cell.rjust(width) if number in (0, 2) else cell + " " * (width - cell_len(cell))
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        click.echo(_cut(line, room))
+
+
+def _cut(line: str, room: int | None) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    if room is None or cell_len(line) <= room:
+        return line
+    return f"{set_cell_size(line, room - 1)}…"
+
+
+def _cells(track: Track) -> tuple[str, ...]:
+    return (
+        str(track.id),
+        shown(track.display_name),
+        human_duration(track.duration_s),
+        shown(track.genre_group),
+        shown(track.tags.album or ""),
+    )

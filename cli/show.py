@@ -1,0 +1,163 @@
+"""``recsys show``: what the library knows about one track."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsys.cli.choosing import ask_until_clear
+from recsys.cli.options import completed_by, db_option, device_option, json_option
+from recsys.cli.output import (
+    console,
+    escape,
+    human_duration,
+    human_size,
+    print_json,
+    shown,
+    table,
+)
+
+if TYPE_CHECKING:
+    from recsys.listing import TrackDetails
+    from recsys.types import DeviceName
+
+SHOWN_GENRES = 3
+
+
+@click.command(name="show", short_help="Show what the library knows about a track.")
+@click.argument("track", metavar="TRACK", shell_complete=completed_by("tracks"))
+@click.option(
+    "--k",
+    "-k",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Number of nearest tracks.",
+)
+@json_option("One JSON object.")
+@db_option
+@device_option
+def command(track: str, k: int, as_json: bool, db: Path | None, device: DeviceName) -> None:
+    """Show what the library knows about TRACK: file, genres, tags, analysis, nearest tracks.
+
+    TRACK is a path, an id or a text, as in recsys similar. The nearest tracks are those by
+    similarity alone, whatever their genre.
+
+    \b
+    Examples:
+      recsys show song.mp3
+      recsys show 42 -k 10
+      recsys show "miles davis so what" --json
+    """
+    from recsys.api import Library
+
+    with Library(db, device=device) as library:
+        details = ask_until_clear(
+            [track], lambda given: library.show(given[0], k=k), may_ask=not as_json
+        )
+    if as_json:
+        print_json(_as_json(details))
+    else:
+        _print(details)
+
+
+def _as_json(details: TrackDetails) -> dict[str, Any]:
+    from recsys.listing import track_dict
+
+    windows = details.windows
+    return {
+        **track_dict(details.track),
+        "album_artist": details.track.tags.album_artist,
+        "track_number": details.track.tags.track_number,
+        "size": details.size,
+        "modified": _time(details.modified_s),
+        "audio_hash": details.track.audio_hash,
+        "warning": details.track.warning,
+        "missing": details.track.missing,
+        "copies": [str(path) for path in details.copies],
+        "probabilities": {genre: round(p, 6) for genre, p in details.probabilities.items()},
+        "tags": {tag: round(strength, 3) for tag, strength in details.tags.items()},
+        "analysis": {
+            "model": details.model,
+            "fingerprint": details.fingerprint,
+            "effort": details.effort,
+            "windows": None if windows is None else [round(s, 3) for s in windows.starts_s],
+            "window_s": None if windows is None else windows.length_s,
+        },
+        "neighbours": [
+            {**track_dict(row.track), "similarity": round(row.similarity, 6)}
+            for row in details.neighbours
+        ],
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+
+
+def _print(details: TrackDetails) -> None:
+    for name, value in _rows(details):
+        click.echo(f"{name + ':':<10} {value}")
+    screen = console()
+    nearest = table("Id", "Nearest", "Length", "Genre", "Similarity", right=(0, 2, 4))
+    for row in details.neighbours:
+        nearest.add_row(
+            str(row.track.id),
+            escape(shown(row.track.display_name)),
+            human_duration(row.track.duration_s),
+            escape(row.track.genre_group),
+            f"{row.similarity:.3f}",
+        )
+    if details.neighbours:
+        screen.print(nearest)
+
+
+def _rows(details: TrackDetails) -> list[tuple[str, str]]:
+    """Return what is known, by name; what is not known has no row."""
+    track = details.track
+    tags = track.tags
+    ranked = list(details.probabilities.items())[:SHOWN_GENRES]
+    genres = [f"{genre} {p:.0%}" for genre, p in ranked if p >= 0.01]
+    sorted_as = f" (sorted as {track.genre_group})" if track.genre_group != track.genre else ""
+    from_album = ", ".join(str(part) for part in (tags.album, tags.year) if part is not None)
+    added = _time(track.added_s)
+    rows = {
+        "Track": track.display_name,
+        "Id": str(track.id),
+        "Album": from_album,
+        "Length": human_duration(track.duration_s),
+        "Genre": ", ".join(genres) + sorted_as,
+        "Genre tag": tags.genre_tag or "",
+        "Tags": ", ".join(f"{tag} {strength:+.1f}" for tag, strength in details.tags.items()),
+        "File": str(track.path) + (" (missing)" if track.missing else ""),
+        "Size": _size(details),
+        "Copies": ", ".join(map(str, details.copies)),
+        "Warning": track.warning or "",
+        "Added": added or "",
+        "Model": f"{details.model} ({details.fingerprint}), effort {details.effort}",
+        "Windows": _windows(details),
+    }
+    return [(name, shown(value)) for name, value in rows.items() if value]
+
+
+def _size(details: TrackDetails) -> str:
+    if details.size is None:
+        return ""
+    return f"{human_size(details.size)}, changed {_time(details.modified_s)}"
+
+
+def _windows(details: TrackDetails) -> str:
+    if details.windows is None:
+        return ""
+    starts = ", ".join(_clock(start) for start in details.windows.starts_s)
+    return f"{len(details.windows.starts_s)} of {details.windows.length_s:g} s, from {starts}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:04.1f}"
