@@ -258,7 +258,7 @@ def command(
         diversity=diversity,
         per_genre=per_genre,
         genre=genre,
-        tags=tags,
+        moods=tags,
         name=name,
         filters=Filters(**filters),
         taste=not no_taste,

@@ -93,7 +93,7 @@ def command(
     options = RadioOptions(
         length=length,
         genre=genre,
-        tags=tags,
+        moods=tags,
         filters=Filters(**filters),
         taste=not no_taste,
     )

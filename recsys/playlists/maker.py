@@ -248,7 +248,7 @@ class PlaylistMaker:
         return replace(options, genre=self._taxonomy.resolve(options.genre))
 
     def _wanted(self, options: PlaylistOptions) -> TagFilter | None:
-        return TagFilter(self._store, self._info, options.tags) if options.tags else None
+        return TagFilter(self._store, self._info, options.moods) if options.moods else None
 
     def _search(self, wanted: TagFilter | None, allowed: TrackFilter | None) -> Search:
         return partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)

@@ -87,22 +87,32 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(path: Path, later: 
     assert (dump(path), version(path)) == (before, SCHEMA_VERSION)
 
 
-def test_a_library_of_the_first_schema_gets_radio_and_whole_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sqlite_utils import Migrations
-
-    first = Migrations("recsys")
-    first()(schema.first_schema)
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "migrations", first)
-        patch.setattr(store_connection, "SCHEMA_VERSION", 1)
-        with new_library(tmp_path) as store:
-            store.write([record("/music/So What.mp3", analysed())])
-            # As the first schema had them.
-            store._db.execute("UPDATE tracks SET search_keys = ''")
-            store._db.commit()
-            path = store.path
+def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    with new_library(tmp_path) as store:
+        store.write([record("/music/So What.mp3", analysed())])
+        path = store.path
+        (view,) = store._rows("SELECT sql FROM sqlite_master WHERE name = 'analysed_tracks'")
+        old_view = view[0].replace("added, ", "").replace(", language", "")
+        later = ("events", "preferences", "blends", "radio_tracks", "radio_sessions")
+        for statement in (
+            "DROP VIEW analysed_tracks",
+            "ALTER TABLE tracks DROP COLUMN language",
+            "ALTER TABLE tracks DROP COLUMN added",
+            old_view,
+            *(f"DROP TABLE {table}" for table in later),
+            "UPDATE tracks SET search_keys = ''",  # without whole names
+            "DELETE FROM _sqlite_migrations WHERE name <> 'first_schema'",
+            "PRAGMA user_version = 1",
+        ):
+            store._db.execute(statement)
+        store._db.commit()
+    assert "added" not in old_view
+    assert "language" not in old_view
     with Store.open(path) as store:
-        assert [track.id for track in store.find_tracks("sowhat")] == [1]
+        (found,) = store.find_tracks("sowhat")
+        assert (found.id, found.added_s, found.tags.language) == (1, None, None)
         assert store.start_radio(Blend(("a",))) == 1
+        assert store.preferences() == {}
+        assert store.blends() == {}
+        assert not store.bans()
+    assert version(path) == SCHEMA_VERSION
