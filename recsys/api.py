@@ -555,7 +555,7 @@ class Library:
         search, query = self._word_search(), found.query(info) if found.given else None
         reading = search.read(words)
         playlist = maker.of_candidates(
-            partial(search.candidates, reading, options.genre, options.tags, query),
+            partial(search.candidates, reading, options.genre, options.moods, query),
             options,
             words,
             None if query is None else self._opened(query, found, options),
@@ -678,7 +678,7 @@ class Library:
         with Store.open(database) as writer:
             if words is not None:  # an error must not start a session
                 search, near = self._word_search(), found.query(info) if found.given else None
-                search.candidates(search.read(words), options.genre, options.tags, near)
+                search.candidates(search.read(words), options.genre, options.moods, near)
             number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
@@ -710,7 +710,7 @@ class Library:
     ) -> RadioAnswer:
         search = self._word_search()
         reading = search.read(words)
-        candidates = partial(search.candidates, reading, options.genre, options.tags, query)
+        candidates = partial(search.candidates, reading, options.genre, options.moods, query)
         answer = radio.among(session, query, candidates, played, options)
         return replace(answer, words=words, notes=(f"read as: {reading}", *answer.notes))
 
