@@ -22,9 +22,11 @@ from recsys.cli.output import (
 
 if TYPE_CHECKING:
     from recsys.listing import TrackDetails
+    from recsys.taste import Event
     from recsys.types import DeviceName
 
-SHOWN_GENRES = 3
+SHOWN_GENRES, SHOWN_EVENTS = 3, 5
+"""The most probable genres, and the latest events."""
 
 
 @click.command(name="show", short_help="Show what the library knows about a track.")
@@ -87,6 +89,8 @@ def _as_json(details: TrackDetails) -> dict[str, Any]:
             "windows": None if windows is None else [round(s, 3) for s in windows.starts_s],
             "window_s": None if windows is None else windows.length_s,
         },
+        "banned": details.banned,
+        "events": [event.fields() for event in details.events],
         "neighbours": [
             {**track_dict(row.track), "similarity": round(row.similarity, 6)}
             for row in details.neighbours
@@ -139,10 +143,17 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Copies": ", ".join(map(str, details.copies)),
         "Warning": track.warning or "",
         "Added": added or "",
+        "Feedback": ", ".join(_event(event) for event in details.events[-SHOWN_EVENTS:]),
+        "Banned": "yes, no list holds it" if details.banned else "",
         "Model": f"{details.model} ({details.fingerprint}), effort {details.effort}",
         "Windows": _windows(details),
     }
     return [(name, shown(value)) for name, value in rows.items() if value]
+
+
+def _event(event: Event) -> str:
+    of = "" if event.subject == "track" else f" of the {event.subject}"
+    return f"{event.kind}{of} ({event.time:%Y-%m-%d})"
 
 
 def _size(details: TrackDetails) -> str:
