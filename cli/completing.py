@@ -80,8 +80,8 @@ def tracks(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
 
 def artists(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
     """Offer the artists of the library."""
-    found = _names(ctx, lambda path: completion.artist_names(path, incomplete))
-    return [CompletionItem(name) for name in found]
+    names = _names(ctx, lambda path: completion.artist_names(path, incomplete))
+    return [CompletionItem(name) for name in names]
 
 
 def recipes(_: click.Context, incomplete: str) -> list[CompletionItem[Any]]:

@@ -68,9 +68,10 @@ def print_events(events: list[Event], *, as_json: bool) -> None:
 def _tracks_text(event: Event) -> str:
     from recsys.taste import Subject
 
-    if event.subject == Subject.TRACK:
-        return ""
     count = len(event.tracks)
+    if event.subject == Subject.TRACK:
+        others = count - 1
+        return f", with {others} copies or other encodings" if others else ""
     return f": {count} track" + ("" if count == 1 else "s")
 
 

@@ -219,6 +219,11 @@ def tag_option(help_text: str) -> Callable[[Command], Command]:
     )
 
 
+def words_option(help_text: str) -> Callable[[Command], Command]:
+    """``--words``: a phrase for the sound that is wanted."""
+    return click.option("--words", metavar="PHRASE", help=help_text)
+
+
 class Exclusion(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
     """What is to be left out: a file or folder if there is one of this name, or else words."""
 

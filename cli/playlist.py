@@ -28,6 +28,7 @@ from recsys.cli.options import (
     no_taste_option,
     seed_option,
     tag_option,
+    words_option,
 )
 from recsys.cli.output import console, escape, human_duration, note, shown, table
 from recsys.errors import RecsysError
@@ -142,6 +143,10 @@ class Destination:
     "Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it to "
     "require several."
 )
+@words_option(
+    "Only tracks that fit these words for the sound, the best first, after the TRACKs: 'happy 60s "
+    "soul with a female voice'. See recsys similar."
+)
 @filter_options
 @no_taste_option
 @seed_option("Random seed: the same seed gives the same playlist.")
@@ -199,6 +204,7 @@ def command(
     diversity: float,
     genre: str | None,
     tags: tuple[str, ...],
+    words: str | None,
     filters: dict[str, Any],
     no_taste: bool,
     seed: int,
@@ -225,6 +231,7 @@ def command(
       recsys playlist --cycle jazz,blues,rock --per-genre 2 --duration 2h -o tour.m3u8
       recsys playlist --cycle auto --seed 7 --format json
       recsys playlist --mood chill --duration 2h -o sunday.m3u8
+      recsys playlist --words "happy 60s soul, no ballads" --length 20 -o happy.m3u8
       recsys playlist --from calm.flac --to loud.flac --length 12 -o rise.xspf
       recsys playlist --random --play
       recsys playlist --extend evening.m3u8 --length +20
@@ -234,6 +241,8 @@ def command(
         extend = Path(seeds[1]).expanduser()
         seeds = ()
     _check_start(seeds, (*like, *not_like), cycle, start, goal, extend)
+    if words is not None and (cycle or start is not None or extend is not None):
+        raise click.UsageError("--words excludes --cycle, --from, --to and --extend.")
     seed = _drawn_seed() if draw_seed else seed
     player = _player() if play else None
     from recsys.api import Library
@@ -249,7 +258,7 @@ def command(
         diversity=diversity,
         per_genre=per_genre,
         genre=genre,
-        tags=tags,
+        moods=tags,
         name=name,
         filters=Filters(**filters),
         taste=not no_taste,
@@ -261,7 +270,9 @@ def command(
         given, liked, unwanted = groups
         if goal is not None:
             return library.playlist(given[0], options, to=given[1])
-        return library.playlist(given, options, cycle=genres, like=liked, not_like=unwanted)
+        return library.playlist(
+            given, options, cycle=genres, like=liked, not_like=unwanted, words=words
+        )
 
     database, place = library_place(db, index)
     with Library(database, index=place, device=device) as library:

@@ -16,6 +16,7 @@ from recsys.cli.options import (
     lean_options,
     no_taste_option,
     tag_option,
+    words_option,
 )
 from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
 
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 )
 @genre_option("Only tracks of this genre.")
 @tag_option("Only tracks with this tag (chill, party, 80s, ...); repeat it to require several.")
+@words_option(
+    "Only tracks that fit these words for the sound, the best first; the session keeps them. See "
+    "recsys similar."
+)
 @filter_options
 @no_taste_option
 @json_option("Print the answer as JSON.")
@@ -55,6 +60,7 @@ def command(
     session: int | None,
     genre: str | None,
     tags: tuple[str, ...],
+    words: str | None,
     filters: dict[str, Any],
     no_taste: bool,
     as_json: bool,
@@ -75,6 +81,7 @@ def command(
       recsys radio "miles davis so what"
       recsys radio --length 20
       recsys radio song.mp3 --new --mood chill
+      recsys radio --words "dreamy electronic without vocals"
       recsys radio --session 3 --paths | mpc add
     """
     if as_json and as_paths:
@@ -86,7 +93,7 @@ def command(
     options = RadioOptions(
         length=length,
         genre=genre,
-        tags=tags,
+        moods=tags,
         filters=Filters(**filters),
         taste=not no_taste,
     )
@@ -94,7 +101,13 @@ def command(
         answer = ask_about_groups(
             (seeds, like, not_like),
             lambda given: library.radio(
-                given[0], options, session=session, new=new, like=given[1], not_like=given[2]
+                given[0],
+                options,
+                session=session,
+                new=new,
+                like=given[1],
+                not_like=given[2],
+                words=words,
             ),
             may_ask=not as_json,
         )
@@ -114,6 +127,7 @@ def _as_json(answer: RadioAnswer) -> dict[str, Any]:
     return {
         "session": answer.session,
         "seeds": [track_fields(track) for track in answer.seeds],
+        "words": answer.words,
         "results": [_row_json(row) for row in answer.results],
         "notes": list(answer.notes),
     }
@@ -133,7 +147,8 @@ def _row_json(row: RadioTrack) -> dict[str, Any]:
 
 def _print_answer(answer: RadioAnswer) -> None:
     screen = console()
-    names = ", ".join(escape(track.display_name) for track in answer.seeds)
+    words = () if answer.words is None else (answer.words,)
+    names = ", ".join(map(escape, (*(track.display_name for track in answer.seeds), *words)))
     screen.print(f"Session {answer.session}, from [bold]{names}[/bold]")
     screen.print()
     output = table("#", "Artist", "Title", "Length", "Genre", "Similarity", right=(0, 3, 5))

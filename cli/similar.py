@@ -22,6 +22,7 @@ from recsys.cli.options import (
     library_place,
     no_taste_option,
     tag_option,
+    words_option,
 )
 from recsys.cli.output import (
     console,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from recsys.recommender import Answer
     from recsys.types import DeviceName, Recommendation
+    from recsys.words import PhraseReading
 
 GENRES_SHOWN = 4
 """Genres named in the heading of the table."""
@@ -47,7 +49,7 @@ GENRES_SHOWN = 4
 @click.argument(
     "seeds",
     nargs=-1,
-    metavar="TRACK...",
+    metavar="[TRACK]...",
     shell_complete=completed_by("tracks"),
 )
 @lean_options
@@ -72,6 +74,10 @@ GENRES_SHOWN = 4
     is_flag=True,
     help="Include copies and other versions of the same recording.",
 )
+@words_option(
+    "Words for the sound, as in 'slow sad piano without vocals from the 80s'. Alone, they rank the "
+    "library; with TRACK, the tracks nearest to it."
+)
 @filter_options
 @click.option(
     "--save-blend",
@@ -94,6 +100,7 @@ def command(
     strategy: Literal["tiers", "similarity"],
     genre: str | None,
     tags: tuple[str, ...],
+    words: str | None,
     max_per_artist: int | None,
     no_same_album: bool,
     show_duplicates: bool,
@@ -125,11 +132,13 @@ def command(
       recsys similar song.mp3 --tag mellow --tag acoustic
       recsys similar song.mp3 --no-same-artist --exclude ~/Music/Audiobooks --max-length 12m
       recsys similar song.mp3 --paths | mpc add
+      recsys similar --words "slow sad piano without vocals from the 80s"
+      recsys similar song.mp3 --words "but slower, with a female voice"
     """
     if as_json and as_paths:
         raise click.UsageError("--json and --paths exclude each other.")
-    if not seeds and not like:
-        raise click.UsageError("Missing argument 'TRACK...'.")
+    if not seeds and not like and words is None:
+        raise click.UsageError("Missing argument 'TRACK...', or --words.")
     # Every thread of OpenBLAS spins for some 25 ms after NumPy is loaded, and no query uses them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from recsys.api import Library
@@ -152,7 +161,12 @@ def command(
         answer = ask_about_groups(
             (seeds, like, not_like),
             lambda given: library.similar(
-                given[0], options, explain=explain, like=given[1], not_like=given[2]
+                given[0],
+                options,
+                explain=explain,
+                like=given[1],
+                not_like=given[2],
+                words=words,
             ),
             may_ask=not as_json,
         )
@@ -162,6 +176,8 @@ def command(
         print_json(_as_json(answer, explain=explain))
     elif as_paths:
         print_paths(row.track.path for row in answer.results)
+        if (reading := _words_of(answer)) is not None:
+            note(f"read as: {reading}")
     else:
         _print_answer(answer, explain=explain)
     for text in answer.notes:
@@ -188,14 +204,16 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
         }
         for seed in query.seeds
     ]
+    words = _words_of(answer)
     return {
         "query": {
-            **seeds[0],
+            **(seeds[0] if seeds else {}),
             "genre": query.genre,
             "label": answer.genre_group,
             "probabilities": {g: round(p, 6) for g, p in answer.probabilities.items()},
             "seeds": seeds,
             "readings": [reading.fields() for reading in query.readings],
+            **({} if words is None else {"words": words.fields()}),
         },
         "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
         "tiers": [
@@ -206,6 +224,11 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
         "filtered": dict(answer.filtered),
         "notes": list(answer.notes),
     }
+
+
+def _words_of(answer: Answer) -> PhraseReading | None:
+    """Return how words for sound were read; None where there were none."""
+    return getattr(answer, "reading", None)
 
 
 def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
@@ -225,6 +248,8 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
         "genre_score": round(row.genre_score, 6),
         "similarity": round(row.similarity, 6),
     }
+    if row.score is not None:
+        result["score"] = row.score
     if row.taste:
         result["taste"] = round(row.taste, 6)
     if explain:
@@ -247,7 +272,11 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
         for is_unwanted in (False, True)
     )
     names = f"[bold]{wanted}[/bold]" + (f", not like [bold]{unwanted}[/bold]" if unwanted else "")
-    screen.print(f"Like {names}: {escape(answer.genre_group)} ({_genres(answer)})")
+    words = _words_of(answer)
+    if words is not None:
+        screen.print(f"Read as: [bold]{escape(str(words))}[/bold]")
+    if readings:
+        screen.print(f"Like {names}: {escape(answer.genre_group)} ({_genres(answer)})")
     screen.print()
     if explain:
         _print_reasons(answer, screen)
@@ -267,7 +296,8 @@ def _genres(answer: Answer) -> str:
 
 
 def _print_table(answer: Answer, screen: Console) -> None:
-    columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity")
+    figure = "Similarity" if _words_of(answer) is None else "Score"
+    columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", figure)
     output = table(*columns, right=(0, 3, 5, 6))
     for row in answer.results:
         track = row.track
@@ -278,7 +308,7 @@ def _print_table(answer: Answer, screen: Console) -> None:
             human_duration(track.duration_s),
             escape(track.genre_group),
             str(row.tier or "-"),
-            f"{row.similarity:.3f}",
+            f"{row.similarity:.3f}" if row.score is None else f"{row.score:.2f}",
         )
     screen.print(output)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
@@ -20,7 +20,7 @@ from recsys.store.connection import default_database
 from recsys.store.search import MOST_MATCHES
 from recsys.taste import EventKind
 from recsys.taste.events import now
-from recsys.types import TIME_LIMIT_S, Effort, ModelInfo, SeedKind, Track
+from recsys.types import TIME_LIMIT_S, Blend, Effort, ModelInfo, SeedKind, Track
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,12 +38,11 @@ if TYPE_CHECKING:
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
     from recsys.playlists import PlaylistMaker, PlaylistOptions
-    from recsys.playlists.radio import RadioAnswer, RadioOptions
+    from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
     from recsys.taste import Event
     from recsys.taste.ranking import Taste
     from recsys.types import (
-        Blend,
         Catalogue,
         DeviceName,
         EffortName,
@@ -54,14 +53,15 @@ if TYPE_CHECKING:
         Playlist,
         Reading,
     )
-
-Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
+    from recsys.words import LibrarySounds, WordSearch
 
 Seed: TypeAlias = str | Path | int | Track
 """A path, an id, words, or a track of an answer."""
 
 Seeds: TypeAlias = Seed | Sequence[Seed]
 """What a query starts from."""
+
+Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
 
 
 @dataclass(slots=True)
@@ -74,6 +74,10 @@ class _Reader:
     store: Store | None = None
     index: GenreIndex | None = None
     shared: MilvusCatalogue | None = None
+    taste: Taste | None = None
+    taste_of: tuple[int, int] = (0, 0)  # last event and revision that it knows
+    sounds: LibrarySounds | None = None
+    sounds_of: object = None  # the state of the library that they are of
 
     def close(self) -> None:
         if self.store is not None:
@@ -147,7 +151,6 @@ class Library:
         self._model = absolute(model) if model is not None else None
         self._device = device
         self._effort = effort
-        self._learned: tuple[tuple[int, int], Taste | None] = ((0, 0), None)
 
     def __enter__(self) -> Self:
         return self
@@ -231,7 +234,7 @@ class Library:
         """
         reader = self._reader
         if reader.store is None:
-            reader.store = _open_to_read(self.database)
+            reader.store = _opened(self.database)
         return reader.store
 
     @cached_property
@@ -383,15 +386,16 @@ class Library:
 
     def similar(
         self,
-        seeds: Seeds,
+        seeds: Seeds = (),
         options: SimilarOptions | None = None,
         *,
         k: int | None = None,
         explain: bool = False,
         like: Seeds = (),
         not_like: Seeds = (),
+        words: str | None = None,
     ) -> Answer:
-        """Find tracks similar to one track, or to the mean of several.
+        """Find tracks similar to one track, or to the mean of several, or that fit words for sound.
 
         Parameters
         ----------
@@ -409,11 +413,15 @@ class Library:
             Further seeds, towards which and away from which the query leans, see
             :func:`recsys.recommender.query.make_query`. Near-duplicates of what is not liked are
             left out.
+        words : str, optional
+            A phrase such as "slow sad piano without vocals from the 80s", see :mod:`recsys.words`.
+            Without seeds, the whole library is ranked by it; with seeds, their nearest tracks.
 
         Returns
         -------
         Answer
-            The ranked tracks, the scores behind the ranking, and notes.
+            The ranked tracks, the scores behind the ranking, and notes. With words, a
+            :class:`recsys.words.WordAnswer`.
 
         Raises
         ------
@@ -423,8 +431,15 @@ class Library:
         given = options or SimilarOptions()
         options = self._with_defaults(given if k is None else replace(given, k=k))
         store, index, info = self._ready()
+        found = self._find_all(seeds, like, not_like)
+        answer: Answer
+        if words is not None:
+            search, near = self._word_search(), found.query(info) if found.given else None
+            answer = search.similar(search.read(words), options, near, explain=explain)
+            notes = [] if near is None else _notes(near.readings)
+            return replace(answer, notes=(*notes, *self.notes_on(given.filters), *answer.notes))
         recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
-        query = self._find_all(seeds, like, not_like).query(info)
+        query = found.query(info)
         answer = recommender.similar(query, options)
         if notes := [*_notes(query.readings), *self.notes_on(given.filters)]:
             answer = replace(answer, notes=(*notes, *answer.notes))
@@ -439,6 +454,7 @@ class Library:
         to: Seed | None = None,
         like: Seeds = (),
         not_like: Seeds = (),
+        words: str | None = None,
     ) -> Playlist:
         """Make a playlist.
 
@@ -455,6 +471,9 @@ class Library:
             Lead smoothly from the one seed to this track.
         like, not_like : str, Path or sequence of them
             As in :meth:`similar`, for a list from seeds.
+        words : str, optional
+            A phrase, as in :meth:`similar`. Only tracks that fit it, in the order of their scores,
+            after the seeds.
 
         Returns
         -------
@@ -472,7 +491,16 @@ class Library:
         store, index, info = self._ready()
         maker = PlaylistMaker(store, index, info, self._taste(wanted=given.taste))
         everything = self._find_all(seeds, like, not_like, listed=True)
-        playlist = self._made(maker, info, everything, self._with_defaults(given), cycle, to)
+        options = self._with_defaults(given)
+        if words is None:
+            playlist = self._made(maker, info, everything, options, cycle, to)
+        elif to is not None or cycle is not None:
+            raise QueryError(
+                "words for sound cannot be combined with a cycle or a way to a track",
+                "Leave out the words, or give tracks alone with them.",
+            )
+        else:
+            playlist = self._playlist_by_words(maker, words, everything, options, info)
         return _with_notes(playlist, self.notes_on(given.filters))
 
     def _made(
@@ -513,7 +541,33 @@ class Library:
         self, maker: PlaylistMaker, info: ModelInfo, found: FoundSeeds, options: PlaylistOptions
     ) -> Playlist:
         query = found.query(info)
-        # All tracks of an artist would fill the list; one opens it, all of them say what is near.
+        playlist = maker.from_seeds(self._opened(query, found, options), options)
+        return _with_readings(playlist, query.readings)
+
+    def _playlist_by_words(
+        self,
+        maker: PlaylistMaker,
+        words: str,
+        found: FoundSeeds,
+        options: PlaylistOptions,
+        info: ModelInfo,
+    ) -> Playlist:
+        search, query = self._word_search(), found.query(info) if found.given else None
+        reading = search.read(words)
+        playlist = maker.of_candidates(
+            partial(search.candidates, reading, options.genre, options.moods, query),
+            options,
+            words,
+            None if query is None else self._opened(query, found, options),
+        )
+        playlist = _with_notes(playlist, [f"read as: {reading}"])
+        return _with_readings(playlist, () if query is None else query.readings)
+
+    def _opened(self, query: Query, found: FoundSeeds, options: PlaylistOptions) -> Query:
+        """Return a query whose seeds are those that open a list.
+
+        All tracks of an artist would fill it; one opens it, all of them say what is near.
+        """
         allowed = TrackFilter(options.filters, banned=self._catalogue().bans())
         firsts = set()
         for each in found.seeds or found.like:
@@ -522,8 +576,7 @@ class Library:
             firsts.add(next(fitting, tracks[0].path))
         unwanted = {seed.track.path for seed in query.not_like}
         openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
-        playlist = maker.from_seeds(replace(query, seeds=openers or query.seeds[:1]), options)
-        return _with_readings(playlist, query.readings)
+        return replace(query, seeds=openers or query.seeds[:1])
 
     def extend(
         self,
@@ -582,6 +635,7 @@ class Library:
         new: bool = False,
         like: Seeds = (),
         not_like: Seeds = (),
+        words: str | None = None,
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
 
@@ -598,6 +652,9 @@ class Library:
             Start a session even if the seeds have one.
         like, not_like : str, Path or sequence of them
             Tracks of the library, as in :meth:`similar`. They are seeds of the session, too.
+        words : str, optional
+            A phrase, as in :meth:`similar`, alone or with seeds. The session keeps it, and gives
+            the tracks that fit it, the best first.
 
         Returns
         -------
@@ -619,21 +676,43 @@ class Library:
         radio = Radio(store, index, info, self._taste(wanted=options.taste))
         found = self._find_all(seeds, like, not_like)
         with Store.open(database) as writer:
-            number = self._radio_session(writer, found, info, session, new=new)
+            if words is not None:  # an error must not start a session
+                search, near = self._word_search(), found.query(info) if found.given else None
+                search.candidates(search.read(words), options.genre, options.moods, near)
+            number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
                 if known is None:
                     raise QueryError(
                         f"there is no radio session {number}", "Start one: recsys radio TRACK"
                     )
-                blend, played = known
-                query = self._radio_query(number, blend, info)
-                answer = radio.following(number, query, played, options)
+                blend, played, phrase = known
+                if phrase is None:
+                    query = self._radio_query(number, blend, info)
+                    answer = radio.following(number, query, played, options)
+                else:
+                    near = self._radio_query(number, blend, info) if blend.seeds else None
+                    answer = self._radio_by_words(radio, number, phrase, near, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
                     notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
                     return replace(answer, notes=(*notes, *answer.notes))
+
+    def _radio_by_words(
+        self,
+        radio: Radio,
+        session: int,
+        words: str,
+        query: Query | None,
+        played: Sequence[str],
+        options: RadioOptions,
+    ) -> RadioAnswer:
+        search = self._word_search()
+        reading = search.read(words)
+        candidates = partial(search.candidates, reading, options.genre, options.moods, query)
+        answer = radio.among(session, query, candidates, played, options)
+        return replace(answer, words=words, notes=(f"read as: {reading}", *answer.notes))
 
     def _radio_session(
         self,
@@ -641,14 +720,16 @@ class Library:
         found: FoundSeeds,
         info: ModelInfo,
         session: int | None,
+        words: str | None,
         *,
         new: bool,
     ) -> int:
-        is_given = bool(found.seeds or found.like or found.not_like)
+        is_given = found.given or words is not None
         if session is not None:
             if is_given or new:
                 raise QueryError(
-                    f"session {session} has its seeds already", "Leave out the track and --new."
+                    f"session {session} has its seeds already",
+                    "Leave out the track, --words and --new.",
                 )
             return session
         if not is_given:
@@ -656,9 +737,9 @@ class Library:
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
             return latest
-        blend = _stored_blend(found.query(info))
-        latest = None if new else writer.latest_radio(blend)
-        return writer.start_radio(blend) if latest is None else latest
+        blend = _stored_blend(found.query(info)) if found.given else Blend()
+        latest = None if new else writer.latest_radio(blend, words)
+        return writer.start_radio(blend, words) if latest is None else latest
 
     def _radio_query(self, session: int, blend: Blend, info: ModelInfo) -> Query:
         groups = [
@@ -1368,6 +1449,20 @@ class Library:
         found = [without_banned(each, bans) for each in found]
         return [as_outside(each, bans) for each in found] if listed else found
 
+    def _word_search(self) -> WordSearch:
+        """Return the search by words in the library as it is now."""
+        from recsys.words import LibrarySounds, WordSearch
+
+        store, index, info = self._ready()
+        # Kept from one phrase to the next: reading all tags costs more than ranking by them.
+        state: object = store
+        if self._place is None:
+            state = self.store.data_version, info.identity
+        reader = self._reader
+        if reader.sounds is None or reader.sounds_of != state:
+            reader.sounds, reader.sounds_of = LibrarySounds.of(store, info), state
+        return WordSearch(store, index, info, reader.sounds)
+
     def _find_all(
         self,
         seeds: Seeds,
@@ -1395,14 +1490,15 @@ class Library:
         known = self.store.last_event(), self.store.revision
         if known[0] == 0:
             return None
-        if self._learned[0] != known:
+        reader = self._reader
+        if reader.taste_of != known:
             from recsys.feedback import taste_of
 
-            self._learned = known, taste_of(self.store)
-        return self._learned[1]
+            reader.taste, reader.taste_of = taste_of(self.store), known
+        return reader.taste
 
 
-def _open_to_read(database: Path) -> Store:
+def _opened(database: Path) -> Store:
     """Open a library for reading; migrate one of an older recsys if it can be written."""
     try:
         return Store.open(database, read_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +13,12 @@ if TYPE_CHECKING:
 
 NOT_AN_ARTIST = frozenset({"various artists", "various", "unknown artist", "unknown", "<unknown>"})
 """Placeholders of taggers for an unknown artist, as :func:`name_key` returns them."""
+
+CREDITS = re.compile(
+    r"\s*;\s*|\s+[/&]\s+|\s+(?:and|with|vs)\b\.?\s+|\s*[(\[]?\b(?:feat|ft|featuring)\b\.?\s+",
+    re.IGNORECASE,
+)
+"""What divides the artists in one tag: "Bob Marley & The Wailers" are Bob Marley, too."""
 
 
 @lru_cache(maxsize=4096)
@@ -38,6 +46,23 @@ def artist_key(track: Track) -> str | None:
 def album_credits(track: Track) -> frozenset[str]:
     """Return the album artist and the artist of a track as :func:`name_key`."""
     names = (name_key(track.tags.album_artist), name_key(track.tags.artist))
+    return frozenset(name for name in names if name is not None)
+
+
+def credited_artists(track: Track) -> frozenset[str]:
+    """Return every artist of a track as :func:`name_key`: each of several in one tag, and all.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from recsys.types import Tags, Track
+    >>> track = Track(1, Path("a.mp3"), Tags(artist="Nas feat. Lauryn Hill"), 60.0, "", "hiphop")
+    >>> sorted(credited_artists(track))
+    ['lauryn hill', 'nas', 'nas feat. lauryn hill']
+    """
+    tags = filter(None, (track.tags.album_artist, track.tags.artist))
+    parts = ((tag, *(part.strip(" ()[]") for part in CREDITS.split(tag))) for tag in tags)
+    names = map(name_key, chain.from_iterable(parts))
     return frozenset(name for name in names if name is not None)
 
 

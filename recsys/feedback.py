@@ -195,8 +195,8 @@ def taste_of(store: Store) -> Taste | None:
     tracks = store.tracks_of_hashes(said.sounds)
     analyses = store.analyses([track.id for track in tracks.values()])
     judged = [
-        Judged(tracks[sound], analyses[tracks[sound].id].embedding, weight, verb)
-        for sound, (weight, verb) in said.sounds.items()
+        Judged(tracks[sound], analyses[tracks[sound].id].embedding, opinion)
+        for sound, opinion in said.sounds.items()
         if sound in tracks and tracks[sound].id in analyses
     ]
     return Taste(judged, said.artists) if judged or said.artists else None

@@ -83,6 +83,11 @@ class FoundSeeds:
             for found in group
         )
 
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return bool(self.seeds or self.like or self.not_like)
+
     def query(self, info: ModelInfo) -> Query:
         """Return the query; QueryError without a seed."""
         if not self.seeds and not self.like:

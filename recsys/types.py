@@ -319,7 +319,7 @@ class Reading:
 class Blend:
     """The seeds of a query as hashes of their sound, so that it outlasts moves and new tags."""
 
-    seeds: tuple[str, ...]
+    seeds: tuple[str, ...] = ()  # none where words for sound take their place
     like: tuple[str, ...] = ()
     not_like: tuple[str, ...] = ()
 
@@ -334,6 +334,7 @@ class Recommendation:
     genre_score: float  # the query's score of the track's genre group, in [0, 1]
     similarity: float  # cosine of query and track
     reasons: tuple[str, ...] = ()  # of the rank, as sentences
+    score: float | None = None  # how well the track fits words for sound; None without any
     taste: float = 0.0  # what the listener's events added to the similarity
 
 
@@ -514,6 +515,18 @@ class Catalogue(Protocol):
         ids : ndarray of int64, shape (n,)
             Ascending.
         scores : ndarray of float32, shape (n, n_tags)
+        """
+
+    def all_labels(self) -> tuple[IdArray, Sequence[str], FloatArray]:
+        """Return genre group and year of every track.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n,)
+            Ascending.
+        groups : sequence of str, length n
+        years : ndarray of float32, shape (n,)
+            Of the tags of the files; NaN where a file has none.
         """
 
     def track(self, track_id: int) -> Track | None:

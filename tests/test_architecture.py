@@ -35,6 +35,7 @@ GROUPS = {
     "index_sync": ("index.sync",),
     "recommender": ("recommender", "recommender.*"),
     "playlists": ("playlists", "playlists.*"),
+    "words": ("words", "words.*"),
     "classifier": ("classifier", *(f"classifier.{name}" for name in CLASSIFIER), "data"),
     "indexing": ("indexing", "indexing.*"),
     "onnx": ("classifier.onnx",),
@@ -58,7 +59,7 @@ GROUPS = {
 
 CORE = (
     *("base", "sound", "library", "workers", "taste", "store", "index", "index_sync"),
-    *("recommender", "playlists", "classifier", "indexing"),
+    *("recommender", "playlists", "words", "classifier", "indexing"),
 )
 WINGS = (
     *("onnx", "training", "papers", "milvus", "cluster", "quality", "audit", "robustness"),
@@ -76,6 +77,7 @@ MAY_IMPORT = {
     "index_sync": {"base", "store", "index"},
     "recommender": {"base", "taste", "store", "index"},
     "playlists": {"base", "taste", "store", "index", "recommender"},
+    "words": {"base", "store", "index", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
     "indexing": {
         *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
@@ -306,7 +308,10 @@ def test_a_command_that_asks_loads_nothing_that_it_does_not_need() -> None:
     loaded = done.stdout.split()
     assert "recsys.recommender.recommender" in loaded
     assert not {name.split(".")[0] for name in loaded} & {*HEAVY, "faiss", "pandas", "sqlite_utils"}
-    unneeded = ("features", "playlists", "classifier", "milvus", "recommender.explanations")
+    unneeded = (
+        *("features", "playlists", "classifier", "milvus", "words"),
+        "recommender.explanations",
+    )
     assert not {f"recsys.{name}" for name in unneeded} & set(loaded)
 
 

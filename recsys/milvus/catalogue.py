@@ -213,6 +213,21 @@ class MilvusCatalogue:
             self._all_scores = np.array(ids, dtype=np.int64), np.concatenate(scores)
         return self._all_scores
 
+    def all_labels(self) -> tuple[IdArray, list[str], FloatArray]:
+        """See :meth:`recsys.types.Catalogue.all_labels`."""
+        pages = self._connection.pages(
+            self.index.name, TRACKS, ["id", "genre", "track"], SCORES_PAGE
+        )
+        rows = [
+            (row["id"], restored(row["genre"]), row["track"]["year"])
+            for page in pages
+            for row in page
+        ]
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        order = np.argsort(ids)
+        years = np.array([row[2] for row in rows], dtype=np.float32)  # None becomes NaN
+        return ids[order], [rows[i][1] for i in order], years[order]
+
     # Tracks
 
     def track(self, track_id: int) -> Track | None:

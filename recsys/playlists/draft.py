@@ -65,7 +65,7 @@ class PlaylistOptions:
         Consecutive tracks of one genre of a cycle.
     genre : str or None
         Only tracks of this genre, apart from the seeds. Not for cycles, which name their genres.
-    tags : tuple of str
+    moods : tuple of str
         Tags of the model. Only tracks that carry all of them, apart from the seeds. A list from
         seeds, or from a drawn track, is then ordered by mood:
         :class:`recsys.playlists.order.MoodWalk`.
@@ -90,7 +90,7 @@ class PlaylistOptions:
     diversity: float = 0.0
     per_genre: int = 1
     genre: str | None = None
-    tags: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
     name: str | None = None
     filters: Filters = NO_FILTERS
     taste: bool = True

@@ -38,7 +38,7 @@ from recsys.recommender.taxonomy import taxonomy_of
 from recsys.types import Playlist
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import TrackFilter
@@ -103,6 +103,27 @@ class PlaylistMaker:
         query = make_query(self._info, [(first, analysis)])
         name = f"Mood: {wanted}" if wanted else f"Drawn with seed {options.seed}"
         return self._continue(query, options, name, ())
+
+    def of_candidates(
+        self,
+        candidates: Callable[[TrackFilter | None], Iterator[Candidate]],
+        options: PlaylistOptions,
+        name: str,
+        query: Query | None = None,
+    ) -> Playlist:
+        """Make a list of candidates, which come best first, after the seeds of the query, if any.
+
+        The candidates are asked for with what refuses tracks.
+        """
+        draft, seeds = PlaylistDraft(options), () if query is None else query.seeds
+        allowed = track_filter(query, options.filters, self._store.bans())
+        opening = (seed.as_candidate() for seed in seeds if seed.in_library)
+        queues = [CandidateQueue(opening, in_order=True), CandidateQueue(candidates(allowed))]
+        while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
+            pass
+        held_back = [candidate.track for queue in queues for candidate in queue.waiting]
+        where = f"{options.genre or 'the library'} that fits {name!r}"
+        return self._finish(draft, name, seeds, held_back, allowed, where=where)
 
     def extend(
         self, present: Sequence[tuple[Track, Analysis]], options: PlaylistOptions | None = None
@@ -227,7 +248,7 @@ class PlaylistMaker:
         return replace(options, genre=self._taxonomy.resolve(options.genre))
 
     def _wanted(self, options: PlaylistOptions) -> TagFilter | None:
-        return TagFilter(self._store, self._info, options.tags) if options.tags else None
+        return TagFilter(self._store, self._info, options.moods) if options.moods else None
 
     def _search(self, wanted: TagFilter | None, allowed: TrackFilter | None) -> Search:
         return partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)

@@ -22,7 +22,7 @@ from recsys.recommender.query import TagFilter, nearest, track_filter
 from recsys.recommender.taxonomy import taxonomy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import TrackFilter
@@ -61,7 +61,7 @@ class RadioOptions:
         How many tracks.
     genre : str or None
         Only tracks of this genre group.
-    tags : tuple of str
+    moods : tuple of str
         Only tracks that carry all of these tags of the model.
     filters : Filters
         Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
@@ -76,7 +76,7 @@ class RadioOptions:
 
     length: int = 10
     genre: str | None = None
-    tags: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
     filters: Filters = NO_FILTERS
     taste: bool = True
 
@@ -103,6 +103,7 @@ class RadioAnswer:
     seeds: tuple[Track, ...]
     results: tuple[RadioTrack, ...]
     notes: tuple[str, ...]  # which rules were relaxed, and why there are too few tracks
+    words: str | None = None  # the phrase of the session
 
 
 class Radio:
@@ -130,11 +131,26 @@ class Radio:
         """
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
-        history = History(query, self._tracks(played), played)
+        return self.among(session, query, partial(self._ranked, query, options), played, options)
+
+    def among(
+        self,
+        session: int,
+        query: Query | None,
+        candidates: Callable[[TrackFilter | None], Iterator[Candidate]],
+        played: Sequence[str],
+        options: RadioOptions,
+    ) -> RadioAnswer:
+        """Return the tracks that follow, from candidates that come best first.
+
+        They are asked for with what refuses tracks.
+        """
+        seeds = [] if query is None else [seed.track for seed in query.seeds]
+        history = History(seeds, self._tracks(played), played)
         for track, embedding in self._embeddings(history.line):
             history.recordings.add(track, embedding)
         allowed = track_filter(query, options.filters, self._store.bans())
-        queue = self._ranked(query, options, allowed)
+        queue = candidates(allowed)
         waiting: list[Candidate] = []
         results: list[RadioTrack] = []
         while len(results) < options.length:
@@ -145,9 +161,8 @@ class Radio:
             history.add(candidate)
             position = len(played) + len(results) + 1
             results.append(RadioTrack(position, candidate.track, candidate.similarity, spacing))
-        seeds = tuple(seed.track for seed in query.seeds)
         notes = tuple(_notes(results, options, allowed))
-        return RadioAnswer(session, seeds, tuple(results), notes)
+        return RadioAnswer(session, tuple(seeds), tuple(results), notes)
 
     def _tracks(self, hashes: Sequence[str]) -> list[Track]:
         """Return the tracks of these sounds that the library still has."""
@@ -164,7 +179,7 @@ class Radio:
         self, query: Query, options: RadioOptions, allowed: TrackFilter | None
     ) -> Iterator[Candidate]:
         """Yield the tracks of the library, the best first."""
-        wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
+        wanted = TagFilter(self._store, self._info, options.moods) if options.moods else None
         search = partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
         scores = self._taxonomy.scores(query)
         tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)
@@ -178,8 +193,9 @@ class Radio:
 class History:
     """What a session gave so far, with its seeds in front, and what may follow."""
 
-    def __init__(self, query: Query, tracks: Sequence[Track], played: Sequence[str]) -> None:
-        seeds = [seed.track for seed in query.seeds]
+    def __init__(
+        self, seeds: Sequence[Track], tracks: Sequence[Track], played: Sequence[str]
+    ) -> None:
         self.line = [*seeds, *tracks]
         self.recordings = NearDuplicates()
         self._hashes = {*played, *(track.audio_hash for track in seeds)}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from recsys.checks import check_types
+from recsys.credits import CREDITS
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
@@ -47,12 +48,6 @@ FILTERS = {
 """Reasons for leaving a track out, in the order in which they are tried, with their texts."""
 
 _PATH_STARTS = ("/", "~", f".{os.sep}", f"..{os.sep}")
-
-_CREDITS = re.compile(
-    r"\s*;\s*|\s+[/&]\s+|\s+(?:and|with|vs)\b\.?\s+|\s*[(\[]?\b(?:feat|ft|featuring)\b\.?\s+",
-    re.IGNORECASE,
-)
-"""What divides the artists in one tag: "Bob Marley & The Wailers" are Bob Marley, too."""
 
 _PLURAL = re.compile("(?:(?<=x|z)es|(?<=ch|sh|ss)es|(?<!s)s)$")
 
@@ -345,7 +340,7 @@ def _singular(word: str) -> str:
 @lru_cache(maxsize=4096)
 def _credited(artist: str) -> frozenset[str]:
     """Return the keys of all artists that one tag names, and of the tag as a whole."""
-    names = [artist, *_CREDITS.split(artist)]
+    names = [artist, *CREDITS.split(artist)]
     return frozenset(name_key(name) for name in names if normalise(name))
 
 

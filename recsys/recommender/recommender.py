@@ -273,17 +273,20 @@ class Recommender:
         """Return an answer whose results carry their reasons as sentences."""
         rows = zip(answer.results, self.explain(answer), strict=True)
         explained = tuple(
-            replace(row, reasons=(*reason.sentences(), *self._taste_sentence(row)))
-            for row, reason in rows
+            replace(row, reasons=self._with_taste(row, reason.sentences())) for row, reason in rows
         )
         return replace(answer, results=explained)
 
-    def _taste_sentence(self, row: Recommendation) -> tuple[str, ...]:
+    def _with_taste(self, row: Recommendation, sentences: tuple[str, ...]) -> tuple[str, ...]:
+        """Add to sentences, of which the first is in words, what the taste does to a result."""
         analysis = self._store.analysis(row.track.id) if self._taste is not None else None
         if self._taste is None or analysis is None:
-            return ()
-        sentence = self._taste.reason(row.track, analysis.embedding)
-        return () if sentence is None else (sentence,)
+            return sentences
+        reason = self._taste.reason(row.track, analysis.embedding)
+        if reason is None:
+            return sentences
+        (first, *others), (words, figure) = sentences, reason
+        return (f"{first}; {words}", *others, figure)
 
     def _rank(
         self,

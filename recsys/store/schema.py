@@ -238,23 +238,13 @@ def add_events(db: Database) -> None:
 
 
 @migrations()
-def language_tag(db: Database) -> None:
-    """Add the language tag of the files; it is read when a file is read again."""
+def language_and_time_of_addition(db: Database) -> None:
+    """Keep the language tag, read when a file is read again, and when a track was added.
+
+    Both are NULL for the tracks of before.
+    """
     for statement in (
         "ALTER TABLE tracks ADD COLUMN language TEXT",
-        "DROP VIEW analysed_tracks",
-        """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
-            warning, genre_group, artist, album_artist, album, title, track_number, year, genre_tag,
-            language
-            FROM tracks_with_analysis WHERE genre IS NOT NULL""",
-    ):
-        db.execute(statement)
-
-
-@migrations()
-def time_of_addition(db: Database) -> None:
-    """Keep when a track was added; NULL for those of before."""
-    for statement in (
         "ALTER TABLE tracks ADD COLUMN added INTEGER",  # seconds since the epoch
         "DROP VIEW analysed_tracks",
         """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
@@ -263,3 +253,9 @@ def time_of_addition(db: Database) -> None:
             FROM tracks_with_analysis WHERE genre IS NOT NULL""",
     ):
         db.execute(statement)
+
+
+@migrations()
+def radio_by_words(db: Database) -> None:
+    """Let a radio session have words for sound."""
+    db.execute("ALTER TABLE radio_sessions ADD COLUMN words TEXT")

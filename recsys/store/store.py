@@ -186,6 +186,11 @@ class Store:
         return int(self._value("SELECT revision FROM library"))
 
     @property
+    def data_version(self) -> int:
+        """Differs after every transaction of another connection, as long as this one is open."""
+        return int(self._value("PRAGMA data_version"))
+
+    @property
     def library_id(self) -> str:
         """Unique to this library; made with the database, 32 hexadecimal digits."""
         return str(self._value("SELECT id FROM library"))
@@ -472,6 +477,13 @@ class Store:
         )
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         return ids, blob_matrix([row[1] for row in rows], len(model.tags) if model else 0)
+
+    def all_labels(self) -> tuple[IdArray, list[str], FloatArray]:
+        """See :meth:`recsys.types.Catalogue.all_labels`."""
+        rows = self._rows("SELECT id, genre_group, year FROM analysed_tracks ORDER BY id")
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        years = np.array([row[2] for row in rows], dtype=np.float32)  # None becomes NaN
+        return ids, [row[1] for row in rows], years
 
     # Contents of the index
 
@@ -1002,25 +1014,25 @@ class Store:
     # Radio sessions; seeds and tracks are hashes of the sound
 
     @_guarded
-    def start_radio(self, seeds: Blend) -> int:
-        """Start a session; return its id."""
+    def start_radio(self, seeds: Blend, words: str | None = None) -> int:
+        """Start a session from seeds, words for sound, or both; return its id."""
         with write_transaction(self._db):
-            sql = "INSERT INTO radio_sessions (seeds) VALUES (?)"
-            return int(self._db.execute(sql, (blend_text(seeds),)).lastrowid or 0)
+            sql = "INSERT INTO radio_sessions (seeds, words) VALUES (?, ?)"
+            return int(self._db.execute(sql, (blend_text(seeds), words)).lastrowid or 0)
 
-    def latest_radio(self, seeds: Blend | None = None) -> int | None:
-        """Return the id of the latest session, or of the latest from these seeds."""
-        sql = "SELECT max(id) FROM radio_sessions WHERE ?1 IS NULL OR seeds = ?1"
-        found = self._value(sql, (None if seeds is None else blend_text(seeds),))
+    def latest_radio(self, seeds: Blend | None = None, words: str | None = None) -> int | None:
+        """Return the id of the latest session, or of the latest from these seeds and words."""
+        sql = "SELECT max(id) FROM radio_sessions WHERE ?1 IS NULL OR (seeds = ?1 AND words IS ?2)"
+        found = self._value(sql, (None if seeds is None else blend_text(seeds), words))
         return None if found is None else int(found)
 
-    def radio(self, session: int) -> tuple[Blend, list[str]] | None:
-        """Return the seeds of a session and the tracks it gave so far; None if there is none."""
-        seeds = self._value("SELECT seeds FROM radio_sessions WHERE id = ?", (session,))
-        if seeds is None:
+    def radio(self, session: int) -> tuple[Blend, list[str], str | None] | None:
+        """Return seeds, tracks given so far and words of a session; None if there is none."""
+        row = self._row("SELECT seeds, words FROM radio_sessions WHERE id = ?", (session,))
+        if row is None:
             return None
         sql = "SELECT audio_hash FROM radio_tracks WHERE session = ? ORDER BY position"
-        return blend_of(seeds), [row[0] for row in self._rows(sql, (session,))]
+        return blend_of(row[0]), [given for (given,) in self._rows(sql, (session,))], row[1]
 
     @_guarded
     def extend_radio(self, session: int, given: int, hashes: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from recsys.credits import album_credits, album_keys
+from recsys.credits import album_keys, credited_artists
 from recsys.taste.events import Event, EventKind, Subject
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _keys(subject: Subject, track: Track) -> Iterable[str]:
     if subject == Subject.TRACK:
         return (track.audio_hash,)
     if subject == Subject.ARTIST:
-        return album_credits(track)
+        return credited_artists(track)
     if subject == Subject.ALBUM:
         return album_keys(track)
     return map(os.fspath, track.path.parents)

@@ -48,8 +48,10 @@ STRENGTH = {
 """What one event says of a track. A ban says nothing of others: the song may be worn out."""
 
 HALF_LIFE_DAYS = 365.0
-"""Days after which an event counts half: about the best for listeners whose taste had changed a
-year ago, and no worse than none for the others."""
+"""Days after which an event counts half.
+
+About the best for listeners whose taste changed a year ago, and no worse than none for others.
+"""
 
 TOLD_FROM = 0.005
 """What a track is moved by at least to be told: less changes no place that is seen."""
@@ -67,13 +69,21 @@ class TasteWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What was said of a sound."""
+
+    weight: float  # in [-1, 1]
+    verb: str  # the last that was said, for display
+    group: str | None = None  # of which it was said, if not of the track alone: "the artist X"
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A track of the library of which something was said."""
 
     track: Track
     embedding: FloatArray  # (d,), unit length
-    weight: float  # in [-1, 1]
-    verb: str  # what was said, for display
+    opinion: Opinion
 
 
 class Taste:
@@ -90,18 +100,18 @@ class Taste:
         self._judged = tuple(judged)
         vectors = [each.embedding for each in judged]
         self._vectors = np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
-        self._w = np.array([each.weight for each in judged], dtype=np.float32)
+        self._w = np.array([each.opinion.weight for each in judged], dtype=np.float32)
         said: defaultdict[str, list[float]] = defaultdict(list)
         for each in judged:
             artist = artist_key(each.track)
             if artist is not None:
-                said[artist].append(each.weight)
+                said[artist].append(each.opinion.weight)
         for artist, weight in (artists or {}).items():
             said[artist].append(weight)
         self._artists = {artist: self._mean(values) for artist, values in said.items()}
         groups: defaultdict[str, list[float]] = defaultdict(list)
         for each in judged:
-            groups[each.track.genre_group].append(each.weight)
+            groups[each.track.genre_group].append(each.opinion.weight)
         self._genres = {genre: self._mean(values) for genre, values in groups.items()}
 
     def _mean(self, values: Sequence[float]) -> float:
@@ -122,14 +132,14 @@ class Taste:
         # Rounded, so that the order of float32 sums, which processors choose, decides nothing.
         return added.round(6)
 
-    def reason(self, track: Track, embedding: FloatArray) -> str | None:
-        """Return a sentence on what moves a track; None where that is next to nothing."""
+    def reason(self, track: Track, embedding: FloatArray) -> tuple[str, str] | None:
+        """Return what moves a track in words, and how far; None where that is next to nothing."""
         moved = float(self.of([track], embedding[np.newaxis])[0])
         if abs(moved) < TOLD_FROM:
             return None
         parts = [part for part in self._parts(track, embedding) if part[0] * moved > 0]
-        _, why = max(parts, key=lambda part: abs(part[0]))
-        return f"moved {'up' if moved > 0 else 'down'} by {abs(moved):.2f}: {why}"
+        _, words = max(parts, key=lambda part: abs(part[0]))
+        return words, f"moved {'up' if moved > 0 else 'down'} by {abs(moved):.2f}"
 
     def _parts(self, track: Track, embedding: FloatArray) -> Iterator[tuple[float, str]]:
         """Yield what each judgement adds, with words for it."""
@@ -139,10 +149,7 @@ class Taste:
             shares = alike * self._w / (weights.shrinkage + float(alike @ np.abs(self._w)))
             total = weights.sound * float(shares.sum())
             nearest = int(np.argmax(shares * np.sign(total)))
-            one = self._judged[nearest]
-            same = one.track.audio_hash == track.audio_hash
-            name = f"you {one.verb} {'it' if same else one.track.display_name}"
-            yield total, name if same else f"{name}, which sounds like it"
+            yield total, _words(self._judged[nearest], track)
         if artist in self._artists:
             value = weights.artist * self._artists[artist]
             yield value, f"you {_said(value)} {track.artist}"
@@ -169,7 +176,7 @@ class Taste:
 class Opinions:
     """What events say, by the audio hash of a sound, and by the key of an artist."""
 
-    sounds: Mapping[str, tuple[float, str]]  # weight in [-1, 1], and what was said last
+    sounds: Mapping[str, Opinion]
     artists: Mapping[str, float]
 
 
@@ -193,19 +200,24 @@ def opinions(
         elif event.kind in STRENGTH:
             passing.append(event)
     sums: defaultdict[str, float] = defaultdict(float)
-    verbs: dict[str, str] = {}
+    latest: dict[str, Event] = {}
     for event in (*passing, *last.values()):
         # An artist with many tracks counts more than one track, but not as all of them.
         weight = weight_of(event) / math.sqrt(max(1, len(event.tracks)))
         for sound in event.tracks:
             sums[sound] += weight
-            verbs[sound] = _VERBS[event.kind]
-    sounds = {sound: (max(-1.0, min(1.0, sums[sound])), verbs[sound]) for sound in sums}
-    most = sorted(sounds, key=lambda sound: (-abs(sounds[sound][0]), sound))[:MOST_JUDGED]
+            latest[sound] = event
+    sounds = {sound: _opinion(sums[sound], event) for sound, event in latest.items()}
+    most = sorted(sounds, key=lambda sound: (-abs(sounds[sound].weight), sound))[:MOST_JUDGED]
     artists = {
         key: weight_of(event) for (subject, key), event in last.items() if subject == Subject.ARTIST
     }
     return Opinions({sound: sounds[sound] for sound in most}, artists)
+
+
+def _opinion(total: float, event: Event) -> Opinion:
+    group = None if event.subject == Subject.TRACK else str(event)
+    return Opinion(max(-1.0, min(1.0, total)), _VERBS[event.kind], group)
 
 
 _VERBS = {
@@ -214,6 +226,14 @@ _VERBS = {
     EventKind.PLAY: "played",
     EventKind.SKIP: "skipped",
 }
+
+
+def _words(judged: Judged, track: Track) -> str:
+    """Return words for what was said of a track that is like another one."""
+    opinion = judged.opinion
+    if judged.track.audio_hash == track.audio_hash:
+        return f"you {opinion.verb} {opinion.group or 'it'}"
+    return f"you {opinion.verb} {opinion.group or judged.track.display_name}, which sounds like it"
 
 
 def _said(value: float) -> str:

@@ -247,8 +247,8 @@ class Answerer:
 
     def _taste(self, said: Opinions, weights: TasteWeights) -> Taste:
         judged = [
-            Judged(self._clips.tracks[own], self._clips.analyses[own].embedding, weight, verb)
-            for own, (weight, verb) in said.sounds.items()
+            Judged(self._clips.tracks[own], self._clips.analyses[own].embedding, opinion)
+            for own, opinion in said.sounds.items()
         ]
         return Taste(judged, said.artists, weights)
 

@@ -190,8 +190,10 @@ def test_feedback_changes_the_order_and_can_be_left_out(run: Run, home: Path) ->
     assert order(after).index(third) < order(after).index(second)
     by_number = dict(zip(order(after), after["results"][:3], strict=True))
     liked, disliked = by_number[third], by_number[second]
-    assert liked["reasons"][-1] == f"moved up by {liked['taste']:.2f}: you liked it"
-    assert disliked["reasons"][-1] == f"moved down by {-disliked['taste']:.2f}: you disliked it"
+    assert liked["reasons"][0].endswith("; you liked it")
+    assert liked["reasons"][-1] == f"moved up by {liked['taste']:.2f}"
+    assert disliked["reasons"][0].endswith("; you disliked it")
+    assert disliked["reasons"][-1] == f"moved down by {-disliked['taste']:.2f}"
     assert json_of(run(*asked, "--no-taste")) == before
 
 

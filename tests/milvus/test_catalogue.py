@@ -96,6 +96,8 @@ def test_every_analysis_is_the_same(library: PlantedLibrary, shared: MilvusCatal
     assert shared.analysis(10**9) is None
     for ours, theirs in zip(library.store.all_tag_scores(), shared.all_tag_scores(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    for ours, theirs in zip(library.store.all_labels(), shared.all_labels(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     ours, theirs = (kind.tag_scores([3, 1, 10**9]) for kind in (library.store, shared))
     assert ours.keys() == theirs.keys()
 

@@ -154,5 +154,9 @@ def test_sessions_are_stored(tmp_path: Path) -> None:
     assert store.extend_radio(first, 2, ["z"])
     # Another process was faster.
     assert not store.extend_radio(first, 2, ["w"])
-    assert store.radio(first) == (Blend(("a",)), ["x", "y", "z"])
+    assert store.radio(first) == (Blend(("a",)), ["x", "y", "z"], None)
+    by_words = store.start_radio(Blend(), "sad")
+    assert store.latest_radio(Blend(), "sad") == by_words
+    assert store.latest_radio(Blend(("a",)), "sad") is None
+    assert store.radio(by_words) == (Blend(), [], "sad")
     assert store.radio(99) is None

@@ -18,6 +18,7 @@ from recsys.taste.ranking import (
     HALF_LIFE_DAYS,
     MOST_JUDGED,
     Judged,
+    Opinion,
     Taste,
     TasteWeights,
     opinions,
@@ -41,9 +42,8 @@ def taste_of(library: PlantedLibrary, weights: TasteWeights | None = None, **sai
     judged = []
     for name, weight in said.items():
         track, analysis = library.seed(int(name[1:]))
-        judged.append(
-            Judged(track, analysis.embedding, weight, "liked" if weight > 0 else "skipped")
-        )
+        opinion = Opinion(weight, "liked" if weight > 0 else "skipped")
+        judged.append(Judged(track, analysis.embedding, opinion))
     return Taste(judged, {}, weights)
 
 
@@ -58,29 +58,29 @@ def moved(taste: Taste, library: PlantedLibrary, *ids: int) -> list[float]:
 
 def test_an_event_counts_half_after_its_half_life() -> None:
     said = opinions([event("like", "a"), event("like", "b", days=HALF_LIFE_DAYS)], NOW).sounds
-    assert said["a"] == (pytest.approx(1.0), "liked")
-    assert said["b"] == (pytest.approx(0.5), "liked")
+    assert said["a"] == Opinion(1.0, "liked")
+    assert said["b"] == Opinion(0.5, "liked")
 
 
 def test_the_last_like_or_dislike_replaces_the_others() -> None:
     events = [event("like", "a", days=2), event("like", "a", days=1), event("dislike", "a")]
-    assert opinions(events, NOW).sounds == {"a": (pytest.approx(-1.0), "disliked")}
+    assert opinions(events, NOW).sounds == {"a": Opinion(-1.0, "disliked")}
 
 
 def test_plays_and_skips_add_up_to_no_more_than_a_like() -> None:
     said = opinions([event("play", "a"), event("play", "a", days=0.001)], NOW).sounds
-    assert said["a"][0] == pytest.approx(0.5, abs=1e-4)
+    assert said["a"].weight == pytest.approx(0.5, abs=1e-4)
     many = [event("skip", "a", days=n / 100) for n in range(20)]
-    assert opinions(many, NOW).sounds["a"] == (-1.0, "skipped")
+    assert opinions(many, NOW).sounds["a"] == Opinion(-1.0, "skipped")
     balanced = [event("play", "a"), event("skip", "a")]
-    assert opinions(balanced, NOW).sounds["a"][0] == pytest.approx(0.0)
+    assert opinions(balanced, NOW).sounds["a"].weight == pytest.approx(0.0)
 
 
 def test_an_artist_counts_more_than_a_track_but_not_as_all_of_them() -> None:
     tracks = tuple("abcdefghijklmnop")
     like = replace(event("like", "sting", subject="artist"), tracks=tracks)
     said = opinions([like], NOW)
-    assert [weight for weight, _ in said.sounds.values()] == [1 / 4] * 16
+    assert [*said.sounds.values()] == [Opinion(1 / 4, "liked", "the artist sting")] * 16
     assert said.artists == {"sting": pytest.approx(1.0)}
 
 
@@ -231,14 +231,20 @@ def test_the_reason_names_the_strongest_one(tmp_path: Path) -> None:
     library = PlantedLibrary(tmp_path, sounds)
     taste = taste_of(library, t1=1.0)
 
-    def reason(number: int) -> str | None:
+    def reason(number: int, taste: Taste = taste) -> tuple[str, str] | None:
         return taste.reason(library.track(number), library.sounds[number].embedding)
 
-    assert str(reason(1)).endswith("you liked it")
-    assert str(reason(2)).startswith("moved up by 0.")
-    assert str(reason(2)).endswith("you liked A - One, which sounds like it")
-    assert reason(3) == "moved up by 0.03: you liked or played A"
+    sound, others = 0.3 * 1 / 1.5, 0.05 * 1 / 1.5
+    assert reason(1) == ("you liked it", f"moved up by {sound + 2 * others:.2f}")
+    words, figure = reason(2) or ("", "")
+    assert words == "you liked A - One, which sounds like it"
+    assert figure.startswith("moved up by 0.")
+    assert reason(3) == ("you liked or played A", f"moved up by {others:.2f}")
     assert reason(4) is None
-    skipped = taste_of(library, t1=-1.0).reason(library.track(2), library.sounds[2].embedding)
-    assert str(skipped).startswith("moved down by 0.")
-    assert "you skipped A - One" in str(skipped)
+    words, figure = reason(2, taste_of(library, t1=-1.0)) or ("", "")
+    assert words == "you skipped A - One, which sounds like it"
+    assert figure.startswith("moved down by 0.")
+    track, analysis = library.seed(1)
+    album = Taste([Judged(track, analysis.embedding, Opinion(1.0, "liked", "the album X"))])
+    assert (reason(1, album) or ("",))[0] == "you liked the album X"
+    assert (reason(2, album) or ("",))[0] == "you liked the album X, which sounds like it"

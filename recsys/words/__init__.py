@@ -1,0 +1,27 @@
+"""Words for sound: a phrase becomes a ranking of the library.
+
+    phrase --table, names of the library--> PhraseReading --tag strengths--> scores --> tracks
+
+The table (``recsys/data/words.toml``) says which tags of the model stand for a word, the full-text
+index which words are names. What neither knows is said, and with the extra ``[words]`` a text model
+maps it to the nearest sound of the table.
+"""
+
+from recsys.words.phrase import Era, PhraseName, PhraseReading, Wish, read_phrase
+from recsys.words.ranking import LibrarySounds, WordRanking
+from recsys.words.search import WordAnswer, WordSearch
+from recsys.words.table import Sound, Vocabulary
+
+__all__ = [
+    "Era",
+    "LibrarySounds",
+    "PhraseName",
+    "PhraseReading",
+    "Sound",
+    "Vocabulary",
+    "Wish",
+    "WordAnswer",
+    "WordRanking",
+    "WordSearch",
+    "read_phrase",
+]
