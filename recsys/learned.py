@@ -27,6 +27,17 @@ def track_key(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
+def is_learned(keys: Keys, path: Path) -> bool:
+    """Return whether a file is one of the tracks; the folder of its genre may be any above it.
+
+    Examples
+    --------
+    >>> is_learned(frozenset({"jazz/So What"}), Path("/music/jazz/Miles Davis/So What.mp3"))
+    True
+    """
+    return any(f"{folder.name}/{path.stem}" in (keys or ()) for folder in path.parents)
+
+
 def count_learned(keys: Keys, found: Iterable[str]) -> int | None:
     """Return how many of some tracks a model learned from; None if its card does not tell."""
     return None if keys is None else sum(key in keys for key in found)

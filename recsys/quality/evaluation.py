@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError, require
-from recsys.learned import count_learned, track_key, training_keys
+from recsys.learned import is_learned, training_keys
 from recsys.quality import metrics, systems
 from recsys.quality.labels import Columns, LabelSource, choose_labels, read_columns
 from recsys.quality.metrics import NOBODY, NOT_MEASURED, Figure, figure_of
@@ -341,8 +341,10 @@ def _quality(
 def _learned(store: Store, columns: Columns) -> int | None:
     """Return how many tracks of the library its model learned from."""
     keys = training_keys(json.loads(store.model_card() or "{}").get("training", {}))
+    if keys is None:
+        return None
     ids = set(columns.ids.tolist())
-    return count_learned(keys, (track_key(t.path) for t in store.all_tracks() if t.id in ids))
+    return sum(is_learned(keys, track.path) for track in store.all_tracks() if track.id in ids)
 
 
 def _gains(task: QualityTask, tiers: Judgement, alone: Judgement) -> tuple[TierGain, ...]:

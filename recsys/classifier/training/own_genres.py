@@ -32,7 +32,7 @@ from recsys.classifier.training.datasets import artist_folds
 from recsys.classifier.training.evaluate import Evaluation, as_dict, score
 from recsys.errors import ModelError, QueryError, library_is_empty
 from recsys.index.sync import bring_up_to_date
-from recsys.learned import track_key, training_keys
+from recsys.learned import is_learned, track_key, training_keys
 from recsys.names import MergedGenre, first_genre, labels_meant, merge_spellings, spelling_key
 from recsys.store import LibraryLock, Store
 from recsys.store.search import storable_text
@@ -530,7 +530,7 @@ def propose(
         own = gather_labels(store.all_tracks(), options.folders or store.roots(), options)
         embeddings, genres = _stored(store, own, info)
     keys = training_keys(present.training)
-    learned = np.asarray([track_key(track.path) in (keys or ()) for track in own.tracks])
+    learned = np.asarray([is_learned(keys, track.path) for track in own.tracks])
     found = learn_own_genres(
         own, embeddings, genres, info.labels, learned=learned, seed=options.seed, on_fold=on_fold
     )
