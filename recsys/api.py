@@ -555,7 +555,7 @@ class Library:
         search, query = self._word_search(), found.query(info) if found.given else None
         reading = search.read(words)
         playlist = maker.of_candidates(
-            partial(search.candidates, reading, options.genre, options.tags, query),
+            partial(search.candidates, reading, options.genre, options.moods, query),
             options,
             words,
             None if query is None else self._opened(query, found, options),
@@ -678,7 +678,7 @@ class Library:
         with Store.open(database) as writer:
             if words is not None:  # an error must not start a session
                 search, near = self._word_search(), found.query(info) if found.given else None
-                search.candidates(search.read(words), options.genre, options.tags, near)
+                search.candidates(search.read(words), options.genre, options.moods, near)
             number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
@@ -710,7 +710,7 @@ class Library:
     ) -> RadioAnswer:
         search = self._word_search()
         reading = search.read(words)
-        candidates = partial(search.candidates, reading, options.genre, options.tags, query)
+        candidates = partial(search.candidates, reading, options.genre, options.moods, query)
         answer = radio.among(session, query, candidates, played, options)
         return replace(answer, words=words, notes=(f"read as: {reading}", *answer.notes))
 
@@ -900,14 +900,12 @@ class Library:
 
     # What the listener says
 
-    def like(
-        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
-    ) -> list[Event]:
+    def like(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
         """Like tracks, artists or albums: what is like them moves up in answers.
 
         Parameters
         ----------
-        tracks : str, Path or sequence of them
+        tracks : str, Path, int, Track or sequence of them
             As the seeds of :meth:`similar`; they must be in the library.
         source : str
             Who says so.
@@ -924,15 +922,11 @@ class Library:
         """
         return self.record(EventKind.LIKE, tracks, source=source)
 
-    def dislike(
-        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
-    ) -> list[Event]:
+    def dislike(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
         """Dislike tracks, artists or albums: what is like them moves down; see :meth:`like`."""
         return self.record(EventKind.DISLIKE, tracks, source=source)
 
-    def ban(
-        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
-    ) -> list[Event]:
+    def ban(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
         """Ban tracks, artists, albums or folders: no answer holds them until :meth:`unban`.
 
         Parameters
@@ -942,9 +936,7 @@ class Library:
         """
         return self.record(EventKind.BAN, tracks, source=source)
 
-    def unban(
-        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
-    ) -> list[Event]:
+    def unban(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
         """Lift bans; that of a track is an exception from bans on its artist, album or folder.
 
         Parameters
@@ -962,7 +954,7 @@ class Library:
     def record(
         self,
         kind: str,
-        tracks: str | Path | Sequence[str | Path],
+        tracks: Seeds,
         *,
         source: str = "python",
         time: datetime | None = None,
@@ -996,7 +988,7 @@ class Library:
             raise QueryError(f"a time without a time zone: {time}", "Give one, such as UTC.")
         time = time or now()
         reader = self._feedback_reader()
-        events = [reader.event(EventKind(kind), each, time, source) for each in _as_list(tracks)]
+        events = [reader.event(EventKind(kind), each, time, source) for each in _as_seeds(tracks)]
         if kind == EventKind.UNBAN:
             for event in events:
                 reader.check_banned(event)

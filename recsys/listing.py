@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from recsys.audio import plan_offsets
 from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
-from recsys.credits import album_keys, credited_artists
+from recsys.credits import album_credits, album_keys
 from recsys.errors import ModelError, QueryError
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
-from recsys.taste import Subject
 from recsys.types import Neighbour
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ class ListOptions:
         Only tracks with these words in the album.
     added_since : datetime or None
         Only tracks that the library first had then, or later; with a time zone.
+    banned : bool
+        Banned tracks, too.
 
     Raises
     ------
@@ -55,6 +56,7 @@ class ListOptions:
     artist: str | None = None
     album: str | None = None
     added_since: datetime | None = None
+    banned: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -86,6 +88,9 @@ def list_tracks(
         album=options.album,
         added_since_s=None if since is None else since.timestamp(),
     )
+    bans = store.bans()
+    if bans and not options.banned:
+        found = (track for track in found if not bans.holds(track))
     if not options.tags:
         return found
     return _carrying(found, TagFilter(store, info, options.tags))
@@ -155,24 +160,8 @@ class TrackDetails:
     size: int | None  # of the file in bytes, when it was last read
     modified_s: float | None  # of the file, seconds since the epoch
     copies: tuple[Path, ...]  # other files of the same sound
-    feedback: tuple[Event, ...]  # what was said of it, its artists and its album, by time
-    ban: Event | None  # the ban that it is under
-
-
-def _feedback_on(store: Store, track: Track) -> list[Event]:
-    keys = {
-        Subject.TRACK: {track.audio_hash},
-        Subject.ARTIST: credited_artists(track),
-        Subject.ALBUM: set(album_keys(track)),
-    }
-    events = (
-        event
-        for subject, own in keys.items()
-        for key in own
-        for event in store.events_of(key)
-        if event.subject == subject
-    )
-    return sorted(events, key=lambda event: event.time)
+    events: tuple[Event, ...]  # on the track, its artist and its album, in the order of their times
+    banned: bool
 
 
 def details_of(
@@ -199,9 +188,15 @@ def details_of(
         size=file.size if file else None,
         modified_s=file.mtime_ns / 1e9 if file else None,
         copies=tuple(path for _, path in store.paths_of_hash(track.audio_hash, {track.id})),
-        feedback=tuple(_feedback_on(store, track)),
-        ban=store.bans().ban_of(track),
+        events=_events_of(store, track),
+        banned=store.bans().holds(track),
     )
+
+
+def _events_of(store: Store, track: Track) -> tuple[Event, ...]:
+    keys = dict.fromkeys([track.audio_hash, *album_credits(track), *album_keys(track)])
+    events = [event for key in keys for event in store.events_of(key)]
+    return tuple(sorted(events, key=lambda event: event.time))
 
 
 def _windows_of(store: Store, info: ModelInfo, track: Track) -> AnalysedWindows | None:

