@@ -55,7 +55,8 @@ def command(
 
     Tags (styles, moods, eras, voices) are listed from a strength of 1, the strongest first. The
     strength is the z-score of the tag's logit over a reference collection. --json gives every tag
-    with score and strength.
+    with score and strength, and the probability that the file is speech; from 0.5 the genre in the
+    table is "speech".
 
     \b
     Examples:
@@ -95,6 +96,8 @@ def _print_line(result: Classification) -> None:
             for tag, scored in result.tags.items()
         },
     }
+    if result.speech is not None:
+        line["speech"] = round(result.speech, 6)
     if result.warning:
         line["warning"] = result.warning
     print_json(line)
@@ -103,6 +106,7 @@ def _print_line(result: Classification) -> None:
 def _print_table(rows: list[Classification]) -> None:
     from recsys.recommender.explanations import percent
     from recsys.recommender.query import HOLDS_FROM
+    from recsys.recommender.speech import SPEECH_FROM
 
     tagged = any(row.tags for row in rows)
     screen = console()
@@ -114,7 +118,9 @@ def _print_table(rows: list[Classification]) -> None:
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {percent(p)}" for genre, p in ranked)
-        cells = [path_cell(row.path, screen), " + ".join(row.genres) or row.genre, shares]
+        is_speech = row.speech is not None and row.speech >= SPEECH_FROM
+        genre = "speech" if is_speech else " + ".join(row.genres) or row.genre
+        cells = [path_cell(row.path, screen), genre, shares]
         if tagged:
             carried = [tag for tag, own in row.tags.items() if own.strength >= HOLDS_FROM]
             cells.append(", ".join(carried[:SHOWN]))

@@ -286,6 +286,7 @@ _FILTERS = (
         help="No shorter tracks: 60s, 1m30s, 1:30; a number alone is minutes.",
     ),
     click.option("--max-length", "max_length_s", type=Duration(), help="No longer tracks: 12m."),
+    click.option("--no-speech", is_flag=True, help="No audiobooks, lectures or skits."),
     click.option(
         "--language",
         "languages",
@@ -305,6 +306,7 @@ _NO_DEFAULTS = click.option(
 )
 _FILTER_NAMES = (
     *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
+    "no_speech",
 )
 
 

@@ -24,6 +24,7 @@ OPTIONS = {
     "exclude": "exclude",
     "min-length": "min_length_s",
     "max-length": "max_length_s",
+    "no-speech": "no_speech",
     "language": "languages",
 }
 """The options that can be preferred, with the fields of :class:`recsys.recommender.Filters`."""
@@ -117,6 +118,7 @@ def option_lines(filters: Filters) -> list[str]:
     """Return filters as the options that set them."""
     found = [f"--not-artist {shlex.quote(name)}" for name in filters.not_artists]
     found += ["--no-same-artist"] if filters.no_same_artist else []
+    found += ["--no-speech"] if filters.no_speech else []
     found += [f"--exclude {shlex.quote(shown(each))}" for each in filters.exclude]
     for name in ("min-length", "max-length"):
         value = getattr(filters, OPTIONS[name])

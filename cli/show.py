@@ -22,11 +22,9 @@ from recsys.cli.output import (
 
 if TYPE_CHECKING:
     from recsys.listing import TrackDetails
-    from recsys.taste import Event
     from recsys.types import DeviceName
 
-SHOWN_GENRES, SHOWN_EVENTS = 3, 5
-"""The most probable genres, and the latest events."""
+SHOWN_GENRES = 3
 
 
 @click.command(name="show", short_help="Show what the library knows about a track.")
@@ -43,7 +41,7 @@ SHOWN_GENRES, SHOWN_EVENTS = 3, 5
 @db_option
 @device_option
 def command(track: str, k: int, as_json: bool, db: Path | None, device: DeviceName) -> None:
-    """Show what the library knows about TRACK: file, genres, tags, analysis, nearest tracks.
+    """Show what the library knows about TRACK: file, genres, tags, feedback, nearest tracks.
 
     TRACK is a path, an id or a text, as in recsys similar. The nearest tracks are those by
     similarity alone, whatever their genre.
@@ -80,6 +78,8 @@ def _as_json(details: TrackDetails) -> dict[str, Any]:
         "warning": details.track.warning,
         "missing": details.track.missing,
         "copies": [str(path) for path in details.copies],
+        "feedback": [event.fields() for event in details.feedback],
+        "banned_by": None if details.ban is None else details.ban.fields(),
         "probabilities": {genre: round(p, 6) for genre, p in details.probabilities.items()},
         "tags": {tag: round(strength, 3) for tag, strength in details.tags.items()},
         "analysis": {
@@ -89,8 +89,6 @@ def _as_json(details: TrackDetails) -> dict[str, Any]:
             "windows": None if windows is None else [round(s, 3) for s in windows.starts_s],
             "window_s": None if windows is None else windows.length_s,
         },
-        "banned": details.banned,
-        "events": [event.fields() for event in details.events],
         "neighbours": [
             {**track_dict(row.track), "similarity": round(row.similarity, 6)}
             for row in details.neighbours
@@ -142,18 +140,21 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Size": _size(details),
         "Copies": ", ".join(map(str, details.copies)),
         "Warning": track.warning or "",
+        "Feedback": _feedback(details),
+        "Banned": "" if details.ban is None else f"by the ban on {details.ban}",
         "Added": added or "",
-        "Feedback": ", ".join(_event(event) for event in details.events[-SHOWN_EVENTS:]),
-        "Banned": "yes, no list holds it" if details.banned else "",
         "Model": f"{details.model} ({details.fingerprint}), effort {details.effort}",
         "Windows": _windows(details),
     }
     return [(name, shown(value)) for name, value in rows.items() if value]
 
 
-def _event(event: Event) -> str:
-    of = "" if event.subject == "track" else f" of the {event.subject}"
-    return f"{event.kind}{of} ({event.time:%Y-%m-%d})"
+def _feedback(details: TrackDetails) -> str:
+    counts: dict[str, int] = {}
+    for event in details.feedback:
+        what = f"{event.kind} of {'it' if event.subject == 'track' else event}"
+        counts[what] = counts.get(what, 0) + 1
+    return ", ".join(what if n == 1 else f"{n} x {what}" for what, n in counts.items())
 
 
 def _size(details: TrackDetails) -> str:

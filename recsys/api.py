@@ -571,9 +571,12 @@ class Library:
         allowed = TrackFilter(options.filters, banned=self._catalogue().bans())
         firsts = set()
         for each in found.seeds or found.like:
-            tracks = [track for track, _ in each.tracks]
-            fitting = (track.path for track in tracks if allowed.objection(track) is None)
-            firsts.add(next(fitting, tracks[0].path))
+            fitting = (
+                track.path
+                for track, analysis in each.tracks
+                if allowed.objection(track, analysis.embedding) is None
+            )
+            firsts.add(next(fitting, each.tracks[0][0].path))
         unwanted = {seed.track.path for seed in query.not_like}
         openers = tuple(seed for seed in query.seeds if seed.track.path in firsts - unwanted)
         return replace(query, seeds=openers or query.seeds[:1])
@@ -841,6 +844,7 @@ class Library:
         RecsysError
             If there is no library, or it cannot be written.
         """
+        self._check_speech(filters)
         with Store.open(self.database) as writer:
             writer.set_preferences(filters.asked())
 
@@ -862,8 +866,11 @@ class Library:
             If there is no library.
         """
         allowed = TrackFilter(filters)
-        for track in self.store.all_tracks():
-            allowed.admits(track)
+        for ids, _, embeddings in self.store.iter_embeddings():
+            tracks = self.store.tracks(ids.tolist())
+            for track_id, embedding in zip(ids.tolist(), embeddings, strict=True):
+                if track_id in tracks:
+                    allowed.admits(tracks[track_id], embedding)
         return dict(allowed.filtered)
 
     def notes_on(self, filters: Filters) -> list[str]:
@@ -894,9 +901,19 @@ class Library:
     def _with_defaults(self, options: Options) -> Options:
         """Return options whose filters are those of the call and the defaults of the library."""
         defaults = self._catalogue().preferences()
-        if not defaults:
-            return options
-        return replace(options, filters=options.filters.over(Filters.of(defaults)))
+        filters = options.filters.over(Filters.of(defaults)) if defaults else options.filters
+        self._check_speech(filters)
+        return replace(options, filters=filters) if defaults else options
+
+    def _check_speech(self, filters: Filters) -> None:
+        """Raise QueryError where speech is to be left out, and the model cannot tell it."""
+        if not filters.no_speech:
+            return
+        from recsys.recommender.speech import check_knows_speech
+
+        info = self._catalogue().model()
+        if info is not None:
+            check_knows_speech(info)
 
     # What the listener says
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys.errors import RecsysError
 from recsys.indexing.examine import FileAnalyser, TrackResult, analyses_of
+from recsys.recommender.speech import knows_speech, speech_probability
 from recsys.types import TIME_LIMIT_S, UNKNOWN
 from recsys.workers import WorkerPool, default_workers
 
@@ -36,6 +37,7 @@ class Classification:
     genres: tuple[str, ...]  # those that reach their thresholds, the most probable first
     probabilities: dict[str, float]  # by genre; they sum to 1
     tags: dict[str, TagScore] = field(default_factory=dict)  # the strongest first
+    speech: float | None = None  # probability; None where the model cannot tell
     warning: str | None = None  # defect of the file
     error: str | None = None  # why it could not be analysed
 
@@ -73,6 +75,7 @@ def _classification(
         genres=info.genres_of(probabilities),
         probabilities=dict(by_genre),
         tags=_tags(info, analysis.tags),
+        speech=speech_probability(analysis.embedding) if knows_speech(info) else None,
         warning=outcome.warning,
     )
 

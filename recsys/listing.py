@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from recsys.audio import plan_offsets
 from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
-from recsys.credits import album_credits, album_keys
+from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
+from recsys.taste import Subject
 from recsys.types import Neighbour
 
 if TYPE_CHECKING:
@@ -160,8 +161,24 @@ class TrackDetails:
     size: int | None  # of the file in bytes, when it was last read
     modified_s: float | None  # of the file, seconds since the epoch
     copies: tuple[Path, ...]  # other files of the same sound
-    events: tuple[Event, ...]  # on the track, its artist and its album, in the order of their times
-    banned: bool
+    feedback: tuple[Event, ...]  # what was said of it, its artists and its album, by time
+    ban: Event | None  # the ban that it is under
+
+
+def _feedback_on(store: Store, track: Track) -> list[Event]:
+    keys = {
+        Subject.TRACK: {track.audio_hash},
+        Subject.ARTIST: credited_artists(track),
+        Subject.ALBUM: set(album_keys(track)),
+    }
+    events = (
+        event
+        for subject, own in keys.items()
+        for key in own
+        for event in store.events_of(key)
+        if event.subject == subject
+    )
+    return sorted(events, key=lambda event: event.time)
 
 
 def details_of(
@@ -188,15 +205,9 @@ def details_of(
         size=file.size if file else None,
         modified_s=file.mtime_ns / 1e9 if file else None,
         copies=tuple(path for _, path in store.paths_of_hash(track.audio_hash, {track.id})),
-        events=_events_of(store, track),
-        banned=store.bans().holds(track),
+        feedback=tuple(_feedback_on(store, track)),
+        ban=store.bans().ban_of(track),
     )
-
-
-def _events_of(store: Store, track: Track) -> tuple[Event, ...]:
-    keys = dict.fromkeys([track.audio_hash, *album_credits(track), *album_keys(track)])
-    events = [event for key in keys for event in store.events_of(key)]
-    return tuple(sorted(events, key=lambda event: event.time))
 
 
 def _windows_of(store: Store, info: ModelInfo, track: Track) -> AnalysedWindows | None:

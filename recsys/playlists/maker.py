@@ -330,8 +330,11 @@ class PlaylistMaker:
             for position in rng.permutation(len(found)):
                 track_id = found[position].track_id
                 track = self._store.track(track_id)
-                if track is not None and (allowed is None or allowed.admits(track)):
-                    return Candidate(track, 1.0, self._index.vectors([track_id])[0])
+                if track is None:
+                    continue
+                embedding = self._index.vectors([track_id])[0]
+                if allowed is None or allowed.admits(track, embedding):
+                    return Candidate(track, 1.0, embedding)
             # Filters may leave nothing there, but some further away.
             further = next(self._search(None, allowed)(genre, direction, 2 * reach), None)
             if further is not None:
@@ -360,7 +363,8 @@ class PlaylistMaker:
             foremost += [
                 track
                 for track in known
-                if genre in (None, track.genre_group) and (allowed is None or allowed.admits(track))
+                if genre in (None, track.genre_group)
+                and (allowed is None or allowed.admits(track, self._index.vectors([track.id])[0]))
             ]
             if len(foremost) >= START_FROM:
                 break

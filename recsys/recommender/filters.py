@@ -38,6 +38,7 @@ FILTERS = {
     "query_artist": "by an artist of the query",
     "too_short": "shorter than the minimum length",
     "too_long": "longer than the maximum length",
+    "speech": "speech",
     "language": "in another language",
     "no_language": "without a language tag",
     "query": "the query itself",
@@ -90,6 +91,8 @@ class Filters:
     languages : tuple of str
         Only tracks whose language tag names one of these, as a code of ISO 639, in English or in
         itself: "de", "ger", "German", "Deutsch". Tracks without the tag are left out.
+    no_speech : bool
+        No audiobooks, lectures or skits, see :mod:`recsys.recommender.speech`.
     use_defaults : bool
         Whether the defaults of the library apply as well, see :meth:`over`.
 
@@ -105,6 +108,7 @@ class Filters:
     min_length_s: float | None = None
     max_length_s: float | None = None
     languages: tuple[str, ...] = ()
+    no_speech: bool = False
     use_defaults: bool = True
 
     def __post_init__(self) -> None:
@@ -146,6 +150,7 @@ class Filters:
             min_length_s=least,
             max_length_s=most,
             languages=self.languages or defaults.languages,
+            no_speech=defaults.no_speech or self.no_speech,
         )
 
     def asked(self) -> dict[str, Any]:
@@ -217,6 +222,7 @@ class TrackFilter:
         self._query_artists = frozenset(name for track in of_query for name in _artists(track))
         self._min_s = filters.min_length_s or 0.0
         self._max_s = filters.max_length_s or math.inf
+        self._no_speech = filters.no_speech
         self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
         self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
 
@@ -248,7 +254,8 @@ class TrackFilter:
     def objection(self, track: Track, embedding: FloatArray | None = None) -> str | None:
         """Return why a track may not be in the lists, a key of :data:`FILTERS`, or None.
 
-        Near-duplicates of unwanted tracks are found where there is an embedding, of unit length.
+        Near-duplicates of unwanted tracks, and speech, are found where there is an embedding, of
+        unit length.
         """
         if self._banned and self._banned.holds(track):
             return "banned"
@@ -263,6 +270,7 @@ class TrackFilter:
         return (
             self._objection_to_artists(track)
             or self._objection_to_length(track)
+            or self._objection_to_speech(embedding)
             or self._objection_to_language(track)
         )
 
@@ -282,6 +290,13 @@ class TrackFilter:
         if length_s < self._min_s:
             return "too_short"
         return "too_long" if length_s > self._max_s else None
+
+    def _objection_to_speech(self, embedding: FloatArray | None) -> str | None:
+        if not self._no_speech or embedding is None:
+            return None
+        from recsys.recommender.speech import SPEECH_FROM, speech_probability
+
+        return "speech" if speech_probability(embedding) >= SPEECH_FROM else None
 
     def _objection_to_language(self, track: Track) -> str | None:
         if not self._languages:

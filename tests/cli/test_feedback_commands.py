@@ -300,21 +300,21 @@ def test_what_was_said_last_is_forgotten_as_a_whole(run: Run, home: Path) -> Non
     refused(run("feedback", "undo"), "no event to undo")
 
 
-def test_show_tells_what_was_said_and_whether_a_track_is_banned(run: Run) -> None:
+def test_show_tells_what_was_said_and_what_bans_a_track(run: Run) -> None:
     plain = json_of(run("show", "chamber no. 1", "--json"))
-    assert (plain["events"], plain["banned"]) == ([], False)
+    assert (plain["feedback"], plain["banned_by"]) == ([], None)
     run("dislike", "chamber no. 1")
     run("ban", "artist:The Chamber Band")
     run("like", "chamber no. 2")
     shown = json_of(run("show", "chamber no. 1", "--json"))
-    assert [(each["kind"], each["subject"]) for each in shown["events"]] == [
+    assert [(each["kind"], each["subject"]) for each in shown["feedback"]] == [
         ("dislike", "track"),
         ("ban", "artist"),
     ]
-    assert shown["banned"]
+    assert shown["banned_by"] == shown["feedback"][-1]
     lines = run("show", "chamber no. 1").stdout
-    assert "Banned:" in lines
-    assert "ban of the artist" in lines
+    assert "dislike of it, ban of the artist The Chamber Band" in lines
+    assert "by the ban on the artist The Chamber Band" in lines
 
 
 def test_the_status_counts_events_once_there_are_any(run: Run) -> None:

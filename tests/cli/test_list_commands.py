@@ -171,9 +171,10 @@ def test_banned_tracks_are_listed_on_request_alone(tmp_path: Path) -> None:
     assert listed(planted) == [1, 3]
     assert listed(planted, "--banned") == [1, 2, 3, 4]
     banned = json_of(call("show", 2, "--json", db=planted.store.path))
-    assert (banned["banned"], [event["kind"] for event in banned["events"]]) == (True, ["ban"])
+    assert [event["kind"] for event in banned["feedback"]] == ["ban"]
+    assert banned["banned_by"]["kind"] == "ban"
     liked = call("show", 1, db=planted.store.path).stdout
-    assert "Feedback:  like (" in liked
+    assert "like of it" in liked
     assert "Banned" not in liked
 
 

@@ -14,7 +14,7 @@ from click.testing import Result
 from recsys import Filters, Library, PlaylistOptions
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
-from tests.cli.running import call, json_of, paths_of, refused
+from tests.cli.running import call, json_of, lines_of, paths_of, refused
 
 Run = Callable[..., Result]
 
@@ -159,3 +159,13 @@ def test_a_language_is_read_from_the_tags_and_again_after_a_retag(
     assert (answer["filtered"]["language"], answer["filtered"]["no_language"]) == (1, 3)
     assert "--language de" in run("prefer", "--language", "de").stdout
     assert json_of(run(*asked[:2], "--json"))["results"] == answer["results"]
+
+
+def test_no_music_is_taken_for_speech(run: Run, indexed: IndexedLibrary) -> None:
+    assert "0 of 16 tracks stay out of every list" in run("prefer", "--no-speech").stdout
+    files = [indexed.track(style) for style in ("chamber", "overdrive", "four on the floor")]
+    assert all(row["speech"] < 0.5 for row in lines_of(run("classify", *files, "--json")))
+    similar = json_of(run("similar", files[0], "--json"))
+    assert (similar["filtered"].get("speech"), len(similar["results"]) > 0) == (None, True)
+    assert "--no-speech" in run("prefer").stdout
+    assert run("prefer", "--clear", "no-speech").stdout.startswith("No defaults")
