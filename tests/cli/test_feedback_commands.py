@@ -75,6 +75,11 @@ def answers(run: Run, home: Path) -> set[str]:
         found.update(path for path in paths_of(run("playlist", seed, "--length", 20)))
     for number in range(4):
         found.update(paths_of(run("playlist", "--seed", number, "--length", 20)))
+    for words in ("slow", "loud"):
+        found.update(paths_of(run("similar", "--words", words, "--paths")))
+        for command in (("playlist",), ("radio", "--new", "--paths")):
+            result = run(*command, "--words", words, "--length", 20)
+            found.update(result.stdout.splitlines())  # none where no track fits
     found.update(paths_of(run("playlist", "--cycle", "auto", "--length", 20)))
     found.update(paths_of(run("playlist", "--from", files[0], "--to", files[-1], "--length", 6)))
     return found
