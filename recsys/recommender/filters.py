@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from recsys.checks import check_types
 from recsys.credits import CREDITS
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
@@ -111,6 +112,7 @@ class Filters:
     use_defaults: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("not_artists", "exclude", "languages"):
             _check_texts(name, getattr(self, name))
         for name in ("min_length_s", "max_length_s"):
