@@ -25,6 +25,7 @@ def command(
     artist: str | None,
     album: str | None,
     added: datetime | None,
+    banned: bool,
     force: bool,
     as_json: bool,
     db: Path | None,
@@ -43,7 +44,7 @@ def command(
     from recsys.api import Library
     from recsys.listing import ListOptions
 
-    options = ListOptions(genre=genre, tags=tags, artist=artist, album=album, added_since=added)
+    options = ListOptions(genre, tags, artist, album, added, banned)
     with Library(db) as library:
         count = library.export(out, options, overwrite=force)
     if as_json:

@@ -1,4 +1,4 @@
-"""``recsys feedback``: likes, dislikes, bans, plays and skips, to list, record and copy."""
+"""``recsys feedback``: likes, dislikes, bans, plays and skips, to list, record, undo and copy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LISTED = 50
 
 @click.group(name="feedback")
 def command() -> None:
-    """List, record, export and import likes, dislikes, bans, plays and skips."""
+    """List, record, undo, export and import likes, dislikes, bans, plays and skips."""
 
 
 @command.command(name="list")
@@ -117,6 +117,27 @@ def _time(text: str) -> datetime:
         return parse_time(text)
     except RecsysError as error:
         raise click.BadParameter(f"{error.message}\n  {error.hint}", param_hint="--at") from error
+
+
+@command.command(name="undo")
+@json_option("One JSON line per event.")
+@db_option
+def undo_command(as_json: bool, db: Path | None) -> None:
+    """Forget what was said last, by one command; given again, what was said before that.
+
+    
+    Examples:
+      recsys feedback undo
+    """
+    from recsys.api import Library
+
+    with Library(db) as library:
+        events = library.undo_feedback()
+    for event in events:
+        if as_json:
+            print_json(event.fields())
+        else:
+            click.echo(f"Forgot the {event.kind} of {event}")
 
 
 @command.command(name="export")

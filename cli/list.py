@@ -54,7 +54,7 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 
 
 
 def list_options(command: Command) -> Command:
-    """``--genre``, ``--tag``, ``--artist``, ``--album``, ``--added``: which tracks."""
+    """Options that choose tracks: fields of :class:`recsys.listing.ListOptions`."""
     decorators: tuple[Callable[[Command], Command], ...] = (
         click.option(
             "--added",
@@ -70,6 +70,7 @@ def list_options(command: Command) -> Command:
         ),
         tag_option("Only tracks with this tag (mellow, 80s, ...); repeat it to require several."),
         genre_option("Only tracks of this genre."),
+        click.option("--banned", is_flag=True, help="Banned tracks, too."),
     )
     for decorate in decorators:
         command = decorate(command)
@@ -88,6 +89,7 @@ def command(
     artist: str | None,
     album: str | None,
     added: datetime | None,
+    banned: bool,
     as_csv: bool,
     as_json: bool,
     as_paths: bool,
@@ -109,7 +111,7 @@ def command(
     from recsys.api import Library
     from recsys.listing import ListOptions, track_dict
 
-    options = ListOptions(genre=genre, tags=tags, artist=artist, album=album, added_since=added)
+    options = ListOptions(genre, tags, artist, album, added, banned)
     count = 0
 
     def counted(tracks: Iterable[Track]) -> Iterator[Track]:

@@ -41,7 +41,7 @@ SHOWN_GENRES = 3
 @db_option
 @device_option
 def command(track: str, k: int, as_json: bool, db: Path | None, device: DeviceName) -> None:
-    """Show what the library knows about TRACK: file, genres, tags, analysis, nearest tracks.
+    """Show what the library knows about TRACK: file, genres, tags, feedback, nearest tracks.
 
     TRACK is a path, an id or a text, as in recsys similar. The nearest tracks are those by
     similarity alone, whatever their genre.
@@ -78,6 +78,8 @@ def _as_json(details: TrackDetails) -> dict[str, Any]:
         "warning": details.track.warning,
         "missing": details.track.missing,
         "copies": [str(path) for path in details.copies],
+        "feedback": [event.fields() for event in details.feedback],
+        "banned_by": None if details.ban is None else details.ban.fields(),
         "probabilities": {genre: round(p, 6) for genre, p in details.probabilities.items()},
         "tags": {tag: round(strength, 3) for tag, strength in details.tags.items()},
         "analysis": {
@@ -138,11 +140,21 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Size": _size(details),
         "Copies": ", ".join(map(str, details.copies)),
         "Warning": track.warning or "",
+        "Feedback": _feedback(details),
+        "Banned": "" if details.ban is None else f"by the ban on {details.ban}",
         "Added": added or "",
         "Model": f"{details.model} ({details.fingerprint}), effort {details.effort}",
         "Windows": _windows(details),
     }
     return [(name, shown(value)) for name, value in rows.items() if value]
+
+
+def _feedback(details: TrackDetails) -> str:
+    counts: dict[str, int] = {}
+    for event in details.feedback:
+        what = f"{event.kind} of {'it' if event.subject == 'track' else event}"
+        counts[what] = counts.get(what, 0) + 1
+    return ", ".join(what if n == 1 else f"{n} x {what}" for what, n in counts.items())
 
 
 def _size(details: TrackDetails) -> str:

@@ -917,14 +917,12 @@ class Library:
 
     # What the listener says
 
-    def like(
-        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
-    ) -> list[Event]:
+    def like(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
         """Like tracks, artists or albums: what is like them moves up in answers.
 
         Parameters
         ----------
-        tracks : str, Path or sequence of them
+        tracks : str, Path, int, Track or sequence of them
             As the seeds of :meth:`similar`; they must be in the library.
         source : str
             Who says so.
@@ -941,15 +939,11 @@ class Library:
         """
         return self.record(EventKind.LIKE, tracks, source=source)
 
-    def dislike(
-        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
-    ) -> list[Event]:
+    def dislike(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
         """Dislike tracks, artists or albums: what is like them moves down; see :meth:`like`."""
         return self.record(EventKind.DISLIKE, tracks, source=source)
 
-    def ban(
-        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
-    ) -> list[Event]:
+    def ban(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
         """Ban tracks, artists, albums or folders: no answer holds them until :meth:`unban`.
 
         Parameters
@@ -959,9 +953,7 @@ class Library:
         """
         return self.record(EventKind.BAN, tracks, source=source)
 
-    def unban(
-        self, tracks: str | Path | Sequence[str | Path], *, source: str = "python"
-    ) -> list[Event]:
+    def unban(self, tracks: Seeds, *, source: str = "python") -> list[Event]:
         """Lift bans; that of a track is an exception from bans on its artist, album or folder.
 
         Parameters
@@ -979,7 +971,7 @@ class Library:
     def record(
         self,
         kind: str,
-        tracks: str | Path | Sequence[str | Path],
+        tracks: Seeds,
         *,
         source: str = "python",
         time: datetime | None = None,
@@ -1013,7 +1005,7 @@ class Library:
             raise QueryError(f"a time without a time zone: {time}", "Give one, such as UTC.")
         time = time or now()
         reader = self._feedback_reader()
-        events = [reader.event(EventKind(kind), each, time, source) for each in _as_list(tracks)]
+        events = [reader.event(EventKind(kind), each, time, source) for each in _as_seeds(tracks)]
         if kind == EventKind.UNBAN:
             for event in events:
                 reader.check_banned(event)
@@ -1040,6 +1032,25 @@ class Library:
             If there is no library, or it is on Milvus.
         """
         return list(self.store.bans().in_force)
+
+    def undo_feedback(self) -> list[Event]:
+        """Forget what was said last: all events of the last call of :meth:`like` and the others.
+
+        Returns
+        -------
+        list of Event
+            Those that are gone; called again, it goes on with those before.
+
+        Raises
+        ------
+        RecsysError
+            If nothing was said, there is no library, or it is on Milvus.
+        """
+        with Store.open(self.database) as writer:
+            events = writer.undo_events()
+        if not events:
+            raise QueryError("there is no event to undo", "recsys feedback list shows them.")
+        return events
 
     def import_feedback(self, lines: Iterable[str | bytes]) -> tuple[int, int]:
         """Store the events of JSON lines, all or none; those that are known are passed over.

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from recsys.audio import plan_offsets
 from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
+from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
+from recsys.taste import Subject
 from recsys.types import Neighbour
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.store import Store
+    from recsys.taste import Event
     from recsys.types import Analysis, ModelInfo, Recommendation, Track
 
 
@@ -40,6 +43,8 @@ class ListOptions:
         Only tracks with these words in the album.
     added_since : datetime or None
         Only tracks that the library first had then, or later; with a time zone.
+    banned : bool
+        Banned tracks, too.
 
     Raises
     ------
@@ -52,6 +57,7 @@ class ListOptions:
     artist: str | None = None
     album: str | None = None
     added_since: datetime | None = None
+    banned: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -83,6 +89,9 @@ def list_tracks(
         album=options.album,
         added_since_s=None if since is None else since.timestamp(),
     )
+    bans = store.bans()
+    if bans and not options.banned:
+        found = (track for track in found if not bans.holds(track))
     if not options.tags:
         return found
     return _carrying(found, TagFilter(store, info, options.tags))
@@ -152,6 +161,24 @@ class TrackDetails:
     size: int | None  # of the file in bytes, when it was last read
     modified_s: float | None  # of the file, seconds since the epoch
     copies: tuple[Path, ...]  # other files of the same sound
+    feedback: tuple[Event, ...]  # what was said of it, its artists and its album, by time
+    ban: Event | None  # the ban that it is under
+
+
+def _feedback_on(store: Store, track: Track) -> list[Event]:
+    keys = {
+        Subject.TRACK: {track.audio_hash},
+        Subject.ARTIST: credited_artists(track),
+        Subject.ALBUM: set(album_keys(track)),
+    }
+    events = (
+        event
+        for subject, own in keys.items()
+        for key in own
+        for event in store.events_of(key)
+        if event.subject == subject
+    )
+    return sorted(events, key=lambda event: event.time)
 
 
 def details_of(
@@ -178,6 +205,8 @@ def details_of(
         size=file.size if file else None,
         modified_s=file.mtime_ns / 1e9 if file else None,
         copies=tuple(path for _, path in store.paths_of_hash(track.audio_hash, {track.id})),
+        feedback=tuple(_feedback_on(store, track)),
+        ban=store.bans().ban_of(track),
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import recsys
 from recsys import (
+    Filters,
     IndexOptions,
     Library,
     ListOptions,
@@ -248,12 +249,14 @@ def test_what_a_format_cannot_express_is_returned(tmp_path: Path) -> None:
         (lambda: SimilarOptions(strategy="tears"), "unknown strategy 'tears'; did you mean"),
         (lambda: SimilarOptions(strategy=None), "unknown strategy None"),
         (lambda: SimilarOptions(no_same_album="no"), "no_same_album must be True or False"),
-        (lambda: PlaylistOptions(moods="chill"), "moods must be several names, .* 'chill'"),
+        (lambda: PlaylistOptions(tags="chill"), "tags must be several names, .* 'chill'"),
         (lambda: PlaylistOptions(length="20"), "length must be a whole number, got '20'"),
         (lambda: PlaylistOptions(duration_s="2h"), "duration_s must be a number, got '2h'"),
         (lambda: PlaylistOptions(diversity="0.5"), "diversity must be a number, got '0.5'"),
-        (lambda: RadioOptions(moods="chill"), "moods must be several names, got the text 'chill'"),
+        (lambda: RadioOptions(tags="chill"), "tags must be several names, got the text 'chill'"),
         (lambda: RadioOptions(length=1.5), "length must be a whole number, got 1.5"),
+        (lambda: Filters(min_length_s="60"), "min_length_s must be a number, got '60'"),
+        (lambda: Filters(no_same_artist="no"), "no_same_artist must be True or False"),
         (lambda: IndexOptions(workers="2"), "workers must be a whole number, got '2'"),
         (lambda: IndexOptions(workers=0), "workers must be at least 1, got 0"),
         (lambda: QualityOptions(k="10"), "k must be a whole number, got '10'"),

@@ -115,6 +115,7 @@ class Filters:
         check_types(self)
         for name in ("not_artists", "exclude", "languages"):
             _check_texts(name, getattr(self, name))
+        check_types(self)
         for name in ("min_length_s", "max_length_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

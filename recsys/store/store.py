@@ -1108,6 +1108,16 @@ class Store:
             )
         return int(cursor.rowcount)
 
+    @_guarded
+    def undo_events(self) -> list[Event]:
+        """Delete the events of the last act: those of the same time and source; return them."""
+        # The last events have the highest ids, so that last_event changes.
+        last = "(SELECT time, source FROM events WHERE id = (SELECT max(id) FROM events))"
+        with write_transaction(self._db):
+            rows = self._rows(f"{_EVENTS} WHERE (time, source) = {last} ORDER BY id")
+            self._db.execute(f"DELETE FROM events WHERE (time, source) = {last}")  # noqa: S608
+        return [_event_of(row) for row in rows]
+
     def hashes_under(self, folder: Path) -> list[str]:
         """Return the audio hashes of the tracks in a folder or below it, by path."""
         rows = self._rows_under(folder, "SELECT path, audio_hash FROM tracks")

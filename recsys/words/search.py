@@ -29,7 +29,7 @@ CENTRE_FROM = 20
 """Best tracks of a phrase whose mean embedding is what similarities are to, without seeds."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WordAnswer(Answer):
     """Recommendations for a phrase, alone or with seeds, and how it was read.
 
@@ -37,6 +37,20 @@ class WordAnswer(Answer):
     """
 
     reading: PhraseReading
+
+    def __repr__(self) -> str:
+        tracks = "track" if len(self.results) == 1 else "tracks"
+        return f"<WordAnswer: {len(self.results)} {tracks}, read as: {self.reading}>"
+
+    def _repr_html_(self) -> str:
+        from recsys.notebook import html_table
+
+        rows = [
+            (row.rank, row.track.artist, row.track.title, row.track.genre_group, f"{row.score:.2f}")
+            for row in self.results
+        ]
+        columns = ("#", "Artist", "Title", "Genre", "Score")
+        return html_table(f"Read as: {self.reading}", columns, rows)
 
 
 class WordSearch:
@@ -53,7 +67,11 @@ class WordSearch:
         self._taxonomy = taxonomy_of(store, index, info)
 
     def read(self, phrase: str) -> PhraseReading:
-        """Read a phrase by the words and names of the library."""
+        """Read a phrase by the words and names of the library; QueryError if it is no text."""
+        if not isinstance(phrase, str):
+            raise QueryError(
+                f"words must be a text, got {phrase!r}", 'For example "slow sad jazz, no vocals".'
+            )
         vocabulary = _vocabulary(self._info.tags, tuple(self._taxonomy.groups))
         return read_phrase(phrase, vocabulary, LibraryNames(self._store), _guess)
 

@@ -280,6 +280,38 @@ def test_json_is_as_documented(run: Run) -> None:
     assert counts.keys() == shown[-1].keys()
 
 
+def test_what_was_said_last_is_forgotten_as_a_whole(run: Run, home: Path) -> None:
+    everything = answers(run, home)
+    run("like", "chamber no. 1")
+    run("ban", "chamber no. 1", "chamber no. 2")
+    assert answers(run, home) < everything
+    result = run("feedback", "undo")
+    assert result.stdout == (
+        "Forgot the ban of The Chamber Band - Chamber no. 1\n"
+        "Forgot the ban of The Chamber Collective - Chamber no. 2\n"
+    )
+    assert answers(run, home) == everything
+    assert [each["kind"] for each in lines_of(run("feedback", "undo", "--json"))] == ["like"]
+    refused(run("feedback", "undo"), "no event to undo")
+
+
+def test_show_tells_what_was_said_and_what_bans_a_track(run: Run) -> None:
+    plain = json_of(run("show", "chamber no. 1", "--json"))
+    assert (plain["feedback"], plain["banned_by"]) == ([], None)
+    run("dislike", "chamber no. 1")
+    run("ban", "artist:The Chamber Band")
+    run("like", "chamber no. 2")
+    shown = json_of(run("show", "chamber no. 1", "--json"))
+    assert [(each["kind"], each["subject"]) for each in shown["feedback"]] == [
+        ("dislike", "track"),
+        ("ban", "artist"),
+    ]
+    assert shown["banned_by"] == shown["feedback"][-1]
+    lines = run("show", "chamber no. 1").stdout
+    assert "dislike of it, ban of the artist The Chamber Band" in lines
+    assert "by the ban on the artist The Chamber Band" in lines
+
+
 def test_the_status_counts_events_once_there_are_any(run: Run) -> None:
     assert "feedback" not in json_of(run("status", "--json"))
     run("like", "chamber no. 1")

@@ -157,6 +157,27 @@ def test_an_empty_list_says_which_conditions_none_meets(planted: PlantedLibrary)
     assert "no track: genre 'jazz', artist 'nobody'" in result.stderr
 
 
+def test_banned_tracks_are_listed_on_request_alone(tmp_path: Path) -> None:
+    sounds = [
+        Sound("jazz", unit([1.0, i / 10, *[0] * 14]), title=f"Song {i}", artist="AB"[i % 2])
+        for i in range(4)
+    ]
+    planted = PlantedLibrary(tmp_path, sounds)
+    with Library(planted.store.path) as library:
+        library.ban("artist:B")
+        library.like(library.track(1))
+        assert [track.id for track in library.tracks()] == [1, 3]
+        assert library.export(tmp_path / "all.npz", ListOptions(banned=True)) == 4
+    assert listed(planted) == [1, 3]
+    assert listed(planted, "--banned") == [1, 2, 3, 4]
+    banned = json_of(call("show", 2, "--json", db=planted.store.path))
+    assert [event["kind"] for event in banned["feedback"]] == ["ban"]
+    assert banned["banned_by"]["kind"] == "ban"
+    liked = call("show", 1, db=planted.store.path).stdout
+    assert "like of it" in liked
+    assert "Banned" not in liked
+
+
 # One track
 
 

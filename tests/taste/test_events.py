@@ -83,6 +83,22 @@ def test_the_same_event_twice_is_one(tmp_path: Path) -> None:
         assert store.event_counts() == {"like": 3, "dislike": 1}
 
 
+def test_the_last_act_is_undone_and_bans_follow_at_once(tmp_path: Path) -> None:
+    with new_library(tmp_path) as store:
+        acts = [
+            event("ban", "h1", time=NOON + timedelta(days=1)),
+            event("ban", "h2", time=NOON),  # said last, of an earlier time: an import
+            event("like", "h3", time=NOON),
+        ]
+        store.add_events(acts)
+        assert len(store.bans().in_force) == 2
+        assert store.undo_events() == acts[1:]
+        assert store.bans().in_force == (acts[0],)
+        assert store.undo_events() == acts[:1]
+        assert not store.bans()
+        assert store.undo_events() == []
+
+
 def test_events_come_in_the_order_of_their_times(tmp_path: Path) -> None:
     with new_library(tmp_path) as store:
         given = [event(key=f"h{n}", time=NOON - timedelta(days=n % 3, hours=n)) for n in range(9)]

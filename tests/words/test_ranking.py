@@ -250,6 +250,19 @@ def test_equal_scores_come_by_id_and_the_reasons_name_every_wish(tmp_path: Path)
     )
 
 
+def test_it_is_shown_with_its_reading(tmp_path: Path) -> None:
+    answer = ask(planted(tmp_path, [Sound("rock", spread(0), title="<b>")]), "sad zither")
+    assert repr(answer) == "<WordAnswer: 1 track, read as: sad; not understood: zither>"
+    assert "Read as: sad; not understood: zither" in answer._repr_html_()
+    assert "<b>" not in answer._repr_html_()
+
+
+def test_a_phrase_is_a_text(tmp_path: Path) -> None:
+    library = planted(tmp_path, [Sound("rock", spread(0))])
+    with pytest.raises(QueryError, match="words must be a text, got 80"):
+        search(library).read(80)  # type: ignore[arg-type]
+
+
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     library = planted(
         tmp_path,
