@@ -147,6 +147,10 @@ def test_names_that_are_not_utf8_are_no_obstacle() -> None:
         ({"max_length_s": float("nan")}, "max_length_s"),
         ({"min_length_s": 100, "max_length_s": 50}, "100"),
         ({"not_artists": "X"}, "'X'"),
+        ({"exclude": "X"}, "'X'"),
+        ({"languages": "de"}, "'de'"),
+        ({"max_length_s": "12m"}, "'12m'"),
+        ({"no_speech": "yes"}, "'yes'"),
         ({"exclude": ("",)}, "exclude"),
     ],
 )
