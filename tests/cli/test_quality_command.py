@@ -60,7 +60,7 @@ def test_tracks_that_the_model_learned_from_are_counted(tmp_path: Path) -> None:
     found = json_of(run(database, "--json"))
     assert found["learned"] == 7
     assert found["warnings"] == [warning]
-    assert run(database).stdout.splitlines()[0] == warning
+    assert " ".join(run(database).stdout.split()).startswith(warning)
 
 
 @pytest.mark.extra
