@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from recsys.recommender import Answer
     from recsys.types import DeviceName, Recommendation
-    from recsys.words import PhraseReading
+    from recsys.words import PhraseReading, TextReading
 
 GENRES_SHOWN = 4
 """Genres named in the heading of the table."""
@@ -226,7 +226,7 @@ def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
     }
 
 
-def _words_of(answer: Answer) -> PhraseReading | None:
+def _words_of(answer: Answer) -> PhraseReading | TextReading | None:
     """Return how words for sound were read; None where there were none."""
     return getattr(answer, "reading", None)
 

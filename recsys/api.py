@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
-from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty
+from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty, require
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
         Playlist,
         Reading,
     )
-    from recsys.words import LibrarySounds, WordSearch
+    from recsys.words import LibrarySounds, TextPhrase, TextTower, WordPhrase
 
 Seed: TypeAlias = str | Path | int | Track
 """A path, an id, words, or a track of an answer."""
@@ -434,8 +435,8 @@ class Library:
         found = self._find_all(seeds, like, not_like)
         answer: Answer
         if words is not None:
-            search, near = self._word_search(), found.query(info) if found.given else None
-            answer = search.similar(search.read(words), options, near, explain=explain)
+            near = found.query(info) if found.given else None
+            answer = self._phrase(words).similar(options, near, explain=explain)
             notes = [] if near is None else _notes(near.readings)
             return replace(answer, notes=(*notes, *self.notes_on(given.filters), *answer.notes))
         recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
@@ -552,15 +553,14 @@ class Library:
         options: PlaylistOptions,
         info: ModelInfo,
     ) -> Playlist:
-        search, query = self._word_search(), found.query(info) if found.given else None
-        reading = search.read(words)
+        phrase, query = self._phrase(words), found.query(info) if found.given else None
         playlist = maker.of_candidates(
-            partial(search.candidates, reading, options.genre, options.moods, query),
+            partial(phrase.candidates, options.genre, options.moods, query),
             options,
             words,
             None if query is None else self._opened(query, found, options),
         )
-        playlist = _with_notes(playlist, [f"read as: {reading}"])
+        playlist = _with_notes(playlist, [f"read as: {phrase.reading}"])
         return _with_readings(playlist, () if query is None else query.readings)
 
     def _opened(self, query: Query, found: FoundSeeds, options: PlaylistOptions) -> Query:
@@ -680,8 +680,8 @@ class Library:
         found = self._find_all(seeds, like, not_like)
         with Store.open(database) as writer:
             if words is not None:  # an error must not start a session
-                search, near = self._word_search(), found.query(info) if found.given else None
-                search.candidates(search.read(words), options.genre, options.moods, near)
+                near = found.query(info) if found.given else None
+                self._phrase(words).candidates(options.genre, options.moods, near)
             number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
@@ -711,11 +711,10 @@ class Library:
         played: Sequence[str],
         options: RadioOptions,
     ) -> RadioAnswer:
-        search = self._word_search()
-        reading = search.read(words)
-        candidates = partial(search.candidates, reading, options.genre, options.moods, query)
+        phrase = self._phrase(words)
+        candidates = partial(phrase.candidates, options.genre, options.moods, query)
         answer = radio.among(session, query, candidates, played, options)
-        return replace(answer, words=words, notes=(f"read as: {reading}", *answer.notes))
+        return replace(answer, words=words, notes=(f"read as: {phrase.reading}", *answer.notes))
 
     def _radio_session(
         self,
@@ -1485,11 +1484,13 @@ class Library:
         found = [without_banned(each, bans) for each in found]
         return [as_outside(each, bans) for each in found] if listed else found
 
-    def _word_search(self) -> WordSearch:
-        """Return the search by words in the library as it is now."""
-        from recsys.words import LibrarySounds, WordSearch
+    def _phrase(self, words: str) -> WordPhrase | TextPhrase:
+        """Read a phrase, in the library as it is now: by the model's own text model, or by tags."""
+        from recsys.words import LibrarySounds, TextPhrase, WordPhrase, WordSearch
 
         store, index, info = self._ready()
+        if (tower := self._text_tower(info)) is not None:
+            return TextPhrase(store, index, info, tower, words)
         # Kept from one phrase to the next: reading all tags costs more than ranking by them.
         state: object = store
         if self._place is None:
@@ -1497,7 +1498,26 @@ class Library:
         reader = self._reader
         if reader.sounds is None or reader.sounds_of != state:
             reader.sounds, reader.sounds_of = LibrarySounds.of(store, info), state
-        return WordSearch(store, index, info, reader.sounds)
+        search = WordSearch(store, index, info, reader.sounds)
+        return WordPhrase(search, search.read(words))
+
+    def _text_tower(self, info: ModelInfo) -> TextTower | None:
+        """Return the text model of the library's model, if that has one: only ONNX models do.
+
+        A library on Milvus does not know the files of its model.
+        """
+        store = None if self._place is not None else self.store
+        if store is None or store.model_path() is None:
+            return None
+        # Own genres over an ONNX model have its embeddings, and so its text model.
+        card = json.loads(store.model_card() or "{}")
+        if card.get("architecture") != "onnx":
+            return None
+        require("pydantic", "onnx")
+        from recsys.classifier.onnx_text import text_model_of
+
+        config = card["config"]
+        return text_model_of(Path(config["file"]), config["fingerprint"], info.dimension)
 
     def _find_all(
         self,

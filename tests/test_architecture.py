@@ -38,7 +38,7 @@ GROUPS = {
     "words": ("words", "words.*"),
     "classifier": ("classifier", *(f"classifier.{name}" for name in CLASSIFIER), "data"),
     "indexing": ("indexing", "indexing.*"),
-    "onnx": ("classifier.onnx",),
+    "onnx": ("classifier.onnx", "classifier.onnx_text"),
     "training": (
         "classifier.training",
         "classifier.training.*",

@@ -100,6 +100,23 @@ class TrainingTracks(Table):
     valid: tuple[str, ...] = ()  # on which it was selected
 
 
+class TextNetwork(Table):
+    """The table ``[text]``: the other half of a text-audio model, a second ONNX file."""
+
+    model: str  # the ONNX file; paths are relative to the TOML
+    tokenizer: str = "tokenizer.json"
+    input: str = "input_ids"  # of the tokens' ids
+    mask: str | None = None  # of which of them count
+    output: str  # one vector per text, in the space of the embeddings
+    template: str = "{}"  # what is said of a phrase
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> TextNetwork:
+        if self.template.count("{}") != 1:
+            raise ValueError(f"template: {{}} is needed once, for the words; got {self.template!r}")
+        return self
+
+
 class OnnxDescription(Table):
     """The whole file."""
 
@@ -115,6 +132,7 @@ class OnnxDescription(Table):
     # Rows sum to 1; None where it was not measured.
     confusion: tuple[tuple[float, ...], ...] | None = None
     training: TrainingTracks | None = None  # None where it is not known
+    text: TextNetwork | None = None
 
     @property
     def threshold_of_each(self) -> tuple[float, ...]:
@@ -154,7 +172,7 @@ class OnnxDescription(Table):
 
     def deciding(self) -> dict[str, Any]:
         """Return everything that changes the outputs of the model, ready for JSON."""
-        plain = self.model_dump(exclude={"name", "licence", "features", "training"})
+        plain = self.model_dump(exclude={"name", "licence", "features", "training", "text"})
         return {**plain, "features": self.features.as_dict(), "layout": self.layout}
 
 
@@ -204,7 +222,7 @@ LEAST_PROBABILITY = 1e-6
 WINDOWS_TRIED = 2
 
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
-_FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
+FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
 
 
 class OnnxSession:
@@ -218,9 +236,9 @@ class OnnxSession:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.description = read_description(path)
-        content = _read(path)
+        content = read_file(path)
         self.fingerprint = _fingerprint(content, self.description)
-        self._session = _load(path, content)
+        self._session = load_session(path, content)
         self._input, self._dtype, self._batch = self._check_input()
         self._outputs = self._check_outputs()
         self.dimension = self._try()
@@ -268,7 +286,7 @@ class OnnxSession:
         if len(inputs) > 1:
             raise self._wrong(f"needs more than windows; its inputs are {', '.join(inputs)}")
         tensor = inputs[name]
-        if tensor.type not in _FLOATS:
+        if tensor.type not in FLOATS:
             raise self._wrong(f"takes {tensor.type} as {name!r}, which is not floating-point")
         layout, given = self.description.layout, list(tensor.shape)
         window = np.empty((1, *self.description.features.shape), dtype=np.float32)
@@ -287,7 +305,7 @@ class OnnxSession:
                 f" [{', '.join(axes)}]"
             )
         batch = given[layout.index("batch")]
-        return name, _FLOATS[tensor.type], batch if isinstance(batch, int) else None
+        return name, FLOATS[tensor.type], batch if isinstance(batch, int) else None
 
     def _check_outputs(self) -> list[str]:
         """Return the names of the outputs in use."""
@@ -297,7 +315,7 @@ class OnnxSession:
         for name in names:
             if name not in there:
                 raise self._wrong(f"has no output {name!r}; it has {', '.join(there)}")
-            if there[name] not in _FLOATS:
+            if there[name] not in FLOATS:
                 raise self._wrong(f"gives {there[name]} as {name!r}, which is not floating-point")
         return names
 
@@ -345,7 +363,8 @@ class OnnxSession:
         )
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path, named_in: Path | None = None) -> bytes:
+    """Read a file of a model; ModelError, which says what names it, if it cannot be read."""
     if not str(path.absolute()).isprintable():
         raise ModelError(
             f"the path {str(path)!r} of an ONNX model cannot be written as text",
@@ -355,12 +374,13 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(
-            f"the model {path} cannot be read: {error.strerror or error}",
-            "Check the path given with --model.",
+            f"{'the model ' if named_in is None else ''}{path} cannot be read:"
+            f" {error.strerror or error}",
+            "Check the path given with --model." if named_in is None else f"{named_in} names it.",
         ) from error
 
 
-def _load(path: Path, content: bytes) -> Any:  # noqa: ANN401 (onnxruntime has no types)
+def load_session(path: Path, content: bytes) -> Any:  # noqa: ANN401 (onnxruntime has no types)
     """Start a session on the bytes that were hashed, so that no other file can run."""
     onnxruntime = require("onnxruntime", "onnx")
     options = onnxruntime.SessionOptions()
@@ -394,6 +414,11 @@ def _laid_out(windows: FloatArray, description: OnnxDescription) -> FloatArray:
     if "channel" in layout:
         windows = windows[..., np.newaxis]
     return windows.transpose(order)
+
+
+def file_fingerprint(path: Path) -> str:
+    """Return the fingerprint of an ONNX file and its TOML, without running it."""
+    return _fingerprint(read_file(path), read_description(path))
 
 
 def _fingerprint(content: bytes, description: OnnxDescription) -> str:

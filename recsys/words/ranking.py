@@ -95,7 +95,8 @@ class LibrarySounds:
         if not info.tags:
             raise QueryError(
                 f"the model {info.name} ({info.fingerprint}) has no tags, and words need them",
-                "Analyse the library again with the shipped model: recsys index --reanalyse FOLDER",
+                "Analyse the library again with the shipped model: recsys index --reanalyse FOLDER;"
+                " or name the text model of an ONNX model in its table [text] (docs/models.md).",
             )
         ids, scores = store.all_tag_scores()
         labelled, groups, years = store.all_labels()

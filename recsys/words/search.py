@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recsys.recommender.filters import TrackFilter
     from recsys.recommender.query import Candidate
     from recsys.types import Catalogue, ModelInfo
+    from recsys.words.text_reading import TextReading
 
 CENTRE_FROM = 20
 """Best tracks of a phrase whose mean embedding is what similarities are to, without seeds."""
@@ -36,7 +37,7 @@ class WordAnswer(Answer):
     The query of a phrase alone has no seeds; its figures are those of the best tracks.
     """
 
-    reading: PhraseReading
+    reading: PhraseReading | TextReading
 
     def __repr__(self) -> str:
         tracks = "track" if len(self.results) == 1 else "tracks"
@@ -68,10 +69,7 @@ class WordSearch:
 
     def read(self, phrase: str) -> PhraseReading:
         """Read a phrase by the words and names of the library; QueryError if it is no text."""
-        if not isinstance(phrase, str):
-            raise QueryError(
-                f"words must be a text, got {phrase!r}", 'For example "slow sad jazz, no vocals".'
-            )
+        phrase = checked_phrase(phrase)
         vocabulary = _vocabulary(self._info.tags, tuple(self._taxonomy.groups))
         return read_phrase(phrase, vocabulary, LibraryNames(self._store), _guess)
 
@@ -164,11 +162,48 @@ class WordSearch:
         return ranking, seeds or self._query(ranking)
 
     def _query(self, ranking: WordRanking) -> Query:
-        """Return a query of the best tracks that leaves none of them out."""
         ids = ranking.best_ids(min(CENTRE_FROM, max(1, ranking.fitting)))
-        tracks, analyses = self._store.tracks(ids), self._store.analyses(ids)
-        best = [(tracks[i], analyses[i]) for i in ids if i in tracks and i in analyses]
-        return replace(make_query(self._info, best), seeds=())
+        return query_of_best(self._store, self._info, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class WordPhrase:
+    """A phrase that was read, and the tracks of a library that fit it."""
+
+    search: WordSearch
+    reading: PhraseReading
+
+    def similar(
+        self, options: SimilarOptions, seeds: Query | None = None, *, explain: bool = False
+    ) -> WordAnswer:
+        """See :meth:`WordSearch.similar`."""
+        return self.search.similar(self.reading, options, seeds, explain=explain)
+
+    def candidates(
+        self,
+        genre: str | None = None,
+        tags: tuple[str, ...] = (),
+        seeds: Query | None = None,
+        allowed: TrackFilter | None = None,
+    ) -> Iterator[Candidate]:
+        """See :meth:`WordSearch.candidates`."""
+        return self.search.candidates(self.reading, genre, tags, seeds, allowed)
+
+
+def checked_phrase(phrase: object) -> str:
+    """Return a phrase; QueryError if it is no text."""
+    if not isinstance(phrase, str):
+        raise QueryError(
+            f"words must be a text, got {phrase!r}", 'For example "slow sad jazz, no vocals".'
+        )
+    return phrase
+
+
+def query_of_best(store: Catalogue, info: ModelInfo, ids: Sequence[int]) -> Query:
+    """Return a query of the best tracks of a phrase that leaves none of them out."""
+    tracks, analyses = store.tracks(ids), store.analyses(ids)
+    best = [(tracks[i], analyses[i]) for i in ids if i in tracks and i in analyses]
+    return replace(make_query(info, best), seeds=())
 
 
 def _guess(words: str, vocabulary: Vocabulary) -> Sound | None:

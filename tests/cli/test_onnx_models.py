@@ -17,7 +17,8 @@ from recsys.errors import ModelError
 from recsys.store import Store
 from tests.classifier.small_onnx import FEATURES, LABELS, make_onnx, write_description
 from tests.cli.genre_music import make_genres
-from tests.cli.running import call
+from tests.cli.running import call, json_of
+from tests.words.text_onnx import TABLE, make_text_onnx
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,33 @@ def test_own_genres_need_the_onnx_file_as_it_was(analysed: AnalysedLibrary, tmp_
     finally:
         write_description(analysed.model)
     assert Classifier.load(out).info.labels == ("blues", "metal")
+
+
+def test_words_go_to_the_text_model_of_the_onnx_model(analysed: AnalysedLibrary) -> None:
+    """It lies in the space of the tracks: a word that is planted on a track finds that track."""
+    with Store.open(analysed.database, read_only=True) as store:
+        track = next(iter(store.all_tracks()))
+        analysis = store.analysis(track.id)
+    assert analysis is not None
+    refused = analysed.run("similar", "--words", "dusty")
+    assert "has no tags, and words need them" in refused.stderr
+    assert "[text]" in refused.stderr
+    make_text_onnx(analysed.model.parent, {"dusty": analysis.embedding})
+    write_description(analysed.model, text=TABLE)
+    try:
+        answer = json_of(analysed.run("similar", "--words", "dusty jazz", "--k", 3, "--json"))
+        shown = analysed.run("similar", "--words", "dusty, no zither", "--k", 3)
+        listed = analysed.run("playlist", "--words", "dusty", "--length", 2, "--format", "paths")
+    finally:
+        write_description(analysed.model)
+    first = answer["results"][0]
+    assert first["path"] == str(track.path)
+    assert first["score"] == first["similarity"] == pytest.approx(1.0, abs=1e-3)
+    assert answer["query"]["words"]["text_model"] == "small"
+    assert shown.exit_code == 1  # the words are known to nobody
+    assert "a vector of length 0.0 for 'zither'" in shown.stderr
+    assert listed.stdout.splitlines()[0] == str(track.path)
+    assert "read as: dusty (by the text model of small)" in listed.stderr
 
 
 def test_a_missing_description_is_reported_before_anything_is_read(
