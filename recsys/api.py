@@ -415,8 +415,9 @@ class Library:
             :func:`recsys.recommender.query.make_query`. Near-duplicates of what is not liked are
             left out.
         words : str, optional
-            A phrase such as "slow sad piano without vocals from the 80s", see :mod:`recsys.words`.
-            Without seeds, the whole library is ranked by it; with seeds, their nearest tracks.
+            A phrase such as "slow sad piano without vocals from the 80s", see :mod:`recsys.words`;
+            read by the library's model where that has a text model, or else by its tags. Without
+            seeds, the whole library is ranked by it; with seeds, their nearest tracks.
 
         Returns
         -------

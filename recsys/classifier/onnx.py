@@ -107,6 +107,7 @@ class TextNetwork(Table):
     tokenizer: str = "tokenizer.json"
     input: str = "input_ids"  # of the tokens' ids
     mask: str | None = None  # of which of them count
+    types: str | None = None  # of the sentence that each is in, always the first
     output: str  # one vector per text, in the space of the embeddings
     template: str = "{}"  # what is said of a phrase
 

@@ -55,6 +55,8 @@ class OnnxText:
         inputs = {self._table.input: np.array([encoded.ids], dtype=self._type)}
         if self._table.mask is not None:
             inputs[self._table.mask] = np.array([encoded.attention_mask], dtype=self._type)
+        if self._table.types is not None:
+            inputs[self._table.types] = np.array([encoded.type_ids], dtype=self._type)
         try:
             (raw,) = self._session.run([self._table.output], inputs)
         except Exception as error:  # onnxruntime's have no other class in common
@@ -79,7 +81,8 @@ class OnnxText:
     def _check_inputs(self) -> tuple[str, int | None]:
         """Return the type of the inputs, and the number of tokens if that is fixed."""
         given = {tensor.name: tensor for tensor in self._session.get_inputs()}
-        named = [name for name in (self._table.input, self._table.mask) if name is not None]
+        table = self._table
+        named = [name for name in (table.input, table.mask, table.types) if name is not None]
         for name in named:
             if name not in given:
                 raise self._wrong(f"has no input {name!r}; it has {', '.join(given)}")
@@ -87,7 +90,9 @@ class OnnxText:
                 raise self._wrong(f"takes {given[name].type} as {name!r}, which is no integer")
         for name in given:
             if name not in named:
-                raise self._wrong(f"needs {name!r}, which is neither input nor mask in [text]")
+                raise self._wrong(
+                    f"needs {name!r}, which is none of input, mask and types in [text]"
+                )
         tensor = given[self._table.input]
         if len(tensor.shape) != 2:
             raise self._wrong(f"takes {tensor.name!r} of shape {tensor.shape}, not (texts, tokens)")

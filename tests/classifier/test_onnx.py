@@ -330,13 +330,13 @@ def test_the_card_is_made_without_pytorch(model: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_example_in_the_documentation_is_valid() -> None:
+def test_the_examples_in_the_documentation_are_valid() -> None:
     import re
     import tomllib
 
     page = Path(__file__).parents[2] / "docs" / "models.md"
     examples = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert examples
-    for example in examples:
-        OnnxDescription.model_validate(tomllib.loads(example))
+    whole, text = (tomllib.loads(example) for example in examples)
+    assert OnnxDescription.model_validate(whole).text is None
+    assert OnnxDescription.model_validate({**whole, **text}).text is not None
     assert OnnxDescription.model_validate(description()).features == FEATURES

@@ -174,6 +174,21 @@ def test_a_template_surrounds_the_words(tmp_path: Path) -> None:
     np.testing.assert_allclose(said, whole / np.linalg.norm(whole), atol=1e-6)
 
 
+def test_the_sentence_of_each_token_is_an_input_of_some_networks(tmp_path: Path) -> None:
+    make_pair(tmp_path, DIRECTIONS)
+    make_text_onnx(tmp_path, DIRECTIONS, types=True)
+    found = embedded(tmp_path, "dusty", types="token_type_ids")
+    np.testing.assert_allclose(found, DIRECTIONS["dusty"], atol=1e-6)
+    with pytest.raises(ModelError, match="needs 'token_type_ids'"):
+        embedded(tmp_path, "dusty")
+
+
+def test_a_long_text_is_cut(tmp_path: Path) -> None:
+    make_pair(tmp_path, DIRECTIONS)
+    found = embedded(tmp_path, "dusty " * 77 + "loud")
+    np.testing.assert_allclose(found, DIRECTIONS["dusty"], atol=1e-6)
+
+
 @pytest.mark.parametrize("tokens", ["tokens", 3, 8])
 def test_networks_of_a_fixed_number_of_tokens(tmp_path: Path, tokens: int | str) -> None:
     make_pair(tmp_path, DIRECTIONS)
@@ -192,7 +207,7 @@ def test_networks_of_a_fixed_number_of_tokens(tmp_path: Path, tokens: int | str)
         ({"tokenizer": "other.json"}, "other.json cannot be read: No such file"),
         ({"tokenizer": "pair.toml"}, "pair.toml is no tokenizer"),
         ({"input": "ids"}, "has no input 'ids'; it has input_ids, attention_mask"),
-        ({"mask": None}, "needs 'attention_mask', which is neither input nor mask"),
+        ({"mask": None}, "needs 'attention_mask', which is none of input, mask and types"),
         ({"output": "pooled"}, "has no output 'pooled'; it has text_embeds, of_tokens"),
         ({"output": "of_tokens"}, r"gives 'of_tokens' of shape \(1, 1, 16\) for one text"),
         ({"template": "music"}, "text: template: {} is needed once.* got 'music'"),

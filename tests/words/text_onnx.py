@@ -28,13 +28,15 @@ def make_text_onnx(
     *,
     tokens: int | str = "tokens",
     kind: int = TensorProto.INT64,
+    types: bool = False,
 ) -> None:
     """Write text.onnx and tokenizer.json; padding, the first id, would spoil what is not masked."""
     dimension = len(next(iter(directions.values())))
     padding, unknown = np.full(dimension, 9.0), np.zeros(dimension)
     rows = np.stack([padding, unknown, *directions.values()]).astype(np.float32)
     nodes = [
-        helper.make_node("Gather", ["rows", "input_ids"], ["of_tokens"]),
+        helper.make_node("Add", ["input_ids", "token_type_ids" if types else "zero"], ["ids"]),
+        helper.make_node("Gather", ["rows", "ids"], ["of_tokens"]),
         helper.make_node("Cast", ["attention_mask"], ["counts"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["counts", "last"], ["column"]),
         helper.make_node("Mul", ["of_tokens", "column"], ["counted"]),
@@ -45,7 +47,7 @@ def make_text_onnx(
         "text",
         [
             helper.make_tensor_value_info(name, kind, ["batch", tokens])
-            for name in ("input_ids", "attention_mask")
+            for name in ("input_ids", "attention_mask", *(["token_type_ids"] if types else []))
         ],
         [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
@@ -53,6 +55,7 @@ def make_text_onnx(
         ],
         [
             numpy_helper.from_array(rows, "rows"),
+            numpy_helper.from_array(np.zeros(1, helper.tensor_dtype_to_np_dtype(kind)), "zero"),
             numpy_helper.from_array(np.array([2]), "last"),
             numpy_helper.from_array(np.array([1]), "middle"),
         ],
