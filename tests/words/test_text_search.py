@@ -142,6 +142,18 @@ def test_playlist_and_radio_follow(paired: Paired) -> None:
     assert other.session != first.session
 
 
+def test_a_track_opens_a_list_and_comes_once(paired: Paired) -> None:
+    vector = PLACES[3] + 0.75 * DIRECTIONS["dusty"]
+    order = [i for i in by_hand(vector) if i != 3]
+    options = PlaylistOptions(length=TRACKS, artist_gap=0)
+    playlist = paired.library.playlist("Song 3", options, words="dusty")
+    found = numbers(playlist.tracks)
+    assert (found[0], sorted(found)) == (3, list(range(TRACKS)))
+    assert found[1:4] == order[:3]
+    (following,) = paired.library.radio("Song 3", RadioOptions(length=1), words="dusty").results
+    assert numbers([following.track]) == order[:1]
+
+
 def test_without_the_table_the_tags_are_asked_and_the_library_is_the_same(paired: Paired) -> None:
     with_text = load_card(paired.model).fingerprint
     write_description(paired.model, name="Pair")
