@@ -364,6 +364,8 @@ class WordRanking:
     # Scores
 
     def _score(self) -> Values:
+        if not self._wishes and not self.notes:  # "without Queen": all others are as good
+            return np.ones(len(self._sounds.ids), dtype=np.float32)
         if not self._wishes:
             raise QueryError("; ".join(self.notes), "Name other words.")
         total = sum(weight for _, _, weight in self._wishes)

@@ -316,3 +316,10 @@ def test_filters_hold(tmp_path: Path) -> None:
     )
     answer = ask(library, "sad", filters=Filters(not_artists=("a",)))
     assert (ids(answer), answer.filtered) == ([2], {"not_artist": 1})
+
+
+def test_all_but_an_artist_can_be_asked_for(tmp_path: Path) -> None:
+    sounds = [Sound("rock", spread(i), artist=name) for i, name in enumerate(("Ann", "Ben", "Ann"))]
+    library = planted(tmp_path, sounds)
+    answer = ask(library, 'not "Ann"')
+    assert (ids(answer), answer.results[0].score) == ([2], 1.0)
