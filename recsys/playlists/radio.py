@@ -161,7 +161,7 @@ class Radio:
             history.add(candidate)
             position = len(played) + len(results) + 1
             results.append(RadioTrack(position, candidate.track, candidate.similarity, spacing))
-        notes = tuple(_notes(results, options, allowed))
+        notes = tuple(_notes(results, options, allowed, len(played)))
         return RadioAnswer(session, tuple(seeds), tuple(results), notes)
 
     def _tracks(self, hashes: Sequence[str]) -> list[Track]:
@@ -276,7 +276,10 @@ def _first(
 
 
 def _notes(
-    results: Sequence[RadioTrack], options: RadioOptions, allowed: TrackFilter | None
+    results: Sequence[RadioTrack],
+    options: RadioOptions,
+    allowed: TrackFilter | None,
+    played: int,
 ) -> Iterator[str]:
     for spacing in (*SPACINGS[1:], NO_SPACING):
         positions = [row.position for row in results if row.spacing == spacing]
@@ -290,4 +293,5 @@ def _notes(
         where = options.genre or "the library"
         reasons = "" if allowed is None else left_out(allowed.filtered)
         note = f"{len(results)} of {count(options.length, 'track')}: no further track in {where}"
-        yield note + reasons
+        before = f"; the session gave {played} before: start another with --new" if played else ""
+        yield note + reasons + before
