@@ -424,6 +424,11 @@ class WordReader:
         )
 
     def _nothing(self, given: str) -> QueryError:
+        if given.strip().isdecimal():
+            return QueryError(
+                f"no track has the id {given.strip()}, nor is it a file, artist, title or album",
+                "Ids are in recsys list.",
+            )
         looks_like_path = os.sep in given or Path(given).suffix.lower() in AUDIO_SUFFIXES
         what = (
             "no such file"

@@ -255,6 +255,12 @@ def test_misspelt_names_are_suggested(find: SeedFinder, words: str, offered: str
     assert f"did you mean {offered!r}" in caught.value.message
 
 
+def test_a_number_that_is_nothing_is_said_to_be_no_id(find: SeedFinder) -> None:
+    with pytest.raises(QueryError, match="no track has the id 9999") as caught:
+        find.find("9999")
+    assert "recsys list" in caught.value.hint
+
+
 def test_nothing_is_suggested_for_what_is_like_nothing(find: SeedFinder) -> None:
     with pytest.raises(QueryError) as caught:
         find.find("qxzzy")
