@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -1542,6 +1543,8 @@ def _opened(database: Path) -> Store:
         try:
             Store.open(database).close()
         except StoreError:
+            if os.access(database, os.W_OK) and os.access(database.parent, os.W_OK):
+                raise  # a full disk, another writer: what the older recsys wrote is not to blame
             raise older from None
     return Store.open(database, read_only=True)
 
