@@ -47,6 +47,9 @@ MOST_SEEDS = MOST_MATCHES
 _SUGGESTED, _TRIED, _CORRECTED = 3, 12, 10
 """Names that are suggested, spellings that are tried for them, words that are corrected."""
 
+_NAME_FROM = 3
+"""Letters of the longest word from which names like it are suggested."""
+
 _BLEND = re.compile(r"blend:\s*(.+)", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(r"(id|title|artist|album):\s*(.+)", re.IGNORECASE | re.DOTALL)
 _LENGTH = re.compile(r"\s*\((?:(\d+):)?(\d+):(\d\d)\)$")
@@ -450,7 +453,7 @@ class WordReader:
         printed, prefix = _without_length(given), _PREFIX.fullmatch(given.strip())
         name = stem(Path(given).name) if Path(given).suffix.lower() in AUDIO_SUFFIXES else given
         words = words_of(printed[0] if printed else prefix[2] if prefix else name)
-        if not words or len(words) > _CORRECTED:
+        if not words or len(words) > _CORRECTED or max(map(len, words)) < _NAME_FROM:
             return
         seen: set[str] = set()
         for spelling in islice(_spellings(words, self._store.like_words(words)), _TRIED):

@@ -261,9 +261,10 @@ def test_a_number_that_is_nothing_is_said_to_be_no_id(find: SeedFinder) -> None:
     assert "recsys list" in caught.value.hint
 
 
-def test_nothing_is_suggested_for_what_is_like_nothing(find: SeedFinder) -> None:
+@pytest.mark.parametrize("words", ["qxzzy", "~/x.mp3", "zq"])
+def test_nothing_is_suggested_for_what_is_like_nothing(find: SeedFinder, words: str) -> None:
     with pytest.raises(QueryError) as caught:
-        find.find("qxzzy")
+        find.find(words)
     assert "did you mean" not in caught.value.message
 
 
