@@ -401,8 +401,8 @@ class WordReader:
 
         "And" counts as little as "&".
         """
-        if os.sep in words or Path(words).suffix.lower() in AUDIO_SUFFIXES:
-            return []
+        if os.sep in words.replace(" / ", " ") or Path(words).suffix.lower() in AUDIO_SUFFIXES:
+            return []  # a path
         parts = re.sub(r"(?i)(\b(and|und|et|y)\b|[-_\u2010-\u2014+&/])+", " ", words).strip()
         if not parts or parts == words:
             return []

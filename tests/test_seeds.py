@@ -140,6 +140,7 @@ def ids(found: FoundSeed) -> list[int]:
         ("miles davis-blue in green (5:27)", "blue miles"),
         ("Bob Marley and The Wailers - Jamming", "wailers"),
         ("bob marley-jamming", "jamming"),
+        ("bill evans-blue / in green", "blue evans"),
         ("title:3", "three"),
     ],
 )
