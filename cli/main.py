@@ -14,38 +14,52 @@ from recsys.cli.exit_codes import FAILED, INTERRUPTED, TERMINATED
 from recsys.cli.lazy import LazyGroup
 from recsys.errors import RecsysError
 
-COMMANDS = {
-    "index": "recsys.cli.index",
-    "similar": "recsys.cli.similar",
-    "playlist": "recsys.cli.playlist",
-    "radio": "recsys.cli.radio",
-    "prefer": "recsys.cli.prefer",
-    "blends": "recsys.cli.blends",
-    "like": "recsys.cli.like:like",
-    "dislike": "recsys.cli.like:dislike",
-    "ban": "recsys.cli.like:ban",
-    "unban": "recsys.cli.like:unban",
-    "classify": "recsys.cli.classify",
-    "list": "recsys.cli.list",
-    "show": "recsys.cli.show",
-    "export": "recsys.cli.export",
-    "status": "recsys.cli.status",
-    "doctor": "recsys.cli.doctor",
-    "audit": "recsys.cli.audit",
-    "quality": "recsys.cli.quality",
-    "train": "recsys.cli.train",
-    "completion": "recsys.cli.completion",
+SECTIONS = {
+    "The library": {
+        "index": "recsys.cli.index",
+        "status": "recsys.cli.status",
+        "list": "recsys.cli.list",
+        "show": "recsys.cli.show",
+        "export": "recsys.cli.export",
+        "doctor": "recsys.cli.doctor",
+    },
+    "Find music": {
+        "similar": "recsys.cli.similar",
+        "playlist": "recsys.cli.playlist",
+        "radio": "recsys.cli.radio",
+        "blends": "recsys.cli.blends",
+    },
+    "Say what you want to hear": {
+        "like": "recsys.cli.like:like",
+        "dislike": "recsys.cli.like:dislike",
+        "ban": "recsys.cli.like:ban",
+        "unban": "recsys.cli.like:unban",
+        "prefer": "recsys.cli.prefer",
+        "feedback": "recsys.cli.feedback",
+    },
+    "Genres, and how good they are": {
+        "classify": "recsys.cli.classify",
+        "audit": "recsys.cli.audit",
+        "quality": "recsys.cli.quality",
+        "train": "recsys.cli.train",
+        "model": "recsys.cli.model",
+    },
+    "More": {
+        "papers": "recsys.cli.papers",
+        "cluster": "recsys.cli.cluster",
+        "milvus": "recsys.cli.milvus",
+        "completion": "recsys.cli.completion",
+    },
 }
-"""The commands for a music library."""
+"""The commands, and groups of commands, in the sections and in the order of the help."""
 
-GROUPS = {
-    "feedback": "recsys.cli.feedback",
-    "model": "recsys.cli.model",
-    "papers": "recsys.cli.papers",
-    "cluster": "recsys.cli.cluster",
-    "milvus": "recsys.cli.milvus",
-}
+MODULES = {name: module for section in SECTIONS.values() for name, module in section.items()}
+
+GROUPS = ("feedback", "model", "papers", "cluster", "milvus")
 """Groups of commands, most of which need an extra."""
+
+COMMANDS = tuple(name for name in MODULES if name not in GROUPS)
+"""The commands for a music library."""
 
 ALIASES = {"evaluate": "recsys.cli.evaluate"}
 """Former names, to be removed in 0.2."""
@@ -55,14 +69,19 @@ GARBAGE_THRESHOLDS = (50_000, 10, 10)
 
 
 class Recsys(LazyGroup):
-    """The command line: its help in two sections, and the one place where errors become text."""
+    """The command line: its help in sections, and the one place where errors become text."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands first, then the groups."""
-        for title, names in (("Commands", COMMANDS), ("Groups", GROUPS)):
+        """Write the commands in sections; all descriptions begin in one column."""
+        width = max(map(len, MODULES))
+        limit = formatter.width - 6 - width
+        for title, names in SECTIONS.items():
             commands = [(name, self.get_command(ctx, name)) for name in names]
-            limit = formatter.width - 6 - max(map(len, names))
-            rows = [(name, found.get_short_help_str(limit)) for name, found in commands if found]
+            rows = [
+                (name.ljust(width), found.get_short_help_str(limit))
+                for name, found in commands
+                if found
+            ]
             with formatter.section(title):
                 formatter.write_dl(rows)
 
@@ -122,7 +141,7 @@ Start with:
 
 @click.command(
     cls=Recsys,
-    modules=COMMANDS | GROUPS,
+    modules=MODULES,
     aliases=ALIASES,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -412,8 +412,9 @@ def _deliver(playlist: Playlist, to: Destination) -> None:
 
 def _print_written(path: Path, written: Written, seed: int, *, added: bool = False) -> None:
     length = human_duration(sum(track.duration_s for track in written.tracks))
-    what = "tracks added" if added else "tracks"
-    click.echo(f"{shown(path)}: {len(written.tracks)} {what}, {length}, seed {seed}", err=True)
+    number = len(written.tracks)
+    what = ("track" if number == 1 else "tracks") + (" added" if added else "")
+    click.echo(f"{shown(path)}: {number} {what}, {length}, seed {seed}", err=True)
 
 
 def _print_table(playlist: Playlist) -> None:

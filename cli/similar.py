@@ -183,7 +183,9 @@ def command(
     for text in answer.notes:
         note(text)
     if blend is not None:
-        note(f"saved; ask it again with: recsys similar {shlex.quote(f'blend:{blend}')}")
+        without = "" if _words_of(answer) is None else " without the words"
+        again = f"recsys similar {shlex.quote(f'blend:{blend}')}"
+        note(f"saved{without}; ask it again with: {again}")
     # An untrained model gives all tracks almost the same embedding.
     if len(answer.results) < k and answer.filtered.get("near_duplicate", 0) > len(answer.results):
         note(

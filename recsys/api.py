@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
+from recsys.checks import is_whole
 from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty, require
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
@@ -55,6 +57,9 @@ if TYPE_CHECKING:
         Reading,
     )
     from recsys.words import LibrarySounds, TextPhrase, TextTower, WordPhrase
+
+_MOST_ID = 2**63
+"""Above all ids of a database."""
 
 Seed: TypeAlias = str | Path | int | Track
 """A path, an id, words, or a track of an answer."""
@@ -584,16 +589,16 @@ class Library:
 
     def extend(
         self,
-        tracks: Sequence[str | Path | Track],
+        tracks: Sequence[str | Path | int | Track],
         options: PlaylistOptions | None = None,
     ) -> Playlist:
         """Continue a list of tracks.
 
         Parameters
         ----------
-        tracks : sequence of str, Path or Track
-            The files of the list, in playing order. Those that are not in the library are passed
-            over, with a note.
+        tracks : sequence of str, Path, int or Track
+            The files of the list, or ids, in playing order. Those that are not in the library are
+            passed over, with a note.
         options : PlaylistOptions, optional
             As for :meth:`playlist`. Length and duration count what is added.
 
@@ -612,7 +617,7 @@ class Library:
         given = options or PlaylistOptions()
         options = self._with_defaults(given)
         store, index, info = self._ready()
-        paths = [each.path if isinstance(each, Track) else absolute(each) for each in tracks]
+        paths = [self._path_of(each) for each in _as_sequence(tracks)]
         # A list may name a file by another way than the library, through a link.
         named = [store.track_by_path(p) or store.track_by_path(p.resolve()) for p in paths]
         known = [track for track in named if track is not None]
@@ -629,6 +634,16 @@ class Library:
         if strange := len(paths) - len(present):
             notes.append(f"{strange} of {len(paths)} tracks of the list are not in the library")
         return _with_notes(playlist, notes)
+
+    def _path_of(self, listed: Seed) -> Path:
+        """Return the file of a track of a list."""
+        if isinstance(listed, Track):
+            return listed.path
+        if is_whole(listed):
+            return self.track(int(listed)).path  # type: ignore[arg-type]
+        if not isinstance(listed, str | Path):
+            raise QueryError(f"{listed!r} is no track of a list", "Give paths, ids or Tracks.")
+        return absolute(listed)
 
     def radio(
         self,
@@ -729,6 +744,10 @@ class Library:
     ) -> int:
         is_given = found.given or words is not None
         if session is not None:
+            if not is_whole(session):
+                raise QueryError(
+                    f"session must be a whole number, got {session!r}", "Its type is int | None."
+                )
             if is_given or new:
                 raise QueryError(
                     f"session {session} has its seeds already",
@@ -1128,7 +1147,13 @@ class Library:
         QueryError
             If the library has no such track.
         """
-        track = self._catalogue().track(track_id)
+        if not is_whole(track_id):
+            raise QueryError(
+                f"an id is a whole number, got {track_id!r}",
+                "Library.similar finds names and files.",
+            )
+        known = abs(track_id) < _MOST_ID  # more is no number of a database
+        track = self._catalogue().track(int(track_id)) if known else None
         if track is None:
             raise QueryError(f"no track has the id {track_id}", "Library.tracks() lists them all.")
         return track
@@ -1563,6 +1588,8 @@ def _opened(database: Path) -> Store:
         try:
             Store.open(database).close()
         except StoreError:
+            if os.access(database, os.W_OK) and os.access(database.parent, os.W_OK):
+                raise  # a full disk, another writer: what the older recsys wrote is not to blame
             raise older from None
     return Store.open(database, read_only=True)
 
@@ -1594,17 +1621,22 @@ def _with_notes(playlist: Playlist, notes: Sequence[str]) -> Playlist:
 
 def _as_seeds(seeds: Seeds) -> list[str | Path]:
     """Return seeds as the command line has them; QueryError for what cannot be one."""
-    given = [seeds] if isinstance(seeds, Seed) else seeds
-    if not isinstance(given, Iterable):
-        raise _no_seed(given)
+    given = [seeds] if isinstance(seeds, Seed) else _as_sequence(seeds)
     return [_as_seed(each) for each in given]
+
+
+def _as_sequence(given: Iterable[Seed]) -> list[Seed]:
+    """Return what was given as a list; bytes are no list of ids, nor a text one of letters."""
+    if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
+        raise _no_seed(given)
+    return list(given)
 
 
 def _as_seed(seed: Seed) -> str | Path:
     if isinstance(seed, Track):
         # A file outside the library has no id.
         return seed.path if seed.id == OUTSIDE_LIBRARY else f"id:{seed.id}"
-    if isinstance(seed, int):
+    if is_whole(seed):
         return f"id:{seed}"
     if not isinstance(seed, str | Path):
         raise _no_seed(seed)

@@ -38,11 +38,18 @@ def check_types(options: Any) -> None:  # noqa: ANN401 (any dataclass)
             continue
         if kind == _TEXTS:
             _check_texts(field.name, value)
-        elif kind in _KINDS and not isinstance(value, _KINDS[kind][0]):
+        elif kind in _KINDS and (
+            not isinstance(value, _KINDS[kind][0]) or (kind != "bool" and isinstance(value, bool))
+        ):
             raise QueryError(
                 f"{field.name} must be {_KINDS[kind][1]}, got {value!r}",
                 f"Its type is {field.type}.",
             )
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is a whole number, also one of NumPy, and not True or False."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_at_least(least: int, **numbers: int | None) -> None:

@@ -15,10 +15,14 @@ NOT_AN_ARTIST = frozenset({"various artists", "various", "unknown artist", "unkn
 """Placeholders of taggers for an unknown artist, as :func:`name_key` returns them."""
 
 CREDITS = re.compile(
-    r"\s*;\s*|\s+[/&]\s+|\s+(?:and|with|vs)\b\.?\s+|\s*[(\[]?\b(?:feat|ft|featuring)\b\.?\s+",
+    r"\s*;\s*|\s+[/&]\s+|\s+(?:and|with|vs)\b\.?\s+|\s*[(\[]?\b(?:feat|ft|featuring)\b\.?\s+"
+    r"|,\s+(?!(?:the|jr|sr|ii|iii)\b)",
     re.IGNORECASE,
 )
-"""What divides the artists in one tag: "Bob Marley & The Wailers" are Bob Marley, too."""
+"""What divides the artists in one tag: "Bob Marley & The Wailers" are Bob Marley, too.
+
+"Tyler, The Creator" and "Harry Connick, Jr." are one each.
+"""
 
 
 @lru_cache(maxsize=4096)

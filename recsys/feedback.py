@@ -153,7 +153,7 @@ def _event_of_line(line: str | bytes, reader: Callable[[], FeedbackReader]) -> E
     except (ValueError, RecursionError) as error:
         raise QueryError(f"no JSON: {error}", "Give one JSON object per line.") from error
     if not isinstance(fields, dict):
-        raise QueryError(f"no JSON object: {line!r}", "Give one JSON object per line.")
+        raise QueryError(f"no JSON object: {fields!r}", "Give one JSON object per line.")
     if "key" in fields or "track" not in fields:
         return Event.from_fields(fields)
     checked = Event.from_fields({**fields, "key": "-", "subject": Subject.TRACK, "tracks": []})

@@ -47,6 +47,9 @@ MOST_SEEDS = MOST_MATCHES
 _SUGGESTED, _TRIED, _CORRECTED = 3, 12, 10
 """Names that are suggested, spellings that are tried for them, words that are corrected."""
 
+_NAME_FROM = 3
+"""Letters of the longest word from which names like it are suggested."""
+
 _BLEND = re.compile(r"blend:\s*(.+)", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(r"(id|title|artist|album):\s*(.+)", re.IGNORECASE | re.DOTALL)
 _LENGTH = re.compile(r"\s*\((?:(\d+):)?(\d+):(\d\d)\)$")
@@ -297,13 +300,18 @@ class WordReader:
     def read(self, given: str) -> _Choice:
         """Return what words mean; QueryError with suggestions where that is nothing."""
         words, choices = given, self.named(given)
-        if not choices and (printed := _without_length(given)) is not None:
+        printed = _without_length(given)
+        if printed is not None and not self._spells(given, choices):
             words, self._length_s = printed
-            choices = self.named(words)
+            # "E (1:10)" is the track E of this length before it is "E110".
+            if not choices or any(map(self._has_length, self._tracks(words))):
+                choices = self.named(words) or choices
+            else:
+                self._length_s = None
         if not choices and (asked := _PREFIX.fullmatch(words.strip())) is not None:
             choices = self._of_kind(asked[1].lower(), asked[2])
         else:
-            choices = choices or self._holding(words) or self._below(words)
+            choices = choices or self._holding(words) or self._below(words) or self._apart(words)
         if self._length_s is not None:  # that of a track
             choices = [choice for choice in choices if choice.kind is SeedKind.TRACK]
         return self._only(given, choices)
@@ -340,8 +348,18 @@ class WordReader:
         """Return the tracks that match; those of the length that was given, if there are any."""
         if words not in self._found:
             self._found[words] = list(self._store.find_tracks(words, MOST_SEEDS))
-        found, length_s = self._found[words], self._length_s
-        return [track for track in found if round(track.duration_s) == length_s] or found
+        found = self._found[words]
+        return list(filter(self._has_length, found)) or found
+
+    def _has_length(self, track: Track) -> bool:
+        """Return whether a track has the length that was given."""
+        return round(track.duration_s) == self._length_s
+
+    @staticmethod
+    def _spells(words: str, choices: Iterable[_Choice]) -> bool:
+        """Return whether words are the name of a choice mark by mark."""
+        names = [name for c in choices for t in c.tracks for name in (*_all_names(t), c.name)]
+        return _exactness(words, names) in {0, 1}
 
     def _of_kind(self, kind: str, words: str) -> list[_Choice]:
         """Return what words mean after ``id:``, ``title:``, ``artist:`` or ``album:``."""
@@ -378,6 +396,18 @@ class WordReader:
         tracks = self._tracks(Path(words).name)
         return _songs([track for track in tracks if str(track.path).endswith(end)])
 
+    def _apart(self, words: str) -> list[_Choice]:
+        """Return what has the words that marks join here: "Artist-Title", "Artist_-_Title".
+
+        "And" counts as little as "&".
+        """
+        if os.sep in words.replace(" / ", " ") or Path(words).suffix.lower() in AUDIO_SUFFIXES:
+            return []  # a path
+        parts = re.sub(r"(?i)(\b(and|und|et|y)\b|[-_\u2010-\u2014+&/])+", " ", words).strip()
+        if not parts or parts == words:
+            return []
+        return self.named(parts) or self._holding(parts)
+
     def _only(self, given: str, choices: Sequence[_Choice]) -> _Choice:
         if len(choices) == 1:
             return choices[0]
@@ -397,6 +427,11 @@ class WordReader:
         )
 
     def _nothing(self, given: str) -> QueryError:
+        if given.strip().isdecimal():
+            return QueryError(
+                f"no track has the id {given.strip()}, nor is it a file, artist, title or album",
+                "Ids are in recsys list.",
+            )
         looks_like_path = os.sep in given or Path(given).suffix.lower() in AUDIO_SUFFIXES
         what = (
             "no such file"
@@ -418,7 +453,7 @@ class WordReader:
         printed, prefix = _without_length(given), _PREFIX.fullmatch(given.strip())
         name = stem(Path(given).name) if Path(given).suffix.lower() in AUDIO_SUFFIXES else given
         words = words_of(printed[0] if printed else prefix[2] if prefix else name)
-        if not words or len(words) > _CORRECTED:
+        if not words or len(words) > _CORRECTED or max(map(len, words)) < _NAME_FROM:
             return
         seen: set[str] = set()
         for spelling in islice(_spellings(words, self._store.like_words(words)), _TRIED):
@@ -479,6 +514,11 @@ def _printed_names(track: Track) -> list[str]:
     """Return the forms in which a track with an artist is printed."""
     artists = dict.fromkeys([track.tags.artist, track.tags.album_artist])
     return [f"{artist} - {track.title}" for artist in artists if artist]
+
+
+def _all_names(track: Track) -> list[str]:
+    """Return the names by which a track is found as a whole."""
+    return [*_printed_names(track), track.title, track.path.name, stem(track.path.name)]
 
 
 def _files(words: str, tracks: Iterable[Track]) -> list[_Choice]:

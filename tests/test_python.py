@@ -200,7 +200,7 @@ def test_tracks_are_seeds_and_lists_to_continue(library: Library) -> None:
     assert not {t.id for t in playlist.tracks} & {t.id for t in more.tracks}
 
 
-@pytest.mark.parametrize("seed", [3.5, None, [1.5], [None]])
+@pytest.mark.parametrize("seed", [3.5, None, [1.5], [None], True, [False], b"x", 10**30])
 def test_what_is_no_seed_is_named(library: Library, seed: object) -> None:
     with pytest.raises(QueryError, match=r"is no seed|no track") as caught:
         library.similar(seed)  # type: ignore[arg-type]
@@ -208,8 +208,27 @@ def test_what_is_no_seed_is_named(library: Library, seed: object) -> None:
 
 
 def test_an_unknown_id_is_an_error(library: Library) -> None:
-    with pytest.raises(QueryError, match="no track has the id 4711"):
-        library.track(4711)
+    for number in (4711, 0, -1, 10**30):
+        with pytest.raises(QueryError, match=f"no track has the id {number}"):
+            library.track(number)
+    for other in (None, "1", 1.5, True, library.track(1)):
+        with pytest.raises(QueryError, match="an id is a whole number, got") as caught:
+            library.track(other)  # type: ignore[arg-type]
+        assert caught.value.hint
+
+
+def test_a_list_to_continue_may_have_ids(library: Library) -> None:
+    paths = [library.track(each).path for each in (7, 8)]
+    options = PlaylistOptions(length=2)
+    assert library.extend([7, 8], options).tracks == library.extend(paths, options).tracks
+    for strange in (None, "list.m3u8", [None], [1.5]):
+        with pytest.raises(QueryError, match=r"is no seed|is no track of a list"):
+            library.extend(strange)  # type: ignore[arg-type]
+
+
+def test_a_session_of_radio_is_a_number(library: Library) -> None:
+    with pytest.raises(QueryError, match="session must be a whole number, got '1'"):
+        library.radio(session="1")  # type: ignore[arg-type]
 
 
 def test_a_playlist_is_saved(library: Library, tmp_path: Path) -> None:
@@ -243,6 +262,8 @@ def test_what_a_format_cannot_express_is_returned(tmp_path: Path) -> None:
     [
         (lambda: SimilarOptions(k="3"), "k must be a whole number, got '3'"),
         (lambda: SimilarOptions(k=2.5), "k must be a whole number, got 2.5"),
+        (lambda: SimilarOptions(k=True), "k must be a whole number, got True"),
+        (lambda: Filters(exclude=(3,)), "exclude must hold texts, got 3"),
         (lambda: SimilarOptions(k=None), "k must be a whole number, got None"),
         (lambda: SimilarOptions(tags="chill"), "tags must be several names, got the text 'chill'"),
         (lambda: SimilarOptions(tags=(1,)), r"tags must be several names, got \(1,\)"),
@@ -293,7 +314,10 @@ def test_reprs_are_one_short_line(library: Library, planted: PlantedLibrary) -> 
     assert repr(answer).startswith(f"<Answer: 3 tracks like {track.display_name} (")
     assert repr(playlist).startswith(f"<Playlist 'Like {track.display_name}': 3 tracks, ")
     assert repr(library) == f"<Library {planted.store.path}>"
-    assert all(len(repr(each)) < 200 for each in (track, answer, playlist, library))
+    radio = library.radio(1, RadioOptions(length=3))
+    assert repr(radio) == f"<RadioAnswer: 3 tracks of session 1, from {track.display_name}>"
+    assert radio.tracks == tuple(row.track for row in radio.results)
+    assert all(len(repr(each)) < 200 for each in (track, answer, playlist, library, radio))
 
 
 def test_notebooks_get_tables_with_escaped_names(tmp_path: Path) -> None:
@@ -302,7 +326,7 @@ def test_notebooks_get_tables_with_escaped_names(tmp_path: Path) -> None:
     planted = PlantedLibrary(tmp_path, sounds)
     with Library(planted.store.path) as library:
         answer = library.similar(1, SimilarOptions(k=110, show_duplicates=True))
-        shown = [answer, library.playlist(1), library.track(1), library]
+        shown = [answer, library.playlist(1), library.track(1), library.radio(1), library]
         tables = [each._repr_html_() for each in shown]
     for table in tables:
         assert table.startswith("<table><caption>")

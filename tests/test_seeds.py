@@ -136,6 +136,11 @@ def ids(found: FoundSeed) -> list[int]:
         ("title: 1979", "smashing"),
         ("smashing pumpkins 1979", "smashing"),
         ("1979", "smashing"),  # no track has this id
+        ("Buddy_Holly_-_You're_So_Square", "square"),
+        ("miles davis-blue in green (5:27)", "blue miles"),
+        ("Bob Marley and The Wailers - Jamming", "wailers"),
+        ("bob marley-jamming", "jamming"),
+        ("bill evans-blue / in green", "blue evans"),
         ("title:3", "three"),
     ],
 )
@@ -251,10 +256,44 @@ def test_misspelt_names_are_suggested(find: SeedFinder, words: str, offered: str
     assert f"did you mean {offered!r}" in caught.value.message
 
 
-def test_nothing_is_suggested_for_what_is_like_nothing(find: SeedFinder) -> None:
+def test_a_number_that_is_nothing_is_said_to_be_no_id(find: SeedFinder) -> None:
+    with pytest.raises(QueryError, match="no track has the id 9999") as caught:
+        find.find("9999")
+    assert "recsys list" in caught.value.hint
+
+
+@pytest.mark.parametrize("words", ["qxzzy", "~/x.mp3", "zq"])
+def test_nothing_is_suggested_for_what_is_like_nothing(find: SeedFinder, words: str) -> None:
     with pytest.raises(QueryError) as caught:
-        find.find("qxzzy")
+        find.find(words)
     assert "did you mean" not in caught.value.message
+
+
+def test_dashes_alone_are_names(tmp_path: Path) -> None:
+    songs = [song("–", "–"), song("-", "–"), song("Ann", "- –"), song(None, "—")]
+    library = PlantedLibrary(tmp_path, songs)
+    for number, name in enumerate(["– - –", "- - –", "Ann - - –", "—"], start=1):
+        assert ids(finder(library).find(name)) == [number]
+    library.store.close()
+
+
+def test_a_printed_length_comes_before_a_name_with_its_digits(tmp_path: Path) -> None:
+    songs = [
+        song(None, None, path="/m/E110.mp3", duration_s=60),
+        song(None, None, path="/m/E.mp3", duration_s=70),
+        song("Ann", "Intro (1:10)", duration_s=90),
+        song("Ann", "Intro", duration_s=70),
+    ]
+    library = PlantedLibrary(tmp_path, songs)
+    for words, track_id in {"E (1:10)": 2, "E110": 1, "e (110)": 1, "E110 (1:00)": 1}.items():
+        assert ids(finder(library).find(words)) == [track_id]
+    for words, track_id in {
+        "Ann - Intro (1:10)": 3,
+        "Intro (1:10) (1:30)": 3,
+        "ann intro": 4,
+    }.items():
+        assert ids(finder(library).find(words)) == [track_id]
+    library.store.close()
 
 
 def test_copies_of_one_recording_are_one_track(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class RadioTrack:
     spacing: Spacing  # the one that it keeps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RadioAnswer:
     """The next tracks of a session."""
 
@@ -104,6 +104,38 @@ class RadioAnswer:
     results: tuple[RadioTrack, ...]
     notes: tuple[str, ...]  # which rules were relaxed, and why there are too few tracks
     words: str | None = None  # the phrase of the session
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks of the results, in playing order."""
+        return tuple(row.track for row in self.results)
+
+    @property
+    def name(self) -> str:
+        """What the session is from, for display."""
+        names = [seed.display_name for seed in self.seeds]
+        return ", ".join([*names, *([self.words] if self.words else [])])
+
+    def __repr__(self) -> str:
+        number = count(len(self.results), "track")
+        return f"<RadioAnswer: {number} of session {self.session}, from {self.name}>"
+
+    def _repr_html_(self) -> str:
+        from recsys.notebook import clock, html_table
+
+        rows = [
+            (
+                row.position,
+                row.track.artist,
+                row.track.title,
+                clock(row.track.duration_s),
+                row.track.genre_group,
+                f"{row.similarity:.3f}",
+            )
+            for row in self.results
+        ]
+        columns = ("#", "Artist", "Title", "Length", "Genre", "Similarity")
+        return html_table(f"Session {self.session}, from {self.name}", columns, rows)
 
 
 class Radio:
@@ -161,7 +193,7 @@ class Radio:
             history.add(candidate)
             position = len(played) + len(results) + 1
             results.append(RadioTrack(position, candidate.track, candidate.similarity, spacing))
-        notes = tuple(_notes(results, options, allowed))
+        notes = tuple(_notes(results, options, allowed, len(played)))
         return RadioAnswer(session, tuple(seeds), tuple(results), notes)
 
     def _tracks(self, hashes: Sequence[str]) -> list[Track]:
@@ -276,7 +308,10 @@ def _first(
 
 
 def _notes(
-    results: Sequence[RadioTrack], options: RadioOptions, allowed: TrackFilter | None
+    results: Sequence[RadioTrack],
+    options: RadioOptions,
+    allowed: TrackFilter | None,
+    played: int,
 ) -> Iterator[str]:
     for spacing in (*SPACINGS[1:], NO_SPACING):
         positions = [row.position for row in results if row.spacing == spacing]
@@ -290,4 +325,5 @@ def _notes(
         where = options.genre or "the library"
         reasons = "" if allowed is None else left_out(allowed.filtered)
         note = f"{len(results)} of {count(options.length, 'track')}: no further track in {where}"
-        yield note + reasons
+        before = f"; the session gave {played} before: start another with --new" if played else ""
+        yield note + reasons + before

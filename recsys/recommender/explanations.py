@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.recommender.duplicates import artist_key, same_album
+from recsys.credits import NOT_AN_ARTIST, artist_key, credited_artists
+from recsys.recommender.duplicates import same_album
 from recsys.recommender.tiers import AS_NEAR_AS_CAN_BE, ENDS_AT, TierKind
 from recsys.types import UNKNOWN
 
@@ -214,10 +215,12 @@ def _explanation(
 def _origin(track: Track, seeds: Sequence[Track]) -> Origin:
     if any(same_album(track, seed) for seed in seeds):
         return Origin.ALBUM
-    artist, others = artist_key(track), [artist_key(seed) for seed in seeds]
-    if artist is None or None in others:
+    if artist_key(track) is None or None in map(artist_key, seeds):
         return Origin.UNKNOWN
-    return Origin.ARTIST if artist in others else Origin.ANOTHER
+    # One of several in a tag is the same artist: "Ice Cube, Mack 10 & Ms. Toi".
+    ours = credited_artists(track) - NOT_AN_ARTIST
+    same = any(not ours.isdisjoint(credited_artists(seed)) for seed in seeds)
+    return Origin.ARTIST if same else Origin.ANOTHER
 
 
 def _standing(query_group: str, tier: Tier, group: str) -> Standing:

@@ -181,6 +181,10 @@ class Filters:
 def _check_texts(name: str, values: object) -> None:
     if isinstance(values, str) or not isinstance(values, tuple | list):
         raise QueryError(f"{name} must be a tuple, got {values!r}", f"Give ({values!r},).")
+    kinds = (str, Path) if name == "exclude" else str
+    strange = [value for value in values if not isinstance(value, kinds)]
+    if strange:
+        raise QueryError(f"{name} must hold texts, got {strange[0]!r}", f"Give ('{strange[0]}',).")
     empty = [value for value in values if not str(value).strip()]
     if empty:
         raise QueryError(f"an empty text among {name}: {empty[0]!r}", "Leave it out.")

@@ -232,8 +232,12 @@ def term_parts(terms: Sequence[str]) -> list[list[str]]:
 
 
 def _marks(terms: Sequence[str]) -> list[str]:
-    """Return the terms that count where none has letters: not the dash of "!!! - ???"."""
-    return [term for term in terms if term not in {"-", "\u2013"}] or list(terms)
+    """Return the terms that count where none has letters: not the dash of "!!! - ???".
+
+    Of dashes alone, any but the first and the last may be the one between artist and title.
+    """
+    marks = [term for term in terms if term not in {"-", "\u2013"}]
+    return marks or [*terms[:1], *terms[1:][-1:]]
 
 
 def _forms(word: str) -> list[str]:

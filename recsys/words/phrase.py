@@ -282,8 +282,12 @@ class _Reader:
         return self._add_era(first, last, length)
 
     def _add_era(self, first: int | None, last: int | None, length: int) -> int:
-        unwanted = self._takes_negation(None)
-        self.eras.append(Era(first, last, unwanted))
+        era = Era(first, last, self._takes_negation(None))
+        limits = _both_limits(self.eras[-1], era) if self.eras else None
+        if limits is None:
+            self.eras.append(era)
+        else:
+            self.eras[-1] = limits
         self._weight = NORMAL
         return length
 
@@ -476,6 +480,16 @@ class _Reader:
                 self._add_sound(sound, guessed=words)
                 return length
         return 0
+
+
+def _both_limits(one: Era, other: Era) -> Era | None:
+    """Return the years between two limits, "after 1960 but before 1980"; None for other eras."""
+    if one.unwanted or other.unwanted:
+        return None
+    for a, b in ((one, other), (other, one)):
+        if a.first is not None and a.last is None and b.first is None and b.last is not None:
+            return Era(a.first, b.last) if a.first <= b.last else None
+    return None
 
 
 def _without_doubles(word: str) -> str:

@@ -65,6 +65,9 @@ IN_YEARS, PER_YEAR = 2.0, 0.5
 NAMED = 2.5
 """Value of a name for its own tracks."""
 
+_AHEAD = 0.01
+"""What a track of the title asked for is better than its nearest."""
+
 NEAR_FACTOR, NEAR_OFFSET = 4.0, -0.5
 """From a cosine to a value: the nearest of some hundred tracks, 0.75, is as good as the name
 itself, a random track, 0, below average."""
@@ -74,6 +77,7 @@ NAME_REACH = 2000
 
 _NO_YEAR = -1.0
 _OLDIES_UNTIL = 1960
+_DECADE = 10
 _NO_DIRECTION = 1e-6
 
 
@@ -269,7 +273,7 @@ class WordRanking:
             self._add(" or ".join(map(str, wanted)), each.max(axis=0), 1.0)
         for era in eras:
             if era.unwanted:
-                self._add(str(era), 1 - np.maximum(self._era(era), 0), 1.0)
+                self._add(str(era), 1 - np.maximum(self._unwanted_era(era), 0), 1.0)
         for name in self.reading.names:
             if not name.unwanted:
                 self._add(str(name), self._name(name), 1.0)
@@ -335,6 +339,13 @@ class WordRanking:
             by_tag = self._sounds.strengths(columns).max(axis=0)
         return np.where(np.isnan(years), by_tag, by_year)
 
+    def _unwanted_era(self, era: Era) -> Values:
+        """Return the values of years that are unwanted; the tag of a decade tells no single one."""
+        values = self._era(era)
+        if era.first is not None and era.last is not None and era.last - era.first < _DECADE - 1:
+            return np.where(np.isnan(self._sounds.years), 0, values)
+        return values
+
     def _name(self, name: PhraseName) -> Values:
         ids = self._sounds.ids
         own = np.isin(ids, list(name.track_ids))
@@ -345,7 +356,11 @@ class WordRanking:
         length = float(np.linalg.norm(mean))
         centre = (mean / length).astype(np.float32) if length > _NO_DIRECTION else vectors[0]
         values, _ = self._near(centre)
-        values[own] = NAMED
+        if name.kind == "artist":  # mixed with those nearest to it
+            values[own] = NAMED
+            return values
+        values = np.minimum(values, MOST - _AHEAD)
+        values[own] = max(NAMED, float(values.max()) + _AHEAD)
         return values
 
     def _near(self, centre: FloatArray) -> tuple[Values, npt.NDArray[np.bool_]]:
@@ -365,6 +380,8 @@ class WordRanking:
     # Scores
 
     def _score(self) -> Values:
+        if not self._wishes and not self.notes:  # "without Queen": all others are as good
+            return np.ones(len(self._sounds.ids), dtype=np.float32)
         if not self._wishes:
             raise QueryError("; ".join(self.notes), "Name other words.")
         total = sum(weight for _, _, weight in self._wishes)

@@ -18,7 +18,7 @@ _DECADES = {
     "naughties": 2000,
     "aughts": 2000,
 }
-_DECADE, _YEAR = re.compile(r"(19|20)?(\d)0s"), re.compile(r"(?:19|20)\d\d")
+_DECADE, _YEAR = re.compile(r"(19|20)?(\d)0(?:s|er)"), re.compile(r"(?:19|20)\d\d")
 _PARTS = {"early": (0, 3), "mid": (4, 6), "middle": (4, 6), "late": (7, 9)}
 _FILLERS = {"the", "of", "year", "in", "about", "around", "circa", "years"}
 _BEFORE = (("before",), ("pre",), ("older", "than"), ("earlier", "than"))

@@ -71,6 +71,11 @@ def test_a_blend_is_asked_again(run: Run, indexed: IndexedLibrary) -> None:
     refused(run("blends", "--delete", "sundays"), "no blend 'sundays'")
 
 
+def test_a_blend_is_saved_without_words_and_says_so(run: Run, indexed: IndexedLibrary) -> None:
+    saved = run("similar", indexed.track("overdrive"), "--words", "sad", "--save-blend", "x")
+    assert "saved without the words; ask it again with: recsys similar blend:x" in saved.stderr
+
+
 def test_a_blend_outlasts_moves_and_new_tags(indexed: IndexedLibrary, tmp_path: Path) -> None:
     music, database = tmp_path / "music", tmp_path / "library.db"
     for style in ("overdrive", "chamber", "four on the floor"):

@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from recsys.cli.main import COMMANDS, cli
+from recsys.cli.main import COMMANDS, SECTIONS, cli
 from recsys.index.sync import index_directory
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
@@ -23,6 +23,18 @@ Run = Callable[..., Result]
 
 def test_the_reference_page_is_up_to_date() -> None:
     assert PAGE.read_text() == render(), "run `make docs`"
+
+
+def test_the_help_has_every_command_in_one_section() -> None:
+    lines = CliRunner().invoke(cli, ["--help"]).stdout.splitlines()
+    commands = cli.list_commands(click.Context(cli))
+    for command in commands:
+        assert sum(line.startswith(f"  {command} ") for line in lines) == 1
+    wanted = ["The library:", "Find music:", "Say what you want to hear:", "More:"]
+    assert [line for line in lines if line in wanted] == wanted
+    # A section is no wall: it can be taken in at a glance.
+    assert all(len(names) <= 6 for names in SECTIONS.values())
+    assert sorted(commands) == sorted(name for names in SECTIONS.values() for name in names)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

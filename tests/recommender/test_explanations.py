@@ -38,9 +38,11 @@ def test_same_artist_and_album_are_named(tmp_path: Path) -> None:
         Sound("jazz", at_cosine(north, east, 0.8), artist="Nina", album="live"),
         Sound("jazz", at_cosine(north, east, 0.7), artist="Ella", album="Live"),
         Sound("jazz", at_cosine(north, east, 0.6)),
+        Sound("jazz", at_cosine(north, east, 0.5), artist="Ella, Nina & Max"),
     ]
     said = explained(PlantedLibrary(tmp_path, sounds), 1)
     origins = {number: own.origin for number, own in said.items()}
+    assert origins.pop(6) == Origin.ARTIST
     assert origins == {2: Origin.ARTIST, 3: Origin.ALBUM, 4: Origin.ANOTHER, 5: Origin.UNKNOWN}
     assert [said[number].sentences()[0] for number in (2, 3, 4, 5)] == [
         "also jazz, sounds very close, the same artist",

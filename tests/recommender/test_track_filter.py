@@ -49,6 +49,10 @@ def test_lengths_are_compared_as_they_are_shown(duration_s: float, reason: str |
         ("Shakira (ft. Beyoncé)", True),
         ("Beyoncé & Shakira", True),
         ("Beyoncé and the Others", True),
+        ("Beyoncé, Shakira & Jay-Z", True),
+        ("Jay-Z, Beyoncé", True),
+        ("Beyoncé, The Creator", False),  # one name, as "Tyler, The Creator"
+        ("Beyoncé, Jr.", False),
         ("Sandy Beyoncé", False),
         ("Beyond", False),
         (None, False),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from recsys import Library
 from recsys.errors import StoreError
 from recsys.store import Store, schema
 from recsys.store import connection as store_connection
@@ -116,3 +117,14 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         assert store.blends() == {}
         assert not store.bans()
     assert version(path) == SCHEMA_VERSION
+
+
+def test_why_an_older_library_could_not_be_brought_up_to_date_is_said(
+    path: Path, later: Migrations
+) -> None:
+    @later()
+    def fail(db: Database) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with Library(path) as library, pytest.raises(StoreError, match="disk is full"):
+        library.status()

@@ -33,6 +33,11 @@ BEATS = "beats (Hip-Hop, electronic, dance)"
 ROMANTIC = "romantic (beautiful, Mellow, sexy)"
 
 DEVELOPED_ON = {
+    "music from before 1980 but after 1960": "1961-1979",
+    "since 1970, before 1980": "70s",
+    "before 1960 or after 1990": "until 1959 or from 1991 on",
+    "80er": "80s",
+    "jazz trio with harmonica": "jazz + harmonica (blues, country, folk)",
     "slow sad piano without vocals from the 80s": f"{SLOW} + sad + {PIANO}, without vocals, 80s",
     # Genres, in every spelling
     "hip-hop": "hip hop",

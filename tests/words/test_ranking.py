@@ -316,3 +316,30 @@ def test_filters_hold(tmp_path: Path) -> None:
     )
     answer = ask(library, "sad", filters=Filters(not_artists=("a",)))
     assert (ids(answer), answer.filtered) == ([2], {"not_artist": 1})
+
+
+def test_all_but_an_artist_can_be_asked_for(tmp_path: Path) -> None:
+    sounds = [Sound("rock", spread(i), artist=name) for i, name in enumerate(("Ann", "Ben", "Ann"))]
+    library = planted(tmp_path, sounds)
+    answer = ask(library, 'not "Ann"')
+    assert (ids(answer), answer.results[0].score) == ([2], 1.0)
+
+
+def test_a_title_that_is_named_comes_before_its_nearest(tmp_path: Path) -> None:
+    centre = spread(0)
+    sounds = [
+        Sound("rock", at_cosine(centre, spread(1), cosine), artist=f"A{i}", title=f"T{i}")
+        for i, cosine in enumerate((0.99, 0.85, 0.9, 0.1))
+    ]
+    library = planted(tmp_path, [*sounds, Sound("rock", centre, artist="Zed", title="Qumran")])
+    assert ids(ask(library, "qumran", show_duplicates=True)) == [5, 1, 3, 2, 4]
+
+
+def test_one_year_that_is_unwanted_is_not_told_by_the_tag_of_its_decade(tmp_path: Path) -> None:
+    sounds = [
+        Sound("rock", spread(0), strengths=strengths(the80s=2.0)),
+        Sound("rock", spread(1), strengths=strengths(the80s=-1.0)),
+    ]
+    answer = ask(planted(tmp_path, sounds), "80s but not 1985")
+    assert ids(answer) == [1, 2]
+    assert answer.results[0].score >= 1
