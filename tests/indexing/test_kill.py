@@ -94,5 +94,5 @@ def test_killed_twenty_times_then_left_alone(tmp_path: Path) -> None:
         assert_stored(told, database)
     assert told
     last = subprocess.run(command(music, database), stdout=subprocess.DEVNULL, check=False)
-    assert last.returncode == 3
+    assert last.returncode in (0, 3)  # 0: the bad file failed in a run before
     assert contents(database, music) == contents(undisturbed, music, close)
