@@ -97,7 +97,7 @@ def _print_line(result: Classification) -> None:
         },
     }
     if result.speech is not None:
-        line["speech"] = round(result.speech, 6)
+        line |= {"kind": result.kind, "speech": round(result.speech, 6)}
     if result.warning:
         line["warning"] = result.warning
     print_json(line)
@@ -106,7 +106,6 @@ def _print_line(result: Classification) -> None:
 def _print_table(rows: list[Classification]) -> None:
     from recsys.recommender.explanations import percent
     from recsys.recommender.query import HOLDS_FROM
-    from recsys.recommender.speech import SPEECH_FROM
 
     tagged = any(row.tags for row in rows)
     screen = console()
@@ -118,8 +117,7 @@ def _print_table(rows: list[Classification]) -> None:
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {percent(p)}" for genre, p in ranked)
-        is_speech = row.speech is not None and row.speech >= SPEECH_FROM
-        genre = "speech" if is_speech else " + ".join(row.genres) or row.genre
+        genre = "speech" if row.kind == "speech" else " + ".join(row.genres) or row.genre
         cells = [path_cell(row.path, screen), genre, shares]
         if tagged:
             carried = [tag for tag, own in row.tags.items() if own.strength >= HOLDS_FROM]

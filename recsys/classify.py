@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys.errors import RecsysError
 from recsys.indexing.examine import FileAnalyser, TrackResult, analyses_of
-from recsys.recommender.speech import knows_speech, speech_probability
+from recsys.recommender.speech import SPEECH_FROM, knows_speech, speech_probability
 from recsys.types import TIME_LIMIT_S, UNKNOWN
 from recsys.workers import WorkerPool, default_workers
 
@@ -40,6 +40,13 @@ class Classification:
     speech: float | None = None  # probability; None where the model cannot tell
     warning: str | None = None  # defect of the file
     error: str | None = None  # why it could not be analysed
+
+    @property
+    def kind(self) -> str | None:
+        """``speech`` or ``music``; None where the model cannot tell."""
+        if self.speech is None:
+            return None
+        return "speech" if self.speech >= SPEECH_FROM else "music"
 
 
 def classify_files(

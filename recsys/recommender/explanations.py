@@ -106,7 +106,7 @@ class Explanation:
         ...     print(sentence)
         rock, a related genre, sounds very close, the same artist
         similarity 0.874 (1 is the same sound), closer than 99% of pairs in the library
-        tier 2 by the query's score of 0.21 for rock, the track itself is 93% rock
+        tier 2: score 0.21 for rock; itself 93% rock
         turns up in many lists: near 10% of the library, 2.5% is usual
         """
         return (
@@ -135,10 +135,10 @@ class Explanation:
         return f"{similarity}, closer than {percent(self.closer_than)} of pairs in the library"
 
     def _tier_sentence(self) -> str:
-        score = f"the query's score of {self.query_genre_score:.2f} for {self.genre}"
-        tier = f"tier {self.tier} by {score}" if self.tier else f"no tiers; {score}"
+        tier = f"tier {self.tier}" if self.tier else "no tiers"
+        score = f"{tier}: score {self.query_genre_score:.2f} for {self.genre}"
         p = self.track_genre_probability
-        return tier if p is None else f"{tier}, the track itself is {percent(p)} {self.genre}"
+        return score if p is None else f"{score}; itself {percent(p)} {self.genre}"
 
     def _popularity_sentence(self) -> tuple[str, ...]:
         if self.near_share is None:

@@ -61,9 +61,9 @@ def test_the_genre_of_a_track_comes_with_its_own_probability(tmp_path: Path) -> 
     ]
     said = explained(PlantedLibrary(tmp_path, sounds), 1)
     assert said[2].sentences()[0] == "also jazz, sounds similar"
-    assert said[2].sentences()[2].endswith("for jazz, the track itself is 60% jazz")
+    assert said[2].sentences()[2].endswith("for jazz; itself 60% jazz")
     assert said[3].sentences()[0] == "rock, another genre, sounds a little similar"
-    assert said[3].sentences()[2].endswith("for rock, the track itself is 45% rock")
+    assert said[3].sentences()[2].endswith("for rock; itself 45% rock")
 
 
 def test_closer_than_is_the_share_of_pairs_where_the_whole_library_is_drawn(

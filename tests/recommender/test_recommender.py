@@ -176,8 +176,7 @@ def test_explanations_carry_the_numbers_of_query_and_track(tmp_path: Path) -> No
     assert first == (
         "also jazz, sounds very close",
         "similarity 0.900 (1 is the same sound)",
-        f"tier 1 by the query's score of {scores['jazz']:.2f} for jazz, "
-        "the track itself is 82% jazz",
+        f"tier 1: score {scores['jazz']:.2f} for jazz; itself 82% jazz",
     )
     assert second[0] == "rock, another genre, sounds close"
     assert last[0] == "blues, another genre, sounds similar"
@@ -187,7 +186,7 @@ def test_explanations_by_similarity_alone_claim_no_tier(library: PlantedLibrary)
     ask = recommender(library)
     answer = ask.similar(library.query(1), SimilarOptions(k=1, strategy="similarity"))
     (row,) = ask.with_reasons(answer).results
-    assert row.reasons[2].startswith("no tiers; the query's score of")
+    assert row.reasons[2].startswith("no tiers: score ")
 
 
 def test_an_explanation_survives_the_removal_of_its_track(tmp_path: Path) -> None:

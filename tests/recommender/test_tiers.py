@@ -142,21 +142,21 @@ def test_reasons_say_why_a_track_is_in_its_tier(tmp_path: Path) -> None:
     recommender = Recommender(library.store, library.index, library.info)
     answer = recommender.similar(unsure(library, 0.3, 0.1, 0.59, 0.01))
     reasons = [
-        (row.reasons[0], row.reasons[2].split(",")[0])
+        (row.reasons[0], row.reasons[2].split(";")[0])
         for row in recommender.with_reasons(answer).results
     ]
     assert reasons == [
         (
             "the nearest of all, although it is rock, sounds close",
-            "tier 1 by the query's score of 0.01 for rock",
+            "tier 1: score 0.01 for rock",
         ),
-        ("also jazz, sounds close", "tier 1 by the query's score of 0.59 for jazz"),
+        ("also jazz, sounds close", "tier 1: score 0.59 for jazz"),
         (
             "folk, which the query may be as well, sounds similar",
-            "tier 1 by the query's score of 0.30 for folk",
+            "tier 1: score 0.30 for folk",
         ),
-        ("pop, a related genre, sounds close", "tier 2 by the query's score of 0.10 for pop"),
-        ("also jazz, sounds a little similar", "tier 3 by the query's score of 0.59 for jazz"),
+        ("pop, a related genre, sounds close", "tier 2: score 0.10 for pop"),
+        ("also jazz, sounds a little similar", "tier 3: score 0.59 for jazz"),
     ]
 
 
