@@ -425,10 +425,13 @@ def _tier_purities(
 
 
 def _hubs(store: Store, columns: Columns, judged: Judgement) -> tuple[Hub, ...]:
-    rows = np.argsort(-judged.counts, kind="stable")[:HUBS_NAMED]
+    least = np.sort(judged.counts)[-HUBS_NAMED:][0]
+    rows = np.flatnonzero(judged.counts >= least)
     tracks = store.tracks(columns.ids[rows].tolist())
-    return tuple(
+    hubs = [
         Hub(track.id, track.path, track.display_name, int(judged.counts[row]))
         for row in rows.tolist()
         if (track := tracks.get(int(columns.ids[row]))) is not None
-    )
+    ]
+    # Not by id, which depends on which of several workers was first.
+    return tuple(sorted(hubs, key=lambda hub: (-hub.lists, hub.path))[:HUBS_NAMED])
