@@ -24,7 +24,8 @@ from recsys.cli.options import (
     wait_option,
     workers_option,
 )
-from recsys.cli.output import human_duration, print_json, progress, shown
+from recsys.cli.output import print_json, progress, shown
+from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from recsys.types import DeviceName, EffortName, GenreSourceName
@@ -139,7 +140,7 @@ def _print_next(database: Path, example: Path | None, seconds: float, *, named: 
 
     A `named` database is named again.
     """
-    taken = f"{seconds:.1f} s" if seconds < 60 else human_duration(seconds)
+    taken = f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
     click.echo(f"Took {taken}; the library is {shown(database)}", err=True)
     if example is not None:
         command = ["recsys", "similar", os.fspath(example)]

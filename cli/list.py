@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
-from recsys.cli.output import console, human_duration, note, print_json, print_paths, shown
+from recsys.cli.output import console, note, print_json, print_paths, shown
+from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -193,7 +194,7 @@ def _cells(track: Track) -> tuple[str, ...]:
     return (
         str(track.id),
         shown(track.display_name),
-        human_duration(track.duration_s),
+        clock(track.duration_s),
         shown(track.genre_group),
         shown(track.tags.album or ""),
     )

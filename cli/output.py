@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+    from recsys.types import Track
+
 PIPED_WIDTH = 200
 """Columns when output is not a terminal, so that a table in a file is not cut to 80."""
 
@@ -136,6 +138,19 @@ def table(*columns: str, right: Iterable[int] = (), title: str | None = None) ->
     return result
 
 
+def track_table(*more: str) -> Table:
+    """Return an empty table of tracks, with `more` columns of numbers behind the usual ones."""
+    from recsys.types import TRACK_COLUMNS
+
+    columns = len(TRACK_COLUMNS)
+    return table(*TRACK_COLUMNS, *more, right=(0, 3, *range(columns, columns + len(more))))
+
+
+def add_track(output: Table, number: int, track: Track, *more: str) -> None:
+    """Add a track to a table of tracks."""
+    output.add_row(*map(escape, track.cells(number)), *more)
+
+
 def escape(text: str) -> str:
     """Escape text that could contain markup."""
     from rich.markup import escape as escape_markup
@@ -237,18 +252,3 @@ def human_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} GiB"
-
-
-def human_duration(duration_s: float) -> str:
-    """Format a duration as players do.
-
-    Examples
-    --------
-    >>> human_duration(3671)
-    '1:01:11'
-    >>> human_duration(65.4)
-    '1:05'
-    """
-    minutes, seconds = divmod(round(duration_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -30,8 +30,9 @@ from recsys.cli.options import (
     tag_option,
     words_option,
 )
-from recsys.cli.output import console, escape, human_duration, note, shown, table
+from recsys.cli.output import add_track, console, escape, note, shown, track_table
 from recsys.errors import RecsysError
+from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from recsys.playlists.files import ListFile, RootMap, Written
@@ -411,7 +412,7 @@ def _deliver(playlist: Playlist, to: Destination) -> None:
 
 
 def _print_written(path: Path, written: Written, seed: int, *, added: bool = False) -> None:
-    length = human_duration(sum(track.duration_s for track in written.tracks))
+    length = clock(sum(track.duration_s for track in written.tracks))
     number = len(written.tracks)
     what = ("track" if number == 1 else "tracks") + (" added" if added else "")
     click.echo(f"{shown(path)}: {number} {what}, {length}, seed {seed}", err=True)
@@ -421,17 +422,10 @@ def _print_table(playlist: Playlist) -> None:
     screen = console()
     screen.print(f"[bold]{escape(playlist.name)}[/bold]")
     screen.print()
-    output = table("#", "Artist", "Title", "Length", "Genre", "Similarity", right=(0, 3, 5))
+    output = track_table("Similarity")
     rows = zip(playlist.tracks, playlist.similarities, strict=True)
     for number, (track, step) in enumerate(rows, start=1):
-        output.add_row(
-            str(number),
-            escape(track.artist or ""),
-            escape(track.title),
-            human_duration(track.duration_s),
-            escape(track.genre_group),
-            "" if step is None else f"{step:.3f}",
-        )
+        add_track(output, number, track, "" if step is None else f"{step:.3f}")
     screen.print(output)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.options import db_option, default_options, json_option
-from recsys.cli.output import human_duration, note, print_json, shown
+from recsys.cli.output import note, print_json, shown
+from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from recsys.recommender import Filters
@@ -122,7 +123,7 @@ def option_lines(filters: Filters) -> list[str]:
     found += [f"--exclude {shlex.quote(shown(each))}" for each in filters.exclude]
     for name in ("min-length", "max-length"):
         value = getattr(filters, OPTIONS[name])
-        found += [] if value is None else [f"--{name} {human_duration(value)}"]
+        found += [] if value is None else [f"--{name} {clock(value)}"]
     return found + [f"--language {shlex.quote(name)}" for name in filters.languages]
 
 

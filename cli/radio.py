@@ -18,7 +18,7 @@ from recsys.cli.options import (
     tag_option,
     words_option,
 )
-from recsys.cli.output import console, escape, human_duration, note, print_json, print_paths, table
+from recsys.cli.output import add_track, console, escape, note, print_json, print_paths, track_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,15 +151,7 @@ def _print_answer(answer: RadioAnswer) -> None:
     names = ", ".join(map(escape, (*(track.display_name for track in answer.seeds), *words)))
     screen.print(f"Session {answer.session}, from [bold]{names}[/bold]")
     screen.print()
-    output = table("#", "Artist", "Title", "Length", "Genre", "Similarity", right=(0, 3, 5))
+    output = track_table("Similarity")
     for row in answer.results:
-        track = row.track
-        output.add_row(
-            str(row.position),
-            escape(track.artist or ""),
-            escape(track.title),
-            human_duration(track.duration_s),
-            escape(track.genre_group),
-            f"{row.similarity:.3f}",
-        )
+        add_track(output, row.position, row.track, f"{row.similarity:.3f}")
     screen.print(output)

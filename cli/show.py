@@ -13,12 +13,12 @@ from recsys.cli.options import completed_by, db_option, device_option, json_opti
 from recsys.cli.output import (
     console,
     escape,
-    human_duration,
     human_size,
     print_json,
     shown,
     table,
 )
+from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from recsys.listing import TrackDetails
@@ -111,7 +111,7 @@ def _print(details: TrackDetails) -> None:
         nearest.add_row(
             str(row.track.id),
             escape(shown(row.track.display_name)),
-            human_duration(row.track.duration_s),
+            clock(row.track.duration_s),
             escape(row.track.genre_group),
             f"{row.similarity:.3f}",
         )
@@ -132,7 +132,7 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Track": track.display_name,
         "Id": str(track.id),
         "Album": from_album,
-        "Length": human_duration(track.duration_s),
+        "Length": clock(track.duration_s),
         "Genre": ", ".join(genres) + sorted_as,
         "Genre tag": tags.genre_tag or "",
         "Tags": ", ".join(f"{tag} {strength:+.1f}" for tag, strength in details.tags.items()),

@@ -25,14 +25,15 @@ from recsys.cli.options import (
     words_option,
 )
 from recsys.cli.output import (
+    add_track,
     console,
     escape,
-    human_duration,
     note,
     print_json,
     print_paths,
-    table,
+    track_table,
 )
+from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -299,19 +300,10 @@ def _genres(answer: Answer) -> str:
 
 def _print_table(answer: Answer, screen: Console) -> None:
     figure = "Similarity" if _words_of(answer) is None else "Score"
-    columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", figure)
-    output = table(*columns, right=(0, 3, 5, 6))
+    output = track_table("Tier", figure)
     for row in answer.results:
-        track = row.track
-        output.add_row(
-            str(row.rank),
-            escape(track.artist or ""),
-            escape(track.title),
-            human_duration(track.duration_s),
-            escape(track.genre_group),
-            str(row.tier or "-"),
-            f"{row.similarity:.3f}" if row.score is None else f"{row.score:.2f}",
-        )
+        number = f"{row.similarity:.3f}" if row.score is None else f"{row.score:.2f}"
+        add_track(output, row.rank, row.track, str(row.tier or "-"), number)
     screen.print(output)
 
 
@@ -321,7 +313,7 @@ def _print_reasons(answer: Answer, screen: Console) -> None:
     from recsys.recommender.filters import reasons
 
     for row in answer.results:
-        length = human_duration(row.track.duration_s)
+        length = clock(row.track.duration_s)
         screen.print(f"{row.rank:>3}  [bold]{escape(row.track.display_name)}[/bold] ({length})")
         words, *numbers = map(escape, row.reasons)
         screen.print(

@@ -115,8 +115,10 @@ class _Choice:
     def line(self) -> str:
         """Return the choice for display, with what to type for it."""
         if self.kind is SeedKind.TRACK:
+            from recsys.notebook import clock  # most seeds need no choice
+
             (track,) = self.tracks
-            return f"{self.seed}  {track.display_name} ({_clock(track.duration_s)}): {track.path}"
+            return f"{self.seed}  {track.display_name} ({clock(track.duration_s)}): {track.path}"
         return f"{self.seed}  ({self.tracks_text})"
 
     @property
@@ -634,13 +636,6 @@ def _without_length(given: str) -> tuple[str, float] | None:
         return None
     hours, minutes, seconds = (int(part or 0) for part in printed.groups())
     return given[: printed.start()], 3600.0 * hours + 60 * minutes + seconds
-
-
-def _clock(duration_s: float) -> str:
-    """Return a duration as it is printed behind a name."""
-    minutes, seconds = divmod(round(duration_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _most_typical_first(found: Sequence[ResolvedSeed]) -> list[ResolvedSeed]:

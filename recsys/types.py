@@ -94,6 +94,10 @@ class Tags:
     language: str | None = None  # as in the file: "eng", "Deutsch"
 
 
+TRACK_COLUMNS = ("#", "Artist", "Title", "Length", "Genre")
+"""Headings of :meth:`Track.cells`."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Track:
     """One track of the library.
@@ -137,6 +141,13 @@ class Track:
             "file": self.path,
         }
         return html_table(self.display_name, ("", ""), fields.items())
+
+    def cells(self, number: int) -> tuple[str, ...]:
+        """Return what a list shows of the track, under :data:`TRACK_COLUMNS`."""
+        from recsys.notebook import clock
+
+        length = clock(self.duration_s)
+        return (str(number), self.artist or "", self.title, length, self.genre_group)
 
     @property
     def title(self) -> str:
@@ -396,12 +407,8 @@ class Playlist:
     def _repr_html_(self) -> str:
         from recsys.notebook import clock, html_table
 
-        rows = [
-            (number, track.artist, track.title, clock(track.duration_s), track.genre_group)
-            for number, track in enumerate(self.tracks, start=1)
-        ]
-        columns = ("#", "Artist", "Title", "Length", "Genre")
-        return html_table(f"{self.name}, {clock(self.duration_s)}", columns, rows)
+        rows = [track.cells(number) for number, track in enumerate(self.tracks, start=1)]
+        return html_table(f"{self.name}, {clock(self.duration_s)}", TRACK_COLUMNS, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.cli.output import human_duration
 from recsys.errors import AmbiguousQueryError, QueryError
+from recsys.notebook import clock
 from recsys.seeds import FoundSeed, SeedFinder
 from recsys.types import SeedKind, Track
 from tests.planted import PlantedLibrary, Sound
@@ -346,7 +346,7 @@ def found_or_listed(find: SeedFinder, words: str) -> list[str]:
 def printed_forms(track: Track) -> list[str]:
     """Return how recsys prints a track: in a list, with its length, in a playlist, as a file."""
     name = " ".join(track.display_name.split())
-    length = human_duration(track.duration_s)
+    length = clock(track.duration_s)
     line = f"#EXTINF:{round(track.duration_s)},{name}"
     return [name, f"{name} ({length})", line, track.path.name, str(track.path)]
 

@@ -121,20 +121,11 @@ class RadioAnswer:
         return f"<RadioAnswer: {number} of session {self.session}, from {self.name}>"
 
     def _repr_html_(self) -> str:
-        from recsys.notebook import clock, html_table
+        from recsys.notebook import html_table
+        from recsys.types import TRACK_COLUMNS
 
-        rows = [
-            (
-                row.position,
-                row.track.artist,
-                row.track.title,
-                clock(row.track.duration_s),
-                row.track.genre_group,
-                f"{row.similarity:.3f}",
-            )
-            for row in self.results
-        ]
-        columns = ("#", "Artist", "Title", "Length", "Genre", "Similarity")
+        rows = [(*row.track.cells(row.position), f"{row.similarity:.3f}") for row in self.results]
+        columns = (*TRACK_COLUMNS, "Similarity")
         return html_table(f"Session {self.session}, from {self.name}", columns, rows)
 
 

@@ -23,7 +23,7 @@ from recsys.recommender.tiers import (
     plan_tiers,
     tier_candidates,
 )
-from recsys.types import UNKNOWN, Recommendation
+from recsys.types import TRACK_COLUMNS, UNKNOWN, Recommendation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -175,21 +175,13 @@ class Answer:
         return f"<Answer: {len(self.results)} tracks like {self.name} ({self.genre_group})>"
 
     def _repr_html_(self) -> str:
-        from recsys.notebook import clock, html_table
+        from recsys.notebook import html_table
 
         rows = [
-            (
-                row.rank,
-                row.track.artist,
-                row.track.title,
-                clock(row.track.duration_s),
-                row.track.genre_group,
-                row.tier or "-",
-                f"{row.similarity:.3f}",
-            )
+            (*row.track.cells(row.rank), row.tier or "-", f"{row.similarity:.3f}")
             for row in self.results
         ]
-        columns = ("#", "Artist", "Title", "Length", "Genre", "Tier", "Similarity")
+        columns = (*TRACK_COLUMNS, "Tier", "Similarity")
         return html_table(f"Like {self.name}: {self.genre_group}", columns, rows)
 
 
@@ -271,22 +263,18 @@ class Recommender:
 
     def with_reasons(self, answer: Answer) -> Answer:
         """Return an answer whose results carry their reasons as sentences."""
-        rows = zip(answer.results, self.explain(answer), strict=True)
-        explained = tuple(
-            replace(row, reasons=self._with_taste(row, reason.sentences())) for row, reason in rows
-        )
+        sentences = [explanation.sentences() for explanation in self.explain(answer)]
+        if self._taste is not None:
+            analyses = self._store.analyses([row.track.id for row in answer.results])
+            for i, row in enumerate(answer.results):
+                if (analysis := analyses.get(row.track.id)) is None:
+                    continue
+                if (reason := self._taste.reason(row.track, analysis.embedding)) is not None:
+                    (first, *others), (words, figure) = sentences[i], reason
+                    sentences[i] = (f"{first}; {words}", *others, figure)
+        rows = zip(answer.results, sentences, strict=True)
+        explained = tuple(replace(row, reasons=reasons) for row, reasons in rows)
         return replace(answer, results=explained)
-
-    def _with_taste(self, row: Recommendation, sentences: tuple[str, ...]) -> tuple[str, ...]:
-        """Add to sentences, of which the first is in words, what the taste does to a result."""
-        analysis = self._store.analysis(row.track.id) if self._taste is not None else None
-        if self._taste is None or analysis is None:
-            return sentences
-        reason = self._taste.reason(row.track, analysis.embedding)
-        if reason is None:
-            return sentences
-        (first, *others), (words, figure) = sentences, reason
-        return (f"{first}; {words}", *others, figure)
 
     def _rank(
         self,
