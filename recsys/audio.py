@@ -121,8 +121,8 @@ class SoundFileReader(AudioReader):
 
     def _blocks(self) -> Iterator[FloatArray]:
         """Yield samples up to the first damage, behind which libsndfile does not decode."""
-        self._file.seek(0)
         try:
+            self._file.seek(0)
             while len(block := self._mono(self.sample_rate)):
                 yield block
         except soundfile.LibsndfileError:
@@ -203,7 +203,7 @@ class AvReader(AudioReader):
                     if surplus >= frame.samples:
                         continue
                 frame.pts = None  # else the queue insists on time stamps without a gap
-                joined.write(frame)
+                _append(joined, frame)
                 if joined.samples >= surplus + wanted:
                     break
             samples = _mono(joined)
@@ -232,7 +232,7 @@ class AvReader(AudioReader):
                 for frame in frames:
                     frame.pts = None  # as above
                     try:
-                        joined.write(frame)
+                        _append(joined, frame)
                     except ValueError:  # from here on it has another rate, format or layout
                         yield _mono(joined)
                         joined = av.AudioFifo()
@@ -299,6 +299,16 @@ def _readers(path: Path, at_the_end: contextlib.ExitStack) -> Iterator[AudioRead
             "not an audio file that can be read, whatever its name says",
             "It may be damaged from the first byte or be something else; replace or rename it.",
         )
+
+
+def _append(joined: av.AudioFifo, frame: av.AudioFrame) -> None:
+    """Append a frame to a queue; ValueError if it has another rate, format or layout.
+
+    PyAV compares all but the layout, and reads past the end of a frame with fewer channels.
+    """
+    if joined.samples_written and joined.layout.nb_channels != frame.layout.nb_channels:
+        raise ValueError("another number of channels")
+    joined.write(frame)
 
 
 def _mono(joined: av.AudioFifo) -> FloatArray:

@@ -80,6 +80,9 @@ MARGIN = 1e-3
 """Candidates within this similarity of the last one wanted are compared as well. Rounding to
 float16 changes the length of a row by up to 2^-11, and FAISS ranks by inner product."""
 
+HALF_TOLERANCE = 0.01
+"""Tolerance of the length of a row: that of embeddings, and the rounding to float16."""
+
 SPARE = 16
 """Candidates beyond those wanted, so that the last one is usually outside the margin."""
 
@@ -141,6 +144,9 @@ def read_manifest(directory: Path) -> Manifest:
     path = directory / MANIFEST
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
+        # Without a checksum it is of an earlier recsys.
+        if fields.pop("crc32", None) not in (None, _checksum_of(fields)):
+            raise GenreIndexError(f"{path} is damaged: its checksum does not match.", REBUILD_HINT)
         found = (fields.pop("format"), fields.pop("metric"))
         if found != (FORMAT, METRIC):
             raise GenreIndexError(
@@ -152,8 +158,13 @@ def read_manifest(directory: Path) -> Manifest:
         return Manifest(**fields, parts=parts)
     except FileNotFoundError as error:
         raise GenreIndexError(f"There is no index in {directory}.", REBUILD_HINT) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GenreIndexError(f"{path} cannot be read ({error!r}).", REBUILD_HINT) from error
+
+
+def _checksum_of(fields: dict[str, Any]) -> int:
+    """Return the checksum of a manifest, whatever its spaces and the order of its fields."""
+    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
 
 class Part:
@@ -337,7 +348,15 @@ class Part:
         return positions if self._stays is None else np.where(self._stays[positions], positions, -1)
 
     def vectors(self, positions: IdArray) -> FloatArray:
-        """Return embeddings by row, shape (n, dimension), of unit length."""
+        """Return embeddings by row, shape (n, dimension), of unit length.
+
+        DamagedPartError where a row is far from it: files that are too large to be checked at first
+        use would otherwise give similarities that are no numbers.
+        """
+        rows = self._rows[positions].astype(np.float32)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        if not (np.abs(lengths - 1) <= HALF_TOLERANCE).all():
+            raise DamagedPartError("A row of the index is no unit vector.", REBUILD_HINT)
         return unit_from_half(self._rows[positions])
 
     def candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray]:
@@ -738,6 +757,7 @@ def _map(path: Path, entry: PartEntry) -> mmap.mmap:
 
 def _replace_manifest(directory: Path, manifest: Manifest) -> None:
     fields = {"format": FORMAT, "metric": METRIC, **asdict(manifest)}
+    fields["crc32"] = _checksum_of(fields)
     atomic.write_text(directory / MANIFEST, json.dumps(fields, indent=1))
 
 
