@@ -454,7 +454,12 @@ def network_of(
     Raises ModelError if the file cannot be used, or has changed since the card was written.
     """
     _check_cpu(device)
-    file, known = card.config["file"], card.config["fingerprint"]
+    file, known = card.config.get("file"), card.config.get("fingerprint")
+    if not isinstance(file, str):
+        raise ModelError(
+            f"the card of the model {card.name} names no ONNX file: {file!r}",
+            "The model card is damaged; make the model again.",
+        )
     session = OnnxSession(Path(file))
     if session.fingerprint != known:
         raise ModelError(

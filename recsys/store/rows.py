@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -20,11 +21,15 @@ from recsys.store.search import search_keys, search_texts, storable_text
 from recsys.types import Analysis, Blend, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from recsys.types import TrackFile
 
 PathKey: TypeAlias = str | bytes
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DAMAGED_HINT = "Run `recsys doctor` to see what is damaged."
 
 _INT64 = range(-(2**63), 2**63)
 _TAGS = tuple(field.name for field in fields(Tags))
@@ -96,6 +101,23 @@ def path_key(path: Path) -> PathKey:
     return text
 
 
+def decoding(function: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a function of stored values: values that it cannot read are a StoreError.
+
+    SQLite has no checksums: a flipped bit may turn a text into a number, or into another text.
+    """
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+            raise StoreError(f"A stored value cannot be read ({error}).", DAMAGED_HINT) from error
+
+    return wrapper
+
+
+@decoding
 def key_path(key: PathKey) -> Path:
     """Return the path of a stored key; the inverse of :func:`path_key`."""
     return Path(os.fsdecode(key))
@@ -191,6 +213,7 @@ def model_dict(info: ModelInfo) -> dict[str, Any]:
     return {**asdict(info), "confusion": info.confusion.tolist()}
 
 
+@decoding
 def model_of(plain: Mapping[str, Any]) -> ModelInfo:
     """Return the model of :func:`model_dict`, also after a round trip through JSON."""
     lists = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
@@ -199,8 +222,31 @@ def model_of(plain: Mapping[str, Any]) -> ModelInfo:
     return ModelInfo(**{**plain, **lists, "confusion": confusion, "effort": effort})
 
 
+_TEXT, _NUMBER, _NONE = frozenset({str}), frozenset({int}), frozenset({type(None)})
+_TRACK_KINDS = (
+    *(_NUMBER, _TEXT | {bytes}, _TEXT, _NUMBER, _TEXT, frozenset({float})),
+    *(_TEXT | _NONE, _TEXT, _NUMBER | _NONE),
+    *(_TEXT | _NONE,) * 4,  # artist to title
+    *(_NUMBER | _NONE,) * 2,  # number and year
+    *(_TEXT | _NONE,) * 2,  # genre tag and language
+)
+"""Types of the columns of the view ``analysed_tracks``."""
+
+
+@lru_cache  # the same for nearly all tracks, so that a check costs half a microsecond
+def _check_kinds(kinds: tuple[type, ...]) -> None:
+    """Raise StoreError for a track with a column of another type."""
+    if len(kinds) != len(_TRACK_KINDS) or any(map(_is_other, kinds, _TRACK_KINDS)):
+        raise StoreError("A stored track has values of a wrong kind.", DAMAGED_HINT)
+
+
+def _is_other(kind: type, known: frozenset[type]) -> bool:
+    return kind not in known
+
+
 def track_of(row: Sequence[Any]) -> Track:
     """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
+    _check_kinds(tuple(map(type, row)))
     track_id, path, audio_hash, missing, genre, duration_s, warning, group, added, *tags = row
     return Track(
         id=track_id,
@@ -222,6 +268,7 @@ def blend_text(blend: Blend) -> str:
     return json.dumps({k: v for k, v in roles.items() if v}, separators=(",", ":"))
 
 
+@decoding
 def blend_of(text: str) -> Blend:
     """Return the seeds of :func:`blend_text`."""
     return Blend(**{role: tuple(hashes) for role, hashes in json.loads(text).items()})
@@ -232,6 +279,7 @@ def array_blob(array: FloatArray) -> bytes:
     return np.ascontiguousarray(array, dtype="<f4").tobytes()
 
 
+@decoding
 def blob_array(blob: bytes) -> FloatArray:
     """Return a writable array of a stored one, shape (n,)."""
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)
@@ -242,7 +290,6 @@ def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:
     odd = next((len(blob) for blob in blobs if len(blob) != 4 * dimension), None)
     if odd is not None:
         raise StoreError(
-            f"A stored array has {odd} bytes instead of {4 * dimension}.",
-            "Run `recsys doctor` to see what is damaged.",
+            f"A stored array has {odd} bytes instead of {4 * dimension}.", DAMAGED_HINT
         )
     return blob_array(b"".join(blobs)).reshape(len(blobs), dimension)
