@@ -111,7 +111,7 @@ def _guarded(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate
         # methods are called once per file.
         try:
             return method(self, *args, **kwargs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise store_error(self.path, error) from error
 
     return wrapper

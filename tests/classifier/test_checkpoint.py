@@ -228,7 +228,7 @@ def test_an_embedding_of_another_length(tmp_path: Path) -> None:
     """Even with a fingerprint that fits: an index of that length could hold nothing."""
     path = tmp_path / "model.safetensors"
     save_model(path, make_model(), make_card(dimension=64))
-    with pytest.raises(ModelError, match="dimension: 64, but the embedding .* has 16"):
+    with pytest.raises(ModelError, match=r"dimension: 64, but the embedding .* has 16"):
         load_model(path)
 
 

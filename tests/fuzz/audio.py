@@ -6,7 +6,7 @@ The seed makes the files: small synthetic ones in every format with tags, and th
 file may be analysed, or refused with a reason. Anything else is a finding: an exception that nobody
 expected, a number that is not finite, text that cannot be shown, a failure that blames the machine,
 too much time or memory. A decoder that crashes costs the file alone; these are counted and listed.
-``--only NUMBER`` repeats one file, ``--keep DIR`` keeps the odd ones.
+``--only NUMBER`` repeats one file; ``--keep DIR`` keeps odd ones, ``--replay DIR`` examines them.
 """
 
 from __future__ import annotations
@@ -104,9 +104,7 @@ class Report:
         yield from (f"FINDING  {one.case.name}  {one.finding}" for one in self.findings)
 
 
-def cases(
-    sources: list[Source], seed: int, numbers: Iterator[int] | range, most: int = 4
-) -> Iterator[Case]:
+def cases(sources: list[Source], seed: int, numbers: range, most: int = 4) -> Iterator[Case]:
     """Yield damaged files, each of which depends on the sources, the seed and its number alone."""
     others = [source.data[:SPLICED_BYTES] for source in sources]
     for number in numbers:
@@ -204,15 +202,21 @@ def _unshowable(text: str) -> str | None:
     return None if text.isprintable() else f"text with control characters: {text!a:.200}"
 
 
+def as_they_are(sources: list[Source]) -> Iterator[Case]:
+    """Yield files without more damage."""
+    for number, source in enumerate(sources):
+        yield Case(number, source.name, source.data)
+
+
 def run(
-    sources: list[Source], seed: int, minutes: float, start: int, keep: Path | None
+    made: Iterator[Case], minutes: float, keep: Path | None
 ) -> Iterator[tuple[Report, Verdict]]:
     """Yield the growing report and the newest verdict until the time is over."""
     report, end = Report(), time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory(prefix="recsys-fuzz-") as folder:
         harness = Harness(Path(folder))
         try:
-            for case in cases(sources, seed, iter(range(start, sys.maxsize))):
+            for case in made:
                 if time.monotonic() > end:
                     return
                 verdict = harness.examine(case)
@@ -231,27 +235,31 @@ def main() -> int:
     parser.add_argument("--corpus", type=Path, help="folder with more files to damage")
     parser.add_argument("--start", type=int, default=0, help="number of the first file")
     parser.add_argument("--only", type=int, help="number of the one file to examine")
+    parser.add_argument("--replay", type=Path, help="folder of files to examine as they are")
     parser.add_argument("--keep", type=Path, help="folder for files of findings and crashes")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="recsys-fuzz-") as folder:
-        sources = synthetic(Path(folder))
-    sources += in_folder(options.corpus) if options.corpus else []
-    start, minutes = (options.start, options.minutes)
-    if options.only is not None:
-        start = options.only
+    if options.replay:
+        made = as_they_are(in_folder(options.replay))
+    else:
+        with tempfile.TemporaryDirectory(prefix="recsys-fuzz-") as folder:
+            sources = synthetic(Path(folder))
+        sources += in_folder(options.corpus) if options.corpus else []
+        only = options.only
+        numbers = range(options.start, sys.maxsize) if only is None else range(only, only + 1)
+        made = cases(sources, options.seed, numbers)
     report, told = Report(), time.monotonic()
-    for report, verdict in run(sources, options.seed, minutes, start, options.keep):
+    for report, verdict in run(made, options.minutes, options.keep):
         if verdict.finding:
             click.echo(f"FINDING  {verdict.case.name}  {verdict.finding}")
         if time.monotonic() - told > 20:
             told = time.monotonic()
             click.echo(f"{report.files} files, {len(report.findings)} findings")
-        if options.only is not None:
-            click.echo(f"{verdict.kind}  {verdict.seconds:.2f} s  {verdict.peak / 2**20:.0f} MiB")
-            break
+        if options.only is not None or options.replay:
+            figures = f"{verdict.seconds:.2f} s  {verdict.peak / 2**20:.0f} MiB"
+            click.echo(f"{verdict.case.name}  {verdict.kind}  {figures}")
     click.echo("\n".join(report.lines()))
     return 1 if report.findings else 0
 
