@@ -392,9 +392,15 @@ def load_session(path: Path, content: bytes) -> Any:  # noqa: ANN401 (onnxruntim
     # they would be neither hashed nor expected.
     options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
     try:
-        return onnxruntime.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(
+            content,
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it prints, and tries the same again
         )
+        # Of a damaged file, names may be no text; that shows when they are asked for.
+        _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+        return session
     except Exception as error:  # onnxruntime's have no other class in common
         if "external data" in str(error).lower():
             raise ModelError(
