@@ -23,7 +23,7 @@ CORE := $(addprefix -p recsys.,cli index indexing playlists recommender store) \
 	registry seeds types workers worker_server classifier.card classifier.calibrate \
 	classifier.inference classifier.musicnn)
 
-.PHONY: demo test check check-all lint format docs bench lock audit clean
+.PHONY: demo test check check-all lint format docs bench lock licences audit clean
 
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)
@@ -71,6 +71,10 @@ lock: $(TOOLS)/.installed
 	$(LOCK) --output-file requirements/core.txt
 	$(LOCK) --extra check --output-file requirements/check.txt
 
+# THIRD_PARTY.md, from the metadata of everything that is installed.
+licences: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.third_party
+
 # Known vulnerabilities of everything in constraints.txt; asks PyPI, one question per package.
 audit: $(TOOLS)/.installed
 	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
@@ -97,5 +101,5 @@ $(VENV)/.installed-dev: $(VENV)/.installed-check constraints.txt
 
 $(TOOLS)/.installed:
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet pip-audit==2.10.1 uv
+	$(TOOLS)/bin/python -m pip install --quiet pip-audit==2.10.1 uv==0.13.9
 	touch $@
