@@ -18,7 +18,17 @@ import numpy as np
 
 from recsys.errors import StoreError
 from recsys.store.search import search_keys, search_texts, storable_text
-from recsys.types import Analysis, Blend, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
+from recsys.types import (
+    UNKNOWN,
+    Analysis,
+    Blend,
+    Effort,
+    FloatArray,
+    IdArray,
+    ModelInfo,
+    Tags,
+    Track,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -232,21 +242,33 @@ _TRACK_KINDS = (
 )
 """Types of the columns of the view ``analysed_tracks``."""
 
+_REPLACED = {3: 0, 4: UNKNOWN, 5: 0.0, 7: UNKNOWN}
+"""What stands for damaged values that a track must have: missing, genre, duration, group."""
+
 
 @lru_cache  # the same for nearly all tracks, so that a check costs half a microsecond
-def _check_kinds(kinds: tuple[type, ...]) -> None:
-    """Raise StoreError for a track with a column of another type."""
-    if len(kinds) != len(_TRACK_KINDS) or any(map(_is_other, kinds, _TRACK_KINDS)):
-        raise StoreError("A stored track has values of a wrong kind.", DAMAGED_HINT)
+def _wrong_kinds(kinds: tuple[type, ...]) -> tuple[int, ...]:
+    """Return the columns of a track that are of another type."""
+    return tuple(i for i, kind in enumerate(kinds) if kind not in _TRACK_KINDS[i])
 
 
-def _is_other(kind: type, known: frozenset[type]) -> bool:
-    return kind not in known
+def _mended(row: Sequence[Any], wrong: Sequence[int]) -> Sequence[Any]:
+    """Return a row without the values that it cannot have: one damaged row must not cost a list.
+
+    StoreError without an id, a path or a hash.
+    """
+    values = list(row)
+    for i in wrong:
+        if type(None) not in _TRACK_KINDS[i] and i not in _REPLACED:
+            raise StoreError("A stored track has no id, path or hash.", DAMAGED_HINT)
+        values[i] = _REPLACED.get(i)
+    return values
 
 
 def track_of(row: Sequence[Any]) -> Track:
     """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
-    _check_kinds(tuple(map(type, row)))
+    if wrong := _wrong_kinds(tuple(map(type, row))):
+        row = _mended(row, wrong)
     track_id, path, audio_hash, missing, genre, duration_s, warning, group, added, *tags = row
     return Track(
         id=track_id,

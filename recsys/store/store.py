@@ -95,6 +95,18 @@ _PROBLEMS = {
     "{} files are both tracks and failures.": (
         "SELECT count(*) FROM tracks JOIN failures USING (path)"
     ),
+    # As recsys.store.rows.track_of replaces them.
+    "{} tracks have values of a wrong kind, which are left out.": (
+        "SELECT count(*) FROM tracks WHERE "  # noqa: S608 (our own names)
+        + " OR ".join(
+            f"typeof({name}) NOT IN ('{kind}', 'null')"
+            for kind, names in (
+                ("text", ("artist", "album_artist", "album", "title", "genre_tag", "language")),
+                ("integer", ("track_number", "year", "added")),
+            )
+            for name in names
+        )
+    ),
 }
 
 
