@@ -127,6 +127,16 @@ class PartEntry:
     k_factor: int | None = None  # candidates compared with their rows, per requested track
     recall_at_20: float | None = None  # against flat search on a seeded sample, then
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no index has: an older manifest has no checksum."""
+        if not isinstance(self.genre, str) or not _OUR_FILES.fullmatch(self.file):
+            raise ValueError(f"part {self.genre!r} in {self.file!r}")
+        for name, least in (("count", 1), ("highest_id", 0), ("size", 1), ("rows_at", 1)):
+            if not _is_whole(getattr(self, name), least):
+                raise ValueError(f"{name} of {self.genre} is {getattr(self, name)!r}")
+        if self.k_factor is not None and not _is_whole(self.k_factor, 1):
+            raise ValueError(f"k_factor of {self.genre} is {self.k_factor!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -137,6 +147,15 @@ class Manifest:
     revision: int
     snapshot: str  # new after every save
     parts: tuple[PartEntry, ...]  # sorted by genre
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no index has."""
+        if not (_is_whole(self.dimension, 1) and _is_whole(self.revision, 0)):
+            raise ValueError(f"dimension {self.dimension!r}, revision {self.revision!r}")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def read_manifest(directory: Path) -> Manifest:
