@@ -251,15 +251,16 @@ def main() -> int:
         numbers = range(options.start, sys.maxsize) if only is None else range(only, only + 1)
         made = cases(sources, options.seed, numbers)
     report, told = Report(), time.monotonic()
-    for report, verdict in run(made, options.minutes, options.keep):
-        if verdict.finding:
-            click.echo(f"FINDING  {verdict.case.name}  {verdict.finding}")
-        if time.monotonic() - told > 20:
-            told = time.monotonic()
-            click.echo(f"{report.files} files, {len(report.findings)} findings")
-        if options.only is not None or options.replay:
-            figures = f"{verdict.seconds:.2f} s  {verdict.peak / 2**20:.0f} MiB"
-            click.echo(f"{verdict.case.name}  {verdict.kind}  {figures}")
+    with suppress(KeyboardInterrupt):
+        for report, verdict in run(made, options.minutes, options.keep):
+            if verdict.finding:
+                click.echo(f"FINDING  {verdict.case.name}  {verdict.finding}")
+            if time.monotonic() - told > 20:
+                told = time.monotonic()
+                click.echo(f"{report.files} files, {len(report.findings)} findings")
+            if options.only is not None or options.replay:
+                figures = f"{verdict.seconds:.2f} s  {verdict.peak / 2**20:.0f} MiB"
+                click.echo(f"{verdict.case.name}  {verdict.kind}  {figures}")
     click.echo("\n".join(report.lines()))
     return 1 if report.findings else 0
 
