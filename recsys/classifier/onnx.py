@@ -202,7 +202,7 @@ def read_description(model: Path) -> OnnxDescription:
             "An ONNX model is two files, NAME.onnx and NAME.toml, which describes the inputs and"
             " outputs of the network; see docs/models.md.",
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(
             f"{path} is not TOML: {error}", "Correct the file at that place."
         ) from error

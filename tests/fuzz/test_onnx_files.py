@@ -59,6 +59,12 @@ def test_damaged_files(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")  # onnxruntime prints nothing into an answer
 
 
+def test_a_toml_that_is_too_deep_is_refused(model: Path) -> None:
+    model.with_suffix(".toml").write_text("a = " + "[" * 200_000)
+    with pytest.raises(ModelError, match="is not TOML"):
+        Classifier.load(model)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_many_damaged_files(model: Path) -> None:
