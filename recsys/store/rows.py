@@ -111,7 +111,7 @@ def path_key(path: Path) -> PathKey:
     return text
 
 
-def decoding(function: Callable[P, R]) -> Callable[P, R]:
+def reading(function: Callable[P, R]) -> Callable[P, R]:
     """Wrap a function of stored values: values that it cannot read are a StoreError.
 
     SQLite has no checksums: a flipped bit may turn a text into a number, or into another text.
@@ -127,7 +127,7 @@ def decoding(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-@decoding
+@reading
 def key_path(key: PathKey) -> Path:
     """Return the path of a stored key; the inverse of :func:`path_key`."""
     return Path(os.fsdecode(key))
@@ -223,7 +223,7 @@ def model_dict(info: ModelInfo) -> dict[str, Any]:
     return {**asdict(info), "confusion": info.confusion.tolist()}
 
 
-@decoding
+@reading
 def model_of(plain: Mapping[str, Any]) -> ModelInfo:
     """Return the model of :func:`model_dict`, also after a round trip through JSON."""
     lists = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
@@ -290,7 +290,7 @@ def blend_text(blend: Blend) -> str:
     return json.dumps({k: v for k, v in roles.items() if v}, separators=(",", ":"))
 
 
-@decoding
+@reading
 def blend_of(text: str) -> Blend:
     """Return the seeds of :func:`blend_text`."""
     return Blend(**{role: tuple(hashes) for role, hashes in json.loads(text).items()})
@@ -301,7 +301,7 @@ def array_blob(array: FloatArray) -> bytes:
     return np.ascontiguousarray(array, dtype="<f4").tobytes()
 
 
-@decoding
+@reading
 def blob_array(blob: bytes) -> FloatArray:
     """Return a writable array of a stored one, shape (n,)."""
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)

@@ -25,12 +25,12 @@ from recsys.store.rows import (
     blend_text,
     blob_array,
     blob_matrix,
-    decoding,
     key_path,
     model_dict,
     model_of,
     path_key,
     ranges_under,
+    reading,
     record_dict,
     track_of,
 )
@@ -137,7 +137,7 @@ def _program_version() -> str:
 
 
 @lru_cache(maxsize=4)
-@decoding
+@reading
 def _parsed_model(info: str) -> ModelInfo:
     """Return the model of a stored text; every query asks for it several times."""
     model = model_of(json.loads(info))
@@ -360,7 +360,7 @@ class Store:
 
     def genre_source(self) -> GenreSource:
         """Return the labels that sort the tracks into genre groups."""
-        return decoding(GenreSource)(self._value("SELECT genre_source FROM library"))
+        return reading(GenreSource)(self._value("SELECT genre_source FROM library"))
 
     def genre_counts(self) -> dict[str, int]:
         """Return the number of analysed tracks in each genre group, in the order of the names."""
@@ -985,7 +985,7 @@ class Store:
     def preferences(self) -> dict[str, Any]:
         """See :meth:`recsys.types.Catalogue.preferences`."""
         rows = self._rows("SELECT name, value FROM preferences ORDER BY name")
-        return {name: decoding(json.loads)(value) for name, value in rows}
+        return {name: reading(json.loads)(value) for name, value in rows}
 
     @_guarded
     def set_preferences(self, values: Mapping[str, Any]) -> None:
@@ -1202,7 +1202,7 @@ def _event_key(event: Event) -> PathKey:
     return storable_text(event.key) or ""
 
 
-@decoding
+@reading
 def _event_of(row: tuple[Any, ...]) -> Event:
     time, kind, subject, key, name, source, tracks = row
     if subject == Subject.FOLDER:
@@ -1225,7 +1225,7 @@ _TRACK_COLUMNS = (
 )
 
 
-@decoding
+@reading
 def _stored_file(row: tuple[Any, ...]) -> StoredFile:
     _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, retry = row
     flags = bool(missing), warning, bool(retry)
