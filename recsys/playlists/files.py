@@ -16,16 +16,12 @@ from urllib.parse import quote, unquote_to_bytes
 from xml.etree import ElementTree
 
 from recsys import atomic
-from recsys.checks import regular
 from recsys.errors import QueryError, RecsysError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from recsys.types import Playlist, Track
-
-MOST_BYTES = 64 * 2**20
-"""Of a playlist that is read: half a million paths."""
 
 XSPF_NAMESPACE = "http://xspf.org/ns/0/"
 
@@ -181,11 +177,6 @@ class ListFile:
                 "Continue an .m3u8, .m3u or .txt file, or make a new one with -o.",
             )
         try:
-            if regular(path).stat().st_size > MOST_BYTES:
-                raise QueryError(
-                    f"the playlist {path} has more than {MOST_BYTES // 2**20} MiB",
-                    "It is something else, or damaged.",
-                )
             return cls(path, path.read_bytes(), file_format)
         except OSError as error:
             raise RecsysError(
