@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 import recsys.library as files
 from recsys.classifier.inference import Classifier
+from recsys.errors import AudioError
 from recsys.mel import Features
 from recsys.store import Store
 
@@ -69,11 +70,17 @@ class Examiner:
 
     def __call__(self, file: TrackFile) -> Examined:
         """Identify a file; decode it unless its analysis is stored. AudioError if that fails."""
-        identity = files.audio_hash(file.path)
-        tags = files.read_tags(file.path)
+        identity, tags = identify(file.path)
         if self.database is not None and _library(self.database).analysed_hash(identity):
             return Examined(identity, tags, None)
         return Examined(identity, tags, FileAnalyser(self.settings, self.model)(file.path))
+
+
+def identify(path: Path) -> tuple[str, Tags]:
+    """Return the identity and the tags of a file; AudioError if it cannot be read."""
+    if path.exists() and files.track_file(path) is None:  # a FIFO waits for its writer
+        raise AudioError("it is not a regular file")
+    return files.audio_hash(path), files.read_tags(path)
 
 
 # One connection and one model per process, which works on many files.
