@@ -106,6 +106,11 @@ class Recsys(LazyGroup):
             ctx.exit(code)
         except (OSError, MemoryError) as error:
             ctx.exit(_system_error(error))
+        except ImportError as error:
+            _report(
+                f"a part of recsys could not be loaded: {error}",
+                "Memory may be short (see ulimit -v); if it is not, install recsys again.",
+            )
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as error:
