@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from recsys.audio import MAX_WHOLE_S, decode, open_container
+from recsys.audio import decode, open_container
+from recsys.audio.decoding import MAX_WHOLE_S
 from recsys.bootstrap import bootstrap_interval
 from recsys.errors import AudioError, QueryError, RecsysError, require
 from recsys.library import scan
