@@ -288,7 +288,7 @@ def read_recording(path: Path) -> Recording:
     blocks: list[FloatArray] = []
     length, rate = 0, 0
     try:
-        with open_container(path) as container:
+        with open_container(path, at_most=None) as container:
             for frame in container.decode(audio=0):
                 rate = frame.sample_rate
                 # More than two channels are mixed down: not every format below takes them.

@@ -1,8 +1,7 @@
 """Decoding: a few windows of mono sound out of any audio file, or all of it."""
 
 from recsys.audio.decoding import decode, decode_whole
-from recsys.audio.files import open_container
-from recsys.audio.readers import BARE_STREAMS, main_stream
+from recsys.audio.readers import BARE_STREAMS, main_stream, open_container
 from recsys.audio.windows import plan_offsets
 
 __all__ = [

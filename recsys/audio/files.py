@@ -187,27 +187,16 @@ def open_audio(path: Path) -> Iterator[AudioFile]:
         file.check()
 
 
-def container_of(source: AudioFile | Part) -> av.container.InputContainer:
+def container_of(
+    source: AudioFile | Part, metadata_errors: str = "ignore"
+) -> av.container.InputContainer:
     """Open with FFmpeg, whatever bytes the name has; AudioError for an unknown format."""
     source.seek(0)
     try:
-        return av.open(source, "r", metadata_errors="ignore", options=dict(_OPTIONS))
+        return av.open(source, "r", metadata_errors=metadata_errors, options=dict(_OPTIONS))
     except (av.FFmpegError, OSError, ValueError) as error:
         out_of_memory(error)
         raise AudioError(f"FFmpeg cannot read it: {error}") from error
-
-
-@contextlib.contextmanager
-def open_container(path: Path, at_most: int | None = None) -> Iterator[av.container.InputContainer]:
-    """Open a file with FFmpeg, to read its packets or its tags, `at_most` so many bytes of it.
-
-    AudioError for an unknown format. PassingError as for :func:`open_audio`.
-    """
-    with open_audio(path) as file:
-        file.allowance = HEADER_BYTES if at_most is None else at_most
-        with container_of(file) as container:
-            file.allowance = at_most
-            yield container
 
 
 def out_of_memory(error: Exception) -> None:

@@ -11,13 +11,22 @@ import av
 import numpy as np
 import soundfile
 
-from recsys.audio.contents import is_disguised, is_disguised_wav, mp3_table, ogg_links
+from recsys.audio.contents import (
+    Mp3Table,
+    is_disguised,
+    is_disguised_wav,
+    mp3_table,
+    ogg_links,
+    refuse_what_is_no_sound,
+    share_of_holes,
+)
 from recsys.audio.files import (
     BARREN_BYTES,
     HEADER_BYTES,
     AudioFile,
     Part,
     container_of,
+    open_audio,
     out_of_memory,
 )
 from recsys.audio.samples import Mixdown, join, resample
@@ -25,6 +34,7 @@ from recsys.errors import AudioError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from recsys.types import FloatArray
 
@@ -42,6 +52,12 @@ READ_OVER_S = 0.5
 
 SAMPLES_AT_ONCE = 2**24
 """Of all channels together, which bounds the memory for files of very many channels."""
+
+DISGUISE_FRAMES = 8192
+"""Samples in which DTS or AC-3 would show in a FLAC file."""
+
+BYTES_AT_MOST = 8
+"""Of one sample in a file."""
 
 FEW_CHANNELS = 8
 """FFmpeg keeps the samples of more channels elsewhere in a frame, where PyAV does not look."""
@@ -109,26 +125,31 @@ def _check_rate(rate: int) -> None:
         )
 
 
+class _UndecodableError(AudioError):
+    """What another library could only read as noise."""
+
+
 class SoundFileReader(AudioReader):
     """Reads through libsndfile."""
 
     def __init__(self, source: AudioFile | Part, file: AudioFile) -> None:
         super().__init__()
-        self._source = source
+        self._source, self._owner = source, file
+        self._table: Mp3Table | None = None
         file.allowance = HEADER_BYTES
         source.seek(0)
         try:
             self._file = soundfile.SoundFile(source)
-            if self._file.format == "MPEG" and isinstance(source, AudioFile):
+            if self._file.format == "MP3":
+                self._file.close()
+                self._table = _trusted_table(file)
+                source.seek(0)
                 # libmpg123 reads frame by frame. An error of the disk makes it fail, and FFmpeg,
                 # which then reads the file, remembers it.
-                self._file.close()
-                source.seek(0)
-                self._file = soundfile.SoundFile(os.dup(source.fileno()))
+                self._file = soundfile.SoundFile(os.dup(file.fileno()))
         except (soundfile.LibsndfileError, TypeError) as error:
             _check_memory(error)
             raise AudioError(f"libsndfile cannot read it: {error}") from error
-        file.allowance = None  # libsndfile does not search for sound
         self.sample_rate: int = self._file.samplerate
         try:
             _check_rate(self.sample_rate)
@@ -139,7 +160,6 @@ class SoundFileReader(AudioReader):
         frames = self._file.frames
         # libsndfile reports none or an absurd count for streams of unknown length.
         self.duration_s = frames / self.sample_rate if 0 < frames < 2**48 else None
-        self._table = mp3_table(source) if self._file.format == "MPEG" else None
         estimated = self._table is not None and self._table.size is None
         self.stated_s = None if estimated else self.duration_s
         self._time_s = 0.0  # where reading has ended
@@ -149,11 +169,11 @@ class SoundFileReader(AudioReader):
         if self._file.format != "FLAC" or self._file.channels != 2:
             return
         if self._file.subtype == "PCM_16" and is_disguised(
-            self._file.read(8192, dtype="int16").tobytes()
+            self._file.read(DISGUISE_FRAMES, dtype="int16").tobytes()
         ):
-            raise AudioError(
-                "DTS or AC-3 stored as if it were PCM",
-                "Decode it with: ffmpeg -i FILE -c copy -f s16le - | ffmpeg -f dts -i - OUT.flac",
+            raise _UndecodableError(
+                "DTS or AC-3 stored as FLAC: played as it is, it is noise",
+                "Unpack it to WAV (flac -d), and index that.",
             )
 
     def read(self, offset_s: float, length_s: float) -> FloatArray:
@@ -186,7 +206,7 @@ class SoundFileReader(AudioReader):
         if size is None:
             share = min(1.0, self._time_s / self.duration_s)
             size = round((self._source.tell() - start) / share)
-        return abs(start + size - self._source.size) < SIZE_TOLERANCE * self._source.size + 2**16
+        return _is_size(start + size, self._source.size)
 
     def close(self) -> None:
         """Close libsndfile's side."""
@@ -195,20 +215,40 @@ class SoundFileReader(AudioReader):
     def _go_to(self, frame: int) -> None:
         """Seek, or read over a short gap: that is cheaper in a compressed file."""
         gap = frame - self._file.tell()
+        self._allow(max(0, gap))
         if 0 <= gap <= READ_OVER_S * self.sample_rate:
             self._file.read(gap)
         else:
             self._file.seek(frame)
 
+    def _allow(self, frames: int) -> None:
+        # libFLAC searches for the next frame behind damage, however far.
+        self._owner.allowance = BARREN_BYTES + frames * self._file.channels * BYTES_AT_MOST
+
     def _mono(self, count: int) -> FloatArray:
         blocks = []
         while True:
             wanted = min(count, self._at_once)
+            self._allow(wanted)
             block = self._file.read(wanted, dtype="float32", always_2d=True)
             blocks.append(self.mix.interleaved(block))
             count -= len(block)
             if len(block) < wanted or count <= 0:
                 return blocks[0] if len(blocks) == 1 else join(blocks)
+
+
+def _is_size(expected: int, size: int) -> bool:
+    return abs(expected - size) < SIZE_TOLERANCE * size + 2**16
+
+
+def _trusted_table(file: AudioFile) -> Mp3Table:
+    """Return what an MP3 says of its length; AudioError for what libmpg123 takes hours to read."""
+    table = mp3_table(file)
+    if table.size is not None and not _is_size(table.start + table.size, file.size):
+        raise AudioError("not of the size that it says")
+    if (table.size is None or file.size > BARREN_BYTES) and share_of_holes(file) > 0:
+        raise AudioError("it has holes")
+    return table
 
 
 _MALLOC_FAILED = 17
@@ -224,19 +264,16 @@ class AvReader(AudioReader):
 
     def __init__(self, source: AudioFile | Part, file: AudioFile) -> None:
         super().__init__()
-        self._file = file  # which counts what is read without a sound
-        self._file.allowance = HEADER_BYTES
-        self._container = container_of(source)
+        self._file, self._source = file, source  # the file counts what is read without a sound
+        self._open()
         try:
-            self._stream = main_stream(self._container)
             self.sample_rate = int(self._stream.sample_rate or 0)
             if self.sample_rate <= 0:
                 raise AudioError("its audio stream has no decoder or no sample rate")
             _check_rate(self.sample_rate)
         except AudioError:
-            self._container.close()
+            self.close()
             raise
-        self._file.allowance = BARREN_BYTES
         self._start_s = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
         self._whole: FloatArray | None = None
         self.duration_s = self.stated_s = self._stated_duration()
@@ -246,6 +283,16 @@ class AvReader(AudioReader):
             self.duration_s = None
         if self.duration_s is None:
             self.duration_s = self._measured_duration()
+
+    def _open(self) -> None:
+        self._file.allowance = HEADER_BYTES
+        self._container = container_of(self._source)
+        try:
+            self._stream = main_stream(self._container)
+        except AudioError:
+            self.close()
+            raise
+        self._used = False
 
     def _stated_duration(self) -> float | None:
         if self._stream.duration and self._stream.time_base is not None:
@@ -270,12 +317,17 @@ class AvReader(AudioReader):
 
     def _decodes(self) -> bool:
         """Whether there is a sound near the start: anything looks like packets of a bare stream."""
-        return next((True for block in self.blocks() if len(block)), False) and self._rewind()
+        sounds = next((True for block in self.blocks() if len(block)), False)
+        self._start()
+        return sounds
 
-    def _rewind(self) -> bool:
-        with contextlib.suppress(av.FFmpegError):  # a stream that cannot seek is at its start
-            self._container.seek(0)
-        return True
+    def _start(self) -> None:
+        """Go back to the start. Not by seeking: decoders have crashed on damage, once rewound."""
+        if self._used:
+            self.close()
+            self._open()
+        self._used = True
+        self._file.allowance = BARREN_BYTES
 
     def read(self, offset_s: float, length_s: float) -> FloatArray:
         """Return mono samples, shape (n,), from `offset_s` on; fewer if the file ends there."""
@@ -302,6 +354,7 @@ class AvReader(AudioReader):
         first = True
         mono: list[FloatArray] = []
         length = 0
+        self._used = True
         try:
             self._container.seek(round(max(0.0, target_s - SEEK_MARGIN_S) * av.time_base))
             for frame in self._container.decode(self._stream):
@@ -334,8 +387,7 @@ class AvReader(AudioReader):
     def blocks(self) -> Iterator[FloatArray]:
         """Yield samples past pieces that do not decode."""
         self.damaged = 0
-        self._rewind()
-        self._file.allowance = BARREN_BYTES
+        self._start()
         joined = av.AudioFifo()
         try:
             for packet in self._container.demux(self._stream):
@@ -506,6 +558,8 @@ def _opened(
     for kind in kinds:
         try:
             yield kind(source, file)
+        except _UndecodableError as error:
+            raise AudioError(error.message, error.hint) from error
         except AudioError as error:
             refused.append(error)
 
@@ -518,3 +572,20 @@ def _unreadable(reason: AudioError) -> AudioError:
         "not an audio file that can be read, whatever its name says",
         "It may be damaged from the first byte or be something else; replace or rename it.",
     )
+
+
+@contextlib.contextmanager
+def open_container(
+    path: Path, metadata_errors: str = "ignore", at_most: int | None = HEADER_BYTES
+) -> Iterator[av.container.InputContainer]:
+    """Open a file with FFmpeg for its packets or tags, and read `at_most` so many bytes of it.
+
+    AudioError for an unknown format. PassingError, at the end too, for trouble that is not the
+    file's own: what was read until then says nothing about the file.
+    """
+    with open_audio(path) as file:
+        refuse_what_is_no_sound(file)
+        file.allowance = HEADER_BYTES if at_most is None else at_most
+        with container_of(file, metadata_errors) as container:
+            file.allowance = at_most
+            yield container
