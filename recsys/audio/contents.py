@@ -314,12 +314,12 @@ _DISGUISES = (
     *(bytes.fromhex(sync) for sync in ("7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8")),
     *(bytes.fromhex(sync) for sync in ("72f81f4e", "f8724e1f")),
 )
-_DISGUISE_BYTES = 64 * 1024
+_DISGUISE_BYTES = 2**15
 
 
 def is_disguised(samples: bytes) -> bool:
     """Whether 16-bit stereo samples are a stream of DTS or AC-3 that calls itself PCM."""
-    return any(samples.count(sync) > 1 for sync in _DISGUISES)
+    return any(0 <= samples.find(sync) < samples.rfind(sync) for sync in _DISGUISES)
 
 
 def is_disguised_wav(file: AudioFile, head: bytes) -> bool:

@@ -53,7 +53,7 @@ READ_OVER_S = 0.5
 SAMPLES_AT_ONCE = 2**24
 """Of all channels together, which bounds the memory for files of very many channels."""
 
-DISGUISE_FRAMES = 8192
+DISGUISE_FRAMES = 4096
 """Samples in which DTS or AC-3 would show in a FLAC file."""
 
 BYTES_AT_MOST = 8
@@ -135,18 +135,9 @@ class SoundFileReader(AudioReader):
     def __init__(self, source: AudioFile | Part, file: AudioFile) -> None:
         super().__init__()
         self._source, self._owner = source, file
-        self._table: Mp3Table | None = None
         file.allowance = HEADER_BYTES
-        source.seek(0)
         try:
-            self._file = soundfile.SoundFile(source)
-            if self._file.format == "MP3":
-                self._file.close()
-                self._table = _trusted_table(file)
-                source.seek(0)
-                # libmpg123 reads frame by frame. An error of the disk makes it fail, and FFmpeg,
-                # which then reads the file, remembers it.
-                self._file = soundfile.SoundFile(os.dup(file.fileno()))
+            self._file, self._table = self._opened(source)
         except (soundfile.LibsndfileError, TypeError) as error:
             _check_memory(error)
             raise AudioError(f"libsndfile cannot read it: {error}") from error
@@ -162,8 +153,22 @@ class SoundFileReader(AudioReader):
         self.duration_s = frames / self.sample_rate if 0 < frames < 2**48 else None
         estimated = self._table is not None and self._table.size is None
         self.stated_s = None if estimated else self.duration_s
+        self.mix.bounded = self._file.subtype.startswith("PCM")
         self._time_s = 0.0  # where reading has ended
         self._at_once = max(1, SAMPLES_AT_ONCE // self._file.channels)
+
+    def _opened(self, source: AudioFile | Part) -> tuple[soundfile.SoundFile, Mp3Table | None]:
+        start = self._owner.peek_at(0, 3)
+        source.seek(0)
+        if start == b"ID3" or start.startswith(b"\xff"):
+            # libmpg123 reads frame by frame: through Python that takes a tenth longer. An error of
+            # the disk makes it fail, and FFmpeg, which then reads the file, remembers it.
+            file = soundfile.SoundFile(os.dup(self._owner.fileno()))
+            if file.format == "MP3":
+                return file, _trusted_table(self._owner)
+            file.close()
+            source.seek(0)
+        return soundfile.SoundFile(source), None
 
     def _check_kind(self) -> None:
         if self._file.format != "FLAC" or self._file.channels != 2:

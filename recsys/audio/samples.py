@@ -15,6 +15,9 @@ CANCELLED = 0.1
 """Channels cancel each other where their mean has less than this share of the power that the mean
 of unrelated channels would have."""
 
+COMPARED = 2**15
+"""Samples of a block on which that is decided."""
+
 LOUD = 8.0
 """Peaks up to here occur in intact files of floating-point samples."""
 
@@ -33,6 +36,7 @@ class Mixdown:
 
     def __init__(self) -> None:
         self.channel: int | None = None  # the only one to use; None for the mean
+        self.bounded = False  # samples are whole numbers, which cannot be absurd
         self.start_over()
 
     def start_over(self) -> None:
@@ -51,7 +55,7 @@ class Mixdown:
             return self._repaired(block[:, min(self.channel, channels - 1)].copy())
         # As a product, because a mean over so short an axis takes longer than decoding.
         mono: FloatArray = block @ np.full(channels, 1.0 / channels, dtype=np.float32)
-        self._compare(block, mono, channels, axis=0)
+        self._compare(block[:COMPARED], mono[:COMPARED], axis=1)
         return self._repaired(mono)
 
     def planar(self, block: FloatArray) -> FloatArray:
@@ -61,19 +65,21 @@ class Mixdown:
             return self._repaired(block[min(self.channel, channels - 1)])
         mono: FloatArray = block.mean(axis=0)
         if channels > 1:
-            self._compare(block, mono, channels, axis=1)
+            self._compare(block[:, :COMPARED], mono[:COMPARED], axis=0)
         return self._repaired(mono)
 
-    def _compare(self, block: FloatArray, mono: FloatArray, channels: int, axis: int) -> None:
+    def _compare(self, block: FloatArray, mono: FloatArray, axis: int) -> None:
+        """Count what the mean of the channels keeps of their sound."""
+        channels = block.shape[axis]
         power, kept = _power(block) / channels, _power(mono)
         if not kept < CANCELLED * power / channels:  # the usual case, and absurd samples
             self._kept += power if np.isfinite(power) else 0.0
             return
         self._lost += power
-        of_each = np.square(block, dtype=np.float64).sum(axis=axis)
-        size = max(len(of_each), len(self._power))
-        self._power = np.pad(self._power, (0, size - len(self._power)))
-        self._power[: len(of_each)] += of_each
+        of_each = np.square(block, dtype=np.float64).sum(axis=1 - axis)
+        more = channels - len(self._power)
+        self._power = np.pad(self._power, (0, max(0, more)))
+        self._power[:channels] += of_each
 
     @property
     def cancels(self) -> bool:
@@ -87,7 +93,7 @@ class Mixdown:
 
     def _repaired(self, mono: FloatArray) -> FloatArray:
         self.samples += len(mono)
-        if _power(mono) <= len(mono):  # of full scale: false for NaN too
+        if self.bounded or _power(mono) <= len(mono):  # that of full scale; not so for NaN
             return mono
         size = np.abs(mono)
         number = size < ABSURD
