@@ -26,7 +26,7 @@ GROUPS = {
         *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
         *("bootstrap", "learned", "notebook"),
     ),
-    "sound": ("audio", "mel", "one_librosa", "toml_tables"),
+    "sound": ("audio", "audio.*", "mel", "one_librosa", "toml_tables"),
     "library": ("library",),
     "workers": ("workers", "worker_server"),
     "taste": ("taste", "taste.*"),

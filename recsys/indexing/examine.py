@@ -108,12 +108,23 @@ class FileAnalyser:
         windows: npt.NDArray[np.floating] = self.settings.compute(waveform.windows).astype(
             precision, copy=False
         )
+        _check_finite(windows)
         if self.model is None:
             return DecodedTrack(windows, waveform.duration_s, waveform.warning)
         # Rounded as if they had been sent: float16 moves an embedding by up to 1e-3, and it must
         # not depend on the process that computes it.
         (analysis,) = _classifier(self.model).analyse([windows.astype(np.float32)])
+        _check_finite(analysis.embedding, analysis.probabilities, analysis.tags)
         return AnalysedTrack(analysis, waveform.duration_s, waveform.warning)
+
+
+def _check_finite(*results: npt.NDArray[np.floating]) -> None:
+    """AudioError for what is no number: stored, it would spoil every question about any track."""
+    if not all(np.isfinite(result).all() for result in results):
+        raise AudioError(
+            "its analysis is not a number (NaN or infinite)",
+            "The sound may be damaged: convert the file, or replace it.",
+        )
 
 
 @lru_cache(maxsize=2)
