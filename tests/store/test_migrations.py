@@ -95,10 +95,18 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         (view,) = store._rows("SELECT sql FROM sqlite_master WHERE name = 'analysed_tracks'")
         old_view = view[0].replace("added, ", "").replace(", language", "")
         later = ("events", "preferences", "blends", "radio_tracks", "radio_sessions")
+        (all_view,) = store._rows(
+            "SELECT sql FROM sqlite_master WHERE name = 'tracks_with_analysis'"
+        )
         for statement in (
             "DROP VIEW analysed_tracks",
+            "DROP VIEW tracks_with_analysis",
+            "ALTER TABLE failures DROP COLUMN hint",
+            "ALTER TABLE analyses DROP COLUMN version",
+            "ALTER TABLE library DROP COLUMN journal",
             "ALTER TABLE tracks DROP COLUMN language",
             "ALTER TABLE tracks DROP COLUMN added",
+            all_view[0].replace(", a.version", ""),
             old_view,
             *(f"DROP TABLE {table}" for table in later),
             "UPDATE tracks SET search_keys = ''",  # without whole names

@@ -73,5 +73,5 @@ def test_lost_scores_are_found_by_the_check(store: Store) -> None:
     assert store.integrity_problems() == []
     store._db.execute("UPDATE analyses SET tag_scores = NULL WHERE rowid = 1")
     assert store.integrity_problems() == [
-        "1 analyses have another number of tags than their model."
+        "1 tracks have a damaged analysis: not numbers, or of the wrong length."
     ]
