@@ -743,7 +743,10 @@ class RootHealth:
             f"{known} is empty or not mounted; its tracks were left as they are "
             f"(if they are gone for good: recsys doctor --forget {known})"
             for known in self._known
-            if known not in without and known.is_relative_to(root) and self.is_absent(known)
+            if (known != root or known in self._volumes)
+            and known not in without
+            and known.is_relative_to(root)
+            and self.is_absent(known)
         ]
 
     def folders_now(self) -> list[Path]:

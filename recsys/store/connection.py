@@ -77,13 +77,13 @@ def default_database() -> Path:
     """Return the default path of the library."""
     from platformdirs import user_data_path
 
-    folder = user_data_path("recsys", appauthor=False)
-    if not folder.is_absolute():  # the system knows no home: a job without HOME, an unknown user
+    try:
+        return user_data_path("recsys", appauthor=False) / "library.db"
+    except RuntimeError as error:  # a job without HOME, of a user whom the system does not know
         raise StoreError(
             "there is no home folder to keep the library in: HOME is not set",
             "Name the library with --db, or set HOME.",
-        )
-    return folder / "library.db"
+        ) from error
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
@@ -277,12 +277,19 @@ def set_journal(database: sqlite3.Connection, journal: str) -> None:
 def _open_to_read(path: Path) -> _Connection:
     try:
         return _checked(_connection(path, "mode=ro"), path)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         # On a read-only file system the files of WAL cannot be made. No process can write there
         # either, so the file may be read as immutable, unless there is a log with changes.
         wal = path.with_name(path.name + "-wal")
-        if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
+        if os.access(path.parent, os.W_OK):
             raise
+        if wal.exists() and wal.stat().st_size:
+            raise StoreError(
+                f"{path} cannot be read where nothing can be written: {wal.name} holds changes "
+                "that are not in it yet.",
+                "Copy both to a folder that can be written, or make the copy while nothing uses "
+                "the library.",
+            ) from error
     return _checked(_connection(path, "mode=ro&immutable=1"), path)
 
 

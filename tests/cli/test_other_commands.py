@@ -187,8 +187,12 @@ def test_status(run: Run, indexed: IndexedLibrary) -> None:
     assert data["roots"] == [{"path": str(indexed.music), "available": True}]
     text = run("status").stdout
     assert str(indexed.database) in text
+    (group,) = data["failures_by_reason"]
+    bad = str(indexed.music / "bad.mp3")
+    assert (group["files"], group["examples"], group["retried"]) == (1, [bad], 0)
+    assert data["failures_list"] == [{"path": bad, "reason": group["reason"]}]
     assert run("status", "--failures").stdout == (
-        f"{indexed.music / 'bad.mp3'}: not an audio file that can be read, whatever its name says\n"
+        f"1 file: {group['reason']}\n  {bad}\n  {group['hint']}\n"
     )
 
 
