@@ -107,7 +107,10 @@ class IndexSession:
                 events = indexer.run(change.paths, quiet_s=QUIET_S)
             else:
                 events = indexer.follow(change.paths)
-            for event in attended(store, events, load_ahead=load_ahead):
+            changes = attended(
+                store, events, load_ahead=load_ahead, count_waiting=change.whole
+            )  # counting takes longer than indexing a file
+            for event in changes:
                 if isinstance(event, IndexSummary):
                     if change.whole:
                         news = tuple(note for note in event.notes if note not in told)
@@ -214,8 +217,12 @@ def attended(
     events: Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile],
     *,
     load_ahead: bool,
+    count_waiting: bool = True,
 ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
-    """Pass events on; load the model ahead, and save the index every so often and at the end."""
+    """Pass events on; load the model ahead, and save the index every so often and at the end.
+
+    A note tells how many tracks wait for analysis, unless they are not to be counted.
+    """
     stored = 0
     try:
         for event in events:
@@ -226,7 +233,7 @@ def attended(
                 stored = 0
                 _save_if_behind(store)
             if isinstance(event, IndexSummary):
-                event = _with_notes(store, event)
+                event = _with_note_of_unanalysed(store, event) if count_waiting else event
                 store.check_in_place()  # else all of it would be lost
             yield event
     except (KeyboardInterrupt, GeneratorExit):
@@ -252,7 +259,7 @@ def _save_if_behind(store: Store) -> None:
         bring_up_to_date(store)
 
 
-def _with_notes(store: Store, summary: IndexSummary) -> IndexSummary:
+def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummary:
     """Add a note if tracks without an analysis by the present model are missing from results."""
     waiting = store.unanalysed()
     if not waiting:
