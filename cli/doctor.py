@@ -64,13 +64,11 @@ def command(
             click.echo(f"done: {repair}")
         for problem in diagnosis.problems:
             click.echo(f"problem: {problem}")
-        if diagnosis.database_problems and not rebuild:
-            click.echo("recsys doctor --rebuild mends the index, and analyses that are damaged.")
-        if diagnosis.database_problems:
+        if any("recsys" not in problem for problem in diagnosis.database_problems):
             click.echo("Restore the database from a backup, or move it elsewhere and index again.")
-        elif diagnosis.problems:
+        elif diagnosis.index_problems:
             click.echo("recsys doctor --rebuild repairs the index.")
-        else:
+        elif not diagnosis.problems:
             click.echo("No problems found.")
     if diagnosis.problems:
         ctx.exit(FAILED)

@@ -85,12 +85,15 @@ _TEXTS = (
 )
 _VOCABULARY = "SELECT term FROM temp.vocabulary WHERE term >= ? AND term < ?"
 _EVENTS = "SELECT time, kind, subject, key, name, source, tracks FROM events"
-_DAMAGED = "{} tracks have a damaged analysis: not numbers, or of the wrong length."
+_DAMAGED = (
+    "{} tracks have a damaged analysis, not numbers or of the wrong length: recsys doctor --rebuild"
+    " deletes it, and recsys index makes it again."
+)
 _PROBLEMS = {
     "{} tracks are there but no model.": (
         "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL"
     ),
-    "{} tracks have no analysis by the current model.": (
+    "{} tracks have no analysis by the current model: recsys index makes it.": (
         "SELECT count(*) FROM tracks_with_analysis WHERE genre IS NULL"
     ),
     "{} files are both tracks and failures.": (
