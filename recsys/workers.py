@@ -365,7 +365,10 @@ def as_outcome(error: BaseException) -> RecsysError:
     if isinstance(error, ImportError):
         return cannot_start(f"{type(error).__name__}: {error}")
     if isinstance(error, OSError | MemoryError):
-        return PassingError(f"cannot read it now: {str(error) or type(error).__name__}")
+        return PassingError(
+            f"cannot read it now: {str(error) or type(error).__name__}",
+            "The file is not to blame; the next run tries it again.",
+        )
     return AudioError(
         f"unexpected {type(error).__name__}: {error}",
         "Please report this file: it meets a case that the decoder wrapper does not know.",
