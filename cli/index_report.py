@@ -129,7 +129,7 @@ class IndexReport:
         self._bar.stop()
         if self._as_json:
             print_json({"summary": dict(summary.counts())})
-        elif summary.found:
+        elif summary.found or summary.removed:
             _print_summary(summary, self._failures, self._warnings)
         # With --watch the next round has its own.
         self._failures.clear()

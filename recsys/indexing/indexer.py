@@ -227,14 +227,15 @@ class Indexer:
         yield run.summary()
 
     def follow(
-        self, changed: Sequence[Path]
+        self, changed: Sequence[Path], *, quiet_s: float
     ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
         """Bring the library up to date with files and folders that changed, and with nothing else.
 
-        They lie in folders of the library that are being watched, none inside another. Unchanged
-        files have no event; without any event there is no summary.
+        They lie in folders of the library that are being watched, none inside another. Files that
+        changed in the last `quiet_s` seconds are left to :attr:`young`; without any event there is
+        no summary.
         """
-        run = _Run(quiet_s=0.0)
+        run = _Run(quiet_s=quiet_s)
         health = RootHealth(self._store)
         pending: list[str] = []
         single: list[Path] = []
@@ -269,7 +270,7 @@ class Indexer:
         """Yield the events of the files with nothing to do; add the others to those pending."""
         retry = retry or self._options.retry_failed
         for file, stored in self._with_stored(files):
-            if run.quiet_s and 0 <= time.time() - file.mtime_ns / 1e9 < run.quiet_s:
+            if run.quiet_s is not None and 0 <= time.time() - file.mtime_ns / 1e9 < run.quiet_s:
                 run.young.append(file.path)  # not those of the future: a clock may have gone back
                 continue
             again = retry and stored is not None and bool(stored.failure or stored.warning)

@@ -106,7 +106,7 @@ class IndexSession:
             if change.whole:
                 events = indexer.run(change.paths, quiet_s=QUIET_S)
             else:
-                events = indexer.follow(change.paths)
+                events = indexer.follow(change.paths, quiet_s=QUIET_S)
             changes = attended(
                 store, events, load_ahead=load_ahead, count_waiting=change.whole
             )  # counting takes longer than indexing a file

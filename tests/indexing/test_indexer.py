@@ -669,3 +669,42 @@ def growing(monkeypatch: pytest.MonkeyPatch, path: Path, states: list[bytes]) ->
                 yield pair
 
     monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", SlowWriter)
+
+
+def test_what_changed_is_looked_at_and_nothing_else(runner: Runner) -> None:
+    for name in ("a/1.flac", "a/2.flac", "b/3.flac"):
+        runner.add(name, pitch=1 + int(name[2]) / 5)
+    runner.run()
+    new = runner.add("a/4.flac", pitch=3)
+    (runner.music / "b").rename(runner.music / "Vol.2")
+    (runner.music / "a" / "1.flac").unlink()
+    names = ("a/1.flac", "a/4.flac", "b", "Vol.2", "a/cover.jpg", "gone")
+    found, _ = follow(runner, *(runner.music / name for name in names))
+    assert found == {"1.flac": "removed", "3.flac": "moved", "4.flac": "indexed"}
+    assert follow(runner, new, runner.music / "a") == ({}, [])
+    with runner.store() as store:
+        paths = [track.path for track in store.all_tracks()]
+    assert {os.fspath(path.relative_to(runner.music)) for path in paths} == {
+        *("a/2.flac", "a/4.flac", "Vol.2/3.flac"),
+    }
+
+
+def test_a_young_file_in_a_new_folder_waits(runner: Runner) -> None:
+    runner.run(runner.music)
+    path = runner.add("new/a.flac")
+    assert follow(runner, runner.music / "new", quiet_s=60) == ({}, [path])
+    os.utime(path, (time.time() + 3600,) * 2)  # of the future: a clock that has gone back
+    assert follow(runner, runner.music / "new", quiet_s=60) == ({"a.flac": "indexed"}, [])
+
+
+def follow(
+    runner: Runner, *changed: Path, quiet_s: float = 0.0
+) -> tuple[dict[str, str], list[Path]]:
+    """Return what following some changes did, and the files that are left for later."""
+    with Store.open(runner.database) as store:
+        options = IndexOptions(workers=1)
+        indexer = Indexer(store, lambda: runner.classifier, MEL, options)  # type: ignore[arg-type, return-value]
+        events = [*indexer.follow(changed, quiet_s=quiet_s)]
+        done = {Path(e.path).name: str(e.status) for e in events if isinstance(e, IndexEvent)}
+        assert bool(done) == any(isinstance(event, IndexSummary) for event in events)
+        return done, indexer.young
