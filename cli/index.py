@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
-from recsys.cli.index_report import IndexReport, follow, nothing_in
+from recsys.cli.index_report import BAR, IndexReport, follow, nothing_in
 from recsys.cli.options import (
     NamedPath,
     db_option,
@@ -28,7 +28,10 @@ from recsys.cli.output import print_json, progress, shown
 from recsys.notebook import clock
 
 if TYPE_CHECKING:
-    from recsys.types import DeviceName, EffortName, GenreSourceName
+    from recsys.types import DeviceName, EffortName, GenreSourceName, JournalName
+
+SIZE_LIMIT_GB = 32.0
+"""``recsys.types.SIZE_LIMIT_BYTES``, which imports NumPy; a test compares the two."""
 
 
 @click.command(name="index")
@@ -39,6 +42,14 @@ if TYPE_CHECKING:
 @model_option
 @workers_option
 @time_limit_option
+@click.option(
+    "--size-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=SIZE_LIMIT_GB,
+    show_default=True,
+    metavar="GB",
+    help="Leave out larger files, as failed: unfinished downloads can be huge.",
+)
 @effort_option("the library's own; balanced for a new one")
 @click.option(
     "--keep-missing",
@@ -49,6 +60,18 @@ if TYPE_CHECKING:
     "--reanalyse",
     is_flag=True,
     help="Analyse everything again if --model or --effort differs from the library's.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Try again the files that failed before, and those analysed with a warning.",
+)
+@click.option(
+    "--journal",
+    type=click.Choice(("wal", "delete")),
+    help="How SQLite keeps the library consistent: with wal, queries go on while index writes; on "
+    "a network file system (NFS, SMB) only delete works.  [default: unchanged; for a new library "
+    "what works where it lies]",
 )
 @click.option(
     "--genres",
@@ -69,9 +92,12 @@ def command(
     model: Path | None,
     workers: int | None,
     time_limit: float,
+    size_limit: float,
     effort: EffortName | None,
     keep_missing: bool,
     reanalyse: bool,
+    retry_failed: bool,
+    journal: JournalName | None,
     genres: GenreSourceName | None,
     watch: bool,
     wait: bool,
@@ -91,9 +117,13 @@ def command(
       recsys index ~/Downloads/song.mp3
       recsys index ~/Music /mnt/nas/flac --keep-missing
       recsys index ~/Music --watch
+      recsys index --retry-failed
       recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
     """
+    from recsys.memory import check_address_space
+
+    check_address_space()  # before NumPy, which crashes without enough
     from recsys.api import Library
     from recsys.indexing import IndexOptions
     from recsys.indexing.session import nothing_found
@@ -118,10 +148,13 @@ def command(
         reanalyse=reanalyse,
         genres=genres,
         wait_s=None if wait else 0.0,
+        size_limit=round(size_limit * 1e9),
+        retry_failed=retry_failed,
+        journal=journal,
     )
     started = time.monotonic()
     events = library.index_events(folders, options, watch=watch)
-    with progress("tracks", "Indexing") as bar:
+    with progress("tracks", BAR) as bar:
         report = IndexReport(bar, as_json=as_json)
         summary = follow(events, report, empty_is_error=not watch)
     if nothing_in(summary):

@@ -27,6 +27,9 @@ EffortName: TypeAlias = Literal["fast", "balanced", "full"]
 GenreSourceName: TypeAlias = Literal["model", "tags", "own"]
 """What :class:`GenreSource` is called by those who ask for it."""
 
+JournalName: TypeAlias = Literal["wal", "delete"]
+"""How SQLite keeps a library consistent, see :meth:`recsys.store.Store.set_journal`."""
+
 PlaylistFormat: TypeAlias = Literal["m3u8", "m3u", "pls", "xspf", "json", "paths"]
 """Formats of playlist files, see :mod:`recsys.playlists.files`."""
 
@@ -38,6 +41,9 @@ LEAST_SCORE = 1e-6
 
 TIME_LIMIT_S = 120.0
 """Default limit for the analysis of one file, which takes well under a second."""
+
+SIZE_LIMIT_BYTES = 32_000_000_000
+"""Default limit for the size of one file: three hours of DSD256, eight of 24-bit 192 kHz stereo."""
 
 UNKNOWN = "unknown"
 """Genre of a track for which no probability reaches its threshold."""
@@ -200,6 +206,12 @@ class Analysis:
     def identity(self) -> tuple[str, Effort]:
         """Model and effort: only analyses that share both are comparable."""
         return self.fingerprint, self.effort
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all its values are numbers; damaged sound can give others."""
+        arrays = (self.probabilities, self.embedding, self.tags)
+        return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,8 +428,9 @@ class Failure:
     """A file that could not be analysed."""
 
     file: TrackFile  # as it was then: after a change of size or time the next run tries it again
-    reason: str  # for display
+    reason: str  # for display: "kind: detail", where files of one kind can be counted together
     retry: bool = False  # not the file's fault (unmounted disk, permission): every run tries again
+    hint: str = ""  # what helps
 
 
 class IndexStatus(StrEnum):
@@ -440,7 +453,17 @@ class IndexEvent:
     warning: str | None = None  # defect of a file that was indexed all the same
     genre: str | None = None  # the model's most probable one
     track_id: int | None = None
-    failed_before: bool = False  # the file is as it was when it failed, and was not tried again
+    # The file is as it was when it failed, and was not tried again, or failed again as before.
+    failed_before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SlowFile:
+    """A file whose analysis has been going on for long; told every few seconds until it ends."""
+
+    path: Path
+    seconds: float  # since it began
+    limit_s: float  # after which it is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,13 +476,18 @@ class IndexSummary:
     moved: int = 0
     removed: int = 0
     failed: int = 0
-    failed_before: int = 0  # of the failed: not tried again, because they have not changed
+    failed_before: int = 0  # of the failed: as before, because they have not changed
     notes: tuple[str, ...] = ()
 
     @property
     def failed_now(self) -> int:
         """Files that this run tried in vain."""
         return self.failed - self.failed_before
+
+    @property
+    def changes(self) -> int:
+        """Files of which the library has another state now."""
+        return self.indexed + self.moved + self.removed + self.failed_now
 
     def counts(self) -> Mapping[str, int]:
         """Return the counts by name, as scripts read them."""

@@ -59,8 +59,8 @@ class StoredFile:
     failure: str | None
     missing: bool  # the file was gone in the last run; the track was kept on request
     warning: str | None
-    # A failure to retry although the file has not changed: the reason was not the file's, or
-    # another version of recsys recorded it.
+    # To try again although the file has not changed: a failure whose reason was not the file's, or
+    # a failure or warning of other versions of recsys and its decoders.
     retry: bool = False
 
 
@@ -235,6 +235,23 @@ def array_blob(array: FloatArray) -> bytes:
 def blob_array(blob: bytes) -> FloatArray:
     """Return a writable array of a stored one, shape (n,)."""
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)
+
+
+def is_sound(
+    probabilities: bytes,
+    embedding: bytes,
+    tag_scores: bytes | None,
+    model: ModelInfo | None = None,
+) -> bool:
+    """Return whether the stored arrays of an analysis are numbers, and of the model's lengths."""
+    blobs = (probabilities, embedding, tag_scores or b"")
+    if any(len(blob) % 4 for blob in blobs):
+        return False
+    if model is not None:
+        lengths = (len(model.labels), model.dimension, len(model.tags))
+        if any(len(blob) != 4 * length for blob, length in zip(blobs, lengths, strict=True)):
+            return False
+    return bool(np.isfinite(np.frombuffer(b"".join(blobs), dtype="<f4")).all())
 
 
 def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:

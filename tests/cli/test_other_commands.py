@@ -57,6 +57,7 @@ def test_every_command_of_a_library_takes_db_and_reads_it_from_the_environment(
 def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
     from recsys import types
     from recsys.cli import options
+    from recsys.cli.index import SIZE_LIMIT_GB
     from recsys.cli.playlist import CAN_GROW
     from recsys.mel import EFFORTS
     from recsys.playlists.files import FORMATS
@@ -75,6 +76,7 @@ def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
     assert choices("similar", "strategy") == set(Strategy)
     assert choices("index", "effort") == choices("evaluate", "effort") == set(EFFORTS)
     assert options.TIME_LIMIT_S == types.TIME_LIMIT_S
+    assert SIZE_LIMIT_GB * 1e9 == types.SIZE_LIMIT_BYTES
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -204,8 +206,12 @@ def test_status(run: Run, indexed: IndexedLibrary) -> None:
     assert data["roots"] == [{"path": str(indexed.music), "available": True}]
     text = run("status").stdout
     assert str(indexed.database) in text
+    (group,) = data["failures_by_reason"]
+    bad = str(indexed.music / "bad.mp3")
+    assert (group["files"], group["examples"], group["retried"]) == (1, [bad], 0)
+    assert data["failures_list"] == [{"path": bad, "reason": group["reason"]}]
     assert run("status", "--failures").stdout == (
-        f"{indexed.music / 'bad.mp3'}: not an audio file that can be read, whatever its name says\n"
+        f"1 file: {group['reason']}\n  {bad}\n  {group['hint']}\n"
     )
 
 
