@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,8 @@ class IndexReport:
         self._working = False
         self._bar.stop()
         if self._as_json:
-            print_json({"summary": dict(summary.counts())})
+            counts = {**summary.counts(), "passed_over": asdict(summary.passed_over)}
+            print_json({"summary": counts})
         elif summary.found:
             _print_summary(summary, self._failures, self._warnings)
         # With --watch the next round has its own.
@@ -133,3 +135,10 @@ def _print_summary(
         counted.append(f"{before} failed before (recsys status --failures)")
     parts = ", ".join(counted)
     click.echo(f"{found} audio {'file' if found == 1 else 'files'}: {parts}")
+    passed = summary.passed_over
+    if passed.files:
+        click.echo(f"Passed over: {shown(passed.files)}")
+    if passed.kinds:
+        click.echo(f"Passed over: {shown(passed.kinds)}")
+    for hint in passed.hints:
+        click.echo(shown(hint))

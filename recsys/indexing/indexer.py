@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from recsys.checks import check_at_least, check_types
 from recsys.errors import ModelError, PassingError, RecsysError, StoreError
 from recsys.indexing.examine import Examined, Examiner, analyses_of
-from recsys.library import AUDIO_SUFFIXES, ScanReport, scan, track_file
+from recsys.library import (
+    ScanReport,
+    ScanRules,
+    is_earlier_identity,
+    is_passed_over,
+    scan,
+    track_file,
+    track_file_or_reason,
+)
 from recsys.store import Store, StoredFile, TrackRecord
 from recsys.types import (
     TIME_LIMIT_S,
@@ -22,6 +30,7 @@ from recsys.types import (
     IndexEvent,
     IndexStatus,
     IndexSummary,
+    PassedOver,
     Track,
     TrackFile,
 )
@@ -57,6 +66,13 @@ class IndexOptions:
         Per file, seconds. A file that takes longer fails, and the next run tries it again.
     keep_missing : bool
         Keep tracks whose files are gone.
+    exclude : tuple of str or None
+        Patterns as of ``.gitignore``, over paths below the folders, of what is not the library's,
+        which keeps them; None keeps those of before, an empty tuple clears them.
+    video : bool or None
+        Index the sound of videos, too. The library keeps it; None keeps what was said before.
+    reread_tags : bool
+        Read the tags of all files again, also of those that have not changed.
     reanalyse : bool
         Allow another model or effort than the library's: everything is analysed again.
     genres : str or None
@@ -74,6 +90,9 @@ class IndexOptions:
     workers: int | None = None
     time_limit_s: float = TIME_LIMIT_S
     keep_missing: bool = False
+    exclude: tuple[str, ...] | None = None
+    video: bool | None = None
+    reread_tags: bool = False
     reanalyse: bool = False
     genres: GenreSourceName | None = None
     wait_s: float | None = 0.0
@@ -81,6 +100,7 @@ class IndexOptions:
     def __post_init__(self) -> None:
         check_types(self)
         check_at_least(1, workers=self.workers)
+        ScanRules(self.exclude or ())  # RecsysError for a pattern that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,9 @@ class _Run:
     failed_before: int = 0
     settled: set[int] = field(default_factory=set)  # tracks whose files need no further look
     report: ScanReport = field(default_factory=ScanReport)
+    rules: ScanRules = field(default_factory=ScanRules)
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    touched: set[str] = field(default_factory=set)  # files of which only the ctime changed
     notes: list[str] = field(default_factory=list)
 
     def count(self, event: IndexEvent) -> IndexEvent:
@@ -115,6 +138,7 @@ class _Run:
             found=self.report.found,
             failed_before=self.failed_before,
             notes=tuple(self.notes),
+            passed_over=self.passed_over,
             **self.counts,
         )
 
@@ -151,7 +175,7 @@ class Indexer:
         are being watched are not. A file is indexed alone: its folder does not become a root. The
         event of a new or changed file follows its storage.
         """
-        run = _Run()
+        run = _Run(rules=self._rules(paths if whole_roots else ()))
         health = RootHealth(self._store)
         files = [path for path in paths if whole_roots and self._is_single_file(path)]
         single = set(files)
@@ -159,12 +183,18 @@ class Indexer:
         healthy = self._admit_roots(folders, run, health) if whole_roots else folders
         pending: list[str] = []  # text takes a fifth of the memory of paths
         for folder in healthy:
-            found_before = run.report.found
-            yield from self._sift(scan(folder, run.report), pending, run)
-            if whole_roots and run.report.found > found_before:
-                self._store_root(folder)
+            report = ScanReport(0, run.report.volumes, run.report.unreadable)
+            scanned = scan(folder, report, run.rules, self._top(folder))
+            yield from self._sift(scanned, pending, run, reread=whole_roots)
+            run.report.found += report.found
+            run.passed_over += report.passed_over()
+            if whole_roots:
+                if report.found:
+                    self._store_root(folder)
+                self._store.set_passed_over(folder, report.passed_over())
         # Who names a file that failed wants it tried again.
-        yield from self._sift(_named_files(files, run), pending, run, retry=True)
+        named = _named_files(files, run)
+        yield from self._sift(named, pending, run, retry=True, reread=whole_roots)
         # Before the long work: if it is stopped, the next run must know the volumes.
         for volume in run.report.volumes:
             self._store.add_root(volume, volume=True)
@@ -192,16 +222,58 @@ class Indexer:
             healthy.append(folder)
         return healthy
 
+    def _rules(self, named: Iterable[Path]) -> ScanRules:
+        """Return what is the library's from now on, and store it."""
+        before, options = self._store.scan_rules(), self._options
+        rules = dict(before)
+        if options.exclude is not None:
+            rules["exclude"] = list(options.exclude)
+        if options.video is not None:
+            rules["video"] = options.video
+        if rules != before:
+            self._store.set_scan_rules(rules)
+        return ScanRules(
+            tuple(rules.get("exclude", ())),
+            bool(rules.get("video", False)),
+            frozenset((*self._store.roots(), *named)),
+        )
+
+    def _top(self, folder: Path) -> Path:
+        """Return the root below which a folder lies, itself if below none: patterns begin there."""
+        above = [root for root in self._store.roots() if folder.is_relative_to(root)]
+        return min(above, key=lambda root: len(root.parts), default=folder)
+
     def _sift(
-        self, files: Iterator[TrackFile], pending: list[str], run: _Run, *, retry: bool = False
+        self,
+        files: Iterator[TrackFile],
+        pending: list[str],
+        run: _Run,
+        *,
+        retry: bool = False,
+        reread: bool = False,
     ) -> Iterator[IndexEvent]:
         """Yield the events of the files with nothing to do; add the others to those pending."""
+        reread = reread and self._options.reread_tags
+        times: list[tuple[int, int]] = []
         for file, stored in self._with_stored(files):
             again = stored is not None and retry and stored.failure is not None
             if stored is None or again or not _is_settled(stored, file):
                 pending.append(os.fspath(file.path))
-            else:
-                yield run.count(_settled_event(stored, file))
+                continue
+            if stored.track_id is not None:
+                if reread or stored.ctime_ns not in (None, file.ctime_ns):
+                    run.touched.add(os.fspath(file.path))
+                    pending.append(os.fspath(file.path))
+                    continue
+                if stored.ctime_ns is None and file.ctime_ns is not None:
+                    times.append((file.ctime_ns, stored.track_id))
+            yield run.count(_settled_event(stored, file))
+        self._store_change_times(times)
+
+    def _store_change_times(self, times: Sequence[tuple[int, int]]) -> None:
+        """Keep the present times of files that were indexed before the library had them."""
+        if times:
+            self._store.set_change_times(times)
 
     def _is_single_file(self, path: Path) -> bool:
         """Return whether a path is a file, or was one of the library's."""
@@ -280,8 +352,19 @@ class Indexer:
                     track_id=before,
                 )
             )
-            statuses.append(IndexStatus.INDEXED if before is None else IndexStatus.MOVED)
+            if self._is_as_before(file, examined, run):
+                statuses.append(IndexStatus.UNCHANGED)
+            else:
+                statuses.append(IndexStatus.INDEXED if before is None else IndexStatus.MOVED)
         yield from _write(self._store, records, failures, run, statuses)
+
+    def _is_as_before(self, file: TrackFile, examined: Examined, run: _Run) -> bool:
+        """Return whether a file that was only touched has its sound and its tags as before."""
+        if examined.result is not None or os.fspath(file.path) not in run.touched:
+            return False
+        track = self._store.track_by_path(file.path)
+        known = (examined.audio_hash, examined.tags)
+        return track is not None and (track.audio_hash, track.tags) == known
 
     def _analyse(self, batch: Sequence[Examined]) -> list[Analysis | None]:
         results = [examined.result for examined in batch if examined.result]
@@ -324,18 +407,25 @@ class Indexer:
         run.notes.extend(health.notes_under(folder, run.report.unreadable))
 
     def _remove_gone(self, folder: Path, run: _Run, health: RootHealth) -> Iterator[IndexEvent]:
-        """Remove what is gone for good from a folder, or a single file."""
-        gone = [
-            (track_id, path)
-            for track_id, path in self._store.iter_tracks_under(folder, run.settled)
-            if health.is_gone(path)
-        ]
+        """Remove what is gone for good, or not the library's, from a folder, or a single file."""
+        top = self._top(folder)
+        gone, excluded = [], []
+        for track_id, path in self._store.iter_tracks_under(folder, run.settled):
+            if health.is_gone(path):
+                gone.append((track_id, path))
+            elif path != top and is_passed_over(path, top, run.rules):
+                excluded.append((track_id, path))
         self._store.forget_failures(
-            [path for path in self._store.iter_failures_under(folder) if health.is_gone(path)]
+            [
+                path
+                for path in self._store.iter_failures_under(folder)
+                if health.is_gone(path) or (path != top and is_passed_over(path, top, run.rules))
+            ]
         )
         if self._options.keep_missing:
             self._store.mark_missing([track_id for track_id, _ in gone])
-            return
+            gone = []
+        gone += excluded
         for start in range(0, len(gone), REMOVAL_BATCH):
             part = gone[start : start + REMOVAL_BATCH]
             self._store.write([], removed=[track_id for track_id, _ in part])
@@ -346,11 +436,10 @@ class Indexer:
 def _named_files(paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:
     """Yield the files that were named one by one and are audio by their names; note the others."""
     for path in paths:
-        if path.suffix.lower() not in AUDIO_SUFFIXES:
-            run.notes.append(
-                f"{path} was skipped: its name does not end like that of an audio file"
-            )
-        elif (file := track_file(path)) is not None:
+        file = track_file_or_reason(path, run.rules)
+        if isinstance(file, str):
+            run.notes.append(f"{path} was skipped: {file}")
+        elif file is not None:
             run.report.found += 1
             volume = _mount_point(path)
             if volume is not None:  # so that the track is kept while its disk is unmounted
@@ -415,7 +504,8 @@ def _outranks(stored: StoredFile, result: TrackRecord | Failure) -> bool:
     if stored.failure is not None or stored.genre is None or stored.missing:
         return False
     if same:
-        return stored.audio_hash == result.audio_hash
+        known = stored.audio_hash or ""
+        return known == result.audio_hash or is_earlier_identity(known)
     return _is_on_disk(stored, result.file.path)
 
 

@@ -18,7 +18,7 @@ from recsys.classifier.inference import check_device, load_head, place_for_any_p
 from recsys.errors import ModelError, RecsysError
 from recsys.index.sync import bring_up_to_date, index_is_current, required_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
-from recsys.library import AUDIO_SUFFIXES, outermost
+from recsys.library import may_concern_scan, outermost
 from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
@@ -172,9 +172,12 @@ def nothing_found(places: Iterable[str | Path], summary: IndexSummary) -> Recsys
     """Return the error for a run that found no audio in its folders, or at its URLs."""
     if summary.notes:
         return RecsysError("; ".join(summary.notes), "Nothing was changed.")
+    passed = summary.passed_over
+    seen = [text for text in (passed.files, passed.kinds, *passed.hints) if text]
     return RecsysError(
         f"no audio files under {', '.join(map(str, places))}",
-        "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped.",
+        "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped."
+        + (f" Passed over: {'; '.join(seen)}." if seen else ""),
     )
 
 
@@ -321,10 +324,7 @@ def changed_folders(roots: Sequence[Path]) -> Iterator[list[Path]]:
 def _may_be_audio(changed: Path, roots: Sequence[Path]) -> bool:
     """Return whether a path is an audio file, or a folder that may have been moved or removed."""
     root = next(root for root in roots if changed.is_relative_to(root))
-    if any(part.startswith(".") for part in changed.relative_to(root).parts):
-        return False
-    suffix = changed.suffix.lower()
-    return suffix in AUDIO_SUFFIXES or not suffix or changed.is_dir()
+    return may_concern_scan(changed, root)
 
 
 def _nearest_folder(changed: Path, roots: Sequence[Path]) -> Path | None:

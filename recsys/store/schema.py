@@ -259,3 +259,17 @@ def language_and_time_of_addition(db: Database) -> None:
 def radio_by_words(db: Database) -> None:
     """Let a radio session have words for sound."""
     db.execute("ALTER TABLE radio_sessions ADD COLUMN words TEXT")
+
+
+@migrations()
+def change_times_and_scan_rules(db: Database) -> None:
+    """Keep when a file was last changed, what the library excludes, and what a scan passed over.
+
+    All are NULL for what was there before.
+    """
+    for statement in (
+        "ALTER TABLE tracks ADD COLUMN ctime_ns INTEGER",
+        "ALTER TABLE library ADD COLUMN scan_rules TEXT",  # JSON: recsys.library.ScanRules
+        "ALTER TABLE roots ADD COLUMN passed_over TEXT",  # JSON: recsys.types.PassedOver
+    ):
+        db.execute(statement)
