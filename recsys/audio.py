@@ -248,14 +248,14 @@ class AvReader(AudioReader):
         self._container.close()
 
 
-def open_container(path: Path) -> av.container.InputContainer:
+def open_container(path: Path, metadata_errors: str = "ignore") -> av.container.InputContainer:
     """Open a file with FFmpeg, whatever bytes its name has; AudioError for an unknown format."""
     try:
         try:
-            return av.open(f"file:{os.fspath(path)}", "r", metadata_errors="ignore")
+            return av.open(f"file:{os.fspath(path)}", "r", metadata_errors=metadata_errors)
         except UnicodeEncodeError:
             # PyAV takes names as UTF-8 only, but opens file objects of any name.
-            return av.open(path.open("rb"), "r", metadata_errors="ignore")
+            return av.open(path.open("rb"), "r", metadata_errors=metadata_errors)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioError(f"FFmpeg cannot read it: {error}") from error
 

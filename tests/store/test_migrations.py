@@ -15,7 +15,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
-from recsys.types import Blend
+from recsys.types import Blend, PassedOver
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -99,6 +99,9 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
             "DROP VIEW analysed_tracks",
             "ALTER TABLE tracks DROP COLUMN language",
             "ALTER TABLE tracks DROP COLUMN added",
+            "ALTER TABLE tracks DROP COLUMN ctime_ns",
+            "ALTER TABLE library DROP COLUMN scan_rules",
+            "ALTER TABLE roots DROP COLUMN passed_over",
             old_view,
             *(f"DROP TABLE {table}" for table in later),
             "UPDATE tracks SET search_keys = ''",  # without whole names
@@ -116,6 +119,11 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         assert store.preferences() == {}
         assert store.blends() == {}
         assert not store.bans()
+        assert store.scan_rules() == {}
+        assert store.passed_over() == PassedOver()
+        (file,) = store.lookups([Path("/music/So What.mp3")])
+        assert file is not None
+        assert file.ctime_ns is None
     assert version(path) == SCHEMA_VERSION
 
 
