@@ -5,7 +5,7 @@ Nothing is decoded here. mutagen reads tags; formats are told apart by their fir
 
 from recsys.library.earlier import earlier_audio_hash
 from recsys.library.identity import audio_hash, is_earlier_identity
-from recsys.library.scan import (
+from recsys.library.scanning import (
     AUDIO_SUFFIXES,
     ScanReport,
     ScanRules,

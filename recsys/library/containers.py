@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeAlias
 HEAD_BYTES = 4096
 _MOST_BOXES = 100_000  # of one file: a damaged one must not be walked for ever
 _MOST_HEADER_BYTES = 1 << 20
+_MOST_OFFSET = 1 << 43  # file systems refuse to seek further
 _ID3V1_BYTES, _ID3V1_PLUS_BYTES, _APE_FOOTER_BYTES = 128, 227, 32
 _APE_HAS_HEADER = 1 << 31
 
@@ -296,8 +297,11 @@ def _rm_streams(file: BinaryIO) -> Streams:
     return Streams(b"audio/" in head, b"video/" in head)
 
 
-def _mpeg_streams(_: BinaryIO) -> Streams:
-    return Streams(sound=True, moving_picture=True)  # sound alone is not sold in these
+def _mpeg_streams(file: BinaryIO) -> Streams:
+    head = _read(file, 0, 1 << 19)
+    # Each piece of a stream begins with what it is of.
+    sound = re.search(rb"\x00\x00\x01[\xbd\xc0-\xdf]", head) is not None
+    return Streams(sound, re.search(rb"\x00\x00\x01[\xe0-\xef]", head) is not None)
 
 
 _STREAMS_OF = {
@@ -369,7 +373,15 @@ def sound_layout(file: BinaryIO) -> SoundLayout:
         layout = None
     if layout is not None and layout.length > 0:
         return layout
+    start += _index_frame_bytes(_read(file, start, HEAD_BYTES))
     return SoundLayout("bare", ((start, max(start, _before_tags(file, start, end))),))
+
+
+def _index_frame_bytes(head: bytes) -> int:
+    """Return the length of a first frame of MP3 that is an index, which programs write anew."""
+    length = _frame_bytes(head) or 0
+    is_index = any(name in head[:length][:256] for name in (b"Xing", b"Info", b"VBRI"))
+    return length if is_index else 0
 
 
 def _flac_layout(file: BinaryIO, start: int, end: int) -> SoundLayout:
@@ -523,5 +535,12 @@ def _before_tags(file: BinaryIO, start: int, end: int) -> int:
 
 
 def _read(file: BinaryIO, start: int, count: int) -> bytes:
+    """Read bytes from a place on; fewer only at the end of the file, OSError if the disk fails."""
+    if not 0 <= start < _MOST_OFFSET or count <= 0:  # as damaged files say
+        return b""
     file.seek(start)
-    return file.read(max(0, count)) or b""
+    content = file.read(count) or b""
+    # What a disk read before it failed comes alone, the failure with the next call.
+    while len(content) < count and (more := file.read(count - len(content))):
+        content += more
+    return content

@@ -329,7 +329,7 @@ def _leftover(name: str, suffix: str) -> str | None:
         return "unfinished download"
     if name.startswith("._"):
         return "AppleDouble file"
-    return "file of the system" if name.lower() in _OF_SYSTEMS else None
+    return "system file" if name.lower() in _OF_SYSTEMS else None
 
 
 @lru_cache(maxsize=4096)
@@ -344,7 +344,7 @@ def _tells_nothing(suffix: str) -> bool:
     # Python's own table, the same on every machine.
     others, standard = mimetypes.MimeTypes(filenames=()).types_map
     known = standard.get(suffix) or others.get(suffix)
-    return known is None or known.startswith(("audio/", "video/"))
+    return known is None or known.startswith(("audio/", "video/", "application/octet-stream"))
 
 
 def _content(path: str) -> str:
