@@ -47,8 +47,13 @@ def test_stems_that_begin_with_the_same_silence_are_two(tmp_path: Path, name: st
     assert len(hashes) == 2
 
 
-@pytest.mark.parametrize("name", ["a.flac", "a.wav", "a.mp3", "a.ogg", "a.m4a"])
-@pytest.mark.parametrize("at_s", [34.0, 71.0, 108.0])
+@pytest.mark.parametrize(
+    ("name", "at_s"),
+    [
+        *(("a.wav", 34.0), ("a.wav", 71.0), ("a.wav", 108.0), ("a.flac", 34.0), ("a.flac", 108.0)),
+        *(("a.mp3", 71.0), ("a.ogg", 71.0), ("a.m4a", 71.0)),
+    ],
+)
 def test_three_seconds_that_differ_make_another_sound(
     tmp_path: Path, name: str, at_s: float
 ) -> None:
@@ -89,7 +94,7 @@ def retag(path: Path, title: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@pytest.mark.parametrize("duration_s", [3, 60])
+@pytest.mark.parametrize("duration_s", [3, 40])
 def test_tags_that_grow_and_shrink_keep_it(tmp_path: Path, suffix: str, duration_s: float) -> None:
     path = sound_file(tmp_path / f"a{suffix}", 0.1 * staircase(duration_s, RATE))
     before = audio_hash(path)
