@@ -395,7 +395,7 @@ class Indexer:
         # An unmounted disk leaves its folder empty.
         if whole_roots and folder in run.report.unreadable:
             return  # a note says why
-        if whole_roots and next(scan(folder), None) is None:
+        if whole_roots and next(scan(folder, rules=ScanRules(video=True)), None) is None:
             kept = sum(1 for _ in self._store.iter_tracks_under(folder))
             if kept:
                 run.notes.append(
