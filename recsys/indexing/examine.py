@@ -59,6 +59,7 @@ class Examined:
     audio_hash: str
     tags: Tags
     result: TrackResult | None
+    has_sheet: bool = False  # of several tracks, among its tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,15 @@ class Examiner:
     def __call__(self, file: TrackFile) -> Examined:
         """Identify a file; decode it unless its analysis is stored. AudioError if that fails."""
         identity = files.audio_hash(file.path)
-        tags = files.read_tags(file.path)
+        tags, has_sheet = files.read_tags_and_sheet(file.path)
         if self.database is not None:
             library = _library(self.database)
             if library.holds_earlier_identities():
                 identity = _earlier_identity(library, file.path, identity) or identity
             if library.analysed_hash(identity) or _is_only_touched(library, file, identity):
-                return Examined(identity, tags, None)
-        return Examined(identity, tags, FileAnalyser(self.settings, self.model)(file.path))
+                return Examined(identity, tags, None, has_sheet)
+        result = FileAnalyser(self.settings, self.model)(file.path)
+        return Examined(identity, tags, result, has_sheet)
 
 
 _MOST_COPIES = 16

@@ -310,6 +310,7 @@ class Indexer:
                     failures.append(Failure(file, outcome.message))
                 else:
                     batch.append((file, outcome))
+                    run.passed_over += PassedOver(cue_sheets=int(outcome.has_sheet))
                 full = len(batch) + len(failures) >= BATCH_TRACKS
                 if full or time.monotonic() - last_flush > MAX_WAIT_S:
                     yield from self._flush(batch, failures, run, health)

@@ -19,7 +19,7 @@ from recsys.library.scanning import (
     track_file,
     track_file_or_reason,
 )
-from recsys.library.tags import read_tags
+from recsys.library.tags import read_tags, read_tags_and_sheet
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -35,6 +35,7 @@ __all__ = [
     "may_concern_scan",
     "outermost",
     "read_tags",
+    "read_tags_and_sheet",
     "scan",
     "track_file",
     "track_file_or_reason",

@@ -39,7 +39,9 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "genre": ("genre", "TCON", "WM/Genre", "track/genre"),
     "language": ("language", "TLAN", "WM/Language"),
+    "cue_sheet": ("cuesheet",),
 }
+_CUE_TRACK = re.compile(r"^\s*TRACK\s", re.IGNORECASE | re.MULTILINE)
 # Marks that change the direction of the text around them, and what has no width. The joiners stay:
 # Persian, Indic scripts and emoji need them.
 _WITHOUT_WIDTH = dict.fromkeys(
@@ -60,7 +62,17 @@ def read_tags(path: Path) -> Tags:
     is read as that (:mod:`recsys.library.encodings`). ID3 comes before APE tags in the same file.
     PassingError if the file cannot be read.
     """
+    return read_tags_and_sheet(path)[0]
+
+
+def read_tags_and_sheet(path: Path) -> tuple[Tags, bool]:
+    """Read the tags of any file, and whether a CUE sheet among them divides it into tracks."""
     values = _values(path)
+    sheet = "\n".join(values.pop("cue_sheet", ()))
+    return _tags_of(values), len(_CUE_TRACK.findall(sheet)) > 1
+
+
+def _tags_of(values: dict[str, list[str]]) -> Tags:
     flat = repaired([value for name in _FIELDS for value in values.get(name, ())])
     texts: dict[str, str | None] = {}
     for name in _FIELDS:
@@ -81,12 +93,19 @@ def read_tags(path: Path) -> Tags:
 def _values(path: Path) -> dict[str, list[str]]:
     """Return the texts of each field, as the file has them."""
     found: dict[str, list[str]] = {}
-    for read in (_mutagen_tags, _ape_tags, _ffmpeg_tags):
-        tags = read(path) if not found or read is _ape_tags else None
-        for name, keys in _FIELDS.items() if tags else ():
-            if name not in found and (values := _texts(tags, keys)):
-                found[name] = values
+    _add(found, _mutagen_tags(path))
+    if not {"artist", "album", "title"} <= found.keys():
+        _add(found, _ape_tags(path))
+    if not found:
+        _add(found, _ffmpeg_tags(path))
     return found
+
+
+def _add(found: dict[str, list[str]], tags: Any) -> None:  # noqa: ANN401 (mutagen is untyped)
+    """Fill the gaps among the fields that were found."""
+    for name, keys in _FIELDS.items() if tags else ():
+        if name not in found and (values := _texts(tags, keys)):
+            found[name] = values
 
 
 def _mutagen_tags(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
@@ -103,10 +122,7 @@ def _ape_tags(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
     def read(file: _TagFile) -> Any:  # noqa: ANN401
         return APEv2(file) if _ends_with_ape(file) else None  # type: ignore[no-untyped-call]
 
-    return _read(path, read) if path.suffix.lower() in _ALSO_APE else None
-
-
-_ALSO_APE = frozenset({".aac", ".mp1", ".mp2", ".mp3", ".mpa", ".mpga", ".tta"})
+    return _read(path, read)
 
 
 def _ends_with_ape(file: _TagFile) -> bool:

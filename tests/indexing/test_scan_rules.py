@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import mutagen
 import pytest
 
 from recsys.errors import RecsysError
@@ -117,6 +118,16 @@ def test_what_was_passed_over_is_stored_by_root(runner: Runner) -> None:
     index(runner, other)
     with runner.store() as store:
         assert store.passed_over() == PassedOver({".jpg": 2})
+
+
+def test_an_album_with_a_cue_sheet_among_its_tags_is_said(runner: Runner) -> None:
+    path = runner.add("a.flac")
+    file = mutagen.File(path)
+    file["cuesheet"] = 'FILE "a.wav" WAVE\nTRACK 01 AUDIO\nTRACK 02 AUDIO\n'
+    file.save()
+    assert index(runner)[1].passed_over.hints == (
+        "1 album in one file with a CUE sheet is one track",
+    )
 
 
 def test_a_pattern_that_is_none_is_refused_before_anything_is_done() -> None:
