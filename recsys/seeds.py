@@ -26,13 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
-from recsys.library import (
-    AUDIO_SUFFIXES,
-    absolute,
-    audio_hash,
-    earlier_audio_hash,
-    read_tags,
-)
+from recsys.library import AUDIO_SUFFIXES, absolute
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
 from recsys.recommender.duplicates import DURATION_TOLERANCE_S, artist_key, name_key, song_key
 from recsys.store.search import MOST_MATCHES, normalise, stem, storable_text, words_of
@@ -259,33 +253,23 @@ class SeedFinder:
         info = self._store.model()
         if info is None:
             raise QueryError(f"{self._store.path} has no model yet", "Index a folder first.")
+        # In a process of its own: a file that crashes its decoder must not end this one.
+        from recsys.indexing.examine import identify
+        from recsys.workers import apply
+
         try:
-            identity = audio_hash(path)
-            copy = self._copy_of(path, identity)
+            identity, tags = apply(identify, path)
+            copy = next(iter(self._store.tracks_with_hash(identity)), None)
             analysis = self._store.analysis(copy.id) if copy else None
             if copy is not None and analysis is not None:
-                identity, duration_s = copy.audio_hash, copy.duration_s
+                duration_s = copy.duration_s
             else:
                 analysis, duration_s = self._run_model(path, info)
         except AudioError as error:
             raise AudioError(f"{path}: {error.message}", error.hint) from error
         genre = info.top_genre(analysis.probabilities)
-        track = Track(OUTSIDE_LIBRARY, path, read_tags(path), duration_s, identity, genre)
+        track = Track(OUTSIDE_LIBRARY, path, tags, duration_s, identity, genre)
         return track, analysis
-
-    def _copy_of(self, path: Path, identity: str) -> Track | None:
-        """Return a track of the library with the sound of a file, None where there is none."""
-        copy = next(iter(self._store.tracks_with_hash(identity)), None)
-        if copy is not None:
-            return copy
-        # A library of before may know the sound by an identity that some other sound has, too.
-        earlier = next(iter(self._store.tracks_with_hash(earlier_audio_hash(path))), None)
-        if earlier is None:
-            return None
-        try:
-            return earlier if audio_hash(earlier.path) == identity else None
-        except AudioError:  # its file is out of reach
-            return earlier
 
     def _run_model(self, path: Path, info: ModelInfo) -> tuple[Analysis, float]:
         from recsys.indexing.examine import FileAnalyser, analyses_of
@@ -300,7 +284,6 @@ class SeedFinder:
                 f"{classifier.info.fingerprint}, effort {classifier.info.effort}, now",
                 self._mismatch_hint(),
             )
-        # In a process of its own: a file that crashes its decoder must not end this one.
         result = apply(FileAnalyser(classifier.features, classifier.place), path)
         return analyses_of([result], lambda: classifier)[0], result.duration_s
 

@@ -18,8 +18,8 @@ def test_what_concerns_audio(tmp_path: Path) -> None:
     from recsys.indexing.session import _may_be_audio
 
     (tmp_path / "folder.v2").mkdir()
-    wanted = ("a.mp3", "b/c.FLAC", "gone-folder", "folder.v2")
-    unwanted = ("a.jpg", "b/.hidden/c.mp3", "._a.mp3", "list.m3u8")
+    wanted = ("a.mp3", "b/c.FLAC", "gone-folder", "folder.v2", "a.mp4", "a.xyz", "...And/a.mp3")
+    unwanted = ("a.jpg", "b/.hidden/c.mp3", "._a.mp3", "list.m3u8", "#recycle/a.mp3", "a.mp3.part")
     assert all(_may_be_audio(tmp_path / name, [tmp_path]) for name in wanted)
     assert not any(_may_be_audio(tmp_path / name, [tmp_path]) for name in unwanted)
 
