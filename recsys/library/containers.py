@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import BinaryIO, TypeAlias
 
 HEAD_BYTES = 4096
 _MOST_BOXES = 100_000  # of one file: a damaged one must not be walked for ever
 _MOST_HEADER_BYTES = 1 << 20
+_MOST_WALKED_BYTES = 1 << 25  # of a file of which every packet is sought
 _MOST_OFFSET = 1 << 43  # file systems refuse to seek further
 _ID3V1_BYTES, _ID3V1_PLUS_BYTES, _APE_FOOTER_BYTES = 128, 227, 32
 _APE_HAS_HEADER = 1 << 31
@@ -49,7 +53,7 @@ _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _ASF_SOUND = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
 _ASF_PICTURE = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _SEGMENT, _TRACKS, _TRACK, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0x83
-_CLUSTER = 0x1F43B675
+_CLUSTER, _BLOCK_GROUP, _BLOCKS = 0x1F43B675, 0xA0, (0xA1, 0xA3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +323,7 @@ _STREAMS_OF = {
 # Where the encoded sound is: what a change of tags leaves as it is
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SoundLayout:
     """Where the encoded sound of a file is, whatever its tags are."""
 
@@ -327,27 +331,30 @@ class SoundLayout:
     pieces: tuple[tuple[int, int], ...]  # start and end, bytes; in the order of the sound
     facts: bytes = b""  # what the file says of all of its sound
 
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where each piece ends, counted from the start of the sound."""
+        return list(accumulate(end - start for start, end in self.pieces))
+
     @property
     def length(self) -> int:
         """Bytes of encoded sound."""
-        return sum(end - start for start, end in self.pieces)
+        return self._ends[-1] if self.pieces else 0
 
     def read(self, file: BinaryIO, offset: int, count: int) -> bytes:
         """Return bytes from an offset into the sound on."""
         parts = []
-        for start, end in self.pieces:
-            if offset >= end - start:
-                offset -= end - start
-                continue
-            take = min(count, end - start - offset)
-            parts.append(self._piece(file, start + offset, take))
-            count, offset = count - take, 0
-            if not count:
-                break
+        place = bisect_right(self._ends, offset)
+        while count > 0 and place < len(self.pieces):
+            end = self.pieces[place][1]
+            start = end - (self._ends[place] - offset)
+            take = min(count, end - start)
+            parts.append(self._piece(file, start, take))
+            count, offset, place = count - take, offset + take, place + 1
         return b"".join(parts)
 
     def _piece(self, file: BinaryIO, start: int, count: int) -> bytes:
-        if self.kind != "ogg":
+        if self.kind != "ogg pages":
             return _read(file, start, count)
         # New tags may number all pages of Ogg anew, which changes their checksums, too.
         before = min(25, start)
@@ -398,11 +405,19 @@ def _flac_layout(file: BinaryIO, start: int, end: int) -> SoundLayout:
 
 
 def _ogg_layout(file: BinaryIO, _: int, end: int) -> SoundLayout:
-    for start, head, _first in _ogg_pages(file):
+    pieces: list[tuple[int, int]] = []
+    stop = 0
+    for start, head, first in _ogg_pages(file):
         # Those of tags hold no sound: none ends there, or they end at sample 0.
-        if int.from_bytes(head[6:14], "little", signed=True) > 0:
-            return SoundLayout("ogg", ((start, end),))
-    return SoundLayout("ogg", ())
+        if not pieces and int.from_bytes(head[6:14], "little", signed=True) <= 0:
+            continue
+        if end > _MOST_WALKED_BYTES:
+            return SoundLayout("ogg pages", ((start, end),))
+        stop = start + first + sum(head[27:first])
+        pieces.append((start + first, min(end, stop)))
+    if pieces and stop < end:
+        pieces.append((stop, end))  # what is no page
+    return SoundLayout("ogg", tuple(pieces))
 
 
 def _mp4_layout(file: BinaryIO, _: int, end: int) -> SoundLayout:
@@ -412,8 +427,29 @@ def _mp4_layout(file: BinaryIO, _: int, end: int) -> SoundLayout:
 
 def _matroska_layout(file: BinaryIO, _: int, end: int) -> SoundLayout:
     clusters = ((start, size) for name, start, size in _segment(file) if name == _CLUSTER)
-    pieces = tuple((s, end if size is None else min(end, s + size)) for s, size in clusters)
-    return SoundLayout("matroska", pieces)
+    pieces = [(s, end if size is None else min(end, s + size)) for s, size in clusters]
+    if end > _MOST_WALKED_BYTES:
+        return SoundLayout("matroska clusters", tuple(pieces))
+    blocks = [block for start, stop in pieces for block in _blocks(file, start, stop)]
+    return SoundLayout("matroska", tuple(blocks))
+
+
+def _blocks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the content of the blocks of a cluster of Matroska is."""
+    content = _read(file, start, end - start)
+    place = 0
+    while place < len(content):
+        name, size, head = _element(content[place : place + 16])
+        if name is None:
+            return
+        place += head
+        if name in (_BLOCK_GROUP, _CLUSTER):  # a cluster of unknown size has the next one
+            continue
+        stop = len(content) if size is None else min(len(content), place + size)
+        if name in _BLOCKS:
+            # After the number of the track, a time in the cluster, and flags.
+            yield start + min(stop, place + 4), start + stop
+        place = stop
 
 
 def _asf_layout(file: BinaryIO, _: int, end: int) -> SoundLayout:
@@ -437,6 +473,7 @@ class _Chunks:
     facts: tuple[bytes, ...] = ()
     with_header: bool = False  # the size counts name and size
     multiple: int = 2  # of bytes, to which a chunk is filled up
+    fact_start: int = 0
 
     def layout(self, kind: str, file: BinaryIO, end: int) -> SoundLayout:
         """Walk the chunks up to that of the sound."""
@@ -454,14 +491,15 @@ class _Chunks:
                 known = 0 < size <= end - inside
                 return SoundLayout(kind, ((inside, inside + size if known else end),), facts)
             if name in self.facts:
-                facts += _read(file, inside, min(max(size, 0), 64))
+                facts += _read(file, inside, min(max(size, 0), 16))[self.fact_start :]
             place = inside + max(size, 0)
             place += -place % self.multiple
         return SoundLayout(kind, ())
 
 
 _CHUNKS = {
-    "wav": _Chunks(12, 4, "<I", (b"data",), (b"fmt ",)),
+    # Programs write the same samples with one of two numbers of the format, which comes first.
+    "wav": _Chunks(12, 4, "<I", (b"data",), (b"fmt ",), fact_start=2),
     "aiff": _Chunks(12, 4, ">I", (b"SSND",), (b"COMM",)),
     "caf": _Chunks(8, 4, ">q", (b"data",), (b"desc",), multiple=1),
     "dff": _Chunks(16, 4, ">Q", (b"DSD ", b"DST "), ()),
@@ -475,6 +513,7 @@ _CHUNKS = {
         (b"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a",),
         with_header=True,
         multiple=8,
+        fact_start=2,
     ),
 }
 

@@ -20,9 +20,10 @@ def audio_hash(path: Path) -> str:
     number of samples and their checksum), and the encoded bytes: all of them up to 512 KiB, else
     128 blocks of 4 KiB that are spread evenly from the first to the last byte, so that no stretch
     of more than two seconds of a song of four minutes goes unseen, at any bit rate. Where the sound
-    is in a file follows from the layout of its format (:mod:`recsys.library.containers`), so that
-    new tags, which move it, keep its identity, as a new name or a copy does. What is no known
-    format counts from its first byte to its last.
+    is in a file follows from the layout of its format (:mod:`recsys.library.containers`): new tags,
+    which move it, keep its identity, and so does a program that writes the same packets into new
+    pages of Ogg or clusters of Matroska (in files up to 32 MiB). What is no known format counts
+    from its first byte to its last.
 
     Returns 32 characters: ``v2`` and 30 hexadecimal digits. PassingError if the file cannot be
     read; a read error never gives an identity.
