@@ -226,8 +226,9 @@ class Indexer:
         """Return what is the library's from now on, and store it."""
         before, options = self._store.scan_rules(), self._options
         rules = dict(before)
+        known = (*self._store.roots(), *named)
         if options.exclude is not None:
-            rules["exclude"] = list(options.exclude)
+            rules["exclude"] = [_below(pattern, known) for pattern in options.exclude]
         if options.video is not None:
             rules["video"] = options.video
         if rules != before:
@@ -235,7 +236,7 @@ class Indexer:
         return ScanRules(
             tuple(rules.get("exclude", ())),
             bool(rules.get("video", False)),
-            frozenset((*self._store.roots(), *named)),
+            frozenset(known),
         )
 
     def _top(self, folder: Path) -> Path:
@@ -432,6 +433,15 @@ class Indexer:
             self._store.write([], removed=[track_id for track_id, _ in part])
             for track_id, path in part:
                 yield run.count(IndexEvent(path, IndexStatus.REMOVED, track_id=track_id))
+
+
+def _below(pattern: str, folders: Iterable[Path]) -> str:
+    """Return a pattern as one below its folder: shells turn ~/Music/Live into a whole path."""
+    for folder in folders:
+        above = f"{os.fspath(folder).rstrip(os.sep)}/"
+        if pattern.startswith(above):
+            return pattern[len(above) - 1 :]
+    return pattern
 
 
 def _named_files(paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:

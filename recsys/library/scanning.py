@@ -8,6 +8,7 @@ counted, so that nothing is passed over in silence.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,7 +46,7 @@ CONTAINER_SUFFIXES = frozenset(
 _OTHER_SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (
-        *("7z", "accurip", "als", "asd", "aup", "aup3", "bak", "cue", "db", "db-shm", "db-wal"),
+        *("7z", "accurip", "als", "asd", "aup", "aup3", "cue", "db", "db-shm", "db-wal"),
         *("ffp", "flp", "ini", "iso", "lnk", "log", "lrc", "m3u", "mds", "md5", "mid", "midi"),
         *("mod", "nfo", "nrg", "par2", "pkf", "pls", "plist", "ptx", "rar", "reapeaks", "rpp"),
         *("s3m", "sfk", "sfv", "sqlite", "st5", "toc", "torrent", "url", "xm", "xspf", "yml"),
@@ -59,16 +60,19 @@ _UNFINISHED = frozenset(
         *("ytdl",),
     )
 )
+_INCOMPLETE = re.compile("INCOMPLETE(~|[0-9a-f]{32})")  # of Soulseek, before the name
+_BACKUPS = frozenset({".bak", ".old", ".orig"})
 _OF_SYSTEMS = frozenset({".ds_store", ".directory", "desktop.ini", "ehthumbs.db", "thumbs.db"})
 
 NOT_MUSIC = frozenset(
     {
         # Recycle bins
-        *("$recycle.bin", "#recycle", "@recycle", ".recycle", "recycler", "recycled"),
+        *("$recycle.bin", "recycle.bin", "#recycle", "@recycle", ".recycle", "recycler"),
+        "recycled",
         *(".recycle.bin", ".trash", ".trashes", "network trash folder", ".local-trash"),
         # Snapshots and earlier versions
         *("#snapshot", "@recently-snapshot", ".snapshot", ".snapshots", "~snapshot", ".zfs"),
-        *("@gmt-snapshot", ".stversions"),
+        *("@gmt-snapshot", ".stversions", "#snapshots", "backups.backupdb"),
         # Thumbnails, metadata and what file systems put aside
         *("@eadir", "@tmp", ".@__thumb", "@__thumb", ".thumbnails", "__macosx", ".appledouble"),
         *("system volume information", "lost+found", "lost.dir", "temporary items"),
@@ -255,6 +259,9 @@ class _Sieve:
         if self.excludes is not None and self.excludes(f"{entry.path[self.base :]}/"):
             self.report.excluded += 1
             return False
+        if name.lower().endswith(".download"):  # of Safari: a folder with the file
+            self.report.leftovers["unfinished download"] += 1
+            return False
         of_system = is_of_system(name)
         if not of_system and not is_hidden(name):
             return True
@@ -275,7 +282,7 @@ class _Sieve:
             report.excluded += 1
             return False
         dotted = name[0] == "."
-        if suffix in AUDIO_SUFFIXES and not dotted:
+        if suffix in AUDIO_SUFFIXES and not dotted and not _INCOMPLETE.match(name):
             return True
         if (leftover := _leftover(name, suffix)) is not None:
             report.leftovers[leftover] += 1
@@ -285,7 +292,7 @@ class _Sieve:
             return False
         if suffix in AUDIO_SUFFIXES:
             return True
-        content = _content(entry.path) if _tells_nothing(suffix) else "other"
+        content = _content(entry.path, suffix) if _tells_nothing(suffix) else "other"
         if content == "sound" or (content == "video" and self.rules.video):
             return True
         if content == "video":
@@ -325,8 +332,10 @@ def _has_music(folder: str, depth: int = 1) -> bool:
 
 
 def _leftover(name: str, suffix: str) -> str | None:
-    if suffix in _UNFINISHED:
+    if suffix in _UNFINISHED or suffix.startswith(".part-") or _INCOMPLETE.match(name):
         return "unfinished download"
+    if suffix in _BACKUPS or name.endswith("~"):
+        return "backup"
     if name.startswith("._"):
         return "AppleDouble file"
     return "system file" if name.lower() in _OF_SYSTEMS else None
@@ -347,15 +356,20 @@ def _tells_nothing(suffix: str) -> bool:
     return known is None or known.startswith(("audio/", "video/", "application/octet-stream"))
 
 
-def _content(path: str) -> str:
-    """Return whether a file holds ``sound``, is a ``video`` with sound, or ``other``."""
+def _content(path: str, suffix: str) -> str:
+    """Return whether a file holds ``sound``, is a ``video`` with sound, or ``other``.
+
+    One that cannot be read now holds what its extension says: then the run tells why.
+    """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (a str, for speed)
             return "other"  # a FIFO waits for its writer
         with open(path, "rb", buffering=0) as file:
             held = streams(file)
-    except OSError:
+    except FileNotFoundError:
         return "other"
+    except OSError:
+        return "sound" if suffix in CONTAINER_SUFFIXES else "other"
     if not held.sound:
         return "other"
     return "video" if held.moving_picture else "sound"
@@ -393,7 +407,7 @@ def track_file_or_reason(path: Path, rules: ScanRules) -> TrackFile | str | None
         file = track_file(path)
         if file is None:
             return None
-        verdict = _content(os.fspath(path))
+        verdict = _content(os.fspath(path), suffix)
         if verdict == "video" and not rules.video:
             return "it is a video; --video takes the sound of videos"
         if verdict == "other":
@@ -421,7 +435,7 @@ def is_passed_over(path: Path, root: Path, rules: ScanRules) -> bool:
     suffix = path.suffix.lower()
     if rules.video or suffix in AUDIO_SUFFIXES or not _tells_nothing(suffix):
         return False
-    return _content(os.fspath(path)) == "video"
+    return _content(os.fspath(path), suffix) == "video"
 
 
 def may_concern_scan(changed: Path, root: Path) -> bool:

@@ -52,6 +52,7 @@ _WITHOUT_WIDTH = dict.fromkeys(
     )
 )
 _JOINERS = "\u200c\u200d"
+_LOST = "\ufffd"
 
 
 def read_tags(path: Path) -> Tags:
@@ -98,6 +99,11 @@ def _values(path: Path) -> dict[str, list[str]]:
         _add(found, _ape_tags(path))
     if not found:
         _add(found, _ffmpeg_tags(path))
+    elif any(_LOST in text for texts in found.values() for text in texts):
+        # mutagen replaces what is not UTF-8, FFmpeg gives its bytes.
+        again: dict[str, list[str]] = {}
+        _add(again, _ffmpeg_tags(path))
+        found |= again
     return found
 
 

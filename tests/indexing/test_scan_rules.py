@@ -50,6 +50,15 @@ def test_a_folder_inside_a_root_keeps_to_the_patterns_of_the_root(runner: Runner
     assert paths(runner) == {"Sub/b.flac"}
 
 
+def test_a_whole_path_is_a_pattern_below_its_root(runner: Runner) -> None:
+    runner.add("Live/a.flac")
+    runner.add("b.flac", pitch=1.5)
+    index(runner, exclude=(f"{runner.music}/Live",))
+    assert paths(runner) == {"b.flac"}
+    with runner.store() as store:
+        assert store.scan_rules() == {"exclude": ["/Live"]}
+
+
 def test_tracks_in_bins_leave_a_library_of_before(runner: Runner) -> None:
     runner.add("a.flac")
     bin_track = runner.add("#recycle/b.flac", pitch=1.5)

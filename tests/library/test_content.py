@@ -70,7 +70,7 @@ def test_what_is_known_as_something_else_is_never_opened(
     names = ("a.jpg", "b.PDF", "c.txt", "d.log", "e.nfo", "f.cue", "g.m3u8", "h.zip", "i.mid")
     for name in (*names, "j.mp3", "._k.mp3", "._l.mp4", "m.mp3.part", ".n.mp4", "o.mp4.crdownload"):
         touch(tmp_path / name)
-    monkeypatch.setattr("recsys.library.scanning._content", lambda path: pytest.fail(path))
+    monkeypatch.setattr("recsys.library.scanning._content", lambda path, _: pytest.fail(path))
     assert scanned(tmp_path)[0] == ["j.mp3"]
 
 
@@ -84,16 +84,30 @@ def test_every_extension_is_counted_the_most_frequent_first(tmp_path: Path) -> N
 
 def test_leftovers_are_counted_by_their_kind(tmp_path: Path) -> None:
     unfinished = ("a.mp3.part", "b.flac.crdownload", "c.!qB", "d.tmp", "e.partial", "f.download")
-    for name in (*unfinished, "._a.mp3", "._b", "Thumbs.db", "desktop.ini", ".DS_Store", "a.mp3"):
+    unfinished += ("a.webm.part-Frag3", "INCOMPLETE~a.mp3", f"INCOMPLETE{'0f' * 16}a.mp3")
+    for name in (
+        *unfinished,
+        "a.mp3~",
+        "a.mp3.bak",
+        "Song.mp3.download/Song.mp3",
+        "._a.mp3",
+        "._b",
+        "Thumbs.db",
+        "desktop.ini",
+        ".DS_Store",
+        "a.mp3",
+    ):
         touch(tmp_path / name)
     names, passed = scanned(tmp_path)
     assert names == ["a.mp3"]
     assert passed.leftovers == {
-        "unfinished download": 6,
+        "unfinished download": 10,
+        "backup": 2,
         "AppleDouble file": 2,
         "system file": 3,
     }
-    assert passed.kinds == "6 unfinished downloads, 3 system files, 2 AppleDouble files"
+    text = "10 unfinished downloads, 3 system files, 2 AppleDouble files, 2 backups"
+    assert passed.kinds == text
 
 
 BINS = (
@@ -166,6 +180,34 @@ def test_a_pattern_may_begin_with_a_hash_and_another_may_take_back(tmp_path: Pat
 def test_a_pattern_that_is_none_is_refused() -> None:
     with pytest.raises(RecsysError, match="'!'"):
         ScanRules(exclude=("!",))
+
+
+def page(content: bytes, flags: int, number: int) -> bytes:
+    head = b"OggS\0" + bytes([flags]) + bytes(8) + number.to_bytes(4, "little") + bytes(8)
+    return head + bytes([1, len(content)]) + content
+
+
+def test_streams_of_ogg_and_names_of_programs(tmp_path: Path) -> None:
+    theora, vorbis = page(b"\x80theora" + bytes(30), 2, 1), page(b"\x01vorbis" + bytes(23), 2, 2)
+    touch(tmp_path / "film.ogv", theora + vorbis + page(b"x", 0, 1))
+    touch(tmp_path / "silent.ogv", theora + page(vorbis, 0, 1))
+    touch(tmp_path / "sound.ogv", vorbis + page(b"x", 0, 2))
+    touch(tmp_path / "program.ts", b"export const a = 1;\n" * 100)
+    names, passed = scanned(tmp_path)
+    assert names == ["sound.ogv"]
+    assert passed == PassedOver(videos=1, extensions={".ogv": 1, ".ts": 1})
+
+
+def test_a_film_that_cannot_be_read_now_is_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    touch(tmp_path / "a.mp4")
+    touch(tmp_path / "b")
+    monkeypatch.setattr("recsys.library.scanning.streams", fail)
+    assert scanned(tmp_path) == (["a.mp4"], PassedOver(extensions={"": 1}))
 
 
 def test_albums_in_one_file_are_counted(tmp_path: Path) -> None:

@@ -105,6 +105,15 @@ def test_a_cue_sheet_among_the_tags(tmp_path: Path, tracks: int, divides: bool) 
     assert read_tags_and_sheet(path) == (Tags(), divides)
 
 
+def test_vorbis_comments_in_another_code_page(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", staircase(1))
+    file = mutagen.File(path)
+    file["title"], file["artist"] = "@" * 6, "Ascii"
+    file.save()
+    path.write_bytes(path.read_bytes().replace(b"@" * 6, "Утекай".encode("windows-1251")))
+    assert read_tags(path) == Tags(title="Утекай", artist="Ascii")
+
+
 def test_huge_tags_are_bounded(mp3: Path) -> None:
     tags = ID3()
     tags.add(TIT2(encoding=3, text="x" * 5_000_000))
