@@ -27,7 +27,7 @@ GROUPS = {
         *("bootstrap", "learned", "mounts", "notebook"),
     ),
     "sound": ("audio", "audio.*", "mel", "one_librosa", "toml_tables"),
-    "library": ("library",),
+    "library": ("library", "library.*"),
     "workers": ("workers", "worker_server"),
     "taste": ("taste", "taste.*"),
     "store": ("store", "store.*"),

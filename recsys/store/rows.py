@@ -62,6 +62,7 @@ class StoredFile:
     # To try again although the file has not changed: a failure whose reason was not the file's, or
     # a failure or warning of other versions of recsys and its decoders.
     retry: bool = False
+    ctime_ns: int | None = None  # as of the last look at its tags; None where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,7 @@ def record_dict(record: TrackRecord) -> dict[str, Any]:
         "path": path_key(file.path),
         "size": file.size,
         "mtime_ns": file.mtime_ns,
+        "ctime_ns": file.ctime_ns,
         "audio_hash": record.audio_hash,
         **tags_dict(record.tags),
         "search_artist": artist,

@@ -294,3 +294,17 @@ def origins_of_results(db: Database) -> None:
             "UPDATE tracks SET revision = (SELECT revision FROM library) WHERE audio_hash = ?",
             (sound,),
         )
+
+
+@migrations()
+def change_times_and_scan_rules(db: Database) -> None:
+    """Keep when a file was last changed, what the library excludes, and what a scan passed over.
+
+    All are NULL for what was there before.
+    """
+    for statement in (
+        "ALTER TABLE tracks ADD COLUMN ctime_ns INTEGER",
+        "ALTER TABLE library ADD COLUMN scan_rules TEXT",  # JSON: recsys.library.ScanRules
+        "ALTER TABLE roots ADD COLUMN passed_over TEXT",  # JSON: recsys.types.PassedOver
+    ):
+        db.execute(statement)

@@ -371,8 +371,10 @@ def test_a_volume_is_known_even_if_the_first_run_was_broken_off(
     for number in range(3):
         runner.add(f"usb/{number}.flac", pitch=1 + number / 3)
 
-    def scan_with_volume(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
-        yield from scan(root, report)
+    def scan_with_volume(
+        root: Path, report: ScanReport | None = None, *rules: Any
+    ) -> Iterator[TrackFile]:
+        yield from scan(root, report, *rules)
         if report is not None:
             report.volumes.add(runner.music / "usb")
 
@@ -406,9 +408,9 @@ def test_a_file_out_of_reach_loses_nothing_and_is_tried_again(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, new = runner.add("known.flac"), runner.add("new.flac", pitch=1.5)
-    new.rename(runner.music / "later")
+    new.rename(runner.music.parent / "later")
     runner.run()
-    (runner.music / "later").rename(new)
+    (runner.music.parent / "later").rename(new)
     os.utime(path, ns=(1, 1))
     with monkeypatch.context() as patch:
         patch.setattr("recsys.indexing.indexer.WorkerPool", RefusingPool)

@@ -15,7 +15,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
-from recsys.types import Blend
+from recsys.types import Blend, PassedOver
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -109,6 +109,9 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
             "ALTER TABLE library DROP COLUMN journal",
             "ALTER TABLE tracks DROP COLUMN language",
             "ALTER TABLE tracks DROP COLUMN added",
+            "ALTER TABLE tracks DROP COLUMN ctime_ns",
+            "ALTER TABLE library DROP COLUMN scan_rules",
+            "ALTER TABLE roots DROP COLUMN passed_over",
             all_view[0].replace(", a.version", ""),
             old_view,
             *(f"DROP TABLE {table}" for table in later),
@@ -132,6 +135,11 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         assert store.integrity_problems() == [
             "1 tracks have no analysis by the current model: recsys index makes it."
         ]
+        assert store.scan_rules() == {}
+        assert store.passed_over() == PassedOver()
+        (file,) = store.lookups([Path("/music/So What.mp3")])
+        assert file is not None
+        assert file.ctime_ns is None
     assert version(path) == SCHEMA_VERSION
 
 
