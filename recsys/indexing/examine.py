@@ -112,7 +112,7 @@ def _is_only_touched(library: Store, file: TrackFile, identity: str) -> bool:
     return (
         stored is not None
         and stored.genre is not None
-        and not stored.warning  # which is to be tried again
+        and not stored.retry
         and stored.audio_hash == identity
         and (stored.size, stored.mtime_ns) == (file.size, file.mtime_ns)
         and stored.ctime_ns not in (None, file.ctime_ns)

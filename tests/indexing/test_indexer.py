@@ -107,7 +107,7 @@ def test_a_first_run_stores_everything_and_a_second_does_nothing(runner: Runner)
     assert summary == IndexSummary(found=6, unchanged=5, failed=1, failed_before=1)
     assert runner.classifier.analysed == 5
     (failure,) = [event for event in events if event.status == "failed"]
-    assert failure.reason == "not an audio file that can be read, whatever its name says"
+    assert failure.reason == "not audio: a text file"
 
 
 def test_the_plan_comes_before_the_work(runner: Runner) -> None:
@@ -481,7 +481,7 @@ def test_failures_and_warnings_are_tried_again_on_request(
     assert (summary.unchanged, summary.indexed, summary.failed_now) == (1, 1, 1)
     with runner.store() as store:
         (failure,) = store.failures()
-        assert "replace or rename it" in failure.hint
+        assert "rename or delete it" in failure.hint
 
 
 def test_a_later_verdict_takes_no_analysis_away(
