@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from recsys.types import Track
 
+LONGEST_LINE = 4096
+"""Characters of a line for display: paths are shown whole."""
+
 PIPED_WIDTH = 200
 """Columns when output is not a terminal, so that a table in a file is not cut to 80."""
 
@@ -83,13 +86,17 @@ def path_cell(path: Path | str, screen: Console) -> str:
 
 
 def note(message: str) -> None:
-    """Print a note to standard error."""
-    click.echo(f"Note: {message}", err=True)
+    """Print a note to standard error, on one line."""
+    from recsys.notebook import one_line
+
+    click.echo(f"Note: {one_line(message, LONGEST_LINE)}", err=True)
 
 
 def warn(message: str) -> None:
     """Print a line to standard error, in yellow on a terminal."""
-    click.secho(message, fg="yellow", err=True)
+    from recsys.notebook import one_line
+
+    click.secho(one_line(message, LONGEST_LINE), fg="yellow", err=True)
 
 
 def print_failure(path: Path | str, reason: str | None, hint: str = "") -> None:
@@ -152,10 +159,12 @@ def add_track(output: Table, number: int, track: Track, *more: str) -> None:
 
 
 def escape(text: str) -> str:
-    """Escape text that could contain markup."""
+    """Escape text that could contain markup, or control characters: see `one_line`."""
     from rich.markup import escape as escape_markup
 
-    return escape_markup(text)
+    from recsys.notebook import one_line
+
+    return escape_markup(one_line(text, LONGEST_LINE))
 
 
 class ProgressBar:

@@ -17,7 +17,7 @@ from recsys.errors import QueryError, RecsysError, require
 from recsys.listing import COLUMNS, track_dict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from recsys.store import Store
@@ -46,6 +46,7 @@ def check_export(path: Path, *, overwrite: bool = False) -> ExportFormat:
         raise QueryError(f"unknown format of an export: {path.name!r}", f"Extensions: {known}.")
     if path.exists() and not overwrite:
         raise QueryError(f"{path} exists", "Give another name, or --force (overwrite=True).")
+    atomic.check_replaceable(path, f"an export in {extension}", _BEGINNINGS[extension])
     if not path.parent.is_dir():
         raise QueryError(f"the folder {path.parent} does not exist", "Make it first.")
     if extension == ExportFormat.PARQUET:
@@ -173,6 +174,13 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 (any value of a row)
 
 _NUMBERS = {"track_id": "int64", "year": "int64", "duration_s": "float64"}
 """Columns of numbers, with their types in Parquet; the others are text."""
+
+_BEGINNINGS: dict[str, Callable[[bytes], bool]] = {
+    ExportFormat.CSV: lambda head: head.startswith(b"track_id,path,"),
+    ExportFormat.NPZ: lambda head: head.startswith(b"PK\x03\x04") and b".npy" in head[:200],
+    ExportFormat.PARQUET: lambda head: head.startswith(b"PAR1"),
+}
+"""How to tell the file of each format: another one is not replaced, whatever its name."""
 
 _WRITERS = {
     ExportFormat.CSV: _write_csv,

@@ -23,6 +23,9 @@ MOST_MATCHES = 500
 """Matches of one full-text query that are ranked: a common word is in half of all tracks, and
 ranking takes most of the time of a query."""
 
+_LONGEST_TEXT = 4096
+"""Characters of a text that are kept, as many as a path has: some tags hold a whole book."""
+
 _CODES, _CODE_COUNT = 0xE000, 6400
 """The private-use characters of the basic plane, which the tokenizer takes for letters."""
 
@@ -48,7 +51,7 @@ def storable_text(text: str) -> str: ...
 @overload
 def storable_text(text: None) -> None: ...
 def storable_text(text: str | None) -> str | None:
-    r"""Return text that UTF-8 can hold: lone surrogates become escapes.
+    r"""Return text that UTF-8 can hold, of a length to be kept: lone surrogates become escapes.
 
     Examples
     --------
@@ -57,7 +60,7 @@ def storable_text(text: str | None) -> str | None:
     """
     if text is None:
         return None
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
 
 
 def _folded(text: str) -> str:
