@@ -35,6 +35,14 @@ _LONGEST_RUN = 8
 _MOST_KEYS = 2000
 """Characters of keys that are kept where texts have a limit."""
 
+_PLAIN_LETTERS = str.maketrans(
+    {
+        **dict(zip("\u00f8\u0142\u0111\u00f0\u0131\u0127\u0167\u0138", "olddihtk", strict=True)),
+        **{"\u00e6": "ae", "\u0153": "oe", "\u00fe": "th", "\u014b": "ng"},
+    }
+)
+"""What a keyboard without them types for letters that Unicode does not take apart."""
+
 _ASCII_WORD, _ASCII_SYMBOLS = re.compile("[a-z0-9]+"), re.compile(r"[^a-z0-9\s]+")
 
 # Scripts that put no space between words: Thai to Tibetan, Burmese, Korean (as NFKD leaves it),
@@ -64,7 +72,7 @@ def storable_text(text: str | None) -> str | None:
 
 
 def _folded(text: str) -> str:
-    """Return text without case and accents, with single spaces.
+    """Return text without case and accents, with single spaces and plain letters for strokes.
 
     Unicode NFKD without combining marks (Unicode Standard Annex 15), then casefolded; both twice,
     because casefolding can produce marks and compatibility letters.
@@ -74,7 +82,7 @@ def _folded(text: str) -> str:
     for _ in range(2):
         parts = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in parts if not unicodedata.combining(c)).casefold()
-    return " ".join(text.split())
+    return " ".join(text.translate(_PLAIN_LETTERS).split())
 
 
 def _spaced(text: str) -> str:
@@ -91,7 +99,7 @@ def normalise(text: str) -> str:
     Examples
     --------
     >>> normalise("  Björk   GUÐMUNDSDÓTTIR "), normalise("糸 中島")
-    ('bjork guðmundsdottir', '糸 中 島')
+    ('bjork gudmundsdottir', '糸 中 島')
     """
     return _spaced(_folded(text))
 
