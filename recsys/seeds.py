@@ -41,6 +41,7 @@ from recsys.types import Analysis, FloatArray, ModelInfo, Reading, SeedKind, See
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.recommender import Query
+    from recsys.recommender.presence import Presence
     from recsys.types import Catalogue
 
 MAX_LISTED = 20
@@ -142,7 +143,8 @@ class SeedFinder:
     """Resolves seeds to tracks and their analyses.
 
     The model is loaded for the first file outside the library only. `is_copy` is for a read-only
-    copy of a library, which cannot be analysed again.
+    copy of a library, which cannot be analysed again. Of copies of one sound, `files` chooses one
+    that is there.
     """
 
     def __init__(
@@ -151,8 +153,10 @@ class SeedFinder:
         load_classifier: Callable[[], Classifier],
         *,
         is_copy: bool = False,
+        files: Presence | None = None,
     ) -> None:
         self._store = store
+        self._files = files
         self._load_classifier = load_classifier
         self._is_copy = is_copy
 
@@ -217,7 +221,7 @@ class SeedFinder:
     def of_hashes(self, hashes: Iterable[str]) -> list[ResolvedSeed]:
         """Return the tracks of these sounds that the library still has, with their analyses."""
         copies = (self._store.tracks_with_hash(audio_hash) for audio_hash in hashes)
-        tracks = [tracks[0] for tracks in copies if tracks]
+        tracks = [self._present(tracks[0]) for tracks in copies if tracks]
         analyses = self._store.analyses([track.id for track in tracks])
         return [(track, analyses[track.id]) for track in tracks if track.id in analyses]
 
@@ -258,6 +262,13 @@ class SeedFinder:
         others += [f"{kind}:{number} is the {kind}" for kind in kinds]
         return f"{number} is read as an id; {', '.join(others)}" if others else ""
 
+    def _present(self, track: Track) -> Track:
+        """Return a track, or where its file is gone a copy of its sound that is there."""
+        if self._files is None or self._files.holds(track):
+            return track
+        copies = self._store.tracks_with_hash(track.audio_hash)
+        return next(filter(self._files.holds, copies), track)
+
     def _stored(
         self,
         given: str,
@@ -267,6 +278,7 @@ class SeedFinder:
         name: str = "",
         note: str = "",
     ) -> FoundSeed:
+        tracks = list(dict.fromkeys(map(self._present, tracks)))
         analyses = self._store.analyses([track.id for track in tracks])
         found = [(track, analyses[track.id]) for track in tracks if track.id in analyses]
         if not found:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import TrackFilter
+    from recsys.recommender.presence import Presence
     from recsys.recommender.query import Candidate, Query
     from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
@@ -130,7 +131,10 @@ class RadioAnswer:
 
 
 class Radio:
-    """Finds the next tracks of sessions in a library. `taste` is the listener's, None for none."""
+    """Finds the next tracks of sessions in a library.
+
+    `taste` is the listener's, None for none. `files` leaves out what is not there.
+    """
 
     def __init__(
         self,
@@ -138,8 +142,10 @@ class Radio:
         index: EmbeddingIndex,
         info: ModelInfo,
         taste: Taste | None = None,
+        files: Presence | None = None,
     ) -> None:
         self._taste = taste
+        self.files = files
         self._store = store
         self._index = index
         self._info = info
@@ -172,7 +178,7 @@ class Radio:
         history = History(seeds, self._tracks(played), played)
         for track, embedding in self._embeddings(history.line):
             history.recordings.add(track, embedding)
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self.files)
         queue = candidates(allowed)
         waiting: list[Candidate] = []
         results: list[RadioTrack] = []

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.explanations import Explanation
+    from recsys.recommender.presence import Presence
     from recsys.recommender.query import Candidate, Search
     from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, ModelInfo, Track
@@ -188,7 +189,8 @@ class Answer:
 class Recommender:
     """Recommends tracks of a library: its catalogue, its embeddings and the model of both.
 
-    `taste` is the listener's, None for none; it changes the order inside a tier.
+    `taste` is the listener's, None for none; it changes the order inside a tier. `files` leaves out
+    what is not there.
     """
 
     def __init__(
@@ -197,8 +199,10 @@ class Recommender:
         index: EmbeddingIndex,
         info: ModelInfo,
         taste: Taste | None = None,
+        files: Presence | None = None,
     ) -> None:
         self._taste = taste
+        self._files = files
         self._store = store
         self._index = index
         self._info = info
@@ -234,7 +238,7 @@ class Recommender:
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self._files)
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
         result_filter = ResultFilter(query, options)
         tiers = plan_tiers(group, scores, options.genre, options.strategy)
