@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from recsys.types import Track
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 LONGEST_LINE = 4096
 """Characters of a line for display: paths are shown whole."""
@@ -40,10 +43,39 @@ def print_known(**fields: Any) -> None:  # noqa: ANN401 (any JSON values)
     print_json({name: value for name, value in fields.items() if value is not None})
 
 
-def print_paths(paths: Iterable[Path]) -> None:
-    """Print one path per line, with exactly the bytes that it has on disk."""
+class PathOutput(StrEnum):
+    """How bare paths are printed, with exactly the bytes that they have on disk."""
+
+    LINES = "paths"
+    NULLS = "print0"
+
+
+def path_options(command: Command) -> Command:
+    """``--paths`` and ``--print0``: bare paths, as the parameter `paths`, else None."""
+    for name, value, text in (
+        ("--print0", PathOutput.NULLS, "As --paths, each ended by a NUL, for xargs -0."),
+        ("--paths", PathOutput.LINES, "Print paths only, one per line."),
+    ):
+        flags = (name, "-0") if value is PathOutput.NULLS else (name,)
+        command = click.option(*flags, "paths", flag_value=str(value), help=text)(command)
+    return command
+
+
+def print_paths(paths: Iterable[Path], output: str = PathOutput.LINES) -> None:
+    """Print paths, each with its end; a line cannot hold a name with a line break."""
+    broken: list[Path] = []
     for path in paths:
-        click.echo(os.fsencode(path))
+        name = os.fsencode(path)
+        if output == PathOutput.NULLS:
+            click.echo(name + b"\0", nl=False)
+        elif b"\n" in name or b"\r" in name:
+            broken.append(path)
+        else:
+            click.echo(name)
+    if broken:
+        count = "1 path with a line break is" if len(broken) == 1 else f"{len(broken)} paths are"
+        why = "" if len(broken) == 1 else ", because they have line breaks"
+        note(f"{count} left out{why}, {shown(broken[0])} for one: --print0 prints all")
 
 
 def shown(path: Path | str) -> str:

@@ -134,8 +134,8 @@ def _write_npz(pages: Iterable[_Page], info: ModelInfo, file: IO[bytes]) -> int:
 
 def _column(name: str, rows: list[dict[str, Any]]) -> Any:  # noqa: ANN401 (an array of any type)
     """Return a column as an array; what is not known is empty text, or NaN among numbers."""
-    if name == "track_id":
-        return np.array([row[name] for row in rows], dtype=np.int64)
+    if name in ("track_id", "missing"):
+        return np.array([row[name] for row in rows], dtype=bool if name == "missing" else np.int64)
     if name in _NUMBERS:
         return np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=float)
     return np.array([row[name] or "" for row in rows], dtype=str)
@@ -172,8 +172,11 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 (any value of a row)
     return value
 
 
-_NUMBERS = {"track_id": "int64", "year": "int64", "duration_s": "float64"}
-"""Columns of numbers, with their types in Parquet; the others are text."""
+_NUMBERS = {
+    **{"track_id": "int64", "year": "int64", "duration_s": "float64"},
+    "missing": "bool_",
+}
+"""Columns of numbers and truth values, with their types in Parquet; the others are text."""
 
 _BEGINNINGS: dict[str, Callable[[bytes], bool]] = {
     ExportFormat.CSV: lambda head: head.startswith(b"track_id,path,"),

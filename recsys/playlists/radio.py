@@ -14,9 +14,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from recsys.checks import check_at_least, check_types
+from recsys.credits import album_credits, album_title, spaced_artists
 from recsys.playlists.draft import POOL, count
 from recsys.recommender import plan_tiers, tier_candidates
-from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
+from recsys.recommender.duplicates import NearDuplicates
 from recsys.recommender.filters import NO_FILTERS, Filters, left_out
 from recsys.recommender.query import TagFilter, nearest, track_filter
 from recsys.recommender.taxonomy import taxonomy_of
@@ -246,25 +247,22 @@ class History:
 
     def keeps(self, track: Track, spacing: Spacing) -> bool:
         """Return whether a track may follow at this spacing."""
-        artist = artist_key(track)
         distances = [(key, spacing.album) for key in _albums(track)]
-        if artist is not None:
-            distances.append((artist, spacing.artist))
+        distances += [(artist, spacing.artist) for artist in spaced_artists(track)]
         return all(
             key not in self._last or self._length - self._last[key] > least
             for key, least in distances
         )
 
     def _follow(self, track: Track) -> None:
-        artist = artist_key(track)
-        for key in [*_albums(track), *([] if artist is None else [artist])]:
+        for key in (*_albums(track), *spaced_artists(track)):
             self._last[key] = self._length
         self._length += 1
 
 
 def _albums(track: Track) -> list[object]:
     """Return keys of which tracks of one album share one."""
-    album = name_key(track.tags.album)
+    album = album_title(track)
     return [] if album is None else [(album, name) for name in album_credits(track)]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from recsys.checks import check_types
-from recsys.credits import CREDITS
+from recsys.credits import CREDITS, GUESTS
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
@@ -230,12 +230,12 @@ class TrackFilter:
         files: Presence | None = None,
         shortest_s: float = 0.0,
     ) -> None:
-        self._banned = banned
+        self._banned = banned or None
         self._files = files
         self._unwanted = NearDuplicates()
         for track, embedding in unwanted:
             self._unwanted.add(track, embedding)
-        self._seeds = frozenset(track.path for track in seeds)
+        self._seeds = frozenset(os.fspath(track.path) for track in seeds)
         self._folders = tuple(_folder_texts(filters.exclude))
         words = [text for text in filters.exclude if isinstance(text, str)]
         self._words = [([_singular(_letters(w)) for w in t.split()], _asked(t)) for t in words]
@@ -287,9 +287,9 @@ class TrackFilter:
         Near-duplicates of unwanted tracks, and speech, are found where there is an embedding, of
         unit length.
         """
-        if self._banned and self._banned.holds(track):
+        if self._banned is not None and self._banned.holds(track):
             return "banned"
-        if track.path in self._seeds:
+        if os.fspath(track.path) in self._seeds:
             return self._objection_to_file(track)
         if embedding is not None and len(self._unwanted) and self._unwanted.match(track, embedding):
             return "not_like"
@@ -298,24 +298,22 @@ class TrackFilter:
         if self._words and self._has_excluded_words(track):
             return "excluded"
         return (
-            self._objection_to_artists(track)
+            ((self._artists or self._query_artists) and self._objection_to_artists(track))
             or self._objection_to_length(track)
-            or self._objection_to_speech(embedding)
-            or self._objection_to_language(track)
+            or (self._no_speech and self._objection_to_speech(embedding))
+            or (self._languages and self._objection_to_language(track))
             or self._objection_to_file(track)
+            or None
         )
 
     def _objection_to_file(self, track: Track) -> str | None:
         return None if self._files is None else self._files.objection(track)
 
     def _objection_to_artists(self, track: Track) -> str | None:
-        if self._artists or self._query_artists:
-            names = _artists(track)
-            if not self._artists.isdisjoint(names):
-                return "not_artist"
-            if not self._query_artists.isdisjoint(names):
-                return "query_artist"
-        return None
+        names = _artists(track)
+        if not self._artists.isdisjoint(names):
+            return "not_artist"
+        return None if self._query_artists.isdisjoint(names) else "query_artist"
 
     def _objection_to_length(self, track: Track) -> str | None:
         if not 0 < track.duration_s < math.inf:  # unknown
@@ -326,15 +324,13 @@ class TrackFilter:
         return "too_long" if length_s > self._max_s else None
 
     def _objection_to_speech(self, embedding: FloatArray | None) -> str | None:
-        if not self._no_speech or embedding is None:
+        if embedding is None:
             return None
         from recsys.recommender.speech import SPEECH_FROM, speech_probability
 
         return "speech" if speech_probability(embedding) >= SPEECH_FROM else None
 
     def _objection_to_language(self, track: Track) -> str | None:
-        if not self._languages:
-            return None
         named = languages_in(track.tags.language or "")
         if not named:
             return "no_language"
@@ -417,4 +413,5 @@ def _artists(track: Track) -> frozenset[str]:
     """Return the keys of the artists of a track; none for placeholders of taggers."""
     names = [name for name in (track.tags.artist, track.tags.album_artist) if name]
     known = [name for name in names if spelling(name) not in NOT_AN_ARTIST]
+    known += [each[1] or each[2] for each in GUESTS.finditer(track.tags.title or "")]
     return frozenset(key for name in known for key in _credited(storable_text(name)))

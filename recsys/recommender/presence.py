@@ -7,6 +7,7 @@ deleted, or that lie on a disk that is not mounted. Lists leave them out.
 from __future__ import annotations
 
 import os
+from os.path import exists
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 MISSING, AWAY = "missing", "away"
 """Reasons for leaving a track out: its file is gone; its whole folder cannot be seen."""
+
+
+def is_there(path: Path | str) -> bool:
+    """Return whether a file is there now, whatever the last run saw."""
+    return exists(path)  # noqa: PTH110 (pathlib raises for names that no file can have)
 
 
 class Presence:
@@ -35,9 +41,10 @@ class Presence:
     def objection(self, track: Track) -> str | None:
         """Return why the file of a track cannot be in a list, None where it is there."""
         path = os.fspath(track.path)
-        if path not in self._known:
-            self._known[path] = self._look_at(path)
-        return self._known[path]
+        try:
+            return self._known[path]
+        except KeyError:
+            return self._known.setdefault(path, self._look_at(path))
 
     def holds(self, track: Track) -> bool:
         """Return whether the file of a track is there."""
@@ -63,8 +70,7 @@ class Presence:
     def _look_at(self, path: str) -> str | None:
         if self._away and path.startswith(self._away):
             return AWAY
-        # Python's own look-ups answer False for names that no file can have.
-        if os.path.exists(path):  # noqa: PTH110
+        if is_there(path):
             return None
         if self._roots is None:
             self._roots = [os.path.join(root, "") for root in self._read_roots()]  # noqa: PTH118
