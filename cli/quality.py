@@ -152,7 +152,7 @@ def _print(quality: Quality) -> None:
     for fact in quality.facts:
         click.echo(fact)
     if quality.hubs:
-        most = ", ".join(f"{hub.name} ({hub.lists})" for hub in quality.hubs[:3])
+        most = ", ".join(f"{shown(hub.name)} ({hub.lists})" for hub in quality.hubs[:3])
         click.echo(f"In most lists by embedding: {most}")
     for own in quality.systems:
         if own.note:

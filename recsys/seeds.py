@@ -32,6 +32,7 @@ import numpy as np
 from recsys.credits import CREDITS, DISC, GUESTS, NOT_AN_ARTIST, album_title, artists_of
 from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
 from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
+from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
 from recsys.recommender.duplicates import name_key, same_names, same_recording
 from recsys.store.search import MOST_MATCHES, normalise, stem, storable_text, words_of
@@ -124,11 +125,10 @@ class _Choice:
     def line(self) -> str:
         """Return the choice for display, with what to type for it."""
         if self.kind is SeedKind.TRACK:
-            from recsys.notebook import clock  # most seeds need no choice
-
             (track,) = self.tracks
-            return f"{self.seed}  {track.display_name} ({clock(track.duration_s)}): {track.path}"
-        return f"{self.seed}  ({self.tracks_text})"
+            name = f"{one_line(track.display_name)} ({clock(track.duration_s)})"
+            return f"{self.seed}  {name}: {one_line(str(track.path), LONGEST_CELL)}"
+        return f"{one_line(self.seed)}  ({self.tracks_text})"
 
     @property
     def tracks_text(self) -> str:

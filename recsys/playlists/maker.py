@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -364,12 +364,13 @@ class PlaylistMaker:
             page = ids[start : start + MAX_BATCH].tolist()
             tracks = self._store.tracks(page)
             known = (tracks[i] for i in page if i in tracks)
-            foremost += [
+            fitting = (
                 track
                 for track in known
                 if genre in (None, track.genre_group)
                 and (allowed is None or allowed.admits(track, self._index.vectors([track.id])[0]))
-            ]
+            )
+            foremost += islice(fitting, START_FROM - len(foremost))
             if len(foremost) >= START_FROM:
                 break
         if not foremost:

@@ -52,7 +52,7 @@ FILTERS = {
 }
 """Reasons for leaving a track out, in the order in which they are tried, with their texts."""
 
-SKIT_S = 20.0
+SKIT_S = 15.0
 """Duration in seconds below which a track is a skit or a jingle: no list has it unless it is asked
 for.
 

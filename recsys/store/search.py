@@ -23,8 +23,8 @@ MOST_MATCHES = 500
 """Matches of one full-text query that are ranked: a common word is in half of all tracks, and
 ranking takes most of the time of a query."""
 
-_LONGEST_TEXT = 4096
-"""Characters of a text that are kept, as many as a path has: some tags hold a whole book."""
+_LONGEST_TEXT = 8192
+"""Characters of a text that are kept: some tags hold a whole book."""
 
 _CODES, _CODE_COUNT = 0xE000, 6400
 """The private-use characters of the basic plane, which the tokenizer takes for letters."""

@@ -91,7 +91,7 @@ def test_a_library_of_short_tracks_works(tmp_path: Path) -> None:
         ([4, 5, 200], 0),
         ([], 0),
         ([0, float("nan"), float("inf")], 0),
-        ([19.6], SKIT_S),  # as it is shown
+        ([14.6], SKIT_S),  # as it is shown
     ],
 )
 def test_what_is_short_depends_on_the_query(durations: list[float], expected: float) -> None:
@@ -99,7 +99,7 @@ def test_what_is_short_depends_on_the_query(durations: list[float], expected: fl
 
 
 @pytest.mark.parametrize(
-    ("duration_s", "reason"), [(4, "skit"), (19.4, "skit"), (19.6, None), (0, None)]
+    ("duration_s", "reason"), [(4, "skit"), (14.4, "skit"), (14.6, None), (0, None)]
 )
 def test_skits_are_counted_by_name(duration_s: float, reason: str | None) -> None:
     allowed = TrackFilter(Filters(), shortest_s=SKIT_S)
