@@ -161,7 +161,10 @@ def _described(error: OSError | MemoryError) -> tuple[str, str]:
 
 
 def _report(message: str, hint: str) -> None:
-    click.echo(f"Error: {message}", err=True)
+    from recsys.notebook import LONGEST_CELL, one_line
+
+    shown = "\n".join(one_line(line, LONGEST_CELL) for line in message.split("\n"))
+    click.echo(f"Error: {shown}", err=True)
     if hint:
         click.echo(f"  {hint}", err=True)
 

@@ -153,10 +153,10 @@ class Track:
 
     def cells(self, number: int) -> tuple[str, ...]:
         """Return what a list shows of the track, under :data:`TRACK_COLUMNS`."""
-        from recsys.notebook import clock
+        from recsys.notebook import clock, one_line
 
-        length = clock(self.duration_s)
-        return (str(number), self.artist or "", self.title, length, self.genre_group)
+        texts = (one_line(self.artist or ""), one_line(self.title), clock(self.duration_s))
+        return (str(number), *texts, one_line(self.genre_group))
 
     @property
     def title(self) -> str:

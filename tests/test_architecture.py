@@ -76,7 +76,7 @@ MAY_IMPORT = {
     "index": {"base"},
     "index_sync": {"base", "store", "index"},
     "recommender": {"base", "taste", "store", "index"},
-    "playlists": {"base", "taste", "store", "index", "recommender"},
+    "playlists": {"base", "library", "taste", "store", "index", "recommender"},
     "words": {"base", "store", "index", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
     "indexing": {
