@@ -370,7 +370,7 @@ class AvReader(AudioReader):
                         continue
                     first = False
                 frame.pts = None  # else the queue insists on time stamps without a gap
-                joined.write(frame)
+                _append(joined, frame)
                 if joined.samples * frame.layout.nb_channels >= SAMPLES_AT_ONCE // 4:
                     mono.append(self._mono(joined))
                     length += len(mono[-1])
@@ -406,7 +406,7 @@ class AvReader(AudioReader):
                     self._file.allowance = BARREN_BYTES
                     frame.pts = None  # as above
                     try:
-                        joined.write(frame)
+                        _append(joined, frame)
                     except ValueError:  # from here on it has another rate, format or layout
                         yield self._mono(joined)
                         joined = av.AudioFifo()
@@ -577,6 +577,16 @@ def _unreadable(reason: AudioError) -> AudioError:
         "not an audio file that can be read, whatever its name says",
         "It may be damaged from the first byte or be something else; replace or rename it.",
     )
+
+
+def _append(joined: av.AudioFifo, frame: av.AudioFrame) -> None:
+    """Append a frame to a queue; ValueError if it has another rate, format or layout.
+
+    PyAV compares all but the layout, and reads past the end of a frame with fewer channels.
+    """
+    if joined.samples_written and joined.layout.nb_channels != frame.layout.nb_channels:
+        raise ValueError("another number of channels")
+    joined.write(frame)
 
 
 @contextlib.contextmanager

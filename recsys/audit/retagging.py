@@ -467,7 +467,7 @@ def _entry(line: str) -> Change | tuple[int, int] | None:
             had_tags=bool(entry["had_tags"]),
             time=str(entry["time"]),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

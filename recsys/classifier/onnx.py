@@ -202,7 +202,7 @@ def read_description(model: Path) -> OnnxDescription:
             "An ONNX model is two files, NAME.onnx and NAME.toml, which describes the inputs and"
             " outputs of the network; see docs/models.md.",
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(
             f"{path} is not TOML: {error}", "Correct the file at that place."
         ) from error
@@ -392,9 +392,15 @@ def load_session(path: Path, content: bytes) -> Any:  # noqa: ANN401 (onnxruntim
     # they would be neither hashed nor expected.
     options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
     try:
-        return onnxruntime.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(
+            content,
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it prints, and tries the same again
         )
+        # Of a damaged file, names may be no text; that shows when they are asked for.
+        _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+        return session
     except Exception as error:  # onnxruntime's have no other class in common
         if "external data" in str(error).lower():
             raise ModelError(
@@ -454,7 +460,12 @@ def network_of(
     Raises ModelError if the file cannot be used, or has changed since the card was written.
     """
     _check_cpu(device)
-    file, known = card.config["file"], card.config["fingerprint"]
+    file, known = card.config.get("file"), card.config.get("fingerprint")
+    if not isinstance(file, str):
+        raise ModelError(
+            f"the card of the model {card.name} names no ONNX file: {file!r}",
+            "The model card is damaged; make the model again.",
+        )
     session = OnnxSession(Path(file))
     if session.fingerprint != known:
         raise ModelError(

@@ -55,7 +55,10 @@ def _hash_packets(container: av.container.InputContainer, digest: hashlib.blake2
     import av
 
     stream = container.streams.audio[0]
-    digest.update(f"{stream.codec_context.name}/{stream.sample_rate}".encode())
+    try:
+        digest.update(f"{stream.codec_context.name}/{stream.sample_rate}".encode())
+    except AttributeError:  # no decoder for this codec
+        return False
     if container.format.name in _STATE_THEIR_LENGTH and container.duration is not None:
         digest.update(f"/{round(container.duration / av.time_base)} s".encode())
     length = packets = 0

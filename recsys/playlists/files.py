@@ -242,7 +242,7 @@ class ListFile:
         return [os.fsdecode(line) for line in lines if line.strip() and line[:1] != b"#"]
 
     def files(self, roots: Sequence[RootMap] = ()) -> list[Path | None]:
-        """Return the files of the entries; None for an address of the net."""
+        """Return the files of the entries; None for what is none, as an address of the net."""
         return [self._file(entry, roots) for entry in self.entries()]
 
     def _file(self, entry: str, roots: Sequence[RootMap]) -> Path | None:
@@ -251,8 +251,10 @@ class ListFile:
             if path is not None:
                 return path
         if entry.startswith("file://"):
-            entry = os.fsdecode(unquote_to_bytes(entry.removeprefix("file://")))
+            entry = os.fsdecode(unquote_to_bytes(os.fsencode(entry.removeprefix("file://"))))
         elif "://" in entry:
+            return None
+        if "\0" in entry:  # no file has such a name
             return None
         return Path(os.path.abspath(self.path.parent / entry))  # noqa: PTH100 (links are kept)
 

@@ -86,8 +86,10 @@ def default_database() -> Path:
         ) from error
 
 
-def store_error(path: Path, error: sqlite3.Error) -> StoreError:
+def store_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     """Return the StoreError for an error of SQLite, by its primary result code."""
+    if isinstance(error, UnicodeDecodeError):  # of a message that quotes a damaged schema
+        return StoreError(f"{path} is damaged ({error.reason} in its schema).", _DAMAGED)
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreError(f"{path} was closed.", "Open it again.")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -115,7 +117,7 @@ def connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
         _check_writable(path)
     try:
         opened = _open_to_read(path) if read_only else _open_to_write(path, create=create)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise store_error(path, error) from error
     opened.count_as(path, _identity(path))  # a new file has none before
     return opened
@@ -225,7 +227,7 @@ def _refuse_foreign(path: Path) -> None:
     try:
         with closing(_connection(path, "mode=ro&immutable=1")) as connection:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise store_error(path, error) from error
     if tables or wal.exists():
         raise StoreError(f"{path} is a database of another program.", _OTHER_LIBRARY)

@@ -32,6 +32,7 @@ from recsys.store.rows import (
     blend_text,
     blob_array,
     blob_matrix,
+    decoding,
     is_sound,
     key_path,
     model_dict,
@@ -101,6 +102,18 @@ _PROBLEMS = {
     "{} files are both tracks and failures.": (
         "SELECT count(*) FROM tracks JOIN failures USING (path)"
     ),
+    # As recsys.store.rows.track_of replaces them.
+    "{} tracks have values of a wrong kind, which are left out.": (
+        "SELECT count(*) FROM tracks WHERE "  # noqa: S608 (our own names)
+        + " OR ".join(
+            f"typeof({name}) NOT IN ('{kind}', 'null')"
+            for kind, names in (
+                ("text", ("artist", "album_artist", "album", "title", "genre_tag", "language")),
+                ("integer", ("track_number", "year", "added")),
+            )
+            for name in names
+        )
+    ),
 }
 
 
@@ -117,7 +130,7 @@ def _guarded(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate
         # methods are called once per file.
         try:
             return method(self, *args, **kwargs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise store_error(self.path, error) from error
 
     return wrapper
@@ -135,6 +148,7 @@ def made_by() -> str:
 
 
 @lru_cache(maxsize=4)
+@decoding
 def _parsed_model(info: str) -> ModelInfo:
     """Return the model of a stored text; every query asks for it several times."""
     model = model_of(json.loads(info))
@@ -357,7 +371,7 @@ class Store:
 
     def genre_source(self) -> GenreSource:
         """Return the labels that sort the tracks into genre groups."""
-        return GenreSource(self._value("SELECT genre_source FROM library"))
+        return decoding(GenreSource)(self._value("SELECT genre_source FROM library"))
 
     def genre_counts(self) -> dict[str, int]:
         """Return the number of analysed tracks in each genre group, in the order of the names."""
@@ -1043,7 +1057,7 @@ class Store:
     def preferences(self) -> dict[str, Any]:
         """See :meth:`recsys.types.Catalogue.preferences`."""
         rows = self._rows("SELECT name, value FROM preferences ORDER BY name")
-        return {name: json.loads(value) for name, value in rows}
+        return {name: decoding(json.loads)(value) for name, value in rows}
 
     @_guarded
     def set_preferences(self, values: Mapping[str, Any]) -> None:
@@ -1333,6 +1347,7 @@ def _event_key(event: Event) -> PathKey:
     return storable_text(event.key) or ""
 
 
+@decoding
 def _event_of(row: tuple[Any, ...]) -> Event:
     time, kind, subject, key, name, source, tracks = row
     if subject == Subject.FOLDER:
@@ -1355,6 +1370,7 @@ _TRACK_COLUMNS = (
 )
 
 
+@decoding
 def _stored_file(row: tuple[Any, ...]) -> StoredFile:
     _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, *more = row
     flags = bool(missing), warning, bool(more[0]), more[1]
