@@ -187,10 +187,10 @@ class Indexer:
             scanned = scan(folder, report, run.rules, self._top(folder))
             yield from self._sift(scanned, pending, run, reread=whole_roots)
             run.report.found += report.found
-            run.passed_over += report.passed_over()
             if whole_roots:
                 if report.found:
                     self._store_root(folder)
+                run.passed_over += report.passed_over()
                 self._store.set_passed_over(folder, report.passed_over())
         # Who names a file that failed wants it tried again.
         named = _named_files(files, run)
