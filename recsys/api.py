@@ -1116,7 +1116,7 @@ class Library:
         Parameters
         ----------
         files : str, Path or iterable of them
-            Audio files.
+            Audio files, or folders with audio files under them.
         workers : int, optional
             Decoding processes; by default one per processor.
         time_limit_s : float

@@ -119,6 +119,13 @@ def _is_only_touched(library: Store, file: TrackFile, identity: str) -> bool:
     )
 
 
+def identify(path: Path) -> tuple[str, Tags]:
+    """Return the identity and the tags of a file; AudioError if it cannot be read."""
+    if path.exists() and files.track_file(path) is None:  # a FIFO waits for its writer
+        raise AudioError("it is not a regular file")
+    return files.audio_hash(path), files.read_tags(path)
+
+
 # One connection and one model per process, which works on many files.
 @lru_cache(maxsize=1)
 def _library(database: Path) -> Store:
