@@ -218,7 +218,7 @@ def _print(status: LibraryStatus) -> None:
     if options := option_lines(status.preferences):
         rows.append(("Defaults", f"{' '.join(options)} (recsys prefer)"))
     if status.exclude:
-        rows.append(("Excluded", " ".join(map(shlex.quote, status.exclude))))
+        rows.append(("Excluded", shown(" ".join(map(shlex.quote, status.exclude)))))
     if status.video:
         rows.append(("Videos", "their sound is indexed (--no-video ends that)"))
     passed = status.passed_over

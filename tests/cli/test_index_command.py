@@ -105,6 +105,37 @@ def test_failures_are_reported_again_and_not_retried(indexed: IndexedLibrary) ->
     assert lines[-1]["summary"]["unchanged"] == N_TRACKS  # type: ignore[index]
 
 
+def test_what_is_passed_over_is_said_by_index_and_status(
+    indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    music, database = tmp_path / "music", tmp_path / "library.db"
+    (music / "@eaDir").mkdir(parents=True)
+    (music / "Live").mkdir()
+    for name in ("a.flac", "Live/b.flac", "@eaDir/c.flac"):
+        shutil.copy(next(indexed.music.rglob("*.flac")), music / name)
+    for name in ("1.jpg", "2.jpg", "x.log", "d.mp3.part", ".hidden"):
+        (music / name).touch()
+    arguments = ["index", str(music), "--db", str(database), "--exclude", "Live/"]
+    result = CliRunner().invoke(cli, arguments)
+    counted = "1 unfinished download, 1 folder of bins, snapshots or thumbnails (@eaDir), "
+    counted += "1 hidden name, 1 excluded (--exclude)"
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "1 audio file: 1 indexed",
+        "Passed over: 2 .jpg, 1 .log",
+        f"Passed over: {counted}",
+    ]
+    shown = CliRunner().invoke(cli, ["status", "--db", str(database)]).stdout.splitlines()
+    assert "Excluded:  Live/" in shown
+    assert "Skipped:   2 .jpg, 1 .log" in shown
+    assert f"Skipped:   {counted}" in shown
+    result = CliRunner().invoke(cli, ["index", "--db", str(database), "--exclude", ""])
+    assert "2 audio files: 1 indexed, 1 unchanged" in result.stdout
+    shown = CliRunner().invoke(cli, ["status", "--db", str(database), "--json"]).stdout
+    assert json.loads(shown)["exclude"] == []
+    assert json.loads(shown)["passed_over"]["extensions"] == {".jpg": 2, ".log": 1}
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
