@@ -57,3 +57,9 @@ def encode(path: Path, samples: FloatArray, codec: str, sample_rate: int = 44_10
             container.mux(stream.encode(part))
         container.mux(stream.encode(None))
     return path
+
+
+def noise(duration_s: float, sample_rate: int = 22_050, seed: int = 0) -> FloatArray:
+    """White noise, which no encoder makes small."""
+    samples = np.random.default_rng(seed).uniform(-0.5, 0.5, round(duration_s * sample_rate))
+    return samples.astype(np.float32)
