@@ -60,8 +60,8 @@ DISGUISE_FRAMES = 4096
 BYTES_AT_MOST = 8
 """Of one sample in a file."""
 
-FEW_CHANNELS = 8
-"""FFmpeg keeps the samples of more channels elsewhere in a frame, where PyAV does not look."""
+FEW_CHANNELS = 7
+"""PyAV looks for the samples of more channels where there are none, and crashes."""
 
 BARE_STREAMS = frozenset({"aac", "ac3", "dts", "eac3", "loas", "mp3", "truehd"})
 """Formats without a container: FFmpeg estimates their length from the bit rate."""

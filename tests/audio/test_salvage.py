@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import resource
 import struct
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -16,17 +15,18 @@ import pytest
 import soundfile
 
 from recsys.audio import decode, decode_whole
+from recsys.audio.contents import is_disguised
 from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError
 from recsys.types import FloatArray, Waveform
 from tests.audio.test_decoding import assert_windows_in_place
-from tests.sounds import encode, noise, staircase, write
+from tests.sounds import add_stream, encode, fill, noise, staircase, write
 
 RATE = 44_100
 
 
 def assert_all_of_it_was_used(waveform: Waveform, duration_s: float, *, warned: bool) -> None:
-    assert waveform.duration_s == pytest.approx(duration_s, abs=0.2)
+    assert waveform.duration_s == pytest.approx(duration_s, abs=0.5)
     assert max(waveform.offsets_s) > 0.8 * duration_s
     assert (waveform.warning is not None) == warned, waveform.warning
     assert_windows_in_place(waveform)
@@ -138,24 +138,12 @@ def test_what_was_written_to_a_pipe_is_measured(
     class Pipe:
         """A file that cannot seek back to complete its header."""
 
-        def __init__(self, path: Path) -> None:
-            self.file = path.open("wb")
-            self.write = self.file.write
+        def __init__(self, file: BinaryIO) -> None:
+            self.write = file.write
 
     path = tmp_path / "a.sound"
-    pipe = Pipe(path)
-    with av.open(pipe, "w", format=form) as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
-        resampler = av.AudioResampler(
-            format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size or 4096
-        )
-        samples = staircase(100, rate)
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
-        frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
-    pipe.file.close()
+    with path.open("wb") as file, av.open(Pipe(file), "w", format=form) as container:
+        fill(container, add_stream(container, codec, rate), staircase(100, rate))
     assert_all_of_it_was_used(decode(path, MEL), 100, warned=False)
 
 
@@ -169,10 +157,9 @@ def ogg(path: Path, samples: FloatArray, codec: str, rate: int) -> bytes:
 
 
 @pytest.mark.parametrize("codec", ["vorbis", "libopus", "flac"])
-@pytest.mark.parametrize("suffix", [".ogg", ".opus", ".oga"])
-@pytest.mark.parametrize("lengths", [(40, 60), (2, 50, 48)])
+@pytest.mark.parametrize("lengths", [(20, 30), (2, 20, 18)])
 def test_a_chained_ogg_is_read_through_all_its_links(
-    tmp_path: Path, codec: str, suffix: str, lengths: tuple[int, ...]
+    tmp_path: Path, codec: str, lengths: tuple[int, ...]
 ) -> None:
     rate = 48_000
     samples = staircase(sum(lengths), rate)
@@ -182,7 +169,7 @@ def test_a_chained_ogg_is_read_through_all_its_links(
         part = bytearray(ogg(tmp_path / f"{number}", piece, codec, rate))
         parts.append(bytes(part))
         start += length * rate
-    path = tmp_path / f"chain{suffix}"
+    path = tmp_path / ("chain.opus" if codec == "libopus" else "chain.ogg")
     path.write_bytes(b"".join(parts))
     waveform = decode(path, MEL)
     assert_all_of_it_was_used(waveform, sum(lengths), warned=False)
@@ -218,18 +205,10 @@ def test_mp3s_one_behind_the_other_are_read_to_the_end(tmp_path: Path) -> None:
 # MP3 without a table
 
 
-def mp3(path: Path, samples: FloatArray, kbps: int, rate: int = RATE) -> bytes:
+def mp3(path: Path, samples: FloatArray, kbps: int) -> bytes:
     """Return bare frames of one bit rate."""
     with av.open(str(path), "w", options={"write_xing": "0", "id3v2_version": "0"}) as container:
-        stream = container.add_stream("libmp3lame", rate=rate, layout="mono", bit_rate=kbps * 1000)
-        resampler = av.AudioResampler(
-            format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size
-        )
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
-        frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
+        fill(container, add_stream(container, "libmp3lame", RATE, kbps=kbps), samples)
     return path.read_bytes()
 
 
@@ -300,39 +279,33 @@ def test_dsd_is_decoded(tmp_path: Path, name: str) -> None:
 
 
 @pytest.fixture
-def dts(tmp_path: Path) -> np.ndarray:
-    """A stream of DTS, as 16-bit numbers in the order of a CD."""
-    path = tmp_path / "a.dts"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            "dca", rate=RATE, layout="stereo", bit_rate=1_411_200, options={"strict": "-2"}
-        )
-        resampler = av.AudioResampler(
-            format=stream.format, layout="stereo", rate=RATE, frame_size=512
-        )
-        tone = staircase(12, RATE)
-        frame = av.AudioFrame.from_ndarray(np.stack([tone, tone]), format="fltp", layout="stereo")
-        frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
+def disguised(tmp_path: Path) -> np.ndarray:
+    """AC-3 as it goes over a digital cable, as 16-bit samples of two channels."""
+    path = tmp_path / "a.spdif"
+    with av.open(str(path), "w", format="spdif") as container:
+        fill(container, add_stream(container, "ac3", 48_000), staircase(12, 48_000))
     content = path.read_bytes()
-    return np.frombuffer(content[: len(content) // 4 * 4], dtype=">i2").reshape(-1, 2)
+    return np.frombuffer(content[: len(content) // 4 * 4], dtype="<i2").reshape(-1, 2)
 
 
-@pytest.mark.parametrize("swapped", [True, False])
-def test_dts_in_a_wav_is_no_noise(tmp_path: Path, dts: np.ndarray, swapped: bool) -> None:
-    samples = dts.astype(np.int16) if swapped else dts.view("<i2").astype(np.int16)
-    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="PCM_16")
+def test_a_film_sound_in_a_wav_is_no_noise(tmp_path: Path, disguised: np.ndarray) -> None:
+    soundfile.write(tmp_path / "a.wav", disguised, 48_000, subtype="PCM_16")
     waveform = decode(tmp_path / "a.wav", MEL)
     assert waveform.duration_s == pytest.approx(12, abs=0.2)
     assert_windows_in_place(waveform)
 
 
-def test_dts_in_a_flac_is_refused_by_name(tmp_path: Path, dts: np.ndarray) -> None:
-    soundfile.write(tmp_path / "a.flac", dts.astype(np.int16), RATE, subtype="PCM_16")
+def test_a_film_sound_in_a_flac_is_refused_by_name(tmp_path: Path, disguised: np.ndarray) -> None:
+    soundfile.write(tmp_path / "a.flac", disguised, 48_000, subtype="PCM_16")
     with pytest.raises(AudioError, match="DTS or AC-3 stored as FLAC"):
         decode(tmp_path / "a.flac", MEL)
+
+
+@pytest.mark.parametrize("sync", ["7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8", "72f81f4e"])
+def test_the_beginnings_of_dts_are_known(sync: str) -> None:
+    stream = (bytes.fromhex(sync) + bytes(2044)) * 4
+    assert is_disguised(bytes(1000) + stream)
+    assert not is_disguised(bytes(1000) + stream[:2048])
 
 
 # Which stream
@@ -341,16 +314,11 @@ def test_dts_in_a_flac_is_refused_by_name(tmp_path: Path, dts: np.ndarray) -> No
 def test_the_default_stream_is_used(tmp_path: Path) -> None:
     path = tmp_path / "a.mka"
     with av.open(str(path), "w") as container:
-        streams = [container.add_stream("flac", rate=RATE, layout="mono") for _ in range(2)]
+        streams = [add_stream(container, "flac", RATE) for _ in range(2)]
         streams[0].disposition = av.stream.Disposition(0)
         streams[1].disposition = av.stream.Disposition.default
-        for stream, samples in zip(streams, (noise(12, RATE), staircase(12, RATE)), strict=True):
-            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE, frame_size=4096)
-            frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
-            frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
-            for part in [*resampler.resample(frame), *resampler.resample(None)]:
-                container.mux(stream.encode(part))
-            container.mux(stream.encode(None))
+        fill(container, streams[0], noise(12, RATE))
+        fill(container, streams[1], staircase(12, RATE))
     assert_windows_in_place(decode(path, MEL))
 
 
@@ -358,30 +326,25 @@ def test_the_sound_of_a_film_is_used(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         film = container.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p")
-        sound = container.add_stream("aac", rate=RATE, layout="mono")
+        sound = add_stream(container, "aac", RATE)
         for _ in range(300):
             picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
             container.mux(film.encode(picture))
         container.mux(film.encode(None))
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=RATE, frame_size=1024)
-        samples = staircase(12, RATE)[np.newaxis]
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(sound.encode(part))
-        container.mux(sound.encode(None))
+        fill(container, sound, staircase(12, RATE))
     assert_windows_in_place(decode(path, MEL))
 
 
 # Memory
 
 MEASURE = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from recsys.audio import decode
 from recsys.classifier.log_mel import MEL
 waveform = decode(Path(sys.argv[1]), MEL)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, waveform.warning)
+highest = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+print(int(highest[1]) // 1024, waveform.warning)
 """
 
 
@@ -398,21 +361,20 @@ def megabytes(path: Path) -> tuple[int, str]:
     return int(size), warning
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="measures in kB")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_long_recording_that_is_cut_off_takes_little_memory(tmp_path: Path) -> None:
-    assert resource.getpagesize()
     path = tmp_path / "a.flac"
     block = (noise(1, 192_000) * 0.5).astype(np.float32)
     with soundfile.SoundFile(path, "w", 192_000, 2, "PCM_16", compression_level=0) as file:
-        for _ in range(120):
+        for _ in range(60):
             file.write(np.stack([block, block], axis=1))
     os.truncate(path, path.stat().st_size * 2 // 3)
     size, warning = megabytes(path)
-    assert "ends early or is damaged: 80" in warning
+    assert "ends early or is damaged: 40" in warning
     assert size < 250
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="measures in kB")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_many_channels_take_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     block = np.repeat(noise(1, 48_000)[:, np.newaxis], 500, axis=1)
