@@ -10,7 +10,7 @@ import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from recsys.audio.files import AudioFile, Part
+from recsys.audio.files import BARREN_BYTES, HEADER_BYTES, AudioFile, Part
 from recsys.errors import AudioError
 
 if TYPE_CHECKING:
@@ -131,6 +131,22 @@ def _kind_of_text(head: bytes) -> tuple[str, str] | None:
     return next(
         (name for pattern, name in _TEXTS if pattern.match(text)), "a text file"
     ), _NOT_AUDIO
+
+
+_LONG_HEADERS = re.compile(
+    rb"fLaC|\x1aE\xdf\xa3|OggS|RIFF|RF64|FORM|\x30\x26\xb2\x75|....(ftyp|moov|mdat|free|wide|skip)",
+    re.DOTALL,
+)
+
+
+def header_bytes(file: AudioFile) -> int:
+    """Return how much may be read before the first sound.
+
+    Without a header, decoders search for anything that looks like a sound.
+    """
+    if _LONG_HEADERS.match(file.peek_at(0, 8)):
+        return HEADER_BYTES
+    return BARREN_BYTES // 2 + mp3_table(file).start
 
 
 def share_of_holes(file: AudioFile) -> float:
@@ -275,10 +291,11 @@ def _header(form: bytes, size: int, align: int) -> bytes:
 
 
 class Mp3Table(NamedTuple):
-    """What an MP3 says about its length."""
+    """What an MP3 says about its length; None where it does not tell."""
 
     start: int  # of the sound, behind the tag
-    size: int | None  # of the sound, bytes; None where the file does not tell
+    frames: int | None = None
+    size: int | None = None  # of the sound, bytes
 
 
 def mp3_table(source: AudioFile | Part) -> Mp3Table:
@@ -295,15 +312,17 @@ def mp3_table(source: AudioFile | Part) -> Mp3Table:
     source.seek(here)
     found = _MP3_TABLE.search(frame)
     if found is None:
-        return Mp3Table(start, None)
-    if (size := found["size"] or found["bytes"]) is not None:
-        return Mp3Table(start, int.from_bytes(size, "big"))
-    return Mp3Table(start, source.size - start)  # it has a table, but without the size
+        return Mp3Table(start)
+    size = found["size"] or found["bytes"]
+    frames = found["frames"] or found["only"] or found["count"]
+    if size is None:  # a table that tells no size is believed
+        size = (source.size - start).to_bytes(8, "big")
+    return Mp3Table(start, int.from_bytes(frames, "big"), int.from_bytes(size, "big"))
 
 
 _MP3_TABLE = re.compile(
-    rb"(?:Xing|Info)\0\0\0(?:[\x03\x07\x0b\x0f].{4}(?P<size>.{4})|[\x01\x05\x09\x0d])"
-    rb"|VBRI.{6}(?P<bytes>.{4})",
+    rb"(?:Xing|Info)\0\0\0(?:[\x03\x07\x0b\x0f](?P<frames>.{4})(?P<size>.{4})"
+    rb"|[\x01\x05\x09\x0d](?P<only>.{4}))|VBRI.{6}(?P<bytes>.{4})(?P<count>.{4})",
     re.DOTALL,
 )
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from recsys.audio.contents import UNFINISHED, refuse_what_is_no_sound, repaired_wav, share_of_holes
 from recsys.audio.files import AudioFile, open_audio
-from recsys.audio.readers import readers_of
+from recsys.audio.readers import is_sound, readers_of
 from recsys.audio.samples import join, resample
 from recsys.audio.windows import plan_offsets, where_there_is_sound
 from recsys.errors import AudioError
@@ -173,9 +173,9 @@ def _salvage(file: AudioFile, reader: AudioReader, settings: Features) -> _Windo
         spans = _survey(reader)
     duration_s = spans[-1][1] if spans else 0.0
     damage = _damage(reader, duration_s, MAX_SALVAGE_S)
-    if damage or not spans:
+    if not spans or (damage and _is_open_ended(reader, duration_s)):
         damage += _holes(file)
-    if not spans:
+    if not is_sound(duration_s, reader.damaged):
         raise _nothing_decoded()
     _check_duration(duration_s)
     if duration_s >= MAX_SALVAGE_S:
@@ -302,11 +302,12 @@ def _read_whole(
             samples, rate = decoded, reader.sample_rate
             warnings = _damage(reader, len(samples) / rate, MAX_WHOLE_S)
             defects = reader.mix.warnings()
+            if warnings and _is_open_ended(reader, len(samples) / rate):
+                defects += _holes(file)
         if not warnings:
             break
-    if warnings:
-        warnings += _holes(file)
     if len(samples) == 0:
+        _holes(file)
         raise _nothing_decoded()
     length = round(MAX_WHOLE_S * rate)
     if len(samples) > length:
@@ -315,6 +316,11 @@ def _read_whole(
 
 
 # Both: damage and silence
+
+
+def _is_open_ended(reader: AudioReader, duration_s: float) -> bool:
+    """Whether there may be more than the `duration_s` that were decoded."""
+    return reader.stated_s is None or reader.stated_s - duration_s > SHORTFALL_S
 
 
 def _damage(reader: AudioReader, duration_s: float, limit_s: float = math.inf) -> list[str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 av.logging.set_level(av.logging.PANIC)
 
 HEADER_BYTES = 64 * 2**20
-"""What may be read before the first sound: covers in tags, tables of long videos."""
+"""What may be read before the first sound: covers in tags, tables of long films."""
 
 BARREN_BYTES = 16 * 2**20
 """What may be read between two pieces of sound, before the rest counts as empty."""

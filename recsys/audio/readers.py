@@ -13,6 +13,7 @@ import soundfile
 
 from recsys.audio.contents import (
     Mp3Table,
+    header_bytes,
     is_disguised,
     is_disguised_wav,
     mp3_table,
@@ -59,11 +60,27 @@ DISGUISE_FRAMES = 4096
 BYTES_AT_MOST = 8
 """Of one sample in a file."""
 
-FEW_CHANNELS = 8
-"""FFmpeg keeps the samples of more channels elsewhere in a frame, where PyAV does not look."""
+FEW_CHANNELS = 7
+"""PyAV looks for the samples of more channels where there are none, and crashes."""
 
 BARE_STREAMS = frozenset({"aac", "ac3", "dts", "eac3", "loas", "mp3", "truehd"})
 """Formats without a container: FFmpeg estimates their length from the bit rate."""
+
+EARNED_PER_S = {"aac": 100_000, "ac3": 100_000, "mp3": 100_000}
+"""Bytes that a second of sound allows to be read in vain: random bytes look like a sound of these
+formats now and then."""
+
+EARNED_OTHERWISE = 4_000_000
+"""The same for other formats without a container."""
+
+MP3_FRAME = 1152
+"""Samples in a frame of an MP3, and half of it below a rate."""
+
+MP3_HALF_BELOW_HZ = 32_000
+
+DAMAGED_PER_S = 4000
+"""What has more damaged pieces than this for a second of sound only looks like sound here and
+there: a second of an intact MP3 has 38 pieces."""
 
 RATES_HZ = range(1000, 3_000_001)
 """Sample rates of sound: from below those of telephones to that of DSD512."""
@@ -112,6 +129,11 @@ class AudioReader(ABC):
             if length >= limit_s * self.sample_rate:
                 break
         return join(blocks)
+
+
+def is_sound(seconds: float, damaged: int) -> bool:
+    """Whether what was decoded is more than chance."""
+    return seconds > 0 and damaged <= DAMAGED_PER_S * seconds
 
 
 Kinds: TypeAlias = "tuple[type[SoundFileReader | AvReader], ...]"
@@ -207,7 +229,7 @@ class SoundFileReader(AudioReader):
         """Whether an MP3 is as long as it says, or as its bit rate so far tells."""
         if self._table is None or self.duration_s is None or self._time_s <= 0:
             return True
-        start, size = self._table
+        start, _, size = self._table
         if size is None:
             share = min(1.0, self._time_s / self.duration_s)
             size = round((self._source.tell() - start) / share)
@@ -283,14 +305,16 @@ class AvReader(AudioReader):
         self._whole: FloatArray | None = None
         self.duration_s = self.stated_s = self._stated_duration()
         if self._container.format.name in BARE_STREAMS:
-            if self._container.format.name != "mp3" or mp3_table(source).size is None:
-                self.stated_s = None
             self.duration_s = None
+            self.stated_s = None
+            if self._container.format.name == "mp3" and (frames := mp3_table(source).frames):
+                per_frame = MP3_FRAME if self.sample_rate >= MP3_HALF_BELOW_HZ else MP3_FRAME // 2
+                self.stated_s = frames * per_frame / self.sample_rate
         if self.duration_s is None:
             self.duration_s = self._measured_duration()
 
     def _open(self) -> None:
-        self._file.allowance = HEADER_BYTES
+        self._file.allowance = header_bytes(self._file)
         self._container = container_of(self._source)
         try:
             self._stream = main_stream(self._container)
@@ -314,17 +338,27 @@ class AvReader(AudioReader):
         with contextlib.suppress(av.FFmpegError):
             for packet in self._container.demux(self._stream):
                 if packet.size:
-                    self._file.allowance = BARREN_BYTES
                     if not packet.duration:
                         return None
                     total += packet.duration
+                    self._earn(float(packet.duration * time_base))
         return float(total * time_base) or None
+
+    def _earn(self, sound_s: float) -> None:
+        """Allow more to be read, because there was a sound."""
+        name = self._container.format.name
+        if name in BARE_STREAMS and self._file.allowance is not None:
+            earned = round(sound_s * EARNED_PER_S.get(name, EARNED_OTHERWISE))
+            self._file.allowance = min(BARREN_BYTES, self._file.allowance + earned)
+        else:
+            self._file.allowance = BARREN_BYTES
 
     def _decodes(self) -> bool:
         """Whether there is a sound near the start: anything looks like packets of a bare stream."""
-        sounds = next((True for block in self.blocks() if len(block)), False)
+        first = next((len(block) for block in self.blocks() if len(block)), 0)
+        seconds, damaged = first / self.sample_rate, self.damaged
         self._start()
-        return sounds
+        return is_sound(seconds, damaged)
 
     def _start(self) -> None:
         """Go back to the start. Not by seeking: decoders have crashed on damage, once rewound."""
@@ -360,10 +394,11 @@ class AvReader(AudioReader):
         mono: list[FloatArray] = []
         length = 0
         self._used = True
+        self._file.allowance = BARREN_BYTES
         try:
             self._container.seek(round(max(0.0, target_s - SEEK_MARGIN_S) * av.time_base))
             for frame in self._container.decode(self._stream):
-                self._file.allowance = BARREN_BYTES
+                self._earn(frame.samples / self.sample_rate)
                 if first:
                     surplus = self._surplus(frame.time, target_s)
                     if surplus >= frame.samples:
@@ -403,7 +438,7 @@ class AvReader(AudioReader):
                     self.damaged += 1
                     continue
                 for frame in frames:
-                    self._file.allowance = BARREN_BYTES
+                    self._earn(frame.samples / self.sample_rate)
                     frame.pts = None  # as above
                     try:
                         _append(joined, frame)
@@ -600,7 +635,7 @@ def open_container(
     """
     with open_audio(path) as file:
         refuse_what_is_no_sound(file)
-        file.allowance = HEADER_BYTES if at_most is None else at_most
+        file.allowance = header_bytes(file)
         with container_of(file, metadata_errors) as container:
             file.allowance = at_most
             yield container

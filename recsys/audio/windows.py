@@ -58,34 +58,24 @@ def where_there_is_sound(
     [5.0, 10.0, 15.0]
     """
     known = {offset: audible(offset) for offset in planned}
+    if not any(known.values()):
+        for end in (0.0, max(0.0, duration_s - window_s)):
+            if all(abs(end - other) >= window_s for other in known):
+                known[end] = audible(end)
     wanted = len(planned)
-    places = MORE_PLACES * wanted
-    borders = [0.0, max(0.0, duration_s - window_s)]
-    while sum(known.values()) < wanted and places > 0:
-        if not any(known.values()) and (
-            ends := [end for end in borders if _free(end, known, window_s)]
-        ):
-            offset = ends[0]
-        else:
-            found = _between(sorted(known), known, window_s)
-            if found is None:
-                break
-            offset = found
+    for _ in range(MORE_PLACES * wanted):
+        offset = _between(known, window_s)
+        if sum(known.values()) >= wanted or offset is None:
+            break
         known[offset] = audible(offset)
-        places -= 1
-    chosen = sorted(offset for offset, sounds in known.items() if sounds)
-    return chosen or list(planned)
+    return sorted(offset for offset, sounds in known.items() if sounds) or list(planned)
 
 
-def _free(offset: float, known: dict[float, bool], window_s: float) -> bool:
-    return all(abs(offset - other) >= window_s for other in known)
-
-
-def _between(offsets: list[float], known: dict[float, bool], window_s: float) -> float | None:
+def _between(known: dict[float, bool], window_s: float) -> float | None:
     """Return the middle of the widest gap, of those between windows with sound if any has room."""
     gaps = [
         (known[before] + known[after], after - before, before)
-        for before, after in pairwise(offsets)
+        for before, after in pairwise(sorted(known))
         if after - before >= 2 * window_s
     ]
     if not gaps:
