@@ -451,6 +451,7 @@ class Indexer:
     ) -> Iterator[IndexEvent]:
         """Add an outcome to a batch, or to the files to be tried again."""
         if isinstance(outcome, StoreError | ModelError):
+            self._store.check_in_place()  # a process that finds no library cannot tell why
             raise outcome  # the library's fault or the model's, not the file's
         if _has_changed(file):
             if changing is not None:
