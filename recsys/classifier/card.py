@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.atomic import check_replaceable, write_bytes
+from recsys.checks import regular
 from recsys.errors import ModelError
 from recsys.mel import Features, at_effort, features_from_dict
 from recsys.registry import Registry, find
@@ -277,7 +278,7 @@ def load_card(path: Path | None = None) -> ModelCard:
         return card
     file = card_path(path or DEFAULT_MODEL)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = regular(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
             f"the model card {file} cannot be read: {getattr(error, 'strerror', None) or error}",
@@ -335,7 +336,7 @@ def read_tensors(path: Path, card: ModelCard) -> dict[str, npt.NDArray[Any]]:
     from safetensors.numpy import load
 
     try:
-        weights = path.read_bytes()
+        weights = regular(path).read_bytes()
     except OSError as error:
         raise ModelError(
             f"the model {path} cannot be read: {error.strerror or error}",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from recsys.checks import regular
 from recsys.classifier.card import ModelCard, check_calibration, check_tags
 from recsys.classifier.inference import Device, n_network_genres
 from recsys.errors import ModelError, require
@@ -195,7 +196,7 @@ def read_description(model: Path) -> OnnxDescription:
     """
     path = description_path(model)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(regular(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(
             f"the description {path} of the ONNX model cannot be read: {error.strerror or error}",
@@ -372,7 +373,7 @@ def read_file(path: Path, named_in: Path | None = None) -> bytes:
             "Give the file, or its folder, another name.",
         )
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise ModelError(
             f"{'the model ' if named_in is None else ''}{path} cannot be read:"

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from recsys import atomic
+from recsys.checks import regular
 from recsys.errors import GenreIndexError
 from recsys.index.base import (
     REBUILD_HINT,
@@ -162,7 +163,7 @@ def read_manifest(directory: Path) -> Manifest:
     """Read the manifest of a saved index; GenreIndexError if it is missing, damaged or foreign."""
     path = directory / MANIFEST
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(regular(path).read_text(encoding="utf-8"))
         # Without a checksum it is of an earlier recsys.
         if fields.pop("crc32", None) not in (None, _checksum_of(fields)):
             raise GenreIndexError(f"{path} is damaged: its checksum does not match.", REBUILD_HINT)

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
+from recsys.checks import regular
 from recsys.errors import LibraryBusyError, OlderLibraryError, StoreError
 from recsys.mounts import network_file_system
 
@@ -215,7 +216,7 @@ def _read_header(path: Path) -> bytes:
         )
     if not path.exists():
         return b""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return file.read(_HEADER_LENGTH)
 
 

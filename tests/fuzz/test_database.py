@@ -166,7 +166,7 @@ def test_damaged_pages(
 def test_many_damaged_pages(
     damage: Callable[[bytearray, int, random.Random], None], intact: Intact, tmp_path: Path
 ) -> None:
-    for what, found in damaged(intact, tmp_path, damage, 700):
+    for what, found in damaged(intact, tmp_path, damage, 250):
         check(intact, found, what)
 
 
