@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.atomic import write_bytes
+from recsys.atomic import check_replaceable, write_bytes
 from recsys.checks import regular
 from recsys.errors import ModelError
 from recsys.mel import Features, at_effort, features_from_dict
@@ -243,6 +243,16 @@ def card_path(model_path: Path) -> Path:
     return model_path.with_suffix(".json")
 
 
+def check_model_path(path: Path) -> None:
+    """Raise QueryError where a model written here would replace a file that is no model."""
+    check_replaceable(path, "a model in safetensors", lambda head: head[8:10] in {b'{"', b"{}"})
+    check_replaceable(
+        card_path(path),
+        "a model card",
+        lambda head: b'"architecture":' in head and b'"labels":' in head,
+    )
+
+
 def is_onnx(path: Path) -> bool:
     """Return whether a model is an ONNX file; every other one is safetensors with a card."""
     return path.suffix.lower() == ".onnx"
@@ -304,6 +314,7 @@ def write_model(path: Path, weights: Mapping[str, npt.NDArray[Any]], card: Model
     # safetensors writes the memory of an array as it is, whatever its strides.
     content = save({name: np.asarray(value, order="C") for name, value in weights.items()})
     complete = replace(card, fingerprint=fingerprint(content, card))
+    check_model_path(path)
     try:
         # Between the two, the old card does not match the new weights, and loading reports it.
         write_bytes(path, content)

@@ -33,6 +33,8 @@ from recsys.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy.typing as npt
+
     from recsys.types import TrackFile
 
 PathKey: TypeAlias = str | bytes
@@ -40,6 +42,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DAMAGED_HINT = "Run `recsys doctor` to see what is damaged."
+
+_UNIT_TOLERANCE = 1e-3
+"""Of the length of an embedding, as in :mod:`recsys.index.base`."""
 
 _INT64 = range(-(2**63), 2**63)
 _TAGS = tuple(field.name for field in fields(Tags))
@@ -74,9 +79,10 @@ class StoredFile:
     failure: str | None
     missing: bool  # the file was gone in the last run; the track was kept on request
     warning: str | None
-    # A failure to retry although the file has not changed: the reason was not the file's, or
-    # another version of recsys recorded it.
+    # To try again although the file has not changed: a failure whose reason was not the file's, or
+    # a failure or warning of other versions of recsys and its decoders.
     retry: bool = False
+    ctime_ns: int | None = None  # as of the last look at its tags; None where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,7 @@ def record_dict(record: TrackRecord) -> dict[str, Any]:
         "path": path_key(file.path),
         "size": file.size,
         "mtime_ns": file.mtime_ns,
+        "ctime_ns": file.ctime_ns,
         "audio_hash": record.audio_hash,
         **tags_dict(record.tags),
         "search_artist": artist,
@@ -305,6 +312,38 @@ def array_blob(array: FloatArray) -> bytes:
 def blob_array(blob: bytes) -> FloatArray:
     """Return a writable array of a stored one, shape (n,)."""
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)
+
+
+def is_sound(
+    probabilities: bytes,
+    embedding: bytes,
+    tag_scores: bytes | None,
+    model: ModelInfo | None = None,
+) -> bool:
+    """Return whether the stored arrays of an analysis are numbers, and of the model's lengths."""
+    blobs = (probabilities, embedding, tag_scores or b"")
+    if any(not isinstance(blob, bytes) or len(blob) % 4 for blob in blobs):
+        return False
+    if model is not None:
+        lengths = (len(model.labels), model.dimension, len(model.tags))
+        if any(len(blob) != 4 * length for blob, length in zip(blobs, lengths, strict=True)):
+            return False
+        if not are_units(np.frombuffer(embedding, dtype="<f4")[np.newaxis])[0]:
+            return False
+    return bool(np.isfinite(np.frombuffer(b"".join(blobs), dtype="<f4")).all())
+
+
+def are_units(embeddings: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which embeddings, shape (n, d), are unit vectors; the index refuses all others."""
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
+        units: npt.NDArray[np.bool_] = np.abs(lengths - 1) <= _UNIT_TOLERANCE  # NaN is none
+    return units
+
+
+def has_length(blob: object, length: int) -> bool:
+    """Return whether a stored value is an array of this length, in any row of a damaged file."""
+    return isinstance(blob, bytes) and len(blob) == 4 * length
 
 
 def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from recsys.errors import QueryError
+from recsys.notebook import one_line
 
 
 class EventKind(StrEnum):
@@ -49,7 +50,8 @@ class Event:
     tracks: tuple[str, ...] = ()  # audio hashes of the sounds that it stands for
 
     def __str__(self) -> str:
-        return self.name if self.subject == Subject.TRACK else f"the {self.subject} {self.name}"
+        name = one_line(self.name)
+        return name if self.subject == Subject.TRACK else f"the {self.subject} {name}"
 
     def fields(self) -> dict[str, Any]:
         """Return the event as one line of JSON has it."""

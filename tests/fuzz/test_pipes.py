@@ -23,6 +23,7 @@ pytestmark = [
     [
         (("a.db",), ("status", "--db", "a.db")),
         (("a.db",), ("index", "--db", "a.db", ".")),
+        (("a.m3u8",), ("playlist", "--extend", "a.m3u8", "--length", "+3")),
         (("a.safetensors", "a.json"), ("classify", "--model", "a.safetensors", "a.wav")),
     ],
 )
