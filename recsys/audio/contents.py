@@ -86,7 +86,7 @@ def refuse_what_is_no_sound(file: AudioFile) -> bytes:
     if head[:1] in b"\x00\xff" and head == head[:1] * len(head):
         _refuse_what_is_empty(file, head[:1])
     if said := _something_else(head):
-        raise AudioError(f"not audio: {said[0]}", said[1])
+        raise AudioError(f"not an audio file: {said[0]}", said[1])
     return head
 
 

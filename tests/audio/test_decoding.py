@@ -185,7 +185,7 @@ def test_damage_in_the_middle_is_passed_over(tmp_path: Path) -> None:
     ("name", "content", "reason"),
     [
         ("a.flac", b"", "empty"),
-        ("a.mp3", b"not music at all\n", "not audio: a text file"),
+        ("a.mp3", b"not music at all\n", "not an audio file: a text file"),
         ("a.wav", b"RIFF\x00\x00\x00\x00WAVEfmt ", "not an audio file"),
         ("a.ogg", bytes(range(256)) * 400, "not an audio file"),
     ],
