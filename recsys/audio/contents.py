@@ -144,9 +144,10 @@ def header_bytes(file: AudioFile) -> int:
 
     Without a header, decoders search for anything that looks like a sound.
     """
-    if _LONG_HEADERS.match(file.peek_at(0, 8)):
-        return HEADER_BYTES
-    return BARREN_BYTES // 2 + mp3_table(file).start
+    tag = mp3_table(file).start
+    if _LONG_HEADERS.match(file.peek_at(tag, 8)):
+        return tag + HEADER_BYTES
+    return tag + BARREN_BYTES // 2
 
 
 def share_of_holes(file: AudioFile) -> float:
