@@ -212,6 +212,8 @@ def _print(status: LibraryStatus) -> None:
         rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))
     if options := option_lines(status.preferences):
         rows.append(("Defaults", f"{' '.join(options)} (recsys prefer)"))
+    if status.journal_problem is not None:
+        rows.append(("Warning", status.journal_problem))
     for root, there in status.roots.items():
         gone = "" if there else " (not available; its tracks are kept)"
         rows.append(("Folder", f"{root}{gone}"))

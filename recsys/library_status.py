@@ -48,6 +48,7 @@ class LibraryStatus:
     recall_at_20: dict[str, float]  # of the genre groups whose search is approximate
     preferences: Filters  # the defaults of every list
     feedback: dict[str, int]  # events of each kind that there is
+    journal_problem: str | None = None  # why SQLite's journal may not work there
 
 
 def library_status(store: Store) -> LibraryStatus:
@@ -76,6 +77,7 @@ def library_status(store: Store) -> LibraryStatus:
         recall_at_20=measured_recall(store),
         preferences=Filters.of(store.preferences()),
         feedback={str(kind): number for kind, number in store.event_counts().items()},
+        journal_problem=store.journal_problem(),
     )
 
 
@@ -170,9 +172,10 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
 
 
 def _diagnosis(store: Store, repairs: list[str]) -> Diagnosis:
-    return Diagnosis(
-        tuple(store.integrity_problems()), tuple(index_problems(store)), tuple(repairs)
-    )
+    problems = store.integrity_problems()
+    if (journal := store.journal_problem()) is not None:
+        problems.append(journal)
+    return Diagnosis(tuple(problems), tuple(index_problems(store)), tuple(repairs))
 
 
 def forget_folder(database: Path, folder: Path) -> int:
