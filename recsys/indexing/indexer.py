@@ -692,8 +692,8 @@ class RootHealth:
 
     A file is away where the place that holds it cannot be seen: a root or volume that is not there,
     empty or unreadable, or a volume that is not mounted. (A volume is a disk that was mounted in a
-    root, or holds one.) Else a file that is not there is gone. The store has the roots and volumes of earlier runs; of
-    roots inside one another only the outermost counts.
+    root, or holds one.) Else a file that is not there is gone. The store has the roots and volumes
+    of earlier runs; of roots inside one another only the outermost counts.
     """
 
     def __init__(self, store: Store, folders: Iterable[Path] = ()) -> None:
