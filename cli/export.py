@@ -15,7 +15,7 @@ from recsys.cli.output import print_json, shown
 @click.command(name="export", short_help="Write tracks with embeddings as CSV, NumPy or Parquet.")
 @click.argument("out", metavar="OUT", type=FILE)
 @list_options
-@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--force", is_flag=True, help="Replace OUT if it is an export.")
 @json_option("One JSON object.")
 @db_option
 def command(

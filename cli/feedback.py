@@ -161,8 +161,10 @@ def export_command(output: Path | None, db: Path | None) -> None:
         for event in events:
             print_json(event.fields())
         return
-    from recsys.atomic import write_text
+    from recsys.atomic import check_replaceable, write_text
 
+    # Of the first event; an empty export is an empty file.
+    check_replaceable(output, "an export of events", lambda head: b'"kind":' in head[:1000])
     write_text(output, "".join(f"{json.dumps(event.fields())}\n" for event in events))
     click.echo(f"{output}: {_count(len(events), 'event')}", err=True)
 

@@ -57,6 +57,24 @@ SIZE_LIMIT_GB = 32.0
     help="Keep tracks whose files are gone; do not remove them.",
 )
 @click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out what matches, as in .gitignore: 'Podcasts/', '*.wav', '/Old/**/Live'. Give it "
+    "several times for several patterns; the library keeps them, and they replace those of "
+    "before. '' clears them.",
+)
+@click.option(
+    "--video/--no-video",
+    default=None,
+    help="Index the sound of videos, too. The library keeps it.  [default: unchanged; no videos]",
+)
+@click.option(
+    "--reread-tags",
+    is_flag=True,
+    help="Read the tags of all files again, also of those that have not changed.",
+)
+@click.option(
     "--reanalyse",
     is_flag=True,
     help="Analyse everything again if --model or --effort differs from the library's.",
@@ -95,6 +113,9 @@ def command(
     size_limit: float,
     effort: EffortName | None,
     keep_missing: bool,
+    exclude: tuple[str, ...],
+    video: bool | None,
+    reread_tags: bool,
     reanalyse: bool,
     retry_failed: bool,
     journal: JournalName | None,
@@ -110,6 +131,10 @@ def command(
 
     A file is indexed alone; its folder does not become one of the library's.
 
+    Files are taken by their names, and by their first bytes where a name leaves it open. The
+    summary counts all others. Hidden names are passed over (a dot and a letter), and so are recycle
+    bins, snapshots and thumbnails (#recycle, $RECYCLE.BIN, @eaDir, lost+found, ...).
+
     \b
     Examples:
       recsys index ~/Music
@@ -118,6 +143,7 @@ def command(
       recsys index ~/Music /mnt/nas/flac --keep-missing
       recsys index ~/Music --watch
       recsys index --retry-failed
+      recsys index ~/Music --exclude Podcasts/ --exclude '*.wav'
       recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
     """
@@ -145,6 +171,9 @@ def command(
         workers=workers,
         time_limit_s=time_limit,
         keep_missing=keep_missing,
+        exclude=tuple(pattern for pattern in exclude if pattern) if exclude else None,
+        video=video,
+        reread_tags=reread_tags,
         reanalyse=reanalyse,
         genres=genres,
         wait_s=None if wait else 0.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,8 @@ class IndexReport:
         self._told.clear()
         self._bar.stop()
         if self._as_json:
-            print_json({"summary": dict(summary.counts())})
+            counts = {**summary.counts(), "passed_over": asdict(summary.passed_over)}
+            print_json({"summary": counts})
         elif summary.found or summary.removed:
             _print_summary(summary, self._failures, self._warnings)
         # With --watch the next round has its own.
@@ -161,3 +163,10 @@ def _print_summary(
         counted.append(f"{before} failed before (recsys status --failures)")
     parts = ", ".join(counted)
     click.echo(f"{found} audio {'file' if found == 1 else 'files'}: {parts}")
+    passed = summary.passed_over
+    if passed.files:
+        click.echo(f"Passed over: {shown(passed.files)}")
+    if passed.kinds:
+        click.echo(f"Passed over: {shown(passed.kinds)}")
+    for hint in passed.hints:
+        click.echo(shown(hint))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
-from recsys.cli.output import console, note, print_json, print_paths, shown
+from recsys.cli.output import console, note, path_options, print_json, print_paths, shown
 from recsys.notebook import clock
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def list_options(command: Command) -> Command:
 @list_options
 @click.option("--csv", "as_csv", is_flag=True, help="A table for spreadsheets, with a header.")
 @json_option("One line of JSON per track.")
-@click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
+@path_options
 @db_option
 def command(
     genre: str | None,
@@ -93,7 +93,7 @@ def command(
     banned: bool,
     as_csv: bool,
     as_json: bool,
-    as_paths: bool,
+    paths: str | None,
     db: Path | None,
 ) -> None:
     """List the tracks of the library, in the order in which they were added.
@@ -107,35 +107,59 @@ def command(
       recsys list --added 30d
       recsys list --csv > library.csv
     """
-    if as_csv + as_json + as_paths > 1:
+    if as_csv + as_json + (paths is not None) > 1:
         raise click.UsageError("--csv, --json and --paths exclude each other.")
     from recsys.api import Library
     from recsys.listing import ListOptions, track_dict
 
     options = ListOptions(genre, tags, artist, album, added, banned)
-    count = 0
-
-    def counted(tracks: Iterable[Track]) -> Iterator[Track]:
-        nonlocal count
-        for track in tracks:
-            count += 1
-            yield track
-
     with Library(db) as library:
-        tracks = counted(library.tracks(options))
+        listed = _Listed(library.tracks(options), present_only=paths is not None)
         if as_json:
-            for track in tracks:
+            for track in listed:
                 print_json(track_dict(track))
         elif as_csv:
-            _print_csv(tracks)
-        elif as_paths:
-            print_paths(track.path for track in tracks)
+            _print_csv(listed)
+        elif paths is not None:
+            print_paths((track.path for track in listed), paths)
         else:
-            _print_lines(tracks)
-        if not count:
-            note(f"no track: {_conditions(options) or 'the library has none'}")
-        elif not (as_json or as_csv or as_paths):
-            click.echo(f"{count} track{'s' * (count != 1)}", err=True)
+            _print_lines(iter(listed))
+    if not listed.count:
+        note(f"no track: {_conditions(options) or 'the library has none'}")
+    elif not (as_json or as_csv or paths):
+        click.echo(f"{listed.count} track{'s' * (listed.count != 1)}", err=True)
+    listed.print_missing()
+
+
+class _Listed:
+    """Tracks as they come, counted, with those whose files are not there."""
+
+    def __init__(self, tracks: Iterable[Track], *, present_only: bool) -> None:
+        self._tracks = tracks
+        self._present_only = present_only
+        self.count = 0
+        self._missing: list[Path] = []
+
+    def __iter__(self) -> Iterator[Track]:
+        from recsys.recommender.presence import is_there
+
+        for track in self._tracks:
+            self.count += 1
+            if is_there(track.path):
+                yield track
+            else:
+                self._missing.append(track.path)
+                if not self._present_only:
+                    yield track
+
+    def print_missing(self) -> None:
+        """Say how many files are not there."""
+        if self._missing:
+            done = ", and are left out" if self._present_only else ""
+            note(
+                f"{len(self._missing)} of {self.count} files are not there{done},"
+                f" {shown(self._missing[0])} for one: mount the disk, or run recsys index"
+            )
 
 
 def _conditions(options: ListOptions) -> str:

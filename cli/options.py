@@ -398,8 +398,11 @@ def recipe_options(command: Command) -> Command:
 def model_path(out: Path) -> Path:
     """Return the path of a model to write; ``.safetensors`` is added to a name without an ending.
 
-    ModelError, before hours of work, if the name ends otherwise or the folder is not writable.
+    ModelError, before hours of work, if the name ends otherwise, the folder is not writable, or a
+    file of this name is no model.
     """
+    from recsys.classifier.card import check_model_path
+
     if not out.suffix:
         out = out.with_name(f"{out.name}.safetensors")
     if out.suffix != ".safetensors":
@@ -407,4 +410,5 @@ def model_path(out: Path) -> Path:
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         state = "is not writable" if out.parent.is_dir() else "does not exist"
         raise ModelError(f"the folder {out.parent} {state}", "Choose another folder with --out.")
+    check_model_path(out)
     return out

@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from recsys.types import Track
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+LONGEST_LINE = 4096
+"""Characters of a line for display: paths are shown whole."""
 
 PIPED_WIDTH = 200
 """Columns when output is not a terminal, so that a table in a file is not cut to 80."""
@@ -37,10 +43,39 @@ def print_known(**fields: Any) -> None:  # noqa: ANN401 (any JSON values)
     print_json({name: value for name, value in fields.items() if value is not None})
 
 
-def print_paths(paths: Iterable[Path]) -> None:
-    """Print one path per line, with exactly the bytes that it has on disk."""
+class PathOutput(StrEnum):
+    """How bare paths are printed, with exactly the bytes that they have on disk."""
+
+    LINES = "paths"
+    NULLS = "print0"
+
+
+def path_options(command: Command) -> Command:
+    """``--paths`` and ``--print0``: bare paths, as the parameter `paths`, else None."""
+    for name, value, text in (
+        ("--print0", PathOutput.NULLS, "As --paths, each ended by a NUL, for xargs -0."),
+        ("--paths", PathOutput.LINES, "Print paths only, one per line."),
+    ):
+        flags = (name, "-0") if value is PathOutput.NULLS else (name,)
+        command = click.option(*flags, "paths", flag_value=str(value), help=text)(command)
+    return command
+
+
+def print_paths(paths: Iterable[Path], output: str = PathOutput.LINES) -> None:
+    """Print paths, each with its end; a line cannot hold a name with a line break."""
+    broken: list[Path] = []
     for path in paths:
-        click.echo(os.fsencode(path))
+        name = os.fsencode(path)
+        if output == PathOutput.NULLS:
+            click.echo(name + b"\0", nl=False)
+        elif b"\n" in name or b"\r" in name:
+            broken.append(path)
+        else:
+            click.echo(name)
+    if broken:
+        count = "1 path with a line break is" if len(broken) == 1 else f"{len(broken)} paths are"
+        why = "" if len(broken) == 1 else ", because they have line breaks"
+        note(f"{count} left out{why}, {shown(broken[0])} for one: --print0 prints all")
 
 
 def shown(path: Path | str) -> str:
@@ -83,13 +118,17 @@ def path_cell(path: Path | str, screen: Console) -> str:
 
 
 def note(message: str) -> None:
-    """Print a note to standard error."""
-    click.echo(f"Note: {message}", err=True)
+    """Print a note to standard error, on one line."""
+    from recsys.notebook import one_line
+
+    click.echo(f"Note: {one_line(message, LONGEST_LINE)}", err=True)
 
 
 def warn(message: str) -> None:
     """Print a line to standard error, in yellow on a terminal."""
-    click.secho(message, fg="yellow", err=True)
+    from recsys.notebook import one_line
+
+    click.secho(one_line(message, LONGEST_LINE), fg="yellow", err=True)
 
 
 def print_failure(path: Path | str, reason: str | None, hint: str = "") -> None:
@@ -120,10 +159,14 @@ def console() -> Console:
     """Return a console on standard output that does not truncate when piped."""
     from rich.console import Console
 
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:  # Rich would end the program
+            raise BrokenPipeError
+
     # Rich assumes 80 columns in a pipe; COLUMNS overrides both.
     wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     # Names may hold ":heart:", which is no emoji.
-    return Console(highlight=False, emoji=False, width=PIPED_WIDTH if wide else None)
+    return Screen(highlight=False, emoji=False, width=PIPED_WIDTH if wide else None)
 
 
 def table(*columns: str, right: Iterable[int] = (), title: str | None = None) -> Table:
@@ -152,10 +195,12 @@ def add_track(output: Table, number: int, track: Track, *more: str) -> None:
 
 
 def escape(text: str) -> str:
-    """Escape text that could contain markup."""
+    """Escape text that could contain markup, or control characters: see `one_line`."""
     from rich.markup import escape as escape_markup
 
-    return escape_markup(text)
+    from recsys.notebook import one_line
+
+    return escape_markup(one_line(text, LONGEST_LINE))
 
 
 class ProgressBar:

@@ -117,6 +117,7 @@ def command(
 
 def _check_report(report: Path) -> None:
     """Raise now, before all the work, if the report could not be written."""
+    from recsys.atomic import begins_as, check_replaceable
     from recsys.reports.drawing import check_ready
 
     if report.suffix.lower() not in (".html", ".htm"):
@@ -124,6 +125,7 @@ def _check_report(report: Path) -> None:
             f"--report {report} must end in .html or .htm", f"Try {report.stem}.html."
         )
     check_ready(report.absolute().parent)
+    check_replaceable(report, "a page of recsys", begins_as(b"<!doctype html"))
 
 
 def _print(quality: Quality) -> None:
@@ -150,7 +152,7 @@ def _print(quality: Quality) -> None:
     for fact in quality.facts:
         click.echo(fact)
     if quality.hubs:
-        most = ", ".join(f"{hub.name} ({hub.lists})" for hub in quality.hubs[:3])
+        most = ", ".join(f"{shown(hub.name)} ({hub.lists})" for hub in quality.hubs[:3])
         click.echo(f"In most lists by embedding: {most}")
     for own in quality.systems:
         if own.note:

@@ -18,7 +18,16 @@ from recsys.cli.options import (
     tag_option,
     words_option,
 )
-from recsys.cli.output import add_track, console, escape, note, print_json, print_paths, track_table
+from recsys.cli.output import (
+    add_track,
+    console,
+    escape,
+    note,
+    path_options,
+    print_json,
+    print_paths,
+    track_table,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +58,7 @@ if TYPE_CHECKING:
 @filter_options
 @no_taste_option
 @json_option("Print the answer as JSON.")
-@click.option("--paths", "as_paths", is_flag=True, help="Print paths alone, one per line.")
+@path_options
 @db_option
 def command(
     seeds: tuple[str, ...],
@@ -64,7 +73,7 @@ def command(
     filters: dict[str, Any],
     no_taste: bool,
     as_json: bool,
-    as_paths: bool,
+    paths: str | None,
     db: Path | None,
 ) -> None:
     """Give the next tracks of an endless list from one track or several.
@@ -84,8 +93,8 @@ def command(
       recsys radio --words "dreamy electronic without vocals"
       recsys radio --session 3 --paths | mpc add
     """
-    if as_json and as_paths:
-        raise click.UsageError("--json and --paths exclude each other.")
+    if as_json and paths is not None:
+        raise click.UsageError(f"--json and --{paths} exclude each other.")
     from recsys.api import Library
     from recsys.playlists.radio import RadioOptions
     from recsys.recommender.filters import Filters
@@ -113,8 +122,8 @@ def command(
         )
     if as_json:
         print_json(_as_json(answer))
-    elif as_paths:
-        print_paths(row.track.path for row in answer.results)
+    elif paths is not None:
+        print_paths((row.track.path for row in answer.results), paths)
     else:
         _print_answer(answer)
     for text in answer.notes:

@@ -76,7 +76,6 @@ def _as_json(details: TrackDetails) -> dict[str, Any]:
         "modified": _time(details.modified_s),
         "audio_hash": details.track.audio_hash,
         "warning": details.track.warning,
-        "missing": details.track.missing,
         "copies": [str(path) for path in details.copies],
         "feedback": [event.fields() for event in details.feedback],
         "banned_by": None if details.ban is None else details.ban.fields(),
@@ -121,6 +120,8 @@ def _print(details: TrackDetails) -> None:
 
 def _rows(details: TrackDetails) -> list[tuple[str, str]]:
     """Return what is known, by name; what is not known has no row."""
+    from recsys.recommender.presence import is_there
+
     track = details.track
     tags = track.tags
     ranked = list(details.probabilities.items())[:SHOWN_GENRES]
@@ -136,7 +137,7 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Genre": ", ".join(genres) + sorted_as,
         "Genre tag": tags.genre_tag or "",
         "Tags": ", ".join(f"{tag} {strength:+.1f}" for tag, strength in details.tags.items()),
-        "File": str(track.path) + (" (missing)" if track.missing else ""),
+        "File": str(track.path) + ("" if is_there(track.path) else " (missing)"),
         "Size": _size(details),
         "Copies": ", ".join(map(str, details.copies)),
         "Warning": track.warning or "",

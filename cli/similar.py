@@ -29,6 +29,7 @@ from recsys.cli.output import (
     console,
     escape,
     note,
+    path_options,
     print_json,
     print_paths,
     track_table,
@@ -89,7 +90,7 @@ GENRES_SHOWN = 4
 @no_taste_option
 @click.option("--explain", is_flag=True, help="Give the reasons for each rank.")
 @json_option("One JSON object: query, genre scores, results.")
-@click.option("--paths", "as_paths", is_flag=True, help="Print paths only, one per line.")
+@path_options
 @db_option
 @index_option
 @device_option
@@ -110,7 +111,7 @@ def command(
     no_taste: bool,
     explain: bool,
     as_json: bool,
-    as_paths: bool,
+    paths: str | None,
     db: Path | None,
     index: str | None,
     device: DeviceName,
@@ -136,8 +137,8 @@ def command(
       recsys similar --words "slow sad piano without vocals from the 80s"
       recsys similar song.mp3 --words "but slower, with a female voice"
     """
-    if as_json and as_paths:
-        raise click.UsageError("--json and --paths exclude each other.")
+    if as_json and paths is not None:
+        raise click.UsageError(f"--json and --{paths} exclude each other.")
     if not seeds and not like and words is None:
         raise click.UsageError("Missing argument 'TRACK...', or --words.")
     # Every thread of OpenBLAS spins for some 25 ms after NumPy is loaded, and no query uses them.
@@ -175,8 +176,8 @@ def command(
             library.save_blend(blend, answer.query)
     if as_json:
         print_json(_as_json(answer, explain=explain))
-    elif as_paths:
-        print_paths(row.track.path for row in answer.results)
+    elif paths is not None:
+        print_paths((row.track.path for row in answer.results), paths)
         if (reading := _words_of(answer)) is not None:
             note(f"read as: {reading}")
     else:

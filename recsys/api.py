@@ -15,7 +15,8 @@ from recsys.checks import is_whole
 from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty, require
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
-from recsys.recommender.filters import TrackFilter
+from recsys.recommender.filters import TrackFilter, shortest_wanted
+from recsys.recommender.presence import Presence
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
 from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder, WordReader
 from recsys.store import Store
@@ -441,17 +442,20 @@ class Library:
         given = options or SimilarOptions()
         options = self._with_defaults(given if k is None else replace(given, k=k))
         store, index, info = self._ready()
-        found = self._find_all(seeds, like, not_like)
+        files = self._presence()
+        found = self._find_all(seeds, like, not_like, files)
         answer: Answer
         if words is not None:
             near = found.query(info) if found.given else None
-            answer = self._phrase(words).similar(options, near, explain=explain)
+            answer = self._phrase(words, files).similar(options, near, explain=explain)
             notes = [] if near is None else _notes(near.readings)
-            return replace(answer, notes=(*notes, *self.notes_on(given.filters), *answer.notes))
-        recommender = Recommender(store, index, info, self._taste(wanted=options.taste))
+            notes += [*self.notes_on(given.filters), *_on_files(files)]
+            return replace(answer, notes=(*notes, *answer.notes))
+        recommender = Recommender(store, index, info, self._taste(wanted=options.taste), files)
         query = found.query(info)
         answer = recommender.similar(query, options)
-        if notes := [*_notes(query.readings), *self.notes_on(given.filters)]:
+        notes = [*_notes(query.readings), *self.notes_on(given.filters), *_on_files(files)]
+        if notes:
             answer = replace(answer, notes=(*notes, *answer.notes))
         return recommender.with_reasons(answer) if explain else answer
 
@@ -499,8 +503,9 @@ class Library:
 
         given = options or PlaylistOptions()
         store, index, info = self._ready()
-        maker = PlaylistMaker(store, index, info, self._taste(wanted=given.taste))
-        everything = self._find_all(seeds, like, not_like, listed=True)
+        files = self._presence()
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=given.taste), files)
+        everything = self._find_all(seeds, like, not_like, files, listed=True)
         options = self._with_defaults(given)
         if words is None:
             playlist = self._made(maker, info, everything, options, cycle, to)
@@ -511,7 +516,7 @@ class Library:
             )
         else:
             playlist = self._playlist_by_words(maker, words, everything, options, info)
-        return _with_notes(playlist, self.notes_on(given.filters))
+        return _with_notes(playlist, [*self.notes_on(given.filters), *_on_files(files)])
 
     def _made(
         self,
@@ -535,7 +540,7 @@ class Library:
                     "a way from one track to another needs exactly one start and no cycle",
                     "Give --from A --to B.",
                 )
-            goal = self._find(to, listed=True)
+            goal = self._find(to, maker.files, listed=True)
             playlist = maker.between(found[0].tracks[0], goal[0].tracks[0], options)
             return _with_readings(playlist, [each.reading for each in (*found, *goal)])
         if cycle is not None:
@@ -551,7 +556,8 @@ class Library:
         self, maker: PlaylistMaker, info: ModelInfo, found: FoundSeeds, options: PlaylistOptions
     ) -> Playlist:
         query = found.query(info)
-        playlist = maker.from_seeds(self._opened(query, found, options), options)
+        query = self._opened(query, found, options, maker.files)
+        playlist = maker.from_seeds(query, options)
         return _with_readings(playlist, query.readings)
 
     def _playlist_by_words(
@@ -562,22 +568,28 @@ class Library:
         options: PlaylistOptions,
         info: ModelInfo,
     ) -> Playlist:
-        phrase, query = self._phrase(words), found.query(info) if found.given else None
+        phrase = self._phrase(words, maker.files)
+        query = found.query(info) if found.given else None
         playlist = maker.of_candidates(
             partial(phrase.candidates, options.genre, options.moods, query),
             options,
             words,
-            None if query is None else self._opened(query, found, options),
+            None if query is None else self._opened(query, found, options, maker.files),
         )
         playlist = _with_notes(playlist, [f"read as: {phrase.reading}"])
         return _with_readings(playlist, () if query is None else query.readings)
 
-    def _opened(self, query: Query, found: FoundSeeds, options: PlaylistOptions) -> Query:
+    def _opened(
+        self, query: Query, found: FoundSeeds, options: PlaylistOptions, files: Presence | None
+    ) -> Query:
         """Return a query whose seeds are those that open a list.
 
         All tracks of an artist would fill it; one opens it, all of them say what is near.
         """
-        allowed = TrackFilter(options.filters, banned=self._catalogue().bans())
+        shortest_s = shortest_wanted(seed.track for seed in query.seeds)
+        allowed = TrackFilter(
+            options.filters, banned=self._catalogue().bans(), files=files, shortest_s=shortest_s
+        )
         firsts = set()
         for each in found.seeds or found.like:
             fitting = (
@@ -631,9 +643,10 @@ class Library:
                 f"none of the {len(paths)} tracks of the list is in the library {store.path}",
                 "Index their folder first; map other paths with --root FROM=TO.",
             )
-        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste))
+        files = self._presence()
+        maker = PlaylistMaker(store, index, info, self._taste(wanted=options.taste), files)
         playlist = maker.extend(present, options)
-        notes = self.notes_on(given.filters)
+        notes = [*self.notes_on(given.filters), *_on_files(files)]
         if strange := len(paths) - len(present):
             notes.append(f"{strange} of {len(paths)} tracks of the list are not in the library")
         return _with_notes(playlist, notes)
@@ -695,12 +708,13 @@ class Library:
         options = self._with_defaults(given_options)
         database = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, info = self._stored()
-        radio = Radio(store, index, info, self._taste(wanted=options.taste))
-        found = self._find_all(seeds, like, not_like)
+        files = self._presence()
+        radio = Radio(store, index, info, self._taste(wanted=options.taste), files)
+        found = self._find_all(seeds, like, not_like, files)
         with Store.open(database) as writer:
             if words is not None:  # an error must not start a session
                 near = found.query(info) if found.given else None
-                self._phrase(words).candidates(options.genre, options.moods, near)
+                self._phrase(words, files).candidates(options.genre, options.moods, near)
             number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
@@ -710,15 +724,18 @@ class Library:
                     )
                 blend, played, phrase = known
                 if phrase is None:
-                    query = self._radio_query(number, blend, info)
+                    query = self._radio_query(number, blend, info, files)
                     answer = radio.following(number, query, played, options)
                 else:
-                    near = self._radio_query(number, blend, info) if blend.seeds else None
+                    near = None
+                    if blend.seeds:
+                        near = self._radio_query(number, blend, info, files)
                     answer = self._radio_by_words(radio, number, phrase, near, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
                 if writer.extend_radio(number, len(played), given):
                     notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
+                    notes += _on_files(files)
                     return replace(answer, notes=(*notes, *answer.notes))
 
     def _radio_by_words(
@@ -730,7 +747,7 @@ class Library:
         played: Sequence[str],
         options: RadioOptions,
     ) -> RadioAnswer:
-        phrase = self._phrase(words)
+        phrase = self._phrase(words, radio.files)
         candidates = partial(phrase.candidates, options.genre, options.moods, query)
         answer = radio.among(session, query, candidates, played, options)
         return replace(answer, words=words, notes=(f"read as: {phrase.reading}", *answer.notes))
@@ -766,10 +783,11 @@ class Library:
         latest = None if new else writer.latest_radio(blend, words)
         return writer.start_radio(blend, words) if latest is None else latest
 
-    def _radio_query(self, session: int, blend: Blend, info: ModelInfo) -> Query:
-        groups = [
-            self._finder().of_hashes(each) for each in (blend.seeds, blend.like, blend.not_like)
-        ]
+    def _radio_query(
+        self, session: int, blend: Blend, info: ModelInfo, files: Presence | None
+    ) -> Query:
+        finder = self._finder(files)
+        groups = [finder.of_hashes(each) for each in (blend.seeds, blend.like, blend.not_like)]
         if len(groups[0]) < len(blend.seeds):
             raise QueryError(
                 f"a seed of session {session} has left the library",
@@ -1119,7 +1137,7 @@ class Library:
         Parameters
         ----------
         files : str, Path or iterable of them
-            Audio files.
+            Audio files, or folders with audio files under them.
         workers : int, optional
             Decoding processes; by default one per processor.
         time_limit_s : float
@@ -1211,7 +1229,8 @@ class Library:
                 f"{track.path} is not in the library",
                 "Index it first: recsys index FILE; or see recsys classify FILE.",
             )
-        near = Recommender(store, index, info).similar(make_query(info, found.tracks), options)
+        recommender = Recommender(store, index, info, files=self._presence())
+        near = recommender.similar(make_query(info, found.tracks), options)
         return details_of(store, info, track, analysis, near.results)
 
     def export(
@@ -1508,25 +1527,39 @@ class Library:
             raise library_is_empty(self.database)
         return store, index, info
 
-    def _find(self, seeds: Seeds, *, listed: bool = False) -> list[FoundSeed]:
-        """Return the seeds; a banned one is `listed` nowhere."""
-        finder = self._finder()
+    def _find(
+        self, seeds: Seeds, files: Presence | None = None, *, listed: bool = False
+    ) -> list[FoundSeed]:
+        """Return the seeds; one that is banned, or whose file is gone, is `listed` nowhere."""
+        finder = self._finder(files)
         found = [finder.find(seed) for seed in _as_seeds(seeds)]
-        bans = self._catalogue().bans()
-        if not bans or not found:
+        if not found:
             return found
         from recsys.feedback import as_outside, without_banned
 
-        found = [without_banned(each, bans) for each in found]
-        return [as_outside(each, bans) for each in found] if listed else found
+        if bans := self._catalogue().bans():
+            found = [without_banned(each, bans) for each in found]
+        if not listed or (not bans and files is None):
+            return found
+        return [
+            as_outside(each, lambda t: bans.holds(t) or (files is not None and not files.holds(t)))
+            for each in found
+        ]
 
-    def _phrase(self, words: str) -> WordPhrase | TextPhrase:
+    def _presence(self) -> Presence | None:
+        """Return what knows the files that are there now; None on Milvus, whose are elsewhere."""
+        if self._place is not None:
+            return None
+        store = self.store
+        return Presence(lambda: [*store.roots(), *store.volumes()])
+
+    def _phrase(self, words: str, files: Presence | None = None) -> WordPhrase | TextPhrase:
         """Read a phrase, in the library as it is now: by the model's own text model, or by tags."""
         from recsys.words import LibrarySounds, TextPhrase, WordPhrase, WordSearch
 
         store, index, info = self._ready()
         if (tower := self._text_tower(info)) is not None:
-            return TextPhrase(store, index, info, tower, words)
+            return TextPhrase(store, index, info, tower, words, files)
         # Kept from one phrase to the next: reading all tags costs more than ranking by them.
         state: object = store
         if self._place is None:
@@ -1534,7 +1567,7 @@ class Library:
         reader = self._reader
         if reader.sounds is None or reader.sounds_of != state:
             reader.sounds, reader.sounds_of = LibrarySounds.of(store, info), state
-        search = WordSearch(store, index, info, reader.sounds)
+        search = WordSearch(store, index, info, reader.sounds, files)
         return WordPhrase(search, search.read(words))
 
     def _text_tower(self, info: ModelInfo) -> TextTower | None:
@@ -1560,19 +1593,20 @@ class Library:
         seeds: Seeds,
         like: Seeds,
         not_like: Seeds,
+        files: Presence | None,
         *,
         listed: bool = False,
     ) -> FoundSeeds:
-        finder = self._finder()
+        finder = self._finder(files)
         return FoundSeeds(
-            tuple(self._find(seeds, listed=listed)),
-            tuple(self._find(like, listed=listed)),
+            tuple(self._find(seeds, files, listed=listed)),
+            tuple(self._find(like, files, listed=listed)),
             tuple(finder.find(seed) for seed in _as_seeds(not_like)),
         )
 
-    def _finder(self) -> SeedFinder:
+    def _finder(self, files: Presence | None = None) -> SeedFinder:
         return SeedFinder(
-            self._catalogue(), lambda: self.classifier, is_copy=self._place is not None
+            self._catalogue(), lambda: self.classifier, is_copy=self._place is not None, files=files
         )
 
     def _taste(self, *, wanted: bool) -> Taste | None:
@@ -1616,6 +1650,11 @@ def _stored_blend(query: Query) -> Blend:
 
 def _notes(readings: Iterable[Reading]) -> list[str]:
     return [reading.note for reading in readings if reading.note]
+
+
+def _on_files(files: Presence | None) -> list[str]:
+    """Return notes on files that are not there."""
+    return [] if files is None else list(files.notes())
 
 
 def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:

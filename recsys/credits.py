@@ -25,6 +25,23 @@ CREDITS = re.compile(
 """
 
 
+GUESTS = re.compile(
+    r"[(\[]\s*(?:feat|ft|featuring|with)\b\.?\s+([^()\[\]]+)[)\]]"
+    r"|\s(?:feat|ft|featuring)\b\.?\s+([^()\[\]]+)",
+    re.IGNORECASE,
+)
+"""What names further artists in a title: "Song (feat. B)", "Song ft. B", "Song (with B)"."""
+
+DISC = re.compile(
+    r"\s*(?:[(\[]|[-\u2010-\u2014,:]\s*|\s)"
+    r"(?:dis[ck]|cd|disque)\s*[-#:.]?\s*"
+    r"(?:[0-9]{1,2}|[ivx]{1,4}|one|two|three|four|five|[a-d])(?:\s*(?:of|/)\s*[0-9]{1,2})?"
+    r"(?:\s*[-:,][^()\[\]]*)?[)\]]?\s*$",
+    re.IGNORECASE,
+)
+"""The end of the name of an album that tells the discs of a set apart: "(Disc 2)", "[CD1]"."""
+
+
 @lru_cache(maxsize=4096)
 def name_key(name: str | None) -> str | None:
     """Return a name without case, compatibility forms and surplus spaces, but with accents.
@@ -45,6 +62,77 @@ def artist_key(track: Track) -> str | None:
     """Return the artist of a track as :func:`name_key`; None without one, or for a placeholder."""
     key = name_key(track.artist)
     return None if key in NOT_AN_ARTIST else key
+
+
+@lru_cache(maxsize=8192)
+def artists_of(tag: str | None) -> tuple[str, ...]:
+    """Return each artist that one tag names, the first one first, as :func:`name_key`.
+
+    Placeholders are none.
+
+    Examples
+    --------
+    >>> artists_of("Nas feat. Lauryn Hill"), artists_of("Simon & Garfunkel"), artists_of("Unknown")
+    (('nas', 'lauryn hill'), ('simon', 'garfunkel'), ())
+    """
+    if tag is None:
+        return ()
+    names = (name_key(part.strip(" ()[]")) for part in CREDITS.split(tag))
+    return tuple(
+        dict.fromkeys(name for name in names if name is not None and name not in NOT_AN_ARTIST)
+    )
+
+
+@lru_cache(maxsize=8192)
+def guests_of(title: str | None) -> tuple[str, ...]:
+    """Return the artists that a title names, as :func:`name_key`.
+
+    Examples
+    --------
+    >>> guests_of("Exhale (feat. Nas & Lauryn Hill) [Live]"), guests_of("(With) Or Without You")
+    (('nas', 'lauryn hill'), ())
+    """
+    found = () if title is None else GUESTS.finditer(title)
+    return tuple(dict.fromkeys(name for each in found for name in artists_of(each[1] or each[2])))
+
+
+def known_artists(track: Track) -> frozenset[str]:
+    """Return every artist of a track, guests included, as :func:`name_key`; no placeholders."""
+    tags = track.tags
+    return frozenset(
+        (*artists_of(tags.artist), *artists_of(tags.album_artist), *guests_of(tags.title))
+    )
+
+
+def spaced_artists(track: Track) -> tuple[str, ...]:
+    """Return the artists between whose tracks lists keep a distance, the main one first.
+
+    They are those of the artist tag and the guests of the title; that of an album stands in for a
+    missing artist.
+    """
+    return tuple(dict.fromkeys((*artists_of(track.artist), *guests_of(track.tags.title))))
+
+
+@lru_cache(maxsize=8192)
+def _whole_set(album: str | None) -> str | None:
+    """Return the name of the set that a disc belongs to, as :func:`name_key`."""
+    if album is None:
+        return None
+    return name_key(DISC.sub("", album)) or name_key(album)
+
+
+def album_title(track: Track) -> str | None:
+    """Return the album of a track as :func:`name_key`; that of its set for one of several discs.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from recsys.types import Tags, Track
+    >>> track = Track(1, Path("a.mp3"), Tags(album="The Wall [CD 2]"), 60.0, "", "rock")
+    >>> album_title(track)
+    'the wall'
+    """
+    return _whole_set(track.tags.album)
 
 
 def album_credits(track: Track) -> frozenset[str]:
@@ -71,10 +159,16 @@ def credited_artists(track: Track) -> frozenset[str]:
 
 
 def album_keys(track: Track) -> tuple[str, ...]:
-    """Return keys of which the tracks of one album share one; that of its album artist is first."""
-    album = name_key(track.tags.album)
-    if album is None:
-        return ()
+    """Return keys of which the tracks of one album share one; that of its album artist is first.
+
+    A disc of a set has the keys of the set, and those of its own name.
+    """
     names = (name_key(track.tags.album_artist), name_key(track.tags.artist))
     credited = [name for name in dict.fromkeys(names) if name is not None]
-    return tuple(f"{name} - {album}" for name in credited) or (album,)
+    albums = dict.fromkeys((album_title(track), name_key(track.tags.album)))
+    return tuple(
+        key
+        for album in albums
+        if album is not None
+        for key in ([f"{name} - {album}" for name in credited] or [album])
+    )

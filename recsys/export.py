@@ -17,7 +17,7 @@ from recsys.errors import QueryError, RecsysError, require
 from recsys.listing import COLUMNS, track_dict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from recsys.store import Store
@@ -46,6 +46,7 @@ def check_export(path: Path, *, overwrite: bool = False) -> ExportFormat:
         raise QueryError(f"unknown format of an export: {path.name!r}", f"Extensions: {known}.")
     if path.exists() and not overwrite:
         raise QueryError(f"{path} exists", "Give another name, or --force (overwrite=True).")
+    atomic.check_replaceable(path, f"an export in {extension}", _BEGINNINGS[extension])
     if not path.parent.is_dir():
         raise QueryError(f"the folder {path.parent} does not exist", "Make it first.")
     if extension == ExportFormat.PARQUET:
@@ -133,8 +134,8 @@ def _write_npz(pages: Iterable[_Page], info: ModelInfo, file: IO[bytes]) -> int:
 
 def _column(name: str, rows: list[dict[str, Any]]) -> Any:  # noqa: ANN401 (an array of any type)
     """Return a column as an array; what is not known is empty text, or NaN among numbers."""
-    if name == "track_id":
-        return np.array([row[name] for row in rows], dtype=np.int64)
+    if name in ("track_id", "missing"):
+        return np.array([row[name] for row in rows], dtype=bool if name == "missing" else np.int64)
     if name in _NUMBERS:
         return np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=float)
     return np.array([row[name] or "" for row in rows], dtype=str)
@@ -171,8 +172,18 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 (any value of a row)
     return value
 
 
-_NUMBERS = {"track_id": "int64", "year": "int64", "duration_s": "float64"}
-"""Columns of numbers, with their types in Parquet; the others are text."""
+_NUMBERS = {
+    **{"track_id": "int64", "year": "int64", "duration_s": "float64"},
+    "missing": "bool_",
+}
+"""Columns of numbers and truth values, with their types in Parquet; the others are text."""
+
+_BEGINNINGS: dict[str, Callable[[bytes], bool]] = {
+    ExportFormat.CSV: lambda head: head.startswith(b"track_id,path,"),
+    ExportFormat.NPZ: lambda head: head.startswith(b"PK\x03\x04") and b".npy" in head[:200],
+    ExportFormat.PARQUET: lambda head: head.startswith(b"PAR1"),
+}
+"""How to tell the file of each format: another one is not replaced, whatever its name."""
 
 _WRITERS = {
     ExportFormat.CSV: _write_csv,

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 from recsys.credits import album_keys, name_key
 from recsys.errors import AmbiguousQueryError, QueryError
-from recsys.library import absolute
 from recsys.recommender.duplicates import NearDuplicates
 from recsys.recommender.query import OUTSIDE_LIBRARY
-from recsys.seeds import FoundSeed, SeedFinder
+from recsys.seeds import FoundSeed, SeedFinder, seed_path
 from recsys.taste import Event, EventKind, Subject
 from recsys.taste.events import now
 from recsys.taste.ranking import MOST_EVENTS, Judged, Taste, opinions
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.seeds import ResolvedSeed
     from recsys.store import Store
-    from recsys.types import BanList
+    from recsys.types import BanList, Track
 
 COPIES_AMONG = 50
 """Nearest tracks among which copies of a banned one are looked for."""
@@ -57,8 +56,8 @@ class FeedbackReader:
     def _meant(
         self, kind: EventKind, given: str | Path
     ) -> tuple[Subject, str, str, tuple[str, ...]]:
-        folder = absolute(given)
-        if kind in _BANS and (folder.is_dir() or self._is_banned_folder(folder)):
+        folder = seed_path(given)
+        if kind in _BANS and self._means_folder(given, folder):
             tracks = tuple(self._store.hashes_under(folder))
             return Subject.FOLDER, os.fspath(folder), os.fspath(folder), tracks
         try:
@@ -101,6 +100,15 @@ class FeedbackReader:
         return [other.audio_hash for other, vector in near if same.match(other, vector)]
 
     # Lifting bans
+
+    def _means_folder(self, given: str | Path, folder: Path) -> bool:
+        """Return whether a folder is meant: not one that is named as an artist, without tracks."""
+        if self._is_banned_folder(folder):
+            return True
+        if not folder.is_dir():
+            return False
+        is_path = isinstance(given, Path) or os.sep in given
+        return is_path or next(self._store.iter_tracks_under(folder), None) is not None
 
     def _is_banned_folder(self, folder: Path) -> bool:
         key = (Subject.FOLDER, os.fspath(folder))
@@ -154,10 +162,23 @@ def _event_of_line(line: str | bytes, reader: Callable[[], FeedbackReader]) -> E
         raise QueryError(f"no JSON: {error}", "Give one JSON object per line.") from error
     if not isinstance(fields, dict):
         raise QueryError(f"no JSON object: {fields!r}", "Give one JSON object per line.")
+    _check_characters(fields)
     if "key" in fields or "track" not in fields:
         return Event.from_fields(fields)
     checked = Event.from_fields({**fields, "key": "-", "subject": Subject.TRACK, "tracks": []})
     return reader().event(checked.kind, str(fields["track"]), checked.time, checked.source)
+
+
+def _check_characters(fields: dict[str, object]) -> None:
+    """Raise QueryError for characters that neither a path nor a text can have."""
+    text = json.dumps(fields, ensure_ascii=False)
+    try:
+        os.fsencode(text)  # bytes of a path that are not UTF-8 are half of a surrogate pair
+    except UnicodeEncodeError as error:
+        wrong = text[error.start]
+        raise QueryError(f"not a character: {wrong!a}", "Write the text as UTF-8.") from error
+    if "\\u0000" in text:
+        raise QueryError("a text with the character 0", "Leave the character out.")
 
 
 # Seeds that are banned
@@ -177,10 +198,10 @@ def without_banned(found: FoundSeed, bans: BanList) -> FoundSeed:
     return replace(found, reading=reading, tracks=kept or found.tracks)
 
 
-def as_outside(found: FoundSeed, bans: BanList) -> FoundSeed:
-    """Return a seed whose banned tracks count as files outside the library: no list holds them."""
+def as_outside(found: FoundSeed, refuses: Callable[[Track], bool]) -> FoundSeed:
+    """Return a seed whose refused tracks count as files outside the library: no list has them."""
     tracks = tuple(
-        (replace(track, id=OUTSIDE_LIBRARY) if bans.holds(track) else track, analysis)
+        (replace(track, id=OUTSIDE_LIBRARY) if refuses(track) else track, analysis)
         for track, analysis in found.tracks
     )
     return replace(found, tracks=tracks)

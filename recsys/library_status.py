@@ -19,6 +19,7 @@ from recsys.names import check_has_tags
 from recsys.recommender import Filters
 from recsys.recommender.query import HOLDS_FROM
 from recsys.store import LibraryLock, Store
+from recsys.types import PassedOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +49,9 @@ class LibraryStatus:
     recall_at_20: dict[str, float]  # of the genre groups whose search is approximate
     preferences: Filters  # the defaults of every list
     feedback: dict[str, int]  # events of each kind that there is
+    passed_over: PassedOver  # by the last scan of its folders
+    exclude: tuple[str, ...]  # patterns of what is not the library's
+    video: bool  # whether the sound of videos is indexed
     journal_problem: str | None = None  # why SQLite's journal may not work there
 
 
@@ -56,6 +60,7 @@ def library_status(store: Store) -> LibraryStatus:
     info = store.model()
     counts = store.counts()
     health = RootHealth(store)
+    rules = store.scan_rules()
     genres = sorted(store.genre_counts().items(), key=lambda item: (-item[1], item[0]))
     return LibraryStatus(
         database=store.path,
@@ -78,6 +83,9 @@ def library_status(store: Store) -> LibraryStatus:
         preferences=Filters.of(store.preferences()),
         feedback={str(kind): number for kind, number in store.event_counts().items()},
         journal_problem=store.journal_problem(),
+        passed_over=store.passed_over(),
+        exclude=tuple(rules.get("exclude", ())),
+        video=bool(rules.get("video", False)),
     )
 
 

@@ -12,6 +12,7 @@ from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
 from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
+from recsys.recommender.presence import is_there
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.taste import Subject
@@ -106,7 +107,7 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
 
 COLUMNS = (
     *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
-    *("genre", "label", "genre_tag", "added"),
+    *("genre", "label", "genre_tag", "added", "missing"),
 )
 """What :func:`track_dict` returns, in its order."""
 
@@ -125,6 +126,7 @@ def track_dict(track: Track) -> dict[str, Any]:
         "label": track.genre_group,
         "genre_tag": track.tags.genre_tag,
         "added": added_text(track),
+        "missing": not is_there(track.path),
     }
 
 
@@ -160,7 +162,7 @@ class TrackDetails:
     windows: AnalysedWindows | None  # None where the model's card does not tell
     size: int | None  # of the file in bytes, when it was last read
     modified_s: float | None  # of the file, seconds since the epoch
-    copies: tuple[Path, ...]  # other files of the same sound
+    copies: tuple[Path, ...]  # other files of the same sound that are there
     feedback: tuple[Event, ...]  # what was said of it, its artists and its album, by time
     ban: Event | None  # the ban that it is under
 
@@ -204,7 +206,9 @@ def details_of(
         windows=_windows_of(store, info, track),
         size=file.size if file else None,
         modified_s=file.mtime_ns / 1e9 if file else None,
-        copies=tuple(path for _, path in store.paths_of_hash(track.audio_hash, {track.id})),
+        copies=tuple(
+            path for _, path in store.paths_of_hash(track.audio_hash, {track.id}) if is_there(path)
+        ),
         feedback=tuple(_feedback_on(store, track)),
         ban=store.bans().ban_of(track),
     )

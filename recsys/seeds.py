@@ -3,9 +3,12 @@
 A seed is read as the first of these that it can be:
 
 1. the id of a track, if it is a number and the library has this track;
-2. the path of a file: ``./42`` is the file where ``42`` would be an id;
+2. the path of a file or its ``file://`` address: ``./42`` is the file where ``42`` would be an id;
 3. the name of a track, as recsys prints it, or of a title, a file, an artist or an album;
 4. words of artist, title, album and genre tag that only one track, artist or album holds.
+
+Words that the library knows come before a folder, or a file without an audio extension, that is
+named like them in the current folder; ``./Queen`` is that one.
 
 ``id:``, ``title:``, ``artist:`` and ``album:`` before it say which is meant. Several readings of
 equal rank are listed, each with a seed that means it alone; none is guessed. ``blend:NAME`` is a
@@ -14,28 +17,32 @@ query that was saved under a name.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
+from recsys.credits import CREDITS, DISC, GUESTS, NOT_AN_ARTIST, album_title, artists_of
 from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
-from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
+from recsys.library import AUDIO_SUFFIXES, absolute
+from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
-from recsys.recommender.duplicates import DURATION_TOLERANCE_S, artist_key, name_key, song_key
+from recsys.recommender.duplicates import name_key, same_names, same_recording
 from recsys.store.search import MOST_MATCHES, normalise, stem, storable_text, words_of
 from recsys.store.search import name_key as letters_of
-from recsys.types import Analysis, ModelInfo, Reading, SeedKind, SeedRole, Track
+from recsys.types import Analysis, FloatArray, ModelInfo, Reading, SeedKind, SeedRole, Track
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.recommender import Query
+    from recsys.recommender.presence import Presence
     from recsys.types import Catalogue
 
 MAX_LISTED = 20
@@ -54,6 +61,9 @@ _BLEND = re.compile(r"blend:\s*(.+)", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(r"(id|title|artist|album):\s*(.+)", re.IGNORECASE | re.DOTALL)
 _LENGTH = re.compile(r"\s*\((?:(\d+):)?(\d+):(\d\d)\)$")
 _EXTINF = re.compile(r"#EXTINF:(-?\d+),")
+
+_FILE_ADDRESS = re.compile(r"file:(?://(?:localhost)?(?=/))?(/.*)", re.IGNORECASE | re.DOTALL)
+_DISC_FOLDER = re.compile(r"(?:dis[ck]|cd)\s*[-_#]?\s*[0-9]{1,2}", re.IGNORECASE)
 
 ResolvedSeed = tuple[Track, Analysis]
 
@@ -115,11 +125,10 @@ class _Choice:
     def line(self) -> str:
         """Return the choice for display, with what to type for it."""
         if self.kind is SeedKind.TRACK:
-            from recsys.notebook import clock  # most seeds need no choice
-
             (track,) = self.tracks
-            return f"{self.seed}  {track.display_name} ({clock(track.duration_s)}): {track.path}"
-        return f"{self.seed}  ({self.tracks_text})"
+            name = f"{one_line(track.display_name)} ({clock(track.duration_s)})"
+            return f"{self.seed}  {name}: {one_line(str(track.path), LONGEST_CELL)}"
+        return f"{one_line(self.seed)}  ({self.tracks_text})"
 
     @property
     def tracks_text(self) -> str:
@@ -134,7 +143,8 @@ class SeedFinder:
     """Resolves seeds to tracks and their analyses.
 
     The model is loaded for the first file outside the library only. `is_copy` is for a read-only
-    copy of a library, which cannot be analysed again.
+    copy of a library, which cannot be analysed again. Of copies of one sound, `files` chooses one
+    that is there.
     """
 
     def __init__(
@@ -143,8 +153,10 @@ class SeedFinder:
         load_classifier: Callable[[], Classifier],
         *,
         is_copy: bool = False,
+        files: Presence | None = None,
     ) -> None:
         self._store = store
+        self._files = files
         self._load_classifier = load_classifier
         self._is_copy = is_copy
 
@@ -169,17 +181,38 @@ class SeedFinder:
             return self._blend(given, named[1])
         if isinstance(seed, str) and (track := self._numbered(seed)) is not None:
             return self._stored(given, SeedKind.ID, (track,), note=self._other_meaning(seed))
-        path = absolute(seed)
+        path = seed_path(seed)
         track = self._store.track_by_path(path)
         if track is not None:
             return self._stored(given, SeedKind.FILE, (track,))
         # os.path answers False for words that could be no path, where pathlib raises.
-        if os.path.isdir(path):  # noqa: PTH112
-            raise QueryError(f"a folder, not a track: {path}", "Give one audio file, or words.")
         if os.path.exists(path):  # noqa: PTH110
-            outside = self._analyse_file(path)
-            return FoundSeed(Reading(given, SeedKind.FILE, outside[0].display_name), (outside,))
-        choice = WordReader(self._store).read(given)
+            known = self._known_words(seed, path)
+            return self._file(given, path) if known is None else self._named(given, known)
+        return self._named(given, WordReader(self._store).read(given))
+
+    def _known_words(self, seed: str | Path, path: Path) -> _Choice | None:
+        """Return what a name means that is also that of a file or folder, None if it is no words.
+
+        A folder of the artist, or a text about it, does not hide the artist.
+        """
+        if not isinstance(seed, str) or os.sep in seed or path.suffix.lower() in AUDIO_SUFFIXES:
+            return None
+        try:
+            return WordReader(self._store).read(seed)
+        except AmbiguousQueryError:
+            raise
+        except QueryError:
+            return None
+
+    def _file(self, given: str, path: Path) -> FoundSeed:
+        if path.is_dir():
+            raise QueryError(f"a folder, not a track: {path}", "Give one audio file, or words.")
+        outside = self._analyse_file(path)
+        return FoundSeed(Reading(given, SeedKind.FILE, outside[0].display_name), (outside,))
+
+    def _named(self, given: str, choice: _Choice) -> FoundSeed:
+        """Return what words stand for."""
         note = ""
         if choice.kind is not SeedKind.TRACK:
             note = f"{given!r} is read as the {choice.kind} {choice.name}: {choice.tracks_text}"
@@ -188,7 +221,7 @@ class SeedFinder:
     def of_hashes(self, hashes: Iterable[str]) -> list[ResolvedSeed]:
         """Return the tracks of these sounds that the library still has, with their analyses."""
         copies = (self._store.tracks_with_hash(audio_hash) for audio_hash in hashes)
-        tracks = [tracks[0] for tracks in copies if tracks]
+        tracks = [self._present(tracks[0]) for tracks in copies if tracks]
         analyses = self._store.analyses([track.id for track in tracks])
         return [(track, analyses[track.id]) for track in tracks if track.id in analyses]
 
@@ -229,6 +262,13 @@ class SeedFinder:
         others += [f"{kind}:{number} is the {kind}" for kind in kinds]
         return f"{number} is read as an id; {', '.join(others)}" if others else ""
 
+    def _present(self, track: Track) -> Track:
+        """Return a track, or where its file is gone a copy of its sound that is there."""
+        if self._files is None or self._files.holds(track):
+            return track
+        copies = self._store.tracks_with_hash(track.audio_hash)
+        return next(filter(self._files.holds, copies), track)
+
     def _stored(
         self,
         given: str,
@@ -238,6 +278,7 @@ class SeedFinder:
         name: str = "",
         note: str = "",
     ) -> FoundSeed:
+        tracks = list(dict.fromkeys(map(self._present, tracks)))
         analyses = self._store.analyses([track.id for track in tracks])
         found = [(track, analyses[track.id]) for track in tracks if track.id in analyses]
         if not found:
@@ -253,8 +294,12 @@ class SeedFinder:
         info = self._store.model()
         if info is None:
             raise QueryError(f"{self._store.path} has no model yet", "Index a folder first.")
+        # In a process of its own: a file that crashes its decoder must not end this one.
+        from recsys.indexing.examine import identify
+        from recsys.workers import apply
+
         try:
-            identity = audio_hash(path)
+            identity, tags, _ = apply(identify, path)
             copy = next(iter(self._store.tracks_with_hash(identity)), None)
             analysis = self._store.analysis(copy.id) if copy else None
             if copy is not None and analysis is not None:
@@ -264,7 +309,7 @@ class SeedFinder:
         except AudioError as error:
             raise AudioError(f"{path}: {error.message}", error.hint) from error
         genre = info.top_genre(analysis.probabilities)
-        track = Track(OUTSIDE_LIBRARY, path, read_tags(path), duration_s, identity, genre)
+        track = Track(OUTSIDE_LIBRARY, path, tags, duration_s, identity, genre)
         return track, analysis
 
     def _run_model(self, path: Path, info: ModelInfo) -> tuple[Analysis, float]:
@@ -280,7 +325,6 @@ class SeedFinder:
                 f"{classifier.info.fingerprint}, effort {classifier.info.effort}, now",
                 self._mismatch_hint(),
             )
-        # In a process of its own: a file that crashes its decoder must not end this one.
         result = apply(FileAnalyser(classifier.features, classifier.place), path)
         return analyses_of([result], lambda: classifier)[0], result.duration_s
 
@@ -291,6 +335,12 @@ class SeedFinder:
         return f"Analyse the library again with the new model: recsys index --reanalyse {roots}"
 
 
+def seed_path(seed: str | Path) -> Path:
+    """Return the absolute path of a seed, which may be a percent-encoded ``file://`` address."""
+    address = _FILE_ADDRESS.fullmatch(seed) if isinstance(seed, str) else None
+    return absolute(seed if address is None else os.fsdecode(unquote_to_bytes(address[1])))
+
+
 class WordReader:
     """Reads words as a track, an artist or an album of a library."""
 
@@ -298,6 +348,7 @@ class WordReader:
         self._store = store
         self._length_s: float | None = None
         self._found: dict[str, list[Track]] = {}
+        self._embeddings: dict[int, FloatArray | None] = {}
 
     def read(self, given: str) -> _Choice:
         """Return what words mean; QueryError with suggestions where that is nothing."""
@@ -324,12 +375,12 @@ class WordReader:
         Names of files, unless they do not count, and then of albums, come after all others.
         """
         tracks = self._tracks(words)
-        printed = _best(words, ((track, _printed_names(track)) for track in tracks))
-        titles = _best(words, ((track, [track.title]) for track in tracks))
+        printed = self._best(words, ((track, _printed_names(track)) for track in tracks))
+        titles = self._best(words, ((track, [track.title]) for track in tracks))
         artists = _artists(words, tracks)
         exact = [(level, choices) for level, choices in (printed, titles, artists) if choices]
         if not exact:
-            return (_files(words, tracks) if files else []) or self._albums(words)
+            return (self._files(words, tracks) if files else []) or self._albums(words)
         best = min(level for level, _ in exact)
         # What is printed for a track beats a title or an artist that reads the same.
         if printed[1] and printed[0] == best:
@@ -341,7 +392,12 @@ class WordReader:
         found = []
         for choice in _albums(words, self._tracks(words))[1]:
             name = letters_of(choice.name)
-            alike = (t for t in self._tracks(choice.name) if letters_of(t.tags.album or "") == name)
+            alike = (
+                track
+                for track in self._tracks(choice.name)
+                if (album := track.tags.album) is not None
+                and name in (letters_of(album), letters_of(set_name(album)))
+            )
             whole = next(g for g in _one_album_each(alike) if choice.tracks[0] in g)
             found.append(replace(choice, tracks=tuple(whole)))
         return found
@@ -372,8 +428,8 @@ class WordReader:
             return _artists(words, tracks)[1] or _artists(words, tracks, whole=False)[1]
         if kind == SeedKind.ALBUM:
             return self._albums(words) or _albums(words, tracks, whole=False)[1]
-        titles = _best(words, ((track, [track.title]) for track in tracks))[1]
-        return titles or _files(words, tracks)
+        titles = self._best(words, ((track, [track.title]) for track in tracks))[1]
+        return titles or self._files(words, tracks)
 
     def _holding(self, words: str) -> list[_Choice]:
         """Return what holds all words, in any order."""
@@ -381,7 +437,7 @@ class WordReader:
         # "clapton tear it up" is not "Tear It Up (Live)".
         titles = [(track, words_of(track.title)) for track in tracks]
         whole = [track for track, title in titles if title and asked.issuperset(title)]
-        songs = _songs(whole or tracks)
+        songs = self._songs(whole or tracks)
         if len(songs) == 1:
             return songs
         groups = [*_artists(words, tracks, whole=False)[1], *_albums(words, tracks, whole=False)[1]]
@@ -396,7 +452,53 @@ class WordReader:
             return []
         end = os.sep + os.path.normpath(words).lstrip(f".{os.sep}")
         tracks = self._tracks(Path(words).name)
-        return _songs([track for track in tracks if str(track.path).endswith(end)])
+        return self._songs([track for track in tracks if str(track.path).endswith(end)])
+
+    def _best(
+        self, words: str, named: Iterable[tuple[Track, Iterable[str]]]
+    ) -> tuple[int, list[_Choice]]:
+        """Return the songs whose names equal the words most exactly, with how exactly."""
+        levels = [
+            (level, t) for t, names in named if (level := _exactness(words, names)) is not None
+        ]
+        best = min((level for level, _ in levels), default=3)
+        return best, self._songs([track for level, track in levels if level == best])
+
+    def _files(self, words: str, tracks: Iterable[Track]) -> list[_Choice]:
+        """Return the tracks of the files that have this name, with its extension or without."""
+        names = ((track, [track.path.name, stem(track.path.name)]) for track in tracks)
+        return self._best(words, names)[1]
+
+    def _songs(self, tracks: Iterable[Track]) -> list[_Choice]:
+        """Return tracks as choices, copies of one recording as one.
+
+        Of equal names only those are copies whose sound agrees.
+        """
+        kept: list[Track] = []
+        hashes: set[str] = set()
+        by_title: dict[str | None, list[Track]] = {}
+        for track in tracks:
+            title = name_key(track.tags.title)
+            alike = by_title.setdefault(title, []) if title is not None else []
+            is_copy = track.audio_hash in hashes or any(
+                same_names(track, other)
+                and same_recording(track, other, partial(self._cosine, track, other))
+                for other in alike
+            )
+            if not is_copy:
+                kept.append(track)
+                hashes.add(track.audio_hash)
+                alike.append(track)
+        return [_Choice(SeedKind.TRACK, t.display_name, str(t.id), (t,)) for t in kept]
+
+    def _cosine(self, one: Track, other: Track) -> float:
+        """Return the cosine of the embeddings of two tracks, 0 where one has none."""
+        if unknown := [t.id for t in (one, other) if t.id not in self._embeddings]:
+            analyses = self._store.analyses(unknown)
+            known = {track_id: analyses.get(track_id) for track_id in unknown}
+            self._embeddings |= {i: None if a is None else a.embedding for i, a in known.items()}
+        first, second = self._embeddings[one.id], self._embeddings[other.id]
+        return 0.0 if first is None or second is None else float(first @ second)
 
     def _apart(self, words: str) -> list[_Choice]:
         """Return what has the words that marks join here: "Artist-Title", "Artist_-_Title".
@@ -505,13 +607,6 @@ def _exactness(words: str, names: Iterable[str]) -> int | None:
     return best
 
 
-def _best(words: str, named: Iterable[tuple[Track, Iterable[str]]]) -> tuple[int, list[_Choice]]:
-    """Return the songs whose names equal the words most exactly, with how exactly."""
-    levels = [(level, t) for t, names in named if (level := _exactness(words, names)) is not None]
-    best = min((level for level, _ in levels), default=3)
-    return best, _songs([track for level, track in levels if level == best])
-
-
 def _printed_names(track: Track) -> list[str]:
     """Return the forms in which a track with an artist is printed."""
     artists = dict.fromkeys([track.tags.artist, track.tags.album_artist])
@@ -523,55 +618,65 @@ def _all_names(track: Track) -> list[str]:
     return [*_printed_names(track), track.title, track.path.name, stem(track.path.name)]
 
 
-def _files(words: str, tracks: Iterable[Track]) -> list[_Choice]:
-    """Return the tracks of the files that have this name, with its extension or without."""
-    names = ((track, [track.path.name, stem(track.path.name)]) for track in tracks)
-    return _best(words, names)[1]
-
-
-def _songs(tracks: Iterable[Track]) -> list[_Choice]:
-    """Return tracks as choices, copies of one recording as one."""
-    kept: list[Track] = []
-    known: dict[object, list[Track]] = {}  # by sound, and by artist and title
-    for track in tracks:
-        song = song_key(track)
-        alike = known.setdefault(song, []) if song is not None else []
-        lengths = (abs(track.duration_s - other.duration_s) for other in alike)
-        if track.audio_hash not in known and min(lengths, default=math.inf) > DURATION_TOLERANCE_S:
-            kept.append(track)
-            known[track.audio_hash] = [track]
-            alike.append(track)
-    return [_Choice(SeedKind.TRACK, t.display_name, str(t.id), (t,)) for t in kept]
-
-
 def _artists(
     words: str, tracks: Sequence[Track], *, whole: bool = True
 ) -> tuple[int, list[_Choice]]:
-    """Return the artists whose name equals the words, or with `whole` false holds all of them."""
+    """Return the artists whose name equals the words, or with `whole` false holds all of them.
+
+    One of several in a tag, or a guest in a title, is found by its own name, and has the tracks of
+    both; where a tag names it alone, that spelling counts.
+    """
     asked = words_of(words)
-    by_name: dict[str, list[Track]] = {}
+    alone: dict[str, list[Track]] = {}
+    credited: dict[str, list[Track]] = {}
     for track in tracks:
-        if artist_key(track) is not None:  # not "Various Artists"
-            for name in {track.tags.artist, track.tags.album_artist}:
-                by_name.setdefault(name or "", []).append(track)
-    levels: dict[str, int] = {}
-    for name in filter(str.strip, by_name):
-        level = _exactness(words, (name,))
-        if level is None and _exactness(words, (re.sub("(?i)^the +", "", name),)) is not None:
-            level = 2
-        if level is None and not whole and _holds_all(name, asked):
-            level = 3
-        if level is not None:
-            levels[name] = level
+        own, others = _artist_names(track)
+        for name in own:
+            alone.setdefault(name, []).append(track)
+        for name in others:
+            credited.setdefault(name, []).append(track)
+    levels = {
+        name: level
+        for name in alone
+        if (level := _artist_level(words, name, () if whole else asked)) is not None
+    }
+    if min(levels.values(), default=3) == 3:
+        named = (name for name in credited if _artist_level(words, name) is not None)
+        levels = dict.fromkeys(named, 2) or levels
     best = min(levels.values(), default=3)
     # Spellings of one name are one artist.
     artists: dict[str, tuple[str, list[Track]]] = {}
     for name in (name for name, level in levels.items() if level == best):
-        artists.setdefault(letters_of(name), (name, []))[1].extend(by_name[name])
+        held = alone.get(name, credited.get(name, []))
+        artists.setdefault(letters_of(name), (name, []))[1].extend(held)
+    for name, held in credited.items():
+        if (letters := letters_of(name)) in artists:
+            artists[letters][1].extend(held)
     return best, [
         _Choice(SeedKind.ARTIST, name, f"artist:{name}", tuple(dict.fromkeys(held)))
         for name, held in artists.values()
     ]
+
+
+def _artist_level(words: str, name: str, asked: Sequence[str] = ()) -> int | None:
+    """Return how exactly words equal the name of an artist, with "the" or without.
+
+    3 is for a name that only holds what is `asked`.
+    """
+    level = _exactness(words, (name,))
+    if level is None and _exactness(words, (re.sub("(?i)^the +", "", name),)) is not None:
+        return 2
+    return 3 if level is None and _holds_all(name, asked) else level
+
+
+def _artist_names(track: Track) -> tuple[list[str], list[str]]:
+    """Return the names in the artist tags of a track, and those of one artist among several."""
+    tags = [tag for tag in (track.tags.artist, track.tags.album_artist) if tag and tag.strip()]
+    own = [tag for tag in dict.fromkeys(tags) if name_key(tag) not in NOT_AN_ARTIST]
+    guests = (each[1] or each[2] for each in GUESTS.finditer(track.tags.title or ""))
+    parts = [part.strip(" ()[]") for tag in (*own, *guests) for part in CREDITS.split(tag)]
+    several = [part for part in dict.fromkeys(parts) if part and part not in own]
+    return own, several
 
 
 def _albums(
@@ -579,16 +684,17 @@ def _albums(
 ) -> tuple[int, list[_Choice]]:
     """Return the albums whose name equals the words, or with `whole` false holds all of them."""
     asked = words_of(words)
-    by_names: dict[tuple[str | None, ...], list[Track]] = {}
+    by_names: dict[tuple[str, str | None, str | None], list[Track]] = {}
     for track in tracks:
         if (album := track.tags.album) is not None:
             makers = track.tags.album_artist, track.tags.artist
             by_names.setdefault((album, *makers), []).append(track)
     levels: list[tuple[int, Track]] = []
     for (album, *credited), held in by_names.items():
-        names = [album, *(f"{maker} - {album}" for maker in credited if maker)]
-        level = _exactness(words, filter(None, names))
-        if level is None and not whole and _holds_all(album or "", asked):
+        titles = dict.fromkeys((album, set_name(album)))
+        names = [*titles, *(f"{maker} - {t}" for maker in credited if maker for t in titles)]
+        level = _exactness(words, names)
+        if level is None and not whole and _holds_all(album, asked):
             level = 3
         if level is not None:
             levels += [(level, track) for track in held]
@@ -596,26 +702,43 @@ def _albums(
     groups = _one_album_each([track for level, track in levels if level == best])
     choices = []
     for group in groups:
-        album, maker = group[0].tags.album or "", group[0].tags.album_artist or group[0].artist
+        titles = dict.fromkeys(track.tags.album or "" for track in group)
+        album = next(iter(titles)) if len(titles) == 1 else set_name(next(iter(titles)))
+        maker = group[0].tags.album_artist or group[0].artist
         several = len(groups) > 1 and maker
         seed = f"album:{maker} - {album}" if several else f"album:{album}"
         choices.append(_Choice(SeedKind.ALBUM, album, seed, tuple(group)))
     return best, choices
 
 
+def set_name(album: str) -> str:
+    """Return the name of an album without that of the disc."""
+    return DISC.sub("", album) or album
+
+
 def _one_album_each(tracks: Iterable[Track]) -> list[list[Track]]:
-    """Divide tracks into albums: one name, and one artist or one folder."""
-    albums: dict[object, list[Track]] = {}  # by each of its marks
+    """Divide tracks into albums: one name, but for the disc, and one artist or one sampler."""
+    albums: dict[object, list[Track]] = {}  # by name and artist
     for track in tracks:
-        name = letters_of(track.tags.album or "")
-        maker = name_key(track.tags.album_artist or track.artist)
-        marks = ((name, track.path.parent), (name, maker))
-        one, other = (albums.setdefault(mark, []) for mark in marks)
-        if one is not other:
-            one += other
-            albums.update((mark, one) for mark, held in albums.items() if held is other)
-        one.append(track)
-    return list({id(held): held for held in albums.values()}.values())
+        makers = artists_of(track.tags.album_artist) or artists_of(track.artist)
+        albums.setdefault((_set_letters(track), *makers[:1]), []).append(track)
+    folders: dict[object, list[list[Track]]] = {}  # by name and folder
+    for album in albums.values():
+        folder = album[0].path.parent
+        if _DISC_FOLDER.fullmatch(folder.name):
+            folder = folder.parent
+        folders.setdefault((_set_letters(album[0]), folder), []).append(album)
+    divided: list[list[Track]] = []
+    for parts in folders.values():
+        whole = [track for part in parts for track in part]
+        # The artists of a sampler have a track or two each; two albums of one name have more.
+        is_sampler = 2 * len(parts) > len(whole)
+        divided += [whole] if is_sampler else parts
+    return divided
+
+
+def _set_letters(track: Track) -> str:
+    return letters_of(album_title(track) or "")
 
 
 def _holds_all(name: str, asked: Sequence[str]) -> bool:

@@ -172,8 +172,10 @@ def test_a_broken_installation_stops_the_run_with_its_reason(tmp_path: Path) -> 
 
 def test_the_server_loads_the_module_of_a_function_with_arguments() -> None:
     function = partial(audio.decode_whole, sample_rate=8000)
-    assert workers._modules(function, librosa=False) == ("recsys.audio",)
-    assert workers._modules(workers._Numbered(function), librosa=False) == ("recsys.audio",)
+    assert workers._modules(function, librosa=False) == ("recsys.audio.decoding",)
+    assert workers._modules(workers._Numbered(function), librosa=False) == (
+        "recsys.audio.decoding",
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only a server forks")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from recsys.atomic import check_replaceable
 from recsys.classifier.onnx import OnnxSession, description_path
 from recsys.classifier.training.architectures import load_model
 from recsys.classifier.training.musicnn_torch import full_precision
@@ -55,6 +56,8 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
     """
     if not overwrite:
         _refuse_to_replace(out)
+    check_replaceable(out, "an ONNX model", lambda head: head[:1] == _IR_VERSION)
+    check_replaceable(description_path(out), "its description", lambda head: b"\nlabels =" in head)
     require("onnx", "onnx")  # PyTorch's exporter needs it
     model, card = load_model(model_path)
     why = _CANNOT.get(card.architecture)
@@ -80,6 +83,10 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
         draft.unlink(missing_ok=True)
         description_path(draft).unlink(missing_ok=True)
     return card
+
+
+_IR_VERSION = b"\x08"
+"""The first field of every ONNX file."""
 
 
 def _refuse_to_replace(out: Path) -> None:

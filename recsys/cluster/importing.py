@@ -142,6 +142,8 @@ class ImportSession:
 
     def _local_path(self, name: str) -> Path:
         """Return the path of a file on this machine; RecsysError for a URL without a folder."""
+        if "\0" in name:
+            raise RecsysError(f"{name!r} is no path", "The shard is damaged; delete it.")
         mapped = self._mapped(name)
         if mapped is None and is_url(name):
             raise RecsysError(

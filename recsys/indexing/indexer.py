@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 from recsys.checks import check_at_least, check_types
 from recsys.errors import AudioError, ModelError, PassingError, RecsysError, StoreError
 from recsys.indexing.examine import Examined, Examiner, analyses_of
-from recsys.library import AUDIO_SUFFIXES, ScanReport, outermost, scan, track_file
+from recsys.library import (
+    ScanReport,
+    ScanRules,
+    is_earlier_identity,
+    is_passed_over,
+    may_concern_scan,
+    outermost,
+    scan,
+    track_file,
+    track_file_or_reason,
+)
 from recsys.store import Store, StoredFile, TrackRecord
 from recsys.types import (
     SIZE_LIMIT_BYTES,
@@ -24,6 +34,7 @@ from recsys.types import (
     IndexEvent,
     IndexStatus,
     IndexSummary,
+    PassedOver,
     SlowFile,
     Track,
     TrackFile,
@@ -75,6 +86,13 @@ class IndexOptions:
         Per file, seconds. A file that takes longer fails, and the next run tries it again.
     keep_missing : bool
         Keep tracks whose files are gone.
+    exclude : tuple of str or None
+        Patterns as of ``.gitignore``, over paths below the folders, of what is not the library's,
+        which keeps them; None keeps those of before, an empty tuple clears them.
+    video : bool or None
+        Index the sound of videos, too. The library keeps it; None keeps what was said before.
+    reread_tags : bool
+        Read the tags of all files again, also of those that have not changed.
     reanalyse : bool
         Allow another model or effort than the library's: everything is analysed again.
     genres : str or None
@@ -99,6 +117,9 @@ class IndexOptions:
     workers: int | None = None
     time_limit_s: float = TIME_LIMIT_S
     keep_missing: bool = False
+    exclude: tuple[str, ...] | None = None
+    video: bool | None = None
+    reread_tags: bool = False
     reanalyse: bool = False
     genres: GenreSourceName | None = None
     wait_s: float | None = 0.0
@@ -109,6 +130,7 @@ class IndexOptions:
     def __post_init__(self) -> None:
         check_types(self)
         check_at_least(1, workers=self.workers, size_limit=self.size_limit)
+        ScanRules(self.exclude or ())  # RecsysError for a pattern that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +151,9 @@ class _Run:
     failed_before: int = 0
     settled: set[int] = field(default_factory=set)  # tracks whose files need no further look
     report: ScanReport = field(default_factory=ScanReport)
+    rules: ScanRules = field(default_factory=ScanRules)
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    touched: set[str] = field(default_factory=set)  # files of which only the ctime changed
     notes: list[str] = field(default_factory=list)
     quiet_s: float | None = None  # while watching: younger files are not looked at yet
     young: list[Path] = field(default_factory=list)
@@ -146,6 +171,7 @@ class _Run:
             found=self.report.found,
             failed_before=self.failed_before,
             notes=tuple(self.notes),
+            passed_over=self.passed_over,
             **self.counts,
         )
 
@@ -199,7 +225,7 @@ class Indexer:
         library is being watched: unchanged files have no event, and files that changed in the last
         `quiet_s` seconds are left to :attr:`young`.
         """
-        run = _Run(quiet_s=quiet_s)
+        run = _Run(rules=self._rules(paths), quiet_s=quiet_s)
         health = RootHealth(self._store, paths)
         files = [path for path in paths if self._is_single_file(path)]
         single = set(files)
@@ -207,12 +233,17 @@ class Indexer:
         healthy = self._admit_roots(folders, run, health)
         pending: list[str] = []  # text takes a fifth of the memory of paths
         for folder in healthy:
-            found_before = run.report.found
-            yield from self._sift(scan(folder, run.report), pending, run)
-            if run.report.found > found_before:
+            report = ScanReport(0, run.report.volumes, run.report.unreadable)
+            scanned = scan(folder, report, run.rules, self._top(folder))
+            yield from self._sift(scanned, pending, run, reread=True)
+            run.report.found += report.found
+            run.passed_over += report.passed_over()
+            if report.found:
                 self._store_root(folder)
+            self._store.set_passed_over(folder, report.passed_over())
         # Who names a file that failed wants it tried again.
-        yield from self._sift(_named_files(files, run), pending, run, retry=True)
+        named = _named_files(files, run)
+        yield from self._sift(named, pending, run, retry=True, reread=True)
         yield from self._analyse_pending(pending, run, health)
         for folder in healthy:
             yield from self._settle_gone(folder, run, health)
@@ -235,16 +266,17 @@ class Indexer:
         changed in the last `quiet_s` seconds are left to :attr:`young`; without any event there is
         no summary.
         """
-        run = _Run(quiet_s=quiet_s)
+        run = _Run(rules=self._rules(()), quiet_s=quiet_s)
         health = RootHealth(self._store)
         pending: list[str] = []
         single: list[Path] = []
         for path in changed:
             if path.is_dir():
-                yield from self._sift(scan(path, run.report), pending, run)
-            elif path.suffix.lower() in AUDIO_SUFFIXES:
+                scanned = scan(path, run.report, run.rules, self._top(path))
+                yield from self._sift(scanned, pending, run)
+            else:
                 single.append(path)
-        yield from self._sift(_present_files(single, run), pending, run)
+        yield from self._sift(self._present(single, run), pending, run)
         if pending:
             yield from self._analyse_pending(pending, run, health)
         for path in changed:
@@ -252,6 +284,17 @@ class Indexer:
         self.young = run.young
         if any(count for status, count in run.counts.items() if status != IndexStatus.UNCHANGED):
             yield run.summary()
+
+    def _present(self, paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:
+        """Yield the files among some paths that a scan would find."""
+        for path in paths:
+            top = self._top(path)
+            if not may_concern_scan(path, top) or is_passed_over(path, top, run.rules):
+                continue
+            file = track_file_or_reason(path, run.rules)
+            if isinstance(file, TrackFile):
+                run.report.found += 1
+                yield file
 
     def _admit_roots(self, folders: Sequence[Path], run: _Run, health: RootHealth) -> list[Path]:
         """Return the roots that are there; note the others."""
@@ -264,11 +307,41 @@ class Indexer:
             healthy.append(folder)
         return healthy
 
+    def _rules(self, named: Iterable[Path]) -> ScanRules:
+        """Return what is the library's from now on, and store it."""
+        before, options = self._store.scan_rules(), self._options
+        rules = dict(before)
+        known = (*self._store.roots(), *named)
+        if options.exclude is not None:
+            rules["exclude"] = [_below(pattern, known) for pattern in options.exclude]
+        if options.video is not None:
+            rules["video"] = options.video
+        if rules != before:
+            self._store.set_scan_rules(rules)
+        return ScanRules(
+            tuple(rules.get("exclude", ())),
+            bool(rules.get("video", False)),
+            frozenset(known),
+        )
+
+    def _top(self, folder: Path) -> Path:
+        """Return the root below which a folder lies, itself if below none: patterns begin there."""
+        above = [root for root in self._store.roots() if folder.is_relative_to(root)]
+        return min(above, key=lambda root: len(root.parts), default=folder)
+
     def _sift(
-        self, files: Iterator[TrackFile], pending: list[str], run: _Run, *, retry: bool = False
+        self,
+        files: Iterator[TrackFile],
+        pending: list[str],
+        run: _Run,
+        *,
+        retry: bool = False,
+        reread: bool = False,
     ) -> Iterator[IndexEvent]:
         """Yield the events of the files with nothing to do; add the others to those pending."""
         retry = retry or self._options.retry_failed
+        reread = reread and self._options.reread_tags
+        times: list[tuple[int, int]] = []
         for file, stored in self._with_stored(files):
             if run.quiet_s is not None and 0 <= time.time() - file.mtime_ns / 1e9 < run.quiet_s:
                 run.young.append(file.path)  # not those of the future: a clock may have gone back
@@ -276,14 +349,28 @@ class Indexer:
             again = retry and stored is not None and bool(stored.failure or stored.warning)
             if again:
                 run.named.add(os.fspath(file.path))
-            if stored is not None and not again and self._is_settled(stored, file):
-                event = run.count(_settled_event(stored, file))
-                if run.quiet_s is None:
-                    yield event
-            elif file.size > self._options.size_limit:
-                yield from self._fail([self._too_large(file)], run)
-            else:
-                pending.append(os.fspath(file.path))
+            if stored is None or again or not self._is_settled(stored, file):
+                if file.size > self._options.size_limit:
+                    yield from self._fail([self._too_large(file)], run)
+                else:
+                    pending.append(os.fspath(file.path))
+                continue
+            if stored.track_id is not None:
+                if reread or stored.ctime_ns not in (None, file.ctime_ns):
+                    run.touched.add(os.fspath(file.path))
+                    pending.append(os.fspath(file.path))
+                    continue
+                if stored.ctime_ns is None and file.ctime_ns is not None:
+                    times.append((file.ctime_ns, stored.track_id))
+            event = run.count(_settled_event(stored, file))
+            if run.quiet_s is None:
+                yield event
+        self._store_change_times(times)
+
+    def _store_change_times(self, times: Sequence[tuple[int, int]]) -> None:
+        """Keep the present times of files that were indexed before the library had them."""
+        if times:
+            self._store.set_change_times(times)
 
     def _is_settled(self, stored: StoredFile, file: TrackFile) -> bool:
         """Return whether there is nothing to do for a file in a run without a wish of its own."""
@@ -377,6 +464,7 @@ class Indexer:
             batch.failures.append(Failure(file, outcome.message, hint=outcome.hint))
         else:
             batch.tracks.append((file, outcome))
+            run.passed_over += PassedOver(cue_sheets=int(outcome.has_sheet))
 
     def _settle_passing(self, file: TrackFile, error: PassingError, run: _Run) -> IndexEvent:
         """Keep the track of a file that is out of reach now, and try the file in the next run."""
@@ -445,10 +533,21 @@ class Indexer:
                     track_id=before,
                 )
             )
-            statuses.append(IndexStatus.INDEXED if before is None else IndexStatus.MOVED)
+            if self._is_as_before(file, examined, run):
+                statuses.append(IndexStatus.UNCHANGED)
+            else:
+                statuses.append(IndexStatus.INDEXED if before is None else IndexStatus.MOVED)
         yield from _write(self._store, records, (), run, statuses)
         if refused:
             yield from self._fail(refused, run)
+
+    def _is_as_before(self, file: TrackFile, examined: Examined, run: _Run) -> bool:
+        """Return whether a file that was only touched has its sound and its tags as before."""
+        if examined.result is not None or os.fspath(file.path) not in run.touched:
+            return False
+        track = self._store.track_by_path(file.path)
+        known = (examined.audio_hash, examined.tags)
+        return track is not None and (track.audio_hash, track.tags) == known
 
     def _analyse(self, batch: Sequence[Examined]) -> list[Analysis | None]:
         results = [examined.result for examined in batch if examined.result]
@@ -489,7 +588,7 @@ class Indexer:
         # An unmounted disk leaves its folder empty.
         if folder in run.report.unreadable:
             return  # a note says why
-        if next(scan(folder), None) is None:
+        if next(scan(folder, rules=ScanRules(video=True)), None) is None:
             kept = sum(1 for _ in self._store.iter_tracks_under(folder))
             if kept:
                 run.notes.append(
@@ -501,18 +600,25 @@ class Indexer:
         run.notes.extend(health.notes_under(folder, run.report.unreadable))
 
     def _remove_gone(self, folder: Path, run: _Run, health: RootHealth) -> Iterator[IndexEvent]:
-        """Remove what is gone for good from a folder, or a single file."""
-        gone = [
-            (track_id, path)
-            for track_id, path in self._store.iter_tracks_under(folder, run.settled)
-            if health.is_gone(path)
-        ]
+        """Remove what is gone for good, or not the library's, from a folder, or a single file."""
+        top = self._top(folder)
+        gone, excluded = [], []
+        for track_id, path in self._store.iter_tracks_under(folder, run.settled):
+            if health.is_gone(path):
+                gone.append((track_id, path))
+            elif path != top and is_passed_over(path, top, run.rules):
+                excluded.append((track_id, path))
         self._store.forget_failures(
-            [path for path in self._store.iter_failures_under(folder) if health.is_gone(path)]
+            [
+                path
+                for path in self._store.iter_failures_under(folder)
+                if health.is_gone(path) or (path != top and is_passed_over(path, top, run.rules))
+            ]
         )
         if self._options.keep_missing:
             self._store.mark_missing([track_id for track_id, _ in gone])
-            return
+            gone = []
+        gone += excluded
         for start in range(0, len(gone), REMOVAL_BATCH):
             part = gone[start : start + REMOVAL_BATCH]
             self._store.write([], removed=[track_id for track_id, _ in part])
@@ -520,26 +626,26 @@ class Indexer:
                 yield run.count(IndexEvent(path, IndexStatus.REMOVED, track_id=track_id))
 
 
+def _below(pattern: str, folders: Iterable[Path]) -> str:
+    """Return a pattern as one below its folder: shells turn ~/Music/Live into a whole path."""
+    for folder in folders:
+        above = f"{os.fspath(folder).rstrip(os.sep)}/"
+        if pattern.startswith(above):
+            return pattern[len(above) - 1 :]
+    return pattern
+
+
 def _named_files(paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:
     """Yield the files that were named one by one and are audio by their names; note the others."""
     for path in paths:
-        if path.suffix.lower() not in AUDIO_SUFFIXES:
-            run.notes.append(
-                f"{path} was skipped: its name does not end like that of an audio file"
-            )
-        elif (file := track_file(path)) is not None:
+        file = track_file_or_reason(path, run.rules)
+        if isinstance(file, str):
+            run.notes.append(f"{path} was skipped: {file}")
+        elif file is not None:
             run.report.found += 1
             volume = _mount_point(path)
             if volume is not None:  # so that the track is kept while its disk is unmounted
                 run.report.volumes.add(volume)
-            yield file
-
-
-def _present_files(paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:
-    """Yield the files among some paths that are there."""
-    for path in paths:
-        if (file := track_file(path)) is not None:
-            run.report.found += 1
             yield file
 
 
@@ -618,7 +724,8 @@ def _outranks(stored: StoredFile, result: TrackRecord | Failure) -> bool:
     if stored.failure is not None or stored.genre is None or stored.missing:
         return False
     if same:
-        return stored.audio_hash == result.audio_hash
+        known = stored.audio_hash or ""
+        return known == result.audio_hash or is_earlier_identity(known)
     return _is_on_disk(stored, result.file.path)
 
 

@@ -203,9 +203,12 @@ def nothing_found(places: Iterable[str | Path], summary: IndexSummary) -> Recsys
     """Return the error for a run that found no audio in its folders, or at its URLs."""
     if summary.notes:
         return RecsysError("; ".join(summary.notes), "Nothing was changed.")
+    passed = summary.passed_over
+    seen = [text for text in (passed.files, passed.kinds, *passed.hints) if text]
     return RecsysError(
         f"no audio files under {', '.join(map(str, places))}",
-        "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped.",
+        "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped."
+        + (f" Passed over: {'; '.join(seen)}." if seen else ""),
     )
 
 

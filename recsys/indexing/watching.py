@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.library import outermost
+from recsys.library import is_hidden, is_of_system, outermost
 from recsys.mounts import mounted_under, network_file_system
 
 if TYPE_CHECKING:
@@ -153,11 +153,12 @@ def _ticks() -> Iterator[set[tuple[Change, str]]]:
 
 
 def _is_shown(changed: Path, roots: Sequence[Path]) -> bool:
-    """Return whether a path lies in one of some folders, and not in a hidden one."""
+    """Return whether a path lies in one of some folders, and in none that a scan passes over."""
     root = next((root for root in roots if changed.is_relative_to(root)), None)
     if root is None:
         return False
-    return not any(part.startswith(".") for part in changed.relative_to(root).parts)
+    parts = changed.relative_to(root).parts
+    return not any(is_hidden(part) or is_of_system(part) for part in parts)
 
 
 def _identity(root: Path) -> tuple[int, int] | None:

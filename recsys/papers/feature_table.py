@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsys.atomic import check_replaceable
 from recsys.audio import decode, decode_whole
 from recsys.classifier.training.datasets import LabelledFile, find_tracks
 from recsys.errors import AudioError, ModelError, RecsysError, require
@@ -298,6 +299,7 @@ def _check_out(out: Path) -> None:
         raise ModelError(f"the folder {folder} {state}", "Choose another place with --out.")
     if out.is_dir():
         raise ModelError(f"{out} is a folder", "Give the name of a CSV file with --out.")
+    check_replaceable(out, "a table of features", lambda head: head.startswith(b"filename,length,"))
 
 
 class _Journal:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.checks import check_at_least, check_types
+from recsys.credits import spaced_artists
 from recsys.errors import QueryError
-from recsys.recommender.duplicates import NearDuplicates, artist_key
+from recsys.recommender.duplicates import NearDuplicates
 from recsys.recommender.filters import NO_FILTERS, Filters, left_out
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ class PlaylistOptions:
         Seconds to fill. The last track may overshoot by at most half its own length; the first
         track is always kept. With a length as well, the one reached first ends the list.
     artist_gap : int or None
-        Minimum of other tracks between two of one artist; tracks without an artist are exempt. The
-        list ends rather than break it. None keeps :data:`PREFERRED_ARTIST_GAP` as long as there is
-        a choice, and drops it rather than end the list or leave a genre early.
+        Minimum of other tracks between two of one artist, guests included; tracks without an artist
+        are exempt. The list ends rather than break it. None keeps :data:`PREFERRED_ARTIST_GAP` as
+        long as there is a choice, and drops it rather than end the list or leave a genre early.
     seed : int
         Random seed, for the first track when none is given and for the draws of `diversity`.
     diversity : float
@@ -142,7 +143,7 @@ def shortage(
     library, `filtered` counts what the filters refused.
     """
     if held_back:
-        artists = {artist_key(track) for track in held_back}
+        artists = {spaced_artists(track)[:1] for track in held_back}
         reason = (
             f"artist gap {options.artist_gap} leaves no candidate in {where} "
             f"({count(len(held_back), 'track')} of {count(len(artists), 'artist')})"
@@ -206,7 +207,7 @@ class PlaylistDraft:
         # Whether tracks by the artist of `last` may precede it, where the gap leaves room.
         self.last_artist_allowed = True
         self.rng = np.random.default_rng(options.seed)
-        self._last_artist = artist_key(last.track) if last else None
+        self._last_artists = frozenset(spaced_artists(last.track) if last else ())
         self._restart([])
 
     def __len__(self) -> int:
@@ -232,8 +233,7 @@ class PlaylistDraft:
 
     def add(self, candidate: Candidate) -> None:
         """Append a track."""
-        artist = artist_key(candidate.track)
-        if artist is not None:
+        for artist in spaced_artists(candidate.track):
             self._position_of_artist[artist] = len(self.chosen)
         self.chosen.append(candidate)
         self._remember(candidate)
@@ -256,17 +256,17 @@ class PlaylistDraft:
 
     def keeps_gap(self, candidate: Candidate, gap: int) -> bool:
         """Return whether the next position keeps the gap to other tracks of the same artist."""
-        artist = artist_key(candidate.track)
-        if artist is None or gap == 0:
+        artists = spaced_artists(candidate.track)
+        if not artists or gap == 0:
             return True
         position = len(self.chosen)
-        if artist == self._last_artist:
+        if not self._last_artists.isdisjoint(artists):
             limit = self.options.limit
             follow = gap if limit is None else limit - 2 - position
             if not self.last_artist_allowed or follow < gap:
                 return False
-        before = self._position_of_artist.get(artist)
-        return before is None or position - before > gap
+        before = max(self._position_of_artist.get(artist, -gap - 1) for artist in artists)
+        return position - before > gap
 
     def pick(self, pool: Sequence[Candidate]) -> Candidate:
         """Choose one of several candidates, which come nearest first, by the diversity.

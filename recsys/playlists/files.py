@@ -6,6 +6,8 @@ A format is a function from a playlist to bytes and a row in :data:`FORMATS`.
 from __future__ import annotations
 
 import json
+import math
+import operator
 import os
 import re
 from collections.abc import Callable
@@ -16,17 +18,38 @@ from urllib.parse import quote, unquote_to_bytes
 from xml.etree import ElementTree
 
 from recsys import atomic
+from recsys.checks import regular
 from recsys.errors import QueryError, RecsysError
+from recsys.library import AUDIO_SUFFIXES
+from recsys.notebook import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from recsys.types import Playlist, Track
 
+MOST_BYTES = 64 * 2**20
+"""Of a playlist that is read: half a million paths."""
+
 XSPF_NAMESPACE = "http://xspf.org/ns/0/"
 
 BOM = b"\xef\xbb\xbf"
 """The mark of UTF-8 that some editors write; no player needs it."""
+
+_TRIMMED = (b"#", b" ", b"\t", b"\v", b"\f", BOM[:1])
+"""First bytes of a relative path that readers take for a comment, for space, or for a mark."""
+
+_TRACK_SUFFIXES = frozenset(suffix.encode() for suffix in (*AUDIO_SUFFIXES, *(".mp4", ".webm")))
+
+_ABSOLUTE = re.compile(rb"/|[A-Za-z]:[\\/]|\\\\|[A-Za-z][A-Za-z0-9+.-]+://")
+"""How absolute paths, paths of Windows and addresses begin."""
+
+_JSON_BEGINNING = re.compile(
+    rb'\{\s*"name"\s*:.{,100000}?"seed"\s*:.{,1000}?"seeds"\s*:', re.DOTALL
+)
+
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What JSON need not escape, and what changes a terminal or an editor that shows it."""
 
 # Control characters and lone surrogates, which XML 1.0 cannot hold in any form.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -116,12 +139,14 @@ def write(
     Raises
     ------
     QueryError
-        The format is not known.
+        The format is not known, or the target is a file that is no playlist: a song, a text.
     RecsysError
         The target cannot be written.
     """
     path = target if isinstance(target, Path) else None
     chosen = resolve_format(path, file_format)
+    if path is not None:
+        atomic.check_replaceable(path, "a playlist", is_playlist)
     folder = path.parent if path is not None else Path()
     form = FORMATS[chosen]
     locations = _Locations(folder.resolve() if relative else None, tuple(roots))
@@ -151,6 +176,30 @@ def _sorted_out(playlist: Playlist, form: Format, locations: _Locations) -> Writ
 # Lists that exist
 
 
+def is_playlist(head: bytes) -> bool:
+    """Return whether a file that begins so is a playlist of a kind that recsys writes."""
+    text = head.removeprefix(BOM).lstrip()
+    return (
+        _is_list_of_paths(head)
+        or text[:10].lower() == b"[playlist]"
+        or (text[:1] == b"<" and b"<playlist" in head and XSPF_NAMESPACE.encode() in head)
+        or _JSON_BEGINNING.match(text) is not None
+    )
+
+
+def _is_list_of_paths(head: bytes) -> bool:
+    """Return whether a file that begins so is M3U, or has a path of a track on every line."""
+    text = head.removeprefix(BOM)
+    if b"\0" in text or b"\n#EXT-X-" in text:  # binary, or segments of a stream
+        return False
+    if text.startswith(b"#EXTM3U"):
+        return True
+    lines = text.splitlines() if len(head) < atomic.HEAD_BYTES else text.splitlines()[:-1]
+    paths = [line.strip() for line in lines if line.strip() and line[:1] != b"#"]
+    named = [os.path.splitext(path)[1].lower() in _TRACK_SUFFIXES for path in paths]  # noqa: PTH122
+    return any(named) and all(map(operator.or_, named, map(bool, map(_ABSOLUTE.match, paths))))
+
+
 @dataclass(frozen=True, slots=True)
 class ListFile:
     """A playlist file of one path per line, as it is on disk."""
@@ -166,7 +215,7 @@ class ListFile:
         Raises
         ------
         QueryError
-            It is of another format than M3U or lines of paths.
+            It is of another format than M3U or lines of paths, or no playlist at all.
         RecsysError
             It cannot be read.
         """
@@ -177,11 +226,22 @@ class ListFile:
                 "Continue an .m3u8, .m3u or .txt file, or make a new one with -o.",
             )
         try:
-            return cls(path, path.read_bytes(), file_format)
+            if regular(path).stat().st_size > MOST_BYTES:
+                raise QueryError(
+                    f"the playlist {path} has more than {MOST_BYTES // 2**20} MiB",
+                    "It is something else, or damaged.",
+                )
+            content = path.read_bytes()
         except OSError as error:
             raise RecsysError(
                 f"cannot read the playlist {path}: {error.strerror}", "Name an existing file."
             ) from error
+        if content.strip() and not _is_list_of_paths(content[: atomic.HEAD_BYTES]):
+            raise QueryError(
+                f"{path} is no playlist of paths: it was left as it is",
+                "Continue a file that names tracks, or make a new one with -o.",
+            )
+        return cls(path, content, file_format)
 
     def entries(self) -> list[str]:
         """Return the locations in the file, in their order; comments are left out."""
@@ -189,7 +249,7 @@ class ListFile:
         return [os.fsdecode(line) for line in lines if line.strip() and line[:1] != b"#"]
 
     def files(self, roots: Sequence[RootMap] = ()) -> list[Path | None]:
-        """Return the files of the entries; None for an address of the net."""
+        """Return the files of the entries; None for what is none, as an address of the net."""
         return [self._file(entry, roots) for entry in self.entries()]
 
     def _file(self, entry: str, roots: Sequence[RootMap]) -> Path | None:
@@ -198,8 +258,10 @@ class ListFile:
             if path is not None:
                 return path
         if entry.startswith("file://"):
-            entry = os.fsdecode(unquote_to_bytes(entry.removeprefix("file://")))
+            entry = os.fsdecode(unquote_to_bytes(os.fsencode(entry.removeprefix("file://"))))
         elif "://" in entry:
+            return None
+        if "\0" in entry:  # no file has such a name
             return None
         return Path(os.path.abspath(self.path.parent / entry))  # noqa: PTH100 (links are kept)
 
@@ -278,7 +340,7 @@ class _Locations:
         mapped = self.mapped(track)
         if mapped is not None:
             path = os.fsencode(mapped)
-            return b"./" + path if path[:1] in (b"#", b" ") else path
+            return b"./" + path if path[:1] in _TRIMMED else path
         if self.folder is None:
             return os.fsencode(track.path)
         # Links in the folder are resolved, so those in the path of the track must be too: ".." is
@@ -286,7 +348,7 @@ class _Locations:
         where = track.path.parent.resolve() / track.path.name
         path = os.fsencode(os.path.relpath(where, self.folder))
         # "#" would begin a comment, "x:" a URL, and players trim spaces.
-        unsafe = path[:1] in (b"#", b" ") or b":" in path.split(b"/", 1)[0]
+        unsafe = path[:1] in _TRIMMED or b":" in path.split(b"/", 1)[0]
         return b"./" + path if unsafe else path
 
     def url(self, track: Track) -> str:
@@ -310,7 +372,7 @@ def _m3u8(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) ->
 
 
 def _m3u_entry(track: Track, locations: _Locations) -> list[bytes]:
-    title = _text(f"#EXTINF:{round(track.duration_s)},{_one_line(track.display_name)}")
+    title = _text(f"#EXTINF:{_seconds(track)},{_one_line(track.display_name)}")
     return [title, locations.path(track)]
 
 
@@ -329,7 +391,7 @@ def _pls(_: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
     for number, track in enumerate(tracks, start=1):
         lines.append(b"File%d=%b" % (number, locations.path(track)))
         lines.append(b"Title%d=%b" % (number, _text(_one_line(track.display_name))))
-        lines.append(b"Length%d=%d" % (number, round(track.duration_s)))
+        lines.append(b"Length%d=%d" % (number, _seconds(track)))
     lines += [b"NumberOfEntries=%d" % ((len(lines) - 1) // 3), b"Version=2"]
     return b"\n".join(lines) + b"\n"
 
@@ -337,15 +399,16 @@ def _pls(_: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
 def _xspf(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) -> bytes:
     """Return XSPF version 1 (xspf.org/spec)."""
     root = ElementTree.Element("playlist", {"version": "1", "xmlns": XSPF_NAMESPACE})
-    _element(root, "title", playlist.name)
+    _element(root, "title", _one_line(playlist.name))
     track_list = ElementTree.SubElement(root, "trackList")
     for track in tracks:
         entry = ElementTree.SubElement(track_list, "track")
         _element(entry, "location", locations.url(track))
-        _element(entry, "title", track.title)
-        _element(entry, "creator", track.artist)
-        _element(entry, "album", track.tags.album)
-        _element(entry, "duration", str(round(track.duration_s * 1000)))
+        _element(entry, "title", _one_line(track.title))
+        _element(entry, "creator", _one_line(track.artist or ""))
+        _element(entry, "album", _one_line(track.tags.album or ""))
+        if math.isfinite(track.duration_s):
+            _element(entry, "duration", str(round(track.duration_s * 1000)))
     ElementTree.indent(root)
     content: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return content + b"\n"
@@ -374,9 +437,15 @@ def _json(playlist: Playlist, tracks: Iterable[Track], locations: _Locations) ->
     }
     # A lone surrogate is no UTF-8; written as a backslash escape it is JSON all the same.
     return (
-        json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
+        _UNSAFE.sub(_escaped, json.dumps(content, ensure_ascii=False, indent=2)).encode(
+            "utf-8", "backslashreplace"
+        )
         + b"\n"
     )
+
+
+def _escaped(unsafe: re.Match[str]) -> str:
+    return f"\\u{ord(unsafe[0]):04x}"
 
 
 def track_fields(track: Track) -> dict[str, Any]:
@@ -388,7 +457,7 @@ def track_fields(track: Track) -> dict[str, Any]:
         "artist": track.artist,
         "title": track.title,
         "album": track.tags.album,
-        "duration_s": round(track.duration_s, 3),
+        "duration_s": round(track.duration_s, 3) if math.isfinite(track.duration_s) else None,
         "track_id": track.id or None,  # a file outside the library has none
     }
 
@@ -422,7 +491,12 @@ def _breaks_line(path: Path) -> bool:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(one_line(text).split())
+
+
+def _seconds(track: Track) -> int:
+    """Return the duration as players read it: -1 is unknown."""
+    return round(track.duration_s) if math.isfinite(track.duration_s) else -1
 
 
 def _text(line: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import TrackFilter
+    from recsys.recommender.presence import Presence
     from recsys.recommender.query import Search
     from recsys.taste.ranking import Taste
     from recsys.types import Analysis, Catalogue, ModelInfo, Track
@@ -58,7 +59,8 @@ _NAMED_SEEDS = 3
 class PlaylistMaker:
     """Makes playlists from a library: its catalogue, its embeddings and the model of both.
 
-    `taste` is the listener's, None for none. A list from one track to another does without.
+    `taste` is the listener's, None for none; a list from one track to another does without.
+    `files` leaves out what is not there.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class PlaylistMaker:
         index: EmbeddingIndex,
         info: ModelInfo,
         taste: Taste | None = None,
+        files: Presence | None = None,
     ) -> None:
         self._taste = taste
+        self.files = files
         self._store = store
         self._index = index
         self._info = info
@@ -95,7 +99,7 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         rng, wanted = np.random.default_rng(options.seed), self._wanted(options)
-        allowed = track_filter(None, options.filters, self._store.bans())
+        allowed = track_filter(self._store, None, options.filters, self.files)
         first = self._draw(options.genre, rng, wanted, allowed).track
         analysis = self._store.analysis(first.id)
         if analysis is None:
@@ -116,7 +120,7 @@ class PlaylistMaker:
         The candidates are asked for with what refuses tracks.
         """
         draft, seeds = PlaylistDraft(options), () if query is None else query.seeds
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self.files)
         opening = (seed.as_candidate() for seed in seeds if seed.in_library)
         queues = [CandidateQueue(opening, in_order=True), CandidateQueue(candidates(allowed))]
         while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
@@ -173,7 +177,7 @@ class PlaylistMaker:
         draft, wanted = PlaylistDraft(options), self._wanted(options)
         query = make_query(self._info, [start]) if start else None
         seeds = query.seeds if query else ()
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self.files)
         search = self._search(wanted, allowed)
         order, notes = cycle_genres(
             self._taxonomy, self._index, genres, wanted, None if allowed is None else search
@@ -218,7 +222,7 @@ class PlaylistMaker:
         """
         options = self._checked(options)
         query = make_query(self._info, [a, b])
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self.files)
         search = self._search(self._wanted(options), allowed)
         way = Way(query, options, self._index, search)
         way.fill()
@@ -266,7 +270,7 @@ class PlaylistMaker:
         before: Sequence[Candidate] = (),
     ) -> Playlist:
         draft, wanted = PlaylistDraft(options), self._wanted(options)
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self.files)
         for candidate in before:  # whatever the constraints: they are there already
             draft.add(candidate)
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
@@ -360,12 +364,13 @@ class PlaylistMaker:
             page = ids[start : start + MAX_BATCH].tolist()
             tracks = self._store.tracks(page)
             known = (tracks[i] for i in page if i in tracks)
-            foremost += [
+            fitting = (
                 track
                 for track in known
                 if genre in (None, track.genre_group)
                 and (allowed is None or allowed.admits(track, self._index.vectors([track.id])[0]))
-            ]
+            )
+            foremost += islice(fitting, START_FROM - len(foremost))
             if len(foremost) >= START_FROM:
                 break
         if not foremost:

@@ -116,7 +116,7 @@ def cycle_genres(
     """
     filled = [genre for genre in taxonomy.groups if index.count(genre)]
     carrying = filled if wanted is None else wanted.genre_groups(filled)
-    held = [genre for genre in filled if genre in carrying]
+    held = unfiltered = [genre for genre in filled if genre in carrying]
     if search is not None:
         anywhere = np.eye(1, index.dimension, dtype=np.float32)[0]
         held = [genre for genre in held if next(search(genre, anywhere, 1), None) is not None]
@@ -129,16 +129,19 @@ def cycle_genres(
         if not asked:
             raise QueryError("a cycle of 0 genres", f"Name some of: {', '.join(taxonomy.groups)}.")
     kind = "" if wanted is None else f" with the tag {wanted}"
-    kind += "" if search is None else " that the filters allow"
+    refused = " that the filters allow"
     order = [genre for genre in asked if genre in held]
     if not order:
+        kind += refused if any(genre in unfiltered for genre in asked) else ""
         raise QueryError(
             f"no track{kind} in the genres of the cycle: {', '.join(asked) or AUTO}",
             f"Genres that hold some: {', '.join(held)}." if held else "No other genre holds any.",
         )
     empty = [genre for genre in dict.fromkeys(asked) if genre not in held]
     return order, [
-        f"{genre} holds no tracks{kind} and was left out of the cycle" for genre in empty
+        f"{genre} holds no tracks{kind}{refused if genre in unfiltered else ''} and was left out"
+        " of the cycle"
+        for genre in empty
     ]
 
 

@@ -14,9 +14,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from recsys.checks import check_at_least, check_types
+from recsys.credits import album_credits, album_title, spaced_artists
 from recsys.playlists.draft import POOL, count
 from recsys.recommender import plan_tiers, tier_candidates
-from recsys.recommender.duplicates import NearDuplicates, album_credits, artist_key, name_key
+from recsys.recommender.duplicates import NearDuplicates
 from recsys.recommender.filters import NO_FILTERS, Filters, left_out
 from recsys.recommender.query import TagFilter, nearest, track_filter
 from recsys.recommender.taxonomy import taxonomy_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import TrackFilter
+    from recsys.recommender.presence import Presence
     from recsys.recommender.query import Candidate, Query
     from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
@@ -130,7 +132,10 @@ class RadioAnswer:
 
 
 class Radio:
-    """Finds the next tracks of sessions in a library. `taste` is the listener's, None for none."""
+    """Finds the next tracks of sessions in a library.
+
+    `taste` is the listener's, None for none. `files` leaves out what is not there.
+    """
 
     def __init__(
         self,
@@ -138,8 +143,10 @@ class Radio:
         index: EmbeddingIndex,
         info: ModelInfo,
         taste: Taste | None = None,
+        files: Presence | None = None,
     ) -> None:
         self._taste = taste
+        self.files = files
         self._store = store
         self._index = index
         self._info = info
@@ -172,7 +179,7 @@ class Radio:
         history = History(seeds, self._tracks(played), played)
         for track, embedding in self._embeddings(history.line):
             history.recordings.add(track, embedding)
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self.files)
         queue = candidates(allowed)
         waiting: list[Candidate] = []
         results: list[RadioTrack] = []
@@ -240,25 +247,22 @@ class History:
 
     def keeps(self, track: Track, spacing: Spacing) -> bool:
         """Return whether a track may follow at this spacing."""
-        artist = artist_key(track)
         distances = [(key, spacing.album) for key in _albums(track)]
-        if artist is not None:
-            distances.append((artist, spacing.artist))
+        distances += [(artist, spacing.artist) for artist in spaced_artists(track)]
         return all(
             key not in self._last or self._length - self._last[key] > least
             for key, least in distances
         )
 
     def _follow(self, track: Track) -> None:
-        artist = artist_key(track)
-        for key in [*_albums(track), *([] if artist is None else [artist])]:
+        for key in (*_albums(track), *spaced_artists(track)):
             self._last[key] = self._length
         self._length += 1
 
 
 def _albums(track: Track) -> list[object]:
     """Return keys of which tracks of one album share one."""
-    album = name_key(track.tags.album)
+    album = album_title(track)
     return [] if album is None else [(album, name) for name in album_credits(track)]
 
 

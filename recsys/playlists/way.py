@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recsys.credits import spaced_artists
 from recsys.errors import QueryError
 from recsys.index.base import similarities
 from recsys.playlists.draft import DRAW_WIDTH
-from recsys.recommender.duplicates import NearDuplicates, artist_key, near_duplicate_pairs
+from recsys.recommender.duplicates import NearDuplicates, near_duplicate_pairs
 from recsys.recommender.query import Candidate
 
 if TYPE_CHECKING:
@@ -170,8 +171,10 @@ class Corridor:
 
     @cached_property
     def artists(self) -> IdArray:
-        """A number per artist, shape (n,); a track that no gap concerns has one of its own."""
-        names = [artist_key(candidate.track) for candidate in self.candidates]
+        """A number per main artist, shape (n,); a track that no gap concerns has one of its own."""
+        names: list[str | None] = [
+            next(iter(spaced_artists(candidate.track)), None) for candidate in self.candidates
+        ]
         for row, end in enumerate(self._ends):
             if not end.in_library:
                 names[row] = None

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from recsys.checks import check_types
-from recsys.credits import CREDITS
+from recsys.credits import CREDITS, GUESTS
 from recsys.errors import QueryError
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
 from recsys.recommender.languages import languages_in
+from recsys.recommender.presence import Presence
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
 
 if TYPE_CHECKING:
@@ -37,16 +38,26 @@ FILTERS = {
     "not_artist": "by an excluded artist",
     "query_artist": "by an artist of the query",
     "too_short": "shorter than the minimum length",
+    "skit": "skits and jingles",
     "too_long": "longer than the maximum length",
     "speech": "speech",
     "language": "in another language",
     "no_language": "without a language tag",
+    "missing": "files that are gone",
+    "away": "files on a disk that is not there",
     "query": "the query itself",
     "near_duplicate": "near-duplicates",
     "same_album": "same album",
     "same_artist": "more tracks of one artist than asked for",
 }
 """Reasons for leaving a track out, in the order in which they are tried, with their texts."""
+
+SKIT_S = 15.0
+"""Duration in seconds below which a track is a skit or a jingle: no list has it unless it is asked
+for.
+
+Songs are longer but for a handful (1.3 s is one), and so are the clips of data sets, 29 s and 30 s.
+"""
 
 _PATH_STARTS = ("/", "~", f".{os.sep}", f"..{os.sep}")
 
@@ -87,7 +98,8 @@ class Filters:
         title, album and genre tag. A word stands for its plural, too.
     min_length_s, max_length_s : float or None
         Limits of the duration in seconds, which is rounded as it is shown. A track of unknown
-        duration is kept.
+        duration is kept. Without a minimum, tracks below :data:`SKIT_S` are left out, unless what
+        the list is made from is as short: see :func:`shortest_wanted`.
     languages : tuple of str
         Only tracks whose language tag names one of these, as a code of ISO 639, in English or in
         itself: "de", "ger", "German", "Deutsch". Tracks without the tag are left out.
@@ -204,8 +216,9 @@ NO_FILTERS = Filters()
 class TrackFilter:
     """Decides which tracks may be in the lists of one request, and counts the others by reason.
 
-    What is banned is always refused, and so are `unwanted` tracks, given with their embeddings, and
-    their near-duplicates; otherwise the `seeds` never are.
+    What is banned is always refused, and so are files that are not there, where `files` knows, and
+    `unwanted` tracks, given with their embeddings, and their near-duplicates; otherwise the `seeds`
+    never are. Tracks shorter than `shortest_s` are skits.
     """
 
     def __init__(
@@ -214,19 +227,23 @@ class TrackFilter:
         seeds: Sequence[Track] = (),
         unwanted: Sequence[tuple[Track, FloatArray]] = (),
         banned: BanList | None = None,
+        files: Presence | None = None,
+        shortest_s: float = 0.0,
     ) -> None:
-        self._banned = banned
+        self._banned = banned or None
+        self._files = files
         self._unwanted = NearDuplicates()
         for track, embedding in unwanted:
             self._unwanted.add(track, embedding)
-        self._seeds = frozenset(track.path for track in seeds)
+        self._seeds = frozenset(os.fspath(track.path) for track in seeds)
         self._folders = tuple(_folder_texts(filters.exclude))
         words = [text for text in filters.exclude if isinstance(text, str)]
         self._words = [([_singular(_letters(w)) for w in t.split()], _asked(t)) for t in words]
         self._artists = frozenset(map(name_key, map(storable_text, filters.not_artists)))
         of_query = seeds if filters.no_same_artist else ()
         self._query_artists = frozenset(name for track in of_query for name in _artists(track))
-        self._min_s = filters.min_length_s or 0.0
+        self._min_s = filters.min_length_s or shortest_s
+        self._too_short = "too_short" if filters.min_length_s else "skit"
         self._max_s = filters.max_length_s or math.inf
         self._no_speech = filters.no_speech
         self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
@@ -239,11 +256,18 @@ class TrackFilter:
         seeds: Sequence[Track] = (),
         unwanted: Sequence[tuple[Track, FloatArray]] = (),
         banned: BanList | None = None,
+        files: Presence | None = None,
+        shortest_s: float = 0.0,
     ) -> Self | None:
         """Return the filter of a request, None where every track may be in its lists."""
-        if filters.asked() or unwanted or banned:
-            return cls(filters, seeds, unwanted, banned)
+        if filters.asked() or unwanted or banned or files is not None or shortest_s:
+            return cls(filters, seeds, unwanted, banned, files, shortest_s)
         return None
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether no further track can be admitted: no file of the library is there."""
+        return self._files is not None and self._files.nothing_is_there
 
     @property
     def filtered(self) -> Counter[str]:
@@ -263,10 +287,10 @@ class TrackFilter:
         Near-duplicates of unwanted tracks, and speech, are found where there is an embedding, of
         unit length.
         """
-        if self._banned and self._banned.holds(track):
+        if self._banned is not None and self._banned.holds(track):
             return "banned"
-        if track.path in self._seeds:
-            return None
+        if os.fspath(track.path) in self._seeds:
+            return self._objection_to_file(track)
         if embedding is not None and len(self._unwanted) and self._unwanted.match(track, embedding):
             return "not_like"
         if self._folders and f"{track.path}{os.sep}".startswith(self._folders):
@@ -274,39 +298,39 @@ class TrackFilter:
         if self._words and self._has_excluded_words(track):
             return "excluded"
         return (
-            self._objection_to_artists(track)
+            ((self._artists or self._query_artists) and self._objection_to_artists(track))
             or self._objection_to_length(track)
-            or self._objection_to_speech(embedding)
-            or self._objection_to_language(track)
+            or (self._no_speech and self._objection_to_speech(embedding))
+            or (self._languages and self._objection_to_language(track))
+            or self._objection_to_file(track)
+            or None
         )
 
+    def _objection_to_file(self, track: Track) -> str | None:
+        return None if self._files is None else self._files.objection(track)
+
     def _objection_to_artists(self, track: Track) -> str | None:
-        if self._artists or self._query_artists:
-            names = _artists(track)
-            if not self._artists.isdisjoint(names):
-                return "not_artist"
-            if not self._query_artists.isdisjoint(names):
-                return "query_artist"
-        return None
+        names = _artists(track)
+        if not self._artists.isdisjoint(names):
+            return "not_artist"
+        return None if self._query_artists.isdisjoint(names) else "query_artist"
 
     def _objection_to_length(self, track: Track) -> str | None:
         if not 0 < track.duration_s < math.inf:  # unknown
             return None
         length_s = round(track.duration_s)
         if length_s < self._min_s:
-            return "too_short"
+            return self._too_short
         return "too_long" if length_s > self._max_s else None
 
     def _objection_to_speech(self, embedding: FloatArray | None) -> str | None:
-        if not self._no_speech or embedding is None:
+        if embedding is None:
             return None
         from recsys.recommender.speech import SPEECH_FROM, speech_probability
 
         return "speech" if speech_probability(embedding) >= SPEECH_FROM else None
 
     def _objection_to_language(self, track: Track) -> str | None:
-        if not self._languages:
-            return None
         named = languages_in(track.tags.language or "")
         if not named:
             return "no_language"
@@ -323,6 +347,17 @@ class TrackFilter:
             return False
         held = frozenset[str]().union(*map(_words, given))
         return any(all(any(form <= held for form in forms) for forms in asked) for asked in likely)
+
+
+def shortest_wanted(tracks: Iterable[Track]) -> float:
+    """Return the least duration of a list that is made from some tracks: :data:`SKIT_S` or none.
+
+    None where most of them are as short themselves, or their durations are not known.
+    """
+    durations = sorted(t.duration_s for t in tracks if 0 < t.duration_s < math.inf)
+    if not durations or round(durations[len(durations) // 2]) < SKIT_S:
+        return 0.0
+    return SKIT_S
 
 
 def _folder_texts(exclude: Iterable[str | Path]) -> Iterable[str]:
@@ -378,4 +413,5 @@ def _artists(track: Track) -> frozenset[str]:
     """Return the keys of the artists of a track; none for placeholders of taggers."""
     names = [name for name in (track.tags.artist, track.tags.album_artist) if name]
     known = [name for name in names if spelling(name) not in NOT_AN_ARTIST]
+    known += [each[1] or each[2] for each in GUESTS.finditer(track.tags.title or "")]
     return frozenset(key for name in known for key in _credited(storable_text(name)))

@@ -12,7 +12,7 @@ import numpy as np
 
 from recsys.errors import QueryError
 from recsys.names import resolve_tag
-from recsys.recommender.filters import TrackFilter
+from recsys.recommender.filters import TrackFilter, shortest_wanted
 from recsys.types import Blend, SeedRole
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import Filters
+    from recsys.recommender.presence import Presence
     from recsys.taste.ranking import Taste
     from recsys.types import (
         Analysis,
-        BanList,
         Catalogue,
         FloatArray,
         IdArray,
@@ -42,6 +42,9 @@ OVERFETCH = 2
 
 HOLDS_FROM = 1.0
 """Strength (z-score) from which a track carries a tag."""
+
+SAMPLE = 256
+"""Tracks that tell how long those of a library are, where a list is made from none."""
 
 TASTE_REACH = 100
 """Candidates that are read before the taste chooses the first one."""
@@ -127,7 +130,7 @@ def nearest(
                     continue
                 if allowed is None or allowed.admits(track, embeddings[track.id]):
                     yield Candidate(track, near.similarity, embeddings[track.id])
-        if len(found) < fetch:
+        if len(found) < fetch or (allowed is not None and allowed.refuses_all):
             return
         fetch *= 2
 
@@ -376,13 +379,25 @@ def _leaning(seeds: _Mean, like: _Mean | None, not_like: _Mean | None) -> _Mean:
     )
 
 
-def track_filter(query: Query | None, filters: Filters, banned: BanList) -> TrackFilter | None:
+def track_filter(
+    store: Catalogue, query: Query | None, filters: Filters, files: Presence | None = None
+) -> TrackFilter | None:
     """Return what refuses tracks of a query's lists; None where every track may be in them."""
-    if query is None:
-        return TrackFilter.needed(filters, banned=banned)
-    seeds = [seed.track for seed in query.seeds]
-    unwanted = [(seed.track, seed.embedding) for seed in query.not_like]
-    return TrackFilter.needed(filters, seeds, unwanted, banned)
+    seeds = [] if query is None else [seed.track for seed in query.seeds]
+    unwanted = [] if query is None else [(seed.track, seed.embedding) for seed in query.not_like]
+    shortest_s = 0.0
+    if filters.min_length_s is None:
+        shortest_s = shortest_wanted(seeds or _sample(store))
+    return TrackFilter.needed(filters, seeds, unwanted, store.bans(), files, shortest_s)
+
+
+def _sample(store: Catalogue) -> list[Track]:
+    """Return some tracks of a library, evenly over the lowest ids that it has."""
+    for step in (1, 16, 256, 4096):
+        tracks = store.tracks(range(1, SAMPLE * step, step))
+        if len(tracks) >= SAMPLE // 8:
+            return list(tracks.values())
+    return list(tracks.values())
 
 
 def _check(info: ModelInfo, track: Track, analysis: Analysis) -> None:

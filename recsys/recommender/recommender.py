@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from recsys.checks import check_at_least, check_types
+from recsys.credits import spaced_artists
 from recsys.errors import QueryError
-from recsys.recommender.duplicates import NearDuplicates, artist_key, same_album
+from recsys.recommender.duplicates import NearDuplicates, same_album
 from recsys.recommender.filters import NO_FILTERS, Filters, left_out
 from recsys.recommender.query import Query, TagFilter, nearest, track_filter, with_taste
 from recsys.recommender.taxonomy import did_you_mean, taxonomy_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.explanations import Explanation
+    from recsys.recommender.presence import Presence
     from recsys.recommender.query import Candidate, Search
     from recsys.taste.ranking import Taste
     from recsys.types import Catalogue, ModelInfo, Track
@@ -54,7 +56,7 @@ class SimilarOptions:
         Only tracks that carry all of these tags of the model, see
         :class:`recsys.recommender.query.TagFilter`. The order is the same as without.
     max_per_artist : int or None
-        Limit of tracks of one artist; tracks without an artist are not limited.
+        Limit of tracks of one artist, guests included; tracks without an artist are not limited.
     no_same_album : bool
         Leave out the album of the query.
     show_duplicates : bool
@@ -117,9 +119,8 @@ class ResultFilter:
         if reason is not None:
             self.filtered[reason] += 1
             return False
-        artist = artist_key(candidate.track)
-        if artist is not None:
-            self._per_artist[artist] += 1
+        if self._max_per_artist is not None:
+            self._per_artist.update(spaced_artists(candidate.track))
         if self._admitted is not None:
             self._admitted.add(candidate.track, candidate.embedding)
         return True
@@ -136,8 +137,8 @@ class ResultFilter:
         if any(same_album(track, seed) for seed in self._albums):
             return "same_album"
         if self._max_per_artist is not None:
-            artist = artist_key(track)
-            if artist is not None and self._per_artist[artist] >= self._max_per_artist:
+            counts = map(self._per_artist.__getitem__, spaced_artists(track))
+            if max(counts, default=0) >= self._max_per_artist:
                 return "same_artist"
         return None
 
@@ -188,7 +189,8 @@ class Answer:
 class Recommender:
     """Recommends tracks of a library: its catalogue, its embeddings and the model of both.
 
-    `taste` is the listener's, None for none; it changes the order inside a tier.
+    `taste` is the listener's, None for none; it changes the order inside a tier. `files` leaves out
+    what is not there.
     """
 
     def __init__(
@@ -197,8 +199,10 @@ class Recommender:
         index: EmbeddingIndex,
         info: ModelInfo,
         taste: Taste | None = None,
+        files: Presence | None = None,
     ) -> None:
         self._taste = taste
+        self._files = files
         self._store = store
         self._index = index
         self._info = info
@@ -234,7 +238,7 @@ class Recommender:
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self._files)
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)
         result_filter = ResultFilter(query, options)
         tiers = plan_tiers(group, scores, options.genre, options.strategy)

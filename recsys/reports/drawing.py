@@ -70,12 +70,14 @@ def check_ready(out: Path, libraries: Iterable[str] = ("matplotlib.figure", "jin
 
 
 def write_file(path: Path, content: bytes | str) -> Path:
-    """Write a file atomically, text as UTF-8, and return its path; RecsysError if it cannot be."""
+    """Write a file atomically, text as UTF-8, and return its path; RecsysError if it cannot be.
+
+    A file that is there and begins otherwise is not recsys's, and is not replaced.
+    """
+    data = atomic.encoded(content) if isinstance(content, str) else content
+    atomic.check_replaceable(path, f"such a {path.suffix} file of recsys", atomic.begins_as(data))
     try:
-        if isinstance(content, str):
-            atomic.write_text(path, content)
-        else:
-            atomic.write_bytes(path, content)
+        atomic.write_bytes(path, data)
     except OSError as error:
         raise RecsysError(
             f"{path} cannot be written: {error.strerror or error}", "Choose another folder."

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
+from recsys.checks import regular
 from recsys.errors import LibraryBusyError, OlderLibraryError, StoreError
 from recsys.mounts import network_file_system
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x72656373
 """``recs`` in ASCII, in the header of the file: the mark of recsys databases."""
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 9
 """Number of migrations in :mod:`recsys.store.schema`; the user version in the file header."""
 
 BUSY_TIMEOUT_S = 30.0
@@ -86,8 +87,10 @@ def default_database() -> Path:
         ) from error
 
 
-def store_error(path: Path, error: sqlite3.Error) -> StoreError:
+def store_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     """Return the StoreError for an error of SQLite, by its primary result code."""
+    if isinstance(error, UnicodeDecodeError):  # of a message that quotes a damaged schema
+        return StoreError(f"{path} is damaged ({error.reason} in its schema).", _DAMAGED)
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreError(f"{path} was closed.", "Open it again.")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -115,7 +118,7 @@ def connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
         _check_writable(path)
     try:
         opened = _open_to_read(path) if read_only else _open_to_write(path, create=create)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise store_error(path, error) from error
     opened.count_as(path, _identity(path))  # a new file has none before
     return opened
@@ -213,7 +216,7 @@ def _read_header(path: Path) -> bytes:
         )
     if not path.exists():
         return b""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return file.read(_HEADER_LENGTH)
 
 
@@ -225,7 +228,7 @@ def _refuse_foreign(path: Path) -> None:
     try:
         with closing(_connection(path, "mode=ro&immutable=1")) as connection:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise store_error(path, error) from error
     if tables or wal.exists():
         raise StoreError(f"{path} is a database of another program.", _OTHER_LIBRARY)

@@ -10,12 +10,13 @@ A released migration is never edited, only followed by another; :data:`SCHEMA_VE
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from recsys.store.rows import is_sound, key_path
-from recsys.store.search import file_text, search_keys
+from recsys.store.search import file_text, name_key, normalise, search_keys
 from recsys.taste.events import EventKind, Subject
 from recsys.types import Effort, GenreSource
 
@@ -294,3 +295,39 @@ def origins_of_results(db: Database) -> None:
             "UPDATE tracks SET revision = (SELECT revision FROM library) WHERE audio_hash = ?",
             (sound,),
         )
+
+
+@migrations()
+def change_times_and_scan_rules(db: Database) -> None:
+    """Keep when a file was last changed, what the library excludes, and what a scan passed over.
+
+    All are NULL for what was there before.
+    """
+    for statement in (
+        "ALTER TABLE tracks ADD COLUMN ctime_ns INTEGER",
+        "ALTER TABLE library ADD COLUMN scan_rules TEXT",  # JSON: recsys.library.ScanRules
+        "ALTER TABLE roots ADD COLUMN passed_over TEXT",  # JSON: recsys.types.PassedOver
+    ):
+        db.execute(statement)
+
+
+@migrations()
+def plain_letters(db: Database) -> None:
+    """Find letters with strokes, and ligatures, as a keyboard without them types them.
+
+    What is stored was normalised without that, and to normalise it again is enough.
+    """
+    names = ("search_artist", "search_title", "search_album", "search_genre")
+    rows = db.execute(f"SELECT id, path, {', '.join(names)} FROM tracks").fetchall()
+    for track_id, path, *texts in rows:
+        renewed = ["\n".join(map(normalise, text.split("\n"))) for text in texts]
+        file = file_text(key_path(path))
+        if renewed == texts and file.isascii() and os.fsencode(path).isascii():
+            continue
+        values = dict(zip(names, renewed, strict=True))
+        values["search_keys"] = search_keys((*renewed, file))
+        assignments = ", ".join(f"{name} = :{name}" for name in values)
+        db.execute(f"UPDATE tracks SET {assignments} WHERE id = :id", {**values, "id": track_id})
+    for key, name in db.execute("SELECT key, name FROM blends").fetchall():
+        # Of two that are spelt alike now, the other one keeps its key, and is listed all the same.
+        db.execute("UPDATE OR IGNORE blends SET key = ? WHERE key = ?", (name_key(name), key))

@@ -23,6 +23,9 @@ MOST_MATCHES = 500
 """Matches of one full-text query that are ranked: a common word is in half of all tracks, and
 ranking takes most of the time of a query."""
 
+_LONGEST_TEXT = 8192
+"""Characters of a text that are kept: some tags hold a whole book."""
+
 _CODES, _CODE_COUNT = 0xE000, 6400
 """The private-use characters of the basic plane, which the tokenizer takes for letters."""
 
@@ -31,6 +34,14 @@ _LONGEST_RUN = 8
 
 _MOST_KEYS = 2000
 """Characters of keys that are kept where texts have a limit."""
+
+_PLAIN_LETTERS = str.maketrans(
+    {
+        **dict(zip("\u00f8\u0142\u0111\u00f0\u0131\u0127\u0167\u0138", "olddihtk", strict=True)),
+        **{"\u00e6": "ae", "\u0153": "oe", "\u00fe": "th", "\u014b": "ng"},
+    }
+)
+"""What a keyboard without them types for letters that Unicode does not take apart."""
 
 _ASCII_WORD, _ASCII_SYMBOLS = re.compile("[a-z0-9]+"), re.compile(r"[^a-z0-9\s]+")
 
@@ -48,7 +59,7 @@ def storable_text(text: str) -> str: ...
 @overload
 def storable_text(text: None) -> None: ...
 def storable_text(text: str | None) -> str | None:
-    r"""Return text that UTF-8 can hold: lone surrogates become escapes.
+    r"""Return text that UTF-8 can hold, of a length to be kept: lone surrogates become escapes.
 
     Examples
     --------
@@ -57,11 +68,11 @@ def storable_text(text: str | None) -> str | None:
     """
     if text is None:
         return None
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
 
 
 def _folded(text: str) -> str:
-    """Return text without case and accents, with single spaces.
+    """Return text without case and accents, with single spaces and plain letters for strokes.
 
     Unicode NFKD without combining marks (Unicode Standard Annex 15), then casefolded; both twice,
     because casefolding can produce marks and compatibility letters.
@@ -71,7 +82,7 @@ def _folded(text: str) -> str:
     for _ in range(2):
         parts = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in parts if not unicodedata.combining(c)).casefold()
-    return " ".join(text.split())
+    return " ".join(text.translate(_PLAIN_LETTERS).split())
 
 
 def _spaced(text: str) -> str:
@@ -88,7 +99,7 @@ def normalise(text: str) -> str:
     Examples
     --------
     >>> normalise("  Björk   GUÐMUNDSDÓTTIR "), normalise("糸 中島")
-    ('bjork guðmundsdottir', '糸 中 島')
+    ('bjork gudmundsdottir', '糸 中 島')
     """
     return _spaced(_folded(text))
 

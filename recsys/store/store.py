@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from dataclasses import asdict
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
 from pathlib import Path
@@ -32,6 +33,7 @@ from recsys.store.rows import (
     blend_text,
     blob_array,
     blob_matrix,
+    decoding,
     is_sound,
     key_path,
     model_dict,
@@ -55,7 +57,7 @@ from recsys.store.search import (
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
-from recsys.types import Failure, GenreSource, TrackFile
+from recsys.types import Failure, GenreSource, PassedOver, TrackFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -72,11 +74,12 @@ _PAGE = 1000
 _LOOKUP_TRACKS = (
     "SELECT path, id, size, mtime_ns, audio_hash, genre, NULL, missing, warning,"
     # CASE: the version lies behind the arrays, and is read only where there is a warning.
-    " CASE WHEN warning IS NULL THEN FALSE ELSE version IS NOT ?3 END"
+    " CASE WHEN warning IS NULL THEN FALSE ELSE version IS NOT ?3 END, ctime_ns"
     " FROM tracks_with_analysis WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
 )
 _LOOKUP_FAILURES = (
-    "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL, retry OR version <> ?3"
+    "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL, retry OR version <> ?3,"
+    " NULL"
     " FROM failures WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
 )
 _MATCHES = "SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ? LIMIT ?"
@@ -100,6 +103,18 @@ _PROBLEMS = {
     "{} files are both tracks and failures.": (
         "SELECT count(*) FROM tracks JOIN failures USING (path)"
     ),
+    # As recsys.store.rows.track_of replaces them.
+    "{} tracks have values of a wrong kind, which are left out.": (
+        "SELECT count(*) FROM tracks WHERE "  # noqa: S608 (our own names)
+        + " OR ".join(
+            f"typeof({name}) NOT IN ('{kind}', 'null')"
+            for kind, names in (
+                ("text", ("artist", "album_artist", "album", "title", "genre_tag", "language")),
+                ("integer", ("track_number", "year", "added")),
+            )
+            for name in names
+        )
+    ),
 }
 
 
@@ -116,7 +131,7 @@ def _guarded(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate
         # methods are called once per file.
         try:
             return method(self, *args, **kwargs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise store_error(self.path, error) from error
 
     return wrapper
@@ -134,6 +149,7 @@ def made_by() -> str:
 
 
 @lru_cache(maxsize=4)
+@decoding
 def _parsed_model(info: str) -> ModelInfo:
     """Return the model of a stored text; every query asks for it several times."""
     model = model_of(json.loads(info))
@@ -356,7 +372,7 @@ class Store:
 
     def genre_source(self) -> GenreSource:
         """Return the labels that sort the tracks into genre groups."""
-        return GenreSource(self._value("SELECT genre_source FROM library"))
+        return decoding(GenreSource)(self._value("SELECT genre_source FROM library"))
 
     def genre_counts(self) -> dict[str, int]:
         """Return the number of analysed tracks in each genre group, in the order of the names."""
@@ -633,6 +649,10 @@ class Store:
                 for row in self._db.execute(sql, (*parameters, made_by())):
                     known[row[0]] = _stored_file(row)
         return [known.get(key) for key in keys]
+
+    def holds_earlier_identities(self) -> bool:
+        """Return whether a sound has an identity of before ``v2``, all of hexadecimal digits."""
+        return self._row("SELECT 1 FROM tracks WHERE audio_hash < 'g' LIMIT 1") is not None
 
     def paths_of_hash(
         self, audio_hash: str, without: Container[int] = ()
@@ -1038,7 +1058,7 @@ class Store:
     def preferences(self) -> dict[str, Any]:
         """See :meth:`recsys.types.Catalogue.preferences`."""
         rows = self._rows("SELECT name, value FROM preferences ORDER BY name")
-        return {name: json.loads(value) for name, value in rows}
+        return {name: decoding(json.loads)(value) for name, value in rows}
 
     @_guarded
     def set_preferences(self, values: Mapping[str, Any]) -> None:
@@ -1212,6 +1232,40 @@ class Store:
             )
 
     @_guarded
+    def set_change_times(self, times: Iterable[tuple[int, int]]) -> None:
+        """Store the time of the last change (ns) of tracks by their ids, and nothing else."""
+        with write_transaction(self._db):
+            self._db.executemany("UPDATE tracks SET ctime_ns = ? WHERE id = ?", times)
+
+    def scan_rules(self) -> dict[str, Any]:
+        """Return what the library takes for its own, as values for JSON; empty for the defaults."""
+        text = self._value("SELECT scan_rules FROM library")
+        return {} if text is None else dict(json.loads(text))
+
+    @_guarded
+    def set_scan_rules(self, rules: Mapping[str, Any]) -> None:
+        """Store what the library takes for its own."""
+        with write_transaction(self._db):
+            self._db.execute("UPDATE library SET scan_rules = ?", (json.dumps(rules),))
+
+    def passed_over(self) -> PassedOver:
+        """Return what the last scan of each root saw and did not take, all together."""
+        texts = self._rows("SELECT passed_over FROM roots WHERE passed_over IS NOT NULL")
+        found = [json.loads(text) for (text,) in texts]
+        for each in found:
+            each["hidden_music"] = tuple(each["hidden_music"])
+        return sum((PassedOver(**each) for each in found), PassedOver())
+
+    @_guarded
+    def set_passed_over(self, root: Path, counts: PassedOver) -> None:
+        """Store what a scan of a root saw and did not take."""
+        with write_transaction(self._db):
+            self._db.execute(
+                "UPDATE roots SET passed_over = ? WHERE path = ?",
+                (json.dumps(asdict(counts)), path_key(root)),
+            )
+
+    @_guarded
     def forget_root(self, path: Path) -> None:
         """Delete a root or volume, and all those below it. Their tracks stay."""
         with write_transaction(self._db):
@@ -1304,6 +1358,7 @@ def _event_key(event: Event) -> PathKey:
     return storable_text(event.key) or ""
 
 
+@decoding
 def _event_of(row: tuple[Any, ...]) -> Event:
     time, kind, subject, key, name, source, tracks = row
     if subject == Subject.FOLDER:
@@ -1320,15 +1375,16 @@ def _event_of(row: tuple[Any, ...]) -> Event:
 
 
 _TRACK_COLUMNS = (
-    *("path", "size", "mtime_ns", "audio_hash"),
+    *("path", "size", "mtime_ns", "ctime_ns", "audio_hash"),
     *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag", "language"),
     *("search_artist", "search_title", "search_album", "search_genre", "search_keys"),
 )
 
 
+@decoding
 def _stored_file(row: tuple[Any, ...]) -> StoredFile:
-    _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, retry = row
-    flags = bool(missing), warning, bool(retry)
+    _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, *more = row
+    flags = bool(missing), warning, bool(more[0]), more[1]
     return StoredFile(track_id, size, mtime_ns, audio_hash, genre, failure, *flags)
 
 

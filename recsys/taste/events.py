@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
 
 from recsys.errors import QueryError
+from recsys.notebook import one_line
 
 
 class EventKind(StrEnum):
@@ -48,7 +50,8 @@ class Event:
     tracks: tuple[str, ...] = ()  # audio hashes of the sounds that it stands for
 
     def __str__(self) -> str:
-        return self.name if self.subject == Subject.TRACK else f"the {self.subject} {self.name}"
+        name = one_line(self.name)
+        return name if self.subject == Subject.TRACK else f"the {self.subject} {name}"
 
     def fields(self) -> dict[str, Any]:
         """Return the event as one line of JSON has it."""
@@ -123,12 +126,12 @@ def parse_time(text: str) -> datetime:
     >>> parse_time("2026-11-27T13:30:00+01:00")
     datetime.datetime(2026, 11, 27, 12, 30, tzinfo=datetime.timezone.utc)
     """
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
+    time = None
+    with suppress(ValueError, OverflowError):  # of the last day, or the first, of the calendar
+        given = datetime.fromisoformat(text)
+        time = given.astimezone(UTC) if given.tzinfo else None
+    if time is None:
         raise QueryError(
             f"not a time with a time zone: {text!r}", "For example 2026-11-27T12:30:00Z."
         )
-    return time.astimezone(UTC)
+    return time

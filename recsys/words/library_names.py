@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from recsys.recommender.duplicates import artist_key
+from recsys.credits import CREDITS, GUESTS, artist_key
 from recsys.store.search import MOST_MATCHES, name_key, words_of
 from recsys.words.phrase import PhraseName
 
@@ -33,7 +33,10 @@ class LibraryNames:
             held = [(t, n) for t in tracks for n in names_of(t) if n and name_key(n) == key]
             if held:
                 ids = tuple(dict.fromkeys(track.id for track, _ in held))
-                name = held[0][1] if kind != "artist" else held[0][0].artist or held[0][1]
+                track, found = held[0]
+                name = found
+                if kind == "artist" and name_key(track.artist or "") in (key, f"the{key}"):
+                    name = track.artist or found
                 return PhraseName(name, kind, ids)
         return None
 
@@ -63,7 +66,10 @@ class LibraryNames:
 def _artists(track: Track) -> list[str]:
     if artist_key(track) is None:  # "Various Artists"
         return []
-    names = [name for name in (track.tags.artist, track.tags.album_artist) if name]
+    tags = [name for name in (track.tags.artist, track.tags.album_artist) if name]
+    guests = [each[1] or each[2] for each in GUESTS.finditer(track.tags.title or "")]
+    parts = (part.strip(" ()[]") for tag in (*tags, *guests) for part in CREDITS.split(tag))
+    names = list(dict.fromkeys((*tags, *filter(None, parts))))
     return names + [name[4:] for name in names if name.lower().startswith("the ")]
 
 

@@ -22,6 +22,7 @@ from recsys.words.table import Sound, Vocabulary
 if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import TrackFilter
+    from recsys.recommender.presence import Presence
     from recsys.recommender.query import Candidate
     from recsys.types import Catalogue, ModelInfo
     from recsys.words.text_reading import TextReading
@@ -63,8 +64,10 @@ class WordSearch:
         index: EmbeddingIndex,
         info: ModelInfo,
         sounds: LibrarySounds,
+        files: Presence | None = None,
     ) -> None:
         self._store, self._index, self._info, self._sounds = store, index, info, sounds
+        self._files = files
         self._taxonomy = taxonomy_of(store, index, info)
 
     def read(self, phrase: str) -> PhraseReading:
@@ -91,7 +94,7 @@ class WordSearch:
         tiers = options.strategy != Strategy.SIMILARITY
         ranking, query = self._ranked(reading, seeds, tiers=tiers)
         result_filter, scores = ResultFilter(query, options), self._taxonomy.scores(query)
-        allowed = track_filter(query, options.filters, self._store.bans())
+        allowed = track_filter(self._store, query, options.filters, self._files)
         results: list[Recommendation] = []
         matches = ranking.matches(self._store, query.embedding, options.genre, wanted, allowed)
         for tier, match in matches:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import TrackFilter
+    from recsys.recommender.presence import Presence
     from recsys.recommender.query import Candidate
     from recsys.types import Catalogue, FloatArray, ModelInfo, Recommendation
 
@@ -57,8 +58,9 @@ class TextPhrase:
         info: ModelInfo,
         tower: TextTower,
         phrase: str,
+        files: Presence | None = None,
     ) -> None:
-        self._store, self._index, self._info = store, index, info
+        self._store, self._index, self._info, self._files = store, index, info, files
         wanted, unwanted = divided(checked_phrase(phrase))
         if not (wanted or unwanted):
             raise QueryError(
@@ -78,7 +80,8 @@ class TextPhrase:
         """
         query = self._query(seeds)
         options = replace(options, strategy=Strategy.SIMILARITY, taste=False)
-        answer = Recommender(self._store, self._index, self._info).similar(query, options)
+        recommender = Recommender(self._store, self._index, self._info, files=self._files)
+        answer = recommender.similar(query, options)
         results = [replace(row, score=row.similarity) for row in answer.results]
         if explain:
             results = self._explained(results, seeds)

@@ -21,7 +21,7 @@ from recsys.classifier.onnx import OnnxSession, description_path
 from recsys.classifier.onnx_export import export_onnx
 from recsys.classifier.training.architectures import build_model, save_model
 from recsys.cli.main import cli
-from recsys.errors import ModelError
+from recsys.errors import ModelError, QueryError
 from recsys.learned import training_keys
 from tests.classifier.modules import torch_classifier
 from tests.classifier.planted_genres import LABELS, TINY, spectrogram
@@ -217,19 +217,28 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("there", [("tiny.onnx",), ("tiny.toml",), ("tiny.onnx", "tiny.toml")])
 def test_nothing_is_replaced_unasked(tmp_path: Path, there: tuple[str, ...]) -> None:
     source = save_tiny(tmp_path / "source.safetensors")
+    mine = {"tiny.onnx": "\x08mine", "tiny.toml": "name = 1\nlabels = 2\n"}
     for name in there:
-        (tmp_path / name).write_text("mine")
+        (tmp_path / name).write_text(mine[name])
     out = tmp_path / "tiny.onnx"
     arguments = ["model", "export", str(source), "--onnx", str(out)]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1
     assert all(str(tmp_path / name) in result.stderr for name in there)
     assert "--force" in result.stderr
-    assert {path.name: path.read_text() for path in tmp_path.glob("tiny.*")} == dict.fromkeys(
-        there, "mine"
-    )
+    left = {path.name: path.read_text() for path in tmp_path.glob("tiny.*")}
+    assert left == {name: mine[name] for name in there}
     assert CliRunner().invoke(cli, [*arguments, "--force"]).exit_code == 0
     assert load_card(out).labels == LABELS
+
+
+@pytest.mark.parametrize("name", ["tiny.onnx", "tiny.toml"])
+def test_force_replaces_models_alone(tmp_path: Path, name: str) -> None:
+    source = save_tiny(tmp_path / "source.safetensors")
+    (tmp_path / name).write_text("a song")
+    with pytest.raises(QueryError, match="it was left as it is"):
+        export_onnx(source, tmp_path / "tiny.onnx", overwrite=True)
+    assert (tmp_path / name).read_text() == "a song"
 
 
 @pytest.mark.parametrize("after", [0, 1])
@@ -237,8 +246,8 @@ def test_an_interruption_never_pairs_a_network_with_the_description_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     source, out = save_tiny(tmp_path / "source.safetensors"), tmp_path / "tiny.onnx"
-    out.write_text("old")
-    description_path(out).write_text("old")
+    out.write_bytes(b"\x08old")
+    description_path(out).write_text("name = 1\nlabels = 2\n")
     replace_file, done = Path.replace, []
 
     def broken(path: Path, target: Path) -> Path:
@@ -250,7 +259,7 @@ def test_an_interruption_never_pairs_a_network_with_the_description_of_another(
     monkeypatch.setattr(Path, "replace", broken)
     with pytest.raises(ModelError, match="No space left"):
         export_onnx(source, out, overwrite=True)
-    assert (out.read_bytes() == b"old") == (after == 0)
+    assert (out.read_bytes() == b"\x08old") == (after == 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("source.json", "source.safetensors"),
         "tiny.onnx",

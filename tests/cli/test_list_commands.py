@@ -295,6 +295,8 @@ def test_an_export_replaces_nothing_unasked(planted: PlantedLibrary, tmp_path: P
     out.write_text("mine")
     refused(call("export", out, db=planted.store.path), "out.csv exists", "--force")
     assert out.read_text() == "mine"
+    refused(call("export", out, "--force", db=planted.store.path), "is not an export in csv", "")
+    out.write_text("track_id,path,artist\n")
     assert call("export", out, "--force", db=planted.store.path).exit_code == 0
     assert out.read_bytes().startswith(b"track_id,path")
     refused(call("export", tmp_path / "x.xls", db=planted.store.path), "'x.xls'", ".parquet")

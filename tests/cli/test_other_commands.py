@@ -171,6 +171,25 @@ def test_classify_table(run: Run, indexed: IndexedLibrary) -> None:
     assert "%" in result.stdout
 
 
+def test_classify_takes_folders_and_standard_input(indexed: IndexedLibrary) -> None:
+    song = indexed.track("overdrive")
+    command = [sys.executable, "-m", "recsys", "classify", "--json", song.parent, "-"]
+    result = subprocess.run(command, input=song.read_bytes(), capture_output=True, check=True)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    in_folder = [str(path) for path in sorted(song.parent.iterdir())]
+    assert [line.pop("path") for line in lines] == [*in_folder, "-"]
+    assert lines[-1] == lines[in_folder.index(str(song))]
+
+
+def test_fifos_are_refused(run: Run, tmp_path: Path) -> None:
+    fifo = tmp_path / "song.mp3"
+    os.mkfifo(fifo)  # no one writes to it: to open it would be to wait for ever
+    for command in ("classify", "similar", "playlist", "like"):
+        result = run(command, fifo)
+        assert result.exit_code in (1, 3)
+        assert "it is not a regular file" in result.stderr
+
+
 def test_classify_what_is_not_there(run: Run, tmp_path: Path) -> None:
     result = run("classify", tmp_path / "none.mp3", tmp_path)
     assert result.exit_code == 3

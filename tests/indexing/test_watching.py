@@ -16,9 +16,9 @@ from recsys.indexing.watching import Changed, Watcher
 from tests.sounds import staircase, write
 
 
-def test_hidden_paths_are_not_shown(tmp_path: Path) -> None:
-    shown = ("a.mp3", "b/c.FLAC", "gone-folder", "Vol.2", "a.jpg")
-    hidden = ("b/.hidden/c.mp3", "._a.mp3", "../elsewhere/a.mp3")
+def test_passed_over_paths_are_not_shown(tmp_path: Path) -> None:
+    shown = ("a.mp3", "b/c.FLAC", "gone-folder", "Vol.2", "a.jpg", "...And/a.mp3")
+    hidden = ("b/.hidden/c.mp3", "._a.mp3", "#recycle/a.mp3", "../elsewhere/a.mp3")
     assert all(watching._is_shown(tmp_path / name, [tmp_path]) for name in shown)
     assert not any(watching._is_shown((tmp_path / name).resolve(), [tmp_path]) for name in hidden)
 

@@ -13,7 +13,7 @@ from recsys.playlists.radio import Radio, RadioOptions
 from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.query import Query, make_query
 from recsys.types import Blend, SeedRole
-from tests.planted import PlantedLibrary, Sound, at_cosine, make_info, unit
+from tests.planted import PlantedLibrary, Sound, at_cosine, make_info
 
 NORTH, EAST, UP, WEST = np.eye(16, dtype=np.float32)[:4]
 
@@ -107,7 +107,7 @@ def test_near_duplicates_of_what_is_not_liked_are_in_no_list(tmp_path: Path) -> 
         Sound("jazz", NORTH),
         Sound("jazz", up, duration_s=200, artist="A", title="T"),
         Sound("jazz", up, duration_s=201),  # the same embedding and length
-        Sound("jazz", unit(NORTH + 0.2 * EAST), duration_s=200.5, artist="a", title="t"),
+        Sound("jazz", at_cosine(up, EAST, 0.92), duration_s=200.5, artist="a", title="t"),
         Sound("jazz", at_cosine(NORTH, UP, 0.8)),
         Sound("jazz", at_cosine(NORTH, EAST, 0.5)),
     ]

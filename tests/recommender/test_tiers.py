@@ -119,7 +119,7 @@ def test_a_nearest_track_that_is_left_out_makes_room_for_the_next(tmp_path: Path
     sounds = [
         sound("folk", 1.0, artist="A", title="T", duration_s=200),
         sound("folk", 0.5),
-        sound("rock", 0.85, artist="A", title="T", duration_s=200),
+        sound("rock", 0.95, artist="A", title="T", duration_s=200),
         sound("rock", 0.8),
     ]
     library = PlantedLibrary(tmp_path, sounds, INFO)

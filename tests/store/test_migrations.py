@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,10 @@ import pytest
 
 from recsys import Library
 from recsys.errors import StoreError
-from recsys.store import Store, schema
+from recsys.store import Store, schema, search
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
-from recsys.types import Blend
+from recsys.types import Blend, PassedOver, Tags
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
             "ALTER TABLE library DROP COLUMN journal",
             "ALTER TABLE tracks DROP COLUMN language",
             "ALTER TABLE tracks DROP COLUMN added",
+            "ALTER TABLE tracks DROP COLUMN ctime_ns",
+            "ALTER TABLE library DROP COLUMN scan_rules",
+            "ALTER TABLE roots DROP COLUMN passed_over",
             all_view[0].replace(", a.version", ""),
             old_view,
             *(f"DROP TABLE {table}" for table in later),
@@ -132,6 +136,11 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         assert store.integrity_problems() == [
             "1 tracks have no analysis by the current model: recsys index makes it."
         ]
+        assert store.scan_rules() == {}
+        assert store.passed_over() == PassedOver()
+        (file,) = store.lookups([Path("/music/So What.mp3")])
+        assert file is not None
+        assert file.ctime_ns is None
     assert version(path) == SCHEMA_VERSION
 
 
@@ -144,3 +153,31 @@ def test_why_an_older_library_could_not_be_brought_up_to_date_is_said(
 
     with Library(path) as library, pytest.raises(StoreError, match="disk is full"):
         library.status()
+
+
+def test_names_are_found_as_they_are_typed_after_a_migration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = search._PLAIN_LETTERS
+    with monkeypatch.context() as before:
+        before.setattr(search, "_PLAIN_LETTERS", {})
+        search.name_key.cache_clear()
+        with new_library(tmp_path) as store:
+            tags = Tags(artist="Røyksopp", album_artist="Łona", title="Eple", album="Melody")
+            store.write([replace(record("/a", analysed()), tags=tags)])
+            store.write([record("/ængel.mp3", analysed())])
+            store.save_blend("Bølge", Blend(("a",)))
+            path = store.path
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA user_version = 6")
+            connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'plain_letters'")
+            connection.commit()
+    search.name_key.cache_clear()
+    assert search._PLAIN_LETTERS is table
+    with Store.open(path) as store:
+        assert version(path) == SCHEMA_VERSION
+        for words in ("royksopp", "Røyksopp", "lona", "lona eple"):
+            assert [track.id for track in store.find_tracks(words)] == [1], words
+        assert [track.id for track in store.find_tracks("aengel")] == [2]
+        assert store.blend("bolge") == store.blend("Bølge") == Blend(("a",))
+        assert store.integrity_problems() == []

@@ -1,0 +1,115 @@
+"""Every command that writes a file leaves what is not of its kind as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from recsys import atomic
+from recsys.classifier.card import check_model_path
+from recsys.errors import QueryError
+from recsys.reports.drawing import write_file
+from tests.playlists.test_safe_files import OGG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.testing import Result
+
+SONG = OGG
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (("playlist", "--length", "2", "--format", "m3u8", "-o"), "song.ogg"),
+        (("playlist", "--length", "2", "-o"), "song.m3u8"),
+        (("playlist", "--length", "2", "-o"), "song.json"),
+        (("export", "--force"), "song.csv"),
+        (("export", "--force"), "song.npz"),
+        (("feedback", "export", "-o"), "song.ogg"),
+        (("quality", "--report"), "song.html"),
+    ],
+)
+def test_a_song_is_not_replaced(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    call: tuple[str, ...],
+    name: str,
+) -> None:
+    song = tmp_path / name
+    song.write_bytes(SONG)
+    result = run(*call, song)
+    assert result.exit_code != 0
+    assert "it was left as it is" in result.stderr, result.stderr
+    assert song.read_bytes() == SONG
+    assert list(tmp_path.iterdir()) == [song]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.npz"])
+def test_an_export_replaces_an_export(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    out = tmp_path / name
+    assert run("export", out).exit_code == 0
+    assert run("export", out).exit_code != 0
+    assert run("export", out, "--force").exit_code == 0
+
+
+def test_feedback_replaces_feedback(run: Callable[..., Result], tmp_path: Path) -> None:
+    out = tmp_path / "events"
+    out.write_text('{"time": "2026-01-01T00:00:00Z", "kind": "like"}\n')
+    assert run("feedback", "export", "-o", out).exit_code == 0
+
+
+def test_a_model_replaces_a_model_only(tmp_path: Path) -> None:
+    model, card = tmp_path / "m.safetensors", tmp_path / "m.json"
+    check_model_path(model)
+    model.write_bytes(b"\x10\0\0\0\0\0\0\0" + b'{"w":{"dtype":1}')
+    check_model_path(model)
+    card.write_text('{"volume": 3}')
+    with pytest.raises(QueryError, match=r"m\.json is there already and is not a model card"):
+        check_model_path(model)
+    card.unlink()
+    model.write_bytes(SONG)
+    with pytest.raises(QueryError, match="not a model in safetensors"):
+        check_model_path(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "alike"),
+    [
+        ("index.html", "<!doctype html>\n<p>my own site", "<!doctype html>\n<p>report", False),
+        ("r.json", '{"theme": "dark"}', '{"model": 1}', False),
+        ("r.json", '{"model": 2}', '{\n  "model": 1\n}', True),
+        ("r.csv", "genre,recall\nx,1\n", "genre,recall\n", True),
+        ("r.csv", "date,sum\n", "genre,recall\n", False),
+        ("r.png", "\x89PNG\r\n\x1a\n\0", "\x89PNG\r\n\x1a\n\0\0", True),
+        ("r.png", "GIF89a\0", "\x89PNG\r\n\x1a\n\0", False),
+    ],
+)
+def test_a_report_replaces_one_that_begins_alike(
+    tmp_path: Path, name: str, before: str, after: str, *, alike: bool
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(before.encode("latin-1"))
+    if alike:
+        write_file(path, after.encode("latin-1"))
+        assert path.read_bytes() == after.encode("latin-1")
+    else:
+        with pytest.raises(QueryError, match="it was left as it is"):
+            write_file(path, after.encode("latin-1"))
+        assert path.read_bytes() == before.encode("latin-1")
+
+
+def test_the_pages_of_recsys_have_its_mark(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    page = Path(atomic.__file__).parent / "reports" / "page.html"
+    path = tmp_path / "index.html"
+    path.write_bytes(page.read_bytes())
+    write_file(path, "<!doctype html>\nnew")
+    assert path.read_text() == "<!doctype html>\nnew"
