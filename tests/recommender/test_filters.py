@@ -68,7 +68,7 @@ def test_near_duplicates_of_better_ranked_tracks_are_hidden(tmp_path: Path) -> N
         Sound("jazz", original, duration_s=200, artist="A", title="T"),
         Sound("jazz", at_cosine(original, UP, 0.999), duration_s=201),
         Sound("jazz", at_cosine(original, UP, 0.999), duration_s=205),
-        Sound("jazz", at_cosine(original, UP, 0.92), duration_s=199, artist="a", title="t"),
+        Sound("jazz", at_cosine(original, UP, 0.95), duration_s=199, artist="a", title="t"),
         Sound("jazz", at_cosine(original, UP, 0.6), duration_s=199, artist="a", title="other"),
     ]
     library = PlantedLibrary(tmp_path, sounds)
