@@ -44,6 +44,7 @@ __all__ = [
     "same_album",
     "same_names",
     "same_recording",
+    "same_song",
     "song_title",
 ]
 
@@ -187,11 +188,17 @@ def _least_of_names(one: Track, other: Track) -> float:
     return math.inf
 
 
+def same_song(one: Track, other: Track, cosine: Callable[[], float]) -> bool:
+    """Return whether two tracks are named as one song and sound alike; `cosine` is asked last."""
+    least = _least_of_names(one, other)
+    return least < 1 and same_names(one, other) and cosine() > least
+
+
 def same_recording(one: Track, other: Track, cosine: Callable[[], float]) -> bool:
     """Return whether two tracks are one recording; `cosine`, of the embeddings, is asked last."""
     if one.audio_hash and one.audio_hash == other.audio_hash:
         return True
-    if same_names(one, other) and cosine() > _least_of_names(one, other):
+    if same_song(one, other, cosine):
         return True
     durations = one.duration_s, other.duration_s
     if not all(0 < duration_s < math.inf for duration_s in durations):
@@ -250,8 +257,7 @@ class NearDuplicates:
         title = song_title(track.tags.title)
         rows = () if title is None else self._by_title.get(title.key, ())
         return any(
-            same_names(track, self._tracks[row])
-            and float(self._embeddings[row] @ embedding) > _least_of_names(track, self._tracks[row])
+            same_song(track, self._tracks[row], partial(_dot, self._embeddings[row], embedding))
             for row in rows
         )
 
@@ -312,6 +318,10 @@ def _bucket(duration_s: float) -> int | None:
     if not 0 < duration_s < math.inf:
         return None
     return int(duration_s // DURATION_TOLERANCE_S)
+
+
+def _dot(one: FloatArray, other: FloatArray) -> float:
+    return float(one @ other)
 
 
 def _least_cosine(one: Track, other: Track) -> float:
