@@ -189,6 +189,21 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
     }
 
 
+def _rows_of_place(status: LibraryStatus) -> list[tuple[str, object]]:
+    """Return what is odd about the place of the library, and what of its folders is not in it."""
+    rows: list[tuple[str, object]] = []
+    if status.journal_problem is not None:
+        rows.append(("Warning", status.journal_problem))
+    if status.exclude:
+        rows.append(("Excluded", shown(" ".join(map(shlex.quote, status.exclude)))))
+    if status.video:
+        rows.append(("Videos", "their sound is indexed (--no-video ends that)"))
+    passed = status.passed_over
+    rows.extend(("Skipped", shown(text)) for text in (passed.files, passed.kinds) if text)
+    rows.extend(("Note", shown(text)) for text in passed.hints)
+    return rows
+
+
 def _print(status: LibraryStatus) -> None:
     index = "; ".join(status.index_problems) or "current"
     tags = f"{len(status.tags)} (recsys status --tags lists them)"
@@ -217,13 +232,7 @@ def _print(status: LibraryStatus) -> None:
         rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))
     if options := option_lines(status.preferences):
         rows.append(("Defaults", f"{' '.join(options)} (recsys prefer)"))
-    if status.exclude:
-        rows.append(("Excluded", shown(" ".join(map(shlex.quote, status.exclude)))))
-    if status.video:
-        rows.append(("Videos", "their sound is indexed (--no-video ends that)"))
-    passed = status.passed_over
-    rows.extend(("Skipped", shown(text)) for text in (passed.files, passed.kinds) if text)
-    rows.extend(("Note", shown(text)) for text in passed.hints)
+    rows.extend(_rows_of_place(status))
     for root, there in status.roots.items():
         gone = "" if there else " (not available; its tracks are kept)"
         rows.append(("Folder", f"{root}{gone}"))

@@ -52,6 +52,7 @@ class LibraryStatus:
     passed_over: PassedOver  # by the last scan of its folders
     exclude: tuple[str, ...]  # patterns of what is not the library's
     video: bool  # whether the sound of videos is indexed
+    journal_problem: str | None = None  # why SQLite's journal may not work there
 
 
 def library_status(store: Store) -> LibraryStatus:
@@ -81,6 +82,7 @@ def library_status(store: Store) -> LibraryStatus:
         recall_at_20=measured_recall(store),
         preferences=Filters.of(store.preferences()),
         feedback={str(kind): number for kind, number in store.event_counts().items()},
+        journal_problem=store.journal_problem(),
         passed_over=store.passed_over(),
         exclude=tuple(rules.get("exclude", ())),
         video=bool(rules.get("video", False)),
@@ -178,9 +180,10 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
 
 
 def _diagnosis(store: Store, repairs: list[str]) -> Diagnosis:
-    return Diagnosis(
-        tuple(store.integrity_problems()), tuple(index_problems(store)), tuple(repairs)
-    )
+    problems = store.integrity_problems()
+    if (journal := store.journal_problem()) is not None:
+        problems.append(journal)
+    return Diagnosis(tuple(problems), tuple(index_problems(store)), tuple(repairs))
 
 
 def forget_folder(database: Path, folder: Path) -> int:

@@ -797,10 +797,10 @@ def _track_event(track: Track, status: IndexStatus) -> IndexEvent:
 class RootHealth:
     """Distinguishes, for one run, what is gone from what is away.
 
-    A file is away where the place that holds it cannot be seen: a root that is not there, empty or
-    unreadable, or a volume (a disk that was mounted in a root, or holds one) that is not mounted.
-    Else a file that is not there is gone. The store has the roots and volumes of earlier runs; of
-    roots inside one another only the outermost counts.
+    A file is away where the place that holds it cannot be seen: a root or volume that is not there,
+    empty or unreadable, or a volume that is not mounted. (A volume is a disk that was mounted in a
+    root, or holds one.) Else a file that is not there is gone. The store has the roots and volumes
+    of earlier runs; of roots inside one another only the outermost counts.
     """
 
     def __init__(self, store: Store, folders: Iterable[Path] = ()) -> None:
@@ -878,11 +878,11 @@ class RootHealth:
             mounted = known.stat().st_dev != known.parent.stat().st_dev
         except OSError:
             return True
-        if known not in self._volumes:
-            return empty
-        if mounted:
+        if empty:
+            return True
+        if mounted or known not in self._volumes:
             return False
-        if empty or not self._holds_its_tracks(known):
+        if not self._holds_its_tracks(known):
             return True
         self._folders_now.append(known)
         return False

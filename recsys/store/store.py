@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from recsys.errors import StoreError
+from recsys.mounts import network_file_system
 from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
 from recsys.store.connection import (
     check_in_place,
@@ -1316,6 +1317,16 @@ class Store:
     def journal(self) -> str:
         """Return the journal of the library, ``wal`` or ``delete``."""
         return str(self._value("SELECT journal FROM library"))
+
+    def journal_problem(self) -> str | None:
+        """Return why the journal may not work where the library lies; None if it does."""
+        kind = network_file_system(self._path) if self.journal() == "wal" else None
+        if kind is None:
+            return None
+        return (
+            f"{self._path} lies on a network file system ({kind}), where its journal (wal) may "
+            "lose what is written: recsys index --journal delete"
+        )
 
     @_guarded
     def set_journal(self, journal: str) -> None:

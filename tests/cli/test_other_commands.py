@@ -146,7 +146,7 @@ def test_classify_json_contract(run: Run, indexed: IndexedLibrary) -> None:
     assert [line["path"] for line in lines] == [str(path) for path in files]
     assert lines[1] == {
         "path": str(files[1]),
-        "error": "not an audio file that can be read, whatever its name says",
+        "error": "not an audio file: a text file",
     }
     for line in (lines[0], lines[2]):
         assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-4)

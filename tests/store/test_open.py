@@ -328,6 +328,9 @@ def test_a_new_library_on_a_network_does_without_wal(
     monkeypatch.setattr("recsys.store.connection.network_file_system", lambda _: "nfs4")
     with Store.open(tmp_path / "new.db", create=True) as store, Store.open(local) as older:
         assert (store.journal(), older.journal()) == ("delete", "wal")
+        monkeypatch.setattr("recsys.store.store.network_file_system", lambda _: "nfs4")
+        assert store.journal_problem() is None
+        assert "recsys index --journal delete" in str(older.journal_problem())
     assert journal_of(tmp_path / "new.db") == "delete"
     error = sqlite3.OperationalError("locking protocol")
     error.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
