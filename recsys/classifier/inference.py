@@ -207,9 +207,12 @@ def check_outputs(network: Network, card: ModelCard, path: Path) -> None:
         silence = np.zeros((1, *card.features.shape), np.float32)
         with np.errstate(all="ignore"):
             logits, embeddings, *tags = network.of_windows(silence)
+            # Squared, because an embedding is divided by its length.
+            squares = np.square(embeddings.astype(np.float32))
+            finite = all(np.isfinite(rows).all() for rows in (logits, squares, *tags))
     except (ValueError, IndexError, TypeError) as error:
         raise wrong_weights(path) from error
-    if not all(np.isfinite(rows).all() for rows in (logits, embeddings, *tags)):
+    if not finite:
         raise ModelError(
             f"{path} gives numbers that are not finite: its weights are damaged", REPLACE_HINT
         )

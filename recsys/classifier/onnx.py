@@ -400,7 +400,8 @@ def load_session(path: Path, content: bytes) -> Any:  # noqa: ANN401 (onnxruntim
             enable_fallback=0,  # it prints, and tries the same again
         )
         # Of a damaged file, names may be no text; that shows when they are asked for.
-        _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+        for tensor in (*session.get_inputs(), *session.get_outputs()):
+            _ = tensor.name, tensor.type, tensor.shape
         return session
     except Exception as error:  # onnxruntime's have no other class in common
         if "external data" in str(error).lower():
