@@ -33,6 +33,8 @@ from recsys.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy.typing as npt
+
     from recsys.types import TrackFile
 
 PathKey: TypeAlias = str | bytes
@@ -40,6 +42,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DAMAGED_HINT = "Run `recsys doctor` to see what is damaged."
+
+_UNIT_TOLERANCE = 1e-3
+"""Of the length of an embedding, as in :mod:`recsys.index.base`."""
 
 _INT64 = range(-(2**63), 2**63)
 _TAGS = tuple(field.name for field in fields(Tags))
@@ -112,7 +117,7 @@ def path_key(path: Path) -> PathKey:
     return text
 
 
-def decoding(function: Callable[P, R]) -> Callable[P, R]:
+def reading(function: Callable[P, R]) -> Callable[P, R]:
     """Wrap a function of stored values: values that it cannot read are a StoreError.
 
     SQLite has no checksums: a flipped bit may turn a text into a number, or into another text.
@@ -128,7 +133,7 @@ def decoding(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-@decoding
+@reading
 def key_path(key: PathKey) -> Path:
     """Return the path of a stored key; the inverse of :func:`path_key`."""
     return Path(os.fsdecode(key))
@@ -225,7 +230,7 @@ def model_dict(info: ModelInfo) -> dict[str, Any]:
     return {**asdict(info), "confusion": info.confusion.tolist()}
 
 
-@decoding
+@reading
 def model_of(plain: Mapping[str, Any]) -> ModelInfo:
     """Return the model of :func:`model_dict`, also after a round trip through JSON."""
     lists = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
@@ -292,7 +297,7 @@ def blend_text(blend: Blend) -> str:
     return json.dumps({k: v for k, v in roles.items() if v}, separators=(",", ":"))
 
 
-@decoding
+@reading
 def blend_of(text: str) -> Blend:
     """Return the seeds of :func:`blend_text`."""
     return Blend(**{role: tuple(hashes) for role, hashes in json.loads(text).items()})
@@ -303,7 +308,7 @@ def array_blob(array: FloatArray) -> bytes:
     return np.ascontiguousarray(array, dtype="<f4").tobytes()
 
 
-@decoding
+@reading
 def blob_array(blob: bytes) -> FloatArray:
     """Return a writable array of a stored one, shape (n,)."""
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)
@@ -317,13 +322,28 @@ def is_sound(
 ) -> bool:
     """Return whether the stored arrays of an analysis are numbers, and of the model's lengths."""
     blobs = (probabilities, embedding, tag_scores or b"")
-    if any(len(blob) % 4 for blob in blobs):
+    if any(not isinstance(blob, bytes) or len(blob) % 4 for blob in blobs):
         return False
     if model is not None:
         lengths = (len(model.labels), model.dimension, len(model.tags))
         if any(len(blob) != 4 * length for blob, length in zip(blobs, lengths, strict=True)):
             return False
+        if not are_units(np.frombuffer(embedding, dtype="<f4")[np.newaxis])[0]:
+            return False
     return bool(np.isfinite(np.frombuffer(b"".join(blobs), dtype="<f4")).all())
+
+
+def are_units(embeddings: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which embeddings, shape (n, d), are unit vectors; the index refuses all others."""
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
+        units: npt.NDArray[np.bool_] = np.abs(lengths - 1) <= _UNIT_TOLERANCE  # NaN is none
+    return units
+
+
+def has_length(blob: object, length: int) -> bool:
+    """Return whether a stored value is an array of this length, in any row of a damaged file."""
+    return isinstance(blob, bytes) and len(blob) == 4 * length
 
 
 def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:

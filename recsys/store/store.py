@@ -28,18 +28,20 @@ from recsys.store.rows import (
     StoredFile,
     TrackRecord,
     analysis_of,
+    are_units,
     array_blob,
     blend_of,
     blend_text,
     blob_array,
     blob_matrix,
-    decoding,
+    has_length,
     is_sound,
     key_path,
     model_dict,
     model_of,
     path_key,
     ranges_under,
+    reading,
     record_dict,
     track_of,
 )
@@ -149,7 +151,7 @@ def made_by() -> str:
 
 
 @lru_cache(maxsize=4)
-@decoding
+@reading
 def _parsed_model(info: str) -> ModelInfo:
     """Return the model of a stored text; every query asks for it several times."""
     model = model_of(json.loads(info))
@@ -372,7 +374,7 @@ class Store:
 
     def genre_source(self) -> GenreSource:
         """Return the labels that sort the tracks into genre groups."""
-        return decoding(GenreSource)(self._value("SELECT genre_source FROM library"))
+        return reading(GenreSource)(self._value("SELECT genre_source FROM library"))
 
     def genre_counts(self) -> dict[str, int]:
         """Return the number of analysed tracks in each genre group, in the order of the names."""
@@ -507,7 +509,7 @@ class Store:
             " ORDER BY id"
         )
         length = len(model.tags) if model else 0
-        rows = [row for row in rows if len(row[1]) == 4 * length]  # as in _columns
+        rows = [row for row in rows if has_length(row[1], length)]  # as in _columns
         scores = blob_matrix([row[1] for row in rows], length)
         sound = np.asarray(np.isfinite(scores).all(axis=1))
         return np.array([row[0] for row in rows], dtype=np.int64)[sound], scores[sound]
@@ -608,12 +610,12 @@ class Store:
         model = self.model()
         dimension = model.dimension if model else 0
         # One damaged row must not cost the answers of all others.
-        rows = [row for row in rows if len(row[2]) == 4 * dimension]
+        rows = [row for row in rows if has_length(row[2], dimension)]
         embeddings = blob_matrix([row[2] for row in rows], dimension)
-        finite = np.asarray(np.isfinite(embeddings).all(axis=1))
-        if not finite.all():
-            rows = [row for row, sound in zip(rows, finite, strict=True) if sound]
-            embeddings = embeddings[finite]
+        units = are_units(embeddings)
+        if not units.all():
+            rows = [row for row, sound in zip(rows, units, strict=True) if sound]
+            embeddings = embeddings[units]
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         return ids, [row[1] for row in rows], embeddings
 
@@ -1058,7 +1060,7 @@ class Store:
     def preferences(self) -> dict[str, Any]:
         """See :meth:`recsys.types.Catalogue.preferences`."""
         rows = self._rows("SELECT name, value FROM preferences ORDER BY name")
-        return {name: decoding(json.loads)(value) for name, value in rows}
+        return {name: reading(json.loads)(value) for name, value in rows}
 
     @_guarded
     def set_preferences(self, values: Mapping[str, Any]) -> None:
@@ -1358,7 +1360,7 @@ def _event_key(event: Event) -> PathKey:
     return storable_text(event.key) or ""
 
 
-@decoding
+@reading
 def _event_of(row: tuple[Any, ...]) -> Event:
     time, kind, subject, key, name, source, tracks = row
     if subject == Subject.FOLDER:
@@ -1381,7 +1383,7 @@ _TRACK_COLUMNS = (
 )
 
 
-@decoding
+@reading
 def _stored_file(row: tuple[Any, ...]) -> StoredFile:
     _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, *more = row
     flags = bool(missing), warning, bool(more[0]), more[1]

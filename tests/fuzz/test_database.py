@@ -231,3 +231,36 @@ def test_a_value_of_a_wrong_kind_costs_that_value(intact: Intact, tmp_path: Path
     with Library(database) as library:
         assert (library.track(3).tags.artist, library.track(3).tags.title) == (None, "Title 2")
         assert library.track(7).tags.year is None
+
+
+NO_VECTORS = {
+    "NaN": "CAST(x'0000c07f' || substr(embedding, 5) AS BLOB)",
+    "a flipped exponent": "CAST(x'00000040' || substr(embedding, 5) AS BLOB)",
+    "huge": "CAST(x'0000207f' || substr(embedding, 5) AS BLOB)",
+    "an odd length": "x'000000'",
+    "empty": "x''",
+    "a number": "5",
+    "a text": "'text'",
+}
+
+
+@pytest.mark.parametrize("kind", NO_VECTORS)
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_an_embedding_that_is_no_unit_vector_costs_no_question(
+    kind: str, rebuild: bool, intact: Intact, tmp_path: Path
+) -> None:
+    """The other tracks answer, and `doctor` counts it."""
+    shutil.copytree(intact.folder, tmp_path / "work")
+    database = tmp_path / "work" / "library.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            f"UPDATE analyses SET embedding = {NO_VECTORS[kind]}"
+            " WHERE audio_hash = (SELECT audio_hash FROM tracks WHERE id = 9)"
+        )
+    if rebuild:
+        shutil.rmtree(database.with_suffix(".index"))
+    check(intact, found := answers_of(database), kind)
+    *others, doctor = found
+    assert [result.exit_code for result in others] == [0] * len(others)
+    assert doctor.exit_code == 1
+    assert "NaN" not in "".join(result.stdout for result in found)
