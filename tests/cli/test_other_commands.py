@@ -146,7 +146,7 @@ def test_classify_json_contract(run: Run, indexed: IndexedLibrary) -> None:
     assert [line["path"] for line in lines] == [str(path) for path in files]
     assert lines[1] == {
         "path": str(files[1]),
-        "error": "not an audio file that can be read, whatever its name says",
+        "error": "not audio: a text file",
     }
     for line in (lines[0], lines[2]):
         assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -209,9 +209,12 @@ def test_status(run: Run, indexed: IndexedLibrary) -> None:
     (group,) = data["failures_by_reason"]
     bad = str(indexed.music / "bad.mp3")
     assert (group["files"], group["examples"], group["retried"]) == (1, [bad], 0)
-    assert data["failures_list"] == [{"path": bad, "reason": group["reason"]}]
+    assert (group["reason"], data["failures_list"]) == (
+        "not audio",
+        [{"path": bad, "reason": "not audio: a text file"}],
+    )
     assert run("status", "--failures").stdout == (
-        f"1 file: {group['reason']}\n  {bad}\n  {group['hint']}\n"
+        f"1 file: not audio\n  {bad} (a text file)\n  {group['hint']}\n"
     )
 
 
