@@ -1533,13 +1533,14 @@ class Library:
         """Return the seeds; one that is banned, or whose file is gone, is `listed` nowhere."""
         finder = self._finder(files)
         found = [finder.find(seed) for seed in _as_seeds(seeds)]
-        if not found:
+        bans = self._catalogue().bans()
+        if not found or not (bans or (listed and files is not None)):
             return found
         from recsys.feedback import as_outside, without_banned
 
-        if bans := self._catalogue().bans():
+        if bans:
             found = [without_banned(each, bans) for each in found]
-        if not listed or (not bans and files is None):
+        if not listed:
             return found
         return [
             as_outside(each, lambda t: bans.holds(t) or (files is not None and not files.holds(t)))

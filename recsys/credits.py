@@ -99,9 +99,13 @@ def guests_of(title: str | None) -> tuple[str, ...]:
 def known_artists(track: Track) -> frozenset[str]:
     """Return every artist of a track, guests included, as :func:`name_key`; no placeholders."""
     tags = track.tags
-    return frozenset(
-        (*artists_of(tags.artist), *artists_of(tags.album_artist), *guests_of(tags.title))
-    )
+    return _known(tags.artist, tags.album_artist, tags.title)
+
+
+@lru_cache(maxsize=8192)
+def _known(*tags: str | None) -> frozenset[str]:
+    artist, album_artist, title = tags
+    return frozenset((*artists_of(artist), *artists_of(album_artist), *guests_of(title)))
 
 
 def spaced_artists(track: Track) -> tuple[str, ...]:
@@ -110,7 +114,13 @@ def spaced_artists(track: Track) -> tuple[str, ...]:
     They are those of the artist tag and the guests of the title; that of an album stands in for a
     missing artist.
     """
-    return tuple(dict.fromkeys((*artists_of(track.artist), *guests_of(track.tags.title))))
+    tags = track.tags
+    return _spaced(tags.artist or tags.album_artist, tags.title)
+
+
+@lru_cache(maxsize=8192)
+def _spaced(artist: str | None, title: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*artists_of(artist), *guests_of(title))))
 
 
 @lru_cache(maxsize=8192)

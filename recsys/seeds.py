@@ -34,7 +34,7 @@ from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryErro
 from recsys.library import AUDIO_SUFFIXES, absolute
 from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
-from recsys.recommender.duplicates import name_key, same_names, same_recording
+from recsys.recommender.duplicates import name_key, same_song
 from recsys.store.search import MOST_MATCHES, normalise, stem, storable_text, words_of
 from recsys.store.search import name_key as letters_of
 from recsys.types import Analysis, FloatArray, ModelInfo, Reading, SeedKind, SeedRole, Track
@@ -481,9 +481,7 @@ class WordReader:
             title = name_key(track.tags.title)
             alike = by_title.setdefault(title, []) if title is not None else []
             is_copy = track.audio_hash in hashes or any(
-                same_names(track, other)
-                and same_recording(track, other, partial(self._cosine, track, other))
-                for other in alike
+                same_song(track, other, partial(self._cosine, track, other)) for other in alike
             )
             if not is_copy:
                 kept.append(track)

@@ -429,7 +429,7 @@ def test_movements_of_one_name_are_several_and_copies_are_one(tmp_path: Path) ->
     east = np.roll(PLACES[0], 1)
     movements = [
         Sound("jazz", at_cosine(PLACES[0], east, c), artist="A", title="Allegro", duration_s=30)
-        for c in (1.0, 0.95, 0.3, -0.5)
+        for c in (1.0, 0.96, 0.3, -0.5)
     ]
     library = PlantedLibrary(tmp_path, movements)
     with pytest.raises(AmbiguousQueryError) as caught:

@@ -86,7 +86,7 @@ def refuse_what_is_no_sound(file: AudioFile) -> bytes:
     if head[:1] in b"\x00\xff" and head == head[:1] * len(head):
         _refuse_what_is_empty(file, head[:1])
     if said := _something_else(head):
-        raise AudioError(f"not audio: {said[0]}", said[1])
+        raise AudioError(f"not an audio file: {said[0]}", said[1])
     return head
 
 
@@ -144,9 +144,10 @@ def header_bytes(file: AudioFile) -> int:
 
     Without a header, decoders search for anything that looks like a sound.
     """
-    if _LONG_HEADERS.match(file.peek_at(0, 8)):
-        return HEADER_BYTES
-    return BARREN_BYTES // 2 + mp3_table(file).start
+    tag = mp3_table(file).start
+    if _LONG_HEADERS.match(file.peek_at(tag, 8)):
+        return tag + HEADER_BYTES
+    return tag + BARREN_BYTES // 2
 
 
 def share_of_holes(file: AudioFile) -> float:

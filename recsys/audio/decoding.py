@@ -46,6 +46,9 @@ MAX_SALVAGE_S = 3600.0
 MAX_WHOLE_S = 600.0
 """A track is decoded up to here: features of ten minutes take about a gigabyte."""
 
+HIGH_RATE_HZ = 96_000
+"""Whole tracks of higher rates are resampled while they are read."""
+
 SILENCE_PEAK = 1e-5
 """Peak amplitude (-100 dBFS) under which a recording is silent."""
 
@@ -273,7 +276,7 @@ def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
     are those of :func:`decode`, and a track longer than ten minutes is cut with a warning.
     """
     with open_audio(path) as file, _readers(file) as (readers, warnings):
-        samples, rate, damage = _read_whole(file, readers)
+        samples, rate, damage = _read_whole(file, readers, sample_rate)
     warnings += damage
     duration_s = len(samples) / rate
     _check_duration(duration_s)
@@ -288,18 +291,17 @@ def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
 
 
 def _read_whole(
-    file: AudioFile, readers: Iterator[AudioReader]
+    file: AudioFile, readers: Iterator[AudioReader], wanted: int
 ) -> tuple[FloatArray, int, list[str]]:
     """Read with the first reader that meets no damage, or else with the one that gets furthest."""
     samples, rate, warnings, defects = np.zeros(0, dtype=np.float32), 1, [""], [""]
     for reader in readers:
-        # A little more, to see whether the track is longer.
-        decoded = reader.read_all(MAX_WHOLE_S + 1)
+        decoded, its_rate = _decode_all(reader, wanted)
         if reader.mix.cancels:
             reader.take_loudest()
-            decoded = reader.read_all(MAX_WHOLE_S + 1)
-        if len(decoded) / reader.sample_rate > len(samples) / rate:
-            samples, rate = decoded, reader.sample_rate
+            decoded, its_rate = _decode_all(reader, wanted)
+        if len(decoded) / its_rate > len(samples) / rate:
+            samples, rate = decoded, its_rate
             warnings = _damage(reader, len(samples) / rate, MAX_WHOLE_S)
             defects = reader.mix.warnings()
             if warnings and _is_open_ended(reader, len(samples) / rate):
@@ -313,6 +315,25 @@ def _read_whole(
     if len(samples) > length:
         warnings.append(f"only the first {MAX_WHOLE_S / 60:.0f} minutes were analysed")
     return samples[:length], rate, warnings + defects
+
+
+def _decode_all(reader: AudioReader, wanted: int) -> tuple[FloatArray, int]:
+    """Return all samples of a track and their rate: the wanted one if the file's is very high."""
+    limit_s = MAX_WHOLE_S + 1  # a little more, to see whether the track is longer
+    if reader.sample_rate <= HIGH_RATE_HZ:
+        return reader.read_all(limit_s), reader.sample_rate
+    import soxr
+
+    # Ten minutes at 192 kHz would take a gigabyte.
+    stream = soxr.ResampleStream(reader.sample_rate, wanted, 1, dtype="float32", quality="HQ")
+    blocks, length = [], 0
+    for block in reader.blocks():
+        blocks.append(stream.resample_chunk(block))
+        length += len(block)
+        if length >= limit_s * reader.sample_rate:
+            break
+    blocks.append(stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+    return join(blocks), wanted
 
 
 # Both: damage and silence

@@ -265,8 +265,11 @@ class PlaylistDraft:
             follow = gap if limit is None else limit - 2 - position
             if not self.last_artist_allowed or follow < gap:
                 return False
-        before = max(self._position_of_artist.get(artist, -gap - 1) for artist in artists)
-        return position - before > gap
+        positions = self._position_of_artist
+        for artist in artists:  # a loop: this is asked some thousand times for one list
+            if artist in positions and position - positions[artist] <= gap:
+                return False
+        return True
 
     def pick(self, pool: Sequence[Candidate]) -> Candidate:
         """Choose one of several candidates, which come nearest first, by the diversity.

@@ -192,7 +192,7 @@ def _is_list_of_paths(head: bytes) -> bool:
     text = head.removeprefix(BOM)
     if b"\0" in text or b"\n#EXT-X-" in text:  # binary, or segments of a stream
         return False
-    if text.startswith(b"#EXTM3U"):
+    if text.lstrip().startswith(b"#EXTM3U"):
         return True
     lines = text.splitlines() if len(head) < atomic.HEAD_BYTES else text.splitlines()[:-1]
     paths = [line.strip() for line in lines if line.strip() and line[:1] != b"#"]

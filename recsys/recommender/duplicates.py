@@ -34,6 +34,7 @@ __all__ = [
     "NAMED_APART_COSINE",
     "NEAR_DUPLICATE_COSINE",
     "NOT_AN_ARTIST",
+    "SAME_LENGTH_COSINE",
     "SAME_NAMES_COSINE",
     "NearDuplicates",
     "album_credits",
@@ -43,16 +44,19 @@ __all__ = [
     "same_album",
     "same_names",
     "same_recording",
+    "same_song",
     "song_title",
 ]
 
-SAME_NAMES_COSINE = 0.90
-"""Cosine from which two tracks of one title and artist are one recording, if the durations agree.
+SAME_NAMES_COSINE, SAME_LENGTH_COSINE = 0.90, 0.945
+"""Cosine from which two tracks of one title and artist are one recording: where their durations are
+those of editions (:data:`EDITION_TOLERANCE_S`), and where they are equal.
 
 Measured with the shipped model: four full songs with more treble and a limiter, with a lead-in of
-3 s, 2% faster, and at 96 kbit/s have cosines of 0.918 and above to the original (0.879 and above
-among each other). Of 1,253 pairs of different 30 s clips by one artist, 2.8% are above 0.90, such
-as movements of one work; their durations seldom agree as well.
+3 s, 2% faster, and at 96 kbit/s have cosines of 0.918 and above to the original, and of 0.955 and
+above where their length is the same. Of 1,253 pairs of different 30 s clips by one artist, 2.8% are
+above 0.90 and 0.2% above 0.945, such as movements of one work. Clips have one length, movements
+seldom do.
 """
 
 NEAR_DUPLICATE_COSINE = 0.995
@@ -169,23 +173,32 @@ def same_names(one: Track, other: Track) -> bool:
     return not artists or not others or not artists.isdisjoint(others)
 
 
-def _lengths_agree(one: Track, other: Track) -> bool:
-    """Return whether the durations of two tracks named alike allow them to be editions of one."""
-    longer = max(one.duration_s, other.duration_s)
+def _least_of_names(one: Track, other: Track) -> float:
+    """Return the cosine above which two tracks named alike are one recording; infinite for none."""
     if not (0 < one.duration_s < math.inf and 0 < other.duration_s < math.inf):
-        return False
-    titles = song_title(one.tags.title), song_title(other.tags.title)
-    if any(title is not None and title.is_cut for title in titles):
-        return True
+        return math.inf
     gap = abs(one.duration_s - other.duration_s)
-    return gap <= max(EDITION_TOLERANCE_S, EDITION_TOLERANCE * longer)
+    if gap <= DURATION_TOLERANCE_S:
+        return SAME_LENGTH_COSINE
+    longer = max(one.duration_s, other.duration_s)
+    titles = song_title(one.tags.title), song_title(other.tags.title)
+    is_edition = gap <= max(EDITION_TOLERANCE_S, EDITION_TOLERANCE * longer)
+    if is_edition or any(title is not None and title.is_cut for title in titles):
+        return SAME_NAMES_COSINE
+    return math.inf
+
+
+def same_song(one: Track, other: Track, cosine: Callable[[], float]) -> bool:
+    """Return whether two tracks are named as one song and sound alike; `cosine` is asked last."""
+    least = _least_of_names(one, other)
+    return least < 1 and same_names(one, other) and cosine() > least
 
 
 def same_recording(one: Track, other: Track, cosine: Callable[[], float]) -> bool:
     """Return whether two tracks are one recording; `cosine`, of the embeddings, is asked last."""
     if one.audio_hash and one.audio_hash == other.audio_hash:
         return True
-    if same_names(one, other) and _lengths_agree(one, other) and cosine() > SAME_NAMES_COSINE:
+    if same_song(one, other, cosine):
         return True
     durations = one.duration_s, other.duration_s
     if not all(0 < duration_s < math.inf for duration_s in durations):
@@ -201,8 +214,9 @@ class NearDuplicates:
 
     - They have the same encoded sound (``audio_hash``).
     - They are named as one song (:func:`same_names`), the cosine of their embeddings is above
-      :data:`SAME_NAMES_COSINE`, and their durations differ by no more than editions do
-      (:data:`EDITION_TOLERANCE_S`), unless a title says that it was cut.
+      :data:`SAME_NAMES_COSINE` (:data:`SAME_LENGTH_COSINE` where their durations are equal), and
+      the durations differ by no more than editions do (:data:`EDITION_TOLERANCE_S`), unless a title
+      says that it was cut.
     - Their durations lie within :data:`DURATION_TOLERANCE_S`, and the cosine is above
       :data:`NEAR_DUPLICATE_COSINE`, or :data:`NAMED_APART_COSINE` where artist and title are
       present in both and differ.
@@ -243,9 +257,7 @@ class NearDuplicates:
         title = song_title(track.tags.title)
         rows = () if title is None else self._by_title.get(title.key, ())
         return any(
-            same_names(track, self._tracks[row])
-            and _lengths_agree(track, self._tracks[row])
-            and float(self._embeddings[row] @ embedding) > SAME_NAMES_COSINE
+            same_song(track, self._tracks[row], partial(_dot, self._embeddings[row], embedding))
             for row in rows
         )
 
@@ -306,6 +318,10 @@ def _bucket(duration_s: float) -> int | None:
     if not 0 < duration_s < math.inf:
         return None
     return int(duration_s // DURATION_TOLERANCE_S)
+
+
+def _dot(one: FloatArray, other: FloatArray) -> float:
+    return float(one @ other)
 
 
 def _least_cosine(one: Track, other: Track) -> float:

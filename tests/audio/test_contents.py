@@ -49,7 +49,7 @@ MODULE = bytes(1080) + b"M.K." + bytes(4096)
 def test_other_things_are_called_what_they_are(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(content)
-    with pytest.raises(AudioError, match="^not audio: .*" + said) as caught:
+    with pytest.raises(AudioError, match="^not an audio file: .*" + said) as caught:
         decode(path, MEL)
     assert caught.value.hint
 
@@ -58,7 +58,7 @@ def test_an_archive_of_songs_is_no_song(tmp_path: Path) -> None:
     song = write(tmp_path / "a.mp3", noise(5))
     with zipfile.ZipFile(tmp_path / "b.mp3", "w") as archive:
         archive.write(song)
-    with pytest.raises(AudioError, match="not audio: a ZIP archive"):
+    with pytest.raises(AudioError, match="not an audio file: a ZIP archive"):
         decode(tmp_path / "b.mp3", MEL)
 
 

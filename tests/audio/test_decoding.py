@@ -185,7 +185,7 @@ def test_damage_in_the_middle_is_passed_over(tmp_path: Path) -> None:
     ("name", "content", "reason"),
     [
         ("a.flac", b"", "empty"),
-        ("a.mp3", b"not music at all\n", "not audio: a text file"),
+        ("a.mp3", b"not music at all\n", "not an audio file: a text file"),
         ("a.wav", b"RIFF\x00\x00\x00\x00WAVEfmt ", "not an audio file"),
         ("a.ogg", bytes(range(256)) * 400, "not an audio file"),
     ],
@@ -242,7 +242,7 @@ def test_every_sample_of_a_file_at_the_rate_is_kept(tmp_path: Path) -> None:
     assert waveform.warning is None
 
 
-@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000, 192_000])
 def test_other_rates_and_channels_become_mono_at_the_rate(tmp_path: Path, rate: int) -> None:
     mono = staircase(6.0, rate)
     path = write(tmp_path / "a.flac", np.stack([mono, mono], axis=1), rate)

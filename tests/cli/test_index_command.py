@@ -62,7 +62,7 @@ def test_json_lines_and_summary(indexed: IndexedLibrary) -> None:
         {
             "path": str(indexed.music / "bad.mp3"),
             "status": "failed",
-            "reason": "not audio: a text file",
+            "reason": "not an audio file: a text file",
         }
     ]
     for line in files:

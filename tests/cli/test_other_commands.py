@@ -146,7 +146,7 @@ def test_classify_json_contract(run: Run, indexed: IndexedLibrary) -> None:
     assert [line["path"] for line in lines] == [str(path) for path in files]
     assert lines[1] == {
         "path": str(files[1]),
-        "error": "not audio: a text file",
+        "error": "not an audio file: a text file",
     }
     for line in (lines[0], lines[2]):
         assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -210,11 +210,11 @@ def test_status(run: Run, indexed: IndexedLibrary) -> None:
     bad = str(indexed.music / "bad.mp3")
     assert (group["files"], group["examples"], group["retried"]) == (1, [bad], 0)
     assert (group["reason"], data["failures_list"]) == (
-        "not audio",
-        [{"path": bad, "reason": "not audio: a text file"}],
+        "not an audio file",
+        [{"path": bad, "reason": "not an audio file: a text file"}],
     )
     assert run("status", "--failures").stdout == (
-        f"1 file: not audio\n  {bad} (a text file)\n  {group['hint']}\n"
+        f"1 file: not an audio file\n  {bad} (a text file)\n  {group['hint']}\n"
     )
 
 

@@ -107,7 +107,7 @@ def test_a_first_run_stores_everything_and_a_second_does_nothing(runner: Runner)
     assert summary == IndexSummary(found=6, unchanged=5, failed=1, failed_before=1)
     assert runner.classifier.analysed == 5
     (failure,) = [event for event in events if event.status == "failed"]
-    assert failure.reason == "not audio: a text file"
+    assert failure.reason == "not an audio file: a text file"
 
 
 def test_the_plan_comes_before_the_work(runner: Runner) -> None:

@@ -364,3 +364,15 @@ def test_the_artist_gap_holds_across_the_end_of_a_list(tmp_path: Path) -> None:
     ]
     library = PlantedLibrary(tmp_path, sounds)
     assert ids(continued(library, [1], length=3, artist_gap=2)) == [3, 4, 2]
+
+
+def test_the_artist_gap_holds_for_guests(tmp_path: Path) -> None:
+    artists = ("A", "B feat. A", "C", "D", "E; A", "F")
+    sounds = [
+        Sound("jazz", at_cosine(NORTH, EAST, 1 - i / 20), artist=artist, title=f"T{i}")
+        for i, artist in enumerate(artists)
+    ]
+    library = PlantedLibrary(tmp_path, sounds)
+    playlist = maker(library).from_seeds(library.query(1), PlaylistOptions(length=6, artist_gap=2))
+    assert [track.id for track in playlist.tracks] == [1, 3, 4, 2, 6]
+    assert "artist gap 2 leaves no candidate" in playlist.note

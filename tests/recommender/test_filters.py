@@ -68,7 +68,7 @@ def test_near_duplicates_of_better_ranked_tracks_are_hidden(tmp_path: Path) -> N
         Sound("jazz", original, duration_s=200, artist="A", title="T"),
         Sound("jazz", at_cosine(original, UP, 0.999), duration_s=201),
         Sound("jazz", at_cosine(original, UP, 0.999), duration_s=205),
-        Sound("jazz", at_cosine(original, UP, 0.92), duration_s=199, artist="a", title="t"),
+        Sound("jazz", at_cosine(original, UP, 0.95), duration_s=199, artist="a", title="t"),
         Sound("jazz", at_cosine(original, UP, 0.6), duration_s=199, artist="a", title="other"),
     ]
     library = PlantedLibrary(tmp_path, sounds)
@@ -170,3 +170,15 @@ def test_only_what_stood_in_the_way_is_counted(tmp_path: Path, k: int) -> None:
     answer = ask(library, 1, k=k, max_per_artist=1)
     expected = {"query": 1} if k == 2 else {"query": 1, "same_artist": 1}
     assert answer.filtered == expected
+
+
+def test_guests_count_for_the_limit_of_an_artist(tmp_path: Path) -> None:
+    artists = ("Q", "A", "B feat. A", "C; A", "D & E", "E", "D")
+    sounds = [
+        Sound("jazz", at_cosine(NORTH, EAST, 1 - i / 10), artist=artist, title=f"T{i}")
+        for i, artist in enumerate(artists)
+    ]
+    library = PlantedLibrary(tmp_path, sounds)
+    answer = ask(library, 1, max_per_artist=1)
+    assert ids(answer) == [2, 5]
+    assert answer.filtered["same_artist"] == 4
