@@ -1,5 +1,6 @@
 # The README's two commands are `make demo` and `make test`. Both create their own virtual
-# environment with the versions in constraints.txt; nothing has to be installed by hand.
+# environment with the versions in constraints.txt; nothing has to be installed by hand. What the
+# core and its checks need comes with the hashes in requirements/, which `make lock` writes.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +8,14 @@ BIN := $(VENV)/bin
 DEMO ?= demo-library
 DEMO_DB := $(DEMO)/library.db
 RECSYS := $(BIN)/recsys
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+PIP := $(BIN)/python -m pip install --quiet
+HASHED := $(PIP) --require-hashes --no-deps --requirement
+# setuptools, which builds, is among what was installed with its hash.
+EDITABLE := --no-build-isolation --editable
+TOOLS := $(VENV)-tools
+LOCK := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --constraint constraints.txt --no-emit-package pip \
+	--custom-compile-command "make lock" pyproject.toml requirements/build.in
 
 # The core and the command line, for the type check without extras.
 CORE := $(addprefix -p recsys.,cli index indexing playlists recommender store) \
@@ -15,7 +23,7 @@ CORE := $(addprefix -p recsys.,cli index indexing playlists recommender store) \
 	registry seeds types workers worker_server classifier.card classifier.calibrate \
 	classifier.inference classifier.musicnn)
 
-.PHONY: demo test check check-all lint format docs bench clean
+.PHONY: demo test check check-all lint format docs bench lock licences audit clean
 
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)
@@ -58,21 +66,40 @@ docs: $(VENV)/.installed-check
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks --quick --peers
 
+# After a change of constraints.txt or of the dependencies in pyproject.toml.
+lock: $(TOOLS)/.installed
+	$(LOCK) --output-file requirements/core.txt
+	$(LOCK) --extra check --output-file requirements/check.txt
+
+# THIRD_PARTY.md, from the metadata of everything that is installed.
+licences: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.third_party
+
+# Known vulnerabilities of everything in constraints.txt; asks PyPI, one question per package.
+audit: $(TOOLS)/.installed
+	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("recsys needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(INSTALL) .
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml requirements/core.txt
+	$(HASHED) requirements/core.txt
+	$(PIP) --no-deps $(EDITABLE) .
 	touch $@
 
-$(VENV)/.installed-check: $(VENV)/.installed
-	$(INSTALL) '.[check]'
+$(VENV)/.installed-check: $(VENV)/.installed requirements/check.txt
+	$(HASHED) requirements/check.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed-check
-	$(INSTALL) '.[dev]'
+$(VENV)/.installed-dev: $(VENV)/.installed-check constraints.txt
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(TOOLS)/.installed:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet pip-audit==2.10.1 uv==0.13.9
 	touch $@

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +26,15 @@ from recsys.cli.options import (
 from recsys.cli.output import console, note, path_cell, print_failure, print_json, shown, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from recsys.classify import Classification
     from recsys.types import DeviceName
 
 SHOWN = 4
 """Genres, and tags, per file in the table."""
+
+STANDARD_INPUT = Path("-")
 
 
 @click.command(name="classify")
@@ -49,6 +58,8 @@ def command(
 ) -> None:
     """Classify audio files: genre probabilities and tags.
 
+    A folder stands for the audio files under it, "-" for a file that is read from standard input.
+
     A genre holds when its probability reaches the model's threshold; several can hold. The genre is
     "unknown" when the most probable one does not hold. Without a library, the shipped model is used
     with full effort; with one, its model and effort. The library is not changed.
@@ -61,24 +72,46 @@ def command(
     \b
     Examples:
       recsys classify song.mp3
-      recsys classify ~/Music/new/*.flac --json
+      recsys classify ~/Music/new --json
+      curl --silent https://example.org/song.mp3 | recsys classify -
     """
     from recsys.api import Library
 
     failed = 0
     rows: list[Classification] = []
     library = Library(db, model=model, device=device)
-    # JSON is printed as results come; the width of a table's columns needs all of them.
-    for result in library.classify(files, workers=workers, time_limit_s=time_limit):
-        failed += result.error is not None
-        if as_json:
-            _print_line(result)
-        else:
-            rows.append(result)
+    with _regular(files) as (given, spooled):
+        # JSON is printed as results come; the width of a table's columns needs all of them.
+        for result in library.classify(given, workers=workers, time_limit_s=time_limit):
+            failed += result.error is not None
+            named = replace(result, path=STANDARD_INPUT) if result.path == spooled else result
+            if as_json:
+                _print_line(named)
+            else:
+                rows.append(named)
     if not as_json:
         _print_table(rows)
     if failed:
         ctx.exit(SOME_FILES_FAILED)
+
+
+@contextmanager
+def _regular(files: tuple[Path, ...]) -> Iterator[tuple[list[Path], Path | None]]:
+    """Yield the files, with a copy of standard input in the place of "-", and that copy.
+
+    Decoders seek, which a pipe cannot.
+    """
+    if STANDARD_INPUT not in files:
+        yield list(files), None
+        return
+    if sys.stdin.isatty():
+        raise click.UsageError("- reads a file from standard input, which is a terminal here")
+    with tempfile.NamedTemporaryFile(prefix="recsys-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        spooled = Path(copy.name)
+        given = dict.fromkeys(spooled if file == STANDARD_INPUT else file for file in files)
+        yield list(given), spooled
 
 
 def _print_line(result: Classification) -> None:

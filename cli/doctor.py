@@ -12,7 +12,11 @@ from recsys.cli.output import print_json
 
 
 @click.command(name="doctor")
-@click.option("--rebuild", is_flag=True, help="Rebuild the index from the database.")
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="Delete damaged analyses, which recsys index makes again, and rebuild the index.",
+)
 @click.option("--vacuum", is_flag=True, help="Delete unused analyses and shrink the database.")
 @click.option(
     "--forget",
@@ -32,8 +36,8 @@ def command(
 ) -> None:
     """Check and repair the database and the index of the library.
 
-    The index is a cache of the database, so --rebuild is always safe. The exit code is 1 when
-    problems remain.
+    The index is a cache of the database, so --rebuild is always safe: what it deletes is made
+    again. The exit code is 1 when problems remain.
 
     \b
     Examples:
@@ -60,11 +64,11 @@ def command(
             click.echo(f"done: {repair}")
         for problem in diagnosis.problems:
             click.echo(f"problem: {problem}")
-        if diagnosis.database_problems:
+        if any("recsys" not in problem for problem in diagnosis.database_problems):
             click.echo("Restore the database from a backup, or move it elsewhere and index again.")
-        elif diagnosis.problems:
+        elif diagnosis.index_problems:
             click.echo("recsys doctor --rebuild repairs the index.")
-        else:
+        elif not diagnosis.problems:
             click.echo("No problems found.")
     if diagnosis.problems:
         ctx.exit(FAILED)

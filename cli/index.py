@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from recsys.cli.exit_codes import SOME_FILES_FAILED
-from recsys.cli.index_report import IndexReport, follow, nothing_in
+from recsys.cli.index_report import BAR, IndexReport, follow, nothing_in
 from recsys.cli.options import (
     NamedPath,
     db_option,
@@ -28,7 +28,10 @@ from recsys.cli.output import print_json, progress, shown
 from recsys.notebook import clock
 
 if TYPE_CHECKING:
-    from recsys.types import DeviceName, EffortName, GenreSourceName
+    from recsys.types import DeviceName, EffortName, GenreSourceName, JournalName
+
+SIZE_LIMIT_GB = 32.0
+"""``recsys.types.SIZE_LIMIT_BYTES``, which imports NumPy; a test compares the two."""
 
 
 @click.command(name="index")
@@ -39,6 +42,14 @@ if TYPE_CHECKING:
 @model_option
 @workers_option
 @time_limit_option
+@click.option(
+    "--size-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=SIZE_LIMIT_GB,
+    show_default=True,
+    metavar="GB",
+    help="Leave out larger files, as failed: unfinished downloads can be huge.",
+)
 @effort_option("the library's own; balanced for a new one")
 @click.option(
     "--keep-missing",
@@ -46,9 +57,39 @@ if TYPE_CHECKING:
     help="Keep tracks whose files are gone; do not remove them.",
 )
 @click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out what matches, as in .gitignore: 'Podcasts/', '*.wav', '/Old/**/Live'. Give it "
+    "several times for several patterns; the library keeps them, and they replace those of "
+    "before. '' clears them.",
+)
+@click.option(
+    "--video/--no-video",
+    default=None,
+    help="Index the sound of videos, too. The library keeps it.  [default: unchanged; no videos]",
+)
+@click.option(
+    "--reread-tags",
+    is_flag=True,
+    help="Read the tags of all files again, also of those that have not changed.",
+)
+@click.option(
     "--reanalyse",
     is_flag=True,
     help="Analyse everything again if --model or --effort differs from the library's.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Try again the files that failed before, and those analysed with a warning.",
+)
+@click.option(
+    "--journal",
+    type=click.Choice(("wal", "delete")),
+    help="How SQLite keeps the library consistent: with wal, queries go on while index writes; on "
+    "a network file system (NFS, SMB) only delete works.  [default: unchanged; for a new library "
+    "what works where it lies]",
 )
 @click.option(
     "--genres",
@@ -69,9 +110,15 @@ def command(
     model: Path | None,
     workers: int | None,
     time_limit: float,
+    size_limit: float,
     effort: EffortName | None,
     keep_missing: bool,
+    exclude: tuple[str, ...],
+    video: bool | None,
+    reread_tags: bool,
     reanalyse: bool,
+    retry_failed: bool,
+    journal: JournalName | None,
     genres: GenreSourceName | None,
     watch: bool,
     wait: bool,
@@ -84,6 +131,10 @@ def command(
 
     A file is indexed alone; its folder does not become one of the library's.
 
+    Files are taken by their names, and by their first bytes where a name leaves it open. The
+    summary counts all others. Hidden names are passed over (a dot and a letter), and so are recycle
+    bins, snapshots and thumbnails (#recycle, $RECYCLE.BIN, @eaDir, lost+found, ...).
+
     \b
     Examples:
       recsys index ~/Music
@@ -91,9 +142,14 @@ def command(
       recsys index ~/Downloads/song.mp3
       recsys index ~/Music /mnt/nas/flac --keep-missing
       recsys index ~/Music --watch
+      recsys index --retry-failed
+      recsys index ~/Music --exclude Podcasts/ --exclude '*.wav'
       recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
     """
+    from recsys.memory import check_address_space
+
+    check_address_space()  # before NumPy, which crashes without enough
     from recsys.api import Library
     from recsys.indexing import IndexOptions
     from recsys.indexing.session import nothing_found
@@ -115,13 +171,19 @@ def command(
         workers=workers,
         time_limit_s=time_limit,
         keep_missing=keep_missing,
+        exclude=tuple(pattern for pattern in exclude if pattern) if exclude else None,
+        video=video,
+        reread_tags=reread_tags,
         reanalyse=reanalyse,
         genres=genres,
         wait_s=None if wait else 0.0,
+        size_limit=round(size_limit * 1e9),
+        retry_failed=retry_failed,
+        journal=journal,
     )
     started = time.monotonic()
     events = library.index_events(folders, options, watch=watch)
-    with progress("tracks", "Indexing") as bar:
+    with progress("tracks", BAR) as bar:
         report = IndexReport(bar, as_json=as_json)
         summary = follow(events, report, empty_is_error=not watch)
     if nothing_in(summary):

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.output import note, print_json, print_known, shown
+from recsys.cli.output import escape, note, print_json, print_known, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.cli.output import ProgressBar
-    from recsys.types import IndexEvent, IndexSummary
+    from recsys.types import IndexEvent, IndexSummary, SlowFile
 
 MAX_SHOWN = 10
 """Files named in the summary, for failures and for warnings."""
+
+BAR = "Indexing"
+"""What the progress bar says."""
+
+SLOW_SHOWN_S = 5.0
+"""A slow file is shown for this long after it was last told of."""
 
 
 def follow(
@@ -53,23 +61,43 @@ class IndexReport:
         self._bar = bar
         self._as_json = as_json
         self._working = False
+        self._slow_until: float | None = None  # a slow file is shown in the bar
+        self._told: set[Path] = set()  # slow files, where there is no bar
         self._failures: list[IndexEvent] = []
         self._warnings: list[IndexEvent] = []
         self.example: Path | None = None  # a track of the library, to try a query with
 
-    def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of three event types)
+    def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of four event types)
         """Report one event."""
         from recsys.indexing import IndexPlan
-        from recsys.types import IndexEvent, IndexSummary
+        from recsys.types import IndexEvent, IndexSummary, SlowFile
 
+        if self._slow_until is not None and time.monotonic() > self._slow_until:
+            self._slow_until = None
+            self._bar.update(description=BAR)
         if isinstance(event, IndexPlan):
             self._working = True
             self._bar.restart(total=event.pending)
             self._bar.update(failed=len(self._failures))
         elif isinstance(event, IndexEvent):
             self._file(event)
+        elif isinstance(event, SlowFile):
+            self._slow(event)
         elif isinstance(event, IndexSummary):
             self._end(event)
+
+    def _slow(self, event: SlowFile) -> None:
+        """Name a file that takes long: in the bar, or else once in a note."""
+        if self._bar.visible:
+            name = escape(shown(event.path.name))
+            self._bar.update(description=f"{BAR} ({name}: {event.seconds:.0f} s)")
+            self._slow_until = time.monotonic() + SLOW_SHOWN_S
+        elif event.path not in self._told:
+            self._told.add(event.path)
+            note(
+                f"{shown(event.path)} takes long ({event.seconds:.0f} s so far); it is given up "
+                f"after {event.limit_s:g} s (--time-limit)"
+            )
 
     def _file(self, event: IndexEvent) -> None:
         if self.example is None and _is_typable(event):
@@ -98,10 +126,12 @@ class IndexReport:
 
     def _end(self, summary: IndexSummary) -> None:
         self._working = False
+        self._told.clear()
         self._bar.stop()
         if self._as_json:
-            print_json({"summary": dict(summary.counts())})
-        elif summary.found:
+            counts = {**summary.counts(), "passed_over": asdict(summary.passed_over)}
+            print_json({"summary": counts})
+        elif summary.found or summary.removed:
             _print_summary(summary, self._failures, self._warnings)
         # With --watch the next round has its own.
         self._failures.clear()
@@ -124,7 +154,7 @@ def _print_summary(
         if len(events) > MAX_SHOWN:
             click.echo(f"{kind}: {len(events) - MAX_SHOWN} more")
     if len(failures) > MAX_SHOWN:
-        click.echo("recsys status --failures lists every failed file.")
+        click.echo("recsys status --failures counts them by reason.")
     counts = dict(summary.counts())
     found, before = counts.pop("found"), counts.pop("failed_before")
     counts["failed"] -= before
@@ -133,3 +163,10 @@ def _print_summary(
         counted.append(f"{before} failed before (recsys status --failures)")
     parts = ", ".join(counted)
     click.echo(f"{found} audio {'file' if found == 1 else 'files'}: {parts}")
+    passed = summary.passed_over
+    if passed.files:
+        click.echo(f"Passed over: {shown(passed.files)}")
+    if passed.kinds:
+        click.echo(f"Passed over: {shown(passed.kinds)}")
+    for hint in passed.hints:
+        click.echo(shown(hint))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from recsys.cli.exit_codes import FAILED, INTERRUPTED, TERMINATED
+from recsys.cli.exit_codes import FAILED, INTERRUPTED, PIPE_CLOSED, SIGNALLED
 from recsys.cli.lazy import LazyGroup
 from recsys.errors import RecsysError
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 SECTIONS = {
     "The library": {
@@ -93,15 +98,19 @@ class Recsys(LazyGroup):
             _report(error.message, error.hint)
             for match in getattr(error, "matches", ()):
                 click.echo(f"  {match}", err=True)
-        except KeyboardInterrupt:
-            _report("stopped", "Finished work is stored; run the command again to go on.")
-            ctx.exit(INTERRUPTED)
-        except BrokenPipeError:
-            # The reader of our output has closed it, as `head` does. Python would complain again
-            # when it flushes standard output at exit.
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        except KeyboardInterrupt as stop:
+            code = stop.exit_code if isinstance(stop, Signalled) else INTERRUPTED
+            # The terminal, and with it the place for messages, may be gone.
+            with contextlib.suppress(OSError):
+                _report("stopped", "Finished work is stored; run the command again to go on.")
+            ctx.exit(code)
         except (OSError, MemoryError) as error:
-            _report(_describe(error), "")
+            ctx.exit(_system_error(error))
+        except ImportError as error:
+            _report(
+                f"a part of recsys could not be loaded: {error}",
+                "Memory may be short (see ulimit -v); if it is not, install recsys again.",
+            )
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as error:
@@ -113,12 +122,42 @@ class Recsys(LazyGroup):
             )
         return ctx.exit(FAILED)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401
+        """Read the arguments; --help, which this prints, may fail like any other output."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except OSError as error:
+            sys.exit(_system_error(error))
 
-def _describe(error: OSError | MemoryError) -> str:
+
+class Signalled(KeyboardInterrupt):
+    """A signal that ends the program; what Ctrl-C saves and stops is saved and stopped."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = SIGNALLED + number
+
+
+def _system_error(error: OSError | MemoryError) -> int:
+    """Report an error of the system, and return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has closed it, as `head` does. Python would complain again when
+        # it flushes standard output at exit.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return PIPE_CLOSED
+    # Where nothing can be written, the exit code says it.
+    with contextlib.suppress(OSError):
+        _report(*_described(error))
+    return FAILED
+
+
+def _described(error: OSError | MemoryError) -> tuple[str, str]:
     if isinstance(error, MemoryError):
-        return "out of memory"
+        return "out of memory", ""
+    if error.errno == errno.ENOSPC and not error.filename:
+        return "the output could not be written: the disk is full", "Free some space."
     name = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror or error}{name}"
+    return f"{error.strerror or error}{name}", ""
 
 
 def _report(message: str, hint: str) -> None:
@@ -132,7 +171,7 @@ def _report(message: str, hint: str) -> None:
 
 EPILOG = """\b
 Exit codes: 0 success, 1 the command failed, 2 wrong usage, 3 finished but some files failed,
-130 stopped by Ctrl-C.
+130 stopped by Ctrl-C, 141 the reader of the output closed it, 143 stopped by SIGTERM.
 
 \b
 Start with:
@@ -162,13 +201,34 @@ def main() -> None:
     """Run the command line; names that cannot be printed are shown with escapes."""
     # Imports make many objects and hardly any garbage: collecting took a tenth of a short command.
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    # Service managers stop a program with SIGTERM: exit, so that everything is closed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    # Service managers stop a program with SIGTERM; a terminal that is closed sends SIGHUP, which
+    # nohup ignores.
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _stop)
     if "_RECSYS_COMPLETE" in os.environ:
         from recsys.cli.completing import register
 
         register()
     cli(prog_name="recsys")
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    raise Signalled(number)
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where a standard stream is closed.
+
+    Else the next file that is opened, the library perhaps, would get its number and be written to
+    by whoever means the stream.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # an open file has the lowest free number
+            stream = open(os.devnull, "w" if number else "r")  # noqa: SIM115
+            setattr(sys, name, stream)

@@ -159,10 +159,14 @@ def console() -> Console:
     """Return a console on standard output that does not truncate when piped."""
     from rich.console import Console
 
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:  # Rich would end the program
+            raise BrokenPipeError
+
     # Rich assumes 80 columns in a pipe; COLUMNS overrides both.
     wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     # Names may hold ":heart:", which is no emoji.
-    return Console(highlight=False, emoji=False, width=PIPED_WIDTH if wide else None)
+    return Screen(highlight=False, emoji=False, width=PIPED_WIDTH if wide else None)
 
 
 def table(*columns: str, right: Iterable[int] = (), title: str | None = None) -> Table:

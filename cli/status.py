@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,13 @@ from recsys.cli.output import console, escape, failures_json, human_size, print_
 from recsys.cli.prefer import option_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from recsys.library_status import LibraryStatus
+    from recsys.library_status import FailureGroup, LibraryStatus
     from recsys.milvus.catalogue import SharedStatus
 
+EXAMPLES = 2
+"""Files that are named for each reason of failures."""
 
 SOURCES = {
     "model": "the model's own (recsys index --genres model)",
@@ -31,7 +35,9 @@ SOURCES = {
     name="status", short_help="Show the library: tracks, genres, failures, model, index."
 )
 @click.option(
-    "--failures", is_flag=True, help="List the files that could not be analysed, and why."
+    "--failures",
+    is_flag=True,
+    help="Count the files that could not be analysed by reason, with examples and what helps.",
 )
 @click.option(
     "--tags", is_flag=True, help="List the model's tags with the number of tracks of each."
@@ -68,14 +74,11 @@ def command(failures: bool, tags: bool, as_json: bool, db: Path | None, index: s
                 _print_counts("Tag", counts)
             return
         status = library.status()
-        failed = library.failures() if failures or as_json else []  # can be many
-    reasons = {own.file.path: own.reason for own in failed}
+        groups = library.failure_groups() if failures or as_json else []  # can be many
     if as_json:
-        print_json(_as_json(status) | {"failures_list": failures_json(reasons)})
+        print_json(_as_json(status) | _failures_as_json(groups))
     elif failures:
-        for path, reason in reasons.items():
-            click.echo(f"{shown(path)}: {reason}")
-        click.echo(f"{len(reasons)} files could not be analysed", err=True)
+        _print_failures(groups)
     else:
         _print(status)
 
@@ -104,6 +107,44 @@ def _print_shared(status: SharedStatus, *, as_json: bool) -> None:
     ]
     _print_rows(rows)
     _print_counts("Genre", status.genres)
+
+
+def _print_failures(groups: Sequence[FailureGroup]) -> None:
+    """Print each kind of failure with its number, the first files, and what helps."""
+    for group in groups:
+        count = len(group.files)
+        click.echo(f"{count} {'file' if count == 1 else 'files'}: {group.reason}")
+        for failure in group.files[:EXAMPLES]:
+            detail = failure.reason.partition(":")[2].strip()
+            click.echo(f"  {shown(failure.file.path)}{f' ({detail})' if detail else ''}")
+        if group.hint:
+            click.echo(f"  {group.hint}")
+    total = sum(len(group.files) for group in groups)
+    retried = sum(group.retried for group in groups)
+    click.echo(f"{total} files could not be analysed", err=True)
+    if total:
+        click.echo(
+            f"Every run tries {retried} of them again; recsys index --retry-failed tries all, and "
+            "recsys status --json lists them.",
+            err=True,
+        )
+
+
+def _failures_as_json(groups: Sequence[FailureGroup]) -> dict[str, object]:
+    failed = {file.file.path: file.reason for group in groups for file in group.files}
+    return {
+        "failures_by_reason": [
+            {
+                "reason": group.reason,
+                "files": len(group.files),
+                "retried": group.retried,
+                "examples": [os.fspath(file.file.path) for file in group.files[:EXAMPLES]],
+                "hint": group.hint,
+            }
+            for group in groups
+        ],
+        "failures_list": failures_json(dict(sorted(failed.items()))),
+    }
 
 
 def _print_rows(rows: Iterable[tuple[str, object]]) -> None:
@@ -140,15 +181,33 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
             "problems": list(status.index_problems),
             "recall_at_20": status.recall_at_20,
         },
+        "passed_over": asdict(status.passed_over),
+        "exclude": list(status.exclude),
+        "video": status.video,
         "preferences": status.preferences.asked(),
         **({"feedback": status.feedback} if status.feedback else {}),
     }
 
 
+def _rows_of_place(status: LibraryStatus) -> list[tuple[str, object]]:
+    """Return what is odd about the place of the library, and what of its folders is not in it."""
+    rows: list[tuple[str, object]] = []
+    if status.journal_problem is not None:
+        rows.append(("Warning", status.journal_problem))
+    if status.exclude:
+        rows.append(("Excluded", shown(" ".join(map(shlex.quote, status.exclude)))))
+    if status.video:
+        rows.append(("Videos", "their sound is indexed (--no-video ends that)"))
+    passed = status.passed_over
+    rows.extend(("Skipped", shown(text)) for text in (passed.files, passed.kinds) if text)
+    rows.extend(("Note", shown(text)) for text in passed.hints)
+    return rows
+
+
 def _print(status: LibraryStatus) -> None:
     index = "; ".join(status.index_problems) or "current"
     tags = f"{len(status.tags)} (recsys status --tags lists them)"
-    failed = " (recsys status --failures lists them)" if status.failures else ""
+    failed = " (recsys status --failures says why)" if status.failures else ""
     rows: list[tuple[str, object]] = [
         ("Library", f"{status.database} ({human_size(status.database_bytes)})"),
         ("Index", f"{human_size(status.index_bytes)}, {index}"),
@@ -173,6 +232,7 @@ def _print(status: LibraryStatus) -> None:
         rows.append((genre, f"approximate search, measured recall@20 {recall:.3f}"))
     if options := option_lines(status.preferences):
         rows.append(("Defaults", f"{' '.join(options)} (recsys prefer)"))
+    rows.extend(_rows_of_place(status))
     for root, there in status.roots.items():
         gone = "" if there else " (not available; its tracks are kept)"
         rows.append(("Folder", f"{root}{gone}"))

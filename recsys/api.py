@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
-    from recsys.library_status import Diagnosis, LibraryStatus
+    from recsys.library_status import Diagnosis, FailureGroup, LibraryStatus
     from recsys.listing import ListOptions, TrackDetails
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         IndexSummary,
         Playlist,
         Reading,
+        SlowFile,
     )
     from recsys.words import LibrarySounds, TextPhrase, TextTower, WordPhrase
 
@@ -297,14 +298,14 @@ class Library:
             it was analysed with another model.
         """
         from recsys.indexing.session import nothing_found
-        from recsys.types import IndexSummary
+        from recsys.types import IndexSummary, SlowFile
 
         roots = self._roots_of(folders)
         summary = IndexSummary()
         for event in self.index_events(roots, options):
             if isinstance(event, IndexSummary):
                 summary = event
-            elif on_event is not None:
+            elif on_event is not None and not isinstance(event, SlowFile):
                 on_event(event)
         if summary.found == 0 and not summary.removed:
             raise nothing_found(roots, summary)
@@ -316,7 +317,7 @@ class Library:
         options: IndexOptions | None = None,
         *,
         watch: bool = False,
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
         """Index as :meth:`index`, but as a stream of events.
 
         Parameters
@@ -333,6 +334,8 @@ class Library:
             One per file.
         IndexPlan
             Once per pass, before the files that take time.
+        SlowFile
+            Every few seconds for a file whose analysis takes long.
         IndexSummary
             At the end of a pass.
         """
@@ -1134,7 +1137,7 @@ class Library:
         Parameters
         ----------
         files : str, Path or iterable of them
-            Audio files.
+            Audio files, or folders with audio files under them.
         workers : int, optional
             Decoding processes; by default one per processor.
         time_limit_s : float
@@ -1432,6 +1435,12 @@ class Library:
         """Return the files that could not be analysed, with their reasons, by path."""
         return sorted(self.store.failures(), key=lambda failure: failure.file.path)
 
+    def failure_groups(self) -> list[FailureGroup]:
+        """Return the files that could not be analysed by the kind of reason, most files first."""
+        from recsys.library_status import failure_groups
+
+        return failure_groups(self.failures())
+
     def forget(self, folder: str | Path) -> int:
         """Remove the tracks and failures under a folder from the library; return their number.
 
@@ -1453,7 +1462,8 @@ class Library:
         Parameters
         ----------
         rebuild : bool
-            Rebuild the index files from the database.
+            Delete analyses that are damaged, which the next run makes again, and rebuild the index
+            files from the database.
         vacuum : bool
             Delete analyses that no track uses, and free their space.
 

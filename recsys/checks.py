@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import fields
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsys.errors import QueryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _TEXTS = "tuple[str, ...]"
 
@@ -45,6 +49,16 @@ def check_types(options: Any) -> None:  # noqa: ANN401 (any dataclass)
                 f"{field.name} must be {_KINDS[kind][1]}, got {value!r}",
                 f"Its type is {field.type}.",
             )
+
+
+def regular(path: Path) -> Path:
+    """Return a path to read from; OSError for a pipe or device, which may never end.
+
+    A missing file, or a folder, is left to the reader.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return path
 
 
 def is_whole(value: object) -> bool:

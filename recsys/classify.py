@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys.errors import RecsysError
 from recsys.indexing.examine import FileAnalyser, TrackResult, analyses_of
+from recsys.library import scan
 from recsys.recommender.speech import SPEECH_FROM, knows_speech, speech_probability
 from recsys.types import TIME_LIMIT_S, UNKNOWN
 from recsys.workers import WorkerPool, default_workers
@@ -58,14 +59,23 @@ def classify_files(
 ) -> Iterator[Classification]:
     """Classify files in worker processes; yield one result per file, in the order given.
 
-    `workers` defaults to one per processor; no more are started than there are files.
+    A folder stands for the audio files under it. `workers` defaults to one per processor; no more
+    are started than there are files.
     """
+    files = [file for path in files for file in _files_of(path)]
     analyser = FileAnalyser(classifier.features, classifier.place)
     workers = min(workers or default_workers(), len(files))
     librosa = classifier.features.uses_librosa
     with WorkerPool(workers, librosa=librosa, time_limit_s=time_limit_s) as pool:
         for path, outcome in pool.map(analyser, files):
             yield _classification(path, outcome, classifier)
+
+
+def _files_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    # A folder without audio fails like a file, by its own name.
+    return [file.path for file in scan(path)] or [path]
 
 
 def _classification(

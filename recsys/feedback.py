@@ -162,10 +162,23 @@ def _event_of_line(line: str | bytes, reader: Callable[[], FeedbackReader]) -> E
         raise QueryError(f"no JSON: {error}", "Give one JSON object per line.") from error
     if not isinstance(fields, dict):
         raise QueryError(f"no JSON object: {fields!r}", "Give one JSON object per line.")
+    _check_characters(fields)
     if "key" in fields or "track" not in fields:
         return Event.from_fields(fields)
     checked = Event.from_fields({**fields, "key": "-", "subject": Subject.TRACK, "tracks": []})
     return reader().event(checked.kind, str(fields["track"]), checked.time, checked.source)
+
+
+def _check_characters(fields: dict[str, object]) -> None:
+    """Raise QueryError for characters that neither a path nor a text can have."""
+    text = json.dumps(fields, ensure_ascii=False)
+    try:
+        os.fsencode(text)  # bytes of a path that are not UTF-8 are half of a surrogate pair
+    except UnicodeEncodeError as error:
+        wrong = text[error.start]
+        raise QueryError(f"not a character: {wrong!a}", "Write the text as UTF-8.") from error
+    if "\\u0000" in text:
+        raise QueryError("a text with the character 0", "Leave the character out.")
 
 
 # Seeds that are banned

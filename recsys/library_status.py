@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError
 from recsys.index.sync import (
@@ -18,6 +19,12 @@ from recsys.names import check_has_tags
 from recsys.recommender import Filters
 from recsys.recommender.query import HOLDS_FROM
 from recsys.store import LibraryLock, Store
+from recsys.types import PassedOver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recsys.types import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,10 @@ class LibraryStatus:
     recall_at_20: dict[str, float]  # of the genre groups whose search is approximate
     preferences: Filters  # the defaults of every list
     feedback: dict[str, int]  # events of each kind that there is
+    passed_over: PassedOver  # by the last scan of its folders
+    exclude: tuple[str, ...]  # patterns of what is not the library's
+    video: bool  # whether the sound of videos is indexed
+    journal_problem: str | None = None  # why SQLite's journal may not work there
 
 
 def library_status(store: Store) -> LibraryStatus:
@@ -49,6 +60,7 @@ def library_status(store: Store) -> LibraryStatus:
     info = store.model()
     counts = store.counts()
     health = RootHealth(store)
+    rules = store.scan_rules()
     genres = sorted(store.genre_counts().items(), key=lambda item: (-item[1], item[0]))
     return LibraryStatus(
         database=store.path,
@@ -70,7 +82,37 @@ def library_status(store: Store) -> LibraryStatus:
         recall_at_20=measured_recall(store),
         preferences=Filters.of(store.preferences()),
         feedback={str(kind): number for kind, number in store.event_counts().items()},
+        journal_problem=store.journal_problem(),
+        passed_over=store.passed_over(),
+        exclude=tuple(rules.get("exclude", ())),
+        video=bool(rules.get("video", False)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Files that could not be analysed for one kind of reason."""
+
+    reason: str  # without the details of each file
+    files: tuple[Failure, ...]  # by path
+    hint: str  # what helps; may be empty
+
+    @property
+    def retried(self) -> int:
+        """Files that every run tries again."""
+        return sum(failure.retry for failure in self.files)
+
+
+def failure_groups(failures: Iterable[Failure]) -> list[FailureGroup]:
+    """Group failures by the kind of reason, which stands before its colon; most files first."""
+    kinds: dict[str, list[Failure]] = {}
+    for failure in failures:
+        kinds.setdefault(failure.reason.partition(":")[0], []).append(failure)
+    groups = [
+        FailureGroup(reason, tuple(files), next((f.hint for f in files if f.hint), ""))
+        for reason, files in kinds.items()
+    ]
+    return sorted(groups, key=lambda group: (-len(group.files), group.reason))
 
 
 def tag_counts(store: Store) -> dict[str, int]:
@@ -126,15 +168,22 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
                 f"the database went from {before} to {_size_of(database)} bytes"
             )
         if rebuild:
+            damaged = [track_id for track_id, _ in store.damaged_analyses()]
+            if damaged:
+                store.delete_analyses(damaged)
+                repairs.append(
+                    f"deleted {len(damaged)} damaged analyses; recsys index makes them again"
+                )
             index = rebuild_index(store)
             repairs.append(f"rebuilt the index: {index.count()} tracks")
         return _diagnosis(store, repairs)
 
 
 def _diagnosis(store: Store, repairs: list[str]) -> Diagnosis:
-    return Diagnosis(
-        tuple(store.integrity_problems()), tuple(index_problems(store)), tuple(repairs)
-    )
+    problems = store.integrity_problems()
+    if (journal := store.journal_problem()) is not None:
+        problems.append(journal)
+    return Diagnosis(tuple(problems), tuple(index_problems(store)), tuple(repairs))
 
 
 def forget_folder(database: Path, folder: Path) -> int:

@@ -130,13 +130,18 @@ def at_effort(features: AnyFeatures, effort: Effort) -> AnyFeatures:
 # Checks of settings, for all kinds; each raises ModelError
 
 
+MOST_VALUES = 2**25
+"""Most samples of a window, and most of its features: 134 MB. A damaged or hostile model card must
+not ask for more memory than there is."""
+
+
 def check_framing(settings: Features) -> None:
     """Check the sample rate and how a track is cut into windows."""
-    check_whole(settings, "sample_rate", 1)
-    check_whole(settings, "max_windows", 1)
+    check_whole(settings, "sample_rate", 1, 768_000)
+    check_whole(settings, "max_windows", 1, 10_000)
     _check_number(settings, "window_s")
     _check_number(settings, "overlap")
-    if settings.window_length < 1:
+    if not 0 < settings.window_s <= MOST_VALUES or not 1 <= settings.window_length <= MOST_VALUES:
         raise ModelError(f"features {settings.kind}: window_s is {settings.window_s}", HINT)
     if not 0.0 <= settings.overlap < 1.0:
         raise ModelError(
@@ -149,6 +154,16 @@ def check_stft(settings: Features) -> None:
     check_framing(settings)
     check_whole(settings, "n_fft", 2, settings.window_length)
     check_whole(settings, "hop_length", 1)
+
+
+def check_size(settings: Features) -> None:
+    """Check that the features of a window fit into memory."""
+    values = math.prod(settings.shape)
+    if not 1 <= values <= MOST_VALUES:
+        raise ModelError(
+            f"features {settings.kind}: a window has {values} values, must have 1 to {MOST_VALUES}",
+            HINT,
+        )
 
 
 def check_whole(settings: Features, name: str, least: int, most: int | None = None) -> None:
@@ -370,4 +385,6 @@ def features_from_dict(settings: Mapping[str, Any]) -> Features:
     True
     """
     fields = dict(settings)
-    return feature_kind(fields.pop("kind", None))(**fields)
+    features = feature_kind(fields.pop("kind", None))(**fields)
+    check_size(features)
+    return features

@@ -1,9 +1,14 @@
-"""Memory that the C library keeps between uses."""
+"""Memory that the C library keeps between uses, and how much a process may have."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+
+from recsys.errors import RecsysError
+
+NEEDED_BYTES = 800 * 2**20
+"""Address space of an indexing process; with less, the libraries that it loads may crash."""
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -33,3 +38,18 @@ def keep_freed_memory(*, large: bool = True) -> bool:
         return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
     kept = bool(mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES))
     return kept and bool(mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BYTES))
+
+
+def check_address_space() -> None:
+    """Raise RecsysError if this process may have less address space than it needs."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < NEEDED_BYTES:
+        raise RecsysError(
+            f"too little memory: this process may have {limit // 2**20} MiB of address space, "
+            f"and analysis needs {NEEDED_BYTES // 2**20} MiB",
+            "Nothing was analysed or recorded. Raise the limit: ulimit -v unlimited",
+        )

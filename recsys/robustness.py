@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from recsys.audio import MAX_WHOLE_S, decode, open_container
+from recsys.audio import decode, open_container
+from recsys.audio.decoding import MAX_WHOLE_S
 from recsys.bootstrap import bootstrap_interval
 from recsys.errors import AudioError, QueryError, RecsysError, require
 from recsys.library import scan
@@ -287,7 +288,7 @@ def read_recording(path: Path) -> Recording:
     blocks: list[FloatArray] = []
     length, rate = 0, 0
     try:
-        with open_container(path) as container:
+        with open_container(path, at_most=None) as container:
             for frame in container.decode(audio=0):
                 rate = frame.sample_rate
                 # More than two channels are mixed down: not every format below takes them.

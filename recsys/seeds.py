@@ -31,7 +31,7 @@ import numpy as np
 
 from recsys.credits import CREDITS, DISC, GUESTS, NOT_AN_ARTIST, album_title, artists_of
 from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
-from recsys.library import AUDIO_SUFFIXES, absolute, audio_hash, read_tags
+from recsys.library import AUDIO_SUFFIXES, absolute
 from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
 from recsys.recommender.duplicates import name_key, same_song
@@ -294,8 +294,12 @@ class SeedFinder:
         info = self._store.model()
         if info is None:
             raise QueryError(f"{self._store.path} has no model yet", "Index a folder first.")
+        # In a process of its own: a file that crashes its decoder must not end this one.
+        from recsys.indexing.examine import identify
+        from recsys.workers import apply
+
         try:
-            identity = audio_hash(path)
+            identity, tags, _ = apply(identify, path)
             copy = next(iter(self._store.tracks_with_hash(identity)), None)
             analysis = self._store.analysis(copy.id) if copy else None
             if copy is not None and analysis is not None:
@@ -305,7 +309,7 @@ class SeedFinder:
         except AudioError as error:
             raise AudioError(f"{path}: {error.message}", error.hint) from error
         genre = info.top_genre(analysis.probabilities)
-        track = Track(OUTSIDE_LIBRARY, path, read_tags(path), duration_s, identity, genre)
+        track = Track(OUTSIDE_LIBRARY, path, tags, duration_s, identity, genre)
         return track, analysis
 
     def _run_model(self, path: Path, info: ModelInfo) -> tuple[Analysis, float]:
@@ -321,7 +325,6 @@ class SeedFinder:
                 f"{classifier.info.fingerprint}, effort {classifier.info.effort}, now",
                 self._mismatch_hint(),
             )
-        # In a process of its own: a file that crashes its decoder must not end this one.
         result = apply(FileAnalyser(classifier.features, classifier.place), path)
         return analyses_of([result], lambda: classifier)[0], result.duration_s
 

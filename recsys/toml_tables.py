@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from recsys.errors import ModelError
-from recsys.mel import Features, feature_kind
+from recsys.mel import Features, check_size, feature_kind
 
 
 class Table(BaseModel):
@@ -28,10 +28,12 @@ def _parse_features(value: object) -> object:
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r} in features of kind {kind!r}")
     try:
-        return TypeAdapter(cls).validate_python(settings)
+        features = TypeAdapter(cls).validate_python(settings)
+        check_size(features)
     except ModelError as error:
         # Reported with every other fault of the file, and with its name.
         raise ValueError(error.message) from error
+    return features
 
 
 AnyFeatures = Annotated[Features, BeforeValidator(_parse_features)]

@@ -27,6 +27,9 @@ EffortName: TypeAlias = Literal["fast", "balanced", "full"]
 GenreSourceName: TypeAlias = Literal["model", "tags", "own"]
 """What :class:`GenreSource` is called by those who ask for it."""
 
+JournalName: TypeAlias = Literal["wal", "delete"]
+"""How SQLite keeps a library consistent, see :meth:`recsys.store.Store.set_journal`."""
+
 PlaylistFormat: TypeAlias = Literal["m3u8", "m3u", "pls", "xspf", "json", "paths"]
 """Formats of playlist files, see :mod:`recsys.playlists.files`."""
 
@@ -38,6 +41,9 @@ LEAST_SCORE = 1e-6
 
 TIME_LIMIT_S = 120.0
 """Default limit for the analysis of one file, which takes well under a second."""
+
+SIZE_LIMIT_BYTES = 32_000_000_000
+"""Default limit for the size of one file: three hours of DSD256, eight of 24-bit 192 kHz stereo."""
 
 UNKNOWN = "unknown"
 """Genre of a track for which no probability reaches its threshold."""
@@ -78,6 +84,9 @@ class TrackFile:
     path: Path  # absolute; bytes that are not UTF-8 are kept by surrogate escapes
     size: int  # bytes
     mtime_ns: int  # of the last modification, since the epoch
+    # Of the last change of content, name or attributes, since the epoch, which no program can set
+    # back; None where it is not known. Two files that differ in nothing else are the same.
+    ctime_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +209,12 @@ class Analysis:
     def identity(self) -> tuple[str, Effort]:
         """Model and effort: only analyses that share both are comparable."""
         return self.fingerprint, self.effort
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all its values are numbers; damaged sound can give others."""
+        arrays = (self.probabilities, self.embedding, self.tags)
+        return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,8 +431,9 @@ class Failure:
     """A file that could not be analysed."""
 
     file: TrackFile  # as it was then: after a change of size or time the next run tries it again
-    reason: str  # for display
+    reason: str  # for display: "kind: detail", where files of one kind can be counted together
     retry: bool = False  # not the file's fault (unmounted disk, permission): every run tries again
+    hint: str = ""  # what helps
 
 
 class IndexStatus(StrEnum):
@@ -440,7 +456,98 @@ class IndexEvent:
     warning: str | None = None  # defect of a file that was indexed all the same
     genre: str | None = None  # the model's most probable one
     track_id: int | None = None
-    failed_before: bool = False  # the file is as it was when it failed, and was not tried again
+    # The file is as it was when it failed, and was not tried again, or failed again as before.
+    failed_before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SlowFile:
+    """A file whose analysis has been going on for long; told every few seconds until it ends."""
+
+    path: Path
+    seconds: float  # since it began
+    limit_s: float  # after which it is given up
+
+
+MOST_EXTENSIONS, MOST_NAMED = 40, 5
+"""How much of a scan is told in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """What a scan saw below its folders and did not take as tracks, as counts."""
+
+    extensions: Mapping[str, int] = field(default_factory=dict)  # of other files, most first
+    videos: int = 0  # with sound, where videos are not wanted
+    leftovers: Mapping[str, int] = field(default_factory=dict)  # unfinished downloads, ... by kind
+    folders: Mapping[str, int] = field(default_factory=dict)  # recycle bins, ... by name
+    hidden: int = 0  # names that begin with a dot
+    hidden_music: tuple[str, ...] = ()  # hidden folders with audio
+    excluded: int = 0  # files and folders that the library's patterns exclude
+    cue_sheets: int = 0  # files that hold an album with a CUE sheet: tracks, but each only one
+
+    @property
+    def files(self) -> str:
+        """Extensions with their counts, for display; empty where there are none."""
+        counts = [f"{n} {name or 'without extension'}" for name, n in self.extensions.items()]
+        more = len(counts) - MOST_EXTENSIONS
+        counts[MOST_EXTENSIONS:] = [f"{more} other extensions"] if more > 0 else []
+        return ", ".join(counts)
+
+    @property
+    def kinds(self) -> str:
+        """Everything else that was passed over, for display; empty where there is nothing."""
+        told = []
+        if self.videos:
+            told.append(f"{_counted(self.videos, 'video')} (--video indexes their sound)")
+        told += [_counted(count, kind) for kind, count in self.leftovers.items()]
+        if self.folders:
+            number = _counted(sum(self.folders.values()), "folder")
+            told.append(f"{number} of bins, snapshots or thumbnails ({', '.join(self.folders)})")
+        if self.hidden:
+            told.append(_counted(self.hidden, "hidden name"))
+        if self.excluded:
+            told.append(f"{self.excluded} excluded (--exclude)")
+        return ", ".join(told)
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """Sentences on what may not be as it was meant."""
+        told = []
+        if self.cue_sheets == 1:
+            told.append("1 album in one file with a CUE sheet is one track")
+        elif self.cue_sheets:
+            told.append(f"{self.cue_sheets} albums in one file with a CUE sheet are each one track")
+        if self.hidden_music:
+            named = ", ".join(self.hidden_music[:MOST_NAMED])
+            more = len(self.hidden_music) - MOST_NAMED
+            named += f" and {more} more" if more > 0 else ""
+            told.append(f"hidden folders hold audio; index one by its name: {named}")
+        return tuple(told)
+
+    def __add__(self, other: PassedOver) -> PassedOver:
+        """Return the counts of two folders together."""
+        ours, theirs = ((each.extensions, each.leftovers, each.folders) for each in (self, other))
+        extensions, leftovers, folders = map(_added, ours, theirs)
+        return PassedOver(
+            extensions,
+            self.videos + other.videos,
+            leftovers,
+            folders,
+            self.hidden + other.hidden,
+            self.hidden_music + other.hidden_music,
+            self.excluded + other.excluded,
+            self.cue_sheets + other.cue_sheets,
+        )
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    sums = {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,13 +560,19 @@ class IndexSummary:
     moved: int = 0
     removed: int = 0
     failed: int = 0
-    failed_before: int = 0  # of the failed: not tried again, because they have not changed
+    failed_before: int = 0  # of the failed: as before, because they have not changed
     notes: tuple[str, ...] = ()
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     @property
     def failed_now(self) -> int:
         """Files that this run tried in vain."""
         return self.failed - self.failed_before
+
+    @property
+    def changes(self) -> int:
+        """Files of which the library has another state now."""
+        return self.indexed + self.moved + self.removed + self.failed_now
 
     def counts(self) -> Mapping[str, int]:
         """Return the counts by name, as scripts read them."""

@@ -41,6 +41,7 @@ def serve(control_fd: int, modules: list[str]) -> None:
     _warm_up(modules)
     gc.freeze()  # a collection in a worker would touch, and so copy, all shared memory
     children: set[int] = set()  # ended ones are kept until the parent asks for their exit code
+    left: set[int] = set()  # those that it does not wait for
     replies = Connection(os.dup(control_fd))
     with socket.socket(fileno=control_fd) as control, contextlib.suppress(ConnectionError):
         while True:
@@ -55,9 +56,13 @@ def serve(control_fd: int, modules: list[str]) -> None:
                 replies.send(pid)
             else:
                 (pid,) = PID.unpack(request)
-                known = pid in children
-                children.discard(pid)
-                replies.send(_end(pid) if known else None)
+                known = abs(pid) in children
+                children.discard(abs(pid))
+                if known and pid < 0:
+                    os.kill(-pid, signal.SIGKILL)
+                    left.add(-pid)
+                replies.send(_end(pid) if known and pid > 0 else None)
+            left -= {child for child in left if os.waitpid(child, os.WNOHANG)[0]}
     for child in children:
         os.kill(child, signal.SIGKILL)
 

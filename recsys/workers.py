@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -48,12 +49,13 @@ CRASHES_IN_A_ROW = 3
 """Consecutive items that end their processes from which the machine is to blame."""
 
 PID = struct.Struct("!i")
-"""A request to the server: the id of a worker to end, or 0 with the socket of one to fork."""
+"""A request to the server: the id of a worker to end, minus the id of one not to wait for, or 0
+with the socket of one to fork."""
 
 PROVE = "prove"
 """A request to a worker: show that it can decode at all."""
 
-END_WAIT_S = 5.0
+END_WAIT_S = 2.0
 """A killed process that is still there after this long waits for a device; it is left alone."""
 
 START_LIMIT_S = 300.0
@@ -109,6 +111,7 @@ class WorkerPool:
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._closing = threading.Event()
+        self._working: dict[int, tuple[object, float]] = {}  # item and start, by thread
 
     def __enter__(self) -> Self:
         return self
@@ -135,12 +138,23 @@ class WorkerPool:
             Processes cannot start, or `CRASHES_IN_A_ROW` items in a row ended theirs. No outcome is
             yielded for these items.
         """
+        return (pair for pair in self.stream(function, items, None) if pair is not None)
+
+    def stream(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        pause_s: float | None,
+    ) -> Iterator[tuple[Item, Result | RecsysError] | None]:
+        """As :meth:`map_unordered`, but also yield None whenever nothing came for `pause_s`."""
         source = iter(items)
         in_flight: dict[Future[_Outcome[Result]], Item] = {}
         suspects: list[tuple[Item, Result | RecsysError]] = []
         try:
             while self._take(function, source, in_flight):
-                done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+                done, _ = wait(in_flight, pause_s, return_when=FIRST_COMPLETED)
+                if not done:
+                    yield None
                 for future in done:
                     item, outcome = in_flight.pop(future), future.result()
                     if isinstance(outcome.value, WorkerError):
@@ -174,13 +188,19 @@ class WorkerPool:
                 yield waiting.pop(following)
                 following += 1
 
+    def slow(self, least_s: float) -> list[tuple[Any, float]]:
+        """Return the items that processes have worked on for this long, and for how long."""
+        now = time.monotonic()
+        ages = [(item, now - start) for item, start in list(self._working.values())]
+        return sorted(((i, age) for i, age in ages if age >= least_s), key=lambda pair: -pair[1])
+
     def close(self) -> None:
         """Stop the processes without waiting for their items."""
         if self._threads is None:
             return
         self._closing.set()
         for worker in list(self._all):
-            worker.kill()
+            worker.leave()
         self._threads.shutdown(cancel_futures=True)
         for worker in list(self._all):  # idle ones
             self._end(worker)
@@ -210,6 +230,15 @@ class WorkerPool:
 
     def _outcome(self, function: Callable[[Item], Result], item: Item) -> _Outcome[Result]:
         """Return the outcome of one item, in a process that only this thread uses."""
+        thread = threading.get_ident()
+        self._working[thread] = item, time.monotonic()
+        try:
+            return self._tried(function, item)
+        finally:
+            del self._working[thread]
+
+    def _tried(self, function: Callable[[Item], Result], item: Item) -> _Outcome[Result]:
+        """Try an item; where it ends its process, try it again alone."""
         modules = _modules(function, librosa=self._librosa)
         try:
             worker = self._idle.pop()
@@ -252,16 +281,21 @@ class WorkerPool:
 
     def _started(self, modules: tuple[str, ...]) -> _Worker:
         """Return a new worker that shares loaded modules with others; WorkerError if it cannot."""
-        worker = _start(modules)
-        self._all.add(worker)
-        if self._closing.is_set():  # too late for close() to see it
-            self._end(worker)
-            raise WorkerError("the pool was closed")
-        try:
-            worker.call((_working_directory(), _search_path()), START_LIMIT_S)
-        except (ConnectionError, TimeoutError) as error:
-            self._end(worker)
-            raise cannot_start(f"a new process ended at once ({worker.exit_code})") from error
+        for attempt in range(1 + ATTEMPTS_ALONE):
+            worker = _start(modules)
+            self._all.add(worker)
+            if self._closing.is_set():  # too late for close() to see it
+                self._end(worker)
+                raise WorkerError("the pool was closed")
+            try:
+                worker.call((_working_directory(), _search_path()), START_LIMIT_S)
+                break
+            except (ConnectionError, TimeoutError) as error:
+                self._end(worker)
+                # As in _proven: one that was killed says nothing of the next.
+                if worker.exit_code not in (None, -signal.SIGKILL) or attempt == ATTEMPTS_ALONE:
+                    reason = f"a new process ended at once ({worker.exit_code})"
+                    raise cannot_start(reason) from error
         return worker
 
     def _proven(self, modules: tuple[str, ...]) -> _Worker:
@@ -331,7 +365,10 @@ def as_outcome(error: BaseException) -> RecsysError:
     if isinstance(error, ImportError):
         return cannot_start(f"{type(error).__name__}: {error}")
     if isinstance(error, OSError | MemoryError):
-        return PassingError(f"cannot read it now: {str(error) or type(error).__name__}")
+        return PassingError(
+            f"cannot read it now: {str(error) or type(error).__name__}",
+            "The file is not to blame; the next run tries it again.",
+        )
     return AudioError(
         f"unexpected {type(error).__name__}: {error}",
         "Please report this file: it meets a case that the decoder wrapper does not know.",
@@ -390,10 +427,14 @@ def _search_path() -> list[str]:
 
 
 class _Worker:
-    """Drives one worker process; `kill` ends it and returns its exit code if known."""
+    """Drives one worker process.
+
+    `kill` ends it and returns its exit code if known; it waits for it, unless it is called with
+    False.
+    """
 
     def __init__(
-        self, pid: int, connection: Connection[Any, Any], kill: Callable[[], int | None]
+        self, pid: int, connection: Connection[Any, Any], kill: Callable[[bool], int | None]
     ) -> None:
         self.pid = pid
         self.exit_code: int | None = None
@@ -418,16 +459,33 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process, from any thread; a thread that waits for it continues at once."""
+        self._end(wait_for_it=True)
+
+    def leave(self) -> None:
+        """End the process without waiting for it: it may wait for a device."""
+        self._end(wait_for_it=False)
+
+    def _end(self, *, wait_for_it: bool) -> None:
         # Its process id may belong to another process after the first time.
         with self._once:
             if not self._killed:
                 self._killed = True
-                self.exit_code = self._kill()
+                self.exit_code = self._kill(wait_for_it)
 
     def end(self) -> None:
         """End the process and close the connection."""
         self.kill()
         self._connection.close()
+
+
+def _memory_file() -> IO[bytes]:
+    """Return a file without a name, which needs no folder for temporary files where it can.
+
+    Not a pipe: nobody reads it while the server runs, and a full pipe would stop the server.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("recsys"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 class _Server:
@@ -439,8 +497,7 @@ class _Server:
     def __init__(self, modules: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._stopped: WorkerError | ConnectionError | None = None
-        # A file, not a pipe: nobody reads it while the server runs, and a full pipe would stop it.
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
+        self._errors = _memory_file()
         self._control, theirs = socket.socketpair()
         self._replies: Connection[Any, Any] = Connection(os.dup(self._control.fileno()))
         flags = {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment}
@@ -470,12 +527,12 @@ class _Server:
             ours.close()
             raise
 
-        def kill() -> int | None:
+        def kill(wait_for_it: bool) -> int | None:
             # A process that waits for a device cannot be killed; it is not waited for.
             with contextlib.suppress(OSError):
                 ours.shutdown(socket.SHUT_RDWR)
             ours.close()
-            return self.end(pid)
+            return self.end(pid, wait_for_it=wait_for_it)
 
         return _Worker(pid, connection, kill)
 
@@ -495,11 +552,11 @@ class _Server:
             raise cannot_start(answer)
         return answer
 
-    def end(self, pid: int) -> int | None:
+    def end(self, pid: int, *, wait_for_it: bool = True) -> int | None:
         """Kill a worker and return its exit code, None if that is not known."""
         with self._lock:
             try:
-                self._control.sendall(PID.pack(pid))
+                self._control.sendall(PID.pack(pid if wait_for_it else -pid))
                 code: int | None = self._replies.recv()
             except (EOFError, OSError):  # the server was killed, the worker was not
                 with contextlib.suppress(ProcessLookupError):
@@ -567,9 +624,9 @@ def _spawned() -> _Worker:
     process.start()
     theirs.close()
 
-    def kill() -> int | None:
+    def kill(wait_for_it: bool) -> int | None:
         process.kill()
-        process.join(END_WAIT_S)
+        process.join(END_WAIT_S if wait_for_it else 0)
         return process.exitcode
 
     return _Worker(process.pid or 0, ours, kill)

@@ -43,17 +43,51 @@ def write(path: Path, samples: FloatArray, sample_rate: int = 22_050, subtype: s
     return path
 
 
-def encode(path: Path, samples: FloatArray, codec: str, sample_rate: int = 44_100) -> Path:
-    """Write with FFmpeg, for what libsndfile cannot write."""
+def encode(
+    path: Path, samples: FloatArray, codec: str, sample_rate: int = 44_100, kbps: int = 128
+) -> Path:
+    """Write with FFmpeg, for what libsndfile cannot write; samples may be (channels, n)."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=sample_rate, layout="mono", bit_rate=128_000)
-        resampler = av.AudioResampler(
-            format=stream.format, layout="mono", rate=sample_rate, frame_size=stream.frame_size
-        )
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
-        frame.sample_rate = sample_rate
-        frame.time_base = Fraction(1, sample_rate)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
+        fill(container, add_stream(container, codec, sample_rate, np.ndim(samples), kbps), samples)
     return path
+
+
+def add_stream(
+    container: av.container.OutputContainer,
+    codec: str,
+    sample_rate: int,
+    channels: int = 1,
+    kbps: int = 128,
+) -> av.AudioStream:
+    """Add a stream; all must be there before the first is filled."""
+    layout = {1: "mono", 2: "stereo"}[channels]
+    options = {"strict": "experimental"}  # for DTS
+    stream = container.add_stream(
+        codec, rate=sample_rate, layout=layout, bit_rate=1000 * kbps, options=options
+    )
+    assert isinstance(stream, av.AudioStream)
+    return stream
+
+
+def fill(
+    container: av.container.OutputContainer, stream: av.AudioStream, samples: FloatArray
+) -> None:
+    """Encode samples, shape (n,) or (channels, n), as the whole of a stream."""
+    resampler = av.AudioResampler(
+        format=stream.format,
+        layout=stream.layout,
+        rate=stream.rate,
+        frame_size=stream.frame_size or 4096,
+    )
+    frame = av.AudioFrame.from_ndarray(np.atleast_2d(samples), format="fltp", layout=stream.layout)
+    frame.sample_rate = stream.rate
+    frame.time_base = Fraction(1, stream.rate)
+    for part in [*resampler.resample(frame), *resampler.resample(None), None]:
+        # The last packet of FLAC is empty and has no time.
+        container.mux([packet for packet in stream.encode(part) if packet.size])
+
+
+def noise(duration_s: float, sample_rate: int = 22_050, seed: int = 0) -> FloatArray:
+    """White noise, which no encoder makes small."""
+    samples = np.random.default_rng(seed).uniform(-0.5, 0.5, round(duration_s * sample_rate))
+    return samples.astype(np.float32)

@@ -24,10 +24,10 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 GROUPS = {
     "base": (
         *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
-        *("bootstrap", "learned", "notebook"),
+        *("bootstrap", "learned", "mounts", "notebook"),
     ),
-    "sound": ("audio", "mel", "one_librosa", "toml_tables"),
-    "library": ("library",),
+    "sound": ("audio", "audio.*", "mel", "one_librosa", "toml_tables"),
+    "library": ("library", "library.*"),
     "workers": ("workers", "worker_server"),
     "taste": ("taste", "taste.*"),
     "store": ("store", "store.*"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,19 @@ def test_memory_once_used_is_not_asked_for_again(how: str, size: int, asked_agai
     kept, faults = faults_at_the_fourth_time(how, size)
     assert kept == (how != "nothing")
     assert faults > 50 if asked_again else faults < 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits")
+def test_too_little_address_space_stops_a_run_before_anything_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(b"no sound")
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (350 * 2**20, -1));"
+        "sys.argv[0] = 'recsys'; from recsys.cli.main import main; main()"
+    )
+    database = tmp_path / "l.db"
+    command = [sys.executable, "-c", program, "index", str(tmp_path), "--db", str(database)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "may have 350 MiB of address space" in done.stderr
+    assert "ulimit -v unlimited" in done.stderr
+    assert not database.exists()

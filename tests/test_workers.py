@@ -172,8 +172,10 @@ def test_a_broken_installation_stops_the_run_with_its_reason(tmp_path: Path) -> 
 
 def test_the_server_loads_the_module_of_a_function_with_arguments() -> None:
     function = partial(audio.decode_whole, sample_rate=8000)
-    assert workers._modules(function, librosa=False) == ("recsys.audio",)
-    assert workers._modules(workers._Numbered(function), librosa=False) == ("recsys.audio",)
+    assert workers._modules(function, librosa=False) == ("recsys.audio.decoding",)
+    assert workers._modules(workers._Numbered(function), librosa=False) == (
+        "recsys.audio.decoding",
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only a server forks")
@@ -348,3 +350,52 @@ def _ended(pid: int) -> bool:
             return True
         signal.sigtimedwait([], 0.05)
     return False
+
+
+def test_a_hang_holds_no_other_result_back_and_is_named() -> None:
+    with WorkerPool(2, time_limit_s=60) as pool:
+        stream = pool.stream(hang_on_three, range(4), 0.05)
+        results: list[object] = []
+        while len(results) < 3:
+            results += [pair for pair in [next(stream)] if pair is not None]
+        assert set(results) == {(0, 0), (1, 1), (2, 2)}
+        assert next(stream) is None  # nothing came, and the caller can do something else
+        ((item, seconds),) = pool.slow(0.01)
+        assert item == 3
+        assert seconds > 0.01
+        assert pool.slow(1000) == []
+        stream.close()
+    assert pool.slow(0) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs a folder for its errors here")
+def test_no_folder_for_temporary_files_is_needed(tmp_path: Path) -> None:
+    done = run_script(
+        """
+        from worker_functions import double
+        from recsys.workers import WorkerPool
+        if __name__ == "__main__":
+            with WorkerPool(1) as pool:
+                print(*pool.map_unordered(double, [2]))
+        """,
+        tmp_path,
+        TMPDIR=str(tmp_path / "none" / ("long" * 50)),
+    )
+    assert done.stdout.strip() == "(2, 4)", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only a server forks")
+def test_new_processes_that_are_killed_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = workers._start, []
+
+    def killed_at_first(modules: tuple[str, ...]) -> workers._Worker:
+        worker = start(modules)
+        started.append(worker.pid)
+        if len(started) <= workers.ATTEMPTS_ALONE:
+            os.kill(worker.pid, signal.SIGKILL)
+        return worker
+
+    monkeypatch.setattr("recsys.workers._start", killed_at_first)
+    with WorkerPool(1) as pool:
+        assert list(pool.map_unordered(double, [2])) == [(2, 4)]
+    assert len(started) == 1 + workers.ATTEMPTS_ALONE

@@ -22,7 +22,13 @@ from recsys import atomic
 from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.errors import AudioError, QueryError, TagError
 from recsys.index.sync import bring_up_to_date, index_is_current
-from recsys.library import audio_hash, outermost, read_tags
+from recsys.library import (
+    audio_hash,
+    earlier_audio_hash,
+    is_earlier_identity,
+    outermost,
+    read_tags,
+)
 from recsys.store import LibraryLock, Store, TrackRecord
 from recsys.types import TrackFile
 
@@ -233,10 +239,14 @@ def _update_library(store: Store, path: Path, identity: str) -> None:
     A file whose audio is not what was indexed is left to the next ``recsys index``.
     """
     stored = store.lookup(path)
-    if stored is None or stored.audio_hash != identity:
+    if stored is None or stored.audio_hash is None:
+        return
+    if is_earlier_identity(stored.audio_hash):
+        identity = earlier_audio_hash(path)
+    if stored.audio_hash != identity:
         return
     status = path.stat()
-    file = TrackFile(path, status.st_size, status.st_mtime_ns)
+    file = TrackFile(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     store.write([TrackRecord(file, read_tags(path), identity, 0.0, None, analysis=None)])
 
 
@@ -457,7 +467,7 @@ def _entry(line: str) -> Change | tuple[int, int] | None:
             had_tags=bool(entry["had_tags"]),
             time=str(entry["time"]),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.atomic import check_replaceable, write_bytes
+from recsys.checks import regular
 from recsys.errors import ModelError
 from recsys.mel import Features, at_effort, features_from_dict
 from recsys.registry import Registry, find
@@ -38,6 +39,17 @@ REPLACE_HINT = "The file is damaged or not a recsys model; choose another with -
 
 _UNIT_TOLERANCE = 1e-3
 """How far a row of the confusion may be from summing to 1: cards hold rounded numbers."""
+
+
+MOST_DIMENSIONS = 65_536
+"""Of an embedding."""
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("name", "architecture", "created", "licence", "fingerprint"), str),
+    **dict.fromkeys(("config", "training", "metrics", "limits"), dict),
+    **dict.fromkeys(("dimension", "version"), int),
+}
+_SPOKEN = {str: "text", dict: "an object", int: "a whole number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,7 @@ class ModelCard:
     version: int = CARD_VERSION  # of this format
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         n = len(self.labels)
         shape = np.shape(np.asarray(self.confusion, dtype=object))
         if n < 2 or len(set(self.labels)) != n or len(self.thresholds) != n or shape != (n, n):
@@ -78,6 +91,19 @@ class ModelCard:
             )
         check_calibration(self.labels, self.temperature, self.thresholds, self.confusion)
         check_tags(self.tags, self.tag_means, self.tag_deviations)
+
+    def _check_kinds(self) -> None:
+        """Raise ValueError for what is of another type: cards come from anywhere."""
+        for name, kind in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ValueError(f"{name} is {value!r:.100}, must be {_SPOKEN[kind]}")
+        if not isinstance(self.config.get("track_head", {}), dict):
+            raise ValueError("the track_head of config must be an object")
+        if not all(isinstance(label, str) and label for label in self.labels):
+            raise ValueError("labels must be texts")
+        if not 1 <= self.dimension <= MOST_DIMENSIONS:
+            raise ValueError(f"dimension: {self.dimension} must be from 1 to {MOST_DIMENSIONS}")
 
     def at_effort(self, effort: str) -> ModelCard:
         """Return the card of the same model with the windows of another effort."""
@@ -121,7 +147,7 @@ class ModelCard:
         """
         try:
             raw = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{source} is not JSON: {error}", REPLACE_HINT) from error
         if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
             raise ModelError(f"{source} is not a recsys model card", REPLACE_HINT)
@@ -146,7 +172,7 @@ class ModelCard:
             )
         except KeyError as error:
             raise ModelError(f"{source} is incomplete: {error} is missing", REPLACE_HINT) from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ModelError(f"{source} cannot be used: {error}", REPLACE_HINT) from error
 
 
@@ -252,7 +278,7 @@ def load_card(path: Path | None = None) -> ModelCard:
         return card
     file = card_path(path or DEFAULT_MODEL)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = regular(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
             f"the model card {file} cannot be read: {getattr(error, 'strerror', None) or error}",
@@ -310,7 +336,7 @@ def read_tensors(path: Path, card: ModelCard) -> dict[str, npt.NDArray[Any]]:
     from safetensors.numpy import load
 
     try:
-        weights = path.read_bytes()
+        weights = regular(path).read_bytes()
     except OSError as error:
         raise ModelError(
             f"the model {path} cannot be read: {error.strerror or error}",

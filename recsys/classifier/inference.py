@@ -190,8 +190,9 @@ def _network_of(path: Path, card: ModelCard, device: str) -> tuple[Network, Line
     network: Network
     if _runs_in_numpy(card, device):
         try:
-            network = MusicnnArrays(tensors, card)
-        except (KeyError, ValueError, IndexError) as error:
+            with np.errstate(all="ignore"):  # check_outputs finds what is not finite
+                network = MusicnnArrays(tensors, card)
+        except (KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
             raise wrong_weights(path) from error
     else:
         name = "onnx" if card.architecture == "onnx" else "torch"
@@ -204,9 +205,14 @@ def check_outputs(network: Network, card: ModelCard, path: Path) -> None:
     """Raise unless the outputs have the sizes of the card; an index relies on the dimension."""
     try:
         silence = np.zeros((1, *card.features.shape), np.float32)
-        logits, embeddings, *_ = network.of_windows(silence)
-    except (ValueError, IndexError) as error:
+        with np.errstate(all="ignore"):
+            logits, embeddings, *tags = network.of_windows(silence)
+    except (ValueError, IndexError, TypeError) as error:
         raise wrong_weights(path) from error
+    if not all(np.isfinite(rows).all() for rows in (logits, embeddings, *tags)):
+        raise ModelError(
+            f"{path} gives numbers that are not finite: its weights are damaged", REPLACE_HINT
+        )
     if logits.shape[1] != n_network_genres(card):
         raise wrong_weights(path)
     if embeddings.shape[1] != card.dimension:

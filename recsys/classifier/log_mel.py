@@ -14,6 +14,8 @@ from recsys.errors import ModelError
 from recsys.mel import (
     CompressedMel,
     Features,
+    check_stft,
+    check_whole,
     compress,
     hz_to_mel,
     mel_power,
@@ -50,6 +52,10 @@ class LogMel(Features):
     hop_length: int = 512  # samples
     n_mels: int = 128  # Slaney scale and norm (librosa's default), 0 Hz to half the sample rate
     top_db: float = 80.0  # range below the loudest point of the track
+
+    def __post_init__(self) -> None:
+        check_stft(self)
+        check_whole(self, "n_mels", 1)
 
     @property
     def frames(self) -> int:

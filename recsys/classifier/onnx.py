@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from recsys.checks import regular
 from recsys.classifier.card import ModelCard, check_calibration, check_tags
 from recsys.classifier.inference import Device, n_network_genres
 from recsys.errors import ModelError, require
@@ -195,14 +196,14 @@ def read_description(model: Path) -> OnnxDescription:
     """
     path = description_path(model)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(regular(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(
             f"the description {path} of the ONNX model cannot be read: {error.strerror or error}",
             "An ONNX model is two files, NAME.onnx and NAME.toml, which describes the inputs and"
             " outputs of the network; see docs/models.md.",
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(
             f"{path} is not TOML: {error}", "Correct the file at that place."
         ) from error
@@ -372,7 +373,7 @@ def read_file(path: Path, named_in: Path | None = None) -> bytes:
             "Give the file, or its folder, another name.",
         )
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise ModelError(
             f"{'the model ' if named_in is None else ''}{path} cannot be read:"
@@ -392,9 +393,15 @@ def load_session(path: Path, content: bytes) -> Any:  # noqa: ANN401 (onnxruntim
     # they would be neither hashed nor expected.
     options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
     try:
-        return onnxruntime.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(
+            content,
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it prints, and tries the same again
         )
+        # Of a damaged file, names may be no text; that shows when they are asked for.
+        _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+        return session
     except Exception as error:  # onnxruntime's have no other class in common
         if "external data" in str(error).lower():
             raise ModelError(
@@ -454,7 +461,12 @@ def network_of(
     Raises ModelError if the file cannot be used, or has changed since the card was written.
     """
     _check_cpu(device)
-    file, known = card.config["file"], card.config["fingerprint"]
+    file, known = card.config.get("file"), card.config.get("fingerprint")
+    if not isinstance(file, str):
+        raise ModelError(
+            f"the card of the model {card.name} names no ONNX file: {file!r}",
+            "The model card is damaged; make the model again.",
+        )
     session = OnnxSession(Path(file))
     if session.fingerprint != known:
         raise ModelError(

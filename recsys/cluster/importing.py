@@ -22,7 +22,7 @@ from recsys.errors import ModelError, RecsysError
 from recsys.indexing import IndexPlan, settle
 from recsys.indexing.session import attended, change_model
 from recsys.store import LibraryLock, Store, TrackRecord
-from recsys.types import Failure, IndexEvent, IndexSummary, TrackFile
+from recsys.types import Failure, IndexEvent, IndexSummary, SlowFile, TrackFile
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,7 +42,7 @@ class ImportSession:
 
     def run(
         self, sources: Sequence[str], *, wait_s: float | None = 0.0
-    ) -> Generator[IndexEvent | IndexPlan | IndexSummary, None, None]:
+    ) -> Generator[IndexEvent | IndexPlan | IndexSummary | SlowFile, None, None]:
         """Import shards.
 
         All of them are read once before anything is changed, so that a damaged one costs nothing.
@@ -142,6 +142,8 @@ class ImportSession:
 
     def _local_path(self, name: str) -> Path:
         """Return the path of a file on this machine; RecsysError for a URL without a folder."""
+        if "\0" in name:
+            raise RecsysError(f"{name!r} is no path", "The shard is damaged; delete it.")
         mapped = self._mapped(name)
         if mapped is None and is_url(name):
             raise RecsysError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import operator
 import os
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
@@ -29,6 +31,14 @@ FILE_COLUMNS = ["path", "raw_path", "size", "mtime_ns", "etag"]
 """Columns of :func:`file_of`."""
 
 _ARRAYS = ("probabilities", "tag_scores", "embedding")
+_NEVER_NULL = ("path", "size", "mtime_ns", "may_pass")
+_OF_AN_ANALYSIS = ("audio_hash", "duration_s", "genre", "probabilities", "embedding")
+_LONGEST_S = 1e8
+_UNIT_TOLERANCE = 1e-3
+
+
+class DamagedShardError(RecsysError):
+    """A shard that was cut off or overwritten, or holds what no analysis gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +104,81 @@ class ShardHeader:
                 f"{source} is not a shard that recsys wrote",
                 "Give what `recsys cluster index` wrote: shards, or the folder of them.",
             )
-        raw = json.loads(text)
-        if raw.get("schema", 0) > SCHEMA_VERSION:
-            raise RecsysError(
-                f"{source} has schema {raw['schema']}; this recsys reads up to {SCHEMA_VERSION}",
-                "Update recsys.",
-            )
-        known = {each.name for each in fields(cls)}
-        values = {name: value for name, value in raw.items() if name in known}
-        for name in ("labels", "tags", "sources"):
-            values[name] = tuple(values[name])
-        values["effort"] = Effort(values["effort"])
-        return cls(**values)
+        try:
+            raw = json.loads(text)
+            if raw["schema"] > SCHEMA_VERSION:
+                raise RecsysError(
+                    f"{source} has schema {raw['schema']}; this recsys reads up to"
+                    f" {SCHEMA_VERSION}",
+                    "Update recsys.",
+                )
+            known = {each.name for each in fields(cls)}
+            values = {name: value for name, value in raw.items() if name in known}
+            for name in ("labels", "tags", "sources"):
+                values[name] = tuple(map(_text, values[name]))
+            for name in ("fingerprint", "model"):
+                _text(values[name])
+            values["effort"] = Effort(values["effort"])
+            values["dimension"] = operator.index(values["dimension"])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise DamagedShardError(
+                f"{source} has a damaged header ({error!r})", DAMAGED_HINT
+            ) from error
+
+
+DAMAGED_HINT = (
+    "If it is a shard, delete it and run `recsys cluster index` again with the same --out: it does"
+    " the files of that shard again."
+)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.100} is no text")
+    return value
+
+
+def check_batch(batch: Any, header: ShardHeader, source: str) -> None:  # noqa: ANN401 (of pyarrow)
+    """Raise DamagedShardError where rows hold what no analysis gives; any of the columns will do.
+
+    Pages have checksums, but whoever wrote the file may have written anything.
+    """
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name in _NEVER_NULL:
+        if name in columns and columns[name].null_count:
+            raise _wrong_rows(source, f"{name} is missing")
+    if "failure" in columns and "embedding" in columns:
+        good = batch.filter(columns["failure"].is_null())
+        if missing := [name for name in _OF_AN_ANALYSIS if good.column(name).null_count]:
+            raise _wrong_rows(source, f"{missing[0]} is missing")
+    for name, limit in (("size", math.inf), ("duration_s", _LONGEST_S)):
+        if name in columns:
+            values = np.asarray(columns[name].fill_null(0))
+            if not ((values >= 0) & (values < limit)).all():
+                raise _wrong_rows(source, f"{name} is impossible")
+    lengths = (len(header.labels), len(header.tags), header.dimension)
+    for name, length in zip(_ARRAYS, lengths, strict=True):
+        if name in columns:
+            _check_arrays(columns[name], name, length, source)
+
+
+def _check_arrays(column: Any, name: str, length: int, source: str) -> None:  # noqa: ANN401
+    offsets = np.asarray(column.offsets)
+    sizes = np.diff(offsets)[np.asarray(column.is_valid())]
+    if (sizes != length).any():
+        raise _wrong_rows(source, f"{name} have {sizes[sizes != length][0]} values, not {length}")
+    values = np.asarray(column.values)[offsets[0] : offsets[-1]]
+    if not np.isfinite(values).all():
+        raise _wrong_rows(source, f"{name} are no finite numbers")
+    if name == "embedding" and len(values):
+        rows = values.reshape(-1, length).astype(np.float64)
+        if (np.abs(np.linalg.norm(rows, axis=1) - 1) > _UNIT_TOLERANCE).any():
+            raise _wrong_rows(source, "an embedding is no unit vector")
+
+
+def _wrong_rows(source: str, problem: str) -> DamagedShardError:
+    return DamagedShardError(f"{source} holds rows that cannot be: {problem}", DAMAGED_HINT)
 
 
 @cache

@@ -11,7 +11,15 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recsys import atomic
-from recsys.cluster.shard_rows import FILE_COLUMNS, ShardHeader, file_of, schema
+from recsys.cluster.shard_rows import (
+    DAMAGED_HINT,
+    FILE_COLUMNS,
+    DamagedShardError,
+    ShardHeader,
+    check_batch,
+    file_of,
+    schema,
+)
 from recsys.cluster.sources import (
     call_file_system,
     file_system,
@@ -137,8 +145,13 @@ class OpenShard:
         self.rows = int(self._parquet.metadata.num_rows)
         try:
             self.header = ShardHeader.from_metadata(self._parquet.schema_arrow.metadata, path)
-            if not set(schema().names) <= set(self._parquet.schema_arrow.names):
-                raise self._damaged()
+            found = self._parquet.schema_arrow
+            for wanted in schema():
+                if not (
+                    found.get_all_field_indices(wanted.name)
+                    and found.field(wanted.name).type.equals(wanted.type)
+                ):
+                    raise self._damaged()
         except BaseException:
             self._file.close()
             raise
@@ -152,7 +165,11 @@ class OpenShard:
     def batches(self, columns: list[str] | None = None, rows: int = SHARD_ROWS) -> Iterator[Any]:
         """Yield its rows as pyarrow.RecordBatch; errors as on opening."""
         try:
-            yield from self._parquet.iter_batches(batch_size=rows, columns=columns)
+            for batch in self._parquet.iter_batches(batch_size=rows, columns=columns):
+                check_batch(batch, self.header, self.path)
+                yield batch
+        except RecsysError:
+            raise
         except Exception as error:
             raise self._read_error(error) from error
 
@@ -170,13 +187,8 @@ class OpenShard:
     def _damaged(self) -> DamagedShardError:
         return DamagedShardError(
             f"{self.path} is no complete Parquet file: damaged, cut off, or another kind of file",
-            "If it is a shard, delete it and run `recsys cluster index` again with the same "
-            "--out: it does the files of that shard again.",
+            DAMAGED_HINT,
         )
-
-
-class DamagedShardError(RecsysError):
-    """A shard that was cut off or overwritten."""
 
 
 def read_known(place: ShardPlace, header: ShardHeader, notes: list[str]) -> dict[bytes, Outcome]:

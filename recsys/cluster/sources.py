@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.errors import PassingError, RecsysError, require
 from recsys.indexing.indexer import check_folder
-from recsys.library import AUDIO_SUFFIXES, ScanReport, absolute, outermost, scan
+from recsys.library import (
+    AUDIO_SUFFIXES,
+    ScanReport,
+    absolute,
+    is_hidden,
+    is_of_system,
+    outermost,
+    scan,
+)
 from recsys.types import TrackFile
 
 if TYPE_CHECKING:
@@ -158,7 +166,7 @@ def list_files(place: str, report: ScanReport) -> Iterator[SourceFile]:
     system, root = file_system(place)
     for entry in _entries(system, root, place):
         below = PurePosixPath(str(entry["name"]).removeprefix(root).lstrip("/"))
-        if any(part.startswith(".") for part in below.parts):
+        if any(is_hidden(part) or is_of_system(part) for part in below.parts):
             continue
         if below.suffix.lower() in AUDIO_SUFFIXES:
             report.found += 1
@@ -178,7 +186,7 @@ def _entries(system: Any, root: str, place: str) -> Iterator[dict[str, Any]]:  #
             continue
         if entry["type"] != "directory":
             yield entry
-        elif not PurePosixPath(name).name.startswith("."):
+        elif not is_hidden(folder := PurePosixPath(name).name) and not is_of_system(folder):
             below = call_file_system(place, partial(system.find, name, detail=True))
             yield from (below[key] for key in sorted(below))
 

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from recsys import atomic
+from recsys.checks import regular
 from recsys.errors import GenreIndexError
 from recsys.index.base import (
     REBUILD_HINT,
@@ -80,6 +81,9 @@ MARGIN = 1e-3
 """Candidates within this similarity of the last one wanted are compared as well. Rounding to
 float16 changes the length of a row by up to 2^-11, and FAISS ranks by inner product."""
 
+HALF_TOLERANCE = 0.01
+"""Tolerance of the length of a row: that of embeddings, and the rounding to float16."""
+
 SPARE = 16
 """Candidates beyond those wanted, so that the last one is usually outside the margin."""
 
@@ -124,6 +128,16 @@ class PartEntry:
     k_factor: int | None = None  # candidates compared with their rows, per requested track
     recall_at_20: float | None = None  # against flat search on a seeded sample, then
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no index has: an older manifest has no checksum."""
+        if not isinstance(self.genre, str) or not _OUR_FILES.fullmatch(self.file):
+            raise ValueError(f"part {self.genre!r} in {self.file!r}")
+        for name, least in (("count", 1), ("highest_id", 0), ("size", 1), ("rows_at", 1)):
+            if not _is_whole(getattr(self, name), least):
+                raise ValueError(f"{name} of {self.genre} is {getattr(self, name)!r}")
+        if self.k_factor is not None and not _is_whole(self.k_factor, 1):
+            raise ValueError(f"k_factor of {self.genre} is {self.k_factor!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -135,12 +149,24 @@ class Manifest:
     snapshot: str  # new after every save
     parts: tuple[PartEntry, ...]  # sorted by genre
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no index has."""
+        if not (_is_whole(self.dimension, 1) and _is_whole(self.revision, 0)):
+            raise ValueError(f"dimension {self.dimension!r}, revision {self.revision!r}")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
 
 def read_manifest(directory: Path) -> Manifest:
     """Read the manifest of a saved index; GenreIndexError if it is missing, damaged or foreign."""
     path = directory / MANIFEST
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(regular(path).read_text(encoding="utf-8"))
+        # Without a checksum it is of an earlier recsys.
+        if fields.pop("crc32", None) not in (None, _checksum_of(fields)):
+            raise GenreIndexError(f"{path} is damaged: its checksum does not match.", REBUILD_HINT)
         found = (fields.pop("format"), fields.pop("metric"))
         if found != (FORMAT, METRIC):
             raise GenreIndexError(
@@ -152,8 +178,13 @@ def read_manifest(directory: Path) -> Manifest:
         return Manifest(**fields, parts=parts)
     except FileNotFoundError as error:
         raise GenreIndexError(f"There is no index in {directory}.", REBUILD_HINT) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GenreIndexError(f"{path} cannot be read ({error!r}).", REBUILD_HINT) from error
+
+
+def _checksum_of(fields: dict[str, Any]) -> int:
+    """Return the checksum of a manifest, whatever its spaces and the order of its fields."""
+    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
 
 class Part:
@@ -337,7 +368,15 @@ class Part:
         return positions if self._stays is None else np.where(self._stays[positions], positions, -1)
 
     def vectors(self, positions: IdArray) -> FloatArray:
-        """Return embeddings by row, shape (n, dimension), of unit length."""
+        """Return embeddings by row, shape (n, dimension), of unit length.
+
+        DamagedPartError where a row is far from it: files that are too large to be checked at first
+        use would otherwise give similarities that are no numbers.
+        """
+        rows = self._rows[positions].astype(np.float32)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        if not (np.abs(lengths - 1) <= HALF_TOLERANCE).all():
+            raise DamagedPartError("A row of the index is no unit vector.", REBUILD_HINT)
         return unit_from_half(self._rows[positions])
 
     def candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray]:
@@ -738,6 +777,7 @@ def _map(path: Path, entry: PartEntry) -> mmap.mmap:
 
 def _replace_manifest(directory: Path, manifest: Manifest) -> None:
     fields = {"format": FORMAT, "metric": METRIC, **asdict(manifest)}
+    fields["crc32"] = _checksum_of(fields)
     atomic.write_text(directory / MANIFEST, json.dumps(fields, indent=1))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 import recsys.library as files
 from recsys.classifier.inference import Classifier
+from recsys.errors import AudioError
 from recsys.mel import Features
 from recsys.store import Store
 
@@ -57,6 +59,7 @@ class Examined:
     audio_hash: str
     tags: Tags
     result: TrackResult | None
+    has_sheet: bool = False  # of several tracks, among its tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,58 @@ class Examiner:
 
     def __call__(self, file: TrackFile) -> Examined:
         """Identify a file; decode it unless its analysis is stored. AudioError if that fails."""
-        identity = files.audio_hash(file.path)
-        tags = files.read_tags(file.path)
-        if self.database is not None and _library(self.database).analysed_hash(identity):
-            return Examined(identity, tags, None)
-        return Examined(identity, tags, FileAnalyser(self.settings, self.model)(file.path))
+        identity, tags, has_sheet = identify(file.path)
+        if self.database is not None:
+            library = _library(self.database)
+            if library.holds_earlier_identities():
+                identity = _earlier_identity(library, file.path, identity) or identity
+            if library.analysed_hash(identity) or _is_only_touched(library, file, identity):
+                return Examined(identity, tags, None, has_sheet)
+        result = FileAnalyser(self.settings, self.model)(file.path)
+        return Examined(identity, tags, result, has_sheet)
+
+
+_MOST_COPIES = 16
+"""Files that are asked whether they are the sound of an earlier identity."""
+
+
+def _earlier_identity(library: Store, path: Path, identity: str) -> str | None:
+    """Return the earlier identity under which the library knows the sound of a file, if it does.
+
+    A file keeps it, and so does one that was moved. An earlier identity stands for different sounds
+    at times, so that of another file that is there counts only if its sound is the same.
+    """
+    earlier = files.earlier_audio_hash(path)
+    for _, known in islice(library.paths_of_hash(earlier), _MOST_COPIES):
+        if known == path:
+            return earlier
+        try:
+            same = files.audio_hash(known) == identity
+        except AudioError:  # it is gone: this one has been moved
+            same = True
+        if same:
+            return earlier
+    return None
+
+
+def _is_only_touched(library: Store, file: TrackFile, identity: str) -> bool:
+    """Return whether nothing but tags or attributes changed since a file was analysed."""
+    stored = library.lookup(file.path)
+    return (
+        stored is not None
+        and stored.genre is not None
+        and not stored.retry
+        and stored.audio_hash == identity
+        and (stored.size, stored.mtime_ns) == (file.size, file.mtime_ns)
+        and stored.ctime_ns not in (None, file.ctime_ns)
+    )
+
+
+def identify(path: Path) -> tuple[str, Tags, bool]:
+    """Return identity and tags of a file, and whether they hold a CUE sheet of several tracks."""
+    if path.exists() and files.track_file(path) is None:  # a FIFO waits for its writer
+        raise AudioError("it is not a regular file")
+    return (files.audio_hash(path), *files.read_tags_and_sheet(path))
 
 
 # One connection and one model per process, which works on many files.
@@ -101,12 +151,23 @@ class FileAnalyser:
         windows: npt.NDArray[np.floating] = self.settings.compute(waveform.windows).astype(
             precision, copy=False
         )
+        _check_finite(windows)
         if self.model is None:
             return DecodedTrack(windows, waveform.duration_s, waveform.warning)
         # Rounded as if they had been sent: float16 moves an embedding by up to 1e-3, and it must
         # not depend on the process that computes it.
         (analysis,) = _classifier(self.model).analyse([windows.astype(np.float32)])
+        _check_finite(analysis.embedding, analysis.probabilities, analysis.tags)
         return AnalysedTrack(analysis, waveform.duration_s, waveform.warning)
+
+
+def _check_finite(*results: npt.NDArray[np.floating]) -> None:
+    """AudioError for what is no number: stored, it would spoil every question about any track."""
+    if not all(np.isfinite(result).all() for result in results):
+        raise AudioError(
+            "its analysis is not a number (NaN or infinite)",
+            "The sound may be damaged: convert the file, or replace it.",
+        )
 
 
 @lru_cache(maxsize=2)

@@ -6,22 +6,36 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.checks import check_at_least, check_types
-from recsys.errors import ModelError, PassingError, RecsysError, StoreError
+from recsys.errors import AudioError, ModelError, PassingError, RecsysError, StoreError
 from recsys.indexing.examine import Examined, Examiner, analyses_of
-from recsys.library import AUDIO_SUFFIXES, ScanReport, scan, track_file
+from recsys.library import (
+    ScanReport,
+    ScanRules,
+    is_earlier_identity,
+    is_passed_over,
+    may_concern_scan,
+    outermost,
+    scan,
+    track_file,
+    track_file_or_reason,
+)
 from recsys.store import Store, StoredFile, TrackRecord
 from recsys.types import (
+    SIZE_LIMIT_BYTES,
     TIME_LIMIT_S,
     Analysis,
     Failure,
     IndexEvent,
     IndexStatus,
     IndexSummary,
+    PassedOver,
+    SlowFile,
     Track,
     TrackFile,
 )
@@ -30,7 +44,7 @@ from recsys.workers import WorkerPool
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier, ModelPlace
     from recsys.mel import Features
-    from recsys.types import GenreSourceName
+    from recsys.types import GenreSourceName, JournalName
 
 BATCH_TRACKS = 16
 """Tracks of one batch: about 160 windows go through the model together."""
@@ -39,7 +53,22 @@ LOOKUP_BATCH = 500
 """Files of a scan that are looked up in the store together."""
 
 MAX_WAIT_S = 2.0
-"""An incomplete batch is stored after this long, so that results appear on slow disks too."""
+"""An incomplete batch is stored after this long, so that no result waits for a slow file."""
+
+SLOW_S = 10.0
+"""Files whose analysis takes longer than this are named while it goes on."""
+
+TOO_LARGE = "too large"
+"""What the reasons of files over the size limit begin with."""
+
+NOT_NUMBERS = AudioError(
+    "not numbers: its analysis holds NaN or infinite values",
+    "Its samples are damaged, or absurdly large; replace the file.",
+)
+CHANGING = PassingError(
+    "still being written: it changed while it was analysed",
+    "The next run looks at it again.",
+)
 
 REMOVAL_BATCH = 1000
 """Tracks removed in one transaction."""
@@ -57,6 +86,13 @@ class IndexOptions:
         Per file, seconds. A file that takes longer fails, and the next run tries it again.
     keep_missing : bool
         Keep tracks whose files are gone.
+    exclude : tuple of str or None
+        Patterns as of ``.gitignore``, over paths below the folders, of what is not the library's,
+        which keeps them; None keeps those of before, an empty tuple clears them.
+    video : bool or None
+        Index the sound of videos, too. The library keeps it; None keeps what was said before.
+    reread_tags : bool
+        Read the tags of all files again, also of those that have not changed.
     reanalyse : bool
         Allow another model or effort than the library's: everything is analysed again.
     genres : str or None
@@ -64,6 +100,13 @@ class IndexOptions:
         :class:`recsys.types.GenreSource`; None keeps them.
     wait_s : float or None
         How long to wait while another process writes the library, seconds; None waits for ever.
+    size_limit : int
+        Larger files, in bytes, fail without being opened.
+    retry_failed : bool
+        Try again the files that failed before, and those analysed with a warning.
+    journal : str or None
+        How SQLite keeps the library consistent from now on: ``wal``, or ``delete`` for network file
+        systems; None keeps it.
 
     Examples
     --------
@@ -74,13 +117,20 @@ class IndexOptions:
     workers: int | None = None
     time_limit_s: float = TIME_LIMIT_S
     keep_missing: bool = False
+    exclude: tuple[str, ...] | None = None
+    video: bool | None = None
+    reread_tags: bool = False
     reanalyse: bool = False
     genres: GenreSourceName | None = None
     wait_s: float | None = 0.0
+    size_limit: int = SIZE_LIMIT_BYTES
+    retry_failed: bool = False
+    journal: JournalName | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_at_least(1, workers=self.workers)
+        check_at_least(1, workers=self.workers, size_limit=self.size_limit)
+        ScanRules(self.exclude or ())  # RecsysError for a pattern that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +151,13 @@ class _Run:
     failed_before: int = 0
     settled: set[int] = field(default_factory=set)  # tracks whose files need no further look
     report: ScanReport = field(default_factory=ScanReport)
+    rules: ScanRules = field(default_factory=ScanRules)
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    touched: set[str] = field(default_factory=set)  # files of which only the ctime changed
     notes: list[str] = field(default_factory=list)
+    quiet_s: float | None = None  # while watching: younger files are not looked at yet
+    young: list[Path] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)  # files that failed, to be tried again on request
 
     def count(self, event: IndexEvent) -> IndexEvent:
         self.counts[event.status] += 1
@@ -115,8 +171,23 @@ class _Run:
             found=self.report.found,
             failed_before=self.failed_before,
             notes=tuple(self.notes),
+            passed_over=self.passed_over,
             **self.counts,
         )
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Results that wait to be stored."""
+
+    tracks: list[tuple[TrackFile, Examined]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    since_s: float = field(default_factory=time.monotonic)
+
+    def is_due(self) -> bool:
+        """Return whether it is full, or old."""
+        full = len(self.tracks) + len(self.failures) >= BATCH_TRACKS
+        return full or time.monotonic() - self.since_s > MAX_WAIT_S
 
 
 class Indexer:
@@ -140,46 +211,90 @@ class Indexer:
         self._classifier: Classifier | None = None
         self._examiner = Examiner(store.path, settings, model)
         self._options = options
+        self.young: list[Path] = []
+        """Files that the last run of a watched library left for later: still being written."""
 
     def run(
-        self, paths: Sequence[Path], *, whole_roots: bool = True
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+        self, paths: Sequence[Path], *, quiet_s: float | None = None
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
         """Index folders and files: unchanged files first, then a plan, new ones, a summary.
 
-        The paths are absolute, none inside another. As `whole_roots` the folders are stored, and
-        one that is gone or holds no audio keeps its tracks, with a note; folders inside roots that
-        are being watched are not. A file is indexed alone: its folder does not become a root. The
-        event of a new or changed file follows its storage.
+        The paths are absolute, none inside another. The folders are stored, and one that is gone or
+        holds no audio keeps its tracks, with a note. A file is indexed alone: its folder does not
+        become a root. The event of a new or changed file follows its storage. With `quiet_s` the
+        library is being watched: unchanged files have no event, and files that changed in the last
+        `quiet_s` seconds are left to :attr:`young`.
         """
-        run = _Run()
-        health = RootHealth(self._store)
-        files = [path for path in paths if whole_roots and self._is_single_file(path)]
+        run = _Run(rules=self._rules(paths), quiet_s=quiet_s)
+        health = RootHealth(self._store, paths)
+        files = [path for path in paths if self._is_single_file(path)]
         single = set(files)
         folders = [path for path in paths if path not in single]
-        healthy = self._admit_roots(folders, run, health) if whole_roots else folders
+        healthy = self._admit_roots(folders, run, health)
         pending: list[str] = []  # text takes a fifth of the memory of paths
         for folder in healthy:
-            found_before = run.report.found
-            yield from self._sift(scan(folder, run.report), pending, run)
-            if whole_roots and run.report.found > found_before:
+            report = ScanReport(0, run.report.volumes, run.report.unreadable)
+            scanned = scan(folder, report, run.rules, self._top(folder))
+            yield from self._sift(scanned, pending, run, reread=True)
+            run.report.found += report.found
+            run.passed_over += report.passed_over()
+            if report.found:
                 self._store_root(folder)
+            self._store.set_passed_over(folder, report.passed_over())
         # Who names a file that failed wants it tried again.
-        yield from self._sift(_named_files(files, run), pending, run, retry=True)
-        # Before the long work: if it is stopped, the next run must know the volumes.
-        for volume in run.report.volumes:
-            self._store.add_root(volume, volume=True)
-        yield IndexPlan(run.report.found, len(pending))
-        if pending:
-            yield from self._analyse_pending(pending, run, health)
+        named = _named_files(files, run)
+        yield from self._sift(named, pending, run, retry=True, reread=True)
+        yield from self._analyse_pending(pending, run, health)
         for folder in healthy:
-            yield from self._settle_gone(folder, run, health, whole_roots=whole_roots)
+            yield from self._settle_gone(folder, run, health)
         for file_path in files:
             yield from self._remove_gone(file_path, run, health)
+        self._settle_places(health)
         run.notes.extend(
             f"{folder} could not be read ({why}); nothing in it was changed"
             for folder, why in run.report.unreadable.items()
         )
+        self.young = run.young
         yield run.summary()
+
+    def follow(
+        self, changed: Sequence[Path], *, quiet_s: float
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
+        """Bring the library up to date with files and folders that changed, and with nothing else.
+
+        They lie in folders of the library that are being watched, none inside another. Files that
+        changed in the last `quiet_s` seconds are left to :attr:`young`; without any event there is
+        no summary.
+        """
+        run = _Run(rules=self._rules(()), quiet_s=quiet_s)
+        health = RootHealth(self._store)
+        pending: list[str] = []
+        single: list[Path] = []
+        for path in changed:
+            if path.is_dir():
+                scanned = scan(path, run.report, run.rules, self._top(path))
+                yield from self._sift(scanned, pending, run)
+            else:
+                single.append(path)
+        yield from self._sift(self._present(single, run), pending, run)
+        if pending:
+            yield from self._analyse_pending(pending, run, health)
+        for path in changed:
+            yield from self._remove_gone(path, run, health)
+        self.young = run.young
+        if any(count for status, count in run.counts.items() if status != IndexStatus.UNCHANGED):
+            yield run.summary()
+
+    def _present(self, paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:
+        """Yield the files among some paths that a scan would find."""
+        for path in paths:
+            top = self._top(path)
+            if not may_concern_scan(path, top) or is_passed_over(path, top, run.rules):
+                continue
+            file = track_file_or_reason(path, run.rules)
+            if isinstance(file, TrackFile):
+                run.report.found += 1
+                yield file
 
     def _admit_roots(self, folders: Sequence[Path], run: _Run, health: RootHealth) -> list[Path]:
         """Return the roots that are there; note the others."""
@@ -192,16 +307,83 @@ class Indexer:
             healthy.append(folder)
         return healthy
 
+    def _rules(self, named: Iterable[Path]) -> ScanRules:
+        """Return what is the library's from now on, and store it."""
+        before, options = self._store.scan_rules(), self._options
+        rules = dict(before)
+        known = (*self._store.roots(), *named)
+        if options.exclude is not None:
+            rules["exclude"] = [_below(pattern, known) for pattern in options.exclude]
+        if options.video is not None:
+            rules["video"] = options.video
+        if rules != before:
+            self._store.set_scan_rules(rules)
+        return ScanRules(
+            tuple(rules.get("exclude", ())),
+            bool(rules.get("video", False)),
+            frozenset(known),
+        )
+
+    def _top(self, folder: Path) -> Path:
+        """Return the root below which a folder lies, itself if below none: patterns begin there."""
+        above = [root for root in self._store.roots() if folder.is_relative_to(root)]
+        return min(above, key=lambda root: len(root.parts), default=folder)
+
     def _sift(
-        self, files: Iterator[TrackFile], pending: list[str], run: _Run, *, retry: bool = False
+        self,
+        files: Iterator[TrackFile],
+        pending: list[str],
+        run: _Run,
+        *,
+        retry: bool = False,
+        reread: bool = False,
     ) -> Iterator[IndexEvent]:
         """Yield the events of the files with nothing to do; add the others to those pending."""
+        retry = retry or self._options.retry_failed
+        reread = reread and self._options.reread_tags
+        times: list[tuple[int, int]] = []
         for file, stored in self._with_stored(files):
-            again = stored is not None and retry and stored.failure is not None
-            if stored is None or again or not _is_settled(stored, file):
-                pending.append(os.fspath(file.path))
-            else:
-                yield run.count(_settled_event(stored, file))
+            if run.quiet_s is not None and 0 <= time.time() - file.mtime_ns / 1e9 < run.quiet_s:
+                run.young.append(file.path)  # not those of the future: a clock may have gone back
+                continue
+            again = retry and stored is not None and bool(stored.failure or stored.warning)
+            if again:
+                run.named.add(os.fspath(file.path))
+            if stored is None or again or not self._is_settled(stored, file):
+                if file.size > self._options.size_limit:
+                    yield from self._fail([self._too_large(file)], run)
+                else:
+                    pending.append(os.fspath(file.path))
+                continue
+            if stored.track_id is not None:
+                if reread or stored.ctime_ns not in (None, file.ctime_ns):
+                    run.touched.add(os.fspath(file.path))
+                    pending.append(os.fspath(file.path))
+                    continue
+                if stored.ctime_ns is None and file.ctime_ns is not None:
+                    times.append((file.ctime_ns, stored.track_id))
+            event = run.count(_settled_event(stored, file))
+            if run.quiet_s is None:
+                yield event
+        self._store_change_times(times)
+
+    def _store_change_times(self, times: Sequence[tuple[int, int]]) -> None:
+        """Keep the present times of files that were indexed before the library had them."""
+        if times:
+            self._store.set_change_times(times)
+
+    def _is_settled(self, stored: StoredFile, file: TrackFile) -> bool:
+        """Return whether there is nothing to do for a file in a run without a wish of its own."""
+        refused = stored.failure is not None and stored.failure.startswith(TOO_LARGE)
+        return _is_settled(stored, file) and not (refused and file.size <= self._options.size_limit)
+
+    def _too_large(self, file: TrackFile) -> Failure:
+        limit = self._options.size_limit
+        return Failure(
+            file,
+            f"{TOO_LARGE}: {file.size / 1e9:.1f} GB, and the limit is {limit / 1e9:g} GB",
+            hint="If it is one recording, raise --size-limit.",
+        )
 
     def _is_single_file(self, path: Path) -> bool:
         """Return whether a path is a file, or was one of the library's."""
@@ -209,8 +391,10 @@ class Indexer:
 
     def _store_root(self, folder: Path) -> None:
         self._store.add_root(folder)
-        if folder.is_mount():  # so that its tracks are kept while it is unmounted
-            self._store.add_root(folder, volume=True)
+        # So that its tracks are kept while its disk is unmounted.
+        volume = folder if folder.is_mount() else _mount_point(folder)
+        if volume is not None:
+            self._store.add_root(volume, volume=True)
 
     def _with_stored(
         self, files: Iterator[TrackFile]
@@ -221,37 +405,102 @@ class Indexer:
 
     def _analyse_pending(
         self, pending: Sequence[str], run: _Run, health: RootHealth
-    ) -> Iterator[IndexEvent]:
-        """Examine new and changed files in worker processes; store them batch by batch."""
-        batch: list[tuple[TrackFile, Examined]] = []
-        failures: list[Failure] = []
-        last_flush = time.monotonic()
+    ) -> Iterator[IndexEvent | IndexPlan | SlowFile]:
+        """Yield a plan, and examine new and changed files; those being written once more."""
+        # Before the long work: if it is stopped, the next run must know the volumes.
+        for volume in run.report.volumes:
+            self._store.add_root(volume, volume=True)
+        yield IndexPlan(run.report.found, len(pending))
+        changing: list[str] = []
+        yield from self._examine(pending, run, health, changing)
+        yield from self._examine(changing, run, health, None)
+
+    def _examine(
+        self, paths: Sequence[str], run: _Run, health: RootHealth, changing: list[str] | None
+    ) -> Iterator[IndexEvent | SlowFile]:
+        """Examine files in worker processes; store them batch by batch.
+
+        Files that changed meanwhile are added to those `changing`; without it, they fail.
+        """
+        if not paths:
+            return
+        batch = _Batch()
+        told_s = time.monotonic()
         librosa = self._examiner.settings.uses_librosa
-        workers, limit = self._options.workers, self._options.time_limit_s
-        with WorkerPool(workers, librosa=librosa, time_limit_s=limit) as pool:
-            for file, outcome in pool.map_unordered(self._examiner, _as_of_now(pending)):
-                if isinstance(outcome, StoreError | ModelError):
-                    raise outcome  # the library's fault or the model's, not the file's
-                if isinstance(outcome, PassingError):
-                    yield self._settle_passing(file, outcome, run)
-                elif isinstance(outcome, RecsysError):
-                    failures.append(Failure(file, outcome.message))
-                else:
-                    batch.append((file, outcome))
-                full = len(batch) + len(failures) >= BATCH_TRACKS
-                if full or time.monotonic() - last_flush > MAX_WAIT_S:
-                    yield from self._flush(batch, failures, run, health)
-                    batch, failures, last_flush = [], [], time.monotonic()
-            yield from self._flush(batch, failures, run, health)
+        workers, limit_s = self._options.workers, self._options.time_limit_s
+        with WorkerPool(workers, librosa=librosa, time_limit_s=limit_s) as pool:
+            for pair in pool.stream(self._examiner, _as_of_now(paths), MAX_WAIT_S):
+                if pair is not None:
+                    yield from self._sort(*pair, batch, run, changing)
+                if batch.is_due():
+                    yield from self._flush(batch.tracks, batch.failures, run, health)
+                    batch = _Batch()
+                if time.monotonic() - told_s > MAX_WAIT_S:
+                    told_s = time.monotonic()
+                    for slow, seconds in pool.slow(SLOW_S):
+                        yield SlowFile(slow.path, seconds, limit_s)
+            yield from self._flush(batch.tracks, batch.failures, run, health)
+
+    def _sort(
+        self,
+        file: TrackFile,
+        outcome: Examined | RecsysError,
+        batch: _Batch,
+        run: _Run,
+        changing: list[str] | None,
+    ) -> Iterator[IndexEvent]:
+        """Add an outcome to a batch, or to the files to be tried again."""
+        if isinstance(outcome, StoreError | ModelError):
+            self._store.check_in_place()  # a process that finds no library cannot tell why
+            raise outcome  # the library's fault or the model's, not the file's
+        if _has_changed(file):
+            if changing is not None:
+                changing.append(os.fspath(file.path))
+            else:
+                yield self._settle_passing(file, CHANGING, run)
+        elif isinstance(outcome, PassingError):
+            yield self._settle_passing(file, outcome, run)
+        elif isinstance(outcome, RecsysError):
+            batch.failures.append(Failure(file, outcome.message, hint=outcome.hint))
+        else:
+            batch.tracks.append((file, outcome))
+            run.passed_over += PassedOver(cue_sheets=int(outcome.has_sheet))
 
     def _settle_passing(self, file: TrackFile, error: PassingError, run: _Run) -> IndexEvent:
         """Keep the track of a file that is out of reach now, and try the file in the next run."""
         stored = self._store.lookup(file.path)
         if stored is None or stored.track_id is None:
-            self._store.write([], [Failure(file, error.message, retry=True)])
+            failure = Failure(file, error.message, retry=True, hint=error.hint)
+            self._store.write([], [failure])
         else:
             run.settled.add(stored.track_id)
         return run.count(IndexEvent(file.path, IndexStatus.FAILED, reason=error.message))
+
+    def _fail(self, failures: Sequence[Failure], run: _Run) -> Iterator[IndexEvent]:
+        """Record failures, then yield their events.
+
+        An analysis outranks a failure of the same version of the file: it is kept. A file that
+        failed before, and was tried again because of other versions, fails as before.
+        """
+        stored = self._store.lookups([failure.file.path for failure in failures])
+        events: list[IndexEvent] = []
+        final: list[Failure] = []
+        kept: list[int] = []
+        for failure, known in zip(failures, stored, strict=True):
+            file = failure.file
+            same = known is not None and (known.size, known.mtime_ns) == (file.size, file.mtime_ns)
+            if same and known is not None and known.track_id is not None and known.genre:
+                kept.append(known.track_id)
+                events.append(_settled_event(known, file))
+                continue
+            as_before = same and known is not None and known.failure is not None
+            as_before = as_before and os.fspath(file.path) not in run.named
+            events.append(_failed_event(failure, as_before=as_before))
+            final.append(failure)
+        if kept:
+            self._store.keep_warnings(kept)
+        self._store.write([], final)
+        yield from map(run.count, events)
 
     def _flush(
         self,
@@ -266,7 +515,11 @@ class Indexer:
         analyses = self._analyse([examined for _, examined in batch])
         records: list[TrackRecord] = []
         statuses: list[IndexStatus] = []
+        refused = [*failures]
         for (file, examined), analysis in zip(batch, analyses, strict=True):
+            if analysis is not None and not _are_numbers(analysis, examined):
+                refused.append(Failure(file, NOT_NUMBERS.message, hint=NOT_NUMBERS.hint))
+                continue
             before = self._moved_from(file, examined, run, health)
             result = examined.result
             records.append(
@@ -280,8 +533,21 @@ class Indexer:
                     track_id=before,
                 )
             )
-            statuses.append(IndexStatus.INDEXED if before is None else IndexStatus.MOVED)
-        yield from _write(self._store, records, failures, run, statuses)
+            if self._is_as_before(file, examined, run):
+                statuses.append(IndexStatus.UNCHANGED)
+            else:
+                statuses.append(IndexStatus.INDEXED if before is None else IndexStatus.MOVED)
+        yield from _write(self._store, records, (), run, statuses)
+        if refused:
+            yield from self._fail(refused, run)
+
+    def _is_as_before(self, file: TrackFile, examined: Examined, run: _Run) -> bool:
+        """Return whether a file that was only touched has its sound and its tags as before."""
+        if examined.result is not None or os.fspath(file.path) not in run.touched:
+            return False
+        track = self._store.track_by_path(file.path)
+        known = (examined.audio_hash, examined.tags)
+        return track is not None and (track.audio_hash, track.tags) == known
 
     def _analyse(self, batch: Sequence[Examined]) -> list[Analysis | None]:
         results = [examined.result for examined in batch if examined.result]
@@ -300,19 +566,29 @@ class Indexer:
         if self._store.lookup(file.path) is not None:
             return None  # changed in place
         for track_id, path in self._store.paths_of_hash(examined.audio_hash, run.settled):
-            if health.is_gone(path):
+            if health.has_left(path):
                 run.settled.add(track_id)
                 return track_id
         return None
 
-    def _settle_gone(
-        self, folder: Path, run: _Run, health: RootHealth, *, whole_roots: bool
-    ) -> Iterator[IndexEvent]:
+    def _settle_places(self, health: RootHealth) -> None:
+        """Forget disks that are plain folders now, and roots that have moved."""
+        for volume in health.folders_now():
+            self._store.forget_volume(volume)
+        for root in self._store.roots():
+            if health.has_left(root):
+                held = chain(
+                    self._store.iter_tracks_under(root), self._store.iter_failures_under(root)
+                )
+                if next(held, None) is None:
+                    self._store.forget_root(root)
+
+    def _settle_gone(self, folder: Path, run: _Run, health: RootHealth) -> Iterator[IndexEvent]:
         """Remove tracks whose files are gone from a folder, unless their disk may be unmounted."""
         # An unmounted disk leaves its folder empty.
-        if whole_roots and folder in run.report.unreadable:
+        if folder in run.report.unreadable:
             return  # a note says why
-        if whole_roots and next(scan(folder), None) is None:
+        if next(scan(folder, rules=ScanRules(video=True)), None) is None:
             kept = sum(1 for _ in self._store.iter_tracks_under(folder))
             if kept:
                 run.notes.append(
@@ -324,18 +600,25 @@ class Indexer:
         run.notes.extend(health.notes_under(folder, run.report.unreadable))
 
     def _remove_gone(self, folder: Path, run: _Run, health: RootHealth) -> Iterator[IndexEvent]:
-        """Remove what is gone for good from a folder, or a single file."""
-        gone = [
-            (track_id, path)
-            for track_id, path in self._store.iter_tracks_under(folder, run.settled)
-            if health.is_gone(path)
-        ]
+        """Remove what is gone for good, or not the library's, from a folder, or a single file."""
+        top = self._top(folder)
+        gone, excluded = [], []
+        for track_id, path in self._store.iter_tracks_under(folder, run.settled):
+            if health.is_gone(path):
+                gone.append((track_id, path))
+            elif path != top and is_passed_over(path, top, run.rules):
+                excluded.append((track_id, path))
         self._store.forget_failures(
-            [path for path in self._store.iter_failures_under(folder) if health.is_gone(path)]
+            [
+                path
+                for path in self._store.iter_failures_under(folder)
+                if health.is_gone(path) or (path != top and is_passed_over(path, top, run.rules))
+            ]
         )
         if self._options.keep_missing:
             self._store.mark_missing([track_id for track_id, _ in gone])
-            return
+            gone = []
+        gone += excluded
         for start in range(0, len(gone), REMOVAL_BATCH):
             part = gone[start : start + REMOVAL_BATCH]
             self._store.write([], removed=[track_id for track_id, _ in part])
@@ -343,19 +626,38 @@ class Indexer:
                 yield run.count(IndexEvent(path, IndexStatus.REMOVED, track_id=track_id))
 
 
+def _below(pattern: str, folders: Iterable[Path]) -> str:
+    """Return a pattern as one below its folder: shells turn ~/Music/Live into a whole path."""
+    for folder in folders:
+        above = f"{os.fspath(folder).rstrip(os.sep)}/"
+        if pattern.startswith(above):
+            return pattern[len(above) - 1 :]
+    return pattern
+
+
 def _named_files(paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:
     """Yield the files that were named one by one and are audio by their names; note the others."""
     for path in paths:
-        if path.suffix.lower() not in AUDIO_SUFFIXES:
-            run.notes.append(
-                f"{path} was skipped: its name does not end like that of an audio file"
-            )
-        elif (file := track_file(path)) is not None:
+        file = track_file_or_reason(path, run.rules)
+        if isinstance(file, str):
+            run.notes.append(f"{path} was skipped: {file}")
+        elif file is not None:
             run.report.found += 1
             volume = _mount_point(path)
             if volume is not None:  # so that the track is kept while its disk is unmounted
                 run.report.volumes.add(volume)
             yield file
+
+
+def _has_changed(file: TrackFile) -> bool:
+    """Return whether a file is there and not as it was when its analysis began."""
+    now = track_file(file.path)
+    return now is not None and (now.size, now.mtime_ns) != (file.size, file.mtime_ns)
+
+
+def _are_numbers(analysis: Analysis, examined: Examined) -> bool:
+    duration_s = examined.result.duration_s if examined.result else 0.0
+    return analysis.is_finite and isfinite(duration_s)
 
 
 def _mount_point(path: Path) -> Path | None:
@@ -387,7 +689,7 @@ def settle(
         known = store.lookups([result.file.path for result in batch])
         records: list[TrackRecord] = []
         failures: list[Failure] = []
-        for result, stored in zip(batch, known, strict=True):
+        for result, stored in zip(map(_checked, batch), known, strict=True):
             keep = stored is not None and _outranks(stored, result)
             if isinstance(result, TrackRecord):
                 if stored is not None and keep:
@@ -404,6 +706,13 @@ def settle(
     yield run.summary()
 
 
+def _checked(result: TrackRecord | Failure) -> TrackRecord | Failure:
+    """Return a result, or the failure that it stands for if its analysis is not numbers."""
+    if isinstance(result, Failure) or result.analysis is None or result.analysis.is_finite:
+        return result
+    return Failure(result.file, NOT_NUMBERS.message, hint=NOT_NUMBERS.hint)
+
+
 def _outranks(stored: StoredFile, result: TrackRecord | Failure) -> bool:
     """Return whether the stored state of a file outranks another result for it."""
     same = (stored.size, stored.mtime_ns) == (result.file.size, result.file.mtime_ns)
@@ -415,7 +724,8 @@ def _outranks(stored: StoredFile, result: TrackRecord | Failure) -> bool:
     if stored.failure is not None or stored.genre is None or stored.missing:
         return False
     if same:
-        return stored.audio_hash == result.audio_hash
+        known = stored.audio_hash or ""
+        return known == result.audio_hash or is_earlier_identity(known)
     return _is_on_disk(stored, result.file.path)
 
 
@@ -447,15 +757,20 @@ def _write(
     for track_id, status in zip(ids, statuses, strict=True):
         yield run.count(_track_event(tracks[track_id], status))
     for failure in failures:
-        failed = IndexEvent(failure.file.path, IndexStatus.FAILED, reason=failure.reason)
-        yield run.count(failed)
+        yield run.count(_failed_event(failure))
 
 
 def _is_settled(stored: StoredFile, file: TrackFile) -> bool:
     """Return whether a file is unchanged since it was analysed, or since it failed for good."""
     unchanged = stored.size == file.size and stored.mtime_ns == file.mtime_ns
-    known = stored.genre is not None if stored.failure is None else not stored.retry
-    return unchanged and known and not stored.missing
+    known = stored.genre is not None or stored.failure is not None
+    return unchanged and known and not stored.retry and not stored.missing
+
+
+def _failed_event(failure: Failure, *, as_before: bool = False) -> IndexEvent:
+    return IndexEvent(
+        failure.file.path, IndexStatus.FAILED, reason=failure.reason, failed_before=as_before
+    )
 
 
 def _settled_event(stored: StoredFile, file: TrackFile) -> IndexEvent:
@@ -480,17 +795,22 @@ def _track_event(track: Track, status: IndexStatus) -> IndexEvent:
 
 
 class RootHealth:
-    """Distinguishes, for one run, what is gone for good from what is on an unmounted disk.
+    """Distinguishes, for one run, what is gone from what is away.
 
-    The store has the roots of earlier runs, and the volumes mounted inside them.
+    A file is away where the place that holds it cannot be seen: a root or volume that is not there,
+    empty or unreadable, or a volume that is not mounted. (A volume is a disk that was mounted in a
+    root, or holds one.) Else a file that is not there is gone. The store has the roots and volumes
+    of earlier runs; of roots inside one another only the outermost counts.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, folders: Iterable[Path] = ()) -> None:
+        """`folders` are to be indexed, and count as roots."""
         self._store = store
         self._volumes = set(store.volumes())
-        known = {*store.roots(), *self._volumes}
+        known = {*outermost([*store.roots(), *filter(Path.is_dir, folders)]), *self._volumes}
         self._known = sorted(known, key=lambda path: len(path.parts), reverse=True)
         self._absent: dict[Path, bool] = {}
+        self._folders_now: list[Path] = []
 
     def problem(self, root: Path) -> str | None:
         """Return why a root cannot be indexed now, or None if it can.
@@ -509,28 +829,40 @@ class RootHealth:
         return None
 
     def is_gone(self, path: Path) -> bool:
-        """Return whether a file is gone for good, not just unmounted with its disk."""
-        try:
-            os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError:  # a folder that may not be read, a network that does not answer
-            return False
-        else:
-            return False
-        return not any(self.is_absent(known) for known in self._known if path.is_relative_to(known))
+        """Return whether a file is gone for good, not just away."""
+        return not _is_there(path) and not any(
+            self.is_absent(known) for known in self._known if path.is_relative_to(known)
+        )
+
+    def has_left(self, path: Path) -> bool:
+        """Return whether a file, or a root, may have moved: it is gone, or its root is.
+
+        That is enough where its sound was found elsewhere: a root that was renamed or emptied is
+        not on an unmounted disk as long as the folder that held it is there.
+        """
+        above = [known for known in self._known if path.is_relative_to(known)]
+        return not _is_there(path) and not any(
+            self.is_absent(known) if known in self._volumes else not known.parent.is_dir()
+            for known in above
+        )
 
     def notes_under(self, root: Path, without: Container[Path] = ()) -> list[str]:
-        """Return a note for each absent root or volume below a root, but for some."""
+        """Return a note for each absent volume at a root or below, but for some."""
         return [
             f"{known} is empty or not mounted; its tracks were left as they are "
             f"(if they are gone for good: recsys doctor --forget {known})"
             for known in self._known
-            if known != root
+            if (known != root or known in self._volumes)
             and known not in without
             and known.is_relative_to(root)
             and self.is_absent(known)
         ]
+
+    def folders_now(self) -> list[Path]:
+        """Return the volumes that are plain folders now, with most of their tracks in them."""
+        for volume in self._volumes:
+            self.is_absent(volume)
+        return self._folders_now
 
     def is_absent(self, known: Path) -> bool:
         """Return whether a known root or volume is gone, empty or unmounted now."""
@@ -542,14 +874,37 @@ class RootHealth:
         try:
             with os.scandir(known) as entries:
                 empty = next(entries, None) is None
-            if empty:
-                return True
-            if known in self._volumes:
-                # A mount point on the file system of its parent: nothing is mounted there.
-                return known.stat().st_dev == known.parent.stat().st_dev
+            # A mount point on the file system of its parent: nothing is mounted there.
+            mounted = known.stat().st_dev != known.parent.stat().st_dev
         except OSError:
             return True
+        if empty:
+            return True
+        if mounted or known not in self._volumes:
+            return False
+        if not self._holds_its_tracks(known):
+            return True
+        self._folders_now.append(known)
         return False
+
+    def _holds_its_tracks(self, volume: Path) -> bool:
+        """Return whether more of the tracks of a volume are there than not.
+
+        One file alone may have been written into the folder of a disk that is not mounted.
+        """
+        there = [os.path.lexists(path) for _, path in self._store.iter_tracks_under(volume)]
+        return 2 * sum(there) > len(there)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether a path is there, or that cannot be seen."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a folder that may not be read, a network that does not answer
+        return True
+    return True
 
 
 def check_folder(root: Path) -> None:

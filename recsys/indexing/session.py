@@ -18,17 +18,14 @@ from recsys.classifier.inference import check_device, load_head, place_for_any_p
 from recsys.errors import ModelError, RecsysError
 from recsys.index.sync import bring_up_to_date, index_is_current, required_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
-from recsys.library import AUDIO_SUFFIXES, outermost
 from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
 from recsys.store import LibraryLock, Store
-from recsys.types import GenreSource, IndexEvent, IndexStatus, IndexSummary
+from recsys.types import GenreSource, IndexEvent, IndexStatus, IndexSummary, SlowFile
 from recsys.workers import default_workers
 
 if TYPE_CHECKING:
-    from watchfiles import Change
-
     from recsys.classifier.inference import Classifier
     from recsys.types import FloatArray, ModelInfo
 
@@ -53,7 +50,7 @@ class IndexSession:
 
     def run(
         self, roots: Sequence[Path], *, watch: bool = False
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
         """Index, then watch the folders if wanted; see :meth:`recsys.api.Library.index_events`.
 
         Raises
@@ -74,6 +71,8 @@ class IndexSession:
             Store.open(self.database, create=True) as store,
             ExitStack() as at_the_end,
         ):
+            if self.options.journal is not None:
+                store.set_journal(self.options.journal)
             card, checkpoint = self._settle_model(store)
 
             def load_classifier() -> Classifier:
@@ -86,11 +85,43 @@ class IndexSession:
 
             place = place_for_any_process(checkpoint, self.device, card.effort)
             indexer = Indexer(store, load_classifier, card.features, self.options, place)
-            yield from attended(store, indexer.run(roots), load_ahead=place is None)
+            ahead = place is None
+            yield from attended(store, indexer.run(roots), load_ahead=ahead)
             if watch:
-                for folders in changed_folders(roots):
-                    events = indexer.run(folders, whole_roots=False)
-                    yield from attended(store, events, load_ahead=place is None)
+                yield from self._watch(roots, store, indexer, load_ahead=ahead)
+
+    def _watch(
+        self, roots: Sequence[Path], store: Store, indexer: Indexer, *, load_ahead: bool
+    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
+        """Index what changes, for ever; say what there is to say once."""
+        from recsys.indexing.watching import QUIET_S, Watcher
+
+        folders = [root for root in roots if not root.is_file()]
+        watcher, told = Watcher(folders), set[str]()
+        for change in watcher:
+            if change.note is not None:
+                yield IndexSummary(notes=(change.note,))
+            if not change.paths:
+                continue
+            if change.whole:
+                events = indexer.run(change.paths, quiet_s=QUIET_S)
+            else:
+                events = indexer.follow(change.paths, quiet_s=QUIET_S)
+            changes = attended(
+                store, events, load_ahead=load_ahead, count_waiting=change.whole
+            )  # counting takes longer than indexing a file
+            for event in changes:
+                if isinstance(event, IndexSummary):
+                    if change.whole:
+                        news = tuple(note for note in event.notes if note not in told)
+                        told = set(event.notes)
+                        event = replace(event, notes=news)
+                    if not (event.notes or event.changes or not change.whole):
+                        continue
+                elif isinstance(event, IndexPlan) and not event.pending:
+                    continue
+                yield event
+            watcher.wait_for(indexer.young)
 
     def _settle_model(self, store: Store) -> tuple[ModelCard, Path | None]:
         """Return card and checkpoint of the one model that analyses the library."""
@@ -172,9 +203,12 @@ def nothing_found(places: Iterable[str | Path], summary: IndexSummary) -> Recsys
     """Return the error for a run that found no audio in its folders, or at its URLs."""
     if summary.notes:
         return RecsysError("; ".join(summary.notes), "Nothing was changed.")
+    passed = summary.passed_over
+    seen = [text for text in (passed.files, passed.kinds, *passed.hints) if text]
     return RecsysError(
         f"no audio files under {', '.join(map(str, places))}",
-        "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped.",
+        "Folders are searched for files such as .mp3, .flac, .ogg, .m4a; hidden ones are skipped."
+        + (f" Passed over: {'; '.join(seen)}." if seen else ""),
     )
 
 
@@ -182,9 +216,16 @@ def nothing_found(places: Iterable[str | Path], summary: IndexSummary) -> Recsys
 
 
 def attended(
-    store: Store, events: Iterator[IndexEvent | IndexPlan | IndexSummary], *, load_ahead: bool
-) -> Iterator[IndexEvent | IndexPlan | IndexSummary]:
-    """Pass events on; load the model ahead, and save the index every so often and at the end."""
+    store: Store,
+    events: Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile],
+    *,
+    load_ahead: bool,
+    count_waiting: bool = True,
+) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
+    """Pass events on; load the model ahead, and save the index every so often and at the end.
+
+    A note tells how many tracks wait for analysis, unless they are not to be counted.
+    """
     stored = 0
     try:
         for event in events:
@@ -195,7 +236,8 @@ def attended(
                 stored = 0
                 _save_if_behind(store)
             if isinstance(event, IndexSummary):
-                event = _with_note_of_unanalysed(store, event)
+                event = _with_note_of_unanalysed(store, event) if count_waiting else event
+                store.check_in_place()  # else all of it would be lost
             yield event
     except (KeyboardInterrupt, GeneratorExit):
         # Else the next query would have to bring the index up to date in memory.
@@ -222,7 +264,7 @@ def _save_if_behind(store: Store) -> None:
 
 def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummary:
     """Add a note if tracks without an analysis by the present model are missing from results."""
-    waiting = store.counts()["unanalysed"]
+    waiting = store.unanalysed()
     if not waiting:
         return summary
     note = (
@@ -286,51 +328,3 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
         store.set_genre_source(source)
         bring_up_to_date(store)
         return store.genre_counts()
-
-
-# Watching folders
-
-
-def changed_folders(roots: Sequence[Path]) -> Iterator[list[Path]]:
-    """Yield the folders in which audio files may have changed, after each burst of changes.
-
-    They exist, and none is inside another. The first list has all roots, for changes before the
-    system began to report. Roots that are not there are left out.
-    """
-    from watchfiles import watch
-
-    present = [root for root in roots if root.is_dir()]
-    if not present:  # without folders, watchfiles would wait for ever
-        return
-
-    def concerns_audio(_: Change, name: str) -> bool:
-        return _may_be_audio(Path(name), present)
-
-    reported = watch(
-        *present, watch_filter=concerns_audio, yield_on_timeout=True, raise_interrupt=True
-    )
-    next(reported)  # returns once the system reports changes
-    yield present
-    for changes in reported:
-        if not changes:
-            continue
-        folders = (_nearest_folder(Path(name), present) for _, name in changes)
-        yield outermost(folder for folder in folders if folder is not None)
-
-
-def _may_be_audio(changed: Path, roots: Sequence[Path]) -> bool:
-    """Return whether a path is an audio file, or a folder that may have been moved or removed."""
-    root = next(root for root in roots if changed.is_relative_to(root))
-    if any(part.startswith(".") for part in changed.relative_to(root).parts):
-        return False
-    suffix = changed.suffix.lower()
-    return suffix in AUDIO_SUFFIXES or not suffix or changed.is_dir()
-
-
-def _nearest_folder(changed: Path, roots: Sequence[Path]) -> Path | None:
-    """Return the folder to scan: the changed one, or the nearest above that still exists."""
-    for folder in (changed, *changed.parents):
-        if folder.is_dir():
-            inside = any(folder.is_relative_to(root) for root in roots)
-            return folder if inside else None
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,10 @@ TRUSTED = frozenset(
 )
 """Types that a model file may hold in addition to those that skops itself trusts: compiled parts
 of scikit-learn, and XGBoost's models. None of them runs code when it is restored."""
+
+
+MOST_BYTES = 2**30
+"""Most that a classical model may hold when it is unpacked: a small file can say it is anything."""
 
 
 class EstimatorModel(nn.Module):
@@ -138,6 +143,13 @@ def _check_genres(pipeline: Pipeline, n_genres: int) -> None:
 def _restore(raw: bytes) -> Pipeline:
     skops = require("skops.io", "papers")
     try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MOST_BYTES:
+            raise ModelError(
+                f"the classical model in the file is {size / 2**30:.1f} GiB large when unpacked",
+                "Use a model that recsys has written.",
+            )
         strange = sorted(set(skops.get_untrusted_types(data=raw)) - TRUSTED)
         if strange:
             raise ModelError(
@@ -145,10 +157,9 @@ def _restore(raw: bytes) -> Pipeline:
                 "Use a model that recsys has written.",
             )
         pipeline: Pipeline = skops.loads(raw, trusted=sorted(TRUSTED))
-    except (
-        *(ValueError, KeyError, TypeError, OSError, EOFError),
-        *(AttributeError, ImportError, zipfile.BadZipFile),
-    ) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # skops, scikit-learn, XGBoost and zlib have no class in common
         raise ModelError(
             f"the classical model in the file cannot be restored: {error}",
             "The file is damaged, or of another version of scikit-learn; train the recipe again.",

@@ -306,7 +306,7 @@ def _read(name: str) -> dict[str, Any]:
         raise ModelError(
             f"the recipe {name} cannot be read: {error.strerror or error}", "Check the path."
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(
             f"the recipe {name} is not TOML: {error}", "Correct the file at that place."
         ) from error

@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 from xml.etree import ElementTree
 
 from recsys import atomic
+from recsys.checks import regular
 from recsys.errors import QueryError, RecsysError
 from recsys.library import AUDIO_SUFFIXES
 from recsys.notebook import one_line
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from recsys.types import Playlist, Track
+
+MOST_BYTES = 64 * 2**20
+"""Of a playlist that is read: half a million paths."""
 
 XSPF_NAMESPACE = "http://xspf.org/ns/0/"
 
@@ -222,8 +226,11 @@ class ListFile:
                 "Continue an .m3u8, .m3u or .txt file, or make a new one with -o.",
             )
         try:
-            if not path.is_file():  # a pipe would be waited for, for ever
-                raise QueryError(f"no playlist: {path}", "Name an existing file.")
+            if regular(path).stat().st_size > MOST_BYTES:
+                raise QueryError(
+                    f"the playlist {path} has more than {MOST_BYTES // 2**20} MiB",
+                    "It is something else, or damaged.",
+                )
             content = path.read_bytes()
         except OSError as error:
             raise RecsysError(
@@ -242,7 +249,7 @@ class ListFile:
         return [os.fsdecode(line) for line in lines if line.strip() and line[:1] != b"#"]
 
     def files(self, roots: Sequence[RootMap] = ()) -> list[Path | None]:
-        """Return the files of the entries; None for an address of the net."""
+        """Return the files of the entries; None for what is none, as an address of the net."""
         return [self._file(entry, roots) for entry in self.entries()]
 
     def _file(self, entry: str, roots: Sequence[RootMap]) -> Path | None:
@@ -251,8 +258,10 @@ class ListFile:
             if path is not None:
                 return path
         if entry.startswith("file://"):
-            entry = os.fsdecode(unquote_to_bytes(entry.removeprefix("file://")))
+            entry = os.fsdecode(unquote_to_bytes(os.fsencode(entry.removeprefix("file://"))))
         elif "://" in entry:
+            return None
+        if "\0" in entry:  # no file has such a name
             return None
         return Path(os.path.abspath(self.path.parent / entry))  # noqa: PTH100 (links are kept)
 

@@ -91,7 +91,7 @@ def read_cached(path: Path, width: int) -> dict[str, list[float]]:
     with suppress(OSError):
         for text in path.read_bytes().splitlines():
             # A crash leaves half a line.
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
                 line = json.loads(text)
                 if line["version"] == VERSION and len(line["values"]) == width:
                     known[str(line["audio_hash"])] = [float(value) for value in line["values"]]

@@ -8,11 +8,13 @@ import platform
 import sqlite3
 import threading
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
+from recsys.checks import regular
 from recsys.errors import LibraryBusyError, OlderLibraryError, StoreError
+from recsys.mounts import network_file_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x72656373
 """``recs`` in ASCII, in the header of the file: the mark of recsys databases."""
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 9
 """Number of migrations in :mod:`recsys.store.schema`; the user version in the file header."""
 
 BUSY_TIMEOUT_S = 30.0
@@ -66,6 +68,9 @@ _ANSWERS = {
         "Check the disk; run `recsys doctor` when it is back.",
     ),
 }
+_OF_NETWORKS = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
+"""Errors by which a journal that does not work shows."""
+
 _OTHERWISE = ("{path} could not be used ({error}).", "Run `recsys doctor` to check the library.")
 
 
@@ -73,11 +78,19 @@ def default_database() -> Path:
     """Return the default path of the library."""
     from platformdirs import user_data_path
 
-    return user_data_path("recsys", appauthor=False) / "library.db"
+    try:
+        return user_data_path("recsys", appauthor=False) / "library.db"
+    except RuntimeError as error:  # a job without HOME, of a user whom the system does not know
+        raise StoreError(
+            "there is no home folder to keep the library in: HOME is not set",
+            "Name the library with --db, or set HOME.",
+        ) from error
 
 
-def store_error(path: Path, error: sqlite3.Error) -> StoreError:
+def store_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     """Return the StoreError for an error of SQLite, by its primary result code."""
+    if isinstance(error, UnicodeDecodeError):  # of a message that quotes a damaged schema
+        return StoreError(f"{path} is damaged ({error.reason} in its schema).", _DAMAGED)
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreError(f"{path} was closed.", "Open it again.")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -87,6 +100,12 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
             "Wait until it is done and run the command again.",
         )
     message, hint = _ANSWERS.get(code, _OTHERWISE)
+    kind = network_file_system(path) if code in _OF_NETWORKS else None
+    if kind is not None:
+        hint = (
+            f"It lies on a network file system ({kind}), where the journal of SQLite may not "
+            "work: recsys index --journal delete, or keep the library on a disk with --db."
+        )
     return StoreError(message.format(path=path, error=error), hint)
 
 
@@ -99,23 +118,45 @@ def connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
         _check_writable(path)
     try:
         opened = _open_to_read(path) if read_only else _open_to_write(path, create=create)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise store_error(path, error) from error
-    opened.count_as(_identity(path))  # a new file has none before
+    opened.count_as(path, _identity(path))  # a new file has none before
     return opened
 
 
 class _Connection(sqlite3.Connection):
     """A connection that counts in :data:`_open_files` until it is closed."""
 
+    _path: Path
     _file: tuple[int, int] | None = None
+    logged = False  # its changes are in a log next to it
 
-    def count_as(self, file: tuple[int, int] | None) -> None:
+    def count_as(self, path: Path, file: tuple[int, int] | None) -> None:
         """Count as a connection to this file."""
+        self._path = path
         with _files_lock:
             if file is not None:
                 self._file = file
                 _open_files[file] += 1
+
+    def check_in_place(self) -> None:
+        """Raise StoreError if the file is no longer at its path: what is written would be lost.
+
+        SQLite goes on writing to a file that was deleted, without an error.
+        """
+        if self._file is None:
+            return
+        lost = self._path if _identity(self._path) != self._file else None
+        wal = self._path.with_name(self._path.name + "-wal")
+        if lost is None and self.logged and _identity(wal) is None:
+            lost = wal
+        if lost is not None:
+            raise StoreError(
+                f"{lost} was deleted or replaced while recsys wrote to it; what this run stored is "
+                "lost.",
+                "Leave the library and the files next to it alone while recsys runs, and run the "
+                "command again.",
+            )
 
     def close(self) -> None:
         """Close it; closing twice is fine."""
@@ -175,7 +216,7 @@ def _read_header(path: Path) -> bytes:
         )
     if not path.exists():
         return b""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return file.read(_HEADER_LENGTH)
 
 
@@ -187,7 +228,7 @@ def _refuse_foreign(path: Path) -> None:
     try:
         with closing(_connection(path, "mode=ro&immutable=1")) as connection:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise store_error(path, error) from error
     if tables or wal.exists():
         raise StoreError(f"{path} is a database of another program.", _OTHER_LIBRARY)
@@ -197,7 +238,8 @@ def _open_to_write(path: Path, *, create: bool) -> _Connection:
     database = _connection(path, "mode=rwc" if create else "mode=rw")
     try:
         database.execute("PRAGMA foreign_keys = ON")
-        if _schema_version(database, path) < SCHEMA_VERSION:
+        is_new = not (known := _schema_version(database, path))
+        if known < SCHEMA_VERSION:
             # Imported here: loading sqlite-utils takes longer than answering a query.
             from recsys.store.schema import migrate
 
@@ -206,26 +248,51 @@ def _open_to_write(path: Path, *, create: bool) -> _Connection:
                 # The mark of our files, and the version for readers, which load no sqlite-utils.
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        # After the first migration: see _refuse_foreign. Readers go on while a writer writes.
-        database.execute("PRAGMA journal_mode = WAL")
-        # Safe with WAL: a killed process loses no committed transaction, and a power cut may undo
-        # the last ones but never damages the file.
-        database.execute("PRAGMA synchronous = NORMAL")
+        # After the first migration: see _refuse_foreign.
+        if is_new and network_file_system(path) is not None:
+            database.execute("UPDATE library SET journal = 'delete'")
+        _use_journal(database, database.execute("SELECT journal FROM library").fetchone()[0])
     except BaseException:
         database.close()
         raise
     return database
 
 
+def _use_journal(database: _Connection, journal: str) -> None:
+    """Switch to a journal: ``wal``, with which readers go on while a writer writes, or ``delete``.
+
+    WAL needs memory that all processes share, which a network file system does not give.
+    """
+    used = database.execute(f"PRAGMA journal_mode = {journal}").fetchone()[0]
+    database.logged = used == "wal"
+    # NORMAL is safe with WAL: a killed process loses no committed transaction, and a power cut may
+    # undo the last ones but never damages the file.
+    database.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
+
+
+def set_journal(database: sqlite3.Connection, journal: str) -> None:
+    """Keep another journal in the database, and use it; nothing else may have it open."""
+    assert isinstance(database, _Connection)  # connect() returns no other
+    _use_journal(database, journal)
+    database.execute("UPDATE library SET journal = ?", (journal,))
+
+
 def _open_to_read(path: Path) -> _Connection:
     try:
         return _checked(_connection(path, "mode=ro"), path)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         # On a read-only file system the files of WAL cannot be made. No process can write there
         # either, so the file may be read as immutable, unless there is a log with changes.
         wal = path.with_name(path.name + "-wal")
-        if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
+        if os.access(path.parent, os.W_OK):
             raise
+        if wal.exists() and wal.stat().st_size:
+            raise StoreError(
+                f"{path} cannot be read where nothing can be written: {wal.name} holds changes "
+                "that are not in it yet.",
+                "Copy both to a folder that can be written, or make the copy while nothing uses "
+                "the library.",
+            ) from error
     return _checked(_connection(path, "mode=ro&immutable=1"), path)
 
 
@@ -280,6 +347,13 @@ def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
             db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
+    check_in_place(db)
+
+
+def check_in_place(db: sqlite3.Connection) -> None:
+    """See :meth:`recsys.store.Store.check_in_place`."""
+    if isinstance(db, _Connection):
+        db.check_in_place()
 
 
 class LibraryLock:
@@ -306,6 +380,7 @@ class LibraryLock:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+            self._check_other_machine()
             now = datetime.now().astimezone().isoformat(timespec="seconds")
             holder = {"pid": os.getpid(), "host": platform.node(), "since": now}
             self._file.write_text(json.dumps(holder), encoding="utf-8")
@@ -314,6 +389,9 @@ class LibraryLock:
                 f"{self._db_path} is being written by {holder_of(self._file)}.",
                 "Wait until it is done, or stop it.",
             ) from error
+        except LibraryBusyError:
+            self._lock.release()
+            raise
         except OSError as error:
             self._lock.release()
             raise StoreError(
@@ -322,14 +400,36 @@ class LibraryLock:
             ) from error
         return self
 
+    def _check_other_machine(self) -> None:
+        """Raise LibraryBusyError if another machine names itself: it may not see this lock."""
+        kind = network_file_system(self._file)
+        if kind is None or platform.node() == (_holder(self._file) or {}).get("host"):
+            return
+        if self._file.stat().st_size:
+            raise LibraryBusyError(
+                f"{self._db_path} is being written by {holder_of(self._file)}, or that was cut "
+                f"off; locks of other machines may not show here ({kind}).",
+                f"Wait until it is done. If it no longer runs, delete {self._file}.",
+            )
+
     def __exit__(self, *_error: object) -> None:
+        with suppress(OSError):
+            self._file.write_bytes(b"")  # nobody holds it
         self._lock.release()
+
+
+def _holder(lock_file: Path) -> dict[str, str] | None:
+    """Return what a lock file says of its holder."""
+    try:
+        holder = json.loads(lock_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # Windows lets nobody read a locked file
+        return None
+    return holder if isinstance(holder, dict) else None
 
 
 def holder_of(lock_file: Path) -> str:
     """Return the holder that a lock file names, for display."""
-    try:
-        holder = json.loads(lock_file.read_text(encoding="utf-8"))
-        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"  # Windows lets nobody read a locked file
+    holder = _holder(lock_file) or {}
+    if not {"pid", "host", "since"} <= holder.keys():
+        return "another process"
+    return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"

@@ -10,21 +10,41 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 from recsys.errors import StoreError
 from recsys.store.search import search_keys, search_texts, storable_text
-from recsys.types import Analysis, Blend, Effort, FloatArray, IdArray, ModelInfo, Tags, Track
+from recsys.types import (
+    UNKNOWN,
+    Analysis,
+    Blend,
+    Effort,
+    FloatArray,
+    IdArray,
+    ModelInfo,
+    Tags,
+    Track,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
 
     from recsys.types import TrackFile
 
 PathKey: TypeAlias = str | bytes
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DAMAGED_HINT = "Run `recsys doctor` to see what is damaged."
+
+_UNIT_TOLERANCE = 1e-3
+"""Of the length of an embedding, as in :mod:`recsys.index.base`."""
 
 _INT64 = range(-(2**63), 2**63)
 _TAGS = tuple(field.name for field in fields(Tags))
@@ -59,9 +79,10 @@ class StoredFile:
     failure: str | None
     missing: bool  # the file was gone in the last run; the track was kept on request
     warning: str | None
-    # A failure to retry although the file has not changed: the reason was not the file's, or
-    # another version of recsys recorded it.
+    # To try again although the file has not changed: a failure whose reason was not the file's, or
+    # a failure or warning of other versions of recsys and its decoders.
     retry: bool = False
+    ctime_ns: int | None = None  # as of the last look at its tags; None where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,23 @@ def path_key(path: Path) -> PathKey:
     return text
 
 
+def reading(function: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a function of stored values: values that it cannot read are a StoreError.
+
+    SQLite has no checksums: a flipped bit may turn a text into a number, or into another text.
+    """
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+            raise StoreError(f"A stored value cannot be read ({error}).", DAMAGED_HINT) from error
+
+    return wrapper
+
+
+@reading
 def key_path(key: PathKey) -> Path:
     """Return the path of a stored key; the inverse of :func:`path_key`."""
     return Path(os.fsdecode(key))
@@ -173,6 +211,7 @@ def record_dict(record: TrackRecord) -> dict[str, Any]:
         "path": path_key(file.path),
         "size": file.size,
         "mtime_ns": file.mtime_ns,
+        "ctime_ns": file.ctime_ns,
         "audio_hash": record.audio_hash,
         **tags_dict(record.tags),
         "search_artist": artist,
@@ -191,6 +230,7 @@ def model_dict(info: ModelInfo) -> dict[str, Any]:
     return {**asdict(info), "confusion": info.confusion.tolist()}
 
 
+@reading
 def model_of(plain: Mapping[str, Any]) -> ModelInfo:
     """Return the model of :func:`model_dict`, also after a round trip through JSON."""
     lists = {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
@@ -199,8 +239,43 @@ def model_of(plain: Mapping[str, Any]) -> ModelInfo:
     return ModelInfo(**{**plain, **lists, "confusion": confusion, "effort": effort})
 
 
+_TEXT, _NUMBER, _NONE = frozenset({str}), frozenset({int}), frozenset({type(None)})
+_TRACK_KINDS = (
+    *(_NUMBER, _TEXT | {bytes}, _TEXT, _NUMBER, _TEXT, frozenset({float})),
+    *(_TEXT | _NONE, _TEXT, _NUMBER | _NONE),
+    *(_TEXT | _NONE,) * 4,  # artist to title
+    *(_NUMBER | _NONE,) * 2,  # number and year
+    *(_TEXT | _NONE,) * 2,  # genre tag and language
+)
+"""Types of the columns of the view ``analysed_tracks``."""
+
+_REPLACED = {3: 0, 4: UNKNOWN, 5: 0.0, 7: UNKNOWN}
+"""What stands for damaged values that a track must have: missing, genre, duration, group."""
+
+
+@lru_cache  # the same for nearly all tracks, so that a check costs half a microsecond
+def _wrong_kinds(kinds: tuple[type, ...]) -> tuple[int, ...]:
+    """Return the columns of a track that are of another type."""
+    return tuple(i for i, kind in enumerate(kinds) if kind not in _TRACK_KINDS[i])
+
+
+def _mended(row: Sequence[Any], wrong: Sequence[int]) -> Sequence[Any]:
+    """Return a row without the values that it cannot have: one damaged row must not cost a list.
+
+    StoreError without an id, a path or a hash.
+    """
+    values = list(row)
+    for i in wrong:
+        if type(None) not in _TRACK_KINDS[i] and i not in _REPLACED:
+            raise StoreError("A stored track has no id, path or hash.", DAMAGED_HINT)
+        values[i] = _REPLACED.get(i)
+    return values
+
+
 def track_of(row: Sequence[Any]) -> Track:
     """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
+    if wrong := _wrong_kinds(tuple(map(type, row))):
+        row = _mended(row, wrong)
     track_id, path, audio_hash, missing, genre, duration_s, warning, group, added, *tags = row
     return Track(
         id=track_id,
@@ -222,6 +297,7 @@ def blend_text(blend: Blend) -> str:
     return json.dumps({k: v for k, v in roles.items() if v}, separators=(",", ":"))
 
 
+@reading
 def blend_of(text: str) -> Blend:
     """Return the seeds of :func:`blend_text`."""
     return Blend(**{role: tuple(hashes) for role, hashes in json.loads(text).items()})
@@ -232,9 +308,42 @@ def array_blob(array: FloatArray) -> bytes:
     return np.ascontiguousarray(array, dtype="<f4").tobytes()
 
 
+@reading
 def blob_array(blob: bytes) -> FloatArray:
     """Return a writable array of a stored one, shape (n,)."""
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)
+
+
+def is_sound(
+    probabilities: bytes,
+    embedding: bytes,
+    tag_scores: bytes | None,
+    model: ModelInfo | None = None,
+) -> bool:
+    """Return whether the stored arrays of an analysis are numbers, and of the model's lengths."""
+    blobs = (probabilities, embedding, tag_scores or b"")
+    if any(not isinstance(blob, bytes) or len(blob) % 4 for blob in blobs):
+        return False
+    if model is not None:
+        lengths = (len(model.labels), model.dimension, len(model.tags))
+        if any(len(blob) != 4 * length for blob, length in zip(blobs, lengths, strict=True)):
+            return False
+        if not are_units(np.frombuffer(embedding, dtype="<f4")[np.newaxis])[0]:
+            return False
+    return bool(np.isfinite(np.frombuffer(b"".join(blobs), dtype="<f4")).all())
+
+
+def are_units(embeddings: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which embeddings, shape (n, d), are unit vectors; the index refuses all others."""
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
+        units: npt.NDArray[np.bool_] = np.abs(lengths - 1) <= _UNIT_TOLERANCE  # NaN is none
+    return units
+
+
+def has_length(blob: object, length: int) -> bool:
+    """Return whether a stored value is an array of this length, in any row of a damaged file."""
+    return isinstance(blob, bytes) and len(blob) == 4 * length
 
 
 def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:
@@ -242,7 +351,6 @@ def blob_matrix(blobs: Sequence[bytes], dimension: int) -> FloatArray:
     odd = next((len(blob) for blob in blobs if len(blob) != 4 * dimension), None)
     if odd is not None:
         raise StoreError(
-            f"A stored array has {odd} bytes instead of {4 * dimension}.",
-            "Run `recsys doctor` to see what is damaged.",
+            f"A stored array has {odd} bytes instead of {4 * dimension}.", DAMAGED_HINT
         )
     return blob_array(b"".join(blobs)).reshape(len(blobs), dimension)

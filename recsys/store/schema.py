@@ -15,7 +15,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from recsys.store.rows import key_path
+from recsys.store.rows import is_sound, key_path
 from recsys.store.search import file_text, name_key, normalise, search_keys
 from recsys.taste.events import EventKind, Subject
 from recsys.types import Effort, GenreSource
@@ -260,6 +260,55 @@ def language_and_time_of_addition(db: Database) -> None:
 def radio_by_words(db: Database) -> None:
     """Let a radio session have words for sound."""
     db.execute("ALTER TABLE radio_sessions ADD COLUMN words TEXT")
+
+
+@migrations()
+def origins_of_results(db: Database) -> None:
+    """Keep what made an analysis, what helps with a failure, and the journal of the library.
+
+    Analyses that are not numbers are deleted: the next run makes them again.
+    """
+    for statement in (
+        "ALTER TABLE failures ADD COLUMN hint TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE analyses ADD COLUMN version TEXT",  # NULL for those of before
+        "ALTER TABLE library ADD COLUMN journal TEXT NOT NULL DEFAULT 'wal'"
+        " CHECK (journal IN ('wal', 'delete'))",
+        "DROP VIEW tracks_with_analysis",
+        # With the version of an analysis.
+        f"""CREATE VIEW tracks_with_analysis AS SELECT t.*, a.genre, a.duration_s, a.warning,
+            a.probabilities, a.embedding, a.tag_scores, a.model, a.version,
+            CASE (SELECT genre_source FROM library)
+                WHEN '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
+                WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+                ELSE a.genre END AS genre_group
+            FROM tracks t LEFT JOIN analyses a
+            ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
+    ):
+        db.execute(statement)
+    arrays = "SELECT audio_hash, model, probabilities, embedding, tag_scores FROM analyses"
+    damaged = [row[:2] for row in db.execute(arrays) if not is_sound(*row[2:])]
+    if damaged:
+        db.execute("UPDATE library SET revision = revision + 1")
+    for sound, model in damaged:
+        db.execute("DELETE FROM analyses WHERE audio_hash = ? AND model = ?", (sound, model))
+        db.execute(
+            "UPDATE tracks SET revision = (SELECT revision FROM library) WHERE audio_hash = ?",
+            (sound,),
+        )
+
+
+@migrations()
+def change_times_and_scan_rules(db: Database) -> None:
+    """Keep when a file was last changed, what the library excludes, and what a scan passed over.
+
+    All are NULL for what was there before.
+    """
+    for statement in (
+        "ALTER TABLE tracks ADD COLUMN ctime_ns INTEGER",
+        "ALTER TABLE library ADD COLUMN scan_rules TEXT",  # JSON: recsys.library.ScanRules
+        "ALTER TABLE roots ADD COLUMN passed_over TEXT",  # JSON: recsys.types.PassedOver
+    ):
+        db.execute(statement)
 
 
 @migrations()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from dataclasses import asdict
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
 from pathlib import Path
@@ -13,23 +14,34 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from recsys.errors import StoreError
+from recsys.mounts import network_file_system
 from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
-from recsys.store.connection import connect, store_error, write_transaction
+from recsys.store.connection import (
+    check_in_place,
+    connect,
+    set_journal,
+    store_error,
+    write_transaction,
+)
 from recsys.store.rows import (
     Changes,
     StoredFile,
     TrackRecord,
     analysis_of,
+    are_units,
     array_blob,
     blend_of,
     blend_text,
     blob_array,
     blob_matrix,
+    has_length,
+    is_sound,
     key_path,
     model_dict,
     model_of,
     path_key,
     ranges_under,
+    reading,
     record_dict,
     track_of,
 )
@@ -47,7 +59,7 @@ from recsys.store.search import (
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
-from recsys.types import Failure, GenreSource, TrackFile
+from recsys.types import Failure, GenreSource, PassedOver, TrackFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -62,11 +74,14 @@ _PAGE = 1000
 
 # Text paths are looked up together, as JSON; JSON has no bytes, so byte paths come one by one.
 _LOOKUP_TRACKS = (
-    "SELECT path, id, size, mtime_ns, audio_hash, genre, NULL, missing, warning, FALSE"
+    "SELECT path, id, size, mtime_ns, audio_hash, genre, NULL, missing, warning,"
+    # CASE: the version lies behind the arrays, and is read only where there is a warning.
+    " CASE WHEN warning IS NULL THEN FALSE ELSE version IS NOT ?3 END, ctime_ns"
     " FROM tracks_with_analysis WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
 )
 _LOOKUP_FAILURES = (
-    "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL, retry OR version <> ?3"
+    "SELECT path, NULL, size, mtime_ns, NULL, NULL, reason, FALSE, NULL, retry OR version <> ?3,"
+    " NULL"
     " FROM failures WHERE path IN (SELECT value FROM json_each(?1) UNION ALL SELECT ?2)"
 )
 _MATCHES = "SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ? LIMIT ?"
@@ -76,23 +91,31 @@ _TEXTS = (
 )
 _VOCABULARY = "SELECT term FROM temp.vocabulary WHERE term >= ? AND term < ?"
 _EVENTS = "SELECT time, kind, subject, key, name, source, tracks FROM events"
+_DAMAGED = (
+    "{} tracks have a damaged analysis, not numbers or of the wrong length: recsys doctor --rebuild"
+    " deletes it, and recsys index makes it again."
+)
 _PROBLEMS = {
     "{} tracks are there but no model.": (
         "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL"
     ),
-    "{} tracks have no analysis by the current model.": (
+    "{} tracks have no analysis by the current model: recsys index makes it.": (
         "SELECT count(*) FROM tracks_with_analysis WHERE genre IS NULL"
-    ),
-    "{} analyses have an embedding of the wrong length.": (
-        "SELECT count(*) FROM analyses JOIN models ON model = id"
-        " WHERE length(embedding) <> 4 * json_extract(info, '$.dimension')"
-    ),
-    "{} analyses have another number of tags than their model.": (
-        "SELECT count(*) FROM analyses JOIN models ON model = id"
-        " WHERE coalesce(length(tag_scores), 0) <> 4 * json_array_length(info, '$.tags')"
     ),
     "{} files are both tracks and failures.": (
         "SELECT count(*) FROM tracks JOIN failures USING (path)"
+    ),
+    # As recsys.store.rows.track_of replaces them.
+    "{} tracks have values of a wrong kind, which are left out.": (
+        "SELECT count(*) FROM tracks WHERE "  # noqa: S608 (our own names)
+        + " OR ".join(
+            f"typeof({name}) NOT IN ('{kind}', 'null')"
+            for kind, names in (
+                ("text", ("artist", "album_artist", "album", "title", "genre_tag", "language")),
+                ("integer", ("track_number", "year", "added")),
+            )
+            for name in names
+        )
     ),
 }
 
@@ -110,20 +133,25 @@ def _guarded(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate
         # methods are called once per file.
         try:
             return method(self, *args, **kwargs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise store_error(self.path, error) from error
 
     return wrapper
 
 
 @lru_cache(maxsize=1)
-def _program_version() -> str:
+def made_by() -> str:
+    """Return the versions on which a result depends: of recsys, and of what decodes for it.
+
+    The packages hold the libraries: soundfile has libsndfile, av has FFmpeg.
+    """
     from importlib.metadata import version
 
-    return version("recsys")
+    return ", ".join(f"{name} {version(name)}" for name in ("recsys", "soundfile", "av", "soxr"))
 
 
 @lru_cache(maxsize=4)
+@reading
 def _parsed_model(info: str) -> ModelInfo:
     """Return the model of a stored text; every query asks for it several times."""
     model = model_of(json.loads(info))
@@ -313,7 +341,7 @@ class Store:
         probabilities_of: Callable[[FloatArray], FloatArray],
     ) -> int:
         count = 0
-        columns = "duration_s, warning, embedding, tag_scores, style"
+        columns = "duration_s, warning, embedding, tag_scores, style, version"
         sql = (
             f"SELECT audio_hash, {columns} FROM analyses"  # noqa: S608 (our own columns)
             " WHERE model = ? AND audio_hash > ? ORDER BY audio_hash LIMIT ?"
@@ -346,7 +374,7 @@ class Store:
 
     def genre_source(self) -> GenreSource:
         """Return the labels that sort the tracks into genre groups."""
-        return GenreSource(self._value("SELECT genre_source FROM library"))
+        return reading(GenreSource)(self._value("SELECT genre_source FROM library"))
 
     def genre_counts(self) -> dict[str, int]:
         """Return the number of analysed tracks in each genre group, in the order of the names."""
@@ -446,6 +474,7 @@ class Store:
                 dict(zip(names, map(blob_array, blobs), strict=True)), model.identity
             )
             for track_id, *blobs in self._rows(sql, (_json_ids(ids),))
+            if is_sound(blobs[0], blobs[1], blobs[2], model)
         }
 
     def analysed_hash(self, audio_hash: str) -> bool:
@@ -466,7 +495,11 @@ class Store:
             "SELECT id, tag_scores FROM tracks_with_analysis"
             " WHERE tag_scores IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
         )
-        return {row[0]: blob_array(row[1]) for row in self._rows(sql, (_json_ids(ids),))}
+        return {
+            row[0]: blob_array(row[1])
+            for row in self._rows(sql, (_json_ids(ids),))
+            if is_sound(b"", b"", row[1])
+        }
 
     def all_tag_scores(self) -> tuple[IdArray, FloatArray]:
         """See :meth:`recsys.types.Catalogue.all_tag_scores`."""
@@ -475,8 +508,11 @@ class Store:
             "SELECT id, tag_scores FROM tracks_with_analysis WHERE tag_scores IS NOT NULL"
             " ORDER BY id"
         )
-        ids = np.array([row[0] for row in rows], dtype=np.int64)
-        return ids, blob_matrix([row[1] for row in rows], len(model.tags) if model else 0)
+        length = len(model.tags) if model else 0
+        rows = [row for row in rows if has_length(row[1], length)]  # as in _columns
+        scores = blob_matrix([row[1] for row in rows], length)
+        sound = np.asarray(np.isfinite(scores).all(axis=1))
+        return np.array([row[0] for row in rows], dtype=np.int64)[sound], scores[sound]
 
     def all_labels(self) -> tuple[IdArray, list[str], FloatArray]:
         """See :meth:`recsys.types.Catalogue.all_labels`."""
@@ -502,6 +538,36 @@ class Store:
         while rows := self._rows(sql, (last, batch)):
             yield self._columns(rows)
             last = rows[-1][0]
+
+    def damaged_analyses(self) -> list[tuple[int, Path]]:
+        """Return id and path of the tracks whose analysis is not numbers, or of a wrong length."""
+        model = self.model()
+        sql = (
+            "SELECT id, path, probabilities, embedding, tag_scores FROM tracks_with_analysis"
+            " WHERE id > ? AND genre IS NOT NULL ORDER BY id LIMIT ?"
+        )
+        return [
+            (track_id, key_path(key))
+            for track_id, key, probabilities, embedding, tag_scores in self._pages(sql, (-1,))
+            if not is_sound(probabilities, embedding, tag_scores, model)
+        ]
+
+    @_guarded
+    def delete_analyses(self, track_ids: Iterable[int]) -> None:
+        """Delete the analyses of these tracks, which the next run makes again."""
+        asked = (_json_ids(track_ids),)
+        sounds = (
+            "audio_hash IN (SELECT audio_hash FROM tracks"
+            " WHERE id IN (SELECT value FROM json_each(?)))"
+        )
+        with write_transaction(self._db):
+            self._db.execute("UPDATE library SET revision = revision + 1")
+            self._db.execute(
+                "UPDATE tracks SET revision = (SELECT revision FROM library)"  # noqa: S608 (ours)
+                f" WHERE {sounds}",
+                asked,
+            )
+            self._db.execute(f"DELETE FROM analyses WHERE {sounds}", asked)  # noqa: S608 (ours)
 
     def change_count(self, revision: int) -> int:
         """Return how many tracks :meth:`changes_since` would return."""
@@ -541,9 +607,16 @@ class Store:
         return Changes(now, ids, tuple(genres), embeddings, removed)
 
     def _columns(self, rows: list[tuple[Any, ...]]) -> tuple[IdArray, list[str], FloatArray]:
-        ids = np.array([row[0] for row in rows], dtype=np.int64)
         model = self.model()
-        embeddings = blob_matrix([row[2] for row in rows], model.dimension if model else 0)
+        dimension = model.dimension if model else 0
+        # One damaged row must not cost the answers of all others.
+        rows = [row for row in rows if has_length(row[2], dimension)]
+        embeddings = blob_matrix([row[2] for row in rows], dimension)
+        units = are_units(embeddings)
+        if not units.all():
+            rows = [row for row, sound in zip(rows, units, strict=True) if sound]
+            embeddings = embeddings[units]
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
         return ids, [row[1] for row in rows], embeddings
 
     # Roots and files, for scans
@@ -572,13 +645,16 @@ class Store:
         texts = json.dumps([key for key in keys if isinstance(key, str)])
         asked = [(texts, None), *(("[]", key) for key in keys if isinstance(key, bytes))]
         known: dict[PathKey, StoredFile] = {}
-        version = (_program_version(),)
         # Failures first, so that a track overrides them.
-        for sql, more in ((_LOOKUP_FAILURES, version), (_LOOKUP_TRACKS, ())):
+        for sql in (_LOOKUP_FAILURES, _LOOKUP_TRACKS):
             for parameters in asked:
-                for row in self._db.execute(sql, (*parameters, *more)):
+                for row in self._db.execute(sql, (*parameters, made_by())):
                     known[row[0]] = _stored_file(row)
         return [known.get(key) for key in keys]
+
+    def holds_earlier_identities(self) -> bool:
+        """Return whether a sound has an identity of before ``v2``, all of hexadecimal digits."""
+        return self._row("SELECT 1 FROM tracks WHERE audio_hash < 'g' LIMIT 1") is not None
 
     def paths_of_hash(
         self, audio_hash: str, without: Container[int] = ()
@@ -766,13 +842,23 @@ class Store:
         names = ("tracks", "analyses", "failures", "missing", "unanalysed")
         return dict(zip(names, row or (), strict=True))
 
+    def unanalysed(self) -> int:
+        """Return how many tracks have no analysis by the current model."""
+        # Of the two indexes alone: the view would read every analysis.
+        return int(
+            self._value(
+                "SELECT count(*) FROM tracks t WHERE NOT EXISTS (SELECT 1 FROM analyses a"
+                " WHERE a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library))"
+            )
+        )
+
     def failures(self, limit: int | None = None) -> list[Failure]:
         """Return the recorded failures by path, at most ``limit`` of them."""
-        sql = "SELECT path, size, mtime_ns, reason, retry FROM failures ORDER BY path LIMIT ?"
+        sql = "SELECT path, size, mtime_ns, reason, retry, hint FROM failures ORDER BY path LIMIT ?"
         rows = self._rows(sql, (-1 if limit is None else limit,))
         return [
-            Failure(TrackFile(key_path(key), size, mtime_ns), reason, bool(retry))
-            for key, size, mtime_ns, reason, retry in rows
+            Failure(TrackFile(key_path(key), size, mtime_ns), reason, bool(retry), hint)
+            for key, size, mtime_ns, reason, retry, hint in rows
         ]
 
     def integrity_problems(self) -> list[str]:
@@ -785,6 +871,7 @@ class Store:
             if problems:
                 return problems
             counted = {sentence: self._value(sql) for sentence, sql in _PROBLEMS.items()}
+            counted[_DAMAGED] = len(self.damaged_analyses())
             return [sentence.format(count) for sentence, count in counted.items() if count]
         except StoreError as error:
             return [error.message]
@@ -844,8 +931,9 @@ class Store:
                 "size": failure.file.size,
                 "mtime_ns": failure.file.mtime_ns,
                 "reason": storable_text(failure.reason),
-                "version": _program_version(),
+                "version": made_by(),
                 "retry": failure.retry,
+                "hint": storable_text(failure.hint) or "",
             }
             for failure in failures
         ]
@@ -874,6 +962,7 @@ class Store:
                 "style": style,
                 "duration_s": row["duration_s"],
                 "warning": row["warning"],
+                "version": made_by(),
                 "probabilities": array_blob(row["probabilities"]),
                 "embedding": array_blob(row["embedding"]),
                 "tag_scores": array_blob(row["tag_scores"]) if len(row["tag_scores"]) else None,
@@ -971,7 +1060,7 @@ class Store:
     def preferences(self) -> dict[str, Any]:
         """See :meth:`recsys.types.Catalogue.preferences`."""
         rows = self._rows("SELECT name, value FROM preferences ORDER BY name")
-        return {name: json.loads(value) for name, value in rows}
+        return {name: reading(json.loads)(value) for name, value in rows}
 
     @_guarded
     def set_preferences(self, values: Mapping[str, Any]) -> None:
@@ -1145,6 +1234,40 @@ class Store:
             )
 
     @_guarded
+    def set_change_times(self, times: Iterable[tuple[int, int]]) -> None:
+        """Store the time of the last change (ns) of tracks by their ids, and nothing else."""
+        with write_transaction(self._db):
+            self._db.executemany("UPDATE tracks SET ctime_ns = ? WHERE id = ?", times)
+
+    def scan_rules(self) -> dict[str, Any]:
+        """Return what the library takes for its own, as values for JSON; empty for the defaults."""
+        text = self._value("SELECT scan_rules FROM library")
+        return {} if text is None else dict(json.loads(text))
+
+    @_guarded
+    def set_scan_rules(self, rules: Mapping[str, Any]) -> None:
+        """Store what the library takes for its own."""
+        with write_transaction(self._db):
+            self._db.execute("UPDATE library SET scan_rules = ?", (json.dumps(rules),))
+
+    def passed_over(self) -> PassedOver:
+        """Return what the last scan of each root saw and did not take, all together."""
+        texts = self._rows("SELECT passed_over FROM roots WHERE passed_over IS NOT NULL")
+        found = [json.loads(text) for (text,) in texts]
+        for each in found:
+            each["hidden_music"] = tuple(each["hidden_music"])
+        return sum((PassedOver(**each) for each in found), PassedOver())
+
+    @_guarded
+    def set_passed_over(self, root: Path, counts: PassedOver) -> None:
+        """Store what a scan of a root saw and did not take."""
+        with write_transaction(self._db):
+            self._db.execute(
+                "UPDATE roots SET passed_over = ? WHERE path = ?",
+                (json.dumps(asdict(counts)), path_key(root)),
+            )
+
+    @_guarded
     def forget_root(self, path: Path) -> None:
         """Delete a root or volume, and all those below it. Their tracks stay."""
         with write_transaction(self._db):
@@ -1153,6 +1276,13 @@ class Store:
                     "DELETE FROM roots WHERE path = ?1 OR (path > ?2 AND path < ?3)",
                     (exact, first, end),
                 )
+
+    @_guarded
+    def forget_volume(self, path: Path) -> None:
+        """Take a volume for a plain folder from now on."""
+        with write_transaction(self._db):
+            self._db.execute("UPDATE roots SET volume = 0 WHERE path = ?", (path_key(path),))
+            self._db.execute("DELETE FROM roots WHERE NOT root AND NOT volume")
 
     @_guarded
     def forget_failures(self, paths: Iterable[Path]) -> None:
@@ -1174,6 +1304,48 @@ class Store:
         return int(cursor.rowcount)
 
     @_guarded
+    def keep_warnings(self, track_ids: Iterable[int]) -> None:
+        """Note that these versions, too, find nothing better than an analysis with a warning."""
+        with write_transaction(self._db):
+            self._db.execute(
+                "UPDATE analyses SET version = ? WHERE warning IS NOT NULL AND audio_hash IN"
+                " (SELECT audio_hash FROM tracks WHERE id IN (SELECT value FROM json_each(?)))",
+                (made_by(), _json_ids(track_ids)),
+            )
+
+    @_guarded
+    def journal(self) -> str:
+        """Return the journal of the library, ``wal`` or ``delete``."""
+        return str(self._value("SELECT journal FROM library"))
+
+    def journal_problem(self) -> str | None:
+        """Return why the journal may not work where the library lies; None if it does."""
+        kind = network_file_system(self._path) if self.journal() == "wal" else None
+        if kind is None:
+            return None
+        return (
+            f"{self._path} lies on a network file system ({kind}), where its journal (wal) may "
+            "lose what is written: recsys index --journal delete"
+        )
+
+    @_guarded
+    def set_journal(self, journal: str) -> None:
+        """Keep another journal, and use it; no other process may have the library open.
+
+        ``wal`` lets queries go on while a run writes; on network file systems it does not work, and
+        ``delete`` does.
+        """
+        if journal != self.journal():
+            set_journal(self._db, journal)
+
+    def check_in_place(self) -> None:
+        """Raise StoreError if the file was deleted or replaced since it was opened to be written.
+
+        What is written to it would be lost.
+        """
+        check_in_place(self._db)
+
+    @_guarded
     def vacuum(self) -> None:
         """Compact the database file."""
         self._db.execute("INSERT INTO tracks_fts (tracks_fts) VALUES ('optimize')")
@@ -1188,6 +1360,7 @@ def _event_key(event: Event) -> PathKey:
     return storable_text(event.key) or ""
 
 
+@reading
 def _event_of(row: tuple[Any, ...]) -> Event:
     time, kind, subject, key, name, source, tracks = row
     if subject == Subject.FOLDER:
@@ -1204,15 +1377,16 @@ def _event_of(row: tuple[Any, ...]) -> Event:
 
 
 _TRACK_COLUMNS = (
-    *("path", "size", "mtime_ns", "audio_hash"),
+    *("path", "size", "mtime_ns", "ctime_ns", "audio_hash"),
     *("artist", "album_artist", "album", "title", "track_number", "year", "genre_tag", "language"),
     *("search_artist", "search_title", "search_album", "search_genre", "search_keys"),
 )
 
 
+@reading
 def _stored_file(row: tuple[Any, ...]) -> StoredFile:
-    _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, retry = row
-    flags = bool(missing), warning, bool(retry)
+    _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, *more = row
+    flags = bool(missing), warning, bool(more[0]), more[1]
     return StoredFile(track_id, size, mtime_ns, audio_hash, genre, failure, *flags)
 
 
@@ -1230,6 +1404,11 @@ def _check_model(analysis: Analysis | None, model: ModelInfo | None) -> None:
             f"An analysis by model {analysis.fingerprint}, effort {analysis.effort}, does not"
             f" belong in this library, whose model is {current}.",
             "Index again with the model that is wanted.",
+        )
+    if not analysis.is_finite:
+        raise StoreError(
+            "An analysis holds values that are no numbers (NaN or infinite).",
+            "Nothing of its batch was stored; the model or the processor may be to blame.",
         )
     wanted = {"embedding": (model.dimension,), "tags": (len(model.tags),)}
     for name, shape in wanted.items():

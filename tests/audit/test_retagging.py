@@ -14,7 +14,7 @@ from recsys.audit.genre_field import read_genre_field, write_genre_field
 from recsys.audit.retagging import Journal, journal_path
 from recsys.errors import LibraryBusyError, QueryError, TagError
 from recsys.index.sync import index_is_current, index_problems, open_index, save_index
-from recsys.library import audio_hash, read_tags
+from recsys.library import audio_hash, earlier_audio_hash, read_tags
 from recsys.store import LibraryLock, Store, TrackRecord
 from recsys.types import TrackFile
 from tests.audit.music import NEW, OLD, Music
@@ -48,6 +48,18 @@ def test_written_and_put_back_exactly(music: Music) -> None:
     assert [read_tags(path).title for path in music.paths] == sorted(OLD)
     with pytest.raises(QueryError, match="no written tag"):
         music.undo()
+
+
+def test_tags_in_a_library_of_before_are_stored_under_the_identities_that_it_has(
+    tmp_path: Path,
+) -> None:
+    music = Music(tmp_path, earlier_audio_hash)
+    music.accept_all()
+    assert music.is_settled()
+    with Store.open(music.database, read_only=True) as store:
+        assert {track.tags.genre_tag for track in store.all_tracks()} == {"Rock"}
+        sounds = {track.path: track.audio_hash for track in store.all_tracks()}
+    assert sounds == {path: earlier_audio_hash(path) for path in music.paths}
 
 
 def test_the_time_of_modification_tells_of_the_change_and_permissions_stay(music: Music) -> None:

@@ -224,12 +224,11 @@ def test_numbers_that_cannot_be(saved: Path, change: dict[str, Any], words: str)
     assert str(card_path(saved)) in caught.value.message
 
 
-@pytest.mark.parametrize("dimension", [64, "16"])
-def test_an_embedding_of_another_length(tmp_path: Path, dimension: object) -> None:
+def test_an_embedding_of_another_length(tmp_path: Path) -> None:
     """Even with a fingerprint that fits: an index of that length could hold nothing."""
     path = tmp_path / "model.safetensors"
-    save_model(path, make_model(), make_card(dimension=dimension))
-    with pytest.raises(ModelError, match=f"dimension: {dimension}, but the embedding .* has 16"):
+    save_model(path, make_model(), make_card(dimension=64))
+    with pytest.raises(ModelError, match=r"dimension: 64, but the embedding .* has 16"):
         load_model(path)
 
 

@@ -6,8 +6,10 @@ import re
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,16 @@ def test_json_lines_and_summary(indexed: IndexedLibrary) -> None:
             "removed": 0,
             "failed": 1,
             "failed_before": 0,
+            "passed_over": {
+                "extensions": {},
+                "videos": 0,
+                "leftovers": {},
+                "folders": {},
+                "hidden": 0,
+                "hidden_music": [],
+                "excluded": 0,
+                "cue_sheets": 0,
+            },
         }
     }
     failed = [line for line in files if line["status"] == "failed"]
@@ -50,7 +62,7 @@ def test_json_lines_and_summary(indexed: IndexedLibrary) -> None:
         {
             "path": str(indexed.music / "bad.mp3"),
             "status": "failed",
-            "reason": "not an audio file that can be read, whatever its name says",
+            "reason": "not an audio file: a text file",
         }
     ]
     for line in files:
@@ -68,6 +80,9 @@ def test_a_second_run_reads_no_audio_and_loads_no_model(
         status = path.stat()
         path.write_bytes(b"\0" * status.st_size)  # what is read now would be no audio
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    # As in a library of before: else the time of the last change, which nothing sets back, tells.
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE tracks SET ctime_ns = NULL")
     script = (
         "import sys; from recsys.cli.main import cli\n"
         f"try: cli(['index', {str(tmp_path / 'music')!r}, '--db', {str(database)!r}])\n"
@@ -90,11 +105,42 @@ def test_failures_are_reported_again_and_not_retried(indexed: IndexedLibrary) ->
     assert lines[-1]["summary"]["unchanged"] == N_TRACKS  # type: ignore[index]
 
 
+def test_what_is_passed_over_is_said_by_index_and_status(
+    indexed: IndexedLibrary, tmp_path: Path
+) -> None:
+    music, database = tmp_path / "music", tmp_path / "library.db"
+    (music / "@eaDir").mkdir(parents=True)
+    (music / "Live").mkdir()
+    for name in ("a.flac", "Live/b.flac", "@eaDir/c.flac"):
+        shutil.copy(next(indexed.music.rglob("*.flac")), music / name)
+    for name in ("1.jpg", "2.jpg", "x.log", "d.mp3.part", ".hidden"):
+        (music / name).touch()
+    arguments = ["index", str(music), "--db", str(database), "--exclude", "Live/"]
+    result = CliRunner().invoke(cli, arguments)
+    counted = "1 unfinished download, 1 folder of bins, snapshots or thumbnails (@eaDir), "
+    counted += "1 hidden name, 1 excluded (--exclude)"
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "1 audio file: 1 indexed",
+        "Passed over: 2 .jpg, 1 .log",
+        f"Passed over: {counted}",
+    ]
+    shown = CliRunner().invoke(cli, ["status", "--db", str(database)]).stdout.splitlines()
+    assert "Excluded:  Live/" in shown
+    assert "Skipped:   2 .jpg, 1 .log" in shown
+    assert f"Skipped:   {counted}" in shown
+    result = CliRunner().invoke(cli, ["index", "--db", str(database), "--exclude", ""])
+    assert "2 audio files: 1 indexed, 1 unchanged" in result.stdout
+    shown = CliRunner().invoke(cli, ["status", "--db", str(database), "--json"]).stdout
+    assert json.loads(shown)["exclude"] == []
+    assert json.loads(shown)["passed_over"]["extensions"] == {".jpg": 2, ".log": 1}
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("none", "no such file or folder"),
-        ("notes.txt", "does not end like that of an audio file"),
+        ("notes.txt", "neither its name nor its first bytes are those of audio"),
         ("empty", "no audio files under"),
     ],
 )

@@ -57,6 +57,7 @@ def test_every_command_of_a_library_takes_db_and_reads_it_from_the_environment(
 def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
     from recsys import types
     from recsys.cli import options
+    from recsys.cli.index import SIZE_LIMIT_GB
     from recsys.cli.playlist import CAN_GROW
     from recsys.mel import EFFORTS
     from recsys.playlists.files import FORMATS
@@ -75,6 +76,7 @@ def test_choices_repeated_for_a_quick_help_are_those_of_the_library() -> None:
     assert choices("similar", "strategy") == set(Strategy)
     assert choices("index", "effort") == choices("evaluate", "effort") == set(EFFORTS)
     assert options.TIME_LIMIT_S == types.TIME_LIMIT_S
+    assert SIZE_LIMIT_GB * 1e9 == types.SIZE_LIMIT_BYTES
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -144,7 +146,7 @@ def test_classify_json_contract(run: Run, indexed: IndexedLibrary) -> None:
     assert [line["path"] for line in lines] == [str(path) for path in files]
     assert lines[1] == {
         "path": str(files[1]),
-        "error": "not an audio file that can be read, whatever its name says",
+        "error": "not an audio file: a text file",
     }
     for line in (lines[0], lines[2]):
         assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -169,6 +171,25 @@ def test_classify_table(run: Run, indexed: IndexedLibrary) -> None:
     assert "%" in result.stdout
 
 
+def test_classify_takes_folders_and_standard_input(indexed: IndexedLibrary) -> None:
+    song = indexed.track("overdrive")
+    command = [sys.executable, "-m", "recsys", "classify", "--json", song.parent, "-"]
+    result = subprocess.run(command, input=song.read_bytes(), capture_output=True, check=True)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    in_folder = [str(path) for path in sorted(song.parent.iterdir())]
+    assert [line.pop("path") for line in lines] == [*in_folder, "-"]
+    assert lines[-1] == lines[in_folder.index(str(song))]
+
+
+def test_fifos_are_refused(run: Run, tmp_path: Path) -> None:
+    fifo = tmp_path / "song.mp3"
+    os.mkfifo(fifo)  # no one writes to it: to open it would be to wait for ever
+    for command in ("classify", "similar", "playlist", "like"):
+        result = run(command, fifo)
+        assert result.exit_code in (1, 3)
+        assert "it is not a regular file" in result.stderr
+
+
 def test_classify_what_is_not_there(run: Run, tmp_path: Path) -> None:
     result = run("classify", tmp_path / "none.mp3", tmp_path)
     assert result.exit_code == 3
@@ -185,8 +206,12 @@ def test_status(run: Run, indexed: IndexedLibrary) -> None:
     assert data["roots"] == [{"path": str(indexed.music), "available": True}]
     text = run("status").stdout
     assert str(indexed.database) in text
+    (group,) = data["failures_by_reason"]
+    bad = str(indexed.music / "bad.mp3")
+    assert (group["files"], group["examples"], group["retried"]) == (1, [bad], 0)
+    assert data["failures_list"] == [{"path": bad, "reason": group["reason"]}]
     assert run("status", "--failures").stdout == (
-        f"{indexed.music / 'bad.mp3'}: not an audio file that can be read, whatever its name says\n"
+        f"1 file: {group['reason']}\n  {bad}\n  {group['hint']}\n"
     )
 
 

@@ -166,7 +166,9 @@ def test_a_reader_overtaken_again_and_again_gives_up(
         for path in tmp_path.glob("part-*"):
             path.unlink()
         fields = json.loads((tmp_path / MANIFEST).read_text())
-        (tmp_path / MANIFEST).write_text(json.dumps(fields | {"snapshot": str(len(saves))}))
+        (tmp_path / MANIFEST).write_text(
+            json.dumps(fields | {"snapshot": str(len(saves)), "crc32": None})
+        )
 
     after_each_reading(monkeypatch, save)
     with pytest.raises(GenreIndexError, match="replaced") as caught:
@@ -302,7 +304,7 @@ def test_damage_is_healed_from_elsewhere(tmp_path: Path) -> None:
 def test_a_manifest_of_another_dimension_is_damage(dimension: int, tmp_path: Path) -> None:
     an_index(1, tmp_path)
     fields = json.loads((tmp_path / MANIFEST).read_text())
-    (tmp_path / MANIFEST).write_text(json.dumps(fields | {"dimension": dimension}))
+    (tmp_path / MANIFEST).write_text(json.dumps(fields | {"dimension": dimension, "crc32": None}))
     with pytest.raises(GenreIndexError, match=f"not 20 vectors of dimension {dimension}"):
         GenreIndex.load(tmp_path).vectors([1])
 

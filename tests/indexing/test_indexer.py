@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ import numpy as np
 import pytest
 
 from recsys.classifier.log_mel import MEL
-from recsys.errors import PassingError, RecsysError
+from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.indexing import Indexer, IndexOptions, IndexPlan
+from recsys.indexing.examine import Examined, Examiner
 from recsys.library import ScanReport, scan
 from recsys.store import Store
-from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary, TrackFile
+from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary, SlowFile, TrackFile
 from recsys.workers import WorkerPool
 from tests.planted import make_info
 from tests.sounds import staircase, write
@@ -53,14 +56,16 @@ class Runner:
         with Store.open(self.database, create=True) as store:
             store.set_model(INFO, "{}")
 
-    def run(
-        self, *folders: Path, keep_missing: bool = False, whole_roots: bool = True
-    ) -> tuple[list[IndexEvent], IndexSummary]:
+    def run(self, *folders: Path, **options: Any) -> tuple[list[IndexEvent], IndexSummary]:
         events: list[IndexEvent] = []
         with Store.open(self.database) as store:
-            options = IndexOptions(workers=1, keep_missing=keep_missing)
-            indexer = Indexer(store, lambda: self.classifier, MEL, options)  # type: ignore[arg-type, return-value]
-            for event in indexer.run(list(folders) or [self.music], whole_roots=whole_roots):
+            indexer = Indexer(
+                store,
+                lambda: self.classifier,  # type: ignore[arg-type, return-value]
+                MEL,
+                IndexOptions(workers=1, **options),
+            )
+            for event in indexer.run(list(folders) or [self.music]):
                 if isinstance(event, IndexEvent):
                     events.append(event)
                 elif isinstance(event, IndexSummary):
@@ -102,7 +107,7 @@ def test_a_first_run_stores_everything_and_a_second_does_nothing(runner: Runner)
     assert summary == IndexSummary(found=6, unchanged=5, failed=1, failed_before=1)
     assert runner.classifier.analysed == 5
     (failure,) = [event for event in events if event.status == "failed"]
-    assert failure.reason == "not an audio file that can be read, whatever its name says"
+    assert failure.reason == "not an audio file: a text file"
 
 
 def test_the_plan_comes_before_the_work(runner: Runner) -> None:
@@ -299,6 +304,8 @@ def test_a_copy_is_not_a_move_while_the_disk_of_the_first_is_unmounted(
 ) -> None:
     path = runner.add("a.flac")
     (first,), _ = runner.run()
+    with Store.open(runner.database) as store:
+        store.add_root(runner.music, volume=True)
     backup = tmp_path / "backup"
     backup.mkdir()
     shutil.copy(path, backup)
@@ -306,18 +313,6 @@ def test_a_copy_is_not_a_move_while_the_disk_of_the_first_is_unmounted(
     (event,), _ = runner.run(backup)
     assert event.status == "indexed"
     assert event.track_id != first.track_id
-
-
-def test_a_part_of_a_root_can_be_indexed_alone(runner: Runner) -> None:
-    runner.add("a/1.flac")
-    runner.add("b/2.flac", pitch=1.5)
-    runner.run()
-    (runner.music / "a" / "1.flac").unlink()
-    events, summary = runner.run(runner.music / "a", whole_roots=False)
-    assert [event.status for event in events] == ["removed"]
-    assert summary.notes == ()
-    with runner.store() as store:
-        assert [track.path.name for track in store.all_tracks()] == ["2.flac"]
 
 
 def test_a_folder_that_never_was_is_an_error(runner: Runner, tmp_path: Path) -> None:
@@ -376,8 +371,10 @@ def test_a_volume_is_known_even_if_the_first_run_was_broken_off(
     for number in range(3):
         runner.add(f"usb/{number}.flac", pitch=1 + number / 3)
 
-    def scan_with_volume(root: Path, report: ScanReport | None = None) -> Iterator[TrackFile]:
-        yield from scan(root, report)
+    def scan_with_volume(
+        root: Path, report: ScanReport | None = None, *rules: Any
+    ) -> Iterator[TrackFile]:
+        yield from scan(root, report, *rules)
         if report is not None:
             report.volumes.add(runner.music / "usb")
 
@@ -411,9 +408,9 @@ def test_a_file_out_of_reach_loses_nothing_and_is_tried_again(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, new = runner.add("known.flac"), runner.add("new.flac", pitch=1.5)
-    new.rename(runner.music / "later")
+    new.rename(runner.music.parent / "later")
     runner.run()
-    (runner.music / "later").rename(new)
+    (runner.music.parent / "later").rename(new)
     os.utime(path, ns=(1, 1))
     with monkeypatch.context() as patch:
         patch.setattr("recsys.indexing.indexer.WorkerPool", RefusingPool)
@@ -429,7 +426,7 @@ def test_a_file_out_of_reach_loses_nothing_and_is_tried_again(
 class RefusingPool(WorkerPool):
     """Stands in for a disk that answers nothing."""
 
-    def map_unordered(self, function: Any, items: Any) -> Iterator[Any]:
+    def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
         for item in items:
             yield item, PassingError("cannot open it: Permission denied")
 
@@ -453,3 +450,263 @@ def test_an_empty_folder_is_not_remembered(runner: Runner) -> None:
     assert summary.found == 0
     with runner.store() as store:
         assert store.roots() == []
+
+
+# What is not held against a file
+
+
+def test_a_failure_is_tried_again_once_by_other_versions(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runner.music / "bad.mp3").write_bytes(b"no sound")
+    runner.run()
+    monkeypatch.setattr("recsys.store.store.made_by", lambda: "a later recsys")
+    tried = count_tries(monkeypatch)
+    for _ in range(2):
+        _, summary = runner.run()
+        assert (summary.failed, summary.failed_now) == (1, 0)  # no news
+    assert tried == ["bad.mp3"]
+
+
+def test_failures_and_warnings_are_tried_again_on_request(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("good.flac", "short.flac"):
+        runner.add(name, seconds=4 if name == "good.flac" else 1)
+    (runner.music / "bad.mp3").write_bytes(b"no sound")
+    runner.run()
+    tried = count_tries(monkeypatch)
+    _, summary = runner.run(retry_failed=True)
+    assert sorted(tried) == ["bad.mp3", "short.flac"]
+    assert (summary.unchanged, summary.indexed, summary.failed_now) == (1, 1, 1)
+    with runner.store() as store:
+        (failure,) = store.failures()
+        assert "rename or delete it" in failure.hint
+
+
+def test_a_later_verdict_takes_no_analysis_away(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.add("short.flac", seconds=1)
+    (first,), _ = runner.run()
+    monkeypatch.setattr("recsys.store.store.made_by", lambda: "a later recsys")
+    patch_outcome(monkeypatch, AudioError("silent: 1.0 s without a sound"))
+    for status in ("unchanged", "unchanged"):
+        (event,), _ = runner.run()
+        assert (event.status, event.track_id, event.warning) == (
+            *(status, first.track_id),
+            first.warning,
+        )
+        monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", None)  # is not tried any more
+
+
+def test_a_file_that_is_being_written_is_looked_at_again_and_not_stored_half(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runner.add("new.flac")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:5000])
+    growing(monkeypatch, path, [whole])
+    (event,), _ = runner.run()
+    assert (event.status, event.warning) == ("indexed", None)
+
+
+def test_a_file_that_is_still_being_written_at_the_end_waits_for_the_next_run(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runner.add("new.flac")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:5000])
+    with monkeypatch.context() as patch:
+        growing(patch, path, [whole[:6000], whole])
+        (event,), summary = runner.run()
+        assert (event.status, summary.failed_now) == ("failed", 1)
+        assert str(event.reason).startswith("still being written")
+    (event,), _ = runner.run()
+    assert (event.status, event.warning) == ("indexed", None)
+
+
+def test_results_are_stored_while_another_file_takes_long(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.indexing.indexer.MAX_WAIT_S", 0.05)
+    monkeypatch.setattr("recsys.indexing.indexer.SLOW_S", 0.0)
+    quick, slow = runner.add("a.flac"), runner.add("b.flac", pitch=1.3)
+    path = "tests.indexing.test_indexer"
+    monkeypatch.setattr(f"{path}.STUCK", "b.flac")
+    monkeypatch.setattr("recsys.indexing.indexer.Examiner", StuckExaminer)
+    with Store.open(runner.database) as store:
+        options = IndexOptions(workers=2, time_limit_s=3.0)
+        indexer = Indexer(store, lambda: runner.classifier, MEL, options)  # type: ignore[arg-type, return-value]
+        told = [
+            event
+            for event in indexer.run([runner.music])
+            if isinstance(event, SlowFile)
+            or (isinstance(event, IndexEvent) and event.path == quick)
+        ]
+    stored = next(n for n, event in enumerate(told) if isinstance(event, IndexEvent))
+    assert {event.path for event in told[stored + 1 :]} == {slow}  # named after the quick one
+
+
+STUCK = ""
+
+
+@dataclass(frozen=True)
+class StuckExaminer(Examiner):
+    """Works on one file for ever."""
+
+    stuck: str = field(default_factory=lambda: STUCK)
+
+    def __call__(self, file: TrackFile) -> Examined:
+        while file.path.name == self.stuck:
+            time.sleep(1)
+        return Examiner.__call__(self, file)
+
+
+def test_a_file_over_the_size_limit_is_not_opened(runner: Runner) -> None:
+    path = runner.add("a.flac")
+    limit = path.stat().st_size - 1
+    for before in (False, True):
+        (event,), _ = runner.run(size_limit=limit)
+        assert (event.status, event.failed_before) == ("failed", before)
+        assert str(event.reason).startswith("too large: ")
+    (event,), _ = runner.run(size_limit=limit + 1)
+    assert event.status == "indexed"
+    (event,), _ = runner.run(size_limit=limit)  # it is analysed already
+    assert event.status == "unchanged"
+
+
+def test_what_is_no_number_is_not_stored(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.add("a.flac")
+    runner.add("b.flac", pitch=1.3)
+    bad = np.full(16, np.nan, dtype=np.float32)
+    analyse = CountingModel._one
+
+    def damaged(model: CountingModel, windows: FloatArray) -> Analysis:
+        found = analyse(model, windows)
+        return found if model.analysed > 1 else replace(found, embedding=bad)
+
+    monkeypatch.setattr(CountingModel, "_one", damaged)
+    monkeypatch.setattr("recsys.indexing.indexer.BATCH_TRACKS", 1)
+    events, _ = runner.run()
+    assert sorted((e.status, str(e.reason)[:11]) for e in events) == [
+        ("failed", "not numbers"),
+        ("indexed", "None"),
+    ]
+
+
+def test_a_root_inside_another_is_no_place_of_its_own(runner: Runner) -> None:
+    runner.add("album/a.flac")
+    runner.add("b.flac", pitch=1.3)
+    runner.run(runner.music / "album")
+    runner.run()
+    (runner.music / "album").rename(runner.music / "renamed")
+    assert runner.statuses() == {"a.flac": "moved", "b.flac": "unchanged"}
+    shutil.rmtree(runner.music / "renamed")
+    events, summary = runner.run()
+    assert [event.status for event in events] == ["unchanged", "removed"]
+    assert summary.notes == ()
+    with runner.store() as store:
+        assert store.roots() == [runner.music]
+
+
+def test_a_root_that_was_renamed_is_followed(runner: Runner) -> None:
+    runner.add("a.flac")
+    (first,), _ = runner.run()
+    renamed = runner.music.rename(runner.music.with_name("songs"))
+    (event,), _ = runner.run(renamed)
+    assert (event.status, event.track_id) == ("moved", first.track_id)
+    with runner.store() as store:
+        assert store.roots() == [renamed]
+
+
+def test_a_disk_that_became_a_folder(runner: Runner) -> None:
+    for number in range(3):
+        runner.add(f"usb/{number}.flac", pitch=1 + number / 5)
+    runner.add("a.flac", pitch=2)
+    runner.run()
+    with Store.open(runner.database) as store:
+        store.add_root(runner.music / "usb", volume=True)
+    (runner.music / "usb" / "0.flac").unlink()
+    _, summary = runner.run()
+    assert (summary.removed, summary.notes) == (1, ())  # most of its tracks are there
+    with runner.store() as store:
+        assert store.volumes() == []
+    shutil.rmtree(runner.music / "usb")
+    _, summary = runner.run()
+    assert (summary.removed, summary.notes) == (2, ())
+
+
+def count_tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the files that runs give to processes from now on."""
+    tried: list[str] = []
+
+    class CountingPool(WorkerPool):
+        def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
+            for pair in super().stream(function, items, pause_s):
+                if pair is not None:
+                    tried.append(pair[0].path.name)
+                yield pair
+
+    monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", CountingPool)
+    return tried
+
+
+def patch_outcome(monkeypatch: pytest.MonkeyPatch, outcome: RecsysError) -> None:
+    class RefusingAll(WorkerPool):
+        def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
+            return ((item, outcome) for item in items)
+
+    monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", RefusingAll)
+
+
+def growing(monkeypatch: pytest.MonkeyPatch, path: Path, states: list[bytes]) -> None:
+    """Write a later state of a file each time that it has been analysed."""
+
+    class SlowWriter(WorkerPool):
+        def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
+            for pair in super().stream(function, items, pause_s):
+                if pair is not None and states:
+                    path.write_bytes(states.pop(0))
+                yield pair
+
+    monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", SlowWriter)
+
+
+def test_what_changed_is_looked_at_and_nothing_else(runner: Runner) -> None:
+    for name in ("a/1.flac", "a/2.flac", "b/3.flac"):
+        runner.add(name, pitch=1 + int(name[2]) / 5)
+    runner.run()
+    new = runner.add("a/4.flac", pitch=3)
+    (runner.music / "b").rename(runner.music / "Vol.2")
+    (runner.music / "a" / "1.flac").unlink()
+    names = ("a/1.flac", "a/4.flac", "b", "Vol.2", "a/cover.jpg", "gone")
+    found, _ = follow(runner, *(runner.music / name for name in names))
+    assert found == {"1.flac": "removed", "3.flac": "moved", "4.flac": "indexed"}
+    assert follow(runner, new, runner.music / "a") == ({}, [])
+    with runner.store() as store:
+        paths = [track.path for track in store.all_tracks()]
+    assert {os.fspath(path.relative_to(runner.music)) for path in paths} == {
+        *("a/2.flac", "a/4.flac", "Vol.2/3.flac"),
+    }
+
+
+def test_a_young_file_in_a_new_folder_waits(runner: Runner) -> None:
+    runner.run(runner.music)
+    path = runner.add("new/a.flac")
+    assert follow(runner, runner.music / "new", quiet_s=60) == ({}, [path])
+    os.utime(path, (time.time() + 3600,) * 2)  # of the future: a clock that has gone back
+    assert follow(runner, runner.music / "new", quiet_s=60) == ({"a.flac": "indexed"}, [])
+
+
+def follow(
+    runner: Runner, *changed: Path, quiet_s: float = 0.0
+) -> tuple[dict[str, str], list[Path]]:
+    """Return what following some changes did, and the files that are left for later."""
+    with Store.open(runner.database) as store:
+        options = IndexOptions(workers=1)
+        indexer = Indexer(store, lambda: runner.classifier, MEL, options)  # type: ignore[arg-type, return-value]
+        events = [*indexer.follow(changed, quiet_s=quiet_s)]
+        done = {Path(e.path).name: str(e.status) for e in events if isinstance(e, IndexEvent)}
+        assert bool(done) == any(isinstance(event, IndexSummary) for event in events)
+        return done, indexer.young

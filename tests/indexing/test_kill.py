@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,3 +100,33 @@ def test_killed_twenty_times_then_left_alone(tmp_path: Path) -> None:
     last = subprocess.run(command(music, database), stdout=subprocess.DEVNULL, check=False)
     assert last.returncode in (0, 3)  # 0: the bad file failed in a run before
     assert contents(database, music) == contents(undisturbed, music, close)
+
+
+@pytest.mark.slow
+def test_killed_processes_cost_no_good_file(tmp_path: Path) -> None:
+    music, database = make_music(tmp_path / "music", per_style=6), tmp_path / "l.db"
+    rng = random.Random(0)
+    process = subprocess.Popen(
+        command(music, database), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None:  # workers, and the server that makes them
+        if victims := descendants(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(victims), signal.SIGKILL)
+        time.sleep(0.5)
+    assert process.returncode in (0, 1)  # one stops the run, and says so
+    done = subprocess.run(command(music, database), capture_output=True, text=True, check=True)
+    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+    assert summary["failed"] == 0
+    with Store.open(database, read_only=True) as store:
+        assert store.counts()["tracks"] == summary["found"] == 48
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the ids of all processes below one."""
+    found = []
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, tasks.read_text().split()):
+                found += [child, *descendants(child)]
+    return found

@@ -90,3 +90,23 @@ def test_an_unreadable_lock_file_names_nobody(path: Path, content: str) -> None:
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     assert holder_of(path) == "another process"
     assert holder_of(Path("/nowhere")) == "another process"
+
+
+def test_another_machine_is_asked_for_on_a_network(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_file = path.with_name("library.db.lock")
+    lock_file.write_text('{"pid": 7, "host": "attic", "since": "2026-01-01T00:00:00+00:00"}')
+    with LibraryLock(path, 0.0):  # here the lock itself tells
+        pass
+    assert lock_file.read_bytes() == b""  # nobody holds it
+    monkeypatch.setattr("recsys.store.connection.network_file_system", lambda _: "cifs")
+    with LibraryLock(path, 0.0):
+        pass
+    lock_file.write_text('{"pid": 7, "host": "attic", "since": "2026-01-01T00:00:00+00:00"}')
+    with pytest.raises(LibraryBusyError, match="process 7 on attic") as caught:
+        LibraryLock(path, 0.0).__enter__()
+    assert f"delete {lock_file}" in caught.value.hint
+    lock_file.unlink()
+    with LibraryLock(path, 0.0):
+        pass

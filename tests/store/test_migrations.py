@@ -16,7 +16,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema, search
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
-from recsys.types import Blend, Tags
+from recsys.types import Blend, PassedOver, Tags
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -91,15 +91,29 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(path: Path, later: 
 
 def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     with new_library(tmp_path) as store:
-        store.write([record("/music/So What.mp3", analysed())])
+        store.write([record("/music/So What.mp3", analysed()), record("/nan", analysed())])
         path = store.path
+        nan = b"\0\0\xc0\x7f" * 4  # as recsys once stored it
+        store._db.execute("UPDATE analyses SET embedding = ? WHERE rowid = 2", (nan,))
+        revision = store.revision
         (view,) = store._rows("SELECT sql FROM sqlite_master WHERE name = 'analysed_tracks'")
         old_view = view[0].replace("added, ", "").replace(", language", "")
         later = ("events", "preferences", "blends", "radio_tracks", "radio_sessions")
+        (all_view,) = store._rows(
+            "SELECT sql FROM sqlite_master WHERE name = 'tracks_with_analysis'"
+        )
         for statement in (
             "DROP VIEW analysed_tracks",
+            "DROP VIEW tracks_with_analysis",
+            "ALTER TABLE failures DROP COLUMN hint",
+            "ALTER TABLE analyses DROP COLUMN version",
+            "ALTER TABLE library DROP COLUMN journal",
             "ALTER TABLE tracks DROP COLUMN language",
             "ALTER TABLE tracks DROP COLUMN added",
+            "ALTER TABLE tracks DROP COLUMN ctime_ns",
+            "ALTER TABLE library DROP COLUMN scan_rules",
+            "ALTER TABLE roots DROP COLUMN passed_over",
+            all_view[0].replace(", a.version", ""),
             old_view,
             *(f"DROP TABLE {table}" for table in later),
             "UPDATE tracks SET search_keys = ''",  # without whole names
@@ -117,6 +131,16 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         assert store.preferences() == {}
         assert store.blends() == {}
         assert not store.bans()
+        assert store.unanalysed() == 1  # is made again
+        assert list(store.changes_since(revision).removed) == [2]
+        assert store.integrity_problems() == [
+            "1 tracks have no analysis by the current model: recsys index makes it."
+        ]
+        assert store.scan_rules() == {}
+        assert store.passed_over() == PassedOver()
+        (file,) = store.lookups([Path("/music/So What.mp3")])
+        assert file is not None
+        assert file.ctime_ns is None
     assert version(path) == SCHEMA_VERSION
 
 

@@ -8,12 +8,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from recsys.errors import StoreError
+from recsys.errors import LibraryBusyError, StoreError
 from recsys.store import Store
 from recsys.store import connection as store_connection
-from recsys.store.connection import APPLICATION_ID
+from recsys.store.connection import APPLICATION_ID, store_error
 from tests.stored import analysed, model_info, new_library, record
 
 
@@ -164,9 +165,10 @@ def test_an_embedding_of_the_wrong_length_is_found(tmp_path: Path) -> None:
         connection.execute("UPDATE analyses SET embedding = x'00' WHERE rowid = 3")
         connection.commit()
     with Store.open(path) as store:
-        assert store.integrity_problems() == ["1 analyses have an embedding of the wrong length."]
-        with pytest.raises(StoreError, match="1 bytes instead of 16"):
-            list(store.iter_embeddings())
+        (problem,) = store.integrity_problems()
+        assert problem.startswith("1 tracks have a damaged analysis")
+        ((ids, _, _),) = store.iter_embeddings()
+        assert (len(ids), 3 in ids) == (49, False)  # one row costs no answer
 
 
 def test_read_only_does_not_write(tmp_path: Path) -> None:
@@ -258,3 +260,109 @@ def test_a_copy_of_a_library_is_a_library(tmp_path: Path) -> None:
     copy = Path(shutil.copy(path, tmp_path / "copy.db"))
     with Store.open(copy) as store:
         assert store.counts()["tracks"] == 50
+
+
+# A library that its owner, or its place, works against
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "log deleted"])
+def test_a_file_that_is_deleted_or_replaced_is_noticed(tmp_path: Path, how: str) -> None:
+    path = filled(tmp_path)
+    with Store.open(path) as store:
+        store.write([record("/1", analysed())])
+        store.check_in_place()
+        if how == "log deleted":
+            path.with_name(path.name + "-wal").unlink()
+        else:
+            path.unlink()
+        if how == "replaced":
+            path.write_bytes(b"")
+        for attempt in (store.check_in_place, lambda: store.write([record("/2", analysed())])):
+            with pytest.raises(StoreError, match="was deleted or replaced") as caught:
+                attempt()
+            assert "run the command again" in caught.value.hint
+
+
+def test_a_moved_library_is_still_read(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with Store.open(path, read_only=True) as store:
+        path.rename(tmp_path / "moved.db")
+        assert store.counts()["tracks"] == 50
+
+
+def journal_of(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as connection:
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def test_the_journal_is_kept_in_the_library(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    assert journal_of(path) == "wal"
+    for journal in ("delete", "wal"):
+        with Store.open(path) as store:
+            store.set_journal(journal)
+        for _ in range(2):
+            with Store.open(path) as store:
+                store.write([record("/again", analysed())])
+                assert store.journal() == journal
+            assert journal_of(path) == journal
+
+
+def test_the_journal_of_a_library_in_use_is_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.store.connection.BUSY_TIMEOUT_S", 0.0)
+    path = filled(tmp_path)
+    with Store.open(path, read_only=True) as reader:
+        reader.counts()
+        with Store.open(path) as store, pytest.raises(LibraryBusyError):
+            store.set_journal("delete")
+    with Store.open(path) as store:
+        assert store.journal() == "wal"
+
+
+def test_a_new_library_on_a_network_does_without_wal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = filled(tmp_path)
+    monkeypatch.setattr("recsys.store.connection.network_file_system", lambda _: "nfs4")
+    with Store.open(tmp_path / "new.db", create=True) as store, Store.open(local) as older:
+        assert (store.journal(), older.journal()) == ("delete", "wal")
+        monkeypatch.setattr("recsys.store.store.network_file_system", lambda _: "nfs4")
+        assert store.journal_problem() is None
+        assert "recsys index --journal delete" in str(older.journal_problem())
+    assert journal_of(tmp_path / "new.db") == "delete"
+    error = sqlite3.OperationalError("locking protocol")
+    error.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
+    assert "--journal delete" in store_error(local, error).hint
+
+
+def test_analyses_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
+    nan = np.full(4, np.nan, dtype=np.float32)
+    with Store.open(filled(tmp_path)) as store:
+        with pytest.raises(StoreError, match="no numbers"):
+            store.write([record("/nan", analysed(embedding=nan))])
+        assert store.counts()["tracks"] == 50
+
+
+def test_damaged_rows_cost_no_other_answer_and_are_made_again(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        for row, column in enumerate(("embedding", "probabilities"), start=1):
+            connection.execute(
+                f"UPDATE analyses SET {column} = ? WHERE rowid = ?",
+                (b"\0\0\xc0\x7f" * 4, row),
+            )
+        connection.commit()
+    with Store.open(path) as store:
+        assert len(store.damaged_analyses()) == 2
+        damaged = {track_id for track_id, _ in store.damaged_analyses()}
+        assert set(store.analyses(range(1, 51))) == set(range(1, 51)) - damaged
+        ((ids, _, embeddings),) = store.iter_embeddings()
+        assert len(ids) == 49
+        assert np.isfinite(embeddings).all()
+        revision = store.revision
+        store.delete_analyses(damaged)
+        assert set(store.changes_since(revision).removed) == damaged
+        assert store.unanalysed() == 2
+        assert store.damaged_analyses() == []

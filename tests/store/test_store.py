@@ -407,7 +407,9 @@ def test_counts(store: Store) -> None:
         "missing": 1,
         "unanalysed": 1,
     }
-    assert store.integrity_problems() == ["1 tracks have no analysis by the current model."]
+    assert store.integrity_problems() == [
+        "1 tracks have no analysis by the current model: recsys index makes it."
+    ]
 
 
 def test_vacuum_gives_space_back(store: Store) -> None:

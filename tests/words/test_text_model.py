@@ -70,3 +70,18 @@ def test_spellings_are_embedded_once(model: TextModel, monkeypatch: pytest.Monke
     other = TextModel()
     monkeypatch.setattr(other, "_embed_many", None)  # the file has them
     assert other.nearest("tears", VOCABULARY)[1].name == "sad"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array", b"nan"])
+def test_a_damaged_cache_is_made_again(
+    content: bytes, model: TextModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    right = model._all(["sad", "calm"])
+    (file,) = tmp_path.rglob("*.npy")
+    if content == b"nan":
+        np.save(file, np.full_like(right, np.nan))
+    else:
+        file.write_bytes(content)
+    assert np.allclose(model._all(["sad", "calm"]), right)
+    assert np.allclose(np.load(file), right)

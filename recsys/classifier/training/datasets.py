@@ -494,7 +494,7 @@ def read_mel_archive(path: Path, settings: LogMel = MEL) -> dict[str, FloatArray
     try:
         with np.load(path, allow_pickle=False) as archive:
             spectrograms, genres, tracks = (archive[name] for name in ("X", "genre", "track"))
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except Exception as error:  # whatever NumPy, zip files and zlib raise
         raise ModelError(
             f"spectrograms cannot be read from {path}: {error}",
             "It must be an .npz file with the arrays X, genre and track.",

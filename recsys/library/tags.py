@@ -1,0 +1,241 @@
+"""Tags of any audio file, as clean and bounded text.
+
+mutagen reads them, FFmpeg those that it does not know: Matroska, RIFF INFO, AIFF text chunks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from recsys.errors import AudioError, PassingError
+from recsys.library.encodings import repaired
+from recsys.types import Tags
+
+MAX_CHARACTERS = 1000
+"""Longest text of a field."""
+
+_MOST_VALUES = 50
+_MOST_RAW_CHARACTERS = 4 * MAX_CHARACTERS  # of a value, before it is cleaned
+
+# Names of one field in the formats, in lower case: mutagen's "easy" names (ID3, MP4, Vorbis) and
+# FFmpeg's, raw ID3 (WAV, AIFF), ASF, and Matroska's with the level that they are of.
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "artist": ("artist", "TPE1", "Author", "track/artist"),
+    "album_artist": (
+        *("albumartist", "album artist", "album_artist", "TPE2", "WM/AlbumArtist"),
+        "album/artist",
+    ),
+    "album": ("album", "TALB", "WM/AlbumTitle", "album/title"),
+    "title": ("title", "TIT2", "Title", "track/title"),
+    "track_number": ("tracknumber", "track", "TRCK", "WM/TrackNumber", "part_number"),
+    "year": (
+        *("date", "year", "TDRC", "TYER", "WM/Year", "date_released", "date_recorded"),
+        "album/date_released",
+    ),
+    "genre": ("genre", "TCON", "WM/Genre", "track/genre"),
+    "language": ("language", "TLAN", "WM/Language"),
+    "cue_sheet": ("cuesheet",),
+}
+_CUE_TRACK = re.compile(r"^\s*TRACK\s", re.IGNORECASE | re.MULTILINE)
+# Marks that change the direction of the text around them, and what has no width. The joiners stay:
+# Persian, Indic scripts and emoji need them.
+_WITHOUT_WIDTH = dict.fromkeys(
+    (
+        *(0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+    )
+)
+_JOINERS = "\u200c\u200d"
+_LOST = "\ufffd"
+
+
+def read_tags(path: Path) -> Tags:
+    """Read the tags of any file; empty where none can be parsed.
+
+    Several values of a field are joined by ``"; "``. A field has at most 1,000 characters, without
+    control characters and marks that reorder text. What ID3 calls Latin-1 and is another code page
+    is read as that (:mod:`recsys.library.encodings`). ID3 comes before APE tags in the same file.
+    PassingError if the file cannot be read.
+    """
+    return read_tags_and_sheet(path)[0]
+
+
+def read_tags_and_sheet(path: Path) -> tuple[Tags, bool]:
+    """Read the tags of any file, and whether a CUE sheet among them divides it into tracks."""
+    values = _values(path)
+    sheet = "\n".join(values.pop("cue_sheet", ()))
+    return _tags_of(values), len(_CUE_TRACK.findall(sheet)) > 1
+
+
+def _tags_of(values: dict[str, list[str]]) -> Tags:
+    flat = repaired([value for name in _FIELDS for value in values.get(name, ())])
+    texts: dict[str, str | None] = {}
+    for name in _FIELDS:
+        count = len(values.get(name, ()))
+        texts[name], flat = _joined(flat[:count]), flat[count:]
+    return Tags(
+        artist=texts["artist"],
+        album_artist=texts["album_artist"],
+        album=texts["album"],
+        title=texts["title"],
+        track_number=_number(texts["track_number"], r"\d{1,6}"),
+        year=_number(texts["year"], r"\b\d{4}\b|^\d{4}"),
+        genre_tag=texts["genre"],
+        language=texts["language"],
+    )
+
+
+def _values(path: Path) -> dict[str, list[str]]:
+    """Return the texts of each field, as the file has them."""
+    found: dict[str, list[str]] = {}
+    _add(found, _mutagen_tags(path))
+    if not {"artist", "album", "title"} <= found.keys():
+        _add(found, _ape_tags(path))
+    if not found:
+        _add(found, _ffmpeg_tags(path))
+    elif any(_LOST in text for texts in found.values() for text in texts):
+        # mutagen replaces what is not UTF-8, FFmpeg gives its bytes.
+        again: dict[str, list[str]] = {}
+        _add(again, _ffmpeg_tags(path))
+        found |= again
+    return found
+
+
+def _add(found: dict[str, list[str]], tags: Any) -> None:  # noqa: ANN401 (mutagen is untyped)
+    """Fill the gaps among the fields that were found."""
+    for name, keys in _FIELDS.items() if tags else ():
+        if name not in found and (values := _texts(tags, keys)):
+            found[name] = values
+
+
+def _mutagen_tags(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
+    import mutagen
+
+    tagged = _read(path, lambda file: mutagen.File(file, easy=True))
+    return None if tagged is None else tagged.tags
+
+
+def _ape_tags(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
+    """Read the APE tags of a format that has others of its own, such as MP3."""
+    from mutagen.apev2 import APEv2
+
+    def read(file: _TagFile) -> Any:  # noqa: ANN401
+        return APEv2(file) if _ends_with_ape(file) else None  # type: ignore[no-untyped-call]
+
+    return _read(path, read)
+
+
+def _ends_with_ape(file: _TagFile) -> bool:
+    file.seek(max(0, file.size - 8192))
+    return b"APETAGEX" in file.read(8192)
+
+
+class _TagFile:
+    """An open file that remembers whether the disk failed: mutagen hides that.
+
+    It never reads more than there is: a damaged tag may state any length.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.name = file.name
+        self.size = os.fstat(file.fileno()).st_size
+        self.failed: OSError | None = None
+
+    def read(self, count: int = -1) -> bytes:
+        left = max(0, self.size - self._file.tell())
+        content: bytes = self._guarded(self._file.read, left if count < 0 else min(count, left))
+        return content
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        place: int = self._guarded(self._file.seek, offset, whence)
+        return place
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def _guarded(self, call: Callable[..., Any], *arguments: int) -> Any:  # noqa: ANN401
+        try:
+            return call(*arguments)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a damaged tag points before the start
+                self.failed = error
+            raise
+
+
+def _read(path: Path, parse: Callable[[_TagFile], Any]) -> Any:  # noqa: ANN401 (mutagen is untyped)
+    """Return what a parser of mutagen finds; None where it finds damage."""
+    try:
+        with path.open("rb") as opened:
+            file = _TagFile(opened)
+            try:
+                found = parse(file)
+            except Exception:  # noqa: BLE001 (on damaged tags mutagen raises almost anything)
+                found = None
+    except OSError as error:
+        raise PassingError(f"cannot open it: {error.strerror or error}") from error
+    if file.failed is not None:
+        raise PassingError(f"cannot read it: {file.failed.strerror or file.failed}")
+    return found
+
+
+def _ffmpeg_tags(path: Path) -> dict[str, str]:
+    from recsys.audio import open_container
+
+    try:
+        with open_container(path, metadata_errors="surrogateescape") as container:
+            streams = [stream.metadata for stream in container.streams.audio[:1]]
+            found = [item for tags in (*streams, container.metadata) for item in tags.items()]
+    except AudioError:
+        return {}
+    return {key.lower(): _as_latin1(text) for key, text in found}
+
+
+def _as_latin1(text: str) -> str:
+    """Return text that holds bytes, because it was not UTF-8, as Latin-1."""
+    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+    return text
+
+
+def _texts(tags: Any, keys: Iterable[str]) -> list[str]:  # noqa: ANN401 (mutagen is untyped)
+    """Return the values of the first of some keys that has text."""
+    for key in keys:
+        try:
+            value = tags.get(key)
+            if value is None:
+                continue
+            values = getattr(value, "genres", None) or getattr(value, "text", value)
+            values = values if isinstance(values, list | tuple) else [values]
+            texts = [str(part)[:_MOST_RAW_CHARACTERS] for part in values[:_MOST_VALUES]]
+        except Exception:  # noqa: BLE001 (damaged tags, again)
+            continue
+        if any(map(_clean, texts)):
+            return texts
+    return []
+
+
+def _joined(values: Sequence[str]) -> str | None:
+    cleaned = dict.fromkeys(part for value in values if (part := _clean(value)))
+    return "; ".join(cleaned)[:MAX_CHARACTERS].rstrip() or None
+
+
+def _clean(text: str) -> str:
+    """Drop control characters, marks that reorder text, broken encodings and wide spaces."""
+    encodable = text.encode("utf-8", "replace").decode("utf-8").translate(_WITHOUT_WIDTH)
+    shown = (c if c.isprintable() or c in _JOINERS else " " for c in encodable)
+    return " ".join("".join(shown).split()).strip(_JOINERS)
+
+
+def _number(text: str | None, pattern: str) -> int | None:
+    match = re.search(pattern, text or "")
+    return int(match.group()) if match else None
