@@ -121,7 +121,7 @@ def trust(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_forged_cards(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trust(monkeypatch)
     windows: dict[tuple[int, ...], FloatArray] = {}
-    for number in range(150):
+    for number in range(70):
         card_path(model).write_bytes(forged(number))
         loads_or_is_refused(model, windows)
 
