@@ -161,9 +161,9 @@ def _described(error: OSError | MemoryError) -> tuple[str, str]:
 
 
 def _report(message: str, hint: str) -> None:
-    from recsys.notebook import LONGEST_CELL, one_line
+    from recsys.notebook import one_line
 
-    shown = "\n".join(one_line(line, LONGEST_CELL) for line in message.split("\n"))
+    shown = "\n".join(one_line(line, len(line)) for line in message.split("\n"))
     click.echo(f"Error: {shown}", err=True)
     if hint:
         click.echo(f"  {hint}", err=True)

@@ -454,7 +454,9 @@ class Indexer:
             self._store.check_in_place()  # a process that finds no library cannot tell why
             raise outcome  # the library's fault or the model's, not the file's
         if _has_changed(file):
-            if changing is not None:
+            if run.quiet_s is not None:
+                run.young.append(file.path)
+            elif changing is not None:
                 changing.append(os.fspath(file.path))
             else:
                 yield self._settle_passing(file, CHANGING, run)

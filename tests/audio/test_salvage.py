@@ -63,6 +63,28 @@ def test_a_wav_is_read_to_its_end(
     assert_all_of_it_was_used(decode(path, MEL), 40, warned=warned)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs files with holes")
+@pytest.mark.parametrize(
+    ("size", "warned"), [(0xFFFFFFFF, False), (6 * 10**9 % 2**32, True), (0, True)]
+)
+def test_a_wav_of_more_than_four_gigabytes_is_read_to_its_end(
+    tmp_path: Path, recording: bytearray, size: int, warned: bool
+) -> None:
+    place = recording.index(b"data")
+    recording[place + 4 : place + 8] = struct.pack("<I", size)
+    path = tmp_path / "a.wav"
+    with path.open("wb") as file:
+        file.write(recording[: place + 8])
+        file.seek(6 * 10**9)
+        file.write(recording[place + 8 :])
+    waveform = decode(path, MEL)
+    duration_s = path.stat().st_size / (2 * RATE)
+    assert waveform.duration_s == pytest.approx(duration_s, abs=0.1)
+    assert (waveform.warning is not None) == warned
+    # The hole is silence: all windows lie in the last 40 s.
+    assert min(waveform.offsets_s) > duration_s - 44
+
+
 def test_a_wav_with_more_chunks_behind_its_sound_is_as_long_as_it_says(
     tmp_path: Path, recording: bytearray
 ) -> None:

@@ -209,9 +209,12 @@ def test_status(run: Run, indexed: IndexedLibrary) -> None:
     (group,) = data["failures_by_reason"]
     bad = str(indexed.music / "bad.mp3")
     assert (group["files"], group["examples"], group["retried"]) == (1, [bad], 0)
-    assert data["failures_list"] == [{"path": bad, "reason": group["reason"]}]
+    assert (group["reason"], data["failures_list"]) == (
+        "not an audio file",
+        [{"path": bad, "reason": "not an audio file: a text file"}],
+    )
     assert run("status", "--failures").stdout == (
-        f"1 file: {group['reason']}\n  {bad}\n  {group['hint']}\n"
+        f"1 file: not an audio file\n  {bad} (a text file)\n  {group['hint']}\n"
     )
 
 

@@ -120,11 +120,19 @@ def test_a_signal_saves_the_index_and_ends_the_processes(
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr.splitlines()[0]) == (code, "Error: stopped")
-    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    assert not [child for child in children if is_running(child)]
     with Library(database) as library:
         status = library.status()
     assert 0 < status.tracks < 60
     assert not status.index_problems
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process is there, and not only waits to be noticed by its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def descendants(pid: int) -> list[int]:

@@ -169,7 +169,7 @@ def test_names_are_found_as_they_are_typed_after_a_migration(
             store.save_blend("Bølge", Blend(("a",)))
             path = store.path
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA user_version = 6")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION - 1}")
             connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'plain_letters'")
             connection.commit()
     search.name_key.cache_clear()
