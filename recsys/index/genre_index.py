@@ -164,16 +164,17 @@ def read_manifest(directory: Path) -> Manifest:
     path = directory / MANIFEST
     try:
         fields = json.loads(regular(path).read_text(encoding="utf-8"))
-        # Without a checksum it is of an earlier recsys.
-        if fields.pop("crc32", None) not in (None, _checksum_of(fields)):
-            raise GenreIndexError(f"{path} is damaged: its checksum does not match.", REBUILD_HINT)
-        found = (fields.pop("format"), fields.pop("metric"))
+        found = (fields["format"], fields["metric"])
         if found != (FORMAT, METRIC):
             raise GenreIndexError(
                 f"{path} has format {found[0]} and metric {found[1]}, not {FORMAT} and {METRIC}:"
                 " it was written by another version of recsys.",
                 REBUILD_HINT,
             )
+        # Without a checksum it is of an earlier recsys.
+        if fields.pop("crc32", None) not in (None, _checksum_of(fields)):
+            raise GenreIndexError(f"{path} is damaged: its checksum does not match.", REBUILD_HINT)
+        del fields["format"], fields["metric"]
         parts = tuple(PartEntry(**part) for part in fields.pop("parts"))
         return Manifest(**fields, parts=parts)
     except FileNotFoundError as error:

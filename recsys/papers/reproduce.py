@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from recsys import atomic
 from recsys.errors import ModelError, RecsysError
 from recsys.papers.data import find_music, genres_of, load_music, load_table
 from recsys.papers.estimators import ESTIMATORS
@@ -24,7 +25,6 @@ from recsys.papers.features import PublicTable
 from recsys.papers.fit import FitOptions, check_recipe, recipe_identity
 from recsys.papers.measure import Measurement, measure
 from recsys.papers.recipe import load_recipe, split_name, variant_names
-from recsys.reports.drawing import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -222,7 +222,8 @@ class Reproduction:
             on_epoch=watcher.on_epoch,
         )
         result = json.dumps({"identity": identity, **asdict(measurement)}, indent=1)
-        write_file(self._results / f"{task.name}.json", result)
+        # Its own file, also where it is damaged.
+        atomic.write_text(self._results / f"{task.name}.json", result)
         for left in self._states.glob(f"{task.name}.*"):
             left.unlink()
         return measurement
