@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.checks import check_at_least, check_types
-from recsys.errors import AudioError, ModelError, PassingError, RecsysError, StoreError
+from recsys.errors import (
+    ModelError,
+    PassingError,
+    RecsysError,
+    StoreError,
+    being_written,
+    not_numbers,
+    shell,
+)
 from recsys.indexing.examine import Examined, Examiner, analyses_of
 from recsys.library import (
     ScanReport,
@@ -60,15 +68,6 @@ SLOW_S = 10.0
 
 TOO_LARGE = "too large"
 """What the reasons of files over the size limit begin with."""
-
-NOT_NUMBERS = AudioError(
-    "not numbers: its analysis holds NaN or infinite values",
-    "Its samples are damaged, or absurdly large; replace the file.",
-)
-CHANGING = PassingError(
-    "still being written: it changed while it was analysed",
-    "The next run looks at it again.",
-)
 
 REMOVAL_BATCH = 1000
 """Tracks removed in one transaction."""
@@ -459,7 +458,7 @@ class Indexer:
             elif changing is not None:
                 changing.append(os.fspath(file.path))
             else:
-                yield self._settle_passing(file, CHANGING, run)
+                yield self._settle_passing(file, being_written(), run)
         elif isinstance(outcome, PassingError):
             yield self._settle_passing(file, outcome, run)
         elif isinstance(outcome, RecsysError):
@@ -520,7 +519,7 @@ class Indexer:
         refused = [*failures]
         for (file, examined), analysis in zip(batch, analyses, strict=True):
             if analysis is not None and not _are_numbers(analysis, examined):
-                refused.append(Failure(file, NOT_NUMBERS.message, hint=NOT_NUMBERS.hint))
+                refused.append(_not_finite(file))
                 continue
             before = self._moved_from(file, examined, run, health)
             result = examined.result
@@ -595,7 +594,7 @@ class Indexer:
             if kept:
                 run.notes.append(
                     f"{folder} holds no audio any more; its {kept} tracks were left as they are "
-                    f"(if they are gone for good: recsys doctor --forget {folder})"
+                    f"(if they are gone for good: {shell('recsys', 'doctor', '--forget', folder)})"
                 )
                 return
         yield from self._remove_gone(folder, run, health)
@@ -712,7 +711,12 @@ def _checked(result: TrackRecord | Failure) -> TrackRecord | Failure:
     """Return a result, or the failure that it stands for if its analysis is not numbers."""
     if isinstance(result, Failure) or result.analysis is None or result.analysis.is_finite:
         return result
-    return Failure(result.file, NOT_NUMBERS.message, hint=NOT_NUMBERS.hint)
+    return _not_finite(result.file)
+
+
+def _not_finite(file: TrackFile) -> Failure:
+    error = not_numbers()
+    return Failure(file, error.message, hint=error.hint)
 
 
 def _outranks(stored: StoredFile, result: TrackRecord | Failure) -> bool:
@@ -825,7 +829,7 @@ class RootHealth:
         if held or root in self._known:
             return (
                 f"{root} is not there; its tracks were left as they are "
-                f"(if they are gone for good: recsys doctor --forget {root})"
+                f"(if they are gone for good: {shell('recsys', 'doctor', '--forget', root)})"
             )
         check_folder(root)
         return None
@@ -852,7 +856,7 @@ class RootHealth:
         """Return a note for each absent volume at a root or below, but for some."""
         return [
             f"{known} is empty or not mounted; its tracks were left as they are "
-            f"(if they are gone for good: recsys doctor --forget {known})"
+            f"(if they are gone for good: {shell('recsys', 'doctor', '--forget', known)})"
             for known in self._known
             if (known != root or known in self._volumes)
             and known not in without
@@ -914,8 +918,10 @@ def check_folder(root: Path) -> None:
     if root.is_dir():
         return
     if root.exists():
+        kind = "a pipe" if root.is_fifo() else "a socket" if root.is_socket() else "a device"
         raise RecsysError(
-            f"not a folder: {root}", f"Give the folder that holds it: recsys index {root.parent}"
+            f"{root} is {kind}, neither a folder nor a regular file",
+            "Give folders or files; sound from a pipe goes to a file first.",
         )
     raise RecsysError(
         f"no such file or folder: {root}", "Check the path and whether it is mounted."

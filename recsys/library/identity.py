@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recsys.errors import PassingError
+from recsys.errors import cannot_read
 from recsys.library.containers import sound_layout
 
 _KIND = "v2"  # what the identities begin with; those of before are hexadecimal throughout
@@ -45,8 +45,7 @@ def audio_hash(path: Path) -> str:
                     offset = last * place // (_PLACES - 1)
                     digest.update(layout.read(file, offset, _PLACE_BYTES))
     except OSError as error:
-        what = "open" if isinstance(error, FileNotFoundError | PermissionError) else "read"
-        raise PassingError(f"cannot {what} it: {error.strerror or error}") from error
+        raise cannot_read(error) from error
     return _KIND + digest.hexdigest()
 
 

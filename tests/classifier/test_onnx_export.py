@@ -27,7 +27,6 @@ from tests.classifier.modules import torch_classifier
 from tests.classifier.planted_genres import LABELS, TINY, spectrogram
 from tests.cli.documented import documented
 
-
 DESCRIPTION = "name = 1\nlabels = 2\nthresholds = 3\n[features]\n"
 
 
