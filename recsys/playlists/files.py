@@ -40,6 +40,8 @@ _TRIMMED = (b"#", b" ", b"\t", b"\v", b"\f", BOM[:1])
 
 _TRACK_SUFFIXES = frozenset(suffix.encode() for suffix in AUDIO_SUFFIXES | CONTAINER_SUFFIXES)
 
+_ADDRESS = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]+://")
+
 _JSON_BEGINNING = re.compile(
     rb'\{\s*"name"\s*:.{,100000}?"seed"\s*:.{,1000}?"seeds"\s*:', re.DOTALL
 )
@@ -183,10 +185,11 @@ def is_playlist(head: bytes) -> bool:
     )
 
 
-def _is_list_of_paths(head: bytes) -> bool:
+def _is_list_of_paths(head: bytes, *, addresses: bool = False) -> bool:
     """Return whether a file that begins so is M3U, or names a track on every line.
 
     Any other line makes it a text of the user, such as a list of files with a song among them.
+    `addresses` of the net count where nothing is replaced.
     """
     text = head.removeprefix(BOM)
     # Binary, a script, or segments of a stream.
@@ -196,10 +199,9 @@ def _is_list_of_paths(head: bytes) -> bool:
         return True
     lines = text.splitlines() if len(head) < atomic.HEAD_BYTES else text.splitlines()[:-1]
     paths = [line.strip() for line in lines if line.strip() and line[:1] != b"#"]
-    return bool(paths) and all(
-        os.path.splitext(path)[1].lower() in _TRACK_SUFFIXES  # noqa: PTH122
-        for path in paths
-    )
+    named = [os.path.splitext(path)[1].lower() in _TRACK_SUFFIXES for path in paths]  # noqa: PTH122
+    others = [path for path, is_track in zip(paths, named, strict=True) if not is_track]
+    return any(named) and (not others or (addresses and all(map(_ADDRESS.match, others))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,7 @@ class ListFile:
             raise RecsysError(
                 f"cannot read the playlist {path}: {error.strerror}", "Name an existing file."
             ) from error
-        if content.strip() and not _is_list_of_paths(content[: atomic.HEAD_BYTES]):
+        if content.strip() and not _is_list_of_paths(content[: atomic.HEAD_BYTES], addresses=True):
             raise QueryError(
                 f"{path} is no playlist of paths: it was left as it is",
                 "Continue a file that names tracks, or make a new one with -o.",

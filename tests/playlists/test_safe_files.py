@@ -228,6 +228,14 @@ def test_nothing_else_is_continued(tmp_path: Path, kind: str, name: str) -> None
         ListFile.read(target)
 
 
+def test_a_list_with_addresses_is_continued_and_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_bytes(b"/music/a.mp3\nhttp://radio.example.org/live\n")
+    assert len(ListFile.read(target).entries()) == 2
+    with pytest.raises(QueryError, match="not a playlist"):
+        write(one(), target)
+
+
 def test_a_folder_or_a_pipe_is_not_continued(tmp_path: Path) -> None:
     (tmp_path / "folder.m3u8").mkdir()
     os.mkfifo(tmp_path / "pipe.m3u8")
