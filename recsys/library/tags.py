@@ -40,9 +40,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "genre": ("genre", "TCON", "\xa9gen", "WM/Genre", "track/genre"),
     "language": ("language", "TLAN", "WM/Language"),
-    "cue_sheet": ("cuesheet",),
 }
-_CUE_TRACK = re.compile(r"^\s*TRACK\s", re.IGNORECASE | re.MULTILINE)
 # Marks that change the direction of the text around them, and what has no width. The joiners stay:
 # Persian, Indic scripts and emoji need them.
 _WITHOUT_WIDTH = dict.fromkeys(
@@ -71,14 +69,7 @@ def read_tags(path: Path) -> Tags:
     ID3 comes before APE tags in the same file.
     PassingError if the file cannot be read.
     """
-    return read_tags_and_sheet(path)[0]
-
-
-def read_tags_and_sheet(path: Path) -> tuple[Tags, bool]:
-    """Read the tags of any file, and whether a CUE sheet among them divides it into tracks."""
-    values = _values(path)
-    sheet = "\n".join(values.pop("cue_sheet", ()))
-    return _tags_of(values), len(_CUE_TRACK.findall(sheet)) > 1
+    return _tags_of(_values(path))
 
 
 def _tags_of(values: dict[str, list[str]]) -> Tags:

@@ -19,7 +19,7 @@ from mutagen.apev2 import APEv2
 from mutagen.id3 import APIC, ID3, TIT2, TPE1, USLT
 
 from recsys.errors import PassingError
-from recsys.library import read_tags, read_tags_and_sheet
+from recsys.library import read_tags
 from recsys.library.tags import MAX_CHARACTERS
 from recsys.types import Tags
 from tests.library.films import film
@@ -93,16 +93,6 @@ def test_riff_info_in_another_code_page(tmp_path: Path) -> None:
     path.write_bytes(content[:4] + size + content[8:] + chunk)
     found = read_tags(path)
     assert (found.artist, found.title) == ("Мумий Тролль", "Утекай")
-
-
-@pytest.mark.parametrize(("tracks", "divides"), [(0, False), (1, False), (2, True)])
-def test_a_cue_sheet_among_the_tags(tmp_path: Path, tracks: int, divides: bool) -> None:
-    path = write(tmp_path / "a.flac", staircase(1))
-    file = mutagen.File(path)
-    lines = [f"  TRACK {number:02} AUDIO\r\n    INDEX 01 00:00:00" for number in range(tracks)]
-    file["CUESHEET"] = "\r\n".join(['PERFORMER "TRACK 1"', 'FILE "a.wav" WAVE', *lines])
-    file.save()
-    assert read_tags_and_sheet(path) == (Tags(), divides)
 
 
 def test_vorbis_comments_in_another_code_page(tmp_path: Path) -> None:
