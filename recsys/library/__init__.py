@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from recsys.library.scanning import (
         ScanReport,
         ScanRules,
-        is_hidden,
         is_passed_over,
         may_concern_scan,
         scan,
@@ -33,7 +32,6 @@ __all__ = [
     "audio_hash",
     "earlier_audio_hash",
     "is_earlier_identity",
-    "is_hidden",
     "is_passed_over",
     "may_concern_scan",
     "outermost",
