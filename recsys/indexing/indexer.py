@@ -289,7 +289,7 @@ class Indexer:
         """Yield the files among some paths that a scan would find."""
         for path in paths:
             top = self._top(path)
-            if not may_concern_scan(path, top) or is_passed_over(path, top, run.rules):
+            if not may_concern_scan(path, top, run.rules) or is_passed_over(path, top, run.rules):
                 continue
             file = track_file_or_reason(path, run.rules)
             if isinstance(file, TrackFile):
@@ -466,7 +466,6 @@ class Indexer:
             batch.failures.append(Failure(file, outcome.message, hint=outcome.hint))
         else:
             batch.tracks.append((file, outcome))
-            run.passed_over += PassedOver(cue_sheets=int(outcome.has_sheet))
 
     def _settle_passing(self, file: TrackFile, error: PassingError, run: _Run) -> IndexEvent:
         """Keep the track of a file that is out of reach now, and try the file in the next run."""

@@ -18,6 +18,7 @@ from recsys.classifier.inference import check_device, load_head, place_for_any_p
 from recsys.errors import ModelError, RecsysError
 from recsys.index.sync import bring_up_to_date, index_is_current, required_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
+from recsys.library import ScanRules
 from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
@@ -97,7 +98,8 @@ class IndexSession:
         from recsys.indexing.watching import QUIET_S, Watcher
 
         folders = [root for root in roots if not root.is_file()]
-        watcher, told = Watcher(folders), set[str]()
+        named = ScanRules(named=frozenset((*store.roots(), *folders)))
+        watcher, told = Watcher(folders, named), set[str]()
         for change in watcher:
             if change.note is not None:
                 yield IndexSummary(notes=(change.note,))
