@@ -291,7 +291,7 @@ class WorkerPool:
         return self._new(modules, prove=prove)
 
     def _new(self, modules: tuple[str, ...], *, prove: bool) -> _Worker:
-        """Return a new worker that shares loaded modules with others; _KilledError if it was killed.
+        """Return a new worker that shares loaded modules with others, or raise WorkerError.
 
         If not even a known sound decodes, the installation is to blame and not an item.
         """
@@ -515,7 +515,7 @@ class _Server:
             )
 
     def fork(self) -> _Worker:
-        """Return a new worker; WorkerError if it cannot start, _KilledError if the server was killed."""
+        """Return a new worker, or raise WorkerError."""
         ours, theirs = socket.socketpair()
         connection = Connection(os.dup(ours.fileno()))
         try:
