@@ -147,9 +147,6 @@ def command(
       recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
     """
-    from recsys.memory import check_address_space
-
-    check_address_space()  # before NumPy, which crashes without enough
     from recsys.api import Library
     from recsys.indexing import IndexOptions
     from recsys.indexing.session import nothing_found

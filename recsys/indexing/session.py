@@ -19,7 +19,7 @@ from recsys.errors import ModelError, RecsysError
 from recsys.index.sync import bring_up_to_date, index_is_current, required_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
 from recsys.mel import DEFAULT_EFFORT
-from recsys.memory import keep_freed_memory
+from recsys.memory import check_address_space, keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
 from recsys.store import LibraryLock, Store
 from recsys.types import GenreSource, IndexEvent, IndexStatus, IndexSummary, SlowFile
@@ -58,6 +58,8 @@ class IndexSession:
         RecsysError
             If the library is busy, its model is another, or a folder cannot be indexed.
         """
+        processors = default_workers()
+        check_address_space(processors, self.options.workers or processors)
         # First: a missing device must not be noticed only after a scan.
         check_device(self.device)
         # A run that changes the library itself must not do so and then find no music.
