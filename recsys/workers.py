@@ -392,11 +392,23 @@ def _crashing(items: list[Any]) -> WorkerError:
     )
 
 
+_TOO_LONG = "took too long: more than "
+
+
 def _too_long(limit_s: float) -> PassingError:
     return PassingError(
-        f"analysis took longer than {limit_s:g} s",
-        "The next run tries it again; a slow disk may need a longer --time-limit.",
+        f"{_TOO_LONG}{limit_s:g} s",
+        "The disk may be slow. The next run tries it once more; after that only one with a higher "
+        "--time-limit or --retry-failed does.",
     )
+
+
+def exceeded_limit_s(reason: str) -> float | None:
+    """Return the time limit that a file exceeded, by the reason of its failure; None if none."""
+    if reason.startswith(_TOO_LONG):
+        with contextlib.suppress(ValueError):  # a reason from elsewhere
+            return float(reason[len(_TOO_LONG) :].removesuffix(" s"))
+    return None
 
 
 def _modules(function: Callable[..., object], *, librosa: bool) -> tuple[str, ...]:

@@ -122,7 +122,9 @@ def test_a_hang_costs_only_the_file_that_did_it_and_only_for_now() -> None:
         outcomes = dict(pool.map_unordered(hang_on_three, range(30)))
     hung = outcomes.pop(3)
     assert isinstance(hung, PassingError)
-    assert hung.message == "analysis took longer than 0.5 s"
+    assert hung.message == "took too long: more than 0.5 s"
+    assert workers.exceeded_limit_s(hung.message) == 0.5
+    assert workers.exceeded_limit_s("took too long: more than ever") is None
     assert outcomes == {n: n for n in range(30) if n != 3}
 
 

@@ -39,7 +39,7 @@ from recsys.types import (
     Track,
     TrackFile,
 )
-from recsys.workers import WorkerPool
+from recsys.workers import WorkerPool, exceeded_limit_s
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier, ModelPlace
@@ -83,7 +83,8 @@ class IndexOptions:
     workers : int or None
         Decoding processes; None for one per processor.
     time_limit_s : float
-        Per file, seconds. A file that takes longer fails, and the next run tries it again.
+        Per file, seconds. A file that takes longer fails. The next run tries it once more, and
+        after that a run with a higher limit.
     keep_missing : bool
         Keep tracks whose files are gone.
     exclude : tuple of str or None
@@ -374,8 +375,12 @@ class Indexer:
 
     def _is_settled(self, stored: StoredFile, file: TrackFile) -> bool:
         """Return whether there is nothing to do for a file in a run without a wish of its own."""
-        refused = stored.failure is not None and stored.failure.startswith(TOO_LARGE)
-        return _is_settled(stored, file) and not (refused and file.size <= self._options.size_limit)
+        reason = stored.failure or ""
+        exceeded_s = exceeded_limit_s(reason)
+        may_do_now = (reason.startswith(TOO_LARGE) and file.size <= self._options.size_limit) or (
+            exceeded_s is not None and exceeded_s < self._options.time_limit_s
+        )
+        return _is_settled(stored, file) and not may_do_now
 
     def _too_large(self, file: TrackFile) -> Failure:
         limit = self._options.size_limit
@@ -460,13 +465,24 @@ class Indexer:
                 changing.append(os.fspath(file.path))
             else:
                 yield self._settle_passing(file, CHANGING, run)
-        elif isinstance(outcome, PassingError):
+        elif isinstance(outcome, PassingError) and not self._is_too_long_again(file, outcome):
             yield self._settle_passing(file, outcome, run)
         elif isinstance(outcome, RecsysError):
             batch.failures.append(Failure(file, outcome.message, hint=outcome.hint))
         else:
             batch.tracks.append((file, outcome))
             run.passed_over += PassedOver(cue_sheets=int(outcome.has_sheet))
+
+    def _is_too_long_again(self, file: TrackFile, error: PassingError) -> bool:
+        """Return whether a file exceeded the time limit for the second time: no slow disk, then."""
+        if exceeded_limit_s(error.message) is None:
+            return False
+        stored = self._store.lookup(file.path)
+        return (
+            stored is not None
+            and exceeded_limit_s(stored.failure or "") is not None
+            and (stored.size, stored.mtime_ns) == (file.size, file.mtime_ns)
+        )
 
     def _settle_passing(self, file: TrackFile, error: PassingError, run: _Run) -> IndexEvent:
         """Keep the track of a file that is out of reach now, and try the file in the next run."""

@@ -14,6 +14,7 @@ import mutagen
 import numpy as np
 import pytest
 
+from recsys import workers
 from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.indexing import Indexer, IndexOptions, IndexPlan
@@ -574,6 +575,36 @@ def test_a_file_over_the_size_limit_is_not_opened(runner: Runner) -> None:
     assert event.status == "indexed"
     (event,), _ = runner.run(size_limit=limit)  # it is analysed already
     assert event.status == "unchanged"
+
+
+def test_a_file_that_takes_too_long_is_tried_twice_and_then_on_request(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.add("a.flac")
+    tried: list[float] = []
+
+    class HangingPool(WorkerPool):
+        def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
+            for item in items:
+                tried.append(self.time_limit_s)
+                yield item, workers._too_long(self.time_limit_s)
+
+    monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", HangingPool)
+    runs = [(120.0, True), (120.0, False), (120.0, False), (60.0, False), (121.0, False)]
+    for limit_s, is_news in [*runs, (121.0, False)]:
+        (event,), summary = runner.run(time_limit_s=limit_s)
+        assert str(event.reason).startswith("took too long: more than 12")
+        assert summary.failed_now == is_news
+    assert tried == [120, 120, 121]
+    _, summary = runner.run(time_limit_s=121.0, retry_failed=True)
+    assert (tried, summary.failed_now) == ([120, 120, 121, 121], 1)
+    monkeypatch.setattr("recsys.store.store.made_by", lambda: "a later recsys")
+    runner.run(time_limit_s=121.0)
+    assert tried == [120, 120, 121, 121, 121]
+    runner.add("a.flac", seconds=4)  # another version begins anew
+    for _ in range(3):
+        runner.run(time_limit_s=121.0)
+    assert tried == [120, 120, *[121] * 5]
 
 
 def test_what_is_no_number_is_not_stored(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
