@@ -181,7 +181,7 @@ def command(
     started = time.monotonic()
     events = library.index_events(folders, options, watch=watch)
     with progress("tracks", BAR) as bar:
-        report = IndexReport(bar, as_json=as_json)
+        report = IndexReport(bar, as_json=as_json, watch=watch)
         summary = follow(events, report, empty_is_error=not watch)
     if nothing_in(summary):
         raise nothing_found(folders, summary)

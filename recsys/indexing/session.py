@@ -88,7 +88,10 @@ class IndexSession:
             place = place_for_any_process(checkpoint, self.device, card.effort)
             indexer = Indexer(store, load_classifier, card.features, self.options, place)
             ahead = place is None
-            yield from attended(store, indexer.run(roots), load_ahead=ahead)
+            for event in attended(store, indexer.run(roots), load_ahead=ahead):
+                if isinstance(event, IndexSummary) and event.found:
+                    event = _with_note_of_journal(store, event)
+                yield event
             if watch:
                 yield from self._watch(roots, store, indexer, load_ahead=ahead)
 
@@ -262,6 +265,11 @@ def _load_ahead() -> None:
 def _save_if_behind(store: Store) -> None:
     if not index_is_current(store):
         bring_up_to_date(store)
+
+
+def _with_note_of_journal(store: Store, summary: IndexSummary) -> IndexSummary:
+    problem = store.journal_problem()
+    return summary if problem is None else replace(summary, notes=(*summary.notes, problem))
 
 
 def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummary:
