@@ -17,7 +17,8 @@ from recsys.classifier.card import ModelCard, embeddings_of, load_card
 from recsys.classifier.inference import check_device, load_head, place_for_any_process
 from recsys.errors import ModelError, RecsysError
 from recsys.index.sync import bring_up_to_date, index_is_current, required_model
-from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
+from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
+from recsys.indexing.roots import check_folder
 from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import check_address_space, keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
