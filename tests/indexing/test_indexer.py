@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -18,10 +19,10 @@ from recsys import workers
 from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.indexing import Indexer, IndexOptions, IndexPlan
-from recsys.indexing.examine import Examined, Examiner
+from recsys.indexing.examine import AnalysedTrack, Examined, Examiner, FileAnalyser
 from recsys.library import ScanReport, scan
 from recsys.store import Store
-from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary, SlowFile, TrackFile
+from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary, SlowFile, Tags, TrackFile
 from recsys.workers import WorkerPool
 from tests.planted import make_info
 from tests.sounds import staircase, write
@@ -720,6 +721,52 @@ def test_what_changed_is_looked_at_and_nothing_else(runner: Runner) -> None:
     assert {os.fspath(path.relative_to(runner.music)) for path in paths} == {
         *("a/2.flac", "a/4.flac", "Vol.2/3.flac"),
     }
+
+
+def test_a_folder_of_500_files_is_renamed_and_nothing_is_analysed(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysed = in_this_process(monkeypatch)
+    for number in range(500):
+        (runner.music / f"{number}.mp3").write_bytes(b"sound %d" % number)
+    old, new = runner.music / "old", runner.music / "new"
+    old.mkdir()
+    for path in runner.music.glob("*.mp3"):
+        path.rename(old / path.name)
+    runner.run()
+    with runner.store() as store:
+        ids = {track.path.name: track.id for track in store.all_tracks()}
+    assert (len(ids), len(analysed)) == (500, 500)
+    old.rename(new)
+    found, _ = follow(runner, old, new)
+    assert found == dict.fromkeys(ids, "moved")
+    assert len(analysed) == 500
+    with runner.store() as store:
+        assert {track.path: track.id for track in store.all_tracks()} == {
+            new / name: track_id for name, track_id in ids.items()
+        }
+
+
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Examine files here, by their bytes alone; return the list of those that are analysed."""
+    analysed: list[Path] = []
+    model = CountingModel()
+
+    class Here(WorkerPool):
+        def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
+            return ((item, function(item)) for item in items)
+
+    def analyse(_: FileAnalyser, path: Path) -> AnalysedTrack:
+        analysed.append(path)
+        return AnalysedTrack(model._one(np.ones((1, 16, 1), dtype=np.float32)), 3.0, None)
+
+    monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", Here)
+    monkeypatch.setattr(
+        "recsys.indexing.examine.identify",
+        lambda path: (hashlib.sha256(path.read_bytes()).hexdigest(), Tags(), False),
+    )
+    monkeypatch.setattr(FileAnalyser, "__call__", analyse)
+    return analysed
 
 
 def test_a_young_file_in_a_new_folder_waits(runner: Runner) -> None:
