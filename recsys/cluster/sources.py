@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from recsys.errors import PassingError, RecsysError, require
-from recsys.indexing.indexer import check_folder
+from recsys.indexing.roots import check_folder
 from recsys.library import (
     AUDIO_SUFFIXES,
     ScanReport,

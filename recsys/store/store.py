@@ -854,11 +854,14 @@ class Store:
 
     def failures(self, limit: int | None = None) -> list[Failure]:
         """Return the recorded failures by path, at most ``limit`` of them."""
-        sql = "SELECT path, size, mtime_ns, reason, retry, hint FROM failures ORDER BY path LIMIT ?"
+        sql = (
+            "SELECT path, size, mtime_ns, reason, retry, hint, version FROM failures"
+            " ORDER BY path LIMIT ?"
+        )
         rows = self._rows(sql, (-1 if limit is None else limit,))
         return [
-            Failure(TrackFile(key_path(key), size, mtime_ns), reason, bool(retry), hint)
-            for key, size, mtime_ns, reason, retry, hint in rows
+            Failure(TrackFile(key_path(key), size, mtime_ns), reason, bool(retry), hint, version)
+            for key, size, mtime_ns, reason, retry, hint, version in rows
         ]
 
     def integrity_problems(self) -> list[str]:
