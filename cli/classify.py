@@ -117,7 +117,8 @@ def _regular(files: tuple[Path, ...]) -> Iterator[tuple[list[Path], Path | None]
 def _print_line(result: Classification) -> None:
     path = os.fspath(result.path)
     if result.error is not None:
-        print_json({"path": path, "error": result.error})
+        hint = {"hint": result.hint} if result.hint else {}
+        print_json({"path": path, "error": result.error} | hint)
         return
     line: dict[str, Any] = {
         "path": path,
@@ -146,7 +147,7 @@ def _print_table(rows: list[Classification]) -> None:
     output.columns[0].no_wrap = screen.is_terminal
     for row in rows:
         if row.error is not None:
-            print_failure(row.path, row.error)
+            print_failure(row.path, row.error, row.hint)
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {percent(p)}" for genre, p in ranked)

@@ -163,10 +163,18 @@ def export_command(output: Path | None, db: Path | None) -> None:
         return
     from recsys.atomic import check_replaceable, write_text
 
-    # Of the first event; an empty export is an empty file.
-    check_replaceable(output, "an export of events", lambda head: b'"kind":' in head[:1000])
+    check_replaceable(output, "an export of events", _is_export)
     write_text(output, "".join(f"{json.dumps(event.fields())}\n" for event in events))
     click.echo(f"{output}: {_count(len(events), 'event')}", err=True)
+
+
+def _is_export(head: bytes) -> bool:
+    """Return whether the first line of a file is an event; an empty export is an empty file."""
+    try:
+        first = json.loads(head.partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and {"time", "kind", "subject", "key"} <= first.keys()
 
 
 @command.command(name="import")

@@ -97,7 +97,7 @@ class Recsys(LazyGroup):
         except RecsysError as error:
             _report(error.message, error.hint)
             for match in getattr(error, "matches", ()):
-                click.echo(f"  {match}", err=True)
+                click.echo(f"  {_printable(match)}", err=True)
         except KeyboardInterrupt as stop:
             code = stop.exit_code if isinstance(stop, Signalled) else INTERRUPTED
             # The terminal, and with it the place for messages, may be gone.
@@ -161,12 +161,16 @@ def _described(error: OSError | MemoryError) -> tuple[str, str]:
 
 
 def _report(message: str, hint: str) -> None:
+    click.echo(f"Error: {_printable(message)}", err=True)
+    if hint:
+        click.echo(f"  {_printable(hint)}", err=True)
+
+
+def _printable(text: str) -> str:
+    """Return a text whose lines change nothing but themselves where they are printed."""
     from recsys.notebook import one_line
 
-    shown = "\n".join(one_line(line, len(line)) for line in message.split("\n"))
-    click.echo(f"Error: {shown}", err=True)
-    if hint:
-        click.echo(f"  {hint}", err=True)
+    return "\n".join(one_line(line, len(line)) for line in text.split("\n"))
 
 
 EPILOG = """\b

@@ -133,9 +133,11 @@ def warn(message: str) -> None:
 
 def print_failure(path: Path | str, reason: str | None, hint: str = "") -> None:
     """Print to standard error which file failed, and why."""
-    click.echo(f"failed: {shown(path)}: {reason}", err=True)
+    from recsys.notebook import one_line
+
+    click.echo(f"failed: {shown(path)}: {one_line(str(reason), LONGEST_LINE)}", err=True)
     if hint:
-        click.echo(f"  {hint}", err=True)
+        click.echo(f"  {one_line(hint, LONGEST_LINE)}", err=True)
 
 
 def failures_json(failed: Mapping[Path, str]) -> list[dict[str, str]]:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from recsys.checks import is_whole
-from recsys.errors import OlderLibraryError, QueryError, StoreError, library_is_empty, require
+from recsys.errors import (
+    OlderLibraryError,
+    QueryError,
+    StoreError,
+    library_is_empty,
+    require,
+    shell,
+)
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter, shortest_wanted
@@ -1222,7 +1229,8 @@ class Library:
             raise QueryError(
                 f"{found.reading.given!r} is the {found.reading.kind} {found.reading.name}, "
                 "not one track",
-                f"List its tracks: recsys list --{found.reading.kind} {found.reading.name!r}",
+                "List its tracks: "
+                + shell("recsys", "list", f"--{found.reading.kind}", found.reading.name),
             )
         if track.id == OUTSIDE_LIBRARY:
             raise QueryError(

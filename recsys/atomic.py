@@ -43,7 +43,7 @@ def check_replaceable(path: Path, kind: str, is_kind: Callable[[bytes], bool]) -
         if stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):
             return
         if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise QueryError(f"{path} is {what}", "Name a file to write.")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

@@ -41,6 +41,7 @@ class Classification:
     speech: float | None = None  # probability; None where the model cannot tell
     warning: str | None = None  # defect of the file
     error: str | None = None  # why it could not be analysed
+    hint: str = ""  # what helps then
 
     @property
     def kind(self) -> str | None:
@@ -82,7 +83,7 @@ def _classification(
     path: Path, outcome: TrackResult | RecsysError, classifier: Classifier
 ) -> Classification:
     if isinstance(outcome, RecsysError):
-        return Classification(path, UNKNOWN, (), {}, error=outcome.message)
+        return Classification(path, UNKNOWN, (), {}, error=outcome.message, hint=outcome.hint)
     (analysis,) = analyses_of([outcome], lambda: classifier)
     probabilities, info = analysis.probabilities, classifier.info
     by_genre = zip(info.labels, map(float, probabilities), strict=True)

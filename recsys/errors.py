@@ -113,7 +113,40 @@ class AmbiguousQueryError(QueryError):
         self.seeds = seeds
 
 
-# Optional packages
+# Errors with one text, wherever they are found
+
+NOT_REGULAR = "it is not a regular file"
+
+
+def not_regular() -> AudioError:
+    """Return the error for a pipe or a device in the place of a file of sound."""
+    return AudioError(
+        NOT_REGULAR, "Sound from a pipe goes through standard input: recsys classify - < PIPE"
+    )
+
+
+def cannot_read(error: BaseException) -> PassingError:
+    """Return the error for a file that the disk, the network or the memory does not let read."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return PassingError(
+        f"cannot be read now: {reason}",
+        "Check path, permissions, disk or network, and free memory; the next run tries it again.",
+    )
+
+
+def being_written() -> PassingError:
+    """Return the error for a file that changed while it was read."""
+    return PassingError(
+        "is being written: it changed while it was read", "The next run reads it again."
+    )
+
+
+def not_numbers() -> AudioError:
+    """Return the error for an analysis that would spoil every question about any track."""
+    return AudioError(
+        "not numbers: its analysis holds NaN or infinite values",
+        "Its samples are damaged, or absurdly large; convert the file, or replace it.",
+    )
 
 
 def library_is_empty(library: Path) -> QueryError:
@@ -121,6 +154,16 @@ def library_is_empty(library: Path) -> QueryError:
     return QueryError(
         f"the library {library} holds no tracks yet", "Index a folder first: recsys index ~/Music"
     )
+
+
+def shell(*words: object) -> str:
+    """Return a command for a hint as a shell reads it: names with spaces are quoted."""
+    import shlex  # for messages alone
+
+    return shlex.join(map(str, words))
+
+
+# Optional packages
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -30,7 +30,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from recsys.credits import CREDITS, DISC, GUESTS, NOT_AN_ARTIST, album_title, artists_of
-from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError
+from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError, shell
 from recsys.library import AUDIO_SUFFIXES, absolute
 from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
@@ -237,7 +237,7 @@ class SeedFinder:
         if not seeds:
             raise QueryError(
                 f"the tracks of the blend {name!r} have left the library",
-                f"Delete it: recsys blends --delete {name!r}.",
+                f"Delete it: {shell('recsys', 'blends', '--delete', name)}",
             )
         wanted = len(blend.seeds) + len(blend.like) + len(blend.not_like)
         gone = wanted - len(seeds) - len(like) - len(not_like)
@@ -331,8 +331,8 @@ class SeedFinder:
     def _mismatch_hint(self) -> str:
         if self._is_copy:
             return "Query with a track of the library: only its own model can analyse a new file."
-        roots = " ".join(map(str, self._store.roots()))
-        return f"Analyse the library again with the new model: recsys index --reanalyse {roots}"
+        again = shell("recsys", "index", "--reanalyse", *self._store.roots())
+        return f"Analyse the library again with the new model: {again}"
 
 
 def seed_path(seed: str | Path) -> Path:

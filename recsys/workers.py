@@ -30,7 +30,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any, Generic, Self, TypeVar
 
-from recsys.errors import AudioError, PassingError, RecsysError, WorkerError
+from recsys.errors import AudioError, PassingError, RecsysError, WorkerError, cannot_read
 from recsys.types import TIME_LIMIT_S
 
 Item = TypeVar("Item")
@@ -360,10 +360,7 @@ def as_outcome(error: BaseException) -> RecsysError:
     if isinstance(error, ImportError):
         return cannot_start(f"{type(error).__name__}: {error}")
     if isinstance(error, OSError | MemoryError):
-        return PassingError(
-            f"cannot read it now: {str(error) or type(error).__name__}",
-            "The file is not to blame; the next run tries it again.",
-        )
+        return cannot_read(error)
     return AudioError(
         f"unexpected {type(error).__name__}: {error}",
         "Please report this file: it meets a case that the decoder wrapper does not know.",

@@ -22,6 +22,9 @@ HEAD_BYTES = 4096
 EMPTY_BYTES = 2**20
 """A file that begins with so many equal bytes holds nothing yet."""
 
+HOLES = 0.5
+"""A damaged file with a larger share of zeros is an unfinished download."""
+
 PROBES = 16
 """Places at which a damaged file is looked at for holes."""
 
@@ -155,6 +158,16 @@ def share_of_holes(file: AudioFile) -> float:
     places = (round((i + 0.5) * file.size / PROBES) for i in range(PROBES))
     length = min(HEAD_BYTES, max(1, file.size // (4 * PROBES)))
     return sum(not file.peek_at(place, length).strip(b"\0") for place in places) / PROBES
+
+
+def warn_of_holes(file: AudioFile) -> list[str]:
+    """Return a warning if a damaged file has holes; AudioError if it is mostly empty."""
+    share = share_of_holes(file)
+    if share >= HOLES:
+        raise AudioError(
+            f"unfinished download: about {share:.0%} of the file are zeros", UNFINISHED
+        )
+    return [f"an unfinished download? about {share:.0%} of the file are zeros"] if share else []
 
 
 def _size(count: float) -> str:

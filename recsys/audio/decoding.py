@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.audio.contents import UNFINISHED, refuse_what_is_no_sound, repaired_wav, share_of_holes
+from recsys.audio.contents import EMPTY_BYTES, refuse_what_is_no_sound, repaired_wav, warn_of_holes
 from recsys.audio.files import AudioFile, open_audio
 from recsys.audio.readers import is_sound, readers_of
 from recsys.audio.samples import join, resample
@@ -54,9 +54,6 @@ SILENCE_PEAK = 1e-5
 
 QUIET_PEAK = 1e-3
 """Peak amplitude (-60 dBFS) under which a window is silent, if others are not."""
-
-HOLES = 0.5
-"""A damaged file with a larger share of zeros is an unfinished download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,7 @@ def _read_windows(file: AudioFile, readers: Iterator[AudioReader], settings: Fea
     for reader in readers:
         last = reader
         if reader.duration_s is not None:
-            _check_duration(reader.duration_s)
+            _check_duration(reader.duration_s, file)
             with contextlib.suppress(_Incomplete):
                 return _seek_all(reader, reader.duration_s, settings)
     return _salvage(file, last, settings)
@@ -122,8 +119,10 @@ def _offsets(duration_s: float, settings: Features) -> list[float]:
     return plan_offsets(duration_s, settings.window_s, settings.max_windows, settings.overlap)
 
 
-def _check_duration(duration_s: float) -> None:
+def _check_duration(duration_s: float, file: AudioFile) -> None:
     if duration_s < MIN_DURATION_S:
+        if file.size >= EMPTY_BYTES:  # a shorter file may be silence, of which samples are zeros
+            warn_of_holes(file)
         raise AudioError(
             f"too short: {duration_s:.2f} s of sound, at least {MIN_DURATION_S} s are needed",
             "Too little for an analysis; the file may be cut off.",
@@ -177,10 +176,10 @@ def _salvage(file: AudioFile, reader: AudioReader, settings: Features) -> _Windo
     duration_s = spans[-1][1] if spans else 0.0
     damage = _damage(reader, duration_s, MAX_SALVAGE_S)
     if not spans or (damage and _is_open_ended(reader, duration_s)):
-        damage += _holes(file)
+        damage += warn_of_holes(file)
     if not is_sound(duration_s, reader.damaged):
         raise _nothing_decoded()
-    _check_duration(duration_s)
+    _check_duration(duration_s, file)
     if duration_s >= MAX_SALVAGE_S:
         damage.append(f"only the first {MAX_SALVAGE_S / 60:.0f} minutes were analysed")
 
@@ -277,9 +276,9 @@ def decode_whole(path: Path, sample_rate: int = 22_050) -> Waveform:
     """
     with open_audio(path) as file, _readers(file) as (readers, warnings):
         samples, rate, damage = _read_whole(file, readers, sample_rate)
+        duration_s = len(samples) / rate
+        _check_duration(duration_s, file)
     warnings += damage
-    duration_s = len(samples) / rate
-    _check_duration(duration_s)
     _check_audible(samples, duration_s, warnings)
     return Waveform(
         windows=resample(samples, rate, sample_rate)[np.newaxis],
@@ -305,11 +304,11 @@ def _read_whole(
             warnings = _damage(reader, len(samples) / rate, MAX_WHOLE_S)
             defects = reader.mix.warnings()
             if warnings and _is_open_ended(reader, len(samples) / rate):
-                defects += _holes(file)
+                defects += warn_of_holes(file)
         if not warnings:
             break
     if len(samples) == 0:
-        _holes(file)
+        warn_of_holes(file)
         raise _nothing_decoded()
     length = round(MAX_WHOLE_S * rate)
     if len(samples) > length:
@@ -352,16 +351,6 @@ def _damage(reader: AudioReader, duration_s: float, limit_s: float = math.inf) -
     if reader.damaged:
         return [f"damaged: {reader.damaged} pieces could not be decoded and were left out"]
     return []
-
-
-def _holes(file: AudioFile) -> list[str]:
-    """Return a warning if a damaged file has holes; AudioError if it is mostly empty."""
-    share = share_of_holes(file)
-    if share >= HOLES:
-        raise AudioError(
-            f"unfinished download: about {share:.0%} of the file are zeros", UNFINISHED
-        )
-    return [f"an unfinished download? about {share:.0%} of the file are zeros"] if share else []
 
 
 def _nothing_decoded() -> AudioError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from recsys.errors import AudioError, PassingError
+from recsys.errors import AudioError, being_written, cannot_read, not_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,14 +44,11 @@ class AudioFile(io.FileIO):
     def __init__(self, path: Path) -> None:
         try:
             if not _may_hold_sound(path.stat().st_mode):
-                raise AudioError(
-                    "it is not a regular file",
-                    "Give files; sound from a pipe goes to a file first.",
-                )
+                raise not_regular()
             super().__init__(os.fspath(path), opener=_without_waiting)
             self._before = os.fstat(self.fileno())
         except OSError as error:
-            raise PassingError(f"cannot open it: {error.strerror}") from error
+            raise cannot_read(error) from error
         self.size = self._before.st_size
         self.trouble: OSError | None = None
         self.allowance: int | None = None  # bytes to be read without a sound; None: all
@@ -95,19 +92,13 @@ class AudioFile(io.FileIO):
     def check(self) -> None:
         """PassingError if the disk failed while the file was read, or the file was written to."""
         if self.trouble is not None:
-            raise PassingError(
-                f"cannot be read now: {self.trouble.strerror}",
-                "Check the disk or the network; it is read again in the next run.",
-            ) from self.trouble
+            raise cannot_read(self.trouble) from self.trouble
         try:
             now = os.fstat(self.fileno())
         except OSError as error:  # of a network disk that has gone
-            raise PassingError(f"cannot be read now: {error.strerror}") from error
+            raise cannot_read(error) from error
         if (now.st_size, now.st_mtime_ns) != (self.size, self._before.st_mtime_ns):
-            raise PassingError(
-                "is being written: it changed while it was read",
-                "It is read again in the next run.",
-            )
+            raise being_written()
 
 
 def _may_hold_sound(mode: int) -> bool:
@@ -120,7 +111,7 @@ def _without_waiting(name: str, flags: int) -> int:
     fd = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
     if not _may_hold_sound(os.fstat(fd).st_mode):
         os.close(fd)
-        raise OSError(errno.EINVAL, "not a regular file any more", name)
+        raise not_regular()
     return fd
 
 

@@ -20,6 +20,7 @@ from recsys.audio.contents import (
     ogg_links,
     refuse_what_is_no_sound,
     share_of_holes,
+    warn_of_holes,
 )
 from recsys.audio.files import (
     BARREN_BYTES,
@@ -589,6 +590,7 @@ def readers_of(
         at_the_end.callback(reader.close)
         yield reader
     if len(refused) == len(kinds):
+        warn_of_holes(file)
         raise _unreadable(refused[-1])
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys import atomic
 from recsys.audit.genre_field import read_genre_field, write_genre_field
-from recsys.errors import AudioError, QueryError, TagError
+from recsys.errors import AudioError, QueryError, TagError, shell
 from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.library import (
     audio_hash,
@@ -229,7 +229,8 @@ def _check_as_indexed(store: Store, path: Path) -> None:
     stored = store.lookup(path)
     if stored is None or (stored.size, stored.mtime_ns) != (status.st_size, status.st_mtime_ns):
         raise TagError(
-            "the file has changed since it was indexed", f"Run recsys index {path.parent} first."
+            "the file has changed since it was indexed",
+            f"First run {shell('recsys', 'index', path.parent)}",
         )
 
 

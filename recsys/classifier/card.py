@@ -245,12 +245,19 @@ def card_path(model_path: Path) -> Path:
 
 def check_model_path(path: Path) -> None:
     """Raise QueryError where a model written here would replace a file that is no model."""
-    check_replaceable(path, "a model in safetensors", lambda head: head[8:10] in {b'{"', b"{}"})
+    card = card_path(path)
+    check_replaceable(card, "a model card", _is_card)
     check_replaceable(
-        card_path(path),
-        "a model card",
-        lambda head: b'"architecture":' in head and b'"labels":' in head,
+        path,
+        f"a model in safetensors with its card {card.name}",
+        lambda head: (
+            head[8:10] in {b'{"', b"{}"} and card.is_file() and _is_card(card.read_bytes())
+        ),
     )
+
+
+def _is_card(head: bytes) -> bool:
+    return all(b'"%b":' % name in head for name in (b"architecture", b"labels", b"thresholds"))
 
 
 def is_onnx(path: Path) -> bool:
@@ -316,9 +323,10 @@ def write_model(path: Path, weights: Mapping[str, npt.NDArray[Any]], card: Model
     complete = replace(card, fingerprint=fingerprint(content, card))
     check_model_path(path)
     try:
-        # Between the two, the old card does not match the new weights, and loading reports it.
-        write_bytes(path, content)
+        # Between the two, the new card does not match the old weights, and loading reports it. A
+        # card without weights may be written again; weights without a card may be of any program.
         write_bytes(card_path(path), complete.to_json().encode())
+        write_bytes(path, content)
     except OSError as error:
         raise ModelError(
             f"the model cannot be written to {path}: {error}",

@@ -56,8 +56,15 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
     """
     if not overwrite:
         _refuse_to_replace(out)
-    check_replaceable(out, "an ONNX model", lambda head: head[:1] == _IR_VERSION)
-    check_replaceable(description_path(out), "its description", lambda head: b"\nlabels =" in head)
+    toml = description_path(out)
+    check_replaceable(toml, "the description of a model", _is_description)
+    check_replaceable(
+        out,
+        f"an ONNX model with its description {toml.name}",
+        lambda head: (
+            head[:1] == _IR_VERSION and toml.is_file() and _is_description(toml.read_bytes())
+        ),
+    )
     require("onnx", "onnx")  # PyTorch's exporter needs it
     model, card = load_model(model_path)
     why = _CANNOT.get(card.architecture)
@@ -87,6 +94,10 @@ def export_onnx(model_path: Path | None, out: Path, *, overwrite: bool = False) 
 
 _IR_VERSION = b"\x08"
 """The first field of every ONNX file."""
+
+
+def _is_description(head: bytes) -> bool:
+    return all(b"\n%b" % line in head for line in (b"labels =", b"thresholds =", b"[features]"))
 
 
 def _refuse_to_replace(out: Path) -> None:

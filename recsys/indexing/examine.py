@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 import recsys.library as files
 from recsys.classifier.inference import Classifier
-from recsys.errors import AudioError
+from recsys.errors import AudioError, not_numbers, not_regular
 from recsys.mel import Features
 from recsys.store import Store
 
@@ -121,7 +121,7 @@ def _is_only_touched(library: Store, file: TrackFile, identity: str) -> bool:
 def identify(path: Path) -> tuple[str, Tags]:
     """Return identity and tags of a file."""
     if path.exists() and files.track_file(path) is None:  # a FIFO waits for its writer
-        raise AudioError("it is not a regular file")
+        raise not_regular()
     return files.audio_hash(path), files.read_tags(path)
 
 
@@ -161,12 +161,8 @@ class FileAnalyser:
 
 
 def _check_finite(*results: npt.NDArray[np.floating]) -> None:
-    """AudioError for what is no number: stored, it would spoil every question about any track."""
     if not all(np.isfinite(result).all() for result in results):
-        raise AudioError(
-            "its analysis is not a number (NaN or infinite)",
-            "The sound may be damaged: convert the file, or replace it.",
-        )
+        raise not_numbers()
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.checks import check_at_least, check_types
-from recsys.errors import AudioError, ModelError, PassingError, RecsysError, StoreError
+from recsys.errors import (
+    ModelError,
+    PassingError,
+    RecsysError,
+    StoreError,
+    being_written,
+    not_numbers,
+    shell,
+)
 from recsys.indexing.examine import Examined, Examiner, analyses_of
 from recsys.indexing.roots import RootHealth
 from recsys.library import (
@@ -60,15 +68,6 @@ SLOW_S = 10.0
 
 TOO_LARGE = "too large"
 """What the reasons of files over the size limit begin with."""
-
-NOT_NUMBERS = AudioError(
-    "not numbers: its analysis holds NaN or infinite values",
-    "Its samples are damaged, or absurdly large; replace the file.",
-)
-CHANGING = PassingError(
-    "still being written: it changed while it was analysed",
-    "The next run looks at it again.",
-)
 
 REMOVAL_BATCH = 1000
 """Tracks removed in one transaction."""
@@ -464,7 +463,7 @@ class Indexer:
             elif changing is not None:
                 changing.append(os.fspath(file.path))
             else:
-                yield self._settle_passing(file, CHANGING, run)
+                yield self._settle_passing(file, being_written(), run)
         elif isinstance(outcome, PassingError) and not self._is_too_long_again(file, outcome):
             yield self._settle_passing(file, outcome, run)
         elif isinstance(outcome, RecsysError):
@@ -535,7 +534,7 @@ class Indexer:
         refused = [*failures]
         for (file, examined), analysis in zip(batch, analyses, strict=True):
             if analysis is not None and not _are_numbers(analysis, examined):
-                refused.append(Failure(file, NOT_NUMBERS.message, hint=NOT_NUMBERS.hint))
+                refused.append(_not_finite(file))
                 continue
             before = self._moved_from(file, examined, run, health)
             result = examined.result
@@ -610,7 +609,7 @@ class Indexer:
             if kept:
                 run.notes.append(
                     f"{folder} holds no audio any more; its {kept} tracks were left as they are "
-                    f"(if they are gone for good: recsys doctor --forget {folder})"
+                    f"(if they are gone for good: {shell('recsys', 'doctor', '--forget', folder)})"
                 )
                 return
         yield from self._remove_gone(folder, run, health)
@@ -727,7 +726,12 @@ def _checked(result: TrackRecord | Failure) -> TrackRecord | Failure:
     """Return a result, or the failure that it stands for if its analysis is not numbers."""
     if isinstance(result, Failure) or result.analysis is None or result.analysis.is_finite:
         return result
-    return Failure(result.file, NOT_NUMBERS.message, hint=NOT_NUMBERS.hint)
+    return _not_finite(result.file)
+
+
+def _not_finite(file: TrackFile) -> Failure:
+    error = not_numbers()
+    return Failure(file, error.message, hint=error.hint)
 
 
 def _outranks(stored: StoredFile, result: TrackRecord | Failure) -> bool:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.errors import RecsysError
+from recsys.errors import RecsysError, shell
 from recsys.library import outermost
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class RootHealth:
         if held or root in self._known:
             return (
                 f"{root} is not there; its tracks were left as they are "
-                f"(if they are gone for good: recsys doctor --forget {root})"
+                f"(if they are gone for good: {shell('recsys', 'doctor', '--forget', root)})"
             )
         check_folder(root)
         return None
@@ -71,7 +71,7 @@ class RootHealth:
         """Return a note for each absent volume at a root or below, but for some."""
         return [
             f"{known} is empty or not mounted; its tracks were left as they are "
-            f"(if they are gone for good: recsys doctor --forget {known})"
+            f"(if they are gone for good: {shell('recsys', 'doctor', '--forget', known)})"
             for known in self._known
             if (known != root or known in self._volumes)
             and known not in without
@@ -133,8 +133,10 @@ def check_folder(root: Path) -> None:
     if root.is_dir():
         return
     if root.exists():
+        kind = "a pipe" if root.is_fifo() else "a socket" if root.is_socket() else "a device"
         raise RecsysError(
-            f"not a folder: {root}", f"Give the folder that holds it: recsys index {root.parent}"
+            f"{root} is {kind}, neither a folder nor a regular file",
+            "Give folders or files; sound from a pipe goes to a file first.",
         )
     raise RecsysError(
         f"no such file or folder: {root}", "Check the path and whether it is mounted."

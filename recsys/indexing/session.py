@@ -15,7 +15,7 @@ import numpy as np
 from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import ModelCard, embeddings_of, load_card
 from recsys.classifier.inference import check_device, load_head, place_for_any_process
-from recsys.errors import ModelError, RecsysError
+from recsys.errors import ModelError, RecsysError, shell
 from recsys.index.sync import bring_up_to_date, index_is_current, required_model
 from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
 from recsys.indexing.roots import check_folder
@@ -155,8 +155,8 @@ class IndexSession:
         self, known: ModelInfo, wanted: ModelInfo, roots: Sequence[Path]
     ) -> ModelError:
         """Return the error for a library of another model, or of another effort."""
-        effort = f" --effort {self.effort}" if self.effort else ""
-        hint = f"recsys index --reanalyse{effort} {' '.join(map(str, roots))}"
+        effort = ("--effort", self.effort) if self.effort else ()
+        hint = shell("recsys", "index", "--reanalyse", *effort, *roots)
         if known.fingerprint == wanted.fingerprint:
             return ModelError(
                 f"{self.database} was analysed with effort {known.effort}, not {wanted.effort}; "
@@ -282,7 +282,7 @@ def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummar
         return summary
     note = (
         f"{waiting} tracks wait for analysis by the library's present model and are in no answer "
-        f"till then: recsys index {' '.join(map(str, store.roots()))}"
+        f"till then: {shell('recsys', 'index', *store.roots())}"
     )
     return replace(summary, notes=(*summary.notes, note))
 

@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.errors import AudioError, PassingError
+from recsys.errors import AudioError, cannot_read
 
 if TYPE_CHECKING:
     import hashlib
@@ -131,5 +131,5 @@ def _hash_bytes(path: Path) -> str:
             digest.update(file.read(_HASH_START_BYTES))
             digest.update(str(os.fstat(file.fileno()).st_size).encode())
     except OSError as error:
-        raise PassingError(f"cannot open it: {error.strerror}") from error
+        raise cannot_read(error) from error
     return digest.hexdigest()

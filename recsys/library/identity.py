@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recsys.errors import PassingError
+from recsys.errors import cannot_read
 from recsys.library.containers import sound_layout
 
 _KIND = "v2"  # what the identities begin with; those of before are hexadecimal throughout
@@ -48,8 +48,7 @@ def audio_hash(path: Path) -> str:
                 if length <= _MOST_CHECKED_BYTES and not layout.states_checksum:
                     digest.update(layout.checksum(file).to_bytes(4))
     except OSError as error:
-        what = "open" if isinstance(error, FileNotFoundError | PermissionError) else "read"
-        raise PassingError(f"cannot {what} it: {error.strerror or error}") from error
+        raise cannot_read(error) from error
     return _KIND + digest.hexdigest()
 
 

@@ -21,6 +21,17 @@ AUDIO_SUFFIXES = frozenset(
 """Extensions of the files that a scan takes for sound by their names."""
 
 
+CONTAINER_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("3g2", "3gp", "3gpp", "asf", "avi", "divx", "f4a", "f4b", "f4v", "flv", "m2ts", "m4p"),
+        *("m4v", "mj2", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogm", "ogv", "ogx", "qt"),
+        *("rm", "rmvb", "ts", "vob", "webm", "wmv"),
+    )
+)
+"""Extensions of files that hold sound, or a moving picture with sound: their bytes tell."""
+
+
 def absolute(path: str | Path) -> Path:
     """Return a path as the library stores it: absolute, ``~`` expanded, links kept.
 

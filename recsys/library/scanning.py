@@ -19,18 +19,8 @@ from typing import Literal, TypeAlias
 
 from recsys.errors import RecsysError
 from recsys.library.containers import streams
-from recsys.library.paths import AUDIO_SUFFIXES
+from recsys.library.paths import AUDIO_SUFFIXES, CONTAINER_SUFFIXES
 from recsys.types import PassedOver, TrackFile
-
-CONTAINER_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("3g2", "3gp", "3gpp", "asf", "avi", "divx", "f4a", "f4b", "f4v", "flv", "m2ts", "m4p"),
-        *("m4v", "mj2", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogm", "ogv", "ogx", "qt"),
-        *("rm", "rmvb", "ts", "vob", "webm", "wmv"),
-    )
-)
-"""Extensions of files that hold sound, or a moving picture with sound: their bytes tell."""
 
 # Beside what mimetypes knows.
 _OTHER_SUFFIXES = frozenset(

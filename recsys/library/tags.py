@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from recsys.errors import AudioError, PassingError
+from recsys.errors import AudioError, cannot_read
 from recsys.library.encodings import repaired
 from recsys.types import Tags
 
@@ -188,9 +188,9 @@ def _read(path: Path, parse: Callable[[_TagFile], Any]) -> Any:  # noqa: ANN401 
             except Exception:  # noqa: BLE001 (on damaged tags mutagen raises almost anything)
                 found = None
     except OSError as error:
-        raise PassingError(f"cannot open it: {error.strerror or error}") from error
+        raise cannot_read(error) from error
     if file.failed is not None:
-        raise PassingError(f"cannot read it: {file.failed.strerror or file.failed}")
+        raise cannot_read(file.failed)
     return found
 
 

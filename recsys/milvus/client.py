@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from recsys.errors import SharedLibraryError, require
+from recsys.errors import SharedLibraryError, require, shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -482,5 +482,6 @@ def _close_file(place: Place) -> None:
 def nothing_there(place: Place) -> SharedLibraryError:
     """Return the error for a place that holds no library."""
     return SharedLibraryError(
-        f"{place} holds no library yet", f"Push one first: recsys milvus push {place}"
+        f"{place} holds no library yet",
+        f"Push one first: {shell('recsys', 'milvus', 'push', place)}",
     )

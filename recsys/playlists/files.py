@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 import os
 import re
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from xml.etree import ElementTree
 from recsys import atomic
 from recsys.checks import regular
 from recsys.errors import QueryError, RecsysError
-from recsys.library import AUDIO_SUFFIXES
+from recsys.library.paths import AUDIO_SUFFIXES, CONTAINER_SUFFIXES
 from recsys.notebook import one_line
 
 if TYPE_CHECKING:
@@ -39,10 +38,7 @@ BOM = b"\xef\xbb\xbf"
 _TRIMMED = (b"#", b" ", b"\t", b"\v", b"\f", BOM[:1])
 """First bytes of a relative path that readers take for a comment, for space, or for a mark."""
 
-_TRACK_SUFFIXES = frozenset(suffix.encode() for suffix in (*AUDIO_SUFFIXES, *(".mp4", ".webm")))
-
-_ABSOLUTE = re.compile(rb"/|[A-Za-z]:[\\/]|\\\\|[A-Za-z][A-Za-z0-9+.-]+://")
-"""How absolute paths, paths of Windows and addresses begin."""
+_TRACK_SUFFIXES = frozenset(suffix.encode() for suffix in AUDIO_SUFFIXES | CONTAINER_SUFFIXES)
 
 _JSON_BEGINNING = re.compile(
     rb'\{\s*"name"\s*:.{,100000}?"seed"\s*:.{,1000}?"seeds"\s*:', re.DOTALL
@@ -188,16 +184,22 @@ def is_playlist(head: bytes) -> bool:
 
 
 def _is_list_of_paths(head: bytes) -> bool:
-    """Return whether a file that begins so is M3U, or has a path of a track on every line."""
+    """Return whether a file that begins so is M3U, or names a track on every line.
+
+    Any other line makes it a text of the user, such as a list of files with a song among them.
+    """
     text = head.removeprefix(BOM)
-    if b"\0" in text or b"\n#EXT-X-" in text:  # binary, or segments of a stream
+    # Binary, a script, or segments of a stream.
+    if b"\0" in text or text.startswith(b"#!") or b"\n#EXT-X-" in text:
         return False
     if text.lstrip().startswith(b"#EXTM3U"):
         return True
     lines = text.splitlines() if len(head) < atomic.HEAD_BYTES else text.splitlines()[:-1]
     paths = [line.strip() for line in lines if line.strip() and line[:1] != b"#"]
-    named = [os.path.splitext(path)[1].lower() in _TRACK_SUFFIXES for path in paths]  # noqa: PTH122
-    return any(named) and all(map(operator.or_, named, map(bool, map(_ABSOLUTE.match, paths))))
+    return bool(paths) and all(
+        os.path.splitext(path)[1].lower() in _TRACK_SUFFIXES  # noqa: PTH122
+        for path in paths
+    )
 
 
 @dataclass(frozen=True, slots=True)

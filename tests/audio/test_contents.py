@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.audio import decode, open_container
+from recsys.audio import decode, decode_whole, open_container
 from recsys.audio.files import AudioFile
 from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError
@@ -134,6 +134,33 @@ def test_a_download_that_has_just_begun_is_unfinished(
     with pytest.raises(AudioError, match=r"^unfinished download: about (94|100)% of the file"):
         decode(path, MEL)
     assert counted.read_bytes < 200 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("tag.mp3", 300), ("first.mp3", 3000), ("a.m4a", 3000), ("a.flac", 60), ("a.ogg", 3000)],
+)
+def test_a_download_without_a_piece_of_sound_is_unfinished(
+    tmp_path: Path, name: str, kept: int
+) -> None:
+    path = tmp_path / name
+    if name == "tag.mp3":
+        path.write_bytes(b"ID3\x04\0\0\0\0\2\0" + b"TIT2\0\0\0\5\0\0\3Song" + bytes(300))
+    elif name == "a.m4a":
+        encode(path, noise(20, 44_100), "aac")
+    else:
+        write(path, noise(20, 44_100), 44_100)
+    os.truncate(path, kept)
+    os.truncate(path, 3 * 10**9)
+    for analyse in (lambda: decode(path, MEL), lambda: decode_whole(path)):
+        with pytest.raises(AudioError, match=r"^unfinished download: "):
+            analyse()
+
+
+def test_a_short_silence_is_no_download(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", np.zeros(13_000, dtype=np.float32), 44_100)
+    with pytest.raises(AudioError, match="too short"):
+        decode(path, MEL)
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.flac"])

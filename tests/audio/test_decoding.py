@@ -200,7 +200,7 @@ def test_impostors_are_refused_with_their_reason(
 
 
 def test_a_missing_file_is_an_audio_error(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="cannot open it: No such file"):
+    with pytest.raises(AudioError, match="cannot be read now: No such file"):
         decode(tmp_path / "none.mp3", MEL)
 
 

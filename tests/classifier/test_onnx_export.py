@@ -27,6 +27,8 @@ from tests.classifier.modules import torch_classifier
 from tests.classifier.planted_genres import LABELS, TINY, spectrogram
 from tests.cli.documented import documented
 
+DESCRIPTION = "name = 1\nlabels = 2\nthresholds = 3\n[features]\n"
+
 
 def make_card(architecture: str, **changes: Any) -> ModelCard:
     card = ModelCard(
@@ -217,7 +219,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("there", [("tiny.onnx",), ("tiny.toml",), ("tiny.onnx", "tiny.toml")])
 def test_nothing_is_replaced_unasked(tmp_path: Path, there: tuple[str, ...]) -> None:
     source = save_tiny(tmp_path / "source.safetensors")
-    mine = {"tiny.onnx": "\x08mine", "tiny.toml": "name = 1\nlabels = 2\n"}
+    mine = {"tiny.onnx": "\x08mine", "tiny.toml": DESCRIPTION}
     for name in there:
         (tmp_path / name).write_text(mine[name])
     out = tmp_path / "tiny.onnx"
@@ -228,8 +230,13 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, there: tuple[str, ...]) -> 
     assert "--force" in result.stderr
     left = {path.name: path.read_text() for path in tmp_path.glob("tiny.*")}
     assert left == {name: mine[name] for name in there}
-    assert CliRunner().invoke(cli, [*arguments, "--force"]).exit_code == 0
-    assert load_card(out).labels == LABELS
+    result = CliRunner().invoke(cli, [*arguments, "--force"])
+    if "tiny.toml" in there:
+        assert result.exit_code == 0
+        assert load_card(out).labels == LABELS
+    else:  # no description makes it a model of another program
+        assert "not an ONNX model with its description tiny.toml" in result.stderr
+        assert out.read_text() == mine["tiny.onnx"]
 
 
 @pytest.mark.parametrize("name", ["tiny.onnx", "tiny.toml"])
@@ -247,7 +254,7 @@ def test_an_interruption_never_pairs_a_network_with_the_description_of_another(
 ) -> None:
     source, out = save_tiny(tmp_path / "source.safetensors"), tmp_path / "tiny.onnx"
     out.write_bytes(b"\x08old")
-    description_path(out).write_text("name = 1\nlabels = 2\n")
+    description_path(out).write_text(DESCRIPTION)
     replace_file, done = Path.replace, []
 
     def broken(path: Path, target: Path) -> Path:

@@ -148,6 +148,7 @@ def test_classify_json_contract(run: Run, indexed: IndexedLibrary) -> None:
     assert lines[1] == {
         "path": str(files[1]),
         "error": "not an audio file: a text file",
+        "hint": "It is no audio file, whatever its name says; rename or delete it.",
     }
     for line in (lines[0], lines[2]):
         assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -189,6 +190,10 @@ def test_fifos_are_refused(run: Run, tmp_path: Path) -> None:
         result = run(command, fifo)
         assert result.exit_code in (1, 3)
         assert "it is not a regular file" in result.stderr
+        assert "recsys classify -" in result.stderr
+    result = run("index", fifo)
+    assert result.exit_code == 1
+    assert "song.mp3 is a pipe" in result.stderr
 
 
 def test_classify_what_is_not_there(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recsys import atomic
-from recsys.classifier.card import check_model_path
+from recsys.classifier.card import DEFAULT_MODEL, card_path, check_model_path
 from recsys.errors import QueryError
 from recsys.reports.drawing import write_file
 from tests.playlists.test_safe_files import OGG
@@ -62,19 +62,42 @@ def test_an_export_replaces_an_export(
 
 def test_feedback_replaces_feedback(run: Callable[..., Result], tmp_path: Path) -> None:
     out = tmp_path / "events"
-    out.write_text('{"time": "2026-01-01T00:00:00Z", "kind": "like"}\n')
+    event = '{"time": "2026-01-01T00:00:00Z", "kind": "like", "subject": "track", "key": "v2ab"}\n'
+    out.write_text(event * 2)
     assert run("feedback", "export", "-o", out).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        '{\n  "apiVersion": "v1",\n  "kind": "Pod"\n}\n',
+        '{"apiVersion": "v1", "kind": "Pod"}\n',
+        'the "kind": of thing\n',
+        "[" * 100_000,
+    ],
+)
+def test_feedback_replaces_nothing_else_with_a_kind(
+    run: Callable[..., Result], tmp_path: Path, there: str
+) -> None:
+    out = tmp_path / "pod.json"
+    out.write_text(there)
+    result = run("feedback", "export", "-o", out)
+    assert result.exit_code != 0
+    assert "not an export of events: it was left as it is" in result.stderr
+    assert out.read_text() == there
 
 
 def test_a_model_replaces_a_model_only(tmp_path: Path) -> None:
     model, card = tmp_path / "m.safetensors", tmp_path / "m.json"
     check_model_path(model)
     model.write_bytes(b"\x10\0\0\0\0\0\0\0" + b'{"w":{"dtype":1}')
-    check_model_path(model)
+    with pytest.raises(QueryError, match=r"not a model in safetensors with its card m\.json"):
+        check_model_path(model)  # of another program
     card.write_text('{"volume": 3}')
     with pytest.raises(QueryError, match=r"m\.json is there already and is not a model card"):
         check_model_path(model)
-    card.unlink()
+    card.write_bytes(card_path(DEFAULT_MODEL).read_bytes())
+    check_model_path(model)
     model.write_bytes(SONG)
     with pytest.raises(QueryError, match="not a model in safetensors"):
         check_model_path(model)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from recsys import Library
+from recsys.cli.main import Recsys
+from recsys.cli.output import print_failure
+from recsys.errors import AmbiguousQueryError
 from tests.cli.running import call
 from tests.planted import PlantedLibrary, Sound, at_cosine
+from tests.sounds import noise, write
 
 NORTH, EAST = np.eye(16, dtype=np.float32)[:2]
 
@@ -91,3 +98,30 @@ def test_notebooks_show_text_alone(database: Path) -> None:
         page = library.similar("id:1")._repr_html_() + library.track(1)._repr_html_()
     assert "<script>" not in page
     assert not CONTROL.search(page)
+
+
+def test_hints_and_matches_hold_no_control_characters_of_paths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise AmbiguousQueryError("several", f"recsys index {EVIL}", (EVIL, EVIL))
+
+    group = Recsys(invoke_without_command=True, callback=fails)
+    result = CliRunner().invoke(group, [])
+    assert result.exit_code == 1
+    assert "several" in result.stderr
+    assert "Evil" in result.stderr
+    assert not CONTROL.search(result.stderr)
+    print_failure(tmp_path / "a.mp3", f"why: {EVIL}", f"hint {EVIL}")
+    assert not CONTROL.search(capsys.readouterr().err)
+
+
+def test_commands_in_notes_can_be_pasted(tmp_path: Path) -> None:
+    music = tmp_path / "sp ace $HOME 'x'"
+    write(music / "a.wav", noise(3))
+    database = tmp_path / "library.db"
+    assert call("index", music, db=database).exit_code == 0
+    shutil.rmtree(music)
+    stderr = " ".join(call("index", db=database).stderr.split())
+    (command,) = re.findall(r"gone for good: (.*?)\)", stderr)
+    assert shlex.split(command) == ["recsys", "doctor", "--forget", str(music)]

@@ -320,7 +320,7 @@ def test_a_copy_is_not_a_move_while_the_disk_of_the_first_is_unmounted(
 def test_a_folder_that_never_was_is_an_error(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(RecsysError, match="no such file or folder"):
         runner.run(tmp_path / "none")
-    with pytest.raises(RecsysError, match="not a folder"):
+    with pytest.raises(RecsysError, match="is a device, neither a folder nor a regular file"):
         runner.run(Path(os.devnull))
 
 
@@ -430,7 +430,7 @@ class RefusingPool(WorkerPool):
 
     def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
         for item in items:
-            yield item, PassingError("cannot open it: Permission denied")
+            yield item, PassingError("cannot be read now: Permission denied")
 
 
 def test_a_download_that_was_completed_is_analysed_again(runner: Runner) -> None:
@@ -523,7 +523,7 @@ def test_a_file_that_is_still_being_written_at_the_end_waits_for_the_next_run(
         growing(patch, path, [whole[:6000], whole])
         (event,), summary = runner.run()
         assert (event.status, summary.failed_now) == ("failed", 1)
-        assert str(event.reason).startswith("still being written")
+        assert str(event.reason).startswith("is being written")
     (event,), _ = runner.run()
     assert (event.status, event.warning) == ("indexed", None)
 

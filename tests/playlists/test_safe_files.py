@@ -197,6 +197,8 @@ NO_PLAYLISTS = {
     "page": b"<html><body>playlist</body></html>",
     "stream": b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:9,\nsegment0.ts\n",
     "folders": b"/home/me\n/home/you\n",
+    "backup": b"/home/me/letters.odt\n/home/me/photos\n/home/me/song.mp3\n",
+    "mover": b"#!/bin/sh\nmv /home/me/a.mp3 /home/me/b.mp3\n",
     "utf16": "#EXTM3U\n/music/a.mp3\n".encode("utf-16"),
     "spaces": b"\n\n  \n",
 }
