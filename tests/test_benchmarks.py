@@ -42,6 +42,7 @@ from tests.benchmarks.planted_libraries import (
     batches,
     later_batch,
     make_library,
+    music_of,
     path_of,
     planted_model,
     records,
@@ -255,7 +256,7 @@ def test_the_library_holds_what_was_planted(library: Path) -> None:
         np.testing.assert_array_equal(ids, np.arange(1, TRACKS + 1))
         np.testing.assert_array_equal(rows, batch.embeddings)
         assert genres == [model.top_genre(p) for p in batch.probabilities]
-        track = store.track_by_path(path_of(77))
+        track = store.track_by_path(path_of(77, music_of(library)))
         assert track is not None
         assert (track.id, track.artist) == (78, "Artist 0000006")
         (found,) = store.find_tracks("artist 0000006 song 00000077")

@@ -10,6 +10,8 @@ import os
 from os.path import exists
 from typing import TYPE_CHECKING
 
+from recsys.errors import QueryError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 MISSING, AWAY = "missing", "away"
 """Reasons for leaving a track out: its file is gone; its whole folder cannot be seen."""
+
+MOST_MISSING = 2000
+"""After so many files of which none is there, the others are not looked at: a music folder was
+renamed, or the library is another machine's."""
 
 
 def is_there(path: Path | str) -> bool:
@@ -37,6 +43,7 @@ class Presence:
         self._roots: list[str] | None = None
         self._away: tuple[str, ...] = ()
         self._known: dict[str, str | None] = {}
+        self._found = 0
 
     def objection(self, track: Track) -> str | None:
         """Return why the file of a track cannot be in a list, None where it is there."""
@@ -71,7 +78,15 @@ class Presence:
         if self._away and path.startswith(self._away):
             return AWAY
         if is_there(path):
+            self._found += 1
             return None
+        if not self._found and len(self._known) >= MOST_MISSING:
+            raise QueryError(
+                f"none of {MOST_MISSING} files of the library that were looked at is there, "
+                f"{path} for one",
+                "Index the folder where they are now, and what was moved is found again: "
+                "recsys index FOLDER",
+            )
         if self._roots is None:
             self._roots = [os.path.join(root, "") for root in self._read_roots()]  # noqa: PTH118
             gone = (root for root in self._roots if not _is_filled(root))

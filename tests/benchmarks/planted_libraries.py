@@ -45,6 +45,9 @@ SHARPNESS = 14.0
 
 BATCH_ARTISTS = 1000
 
+NOWHERE = Path("/planted")
+"""Folder of the tracks that need no files."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -119,27 +122,39 @@ def _probabilities(embeddings: FloatArray, centres: FloatArray) -> FloatArray:
 
 
 def make_library(database: Path, tracks: int, seed: int = 0) -> None:
-    """Make a database of planted tracks, with ids from 1, without its index."""
-    model = planted_model()
+    """Make a database of planted tracks, with ids from 1, without its index.
+
+    Answers have no file that is not there: each track has one, without any content.
+    """
+    model, root = planted_model(), music_of(database)
     with Store.open(database, create=True) as store:
         store.set_model(model, "{}")
         for batch in batches(tracks, seed):
-            store.write(records(batch, model))
+            store.write(planted := records(batch, model, root))
+            for record in planted:
+                record.file.path.parent.mkdir(parents=True, exist_ok=True)
+                record.file.path.touch()
+        store.add_root(root)
 
 
-def records(batch: Batch, model: ModelInfo) -> list[TrackRecord]:
+def music_of(database: Path) -> Path:
+    """Return the folder with the files of a planted library."""
+    return database.parent / "music"
+
+
+def records(batch: Batch, model: ModelInfo, root: Path = NOWHERE) -> list[TrackRecord]:
     """Return the tracks of a batch as the store takes them."""
-    return [_record(batch, row, model) for row in range(len(batch.embeddings))]
+    return [_record(batch, row, model, root) for row in range(len(batch.embeddings))]
 
 
-def path_of(number: int) -> Path:
+def path_of(number: int, root: Path = NOWHERE) -> Path:
     """Return the path of a track by its number, counted from 0."""
     album = number // TRACKS_PER_ALBUM
     artist = number // TRACKS_PER_ARTIST
-    return Path(f"/planted/Artist {artist:07}/Album {album:07}/Song {number:08}.flac")
+    return root / f"Artist {artist:07}/Album {album:07}/Song {number:08}.flac"
 
 
-def _record(batch: Batch, row: int, model: ModelInfo) -> TrackRecord:
+def _record(batch: Batch, row: int, model: ModelInfo, root: Path) -> TrackRecord:
     number = batch.first + row
     is_copy = bool(batch.copies[row])
     named = number - is_copy
@@ -148,7 +163,7 @@ def _record(batch: Batch, row: int, model: ModelInfo) -> TrackRecord:
     mixed = (named * 0x9E3779B97F4A7C15) % 2**64
     own = (number * 0x9E3779B97F4A7C15) % 2**64
     return TrackRecord(
-        file=TrackFile(path_of(number), 30_000_000 + number, 10**18 + number),
+        file=TrackFile(path_of(number, root), 30_000_000 + number, 10**18 + number),
         tags=Tags(
             artist=f"Artist {number // TRACKS_PER_ARTIST:07}",
             album=f"Album {number // TRACKS_PER_ALBUM:07}",

@@ -29,7 +29,14 @@ from tests.benchmarks.measuring import (
     timed_calls,
 )
 from tests.benchmarks.peers import PEERS, absent, measure_peer, nearest_rows
-from tests.benchmarks.planted_libraries import batches, later_batch, make_library, path_of, records
+from tests.benchmarks.planted_libraries import (
+    batches,
+    later_batch,
+    make_library,
+    music_of,
+    path_of,
+    records,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,6 +156,7 @@ def _measure_size(
 
 
 def _warm(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
+    music = music_of(database)
     figures = []
     opened = []
 
@@ -159,12 +167,12 @@ def _warm(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
     times = timed_calls(open_library, 7)
     figures.append(figure_of("open the index", list(times.wall_s), "s", target=OPEN_S.get(tracks)))
     with Library(database) as library:
-        first = timed_calls(lambda: library.similar(path_of(numbers[0]), k=K), 1)
+        first = timed_calls(lambda: library.similar(path_of(numbers[0], music), k=K), 1)
         figures.append(Figure("first answer after that", first.wall_s[0], "s"))
         for number in numbers:  # every part is read, and what was read is in memory
-            library.similar(path_of(number), k=K)
+            library.similar(path_of(number, music), k=K)
         asked = iter(numbers)
-        times = timed_calls(lambda: library.similar(path_of(next(asked)), k=K), len(numbers))
+        times = timed_calls(lambda: library.similar(path_of(next(asked), music), k=K), len(numbers))
         alone = _index_alone(library, numbers)
     walls = [1000 * second for second in times.wall_s]
     p95 = float(np.quantile(walls, 0.95))
@@ -179,10 +187,11 @@ def _warm(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
 
 def _index_alone(library: Library, numbers: Sequence[int]) -> Figure:
     """Measure the search for numbers alone, which is what others can be compared with."""
+    music = music_of(library.database)
     store, index, _ = library._ready()
     asked = []
     for number in numbers:
-        track = store.track_by_path(path_of(number))
+        track = store.track_by_path(path_of(number, music))
         assert track is not None
         asked.append((track.genre_group, index.vectors([track.id])[0]))
     turns = iter(asked)
@@ -193,6 +202,7 @@ def _index_alone(library: Library, numbers: Sequence[int]) -> Figure:
 
 def _recall(database: Path, numbers: Sequence[int]) -> Figure:
     """Compare whole answers with those of the same recommender over exact search."""
+    music = music_of(database)
     from tests.index.oracle import ExactIndex  # found in a checkout only, as the libraries are
 
     with Store.open(database, read_only=True) as store:
@@ -205,7 +215,7 @@ def _recall(database: Path, numbers: Sequence[int]) -> Figure:
                 oracle.add(genre, ids[names == genre], rows[names == genre])
         shares = []
         for number in numbers:
-            track = store.track_by_path(path_of(number))
+            track = store.track_by_path(path_of(number, music))
             assert track is not None
             analysis = store.analysis(track.id)
             assert analysis is not None
@@ -226,11 +236,13 @@ def _recall(database: Path, numbers: Sequence[int]) -> Figure:
 
 
 def _cold(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
+    music = music_of(database)
     command = [sys.executable, "-m", "recsys", "similar", "--db", str(database)]
     compiled = database.parent / "compiled"
-    run_command([*command, str(path_of(numbers[0]))], compiled)  # fills it, and the file cache
-    runs = [run_command([*command, str(path_of(number))], compiled) for number in numbers]
-    listing = [sys.executable, "-m", "recsys", "playlist", str(path_of(numbers[0]))]
+    # The first fills it, and the file cache.
+    run_command([*command, str(path_of(numbers[0], music))], compiled)
+    runs = [run_command([*command, str(path_of(number, music))], compiled) for number in numbers]
+    listing = [sys.executable, "-m", "recsys", "playlist", str(path_of(numbers[0], music))]
     lists = [run_command([*listing, "--db", str(database)], compiled) for _ in numbers]
     return [
         figure_of("recsys playlist, cold", [run.wall_s for run in lists], "s"),
@@ -249,7 +261,8 @@ def _cold(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
 
 
 def _sizes(database: Path, tracks: int, numbers: Sequence[int]) -> list[Figure]:
-    paths = [str(path_of(number)) for number in numbers]
+    music = music_of(database)
+    paths = [str(path_of(number, music)) for number in numbers]
     with subprocess.Popen(
         [sys.executable, "-c", _ASK_AND_WAIT, str(database), *paths],
         stdin=subprocess.PIPE,

@@ -78,7 +78,8 @@ def _values(found: object) -> list[object]:
     return [found]
 
 
-def test_a_row_is_a_line(database: Path) -> None:
+def test_a_row_is_a_line(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # narrower tables wrap their cells
     lines = call("list", db=database).stdout.splitlines()
     assert len(lines) == 1 + 5
     table = call("similar", "id:1", db=database).stdout

@@ -200,3 +200,17 @@ def test_similar_options_still_work_without_files(tmp_path: Path) -> None:
         answer = library.similar("id:1", SimilarOptions(k=1))
     # No folder was indexed, so none is away.
     assert answer.filtered["missing"] == 1
+
+
+def test_a_library_whose_files_are_all_gone_is_not_looked_through(
+    music: Music, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.recommender.presence.MOST_MISSING", 5)
+    for number in range(TRACKS):
+        if number != 11:  # the last in every answer: its folders are not empty
+            music.path(number).unlink()
+    (music.folder / "b" / "cover.jpg").touch()
+    result = call("similar", "id:1", db=music.database)
+    assert result.exit_code == 1
+    assert "none of 5 files of the library that were looked at is there" in result.stderr
+    assert "recsys index FOLDER" in result.stderr
