@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli.exit_codes import FAILED
 from recsys.cli.options import NamedPath, db_option, json_option
-from recsys.cli.output import print_json
+from recsys.cli.output import LONGEST_LINE, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recsys.types import Problem
 
 
 @click.command(name="doctor")
@@ -46,16 +52,20 @@ def command(
       recsys doctor --forget /media/old-disk
     """
     from recsys.api import Library
+    from recsys.notebook import one_line
 
     with Library(db) as library:
         forgotten = [] if forget is None else [f"forgot {library.forget(forget)} files"]
         diagnosis = library.doctor(rebuild=rebuild, vacuum=vacuum)
     repairs = [*forgotten, *diagnosis.repairs]
+    # What mends the database mends the index, its cache.
+    hints = _hints(diagnosis.database_problems) or _hints(diagnosis.index_problems)
     if as_json:
         print_json(
             {
                 "ok": not diagnosis.problems,
-                "problems": list(diagnosis.problems),
+                "problems": [problem.text for problem in diagnosis.problems],
+                "hints": hints,
                 "repairs": repairs,
             }
         )
@@ -63,12 +73,15 @@ def command(
         for repair in repairs:
             click.echo(f"done: {repair}")
         for problem in diagnosis.problems:
-            click.echo(f"problem: {problem}")
-        if any("recsys" not in problem for problem in diagnosis.database_problems):
-            click.echo("Restore the database from a backup, or move it elsewhere and index again.")
-        elif diagnosis.index_problems:
-            click.echo("recsys doctor --rebuild repairs the index.")
-        elif not diagnosis.problems:
+            click.echo(f"problem: {one_line(problem.text, LONGEST_LINE)}")
+        for hint in hints:
+            click.echo(hint)
+        if not diagnosis.problems:
             click.echo("No problems found.")
     if diagnosis.problems:
         ctx.exit(FAILED)
+
+
+def _hints(problems: Iterable[Problem]) -> list[str]:
+    """Return what helps; several problems may have one remedy."""
+    return list(dict.fromkeys(problem.hint for problem in problems if problem.hint))

@@ -118,6 +118,12 @@ class AmbiguousQueryError(QueryError):
 NOT_REGULAR = "it is not a regular file"
 
 
+DAMAGED_ANALYSES = (
+    "recsys doctor --rebuild deletes damaged analyses, and recsys index makes them again."
+)
+"""What helps against them."""
+
+
 def not_regular() -> AudioError:
     """Return the error for a pipe or a device in the place of a file of sound."""
     return AudioError(

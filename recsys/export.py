@@ -180,7 +180,9 @@ _NUMBERS = {
 
 _BEGINNINGS: dict[str, Callable[[bytes], bool]] = {
     ExportFormat.CSV: lambda head: head.startswith(b"track_id,path,"),
-    ExportFormat.NPZ: lambda head: head.startswith(b"PK\x03\x04") and b".npy" in head[:200],
+    ExportFormat.NPZ: lambda head: (
+        head.startswith(b"PK\x03\x04") and head[30:42] == b"track_id.npy"
+    ),
     ExportFormat.PARQUET: lambda head: head.startswith(b"PAR1"),
 }
 """How to tell the file of each format: another one is not replaced, whatever its name."""

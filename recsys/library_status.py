@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.errors import QueryError
+from recsys.errors import QueryError, StoreError
 from recsys.index.sync import (
     bring_up_to_date,
     index_directory,
@@ -19,7 +19,7 @@ from recsys.names import check_has_tags
 from recsys.recommender import Filters
 from recsys.recommender.query import HOLDS_FROM
 from recsys.store import LibraryLock, Store
-from recsys.types import PassedOver
+from recsys.types import PassedOver, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +91,7 @@ def library_status(store: Store) -> LibraryStatus:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Files that could not be analysed for one kind of reason."""
+    """Files that could not be analysed for one kind of reason, and for which the same helps."""
 
     reason: str  # without the details of each file
     files: tuple[Failure, ...]  # by path
@@ -104,14 +104,12 @@ class FailureGroup:
 
 
 def failure_groups(failures: Iterable[Failure]) -> list[FailureGroup]:
-    """Group failures by the kind of reason, which stands before its colon; most files first."""
-    kinds: dict[str, list[Failure]] = {}
+    """Group failures by the kind of reason, before its colon, and the hint; most files first."""
+    kinds: dict[tuple[str, str], list[Failure]] = {}
     for failure in failures:
-        kinds.setdefault(failure.reason.partition(":")[0], []).append(failure)
-    groups = [
-        FailureGroup(reason, tuple(files), next((f.hint for f in files if f.hint), ""))
-        for reason, files in kinds.items()
-    ]
+        kind = failure.reason.partition(":")[0]
+        kinds.setdefault((kind, failure.hint), []).append(failure)
+    groups = [FailureGroup(kind, tuple(files), hint) for (kind, hint), files in kinds.items()]
     return sorted(groups, key=lambda group: (-len(group.files), group.reason))
 
 
@@ -142,12 +140,12 @@ def _files(folder: Path) -> list[Path]:
 class Diagnosis:
     """Result of a check: the problems left after the repairs."""
 
-    database_problems: tuple[str, ...]
-    index_problems: tuple[str, ...]
+    database_problems: tuple[Problem, ...]
+    index_problems: tuple[Problem, ...]
     repairs: tuple[str, ...]  # that were made
 
     @property
-    def problems(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[Problem, ...]:
         """All problems that are left."""
         return (*self.database_problems, *self.index_problems)
 
@@ -182,8 +180,13 @@ def examine_library(database: Path, *, rebuild: bool, vacuum: bool) -> Diagnosis
 def _diagnosis(store: Store, repairs: list[str]) -> Diagnosis:
     problems = store.integrity_problems()
     if (journal := store.journal_problem()) is not None:
-        problems.append(journal)
-    return Diagnosis(tuple(problems), tuple(index_problems(store)), tuple(repairs))
+        problems.append(Problem(journal, ""))
+    hint = "recsys doctor --rebuild repairs the index."
+    try:
+        of_index = tuple(Problem(text, hint) for text in index_problems(store))
+    except StoreError:  # the database is damaged, which its problems say
+        of_index = ()
+    return Diagnosis(tuple(problems), of_index, tuple(repairs))
 
 
 def forget_folder(database: Path, folder: Path) -> int:

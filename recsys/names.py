@@ -343,7 +343,7 @@ def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
         ) from None
 
 
-def check_has_tags(info: ModelInfo, roots: Sequence[Path] = (), least_styles: int = 0) -> None:
+def check_has_tags(info: ModelInfo, roots: Iterable[Path] = (), least_styles: int = 0) -> None:
     """Raise QueryError unless a model has tags, and enough styles among them."""
     has = ""
     if not info.tags:
@@ -354,5 +354,5 @@ def check_has_tags(info: ModelInfo, roots: Sequence[Path] = (), least_styles: in
         raise QueryError(
             f"the model {info.name} ({info.fingerprint}), which analysed the library, has {has}",
             "Analyse the library again with the shipped model, or another with tags: "
-            + shell("recsys", "index", "--reanalyse", *(roots or ["FOLDER"])),
+            + shell("recsys", "index", "--reanalyse", *(tuple(roots) or ("FOLDER",))),
         )

@@ -30,7 +30,14 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from recsys.credits import CREDITS, DISC, GUESTS, NOT_AN_ARTIST, album_title, artists_of
-from recsys.errors import AmbiguousQueryError, AudioError, ModelError, QueryError, shell
+from recsys.errors import (
+    DAMAGED_ANALYSES,
+    AmbiguousQueryError,
+    AudioError,
+    ModelError,
+    QueryError,
+    shell,
+)
 from recsys.library import AUDIO_SUFFIXES, absolute
 from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
@@ -282,6 +289,8 @@ class SeedFinder:
         analyses = self._store.analyses([track.id for track in tracks])
         found = [(track, analyses[track.id]) for track in tracks if track.id in analyses]
         if not found:
+            if any(track.genre for track in tracks):
+                raise QueryError(f"the analysis of {tracks[0].path} is damaged", DAMAGED_ANALYSES)
             raise QueryError(
                 f"{tracks[0].path} has not been analysed by the library's present model",
                 "Run recsys index on its folder again.",

@@ -437,6 +437,17 @@ class Failure:
     made_by: str = field(default="", compare=False)  # versions that recorded it, as stored
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem of a library that a check has found; its text is a sentence."""
+
+    text: str
+    hint: str  # what helps; may be empty
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class IndexStatus(StrEnum):
     """Outcome of one file of an indexing run."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
-from recsys.errors import StoreError
+from recsys.errors import DAMAGED_ANALYSES, StoreError
 from recsys.mounts import network_file_system
 from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
 from recsys.store.connection import (
@@ -59,7 +59,7 @@ from recsys.store.search import (
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
-from recsys.types import Failure, GenreSource, PassedOver, TrackFile
+from recsys.types import Failure, GenreSource, PassedOver, Problem, TrackFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -91,22 +91,29 @@ _TEXTS = (
 )
 _VOCABULARY = "SELECT term FROM temp.vocabulary WHERE term >= ? AND term < ?"
 _EVENTS = "SELECT time, kind, subject, key, name, source, tracks FROM events"
-_DAMAGED = (
-    "{} tracks have a damaged analysis, not numbers or of the wrong length: recsys doctor --rebuild"
-    " deletes it, and recsys index makes it again."
-)
-_PROBLEMS = {
-    "{} tracks are there but no model.": (
-        "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL"
+_RESTORE = "Restore the database from a backup, or move it elsewhere and index again."
+_NAMED_AT_MOST = 3  # paths in the text of a problem
+# Their texts, what helps, and what counts them.
+_PROBLEMS: tuple[tuple[str, str, str], ...] = (
+    (
+        "Tracks, but no model",
+        _RESTORE,
+        "SELECT count(*) FROM tracks WHERE (SELECT model FROM library) IS NULL",
     ),
-    "{} tracks have no analysis by the current model: recsys index makes it.": (
-        "SELECT count(*) FROM tracks_with_analysis WHERE genre IS NULL"
+    (
+        "Tracks without an analysis by the current model",
+        "recsys index makes the missing analyses.",
+        "SELECT count(*) FROM tracks_with_analysis WHERE genre IS NULL",
     ),
-    "{} files are both tracks and failures.": (
-        "SELECT count(*) FROM tracks JOIN failures USING (path)"
+    (
+        "Files that are both tracks and failures",
+        _RESTORE,
+        "SELECT count(*) FROM tracks JOIN failures USING (path)",
     ),
-    # As recsys.store.rows.track_of replaces them.
-    "{} tracks have values of a wrong kind, which are left out.": (
+    (
+        "Tracks with values of a wrong kind, which are left out",
+        _RESTORE,
+        # As recsys.store.rows.track_of replaces them.
         "SELECT count(*) FROM tracks WHERE "  # noqa: S608 (our own names)
         + " OR ".join(
             f"typeof({name}) NOT IN ('{kind}', 'null')"
@@ -115,9 +122,9 @@ _PROBLEMS = {
                 ("integer", ("track_number", "year", "added")),
             )
             for name in names
-        )
+        ),
     ),
-}
+)
 
 
 P = ParamSpec("P")
@@ -864,20 +871,34 @@ class Store:
             for key, size, mtime_ns, reason, retry, hint, version in rows
         ]
 
-    def integrity_problems(self) -> list[str]:
-        """Return the problems of the database, as sentences; empty if it is intact."""
+    def integrity_problems(self) -> list[Problem]:
+        """Return the problems of the database; empty if it is intact."""
         try:
             damage = [str(text) for (text,) in self._rows("PRAGMA integrity_check")]
-            problems = [] if damage == ["ok"] else [f"Damaged: {text}." for text in damage]
+            texts = [] if damage == ["ok"] else [f"Damaged: {text}." for text in damage]
             if broken := self._rows("PRAGMA foreign_key_check"):
-                problems.append(f"{len(broken)} analyses are of a model that is not stored.")
-            if problems:
-                return problems
-            counted = {sentence: self._value(sql) for sentence, sql in _PROBLEMS.items()}
-            counted[_DAMAGED] = len(self.damaged_analyses())
-            return [sentence.format(count) for sentence, count in counted.items() if count]
+                texts.append(f"Analyses of a model that is not stored: {len(broken)}.")
+            if texts:
+                return [Problem(text, _RESTORE) for text in texts]
+            counted = [(text, hint, self._value(sql)) for text, hint, sql in _PROBLEMS]
+            found = [Problem(f"{text}: {count}.", hint) for text, hint, count in counted if count]
+            return [*found, *self._damaged()]
         except StoreError as error:
-            return [error.message]
+            return [Problem(error.message, error.hint)]
+
+    def _damaged(self) -> list[Problem]:
+        damaged = self.damaged_analyses()
+        if not damaged:
+            return []
+        named = ", ".join(str(path) for _, path in damaged[:_NAMED_AT_MOST])
+        more = ", ..." if len(damaged) > _NAMED_AT_MOST else ""
+        return [
+            Problem(
+                f"Damaged analyses, not numbers or of the wrong length: {len(damaged)}"
+                f" ({named}{more}).",
+                DAMAGED_ANALYSES,
+            )
+        ]
 
     # Writing
 

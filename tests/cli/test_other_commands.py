@@ -2,21 +2,28 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from recsys.cli.main import COMMANDS, SECTIONS, cli
 from recsys.index.sync import index_directory
+from recsys.library_status import failure_groups
 from recsys.store.store import made_by
+from recsys.types import Failure, TrackFile
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
 from tests.cli.reference import PAGE, render
+from tests.cli.running import call
+from tests.planted import PlantedLibrary, Sound
 from tests.sounds import write
 
 Run = Callable[..., Result]
@@ -238,8 +245,51 @@ def test_doctor_finds_and_repairs_a_damaged_index(run: Run, indexed: IndexedLibr
     assert json.loads(run("doctor", "--json").stdout) == {
         "ok": True,
         "problems": [],
+        "hints": [],
         "repairs": [],
     }
+
+
+def test_doctor_names_the_remedy_of_each_problem(tmp_path: Path) -> None:
+    database = tmp_path / "recsys" / "library.db"  # as in the folder of the user's data
+    database.parent.mkdir()
+    north = np.eye(16, dtype=np.float32)[0]
+    PlantedLibrary(database.parent, [Sound("jazz", north) for _ in range(200)]).store.close()
+    intact = database.read_bytes()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE analyses SET embedding = zeroblob(8) WHERE rowid <= 4")
+    found = call("doctor", db=database)
+    assert found.exit_code == 1
+    (line,) = (line for line in found.stdout.splitlines() if "Damaged" in line)
+    assert line.startswith("problem: Damaged analyses, not numbers or of the wrong length: 4 (/")
+    assert line.endswith(", ...).")
+    assert "doctor --rebuild deletes damaged analyses" in found.stdout
+    assert "Restore" not in found.stdout
+    for seed in ("id:1", "id:4"):
+        answer = call("similar", seed, db=database)
+        assert answer.exit_code == 1
+        assert "is damaged" in answer.stderr
+        assert "doctor --rebuild" in answer.stderr
+    middle = len(intact) // 2
+    database.write_bytes(intact[:middle] + bytes(8192) + intact[middle + 8192 :])
+    found = call("doctor", db=database)
+    assert found.exit_code == 1
+    assert "Restore the " in found.stdout + found.stderr
+    assert "--rebuild" not in found.stdout + found.stderr
+
+
+def test_failures_for_which_other_things_help_are_grouped_apart() -> None:
+    files = [TrackFile(Path(f"/{name}.mp3"), 1, 1) for name in "abc"]
+    failures = [
+        Failure(files[0], "not an audio file: a ZIP archive", hint="Unpack it."),
+        Failure(files[1], "not an audio file: a MIDI file", hint="Render it."),
+        Failure(files[2], "not an audio file: a gzip archive", hint="Unpack it."),
+    ]
+    groups = failure_groups(failures)
+    assert [(group.reason, len(group.files), group.hint) for group in groups] == [
+        ("not an audio file", 2, "Unpack it."),
+        ("not an audio file", 1, "Render it."),
+    ]
 
 
 def test_doctor_vacuum_and_forget(indexed: IndexedLibrary, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from recsys import atomic
@@ -58,6 +59,14 @@ def test_an_export_replaces_an_export(
     assert run("export", out).exit_code == 0
     assert run("export", out).exit_code != 0
     assert run("export", out, "--force").exit_code == 0
+
+
+def test_an_export_replaces_no_other_arrays(run: Callable[..., Result], tmp_path: Path) -> None:
+    out = tmp_path / "out.npz"
+    np.savez(out, weights=np.zeros(3))
+    mine = out.read_bytes()
+    assert "it was left as it is" in run("export", out, "--force").stderr
+    assert out.read_bytes() == mine
 
 
 def test_feedback_replaces_feedback(run: Callable[..., Result], tmp_path: Path) -> None:

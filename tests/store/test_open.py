@@ -166,7 +166,7 @@ def test_an_embedding_of_the_wrong_length_is_found(tmp_path: Path) -> None:
         connection.commit()
     with Store.open(path) as store:
         (problem,) = store.integrity_problems()
-        assert problem.startswith("1 tracks have a damaged analysis")
+        assert problem.text.startswith("Damaged analyses, not numbers or of the wrong length: 1 (/")
         ((ids, _, _),) = store.iter_embeddings()
         assert (len(ids), 3 in ids) == (49, False)  # one row costs no answer
 

@@ -407,8 +407,8 @@ def test_counts(store: Store) -> None:
         "missing": 1,
         "unanalysed": 1,
     }
-    assert store.integrity_problems() == [
-        "1 tracks have no analysis by the current model: recsys index makes it."
+    assert list(map(str, store.integrity_problems())) == [
+        "Tracks without an analysis by the current model: 1."
     ]
 
 

@@ -73,4 +73,4 @@ def test_lost_scores_are_found_by_the_check(store: Store) -> None:
     assert store.integrity_problems() == []
     store._db.execute("UPDATE analyses SET tag_scores = NULL WHERE rowid = 1")
     (problem,) = store.integrity_problems()
-    assert problem.startswith("1 tracks have a damaged analysis")
+    assert problem.text.startswith("Damaged analyses, not numbers or of the wrong length: 1 (/")
