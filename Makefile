@@ -3,6 +3,8 @@
 # core and its checks need comes with the hashes in requirements/, which `make lock` writes.
 
 PYTHON ?= python3
+MINUTES ?= 60
+KEEP ?= build/fuzz
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-library
@@ -23,7 +25,7 @@ CORE := $(addprefix -p recsys.,cli index indexing playlists recommender store) \
 	registry seeds types workers worker_server classifier.card classifier.calibrate \
 	classifier.inference classifier.musicnn)
 
-.PHONY: demo test check check-all lint format docs bench lock licences audit clean
+.PHONY: demo test check check-all lint format docs bench fuzz lock licences audit clean
 
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)
@@ -65,6 +67,10 @@ docs: $(VENV)/.installed-check
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks --quick --peers
+
+# An hour of damaged sound: synthetic, and that of a folder (make fuzz CORPUS=~/Music/formats).
+fuzz: $(VENV)/.installed-check
+	$(BIN)/python -m tests.fuzz.audio --minutes $(MINUTES) --keep $(KEEP) $(if $(CORPUS),--corpus $(CORPUS))
 
 # After a change of constraints.txt or of the dependencies in pyproject.toml.
 lock: $(TOOLS)/.installed

@@ -147,9 +147,6 @@ def command(
       recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
     """
-    from recsys.memory import check_address_space
-
-    check_address_space()  # before NumPy, which crashes without enough
     from recsys.api import Library
     from recsys.indexing import IndexOptions
     from recsys.indexing.session import nothing_found
@@ -184,7 +181,7 @@ def command(
     started = time.monotonic()
     events = library.index_events(folders, options, watch=watch)
     with progress("tracks", BAR) as bar:
-        report = IndexReport(bar, as_json=as_json)
+        report = IndexReport(bar, as_json=as_json, watch=watch)
         summary = follow(events, report, empty_is_error=not watch)
     if nothing_in(summary):
         raise nothing_found(folders, summary)

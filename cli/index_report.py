@@ -55,11 +55,16 @@ def nothing_in(summary: IndexSummary) -> bool:
 
 
 class IndexReport:
-    """Turns events into progress, lines of JSON, or a closing summary."""
+    """Turns events into progress, lines of JSON, or a closing summary.
 
-    def __init__(self, bar: ProgressBar, *, as_json: bool) -> None:
+    With `watch` every pass after the first has a line for each file.
+    """
+
+    def __init__(self, bar: ProgressBar, *, as_json: bool, watch: bool = False) -> None:
         self._bar = bar
         self._as_json = as_json
+        self._watch = watch
+        self._naming = False  # a later pass of a watched library
         self._working = False
         self._slow_until: float | None = None  # a slow file is shown in the bar
         self._told: set[Path] = set()  # slow files, where there is no bar
@@ -102,7 +107,9 @@ class IndexReport:
     def _file(self, event: IndexEvent) -> None:
         if self.example is None and _is_typable(event):
             self.example = Path(event.path)
-        if event.status == "failed" and not event.failed_before:
+        if self._naming:
+            self._name(event)
+        elif event.status == "failed" and not event.failed_before:
             self._failures.append(event)
         elif event.status == "indexed" and event.warning:
             self._warnings.append(event)
@@ -117,6 +124,11 @@ class IndexReport:
                 genre=event.genre,
                 track_id=event.track_id,
             )
+
+    def _name(self, event: IndexEvent) -> None:
+        why = event.reason or event.warning
+        with self._bar.away():
+            click.echo(f"{event.status}: {shown(event.path)}{f': {why}' if why else ''}")
 
     def advance(self, event: IndexEvent) -> None:
         """Advance the bar by one file."""
@@ -136,6 +148,7 @@ class IndexReport:
         # With --watch the next round has its own.
         self._failures.clear()
         self._warnings.clear()
+        self._naming = self._watch and not self._as_json
 
 
 def _is_typable(event: IndexEvent) -> bool:

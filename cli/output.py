@@ -240,6 +240,15 @@ class ProgressBar:
             self._bar.reset(self._task, total=total, description=description, failed=0)
             self._bar.start()
 
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Remove the bar while something is printed, if it is shown."""
+        shown_before = self._bar is not None and self._bar.live.is_started
+        self.stop()
+        yield
+        if self._bar is not None and shown_before:
+            self._bar.start()
+
     def stop(self) -> None:
         """Remove the bar: what is printed next must not be written into it."""
         if self._bar is not None:

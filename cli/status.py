@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.options import db_option, index_option, json_option, library_place
-from recsys.cli.output import console, escape, failures_json, human_size, print_json, shown, table
+from recsys.cli.output import console, escape, human_size, print_json, shown, table
 from recsys.cli.prefer import option_lines
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _print_failures(groups: Sequence[FailureGroup]) -> None:
 
 
 def _failures_as_json(groups: Sequence[FailureGroup]) -> dict[str, object]:
-    failed = {file.file.path: file.reason for group in groups for file in group.files}
+    failed = {file.file.path: file for group in groups for file in group.files}
     return {
         "failures_by_reason": [
             {
@@ -143,7 +143,10 @@ def _failures_as_json(groups: Sequence[FailureGroup]) -> dict[str, object]:
             }
             for group in groups
         ],
-        "failures_list": failures_json(dict(sorted(failed.items()))),
+        "failures_list": [
+            {"path": os.fspath(path), "reason": failure.reason, "made_by": failure.made_by}
+            for path, failure in sorted(failed.items())
+        ],
     }
 
 

@@ -14,7 +14,7 @@ from recsys.index.sync import (
     measured_recall,
     rebuild_index,
 )
-from recsys.indexing.indexer import RootHealth
+from recsys.indexing.roots import RootHealth
 from recsys.names import check_has_tags
 from recsys.recommender import Filters
 from recsys.recommender.query import HOLDS_FROM

@@ -7,8 +7,15 @@ import sys
 
 from recsys.errors import RecsysError
 
-NEEDED_BYTES = 800 * 2**20
-"""Address space of an indexing process; with less, the libraries that it loads may crash."""
+_MIB = 2**20
+_NEEDED_MIB = 190
+_NEEDED_PER_PROCESSOR_MIB = 170
+_NEEDED_PER_WORKER_MIB = 75
+"""Address space of an indexing process; with less, the libraries that it loads may crash.
+
+Threads have stacks, heaps and buffers of their own. Six clips take 394 MiB with one processor and
+one worker, 633 with two and two, 464 and 560 with two of one kind: about 45 less than this.
+"""
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -40,16 +47,18 @@ def keep_freed_memory(*, large: bool = True) -> bool:
     return kept and bool(mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BYTES))
 
 
-def check_address_space() -> None:
-    """Raise RecsysError if this process may have less address space than it needs."""
+def check_address_space(processors: int, workers: int) -> None:
+    """Raise RecsysError if this process may have less address space than indexing needs."""
     try:
         import resource
     except ImportError:  # Windows
         return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < NEEDED_BYTES:
+    threads = _NEEDED_PER_PROCESSOR_MIB * processors + _NEEDED_PER_WORKER_MIB * workers
+    needed = _NEEDED_MIB + threads
+    if limit != resource.RLIM_INFINITY and limit < needed * _MIB:
         raise RecsysError(
-            f"too little memory: this process may have {limit // 2**20} MiB of address space, "
-            f"and analysis needs {NEEDED_BYTES // 2**20} MiB",
+            f"too little memory: this process may have {limit // _MIB} MiB of address space, "
+            f"and analysis needs {needed} MiB",
             "Nothing was analysed or recorded. Raise the limit: ulimit -v unlimited",
         )

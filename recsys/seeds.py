@@ -308,7 +308,7 @@ class SeedFinder:
         from recsys.workers import apply
 
         try:
-            identity, tags, _ = apply(identify, path)
+            identity, tags = apply(identify, path)
             copy = next(iter(self._store.tracks_with_hash(identity)), None)
             analysis = self._store.analysis(copy.id) if copy else None
             if copy is not None and analysis is not None:

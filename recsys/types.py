@@ -434,6 +434,7 @@ class Failure:
     reason: str  # for display: "kind: detail", where files of one kind can be counted together
     retry: bool = False  # not the file's fault (unmounted disk, permission): every run tries again
     hint: str = ""  # what helps
+    made_by: str = field(default="", compare=False)  # versions that recorded it, as stored
 
 
 @dataclass(frozen=True, slots=True)

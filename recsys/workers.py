@@ -251,7 +251,7 @@ class WorkerPool:
         # The item may not be to blame: the system, or a user, may have killed the process.
         exit_codes = []
         for _ in range(ATTEMPTS_ALONE):
-            worker = self._proven(modules)
+            worker = self._started(modules, prove=True)
             try:
                 return self._answer(worker, function, item)
             except ConnectionError:
@@ -279,46 +279,41 @@ class WorkerPool:
         self._idle.append(worker)
         return _Outcome(value, suspect)
 
-    def _started(self, modules: tuple[str, ...]) -> _Worker:
-        """Return a new worker that shares loaded modules with others; WorkerError if it cannot."""
-        for attempt in range(1 + ATTEMPTS_ALONE):
-            worker = _start(modules)
-            self._all.add(worker)
-            if self._closing.is_set():  # too late for close() to see it
-                self._end(worker)
-                raise WorkerError("the pool was closed")
-            try:
-                worker.call((_working_directory(), _search_path()), START_LIMIT_S)
-                break
-            except (ConnectionError, TimeoutError) as error:
-                self._end(worker)
-                # As in _proven: one that was killed says nothing of the next.
-                if worker.exit_code not in (None, -signal.SIGKILL) or attempt == ATTEMPTS_ALONE:
-                    reason = f"a new process ended at once ({worker.exit_code})"
-                    raise cannot_start(reason) from error
-        return worker
+    def _started(self, modules: tuple[str, ...], *, prove: bool = False) -> _Worker:
+        """Return a new worker; WorkerError if it cannot start, or cannot decode where it is to.
 
-    def _proven(self, modules: tuple[str, ...]) -> _Worker:
-        """Return a new worker that has decoded something; WorkerError if it cannot start or decode.
-
-        If not even a known sound decodes, the installation is to blame and not the item.
+        The system kills when memory is short, which may be over in a moment: so what was killed is
+        tried again, a few times in all.
         """
-        killed = 0
-        while True:
-            worker = self._started(modules)
-            try:
+        for _ in range(ATTEMPTS_ALONE):
+            with contextlib.suppress(_KilledError):
+                return self._new(modules, prove=prove)
+        return self._new(modules, prove=prove)
+
+    def _new(self, modules: tuple[str, ...], *, prove: bool) -> _Worker:
+        """Return a new worker that shares loaded modules with others, or raise WorkerError.
+
+        If not even a known sound decodes, the installation is to blame and not an item.
+        """
+        worker, doing = _start(modules), "starting"
+        self._all.add(worker)
+        if self._closing.is_set():  # too late for close() to see it
+            self._end(worker)
+            raise WorkerError("the pool was closed")
+        try:
+            worker.call((_working_directory(), _search_path()), START_LIMIT_S)
+            problem = None
+            if prove:
+                doing = "decoding"
                 _, problem = worker.call(PROVE, self.time_limit_s)
-            except (ConnectionError, TimeoutError) as error:
-                self._end(worker)
-                # The system kills when memory is short, which may be over in a moment.
-                killed += worker.exit_code in (None, -signal.SIGKILL)
-                if killed in (1, 2):
-                    continue
-                raise cannot_start(f"decoding ends it ({worker.exit_code})") from error
-            if problem is not None:
-                self._end(worker)
-                raise cannot_start(problem.message)
-            return worker
+        except (ConnectionError, TimeoutError) as error:
+            self._end(worker)
+            kind = _KilledError if worker.exit_code in (None, -signal.SIGKILL) else WorkerError
+            raise cannot_start(f"{doing} ends it ({worker.exit_code})", kind) from error
+        if problem is not None:
+            self._end(worker)
+            raise cannot_start(problem.message)
+        return worker
 
     def _end(self, worker: _Worker) -> None:
         worker.end()
@@ -372,9 +367,13 @@ def as_outcome(error: BaseException) -> RecsysError:
     )
 
 
-def cannot_start(reason: str) -> WorkerError:
+class _KilledError(WorkerError):
+    """A process was killed before it had an item; the next one may not be."""
+
+
+def cannot_start(reason: str, kind: type[WorkerError] = WorkerError) -> WorkerError:
     """Return the error for processes that cannot start or import what they need."""
-    return WorkerError(
+    return kind(
         f"the decoding processes cannot start: {reason}",
         "Nothing was recorded against any file. Free memory or give --workers 1; if that does not "
         "help, the installation is broken: install recsys again in a new environment.",
@@ -390,11 +389,23 @@ def _crashing(items: list[Any]) -> WorkerError:
     )
 
 
+_TOO_LONG = "took too long: more than "
+
+
 def _too_long(limit_s: float) -> PassingError:
     return PassingError(
-        f"analysis took longer than {limit_s:g} s",
-        "The next run tries it again; a slow disk may need a longer --time-limit.",
+        f"{_TOO_LONG}{limit_s:g} s",
+        "The disk may be slow. The next run tries it once more; after that only one with a higher "
+        "--time-limit or --retry-failed does.",
     )
+
+
+def exceeded_limit_s(reason: str) -> float | None:
+    """Return the time limit that a file exceeded, by the reason of its failure; None if none."""
+    if reason.startswith(_TOO_LONG):
+        with contextlib.suppress(ValueError):  # a reason from elsewhere
+            return float(reason[len(_TOO_LONG) :].removesuffix(" s"))
+    return None
 
 
 def _modules(function: Callable[..., object], *, librosa: bool) -> tuple[str, ...]:
@@ -493,7 +504,7 @@ class _Server:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._lock = threading.Lock()
-        self._stopped: WorkerError | ConnectionError | None = None
+        self._stopped: WorkerError | None = None
         self._errors = _memory_file()
         self._control, theirs = socket.socketpair()
         self._replies: Connection[Any, Any] = Connection(os.dup(self._control.fileno()))
@@ -513,13 +524,13 @@ class _Server:
             )
 
     def fork(self) -> _Worker:
-        """Return a new worker; WorkerError if it cannot start, ConnectionError without a server."""
+        """Return a new worker, or raise WorkerError."""
         ours, theirs = socket.socketpair()
         connection = Connection(os.dup(ours.fileno()))
         try:
             with theirs:
                 pid = self._forked(theirs)
-        except (RecsysError, ConnectionError):
+        except WorkerError:
             connection.close()
             ours.close()
             raise
@@ -561,7 +572,7 @@ class _Server:
                 return None
         return code
 
-    def _why_it_ended(self) -> WorkerError | ConnectionError:
+    def _why_it_ended(self) -> WorkerError:
         try:
             code = self.process.wait(START_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -569,10 +580,10 @@ class _Server:
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         if code == -signal.SIGKILL or not (lines or code):
-            return ConnectionError("the server of worker processes was killed")
+            return cannot_start("the server of worker processes was killed", _KilledError)
         return cannot_start(lines[-1] if lines else f"exit code {code}")
 
-    def stop(self, reason: WorkerError | ConnectionError) -> None:
+    def stop(self, reason: WorkerError) -> None:
         """End it, and its workers with it; threads that wait for it get the reason."""
         self.process.kill()  # before the lock: a thread that holds it waits for an answer
         with self._lock:
@@ -593,24 +604,18 @@ def _start(modules: tuple[str, ...]) -> _Worker:
     """Return a new worker of a server, which this process keeps for all its pools."""
     if not hasattr(os, "fork"):  # Windows
         return _spawned()
-    killed = 0
-    while True:
+    with _servers_lock:
+        server = _servers.get(modules)
+        if server is None:
+            server = _servers[modules] = _Server(modules)
+    try:
+        return server.fork()
+    except WorkerError as error:
         with _servers_lock:
-            server = _servers.get(modules)
-            if server is None:
-                server = _servers[modules] = _Server(modules)
-        try:
-            return server.fork()
-        except (ConnectionError, WorkerError) as error:
-            with _servers_lock:
-                if _servers.get(modules) is server:
-                    del _servers[modules]
-                    server.stop(error)
-            killed += 1
-            if isinstance(error, WorkerError):
-                raise
-            if killed > ATTEMPTS_ALONE:
-                raise cannot_start(str(error)) from error
+            if _servers.get(modules) is server:
+                del _servers[modules]
+                server.stop(error)
+        raise
 
 
 def _spawned() -> _Worker:
@@ -636,4 +641,4 @@ def _work(connection: Connection[Any, Any]) -> None:
 @atexit.register
 def _stop_servers() -> None:
     while _servers:
-        _servers.popitem()[1].stop(ConnectionError("this process ends"))
+        _servers.popitem()[1].stop(WorkerError("this process ends"))

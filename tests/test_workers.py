@@ -122,7 +122,9 @@ def test_a_hang_costs_only_the_file_that_did_it_and_only_for_now() -> None:
         outcomes = dict(pool.map_unordered(hang_on_three, range(30)))
     hung = outcomes.pop(3)
     assert isinstance(hung, PassingError)
-    assert hung.message == "analysis took longer than 0.5 s"
+    assert hung.message == "took too long: more than 0.5 s"
+    assert workers.exceeded_limit_s(hung.message) == 0.5
+    assert workers.exceeded_limit_s("took too long: more than ever") is None
     assert outcomes == {n: n for n in range(30) if n != 3}
 
 
@@ -398,4 +400,46 @@ def test_new_processes_that_are_killed_are_replaced(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("recsys.workers._start", killed_at_first)
     with WorkerPool(1) as pool:
         assert list(pool.map_unordered(double, [2])) == [(2, 4)]
+    assert len(started) == 1 + workers.ATTEMPTS_ALONE
+
+
+class _Dying:
+    """A stub of a worker that starts, and ends by a signal when it is to decode."""
+
+    def __init__(self, signal_number: int) -> None:
+        self.exit_code: int | None = None
+        self._signal = signal_number
+
+    def call(self, message: object, _: float) -> None:
+        if message == workers.PROVE:
+            raise ConnectionError
+
+    def end(self) -> None:
+        self.exit_code = -self._signal
+
+
+@pytest.mark.parametrize(
+    ("signals", "started"),
+    [([9, 11, 11, 11], 2), ([11, 9], 1), ([9, 9, 11, 11], 3), ([9, 9, 9, 9, 9], 3)],
+)
+def test_what_is_killed_is_tried_again_a_few_times_and_what_crashes_is_not(
+    monkeypatch: pytest.MonkeyPatch, signals: list[int], started: int
+) -> None:
+    dying = iter(signals)
+    monkeypatch.setattr("recsys.workers._start", lambda _: _Dying(next(dying)))
+    with pytest.raises(WorkerError, match=rf"decoding ends it \(-{signals[started - 1]}\)"):
+        WorkerPool(1)._started((), prove=True)
+    assert list(dying) == signals[started:]
+
+
+def test_a_server_that_is_always_killed_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def killed(_: tuple[str, ...]) -> workers._Worker:
+        started.append(1)
+        raise workers.cannot_start("the server was killed", workers._KilledError)
+
+    monkeypatch.setattr("recsys.workers._start", killed)
+    with WorkerPool(1) as pool, pytest.raises(WorkerError, match="the server was killed"):
+        list(pool.map_unordered(double, [1]))
     assert len(started) == 1 + workers.ATTEMPTS_ALONE

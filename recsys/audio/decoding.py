@@ -130,7 +130,10 @@ def _check_duration(duration_s: float, file: AudioFile) -> None:
 
 
 def _seek_all(reader: AudioReader, duration_s: float, settings: Features) -> _Windows:
-    """Read every planned window, and others for silent ones; _Incomplete if any is missing."""
+    """Read every planned window, and others for silent ones; _Incomplete if any is missing.
+
+    So it is if none of them has sound.
+    """
     planned = _offsets(duration_s, settings)
     expected = (min(settings.window_s, duration_s) - SHORTFALL_S) * reader.sample_rate
     taken = _Taken(reader.sample_rate, settings)
@@ -160,6 +163,8 @@ def _seek_all(reader: AudioReader, duration_s: float, settings: Features) -> _Wi
     offsets = planned
     if not all(sounds.values()):
         offsets = where_there_is_sound(planned, duration_s, settings.window_s, audible_elsewhere)
+        if not any(map(audible_elsewhere, offsets)):
+            raise _Incomplete  # a moment of sound may lie between the places that were looked at
     warnings = [*_damage(reader, duration_s), *reader.mix.warnings()]
     return _Windows(taken.windows(offsets), offsets, duration_s, warnings)
 
@@ -185,10 +190,14 @@ def _salvage(file: AudioFile, reader: AudioReader, settings: Features) -> _Windo
 
     def audible(offset: float) -> bool:
         end = offset + settings.window_s
-        return any(sounds for start, stop, sounds in spans if start < end and stop > offset)
+        # Whole blocks: of one that begins in a window, the sound may lie behind it.
+        return any(sounds for start, stop, sounds in spans if offset <= start and stop <= end)
 
     planned = _offsets(duration_s, settings)
     offsets = where_there_is_sound(planned, duration_s, settings.window_s, audible)
+    if not any(map(audible, offsets)):
+        last = max(0.0, duration_s - settings.window_s)
+        offsets = [min(last, start) for start, _, sounds in spans if sounds][:1] or offsets
     reader.mix.start_over()
     windows = _cut(reader, offsets, settings)
     return _Windows(windows, offsets, duration_s, [*damage, *reader.mix.warnings()])

@@ -14,13 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from recsys.errors import PassingError, RecsysError, require
-from recsys.indexing.indexer import check_folder
+from recsys.indexing.roots import check_folder
 from recsys.library import (
     AUDIO_SUFFIXES,
     ScanReport,
+    ScanRules,
     absolute,
-    is_hidden,
-    is_of_system,
     outermost,
     scan,
 )
@@ -166,7 +165,7 @@ def list_files(place: str, report: ScanReport) -> Iterator[SourceFile]:
     system, root = file_system(place)
     for entry in _entries(system, root, place):
         below = PurePosixPath(str(entry["name"]).removeprefix(root).lstrip("/"))
-        if any(is_hidden(part) or is_of_system(part) for part in below.parts):
+        if any(map(ScanRules().shuns, below.parts)):
             continue
         if below.suffix.lower() in AUDIO_SUFFIXES:
             report.found += 1
@@ -186,7 +185,7 @@ def _entries(system: Any, root: str, place: str) -> Iterator[dict[str, Any]]:  #
             continue
         if entry["type"] != "directory":
             yield entry
-        elif not is_hidden(folder := PurePosixPath(name).name) and not is_of_system(folder):
+        elif ScanRules().shuns(name.rstrip("/")) is None:
             below = call_file_system(place, partial(system.find, name, detail=True))
             yield from (below[key] for key in sorted(below))
 

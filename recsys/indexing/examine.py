@@ -59,7 +59,6 @@ class Examined:
     audio_hash: str
     tags: Tags
     result: TrackResult | None
-    has_sheet: bool = False  # of several tracks, among its tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,15 @@ class Examiner:
 
     def __call__(self, file: TrackFile) -> Examined:
         """Identify a file; decode it unless its analysis is stored. AudioError if that fails."""
-        identity, tags, has_sheet = identify(file.path)
+        identity, tags = identify(file.path)
         if self.database is not None:
             library = _library(self.database)
             if library.holds_earlier_identities():
                 identity = _earlier_identity(library, file.path, identity) or identity
             if library.analysed_hash(identity) or _is_only_touched(library, file, identity):
-                return Examined(identity, tags, None, has_sheet)
+                return Examined(identity, tags, None)
         result = FileAnalyser(self.settings, self.model)(file.path)
-        return Examined(identity, tags, result, has_sheet)
+        return Examined(identity, tags, result)
 
 
 _MOST_COPIES = 16
@@ -119,11 +118,11 @@ def _is_only_touched(library: Store, file: TrackFile, identity: str) -> bool:
     )
 
 
-def identify(path: Path) -> tuple[str, Tags, bool]:
-    """Return identity and tags of a file, and whether they hold a CUE sheet of several tracks."""
+def identify(path: Path) -> tuple[str, Tags]:
+    """Return identity and tags of a file."""
     if path.exists() and files.track_file(path) is None:  # a FIFO waits for its writer
         raise not_regular()
-    return (files.audio_hash(path), *files.read_tags_and_sheet(path))
+    return files.audio_hash(path), files.read_tags(path)
 
 
 # One connection and one model per process, which works on many files.

@@ -1,10 +1,10 @@
-"""The indexing pipeline, and the folders it may trust; see :mod:`recsys.indexing`."""
+"""The indexing pipeline; see :mod:`recsys.indexing`."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from math import isfinite
@@ -22,13 +22,13 @@ from recsys.errors import (
     shell,
 )
 from recsys.indexing.examine import Examined, Examiner, analyses_of
+from recsys.indexing.roots import RootHealth
 from recsys.library import (
     ScanReport,
     ScanRules,
     is_earlier_identity,
     is_passed_over,
     may_concern_scan,
-    outermost,
     scan,
     track_file,
     track_file_or_reason,
@@ -47,7 +47,7 @@ from recsys.types import (
     Track,
     TrackFile,
 )
-from recsys.workers import WorkerPool
+from recsys.workers import WorkerPool, exceeded_limit_s
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier, ModelPlace
@@ -82,7 +82,8 @@ class IndexOptions:
     workers : int or None
         Decoding processes; None for one per processor.
     time_limit_s : float
-        Per file, seconds. A file that takes longer fails, and the next run tries it again.
+        Per file, seconds. A file that takes longer fails. The next run tries it once more, and
+        after that a run with a higher limit.
     keep_missing : bool
         Keep tracks whose files are gone.
     exclude : tuple of str or None
@@ -288,7 +289,7 @@ class Indexer:
         """Yield the files among some paths that a scan would find."""
         for path in paths:
             top = self._top(path)
-            if not may_concern_scan(path, top) or is_passed_over(path, top, run.rules):
+            if not may_concern_scan(path, top, run.rules) or is_passed_over(path, top, run.rules):
                 continue
             file = track_file_or_reason(path, run.rules)
             if isinstance(file, TrackFile):
@@ -373,8 +374,12 @@ class Indexer:
 
     def _is_settled(self, stored: StoredFile, file: TrackFile) -> bool:
         """Return whether there is nothing to do for a file in a run without a wish of its own."""
-        refused = stored.failure is not None and stored.failure.startswith(TOO_LARGE)
-        return _is_settled(stored, file) and not (refused and file.size <= self._options.size_limit)
+        reason = stored.failure or ""
+        exceeded_s = exceeded_limit_s(reason)
+        may_do_now = (reason.startswith(TOO_LARGE) and file.size <= self._options.size_limit) or (
+            exceeded_s is not None and exceeded_s < self._options.time_limit_s
+        )
+        return _is_settled(stored, file) and not may_do_now
 
     def _too_large(self, file: TrackFile) -> Failure:
         limit = self._options.size_limit
@@ -459,13 +464,23 @@ class Indexer:
                 changing.append(os.fspath(file.path))
             else:
                 yield self._settle_passing(file, being_written(), run)
-        elif isinstance(outcome, PassingError):
+        elif isinstance(outcome, PassingError) and not self._is_too_long_again(file, outcome):
             yield self._settle_passing(file, outcome, run)
         elif isinstance(outcome, RecsysError):
             batch.failures.append(Failure(file, outcome.message, hint=outcome.hint))
         else:
             batch.tracks.append((file, outcome))
-            run.passed_over += PassedOver(cue_sheets=int(outcome.has_sheet))
+
+    def _is_too_long_again(self, file: TrackFile, error: PassingError) -> bool:
+        """Return whether a file exceeded the time limit for the second time: no slow disk, then."""
+        if exceeded_limit_s(error.message) is None:
+            return False
+        stored = self._store.lookup(file.path)
+        return (
+            stored is not None
+            and exceeded_limit_s(stored.failure or "") is not None
+            and (stored.size, stored.mtime_ns) == (file.size, file.mtime_ns)
+        )
 
     def _settle_passing(self, file: TrackFile, error: PassingError, run: _Run) -> IndexEvent:
         """Keep the track of a file that is out of reach now, and try the file in the next run."""
@@ -794,135 +809,4 @@ def _settled_event(stored: StoredFile, file: TrackFile) -> IndexEvent:
 def _track_event(track: Track, status: IndexStatus) -> IndexEvent:
     return IndexEvent(
         track.path, status, warning=track.warning, genre=track.genre, track_id=track.id
-    )
-
-
-# Roots and volumes: which folders of a library are there, and which disks only unmounted
-
-
-class RootHealth:
-    """Distinguishes, for one run, what is gone from what is away.
-
-    A file is away where the place that holds it cannot be seen: a root or volume that is not there,
-    empty or unreadable, or a volume that is not mounted. (A volume is a disk that was mounted in a
-    root, or holds one.) Else a file that is not there is gone. The store has the roots and volumes
-    of earlier runs; of roots inside one another only the outermost counts.
-    """
-
-    def __init__(self, store: Store, folders: Iterable[Path] = ()) -> None:
-        """`folders` are to be indexed, and count as roots."""
-        self._store = store
-        self._volumes = set(store.volumes())
-        known = {*outermost([*store.roots(), *filter(Path.is_dir, folders)]), *self._volumes}
-        self._known = sorted(known, key=lambda path: len(path.parts), reverse=True)
-        self._absent: dict[Path, bool] = {}
-        self._folders_now: list[Path] = []
-
-    def problem(self, root: Path) -> str | None:
-        """Return why a root cannot be indexed now, or None if it can.
-
-        RecsysError if it is not a folder, or is not there and never was part of the library.
-        """
-        if root.is_dir():
-            return None
-        held = next(self._store.iter_tracks_under(root), None) is not None
-        if held or root in self._known:
-            return (
-                f"{root} is not there; its tracks were left as they are "
-                f"(if they are gone for good: {shell('recsys', 'doctor', '--forget', root)})"
-            )
-        check_folder(root)
-        return None
-
-    def is_gone(self, path: Path) -> bool:
-        """Return whether a file is gone for good, not just away."""
-        return not _is_there(path) and not any(
-            self.is_absent(known) for known in self._known if path.is_relative_to(known)
-        )
-
-    def has_left(self, path: Path) -> bool:
-        """Return whether a file, or a root, may have moved: it is gone, or its root is.
-
-        That is enough where its sound was found elsewhere: a root that was renamed or emptied is
-        not on an unmounted disk as long as the folder that held it is there.
-        """
-        above = [known for known in self._known if path.is_relative_to(known)]
-        return not _is_there(path) and not any(
-            self.is_absent(known) if known in self._volumes else not known.parent.is_dir()
-            for known in above
-        )
-
-    def notes_under(self, root: Path, without: Container[Path] = ()) -> list[str]:
-        """Return a note for each absent volume at a root or below, but for some."""
-        return [
-            f"{known} is empty or not mounted; its tracks were left as they are "
-            f"(if they are gone for good: {shell('recsys', 'doctor', '--forget', known)})"
-            for known in self._known
-            if (known != root or known in self._volumes)
-            and known not in without
-            and known.is_relative_to(root)
-            and self.is_absent(known)
-        ]
-
-    def folders_now(self) -> list[Path]:
-        """Return the volumes that are plain folders now, with most of their tracks in them."""
-        for volume in self._volumes:
-            self.is_absent(volume)
-        return self._folders_now
-
-    def is_absent(self, known: Path) -> bool:
-        """Return whether a known root or volume is gone, empty or unmounted now."""
-        if known not in self._absent:
-            self._absent[known] = self._check_absent(known)
-        return self._absent[known]
-
-    def _check_absent(self, known: Path) -> bool:
-        try:
-            with os.scandir(known) as entries:
-                empty = next(entries, None) is None
-            # A mount point on the file system of its parent: nothing is mounted there.
-            mounted = known.stat().st_dev != known.parent.stat().st_dev
-        except OSError:
-            return True
-        if empty:
-            return True
-        if mounted or known not in self._volumes:
-            return False
-        if not self._holds_its_tracks(known):
-            return True
-        self._folders_now.append(known)
-        return False
-
-    def _holds_its_tracks(self, volume: Path) -> bool:
-        """Return whether more of the tracks of a volume are there than not.
-
-        One file alone may have been written into the folder of a disk that is not mounted.
-        """
-        there = [os.path.lexists(path) for _, path in self._store.iter_tracks_under(volume)]
-        return 2 * sum(there) > len(there)
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether a path is there, or that cannot be seen."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:  # a folder that may not be read, a network that does not answer
-        return True
-    return True
-
-
-def check_folder(root: Path) -> None:
-    """Raise RecsysError for what is not there, or is no folder."""
-    if root.is_dir():
-        return
-    if root.exists():
-        kind = "a pipe" if root.is_fifo() else "a socket" if root.is_socket() else "a device"
-        raise RecsysError(
-            f"{root} is {kind}, neither a folder nor a regular file",
-            "Give folders or files; sound from a pipe goes to a file first.",
-        )
-    raise RecsysError(
-        f"no such file or folder: {root}", "Check the path and whether it is mounted."
     )

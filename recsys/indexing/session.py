@@ -17,9 +17,11 @@ from recsys.classifier.card import ModelCard, embeddings_of, load_card
 from recsys.classifier.inference import check_device, load_head, place_for_any_process
 from recsys.errors import ModelError, RecsysError, shell
 from recsys.index.sync import bring_up_to_date, index_is_current, required_model
-from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan, check_folder
+from recsys.indexing.indexer import BATCH_TRACKS, Indexer, IndexOptions, IndexPlan
+from recsys.indexing.roots import check_folder
+from recsys.library import ScanRules
 from recsys.mel import DEFAULT_EFFORT
-from recsys.memory import keep_freed_memory
+from recsys.memory import check_address_space, keep_freed_memory
 from recsys.names import LEAST_STYLES, check_has_tags, style_columns
 from recsys.store import LibraryLock, Store
 from recsys.types import GenreSource, IndexEvent, IndexStatus, IndexSummary, SlowFile
@@ -58,6 +60,8 @@ class IndexSession:
         RecsysError
             If the library is busy, its model is another, or a folder cannot be indexed.
         """
+        processors = default_workers()
+        check_address_space(processors, self.options.workers or processors)
         # First: a missing device must not be noticed only after a scan.
         check_device(self.device)
         # A run that changes the library itself must not do so and then find no music.
@@ -86,7 +90,10 @@ class IndexSession:
             place = place_for_any_process(checkpoint, self.device, card.effort)
             indexer = Indexer(store, load_classifier, card.features, self.options, place)
             ahead = place is None
-            yield from attended(store, indexer.run(roots), load_ahead=ahead)
+            for event in attended(store, indexer.run(roots), load_ahead=ahead):
+                if isinstance(event, IndexSummary) and event.found:
+                    event = _with_note_of_journal(store, event)
+                yield event
             if watch:
                 yield from self._watch(roots, store, indexer, load_ahead=ahead)
 
@@ -97,7 +104,8 @@ class IndexSession:
         from recsys.indexing.watching import QUIET_S, Watcher
 
         folders = [root for root in roots if not root.is_file()]
-        watcher, told = Watcher(folders), set[str]()
+        named = ScanRules(named=frozenset((*store.roots(), *folders)))
+        watcher, told = Watcher(folders, named), set[str]()
         for change in watcher:
             if change.note is not None:
                 yield IndexSummary(notes=(change.note,))
@@ -260,6 +268,11 @@ def _load_ahead() -> None:
 def _save_if_behind(store: Store) -> None:
     if not index_is_current(store):
         bring_up_to_date(store)
+
+
+def _with_note_of_journal(store: Store, summary: IndexSummary) -> IndexSummary:
+    problem = store.journal_problem()
+    return summary if problem is None else replace(summary, notes=(*summary.notes, problem))
 
 
 def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummary:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.library import is_hidden, is_of_system, outermost
+from recsys.library import ScanRules, outermost
 from recsys.mounts import mounted_under, network_file_system
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ POLL_SHARE = 0.05
 """Looking through them takes at most this share of the time."""
 
 _NOT_DECODED = "\ufffd"
+_BY_NAME = ScanRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,9 @@ class Watcher:
     cannot watch so many.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(self, roots: Sequence[Path], rules: ScanRules = _BY_NAME) -> None:
         self._roots = list(roots)
+        self._rules = rules
         self._polled: set[Path] = set()
         self._waiting: dict[Path, float] = {}  # changed paths, and when they last did
 
@@ -88,7 +90,7 @@ class Watcher:
         """Yield changes until a folder or disk appears or disappears."""
         places = self._places()
         watched = [root for root in self._roots if root not in self._polled and root.is_dir()]
-        with_reports = _reported(watched) if watched else _ticks()
+        with_reports = _reported(watched, self._rules) if watched else _ticks()
         self._note(next(with_reports), watched)  # returns once the system reports changes
         yield Changed(tuple(self._roots), whole=True)
         polled_at, poll_after_s = time.monotonic(), POLL_S
@@ -127,12 +129,13 @@ class Watcher:
         return outermost(quiet)
 
 
-def _reported(roots: Sequence[Path]) -> Iterator[set[tuple[Change, str]]]:
+def _reported(roots: Sequence[Path], rules: ScanRules) -> Iterator[set[tuple[Change, str]]]:
     """Yield what the system reports, at least every :data:`TICK_S` seconds."""
     from watchfiles import watch
 
     def is_shown(_: Change, name: str) -> bool:
-        return _is_shown(Path(name), roots)
+        path = Path(name)
+        return any(path.is_relative_to(root) and rules.shows(path, root) for root in roots)
 
     return watch(
         *roots,
@@ -150,15 +153,6 @@ def _ticks() -> Iterator[set[tuple[Change, str]]]:
     while True:
         yield set()
         time.sleep(TICK_S)
-
-
-def _is_shown(changed: Path, roots: Sequence[Path]) -> bool:
-    """Return whether a path lies in one of some folders, and in none that a scan passes over."""
-    root = next((root for root in roots if changed.is_relative_to(root)), None)
-    if root is None:
-        return False
-    parts = changed.relative_to(root).parts
-    return not any(is_hidden(part) or is_of_system(part) for part in parts)
 
 
 def _identity(root: Path) -> tuple[int, int] | None:

@@ -16,15 +16,13 @@ if TYPE_CHECKING:
     from recsys.library.scanning import (
         ScanReport,
         ScanRules,
-        is_hidden,
-        is_of_system,
         is_passed_over,
         may_concern_scan,
         scan,
         track_file,
         track_file_or_reason,
     )
-    from recsys.library.tags import read_tags, read_tags_and_sheet
+    from recsys.library.tags import read_tags
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -34,13 +32,10 @@ __all__ = [
     "audio_hash",
     "earlier_audio_hash",
     "is_earlier_identity",
-    "is_hidden",
-    "is_of_system",
     "is_passed_over",
     "may_concern_scan",
     "outermost",
     "read_tags",
-    "read_tags_and_sheet",
     "scan",
     "track_file",
     "track_file_or_reason",
@@ -51,7 +46,6 @@ _HOMES = {
     "earlier_audio_hash": "earlier",
     "is_earlier_identity": "identity",
     "read_tags": "tags",
-    "read_tags_and_sheet": "tags",
 }
 
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import BinaryIO, TypeAlias
+from zlib import crc32
 
 HEAD_BYTES = 4096
 _MOST_BOXES = 100_000  # of one file: a damaged one must not be walked for ever
 _MOST_HEADER_BYTES = 1 << 20
 _MOST_WALKED_BYTES = 1 << 25  # of a file of which every packet is sought
+_BLOCK_BYTES = 1 << 20  # read at once
 _MOST_OFFSET = 1 << 43  # file systems refuse to seek further
 _ID3V1_BYTES, _ID3V1_PLUS_BYTES, _APE_FOOTER_BYTES = 128, 227, 32
 _APE_HAS_HEADER = 1 << 31
@@ -330,6 +332,7 @@ class SoundLayout:
     kind: str  # of format
     pieces: tuple[tuple[int, int], ...]  # start and end, bytes; in the order of the sound
     facts: bytes = b""  # what the file says of all of its sound
+    states_checksum: bool = False  # of all of its sound, among the facts
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -352,6 +355,21 @@ class SoundLayout:
             parts.append(self._piece(file, start, take))
             count, offset, place = count - take, offset + take, place + 1
         return b"".join(parts)
+
+    def checksum(self, file: BinaryIO) -> int:
+        """Return the CRC-32 of all of the sound: a few times faster than any hash."""
+        checksum = first = 0
+        block = memoryview(b"")
+        for start, end in self.pieces:
+            while start < end:
+                if not first <= start < first + len(block):  # pieces lie close together
+                    first, block = start, memoryview(self._piece(file, start, _BLOCK_BYTES))
+                    if not block:  # a damaged file states more than there is
+                        return checksum
+                part = block[start - first : end - first]
+                checksum = crc32(part, checksum)
+                start += len(part)
+        return checksum
 
     def _piece(self, file: BinaryIO, start: int, count: int) -> bytes:
         if self.kind != "ogg pages":
@@ -401,7 +419,9 @@ def _flac_layout(file: BinaryIO, start: int, end: int) -> SoundLayout:
         place += 4 + size
         if head[0] & 0x80:
             break
-    return SoundLayout("flac", ((place, max(place, _before_tags(file, place, end))),), facts)
+    sound = (place, max(place, _before_tags(file, place, end)))
+    # The last 16 bytes; some encoders leave them empty.
+    return SoundLayout("flac", (sound,), facts, states_checksum=any(facts[18:34]))
 
 
 def _ogg_layout(file: BinaryIO, _: int, end: int) -> SoundLayout:

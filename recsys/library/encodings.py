@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from unicodedata import normalize
 
 _CODE_PAGES = (
     *("windows-1251", "koi8-r", "big5", "gb18030", "cp932", "euc-jp", "cp949", "windows-1253"),
@@ -22,7 +23,7 @@ _LEAST_CHARACTERS = 4  # beyond ASCII: "ÆØÅ" is Norwegian
 
 
 def repaired(texts: Sequence[str]) -> list[str]:
-    """Return the fields of one file, those that were read by a wrong encoding as they were meant.
+    """Return fields of one file that do not state their encoding, or Latin-1, as they were meant.
 
     A name in a Western language is never changed: it has no word of which most letters have
     accents. Only where a file has one is the code page detected, from all of its fields together.
@@ -65,7 +66,9 @@ def _surplus(text: str) -> int:
 
 
 def _has_foreign_word(text: str) -> bool:
-    return _FOREIGN_RUN.search(text) is not None and _surplus(text) > 0
+    # Cries and signs are Western: "Öööö", "ÉÈÊË", "°°°°".
+    symbols = {normalize("NFD", character)[0] for character in text.lower() if character >= "\x80"}
+    return _FOREIGN_RUN.search(text) is not None and _surplus(text) > 0 and len(symbols) > 1
 
 
 def _may_be_of(page: str, text: str) -> bool:

@@ -11,16 +11,17 @@ _KIND = "v2"  # what the identities begin with; those of before are hexadecimal 
 _WHOLE_BYTES = 512 * 1024
 _PLACES = 128
 _PLACE_BYTES = 4096
+_MOST_CHECKED_BYTES = 1 << 30  # a film on a network would take minutes
 
 
 def audio_hash(path: Path) -> str:
     """Return the identity of the encoded sound of a file, independent of its name and tags.
 
-    The hash covers format, exact length in bytes, what the file states of all of its sound (FLAC's
-    number of samples and their checksum), and the encoded bytes: all of them up to 512 KiB, else
-    128 blocks of 4 KiB that are spread evenly from the first to the last byte, so that no stretch
-    of more than two seconds of a song of four minutes goes unseen, at any bit rate. Where the sound
-    is in a file follows from the layout of its format (:mod:`recsys.library.containers`): new tags,
+    The hash covers format, exact length in bytes, what the file states of all of its sound, and
+    the encoded bytes: all of them up to 512 KiB, else 128 blocks of 4 KiB, spread evenly, and up to
+    1 GiB a checksum of all of them: stems of one length that are silent but for a moment are two
+    sounds. A FLAC file states a checksum of its samples, and is not read whole. Where the sound is
+    in a file follows from the layout of its format (:mod:`recsys.library.containers`): new tags,
     which move it, keep its identity, and so does a program that writes the same packets into new
     pages of Ogg or clusters of Matroska (in files up to 32 MiB). What is no known format counts
     from its first byte to its last.
@@ -44,6 +45,8 @@ def audio_hash(path: Path) -> str:
                 for place in range(_PLACES):
                     offset = last * place // (_PLACES - 1)
                     digest.update(layout.read(file, offset, _PLACE_BYTES))
+                if length <= _MOST_CHECKED_BYTES and not layout.states_checksum:
+                    digest.update(layout.checksum(file).to_bytes(4))
     except OSError as error:
         raise cannot_read(error) from error
     return _KIND + digest.hexdigest()

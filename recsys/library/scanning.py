@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from recsys.errors import RecsysError
 from recsys.library.containers import streams
@@ -63,6 +64,9 @@ _PEEKED_ENTRIES = 500
 _MOST_CUE_BYTES = 1 << 16
 
 
+Shunned: TypeAlias = Literal["unfinished", "of systems", "hidden"]
+
+
 @dataclass(frozen=True)
 class ScanRules:
     """What of a folder is the library's."""
@@ -74,6 +78,30 @@ class ScanRules:
     def __post_init__(self) -> None:
         if self.exclude:
             _ = self.excludes  # a pattern that is none is refused at once
+
+    def shuns(self, folder: str) -> Shunned | None:
+        """Return as what a folder is passed over by its name, unless it, or one in it, was named.
+
+        Every way to a file asks this of all folders above it: scans, watching, clusters.
+        """
+        name = folder.rpartition("/")[2]
+        lower = name.lower()
+        if lower.endswith(".download"):  # of Safari: a folder with the file
+            kind: Shunned = "unfinished"
+        elif lower in NOT_MUSIC or lower.startswith((".trash-", "found.00")):
+            kind = "of systems"
+        elif is_hidden(name):
+            kind = "hidden"
+        else:
+            return None
+        return None if any(named.is_relative_to(folder) for named in self.named) else kind
+
+    def shows(self, path: Path, root: Path) -> bool:
+        """Return whether neither a path nor a folder between a root and it is passed over."""
+        below = path.relative_to(root).parts
+        return not any(
+            self.shuns(os.fspath(folder)) for folder in [path, *path.parents][: len(below)]
+        )
 
     @cached_property
     def excludes(self) -> Callable[[str], bool] | None:
@@ -205,10 +233,25 @@ class _Sieve:
             if suffix == ".cue":
                 sheets.append(entry)
             # The parent once: taking a path apart is what a scan does most.
-            if self._takes(entry, suffix) and (file := _track_file(parent, entry)) is not None:
+            if self._takes(entry, suffix) and (file := self._track_file(parent, entry)) is not None:
                 self.report.found += 1
                 yield file
         self.report.cue_sheets += _whole_albums(sheets, entries)
+
+    def _track_file(self, parent: Path, entry: os.DirEntry[str]) -> TrackFile | None:
+        """Return a file that was taken; count what is named like one and is none."""
+        try:
+            status = entry.stat()
+        except OSError as error:
+            if entry.is_symlink():
+                self.report.leftovers["broken link"] += 1
+            elif not isinstance(error, FileNotFoundError):  # it has not vanished meanwhile
+                self.report.unreadable[parent] = error.strerror or str(error)
+            return None
+        file = _as_scanned(parent / entry.name, status)
+        if file is None:  # a named pipe, a socket, a device
+            self.report.leftovers["special file"] += 1
+        return file
 
     def _enters(self, entry: os.DirEntry[str]) -> bool:
         """Return whether a folder is scanned; count it if not."""
@@ -216,15 +259,13 @@ class _Sieve:
         if self.excludes is not None and self.excludes(f"{entry.path[self.base :]}/"):
             self.report.excluded += 1
             return False
-        if name.lower().endswith(".download"):  # of Safari: a folder with the file
+        kind = self.rules.shuns(entry.path)
+        if kind is None:
+            return True
+        if kind == "unfinished":
             self.report.leftovers["unfinished download"] += 1
             return False
-        of_system = is_of_system(name)
-        if not of_system and not is_hidden(name):
-            return True
-        if any(named.is_relative_to(entry.path) for named in self.rules.named):
-            return True
-        if of_system:
+        if kind == "of systems":
             self.report.folders[name] += 1
             return False
         self.report.hidden += 1
@@ -264,12 +305,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def is_of_system(name: str) -> bool:
-    """Return whether a folder is a recycle bin, a snapshot or the like by its name."""
-    lower = name.lower()
-    return lower in NOT_MUSIC or lower.startswith((".trash-", "found.00"))
 
 
 def _has_music(folder: str, depth: int = 1) -> bool:
@@ -341,14 +376,6 @@ def track_file(path: Path) -> TrackFile | None:
     return _as_scanned(path, status)
 
 
-def _track_file(folder: Path, entry: os.DirEntry[str]) -> TrackFile | None:
-    try:
-        status = entry.stat()
-    except OSError:
-        return None
-    return _as_scanned(folder / entry.name, status)
-
-
 def _as_scanned(path: Path, status: os.stat_result) -> TrackFile | None:
     if not stat.S_ISREG(status.st_mode):
         return None
@@ -385,7 +412,7 @@ def is_passed_over(path: Path, root: Path, rules: ScanRules) -> bool:
         relative = folder.relative_to(root).as_posix()
         if excludes is not None and excludes(f"{relative}/"):
             return True
-        if is_of_system(part) and not any(n.is_relative_to(folder) for n in rules.named):
+        if rules.shuns(os.fspath(folder)) not in (None, "hidden"):  # what was named in it stays
             return True
     if excludes is not None and excludes(below.as_posix()):
         return True
@@ -395,10 +422,9 @@ def is_passed_over(path: Path, root: Path, rules: ScanRules) -> bool:
     return _content(os.fspath(path), suffix) == "video"
 
 
-def may_concern_scan(changed: Path, root: Path) -> bool:
+def may_concern_scan(changed: Path, root: Path, rules: ScanRules) -> bool:
     """Return whether a change of a path below a root may be of audio, or of a folder with some."""
-    parts = changed.relative_to(root).parts
-    if any(is_hidden(part) or is_of_system(part) for part in parts):
+    if not rules.shows(changed, root):
         return False
     suffix = changed.suffix.lower()
     if _leftover(changed.name, suffix) is not None:

@@ -5,6 +5,7 @@ mutagen reads them, FFmpeg those that it does not know: Matroska, RIFF INFO, AIF
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -22,26 +23,24 @@ MAX_CHARACTERS = 1000
 _MOST_VALUES = 50
 _MOST_RAW_CHARACTERS = 4 * MAX_CHARACTERS  # of a value, before it is cleaned
 
-# Names of one field in the formats, in lower case: mutagen's "easy" names (ID3, MP4, Vorbis) and
-# FFmpeg's, raw ID3 (WAV, AIFF), ASF, and Matroska's with the level that they are of.
+# Names of one field in the formats: in lower case those of Vorbis comments and FFmpeg, and
+# Matroska's with the level that they are of; ID3, MP4, ASF.
 _FIELDS: dict[str, tuple[str, ...]] = {
-    "artist": ("artist", "TPE1", "Author", "track/artist"),
+    "artist": ("artist", "TPE1", "\xa9ART", "Author", "track/artist"),
     "album_artist": (
-        *("albumartist", "album artist", "album_artist", "TPE2", "WM/AlbumArtist"),
+        *("albumartist", "album artist", "album_artist", "TPE2", "aART", "WM/AlbumArtist"),
         "album/artist",
     ),
-    "album": ("album", "TALB", "WM/AlbumTitle", "album/title"),
-    "title": ("title", "TIT2", "Title", "track/title"),
-    "track_number": ("tracknumber", "track", "TRCK", "WM/TrackNumber", "part_number"),
+    "album": ("album", "TALB", "\xa9alb", "WM/AlbumTitle", "album/title"),
+    "title": ("title", "TIT2", "\xa9nam", "Title", "track/title"),
+    "track_number": ("tracknumber", "track", "TRCK", "trkn", "WM/TrackNumber", "part_number"),
     "year": (
-        *("date", "year", "TDRC", "TYER", "WM/Year", "date_released", "date_recorded"),
+        *("date", "year", "TDRC", "TYER", "\xa9day", "WM/Year", "date_released", "date_recorded"),
         "album/date_released",
     ),
-    "genre": ("genre", "TCON", "WM/Genre", "track/genre"),
+    "genre": ("genre", "TCON", "\xa9gen", "WM/Genre", "track/genre"),
     "language": ("language", "TLAN", "WM/Language"),
-    "cue_sheet": ("cuesheet",),
 }
-_CUE_TRACK = re.compile(r"^\s*TRACK\s", re.IGNORECASE | re.MULTILINE)
 # Marks that change the direction of the text around them, and what has no width. The joiners stay:
 # Persian, Indic scripts and emoji need them.
 _WITHOUT_WIDTH = dict.fromkeys(
@@ -55,26 +54,28 @@ _JOINERS = "\u200c\u200d"
 _LOST = "\ufffd"
 
 
+class _EightBit(str):
+    """Text of one byte per character, read as Latin-1, which may be of another code page."""
+
+    __slots__ = ()
+
+
 def read_tags(path: Path) -> Tags:
     """Read the tags of any file; empty where none can be parsed.
 
     Several values of a field are joined by ``"; "``. A field has at most 1,000 characters, without
     control characters and marks that reorder text. What ID3 calls Latin-1 and is another code page
-    is read as that (:mod:`recsys.library.encodings`). ID3 comes before APE tags in the same file.
+    is read as that (:mod:`recsys.library.encodings`), and so is what should be UTF-8 and is none.
+    ID3 comes before APE tags in the same file.
     PassingError if the file cannot be read.
     """
-    return read_tags_and_sheet(path)[0]
-
-
-def read_tags_and_sheet(path: Path) -> tuple[Tags, bool]:
-    """Read the tags of any file, and whether a CUE sheet among them divides it into tracks."""
-    values = _values(path)
-    sheet = "\n".join(values.pop("cue_sheet", ()))
-    return _tags_of(values), len(_CUE_TRACK.findall(sheet)) > 1
+    return _tags_of(_values(path))
 
 
 def _tags_of(values: dict[str, list[str]]) -> Tags:
-    flat = repaired([value for name in _FIELDS for value in values.get(name, ())])
+    flat = [value for name in _FIELDS for value in values.get(name, ())]
+    meant = iter(repaired([value for value in flat if isinstance(value, _EightBit)]))
+    flat = [next(meant) if isinstance(value, _EightBit) else value for value in flat]
     texts: dict[str, str | None] = {}
     for name in _FIELDS:
         count = len(values.get(name, ()))
@@ -116,9 +117,17 @@ def _add(found: dict[str, list[str]], tags: Any) -> None:  # noqa: ANN401 (mutag
 
 def _mutagen_tags(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
     import mutagen
+    from mutagen.id3 import ID3
 
-    tagged = _read(path, lambda file: mutagen.File(file, easy=True))
-    return None if tagged is None else tagged.tags
+    def read(file: _TagFile) -> Any:  # noqa: ANN401
+        with contextlib.suppress(mutagen.MutagenError):
+            tagged = mutagen.File(file)
+            if tagged is not None and tagged.tags is not None:
+                return tagged.tags
+        file.seek(0)
+        return ID3(file)  # type: ignore[no-untyped-call]  # before ADTS, which has no tags
+
+    return _read(path, read)
 
 
 def _ape_tags(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
@@ -203,7 +212,7 @@ def _as_latin1(text: str) -> str:
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        return _EightBit(raw.decode("latin-1"))
     return text
 
 
@@ -216,7 +225,10 @@ def _texts(tags: Any, keys: Iterable[str]) -> list[str]:  # noqa: ANN401 (mutage
                 continue
             values = getattr(value, "genres", None) or getattr(value, "text", value)
             values = values if isinstance(values, list | tuple) else [values]
-            texts = [str(part)[:_MOST_RAW_CHARACTERS] for part in values[:_MOST_VALUES]]
+            # ID3 states the encoding of each frame, 0 for Latin-1; other formats are Unicode.
+            latin1 = isinstance(value, _EightBit) or getattr(value, "encoding", None) == 0
+            kind = _EightBit if latin1 else str
+            texts = [kind(str(part)[:_MOST_RAW_CHARACTERS]) for part in values[:_MOST_VALUES]]
         except Exception:  # noqa: BLE001 (damaged tags, again)
             continue
         if any(map(_clean, texts)):

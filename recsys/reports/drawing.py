@@ -17,6 +17,7 @@ import numpy as np
 
 from recsys import atomic
 from recsys.errors import RecsysError, require
+from recsys.notebook import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,11 +99,17 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         loader=jinja2.PackageLoader("recsys.reports", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_as_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     page: str = environment.get_template(template).render(values)
     return page
+
+
+def _as_text(value: object) -> object:
+    """Return a text without control characters, which tags may hold."""
+    return one_line(value, len(value)) if type(value) is str else value
 
 
 def data_uri(picture: bytes) -> str:

@@ -861,11 +861,14 @@ class Store:
 
     def failures(self, limit: int | None = None) -> list[Failure]:
         """Return the recorded failures by path, at most ``limit`` of them."""
-        sql = "SELECT path, size, mtime_ns, reason, retry, hint FROM failures ORDER BY path LIMIT ?"
+        sql = (
+            "SELECT path, size, mtime_ns, reason, retry, hint, version FROM failures"
+            " ORDER BY path LIMIT ?"
+        )
         rows = self._rows(sql, (-1 if limit is None else limit,))
         return [
-            Failure(TrackFile(key_path(key), size, mtime_ns), reason, bool(retry), hint)
-            for key, size, mtime_ns, reason, retry, hint in rows
+            Failure(TrackFile(key_path(key), size, mtime_ns), reason, bool(retry), hint, version)
+            for key, size, mtime_ns, reason, retry, hint, version in rows
         ]
 
     def integrity_problems(self) -> list[Problem]:
@@ -1272,12 +1275,16 @@ class Store:
             self._db.execute("UPDATE library SET scan_rules = ?", (json.dumps(rules),))
 
     def passed_over(self) -> PassedOver:
-        """Return what the last scan of each root saw and did not take, all together."""
-        texts = self._rows("SELECT passed_over FROM roots WHERE passed_over IS NOT NULL")
-        found = [json.loads(text) for (text,) in texts]
-        for each in found:
+        """Return what the last scan of each root saw and did not take, all together.
+
+        A root inside another one counts with that.
+        """
+        rows = self._rows("SELECT path, passed_over FROM roots WHERE passed_over IS NOT NULL")
+        found = {key_path(key): json.loads(text) for key, text in rows}
+        outer = [each for root, each in found.items() if found.keys().isdisjoint(root.parents)]
+        for each in outer:
             each["hidden_music"] = tuple(each["hidden_music"])
-        return sum((PassedOver(**each) for each in found), PassedOver())
+        return sum((PassedOver(**each) for each in outer), PassedOver())
 
     @_guarded
     def set_passed_over(self, root: Path, counts: PassedOver) -> None:

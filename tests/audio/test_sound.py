@@ -63,6 +63,14 @@ def test_sound_in_the_middle_of_silence_is_found(tmp_path: Path) -> None:
     assert np.abs(waveform.windows).max(axis=1).min() > 0.3
 
 
+@pytest.mark.parametrize("at_s", [33.3, 341.9, 598.5])
+def test_a_moment_of_sound_in_ten_minutes_of_silence_is_found(tmp_path: Path, at_s: float) -> None:
+    stem = np.concatenate([silence(at_s), noise(1.5), silence(600 - at_s - 1.5)])
+    waveform = decode(write(tmp_path / "a.flac", stem), MEL)
+    assert all(np.abs(window).max() > 0.05 for window in waveform.windows)
+    assert waveform.warning is None
+
+
 def test_silence_is_still_silence(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"silent: 100\.0 s without a sound"):
         decode(write(tmp_path / "a.flac", silence(100)), MEL)

@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from recsys.cli.index_report import IndexReport
 from recsys.cli.main import cli
+from recsys.cli.output import ProgressBar, shown
 from recsys.demo import STYLES
 from recsys.store import LibraryLock, Store
+from recsys.types import IndexEvent, IndexStatus, IndexSummary
 from tests.cli.conftest import IndexedLibrary
 from tests.sounds import staircase, write
 
@@ -269,6 +272,25 @@ def test_it_ends_with_the_time_and_a_command_that_works(tmp_path: Path) -> None:
     assert str(damaged) not in following
     assert name == "recsys"
     assert CliRunner().invoke(cli, arguments).exit_code == 0
+
+
+def test_a_watched_library_names_what_changes_after_the_first_pass(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = IndexEvent(Path("/m/a.flac"), IndexStatus.INDEXED, track_id=1)
+    moved = IndexEvent(Path("/m/b\n.flac"), IndexStatus.MOVED, track_id=2)
+    failed = IndexEvent(Path("/m/c.flac"), IndexStatus.FAILED, reason="silent: 3 s")
+    summary = IndexSummary(found=1, indexed=1)
+    report = IndexReport(ProgressBar(None), as_json=False, watch=True)
+    for event in (done, summary):
+        report(event)
+    assert capsys.readouterr().out == "1 audio file: 1 indexed\n"
+    for event in (done, moved, failed, summary):
+        report(event)
+    assert capsys.readouterr().out == (
+        f"indexed: /m/a.flac\nmoved: {shown(moved.path)}\nfailed: /m/c.flac: silent: 3 s\n"
+        "1 audio file: 1 indexed\n"
+    )
 
 
 def test_what_is_wrong_is_said_once(tmp_path: Path) -> None:

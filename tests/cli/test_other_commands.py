@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from recsys.cli.main import COMMANDS, SECTIONS, cli
 from recsys.index.sync import index_directory
 from recsys.library_status import failure_groups
+from recsys.store.store import made_by
 from recsys.types import Failure, TrackFile
 from tests.cli.conftest import IndexedLibrary
 from tests.cli.documented import documented
@@ -223,8 +224,9 @@ def test_status(run: Run, indexed: IndexedLibrary) -> None:
     assert (group["files"], group["examples"], group["retried"]) == (1, [bad], 0)
     assert (group["reason"], data["failures_list"]) == (
         "not an audio file",
-        [{"path": bad, "reason": "not an audio file: a text file"}],
+        [{"path": bad, "reason": "not an audio file: a text file", "made_by": made_by()}],
     )
+    assert documented("status")[0]["failures_list"][0].keys() == data["failures_list"][0].keys()
     assert run("status", "--failures").stdout == (
         f"1 file: not an audio file\n  {bad} (a text file)\n  {group['hint']}\n"
     )

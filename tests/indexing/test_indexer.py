@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -14,13 +15,14 @@ import mutagen
 import numpy as np
 import pytest
 
+from recsys import workers
 from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.indexing import Indexer, IndexOptions, IndexPlan
-from recsys.indexing.examine import Examined, Examiner
+from recsys.indexing.examine import AnalysedTrack, Examined, Examiner, FileAnalyser
 from recsys.library import ScanReport, scan
 from recsys.store import Store
-from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary, SlowFile, TrackFile
+from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary, SlowFile, Tags, TrackFile
 from recsys.workers import WorkerPool
 from tests.planted import make_info
 from tests.sounds import staircase, write
@@ -576,6 +578,36 @@ def test_a_file_over_the_size_limit_is_not_opened(runner: Runner) -> None:
     assert event.status == "unchanged"
 
 
+def test_a_file_that_takes_too_long_is_tried_twice_and_then_on_request(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.add("a.flac")
+    tried: list[float] = []
+
+    class HangingPool(WorkerPool):
+        def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
+            for item in items:
+                tried.append(self.time_limit_s)
+                yield item, workers._too_long(self.time_limit_s)
+
+    monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", HangingPool)
+    runs = [(120.0, True), (120.0, False), (120.0, False), (60.0, False), (121.0, False)]
+    for limit_s, is_news in [*runs, (121.0, False)]:
+        (event,), summary = runner.run(time_limit_s=limit_s)
+        assert str(event.reason).startswith("took too long: more than 12")
+        assert summary.failed_now == is_news
+    assert tried == [120, 120, 121]
+    _, summary = runner.run(time_limit_s=121.0, retry_failed=True)
+    assert (tried, summary.failed_now) == ([120, 120, 121, 121], 1)
+    monkeypatch.setattr("recsys.store.store.made_by", lambda: "a later recsys")
+    runner.run(time_limit_s=121.0)
+    assert tried == [120, 120, 121, 121, 121]
+    runner.add("a.flac", seconds=4)  # another version begins anew
+    for _ in range(3):
+        runner.run(time_limit_s=121.0)
+    assert tried == [120, 120, *[121] * 5]
+
+
 def test_what_is_no_number_is_not_stored(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     runner.add("a.flac")
     runner.add("b.flac", pitch=1.3)
@@ -689,6 +721,52 @@ def test_what_changed_is_looked_at_and_nothing_else(runner: Runner) -> None:
     assert {os.fspath(path.relative_to(runner.music)) for path in paths} == {
         *("a/2.flac", "a/4.flac", "Vol.2/3.flac"),
     }
+
+
+def test_a_folder_of_500_files_is_renamed_and_nothing_is_analysed(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysed = in_this_process(monkeypatch)
+    for number in range(500):
+        (runner.music / f"{number}.mp3").write_bytes(b"sound %d" % number)
+    old, new = runner.music / "old", runner.music / "new"
+    old.mkdir()
+    for path in runner.music.glob("*.mp3"):
+        path.rename(old / path.name)
+    runner.run()
+    with runner.store() as store:
+        ids = {track.path.name: track.id for track in store.all_tracks()}
+    assert (len(ids), len(analysed)) == (500, 500)
+    old.rename(new)
+    found, _ = follow(runner, old, new)
+    assert found == dict.fromkeys(ids, "moved")
+    assert len(analysed) == 500
+    with runner.store() as store:
+        assert {track.path: track.id for track in store.all_tracks()} == {
+            new / name: track_id for name, track_id in ids.items()
+        }
+
+
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Examine files here, by their bytes alone; return the list of those that are analysed."""
+    analysed: list[Path] = []
+    model = CountingModel()
+
+    class Here(WorkerPool):
+        def stream(self, function: Any, items: Any, pause_s: Any) -> Iterator[Any]:
+            return ((item, function(item)) for item in items)
+
+    def analyse(_: FileAnalyser, path: Path) -> AnalysedTrack:
+        analysed.append(path)
+        return AnalysedTrack(model._one(np.ones((1, 16, 1), dtype=np.float32)), 3.0, None)
+
+    monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", Here)
+    monkeypatch.setattr(
+        "recsys.indexing.examine.identify",
+        lambda path: (hashlib.sha256(path.read_bytes()).hexdigest(), Tags(), False),
+    )
+    monkeypatch.setattr(FileAnalyser, "__call__", analyse)
+    return analysed
 
 
 def test_a_young_file_in_a_new_folder_waits(runner: Runner) -> None:

@@ -12,7 +12,7 @@ from recsys.errors import RecsysError
 from recsys.indexing import IndexOptions
 from recsys.types import PassedOver
 from tests.indexing.test_changed_files import index
-from tests.indexing.test_indexer import Runner
+from tests.indexing.test_indexer import Runner, follow
 from tests.library.films import film
 
 
@@ -79,6 +79,19 @@ def test_a_hidden_folder_that_was_named_stays(runner: Runner) -> None:
     assert summary.passed_over == PassedOver()
 
 
+@pytest.mark.parametrize("name", [".demos", "#recycle", "Kept.download"])
+def test_a_change_in_a_folder_that_was_named_is_followed(runner: Runner, name: str) -> None:
+    runner.add("a.flac")
+    named = runner.add(f"{name}/b.flac", pitch=1.5).parent
+    index(runner)
+    index(runner, named)
+    new = runner.add(f"{name}/c.flac", pitch=2.0)
+    deeper = runner.add(f"{name}/.not/d.flac", pitch=2.5)
+    other = runner.add(".other/e.flac", pitch=3.0)
+    assert follow(runner, new, deeper, other)[0] == {"c.flac": "indexed"}
+    assert index(runner)[0] == {"a.flac": "unchanged", "b.flac": "unchanged", "c.flac": "unchanged"}
+
+
 def test_videos_come_and_go_with_the_option_which_is_kept(runner: Runner) -> None:
     film(runner.music / "film.mkv", moving=True, duration_s=3)
     film(runner.music / "song.mp4", moving=False, duration_s=3)
@@ -129,14 +142,30 @@ def test_what_was_passed_over_is_stored_by_root(runner: Runner) -> None:
         assert store.passed_over() == PassedOver({".jpg": 2})
 
 
-def test_an_album_with_a_cue_sheet_among_its_tags_is_said(runner: Runner) -> None:
+def test_a_root_inside_another_is_counted_once(runner: Runner) -> None:
+    runner.add("a.flac")
+    runner.add("sub/b.flac", pitch=1.5)
+    for name in ("a.jpg", "sub/b.log", "sub/.hidden"):
+        (runner.music / name).touch()
+    expected = PassedOver({".jpg": 1, ".log": 1}, hidden=1)
+    for folder in (runner.music, runner.music / "sub", runner.music):
+        index(runner, folder)
+        with runner.store() as store:
+            assert store.passed_over() == expected
+
+
+def test_an_album_with_a_cue_sheet_beside_it_and_one_inside_is_said_once(runner: Runner) -> None:
     path = runner.add("a.flac")
+    sheet = 'FILE "a.flac" WAVE\nTRACK 01 AUDIO\nTRACK 02 AUDIO\n'
+    path.with_suffix(".cue").write_text(sheet)
     file = mutagen.File(path)
-    file["cuesheet"] = 'FILE "a.wav" WAVE\nTRACK 01 AUDIO\nTRACK 02 AUDIO\n'
+    file["cuesheet"] = sheet
     file.save()
-    assert index(runner)[1].passed_over.hints == (
-        "1 album in one file with a CUE sheet is one track",
-    )
+    for _ in range(2):
+        passed = index(runner)[1].passed_over
+        assert passed.hints == ("1 album in one file with a CUE sheet is one track",)
+        with runner.store() as store:
+            assert store.passed_over() == passed
 
 
 def test_a_pattern_that_is_none_is_refused_before_anything_is_done() -> None:

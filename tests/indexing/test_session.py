@@ -63,6 +63,16 @@ def test_the_journal_is_chosen(library: Library) -> None:
         assert store.journal() == "delete"
 
 
+def test_a_journal_that_fails_on_a_network_is_noted_once(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert library.index(music(library), ONE).notes == ()
+    monkeypatch.setattr("recsys.store.store.network_file_system", lambda _: "nfs4")
+    (note,) = library.index(music(library), ONE).notes
+    assert "network file system (nfs4)" in note
+    assert "recsys index --journal delete" in note
+
+
 def test_a_damaged_analysis_is_mended(library: Library) -> None:
     library.index(music(library), ONE)
     with Store.open(library.database) as store:

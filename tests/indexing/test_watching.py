@@ -13,14 +13,34 @@ import pytest
 
 from recsys.indexing import watching
 from recsys.indexing.watching import Changed, Watcher
+from recsys.library import ScanRules
 from tests.sounds import staircase, write
 
 
 def test_passed_over_paths_are_not_shown(tmp_path: Path) -> None:
     shown = ("a.mp3", "b/c.FLAC", "gone-folder", "Vol.2", "a.jpg", "...And/a.mp3")
-    hidden = ("b/.hidden/c.mp3", "._a.mp3", "#recycle/a.mp3", "../elsewhere/a.mp3")
-    assert all(watching._is_shown(tmp_path / name, [tmp_path]) for name in shown)
-    assert not any(watching._is_shown((tmp_path / name).resolve(), [tmp_path]) for name in hidden)
+    hidden = ("b/.hidden/c.mp3", "._a.mp3", "#recycle/a.mp3", "x.download/a.mp3")
+    assert all(ScanRules().shows(tmp_path / name, tmp_path) for name in shown)
+    assert not any(ScanRules().shows(tmp_path / name, tmp_path) for name in hidden)
+
+
+def test_passed_over_folders_are_shown_where_they_were_named(tmp_path: Path) -> None:
+    rules = ScanRules(named=frozenset({tmp_path, tmp_path / "b/.demos"}))
+    assert rules.shows(tmp_path / "b/.demos/a.mp3", tmp_path)
+    assert not rules.shows(tmp_path / "b/.demos/.more/a.mp3", tmp_path)
+    assert not rules.shows(tmp_path / "b/.other/a.mp3", tmp_path)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_changes_in_a_hidden_folder_that_was_named_are_told(tmp_path: Path) -> None:
+    (tmp_path / ".demos").mkdir()
+    (tmp_path / ".other").mkdir()
+    named = ScanRules(named=frozenset({tmp_path, tmp_path / ".demos"}))
+    changes = iter(Watcher([tmp_path], named))
+    assert next(changes).whole
+    (tmp_path / ".other/a.mp3").touch()
+    (tmp_path / ".demos/a.mp3").touch()
+    assert next(changes) == Changed((tmp_path / ".demos/a.mp3",))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -231,6 +232,40 @@ def test_a_pipe_without_an_extension_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     os.mkfifo(tmp_path / "pipe.mp4")
     assert scanned(tmp_path) == ([], PassedOver(extensions={"": 1, ".mp4": 1}))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_named_like_sound_and_is_no_file_is_counted(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp3")
+    os.mkfifo(tmp_path / "y.flac")
+    (tmp_path / "x.mp3").symlink_to(tmp_path / "gone.mp3")
+    (tmp_path / "z.mp3").symlink_to("z.mp3")  # to itself
+    (tmp_path / "b.mp3").symlink_to("a.mp3")
+    names, passed = scanned(tmp_path)
+    assert names == ["a.mp3", "b.mp3"]
+    assert passed == PassedOver(leftovers={"broken link": 2, "special file": 1})
+    assert passed.kinds == "2 broken links, 1 special file"
+
+
+def test_a_folder_whose_files_cannot_be_seen_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unseen:
+        name, path = "a.mp3", str(tmp_path / "a.mp3")
+
+        def is_dir(self) -> bool:
+            return False
+
+        def is_symlink(self) -> bool:
+            return False
+
+        def stat(self) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", lambda _: contextlib.nullcontext([Unseen()]))
+    report = ScanReport()
+    assert list(scan(tmp_path, report)) == []
+    assert report.unreadable == {tmp_path: "Permission denied"}
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".flv", ".rm", ".ts", ".webm"])

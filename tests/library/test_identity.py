@@ -68,6 +68,38 @@ def test_three_seconds_that_differ_make_another_sound(
     assert len(hashes) == 2
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".m4a"])
+def test_long_stems_that_are_silent_but_for_a_moment_are_as_many_sounds(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Ten minutes with a moment of sound: two at different times, two at the same one."""
+    moment, hashes = noise(0.5, 1), []
+    for number, (at_s, louder) in enumerate(((101.3, 1), (101.3, 0.9), (333.7, 1), (512.1, 1))):
+        samples = np.zeros(600 * RATE // 4, dtype=np.float32)  # at a quarter of the rate
+        start = round(at_s * RATE / 4)
+        samples[start : start + len(moment)] = moment * louder
+        path = tmp_path / f"{number}{suffix}"
+        if suffix in {".wav", ".flac"}:
+            write(path, samples, RATE // 4)
+        else:
+            encode(path, samples, "aac", RATE // 4)
+        hashes.append(audio_hash(path))
+    assert len(set(hashes)) == 4
+
+
+def test_flac_without_a_checksum_of_its_own_is_read_whole(tmp_path: Path) -> None:
+    path = sound_file(tmp_path / "a.flac", noise(60, 1))
+    content = bytearray(path.read_bytes())
+    content[26:42] = bytes(16)  # of STREAMINFO, the last 16 bytes
+    path.write_bytes(content)
+    before = audio_hash(path)
+    for place in range(len(content) - 900_000, len(content), 100_001):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        assert audio_hash(path) != before
+
+
 @pytest.mark.parametrize("name", ["a.flac", "a.wav", "a.aiff", "a.mp3", "a.ogg", "a.wma", "a.wv"])
 def test_a_file_that_was_cut_off_is_another(tmp_path: Path, name: str) -> None:
     whole = sound_file(tmp_path / name, 0.1 * staircase(30, RATE))

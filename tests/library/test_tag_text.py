@@ -19,11 +19,11 @@ from mutagen.apev2 import APEv2
 from mutagen.id3 import APIC, ID3, TIT2, TPE1, USLT
 
 from recsys.errors import PassingError
-from recsys.library import read_tags, read_tags_and_sheet
+from recsys.library import read_tags
 from recsys.library.tags import MAX_CHARACTERS
 from recsys.types import Tags
 from tests.library.films import film
-from tests.sounds import staircase, write
+from tests.sounds import encode, staircase, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,16 +95,6 @@ def test_riff_info_in_another_code_page(tmp_path: Path) -> None:
     assert (found.artist, found.title) == ("Мумий Тролль", "Утекай")
 
 
-@pytest.mark.parametrize(("tracks", "divides"), [(0, False), (1, False), (2, True)])
-def test_a_cue_sheet_among_the_tags(tmp_path: Path, tracks: int, divides: bool) -> None:
-    path = write(tmp_path / "a.flac", staircase(1))
-    file = mutagen.File(path)
-    lines = [f"  TRACK {number:02} AUDIO\r\n    INDEX 01 00:00:00" for number in range(tracks)]
-    file["CUESHEET"] = "\r\n".join(['PERFORMER "TRACK 1"', 'FILE "a.wav" WAVE', *lines])
-    file.save()
-    assert read_tags_and_sheet(path) == (Tags(), divides)
-
-
 def test_vorbis_comments_in_another_code_page(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", staircase(1))
     file = mutagen.File(path)
@@ -112,6 +102,72 @@ def test_vorbis_comments_in_another_code_page(tmp_path: Path) -> None:
     file.save()
     path.write_bytes(path.read_bytes().replace(b"@" * 6, "Утекай".encode("windows-1251")))
     assert read_tags(path) == Tags(title="Утекай", artist="Ascii")
+
+
+LATIN_1 = ["Öööö", "°°°°", "ÉÈÊË"]
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.m4a"])
+@pytest.mark.parametrize("text", [*LATIN_1, "ÆØÅÆØÅ", "Êèíî", "Ã©tÃ©"])
+def test_what_is_utf_8_is_never_changed(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    if path.suffix == ".m4a":
+        encode(path, staircase(1, 44_100), "aac", 44_100)
+    else:
+        write(path, staircase(1, 44_100), 44_100)
+    file = mutagen.File(path, easy=True)
+    file["artist"] = file["title"] = file["album"] = text
+    file.save()
+    assert read_tags(path) == Tags(artist=text, title=text, album=text)
+
+
+@pytest.mark.parametrize("encoding", [0, 1, 3])
+@pytest.mark.parametrize("text", LATIN_1)
+def test_a_short_western_name_in_id3_is_never_changed(mp3: Path, text: str, encoding: int) -> None:
+    tags = ID3()
+    tags.add(TPE1(encoding=encoding, text=text))
+    tags.add(TIT2(encoding=encoding, text=LATIN_1[0]))
+    tags.save(mp3)
+    assert read_tags(mp3) == Tags(artist=text, title=LATIN_1[0])
+
+
+def test_only_the_frames_of_id3_that_say_latin_1_may_be_another_code_page(mp3: Path) -> None:
+    raw = "Мумий Тролль".encode("windows-1251").decode("latin-1")
+    tags = ID3()
+    tags.add(TPE1(encoding=0, text=raw))
+    tags.add(TIT2(encoding=3, text=raw))
+    tags.save(mp3)
+    assert read_tags(mp3) == Tags(artist="Мумий Тролль", title=raw)
+
+
+def test_id3_before_a_format_without_tags(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.aac", staircase(1, 44_100), "aac", 44_100)
+    tags = ID3()
+    tags.add(TIT2(encoding=0, text="Утекай".encode("windows-1251").decode("latin-1")))
+    tags.save(path)
+    assert read_tags(path) == Tags(title="Утекай")
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.m4a", "a.flac", "a.ogg"])
+def test_all_fields_of_a_format(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if path.suffix == ".m4a":
+        encode(path, staircase(1, 44_100), "aac", 44_100)
+    else:
+        write(path, staircase(1, 44_100), 44_100)
+    file = mutagen.File(path, easy=True)
+    file.update(artist=["One", "Two"], title="Title", album="Album", albumartist="All")
+    file.update(genre="Jazz", date="1987-02-03", tracknumber="3/9")
+    file.save()
+    assert read_tags(path) == Tags(
+        artist="One; Two",
+        album_artist="All",
+        album="Album",
+        title="Title",
+        track_number=3,
+        year=1987,
+        genre_tag="Jazz",
+    )
 
 
 def test_huge_tags_are_bounded(mp3: Path) -> None:

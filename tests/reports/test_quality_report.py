@@ -63,3 +63,19 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     page = write_quality_report(quality, tmp_path / "q.html").read_text(encoding="utf-8")
     assert "<b>Q&A</b>" not in page
     assert "&lt;b&gt;Q&amp;A&lt;/b&gt;" in page
+
+
+def test_hostile_tags_are_text_and_nothing_else(tmp_path: Path) -> None:
+    artist = "\"'><script>alert(1)</script>\x1b[2J\x00\x07"
+    title = "</td></table><img src=x onerror=alert(2)>\r\n&amp;{{ 7 * 7 }}\u202e"
+    sounds = [
+        sound.__class__(sound.genre, sound.embedding, artist=artist, title=title, path=sound.path)
+        for sound in two_clusters()
+    ]
+    quality = measured(PlantedLibrary(tmp_path, sounds), k=5)
+    page = write_quality_report(quality, tmp_path / "q.html").read_text(encoding="utf-8")
+    assert "alert(1)" in page
+    assert not re.search(r"<script|<img src=x|onerror=[^&]*>", page)
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202e]", page)
+    assert page.count("</table>") == page.count("<table")
+    assert "&amp;amp;{{ 7 * 7 }}" in page
