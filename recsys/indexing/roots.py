@@ -132,6 +132,8 @@ def check_folder(root: Path) -> None:
     """Raise RecsysError for what is not there, or is no folder."""
     if root.is_dir():
         return
+    if root.is_file():
+        raise RecsysError(f"not a folder: {root}", f"Give the folder that holds it: {root.parent}")
     if root.exists():
         kind = "a pipe" if root.is_fifo() else "a socket" if root.is_socket() else "a device"
         raise RecsysError(

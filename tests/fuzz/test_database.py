@@ -227,7 +227,7 @@ def test_a_value_of_a_wrong_kind_costs_that_value(intact: Intact, tmp_path: Path
     *found, doctor = answers
     assert [result.exit_code for result in found] == [0] * len(found)
     assert doctor.exit_code == 1
-    assert "2 tracks have values of a wrong kind" in doctor.stdout
+    assert "Tracks with values of a wrong kind, which are left out: 2." in doctor.stdout
     with Library(database) as library:
         assert (library.track(3).tags.artist, library.track(3).tags.title) == (None, "Title 2")
         assert library.track(7).tags.year is None

@@ -20,6 +20,7 @@ from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError, PassingError, RecsysError
 from recsys.indexing import Indexer, IndexOptions, IndexPlan
 from recsys.indexing.examine import AnalysedTrack, Examined, Examiner, FileAnalyser
+from recsys.indexing.roots import check_folder
 from recsys.library import ScanReport, scan
 from recsys.store import Store
 from recsys.types import Analysis, FloatArray, IndexEvent, IndexSummary, SlowFile, Tags, TrackFile
@@ -320,6 +321,10 @@ def test_a_copy_is_not_a_move_while_the_disk_of_the_first_is_unmounted(
 def test_a_folder_that_never_was_is_an_error(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(RecsysError, match="no such file or folder"):
         runner.run(tmp_path / "none")
+    file = tmp_path / "notes"
+    file.touch()
+    with pytest.raises(RecsysError, match="not a folder"):
+        check_folder(file)
     with pytest.raises(RecsysError, match="is a device, neither a folder nor a regular file"):
         runner.run(Path(os.devnull))
 
