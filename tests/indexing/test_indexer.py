@@ -768,7 +768,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr("recsys.indexing.indexer.WorkerPool", Here)
     monkeypatch.setattr(
         "recsys.indexing.examine.identify",
-        lambda path: (hashlib.sha256(path.read_bytes()).hexdigest(), Tags(), False),
+        lambda path: (hashlib.sha256(path.read_bytes()).hexdigest(), Tags()),
     )
     monkeypatch.setattr(FileAnalyser, "__call__", analyse)
     return analysed
