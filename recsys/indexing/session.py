@@ -280,9 +280,10 @@ def _with_note_of_unanalysed(store: Store, summary: IndexSummary) -> IndexSummar
     waiting = store.unanalysed()
     if not waiting:
         return summary
+    tracks = "track waits" if waiting == 1 else "tracks wait"
     note = (
-        f"{waiting} tracks wait for analysis by the library's present model and are in no answer "
-        f"till then: {shell('recsys', 'index', *store.roots())}"
+        f"{waiting} {tracks} for analysis by the library's present model, in no answer till then: "
+        f"{shell('recsys', 'index', *store.roots())}"
     )
     return replace(summary, notes=(*summary.notes, note))
 

@@ -204,7 +204,7 @@ def test_tracks_that_wait_for_another_model_are_mentioned(tmp_path: Path) -> Non
     arguments = ("--db", database, "--model", other, "--reanalyse")
     code, _, stderr = index(tmp_path / "one", *arguments)
     assert code == 3
-    assert "1 tracks wait for analysis" in stderr
+    assert "1 track waits for analysis" in stderr
     assert index(tmp_path / "two", "--db", database)[0] == 0
 
 
