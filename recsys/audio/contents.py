@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from recsys.audio.files import BARREN_BYTES, HEADER_BYTES, AudioFile, Part
@@ -398,7 +399,7 @@ def ogg_links(file: AudioFile, head: bytes) -> list[tuple[int, int]]:
                 break
         segments = header[26]
         position += _PAGE_HEADER + segments + sum(header[27 : 27 + segments])
-    return list(zip(starts, [*starts[1:], file.size], strict=True))
+    return list(pairwise([*starts, file.size]))
 
 
 def _next_page(file: AudioFile, position: int) -> int:

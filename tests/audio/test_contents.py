@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from recsys.audio import decode, decode_whole, open_container
-from recsys.audio.files import AudioFile
+from recsys.audio.contents import ogg_links
+from recsys.audio.files import AudioFile, open_audio
 from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError
 from tests.sounds import encode, noise, staircase, write
@@ -217,3 +218,13 @@ def test_absurd_numbers_of_channels_are_refused(tmp_path: Path, channels: int) -
     path.write_bytes(wav(SOME, channels=channels))
     with pytest.raises(AudioError):
         decode(path, MEL)
+
+
+def test_an_ogg_file_in_which_nothing_begins_has_no_links(tmp_path: Path) -> None:
+    def page(serial: int) -> bytes:  # a version, no flag, and what a damaged page may hold
+        return b"OggS" + bytes(10) + serial.to_bytes(4, "little") + bytes(9)
+
+    path = tmp_path / "a.ogg"
+    path.write_bytes(page(1) + page(2))
+    with open_audio(path) as file:
+        assert ogg_links(file, page(1)) == []

@@ -166,6 +166,7 @@ def test_the_same_rows_as_the_local_engine(
     cluster: TwoNodes, music: Path, local: Path, tmp_path: Path
 ) -> None:
     *files, last = index_on_ray(cluster, music, "--out", tmp_path / "shards")
+    del last["summary"]["passed_over"]  # what a scan counts
     assert last["summary"] == {
         **dict.fromkeys(("unchanged", "moved", "removed", "failed_before"), 0),
         "found": N_TRACKS + 3,
