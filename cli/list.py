@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -110,16 +110,16 @@ def command(
     if as_csv + as_json + (paths is not None) > 1:
         raise click.UsageError("--csv, --json and --paths exclude each other.")
     from recsys.api import Library
-    from recsys.listing import ListOptions, track_dict
+    from recsys.listing import ListOptions
 
     options = ListOptions(genre, tags, artist, album, added, banned)
     with Library(db) as library:
         listed = _Listed(library.tracks(options), present_only=paths is not None)
         if as_json:
-            for track in listed:
-                print_json(track_dict(track))
+            for row in listed.rows():
+                print_json(row)
         elif as_csv:
-            _print_csv(listed)
+            _print_csv(listed.rows())
         elif paths is not None:
             print_paths((track.path for track in listed), paths)
         else:
@@ -144,13 +144,24 @@ class _Listed:
         from recsys.recommender.presence import is_there
 
         for track in self._tracks:
-            self.count += 1
-            if is_there(track.path):
+            there = is_there(track.path)
+            self._count(track, there=there)
+            if there or not self._present_only:
                 yield track
-            else:
-                self._missing.append(track.path)
-                if not self._present_only:
-                    yield track
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the tracks as plain values, which tell whether a file is there."""
+        from recsys.listing import track_dict
+
+        for track in self._tracks:
+            row = track_dict(track)
+            self._count(track, there=not row["missing"])
+            yield row
+
+    def _count(self, track: Track, *, there: bool) -> None:
+        self.count += 1
+        if not there:
+            self._missing.append(track.path)
 
     def print_missing(self) -> None:
         """Say how many files are not there."""
@@ -171,16 +182,16 @@ def _conditions(options: ListOptions) -> str:
     return ", ".join(parts)
 
 
-def _print_csv(tracks: Iterable[Track]) -> None:
+def _print_csv(rows: Iterable[dict[str, Any]]) -> None:
     """Print CSV in UTF-8 with a header; paths keep the bytes that they have on disk."""
-    from recsys.listing import COLUMNS, track_dict
+    from recsys.listing import COLUMNS
 
     sys.stdout.flush()
     text = io.TextIOWrapper(sys.stdout.buffer, "utf-8", errors="surrogateescape", newline="")
     try:
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
-        writer.writerows(track_dict(track) for track in tracks)
+        writer.writerows(rows)
         text.flush()
     finally:
         text.detach()  # standard output stays open
