@@ -234,7 +234,7 @@ class Indexer:
         pending: list[str] = []  # text takes a fifth of the memory of paths
         for folder in healthy:
             report = ScanReport(0, run.report.volumes, run.report.unreadable)
-            scanned = scan(folder, report, run.rules, self._top(folder))
+            scanned = scan(folder, report, run.rules, run.rules.top_of(folder))
             yield from self._sift(scanned, pending, run, reread=True)
             run.report.found += report.found
             run.passed_over += report.passed_over()
@@ -272,7 +272,7 @@ class Indexer:
         single: list[Path] = []
         for path in changed:
             if path.is_dir():
-                scanned = scan(path, run.report, run.rules, self._top(path))
+                scanned = scan(path, run.report, run.rules, run.rules.top_of(path))
                 yield from self._sift(scanned, pending, run)
             else:
                 single.append(path)
@@ -288,7 +288,7 @@ class Indexer:
     def _present(self, paths: Iterable[Path], run: _Run) -> Iterator[TrackFile]:
         """Yield the files among some paths that a scan would find."""
         for path in paths:
-            top = self._top(path)
+            top = run.rules.top_of(path)
             if not may_concern_scan(path, top, run.rules) or is_passed_over(path, top, run.rules):
                 continue
             file = track_file_or_reason(path, run.rules)
@@ -323,11 +323,6 @@ class Indexer:
             bool(rules.get("video", False)),
             frozenset(known),
         )
-
-    def _top(self, folder: Path) -> Path:
-        """Return the root below which a folder lies, itself if below none: patterns begin there."""
-        above = [root for root in self._store.roots() if folder.is_relative_to(root)]
-        return min(above, key=lambda root: len(root.parts), default=folder)
 
     def _sift(
         self,
@@ -617,7 +612,7 @@ class Indexer:
 
     def _remove_gone(self, folder: Path, run: _Run, health: RootHealth) -> Iterator[IndexEvent]:
         """Remove what is gone for good, or not the library's, from a folder, or a single file."""
-        top = self._top(folder)
+        top = run.rules.top_of(folder)
         gone, excluded = [], []
         for track_id, path in self._store.iter_tracks_under(folder, run.settled):
             if health.is_gone(path):

@@ -96,6 +96,11 @@ class ScanRules:
             return None
         return None if any(named.is_relative_to(folder) for named in self.named) else kind
 
+    def top_of(self, path: Path) -> Path:
+        """Return the named folder above a path at which patterns begin; itself if below none."""
+        above = [folder for folder in self.named if path.is_relative_to(folder)]
+        return min(above, key=lambda folder: len(folder.parts), default=path)
+
     def shows(self, path: Path, root: Path) -> bool:
         """Return whether neither a path nor a folder between a root and it is passed over."""
         below = path.relative_to(root).parts
