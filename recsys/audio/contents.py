@@ -11,7 +11,7 @@ import struct
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from recsys.audio.files import BARREN_BYTES, HEADER_BYTES, AudioFile, Part
+from recsys.audio.files import BARREN_BYTES, HEADER_BYTES, AudioFile, Stretch
 from recsys.errors import AudioError
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _size(count: float) -> str:
 class Repaired(NamedTuple):
     """A file to read in the place of one with a wrong header, and what to say about it."""
 
-    source: AudioFile | Part
+    source: AudioFile | Stretch
     warning: str | None
 
 
@@ -229,7 +229,7 @@ def repaired_wav(file: AudioFile, head: bytes) -> Repaired:
         warning = f"its header says {stated} of sound; {_size(there)} were there and were read"
     size = there // align * align
     header = _header(wave.form, size, align)
-    return Repaired(Part(file, wave.start, wave.start + size, header), warning)
+    return Repaired(Stretch(file, wave.start, wave.start + size, header), warning)
 
 
 def _wave(file: AudioFile, head: bytes) -> _Wave | None:
@@ -313,7 +313,7 @@ class Mp3Table(NamedTuple):
     size: int | None = None  # of the sound, bytes
 
 
-def mp3_table(source: AudioFile | Part) -> Mp3Table:
+def mp3_table(source: AudioFile | Stretch) -> Mp3Table:
     """Read the table that encoders of variable bit rates put into the first frame."""
     here = source.tell()
     source.seek(0)

@@ -115,7 +115,7 @@ def _without_waiting(name: str, flags: int) -> int:
     return fd
 
 
-class Part(io.RawIOBase):
+class Stretch(io.RawIOBase):
     """A stretch of a file as a file of its own, behind a header of its own if it has one."""
 
     def __init__(self, file: AudioFile, start: int, end: int, header: bytes = b"") -> None:
@@ -179,7 +179,7 @@ def open_audio(path: Path) -> Iterator[AudioFile]:
 
 
 def container_of(
-    source: AudioFile | Part, metadata_errors: str = "ignore"
+    source: AudioFile | Stretch, metadata_errors: str = "ignore"
 ) -> av.container.InputContainer:
     """Open with FFmpeg, whatever bytes the name has; AudioError for an unknown format."""
     source.seek(0)

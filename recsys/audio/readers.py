@@ -26,7 +26,7 @@ from recsys.audio.files import (
     BARREN_BYTES,
     HEADER_BYTES,
     AudioFile,
-    Part,
+    Stretch,
     container_of,
     open_audio,
     out_of_memory,
@@ -155,7 +155,7 @@ class _UndecodableError(AudioError):
 class SoundFileReader(AudioReader):
     """Reads through libsndfile."""
 
-    def __init__(self, source: AudioFile | Part, file: AudioFile) -> None:
+    def __init__(self, source: AudioFile | Stretch, file: AudioFile) -> None:
         super().__init__()
         self._source, self._owner = source, file
         file.allowance = HEADER_BYTES
@@ -180,7 +180,7 @@ class SoundFileReader(AudioReader):
         self._time_s = 0.0  # where reading has ended
         self._at_once = max(1, SAMPLES_AT_ONCE // self._file.channels)
 
-    def _opened(self, source: AudioFile | Part) -> tuple[soundfile.SoundFile, Mp3Table | None]:
+    def _opened(self, source: AudioFile | Stretch) -> tuple[soundfile.SoundFile, Mp3Table | None]:
         start = self._owner.peek_at(0, 3)
         source.seek(0)
         if start == b"ID3" or start.startswith(b"\xff"):
@@ -290,7 +290,7 @@ def _check_memory(error: Exception) -> None:
 class AvReader(AudioReader):
     """Reads through FFmpeg."""
 
-    def __init__(self, source: AudioFile | Part, file: AudioFile) -> None:
+    def __init__(self, source: AudioFile | Stretch, file: AudioFile) -> None:
         super().__init__()
         self._file, self._source = file, source  # the file counts what is read without a sound
         self._open()
@@ -504,11 +504,11 @@ def _codec(stream: av.AudioStream) -> str:
 class ChainReader(AudioReader):
     """Reads several recordings in one Ogg file, one behind the other."""
 
-    def __init__(self, parts: list[Part], kinds: Kinds, file: AudioFile) -> None:
+    def __init__(self, parts: list[Stretch], kinds: Kinds, file: AudioFile) -> None:
         super().__init__()
         self._kinds, self._file = kinds, file
-        self._links: list[tuple[float, float, Part]] = []  # start and end in seconds
-        self._open: tuple[Part, AudioReader] | None = None
+        self._links: list[tuple[float, float, Stretch]] = []  # start and end in seconds
+        self._open: tuple[Stretch, AudioReader] | None = None
         self.sample_rate, end_s = 0, 0.0
         for part in parts:
             with contextlib.suppress(AudioError):
@@ -522,7 +522,7 @@ class ChainReader(AudioReader):
         self.duration_s = self.stated_s = end_s
         self._broken = self.damaged = len(parts) - len(self._links)
 
-    def _reader(self, part: Part) -> AudioReader:
+    def _reader(self, part: Stretch) -> AudioReader:
         """Return the reader of a recording; only the last one stays open."""
         if self._open is not None and self._open[0] is part:
             return self._open[1]
@@ -568,7 +568,7 @@ class ChainReader(AudioReader):
 
 
 def readers_of(
-    file: AudioFile, head: bytes, source: AudioFile | Part, at_the_end: contextlib.ExitStack
+    file: AudioFile, head: bytes, source: AudioFile | Stretch, at_the_end: contextlib.ExitStack
 ) -> Iterator[AudioReader]:
     """Open a file with one library after the other, the preferred one first.
 
@@ -578,7 +578,7 @@ def readers_of(
     kinds: Kinds = (SoundFileReader, AvReader)
     if str(file.name).lower().endswith(".opus") or is_disguised_wav(file, head):
         kinds = (AvReader,)
-    parts = [Part(file, start, end) for start, end in ogg_links(file, head)]
+    parts = [Stretch(file, start, end) for start, end in ogg_links(file, head)]
     if len(parts) > 1:
         with contextlib.suppress(AudioError):
             chain = ChainReader(parts, kinds, file)
@@ -595,7 +595,7 @@ def readers_of(
 
 
 def _opened(
-    kinds: Kinds, source: AudioFile | Part, file: AudioFile, refused: list[AudioError]
+    kinds: Kinds, source: AudioFile | Stretch, file: AudioFile, refused: list[AudioError]
 ) -> Iterator[SoundFileReader | AvReader]:
     for kind in kinds:
         try:

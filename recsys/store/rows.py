@@ -314,7 +314,7 @@ def blob_array(blob: bytes) -> FloatArray:
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)
 
 
-def is_sound(
+def is_intact(
     probabilities: bytes,
     embedding: bytes,
     tag_scores: bytes | None,

@@ -15,7 +15,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from recsys.store.rows import is_sound, key_path
+from recsys.store.rows import is_intact, key_path
 from recsys.store.search import file_text, name_key, normalise, search_keys
 from recsys.taste.events import EventKind, Subject
 from recsys.types import Effort, GenreSource
@@ -286,7 +286,7 @@ def origins_of_results(db: Database) -> None:
     ):
         db.execute(statement)
     arrays = "SELECT audio_hash, model, probabilities, embedding, tag_scores FROM analyses"
-    damaged = [row[:2] for row in db.execute(arrays) if not is_sound(*row[2:])]
+    damaged = [row[:2] for row in db.execute(arrays) if not is_intact(*row[2:])]
     if damaged:
         db.execute("UPDATE library SET revision = revision + 1")
     for sound, model in damaged:

@@ -35,7 +35,7 @@ from recsys.store.rows import (
     blob_array,
     blob_matrix,
     has_length,
-    is_sound,
+    is_intact,
     key_path,
     model_dict,
     model_of,
@@ -481,7 +481,7 @@ class Store:
                 dict(zip(names, map(blob_array, blobs), strict=True)), model.identity
             )
             for track_id, *blobs in self._rows(sql, (_json_ids(ids),))
-            if is_sound(blobs[0], blobs[1], blobs[2], model)
+            if is_intact(blobs[0], blobs[1], blobs[2], model)
         }
 
     def analysed_hash(self, audio_hash: str) -> bool:
@@ -505,7 +505,7 @@ class Store:
         return {
             row[0]: blob_array(row[1])
             for row in self._rows(sql, (_json_ids(ids),))
-            if is_sound(b"", b"", row[1])
+            if is_intact(b"", b"", row[1])
         }
 
     def all_tag_scores(self) -> tuple[IdArray, FloatArray]:
@@ -556,7 +556,7 @@ class Store:
         return [
             (track_id, key_path(key))
             for track_id, key, probabilities, embedding, tag_scores in self._pages(sql, (-1,))
-            if not is_sound(probabilities, embedding, tag_scores, model)
+            if not is_intact(probabilities, embedding, tag_scores, model)
         ]
 
     @_guarded

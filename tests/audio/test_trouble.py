@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recsys.audio import decode, decode_whole, files, open_container
-from recsys.audio.files import AudioFile, Part
+from recsys.audio.files import AudioFile, Stretch
 from recsys.classifier.log_mel import MEL
 from recsys.errors import AudioError, PassingError
 from tests.sounds import encode, noise, staircase, write
@@ -186,7 +186,7 @@ def test_a_part_of_a_file_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(range(100)))
     with AudioFile(path) as file:
-        part = Part(file, 10, 20, b"head")
+        part = Stretch(file, 10, 20, b"head")
         assert part.read() == b"head" + bytes(range(10, 20))
         assert part.seek(-2, os.SEEK_END) == 12
         assert part.read(5) == bytes([18, 19])
