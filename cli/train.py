@@ -144,6 +144,8 @@ _FIGURES = {
     "valid_clips": "  of these, the long ones",
     "cross_validation": "artist-grouped cross-validation",
     "cross_validation_clips": "  of these, the long ones",
+    "clips_at_default_effort": "  the same with the windows of the default effort",
+    "cross_validation_excerpts": "  the short ones",
 }
 
 
@@ -154,6 +156,10 @@ def _report(card: ModelCard, out: Path) -> None:
             found = card.metrics[name]
             figures = accuracy_text(found["accuracy"], found["interval"], found["macro_f1"])
             click.echo(f"  {title}: {found['n']} tracks, {figures}, ECE {found['ece']:.3f}")
+    for name, values in card.metrics["fold_seeds"].items():
+        if len(values) > 1:
+            texts = ", ".join(f"{value:.3f}" for value in values)
+            click.echo(f"  {_FIGURES[name].strip()}, accuracy by seed of the folds: {texts}")
     for genre, found in card.metrics["cross_validation"]["per_genre"].items():
         click.echo(
             f"  {genre:12s} n {found['n']:4d}  precision {found['precision']:.2f}"

@@ -73,6 +73,13 @@ def predict_scores(
     return means, targets[first]
 
 
+def _artists(segments: SegmentSet, rows: IdArray, *, by_track: bool) -> IdArray:
+    """Return the artist of each row of :func:`predict_scores`, as group ids."""
+    if by_track:
+        return segments.track_groups[np.unique(segments.track_of[rows])]
+    return segments.groups[rows]
+
+
 def _figures(evaluation: Evaluation, *, calibrated: bool) -> dict[str, Any]:
     """Return an evaluation ready for JSON; ``ece`` is None where no temperature was fitted."""
     return {**as_dict(evaluation), **({} if calibrated else {"ece": None})}
@@ -117,7 +124,8 @@ def make_recipe_card(
     known = predict(fold.valid if has_valid else fold.test)
     calibration = calibrate(*known, None if has_valid else 1.0)
     scores, targets = predict(fold.test)
-    measured = score(softmax(scores, calibration.temperature), targets, labels)
+    groups = _artists(segments, fold.test, by_track=by_track)
+    measured = score(softmax(scores, calibration.temperature), targets, labels, groups)
     with torch.inference_mode():
         embedding = fitted.model(torch.from_numpy(segments.inputs[:1]).float())[1]
     card = make_card(
@@ -275,6 +283,7 @@ def measure(
         # The first model is enough for the notes, and models are large.
         fitted.append(one if not fitted else replace(one, model=fitted[0].model))
     scores, probabilities, truth = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    tested = [_artists(segments, fold.test, by_track=not division.leaky) for fold in division.folds]
     calibrated = all(len(fold.valid) for fold in division.folds)
     notes = _notes(recipe, data, fitted, options)
     return Measurement(
@@ -285,7 +294,10 @@ def measure(
         leaky=division.leaky,
         split=division.description,
         unit=division.unit,
-        test=_figures(score(probabilities, truth, segments.labels), calibrated=calibrated),
+        test=_figures(
+            score(probabilities, truth, segments.labels, np.concatenate(tested)),
+            calibrated=calibrated,
+        ),
         loss=negative_log_likelihood(scores, truth),
         train_accuracy=_train_accuracy(fitted[0], segments, division.folds[0], options),
         folds=len(division.folds),

@@ -13,6 +13,8 @@ import torch
 from click.testing import CliRunner, Result
 from sklearn.metrics import f1_score
 
+from recsys.bootstrap import bootstrap_interval
+from recsys.classifier.calibrate import wilson_interval
 from recsys.classifier.card import ModelCard
 from recsys.classifier.log_mel import MEL
 from recsys.classifier.training.architectures import build_model, save_model
@@ -60,6 +62,22 @@ def test_f1_is_averaged_both_ways() -> None:
     weighted = f1_score(targets, given, average="weighted", **present)
     assert found.weighted_f1 == pytest.approx(weighted)
     assert found.weighted_f1 != pytest.approx(found.macro_f1)
+
+
+def test_the_interval_is_of_whole_artists() -> None:
+    """Ten artists of ten tracks, each right in all or none: as wide as that of ten tracks."""
+    targets = np.zeros(100, np.int64)
+    right = np.repeat(np.arange(10) < 7, 10)
+    probabilities = np.where(right[:, np.newaxis], (0.9, 0.1), (0.1, 0.9))
+    artists = np.repeat(np.arange(10), 10)
+    whole = score(probabilities, targets, ("a", "b"), artists)
+    tracks = score(probabilities, targets, ("a", "b"))
+    assert (whole.artists, tracks.artists) == (10, None)
+    assert whole.interval == bootstrap_interval(right.astype(float), artists)
+    assert tracks.interval == wilson_interval(70, 100)
+    alone = score(probabilities, targets, ("a", "b"), np.arange(100))
+    assert (alone.interval, alone.artists) == (tracks.interval, 100)
+    assert np.ptp(whole.interval) > 2.5 * np.ptp(tracks.interval)
 
 
 def test_report_and_command_agree(music: Path, model: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from recsys.classifier.calibrate import (
     expected_calibration_error,
     fit_temperature,
     softmax,
+    temperatures_of,
 )
 from recsys.classifier.inference import Pooled
 from recsys.classifier.training.architectures import make_card, save_model
@@ -43,7 +45,7 @@ from recsys.classifier.training.tune import (
     tune_and_fit,
 )
 from recsys.errors import ModelError
-from recsys.mel import CompressedMel
+from recsys.mel import DEFAULT_EFFORT, CompressedMel, at_effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -106,6 +108,8 @@ class DefaultModel:
 
     model: MusiCNN  # trained on all tracks; with the tags that are kept
     out_of_fold: Pooled  # one row per track, by cross-validation
+    window_logits: tuple[FloatArray, ...]  # of each track (n_windows, n_genres), by the same
+    other_folds: tuple[FloatArray, ...]  # logits of tracks as in `out_of_fold`, by other folds
     valid: Pooled | None  # of the validation list, by a network of the training list
     taught_tags: FloatArray  # (n_tracks, n_tags): of the teacher, pooled
     tag_logits: FloatArray  # (n_tracks, n_kept): of the network itself, pooled
@@ -178,14 +182,18 @@ def make_default(
             f"{len(music.tracks)} tracks are too few to train and to evaluate a model",
             f"Give {LEAST_TRACKS} at least; some hundreds make a useful model.",
         )
-    folds = make_folds(music.targets, music.groups, settings.folds, settings.seed)
+    divisions = [
+        make_folds(music.targets, music.groups, settings.folds, settings.seed + number)
+        for number in range(settings.divisions)
+    ]
+    folds = divisions[0]
     responses = front_end_responses(
         teacher, music.tracks, settings.variations, settings.seed, watcher.track_augmented
     )
     outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
     data = TuningData(responses, music.targets, teacher_tags(teacher, responses), outliers)
     everything = np.arange(len(music.tracks))
-    total = settings.training.epochs * (len(folds) + 1 + bool(len(music.valid)))
+    total = settings.training.epochs * (sum(map(len, divisions)) + 1 + bool(len(music.valid)))
 
     def network(number: int, rows: IdArray, seed: int) -> MusiCNN:
         seeded = replace(settings, seed=seed)
@@ -200,19 +208,35 @@ def make_default(
         )
 
     # Numbered apart from the final network, 0, whose interrupted state must not be theirs.
-    out_of_fold = out_of_fold_outputs(
-        folds, responses, lambda number, rows: network(number + 1, rows, settings.seed + number)
-    )
+    numbers = itertools.count(1)
+    networks = []
+
+    def of_fold(number: int, rows: IdArray) -> MusiCNN:
+        networks.append(network(next(numbers), rows, settings.seed + number))
+        return networks[-1]
+
+    out_of_fold, *others = (out_of_fold_outputs(own, responses, of_fold) for own in divisions)
+    window_logits = window_outputs(networks[: len(folds)], folds, responses)
     valid = None
     if len(music.valid):
-        listed = network(len(folds) + 1, music.train, settings.seed)
+        listed = network(next(numbers), music.train, settings.seed)
         valid = outputs_of(listed, [responses[row].plain for row in music.valid])
     taught = np.stack([rows.mean(axis=0) for rows in data.tag_logits])
     agreement = measure_agreement(out_of_fold.tag_logits, taught, TAGS)
     final = network(0, everything, settings.seed)
     final = keep_tags(final, [n for n, tag in enumerate(TAGS) if agreement[tag].is_learned])
     own = outputs_of(final, [track.plain for track in responses])
-    return DefaultModel(final, out_of_fold, valid, taught, own.tag_logits, agreement, len(folds))
+    return DefaultModel(
+        final,
+        out_of_fold,
+        window_logits,
+        tuple(other.logits for other in others),
+        valid,
+        taught,
+        own.tag_logits,
+        agreement,
+        len(folds),
+    )
 
 
 def out_of_fold_outputs(
@@ -232,6 +256,18 @@ def out_of_fold_outputs(
         parts.append(outputs_of(network, [responses[row].plain for row in held_out]))
     order = np.argsort(np.concatenate(folds))
     return Pooled(*(np.concatenate(rows)[order] for rows in zip(*parts, strict=True)))
+
+
+def window_outputs(
+    networks: Sequence[MusiCNN], folds: Sequence[IdArray], responses: Sequence[TrackResponses]
+) -> tuple[FloatArray, ...]:
+    """Return the genre logits of every window of every track, by the network of its fold."""
+    found: dict[int, FloatArray] = {}
+    for network, held_out in zip(networks, folds, strict=True):
+        for row in held_out.tolist():
+            plain = responses[row].plain
+            found[row] = outputs_of(network, np.split(plain, len(plain))).logits
+    return tuple(found[row] for row in sorted(found))
 
 
 def make_folds(targets: IdArray, groups: IdArray, folds: int, seed: int) -> list[IdArray]:
@@ -326,8 +362,14 @@ def default_card(
     # One window is more confident than the mean of ten, and a library's tracks are long.
     long = _are_long(music)
     fitted = long if long.sum() >= _ENOUGH_LONG else np.ones_like(long)
-    calibration = calibrate(logits, truth, fit_temperature(logits[fitted], truth[fitted]))
-    metrics = _metrics(made, music, calibration, settings.seed)
+    calibration = calibrate(
+        logits,
+        truth,
+        fit_temperature(logits[fitted], truth[fitted]),
+        _fit_temperatures(made, music, features.max_windows),
+        _windows_of(music).tolist(),
+    )
+    metrics = _metrics(made, music, calibration, features, settings.seed)
     counts = Counter(track.genre for track in music.tracks)
     split = f"trained on all; evaluated by {made.n_folds}-fold cross-validation by artist"
     if made.valid:
@@ -365,52 +407,128 @@ def _are_long(music: LabelledMusic) -> npt.NDArray[np.bool_]:
     return np.asarray([t.audio is not None and len(t.audio) >= FULL_CLIP for t in music.tracks])
 
 
+def _windows_of(music: LabelledMusic) -> IdArray:
+    """Return the number of windows of each track that its logits are the mean of."""
+    return np.asarray([len(t.audio) if t.audio is not None else 1 for t in music.tracks])
+
+
+def spread_windows(logits: FloatArray, count: int) -> FloatArray:
+    """Return the mean (n_genres,) of `count` of the windows (n_windows, n_genres), evenly spread.
+
+    As :func:`recsys.audio.plan_offsets` spreads them: each in the middle of an equal part.
+    """
+    chosen = ((np.arange(count) + 0.5) * len(logits) / count).astype(np.int64)
+    mean: FloatArray = logits[chosen].mean(axis=0)
+    return mean
+
+
+def _fit_temperatures(made: DefaultModel, music: LabelledMusic, most: int) -> tuple[float, ...]:
+    """Fit a temperature to long tracks cut down to one window, to two and so on up to `most`.
+
+    Empty with too few long tracks: then one for all numbers of windows has to do.
+    """
+    found = []
+    long, counts = _are_long(music), _windows_of(music)
+    for count in range(1, most + 1):
+        rows = np.flatnonzero(long & (counts >= count))
+        if len(rows) < _ENOUGH_LONG:
+            break
+        logits = np.stack([spread_windows(made.window_logits[row], count) for row in rows])
+        found.append(fit_temperature(logits, music.targets[rows]))
+    return tuple(found)
+
+
 def _metrics(
-    made: DefaultModel, music: LabelledMusic, calibration: Calibration, seed: int
+    made: DefaultModel,
+    music: LabelledMusic,
+    calibration: Calibration,
+    features: CompressedMel,
+    seed: int,
 ) -> dict[str, Any]:
     """Evaluate networks on tracks they were not trained on: all of them, and the long ones."""
-    truth, labels, probabilities = music.targets, music.labels, calibration.probabilities
+    truth, probabilities = music.targets, calibration.probabilities
     long = _are_long(music)
+
+    def figures(chances: Float64Array, rows: IdArray) -> dict[str, Any]:
+        return _figures(chances, truth[rows], music.groups[rows], music.labels, seed)
+
     metrics: dict[str, Any] = {
         "note": "Every track was evaluated by a network that was not trained on it. Temperature and"
         " thresholds were fitted to the cross-validation, so its calibration is slightly too good."
         " The model itself was trained on all of these tracks.",
-        "cross_validation": _figures(probabilities, truth, labels, seed),
+        "cross_validation": figures(probabilities, np.arange(len(truth))),
+        "fold_seeds": _spread(made, music, long),
         "given_a_genre": calibration.share_with_a_genre,
         "tags": {tag: agreement.as_dict() for tag, agreement in made.agreement.items()},
     }
     if long.any() and not long.all():
-        metrics["cross_validation_clips"] = _figures(probabilities[long], truth[long], labels, seed)
+        metrics["cross_validation_clips"] = figures(probabilities[long], np.flatnonzero(long))
+        short = np.flatnonzero(~long)
+        metrics["cross_validation_excerpts"] = figures(probabilities[short], short)
+    fewer = at_effort(features, DEFAULT_EFFORT).max_windows
+    full = np.flatnonzero(_windows_of(music) == features.max_windows)
+    if len(full) and fewer < features.max_windows:
+        logits = np.stack([spread_windows(made.window_logits[row], fewer) for row in full])
+        chances = _calibrated(calibration, logits, np.full(len(full), fewer))
+        metrics["clips_at_default_effort"] = {"windows": fewer, **figures(chances, full)}
     if made.valid is None:
         return metrics
-    rows, chances = music.valid, softmax(made.valid.logits, calibration.temperature)
-    metrics["valid"] = _figures(chances, truth[rows], labels, seed)
+    rows = music.valid
+    chances = _calibrated(calibration, made.valid.logits, _windows_of(music)[rows])
+    metrics["valid"] = figures(chances, rows)
     if len(rows) >= LEAST_TRACKS_FOR_TAGS:
         found = measure_agreement(made.valid.tag_logits, made.taught_tags[rows], TAGS)
         metrics["tags_of_valid"] = {tag: agreement.as_dict() for tag, agreement in found.items()}
     some = long[rows]
     if some.any():
         metrics["valid_clips"] = {
-            **_figures(chances[some], truth[rows][some], labels, seed),
-            **_neighbours(made.valid.embeddings[some], rows[some], music),
+            **figures(chances[some], rows[some]),
+            **_neighbours(made.valid.embeddings[some], rows[some], music, seed),
         }
     return metrics
 
 
+def _calibrated(calibration: Calibration, logits: FloatArray, windows: IdArray) -> Float64Array:
+    fitted = calibration.temperatures
+    return softmax(
+        logits, temperatures_of(windows.tolist(), fitted) if fitted else calibration.temperature
+    )
+
+
+def _spread(
+    made: DefaultModel, music: LabelledMusic, long: npt.NDArray[np.bool_]
+) -> dict[str, list[float]]:
+    """Return the cross-validated accuracy by each seed of the folds, of all and of long tracks."""
+    right = [
+        logits.argmax(axis=1) == music.targets
+        for logits in (made.out_of_fold.logits, *made.other_folds)
+    ]
+    found = {"cross_validation": [float(own.mean()) for own in right]}
+    if long.any() and not long.all():
+        found["cross_validation_clips"] = [float(own[long].mean()) for own in right]
+    return found
+
+
 def _figures(
-    probabilities: Float64Array, truth: IdArray, labels: tuple[str, ...], seed: int
+    probabilities: Float64Array,
+    truth: IdArray,
+    artists: IdArray,
+    labels: tuple[str, ...],
+    seed: int,
 ) -> dict[str, Any]:
-    """Return all figures, with a bootstrap interval of the calibration error."""
+    """Return all figures, with a bootstrap interval of the calibration error, by whole artists."""
     interval = bootstrap_interval(
         lambda rows: expected_calibration_error(probabilities[rows], truth[rows]),
-        np.arange(len(truth)),
+        artists,
         seed=seed,
     )
-    figures = as_dict(score(probabilities, truth, labels))
+    figures = as_dict(score(probabilities, truth, labels, artists))
     return {**figures, "ece_interval": list(interval)}
 
 
-def _neighbours(embeddings: FloatArray, rows: IdArray, music: LabelledMusic) -> dict[str, Any]:
+def _neighbours(
+    embeddings: FloatArray, rows: IdArray, music: LabelledMusic, seed: int
+) -> dict[str, Any]:
     """Return precision at 10 over tracks by other artists, and the median cosine of two tracks.
 
     Precision is divided by ten even where there are fewer such tracks.
@@ -422,8 +540,10 @@ def _neighbours(embeddings: FloatArray, rows: IdArray, music: LabelledMusic) -> 
     reachable = np.take_along_axis(others, nearest, axis=1) > -np.inf
     same = (genres[nearest] == genres[:, np.newaxis]) & reachable
     different = cosines[np.triu_indices(len(cosines), 1)]
+    precision = same.sum(axis=1) / _NEIGHBOURS
     return {
-        "precision_at_10_other_artists": float(same.sum(axis=1).mean() / _NEIGHBOURS),
+        "precision_at_10_other_artists": float(precision.mean()),
+        "precision_at_10_interval": list(bootstrap_interval(precision, artists, seed=seed)),
         "median_cosine_between_tracks": float(np.median(different)) if len(different) else None,
     }
 
@@ -438,6 +558,15 @@ NOT_FOR = (
     " content",
     "identifying recordings or performers",
 )
+
+
+def _about_excerpts(figures: Mapping[str, Any] | None) -> str:
+    if figures is None:
+        return "Files of a few seconds get probabilities that are too high."
+    return (
+        f"Files of a few seconds: accuracy {figures['accuracy']:.2f}, calibration error"
+        f" {figures['ece']:.2f} ({figures['n']} tracks)."
+    )
 
 
 def limits_of(metrics: Mapping[str, Any], features: CompressedMel) -> dict[str, list[str]]:
@@ -457,7 +586,7 @@ def limits_of(metrics: Mapping[str, Any], features: CompressedMel) -> dict[str, 
         if few
         else "",
         "Figures on its training tracks (training.keys) mean nothing: it is overfitted to them.",
-        "Files of a few seconds get probabilities that are too high.",
+        _about_excerpts(metrics.get("cross_validation_excerpts")),
         f"It analyses at most {features.max_windows * features.window_s:g} s of a track, in"
         f" {features.max_windows} windows, and nothing above {features.sample_rate / 2000:g} kHz.",
         "Unknown was trained on synthesised sounds; speech, field recordings or audio books may"

@@ -95,6 +95,8 @@ class TuneSettings:
     variations: int = 4  # augmented copies of each track
     spectrogram_share: float = 0.2  # chance of a track's spectrogram where it has audio as well
     folds: int = 5  # of the cross-validation by artist that calibrates the model
+    # Cross-validations, each with folds of its own seed: the first calibrates, all show the spread.
+    divisions: int = 3
     outliers: int = 150  # synthesised sounds that are out of distribution
     seed: int = 0  # of everything random
 
