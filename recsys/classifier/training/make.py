@@ -23,11 +23,18 @@ from recsys.classifier.calibrate import (
     temperatures_of,
 )
 from recsys.classifier.inference import Pooled
+from recsys.classifier.training.agreement import (
+    LEAST_TRACKS_FOR_TAGS,
+    TagAgreement,
+    measure_agreement,
+)
 from recsys.classifier.training.architectures import make_card, save_model
 from recsys.classifier.training.datasets import DataSources, artist_folds, load_music
+from recsys.classifier.training.distil import DistilSettings
 from recsys.classifier.training.evaluate import as_dict, score
 from recsys.classifier.training.loop import PartialRun, forget_partial, partial_path
 from recsys.classifier.training.musicnn_torch import tag_head
+from recsys.classifier.training.second_teacher import SecondTeaching, second_teaching
 from recsys.classifier.training.teacher import (
     TAGS,
     build_pruned,
@@ -83,6 +90,11 @@ class TrainOptions:
     settings: TuneSettings = field(default_factory=TuneSettings)
     # folder of MusiCNN's published weights; None: the installed package
     weights: Path | None = None
+    # folders of music without genres, of which YAMNet teaches more units and tags
+    unlabelled: tuple[Path, ...] = ()
+    not_music: tuple[Path, ...] = ()  # folders of recordings that are no music: out of distribution
+    yamnet: Path | None = None  # folder of YAMNet; None: the installed package
+    distil: DistilSettings = field(default_factory=DistilSettings)
     workers: int = 2  # processes that decode
 
 
@@ -97,6 +109,12 @@ class TrainProgress:
 
     def track_augmented(self, total: int) -> None:
         """Count one of `total` tracks that the front end ran on, copies included."""
+
+    def file_taught(self, total: int) -> None:
+        """Count one of `total` files that the second teacher ran on."""
+
+    def step_distilled(self, total: int) -> None:
+        """Count one of `total` steps of the distillation."""
 
     def epoch_trained(self, total: int) -> None:
         """Count one of `total` epochs, over all networks."""
@@ -154,9 +172,14 @@ def train_default(
     music = load_music(options.sources, features, options.workers, watcher.file_decoded)
     watcher.music_loaded(music)
     teacher = build_pruned(variables, len(music.labels))
-    made = make_default(teacher, music, features, options.settings, watcher, options.out)
+    second = None
+    notes: dict[str, Any] = {"teacher": describe(checkpoint)}
+    if options.unlabelled:
+        second = second_teaching(teacher, music, options, watcher)
+        notes["second_teacher"] = second.description
+    made = make_default(teacher, music, features, options.settings, watcher, options.out, second)
     paths = (*options.sources.directories, options.sources.mel)
-    notes = {"data": [path.name for path in paths if path], "teacher": describe(checkpoint)}
+    notes["data"] = [path.name for path in paths if path]
     card = default_card(made, music, features, options.settings, name=options.out.stem, notes=notes)
     card = save_model(options.out, made.model, card)
     forget_partial(options.out)
@@ -170,11 +193,13 @@ def make_default(
     settings: TuneSettings,
     watcher: TrainProgress | None = None,
     out: Path | None = None,
+    second: SecondTeaching | None = None,
 ) -> DefaultModel:
     """Tune the networks of the cross-validation, that of the training list, and the final one.
 
-    States of interrupted runs are saved next to `out`, the model file. Raises ModelError if there
-    are too few tracks, all are by one artist, or the training fails.
+    They start from `teacher`, or from the network that a second teacher has widened. States of
+    interrupted runs are saved next to `out`, the model file. Raises ModelError if there are too few
+    tracks, all are by one artist, or the training fails.
     """
     watcher = watcher or TrainProgress()
     if len(music.tracks) < LEAST_TRACKS:
@@ -191,7 +216,19 @@ def make_default(
         teacher, music.tracks, settings.variations, settings.seed, watcher.track_augmented
     )
     outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
-    data = TuningData(responses, music.targets, teacher_tags(teacher, responses), outliers)
+    start = teacher
+    tags: tuple[str, ...] = TAGS
+    tag_logits = teacher_tags(teacher, responses)
+    if second is None:
+        data = TuningData(responses, music.targets, tag_logits, outliers)
+    else:
+        start, tags = second.network, (*TAGS, *second.tags)
+        both = [
+            np.concatenate([own, second.labelled_logits(number, len(own))], axis=1)
+            for number, own in enumerate(tag_logits)
+        ]
+        no_music = (*outliers, *second.not_music)
+        data = TuningData(responses, music.targets, both, no_music, second.unlabelled(teacher))
     everything = np.arange(len(music.tracks))
     total = settings.training.epochs * (sum(map(len, divisions)) + 1 + bool(len(music.valid)))
 
@@ -200,7 +237,7 @@ def make_default(
         keys = [music.tracks[row].key for row in rows]
         partial = PartialRun(partial_path(out, number) if out else None, [asdict(seeded), keys])
         return tune_and_fit(
-            teacher,
+            _with_tags(start, len(tags)),
             data.of(rows),
             seeded,
             partial=partial,
@@ -222,9 +259,11 @@ def make_default(
         listed = network(next(numbers), music.train, settings.seed)
         valid = outputs_of(listed, [responses[row].plain for row in music.valid])
     taught = np.stack([rows.mean(axis=0) for rows in data.tag_logits])
-    agreement = measure_agreement(out_of_fold.tag_logits, taught, TAGS)
+    agreement = measure_agreement(out_of_fold.tag_logits, taught, tags)
+    if second is not None:
+        agreement |= second.agreement
     final = network(0, everything, settings.seed)
-    final = keep_tags(final, [n for n, tag in enumerate(TAGS) if agreement[tag].is_learned])
+    final = keep_tags(final, [n for n, tag in enumerate(tags) if agreement[tag].is_learned])
     own = outputs_of(final, [track.plain for track in responses])
     return DefaultModel(
         final,
@@ -283,52 +322,16 @@ def make_folds(targets: IdArray, groups: IdArray, folds: int, seed: int) -> list
     return artist_folds(targets, groups, max(2, count), seed)
 
 
-# Which of the teacher's tags are kept.
-
-LEAST_TRACKS_FOR_TAGS = 10
-"""With fewer there is no top tenth."""
-
-TOP_SHARE = 0.1
-"""Share of the tracks with the teacher's highest logits of a tag: those that carry it."""
-
-LEAST_CORRELATION = 0.8
-LEAST_AUC = 0.9
-"""Out of fold, for a tag to be kept."""
+# Tags.
 
 
-@dataclass(frozen=True, slots=True)
-class TagAgreement:
-    """Agreement of a tag with the teacher's, on tracks that were not trained on."""
-
-    rank_correlation: float  # Spearman's, over all tracks; 0 where one side is constant
-    roc_auc: float  # against the tenth of the tracks with the teacher's highest logits
-
-    @property
-    def is_learned(self) -> bool:
-        """Whether both figures are high enough for the tag to be kept."""
-        return self.rank_correlation >= LEAST_CORRELATION and self.roc_auc >= LEAST_AUC
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures and whether the tag is kept, ready for JSON."""
-        return {**asdict(self), "kept": self.is_learned}
-
-
-def measure_agreement(
-    logits: FloatArray, taught: FloatArray, tags: Sequence[str]
-) -> dict[str, TagAgreement]:
-    """Compare pooled tag logits (n_tracks, n_tags) with the teacher's, by tag."""
-    from scipy.stats import spearmanr
-    from sklearn.metrics import roc_auc_score
-
-    agreement: dict[str, TagAgreement] = {}
-    count = max(1, round(TOP_SHARE * len(taught)))
-    for name, mine, theirs in zip(tags, logits.T, taught.T, strict=True):
-        carries = np.zeros(len(theirs), dtype=bool)
-        carries[np.argsort(-theirs, kind="stable")[:count]] = True
-        varies = np.ptp(mine) > 0 and np.ptp(theirs) > 0
-        correlation = float(spearmanr(mine, theirs).statistic) if varies else 0.0
-        agreement[name] = TagAgreement(correlation, float(roc_auc_score(carries, mine)))
-    return agreement
+def _with_tags(model: MusiCNN, n_tags: int) -> MusiCNN:
+    """Return a network whose tag head has so many outputs; the same one where it has."""
+    if model.tags.out_features == n_tags:
+        return model
+    wider = copy.deepcopy(model)
+    wider.tags = tag_head(model.tags.in_features, n_tags)
+    return wider
 
 
 def keep_tags(model: MusiCNN, outputs: Sequence[int]) -> MusiCNN:
@@ -377,7 +380,12 @@ def default_card(
     return make_card(
         model,
         "musicnn",
-        {"filters": list(model.filters), "dimension": model.dimension, "n_tags": len(made.tags)},
+        {
+            "filters": list(model.filters),
+            "hidden": model.dense.out_features,
+            "dimension": model.dimension,
+            "n_tags": len(made.tags),
+        },
         name=name,
         labels=music.labels,
         features=features,
@@ -477,7 +485,8 @@ def _metrics(
     chances = _calibrated(calibration, made.valid.logits, _windows_of(music)[rows])
     metrics["valid"] = figures(chances, rows)
     if len(rows) >= LEAST_TRACKS_FOR_TAGS:
-        found = measure_agreement(made.valid.tag_logits, made.taught_tags[rows], TAGS)
+        names = tuple(made.agreement)
+        found = measure_agreement(made.valid.tag_logits, made.taught_tags[rows], names)
         metrics["tags_of_valid"] = {tag: agreement.as_dict() for tag, agreement in found.items()}
     some = long[rows]
     if some.any():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from recsys.errors import ModelError
+from recsys.errors import ModelError, require
 from recsys.mel import Features
 
 if TYPE_CHECKING:
@@ -28,6 +29,82 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "YamNet_w8a8.onnx.zip"
 CLASSES_FILE = "yamnet_class_map.csv"
+
+SOUNDS = {
+    # Voices, and what is none.
+    "Speech": "speech",
+    "Singing": "singing",
+    "Choir": "choir",
+    "Rapping": "rapping",
+    "A capella": "a cappella",
+    # Kinds of music that last.fm's fifty tags lack.
+    "Disco": "disco",
+    "Reggae": "reggae",
+    "Classical music": "classical",
+    "Opera": "opera",
+    "Orchestra": "orchestra",
+    "Soundtrack music": "soundtrack",
+    "Video game music": "video game music",
+    "New-age music": "new age",
+    "Techno": "techno",
+    "Trance music": "trance",
+    "Drum and bass": "drum and bass",
+    "Dubstep": "dubstep",
+    "Swing music": "swing",
+    "Bluegrass": "bluegrass",
+    "Rock and roll": "rock and roll",
+    "Psychedelic rock": "psychedelic rock",
+    "Grunge": "grunge",
+    "Ska": "ska",
+    "Gospel music": "gospel",
+    "Salsa music": "salsa",
+    "Music of Latin America": "latin",
+    "Flamenco": "flamenco",
+    "Afrobeat": "afrobeat",
+    "Music of Africa": "african",
+    "Music of Asia": "asian",
+    "Carnatic music": "carnatic",
+    "Music of Bollywood": "bollywood",
+    "Middle Eastern music": "middle eastern",
+    "Music for children": "children's",
+    "Christmas music": "christmas",
+    "Lullaby": "lullaby",
+    # Moods.
+    "Tender music": "tender",
+    "Exciting music": "exciting",
+    "Angry music": "angry",
+    "Scary music": "scary",
+    # Instruments.
+    "Piano": "piano",
+    "Electric piano": "electric piano",
+    "Organ": "organ",
+    "Synthesizer": "synthesizer",
+    "Harpsichord": "harpsichord",
+    "Acoustic guitar": "acoustic guitar",
+    "Electric guitar": "electric guitar",
+    "Bass guitar": "bass guitar",
+    "Banjo": "banjo",
+    "Mandolin": "mandolin",
+    "Sitar": "sitar",
+    "Harp": "harp",
+    "Violin, fiddle": "violin",
+    "Cello": "cello",
+    "String section": "strings",
+    "Flute": "flute",
+    "Clarinet": "clarinet",
+    "Saxophone": "saxophone",
+    "Trumpet": "trumpet",
+    "Brass instrument": "brass",
+    "Harmonica": "harmonica",
+    "Accordion": "accordion",
+    "Bagpipes": "bagpipes",
+    "Drum kit": "drum kit",
+    "Drum machine": "drum machine",
+    "Percussion": "percussion",
+    "Timpani": "timpani",
+    "Glockenspiel": "glockenspiel",
+}
+"""Classes that may become tags, and the tag of each."""
 
 N_UNITS = 1024
 """Of the last layer before the classes."""
@@ -70,7 +147,8 @@ class YamnetPatches(Features):
             power = np.abs(np.fft.rfft(frames * hann, n=_N_FFT)) @ _filters().T
             levels = np.round(np.log(power + _FLOOR) / _IN_STEP) + _IN_ZERO
             joined = np.clip(levels, 0, 255).astype(np.uint8)
-            starts = np.linspace(0, len(joined) - _FRAMES, _PATCHES).astype(int)
+            last = len(joined) - _FRAMES
+            starts = [last * patch // (_PATCHES - 1) for patch in range(_PATCHES)]
             patches[:] = [joined[start : start + _FRAMES] for start in starts]
         return found
 
@@ -78,8 +156,8 @@ class YamnetPatches(Features):
 @lru_cache(maxsize=1)
 def _filters() -> FloatArray:
     """Return triangular filters over FFT bins, evenly spaced on the HTK mel scale, height 1."""
-    to_mel = 2595 * np.log10(1 + np.array([_LOWEST_HZ, _HIGHEST_HZ]) / 700)
-    corners = 700 * (10 ** (np.linspace(*to_mel, _BANDS + 2) / 2595) - 1)
+    low_mel, high_mel = (2595 * math.log10(1 + hz / 700) for hz in (_LOWEST_HZ, _HIGHEST_HZ))
+    corners = 700 * (10 ** (np.linspace(low_mel, high_mel, _BANDS + 2) / 2595) - 1)
     bins = np.linspace(0, 8000, _N_FFT // 2 + 1)
     low, middle, high = (corners[i : _BANDS + i, np.newaxis] for i in range(3))
     rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
@@ -110,9 +188,7 @@ class Yamnet:
     """
 
     def __init__(self, folder: Path) -> None:
-        import onnx
-        import onnxruntime
-
+        onnx, onnxruntime = require("onnx", "onnx"), require("onnxruntime", "onnx")
         self.classes = _class_names(folder / CLASSES_FILE)
         try:
             model = _with_batches_and_units(folder / MODEL_FILE, onnx)
@@ -124,8 +200,9 @@ class Yamnet:
         self._session = onnxruntime.InferenceSession(model.SerializeToString(), options)
 
     def outputs(self, patches: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
-        """Map patches (n, 3, 96, 64) to class logits (n, 521) and units (n, 1024), means of each
-        window's patches.
+        """Map patches (n, 3, 96, 64) to class logits (n, 521) and units (n, 1024).
+
+        Both are means over the patches of a window.
         """
         joined = patches.reshape(-1, 1, _FRAMES, _BANDS)
         levels, units = self._session.run(None, {self._session.get_inputs()[0].name: joined})
