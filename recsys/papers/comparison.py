@@ -36,10 +36,14 @@ if TYPE_CHECKING:
 FIELDS = (
     # Name and title of the recipe, and the data.
     *("recipe", "title", "data"),
-    # Accuracies: of the report; here by its protocol, and by an artist-grouped split. The 95%
-    # intervals are Wilson's; n counts tracks, or segments where report_unit is that.
+    # Accuracies: of the report; here by its protocol, and by an artist-grouped split; of several
+    # seeds the median one. The 95% intervals draw whole artists; n counts tracks, or segments where
+    # report_unit is that.
     *("published", "report", "report_n", "report_unit", "report_low", "report_high"),
     *("honest", "honest_n", "honest_low", "honest_high"),
+    # Of several seeds: their number, and the least and greatest accuracy.
+    *("report_seeds", "report_least", "report_most"),
+    *("honest_seeds", "honest_least", "honest_most"),
     # Tracks (segments) learned from, of the fold with the fewest.
     *("report_train", "honest_train"),
     # Of how many tracks the artist is not known.
@@ -52,10 +56,10 @@ FIELDS = (
 """Columns of the table; a figure that is missing is None."""
 
 CAUTIONS = (
-    "The intervals hold for units that know nothing of each other. Segments of one track and"
-    " several tracks of one artist are alike, so these intervals are too narrow.",
-    "Every figure is of one seed. Where data was divided once and not into folds, how much another"
-    " seed or another division would change is not in the interval either.",
+    "The intervals draw whole artists, for tracks of one artist and segments of one track are"
+    " alike. They are of one training and one division of the data.",
+    "Another seed can change the figure of a network by more than its interval: with --seeds the"
+    " median is shown, with the least and the greatest.",
     "'learned from' counts what 'n' counts: segments where the report mixed them, else tracks; of"
     " several folds the fewest. The two protocols often learn from different numbers of tracks,"
     " so that their difference is not of leaks and artists alone.",
@@ -112,7 +116,7 @@ def compare(
     rows = []
     for key in sorted(found, key=place):
         recipe = found[key][0].recipe
-        ways = {task.way: done[task] for task in found[key] if task in done}
+        ways = _median_by_way(found[key], done)
         notes = ["quick run, measures nothing"] if quick else []
         if recipe.training is not None and epochs is not None and epochs < recipe.training.epochs:
             notes.append(f"at most {epochs} epochs instead of {recipe.training.epochs}")
@@ -121,7 +125,9 @@ def compare(
             notes.append(f"could not be run, {'; '.join(failed)}")
         notes += _about_measurements(recipe, ways, weights)
         notes += _other_figures(recipe, ways.get("report"))
-        rows.append(_row(recipe, ways, "; ".join(notes), weights))
+        row = _row(recipe, ways, "; ".join(notes), weights)
+        every = [(task.way, done[task]) for task in found[key] if task in done]
+        rows.append({**row, **_over_seeds(recipe, every, weights)})
     # As objects: a missing count stays None, and a whole number does not become a float.
     return require("pandas", EXTRA).DataFrame(rows, columns=list(FIELDS), dtype=object)
 
@@ -132,6 +138,41 @@ def _by_recipe(tasks: Sequence[Task]) -> dict[tuple[str, str], list[Task]]:
     for task in tasks:
         found.setdefault((task.recipe.name, task.source), []).append(task)
     return found
+
+
+def _median_by_way(
+    tasks: Sequence[Task], done: Mapping[Task, Measurement]
+) -> dict[str, Measurement]:
+    """Return the measurement of each way: that of the median accuracy, of two the lesser."""
+    found: dict[str, list[Measurement]] = {}
+    for task in tasks:
+        if task in done:
+            found.setdefault(task.way, []).append(done[task])
+    return {
+        way: sorted(measured, key=_accuracy_of)[(len(measured) - 1) // 2]
+        for way, measured in found.items()
+    }
+
+
+def _accuracy_of(measurement: Measurement) -> float:
+    """Return the accuracy that is compared: of songs of several genres where a report has them."""
+    return float((measurement.notes.get("mixed") or measurement.test)["accuracy"])
+
+
+def _over_seeds(
+    recipe: Recipe, measured: Sequence[tuple[str, Measurement]], weights: str
+) -> dict[str, object]:
+    """Return the columns about several seeds, and the minutes of all."""
+    if not measured:
+        return {}
+    columns: dict[str, object] = {"minutes": sum(one.minutes for _, one in measured)}
+    for way in WAYS:
+        own = [one for of, one in measured if of == way]
+        if len(own) > 1 and not not_measured(recipe, {way: own[0]}, weights):
+            accuracies = [_accuracy_of(one) for one in own]
+            values = {"seeds": len(own), "least": min(accuracies), "most": max(accuracies)}
+            columns |= {f"{way}_{name}": value for name, value in values.items()}
+    return columns
 
 
 def _row(
@@ -151,7 +192,6 @@ def _row(
     if some := report or grouped:
         row["data"], row["seed"] = some.data, some.seed
         row["unknown_artists"], row["tracks"] = some.unknown_artists, some.n_tracks
-        row["minutes"] = sum(one.minutes for one in ways.values())
     for way, one in ways.items():
         row[f"{way}_train"] = one.n_train
         if not not_measured(recipe, ways, weights):
@@ -265,7 +305,9 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
         if value is None:
             return "not measured"
         from_how_many = "" if learned is None else f"; learned from {learned}"
-        return f"{value:.3f}{mark} ({low:.3f} to {high:.3f}, {n} {unit}s{from_how_many})"
+        count, least, most = (getattr(row, f"{way}_{name}") for name in ("seeds", "least", "most"))
+        seeds = "" if count is None else f"; {count} seeds: {least:.3f} to {most:.3f}"
+        return f"{value:.3f}{mark} ({low:.3f} to {high:.3f}, {n} {unit}s{from_how_many}{seeds})"
 
     rows = []
     for row in table.itertuples(index=False):
@@ -318,7 +360,7 @@ def genre_rows(done: Mapping[Task, Measurement], *, weights: str) -> list[dict[s
     """
     found = []
     for (name, source), tasks in _by_recipe(list(done)).items():
-        recipe, ways = tasks[0].recipe, {task.way: done[task] for task in tasks}
+        recipe, ways = tasks[0].recipe, _median_by_way(tasks, done)
         if not_measured(recipe, ways, weights):
             continue
         for genre, figures in recipe.published.per_genre.items():
@@ -396,9 +438,8 @@ def comparison_picture(table: pd.DataFrame) -> Picture:
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     caption = (
-        "Lines are 95% intervals, too narrow where segments of one track or tracks of one artist"
-        " are counted. Where the report mixed segments of one track into both sides,"
-        " its protocol gives more than any new track will get; the artist-grouped figure keeps"
-        " tracks and artists apart."
+        "Lines are 95% intervals, whole artists drawn. Where the report mixed segments of one track"
+        " into both sides, its protocol gives more than any new track will get; the artist-grouped"
+        " figure keeps tracks and artists apart."
     )
     return Picture("comparison", "Published, paper protocol, artist-grouped", caption, figure)

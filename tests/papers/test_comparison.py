@@ -85,6 +85,24 @@ def test_both_protocols_stand_next_to_the_published_figure() -> None:
     assert "published train 0.998" in row.note
 
 
+def test_of_several_seeds_the_median_is_shown_and_their_range() -> None:
+    own = recipe(published={"test": 0.7})
+    done = {
+        Task(own, way, "audio", seed): measured(way, accuracy, seed=seed)
+        for way, accuracies in {"report": (0.477, 0.663, 0.709), "honest": (0.5, 0.3)}.items()
+        for seed, accuracy in enumerate(accuracies)
+    }
+    (row,) = compare(done, [], weights="published", quick=False).itertuples(index=False)
+    assert (row.report, row.report_least, row.report_most) == (0.663, 0.477, 0.709)
+    assert row.report_low == pytest.approx(0.563)  # of the seed that is shown
+    assert (row.honest, row.honest_least, row.honest_most) == (0.3, 0.3, 0.5)  # of two the lesser
+    assert row.minutes == pytest.approx(5 * 1.5)
+    text = as_markdown(compare(done, [], weights="published", quick=False), [])
+    assert "learned from 30; 3 seeds: 0.477 to 0.709)" in text
+    one = row_of(own, measured("report", 0.6))
+    assert (one.report, one.report_least, one.report_seeds) == (0.6, None, None)
+
+
 def test_leaks_are_marked() -> None:
     leaky = measured("report", 0.9, leaky=True, unit="segment")
     table = table_of(OWN, leaky, measured("honest", 0.6))
