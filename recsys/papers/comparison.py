@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from recsys.errors import require
+from recsys.papers.features import ImageFeatures
 from recsys.papers.fit import RANDOM
-from recsys.papers.recipe import RECIPE_NAMES
+from recsys.papers.recipe import RECIPE_NAMES, split_name
 from recsys.papers.reproduce import WAYS
 from recsys.reports.drawing import (
     EXTRA,
     PALETTE,
     Picture,
     data_uri,
+    literal,
     new_figure,
     png,
     render,
@@ -383,14 +385,19 @@ def write_page(
     weights: str,
     quick: bool,
 ) -> Path:
-    """Write ``index.html`` and its figure into an existing folder; return the path of the page.
+    """Write ``index.html`` and its figures into an existing folder; return the path of the page.
 
     A quick run shows no figures of genres. Raises RecsysError if a file cannot be written,
     MissingExtraError if a library is not installed.
     """
     drawn = []
-    if table["report"].notna().any() or table["honest"].notna().any():
-        picture = comparison_picture(table)
+    measured = table["report"].notna().any() or table["honest"].notna().any()
+    possible = (
+        comparison_picture(table) if measured else None,
+        overfit_picture(done),
+        kinds_picture(done),
+    )
+    for picture in filter(None, possible):
         content = png(picture.figure)
         write_file(out / picture.file_name, content)
         drawn.append({"title": picture.title, "caption": picture.caption, "uri": data_uri(content)})
@@ -443,3 +450,67 @@ def comparison_picture(table: pd.DataFrame) -> Picture:
         " figure keeps tracks and artists apart."
     )
     return Picture("comparison", "Published, paper protocol, artist-grouped", caption, figure)
+
+
+def overfit_picture(done: Mapping[Task, Measurement]) -> Picture | None:
+    """Draw the accuracy of every overfit check by epoch; None if there was none."""
+    curves = {
+        task.recipe.name: (check["segments"], check["curve"])
+        for task, one in done.items()
+        if (check := one.notes.get("memorised")) and check.get("curve")
+    }
+    if not curves:
+        return None
+    figure = new_figure(7.5, 4.2)
+    axes = figure.subplots()
+    for number, (name, (segments, curve)) in enumerate(curves.items()):
+        axes.plot(
+            range(1, len(curve) + 1), curve, label=literal(f"{name} ({segments} segments)"),
+            color=PALETTE[number % len(PALETTE)], marker=".",
+        )  # fmt: skip
+    axes.set_ylim(0, 1.05)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy on the tracks learned from")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    caption = (
+        "A network that cannot learn a few tracks by repetition is broken. This tests no more."
+    )
+    return Picture("overfit", "Overfit check", caption, figure)
+
+
+def kinds_picture(done: Mapping[Task, Measurement]) -> Picture | None:
+    """Draw validation by epoch for every kind of image of a network; None with one kind or none."""
+    found: dict[str, dict[str, Measurement]] = {}
+    for task, one in done.items():
+        features = task.recipe.features
+        if task.way == "report" and isinstance(features, ImageFeatures) and _valid_curve(one):
+            found.setdefault(split_name(task.recipe.name)[0], {}).setdefault(features.content, one)
+    several = {name: kinds for name, kinds in found.items() if len(kinds) > 1}
+    if not several:
+        return None
+    figure = new_figure(3.8 * len(several) + 0.6, 3.8)
+    panels = figure.subplots(1, len(several), sharey=True, squeeze=False)[0]
+    for axes, (name, kinds) in zip(panels, several.items(), strict=True):
+        for number, (content, one) in enumerate(kinds.items()):
+            epochs, accuracies = zip(*_valid_curve(one), strict=True)
+            axes.plot(epochs, accuracies, label=content, color=PALETTE[2 * number], marker=".")
+        axes.set_title(literal(name))
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, title="image")
+    panels[0].set_ylim(0, 1)
+    panels[0].set_ylabel("accuracy on validation")
+    caption = (
+        "Paper protocol, the first seed. Segments of one track are in training and validation."
+    )
+    return Picture("kinds", "Kinds of images", caption, figure)
+
+
+def _valid_curve(measurement: Measurement) -> list[tuple[int, float]]:
+    """Return the epochs of a training that were validated, with the accuracy."""
+    return [
+        (int(entry["epoch"]), float(entry["valid_accuracy"]))
+        for entry in measurement.history
+        if entry.get("valid_accuracy") is not None
+    ]
