@@ -237,6 +237,11 @@ def _about_measurements(
         if "mixed" in one.notes:
             n, accuracy = one.test["n"], one.test["accuracy"]
             yield f"{WAYS[one.way]}: songs of several genres; {n} tracks of one: {accuracy:.3f}"
+        if mixes := one.notes.get("mixes"):
+            yield (
+                f"{WAYS[one.way]}: mixes of two test clips each, a stand-in for songs of two"
+                f" genres: {mixes['accuracy']:.3f} of {mixes['n']}"
+            )
         if check := one.notes.get("memorised"):
             yield (
                 f"overfit check: {check['segments']} segments learned to"
