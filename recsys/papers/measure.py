@@ -21,6 +21,7 @@ from recsys.classifier.training.architectures import make_card
 from recsys.classifier.training.evaluate import Evaluation, as_dict, score
 from recsys.classifier.training.loop import history_entries
 from recsys.classifier.training.musicnn_torch import bfloat16_is_quick
+from recsys.papers.data import mix_clips
 from recsys.papers.fit import fit, overfit_check
 from recsys.papers.protocols import divide_as_report, divide_for
 
@@ -286,6 +287,12 @@ def measure(
     tested = [_artists(segments, fold.test, by_track=not division.leaky) for fold in division.folds]
     calibrated = all(len(fold.valid) for fold in division.folds)
     notes = _notes(recipe, data, fitted, options)
+    if data.clips:
+        first = np.unique(segments.track_of[division.folds[0].test])
+        tracks = [segments.tracks[number] for number in first]
+        if songs := mix_clips(data.clips, tracks, recipe.features, options.seed):
+            mixes = evaluate_mixed(recipe, fitted[0].model, songs, segments.labels)
+            notes["mixes"] = mixes
     return Measurement(
         recipe=recipe.name,
         data=described,

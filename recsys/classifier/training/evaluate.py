@@ -164,6 +164,7 @@ def evaluate_files(
     files: Sequence[LabelledFile],
     *,
     workers: int = 2,
+    by_window: bool = False,
     on_file: Callable[[], None] | None = None,
 ) -> FolderEvaluation:
     """Decode labelled files and evaluate the predictions; memory stays bounded.
@@ -175,6 +176,8 @@ def evaluate_files(
         Every genre must be one of the model's.
     workers : int
         Processes that decode.
+    by_window : bool
+        Judge every window on its own, as some reports do, instead of whole tracks.
     on_file : callable, optional
         Called once per file, for a progress bar.
 
@@ -189,6 +192,7 @@ def evaluate_files(
             f"the model does not know {', '.join(unknown)}", f"It knows {', '.join(labels)}."
         )
     decoded: list[LabelledFile] = []
+    judged: list[int] = []  # the decoded file of each row
     rows: list[FloatArray] = []
     failed: list[tuple[Path, str]] = []
     waiting: list[FloatArray] = []
@@ -197,10 +201,12 @@ def evaluate_files(
         if isinstance(windows, RecsysError):
             failed.append((path, windows.message))
         else:
-            waiting.append(windows)
+            units = np.split(windows, len(windows)) if by_window else [windows]
+            judged += [len(decoded)] * len(units)
+            waiting += units
             decoded.append(file)
         # A few tracks at a time: the windows of a whole folder may not fit into memory.
-        if len(waiting) == TRACKS_PER_CALL:
+        if len(waiting) >= TRACKS_PER_CALL:
             rows += [analysis.probabilities for analysis in classifier.analyse(waiting)]
             waiting = []
         if on_file is not None:
@@ -213,12 +219,13 @@ def evaluate_files(
             "Check the folder and the list.",
         )
     probabilities = np.stack(rows)
-    targets = labels_to_numbers([file.genre for file in decoded], labels)
+    of_rows = [decoded[number] for number in judged]
+    targets = labels_to_numbers([file.genre for file in of_rows], labels)
     predictions = tuple(
         Prediction(file.path, file.genre, labels[int(row.argmax())], float(row.max()))
-        for file, row in zip(decoded, probabilities, strict=True)
+        for file, row in zip(of_rows, probabilities, strict=True)
     )
-    evaluation = score(probabilities, targets, labels, _artist_groups(decoded))
+    evaluation = score(probabilities, targets, labels, _artist_groups(decoded)[judged])
     return FolderEvaluation(evaluation, tuple(failed), predictions)
 
 
