@@ -30,7 +30,7 @@ RANGE_DB = 80.0
 FAINTEST = 1e-30
 """Power below which a whole track is silent."""
 
-GRIFFIN_LIM_ROUNDS = 64
+GRIFFIN_LIM_ROUNDS, GRIFFIN_LIM_FFT, GRIFFIN_LIM_HOP = 32, 1024, 256
 
 LOUDNESS = 0.1
 """Root mean square of generated sound: spectrograms have no level of their own."""
@@ -130,6 +130,8 @@ def to_sound(image: FloatArray, settings: MelImage, vocoder: Vocoder, seed: int)
         samples = _hifi_gan(power_of(image), settings)
     else:
         samples = _griffin_lim(power_of(image), settings, seed)
+    length = settings.hop_length * image.shape[1]
+    samples = np.pad(samples, (0, max(0, length - len(samples))))[:length]
     level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     if level > 0:
         samples = samples * (LOUDNESS / level)
@@ -141,17 +143,15 @@ def _griffin_lim(power: FloatArray, settings: MelImage, seed: int) -> FloatArray
     """Invert the mel bands by non-negative least squares, then find phases that agree."""
     from recsys.one_librosa import librosa
 
-    basis = mel_filters(settings.sample_rate, settings.n_fft, settings.n_mels)
-    # An image lacks the last of the centred frames.
-    whole = np.pad(power, ((0, 0), (0, 1)), mode="edge")
-    magnitude = np.sqrt(librosa.util.nnls(basis, whole))
-    length = settings.hop_length * power.shape[1]
+    # Small images have frames too far apart for phases to be found: theirs are closer.
+    n_frames = 1 + settings.hop_length * power.shape[1] // GRIFFIN_LIM_HOP
+    finer = np.exp(np.log(power) @ _stretch(power.shape[1], n_frames)).astype(np.float32)
+    basis = mel_filters(settings.sample_rate, GRIFFIN_LIM_FFT, settings.n_mels)
     samples: FloatArray = librosa.griffinlim(
-        magnitude,
+        np.sqrt(librosa.util.nnls(basis, finer)),
         n_iter=GRIFFIN_LIM_ROUNDS,
-        hop_length=settings.hop_length,
-        n_fft=settings.n_fft,
-        length=length,
+        hop_length=GRIFFIN_LIM_HOP,
+        n_fft=GRIFFIN_LIM_FFT,
         random_state=seed,
     )
     return samples
@@ -163,16 +163,16 @@ def _hifi_gan(power: FloatArray, settings: MelImage) -> FloatArray:
     import torch
 
     network = _hifi_gan_network()
-    length = settings.hop_length * power.shape[1]
-    frames = max(1, round(length / settings.sample_rate * VOCODER_RATE / VOCODER_HOP))
-    logarithm = _stretch(power.shape[0], VOCODER_MELS).T @ (np.log(np.maximum(power, 1e-10)) / 2)
-    logarithm = logarithm @ _stretch(power.shape[1], frames)
+    seconds = settings.hop_length * power.shape[1] / settings.sample_rate
+    n_frames = max(1, round(seconds * VOCODER_RATE / VOCODER_HOP))
+    logarithm = _stretch(power.shape[0], VOCODER_MELS).T @ (np.log(power) / 2)
+    logarithm = logarithm @ _stretch(power.shape[1], n_frames)
     inputs = logarithm + VOCODER_LOUD - np.quantile(logarithm, 0.999)
     inputs = np.maximum(inputs, VOCODER_SILENT).astype(np.float32)
     with torch.inference_mode():
         samples = network(torch.from_numpy(inputs)[None])[0, 0].numpy()
     sound: FloatArray = soxr.resample(samples, VOCODER_RATE, settings.sample_rate)
-    return np.pad(sound, (0, max(0, length - len(sound))))[:length]
+    return sound
 
 
 def _stretch(n: int, wanted: int) -> FloatArray:
