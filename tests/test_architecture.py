@@ -84,7 +84,10 @@ MAY_IMPORT = {
     },
     "onnx": {"base", "sound", "classifier"},
     "training": {*CORE, "onnx"},
-    "papers": {"base", "sound", "library", "workers", "classifier", "onnx", "training", "reports"},
+    "papers": {
+        *("base", "sound", "library", "workers", "words", "classifier", "onnx", "training"),
+        "reports",
+    },
     "milvus": {"base", "taste", "store", "index"},
     "cluster": {*CORE},
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
