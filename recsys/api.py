@@ -579,7 +579,7 @@ class Library:
         phrase = self._phrase(words, maker.files)
         query = found.query(info) if found.given else None
         playlist = maker.of_candidates(
-            partial(phrase.candidates, options.genre, options.moods, query),
+            partial(phrase.candidates, options.genre, options.tags, query),
             options,
             words,
             None if query is None else self._opened(query, found, options, maker.files),
@@ -722,7 +722,7 @@ class Library:
         with Store.open(database) as writer:
             if words is not None:  # an error must not start a session
                 near = found.query(info) if found.given else None
-                self._phrase(words, files).candidates(options.genre, options.moods, near)
+                self._phrase(words, files).candidates(options.genre, options.tags, near)
             number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
@@ -756,7 +756,7 @@ class Library:
         options: RadioOptions,
     ) -> RadioAnswer:
         phrase = self._phrase(words, radio.files)
-        candidates = partial(phrase.candidates, options.genre, options.moods, query)
+        candidates = partial(phrase.candidates, options.genre, options.tags, query)
         answer = radio.among(session, query, candidates, played, options)
         return replace(answer, words=words, notes=(f"read as: {phrase.reading}", *answer.notes))
 

@@ -17,7 +17,7 @@ from recsys.recommender.presence import is_there
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.taste import Subject
-from recsys.types import MOOD_NUMBERS, Neighbour
+from recsys.types import TRACK_NUMBERS, Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -119,7 +119,7 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
 
 COLUMNS = (
     *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
-    *("genre", "label", "genre_tag", "added", "missing", *MOOD_NUMBERS),
+    *("genre", "label", "genre_tag", "added", "missing", *TRACK_NUMBERS),
 )
 """What :func:`track_dict` returns, in its order."""
 
@@ -139,7 +139,7 @@ def track_dict(track: Track) -> dict[str, Any]:
         "genre_tag": track.tags.genre_tag,
         "added": added_text(track),
         "missing": not is_there(track.path),
-        **{name: getattr(track, name) for name in MOOD_NUMBERS},
+        **track.numbers,
     }
 
 

@@ -241,6 +241,11 @@ class Track:
         return (str(number), *texts, one_line(self.genre_group))
 
     @property
+    def numbers(self) -> dict[str, float | None]:
+        """Its :data:`TRACK_NUMBERS` by name."""
+        return {name: getattr(self, name) for name in TRACK_NUMBERS}
+
+    @property
     def title(self) -> str:
         """Title for display: the tag, or else the name of the file without its extension."""
         return self.tags.title or self.path.stem
