@@ -163,6 +163,11 @@ class Range:
         highs = [each.high for each in (self, other) if each.high is not None]
         return Range(max(lows, default=None), min(highs, default=None))
 
+    def mask(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Return which values lie in the range; NaN does not."""
+        low, high = (-np.inf if self.low is None else self.low), self.high
+        return (values >= low) & (values <= (np.inf if high is None else high))
+
     def holds(self, value: float | None) -> bool:
         """Return whether a value lies in the range; one that is not known does not."""
         return (
