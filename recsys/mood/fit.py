@@ -65,8 +65,10 @@ class MoodFit:
     heads: Heads
     tracks: int  # that were judged
     artists: int
-    correlations: dict[str, float]  # rank correlations, cross-validated by artist
-    of_table: dict[str, float | None]  # those of the table's numbers, for comparison
+    # Rank correlations, cross-validated by artist, and those of the table's numbers; None where a
+    # number is not known, or the same everywhere.
+    correlations: dict[str, float | None]
+    of_table: dict[str, float | None]
     failed: dict[Path, str]  # tracks that were not judged, and why
 
 
@@ -134,7 +136,7 @@ def fit_heads(
         "tracks": len(present),
         "artists": len(set(groups.tolist())),
         "seed": options.seed,
-        "rank_correlations": {name: round(value, 3) for name, value in correlations.items()},
+        "rank_correlations": {name: r and round(r, 3) for name, r in correlations.items()},
     }
     weights = ridge(inputs, wanted).astype(np.float32)
     return MoodFit(
@@ -142,7 +144,7 @@ def fit_heads(
         len(present),
         len(set(groups.tolist())),
         correlations,
-        {n: None if np.isnan(r) else r for n, r in _correlations(by_table, wanted).items()},
+        _correlations(by_table, wanted),
         failed,
     )
 
@@ -203,10 +205,9 @@ def cross_validated(
     return predicted
 
 
-def _correlations(predicted: Float64Array, wanted: Float64Array) -> dict[str, float]:
-    return {
-        name: rank_correlation(predicted[:, i], wanted[:, i]) for i, name in enumerate(MOOD_NUMBERS)
-    }
+def _correlations(predicted: Float64Array, wanted: Float64Array) -> dict[str, float | None]:
+    found = map(rank_correlation, predicted.T, wanted.T)
+    return {n: None if np.isnan(r) else r for n, r in zip(MOOD_NUMBERS, found, strict=True)}
 
 
 def rank_correlation(one: Float64Array, other: Float64Array) -> float:

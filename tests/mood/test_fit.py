@@ -54,8 +54,9 @@ def test_heads_agree_with_their_teacher_and_move_into_the_library(library: Plant
     )
     assert (found.tracks, found.artists, len(found.failed)) == (TRACKS - 1, 40, 1)
     assert sorted(told) == [False] * (TRACKS - 1) + [True]
-    assert found.correlations["energy"] > 0.8
-    assert found.correlations["valence"] > 0.8
+    assert (found.correlations["energy"] or 0) > 0.8
+    assert (found.correlations["valence"] or 0) > 0.8
+    assert found.correlations["danceability"] is None  # the same everywhere
     assert found.of_table["energy"] is None  # this model has none of its tags
     settings = settings_text(None, found.heads)
     library.store.set_moods(settings)
