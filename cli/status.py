@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from recsys.library_status import FailureGroup, LibraryStatus
     from recsys.milvus.catalogue import SharedStatus
 
+BARS = " ▁▂▃▄▅▆▇█"
+"""Letters of a distribution, from nothing to the most."""
+
 EXAMPLES = 2
 """Files that are named for each reason of failures."""
 
@@ -29,6 +32,12 @@ SOURCES = {
     "own": "those that the files name (recsys index --genres own)",
 }
 """Genre groups, which form the tiers of a library, by their source."""
+
+NUMBERS_FROM = {
+    "table": "by a table of the library's own (recsys mood table)",
+    "heads": "by heads fitted to VibeNet (recsys mood fit)",
+}
+"""What makes energy, valence and so on, where that is not the table that comes with recsys."""
 
 
 @click.command(
@@ -188,8 +197,22 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "exclude": list(status.exclude),
         "video": status.video,
         "preferences": status.preferences.asked(),
+        "numbers": status.numbers,
+        "numbers_from": status.numbers_from,
         **({"feedback": status.feedback} if status.feedback else {}),
     }
+
+
+def _print_numbers(numbers: Mapping[str, Sequence[int]]) -> None:
+    """Print the distribution of each number from 0 to 1, a letter for each step."""
+    output = table("Number", "0 to 1", "Below 0.5", right=(2,))
+    for name, counts in numbers.items():
+        if most := max(counts):
+            bars = "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in counts)
+            low = sum(counts[: len(counts) // 2]) / sum(counts)
+            output.add_row(name, escape(bars), f"{low:.0%}")
+    if output.row_count:
+        console().print(output)
 
 
 def _rows_of_place(status: LibraryStatus) -> list[tuple[str, object]]:
@@ -221,6 +244,8 @@ def _print(status: LibraryStatus) -> None:
         ("Tracks", status.tracks),
         ("Failures", f"{status.failures}{failed}"),
     ]
+    if status.numbers_from in NUMBERS_FROM:
+        rows.append(("Moods", NUMBERS_FROM[status.numbers_from]))
     if status.missing:
         rows.append(("Missing", f"{status.missing} tracks without a file (--keep-missing)"))
     if status.unanalysed:
@@ -242,3 +267,4 @@ def _print(status: LibraryStatus) -> None:
     _print_rows(rows)
     if status.genres:
         _print_counts("Genre", status.genres)
+    _print_numbers(status.numbers)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from recsys.listing import ListOptions, TrackDetails
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
+    from recsys.mood.fit import FitOptions, MoodFit
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         IndexEvent,
         IndexSummary,
         Playlist,
+        Range,
         Reading,
         SlowFile,
     )
@@ -578,7 +580,7 @@ class Library:
         phrase = self._phrase(words, maker.files)
         query = found.query(info) if found.given else None
         playlist = maker.of_candidates(
-            partial(phrase.candidates, options.genre, options.moods, query),
+            partial(phrase.candidates, options.genre, options.tags, query),
             options,
             words,
             None if query is None else self._opened(query, found, options, maker.files),
@@ -721,7 +723,7 @@ class Library:
         with Store.open(database) as writer:
             if words is not None:  # an error must not start a session
                 near = found.query(info) if found.given else None
-                self._phrase(words, files).candidates(options.genre, options.moods, near)
+                self._phrase(words, files).candidates(options.genre, options.tags, near)
             number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
@@ -755,7 +757,7 @@ class Library:
         options: RadioOptions,
     ) -> RadioAnswer:
         phrase = self._phrase(words, radio.files)
-        candidates = partial(phrase.candidates, options.genre, options.moods, query)
+        candidates = partial(phrase.candidates, options.genre, options.tags, query)
         answer = radio.among(session, query, candidates, played, options)
         return replace(answer, words=words, notes=(f"read as: {phrase.reading}", *answer.notes))
 
@@ -892,6 +894,7 @@ class Library:
             If there is no library, or it cannot be written.
         """
         self._check_speech(filters)
+        self._with_moods(filters)  # an unknown mood would fail every list from now on
         with Store.open(self.database) as writer:
             writer.set_preferences(filters.asked())
 
@@ -912,7 +915,7 @@ class Library:
         StoreError
             If there is no library.
         """
-        allowed = TrackFilter(filters)
+        allowed = TrackFilter(self._with_moods(filters))
         for ids, _, embeddings in self.store.iter_embeddings():
             tracks = self.store.tracks(ids.tolist())
             for track_id, embedding in zip(ids.tolist(), embeddings, strict=True):
@@ -950,7 +953,18 @@ class Library:
         defaults = self._catalogue().preferences()
         filters = options.filters.over(Filters.of(defaults)) if defaults else options.filters
         self._check_speech(filters)
-        return replace(options, filters=filters) if defaults else options
+        filters = self._with_moods(filters)
+        return replace(options, filters=filters)
+
+    def _with_moods(self, filters: Filters) -> Filters:
+        """Return filters whose moods are ranges; QueryError for a mood that is not known."""
+        if not filters.moods:
+            return filters
+        from recsys.mood.numbers import mood_numbers
+
+        # A copy on Milvus has the numbers of its library, but not its table.
+        moods = mood_numbers(None) if self._place is not None else self.store.moods()
+        return filters.with_moods(moods.table.ranges(filters.moods))
 
     def _check_speech(self, filters: Filters) -> None:
         """Raise QueryError where speech is to be left out, and the model cannot tell it."""
@@ -961,6 +975,91 @@ class Library:
         info = self._catalogue().model()
         if info is not None:
             check_knows_speech(info)
+
+    # Moods
+
+    def moods(self) -> dict[str, dict[str, Range]]:
+        """Return the moods of the library's table, each a region of the numbers of tracks.
+
+        Returns
+        -------
+        dict of str to dict of str to Range
+            Ranges by the number, by the name of the mood.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self.store.moods().table.moods
+
+    def use_moods(self, table: str | Path | None = None) -> int:
+        """Give the library a table of moods of its own, and compute its numbers by it.
+
+        Heads that were fitted go on making the numbers; the table then names moods alone.
+
+        Parameters
+        ----------
+        table : str or Path, optional
+            A file like the ``moods.toml`` of recsys; by default that one again, and no heads.
+
+        Returns
+        -------
+        int
+            Tracks whose numbers have been computed anew.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or the file is no such table.
+        """
+        from recsys.mood.numbers import settings_text
+        from recsys.mood.table import read_table
+
+        text = None if table is None else read_table(absolute(table))
+        heads = None if table is None else self.store.moods().heads
+        with Store.open(self.database) as writer:
+            return writer.set_moods(settings_text(text, heads))
+
+    def fit_moods(
+        self,
+        options: FitOptions | None = None,
+        *,
+        on_start: Callable[[int], object] = lambda _: None,
+        on_track: Callable[[bool], object] = lambda _: None,
+    ) -> MoodFit:
+        """Let VibeNet judge some tracks, and make the numbers of all by heads fitted to that.
+
+        The library keeps the heads; nothing changes before they are complete.
+
+        Parameters
+        ----------
+        options : FitOptions, optional
+            Number of tracks, random seed, decoding processes.
+        on_start, on_track : callable
+            Called with the number of tracks, and after each with whether it failed.
+
+        Returns
+        -------
+        MoodFit
+            With the rank correlations to VibeNet, cross-validated by artist.
+
+        Raises
+        ------
+        RecsysError
+            If VibeNet (the extra ``vibenet``) is not installed, or too few tracks can be judged.
+        """
+        from recsys.mood.fit import FitOptions, fit_heads, sample_of
+        from recsys.mood.numbers import settings_text
+
+        options = options or FitOptions()
+        _, _, info = self._stored()
+        tracks = sample_of(self.store, options)
+        moods = self.store.moods()
+        found = fit_heads(info, moods, tracks, options, on_start=on_start, on_track=on_track)
+        with Store.open(self.database) as writer:
+            writer.set_moods(settings_text(moods.text, found.heads))
+        return found
 
     # What the listener says
 
@@ -1202,7 +1301,12 @@ class Library:
         from recsys.listing import ListOptions, list_tracks
 
         store, index, info = self._stored()
-        return list_tracks(store, index, info, options or ListOptions())
+        return list_tracks(store, index, info, self._listed(options or ListOptions()))
+
+    def _listed(self, options: ListOptions) -> ListOptions:
+        """Return options whose moods are ranges."""
+        ranges = self._with_moods(Filters(ranges=options.ranges, moods=options.moods)).ranges
+        return replace(options, ranges=ranges, moods=())
 
     def show(self, seed: Seed, *, k: int = 5) -> TrackDetails:
         """Return what the library knows about a track: genres, tags, file, nearest tracks.
@@ -1267,7 +1371,7 @@ class Library:
         target = absolute(path)
         check_export(target, overwrite=overwrite)
         store, index, info = self._stored()
-        tracks = list_tracks(store, index, info, options or ListOptions())
+        tracks = list_tracks(store, index, info, self._listed(options or ListOptions()))
         return export_tracks(store, info, tracks, target, overwrite=overwrite)
 
     # Quality

@@ -30,6 +30,7 @@ GROUPS = {
     "library": ("library", "library.*"),
     "workers": ("workers", "worker_server"),
     "taste": ("taste", "taste.*"),
+    "mood": ("mood", "mood.numbers", "mood.table"),
     "store": ("store", "store.*"),
     "index": ("index", "index.base", "index.genre_index"),
     "index_sync": ("index.sync",),
@@ -50,6 +51,7 @@ GROUPS = {
     "quality": ("quality", "quality.*"),
     "audit": ("audit", "audit.*"),
     "robustness": ("robustness",),
+    "mood_fit": ("mood.fit",),
     "reports": ("reports", "reports.*"),
     "api": ("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
     "demo": ("demo",),
@@ -58,12 +60,12 @@ GROUPS = {
 """Every module of the package, by the part of the design to which it belongs."""
 
 CORE = (
-    *("base", "sound", "library", "workers", "taste", "store", "index", "index_sync"),
+    *("base", "sound", "library", "workers", "taste", "mood", "store", "index", "index_sync"),
     *("recommender", "playlists", "words", "classifier", "indexing"),
 )
 WINGS = (
     *("onnx", "training", "papers", "milvus", "cluster", "quality", "audit", "robustness"),
-    "reports",
+    *("mood_fit", "reports"),
 )
 
 MAY_IMPORT = {
@@ -72,7 +74,8 @@ MAY_IMPORT = {
     "library": {"base", "sound"},
     "workers": {"base", "sound", "library"},
     "taste": {"base"},
-    "store": {"base", "taste"},
+    "mood": {"base"},
+    "store": {"base", "taste", "mood"},
     "index": {"base"},
     "index_sync": {"base", "store", "index"},
     "recommender": {"base", "taste", "store", "index"},
@@ -93,6 +96,7 @@ MAY_IMPORT = {
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
     "audit": {"base", "library", "store", "index_sync", "recommender"},
     "robustness": {"base", "sound", "library", "workers", "classifier"},
+    "mood_fit": {"base", "sound", "library", "workers", "mood", "store", "recommender"},
     "reports": {"base", "sound", "library", "workers", "classifier", "training", "quality"},
     "api": {*CORE, *WINGS},
     "demo": {"base"},
