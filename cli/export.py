@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli.list import list_options
 from recsys.cli.options import FILE, db_option, json_option
 from recsys.cli.output import print_json, shown
+
+if TYPE_CHECKING:
+    from recsys.types import Range
 
 
 @click.command(name="export", short_help="Write tracks with embeddings as CSV, NumPy or Parquet.")
@@ -26,6 +30,8 @@ def command(
     album: str | None,
     added: datetime | None,
     banned: bool,
+    ranges: dict[str, Range],
+    moods: tuple[str, ...],
     force: bool,
     as_json: bool,
     db: Path | None,
@@ -44,7 +50,7 @@ def command(
     from recsys.api import Library
     from recsys.listing import ListOptions
 
-    options = ListOptions(genre, tags, artist, album, added, banned)
+    options = ListOptions(genre, tags, artist, album, added, banned, ranges, moods)
     with Library(db) as library:
         count = library.export(out, options, overwrite=force)
     if as_json:

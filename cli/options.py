@@ -229,10 +229,9 @@ def genre_option(help_text: str) -> Callable[[Command], Command]:
 
 
 def tag_option(help_text: str) -> Callable[[Command], Command]:
-    """``--tag``, or ``--mood``: of the tracks to choose from, in any spelling."""
+    """``--tag``: of the tracks to choose from, in any spelling."""
     return click.option(
         "--tag",
-        "--mood",
         "tags",
         multiple=True,
         metavar="TAG",
@@ -279,6 +278,48 @@ def lean_options(command: Command) -> Command:
         shell_complete=completed_by("tracks"),
         help="Lean towards this track, artist or album; repeat it for several.",
     )(command)
+
+
+# Attributes of tracks as recsys.types.TRACK_NUMBERS has them, with the help of their options.
+NUMBERS = {
+    "energy": "Only tracks as energetic as this: 0.7.. (no less), ..0.3 (no more), 0.2..0.5.",
+    "valence": "Only tracks as cheerful as this: 0 is sad, 1 happy.",
+    "danceability": "Only tracks as danceable as this, in [0, 1].",
+    "acousticness": "Only tracks as acoustic as this, in [0, 1].",
+    "instrumentalness": "Only tracks as instrumental as this: 0 is sung, 1 without a voice.",
+}
+
+_NUMBER_OPTIONS = (
+    *(
+        click.option(f"--{name}", type=RangeParam(), metavar="RANGE", help=text)
+        for name, text in NUMBERS.items()
+    ),
+    click.option(
+        "--mood",
+        "moods",
+        multiple=True,
+        metavar="MOOD",
+        shell_complete=completed_by("moods"),
+        help="Only tracks of this mood: happy, sad, angry, calm, ..., a region of these numbers "
+        "(recsys mood list); repeat it to require several.",
+    ),
+)
+
+
+def number_options(command: Command) -> Command:
+    """``--energy`` and so on, as `ranges`, and ``--mood``, as `moods`."""
+
+    @wraps(command)
+    def with_ranges(**given: Any) -> Any:  # noqa: ANN401 (as click has it)
+        ranges = {name: given.pop(name) for name in NUMBERS}
+        chosen = {name: limits for name, limits in ranges.items() if limits is not None}
+        return command(ranges=chosen, **given)
+
+    decorated: Any = with_ranges
+    for option in reversed(_NUMBER_OPTIONS):
+        decorated = option(decorated)
+    result: Command = decorated
+    return result
 
 
 _FILTERS = (
@@ -328,7 +369,7 @@ _NO_DEFAULTS = click.option(
 )
 _FILTER_NAMES = (
     *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
-    "no_speech",
+    *("no_speech", "ranges", "moods"),
 )
 
 
@@ -348,7 +389,7 @@ def default_options(command: Command, names: tuple[str, ...] = _FILTER_NAMES) ->
         filters = {name: given.pop(name) for name in names}
         return command(filters=filters, **given)
 
-    decorated: Any = with_filters
+    decorated: Any = number_options(with_filters)
     for option in reversed(_FILTERS):
         decorated = option(decorated)
     result: Command = decorated

@@ -21,6 +21,7 @@ from recsys.errors import (
     shell,
 )
 from recsys.library import absolute, outermost
+from recsys.mood.numbers import mood_numbers
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter, shortest_wanted
 from recsys.recommender.presence import Presence
@@ -892,6 +893,7 @@ class Library:
             If there is no library, or it cannot be written.
         """
         self._check_speech(filters)
+        self._with_moods(filters)  # an unknown mood would fail every list from now on
         with Store.open(self.database) as writer:
             writer.set_preferences(filters.asked())
 
@@ -912,7 +914,7 @@ class Library:
         StoreError
             If there is no library.
         """
-        allowed = TrackFilter(filters)
+        allowed = TrackFilter(self._with_moods(filters))
         for ids, _, embeddings in self.store.iter_embeddings():
             tracks = self.store.tracks(ids.tolist())
             for track_id, embedding in zip(ids.tolist(), embeddings, strict=True):
@@ -950,7 +952,16 @@ class Library:
         defaults = self._catalogue().preferences()
         filters = options.filters.over(Filters.of(defaults)) if defaults else options.filters
         self._check_speech(filters)
-        return replace(options, filters=filters) if defaults else options
+        filters = self._with_moods(filters)
+        return replace(options, filters=filters)
+
+    def _with_moods(self, filters: Filters) -> Filters:
+        """Return filters whose moods are ranges; QueryError for a mood that is not known."""
+        if not filters.moods:
+            return filters
+        # A copy on Milvus has the numbers of its library, but not its table.
+        moods = mood_numbers(None) if self._place is not None else self.store.moods()
+        return filters.with_moods(moods.table.ranges(filters.moods))
 
     def _check_speech(self, filters: Filters) -> None:
         """Raise QueryError where speech is to be left out, and the model cannot tell it."""
@@ -1202,7 +1213,12 @@ class Library:
         from recsys.listing import ListOptions, list_tracks
 
         store, index, info = self._stored()
-        return list_tracks(store, index, info, options or ListOptions())
+        return list_tracks(store, index, info, self._listed(options or ListOptions()))
+
+    def _listed(self, options: ListOptions) -> ListOptions:
+        """Return options whose moods are ranges."""
+        ranges = self._with_moods(Filters(ranges=options.ranges, moods=options.moods)).ranges
+        return replace(options, ranges=ranges, moods=())
 
     def show(self, seed: Seed, *, k: int = 5) -> TrackDetails:
         """Return what the library knows about a track: genres, tags, file, nearest tracks.
@@ -1267,7 +1283,7 @@ class Library:
         target = absolute(path)
         check_export(target, overwrite=overwrite)
         store, index, info = self._stored()
-        tracks = list_tracks(store, index, info, options or ListOptions())
+        tracks = list_tracks(store, index, info, self._listed(options or ListOptions()))
         return export_tracks(store, info, tracks, target, overwrite=overwrite)
 
     # Quality

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,20 +12,21 @@ from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
 from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
+from recsys.recommender.filters import checked_ranges
 from recsys.recommender.presence import is_there
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.taste import Subject
-from recsys.types import Neighbour
+from recsys.types import MOOD_NUMBERS, Neighbour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from recsys.index.base import EmbeddingIndex
     from recsys.store import Store
     from recsys.taste import Event
-    from recsys.types import Analysis, ModelInfo, Recommendation, Track
+    from recsys.types import Analysis, ModelInfo, Range, Recommendation, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class ListOptions:
         Only tracks that the library first had then, or later; with a time zone.
     banned : bool
         Banned tracks, too.
+    ranges, moods
+        As in :class:`recsys.recommender.filters.Filters`.
 
     Raises
     ------
@@ -59,9 +62,12 @@ class ListOptions:
     album: str | None = None
     added_since: datetime | None = None
     banned: bool = False
+    ranges: Mapping[str, Range | str] = field(default_factory=dict)
+    moods: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_types(self)
+        checked_ranges(self.ranges)
         for name, value in (("artist", self.artist), ("album", self.album)):
             if value is not None and not value.strip():
                 raise QueryError(f"{name} is empty: {value!r}", "Give words, or leave it out.")
@@ -93,6 +99,12 @@ def list_tracks(
     bans = store.bans()
     if bans and not options.banned:
         found = (track for track in found if not bans.holds(track))
+    if ranges := checked_ranges(options.ranges):
+        found = (
+            track
+            for track in found
+            if all(limits.holds(getattr(track, name)) for name, limits in ranges.items())
+        )
     if not options.tags:
         return found
     return _carrying(found, TagFilter(store, info, options.tags))
@@ -107,7 +119,7 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
 
 COLUMNS = (
     *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
-    *("genre", "label", "genre_tag", "added", "missing"),
+    *("genre", "label", "genre_tag", "added", "missing", *MOOD_NUMBERS),
 )
 """What :func:`track_dict` returns, in its order."""
 
@@ -127,6 +139,7 @@ def track_dict(track: Track) -> dict[str, Any]:
         "genre_tag": track.tags.genre_tag,
         "added": added_text(track),
         "missing": not is_there(track.path),
+        **{name: getattr(track, name) for name in MOOD_NUMBERS},
     }
 
 

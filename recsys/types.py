@@ -76,6 +76,12 @@ class GenreSource(StrEnum):
     """The genre tags of the files."""
 
 
+MOOD_NUMBERS = ("energy", "valence", "danceability", "acousticness", "instrumentalness")
+"""Numbers in [0, 1] that :mod:`recsys.mood` computes for every track."""
+
+TRACK_NUMBERS = MOOD_NUMBERS
+"""Attributes of :class:`Track` by which lists can be filtered and ordered; None is not known."""
+
 UNTAGGED = "untagged"
 """Genre group of tracks without a genre tag, where the genre tags of the files sort."""
 
@@ -151,6 +157,12 @@ class Range:
         low, high = ("" if limit is None else f"{limit:g}" for limit in (self.low, self.high))
         return f"{low}..{high}"
 
+    def __and__(self, other: Range) -> Range:
+        """Return what both hold; QueryError if that is nothing."""
+        lows = [each.low for each in (self, other) if each.low is not None]
+        highs = [each.high for each in (self, other) if each.high is not None]
+        return Range(max(lows, default=None), min(highs, default=None))
+
     def holds(self, value: float | None) -> bool:
         """Return whether a value lies in the range; one that is not known does not."""
         return (
@@ -191,6 +203,12 @@ class Track:
     # When the library first had it, seconds since the epoch; None if that is not known, as on
     # Milvus. Two tracks that differ in nothing else are the same.
     added_s: float | None = field(default=None, compare=False)
+    # In [0, 1], by recsys.mood; None where the model lacks the tags for it.
+    energy: float | None = field(default=None, compare=False)
+    valence: float | None = field(default=None, compare=False)
+    danceability: float | None = field(default=None, compare=False)
+    acousticness: float | None = field(default=None, compare=False)
+    instrumentalness: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.genre_group:

@@ -30,6 +30,7 @@ GROUPS = {
     "library": ("library", "library.*"),
     "workers": ("workers", "worker_server"),
     "taste": ("taste", "taste.*"),
+    "mood": ("mood", "mood.numbers", "mood.table"),
     "store": ("store", "store.*"),
     "index": ("index", "index.base", "index.genre_index"),
     "index_sync": ("index.sync",),
@@ -58,7 +59,7 @@ GROUPS = {
 """Every module of the package, by the part of the design to which it belongs."""
 
 CORE = (
-    *("base", "sound", "library", "workers", "taste", "store", "index", "index_sync"),
+    *("base", "sound", "library", "workers", "taste", "mood", "store", "index", "index_sync"),
     *("recommender", "playlists", "words", "classifier", "indexing"),
 )
 WINGS = (
@@ -72,7 +73,8 @@ MAY_IMPORT = {
     "library": {"base", "sound"},
     "workers": {"base", "sound", "library"},
     "taste": {"base"},
-    "store": {"base", "taste"},
+    "mood": {"base"},
+    "store": {"base", "taste", "mood"},
     "index": {"base"},
     "index_sync": {"base", "store", "index"},
     "recommender": {"base", "taste", "store", "index"},

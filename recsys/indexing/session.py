@@ -147,6 +147,7 @@ class IndexSession:
             raise self._model_mismatch(known, info, store.roots())
         if changed or self.model is not None:
             change_model(store, card, checkpoint)
+        store.compute_moods()
         if options.genres is not None and options.genres != store.genre_source():
             store.set_genre_source(options.genres)
         return card, checkpoint

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,7 @@ from recsys.recommender.duplicates import name_key as spelling
 from recsys.recommender.languages import languages_in
 from recsys.recommender.presence import Presence
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
+from recsys.types import TRACK_NUMBERS, Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,7 @@ FILTERS = {
     "speech": "speech",
     "language": "in another language",
     "no_language": "without a language tag",
+    **{name: f"{name} out of range" for name in TRACK_NUMBERS},
     "missing": "files that are gone",
     "away": "files on a disk that is not there",
     "query": "the query itself",
@@ -105,13 +107,19 @@ class Filters:
         itself: "de", "ger", "German", "Deutsch". Tracks without the tag are left out.
     no_speech : bool
         No audiobooks, lectures or skits, see :mod:`recsys.recommender.speech`.
+    ranges : dict of str to Range or str
+        Only tracks whose numbers, :data:`recsys.types.TRACK_NUMBERS`, lie in these ranges:
+        ``{"energy": "0.7.."}``. Tracks without such a number are left out.
+    moods : tuple of str
+        Only tracks in all of these moods of the library's table, see :mod:`recsys.mood`: names for
+        ranges, which narrow those given.
     use_defaults : bool
         Whether the defaults of the library apply as well, see :meth:`over`.
 
     Raises
     ------
     QueryError
-        A length is not above 0, the limits exclude each other, or a name is empty.
+        A length is not above 0, the limits exclude each other, a name is empty, or a range is none.
     """
 
     not_artists: tuple[str, ...] = ()
@@ -121,11 +129,13 @@ class Filters:
     max_length_s: float | None = None
     languages: tuple[str, ...] = ()
     no_speech: bool = False
+    ranges: Mapping[str, Range | str] = field(default_factory=dict)
+    moods: tuple[str, ...] = ()
     use_defaults: bool = True
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("not_artists", "exclude", "languages"):
+        for name in ("not_artists", "exclude", "languages", "moods"):
             _check_texts(name, getattr(self, name))
         check_types(self)
         for name in ("min_length_s", "max_length_s"):
@@ -143,11 +153,13 @@ class Filters:
             )
         # A frozen instance cannot set its own fields in the usual way.
         object.__setattr__(self, "exclude", tuple(map(_exclusion, self.exclude)))
+        object.__setattr__(self, "ranges", checked_ranges(self.ranges))
 
     def over(self, defaults: Filters) -> Filters:
         """Return these filters together with defaults, unless these ignore them.
 
-        Artists and exclusions add up; a length or languages given here replace the default.
+        Artists and exclusions add up; lengths, languages, ranges and moods given here replace the
+        defaults.
         """
         if not self.use_defaults:
             return self
@@ -164,15 +176,27 @@ class Filters:
             max_length_s=most,
             languages=self.languages or defaults.languages,
             no_speech=defaults.no_speech or self.no_speech,
+            ranges={**defaults.ranges, **self.ranges},
+            moods=self.moods or defaults.moods,
         )
+
+    def with_moods(self, of_moods: Mapping[str, Range]) -> Filters:
+        """Return the filters with the ranges of their moods in place of the names."""
+        ranges = checked_ranges(self.ranges)
+        for name, limits in of_moods.items():
+            ranges[name] = ranges[name] & limits if name in ranges else limits
+        return replace(self, ranges=ranges, moods=())
 
     def asked(self) -> dict[str, Any]:
         """Return the filters that are set, as values for JSON; :meth:`of` reads them."""
-        texts = {"exclude": [os.fspath(each) for each in self.exclude]}
+        texts: dict[str, Any] = {
+            "exclude": [os.fspath(each) for each in self.exclude],
+            "ranges": {name: str(limits) for name, limits in self.ranges.items()},
+        }
         values = {
-            field.name: texts.get(field.name, getattr(self, field.name))
-            for field in fields(self)
-            if field.name != "use_defaults"
+            each.name: texts.get(each.name, getattr(self, each.name))
+            for each in fields(self)
+            if each.name != "use_defaults"
         }
         return {
             name: list(value) if isinstance(value, tuple) else value
@@ -188,6 +212,27 @@ class Filters:
             for name, value in asked.items()
         }
         return cls(**values)
+
+
+def checked_ranges(ranges: Mapping[str, Range | str]) -> dict[str, Range]:
+    """Return ranges by the number that they are of, in its order; QueryError for others."""
+    strange = [name for name in ranges if name not in TRACK_NUMBERS]
+    if strange:
+        raise QueryError(
+            f"tracks have no {strange[0]!r} to filter by", f"Known: {', '.join(TRACK_NUMBERS)}."
+        )
+    found = {}
+    for name in TRACK_NUMBERS:
+        value = ranges.get(name)
+        if isinstance(value, str):
+            value = Range.parse(value)
+        if isinstance(value, Range):
+            found[name] = value
+        elif value is not None:
+            raise QueryError(
+                f"the range of {name} must be a Range, got {value!r}", 'Give "0.7..", for example.'
+            )
+    return found
 
 
 def _check_texts(name: str, values: object) -> None:
@@ -246,6 +291,7 @@ class TrackFilter:
         self._too_short = "too_short" if filters.min_length_s else "skit"
         self._max_s = filters.max_length_s or math.inf
         self._no_speech = filters.no_speech
+        self._ranges = tuple(checked_ranges(filters.ranges).items())
         self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
         self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
 
@@ -302,6 +348,7 @@ class TrackFilter:
             or self._objection_to_length(track)
             or (self._no_speech and self._objection_to_speech(embedding))
             or (self._languages and self._objection_to_language(track))
+            or self._objection_to_numbers(track)
             or self._objection_to_file(track)
             or None
         )
@@ -335,6 +382,12 @@ class TrackFilter:
         if not named:
             return "no_language"
         return "language" if named.isdisjoint(self._languages) else None
+
+    def _objection_to_numbers(self, track: Track) -> str | None:
+        for name, limits in self._ranges:
+            if not limits.holds(getattr(track, name)):
+                return name
+        return None
 
     def _has_excluded_words(self, track: Track) -> bool:
         tags = track.tags

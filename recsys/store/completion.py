@@ -25,6 +25,7 @@ MOST_ROWS = 20_000
 
 _MODEL = "SELECT info FROM models JOIN library ON models.id = model"
 _SOURCE = "SELECT genre_source FROM library"
+_MOODS = """SELECT coalesce(mood_settings, '{"table": null}') FROM library"""
 _OWN = "SELECT name FROM own_genres ORDER BY name"
 _ARTISTS = """SELECT DISTINCT artist FROM tracks WHERE artist IS NOT NULL AND id IN
     (SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ? LIMIT ?) LIMIT ?"""
@@ -48,6 +49,16 @@ def tag_names(database: Path) -> list[str]:
     """Return the tags of the model of a library."""
     names: list[str] = _model(database)["tags"]
     return names
+
+
+def mood_names(database: Path) -> list[str]:
+    """Return the moods of the table of a library."""
+    import tomllib
+    from importlib.resources import files
+
+    settings = json.loads(_column(database, _MOODS)[0])
+    text = settings["table"] or files("recsys.data").joinpath("moods.toml").read_text("utf-8")
+    return [*tomllib.loads(text)["mood"]]
 
 
 def artist_names(database: Path, beginning: str) -> list[str]:

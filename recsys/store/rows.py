@@ -19,6 +19,7 @@ import numpy as np
 from recsys.errors import StoreError
 from recsys.store.search import search_keys, search_texts, storable_text
 from recsys.types import (
+    MOOD_NUMBERS,
     UNKNOWN,
     Analysis,
     Blend,
@@ -243,6 +244,7 @@ _TEXT, _NUMBER, _NONE = frozenset({str}), frozenset({int}), frozenset({type(None
 _TRACK_KINDS = (
     *(_NUMBER, _TEXT | {bytes}, _TEXT, _NUMBER, _TEXT, frozenset({float})),
     *(_TEXT | _NONE, _TEXT, _NUMBER | _NONE),
+    *(frozenset({float}) | _NONE,) * len(MOOD_NUMBERS),
     *(_TEXT | _NONE,) * 4,  # artist to title
     *(_NUMBER | _NONE,) * 2,  # number and year
     *(_TEXT | _NONE,) * 2,  # genre tag and language
@@ -276,7 +278,8 @@ def track_of(row: Sequence[Any]) -> Track:
     """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
     if wrong := _wrong_kinds(tuple(map(type, row))):
         row = _mended(row, wrong)
-    track_id, path, audio_hash, missing, genre, duration_s, warning, group, added, *tags = row
+    track_id, path, audio_hash, missing, genre, duration_s, warning, group, added, *rest = row
+    energy, valence, danceability, acousticness, instrumentalness, *tags = rest
     return Track(
         id=track_id,
         path=key_path(path),
@@ -288,6 +291,11 @@ def track_of(row: Sequence[Any]) -> Track:
         missing=bool(missing),
         genre_group=group,
         added_s=added,
+        energy=energy,
+        valence=valence,
+        danceability=danceability,
+        acousticness=acousticness,
+        instrumentalness=instrumentalness,
     )
 
 

@@ -15,10 +15,11 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from recsys.store.numbers import compute_numbers
 from recsys.store.rows import is_intact, key_path
 from recsys.store.search import file_text, name_key, normalise, search_keys
 from recsys.taste.events import EventKind, Subject
-from recsys.types import Effort, GenreSource
+from recsys.types import MOOD_NUMBERS, Effort, GenreSource
 
 if TYPE_CHECKING:
     import sqlite3
@@ -331,3 +332,34 @@ def plain_letters(db: Database) -> None:
     for key, name in db.execute("SELECT key, name FROM blends").fetchall():
         # Of two that are spelt alike now, the other one keeps its key, and is listed all the same.
         db.execute("UPDATE OR IGNORE blends SET key = ? WHERE key = ?", (name_key(name), key))
+
+
+@migrations()
+def numbers_of_moods(db: Database) -> None:
+    """Add energy, valence and other numbers, and compute them from the tag scores that are stored.
+
+    The settings of :mod:`recsys.mood` are the library's; a model has the key of those with which
+    its analyses were computed.
+    """
+    numbers = ", ".join(MOOD_NUMBERS)
+    for statement in (
+        *(f"ALTER TABLE analyses ADD COLUMN {name} REAL" for name in MOOD_NUMBERS),
+        "ALTER TABLE library ADD COLUMN mood_settings TEXT",  # JSON: recsys.mood; NULL: as shipped
+        "ALTER TABLE models ADD COLUMN mood_key TEXT",
+        "DROP VIEW analysed_tracks",
+        "DROP VIEW tracks_with_analysis",
+        f"""CREATE VIEW tracks_with_analysis AS SELECT t.*, a.genre, a.duration_s, a.warning,
+            a.probabilities, a.embedding, a.tag_scores, a.model, a.version, {numbers},
+            CASE (SELECT genre_source FROM library)
+                WHEN '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
+                WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+                ELSE a.genre END AS genre_group
+            FROM tracks t LEFT JOIN analyses a
+            ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
+        f"""CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, added, {numbers}, artist, album_artist, album, title,
+            track_number, year, genre_tag, language
+            FROM tracks_with_analysis WHERE genre IS NOT NULL""",
+    ):
+        db.execute(statement)
+    compute_numbers(db.conn)

@@ -59,13 +59,14 @@ from recsys.store.search import (
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
-from recsys.types import Failure, GenreSource, PassedOver, Problem, TrackFile
+from recsys.types import MOOD_NUMBERS, Failure, GenreSource, PassedOver, Problem, TrackFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from sqlite_utils import Database
 
+    from recsys.mood import MoodNumbers
     from recsys.store.rows import PathKey
     from recsys.types import Analysis, Blend, FloatArray, IdArray, ModelInfo, Track
 
@@ -287,6 +288,7 @@ class Store:
             before = self._value("SELECT model FROM library")
             if before != self._put_model(info, card_json, checkpoint):
                 self._change_all()
+            self._compute_numbers()
 
     @_guarded
     def change_head(
@@ -321,6 +323,7 @@ class Store:
             new = self._put_model(info, card_json, checkpoint)
             count = self._rescore(info, old, new, probabilities_of)
             self._change_all()
+            self._compute_numbers()
         return count
 
     def _put_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None) -> int:
@@ -376,6 +379,47 @@ class Store:
         """Mark every track as changed."""
         self._db.execute("UPDATE library SET revision = revision + 1")
         self._db.execute("UPDATE tracks SET revision = (SELECT revision FROM library)")
+
+    # Numbers of moods
+
+    def moods(self) -> MoodNumbers:
+        """Return how the library computes energy, valence and so on."""
+        from recsys.mood.numbers import mood_numbers
+
+        return mood_numbers(self._value("SELECT mood_settings FROM library"))
+
+    @_guarded
+    def set_moods(self, settings: str | None) -> int:
+        """Store other settings, see :func:`recsys.mood.numbers.settings_text`; compute by them.
+
+        Returns how many analyses have been computed.
+        """
+        with write_transaction(self._db):
+            self._db.execute("UPDATE library SET mood_settings = ?", (settings,))
+            return self._compute_numbers()
+
+    @_guarded
+    def compute_moods(self) -> int:
+        """Compute the numbers of all analyses, unless they are of the present settings.
+
+        Another version of recsys may have another table. Returns how many have been computed.
+        """
+        with write_transaction(self._db):
+            return self._compute_numbers()
+
+    def _compute_numbers(self) -> int:
+        from recsys.store.numbers import compute_numbers
+
+        return compute_numbers(self._db)
+
+    def numbers(self) -> FloatArray:
+        """Return the numbers of all analysed tracks by id, NaN where not known.
+
+        Float32, shape (n, n_numbers), in the order of ``MOOD_NUMBERS``.
+        """
+        names = ", ".join(MOOD_NUMBERS)
+        rows = self._rows(f"SELECT {names} FROM analysed_tracks ORDER BY id")  # noqa: S608 (ours)
+        return np.array(rows, dtype=np.float32).reshape(len(rows), len(MOOD_NUMBERS))
 
     # Genre groups
 
@@ -973,10 +1017,12 @@ class Store:
         sounds = {row["audio_hash"]: row for row in plain if row["embedding"] is not None}
         if not sounds:
             return
+        embeddings = np.stack([row["embedding"] for row in sounds.values()])
+        tag_scores = np.stack([row["tag_scores"] for row in sounds.values()])
+        numbers = self.moods().rows(model, embeddings, tag_scores)
         styles: list[str | None] = [None] * len(sounds)
         if style_columns(model):
-            scores = np.stack([row["tag_scores"] for row in sounds.values()])
-            styles = [*strongest_styles(model, scores)]
+            styles = [*strongest_styles(model, tag_scores)]
         key = self._value("SELECT model FROM library")
         rows = [
             {
@@ -990,8 +1036,9 @@ class Store:
                 "probabilities": array_blob(row["probabilities"]),
                 "embedding": array_blob(row["embedding"]),
                 "tag_scores": array_blob(row["tag_scores"]) if len(row["tag_scores"]) else None,
+                **dict(zip(MOOD_NUMBERS, own, strict=True)),
             }
-            for row, style in zip(sounds.values(), styles, strict=True)
+            for row, style, own in zip(sounds.values(), styles, numbers, strict=True)
         ]
         before = {
             audio_hash: known

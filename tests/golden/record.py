@@ -388,9 +388,9 @@ def _playlists(
         "of a genre": (tracks[0], "--genre", genres[0], "--length", "8"),
         "cycle": ("--cycle", ",".join(genres), "--per-genre", "2", "--length", "12"),
         "cycle auto": ("--cycle", "auto", "--seed", "7", "--duration", "3m"),
-        "mood": ("--mood", moods[0], "--length", "10"),
-        "two moods": ("--mood", moods[0], "--mood", moods[1], "--length", "10"),
-        "no such mood": ("--mood", "polka"),
+        "mood": ("--tag", moods[0], "--length", "10"),
+        "two moods": ("--tag", moods[0], "--tag", moods[1], "--length", "10"),
+        "no such mood": ("--tag", "polka"),
         "no such genre": ("--cycle", "polka"),
         **others,
     }
