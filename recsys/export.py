@@ -175,6 +175,8 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 (any value of a row)
 _NUMBERS = {
     **{"track_id": "int64", "year": "int64", "duration_s": "float64"},
     "missing": "bool_",
+    **dict.fromkeys(("tempo", "tempo_confidence", "key_confidence"), "float64"),
+    **dict.fromkeys(("loudness_lufs", "true_peak_dbtp", "replay_gain_db"), "float64"),
 }
 """Columns of numbers and truth values, with their types in Parquet; the others are text."""
 

@@ -12,6 +12,7 @@ from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
 from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
+from recsys.keys import camelot
 from recsys.recommender.filters import checked_ranges
 from recsys.recommender.presence import is_there
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.store import Store
     from recsys.taste import Event
-    from recsys.types import Analysis, ModelInfo, Range, Recommendation, Track
+    from recsys.types import Analysis, Mix, ModelInfo, Range, Recommendation, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
 COLUMNS = (
     *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
     *("genre", "label", "genre_tag", "added", "missing", *MOOD_NUMBERS),
+    *("tempo", "tempo_confidence", "key", "camelot", "key_confidence"),
+    *("loudness_lufs", "true_peak_dbtp", "replay_gain_db"),
 )
 """What :func:`track_dict` returns, in its order."""
 
@@ -140,6 +143,24 @@ def track_dict(track: Track) -> dict[str, Any]:
         "added": added_text(track),
         "missing": not is_there(track.path),
         **{name: getattr(track, name) for name in MOOD_NUMBERS},
+        **mix_dict(track.mix),
+    }
+
+
+def mix_dict(mix: Mix) -> dict[str, Any]:
+    """Return tempo, key and loudness as plain values, also where they are uncertain.
+
+    A tempo or key without a confidence is that of the file's own tags.
+    """
+    return {
+        "tempo": mix.tempo,
+        "tempo_confidence": mix.tempo_confidence,
+        "key": mix.key,
+        "camelot": None if mix.key is None else camelot(mix.key),
+        "key_confidence": mix.key_confidence,
+        "loudness_lufs": mix.loudness,
+        "true_peak_dbtp": mix.true_peak,
+        "replay_gain_db": None if mix.replay_gain is None else round(mix.replay_gain, 2),
     }
 
 
