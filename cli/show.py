@@ -143,6 +143,7 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Key": _key(track.mix),
         "Loudness": _loudness(track.mix),
         "Tags": ", ".join(f"{tag} {strength:+.1f}" for tag, strength in details.tags.items()),
+        "Mood": ", ".join(f"{name} {v:.2f}" for name, v in track.numbers.items() if v is not None),
         "File": str(track.path) + ("" if is_there(track.path) else " (missing)"),
         "Size": _size(details),
         "Copies": ", ".join(map(str, details.copies)),

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from recsys.library_status import FailureGroup, LibraryStatus
     from recsys.milvus.catalogue import SharedStatus
 
+BARS = " ▁▂▃▄▅▆▇█"
+"""Letters of a distribution, from nothing to the most."""
+
 EXAMPLES = 2
 """Files that are named for each reason of failures."""
 
@@ -188,8 +191,21 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "exclude": list(status.exclude),
         "video": status.video,
         "preferences": status.preferences.asked(),
+        "moods": status.moods,
         **({"feedback": status.feedback} if status.feedback else {}),
     }
+
+
+def _print_moods(moods: Mapping[str, Sequence[int]]) -> None:
+    """Print the distribution of each number from 0 to 1, a letter for each step."""
+    output = table("Number", "0 to 1", "Below 0.5", right=(2,))
+    for name, counts in moods.items():
+        if most := max(counts):
+            bars = "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in counts)
+            low = sum(counts[: len(counts) // 2]) / sum(counts)
+            output.add_row(name, escape(bars), f"{low:.0%}")
+    if output.row_count:
+        console().print(output)
 
 
 def _rows_of_place(status: LibraryStatus) -> list[tuple[str, object]]:
@@ -242,3 +258,4 @@ def _print(status: LibraryStatus) -> None:
     _print_rows(rows)
     if status.genres:
         _print_counts("Genre", status.genres)
+    _print_moods(status.moods)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from recsys.listing import ListOptions, TrackDetails
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
+    from recsys.mood.fit import FitOptions, MoodFit
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         IndexEvent,
         IndexSummary,
         Playlist,
+        Range,
         Reading,
     )
     from recsys.words import LibrarySounds, TextPhrase, TextTower, WordPhrase
@@ -582,7 +584,7 @@ class Library:
         phrase = self._phrase(words, maker.files)
         query = found.query(info) if found.given else None
         playlist = maker.of_candidates(
-            partial(phrase.candidates, options.genre, options.moods, query),
+            partial(phrase.candidates, options.genre, options.tags, query),
             options,
             words,
             None if query is None else self._opened(query, found, options, maker.files),
@@ -725,7 +727,7 @@ class Library:
         with Store.open(database) as writer:
             if words is not None:  # an error must not start a session
                 near = found.query(info) if found.given else None
-                self._phrase(words, files).candidates(options.genre, options.moods, near)
+                self._phrase(words, files).candidates(options.genre, options.tags, near)
             number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
@@ -759,7 +761,7 @@ class Library:
         options: RadioOptions,
     ) -> RadioAnswer:
         phrase = self._phrase(words, radio.files)
-        candidates = partial(phrase.candidates, options.genre, options.moods, query)
+        candidates = partial(phrase.candidates, options.genre, options.tags, query)
         answer = radio.among(session, query, candidates, played, options)
         return replace(answer, words=words, notes=(f"read as: {phrase.reading}", *answer.notes))
 
@@ -985,6 +987,91 @@ class Library:
         info = self._catalogue().model()
         if info is not None:
             check_knows_speech(info)
+
+    # Moods
+
+    def moods(self) -> dict[str, dict[str, Range]]:
+        """Return the moods of the library's table, each a region of the numbers of tracks.
+
+        Returns
+        -------
+        dict of str to dict of str to Range
+            Ranges by the number, by the name of the mood.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self.store.moods().table.moods
+
+    def use_moods(self, table: str | Path | None = None) -> int:
+        """Give the library a table of moods of its own, and compute its numbers by it.
+
+        Heads that were fitted go on making the numbers; the table then names moods alone.
+
+        Parameters
+        ----------
+        table : str or Path, optional
+            A file like the ``moods.toml`` of recsys; by default that one again, and no heads.
+
+        Returns
+        -------
+        int
+            Tracks whose numbers have been computed anew.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or the file is no such table.
+        """
+        from recsys.mood.numbers import settings_text
+        from recsys.mood.table import read_table
+
+        text = None if table is None else read_table(absolute(table))
+        heads = None if table is None else self.store.moods().heads
+        with Store.open(self.database) as writer:
+            return writer.set_moods(settings_text(text, heads))
+
+    def fit_moods(
+        self,
+        options: FitOptions | None = None,
+        *,
+        on_start: Callable[[int], object] = lambda _: None,
+        on_track: Callable[[bool], object] = lambda _: None,
+    ) -> MoodFit:
+        """Let VibeNet judge some tracks, and make the numbers of all by heads fitted to that.
+
+        The library keeps the heads; nothing changes before they are complete.
+
+        Parameters
+        ----------
+        options : FitOptions, optional
+            Number of tracks, random seed, decoding processes.
+        on_start, on_track : callable
+            Called with the number of tracks, and after each with whether it failed.
+
+        Returns
+        -------
+        MoodFit
+            With the rank correlations to VibeNet, cross-validated by artist.
+
+        Raises
+        ------
+        RecsysError
+            If VibeNet (the extra ``vibenet``) is not installed, or too few tracks can be judged.
+        """
+        from recsys.mood.fit import FitOptions, fit_heads, sample_of
+        from recsys.mood.numbers import settings_text
+
+        options = options or FitOptions()
+        _, _, info = self._stored()
+        tracks = sample_of(self.store, options)
+        moods = self.store.moods()
+        found = fit_heads(info, moods, tracks, options, on_start=on_start, on_track=on_track)
+        with Store.open(self.database) as writer:
+            writer.set_moods(settings_text(moods.text, found.heads))
+        return found
 
     # What the listener says
 

@@ -15,6 +15,7 @@ import numpy as np
 from recsys import atomic
 from recsys.errors import QueryError, RecsysError, require
 from recsys.listing import COLUMNS, track_dict
+from recsys.types import TRACK_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -175,8 +176,10 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 (any value of a row)
 _NUMBERS = {
     **{"track_id": "int64", "year": "int64", "duration_s": "float64"},
     "missing": "bool_",
-    **dict.fromkeys(("tempo", "tempo_confidence", "key_confidence"), "float64"),
-    **dict.fromkeys(("loudness_lufs", "true_peak_dbtp", "replay_gain_db"), "float64"),
+    **dict.fromkeys(TRACK_NUMBERS, "float64"),
+    **dict.fromkeys(
+        ("tempo_confidence", "key_confidence", "true_peak_dbtp", "replay_gain_db"), "float64"
+    ),
 }
 """Columns of numbers and truth values, with their types in Parquet; the others are text."""
 

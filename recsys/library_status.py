@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsys.errors import QueryError, StoreError
 from recsys.index.sync import (
     bring_up_to_date,
@@ -19,12 +21,15 @@ from recsys.names import check_has_tags
 from recsys.recommender import Filters
 from recsys.recommender.query import HOLDS_FROM
 from recsys.store import LibraryLock, Store
-from recsys.types import PassedOver, Problem
+from recsys.types import MOOD_NUMBERS, PassedOver, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.types import Failure
+
+STEPS = 10
+"""Steps of the distribution of a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class LibraryStatus:
     passed_over: PassedOver  # by the last scan of its folders
     exclude: tuple[str, ...]  # patterns of what is not the library's
     video: bool  # whether the sound of videos is indexed
+    moods: dict[str, list[int]]  # tracks by number, in STEPS equal steps from 0 to 1
     journal_problem: str | None = None  # why SQLite's journal may not work there
 
 
@@ -86,6 +92,7 @@ def library_status(store: Store) -> LibraryStatus:
         passed_over=store.passed_over(),
         exclude=tuple(rules.get("exclude", ())),
         video=bool(rules.get("video", False)),
+        moods=number_counts(store),
     )
 
 
@@ -123,6 +130,24 @@ def tag_counts(store: Store) -> dict[str, int]:
     carrying = (info.tag_strengths(scores) >= HOLDS_FROM).sum(axis=0)
     counts = zip(info.tags, carrying.tolist(), strict=True)
     return dict(sorted(counts, key=lambda item: (-item[1], item[0].casefold())))
+
+
+def mood_counts(store: Store) -> dict[str, int]:
+    """Return how many tracks lie in each mood of the library's table; one may lie in several."""
+    numbers = dict(zip(MOOD_NUMBERS, store.numbers().T, strict=True))
+    return {
+        name: int(np.all([limits.mask(numbers[n]) for n, limits in own.items()], axis=0).sum())
+        for name, own in store.moods().table.moods.items()
+    }
+
+
+def number_counts(store: Store) -> dict[str, list[int]]:
+    """Return how many tracks have each number in each of ten equal steps from 0 to 1."""
+    steps = np.linspace(0, 1, STEPS + 1)
+    return {
+        name: np.histogram(values[~np.isnan(values)], steps)[0].tolist()
+        for name, values in zip(MOOD_NUMBERS, store.numbers().T, strict=True)
+    }
 
 
 def _size_of(path: Path) -> int:

@@ -18,7 +18,7 @@ from recsys.recommender.presence import is_there
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.taste import Subject
-from recsys.types import MOOD_NUMBERS, Neighbour
+from recsys.types import TRACK_NUMBERS, Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -120,9 +120,8 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
 
 COLUMNS = (
     *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
-    *("genre", "label", "genre_tag", "added", "missing", *MOOD_NUMBERS),
-    *("tempo", "tempo_confidence", "key", "camelot", "key_confidence"),
-    *("loudness_lufs", "true_peak_dbtp", "replay_gain_db"),
+    *("genre", "label", "genre_tag", "added", "missing", *TRACK_NUMBERS),
+    *("tempo_confidence", "key", "camelot", "key_confidence", "true_peak_dbtp", "replay_gain_db"),
 )
 """What :func:`track_dict` returns, in its order."""
 
@@ -142,7 +141,7 @@ def track_dict(track: Track) -> dict[str, Any]:
         "genre_tag": track.tags.genre_tag,
         "added": added_text(track),
         "missing": not is_there(track.path),
-        **{name: getattr(track, name) for name in MOOD_NUMBERS},
+        **track.numbers,
         **mix_dict(track.mix),
     }
 
@@ -154,11 +153,11 @@ def mix_dict(mix: Mix) -> dict[str, Any]:
     """
     return {
         "tempo": mix.tempo,
+        "loudness": mix.loudness,
         "tempo_confidence": mix.tempo_confidence,
         "key": mix.key,
         "camelot": None if mix.key is None else camelot(mix.key),
         "key_confidence": mix.key_confidence,
-        "loudness_lufs": mix.loudness,
         "true_peak_dbtp": mix.true_peak,
         "replay_gain_db": None if mix.replay_gain is None else round(mix.replay_gain, 2),
     }

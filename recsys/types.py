@@ -178,6 +178,11 @@ class Range:
         highs = [each.high for each in (self, other) if each.high is not None]
         return Range(max(lows, default=None), min(highs, default=None))
 
+    def mask(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Return which values lie in the range; NaN does not."""
+        low, high = (-np.inf if self.low is None else self.low), self.high
+        return (values >= low) & (values <= (np.inf if high is None else high))
+
     def holds(self, value: float | None) -> bool:
         """Return whether a value lies in the range; one that is not known does not."""
         return (
@@ -312,6 +317,11 @@ class Track:
     def loudness(self) -> float | None:
         """Integrated loudness, LUFS; None where it was not measured."""
         return self.mix.loudness
+
+    @property
+    def numbers(self) -> dict[str, float | None]:
+        """Its :data:`TRACK_NUMBERS` by name."""
+        return {name: getattr(self, name) for name in TRACK_NUMBERS}
 
     @property
     def title(self) -> str:

@@ -52,6 +52,7 @@ GROUPS = {
     "quality": ("quality", "quality.*"),
     "audit": ("audit", "audit.*"),
     "robustness": ("robustness",),
+    "mood_fit": ("mood.fit",),
     "reports": ("reports", "reports.*"),
     "api": ("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
     "demo": ("demo",),
@@ -65,7 +66,7 @@ CORE = (
 )
 WINGS = (
     *("onnx", "training", "papers", "milvus", "cluster", "quality", "audit", "robustness"),
-    "reports",
+    *("mood_fit", "reports"),
 )
 
 MAY_IMPORT = {
@@ -95,6 +96,7 @@ MAY_IMPORT = {
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
     "audit": {"base", "library", "store", "index_sync", "recommender"},
     "robustness": {"base", "sound", "library", "workers", "classifier"},
+    "mood_fit": {"base", "sound", "library", "workers", "mood", "store", "recommender"},
     "reports": {"base", "sound", "library", "workers", "classifier", "training", "quality"},
     "api": {*CORE, *WINGS},
     "demo": {"base"},

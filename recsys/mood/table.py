@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys.checks import regular
 from recsys.errors import QueryError, RecsysError
 from recsys.names import resolve_name, spelling_key
-from recsys.types import MOOD_NUMBERS, TRACK_NUMBERS, Range
+from recsys.types import MOOD_NUMBERS, Range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from recsys.types import FloatArray, ModelInfo
 
@@ -113,7 +115,7 @@ class MoodTable:
         spellings: dict[str, str] = {}
         for name, row in table.get("mood", {}).items():
             words = row.pop("words", "")
-            _only(row, TRACK_NUMBERS, f"[mood.{name}]")
+            _only(row, MOOD_NUMBERS, f"[mood.{name}]")
             if not row:
                 raise TableError(f"[mood.{name}] has no range", 'For example energy = "0.7..".')
             moods[name] = {number: _range(value, name) for number, value in row.items()}
@@ -187,6 +189,18 @@ def _range(value: object, mood: str) -> Range:
 def shipped_text() -> str:
     """Return the table that comes with recsys."""
     return files("recsys.data").joinpath("moods.toml").read_text(encoding="utf-8")
+
+
+def read_table(path: Path) -> str:
+    """Return the text of a table, checked; TableError if the file is none."""
+    try:
+        text = regular(path).read_text(encoding="utf-8")
+        MoodTable.parse(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TableError(f"{path} cannot be read: {error}", "Name a TOML file in UTF-8.") from None
+    except TableError as error:
+        raise TableError(f"{path}: {error.message}", error.hint) from None
+    return text
 
 
 @lru_cache(maxsize=4)

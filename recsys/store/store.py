@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    import numpy.typing as npt
     from sqlite_utils import Database
 
     from recsys.mood import MoodNumbers
@@ -431,14 +432,14 @@ class Store:
 
         return compute_numbers(self._db)
 
-    def numbers(self) -> FloatArray:
+    def numbers(self) -> npt.NDArray[np.float64]:
         """Return the numbers of all analysed tracks by id, NaN where not known.
 
-        Float32, shape (n, n_numbers), in the order of ``MOOD_NUMBERS``.
+        Shape (n, n_numbers), in the order of ``MOOD_NUMBERS``.
         """
         names = ", ".join(MOOD_NUMBERS)
         rows = self._rows(f"SELECT {names} FROM analysed_tracks ORDER BY id")  # noqa: S608 (ours)
-        return np.array(rows, dtype=np.float32).reshape(len(rows), len(MOOD_NUMBERS))
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(MOOD_NUMBERS))
 
     # Tempo, key and loudness
 
