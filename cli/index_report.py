@@ -112,13 +112,11 @@ class IndexReport:
         if event.mix is None:
             self._unmeasured.append(event)
         if self._as_json:
-            from recsys.listing import mix_dict
-
             print_known(
                 path=os.fspath(event.path),
                 status="unmeasured" if event.mix is None else "measured",
                 reason=event.reason,
-                **({} if event.mix is None else mix_dict(event.mix)),
+                **({} if event.mix is None else event.mix.fields()),
             )
 
     def _end_of_measuring(self, summary: MixSummary) -> None:

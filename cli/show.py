@@ -22,7 +22,7 @@ from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from recsys.listing import TrackDetails
-    from recsys.types import DeviceName, Mix
+    from recsys.types import DeviceName, Mix, Track
 
 SHOWN_GENRES = 3
 
@@ -143,7 +143,7 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Key": _key(track.mix),
         "Loudness": _loudness(track.mix),
         "Tags": ", ".join(f"{tag} {strength:+.1f}" for tag, strength in details.tags.items()),
-        "Mood": ", ".join(f"{name} {v:.2f}" for name, v in track.numbers.items() if v is not None),
+        "Mood": _mood(track),
         "File": str(track.path) + ("" if is_there(track.path) else " (missing)"),
         "Size": _size(details),
         "Copies": ", ".join(map(str, details.copies)),
@@ -155,6 +155,13 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Windows": _windows(details),
     }
     return [(name, shown(value)) for name, value in rows.items() if value]
+
+
+def _mood(track: Track) -> str:
+    from recsys.types import MOOD_NUMBERS
+
+    numbers = {name: getattr(track, name) for name in MOOD_NUMBERS}
+    return ", ".join(f"{name} {v:.2f}" for name, v in numbers.items() if v is not None)
 
 
 def _tempo(mix: Mix) -> str:

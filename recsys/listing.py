@@ -12,7 +12,6 @@ from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
 from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
-from recsys.keys import camelot
 from recsys.recommender.filters import checked_ranges
 from recsys.recommender.presence import is_there
 from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.store import Store
     from recsys.taste import Event
-    from recsys.types import Analysis, Mix, ModelInfo, Range, Recommendation, Track
+    from recsys.types import Analysis, ModelInfo, Range, Recommendation, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +141,7 @@ def track_dict(track: Track) -> dict[str, Any]:
         "added": added_text(track),
         "missing": not is_there(track.path),
         **track.numbers,
-        **mix_dict(track.mix),
-    }
-
-
-def mix_dict(mix: Mix) -> dict[str, Any]:
-    """Return tempo, key and loudness as plain values, also where they are uncertain.
-
-    A tempo or key without a confidence is that of the file's own tags.
-    """
-    return {
-        "tempo": mix.tempo,
-        "loudness": mix.loudness,
-        "tempo_confidence": mix.tempo_confidence,
-        "key": mix.key,
-        "camelot": None if mix.key is None else camelot(mix.key),
-        "key_confidence": mix.key_confidence,
-        "true_peak_dbtp": mix.true_peak,
-        "replay_gain_db": None if mix.replay_gain is None else round(mix.replay_gain, 2),
+        **track.mix.fields(),
     }
 
 

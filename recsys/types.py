@@ -233,6 +233,24 @@ class Mix:
         """What a player adds to bring the track to the loudness of ReplayGain 2.0, dB."""
         return None if self.loudness is None else REPLAY_GAIN_LUFS - self.loudness
 
+    def fields(self) -> dict[str, float | str | None]:
+        """Return it as plain values, also where it is uncertain, with the units in the names.
+
+        A tempo or key without a confidence is that of the file's own tags.
+        """
+        from recsys.keys import camelot
+
+        return {
+            "tempo": self.tempo,
+            "loudness": self.loudness,
+            "tempo_confidence": self.tempo_confidence,
+            "key": self.key,
+            "camelot": None if self.key is None else camelot(self.key),
+            "key_confidence": self.key_confidence,
+            "true_peak_dbtp": self.true_peak,
+            "replay_gain_db": None if self.replay_gain is None else round(self.replay_gain, 2),
+        }
+
 
 def _is_certain(confidence: float | None) -> bool:
     return confidence is None or confidence >= CERTAIN_FROM

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from recsys.errors import ModelError, PassingError, RecsysError, StoreError
@@ -54,7 +55,8 @@ class MixSummary:
 
 def check_kinds(kinds: Collection[MixKind]) -> None:
     """Raise MissingExtraError if something of this cannot be measured here."""
-    if {MixKind.TEMPO, MixKind.KEY}.intersection(kinds):
+    # Not loaded: the worker processes do that.
+    if {MixKind.TEMPO, MixKind.KEY}.intersection(kinds) and find_spec("sonara") is None:
         load_sonara()
 
 
