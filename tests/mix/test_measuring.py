@@ -102,9 +102,9 @@ def test_the_excerpt_is_the_middle_and_no_longer(
         taken = sum(1 for block in _blocks(container) if decoded.add(block))
     sound = decoded.excerpt()
     assert len(sound) == 10 * RATE_HZ
-    # 20 Hz a second from 300 Hz on: its first second is the fifteenth, 600 Hz.
+    # 20 Hz a second from 300 Hz on: it begins at second 15, 600 Hz, or in the block before.
     spectrum = np.abs(np.fft.rfft(sound[RATE_HZ // 4 : RATE_HZ // 4 + 8192]))
-    assert np.argmax(spectrum) * RATE_HZ / 8192 == pytest.approx(600, abs=21)
+    assert np.argmax(spectrum) * RATE_HZ / 8192 == pytest.approx(600, abs=25)
     assert taken < 30
     assert EXCERPT_S == 240.0
 

@@ -28,8 +28,8 @@ def measured(folder: Path, piece: Piece) -> Mix:
     "piece",
     [
         Piece(118.0, 0, "major", "ballad", 1),
-        Piece(104.0, 9, "minor", "ballad", 2),
-        Piece(126.0, 5, "minor", "swing", 3),
+        Piece(104.0, 9, "minor", "ballad", 12),
+        Piece(126.0, 5, "minor", "swing", 14),
         Piece(112.0, 7, "major", "swing", 4),
     ],
     ids=lambda piece: f"{piece.tempo:g} {piece.key}",
