@@ -134,7 +134,7 @@ def fit_command(
                 "tracks": found.tracks,
                 "artists": found.artists,
                 "seed": seed,
-                "rank_correlations": {n: round(r, 3) for n, r in found.correlations.items()},
+                "rank_correlations": {n: r and round(r, 3) for n, r in found.correlations.items()},
                 "of_table": {n: r and round(r, 3) for n, r in found.of_table.items()},
                 "failed": failures_json(found.failed),
             }
@@ -147,9 +147,9 @@ def fit_command(
 
 def _print_fit(found: MoodFit) -> None:
     rows = table("Number", "Fitted", "Table", right=(1, 2))
-    for name, value in found.correlations.items():
-        before = found.of_table[name]
-        rows.add_row(name, f"{value:.2f}", "" if before is None else f"{before:.2f}")
+    for name, fitted in found.correlations.items():
+        values = fitted, found.of_table[name]
+        rows.add_row(name, *("" if value is None else f"{value:.2f}" for value in values))
     console().print(rows)
     click.echo(
         f"Rank correlation with VibeNet on {found.tracks} tracks of {found.artists} artists, fitted"

@@ -191,15 +191,15 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "exclude": list(status.exclude),
         "video": status.video,
         "preferences": status.preferences.asked(),
-        "moods": status.moods,
+        "numbers": status.numbers,
         **({"feedback": status.feedback} if status.feedback else {}),
     }
 
 
-def _print_moods(moods: Mapping[str, Sequence[int]]) -> None:
+def _print_numbers(numbers: Mapping[str, Sequence[int]]) -> None:
     """Print the distribution of each number from 0 to 1, a letter for each step."""
     output = table("Number", "0 to 1", "Below 0.5", right=(2,))
-    for name, counts in moods.items():
+    for name, counts in numbers.items():
         if most := max(counts):
             bars = "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in counts)
             low = sum(counts[: len(counts) // 2]) / sum(counts)
@@ -258,4 +258,4 @@ def _print(status: LibraryStatus) -> None:
     _print_rows(rows)
     if status.genres:
         _print_counts("Genre", status.genres)
-    _print_moods(status.moods)
+    _print_numbers(status.numbers)

@@ -57,7 +57,7 @@ class LibraryStatus:
     passed_over: PassedOver  # by the last scan of its folders
     exclude: tuple[str, ...]  # patterns of what is not the library's
     video: bool  # whether the sound of videos is indexed
-    moods: dict[str, list[int]]  # tracks by number, in STEPS equal steps from 0 to 1
+    numbers: dict[str, list[int]]  # tracks by energy and so on, in STEPS equal steps from 0 to 1
     journal_problem: str | None = None  # why SQLite's journal may not work there
 
 
@@ -92,7 +92,7 @@ def library_status(store: Store) -> LibraryStatus:
         passed_over=store.passed_over(),
         exclude=tuple(rules.get("exclude", ())),
         video=bool(rules.get("video", False)),
-        moods=number_counts(store),
+        numbers=number_counts(store),
     )
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.audio.decoding import decode_whole
 from recsys.credits import spaced_artists
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.store import Store
-    from recsys.types import Analysis, FloatArray, ModelInfo, Track
+    from recsys.types import Analysis, IdArray, ModelInfo, Track
 
 TEACHER_RATE, EXCERPT_S = 16_000, 30.0
 """VibeNet's sample rate, and the middle of a track that it judges: it learned from such clips."""
@@ -38,6 +39,8 @@ RIDGE = 100.0
 clips of GTZAN, grouped by artist; the others differ by less than 0.02."""
 
 LEAST_TRACKS = 50
+
+Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,10 @@ class MoodFit:
     heads: Heads
     tracks: int  # that were judged
     artists: int
-    correlations: dict[str, float]  # rank correlations, cross-validated by artist
-    of_table: dict[str, float | None]  # those of the table's numbers, for comparison
+    # Rank correlations, cross-validated by artist, and those of the table's numbers; None where a
+    # number is not known, or the same everywhere.
+    correlations: dict[str, float | None]
+    of_table: dict[str, float | None]
     failed: dict[Path, str]  # tracks that were not judged, and why
 
 
@@ -124,14 +129,14 @@ def fit_heads(
     inputs = np.hstack([embeddings, info.tag_strengths(scores)]).astype(np.float64)
     groups = _groups([track for track, _ in present])
     predicted = cross_validated(inputs, wanted, groups, options.seed)
-    by_table = replace(moods, heads=None).values(info, embeddings, scores)
+    by_table = replace(moods, heads=None).values(info, embeddings, scores).astype(np.float64)
     correlations = _correlations(predicted, wanted)
     about = {
         "teacher": getattr(judge, "__name__", str(judge)).removeprefix("ask_"),
         "tracks": len(present),
         "artists": len(set(groups.tolist())),
         "seed": options.seed,
-        "rank_correlations": {name: round(value, 3) for name, value in correlations.items()},
+        "rank_correlations": {name: r and round(r, 3) for name, r in correlations.items()},
     }
     weights = ridge(inputs, wanted).astype(np.float32)
     return MoodFit(
@@ -139,7 +144,7 @@ def fit_heads(
         len(present),
         len(set(groups.tolist())),
         correlations,
-        {n: None if np.isnan(r) else r for n, r in _correlations(by_table, wanted).items()},
+        _correlations(by_table, wanted),
         failed,
     )
 
@@ -168,27 +173,27 @@ def _vibenet() -> Any:  # noqa: ANN401 (of another package)
     return require("vibenet", "vibenet").load_model()
 
 
-def _groups(tracks: Sequence[Track]) -> FloatArray:
+def _groups(tracks: Sequence[Track]) -> IdArray:
     """Return a number per artist; tracks without one are by one each."""
     names = [next(iter(spaced_artists(track)), f"\t{track.id}") for track in tracks]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([numbers[name] for name in names], dtype=np.float32)
+    return np.array([numbers[name] for name in names], dtype=np.int64)
 
 
-def ridge(inputs: FloatArray, wanted: FloatArray) -> FloatArray:
+def ridge(inputs: Float64Array, wanted: Float64Array) -> Float64Array:
     """Return weights (d + 1, n_numbers) of inputs (n, d) by ridge regression, a constant last."""
     mean, deviation = inputs.mean(axis=0), inputs.std(axis=0) + 1e-9
     standardised = (inputs - mean) / deviation
     squares = standardised.T @ standardised + RIDGE * np.eye(inputs.shape[1])
     centre = wanted.mean(axis=0)
     slopes = np.linalg.solve(squares, standardised.T @ (wanted - centre)) / deviation[:, None]
-    weights: FloatArray = np.vstack([slopes, centre - mean @ slopes])
+    weights: Float64Array = np.vstack([slopes, centre - mean @ slopes])
     return weights
 
 
 def cross_validated(
-    inputs: FloatArray, wanted: FloatArray, groups: FloatArray, seed: int
-) -> FloatArray:
+    inputs: Float64Array, wanted: Float64Array, groups: IdArray, seed: int
+) -> Float64Array:
     """Return predictions of every row by heads that saw none of its group."""
     labels = np.unique(groups)
     np.random.default_rng(seed).shuffle(labels)
@@ -200,13 +205,12 @@ def cross_validated(
     return predicted
 
 
-def _correlations(predicted: FloatArray, wanted: FloatArray) -> dict[str, float]:
-    return {
-        name: rank_correlation(predicted[:, i], wanted[:, i]) for i, name in enumerate(MOOD_NUMBERS)
-    }
+def _correlations(predicted: Float64Array, wanted: Float64Array) -> dict[str, float | None]:
+    found = map(rank_correlation, predicted.T, wanted.T)
+    return {n: None if np.isnan(r) else r for n, r in zip(MOOD_NUMBERS, found, strict=True)}
 
 
-def rank_correlation(one: FloatArray, other: FloatArray) -> float:
+def rank_correlation(one: Float64Array, other: Float64Array) -> float:
     """Return Spearman's rank correlation; NaN where a value is NaN or all are equal.
 
     Examples

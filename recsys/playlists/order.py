@@ -346,9 +346,10 @@ class CurvePool:
 
     def quantiles(self, numbers: Sequence[Sequence[float]]) -> FloatArray:
         """Return which share of the pool lies below each number, equals half, (n, n_curves)."""
+        table = np.array(numbers).reshape(len(numbers), len(self._curves))
         columns = [
             (np.searchsorted(own, values, "left") + np.searchsorted(own, values, "right")) / 2
-            for own, values in zip(self._sorted.T, np.array(numbers).T, strict=True)
+            for own, values in zip(self._sorted.T, table.T, strict=True)
         ]
         shares = np.array(columns).T / max(len(self.candidates), 1)
         return shares.astype(np.float32)

@@ -114,7 +114,7 @@ def test_similar_keeps_to_a_tag(run: Run, strengths: dict[str, dict[str, float]]
     assert 0 < len(chill) < len(everything)
 
 
-@pytest.mark.parametrize("command", [("similar", "--tag"), ("playlist", "--mood")])
+@pytest.mark.parametrize("command", [("similar", "--tag"), ("playlist", "--tag")])
 def test_an_unknown_tag(run: Run, folder: Path, command: tuple[str, str]) -> None:
     seed = next((folder / "music").rglob("0.*"))
     result = run(command[0], seed, command[1], "chil")
@@ -125,7 +125,7 @@ def test_an_unknown_tag(run: Run, folder: Path, command: tuple[str, str]) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [("similar", "--tag", "chill"), ("playlist", "--mood", "chill"), ("index", "--genres", "tags")],
+    [("similar", "--tag", "chill"), ("playlist", "--tag", "chill"), ("index", "--genres", "tags")],
 )
 def test_a_library_whose_model_has_no_tags(folder: Path, arguments: tuple[str, ...]) -> None:
     music, database = folder / "music", "plain.db"
@@ -152,7 +152,7 @@ def test_status_counts_who_carries_what(run: Run, strengths: dict[str, dict[str,
 
 
 def test_a_playlist_keeps_a_mood(run: Run, strengths: dict[str, dict[str, float]]) -> None:
-    result = run("playlist", "--mood", "party", "--length", 3, "--artist-gap", 0)
+    result = run("playlist", "--tag", "party", "--length", 3, "--artist-gap", 0)
     assert result.exit_code == 0
     paths = result.stdout.splitlines()
     assert all(strengths[path]["party"] >= HOLDS_FROM for path in paths)

@@ -16,7 +16,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema, search
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
-from recsys.types import Blend, PassedOver, Tags
+from recsys.types import MOOD_NUMBERS, Blend, PassedOver, Tags
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         store._db.execute("UPDATE analyses SET embedding = ? WHERE rowid = 2", (nan,))
         revision = store.revision
         (view,) = store._rows("SELECT sql FROM sqlite_master WHERE name = 'analysed_tracks'")
-        old_view = view[0].replace("added, ", "").replace(", language", "")
+        numbers = ", ".join(MOOD_NUMBERS)
+        old_view = view[0].replace(f"added, {numbers}, ", "").replace(", language", "")
         later = ("events", "preferences", "blends", "radio_tracks", "radio_sessions")
         (all_view,) = store._rows(
             "SELECT sql FROM sqlite_master WHERE name = 'tracks_with_analysis'"
@@ -105,6 +106,9 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         for statement in (
             "DROP VIEW analysed_tracks",
             "DROP VIEW tracks_with_analysis",
+            *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in MOOD_NUMBERS),
+            "ALTER TABLE library DROP COLUMN mood_settings",
+            "ALTER TABLE models DROP COLUMN mood_key",
             "ALTER TABLE failures DROP COLUMN hint",
             "ALTER TABLE analyses DROP COLUMN version",
             "ALTER TABLE library DROP COLUMN journal",
@@ -113,7 +117,7 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
             "ALTER TABLE tracks DROP COLUMN ctime_ns",
             "ALTER TABLE library DROP COLUMN scan_rules",
             "ALTER TABLE roots DROP COLUMN passed_over",
-            all_view[0].replace(", a.version", ""),
+            all_view[0].replace(f", a.version, {numbers}", ""),
             old_view,
             *(f"DROP TABLE {table}" for table in later),
             "UPDATE tracks SET search_keys = ''",  # without whole names
