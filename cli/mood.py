@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import FILE, db_option, json_option, seed_option
 from recsys.cli.output import (
     console,
@@ -91,7 +92,13 @@ def use_command(file: Path, db: Path | None) -> None:
 
     with Library(db) as library:
         count = library.use_moods(file)
-    click.echo(f"{shown(file)} makes the numbers now: {count} computed")
+        fitted = library.store.moods().heads is not None
+    if fitted:
+        click.echo(
+            f"{shown(file)} names the moods now; the numbers stay fitted (recsys mood reset)"
+        )
+    else:
+        click.echo(f"{shown(file)} makes the numbers now: {count} computed")
 
 
 @command.command(name="fit")
@@ -106,8 +113,14 @@ def use_command(file: Path, db: Path | None) -> None:
 @seed_option("Random seed of the draw and the folds.")
 @json_option("One JSON object.")
 @db_option
+@click.pass_context
 def fit_command(
-    tracks: int, workers: int | None, seed: int, as_json: bool, db: Path | None
+    ctx: click.Context,
+    tracks: int,
+    workers: int | None,
+    seed: int,
+    as_json: bool,
+    db: Path | None,
 ) -> None:
     """Fit the numbers to VibeNet's, on tracks of your own library.
 
@@ -143,6 +156,8 @@ def fit_command(
         _print_fit(found)
     for path, reason in found.failed.items():
         print_failure(path, reason)
+    if found.failed:
+        ctx.exit(SOME_FILES_FAILED)
 
 
 def _print_fit(found: MoodFit) -> None:

@@ -33,6 +33,12 @@ SOURCES = {
 }
 """Genre groups, which form the tiers of a library, by their source."""
 
+NUMBERS_FROM = {
+    "table": "by a table of the library's own (recsys mood table)",
+    "heads": "by heads fitted to VibeNet (recsys mood fit)",
+}
+"""What makes energy, valence and so on, where that is not the table that comes with recsys."""
+
 
 @click.command(
     name="status", short_help="Show the library: tracks, genres, failures, model, index."
@@ -192,6 +198,7 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "video": status.video,
         "preferences": status.preferences.asked(),
         "numbers": status.numbers,
+        "numbers_from": status.numbers_from,
         **({"feedback": status.feedback} if status.feedback else {}),
     }
 
@@ -237,6 +244,8 @@ def _print(status: LibraryStatus) -> None:
         ("Tracks", status.tracks),
         ("Failures", f"{status.failures}{failed}"),
     ]
+    if status.numbers_from in NUMBERS_FROM:
+        rows.append(("Moods", NUMBERS_FROM[status.numbers_from]))
     if status.missing:
         rows.append(("Missing", f"{status.missing} tracks without a file (--keep-missing)"))
     if status.unanalysed:

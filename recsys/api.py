@@ -21,7 +21,6 @@ from recsys.errors import (
     shell,
 )
 from recsys.library import absolute, outermost
-from recsys.mood.numbers import mood_numbers
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter, shortest_wanted
 from recsys.recommender.presence import Presence
@@ -974,6 +973,8 @@ class Library:
         """Return filters whose moods are ranges; QueryError for a mood that is not known."""
         if not filters.moods:
             return filters
+        from recsys.mood.numbers import mood_numbers
+
         # A copy on Milvus has the numbers of its library, but not its table.
         moods = mood_numbers(None) if self._place is not None else self.store.moods()
         return filters.with_moods(moods.table.ranges(filters.moods))

@@ -58,6 +58,7 @@ class LibraryStatus:
     exclude: tuple[str, ...]  # patterns of what is not the library's
     video: bool  # whether the sound of videos is indexed
     numbers: dict[str, list[int]]  # tracks by energy and so on, in STEPS equal steps from 0 to 1
+    numbers_from: str  # recsys.mood.MoodNumbers.source
     journal_problem: str | None = None  # why SQLite's journal may not work there
 
 
@@ -93,6 +94,7 @@ def library_status(store: Store) -> LibraryStatus:
         exclude=tuple(rules.get("exclude", ())),
         video=bool(rules.get("video", False)),
         numbers=number_counts(store),
+        numbers_from=store.moods().source,
     )
 
 

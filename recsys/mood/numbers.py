@@ -66,6 +66,11 @@ class MoodNumbers:
         fits = known and (known.fingerprint, known.effort) == (info.fingerprint, str(info.effort))
         return known if fits else None
 
+    @property
+    def source(self) -> str:
+        """What makes the numbers: ``shipped``, a ``table`` of the library's own, or ``heads``."""
+        return "heads" if self.heads else "table" if self.text is not None else "shipped"
+
     def values(self, info: ModelInfo, embeddings: FloatArray, scores: FloatArray) -> FloatArray:
         """Return the numbers of analyses in the order of ``MOOD_NUMBERS``, NaN where unknown.
 

@@ -371,7 +371,7 @@ def tempo_key_and_loudness(db: Database) -> None:
 
     A column ``..._by`` that is not NULL says that this was measured, also where nothing was found.
     """
-    measured = ", ".join(f"m.{name}" for name in MIX_COLUMNS)
+    measured = ", ".join(MIX_COLUMNS)
     numbers = ", ".join(MOOD_NUMBERS)
     for statement in (
         """CREATE TABLE mixes (
@@ -382,10 +382,9 @@ def tempo_key_and_loudness(db: Database) -> None:
             failure TEXT, failed_with TEXT) -- reason, and what made it: recsys.store.made_by
             WITHOUT ROWID""",
         "DROP VIEW analysed_tracks",
-        f"""CREATE VIEW analysed_tracks AS SELECT t.id, t.path, t.audio_hash, t.missing, t.genre,
-            t.duration_s, t.warning, t.genre_group, t.added, {numbers}, {measured}, t.artist,
-            t.album_artist, t.album, t.title, t.track_number, t.year, t.genre_tag, t.language
-            FROM tracks_with_analysis t LEFT JOIN mixes m ON m.audio_hash = t.audio_hash
-            WHERE t.genre IS NOT NULL""",
+        f"""CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, added, {numbers}, {measured}, artist, album_artist, album, title,
+            track_number, year, genre_tag, language
+            FROM tracks_with_analysis LEFT JOIN mixes USING (audio_hash) WHERE genre IS NOT NULL""",
     ):
         db.execute(statement)

@@ -121,6 +121,8 @@ def test_formats_of_a_list_agree(planted: PlantedLibrary) -> None:
         "-",
         "Title",
         "Length",
+        "Energy",
+        "Valence",
         "Genre",
         "Album",
     ]

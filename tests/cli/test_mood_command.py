@@ -135,6 +135,8 @@ def test_a_library_takes_a_table_and_gives_it_back(run: Run, tmp_path: Path) -> 
     assert "makes the numbers now: 40 computed" in run("mood", "use", own).stdout
     assert run("list", "--json").stdout != before
     assert run("mood", "table").stdout == own.read_text()
+    assert json.loads(run("status", "--json").stdout)["numbers_from"] == "table"
+    assert "by a table of the library's own" in run("status").stdout
     assert run("mood", "table", "--shipped").stdout == shipped_text()
     wild = lines_of(run("list", "--mood", "wild", "--json"))
     assert all(row["energy"] >= 0.8 for row in wild)
