@@ -30,8 +30,20 @@ from recsys.notebook import clock
 if TYPE_CHECKING:
     from recsys.types import DeviceName, EffortName, GenreSourceName, JournalName
 
+KINDS = ("tempo", "key", "loudness")
+"""``recsys.types.MixKind``, which imports NumPy; a test compares the two."""
+
 SIZE_LIMIT_GB = 32.0
 """``recsys.types.SIZE_LIMIT_BYTES``, which imports NumPy; a test compares the two."""
+
+
+def _kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Return the names of what is to be measured."""
+    names = tuple(name.strip().lower() for name in (value or "").split(",") if name.strip())
+    strange = [name for name in names if name not in KINDS]
+    if strange or (value is not None and not names):
+        raise click.BadParameter(f"{value!r} is none of {', '.join(KINDS)}", ctx, param)
+    return names
 
 
 @click.command(name="index")
@@ -98,6 +110,14 @@ SIZE_LIMIT_GB = 32.0
     "style among its tags, or those that the files name. Without PATH, nothing else is done.  "
     "[default: unchanged; model for a new library]",
 )
+@click.option(
+    "--also",
+    metavar="WHAT",
+    callback=_kinds,
+    help="Measure tempo, key and loudness, or some of them (tempo,key), of the tracks that lack "
+    "it, by decoding all of each: two seconds a song and processor. Tempo and key need the extra "
+    "[mix].",
+)
 @click.option("--watch", is_flag=True, help="Keep watching the folders until Ctrl-C.")
 @wait_option
 @click.pass_context
@@ -120,6 +140,7 @@ def command(
     retry_failed: bool,
     journal: JournalName | None,
     genres: GenreSourceName | None,
+    also: tuple[str, ...],
     watch: bool,
     wait: bool,
 ) -> None:
@@ -146,6 +167,7 @@ def command(
       recsys index ~/Music --exclude Podcasts/ --exclude '*.wav'
       recsys index ~/Music --effort full --reanalyse
       recsys index --genres tags
+      recsys index --also tempo,key,loudness
     """
     from recsys.api import Library
     from recsys.indexing import IndexOptions
@@ -177,6 +199,7 @@ def command(
         size_limit=round(size_limit * 1e9),
         retry_failed=retry_failed,
         journal=journal,
+        also=also,
     )
     started = time.monotonic()
     events = library.index_events(folders, options, watch=watch)

@@ -287,6 +287,10 @@ NUMBERS = {
     "danceability": "Only tracks as danceable as this, in [0, 1].",
     "acousticness": "Only tracks as acoustic as this, in [0, 1].",
     "instrumentalness": "Only tracks as instrumental as this: 0 is sung, 1 without a voice.",
+    "tempo": "Only tracks of this tempo in beats per minute (118..126), where recsys index --also "
+    "tempo found one that is certain enough.",
+    "loudness": "Only tracks as loud as this in LUFS (-14..), where recsys index --also loudness "
+    "measured it.",
 }
 
 _NUMBER_OPTIONS = (
@@ -367,6 +371,12 @@ _NO_DEFAULTS = click.option(
     default=True,
     help="Ignore the defaults of the library, see recsys prefer.",
 )
+_KEY_MATCH = click.option(
+    "--key-match",
+    is_flag=True,
+    help="Only tracks whose key goes with the seed's: the same, its relative, a fifth up or down "
+    "(recsys index --also key).",
+)
 _FILTER_NAMES = (
     *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
     *("no_speech", "ranges", "moods"),
@@ -375,7 +385,8 @@ _FILTER_NAMES = (
 
 def filter_options(command: Command) -> Command:
     """Options that leave tracks out; they come as one argument, see :func:`default_options`."""
-    return default_options(_NO_DEFAULTS(command), (*_FILTER_NAMES, "use_defaults"))
+    decorated = _KEY_MATCH(_NO_DEFAULTS(command))
+    return default_options(decorated, (*_FILTER_NAMES, "key_match", "use_defaults"))
 
 
 def default_options(command: Command, names: tuple[str, ...] = _FILTER_NAMES) -> Command:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
+    from recsys.indexing.session import SessionEvent
     from recsys.library_status import Diagnosis, FailureGroup, LibraryStatus
     from recsys.listing import ListOptions, TrackDetails
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
@@ -65,7 +66,6 @@ if TYPE_CHECKING:
         Playlist,
         Range,
         Reading,
-        SlowFile,
     )
     from recsys.words import LibrarySounds, TextPhrase, TextTower, WordPhrase
 
@@ -306,15 +306,16 @@ class Library:
             If a folder is not there or none is known, no audio is found, the library is busy, or
             it was analysed with another model.
         """
+        from recsys.indexing import IndexPlan
         from recsys.indexing.session import nothing_found
-        from recsys.types import IndexSummary, SlowFile
+        from recsys.types import IndexEvent, IndexSummary
 
         roots = self._roots_of(folders)
         summary = IndexSummary()
         for event in self.index_events(roots, options):
             if isinstance(event, IndexSummary):
                 summary = event
-            elif on_event is not None and not isinstance(event, SlowFile):
+            elif on_event is not None and isinstance(event, IndexEvent | IndexPlan):
                 on_event(event)
         if summary.found == 0 and not summary.removed:
             raise nothing_found(roots, summary)
@@ -326,7 +327,7 @@ class Library:
         options: IndexOptions | None = None,
         *,
         watch: bool = False,
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
+    ) -> Iterator[SessionEvent]:
         """Index as :meth:`index`, but as a stream of events.
 
         Parameters
@@ -347,6 +348,8 @@ class Library:
             Every few seconds for a file whose analysis takes long.
         IndexSummary
             At the end of a pass.
+        MixPlan, MixEvent, MixSummary
+            After the summary, what :attr:`IndexOptions.also` asks for, see :mod:`recsys.mix.run`.
         """
         from recsys.indexing import IndexOptions
         from recsys.indexing.session import IndexSession
@@ -946,6 +949,16 @@ class Library:
                 continue
             if next(self.store.iter_tracks_under(folder), None) is None:
                 notes.append(f"the library has no track under {folder}")
+        wanted = {*filters.ranges} & {"tempo", "loudness"} | (
+            {"key"} if filters.key_match else set()
+        )
+        if wanted and self._place is None:
+            counts = self.store.mix_counts()
+            notes += [
+                f"no track has a {kind} yet: recsys index --also {kind}"
+                for kind in sorted(wanted)
+                if not counts[kind]
+            ]
         return notes
 
     def _with_defaults(self, options: Options) -> Options:

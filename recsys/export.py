@@ -177,6 +177,9 @@ _NUMBERS = {
     **{"track_id": "int64", "year": "int64", "duration_s": "float64"},
     "missing": "bool_",
     **dict.fromkeys(TRACK_NUMBERS, "float64"),
+    **dict.fromkeys(
+        ("tempo_confidence", "key_confidence", "true_peak_dbtp", "replay_gain_db"), "float64"
+    ),
 }
 """Columns of numbers and truth values, with their types in Parquet; the others are text."""
 

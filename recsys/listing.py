@@ -120,6 +120,7 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
 COLUMNS = (
     *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
     *("genre", "label", "genre_tag", "added", "missing", *TRACK_NUMBERS),
+    *("tempo_confidence", "key", "camelot", "key_confidence", "true_peak_dbtp", "replay_gain_db"),
 )
 """What :func:`track_dict` returns, in its order."""
 
@@ -140,6 +141,7 @@ def track_dict(track: Track) -> dict[str, Any]:
         "added": added_text(track),
         "missing": not is_there(track.path),
         **track.numbers,
+        **track.mix.fields(),
     }
 
 

@@ -24,7 +24,7 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 GROUPS = {
     "base": (
         *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
-        *("bootstrap", "learned", "mounts", "notebook"),
+        *("bootstrap", "keys", "learned", "mounts", "notebook"),
     ),
     "sound": ("audio", "audio.*", "mel", "one_librosa", "toml_tables"),
     "library": ("library", "library.*"),
@@ -38,6 +38,7 @@ GROUPS = {
     "playlists": ("playlists", "playlists.*"),
     "words": ("words", "words.*"),
     "classifier": ("classifier", *(f"classifier.{name}" for name in CLASSIFIER), "data"),
+    "mix": ("mix", "mix.*"),
     "indexing": ("indexing", "indexing.*"),
     "onnx": ("classifier.onnx", "classifier.onnx_text"),
     "training": (
@@ -61,7 +62,7 @@ GROUPS = {
 
 CORE = (
     *("base", "sound", "library", "workers", "taste", "mood", "store", "index", "index_sync"),
-    *("recommender", "playlists", "words", "classifier", "indexing"),
+    *("recommender", "playlists", "words", "classifier", "mix", "indexing"),
 )
 WINGS = (
     *("onnx", "training", "papers", "milvus", "cluster", "quality", "audit", "robustness"),
@@ -82,8 +83,10 @@ MAY_IMPORT = {
     "playlists": {"base", "library", "taste", "store", "index", "recommender"},
     "words": {"base", "store", "index", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
+    "mix": {"base", "sound", "library", "workers", "store"},
     "indexing": {
-        *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
+        *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier"),
+        "mix",
     },
     "onnx": {"base", "sound", "classifier"},
     "training": {*CORE, "onnx"},

@@ -464,6 +464,7 @@ def track_fields(track: Track) -> dict[str, Any]:
         "duration_s": round(track.duration_s, 3) if math.isfinite(track.duration_s) else None,
         "track_id": track.id or None,  # a file outside the library has none
         **track.numbers,
+        **track.mix.fields(),
     }
 
 

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Self
 from recsys.checks import check_types
 from recsys.credits import CREDITS, GUESTS
 from recsys.errors import QueryError
+from recsys.keys import compatible
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
 from recsys.recommender.languages import languages_in
 from recsys.recommender.presence import Presence
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
-from recsys.types import TRACK_NUMBERS, Range
+from recsys.types import MOOD_NUMBERS, TRACK_NUMBERS, Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +46,10 @@ FILTERS = {
     "language": "in another language",
     "no_language": "without a language tag",
     **{name: f"{name} out of range" for name in TRACK_NUMBERS},
+    "no_tempo": "without a tempo that is certain enough",
+    "no_loudness": "without a measured loudness",
+    "key": "in a key that does not go with the seed's",
+    "no_key": "without a key that is certain enough",
     "missing": "files that are gone",
     "away": "files on a disk that is not there",
     "query": "the query itself",
@@ -110,6 +115,10 @@ class Filters:
     ranges : dict of str to Range or str
         Only tracks whose numbers, :data:`recsys.types.TRACK_NUMBERS`, lie in these ranges:
         ``{"energy": "0.7.."}``. Tracks without such a number are left out.
+    key_match : bool
+        Only tracks whose key goes with that of a seed: the same, its relative, or a fifth up or
+        down, which are neighbours on the Camelot wheel. Tracks whose key is not known, or not
+        certain enough, are left out. It is never a default of the library.
     moods : tuple of str
         Only tracks in all of these moods of the library's table, see :mod:`recsys.mood`: names for
         ranges, which narrow those given.
@@ -131,6 +140,7 @@ class Filters:
     no_speech: bool = False
     ranges: Mapping[str, Range | str] = field(default_factory=dict)
     moods: tuple[str, ...] = ()
+    key_match: bool = False
     use_defaults: bool = True
 
     def __post_init__(self) -> None:
@@ -178,6 +188,7 @@ class Filters:
             no_speech=defaults.no_speech or self.no_speech,
             ranges={**defaults.ranges, **self.ranges},
             moods=self.moods or defaults.moods,
+            key_match=self.key_match,
         )
 
     def with_moods(self, of_moods: Mapping[str, Range]) -> Filters:
@@ -292,6 +303,7 @@ class TrackFilter:
         self._max_s = filters.max_length_s or math.inf
         self._no_speech = filters.no_speech
         self._ranges = tuple(checked_ranges(filters.ranges).items())
+        self._keys = _keys_that_go_with(seeds) if filters.key_match else frozenset[str]()
         self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
         self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
 
@@ -349,6 +361,7 @@ class TrackFilter:
             or (self._no_speech and self._objection_to_speech(embedding))
             or (self._languages and self._objection_to_language(track))
             or self._objection_to_numbers(track)
+            or (self._keys and self._objection_to_key(track))
             or self._objection_to_file(track)
             or None
         )
@@ -385,9 +398,15 @@ class TrackFilter:
 
     def _objection_to_numbers(self, track: Track) -> str | None:
         for name, limits in self._ranges:
-            if not limits.holds(getattr(track, name)):
-                return name
+            value = getattr(track, name)
+            if not limits.holds(value):
+                return name if value is not None or name in MOOD_NUMBERS else f"no_{name}"
         return None
+
+    def _objection_to_key(self, track: Track) -> str | None:
+        if track.key is None:
+            return "no_key"
+        return None if track.key in self._keys else "key"
 
     def _has_excluded_words(self, track: Track) -> bool:
         tags = track.tags
@@ -400,6 +419,17 @@ class TrackFilter:
             return False
         held = frozenset[str]().union(*map(_words, given))
         return any(all(any(form <= held for form in forms) for forms in asked) for asked in likely)
+
+
+def _keys_that_go_with(seeds: Sequence[Track]) -> frozenset[str]:
+    """Return the keys that go with those of the seeds; QueryError if none of them has one."""
+    keys = {track.key for track in seeds if track.key is not None}
+    if seeds and not keys:
+        raise QueryError(
+            f"the key of {seeds[0].display_name} is not known, or not certain enough",
+            "Measure it: recsys index --also key; or leave out --key-match.",
+        )
+    return frozenset[str]().union(*map(compatible, keys))
 
 
 def shortest_wanted(tracks: Iterable[Track]) -> float:

@@ -385,6 +385,11 @@ def track_filter(
     """Return what refuses tracks of a query's lists; None where every track may be in them."""
     seeds = [] if query is None else [seed.track for seed in query.seeds]
     unwanted = [] if query is None else [(seed.track, seed.embedding) for seed in query.not_like]
+    if filters.key_match and not seeds:
+        raise QueryError(
+            "there is no seed whose key others could match",
+            "Name a track, or leave out --key-match.",
+        )
     shortest_s = 0.0
     if filters.min_length_s is None:
         shortest_s = shortest_wanted(seeds or _sample(store))

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from recsys.store.numbers import compute_numbers
-from recsys.store.rows import is_intact, key_path
+from recsys.store.rows import MIX_COLUMNS, is_intact, key_path
 from recsys.store.search import file_text, name_key, normalise, search_keys
 from recsys.taste.events import EventKind, Subject
 from recsys.types import MOOD_NUMBERS, Effort, GenreSource
@@ -363,3 +363,28 @@ def numbers_of_moods(db: Database) -> None:
     ):
         db.execute(statement)
     compute_numbers(db.conn)
+
+
+@migrations()
+def tempo_key_and_loudness(db: Database) -> None:
+    """Add what is measured on request: by the sound, whatever its file and the model.
+
+    A column ``..._by`` that is not NULL says that this was measured, also where nothing was found.
+    """
+    measured = ", ".join(MIX_COLUMNS)
+    numbers = ", ".join(MOOD_NUMBERS)
+    for statement in (
+        """CREATE TABLE mixes (
+            audio_hash TEXT PRIMARY KEY,
+            tempo REAL, tempo_confidence REAL, tempo_by TEXT,
+            key TEXT, key_confidence REAL, key_by TEXT,
+            loudness REAL, true_peak REAL, loudness_by TEXT,
+            failure TEXT, failed_with TEXT) -- reason, and what made it: recsys.store.made_by
+            WITHOUT ROWID""",
+        "DROP VIEW analysed_tracks",
+        f"""CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, added, {numbers}, {measured}, artist, album_artist, album, title,
+            track_number, year, genre_tag, language
+            FROM tracks_with_analysis LEFT JOIN mixes USING (audio_hash) WHERE genre IS NOT NULL""",
+    ):
+        db.execute(statement)

@@ -24,9 +24,11 @@ from recsys.store.connection import (
     write_transaction,
 )
 from recsys.store.rows import (
+    MIX_COLUMNS,
     Changes,
     StoredFile,
     TrackRecord,
+    Unmeasured,
     analysis_of,
     are_units,
     array_blob,
@@ -59,17 +61,34 @@ from recsys.store.search import (
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
-from recsys.types import MOOD_NUMBERS, Failure, GenreSource, PassedOver, Problem, TrackFile
+from recsys.types import (
+    CERTAIN_FROM,
+    MOOD_NUMBERS,
+    Failure,
+    GenreSource,
+    MixKind,
+    PassedOver,
+    Problem,
+    TrackFile,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Container,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     import numpy.typing as npt
     from sqlite_utils import Database
 
     from recsys.mood import MoodNumbers
     from recsys.store.rows import PathKey
-    from recsys.types import Analysis, Blend, FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, Blend, FloatArray, IdArray, Mix, ModelInfo, Track
 
 _PAGE = 1000
 """Rows read at a time, so that memory stays flat and the table may be written to in between."""
@@ -421,6 +440,77 @@ class Store:
         names = ", ".join(MOOD_NUMBERS)
         rows = self._rows(f"SELECT {names} FROM analysed_tracks ORDER BY id")  # noqa: S608 (ours)
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(MOOD_NUMBERS))
+
+    # Tempo, key and loudness
+
+    def unmeasured(
+        self, kinds: Collection[MixKind], roots: Iterable[Path], *, retry: bool = False
+    ) -> list[Unmeasured]:
+        """Return the sounds in some folders or files that lack some kinds, one file of each.
+
+        Those that failed are left out, unless they did so with other versions, or with `retry`.
+        """
+        lacking = ", ".join(f"m.{kind}_by IS NULL AS no_{kind}" for kind in MixKind)
+        wanted = " OR ".join(f"no_{kind}" for kind in sorted(kinds))
+        select = (
+            "SELECT path, audio_hash, duration_s, failure, failed_with, no_tempo, no_key,"  # noqa: S608 (ours)
+            f" no_loudness FROM (SELECT t.path, t.audio_hash, t.duration_s, {lacking}, m.failure,"
+            " m.failed_with FROM tracks_with_analysis t"
+            " LEFT JOIN mixes m ON m.audio_hash = t.audio_hash"
+            f" WHERE NOT t.missing AND ({wanted}))"
+        )
+        found: dict[str, Unmeasured] = {}
+        for root in roots:
+            for key, sound, duration_s, failure, failed_with, *lacks in self._rows_under(
+                root, select
+            ):
+                if failure is not None and failed_with == made_by() and not retry:
+                    continue
+                own = [k for k, lack in zip(MixKind, lacks, strict=True) if lack and k in kinds]
+                found.setdefault(
+                    sound, Unmeasured(key_path(key), sound, duration_s or 0.0, tuple(own))
+                )
+        return [*found.values()]
+
+    @_guarded
+    def write_mixes(self, measured: Iterable[tuple[Unmeasured, Mix | str]]) -> None:
+        """Store what was measured of some sounds, or why it could not be, in one transaction.
+
+        Of a mix, the kinds that were wanted count.
+        """
+        with write_transaction(self._db):
+            for wanted, result in measured:
+                if isinstance(result, str):
+                    row: dict[str, Any] = {
+                        "failure": storable_text(result),
+                        "failed_with": made_by(),
+                    }
+                else:
+                    row = {"failure": None, "failed_with": None}
+                    names = [n for n in MIX_COLUMNS if _kind_of(n) in wanted.kinds]
+                    row |= {name: getattr(result, name) for name in names}
+                columns, marks = ", ".join(row), ", ".join("?" * len(row))
+                changes = ", ".join(f"{name} = excluded.{name}" for name in row)
+                self._db.execute(
+                    f"INSERT INTO mixes (audio_hash, {columns}) VALUES (?, {marks})"  # noqa: S608 (ours)
+                    f" ON CONFLICT (audio_hash) DO UPDATE SET {changes}",
+                    (wanted.audio_hash, *row.values()),
+                )
+
+    def mix_counts(self) -> dict[str, int]:
+        """Return how many sounds have a ``tempo``, ``key`` and ``loudness``, and how many failed.
+
+        A tempo or key counts where it is certain enough for lists.
+        """
+        certain = "({0} IS NOT NULL AND coalesce({0}_confidence, 1) >= ?1)"
+        row = self._row(
+            f"SELECT total({certain.format('tempo')}), total({certain.format('key')}),"  # noqa: S608 (ours)
+            " count(loudness), count(failure) FROM mixes"
+            " WHERE audio_hash IN (SELECT audio_hash FROM tracks)",
+            (CERTAIN_FROM,),
+        )
+        names = (*map(str, MixKind), "failed")
+        return {name: int(count) for name, count in zip(names, row or (), strict=True)}
 
     # Genre groups
 
@@ -1377,6 +1467,9 @@ class Store:
                 " OR audio_hash NOT IN (SELECT audio_hash FROM tracks)"
             )
             self._db.execute("DELETE FROM models WHERE id IS NOT (SELECT model FROM library)")
+            self._db.execute(
+                "DELETE FROM mixes WHERE audio_hash NOT IN (SELECT audio_hash FROM tracks)"
+            )
         return int(cursor.rowcount)
 
     @_guarded
@@ -1428,6 +1521,11 @@ class Store:
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.execute("PRAGMA optimize")
+
+
+def _kind_of(column: str) -> str:
+    """Return the kind of measurement to which a column belongs."""
+    return "loudness" if column == "true_peak" else column.partition("_")[0]
 
 
 def _event_key(event: Event) -> PathKey:

@@ -16,6 +16,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema, search
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
+from recsys.store.rows import MIX_COLUMNS
 from recsys.types import MOOD_NUMBERS, Blend, PassedOver, Tags
 from tests.stored import analysed, new_library, record
 
@@ -98,8 +99,10 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         revision = store.revision
         (view,) = store._rows("SELECT sql FROM sqlite_master WHERE name = 'analysed_tracks'")
         numbers = ", ".join(MOOD_NUMBERS)
-        old_view = view[0].replace(f"added, {numbers}, ", "").replace(", language", "")
-        later = ("events", "preferences", "blends", "radio_tracks", "radio_sessions")
+        measured = ", ".join(MIX_COLUMNS)
+        old_view = view[0].replace(f"added, {numbers}, {measured}, ", "").replace(", language", "")
+        old_view = old_view.replace(" LEFT JOIN mixes USING (audio_hash)", "")
+        later = ("mixes", "events", "preferences", "blends", "radio_tracks", "radio_sessions")
         (all_view,) = store._rows(
             "SELECT sql FROM sqlite_master WHERE name = 'tracks_with_analysis'"
         )
