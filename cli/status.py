@@ -24,8 +24,8 @@ EXAMPLES = 2
 """Files that are named for each reason of failures."""
 
 SOURCES = {
-    "model": "the model's own (recsys index --genres model)",
-    "tags": "the strongest style among the model's tags (recsys index --genres tags)",
+    "all": "all that the model knows (recsys index --genres all)",
+    "model": "those of the model's classifier head (recsys index --genres model)",
     "own": "those that the files name (recsys index --genres own)",
 }
 """Genre groups, which form the tiers of a library, by their source."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.errors import QueryError, StoreError
+from recsys.genres import HOLDS_FROM
 from recsys.index.sync import (
     bring_up_to_date,
     index_directory,
@@ -17,7 +18,6 @@ from recsys.index.sync import (
 from recsys.indexing.roots import RootHealth
 from recsys.names import check_has_tags
 from recsys.recommender import Filters
-from recsys.recommender.query import HOLDS_FROM
 from recsys.store import LibraryLock, Store
 from recsys.types import PassedOver, Problem
 
