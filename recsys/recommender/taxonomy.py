@@ -101,7 +101,7 @@ def genre_weights(info: ModelInfo, analysis: Analysis) -> FloatArray:
     (own,) = genres_among_all(info, analysis.probabilities[np.newaxis], strengths)
     if own == UNKNOWN:
         weights[-1] = 1.0
-        return weights.astype(np.float32)
+        return np.asarray(weights, dtype=np.float32)
     confidence = float(analysis.probabilities.max())
     scores = dict(genre_scores(info, analysis.probabilities))
     weights[: len(info.labels)] = [confidence * scores[label] for label in info.labels]
@@ -109,7 +109,7 @@ def genre_weights(info: ModelInfo, analysis: Analysis) -> FloatArray:
     shares = np.exp(each - each.max())
     for style, share in zip(styles_of(info.tags, info.labels), shares / shares.sum(), strict=True):
         weights[names.index(style.name)] += (1 - confidence) * share
-    return np.minimum(weights, weights[names.index(own)]).astype(np.float32)
+    return np.asarray(np.minimum(weights, weights[names.index(own)]), dtype=np.float32)
 
 
 def resolve_genre(info: ModelInfo, name: str) -> str:
