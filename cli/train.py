@@ -25,7 +25,7 @@ from recsys.errors import require
 if TYPE_CHECKING:
     from recsys.classifier.card import ModelCard
     from recsys.classifier.training.datasets import LabelledMusic
-    from recsys.classifier.training.make import TrainProgress
+    from recsys.classifier.training.options import TrainProgress
     from recsys.cli.output import ProgressBar
 
 
@@ -105,7 +105,8 @@ def command(
     if unlabelled:
         require("onnxruntime", "onnx")
     from recsys.classifier.training.datasets import DataSources
-    from recsys.classifier.training.make import TrainOptions, train_default
+    from recsys.classifier.training.make import train_default
+    from recsys.classifier.training.options import TrainOptions
     from recsys.classifier.training.tune import settings_for
     from recsys.workers import default_workers
 
@@ -129,7 +130,7 @@ def command(
 
 def _watcher(bar: ProgressBar) -> TrainProgress:
     """Return the callbacks that advance the bar, and report problems of the music."""
-    from recsys.classifier.training.make import TrainProgress
+    from recsys.classifier.training.options import TrainProgress
 
     done: Counter[str] = Counter()
 

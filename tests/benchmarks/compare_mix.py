@@ -187,9 +187,7 @@ def find(piece: Piece, sonara: Any, beatnet: BeatNet | None, watch: Stopwatch) -
     sound = soxr.resample(loud, demo.SAMPLE_RATE, RATE_HZ).astype(np.float32)
     answer = watch(
         "sonara: tempo and key",
-        lambda: sonara.analyze_signal(
-            sound, sr=RATE_HZ, features=["bpm", "key", "key_candidates"]
-        ),
+        lambda: sonara.analyze_signal(sound, sr=RATE_HZ, features=["bpm", "key", "key_candidates"]),
     )
     watch("sonara: tempo", lambda: sonara.analyze_signal(sound, sr=RATE_HZ, features=["bpm"]))
     onsets = np.asarray(sonara.onset_strength(sound, sr=RATE_HZ, hop_length=HOP_LENGTH))
@@ -345,9 +343,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     beatnet = BeatNet(options.beatnet) if options.beatnet else None
     sonara, watch = load_sonara(), Stopwatch()
-    found = [
-        find(piece, sonara, beatnet, watch) for piece in pieces(options.count, options.seed)
-    ]
+    found = [find(piece, sonara, beatnet, watch) for piece in pieces(options.count, options.seed)]
     names = ["sonara", "ours", *(["beatnet"] if beatnet else [])]
     lines = report(found, watch, names) + (fit(found) if options.fit else [])
     sys.stdout.write("\n".join(lines) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,11 +29,11 @@ from recsys.classifier.training.agreement import (
     measure_agreement,
 )
 from recsys.classifier.training.architectures import make_card, save_model
-from recsys.classifier.training.datasets import DataSources, artist_folds, load_music
-from recsys.classifier.training.distil import DistilSettings
+from recsys.classifier.training.datasets import artist_folds, load_music
 from recsys.classifier.training.evaluate import as_dict, score
 from recsys.classifier.training.loop import PartialRun, forget_partial, partial_path
 from recsys.classifier.training.musicnn_torch import tag_head
+from recsys.classifier.training.options import TrainOptions, TrainProgress
 from recsys.classifier.training.second_teacher import SecondTeaching, second_teaching
 from recsys.classifier.training.teacher import (
     TAGS,
@@ -79,45 +79,6 @@ LICENCE = (
     "MIT; made from the weights of MusiCNN, which are under the ISC licence:"
     " see MUSICNN-LICENSE.md in recsys.data"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """Everything that ``recsys train`` is given."""
-
-    sources: DataSources
-    out: Path  # the ``.safetensors`` file to write
-    settings: TuneSettings = field(default_factory=TuneSettings)
-    # folder of MusiCNN's published weights; None: the installed package
-    weights: Path | None = None
-    # folders of music without genres, of which YAMNet teaches more units and tags
-    unlabelled: tuple[Path, ...] = ()
-    not_music: tuple[Path, ...] = ()  # folders of recordings that are no music: out of distribution
-    yamnet: Path | None = None  # folder of YAMNet; None: the installed package
-    distil: DistilSettings = field(default_factory=DistilSettings)
-    workers: int = 2  # processes that decode
-
-
-class TrainProgress:
-    """Receives progress; does nothing by default."""
-
-    def file_decoded(self, total: int) -> None:
-        """Count one of `total` files, decoded or failed."""
-
-    def music_loaded(self, music: LabelledMusic) -> None:
-        """Receive the tracks that were found."""
-
-    def track_augmented(self, total: int) -> None:
-        """Count one of `total` tracks that the front end ran on, copies included."""
-
-    def file_taught(self, total: int) -> None:
-        """Count one of `total` files that the second teacher ran on."""
-
-    def step_distilled(self, total: int) -> None:
-        """Count one of `total` steps of the distillation."""
-
-    def epoch_trained(self, total: int) -> None:
-        """Count one of `total` epochs, over all networks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

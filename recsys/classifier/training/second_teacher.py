@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsys.classifier.training.datasets import HalfArray, LabelledMusic
-    from recsys.classifier.training.make import TrainOptions, TrainProgress
     from recsys.classifier.training.musicnn_torch import MusiCNN
+    from recsys.classifier.training.options import TrainOptions, TrainProgress
     from recsys.types import FloatArray
 
 WINDOWS = 18
