@@ -23,6 +23,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,7 @@ def find(piece: Piece, sonara: Any, beatnet: BeatNet | None, watch: Stopwatch) -
     sound = soxr.resample(loud, demo.SAMPLE_RATE, RATE_HZ).astype(np.float32)
     answer = watch(
         "sonara: tempo and key",
-        lambda: sonara.analyze_signal(
-            sound, sr=RATE_HZ, features=["bpm", "key", "key_candidates"]
-        ),
+        lambda: sonara.analyze_signal(sound, sr=RATE_HZ, features=["bpm", "key", "key_candidates"]),
     )
     watch("sonara: tempo", lambda: sonara.analyze_signal(sound, sr=RATE_HZ, features=["bpm"]))
     onsets = np.asarray(sonara.onset_strength(sound, sr=RATE_HZ, hop_length=HOP_LENGTH))
@@ -259,7 +258,7 @@ def tempo_table(found: Sequence[Found], names: Sequence[str]) -> list[str]:
 
 def bins(pairs: Sequence[tuple[float, bool]], edges: Sequence[float]) -> list[str]:
     lines = [row("confidence", "n", "mean", "right"), row(*["---"] * 4)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         own = [pair for pair in pairs if low <= pair[0] < high]
         if own:
             mean, right = np.mean([pair[0] for pair in own]), np.mean([pair[1] for pair in own])
@@ -345,9 +344,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     beatnet = BeatNet(options.beatnet) if options.beatnet else None
     sonara, watch = load_sonara(), Stopwatch()
-    found = [
-        find(piece, sonara, beatnet, watch) for piece in pieces(options.count, options.seed)
-    ]
+    found = [find(piece, sonara, beatnet, watch) for piece in pieces(options.count, options.seed)]
     names = ["sonara", "ours", *(["beatnet"] if beatnet else [])]
     lines = report(found, watch, names) + (fit(found) if options.fit else [])
     sys.stdout.write("\n".join(lines) + "\n")
