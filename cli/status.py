@@ -27,8 +27,8 @@ EXAMPLES = 2
 """Files that are named for each reason of failures."""
 
 SOURCES = {
-    "model": "the model's own (recsys index --genres model)",
-    "tags": "the strongest style among the model's tags (recsys index --genres tags)",
+    "all": "all that the model knows (recsys index --genres all)",
+    "model": "those of the model's classifier head (recsys index --genres model)",
     "own": "those that the files name (recsys index --genres own)",
 }
 """Genre groups, which form the tiers of a library, by their source."""
@@ -171,6 +171,16 @@ def _print_counts(title: str, counts: Mapping[str, int]) -> None:
     console().print(output)
 
 
+def _print_genres(status: LibraryStatus) -> None:
+    """Print the map of the library: its genres with their share and the nearest others."""
+    output = table("Genre", "Tracks", "Share", "Nearest", right=(1, 2))
+    total = sum(status.genres.values())
+    for name, count in status.genres.items():
+        near = ", ".join(status.nearest_genres.get(name, ()))
+        output.add_row(escape(name), str(count), f"{count / total:.0%}", escape(near))
+    console().print(output)
+
+
 def _as_json(status: LibraryStatus) -> dict[str, object]:
     return {
         "database": os.fspath(status.database),
@@ -181,6 +191,7 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "tracks": status.tracks,
         "genres_from": status.genre_source,
         "genres": status.genres,
+        "nearest_genres": {name: list(near) for name, near in status.nearest_genres.items()},
         "tags": list(status.tags),
         "failures": status.failures,
         "missing": status.missing,
@@ -266,5 +277,5 @@ def _print(status: LibraryStatus) -> None:
         rows.append(("Folder", f"{root}{gone}"))
     _print_rows(rows)
     if status.genres:
-        _print_counts("Genre", status.genres)
+        _print_genres(status)
     _print_numbers(status.numbers)

@@ -386,8 +386,8 @@ class Library:
         Parameters
         ----------
         source : str
-            ``model``: the model's genres; ``tags``: the strongest style among its tags; ``own``:
-            the genre tags of the files.
+            ``all``: every genre that the model knows, see :mod:`recsys.genres`; ``model``: those of
+            its classifier head alone; ``own``: the genre tags of the files.
 
         Returns
         -------
@@ -397,7 +397,7 @@ class Library:
         Raises
         ------
         RecsysError
-            If the library is empty or busy, or its model has no styles among its tags.
+            If the library is empty or busy.
         """
         from recsys.indexing.session import sort_library
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.errors import QueryError, StoreError
+from recsys.errors import GenreIndexError, QueryError, StoreError
+from recsys.genres import HOLDS_FROM
+from recsys.index.genre_index import GenreIndex
 from recsys.index.sync import (
     bring_up_to_date,
     index_directory,
@@ -19,17 +21,21 @@ from recsys.index.sync import (
 from recsys.indexing.roots import RootHealth
 from recsys.names import check_has_tags
 from recsys.recommender import Filters
-from recsys.recommender.query import HOLDS_FROM
+from recsys.recommender.taxonomy import similarity_of_groups
 from recsys.store import LibraryLock, Store
-from recsys.types import MOOD_NUMBERS, PassedOver, Problem
+from recsys.types import MOOD_NUMBERS, UNKNOWN, UNTAGGED, PassedOver, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from recsys.types import Failure
 
 STEPS = 10
 """Steps of the distribution of a number."""
+
+
+NEAREST = 3
+"""Genres that are named as the nearest of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class LibraryStatus:
     unanalysed: int  # tracks that the present model has not analysed yet
     genre_source: str  # a recsys.types.GenreSource
     genres: dict[str, int]  # tracks in each genre group, most first
+    nearest_genres: dict[str, tuple[str, ...]]  # of each, those whose tracks are nearest to its own
     tags: tuple[str, ...]  # of the model
     roots: dict[Path, bool]  # indexed folders, and whether they are there now
     index_problems: tuple[str, ...]  # differences between index files and database
@@ -83,6 +90,7 @@ def library_status(store: Store) -> LibraryStatus:
         unanalysed=counts["unanalysed"],
         genre_source=store.genre_source(),
         genres=dict(genres),
+        nearest_genres=_nearest_genres(store, [genre for genre, _ in genres]),
         tags=info.tags if info else (),
         roots={root: not health.is_absent(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
@@ -96,6 +104,20 @@ def library_status(store: Store) -> LibraryStatus:
         numbers=number_counts(store),
         numbers_from=store.moods().source,
     )
+
+
+def _nearest_genres(store: Store, genres: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the nearest of the other genres of each, as far as the index on disk has them."""
+    known = [genre for genre in genres if genre not in (UNKNOWN, UNTAGGED)]
+    try:
+        related = similarity_of_groups(GenreIndex.load(index_directory(store.path)), known)
+    except GenreIndexError:
+        return {}
+    np.fill_diagonal(related, 0.0)
+    return {
+        genre: tuple(known[i] for i in np.argsort(-row, kind="stable")[:NEAREST] if row[i] > 0)
+        for genre, row in zip(known, related, strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
 from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
+from recsys.genres import HOLDS_FROM
 from recsys.recommender.filters import checked_ranges
 from recsys.recommender.presence import is_there
-from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
+from recsys.recommender.query import MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.taste import Subject
 from recsys.types import TRACK_NUMBERS, Neighbour

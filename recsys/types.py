@@ -27,7 +27,7 @@ DeviceName: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 EffortName: TypeAlias = Literal["fast", "balanced", "full"]
 """What :class:`Effort` is called by those who ask for it."""
 
-GenreSourceName: TypeAlias = Literal["model", "tags", "own"]
+GenreSourceName: TypeAlias = Literal["all", "model", "own"]
 """What :class:`GenreSource` is called by those who ask for it."""
 
 JournalName: TypeAlias = Literal["wal", "delete"]
@@ -66,11 +66,11 @@ class Effort(StrEnum):
 class GenreSource(StrEnum):
     """Labels that sort a library into genre groups, which make the tiers."""
 
+    ALL = "all"
+    """Every genre that the model knows, by the rule of :mod:`recsys.genres`."""
+
     MODEL = "model"
     """The genres of the model's classifier head."""
-
-    TAGS = "tags"
-    """The strongest of the model's tags that are styles."""
 
     OWN = "own"
     """The genre tags of the files."""

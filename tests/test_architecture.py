@@ -24,7 +24,7 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 GROUPS = {
     "base": (
         *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
-        *("bootstrap", "keys", "learned", "mounts", "notebook"),
+        *("bootstrap", "genres", "keys", "learned", "mounts", "notebook"),
     ),
     "sound": ("audio", "audio.*", "mel", "one_librosa", "toml_tables"),
     "library": ("library", "library.*"),
@@ -90,7 +90,10 @@ MAY_IMPORT = {
     },
     "onnx": {"base", "sound", "classifier"},
     "training": {*CORE, "onnx"},
-    "papers": {"base", "sound", "library", "workers", "classifier", "onnx", "training", "reports"},
+    "papers": {
+        *("base", "sound", "library", "workers", "words", "classifier", "onnx", "training"),
+        "reports",
+    },
     "milvus": {"base", "taste", "store", "index"},
     "cluster": {*CORE},
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},

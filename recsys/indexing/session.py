@@ -22,9 +22,8 @@ from recsys.indexing.roots import check_folder
 from recsys.library import ScanRules
 from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import check_address_space, keep_freed_memory
-from recsys.names import LEAST_STYLES, check_has_tags, style_columns
 from recsys.store import LibraryLock, Store
-from recsys.types import GenreSource, IndexEvent, IndexStatus, IndexSummary, MixKind, SlowFile
+from recsys.types import IndexEvent, IndexStatus, IndexSummary, MixKind, SlowFile
 from recsys.workers import default_workers
 
 if TYPE_CHECKING:
@@ -175,8 +174,6 @@ class IndexSession:
         effort = self.effort or before or DEFAULT_EFFORT
         card = load_card(checkpoint).at_effort(effort)
         info = card.info()
-        if (options.genres or store.genre_source()) == GenreSource.TAGS:
-            _check_has_styles(info)
         changed = known is None or known.identity != info.identity
         if known is not None and changed and not options.reanalyse:
             raise self._model_mismatch(known, info, store.roots())
@@ -214,16 +211,6 @@ def _check_parent(database: Path) -> None:
             f"cannot make the folder {database.parent}: {error.strerror}",
             "Choose another place for the library with --db.",
         ) from error
-
-
-def _check_has_styles(info: ModelInfo) -> None:
-    """Raise ModelError unless the model has enough styles among its tags."""
-    if len(style_columns(info)) < LEAST_STYLES:
-        raise ModelError(
-            f"the library is to be sorted by tags, and the model {info.name} ({info.fingerprint}) "
-            f"has {len(info.tags)} tags, {len(style_columns(info))} of them styles",
-            "Choose a model with tags with --model, or give --genres model or --genres own.",
-        )
 
 
 @contextmanager
@@ -369,12 +356,10 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
     """Sort a library by other labels and update its index, without any analysis.
 
     `source` is a :class:`recsys.types.GenreSource`. Returns the number of tracks in each genre
-    group. RecsysError if the library is busy or empty, or its model has no styles.
+    group. RecsysError if the library is busy or empty.
     """
     with LibraryLock(database, 0.0), Store.open(database) as store:
-        info = required_model(store)
-        if source == GenreSource.TAGS:
-            check_has_tags(info, store.roots(), LEAST_STYLES)
+        required_model(store)
         store.set_genre_source(source)
         bring_up_to_date(store)
         return store.genre_counts()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import QueryError
+from recsys.genres import HOLDS_FROM
 from recsys.index.base import similarities
 from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, PlaylistOptions, shortage
 from recsys.playlists.order import (
@@ -24,7 +25,6 @@ from recsys.playlists.way import JUMP, Way
 from recsys.recommender import plan_tiers, tier_candidates
 from recsys.recommender.filters import left_out
 from recsys.recommender.query import (
-    HOLDS_FROM,
     MAX_BATCH,
     Candidate,
     Query,

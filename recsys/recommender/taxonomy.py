@@ -1,4 +1,4 @@
-"""Genre groups, which make the tiers: the model's genres, its styles, or the files' genres.
+"""Genre groups, which make the tiers: all genres that the model knows, its head's, or the files'.
 
 A taxonomy gives the group of a query, its score of every group, and how related groups are.
 """
@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError
-from recsys.names import (
-    LEAST_STYLES,
-    check_has_tags,
-    first_genre,
-    resolve_name,
-    spelling_key,
-    style_columns,
-)
+from recsys.genres import all_genres, genres_among_all, knows_styles, style_strengths, styles_of
+from recsys.names import first_genre, resolve_name, spelling_key
 from recsys.types import UNKNOWN, UNTAGGED, GenreSource
 
 if TYPE_CHECKING:
@@ -28,7 +22,7 @@ if TYPE_CHECKING:
 
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query, Seed
-    from recsys.types import Catalogue, FloatArray, ModelInfo
+    from recsys.types import Analysis, Catalogue, FloatArray, ModelInfo
 
 Scores: TypeAlias = tuple[tuple[str, float], ...]
 """Genre groups with a query's score of each in [0, 1], never rising."""
@@ -87,6 +81,35 @@ def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
     order = np.argsort(-ranking, kind="stable")
     held = np.clip(smoothed, 0.0, min(1.0, float(smoothed[top])))
     return tuple((info.labels[i], float(held[i])) for i in order)
+
+
+def genre_weights(info: ModelInfo, analysis: Analysis) -> FloatArray:
+    """Return how much each genre of all that the model knows is a track's, and ``unknown`` last.
+
+    They are the scores of the genres of the head, weighted with its confidence (the highest
+    probability), and the softmax of the strengths of the styles, with the rest of the weight. None
+    weighs more than the track's own genre. All the weight of a track without one is unknown's.
+
+    Shape (n_genres + 1,), the genres in the order of :func:`recsys.genres.all_genres`; empty for a
+    model without styles. The mean over several tracks says what they are together.
+    """
+    if not knows_styles(info):
+        return np.empty(0, dtype=np.float32)
+    names = all_genres(info.labels, info.tags)
+    weights = np.zeros(len(names) + 1)
+    strengths = info.tag_strengths(analysis.tags)[np.newaxis]
+    (own,) = genres_among_all(info, analysis.probabilities[np.newaxis], strengths)
+    if own == UNKNOWN:
+        weights[-1] = 1.0
+        return np.asarray(weights, dtype=np.float32)
+    confidence = float(analysis.probabilities.max())
+    scores = dict(genre_scores(info, analysis.probabilities))
+    weights[: len(info.labels)] = [confidence * scores[label] for label in info.labels]
+    each = style_strengths(info, strengths)[0].astype(np.float64)
+    shares = np.exp(each - each.max())
+    for style, share in zip(styles_of(info.tags, info.labels), shares / shares.sum(), strict=True):
+        weights[names.index(style.name)] += (1 - confidence) * share
+    return np.asarray(np.minimum(weights, weights[names.index(own)]), dtype=np.float32)
 
 
 def resolve_genre(info: ModelInfo, name: str) -> str:
@@ -150,12 +173,13 @@ class Taxonomy(Protocol):
 
 
 def taxonomy_of(store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> Taxonomy:
-    """Return the taxonomy of a library; QueryError where it needs styles and the model has none."""
+    """Return the taxonomy of a library. A model without styles has no genres but its head's."""
     source = store.genre_source()
-    if source == GenreSource.TAGS:
-        check_has_tags(info, store.roots(), LEAST_STYLES)
-        return StyleTags(info, index)
-    return FileGenres(store, index) if source == GenreSource.OWN else ModelGenres(info)
+    if source == GenreSource.OWN:
+        return FileGenres(store, index)
+    if source == GenreSource.ALL and knows_styles(info):
+        return AllGenres(info, index)
+    return ModelGenres(info)
 
 
 class ModelGenres:
@@ -188,37 +212,30 @@ class ModelGenres:
         return related
 
 
-class StyleTags:
-    """The styles among the model's tags.
-
-    The group of a track is its strongest style. A query's scores are the softmax of its strengths,
-    so that the group of a track is the first of its own query. Where no style is stronger than in
-    average music, the group is unknown.
-    """
+class AllGenres:
+    """Every genre that the model knows, see :mod:`recsys.genres` and :func:`genre_weights`."""
 
     def __init__(self, info: ModelInfo, index: EmbeddingIndex) -> None:
         self._info = info
         self._index = index
-        self._columns = style_columns(info)
-        self.groups = tuple(info.tags[column] for column in self._columns)
+        self.groups = all_genres(info.labels, info.tags)
 
     def group_of(self, query: Query) -> str:
-        """Return the strongest style, if it is stronger than in average music."""
-        strengths = query.tag_strengths[self._columns]
-        return self.groups[int(np.argmax(strengths))] if strengths.max() > 0 else UNKNOWN
+        """Return the genre of the most weight, ``unknown`` where that is most of the seeds."""
+        *weights, unknown = query.genre_weights.tolist()
+        return UNKNOWN if unknown > sum(weights) else self.groups[int(np.argmax(weights))]
 
     def scores(self, query: Query) -> Scores:
-        """Return the softmax of the strengths."""
-        strengths = query.tag_strengths[self._columns].astype(np.float64)
-        weights = np.exp(strengths - strengths.max())
-        return _ranked(self.groups, weights / weights.sum())
+        """Return the weights of the genres."""
+        return _ranked(self.groups, query.genre_weights[:-1].astype(np.float64))
 
     def resolve(self, name: str) -> str:
-        """Return the style that a name means, see :func:`recsys.names.resolve_name`."""
-        return _genre_or_tag(self._info, name, self.groups, "style", _SORTED_BY)
+        """Return the genre that a name means, see :func:`recsys.names.resolve_name`."""
+        known = (*self.groups, UNKNOWN)
+        return _genre_or_tag(self._info, name, known, "genre", "The model knows:")
 
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Return the similarity of the tracks of the styles."""
+        """Return the similarity of the tracks of the genres."""
         return similarity_of_groups(self._index, groups)
 
 

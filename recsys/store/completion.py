@@ -11,6 +11,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from recsys.genres import all_genres
 from recsys.store.connection import connect, store_error
 from recsys.store.search import normalise
 
@@ -37,12 +38,8 @@ def genre_names(database: Path) -> list[str]:
     if source == "own":
         return _column(database, _OWN)
     model = _model(database)
-    if source == "tags":
-        from recsys.names import STYLES, spelling_key
-
-        return [tag for tag in model["tags"] if spelling_key(tag) in STYLES]
-    names: list[str] = model["labels"]
-    return names
+    labels, tags = tuple(model["labels"]), tuple(model["tags"])
+    return [*all_genres(labels, tags)] if source == "all" else [*labels]
 
 
 def tag_names(database: Path) -> list[str]:

@@ -75,12 +75,12 @@ _TABLES = (
         UNIQUE (fingerprint, effort))""",
     # One row. The revision rises with every transaction that changes the contents of the index; the
     # id is unique to this library.
-    f"""CREATE TABLE library (
+    """CREATE TABLE library (
         id TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),
         revision INTEGER NOT NULL DEFAULT 0,
         model INTEGER REFERENCES models (id),
-        genre_source TEXT NOT NULL DEFAULT '{GenreSource.MODEL}'
-            CHECK (genre_source IN ({_one_of(GenreSource)})))""",
+        genre_source TEXT NOT NULL DEFAULT 'model'
+            CHECK (genre_source IN ('model', 'tags', 'own')))""",
     "INSERT INTO library DEFAULT VALUES",
     # Paths have no declared type: TEXT where they are UTF-8, BLOB where they are not.
     # A volume is a disk that was mounted inside a root.
@@ -127,11 +127,11 @@ _TABLES = (
     "CREATE INDEX removals_by_revision ON removals (revision)",
     "CREATE TABLE own_genres (key TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
     # Every track with its analysis by the current model; genre is NULL where there is none yet.
-    f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,
+    """CREATE VIEW tracks_with_analysis AS SELECT t.*,
         a.genre, a.duration_s, a.warning, a.probabilities, a.embedding, a.tag_scores, a.model,
         CASE (SELECT genre_source FROM library)
-            WHEN '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
-            WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+            WHEN 'tags' THEN coalesce(a.style, a.genre)
+            WHEN 'own' THEN coalesce(t.own_genre, 'untagged')
             ELSE a.genre END AS genre_group
         FROM tracks t LEFT JOIN analyses a
         ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
@@ -276,11 +276,11 @@ def origins_of_results(db: Database) -> None:
         " CHECK (journal IN ('wal', 'delete'))",
         "DROP VIEW tracks_with_analysis",
         # With the version of an analysis.
-        f"""CREATE VIEW tracks_with_analysis AS SELECT t.*, a.genre, a.duration_s, a.warning,
+        """CREATE VIEW tracks_with_analysis AS SELECT t.*, a.genre, a.duration_s, a.warning,
             a.probabilities, a.embedding, a.tag_scores, a.model, a.version,
             CASE (SELECT genre_source FROM library)
-                WHEN '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
-                WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+                WHEN 'tags' THEN coalesce(a.style, a.genre)
+                WHEN 'own' THEN coalesce(t.own_genre, 'untagged')
                 ELSE a.genre END AS genre_group
             FROM tracks t LEFT JOIN analyses a
             ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
@@ -351,7 +351,7 @@ def numbers_of_moods(db: Database) -> None:
         f"""CREATE VIEW tracks_with_analysis AS SELECT t.*, a.genre, a.duration_s, a.warning,
             a.probabilities, a.embedding, a.tag_scores, a.model, a.version, {numbers},
             CASE (SELECT genre_source FROM library)
-                WHEN '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
+                WHEN 'tags' THEN coalesce(a.style, a.genre)
                 WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
                 ELSE a.genre END AS genre_group
             FROM tracks t LEFT JOIN analyses a
@@ -388,3 +388,35 @@ def tempo_key_and_loudness(db: Database) -> None:
             FROM tracks_with_analysis LEFT JOIN mixes USING (audio_hash) WHERE genre IS NOT NULL""",
     ):
         db.execute(statement)
+
+
+@migrations()
+def genres_among_all(db: Database) -> None:
+    """Keep the genre of each analysis among all that its model knows, which sorts a new library.
+
+    One of before keeps the genres of the model's head until ``recsys index --genres all``. The
+    column of styles, by which nothing is sorted any more, takes the name; its values are replaced
+    before they are used.
+    """
+    names = ("tracks_with_analysis", "analysed_tracks")
+    views = [
+        db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]
+        for name in names
+    ]
+    source, model = db.execute("SELECT genre_source, model FROM library").fetchone()
+    for name in reversed(names):
+        db.execute(f"DROP VIEW {name}")
+    db.execute("ALTER TABLE analyses RENAME COLUMN style TO label")
+    db.execute("ALTER TABLE library DROP COLUMN genre_source")
+    db.execute(
+        f"ALTER TABLE library ADD COLUMN genre_source TEXT NOT NULL DEFAULT '{GenreSource.ALL}'"
+        f" CHECK (genre_source IN ({_one_of(GenreSource)}))"
+    )
+    for sql in views:
+        db.execute(sql.replace("'tags' THEN coalesce(a.style", "'all' THEN coalesce(a.label"))
+    if model is not None:
+        kept = GenreSource.OWN if source == "own" else GenreSource.MODEL
+        db.execute("UPDATE library SET genre_source = ?", (str(kept),))
+        if source == "tags":  # every track changes its group
+            db.execute("UPDATE library SET revision = revision + 1")
+            db.execute("UPDATE tracks SET revision = (SELECT revision FROM library)")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from recsys.errors import DAMAGED_ANALYSES, StoreError
+from recsys.genres import genres_among_all, knows_styles
 from recsys.mounts import network_file_system
-from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
+from recsys.names import first_genre, merge_spellings, spelling_key
 from recsys.store.connection import (
     check_in_place,
     connect,
@@ -371,7 +372,7 @@ class Store:
         probabilities_of: Callable[[FloatArray], FloatArray],
     ) -> int:
         count = 0
-        columns = "duration_s, warning, embedding, tag_scores, style, version"
+        columns = "duration_s, warning, embedding, tag_scores, version"
         sql = (
             f"SELECT audio_hash, {columns} FROM analyses"  # noqa: S608 (our own columns)
             " WHERE model = ? AND audio_hash > ? ORDER BY audio_hash LIMIT ?"
@@ -381,15 +382,19 @@ class Store:
             last, count = rows[-1][0], count + len(rows)
             embeddings = blob_matrix([row[3] for row in rows], info.dimension)
             scores = np.asarray(probabilities_of(embeddings), dtype=np.float32)
+            tags = [blob_array(row[4] or b"") for row in rows]
             self._tables.table("analyses").upsert_all(
                 (
                     {
                         **dict(zip(("audio_hash", *columns.split(", ")), row, strict=True)),
                         "model": new,
                         "genre": info.top_genre(score),
+                        "label": label,
                         "probabilities": array_blob(score),
                     }
-                    for row, score in zip(rows, scores, strict=True)
+                    for row, score, label in zip(
+                        rows, scores, _labels_of(info, scores, tags), strict=True
+                    )
                 ),
                 pk=("audio_hash", "model"),
             )
@@ -537,8 +542,8 @@ class Store:
         with write_transaction(self._db):
             if source == GenreSource.OWN:
                 self._merge_own_genres()
-            if source == GenreSource.TAGS:
-                self._find_styles()
+            if source == GenreSource.ALL:
+                self._find_labels()
             self._db.execute("UPDATE library SET genre_source = ?", (str(source),))
             self._change_all()
 
@@ -575,23 +580,26 @@ class Store:
         )
         self._db.execute("DROP TABLE meant")
 
-    def _find_styles(self) -> None:
-        """Store the strongest style of every analysis by the current model."""
+    def _find_labels(self) -> None:
+        """Store the genre among all of every analysis by the current model."""
         model = self.model()
-        if model is None or not style_columns(model):
+        if model is None or not knows_styles(model):
             return
         sql = (
-            "SELECT rowid, tag_scores FROM analyses WHERE tag_scores IS NOT NULL AND rowid > ?"
-            " AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
+            "SELECT rowid, probabilities, tag_scores FROM analyses WHERE tag_scores IS NOT NULL"
+            " AND rowid > ? AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
         )
         last = -1
         while rows := self._rows(sql, (last, _PAGE)):
-            last = rows[-1][0]
-            scores = blob_matrix([blob for _, blob in rows], len(model.tags))
-            styles = strongest_styles(model, scores)
+            ids, probabilities, scores = zip(*rows, strict=True)
+            last = ids[-1]
+            labels = _labels_of(
+                model,
+                blob_matrix(probabilities, len(model.labels)),
+                [blob_array(row) for row in scores],
+            )
             self._db.executemany(
-                "UPDATE analyses SET style = ? WHERE rowid = ?",
-                [(style, row_id) for style, (row_id, _) in zip(styles, rows, strict=True)],
+                "UPDATE analyses SET label = ? WHERE rowid = ?", zip(labels, ids, strict=True)
             )
 
     # Analyses
@@ -1108,19 +1116,18 @@ class Store:
         sounds = {row["audio_hash"]: row for row in plain if row["embedding"] is not None}
         if not sounds:
             return
-        embeddings = np.stack([row["embedding"] for row in sounds.values()])
-        tag_scores = np.stack([row["tag_scores"] for row in sounds.values()])
-        numbers = self.moods().rows(model, embeddings, tag_scores)
-        styles: list[str | None] = [None] * len(sounds)
-        if style_columns(model):
-            styles = [*strongest_styles(model, tag_scores)]
+        each = sounds.values()
+        tag_scores = [row["tag_scores"] for row in each]
+        embeddings = np.stack([row["embedding"] for row in each])
+        numbers = self.moods().rows(model, embeddings, np.stack(tag_scores))
+        labels = _labels_of(model, np.stack([row["probabilities"] for row in each]), tag_scores)
         key = self._value("SELECT model FROM library")
         rows = [
             {
                 "audio_hash": row["audio_hash"],
                 "model": key,
                 "genre": model.top_genre(row["probabilities"]),
-                "style": style,
+                "label": label,
                 "duration_s": row["duration_s"],
                 "warning": row["warning"],
                 "version": made_by(),
@@ -1129,12 +1136,12 @@ class Store:
                 "tag_scores": array_blob(row["tag_scores"]) if len(row["tag_scores"]) else None,
                 **dict(zip(MOOD_NUMBERS, own, strict=True)),
             }
-            for row, style, own in zip(sounds.values(), styles, numbers, strict=True)
+            for row, label, own in zip(each, labels, numbers, strict=True)
         ]
         before = {
             audio_hash: known
             for audio_hash, *known in self._rows(
-                "SELECT audio_hash, genre, style, embedding FROM analyses"
+                "SELECT audio_hash, genre, label, embedding FROM analyses"
                 " WHERE model = ? AND audio_hash IN (SELECT value FROM json_each(?))",
                 (key, json.dumps([*sounds])),
             )
@@ -1142,7 +1149,7 @@ class Store:
         changed = [
             row["audio_hash"]
             for row in rows
-            if before.get(row["audio_hash"]) != [row["genre"], row["style"], row["embedding"]]
+            if before.get(row["audio_hash"]) != [row["genre"], row["label"], row["embedding"]]
         ]
         self._db.execute(
             "UPDATE tracks SET revision = ? WHERE audio_hash IN (SELECT value FROM json_each(?))",
@@ -1526,6 +1533,20 @@ class Store:
 def _kind_of(column: str) -> str:
     """Return the kind of measurement to which a column belongs."""
     return "loudness" if column == "true_peak" else column.partition("_")[0]
+
+
+def _labels_of(
+    model: ModelInfo, probabilities: FloatArray, scores: Sequence[FloatArray]
+) -> list[str | None]:
+    """Return the genre among all of each analysis, None where the model or it has no tags."""
+    labels: list[str | None] = [None] * len(scores)
+    rows = [row for row, own in enumerate(scores) if len(own)] if knows_styles(model) else []
+    if rows:
+        strengths = model.tag_strengths(np.stack([scores[row] for row in rows]))
+        found = genres_among_all(model, probabilities[rows], strengths)
+        for row, label in zip(rows, found, strict=True):
+            labels[row] = label
+    return labels
 
 
 def _event_key(event: Event) -> PathKey:

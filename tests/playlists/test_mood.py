@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from recsys.errors import QueryError
+from recsys.genres import HOLDS_FROM
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.order import START_FROM, gap_holds
-from recsys.recommender.query import HOLDS_FROM, make_query
+from recsys.recommender.query import make_query
 from recsys.types import Playlist
 from tests.planted import (
     LABELS,

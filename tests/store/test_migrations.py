@@ -120,7 +120,12 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
             "ALTER TABLE tracks DROP COLUMN ctime_ns",
             "ALTER TABLE library DROP COLUMN scan_rules",
             "ALTER TABLE roots DROP COLUMN passed_over",
-            all_view[0].replace(f", a.version, {numbers}", ""),
+            "ALTER TABLE analyses RENAME COLUMN label TO style",
+            "ALTER TABLE library DROP COLUMN genre_source",
+            "ALTER TABLE library ADD COLUMN genre_source TEXT NOT NULL DEFAULT 'tags'",
+            all_view[0]
+            .replace(f", a.version, {numbers}", "")
+            .replace("'all' THEN coalesce(a.label", "'tags' THEN coalesce(a.style"),
             old_view,
             *(f"DROP TABLE {table}" for table in later),
             "UPDATE tracks SET search_keys = ''",  # without whole names
@@ -143,6 +148,7 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         assert list(map(str, store.integrity_problems())) == [
             "Tracks without an analysis by the current model: 1."
         ]
+        assert store.genre_source() == "model"  # the styles that sorted it are not known any more
         assert store.scan_rules() == {}
         assert store.passed_over() == PassedOver()
         (file,) = store.lookups([Path("/music/So What.mp3")])

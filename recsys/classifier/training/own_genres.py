@@ -645,6 +645,7 @@ def save_proposal(proposal: Proposal, out: Path) -> ModelCard:
             config={**card.config, "track_head": sizes},
             labels=proposal.own.labels,
             temperature=calibration.temperature,
+            temperatures=(),  # of the stored embedding, whatever its windows
             thresholds=calibration.thresholds,
             confusion=calibration.confusion,
             training=_training(card, proposal.own, proposal.options),
