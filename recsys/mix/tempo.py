@@ -70,7 +70,8 @@ HOP_LENGTH = 256
 CONFIDENCE = {"same": 0.65, "octave": 0.46, "other": 0.32}
 """Share of tempi that are right where sonara's own is the same, half or double, or another.
 
-Of 168 pieces of ``tests/benchmarks/compare_mix.py``, seed 1. Nearly all others are half or double of what is right.
+Of 168 pieces of ``tests/benchmarks/compare_mix.py``, seed 1. Nearly all others are half or double
+of what is right.
 """
 
 

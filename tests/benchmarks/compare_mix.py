@@ -23,6 +23,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,7 @@ def tempo_table(found: Sequence[Found], names: Sequence[str]) -> list[str]:
 
 def bins(pairs: Sequence[tuple[float, bool]], edges: Sequence[float]) -> list[str]:
     lines = [row("confidence", "n", "mean", "right"), row(*["---"] * 4)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         own = [pair for pair in pairs if low <= pair[0] < high]
         if own:
             mean, right = np.mean([pair[0] for pair in own]), np.mean([pair[1] for pair in own])

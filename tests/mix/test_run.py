@@ -73,7 +73,7 @@ def measured(store: Store, *kinds: MixKind, root: str = "/m", **options: Any) ->
 
 def test_what_is_measured_is_stored_and_not_measured_again(store: Store, answers: Any) -> None:
     ids = fill(store, "a.mp3", "b.mp3")
-    answers(lambda item: FULL)
+    answers(lambda _: FULL)
     events = measured(store, *MixKind)
     assert events[0] == MixPlan(2)
     assert [type(each) for each in events[1:-1]] == [MixEvent, MixEvent]
@@ -89,7 +89,7 @@ def test_what_is_measured_is_stored_and_not_measured_again(store: Store, answers
 
 def test_only_what_is_asked_for_and_lacking_is_measured(store: Store, answers: Any) -> None:
     (track_id,) = fill(store, "a.mp3")
-    answers(lambda item: FULL)
+    answers(lambda _: FULL)
     measured(store, MixKind.KEY)
     track = store.track(track_id)
     assert track is not None
@@ -105,7 +105,7 @@ def test_only_what_is_asked_for_and_lacking_is_measured(store: Store, answers: A
 
 def test_a_sound_without_a_beat_is_measured_once(store: Store, answers: Any) -> None:
     (track_id,) = fill(store, "a.mp3")
-    answers(lambda item: Mix(tempo_by="x"))
+    answers(lambda _: Mix(tempo_by="x"))
     measured(store, MixKind.TEMPO)
     assert measured(store, MixKind.TEMPO)[0] == MixPlan(0)
     track = store.track(track_id)
@@ -118,7 +118,7 @@ def test_copies_of_a_sound_are_measured_once_and_other_folders_left(
 ) -> None:
     fill(store, "a.mp3", "b.mp3", audio_hash="the same")
     fill(store, "sub/c.mp3")
-    answers(lambda item: FULL)
+    answers(lambda _: FULL)
     assert measured(store, root="/m/sub")[0] == MixPlan(1)
     assert measured(store, root="/m/a.mp3")[0] == MixPlan(1)
     assert measured(store)[0] == MixPlan(0)
@@ -127,7 +127,7 @@ def test_copies_of_a_sound_are_measured_once_and_other_folders_left(
 
 def test_it_survives_moves_and_another_model(store: Store, answers: Any) -> None:
     (track_id,) = fill(store, "a.mp3", audio_hash="h")
-    answers(lambda item: FULL)
+    answers(lambda _: FULL)
     measured(store)
     store.write([record("/m/moved.mp3", analysed(), audio_hash="h", track_id=track_id)])
     store.set_model(model_info("m2"), "{}")
@@ -140,7 +140,7 @@ def test_it_survives_moves_and_another_model(store: Store, answers: Any) -> None
 
 def test_what_no_track_has_any_more_goes_with_the_orphans(store: Store, answers: Any) -> None:
     ids = fill(store, "a.mp3", "b.mp3")
-    answers(lambda item: FULL)
+    answers(lambda _: FULL)
     measured(store)
     store.write([], removed=ids[:1])
     store.drop_orphans()
@@ -158,7 +158,7 @@ def test_a_failure_is_kept_with_its_reason_and_harms_no_track(store: Store, answ
     assert store.failures() == []
     assert measured(store)[0] == MixPlan(0)
     assert store.mix_counts()["failed"] == 1
-    answers(lambda item: FULL)
+    answers(lambda _: FULL)
     assert measured(store, retry_failed=True)[-1] == MixSummary(1, 0)
     assert store.mix_counts()["failed"] == 0
 
@@ -167,7 +167,7 @@ def test_other_versions_try_failures_again(
     store: Store, answers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(store, "a.mp3")
-    answers(lambda item: AudioError("broken"))
+    answers(lambda _: AudioError("broken"))
     measured(store)
     monkeypatch.setattr("recsys.store.store.made_by", lambda: "another")
     assert measured(store)[0] == MixPlan(1)
@@ -175,7 +175,7 @@ def test_other_versions_try_failures_again(
 
 def test_trouble_of_the_disk_is_not_held_against_a_file(store: Store, answers: Any) -> None:
     fill(store, "a.mp3")
-    answers(lambda item: PassingError("the disk has gone"))
+    answers(lambda _: PassingError("the disk has gone"))
     assert measured(store)[-1] == MixSummary(0, 1)
     assert measured(store)[0] == MixPlan(1)
 
@@ -190,7 +190,7 @@ def test_an_interrupted_run_keeps_what_was_measured(store: Store, answers: Any) 
 
 
 def measured_paths(store: Store, answers: Any) -> list[str]:
-    answers(lambda item: FULL)
+    answers(lambda _: FULL)
     return [each.path.name for each in measured(store) if isinstance(each, MixEvent)]
 
 
@@ -198,7 +198,7 @@ def test_trouble_of_the_installation_ends_the_run(store: Store, answers: Any) ->
     from recsys.errors import StoreError
 
     fill(store, "a.mp3")
-    answers(lambda item: StoreError("gone"))
+    answers(lambda _: StoreError("gone"))
     with pytest.raises(RecsysError, match="gone"):
         measured(store)
 
