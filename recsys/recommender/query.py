@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError
-from recsys.genres import HOLDS_FROM
+from recsys.genres import HOLDS_FROM, genre_weights
 from recsys.names import resolve_tag
 from recsys.recommender.filters import TrackFilter, shortest_wanted
-from recsys.recommender.taxonomy import genre_weights
 from recsys.types import Blend, SeedRole
 
 if TYPE_CHECKING:
@@ -258,7 +257,7 @@ class Query:
     genre: str  # the most probable one if it reaches its threshold, or "unknown"
     seeds: tuple[Seed, ...]  # in the order given, then what is liked
     tag_strengths: FloatArray  # (n_tags,), empty for a model without tags
-    genre_weights: FloatArray  # of all genres: recsys.recommender.taxonomy.genre_weights
+    genre_weights: FloatArray  # of all genres: recsys.genres.genre_weights
     readings: tuple[Reading, ...] = ()  # how what was given was read as seeds
     not_like: tuple[Seed, ...] = ()  # from which the query leans away
 
