@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from recsys.errors import ModelError
+from recsys.errors import ModelError, QueryError
+
+if TYPE_CHECKING:
+    from recsys.types import Range
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -81,6 +84,25 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in click 8
         if seconds <= 0:
             self.fail(f"{value!r} is not a positive duration", param, ctx)
         return seconds
+
+
+class RangeParam(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
+    """Numbers between limits that belong to them: ``0.7..``, ``..0.3``, ``0.2..0.5``."""
+
+    name = "range"
+
+    def convert(
+        self, value: str | Range, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Range:
+        """Return the range."""
+        from recsys.types import Range
+
+        if isinstance(value, Range):
+            return value
+        try:
+            return Range.parse(value)
+        except QueryError as error:
+            self.fail(f"{error.message}\n  {error.hint}", param, ctx)
 
 
 def completed_by(kind: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:

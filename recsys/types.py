@@ -1,11 +1,12 @@
 """The values that flow through recsys, from a file on disk to a playlist.
 
-All are frozen. This module imports NumPy alone, so that every stage of the pipeline can use the
-types without loading another stage.
+All are frozen. This module imports NumPy and the errors alone, so that every stage of the pipeline
+can use the types without loading another stage.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from recsys.errors import QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,6 +104,67 @@ class Tags:
     year: int | None = None
     genre_tag: str | None = None
     language: str | None = None  # as in the file: "eng", "Deutsch"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers from `low` to `high`, both included; None is no limit.
+
+    QueryError if both are None, one is not finite, or `low` is above `high`.
+    """
+
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = [limit for limit in (self.low, self.high) if limit is not None]
+        if not limits:
+            raise QueryError("a range without limits", "Give low, high or both.")
+        if not all(map(math.isfinite, limits)):
+            raise QueryError(f"the range {self} is not of finite numbers", "Leave out that limit.")
+        if limits[0] > limits[-1]:
+            raise QueryError(f"the range {self} is empty", "The first number is the lower one.")
+
+    @classmethod
+    def parse(cls, text: str) -> Range:
+        """Return the range of ``0.7..``, ``..0.3`` or ``0.2..0.5``.
+
+        One number is no range: hardly any track has exactly this value.
+
+        Examples
+        --------
+        >>> Range.parse("0.2..0.5").holds(0.3), str(Range.parse("118.."))
+        (True, '118..')
+        """
+        low, dots, high = text.partition("..")
+        try:
+            if not dots:
+                raise ValueError
+            return cls(*(float(limit) if limit.strip() else None for limit in (low, high)))
+        except ValueError:
+            hint = f"Give {text}.. for no less, ..{text} for no more." if _is_number(text) else ""
+            raise QueryError(
+                f"{text!r} is not a range", hint or "Give 0.7.., ..0.3 or 0.2..0.5."
+            ) from None
+
+    def __str__(self) -> str:
+        low, high = ("" if limit is None else f"{limit:g}" for limit in (self.low, self.high))
+        return f"{low}..{high}"
+
+    def holds(self, value: float | None) -> bool:
+        """Return whether a value lies in the range; one that is not known does not."""
+        return (
+            value is not None
+            and (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 TRACK_COLUMNS = ("#", "Artist", "Title", "Length", "Genre")
