@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli.list import list_options
 from recsys.cli.options import FILE, db_option, json_option
 from recsys.cli.output import print_json, shown
+
+if TYPE_CHECKING:
+    from recsys.types import KindName
 
 
 @click.command(name="export", short_help="Write tracks with embeddings as CSV, NumPy or Parquet.")
@@ -26,6 +30,7 @@ def command(
     album: str | None,
     added: datetime | None,
     banned: bool,
+    kind: KindName | None,
     force: bool,
     as_json: bool,
     db: Path | None,
@@ -44,7 +49,7 @@ def command(
     from recsys.api import Library
     from recsys.listing import ListOptions
 
-    options = ListOptions(genre, tags, artist, album, added, banned)
+    options = ListOptions(genre, tags, artist, album, added, banned, kind)
     with Library(db) as library:
         count = library.export(out, options, overwrite=force)
     if as_json:

@@ -308,7 +308,17 @@ _FILTERS = (
         help="No shorter tracks: 60s, 1m30s, 1:30; a number alone is minutes.",
     ),
     click.option("--max-length", "max_length_s", type=Duration(), help="No longer tracks: 12m."),
-    click.option("--no-speech", is_flag=True, help="No audiobooks, lectures or skits."),
+    click.option(
+        "--include",
+        type=click.Choice(("speech", "other")),
+        multiple=True,
+        help="Tracks that are no music, too: speech, or other sounds; repeat it for both.",
+    ),
+    click.option(
+        "--vocals",
+        type=RangeParam(),
+        help="Only tracks of which this share is sung: ..0.1 is instrumental, 0.5.. mostly sung.",
+    ),
     click.option(
         "--language",
         "languages",
@@ -328,7 +338,7 @@ _NO_DEFAULTS = click.option(
 )
 _FILTER_NAMES = (
     *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
-    "no_speech",
+    *("include", "vocals"),
 )
 
 

@@ -25,7 +25,8 @@ OPTIONS = {
     "exclude": "exclude",
     "min-length": "min_length_s",
     "max-length": "max_length_s",
-    "no-speech": "no_speech",
+    "include": "include",
+    "vocals": "vocals",
     "language": "languages",
 }
 """The options that can be preferred, with the fields of :class:`recsys.recommender.Filters`."""
@@ -112,14 +113,20 @@ def _is_typed(held: str | Path, value: str) -> bool:
 
 def _as_json(filters: Filters) -> dict[str, Any]:
     values = {field: getattr(filters, field) for field in OPTIONS.values()}
-    return {**values, "exclude": [os.fspath(each) for each in filters.exclude]}
+    return {
+        **values,
+        "exclude": [os.fspath(each) for each in filters.exclude],
+        "include": [str(kind) for kind in filters.include],
+        "vocals": None if filters.vocals is None else str(filters.vocals),
+    }
 
 
 def option_lines(filters: Filters) -> list[str]:
     """Return filters as the options that set them."""
     found = [f"--not-artist {shlex.quote(name)}" for name in filters.not_artists]
     found += ["--no-same-artist"] if filters.no_same_artist else []
-    found += ["--no-speech"] if filters.no_speech else []
+    found += [f"--include {kind}" for kind in filters.include]
+    found += [] if filters.vocals is None else [f"--vocals {filters.vocals}"]
     found += [f"--exclude {shlex.quote(shown(each))}" for each in filters.exclude]
     for name in ("min-length", "max-length"):
         value = getattr(filters, OPTIONS[name])

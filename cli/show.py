@@ -22,7 +22,7 @@ from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from recsys.listing import TrackDetails
-    from recsys.types import DeviceName
+    from recsys.types import DeviceName, Track
 
 SHOWN_GENRES = 3
 
@@ -134,6 +134,7 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Id": str(track.id),
         "Album": from_album,
         "Length": clock(track.duration_s),
+        "Kind": _kind(track),
         "Genre": ", ".join(genres) + sorted_as,
         "Genre tag": tags.genre_tag or "",
         "Tags": ", ".join(f"{tag} {strength:+.1f}" for tag, strength in details.tags.items()),
@@ -148,6 +149,13 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Windows": _windows(details),
     }
     return [(name, shown(value)) for name, value in rows.items() if value]
+
+
+def _kind(track: Track) -> str:
+    if track.kind is None or track.kind_probability is None:
+        return ""
+    sung = "" if track.vocals is None else f", {track.vocals:.0%} of it sung"
+    return f"{track.kind} ({track.kind_probability:.0%}){sung}"
 
 
 def _feedback(details: TrackDetails) -> str:

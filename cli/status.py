@@ -172,6 +172,7 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "tracks": status.tracks,
         "genres_from": status.genre_source,
         "genres": status.genres,
+        "kinds": status.kinds,
         "tags": list(status.tags),
         "failures": status.failures,
         "missing": status.missing,
@@ -208,6 +209,8 @@ def _rows_of_place(status: LibraryStatus) -> list[tuple[str, object]]:
 
 
 def _print(status: LibraryStatus) -> None:
+    from recsys.types import NOT_MUSIC
+
     index = "; ".join(status.index_problems) or "current"
     tags = f"{len(status.tags)} (recsys status --tags lists them)"
     failed = " (recsys status --failures says why)" if status.failures else ""
@@ -221,6 +224,9 @@ def _print(status: LibraryStatus) -> None:
         ("Tracks", status.tracks),
         ("Failures", f"{status.failures}{failed}"),
     ]
+    if no_music := {kind: n for kind, n in status.kinds.items() if kind in NOT_MUSIC}:
+        counts = ", ".join(f"{count} {kind}" for kind, count in no_music.items())
+        rows.append(("No music", f"{counts} (in no list without --include)"))
     if status.missing:
         rows.append(("Missing", f"{status.missing} tracks without a file (--keep-missing)"))
     if status.unanalysed:

@@ -20,6 +20,7 @@ from recsys.errors import (
     require,
     shell,
 )
+from recsys.kinds import head_name
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter, shortest_wanted
@@ -891,7 +892,7 @@ class Library:
         RecsysError
             If there is no library, or it cannot be written.
         """
-        self._check_speech(filters)
+        self._check_kinds(filters)
         with Store.open(self.database) as writer:
             writer.set_preferences(filters.asked())
 
@@ -949,18 +950,18 @@ class Library:
         """Return options whose filters are those of the call and the defaults of the library."""
         defaults = self._catalogue().preferences()
         filters = options.filters.over(Filters.of(defaults)) if defaults else options.filters
-        self._check_speech(filters)
+        self._check_kinds(filters)
         return replace(options, filters=filters) if defaults else options
 
-    def _check_speech(self, filters: Filters) -> None:
-        """Raise QueryError where speech is to be left out, and the model cannot tell it."""
-        if not filters.no_speech:
-            return
-        from recsys.recommender.speech import check_knows_speech
-
-        info = self._catalogue().model()
-        if info is not None:
-            check_knows_speech(info)
+    def _check_kinds(self, filters: Filters) -> None:
+        """Raise QueryError where the share of vocals is asked for, and the model has no head."""
+        info = self._catalogue().model() if filters.vocals is not None else None
+        if info is not None and head_name(info) is None:
+            raise QueryError(
+                f"the model {info.name!r} cannot tell the share of vocals",
+                "Only the shipped network can: leave out --vocals, or clear it with recsys prefer "
+                "--clear vocals.",
+            )
 
     # What the listener says
 

@@ -43,6 +43,7 @@ class LibraryStatus:
     unanalysed: int  # tracks that the present model has not analysed yet
     genre_source: str  # a recsys.types.GenreSource
     genres: dict[str, int]  # tracks in each genre group, most first
+    kinds: dict[str, int]  # analysed tracks of each kind that there is, most first
     tags: tuple[str, ...]  # of the model
     roots: dict[Path, bool]  # indexed folders, and whether they are there now
     index_problems: tuple[str, ...]  # differences between index files and database
@@ -76,6 +77,7 @@ def library_status(store: Store) -> LibraryStatus:
         unanalysed=counts["unanalysed"],
         genre_source=store.genre_source(),
         genres=dict(genres),
+        kinds=_known_kinds(store),
         tags=info.tags if info else (),
         roots={root: not health.is_absent(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
@@ -87,6 +89,11 @@ def library_status(store: Store) -> LibraryStatus:
         exclude=tuple(rules.get("exclude", ())),
         video=bool(rules.get("video", False)),
     )
+
+
+def _known_kinds(store: Store) -> dict[str, int]:
+    counts = {kind: count for kind, count in store.kind_counts().items() if kind is not None}
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Self
 from recsys.checks import check_types
 from recsys.credits import CREDITS, GUESTS
 from recsys.errors import QueryError
+from recsys.kinds import main_kind
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
 from recsys.recommender.languages import languages_in
 from recsys.recommender.presence import Presence
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
+from recsys.types import NOT_MUSIC, Kind, Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +43,8 @@ FILTERS = {
     "skit": "skits and jingles",
     "too_long": "longer than the maximum length",
     "speech": "speech",
+    "other": "neither music nor speech",
+    "vocals": "with another share of vocals",
     "language": "in another language",
     "no_language": "without a language tag",
     "missing": "files that are gone",
@@ -103,8 +107,11 @@ class Filters:
     languages : tuple of str
         Only tracks whose language tag names one of these, as a code of ISO 639, in English or in
         itself: "de", "ger", "German", "Deutsch". Tracks without the tag are left out.
-    no_speech : bool
-        No audiobooks, lectures or skits, see :mod:`recsys.recommender.speech`.
+    include : tuple of Kind
+        What is in the lists although it is no music: speech, other. It is besides, where most
+        seeds are of that kind. See :mod:`recsys.kinds`.
+    vocals : Range or None
+        Only tracks of which this share is sung. Tracks whose share is not known are left out.
     use_defaults : bool
         Whether the defaults of the library apply as well, see :meth:`over`.
 
@@ -120,13 +127,20 @@ class Filters:
     min_length_s: float | None = None
     max_length_s: float | None = None
     languages: tuple[str, ...] = ()
-    no_speech: bool = False
+    include: tuple[Kind, ...] = ()
+    vocals: Range | None = None
     use_defaults: bool = True
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("not_artists", "exclude", "languages"):
+        for name in ("not_artists", "exclude", "languages", "include"):
             _check_texts(name, getattr(self, name))
+        if strange := [kind for kind in self.include if kind not in list(NOT_MUSIC)]:
+            raise QueryError(
+                f"nothing to include is called {str(strange[0])!r}",
+                f"Known: {', '.join(NOT_MUSIC)}.",
+            )
+        object.__setattr__(self, "include", tuple(map(Kind, self.include)))
         check_types(self)
         for name in ("min_length_s", "max_length_s"):
             value = getattr(self, name)
@@ -163,12 +177,17 @@ class Filters:
             min_length_s=least,
             max_length_s=most,
             languages=self.languages or defaults.languages,
-            no_speech=defaults.no_speech or self.no_speech,
+            include=tuple(dict.fromkeys((*defaults.include, *self.include))),
+            vocals=self.vocals or defaults.vocals,
         )
 
     def asked(self) -> dict[str, Any]:
         """Return the filters that are set, as values for JSON; :meth:`of` reads them."""
-        texts = {"exclude": [os.fspath(each) for each in self.exclude]}
+        texts = {
+            "exclude": [os.fspath(each) for each in self.exclude],
+            "include": [str(kind) for kind in self.include],
+            "vocals": None if self.vocals is None else str(self.vocals),
+        }
         values = {
             field.name: texts.get(field.name, getattr(self, field.name))
             for field in fields(self)
@@ -187,6 +206,8 @@ class Filters:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in asked.items()
         }
+        if (vocals := values.get("vocals")) is not None:
+            values["vocals"] = Range.parse(vocals)
         return cls(**values)
 
 
@@ -245,7 +266,8 @@ class TrackFilter:
         self._min_s = filters.min_length_s or shortest_s
         self._too_short = "too_short" if filters.min_length_s else "skit"
         self._max_s = filters.max_length_s or math.inf
-        self._no_speech = filters.no_speech
+        self._left_out_kinds = frozenset(NOT_MUSIC) - {*filters.include, main_kind(seeds)}
+        self._vocals = filters.vocals
         self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
         self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
 
@@ -258,9 +280,14 @@ class TrackFilter:
         banned: BanList | None = None,
         files: Presence | None = None,
         shortest_s: float = 0.0,
+        *,
+        kinds: bool = False,
     ) -> Self | None:
-        """Return the filter of a request, None where every track may be in its lists."""
-        if filters.asked() or unwanted or banned or files is not None or shortest_s:
+        """Return the filter of a request, None where every track may be in its lists.
+
+        `kinds` tells whether the library knows what is no music.
+        """
+        if filters.asked() or unwanted or banned or files is not None or shortest_s or kinds:
             return cls(filters, seeds, unwanted, banned, files, shortest_s)
         return None
 
@@ -284,8 +311,7 @@ class TrackFilter:
     def objection(self, track: Track, embedding: FloatArray | None = None) -> str | None:
         """Return why a track may not be in the lists, a key of :data:`FILTERS`, or None.
 
-        Near-duplicates of unwanted tracks, and speech, are found where there is an embedding, of
-        unit length.
+        Near-duplicates of unwanted tracks are found where there is an embedding, of unit length.
         """
         if self._banned is not None and self._banned.holds(track):
             return "banned"
@@ -300,7 +326,8 @@ class TrackFilter:
         return (
             ((self._artists or self._query_artists) and self._objection_to_artists(track))
             or self._objection_to_length(track)
-            or (self._no_speech and self._objection_to_speech(embedding))
+            or (track.kind in self._left_out_kinds and str(track.kind))
+            or (self._vocals is not None and self._objection_to_vocals(track))
             or (self._languages and self._objection_to_language(track))
             or self._objection_to_file(track)
             or None
@@ -323,12 +350,8 @@ class TrackFilter:
             return self._too_short
         return "too_long" if length_s > self._max_s else None
 
-    def _objection_to_speech(self, embedding: FloatArray | None) -> str | None:
-        if embedding is None:
-            return None
-        from recsys.recommender.speech import SPEECH_FROM, speech_probability
-
-        return "speech" if speech_probability(embedding) >= SPEECH_FROM else None
+    def _objection_to_vocals(self, track: Track) -> str | None:
+        return None if self._vocals is None or self._vocals.holds(track.vocals) else "vocals"
 
     def _objection_to_language(self, track: Track) -> str | None:
         named = languages_in(track.tags.language or "")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError
+from recsys.kinds import head_name
 from recsys.names import (
     LEAST_STYLES,
     check_has_tags,
@@ -19,7 +20,7 @@ from recsys.names import (
     spelling_key,
     style_columns,
 )
-from recsys.types import UNKNOWN, UNTAGGED, GenreSource
+from recsys.types import NOT_MUSIC, UNKNOWN, UNTAGGED, GenreSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -154,8 +155,10 @@ def taxonomy_of(store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> Tax
     source = store.genre_source()
     if source == GenreSource.TAGS:
         check_has_tags(info, store.roots(), LEAST_STYLES)
-        return StyleTags(info, index)
-    return FileGenres(store, index) if source == GenreSource.OWN else ModelGenres(info)
+        return WithKinds(StyleTags(info, index), info)
+    if source == GenreSource.OWN:
+        return FileGenres(store, index)
+    return WithKinds(ModelGenres(info), info)
 
 
 class ModelGenres:
@@ -220,6 +223,37 @@ class StyleTags:
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the similarity of the tracks of the styles."""
         return similarity_of_groups(self._index, groups)
+
+
+class WithKinds:
+    """Genres of the model, and a group for each kind that is no music; see :mod:`recsys.kinds`.
+
+    Those groups are in no tier of a query of music. They are the first tier of a query of their own
+    kind, which scores no genre.
+    """
+
+    def __init__(self, genres: ModelGenres | StyleTags, info: ModelInfo) -> None:
+        self._genres = genres
+        self._kinds = NOT_MUSIC if head_name(info) is not None else ()
+        self.groups = genres.groups
+
+    def group_of(self, query: Query) -> str:
+        """Return the kind of a query that is no music, else its genre group."""
+        return str(query.kind) if query.kind in self._kinds else self._genres.group_of(query)
+
+    def scores(self, query: Query) -> Scores:
+        """Return the scores of the genres, or 1 for the kind of a query that is no music."""
+        if query.kind not in self._kinds:
+            return self._genres.scores(query)
+        return (str(query.kind), 1.0), *((group, 0.0) for group in self.groups)
+
+    def resolve(self, name: str) -> str:
+        """Return the group that a name means, which may be a kind."""
+        return name if name in self._kinds else self._genres.resolve(name)
+
+    def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return how related genres are."""
+        return self._genres.relatedness(groups)
 
 
 class FileGenres:

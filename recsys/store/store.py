@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from recsys.errors import DAMAGED_ANALYSES, StoreError
+from recsys.kinds import head_name, kinds_of
 from recsys.mounts import network_file_system
 from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
 from recsys.store.connection import (
@@ -59,13 +60,14 @@ from recsys.store.search import (
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
-from recsys.types import Failure, GenreSource, PassedOver, Problem, TrackFile
+from recsys.types import Failure, GenreSource, Kind, PassedOver, Problem, TrackFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from sqlite_utils import Database
 
+    from recsys.kinds import JudgedKind
     from recsys.store.rows import PathKey
     from recsys.types import Analysis, Blend, FloatArray, IdArray, ModelInfo, Track
 
@@ -349,6 +351,7 @@ class Store:
     ) -> int:
         count = 0
         columns = "duration_s, warning, embedding, tag_scores, style, version"
+        columns += ", kind, kind_probability, vocals"
         sql = (
             f"SELECT audio_hash, {columns} FROM analyses"  # noqa: S608 (our own columns)
             " WHERE model = ? AND audio_hash > ? ORDER BY audio_hash LIMIT ?"
@@ -458,6 +461,61 @@ class Store:
                 "UPDATE analyses SET style = ? WHERE rowid = ?",
                 [(style, row_id) for style, (row_id, _) in zip(styles, rows, strict=True)],
             )
+
+    # Kinds
+
+    def kind_counts(self) -> dict[str | None, int]:
+        """Return the number of analysed tracks of each kind; None counts those without one."""
+        return dict(self._rows("SELECT kind, count(*) FROM analysed_tracks GROUP BY 1 ORDER BY 1"))
+
+    @_guarded
+    def find_kinds(self) -> int:
+        """Store the kind of every analysis by the current model, where another head found it.
+
+        What is found anew in a library of before: nothing is decoded. Returns how many tracks
+        changed their kind, which the index has to follow.
+        """
+        model = self.model()
+        head = None if model is None else head_name(model)
+        known = "SELECT kind_head FROM models JOIN library ON models.id = model"
+        if model is None or head is None or self._value(known) == head:
+            return 0
+        changed: list[str] = []
+        sql = (
+            "SELECT rowid, audio_hash, kind, embedding, tag_scores FROM analyses WHERE rowid > ?"
+            " AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
+        )
+        with write_transaction(self._db):
+            last = -1
+            while rows := self._rows(sql, (last, _PAGE)):
+                last = rows[-1][0]
+                rows = [row for row in rows if is_intact(b"", row[3], row[4])]
+                rows = [row for row in rows if has_length(row[4], len(model.tags))]
+                embeddings = blob_matrix([row[3] for row in rows], model.dimension)
+                scores = blob_matrix([row[4] for row in rows], len(model.tags))
+                found = [_kind_values(each) for each in kinds_of(model, embeddings, scores)]
+                self._db.executemany(
+                    "UPDATE analyses SET kind = ?, kind_probability = ?, vocals = ?"
+                    " WHERE rowid = ?",
+                    [(*values.values(), row[0]) for values, row in zip(found, rows, strict=True)],
+                )
+                changed += [
+                    row[1]
+                    for values, row in zip(found, rows, strict=True)
+                    # Without a kind, a track was sorted as music.
+                    if values["kind"] != (row[2] or Kind.MUSIC)
+                ]
+            self._db.execute(
+                "UPDATE models SET kind_head = ? WHERE id = (SELECT model FROM library)", (head,)
+            )
+            if changed:
+                self._db.execute("UPDATE library SET revision = revision + 1")
+                self._db.execute(
+                    "UPDATE tracks SET revision = (SELECT revision FROM library)"
+                    " WHERE audio_hash IN (SELECT value FROM json_each(?))",
+                    (json.dumps(changed),),
+                )
+        return len(changed)
 
     # Analyses
 
@@ -729,16 +787,17 @@ class Store:
         self,
         *,
         genre: str | None = None,
+        kind: str | None = None,
         artist: str | None = None,
         album: str | None = None,
         added_since_s: float | None = None,
     ) -> Iterator[Track]:
         """Iterate by id over the analysed tracks that meet every condition that is given.
 
-        They are of a genre group, have these words in the artist or album, or were added since
-        then, in seconds since the epoch. The library may be written to meanwhile.
+        They are of a genre group or kind, have these words in the artist or album, or were added
+        since then, in seconds since the epoch. The library may be written to meanwhile.
         """
-        conditions = {"genre_group = ?": genre, "added >= ?": added_since_s}
+        conditions = {"genre_group = ?": genre, "kind = ?": kind, "added >= ?": added_since_s}
         given = {sql: value for sql, value in conditions.items() if value is not None}
         where = "".join(f" AND {sql}" for sql in given)
         named = {0: artist, 2: album}  # by their position in search_texts
@@ -882,9 +941,17 @@ class Store:
                 return [Problem(text, _RESTORE) for text in texts]
             counted = [(text, hint, self._value(sql)) for text, hint, sql in _PROBLEMS]
             found = [Problem(f"{text}: {count}.", hint) for text, hint, count in counted if count]
-            return [*found, *self._damaged()]
+            return [*found, *self._without_kind(), *self._damaged()]
         except StoreError as error:
             return [Problem(error.message, error.hint)]
+
+    def _without_kind(self) -> list[Problem]:
+        model = self.model()
+        count = self.kind_counts().get(None, 0)
+        if not count or model is None or head_name(model) is None:
+            return []
+        text = f"Tracks that may be music or speech, as an earlier recsys left them: {count}."
+        return [Problem(text, "recsys index finds their kinds, without decoding them.")]
 
     def _damaged(self) -> list[Problem]:
         damaged = self.damaged_analyses()
@@ -974,9 +1041,10 @@ class Store:
         if not sounds:
             return
         styles: list[str | None] = [None] * len(sounds)
+        scores = np.stack([row["tag_scores"] for row in sounds.values()])
         if style_columns(model):
-            scores = np.stack([row["tag_scores"] for row in sounds.values()])
             styles = [*strongest_styles(model, scores)]
+        embeddings = np.stack([row["embedding"] for row in sounds.values()])
         key = self._value("SELECT model FROM library")
         rows = [
             {
@@ -990,13 +1058,16 @@ class Store:
                 "probabilities": array_blob(row["probabilities"]),
                 "embedding": array_blob(row["embedding"]),
                 "tag_scores": array_blob(row["tag_scores"]) if len(row["tag_scores"]) else None,
+                **_kind_values(judged),
             }
-            for row, style in zip(sounds.values(), styles, strict=True)
+            for row, style, judged in zip(
+                sounds.values(), styles, kinds_of(model, embeddings, scores), strict=True
+            )
         ]
         before = {
             audio_hash: known
             for audio_hash, *known in self._rows(
-                "SELECT audio_hash, genre, style, embedding FROM analyses"
+                "SELECT audio_hash, genre, style, kind, embedding FROM analyses"
                 " WHERE model = ? AND audio_hash IN (SELECT value FROM json_each(?))",
                 (key, json.dumps([*sounds])),
             )
@@ -1004,7 +1075,8 @@ class Store:
         changed = [
             row["audio_hash"]
             for row in rows
-            if before.get(row["audio_hash"]) != [row["genre"], row["style"], row["embedding"]]
+            if before.get(row["audio_hash"])
+            != [row[name] for name in ("genre", "style", "kind", "embedding")]
         ]
         self._db.execute(
             "UPDATE tracks SET revision = ? WHERE audio_hash IN (SELECT value FROM json_each(?))",
@@ -1380,6 +1452,14 @@ class Store:
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.execute("PRAGMA optimize")
+
+
+def _kind_values(judged: JudgedKind | None) -> dict[str, Any]:
+    return {
+        "kind": None if judged is None else str(judged.kind),
+        "kind_probability": None if judged is None else judged.probability,
+        "vocals": None if judged is None else judged.vocals,
+    }
 
 
 def _event_key(event: Event) -> PathKey:
