@@ -138,9 +138,8 @@ def _print(filters: Filters, left_out: dict[str, int], tracks: int) -> None:
     from recsys.recommender.filters import reasons
 
     options = option_lines(filters)
-    if not options:
-        click.echo("No defaults: nothing stays out of the lists. Example: --max-length 12m")
+    click.echo("\n".join(options) or "No defaults. Example: --max-length 12m")
+    if not options and not left_out:
         return
-    click.echo("\n".join(options))
     counts = f": {reasons(left_out)}" if left_out else ""
     click.echo(f"\n{sum(left_out.values())} of {tracks} tracks stay out of every list{counts}")
