@@ -67,7 +67,7 @@ def _shipped() -> _Head:
 
 def _head_of(info: ModelInfo) -> _Head | None:
     """Return the head of a model: its tags tell the network, whatever genres are over it."""
-    return _shipped() if info.tag_means == _shipped().tag_means else None
+    return _shipped() if info.tags and info.tag_means == _shipped().tag_means else None
 
 
 def head_name(info: ModelInfo) -> str | None:

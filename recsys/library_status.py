@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ def library_status(store: Store) -> LibraryStatus:
     counts = store.counts()
     health = RootHealth(store)
     rules = store.scan_rules()
-    genres = sorted(store.genre_counts().items(), key=lambda item: (-item[1], item[0]))
+    held = store.kinds_in_groups().items()
     return LibraryStatus(
         database=store.path,
         # The newest changes are in the log until SQLite moves them to the database.
@@ -76,8 +77,8 @@ def library_status(store: Store) -> LibraryStatus:
         missing=counts["missing"],
         unanalysed=counts["unanalysed"],
         genre_source=store.genre_source(),
-        genres=dict(genres),
-        kinds=_known_kinds(store),
+        genres=_most_first((group, count) for (group, _), count in held),
+        kinds=_most_first((kind, count) for (_, kind), count in held),
         tags=info.tags if info else (),
         roots={root: not health.is_absent(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
@@ -91,9 +92,13 @@ def library_status(store: Store) -> LibraryStatus:
     )
 
 
-def _known_kinds(store: Store) -> dict[str, int]:
-    counts = {kind: count for kind, count in store.kind_counts().items() if kind is not None}
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+def _most_first(counts: Iterable[tuple[str | None, int]]) -> dict[str, int]:
+    """Return sums by name, most first; what has no name is not counted."""
+    sums: Counter[str] = Counter()
+    for name, count in counts:
+        if name is not None:
+            sums[name] += count
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,8 @@ def audit(store: Store, options: AuditOptions = AuditOptions()) -> AuditReport:
     agreeing: Counter[Path] = Counter()
     doubtful: list[tuple[Track, Verdict]] = []
     for track, probabilities in _analysed(store, options.paths):
+        if track.kind in NOT_MUSIC:  # its genre is not doubted
+            continue
         tracks += 1
         tag, folder = track.tags.genre_tag, track.path.parent
         verdict = compare_tag(info, probabilities, tag, options.min_confidence)

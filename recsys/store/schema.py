@@ -349,6 +349,7 @@ def kinds_of_tracks(db: Database) -> None:
         "ALTER TABLE analyses ADD COLUMN vocals REAL",  # in [0, 1]
         # The head that found the kinds of all analyses of a model: recsys.kinds.head_name.
         "ALTER TABLE models ADD COLUMN kind_head TEXT",
+        "DELETE FROM preferences WHERE name = 'no_speech'",  # now it is so without
         "DROP VIEW analysed_tracks",
         "DROP VIEW tracks_with_analysis",
         f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,

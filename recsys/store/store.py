@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections import Counter
 from dataclasses import asdict
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
@@ -464,9 +465,17 @@ class Store:
 
     # Kinds
 
+    def kinds_in_groups(self) -> dict[tuple[str, str | None], int]:
+        """Return the number of analysed tracks of each genre group and kind, None without one."""
+        sql = "SELECT genre_group, kind, count(*) FROM analysed_tracks GROUP BY 1, 2 ORDER BY 1, 2"
+        return {(group, kind): count for group, kind, count in self._rows(sql)}
+
     def kind_counts(self) -> dict[str | None, int]:
         """Return the number of analysed tracks of each kind; None counts those without one."""
-        return dict(self._rows("SELECT kind, count(*) FROM analysed_tracks GROUP BY 1 ORDER BY 1"))
+        counts: Counter[str | None] = Counter()
+        for (_, kind), count in self.kinds_in_groups().items():
+            counts[kind] += count
+        return dict(counts)
 
     @_guarded
     def find_kinds(self) -> int:
