@@ -12,6 +12,7 @@ import numpy as np
 
 from recsys.errors import QueryError
 from recsys.genres import HOLDS_FROM, genre_weights
+from recsys.kinds import head_name, main_kind
 from recsys.names import resolve_tag
 from recsys.recommender.filters import TrackFilter, shortest_wanted
 from recsys.types import Blend, SeedRole
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Catalogue,
         FloatArray,
         IdArray,
+        Kind,
         ModelInfo,
         Neighbour,
         Reading,
@@ -269,6 +271,11 @@ class Query:
         return Blend(*(tuple(s.track.audio_hash for s in seeds if s.role == r) for r in roles))
 
     @property
+    def kind(self) -> Kind | None:
+        """The kind of most seeds, see :func:`recsys.kinds.main_kind`."""
+        return main_kind(seed.track for seed in self.seeds)
+
+    @property
     def exclude_ids(self) -> frozenset[int]:
         """Ids of the tracks to leave out of the results."""
         return frozenset(seed.track.id for seed in self.seeds if seed.in_library)
@@ -399,7 +406,9 @@ def track_filter(
     shortest_s = 0.0
     if filters.min_length_s is None:
         shortest_s = shortest_wanted(seeds or _sample(store))
-    return TrackFilter.needed(filters, seeds, unwanted, store.bans(), files, shortest_s)
+    info, bans = store.model(), store.bans()
+    kinds = info is not None and head_name(info) is not None
+    return TrackFilter.needed(filters, seeds, unwanted, bans, files, shortest_s, kinds=kinds)
 
 
 def _sample(store: Catalogue) -> list[Track]:

@@ -12,8 +12,9 @@ import numpy as np
 
 from recsys.errors import QueryError
 from recsys.genres import all_genres, genre_scores, knows_styles
+from recsys.kinds import head_name
 from recsys.names import first_genre, resolve_name, spelling_key
-from recsys.types import UNKNOWN, UNTAGGED, GenreSource
+from recsys.types import NOT_MUSIC, UNKNOWN, UNTAGGED, GenreSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,8 +105,8 @@ def taxonomy_of(store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> Tax
     if source == GenreSource.OWN:
         return FileGenres(store, index)
     if source == GenreSource.ALL and knows_styles(info):
-        return AllGenres(info, index)
-    return ModelGenres(info)
+        return WithKinds(AllGenres(info, index), info)
+    return WithKinds(ModelGenres(info), info)
 
 
 class ModelGenres:
@@ -163,6 +164,37 @@ class AllGenres:
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the similarity of the tracks of the genres."""
         return similarity_of_groups(self._index, groups)
+
+
+class WithKinds:
+    """Genres of the model, and a group for each kind that is no music; see :mod:`recsys.kinds`.
+
+    Those groups are in no tier of a query of music. They are the first tier of a query of their own
+    kind, which scores no genre.
+    """
+
+    def __init__(self, genres: ModelGenres | AllGenres, info: ModelInfo) -> None:
+        self._genres = genres
+        self._kinds = NOT_MUSIC if head_name(info) is not None else ()
+        self.groups = genres.groups
+
+    def group_of(self, query: Query) -> str:
+        """Return the kind of a query that is no music, else its genre group."""
+        return str(query.kind) if query.kind in self._kinds else self._genres.group_of(query)
+
+    def scores(self, query: Query) -> Scores:
+        """Return the scores of the genres, or 1 for the kind of a query that is no music."""
+        if query.kind not in self._kinds:
+            return self._genres.scores(query)
+        return (str(query.kind), 1.0), *((group, 0.0) for group in self.groups)
+
+    def resolve(self, name: str) -> str:
+        """Return the group that a name means, which may be a kind."""
+        return name if name in self._kinds else self._genres.resolve(name)
+
+    def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return how related genres are."""
+        return self._genres.relatedness(groups)
 
 
 class FileGenres:
