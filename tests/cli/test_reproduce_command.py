@@ -57,7 +57,17 @@ def test_one_recipe_in_full() -> None:
 
 def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ("papers", "reproduce", "--recipe", "lstm-mfcc", "--data", music, "--out", out, "--quick")
+    command = (
+        "papers",
+        "reproduce",
+        "--recipe",
+        "lstm-mfcc",
+        "--data",
+        music,
+        "--out",
+        out,
+        "--quick",
+    )
     first = call(*command, "--workers", 1, "--device", "cpu", "--json")
     assert first.exit_code == 0, first.output
     (row,) = [json.loads(line) for line in first.stdout.splitlines()]
