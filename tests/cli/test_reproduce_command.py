@@ -58,15 +58,25 @@ def test_one_recipe_in_full() -> None:
 
 def test_reproduce_measures_once(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ("papers", "reproduce", "--recipe", "mlp", "--data", music, "--out", out, "--quick")
+    command = (
+        "papers",
+        "reproduce",
+        "--recipe",
+        "lstm-mfcc",
+        "--data",
+        music,
+        "--out",
+        out,
+        "--quick",
+    )
     first = call(*command, "--workers", 1, "--device", "cpu", "--json")
     assert first.exit_code == 0, first.output
     (row,) = [json.loads(line) for line in first.stdout.splitlines()]
-    assert (row["recipe"], row["published"], row["leaky"]) == ("mlp", 0.59, True)
+    assert (row["recipe"], row["published"], row["leaky"]) == ("lstm-mfcc", 0.79, True)
     assert set(row) == set(documented("papers reproduce")[0])
     assert (row["report_unit"], row["honest_n"]) == ("segment", 3)
     assert row["data"] == "audio, 12 tracks, 3 genres"
-    assert "[1/2] mlp, paper protocol" in first.stderr
+    assert "[1/2] lstm-mfcc, paper protocol" in first.stderr
     assert first.stderr.count("audio: 3 genres, 4 tracks each") == 1
     printed = (out / "table.md").read_text()
     assert "The data:\n\n- audio, 12 tracks, 3 genres: 3 genres, 4 tracks each" in printed
@@ -95,7 +105,7 @@ def test_reproduce_goes_on_after_what_cannot_be_measured(music: Path, tmp_path: 
         "--workers",
         1,
     )
-    result = call(*command, "--device", "cpu", "--recipe", "svm-36", "--recipe", "mlp")
+    result = call(*command, "--device", "cpu", "--recipe", "svm-36", "--recipe", "lstm-mfcc")
     assert result.exit_code == 3, result.output
     assert "not run: svm-36, paper protocol: no track of blues, classical, metal" in result.stderr
     assert "2 of 4 measurements could not be made" in result.stderr

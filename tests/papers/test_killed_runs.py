@@ -51,7 +51,7 @@ def test_the_state_of_a_killed_run_with_other_settings_is_in_nobodys_way(
     with pytest.raises(KeyboardInterrupt):
         run([NETWORK], options, on_epoch=kill_after(2))
     assert list((options.out / "state").iterdir())
-    found = run([NETWORK], replace(options, fit=FitOptions(seed=5)))
+    found = run([NETWORK], replace(options, fit=FitOptions(epochs=2)))
     assert all(isinstance(one[2], Measurement) for one in found)
     assert list((options.out / "state").iterdir()) == []
 
