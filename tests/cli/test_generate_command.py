@@ -109,7 +109,7 @@ def test_what_cannot_be_generated(model: Path, music: Path, tmp_path: Path) -> N
     refused(generate("--genre", "blues", out=tmp_path / "no" / "x.wav"), "does not exist")
     song = music / "blues" / "blues.00000.flac"
     before = song.read_bytes()
-    refused(generate("--genre", "blues", out=song), "left as it was")
+    refused(generate("--genre", "blues", out=song), "left as it is")
     assert song.read_bytes() == before
     missing = call("papers", "generate", "--genre", "blues", "-o", out, "--model", tmp_path / "g")
     refused(missing, "no generator", "recsys papers train dcgan")
@@ -140,7 +140,7 @@ def test_training_goes_on(recipe: Path, music: Path, tmp_path: Path) -> None:
     command = ("papers", "train", recipe, music, "--workers", 1, "--device", "cpu")
     text = tmp_path / "text.safetensors"
     text.write_text("a text")
-    refused(call(*command, "--out", text), "left as it was")
+    refused(call(*command, "--out", text), "left as it is")
     out = tmp_path / "g.safetensors"
     with pytest.MonkeyPatch.context() as patch:
 

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from recsys.classifier.inference import Classifier
 from recsys.classifier.training.datasets import LabelledTrack, SegmentSet
 from recsys.errors import MissingExtraError, ModelError, QueryError
+from recsys.papers.generation import music as music_module
 from recsys.papers.generation import sound as sound_module
 from recsys.papers.generation.judge import JudgeOptions, frechet_distance, judge
 from recsys.papers.generation.music import (
@@ -27,10 +28,10 @@ from recsys.papers.generation.music import (
     load_generator,
     save_generator,
 )
-from recsys.papers.generation.networks import Discriminator, Generator, n_doublings
+from recsys.papers.generation.networks import Discriminator, Generator
 from recsys.papers.generation.pictures import curves_picture, grid_picture
 from recsys.papers.generation.recipe import GeneratorRecipe, is_generator, load_generator_recipe
-from recsys.papers.generation.sound import MelImage, Vocoder, power_of, to_sound
+from recsys.papers.generation.sound import MelImage, Vocoder, n_doublings, power_of, to_sound
 from recsys.papers.generation.training import Adversaries, GanOptions, balanced_batches
 from recsys.papers.recipe import GENERATOR_NAMES, load_recipe, variant_names
 from recsys.types import FloatArray
@@ -250,7 +251,7 @@ def test_files_that_are_no_generator(tmp_path: Path) -> None:
     path.write_bytes(b"text")
     with pytest.raises(ModelError, match="is no generator"):
         load_generator(path)
-    with pytest.raises(QueryError, match="left as it was"):
+    with pytest.raises(QueryError, match="left as it is"):
         save_generator(path, trained())
     path.unlink()
     save_file({"a": np.zeros(2, dtype=np.float32)}, path)
@@ -272,7 +273,15 @@ def test_windows_fade_into_each_other() -> None:
     assert same == pytest.approx(np.ones((2, 32)))
 
 
-@pytest.mark.parametrize("seconds", [1.0, 3.0, 7.5])
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rounds of Griffin and Lim, and no text model: neither is what is tested."""
+    monkeypatch.setattr(sound_module, "GRIFFIN_LIM_ROUNDS", 2)
+    monkeypatch.setattr(music_module, "guess", lambda *_: None)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("seconds", [1.0, 4.5])
 def test_a_piece_is_as_long_as_asked_for_and_the_seed_decides_it(seconds: float) -> None:
     made, classifier = trained(), Classifier.load()
     options = PieceOptions("metal", seconds=seconds)
@@ -286,6 +295,7 @@ def test_a_piece_is_as_long_as_asked_for_and_the_seed_decides_it(seconds: float)
     assert not np.array_equal(piece.samples, other.samples)
 
 
+@pytest.mark.usefixtures("quick")
 def test_impossible_pieces() -> None:
     for options, fault in (
         ({}, "neither a genre nor words"),
@@ -303,6 +313,7 @@ def test_impossible_pieces() -> None:
         generate(made, PieceOptions(words="xyzzy plugh"), classifier)
 
 
+@pytest.mark.usefixtures("quick")
 def test_words_choose_the_piece_that_fits_best() -> None:
     made, classifier = trained(), Classifier.load()
     asked = PieceOptions(words="ambient", seconds=3.0, tries=2)
@@ -343,6 +354,7 @@ def test_the_frechet_distance_of_known_gaussians() -> None:
     assert math.isfinite(frechet_distance(few, points))
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_generator_that_copies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     segments = planted(16)
     made = replace(trained(), training={"tracks": [t.key for t in segments.tracks[:8]]})

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
+import soxr
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
-from scipy.signal import resample_poly
 
 from recsys import atomic
 from recsys.errors import ModelError, QueryError
@@ -262,16 +262,8 @@ def generate(generator: MusicGenerator, options: PieceOptions, classifier: Class
     sounds = LibrarySounds.of_analyses(info, analyses)
     ranking = WordRanking(sounds, None, info, reading, tiers=False)
     best = int(np.argmax(ranking.scores))
-    chosen = pieces[best]
-    return Piece(
-        chosen.samples,
-        chosen.sample_rate,
-        chosen.image,
-        chosen.genre,
-        reading,
-        float(ranking.scores[best]),
-        len(pieces),
-    )
+    score = float(ranking.scores[best])
+    return replace(pieces[best], reading=reading, score=score, candidates=len(pieces))
 
 
 def _piece(generator: MusicGenerator, genre: str, options: PieceOptions, number: int) -> Piece:
@@ -287,8 +279,7 @@ def analysed(samples: FloatArray, sample_rate: int, classifier: Classifier) -> A
     """Return the analysis of sound; what is shorter than a window of the model is repeated."""
     features = classifier.features
     if sample_rate != features.sample_rate:
-        divisor = math.gcd(sample_rate, features.sample_rate)
-        samples = resample_poly(samples, features.sample_rate // divisor, sample_rate // divisor)
+        samples = soxr.resample(samples, sample_rate, features.sample_rate)
     length = features.window_length
     count = max(1, min(features.max_windows, len(samples) // length))
     whole = np.resize(samples, count * length).astype(np.float32)

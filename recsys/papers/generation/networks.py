@@ -12,8 +12,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-SMALLEST = 4
-"""Side of the first map of the generator, and of the last one of the discriminator."""
+from recsys.papers.generation.sound import SMALLEST, n_doublings
 
 WIDEST = 8
 """Multiple of the channels that no map exceeds."""
@@ -21,14 +20,6 @@ WIDEST = 8
 LEAK = 0.2
 DEVIATION = 0.02
 """Slope of the leaky ReLU and deviation of the initial weights, as published."""
-
-
-def n_doublings(size: int) -> int:
-    """Return how often the smallest map is doubled; ValueError unless that gives the size."""
-    doublings = (size // SMALLEST).bit_length() - 1
-    if doublings < 2 or SMALLEST << doublings != size:
-        raise ValueError(f"the side of an image must be 16, 32, 64, 128, ..., got {size}")
-    return doublings
 
 
 def _widths(size: int, channels: int) -> list[int]:

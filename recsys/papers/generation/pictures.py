@@ -23,16 +23,20 @@ EACH = 2
 def curves_picture(generator: MusicGenerator) -> Picture:
     """Draw the losses and the probabilities of the discriminator over the epochs."""
     history = generator.training["history"]
+    label = generator.training["real_label"]
+    # Of a discriminator that cannot tell: the mean of the labels of real and generated images.
+    guess = label / 2
+    blind = -label * math.log(guess) - (2 - label) * math.log(1 - guess)
     epochs = [entry["epoch"] for entry in history]
     figure = new_figure(9.0, 3.6)
     losses, probabilities = figure.subplots(1, 2)
     for key, colour in (("generator_loss", PALETTE[0]), ("discriminator_loss", PALETTE[1])):
         losses.plot(epochs, [e[key] for e in history], color=colour, label=key.split("_")[0])
-    losses.axhline(math.log(4), color="0.6", linestyle=":", label="discriminator, guessing")
+    losses.axhline(blind, color="0.6", linestyle=":", label="discriminator, guessing")
     losses.set_ylabel("loss")
     for key, colour in (("real", PALETTE[0]), ("generated", PALETTE[1])):
         probabilities.plot(epochs, [e[key] for e in history], color=colour, label=f"{key} images")
-    probabilities.axhline(0.5, color="0.6", linestyle=":", label="equilibrium")
+    probabilities.axhline(guess, color="0.6", linestyle=":", label="equilibrium")
     probabilities.set_ylabel("probability of being real")
     probabilities.set_ylim(0.0, 1.0)
     for axes in (losses, probabilities):

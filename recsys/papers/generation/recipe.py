@@ -7,8 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from recsys.errors import ModelError
-from recsys.papers.generation.networks import n_doublings
-from recsys.papers.generation.sound import MelImage
+from recsys.papers.generation.sound import MelImage, n_doublings
 from recsys.papers.recipe import GENERATOR_NAMES, Count, Origin, checked, read_recipe
 from recsys.toml_tables import Table
 

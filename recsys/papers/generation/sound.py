@@ -24,6 +24,9 @@ from recsys.mel import Features, check_stft, check_whole, mel_filters, mel_power
 if TYPE_CHECKING:
     from recsys.types import FloatArray
 
+SMALLEST = 4
+"""Side of the smallest map of the networks, which is doubled up to that of the image."""
+
 RANGE_DB = 80.0
 """Decibels below the loudest value of a track at which it counts as silent."""
 
@@ -93,6 +96,14 @@ class MelImage(Features):
         decibels = 10.0 * np.log10(np.maximum(power / loudest, 10.0 ** (-RANGE_DB / 10.0)))
         images: FloatArray = (1.0 + decibels[:, :, : self.frames] / (RANGE_DB / 2)).astype("f4")
         return images
+
+
+def n_doublings(size: int) -> int:
+    """Return how often the smallest map is doubled; ValueError unless that gives the size."""
+    doublings = (size // SMALLEST).bit_length() - 1
+    if doublings < 2 or SMALLEST << doublings != size:
+        raise ValueError(f"the side of an image must be 16, 32, 64, 128, ..., got {size}")
+    return doublings
 
 
 def power_of(image: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recsys.classifier.training.loop import NAN_HINT, SAVE_EVERY_S, PartialRun
+from recsys.classifier.training.loop import NAN_HINT, PartialRun
 from recsys.errors import ModelError
 from recsys.memory import keep_freed_memory
 from recsys.papers.generation.music import MusicGenerator
@@ -48,9 +48,9 @@ class GanEpoch:
     epoch: int  # from 1
     epochs: int
     generator_loss: float
-    discriminator_loss: float  # ln 4 = 1.386 where it cannot tell
+    discriminator_loss: float
     real: float  # probability of being real that the discriminator gives real images
-    generated: float  # and generated ones; 0.5 and 0.5 are the equilibrium
+    generated: float  # and generated ones; half of the label of real ones is the equilibrium
     seconds: float
 
 
@@ -116,7 +116,6 @@ class Adversaries:
 
     def epochs(self) -> Iterator[GanEpoch]:
         """Train, and yield the result of each epoch; ModelError if a loss is not finite."""
-        saved = -math.inf
         while len(self._history) < self._epochs:
             started = time.monotonic()
             generator_loss, loss, real, generated = self._epoch(len(self._history))
@@ -130,9 +129,7 @@ class Adversaries:
                 seconds=time.monotonic() - started,
             )
             self._history.append(result)
-            if time.monotonic() - saved >= SAVE_EVERY_S or len(self._history) == self._epochs:
-                self._save()
-                saved = time.monotonic()
+            self._save()
             # Only now: the caller may stop here, and resume from the state just saved.
             yield result
 
@@ -142,6 +139,7 @@ class Adversaries:
             "seed": self._seed,
             "tracks": [track.key for track in self._segments.tracks],
             "segments": self._segments.n_segments,
+            "real_label": self._settings.real_label,
             "history": [asdict(result) for result in self._history],
         }
         return MusicGenerator(
