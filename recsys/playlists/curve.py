@@ -57,7 +57,7 @@ class Curve:
 
         Examples
         --------
-        >>> [Curve.parse("energy=arc").target(at, 0.2) for at in (0, 0.25, 0.5, 1)]
+        >>> [round(Curve.parse("energy=arc").target(at, 0.2), 3) for at in (0, 0.25, 0.5, 1)]
         [0.2, 0.6, 1.0, 0.2]
         """
         low, high = min(start, 0.5), max(start, 0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from recsys.mood import mood_numbers
 from recsys.mood.numbers import DIGITS, Heads, settings_text
 from recsys.mood.table import shipped_text
-from recsys.store import Store
+from recsys.store import Store, schema
+from recsys.store.connection import APPLICATION_ID
 from recsys.types import MOOD_NUMBERS, Track
 from tests.planted import LABELS, PlantedLibrary, Sound, make_info, unit
 
@@ -38,7 +40,7 @@ def library(tmp_path: Path) -> PlantedLibrary:
 
 
 def numbers(tracks: list[Track]) -> list[tuple[float | None, ...]]:
-    return [tuple(track.numbers.values()) for track in tracks]
+    return [tuple(track.numbers[name] for name in MOOD_NUMBERS) for track in tracks]
 
 
 def expected(library: PlantedLibrary, settings: str | None = None) -> list[tuple[float, ...]]:
@@ -101,23 +103,25 @@ def test_a_model_without_the_tags_has_no_numbers(tmp_path: Path) -> None:
     assert np.isnan(library.store.numbers()).all()
 
 
-def test_a_library_of_before_gets_them_when_it_is_opened(library: PlantedLibrary) -> None:
-    store = library.store
-    before = numbers([*store.all_tracks()])
-    views = [row[0] for row in store._rows("SELECT sql FROM sqlite_master WHERE type = 'view'")]
-    columns = ", ".join(MOOD_NUMBERS)
-    for statement in (
-        "DROP VIEW analysed_tracks",
-        "DROP VIEW tracks_with_analysis",
-        *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in MOOD_NUMBERS),
-        "ALTER TABLE library DROP COLUMN mood_settings",
-        "ALTER TABLE models DROP COLUMN mood_key",
-        *(view.replace(f", {columns}", "") for view in views),
-        "DELETE FROM _sqlite_migrations WHERE name = 'numbers_of_moods'",
-        "PRAGMA user_version = 9",
-    ):
-        store._db.execute(statement)
-    path = store.path
-    store.close()
+def test_a_library_of_before_gets_them_when_it_is_opened(
+    library: PlantedLibrary, tmp_path: Path
+) -> None:
+    """The rows of a library, in a database that was made before there were numbers."""
+    path = tmp_path / "older.db"
+    older = sqlite3.connect(path, isolation_level=None)
+    schema.migrations.apply(schema.tables_of(older), stop_before="numbers_of_moods")
+    (version,) = older.execute("SELECT count(*) FROM _sqlite_migrations").fetchone()
+    older.execute("ATTACH ? AS newer", (str(library.store.path),))
+    older.execute("DELETE FROM library")
+    for table in ("models", "library", "tracks", "analyses"):
+        old, new = (
+            [row[1] for row in older.execute(f"PRAGMA {place}.table_info({table})")]
+            for place in ("main", "newer")
+        )
+        names = ", ".join(name for name in old if name in new)
+        older.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM newer.{table}")
+    older.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    older.execute(f"PRAGMA user_version = {version}")
+    older.close()
     with Store.open(path) as renewed:
-        assert numbers([*renewed.all_tracks()]) == before
+        assert numbers([*renewed.all_tracks()]) == expected(library)
