@@ -45,9 +45,9 @@ CONFIDENT = 0.7
 STRONG = 2.0
 """Strength from which a style goes before a less probable genre of the head.
 
-Chosen on 429 clips of GTZAN: with 2, 1.9% fewer have their genre (0.6 to 3.3) and 2.3% fewer a
-wrong one of the ten; with 1.5, 5.4% fewer have it. ``tests/benchmarks/open_labels.py`` has what it
-does to music that is none of the ten.
+On 429 clips of GTZAN, with 2, 1.9% fewer have their genre (0.6 to 3.3) and 1.6% fewer a wrong one
+of the ten; with 1.5, 5.4% fewer have it (``tests/benchmarks/genre_rule.py``). Chosen by that and by
+music that is none of the ten (``tests/benchmarks/open_labels.py``).
 """
 
 HOLDS_FROM = 1.0
