@@ -38,7 +38,7 @@ def library(tmp_path: Path) -> PlantedLibrary:
 
 
 def numbers(tracks: list[Track]) -> list[tuple[float | None, ...]]:
-    return [tuple(track.numbers.values()) for track in tracks]
+    return [tuple(getattr(track, name) for name in MOOD_NUMBERS) for track in tracks]
 
 
 def expected(library: PlantedLibrary, settings: str | None = None) -> list[tuple[float, ...]]:
