@@ -66,8 +66,8 @@ def command(
 
     Tags (styles, moods, eras, voices) are listed from a strength of 1, the strongest first. The
     strength is the z-score of the tag's logit over a reference collection. --json gives every tag
-    with score and strength, and the probability that the file is speech; from 0.5 the genre in the
-    table is "speech".
+    with score and strength, and the kind of the file: music, speech or other. The genre of what is
+    no music is its kind in the table.
 
     \b
     Examples:
@@ -115,6 +115,8 @@ def _regular(files: tuple[Path, ...]) -> Iterator[tuple[list[Path], Path | None]
 
 
 def _print_line(result: Classification) -> None:
+    from recsys.listing import kind_fields
+
     path = os.fspath(result.path)
     if result.error is not None:
         hint = {"hint": result.hint} if result.hint else {}
@@ -130,8 +132,7 @@ def _print_line(result: Classification) -> None:
             for tag, scored in result.tags.items()
         },
     }
-    if result.speech is not None:
-        line |= {"kind": result.kind, "speech": round(result.speech, 6)}
+    line |= kind_fields(result)
     if result.warning:
         line["warning"] = result.warning
     print_json(line)
@@ -140,6 +141,7 @@ def _print_line(result: Classification) -> None:
 def _print_table(rows: list[Classification]) -> None:
     from recsys.genres import HOLDS_FROM
     from recsys.recommender.explanations import percent
+    from recsys.types import NOT_MUSIC
 
     tagged = any(row.tags for row in rows)
     screen = console()
@@ -151,7 +153,9 @@ def _print_table(rows: list[Classification]) -> None:
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {percent(p)}" for genre, p in ranked)
-        genre = "speech" if row.kind == "speech" else " + ".join(row.genres) or row.genre
+        genre = " + ".join(row.genres) or row.genre
+        if row.kind in NOT_MUSIC:
+            genre = str(row.kind)
         cells = [path_cell(row.path, screen), genre, shares]
         if tagged:
             carried = [tag for tag, own in row.tags.items() if own.strength >= HOLDS_FROM]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from recsys.cli.options import Command
     from recsys.listing import ListOptions
-    from recsys.types import Range, Track
+    from recsys.types import KindName, Range, Track
 
 HEADINGS = ("Id", "Artist - Title", "Length", "Energy", "Valence", "Genre", "Album")
 
@@ -78,6 +78,11 @@ def list_options(command: Command) -> Command:
         ),
         tag_option("Only tracks with this tag (mellow, 80s, ...); repeat it to require several."),
         genre_option("Only tracks of this genre."),
+        click.option(
+            "--kind",
+            type=click.Choice(("music", "speech", "other")),
+            help="Only tracks of this kind.",
+        ),
         click.option("--banned", is_flag=True, help="Banned tracks, too."),
         number_options,
     )
@@ -101,6 +106,7 @@ def command(
     banned: bool,
     ranges: dict[str, Range],
     moods: tuple[str, ...],
+    kind: KindName | None,
     as_csv: bool,
     as_json: bool,
     paths: str | None,
@@ -115,6 +121,7 @@ def command(
       recsys list --genre jazz --tag mellow
       recsys list --artist "miles davis" --paths | mpc add
       recsys list --added 30d
+      recsys list --kind speech
       recsys list --csv > library.csv
     """
     if as_csv + as_json + (paths is not None) > 1:
@@ -122,7 +129,7 @@ def command(
     from recsys.api import Library
     from recsys.listing import ListOptions
 
-    options = ListOptions(genre, tags, artist, album, added, banned, ranges, moods)
+    options = ListOptions(genre, tags, artist, album, added, banned, ranges, moods, kind)
     with Library(db) as library:
         listed = _Listed(library.tracks(options), present_only=paths is not None)
         if as_json:
@@ -185,6 +192,7 @@ class _Listed:
 
 def _conditions(options: ListOptions) -> str:
     given = {"genre": options.genre, "artist": options.artist, "album": options.album}
+    given["kind"] = options.kind
     parts = [f"{name} {value!r}" for name, value in given.items() if value is not None]
     parts += [f"tag {tag!r}" for tag in options.tags]
     parts += [f"{name} {limits}" for name, limits in options.ranges.items()]

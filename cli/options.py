@@ -287,6 +287,7 @@ NUMBERS = {
     "danceability": "Only tracks as danceable as this, in [0, 1].",
     "acousticness": "Only tracks as acoustic as this, in [0, 1].",
     "instrumentalness": "Only tracks as instrumental as this: 0 is sung, 1 without a voice.",
+    "vocals": "Only tracks of which this share is sung: ..0.1 is next to none, 0.5.. most.",
     "tempo": "Only tracks of this tempo in beats per minute (118..126), where recsys index --also "
     "tempo found one that is certain enough.",
     "loudness": "Only tracks as loud as this in LUFS (-14..), where recsys index --also loudness "
@@ -353,7 +354,12 @@ _FILTERS = (
         help="No shorter tracks: 60s, 1m30s, 1:30; a number alone is minutes.",
     ),
     click.option("--max-length", "max_length_s", type=Duration(), help="No longer tracks: 12m."),
-    click.option("--no-speech", is_flag=True, help="No audiobooks, lectures or skits."),
+    click.option(
+        "--include",
+        type=click.Choice(("speech", "other")),
+        multiple=True,
+        help="Tracks that are no music, too: speech, or other sounds; repeat it for both.",
+    ),
     click.option(
         "--language",
         "languages",
@@ -379,7 +385,7 @@ _KEY_MATCH = click.option(
 )
 _FILTER_NAMES = (
     *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
-    *("no_speech", "ranges", "moods"),
+    *("include", "ranges", "moods"),
 )
 
 

@@ -25,7 +25,7 @@ OPTIONS = {
     "exclude": "exclude",
     "min-length": "min_length_s",
     "max-length": "max_length_s",
-    "no-speech": "no_speech",
+    "include": "include",
     "language": "languages",
     "mood": "moods",
 }
@@ -117,14 +117,19 @@ def _is_typed(held: str | Path, value: str) -> bool:
 def _as_json(filters: Filters) -> dict[str, Any]:
     values = {field: getattr(filters, field) for field in OPTIONS.values()}
     ranges = {name: str(limits) for name, limits in filters.ranges.items()}
-    return {**values, "exclude": [os.fspath(each) for each in filters.exclude], "ranges": ranges}
+    return {
+        **values,
+        "exclude": [os.fspath(each) for each in filters.exclude],
+        "include": [str(kind) for kind in filters.include],
+        "ranges": ranges,
+    }
 
 
 def option_lines(filters: Filters) -> list[str]:
     """Return filters as the options that set them."""
     found = [f"--not-artist {shlex.quote(name)}" for name in filters.not_artists]
     found += ["--no-same-artist"] if filters.no_same_artist else []
-    found += ["--no-speech"] if filters.no_speech else []
+    found += [f"--include {kind}" for kind in filters.include]
     found += [f"--exclude {shlex.quote(shown(each))}" for each in filters.exclude]
     for name in ("min-length", "max-length"):
         value = getattr(filters, OPTIONS[name])
@@ -138,9 +143,8 @@ def _print(filters: Filters, left_out: dict[str, int], tracks: int) -> None:
     from recsys.recommender.filters import reasons
 
     options = option_lines(filters)
-    if not options:
-        click.echo("No defaults: nothing stays out of the lists. Example: --max-length 12m")
+    click.echo("\n".join(options) or "No defaults. Example: --max-length 12m")
+    if not options and not left_out:
         return
-    click.echo("\n".join(options))
     counts = f": {reasons(left_out)}" if left_out else ""
     click.echo(f"\n{sum(left_out.values())} of {tracks} tracks stay out of every list{counts}")

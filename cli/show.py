@@ -137,6 +137,7 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Id": str(track.id),
         "Album": from_album,
         "Length": clock(track.duration_s),
+        "Kind": _kind(track),
         "Genre": ", ".join(genres) + sorted_as,
         "Genre tag": tags.genre_tag or "",
         "Tempo": _tempo(track.mix),
@@ -192,6 +193,13 @@ def _loudness(mix: Mix) -> str:
         return "silent" if mix.loudness_by else ""
     peak = "" if mix.true_peak is None else f", true peak {mix.true_peak:+.1f} dBTP"
     return f"{mix.loudness:.1f} LUFS{peak}, ReplayGain {mix.replay_gain:+.2f} dB"
+
+
+def _kind(track: Track) -> str:
+    if track.kind is None or track.kind_probability is None:
+        return ""
+    sung = "" if track.vocals is None else f", {track.vocals:.0%} of it sung"
+    return f"{track.kind} ({track.kind_probability:.0%}){sung}"
 
 
 def _feedback(details: TrackDetails) -> str:

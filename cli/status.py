@@ -192,6 +192,7 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "genres_from": status.genre_source,
         "genres": status.genres,
         "nearest_genres": {name: list(near) for name, near in status.nearest_genres.items()},
+        "kinds": status.kinds,
         "tags": list(status.tags),
         "failures": status.failures,
         "missing": status.missing,
@@ -242,6 +243,8 @@ def _rows_of_place(status: LibraryStatus) -> list[tuple[str, object]]:
 
 
 def _print(status: LibraryStatus) -> None:
+    from recsys.types import NOT_MUSIC
+
     index = "; ".join(status.index_problems) or "current"
     tags = f"{len(status.tags)} (recsys status --tags lists them)"
     failed = " (recsys status --failures says why)" if status.failures else ""
@@ -257,6 +260,9 @@ def _print(status: LibraryStatus) -> None:
     ]
     if status.numbers_from in NUMBERS_FROM:
         rows.append(("Moods", NUMBERS_FROM[status.numbers_from]))
+    if no_music := {kind: n for kind, n in status.kinds.items() if kind in NOT_MUSIC}:
+        counts = ", ".join(f"{count} {kind}" for kind, count in no_music.items())
+        rows.append(("No music", f"{counts} (in no list without --include)"))
     if status.missing:
         rows.append(("Missing", f"{status.missing} tracks without a file (--keep-missing)"))
     if status.unanalysed:

@@ -896,7 +896,6 @@ class Library:
         RecsysError
             If there is no library, or it cannot be written.
         """
-        self._check_speech(filters)
         self._with_moods(filters)  # an unknown mood would fail every list from now on
         with Store.open(self.database) as writer:
             writer.set_preferences(filters.asked())
@@ -965,7 +964,6 @@ class Library:
         """Return options whose filters are those of the call and the defaults of the library."""
         defaults = self._catalogue().preferences()
         filters = options.filters.over(Filters.of(defaults)) if defaults else options.filters
-        self._check_speech(filters)
         filters = self._with_moods(filters)
         return replace(options, filters=filters)
 
@@ -978,16 +976,6 @@ class Library:
         # A copy on Milvus has the numbers of its library, but not its table.
         moods = mood_numbers(None) if self._place is not None else self.store.moods()
         return filters.with_moods(moods.table.ranges(filters.moods))
-
-    def _check_speech(self, filters: Filters) -> None:
-        """Raise QueryError where speech is to be left out, and the model cannot tell it."""
-        if not filters.no_speech:
-            return
-        from recsys.recommender.speech import check_knows_speech
-
-        info = self._catalogue().model()
-        if info is not None:
-            check_knows_speech(info)
 
     # Moods
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from recsys.errors import RecsysError
 from recsys.indexing.examine import FileAnalyser, TrackResult, analyses_of
+from recsys.kinds import kinds_of
 from recsys.library import scan
-from recsys.recommender.speech import SPEECH_FROM, knows_speech, speech_probability
 from recsys.types import TIME_LIMIT_S, UNKNOWN
 from recsys.workers import WorkerPool, default_workers
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
-    from recsys.types import FloatArray, ModelInfo
+    from recsys.types import FloatArray, Kind, ModelInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,12 @@ class Classification:
     genres: tuple[str, ...]  # those that reach their thresholds, the most probable first
     probabilities: dict[str, float]  # by genre; they sum to 1
     tags: dict[str, TagScore] = field(default_factory=dict)  # the strongest first
-    speech: float | None = None  # probability; None where the model cannot tell
+    kind: Kind | None = None  # None where the model cannot tell
+    kind_probability: float | None = None  # of the kind
+    vocals: float | None = None  # share of the time that is sung, in [0, 1]; of music alone
     warning: str | None = None  # defect of the file
     error: str | None = None  # why it could not be analysed
     hint: str = ""  # what helps then
-
-    @property
-    def kind(self) -> str | None:
-        """``speech`` or ``music``; None where the model cannot tell."""
-        if self.speech is None:
-            return None
-        return "speech" if self.speech >= SPEECH_FROM else "music"
 
 
 def classify_files(
@@ -86,6 +81,7 @@ def _classification(
         return Classification(path, UNKNOWN, (), {}, error=outcome.message, hint=outcome.hint)
     (analysis,) = analyses_of([outcome], lambda: classifier)
     probabilities, info = analysis.probabilities, classifier.info
+    (judged,) = kinds_of(info, analysis.embedding[np.newaxis], analysis.tags[np.newaxis])
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
     return Classification(
         path,
@@ -93,7 +89,9 @@ def _classification(
         genres=info.genres_of(probabilities),
         probabilities=dict(by_genre),
         tags=_tags(info, analysis.tags),
-        speech=speech_probability(analysis.embedding) if knows_speech(info) else None,
+        kind=None if judged is None else judged.kind,
+        kind_probability=None if judged is None else judged.probability,
+        vocals=None if judged is None else judged.vocals,
         warning=outcome.warning,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ class LibraryStatus:
     genre_source: str  # a recsys.types.GenreSource
     genres: dict[str, int]  # tracks in each genre group, most first
     nearest_genres: dict[str, tuple[str, ...]]  # of each, those whose tracks are nearest to its own
+    kinds: dict[str, int]  # analysed tracks of each kind that there is, most first
     tags: tuple[str, ...]  # of the model
     roots: dict[Path, bool]  # indexed folders, and whether they are there now
     index_problems: tuple[str, ...]  # differences between index files and database
@@ -75,7 +77,7 @@ def library_status(store: Store) -> LibraryStatus:
     counts = store.counts()
     health = RootHealth(store)
     rules = store.scan_rules()
-    genres = sorted(store.genre_counts().items(), key=lambda item: (-item[1], item[0]))
+    held = store.kinds_in_groups().items()
     return LibraryStatus(
         database=store.path,
         # The newest changes are in the log until SQLite moves them to the database.
@@ -89,8 +91,9 @@ def library_status(store: Store) -> LibraryStatus:
         missing=counts["missing"],
         unanalysed=counts["unanalysed"],
         genre_source=store.genre_source(),
-        genres=dict(genres),
-        nearest_genres=_nearest_genres(store, [genre for genre, _ in genres]),
+        genres=_most_first((group, count) for (group, _), count in held),
+        nearest_genres=_nearest_genres(store, [group for (group, _), _ in held]),
+        kinds=_most_first((kind, count) for (_, kind), count in held),
         tags=info.tags if info else (),
         roots={root: not health.is_absent(root) for root in store.roots()},
         index_problems=tuple(index_problems(store)),
@@ -118,6 +121,15 @@ def _nearest_genres(store: Store, genres: Sequence[str]) -> dict[str, tuple[str,
         genre: tuple(known[i] for i in np.argsort(-row, kind="stable")[:NEAREST] if row[i] > 0)
         for genre, row in zip(known, related, strict=True)
     }
+
+
+def _most_first(counts: Iterable[tuple[str | None, int]]) -> dict[str, int]:
+    """Return sums by name, most first; what has no name is not counted."""
+    sums: Counter[str] = Counter()
+    for name, count in counts:
+        if name is not None:
+            sums[name] += count
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,17 @@ from recsys.recommender.presence import is_there
 from recsys.recommender.query import MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.taste import Subject
-from recsys.types import TRACK_NUMBERS, Neighbour
+from recsys.types import TRACK_NUMBERS, Kind, Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from recsys.classify import Classification
     from recsys.index.base import EmbeddingIndex
     from recsys.store import Store
     from recsys.taste import Event
-    from recsys.types import Analysis, ModelInfo, Range, Recommendation, Track
+    from recsys.types import Analysis, KindName, ModelInfo, Range, Recommendation, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class ListOptions:
         Banned tracks, too.
     ranges, moods
         As in :class:`recsys.recommender.filters.Filters`.
+    kind : str or None
+        Only tracks of this :class:`recsys.types.Kind`.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class ListOptions:
     banned: bool = False
     ranges: Mapping[str, Range | str] = field(default_factory=dict)
     moods: tuple[str, ...] = ()
+    kind: KindName | Kind | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -72,6 +76,8 @@ class ListOptions:
         for name, value in (("artist", self.artist), ("album", self.album)):
             if value is not None and not value.strip():
                 raise QueryError(f"{name} is empty: {value!r}", "Give words, or leave it out.")
+        if self.kind is not None and self.kind not in list(Kind):
+            raise QueryError(f"unknown kind {self.kind!r}", f"Known: {', '.join(Kind)}.")
         since = self.added_since
         if since is not None and (not isinstance(since, datetime) or since.tzinfo is None):
             raise QueryError(
@@ -93,6 +99,7 @@ def list_tracks(
     since = options.added_since
     found = store.tracks_where(
         genre=genre,
+        kind=options.kind,
         artist=options.artist,
         album=options.album,
         added_since_s=None if since is None else since.timestamp(),
@@ -120,7 +127,8 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
 
 COLUMNS = (
     *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
-    *("genre", "label", "genre_tag", "added", "missing", *TRACK_NUMBERS),
+    *("genre", "label", "kind", "kind_probability", "genre_tag", "added", "missing"),
+    *TRACK_NUMBERS,
     *("tempo_confidence", "key", "camelot", "key_confidence", "true_peak_dbtp", "replay_gain_db"),
 )
 """What :func:`track_dict` returns, in its order."""
@@ -138,12 +146,27 @@ def track_dict(track: Track) -> dict[str, Any]:
         "duration_s": round(track.duration_s, 3),
         "genre": track.genre,
         "label": track.genre_group,
+        "kind": None if track.kind is None else str(track.kind),
+        "kind_probability": _rounded(track.kind_probability),
         "genre_tag": track.tags.genre_tag,
         "added": added_text(track),
         "missing": not is_there(track.path),
-        **track.numbers,
+        **{name: _rounded(value) for name, value in track.numbers.items()},
         **track.mix.fields(),
     }
+
+
+def kind_fields(found: Track | Classification) -> dict[str, str | float | None]:
+    """Return the kind of a track or file as plain values; all None where it is not known."""
+    return {
+        "kind": None if found.kind is None else str(found.kind),
+        "kind_probability": _rounded(found.kind_probability),
+        "vocals": _rounded(found.vocals),
+    }
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 def added_text(track: Track) -> str | None:

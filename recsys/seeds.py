@@ -38,13 +38,14 @@ from recsys.errors import (
     QueryError,
     shell,
 )
+from recsys.kinds import kinds_of
 from recsys.library import AUDIO_SUFFIXES, absolute
 from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
 from recsys.recommender.duplicates import name_key, same_song
 from recsys.store.search import MOST_MATCHES, normalise, stem, storable_text, words_of
 from recsys.store.search import name_key as letters_of
-from recsys.types import Analysis, FloatArray, ModelInfo, Reading, SeedKind, SeedRole, Track
+from recsys.types import Analysis, FloatArray, Kind, ModelInfo, Reading, SeedKind, SeedRole, Track
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
@@ -317,8 +318,15 @@ class SeedFinder:
                 analysis, duration_s = self._run_model(path, info)
         except AudioError as error:
             raise AudioError(f"{path}: {error.message}", error.hint) from error
-        genre = info.top_genre(analysis.probabilities)
-        track = Track(OUTSIDE_LIBRARY, path, tags, duration_s, identity, genre)
+        (judged,) = kinds_of(info, analysis.embedding[np.newaxis], analysis.tags[np.newaxis])
+        kind = None if judged is None else judged.kind
+        genre = info.top_genre(analysis.probabilities) if kind in (None, Kind.MUSIC) else str(kind)
+        track = Track(
+            *(OUTSIDE_LIBRARY, path, tags, duration_s, identity, genre),
+            kind=kind,
+            kind_probability=None if judged is None else judged.probability,
+            vocals=None if judged is None else judged.vocals,
+        )
         return track, analysis
 
     def _run_model(self, path: Path, info: ModelInfo) -> tuple[Analysis, float]:

@@ -33,6 +33,9 @@ GenreSourceName: TypeAlias = Literal["all", "model", "own"]
 JournalName: TypeAlias = Literal["wal", "delete"]
 """How SQLite keeps a library consistent, see :meth:`recsys.store.Store.set_journal`."""
 
+KindName: TypeAlias = Literal["music", "speech", "other"]
+"""What :class:`Kind` is called by those who ask for it."""
+
 PlaylistFormat: TypeAlias = Literal["m3u8", "m3u", "pls", "xspf", "json", "paths"]
 """Formats of playlist files, see :mod:`recsys.playlists.files`."""
 
@@ -79,7 +82,10 @@ class GenreSource(StrEnum):
 MOOD_NUMBERS = ("energy", "valence", "danceability", "acousticness", "instrumentalness")
 """Numbers in [0, 1] that :mod:`recsys.mood` computes for every track."""
 
-TRACK_NUMBERS = (*MOOD_NUMBERS, "tempo", "loudness")
+MEASURED = ("tempo", "loudness")
+"""Numbers that are measured on request, see :mod:`recsys.mix`."""
+
+TRACK_NUMBERS = (*MOOD_NUMBERS, "vocals", *MEASURED)
 """Attributes of :class:`Track` by which lists can be filtered and ordered; None is not known."""
 
 
@@ -96,6 +102,24 @@ CERTAIN_FROM = 0.5
 
 REPLAY_GAIN_LUFS = -18.0
 """Loudness to which the gain of ReplayGain 2.0 brings a track."""
+
+
+class Kind(StrEnum):
+    """What a track is, see :mod:`recsys.kinds`."""
+
+    MUSIC = "music"
+    """Instruments, singing, rap: also over speech or noise."""
+
+    SPEECH = "speech"
+    """Audiobooks, lectures, podcasts, skits: also over quieter music."""
+
+    OTHER = "other"
+    """Noise, weather, engines, effects, tones, hum."""
+
+
+NOT_MUSIC = (Kind.SPEECH, Kind.OTHER)
+"""Kinds that no list has unless they are asked for."""
+
 
 UNTAGGED = "untagged"
 """Genre group of tracks without a genre tag, where the genre tags of the files sort."""
@@ -268,7 +292,8 @@ class Track:
     """One track of the library.
 
     Its genre group is the label by which the library sorts it, and so its part of the index: the
-    model's genre, unless the library sorts by other labels (:class:`GenreSource`).
+    model's genre, unless the library sorts by other labels (:class:`GenreSource`). Genre and group
+    of what is no music are its kind.
     """
 
     id: int  # stable in the library; the index uses the same one
@@ -280,6 +305,9 @@ class Track:
     warning: str | None = None  # defect of a file that could be analysed all the same
     missing: bool = False  # the file was gone in the last run; the track was kept on request
     genre_group: str = ""  # empty for the genre
+    kind: Kind | None = None  # None where the model cannot tell
+    kind_probability: float | None = None  # of the kind
+    vocals: float | None = None  # share of the time that is sung, in [0, 1]; of music alone
     # When the library first had it, seconds since the epoch; None if that is not known, as on
     # Milvus. Two tracks that differ in nothing else are the same.
     added_s: float | None = field(default=None, compare=False)

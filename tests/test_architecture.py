@@ -24,7 +24,7 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 GROUPS = {
     "base": (
         *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
-        *("bootstrap", "genres", "keys", "learned", "mounts", "notebook"),
+        *("bootstrap", "genres", "keys", "kinds", "learned", "mounts", "notebook"),
     ),
     "sound": ("audio", "audio.*", "mel", "one_librosa", "toml_tables"),
     "library": ("library", "library.*"),
@@ -99,7 +99,9 @@ MAY_IMPORT = {
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
     "audit": {"base", "library", "store", "index_sync", "recommender"},
     "robustness": {"base", "sound", "library", "workers", "classifier"},
-    "mood_fit": {"base", "sound", "library", "workers", "mood", "store", "recommender"},
+    "mood_fit": {
+        *("base", "sound", "library", "workers", "mood", "store", "recommender", "classifier")
+    },
     "reports": {"base", "sound", "library", "workers", "classifier", "training", "quality"},
     "api": {*CORE, *WINGS},
     "demo": {"base"},

@@ -14,6 +14,7 @@ from recsys.errors import QueryError
 from recsys.library import outermost
 from recsys.names import first_genre, labels_meant, merge_spellings, spelling_key, unknown_names
 from recsys.recommender.taxonomy import resolve_genre
+from recsys.types import NOT_MUSIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -230,9 +231,10 @@ def _no_tracks(paths: tuple[Path, ...]) -> QueryError:
 
 
 def _analysed(store: Store, paths: tuple[Path, ...]) -> Iterator[tuple[Track, FloatArray]]:
-    """Yield every analysed track whose file is there, with its probabilities."""
+    """Yield every track of music whose file is there, with its probabilities."""
     for track in _tracks_under(store, outermost(paths)) if paths else store.all_tracks():
-        analysis = None if track.missing else store.analysis(track.id)
+        left_out = track.missing or track.kind in NOT_MUSIC
+        analysis = None if left_out else store.analysis(track.id)
         if analysis is not None:
             yield track, analysis.probabilities
 

@@ -85,6 +85,7 @@ class IndexSession:
             if self.options.journal is not None:
                 store.set_journal(self.options.journal)
             card, checkpoint = self._settle_model(store)
+            store.find_kinds()
 
             def load_classifier() -> Classifier:
                 from recsys.classifier.inference import Classifier

@@ -21,7 +21,7 @@ from recsys.index.base import checked_dimension
 from recsys.milvus.client import LATEST
 from recsys.store.rows import analysis_dict, tags_dict, tags_of
 from recsys.store.search import search_texts, shared_words
-from recsys.types import MOOD_NUMBERS, Track
+from recsys.types import MOOD_NUMBERS, Kind, Track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -295,6 +295,7 @@ def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
         "warning": track.warning,
         "missing": track.missing,
         **{name: getattr(track, name) for name in MOOD_NUMBERS},
+        **({} if track.kind is None else _kind_of(track)),
     }
     arrays = analysis_dict(analysis)
     row = {
@@ -307,6 +308,14 @@ def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
         "tag_scores": arrays["tag_scores"].tolist(),
     }
     return {**row, "digest": _digest(track, row, arrays.values())}
+
+
+def _kind_of(track: Track) -> dict[str, Any]:
+    return {
+        "kind": str(track.kind),
+        "kind_probability": track.kind_probability,
+        "vocals": track.vocals,
+    }
 
 
 def shortened(tags: Tags) -> Tags:
@@ -340,5 +349,8 @@ def track_of(row: Mapping[str, Any]) -> Track:
         tags=tags_of(about),
         audio_hash=row["audio_hash"],
         genre_group=restored(row["genre"]),
+        kind=Kind(about["kind"]) if "kind" in about else None,
+        kind_probability=about.get("kind_probability"),
+        vocals=about.get("vocals"),
         **rest,
     )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys.audio.decoding import decode_whole
+from recsys.audio import decode
+from recsys.classifier.log_mel import LogMel
 from recsys.credits import spaced_artists
 from recsys.errors import QueryError, RecsysError, require
 from recsys.mood.numbers import Heads, MoodNumbers
@@ -161,10 +162,8 @@ def sample_of(store: Store, options: FitOptions) -> list[tuple[Track, Analysis]]
 
 def ask_vibenet(path: Path) -> tuple[float, ...]:
     """Return what VibeNet says of the middle of a file."""
-    samples = decode_whole(path, TEACHER_RATE).windows[0]
-    length = int(EXCERPT_S * TEACHER_RATE)
-    start = max(0, (len(samples) - length) // 2)
-    (answer,) = _vibenet().predict(samples[start : start + length], sr=TEACHER_RATE)
+    middle = LogMel(sample_rate=TEACHER_RATE, window_s=EXCERPT_S, max_windows=1)
+    (answer,) = _vibenet().predict(decode(path, middle).windows[0], sr=TEACHER_RATE)
     return tuple(float(getattr(answer, name)) for name in MOOD_NUMBERS)
 
 

@@ -20,12 +20,13 @@ from recsys.checks import check_types
 from recsys.credits import CREDITS, GUESTS
 from recsys.errors import QueryError
 from recsys.keys import compatible
+from recsys.kinds import main_kind
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
 from recsys.recommender.languages import languages_in
 from recsys.recommender.presence import Presence
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
-from recsys.types import MOOD_NUMBERS, TRACK_NUMBERS, Range
+from recsys.types import MEASURED, NOT_MUSIC, TRACK_NUMBERS, Kind, Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,7 @@ FILTERS = {
     "skit": "skits and jingles",
     "too_long": "longer than the maximum length",
     "speech": "speech",
+    "other": "neither music nor speech",
     "language": "in another language",
     "no_language": "without a language tag",
     **{name: f"{name} out of range" for name in TRACK_NUMBERS},
@@ -110,8 +112,9 @@ class Filters:
     languages : tuple of str
         Only tracks whose language tag names one of these, as a code of ISO 639, in English or in
         itself: "de", "ger", "German", "Deutsch". Tracks without the tag are left out.
-    no_speech : bool
-        No audiobooks, lectures or skits, see :mod:`recsys.recommender.speech`.
+    include : tuple of Kind
+        What is in the lists although it is no music: speech, other. It is besides, where most
+        seeds are of that kind. See :mod:`recsys.kinds`.
     ranges : dict of str to Range or str
         Only tracks whose numbers, :data:`recsys.types.TRACK_NUMBERS`, lie in these ranges:
         ``{"energy": "0.7.."}``. Tracks without such a number are left out.
@@ -137,7 +140,7 @@ class Filters:
     min_length_s: float | None = None
     max_length_s: float | None = None
     languages: tuple[str, ...] = ()
-    no_speech: bool = False
+    include: tuple[Kind, ...] = ()
     ranges: Mapping[str, Range | str] = field(default_factory=dict)
     moods: tuple[str, ...] = ()
     key_match: bool = False
@@ -145,8 +148,14 @@ class Filters:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("not_artists", "exclude", "languages", "moods"):
+        for name in ("not_artists", "exclude", "languages", "include", "moods"):
             _check_texts(name, getattr(self, name))
+        if strange := [kind for kind in self.include if kind not in list(NOT_MUSIC)]:
+            raise QueryError(
+                f"nothing to include is called {str(strange[0])!r}",
+                f"Known: {', '.join(NOT_MUSIC)}.",
+            )
+        object.__setattr__(self, "include", tuple(map(Kind, self.include)))
         check_types(self)
         for name in ("min_length_s", "max_length_s"):
             value = getattr(self, name)
@@ -185,7 +194,7 @@ class Filters:
             min_length_s=least,
             max_length_s=most,
             languages=self.languages or defaults.languages,
-            no_speech=defaults.no_speech or self.no_speech,
+            include=tuple(dict.fromkeys((*defaults.include, *self.include))),
             ranges={**defaults.ranges, **self.ranges},
             moods=self.moods or defaults.moods,
             key_match=self.key_match,
@@ -202,6 +211,7 @@ class Filters:
         """Return the filters that are set, as values for JSON; :meth:`of` reads them."""
         texts: dict[str, Any] = {
             "exclude": [os.fspath(each) for each in self.exclude],
+            "include": [str(kind) for kind in self.include],
             "ranges": {name: str(limits) for name, limits in self.ranges.items()},
         }
         values = {
@@ -301,7 +311,7 @@ class TrackFilter:
         self._min_s = filters.min_length_s or shortest_s
         self._too_short = "too_short" if filters.min_length_s else "skit"
         self._max_s = filters.max_length_s or math.inf
-        self._no_speech = filters.no_speech
+        self._left_out_kinds = frozenset(NOT_MUSIC) - {*filters.include, main_kind(seeds)}
         self._ranges = tuple(checked_ranges(filters.ranges).items())
         self._keys = _keys_that_go_with(seeds) if filters.key_match else frozenset[str]()
         self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
@@ -316,9 +326,14 @@ class TrackFilter:
         banned: BanList | None = None,
         files: Presence | None = None,
         shortest_s: float = 0.0,
+        *,
+        kinds: bool = False,
     ) -> Self | None:
-        """Return the filter of a request, None where every track may be in its lists."""
-        if filters.asked() or unwanted or banned or files is not None or shortest_s:
+        """Return the filter of a request, None where every track may be in its lists.
+
+        `kinds` tells whether the library knows what is no music.
+        """
+        if filters.asked() or unwanted or banned or files is not None or shortest_s or kinds:
             return cls(filters, seeds, unwanted, banned, files, shortest_s)
         return None
 
@@ -342,8 +357,7 @@ class TrackFilter:
     def objection(self, track: Track, embedding: FloatArray | None = None) -> str | None:
         """Return why a track may not be in the lists, a key of :data:`FILTERS`, or None.
 
-        Near-duplicates of unwanted tracks, and speech, are found where there is an embedding, of
-        unit length.
+        Near-duplicates of unwanted tracks are found where there is an embedding, of unit length.
         """
         if self._banned is not None and self._banned.holds(track):
             return "banned"
@@ -358,7 +372,7 @@ class TrackFilter:
         return (
             ((self._artists or self._query_artists) and self._objection_to_artists(track))
             or self._objection_to_length(track)
-            or (self._no_speech and self._objection_to_speech(embedding))
+            or (track.kind in self._left_out_kinds and str(track.kind))
             or (self._languages and self._objection_to_language(track))
             or self._objection_to_numbers(track)
             or (self._keys and self._objection_to_key(track))
@@ -383,13 +397,6 @@ class TrackFilter:
             return self._too_short
         return "too_long" if length_s > self._max_s else None
 
-    def _objection_to_speech(self, embedding: FloatArray | None) -> str | None:
-        if embedding is None:
-            return None
-        from recsys.recommender.speech import SPEECH_FROM, speech_probability
-
-        return "speech" if speech_probability(embedding) >= SPEECH_FROM else None
-
     def _objection_to_language(self, track: Track) -> str | None:
         named = languages_in(track.tags.language or "")
         if not named:
@@ -400,7 +407,7 @@ class TrackFilter:
         for name, limits in self._ranges:
             value = getattr(track, name)
             if not limits.holds(value):
-                return name if value is not None or name in MOOD_NUMBERS else f"no_{name}"
+                return name if value is not None or name not in MEASURED else f"no_{name}"
         return None
 
     def _objection_to_key(self, track: Track) -> str | None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError
-from recsys.genres import HOLDS_FROM
+from recsys.genres import HOLDS_FROM, genre_weights
+from recsys.kinds import head_name, main_kind
 from recsys.names import resolve_tag
 from recsys.recommender.filters import TrackFilter, shortest_wanted
-from recsys.recommender.taxonomy import genre_weights
 from recsys.types import Blend, SeedRole
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Catalogue,
         FloatArray,
         IdArray,
+        Kind,
         ModelInfo,
         Neighbour,
         Reading,
@@ -258,7 +259,7 @@ class Query:
     genre: str  # the most probable one if it reaches its threshold, or "unknown"
     seeds: tuple[Seed, ...]  # in the order given, then what is liked
     tag_strengths: FloatArray  # (n_tags,), empty for a model without tags
-    genre_weights: FloatArray  # of all genres: recsys.recommender.taxonomy.genre_weights
+    genre_weights: FloatArray  # of all genres: recsys.genres.genre_weights
     readings: tuple[Reading, ...] = ()  # how what was given was read as seeds
     not_like: tuple[Seed, ...] = ()  # from which the query leans away
 
@@ -268,6 +269,11 @@ class Query:
         roles = (SeedRole.SEED, SeedRole.LIKE, SeedRole.NOT_LIKE)
         seeds = (*self.seeds, *self.not_like)
         return Blend(*(tuple(s.track.audio_hash for s in seeds if s.role == r) for r in roles))
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of most seeds, see :func:`recsys.kinds.main_kind`."""
+        return main_kind(seed.track for seed in self.seeds)
 
     @property
     def exclude_ids(self) -> frozenset[int]:
@@ -400,7 +406,9 @@ def track_filter(
     shortest_s = 0.0
     if filters.min_length_s is None:
         shortest_s = shortest_wanted(seeds or _sample(store))
-    return TrackFilter.needed(filters, seeds, unwanted, store.bans(), files, shortest_s)
+    info, bans = store.model(), store.bans()
+    kinds = info is not None and head_name(info) is not None
+    return TrackFilter.needed(filters, seeds, unwanted, bans, files, shortest_s, kinds=kinds)
 
 
 def _sample(store: Catalogue) -> list[Track]:

@@ -24,7 +24,7 @@ from recsys.recommender.tiers import (
     plan_tiers,
     tier_candidates,
 )
-from recsys.types import TRACK_COLUMNS, UNKNOWN, Recommendation
+from recsys.types import NOT_MUSIC, TRACK_COLUMNS, UNKNOWN, Recommendation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -328,6 +328,8 @@ class Recommender:
         """Yield why the ranking, or the number of results, is not as requested."""
         if group == UNKNOWN and options.strategy != Strategy.SIMILARITY:
             yield "The genre of the query is unknown, so the ranking is by similarity alone."
+        if group in NOT_MUSIC and options.strategy != Strategy.SIMILARITY:
+            yield f"The query is no music ({group}): what is like it comes first, then music."
         if len(results) < options.k:
             count = self._index.count(options.genre)
             where, tracks = options.genre or "the library", "track" if count == 1 else "tracks"

@@ -6,34 +6,25 @@ A taxonomy gives the group of a query, its score of every group, and how related
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from recsys.errors import QueryError
-from recsys.genres import all_genres, genres_among_all, knows_styles, style_strengths, styles_of
+from recsys.genres import all_genres, genre_scores, knows_styles
+from recsys.kinds import head_name
 from recsys.names import first_genre, resolve_name, spelling_key
-from recsys.types import UNKNOWN, UNTAGGED, GenreSource
+from recsys.types import NOT_MUSIC, UNKNOWN, UNTAGGED, GenreSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
+    from recsys.genres import Scores
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query, Seed
-    from recsys.types import Analysis, Catalogue, FloatArray, ModelInfo
-
-Scores: TypeAlias = tuple[tuple[str, float], ...]
-"""Genre groups with a query's score of each in [0, 1], never rising."""
-
-SMOOTHING = 0.25
-"""Weight of the smoothed probabilities in a genre score.
-
-Genres that a classifier confuses share about a tenth of their tracks, so smoothing moves a score by
-about 0.025. Genres of a higher probability are ranked by it; below, where the probabilities of a
-confident model are noise, genres are ranked by how often they are confused with the probable ones.
-"""
+    from recsys.types import Catalogue, ModelInfo
 
 VOTERS = 50
 """Tracks nearest to a query whose own genres are counted."""
@@ -46,70 +37,6 @@ SAMPLED = 200
 
 
 _SORTED_BY = "The library is sorted by:"
-
-
-# The genres of the model
-
-
-def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
-    """Score every genre of the model for a query, the best first.
-
-    A score is ``(1 - w) * p + w * (p @ confusion)`` with ``w`` = :data:`SMOOTHING`: the calibrated
-    probability, blended with the predictions expected from the confusion matrix of the validation
-    data. So a track that is 99% classical still has a sensible second genre.
-
-    The most probable genre is always first. A genre that smoothing lifts above it is clipped to its
-    score, so that the scores never rise along the list; clipped genres keep the order of their
-    unclipped scores. Ties keep the order of the labels.
-
-    `probabilities`, shape (n_genres,), are calibrated and sum to 1.
-
-    Examples
-    --------
-    >>> from recsys.types import ModelInfo
-    >>> confusion = np.array([[0.9, 0.0, 0.1], [0.0, 1.0, 0.0], [0.2, 0.0, 0.8]], np.float32)
-    >>> info = ModelInfo("toy", "f", ("classical", "hiphop", "jazz"), (0.5,) * 3, confusion, 2)
-    >>> scores = genre_scores(info, np.array([1.0, 0.0, 0.0], np.float32))
-    >>> [(genre, round(score, 3)) for genre, score in scores]
-    [('classical', 0.975), ('jazz', 0.025), ('hiphop', 0.0)]
-    """
-    p = np.asarray(probabilities, dtype=np.float64)
-    smoothed = (1 - SMOOTHING) * p + SMOOTHING * (p @ info.confusion.astype(np.float64))
-    top = int(np.argmax(p))
-    ranking = smoothed.copy()
-    ranking[top] = np.inf  # the most probable genre stays first, whatever smoothing does
-    order = np.argsort(-ranking, kind="stable")
-    held = np.clip(smoothed, 0.0, min(1.0, float(smoothed[top])))
-    return tuple((info.labels[i], float(held[i])) for i in order)
-
-
-def genre_weights(info: ModelInfo, analysis: Analysis) -> FloatArray:
-    """Return how much each genre of all that the model knows is a track's, and ``unknown`` last.
-
-    They are the scores of the genres of the head, weighted with its confidence (the highest
-    probability), and the softmax of the strengths of the styles, with the rest of the weight. None
-    weighs more than the track's own genre. All the weight of a track without one is unknown's.
-
-    Shape (n_genres + 1,), the genres in the order of :func:`recsys.genres.all_genres`; empty for a
-    model without styles. The mean over several tracks says what they are together.
-    """
-    if not knows_styles(info):
-        return np.empty(0, dtype=np.float32)
-    names = all_genres(info.labels, info.tags)
-    weights = np.zeros(len(names) + 1)
-    strengths = info.tag_strengths(analysis.tags)[np.newaxis]
-    (own,) = genres_among_all(info, analysis.probabilities[np.newaxis], strengths)
-    if own == UNKNOWN:
-        weights[-1] = 1.0
-        return np.asarray(weights, dtype=np.float32)
-    confidence = float(analysis.probabilities.max())
-    scores = dict(genre_scores(info, analysis.probabilities))
-    weights[: len(info.labels)] = [confidence * scores[label] for label in info.labels]
-    each = style_strengths(info, strengths)[0].astype(np.float64)
-    shares = np.exp(each - each.max())
-    for style, share in zip(styles_of(info.tags, info.labels), shares / shares.sum(), strict=True):
-        weights[names.index(style.name)] += (1 - confidence) * share
-    return np.asarray(np.minimum(weights, weights[names.index(own)]), dtype=np.float32)
 
 
 def resolve_genre(info: ModelInfo, name: str) -> str:
@@ -178,12 +105,12 @@ def taxonomy_of(store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> Tax
     if source == GenreSource.OWN:
         return FileGenres(store, index)
     if source == GenreSource.ALL and knows_styles(info):
-        return AllGenres(info, index)
-    return ModelGenres(info)
+        return WithKinds(AllGenres(info, index), info)
+    return WithKinds(ModelGenres(info), info)
 
 
 class ModelGenres:
-    """The genres of the model's classifier head, see :func:`genre_scores`.
+    """The genres of the model's classifier head, see :func:`recsys.genres.genre_scores`.
 
     Two genres are as related as the classifier confuses them, both ways averaged.
     """
@@ -213,7 +140,7 @@ class ModelGenres:
 
 
 class AllGenres:
-    """Every genre that the model knows, see :mod:`recsys.genres` and :func:`genre_weights`."""
+    """Every genre that the model knows, see :func:`recsys.genres.genre_weights`."""
 
     def __init__(self, info: ModelInfo, index: EmbeddingIndex) -> None:
         self._info = info
@@ -237,6 +164,37 @@ class AllGenres:
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the similarity of the tracks of the genres."""
         return similarity_of_groups(self._index, groups)
+
+
+class WithKinds:
+    """Genres of the model, and a group for each kind that is no music; see :mod:`recsys.kinds`.
+
+    Those groups are in no tier of a query of music. They are the first tier of a query of their own
+    kind, which scores no genre.
+    """
+
+    def __init__(self, genres: ModelGenres | AllGenres, info: ModelInfo) -> None:
+        self._genres = genres
+        self._kinds = NOT_MUSIC if head_name(info) is not None else ()
+        self.groups = genres.groups
+
+    def group_of(self, query: Query) -> str:
+        """Return the kind of a query that is no music, else its genre group."""
+        return str(query.kind) if query.kind in self._kinds else self._genres.group_of(query)
+
+    def scores(self, query: Query) -> Scores:
+        """Return the scores of the genres, or 1 for the kind of a query that is no music."""
+        if query.kind not in self._kinds:
+            return self._genres.scores(query)
+        return (str(query.kind), 1.0), *((group, 0.0) for group in self.groups)
+
+    def resolve(self, name: str) -> str:
+        """Return the group that a name means, which may be a kind."""
+        return name if name in self._kinds else self._genres.resolve(name)
+
+    def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return how related genres are."""
+        return self._genres.relatedness(groups)
 
 
 class FileGenres:

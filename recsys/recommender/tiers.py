@@ -22,7 +22,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from recsys.recommender.query import TASTE_REACH, by_taste
-from recsys.types import UNKNOWN
+from recsys.types import NOT_MUSIC, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,9 +122,11 @@ def plan_tiers(
     if strategy == Strategy.SIMILARITY or group == UNKNOWN:
         return [Tier(0, TierKind.SIMILARITY, () if genre is None else (genre,))]
     best = scores[0][1]
+    # All speech comes before music for a query of speech, however far: that is no matter of taste.
+    ends_at = -1.0 if group in NOT_MUSIC else ENDS_AT
     first = tuple(name for name, score in scores if score >= NEARLY_EQUAL * best)
     related = [name for name, score in scores[len(first) :] if score >= RELATED * best]
-    tiers = [Tier(1, TierKind.FIRST, first, ENDS_AT)]
+    tiers = [Tier(1, TierKind.FIRST, first, ends_at)]
     tiers += [
         Tier(number, TierKind.RELATED, (name,), ENDS_AT)
         for number, name in enumerate(related, start=2)

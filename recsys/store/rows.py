@@ -27,6 +27,7 @@ from recsys.types import (
     Effort,
     FloatArray,
     IdArray,
+    Kind,
     Mix,
     ModelInfo,
     Tags,
@@ -254,14 +255,15 @@ def model_of(plain: Mapping[str, Any]) -> ModelInfo:
 
 
 _TEXT, _NUMBER, _NONE = frozenset({str}), frozenset({int}), frozenset({type(None)})
+_REAL = frozenset({float})
+_KINDS = {str(kind): kind for kind in Kind}
 _TRACK_KINDS = (
     *(_NUMBER, _TEXT | {bytes}, _TEXT, _NUMBER, _TEXT, frozenset({float})),
-    *(_TEXT | _NONE, _TEXT, _NUMBER | _NONE),
-    *(frozenset({float}) | _NONE,) * len(MOOD_NUMBERS),
-    *(
-        (_TEXT if each.endswith("_by") or each == "key" else frozenset({float})) | _NONE
-        for each in MIX_COLUMNS
-    ),
+    *(_TEXT | _NONE, _TEXT),
+    *(_TEXT | _NONE, _REAL | _NONE, _REAL | _NONE),  # kind to vocals
+    _NUMBER | _NONE,
+    *(_REAL | _NONE,) * len(MOOD_NUMBERS),
+    *((_TEXT if each.endswith("_by") or each == "key" else _REAL) | _NONE for each in MIX_COLUMNS),
     *(_TEXT | _NONE,) * 4,  # artist to title
     *(_NUMBER | _NONE,) * 2,  # number and year
     *(_TEXT | _NONE,) * 2,  # genre tag and language
@@ -295,7 +297,8 @@ def track_of(row: Sequence[Any]) -> Track:
     """Return the track of a row of the view ``analysed_tracks``, see :mod:`recsys.store.schema`."""
     if wrong := _wrong_kinds(tuple(map(type, row))):
         row = _mended(row, wrong)
-    track_id, path, audio_hash, missing, genre, duration_s, warning, group, added, *rest = row
+    track_id, path, audio_hash, missing, genre, duration_s, warning, group, *rest = row
+    kind, kind_probability, vocals, added, *rest = rest
     energy, valence, danceability, acousticness, instrumentalness, *rest = rest
     mix, tags = rest[: len(MIX_COLUMNS)], rest[len(MIX_COLUMNS) :]
     return Track(
@@ -308,6 +311,9 @@ def track_of(row: Sequence[Any]) -> Track:
         warning=warning,
         missing=bool(missing),
         genre_group=group,
+        kind=_KINDS.get(kind),  # None for one that is damaged, too
+        kind_probability=kind_probability,
+        vocals=vocals,
         added_s=added,
         energy=energy,
         valence=valence,

@@ -19,7 +19,7 @@ from recsys.store.numbers import compute_numbers
 from recsys.store.rows import MIX_COLUMNS, is_intact, key_path
 from recsys.store.search import file_text, name_key, normalise, search_keys
 from recsys.taste.events import EventKind, Subject
-from recsys.types import MOOD_NUMBERS, Effort, GenreSource
+from recsys.types import MOOD_NUMBERS, NOT_MUSIC, Effort, GenreSource, Kind
 
 if TYPE_CHECKING:
     import sqlite3
@@ -420,3 +420,41 @@ def genres_among_all(db: Database) -> None:
         if source == "tags":  # every track changes its group
             db.execute("UPDATE library SET revision = revision + 1")
             db.execute("UPDATE tracks SET revision = (SELECT revision FROM library)")
+
+
+@migrations()
+def kinds_of_tracks(db: Database) -> None:
+    """Keep whether a track is music, and how much of it is sung.
+
+    All are NULL for analyses of before, till :meth:`recsys.store.Store.find_kinds`.
+    """
+    # Genre and group of what is no music are its kind, so that it makes no tier; what the files say
+    # of their own group is kept.
+    no_music = f"a.kind IN ({', '.join(map(repr, map(str, NOT_MUSIC)))})"
+    source = "(SELECT genre_source FROM library)"
+    numbers, measured = ", ".join(MOOD_NUMBERS), ", ".join(MIX_COLUMNS)
+    for statement in (
+        f"ALTER TABLE analyses ADD COLUMN kind TEXT CHECK (kind IN ({_one_of(Kind)}))",
+        "ALTER TABLE analyses ADD COLUMN kind_probability REAL",  # of this kind
+        "ALTER TABLE analyses ADD COLUMN vocals REAL",  # in [0, 1]
+        # The head that found the kinds of all analyses of a model: recsys.kinds.head_name.
+        "ALTER TABLE models ADD COLUMN kind_head TEXT",
+        "DELETE FROM preferences WHERE name = 'no_speech'",  # now it is so without
+        "DROP VIEW analysed_tracks",
+        "DROP VIEW tracks_with_analysis",
+        f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,
+            CASE WHEN {no_music} THEN a.kind ELSE a.genre END AS genre,
+            a.duration_s, a.warning, a.probabilities, a.embedding, a.tag_scores, a.model,
+            a.version, {numbers}, a.kind, a.kind_probability, a.vocals,
+            CASE WHEN {source} = '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+                WHEN {no_music} THEN a.kind
+                WHEN {source} = '{GenreSource.ALL}' THEN coalesce(a.label, a.genre)
+                ELSE a.genre END AS genre_group
+            FROM tracks t LEFT JOIN analyses a
+            ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
+        f"""CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, kind, kind_probability, vocals, added, {numbers}, {measured},
+            artist, album_artist, album, title, track_number, year, genre_tag, language
+            FROM tracks_with_analysis LEFT JOIN mixes USING (audio_hash) WHERE genre IS NOT NULL""",
+    ):
+        db.execute(statement)

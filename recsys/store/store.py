@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections import Counter
 from dataclasses import asdict
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
@@ -15,6 +16,7 @@ import numpy as np
 
 from recsys.errors import DAMAGED_ANALYSES, StoreError
 from recsys.genres import genres_among_all, knows_styles
+from recsys.kinds import head_name, kinds_of
 from recsys.mounts import network_file_system
 from recsys.names import first_genre, merge_spellings, spelling_key
 from recsys.store.connection import (
@@ -67,6 +69,7 @@ from recsys.types import (
     MOOD_NUMBERS,
     Failure,
     GenreSource,
+    Kind,
     MixKind,
     PassedOver,
     Problem,
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from sqlite_utils import Database
 
+    from recsys.kinds import JudgedKind
     from recsys.mood import MoodNumbers
     from recsys.store.rows import PathKey
     from recsys.types import Analysis, Blend, FloatArray, IdArray, Mix, ModelInfo, Track
@@ -373,6 +377,7 @@ class Store:
     ) -> int:
         count = 0
         columns = "duration_s, warning, embedding, tag_scores, version"
+        columns += ", kind, kind_probability, vocals"
         sql = (
             f"SELECT audio_hash, {columns} FROM analyses"  # noqa: S608 (our own columns)
             " WHERE model = ? AND audio_hash > ? ORDER BY audio_hash LIMIT ?"
@@ -606,6 +611,69 @@ class Store:
             self._db.executemany(
                 "UPDATE analyses SET label = ? WHERE rowid = ?", zip(labels, ids, strict=True)
             )
+
+    # Kinds
+
+    def kinds_in_groups(self) -> dict[tuple[str, str | None], int]:
+        """Return the number of analysed tracks of each genre group and kind, None without one."""
+        sql = "SELECT genre_group, kind, count(*) FROM analysed_tracks GROUP BY 1, 2 ORDER BY 1, 2"
+        return {(group, kind): count for group, kind, count in self._rows(sql)}
+
+    def kind_counts(self) -> dict[str | None, int]:
+        """Return the number of analysed tracks of each kind; None counts those without one."""
+        counts: Counter[str | None] = Counter()
+        for (_, kind), count in self.kinds_in_groups().items():
+            counts[kind] += count
+        return dict(counts)
+
+    @_guarded
+    def find_kinds(self) -> int:
+        """Store the kind of every analysis by the current model, where another head found it.
+
+        What is found anew in a library of before: nothing is decoded. Returns how many tracks
+        changed their kind, which the index has to follow.
+        """
+        model = self.model()
+        head = None if model is None else head_name(model)
+        known = "SELECT kind_head FROM models JOIN library ON models.id = model"
+        if model is None or head is None or self._value(known) == head:
+            return 0
+        changed: list[str] = []
+        sql = (
+            "SELECT rowid, audio_hash, kind, embedding, tag_scores FROM analyses WHERE rowid > ?"
+            " AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
+        )
+        with write_transaction(self._db):
+            last = -1
+            while rows := self._rows(sql, (last, _PAGE)):
+                last = rows[-1][0]
+                rows = [row for row in rows if is_intact(b"", row[3], row[4])]
+                rows = [row for row in rows if has_length(row[4], len(model.tags))]
+                embeddings = blob_matrix([row[3] for row in rows], model.dimension)
+                scores = blob_matrix([row[4] for row in rows], len(model.tags))
+                found = [_kind_values(each) for each in kinds_of(model, embeddings, scores)]
+                self._db.executemany(
+                    "UPDATE analyses SET kind = ?, kind_probability = ?, vocals = ?"
+                    " WHERE rowid = ?",
+                    [(*values.values(), row[0]) for values, row in zip(found, rows, strict=True)],
+                )
+                changed += [
+                    row[1]
+                    for values, row in zip(found, rows, strict=True)
+                    # Without a kind, a track was sorted as music.
+                    if values["kind"] != (row[2] or Kind.MUSIC)
+                ]
+            self._db.execute(
+                "UPDATE models SET kind_head = ? WHERE id = (SELECT model FROM library)", (head,)
+            )
+            if changed:
+                self._db.execute("UPDATE library SET revision = revision + 1")
+                self._db.execute(
+                    "UPDATE tracks SET revision = (SELECT revision FROM library)"
+                    " WHERE audio_hash IN (SELECT value FROM json_each(?))",
+                    (json.dumps(changed),),
+                )
+        return len(changed)
 
     # Analyses
 
@@ -880,16 +948,17 @@ class Store:
         self,
         *,
         genre: str | None = None,
+        kind: str | None = None,
         artist: str | None = None,
         album: str | None = None,
         added_since_s: float | None = None,
     ) -> Iterator[Track]:
         """Iterate by id over the analysed tracks that meet every condition that is given.
 
-        They are of a genre group, have these words in the artist or album, or were added since
-        then, in seconds since the epoch. The library may be written to meanwhile.
+        They are of a genre group or kind, have these words in the artist or album, or were added
+        since then, in seconds since the epoch. The library may be written to meanwhile.
         """
-        conditions = {"genre_group = ?": genre, "added >= ?": added_since_s}
+        conditions = {"genre_group = ?": genre, "kind = ?": kind, "added >= ?": added_since_s}
         given = {sql: value for sql, value in conditions.items() if value is not None}
         where = "".join(f" AND {sql}" for sql in given)
         named = {0: artist, 2: album}  # by their position in search_texts
@@ -1033,9 +1102,17 @@ class Store:
                 return [Problem(text, _RESTORE) for text in texts]
             counted = [(text, hint, self._value(sql)) for text, hint, sql in _PROBLEMS]
             found = [Problem(f"{text}: {count}.", hint) for text, hint, count in counted if count]
-            return [*found, *self._damaged()]
+            return [*found, *self._without_kind(), *self._damaged()]
         except StoreError as error:
             return [Problem(error.message, error.hint)]
+
+    def _without_kind(self) -> list[Problem]:
+        model = self.model()
+        count = self.kind_counts().get(None, 0)
+        if not count or model is None or head_name(model) is None:
+            return []
+        text = f"Tracks that may be music or speech, as an earlier recsys left them: {count}."
+        return [Problem(text, "recsys index finds their kinds, without decoding them.")]
 
     def _damaged(self) -> list[Problem]:
         damaged = self.damaged_analyses()
@@ -1126,9 +1203,11 @@ class Store:
             return
         each = sounds.values()
         tag_scores = [row["tag_scores"] for row in each]
+        scores = np.stack(tag_scores)
         embeddings = np.stack([row["embedding"] for row in each])
-        numbers = self.moods().rows(model, embeddings, np.stack(tag_scores))
+        numbers = self.moods().rows(model, embeddings, scores)
         labels = _labels_of(model, np.stack([row["probabilities"] for row in each]), tag_scores)
+        kinds = kinds_of(model, embeddings, scores)
         key = self._value("SELECT model FROM library")
         rows = [
             {
@@ -1143,13 +1222,14 @@ class Store:
                 "embedding": array_blob(row["embedding"]),
                 "tag_scores": array_blob(row["tag_scores"]) if len(row["tag_scores"]) else None,
                 **dict(zip(MOOD_NUMBERS, own, strict=True)),
+                **_kind_values(judged),
             }
-            for row, label, own in zip(each, labels, numbers, strict=True)
+            for row, label, own, judged in zip(each, labels, numbers, kinds, strict=True)
         ]
         before = {
             audio_hash: known
             for audio_hash, *known in self._rows(
-                "SELECT audio_hash, genre, label, embedding FROM analyses"
+                "SELECT audio_hash, genre, label, kind, embedding FROM analyses"
                 " WHERE model = ? AND audio_hash IN (SELECT value FROM json_each(?))",
                 (key, json.dumps([*sounds])),
             )
@@ -1157,7 +1237,8 @@ class Store:
         changed = [
             row["audio_hash"]
             for row in rows
-            if before.get(row["audio_hash"]) != [row["genre"], row["label"], row["embedding"]]
+            if before.get(row["audio_hash"])
+            != [row[name] for name in ("genre", "label", "kind", "embedding")]
         ]
         self._db.execute(
             "UPDATE tracks SET revision = ? WHERE audio_hash IN (SELECT value FROM json_each(?))",
@@ -1555,6 +1636,14 @@ def _labels_of(
         for row, label in zip(rows, found, strict=True):
             labels[row] = label
     return labels
+
+
+def _kind_values(judged: JudgedKind | None) -> dict[str, Any]:
+    return {
+        "kind": None if judged is None else str(judged.kind),
+        "kind_probability": None if judged is None else judged.probability,
+        "vocals": None if judged is None else judged.vocals,
+    }
 
 
 def _event_key(event: Event) -> PathKey:

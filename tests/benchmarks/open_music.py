@@ -39,7 +39,7 @@ def figures(embeddings: FloatArray, albums: np.ndarray) -> dict[str, Any]:
     for k in (1, 5):
         each = same[:, :k].mean(axis=1)
         found[f"p_at_{k}"] = float(each.mean())
-        found[f"p_at_{k}_interval"] = list(bootstrap_interval(each, seed=0))
+        found[f"p_at_{k}_interval"] = list(bootstrap_interval(each, np.arange(len(each)), seed=0))
     found["hubness"] = skewness(np.bincount(order[:, :10].ravel(), minlength=len(albums)))
     return found
 

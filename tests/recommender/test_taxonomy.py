@@ -11,16 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import QueryError
+from recsys.genres import SMOOTHING, genre_scores
 from recsys.index.sync import open_index
 from recsys.playlists import AUTO, PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import make_query
 from recsys.recommender.taxonomy import (
     OWN_WEIGHT,
-    SMOOTHING,
     VOTERS,
     FileGenres,
-    genre_scores,
     resolve_genre,
     similarity_of_groups,
     taxonomy_of,
@@ -86,8 +85,8 @@ def test_a_track_of_a_style_comes_before_those_of_its_related_genres(tmp_path: P
         return Sound("blues", at_cosine(north, east, cosine), sure, strengths=each)
 
     sounds = [
-        *(sound(1.0, 0.45, ambient=3.0, folk=2.0), sound(0.6, 0.45, ambient=2.0, chill=9.0)),
-        *(sound(0.8, 0.45, folk=1.5), sound(0.7, 0.95, ambient=3.0), sound(0.65, 0.45)),
+        *(sound(1.0, 0.45, ambient=3.0, folk=2.0), sound(0.6, 0.45, ambient=2.5, chill=9.0)),
+        *(sound(0.8, 0.39, folk=1.5), sound(0.7, 0.95, ambient=3.0), sound(0.65, 0.39)),
     ]
     library = PlantedLibrary(tmp_path, sounds, info)
     library.store.set_genre_source("all")

@@ -154,7 +154,7 @@ def test_names_that_are_not_utf8_are_no_obstacle() -> None:
         ({"exclude": "X"}, "'X'"),
         ({"languages": "de"}, "'de'"),
         ({"max_length_s": "12m"}, "'12m'"),
-        ({"no_speech": "yes"}, "'yes'"),
+        ({"include": "speech"}, "'speech'"),
         ({"exclude": ("",)}, "exclude"),
     ],
 )

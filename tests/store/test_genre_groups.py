@@ -12,10 +12,11 @@ from recsys.errors import StoreError
 from recsys.index.sync import open_index, save_index
 from recsys.store import Store
 from recsys.types import Analysis, Tags
-from tests.stored import analysed, model_info, new_library, record
+from tests.stored import LABELS, analysed, model_info, new_library, record
 
 INFO = replace(
     model_info("tagging"),
+    thresholds=(0.65,) * len(LABELS),
     tags=("chill", "rock", "jazz"),
     tag_means=(0.0, 2.0, -2.0),
     tag_deviations=(1.0, 1.0, 1.0),

@@ -399,7 +399,7 @@ def learn_own_genres(
     return FittedGenres(
         head=head,
         calibration=calibration,
-        evaluation=score(calibration.probabilities, targets, own.labels),
+        evaluation=score(calibration.probabilities, targets, own.labels, own.groups),
         new=ClassifierFigures("new head", *_estimates(counts, seed)),
         majority=ClassifierFigures(f"always {own.labels[commonest]}", *_estimates(always, seed)),
         comparison=_compare(own, given, present, present_labels, np.flatnonzero(unseen), seed),
