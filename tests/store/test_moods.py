@@ -10,7 +10,6 @@ import pytest
 from recsys.mood import mood_numbers
 from recsys.mood.numbers import DIGITS, Heads, settings_text
 from recsys.mood.table import shipped_text
-from recsys.store import Store
 from recsys.types import MOOD_NUMBERS, Track
 from tests.planted import LABELS, PlantedLibrary, Sound, make_info, unit
 
@@ -101,23 +100,12 @@ def test_a_model_without_the_tags_has_no_numbers(tmp_path: Path) -> None:
     assert np.isnan(library.store.numbers()).all()
 
 
-def test_a_library_of_before_gets_them_when_it_is_opened(library: PlantedLibrary) -> None:
+def test_analyses_of_before_get_them(library: PlantedLibrary) -> None:
+    """As the migration does; tests/store/test_migrations.py runs it from the first schema on."""
     store = library.store
     before = numbers([*store.all_tracks()])
-    views = [row[0] for row in store._rows("SELECT sql FROM sqlite_master WHERE type = 'view'")]
-    columns = ", ".join(MOOD_NUMBERS)
-    for statement in (
-        "DROP VIEW analysed_tracks",
-        "DROP VIEW tracks_with_analysis",
-        *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in MOOD_NUMBERS),
-        "ALTER TABLE library DROP COLUMN mood_settings",
-        "ALTER TABLE models DROP COLUMN mood_key",
-        *(view.replace(f", {columns}", "") for view in views),
-        "DELETE FROM _sqlite_migrations WHERE name = 'numbers_of_moods'",
-        "PRAGMA user_version = 9",
-    ):
-        store._db.execute(statement)
-    path = store.path
-    store.close()
-    with Store.open(path) as renewed:
-        assert numbers([*renewed.all_tracks()]) == before
+    empty = ", ".join(f"{name} = NULL" for name in MOOD_NUMBERS)
+    store._db.execute(f"UPDATE analyses SET {empty}")
+    store._db.execute("UPDATE models SET mood_key = NULL")
+    store.compute_moods()
+    assert numbers([*store.all_tracks()]) == before
