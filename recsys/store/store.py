@@ -448,7 +448,8 @@ class Store:
         Shape (n, n_numbers), in the order of ``MOOD_NUMBERS``.
         """
         names = ", ".join(MOOD_NUMBERS)
-        rows = self._rows(f"SELECT {names} FROM analysed_tracks ORDER BY id")  # noqa: S608 (ours)
+        sql = f"SELECT {names} FROM tracks_with_analysis WHERE genre IS NOT NULL ORDER BY id"  # noqa: S608 (ours)
+        rows = self._rows(sql)
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(MOOD_NUMBERS))
 
     # Tempo, key and loudness
@@ -530,7 +531,11 @@ class Store:
 
     def genre_counts(self) -> dict[str, int]:
         """Return the number of analysed tracks in each genre group, in the order of the names."""
-        sql = "SELECT genre_group, count(*) FROM analysed_tracks GROUP BY 1 ORDER BY 1"
+        sql = (
+            # Not of analysed_tracks, which joins what was measured.
+            "SELECT genre_group, count(*) FROM tracks_with_analysis WHERE genre IS NOT NULL"
+            " GROUP BY 1 ORDER BY 1"
+        )
         return dict(self._rows(sql))
 
     @_guarded
@@ -734,7 +739,10 @@ class Store:
 
     def all_labels(self) -> tuple[IdArray, list[str], FloatArray]:
         """See :meth:`recsys.types.Catalogue.all_labels`."""
-        rows = self._rows("SELECT id, genre_group, year FROM analysed_tracks ORDER BY id")
+        rows = self._rows(
+            "SELECT id, genre_group, year FROM tracks_with_analysis WHERE genre IS NOT NULL"
+            " ORDER BY id"
+        )
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         years = np.array([row[2] for row in rows], dtype=np.float32)  # None becomes NaN
         return ids, [row[1] for row in rows], years
