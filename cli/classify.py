@@ -139,8 +139,8 @@ def _print_line(result: Classification) -> None:
 
 
 def _print_table(rows: list[Classification]) -> None:
+    from recsys.genres import HOLDS_FROM
     from recsys.recommender.explanations import percent
-    from recsys.recommender.query import HOLDS_FROM
     from recsys.types import NOT_MUSIC
 
     tagged = any(row.tags for row in rows)

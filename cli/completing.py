@@ -69,6 +69,11 @@ def tags(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
     return [CompletionItem(n) for n in _beginning(_names(ctx, completion.tag_names), incomplete)]
 
 
+def moods(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+    """Offer the moods of the library's table."""
+    return [CompletionItem(n) for n in _beginning(_names(ctx, completion.mood_names), incomplete)]
+
+
 def tracks(ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
     """Offer files, and the artists of the library."""
     files: list[CompletionItem[Any]] = [CompletionItem(incomplete, type=FILES)]

@@ -56,6 +56,11 @@ if TYPE_CHECKING:
     help="Exclude tracks that the model was trained on, by the keys in its card.",
 )
 @click.option(
+    "--by-window",
+    is_flag=True,
+    help="Judge every window of a track on its own, as reports that test clips of songs do.",
+)
+@click.option(
     "--report",
     type=NamedPath(),
     metavar="OUT",
@@ -72,6 +77,7 @@ def command(
     directory: Path,
     split: Path | None,
     held_out: bool,
+    by_window: bool,
     report: Path | None,
     db: Path | None,
     model: Path | None,
@@ -82,14 +88,15 @@ def command(
 ) -> None:
     """Measure a genre model on the tracks in DIR/GENRE/.
 
-    Every track counts once, with its most probable genre. Files that cannot be decoded and genres
-    that the model does not know are left out and reported. With --report, OUT/index.html is the
-    page; it needs no other file.
+    Every track counts once, with its most probable genre; with --by-window every window of it.
+    Files that cannot be decoded and genres that the model does not know are left out and reported.
+    With --report, OUT/index.html is the page; it needs no other file.
 
     \b
     Examples:
       recsys model evaluate ~/Music/by-genre
       recsys model evaluate gtzan --split valid_filtered.txt --json
+      recsys model evaluate new-songs --model cnn-simple.safetensors --by-window
       recsys model evaluate gtzan --model mine.safetensors --held-out --report mine-on-gtzan
     """
     from recsys.api import Library
@@ -111,12 +118,19 @@ def command(
     files, unknown_genres = _known_genres(files, classifier)
     learned = count_learned(training_keys(classifier.card.training), (f.key for f in files))
     warnings = _warnings(learned, len(files), classifier)
+    if by_window:
+        length = classifier.features.window_s
+        warnings += (f"Every window of {length:g} s is judged on its own and counts as a track.",)
     for text in warnings:
         warn(text)
     with progress("tracks", "Analysing") as bar:
         bar.start(len(files))
         result = evaluate_files(
-            classifier, files, workers=workers or default_workers(), on_file=bar.advance
+            classifier,
+            files,
+            workers=workers or default_workers(),
+            by_window=by_window,
+            on_file=bar.advance,
         )
     for path, reason in result.failed:
         print_failure(path, reason)

@@ -49,10 +49,10 @@ def command(
 ) -> None:
     """Plot a collection of genres, DIR/GENRE/track.
 
-    Waveform, chroma, MFCC and mel spectrogram of one track; correlation of the features; tempo
-    and spectral centroid by genre; the genres on two principal components; the decision boundary
-    of an SVM on two features. OUT/index.html shows them all. Plots that cannot be drawn are left
-    out and reported. No library is needed.
+    Waveform, chroma, MFCC, mel spectrogram and spectral centroid of one track; correlation of the
+    features; tempo and spectral centroid by genre; the genres on two principal components; the
+    decision boundary of an SVM on two features; spectrograms of pairs of genres. OUT/index.html
+    shows them all. Plots that cannot be drawn are left out and reported. No library is needed.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ from recsys.cli.options import FILE, db_option, json_option
 from recsys.cli.output import print_json, shown
 
 if TYPE_CHECKING:
-    from recsys.types import KindName
+    from recsys.types import KindName, Range
 
 
 @click.command(name="export", short_help="Write tracks with embeddings as CSV, NumPy or Parquet.")
@@ -30,6 +30,8 @@ def command(
     album: str | None,
     added: datetime | None,
     banned: bool,
+    ranges: dict[str, Range],
+    moods: tuple[str, ...],
     kind: KindName | None,
     force: bool,
     as_json: bool,
@@ -49,7 +51,7 @@ def command(
     from recsys.api import Library
     from recsys.listing import ListOptions
 
-    options = ListOptions(genre, tags, artist, album, added, banned, kind)
+    options = ListOptions(genre, tags, artist, album, added, banned, ranges, moods, kind)
     with Library(db) as library:
         count = library.export(out, options, overwrite=force)
     if as_json:

@@ -28,10 +28,22 @@ from recsys.cli.output import print_json, progress, shown
 from recsys.notebook import clock
 
 if TYPE_CHECKING:
-    from recsys.types import DeviceName, EffortName, GenreSourceName, JournalName
+    from recsys.types import DeviceName, EffortName, JournalName
+
+KINDS = ("tempo", "key", "loudness")
+"""``recsys.types.MixKind``, which imports NumPy; a test compares the two."""
 
 SIZE_LIMIT_GB = 32.0
 """``recsys.types.SIZE_LIMIT_BYTES``, which imports NumPy; a test compares the two."""
+
+
+def _kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Return the names of what is to be measured."""
+    names = tuple(name.strip().lower() for name in (value or "").split(",") if name.strip())
+    strange = [name for name in names if name not in KINDS]
+    if strange or (value is not None and not names):
+        raise click.BadParameter(f"{value!r} is none of {', '.join(KINDS)}", ctx, param)
+    return names
 
 
 @click.command(name="index")
@@ -93,10 +105,19 @@ SIZE_LIMIT_GB = 32.0
 )
 @click.option(
     "--genres",
-    type=click.Choice(("model", "tags", "own")),
-    help="Group the library by these genres, which form the tiers: the model's, the strongest "
-    "style among its tags, or those that the files name. Without PATH, nothing else is done.  "
-    "[default: unchanged; model for a new library]",
+    type=click.Choice(("all", "model", "gtzan", "own")),
+    help="Group the library by these genres, which form the tiers: all that the model knows, those "
+    "of its classifier head alone (the ten of GTZAN in the shipped one: gtzan is model by another "
+    "name), or those that the files name. Without PATH, nothing else is done.  "
+    "[default: unchanged; all for a new library]",
+)
+@click.option(
+    "--also",
+    metavar="WHAT",
+    callback=_kinds,
+    help="Measure tempo, key and loudness, or some of them (tempo,key), of the tracks that lack "
+    "it, by decoding all of each: two seconds a song and processor. Tempo and key need the extra "
+    "[mix].",
 )
 @click.option("--watch", is_flag=True, help="Keep watching the folders until Ctrl-C.")
 @wait_option
@@ -119,7 +140,8 @@ def command(
     reanalyse: bool,
     retry_failed: bool,
     journal: JournalName | None,
-    genres: GenreSourceName | None,
+    genres: str | None,
+    also: tuple[str, ...],
     watch: bool,
     wait: bool,
 ) -> None:
@@ -145,16 +167,19 @@ def command(
       recsys index --retry-failed
       recsys index ~/Music --exclude Podcasts/ --exclude '*.wav'
       recsys index ~/Music --effort full --reanalyse
-      recsys index --genres tags
+      recsys index --genres gtzan
+      recsys index --also tempo,key,loudness
     """
     from recsys.api import Library
     from recsys.indexing import IndexOptions
     from recsys.indexing.session import nothing_found
     from recsys.library import absolute
+    from recsys.types import GenreSource
 
     library = Library(db, model=model, device=device, effort=effort)
-    if not paths and genres is not None:
-        _print_groups(genres, library.sort_by(genres), as_json=as_json)
+    source = None if genres is None else GenreSource("model" if genres == "gtzan" else genres)
+    if not paths and source is not None:
+        _print_groups(source, library.sort_by(source.value), as_json=as_json)
         return
     folders = [absolute(path) for path in paths] or library.folders()
     if not folders:
@@ -172,11 +197,12 @@ def command(
         video=video,
         reread_tags=reread_tags,
         reanalyse=reanalyse,
-        genres=genres,
+        genres=None if source is None else source.value,
         wait_s=None if wait else 0.0,
         size_limit=round(size_limit * 1e9),
         retry_failed=retry_failed,
         journal=journal,
+        also=also,
     )
     started = time.monotonic()
     events = library.index_events(folders, options, watch=watch)

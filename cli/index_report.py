@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.cli.output import ProgressBar
+    from recsys.mix.run import MixEvent, MixSummary
     from recsys.types import IndexEvent, IndexSummary, SlowFile
 
 MAX_SHOWN = 10
@@ -23,6 +24,9 @@ MAX_SHOWN = 10
 
 BAR = "Indexing"
 """What the progress bar says."""
+
+MEASURING = "Measuring"
+"""The same while tempo, key and loudness are measured."""
 
 SLOW_SHOWN_S = 5.0
 """A slow file is shown for this long after it was last told of."""
@@ -64,6 +68,8 @@ class IndexReport:
         self._bar = bar
         self._as_json = as_json
         self._watch = watch
+        self._doing = BAR
+        self._unmeasured: list[MixEvent] = []  # what failed
         self._naming = False  # a later pass of a watched library
         self._working = False
         self._slow_until: float | None = None  # a slow file is shown in the bar
@@ -72,17 +78,19 @@ class IndexReport:
         self._warnings: list[IndexEvent] = []
         self.example: Path | None = None  # a track of the library, to try a query with
 
-    def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of four event types)
+    def __call__(self, event: Any) -> None:  # noqa: ANN401 (one of the event types)
         """Report one event."""
         from recsys.indexing import IndexPlan
+        from recsys.mix.run import MixEvent, MixPlan, MixSummary
         from recsys.types import IndexEvent, IndexSummary, SlowFile
 
         if self._slow_until is not None and time.monotonic() > self._slow_until:
             self._slow_until = None
-            self._bar.update(description=BAR)
+            self._bar.update(description=self._doing)
         if isinstance(event, IndexPlan):
             self._working = True
-            self._bar.restart(total=event.pending)
+            self._doing = BAR
+            self._bar.restart(BAR, total=event.pending)
             self._bar.update(failed=len(self._failures))
         elif isinstance(event, IndexEvent):
             self._file(event)
@@ -90,12 +98,45 @@ class IndexReport:
             self._slow(event)
         elif isinstance(event, IndexSummary):
             self._end(event)
+        elif isinstance(event, MixPlan):
+            self._doing = MEASURING
+            if event.pending:
+                self._bar.restart(MEASURING, total=event.pending)
+        elif isinstance(event, MixEvent):
+            self._measured(event)
+        elif isinstance(event, MixSummary):
+            self._end_of_measuring(event)
+
+    def _measured(self, event: MixEvent) -> None:
+        self._bar.advance(event.mix is None)
+        if event.mix is None:
+            self._unmeasured.append(event)
+        if self._as_json:
+            print_known(
+                path=os.fspath(event.path),
+                status="unmeasured" if event.mix is None else "measured",
+                reason=event.reason,
+                **({} if event.mix is None else event.mix.fields()),
+            )
+
+    def _end_of_measuring(self, summary: MixSummary) -> None:
+        self._bar.stop()
+        if self._as_json:
+            print_json({"measured": asdict(summary)})
+            return
+        for event in self._unmeasured[:MAX_SHOWN]:
+            click.echo(f"not measured: {shown(event.path)}: {event.reason}")
+        if len(self._unmeasured) > MAX_SHOWN:
+            click.echo(f"not measured: {len(self._unmeasured) - MAX_SHOWN} more")
+        failed = f", {summary.failed} failed" if summary.failed else ""
+        click.echo(f"{summary.measured} measured{failed}")
+        self._unmeasured.clear()
 
     def _slow(self, event: SlowFile) -> None:
         """Name a file that takes long: in the bar, or else once in a note."""
         if self._bar.visible:
             name = escape(shown(event.path.name))
-            self._bar.update(description=f"{BAR} ({name}: {event.seconds:.0f} s)")
+            self._bar.update(description=f"{self._doing} ({name}: {event.seconds:.0f} s)")
             self._slow_until = time.monotonic() + SLOW_SHOWN_S
         elif event.path not in self._told:
             self._told.add(event.path)

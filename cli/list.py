@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.options import completed_by, db_option, genre_option, json_option, tag_option
+from recsys.cli.options import (
+    completed_by,
+    db_option,
+    genre_option,
+    json_option,
+    number_options,
+    tag_option,
+)
 from recsys.cli.output import console, note, path_options, print_json, print_paths, shown
 from recsys.notebook import clock
 
@@ -22,9 +29,9 @@ if TYPE_CHECKING:
 
     from recsys.cli.options import Command
     from recsys.listing import ListOptions
-    from recsys.types import KindName, Track
+    from recsys.types import KindName, Range, Track
 
-HEADINGS = ("Id", "Artist - Title", "Length", "Genre", "Album")
+HEADINGS = ("Id", "Artist - Title", "Length", "Energy", "Valence", "Genre", "Album")
 
 MEASURED_ROWS = 500
 """Rows at the head of a list that decide the widths of its columns."""
@@ -77,6 +84,7 @@ def list_options(command: Command) -> Command:
             help="Only tracks of this kind.",
         ),
         click.option("--banned", is_flag=True, help="Banned tracks, too."),
+        number_options,
     )
     for decorate in decorators:
         command = decorate(command)
@@ -96,6 +104,8 @@ def command(
     album: str | None,
     added: datetime | None,
     banned: bool,
+    ranges: dict[str, Range],
+    moods: tuple[str, ...],
     kind: KindName | None,
     as_csv: bool,
     as_json: bool,
@@ -119,7 +129,7 @@ def command(
     from recsys.api import Library
     from recsys.listing import ListOptions
 
-    options = ListOptions(genre, tags, artist, album, added, banned, kind)
+    options = ListOptions(genre, tags, artist, album, added, banned, ranges, moods, kind)
     with Library(db) as library:
         listed = _Listed(library.tracks(options), present_only=paths is not None)
         if as_json:
@@ -185,6 +195,8 @@ def _conditions(options: ListOptions) -> str:
     given["kind"] = options.kind
     parts = [f"{name} {value!r}" for name, value in given.items() if value is not None]
     parts += [f"tag {tag!r}" for tag in options.tags]
+    parts += [f"{name} {limits}" for name, limits in options.ranges.items()]
+    parts += [f"mood {mood!r}" for mood in options.moods]
     if options.added_since is not None:
         parts.append(f"added since {options.added_since:%Y-%m-%d %H:%M}")
     return ", ".join(parts)
@@ -219,7 +231,7 @@ def _print_lines(tracks: Iterator[Track]) -> None:
     room = screen.width if screen.is_terminal else None
     for row in chain([HEADINGS], first, map(_cells, tracks)):
         line = "  ".join(
-            cell.rjust(width) if number in (0, 2) else cell + " " * (width - cell_len(cell))
+            cell.rjust(width) if number in (0, 2, 3, 4) else cell + " " * (width - cell_len(cell))
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         click.echo(_cut(line, room))
@@ -238,6 +250,7 @@ def _cells(track: Track) -> tuple[str, ...]:
         str(track.id),
         shown(track.display_name),
         clock(track.duration_s),
+        *("" if value is None else f"{value:.2f}" for value in (track.energy, track.valence)),
         shown(track.genre_group),
         shown(track.tags.album or ""),
     )

@@ -32,6 +32,7 @@ SECTIONS = {
         "similar": "recsys.cli.similar",
         "playlist": "recsys.cli.playlist",
         "radio": "recsys.cli.radio",
+        "mood": "recsys.cli.mood",
         "blends": "recsys.cli.blends",
     },
     "Say what you want to hear": {
@@ -60,7 +61,7 @@ SECTIONS = {
 
 MODULES = {name: module for section in SECTIONS.values() for name, module in section.items()}
 
-GROUPS = ("feedback", "model", "papers", "cluster", "milvus")
+GROUPS = ("mood", "feedback", "model", "papers", "cluster", "milvus")
 """Groups of commands, most of which need an extra."""
 
 COMMANDS = tuple(name for name in MODULES if name not in GROUPS)

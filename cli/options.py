@@ -229,10 +229,9 @@ def genre_option(help_text: str) -> Callable[[Command], Command]:
 
 
 def tag_option(help_text: str) -> Callable[[Command], Command]:
-    """``--tag``, or ``--mood``: of the tracks to choose from, in any spelling."""
+    """``--tag``: of the tracks to choose from, in any spelling."""
     return click.option(
         "--tag",
-        "--mood",
         "tags",
         multiple=True,
         metavar="TAG",
@@ -281,6 +280,53 @@ def lean_options(command: Command) -> Command:
     )(command)
 
 
+# Attributes of tracks as recsys.types.TRACK_NUMBERS has them, with the help of their options.
+NUMBERS = {
+    "energy": "Only tracks as energetic as this: 0.7.. (no less), ..0.3 (no more), 0.2..0.5.",
+    "valence": "Only tracks as cheerful as this: 0 is sad, 1 happy.",
+    "danceability": "Only tracks as danceable as this, in [0, 1].",
+    "acousticness": "Only tracks as acoustic as this, in [0, 1].",
+    "instrumentalness": "Only tracks as instrumental as this: 0 is sung, 1 without a voice.",
+    "vocals": "Only tracks of which this share is sung: ..0.1 is next to none, 0.5.. most.",
+    "tempo": "Only tracks of this tempo in beats per minute (118..126), where recsys index --also "
+    "tempo found one that is certain enough.",
+    "loudness": "Only tracks as loud as this in LUFS (-14..), where recsys index --also loudness "
+    "measured it.",
+}
+
+_NUMBER_OPTIONS = (
+    *(
+        click.option(f"--{name}", type=RangeParam(), metavar="RANGE", help=text)
+        for name, text in NUMBERS.items()
+    ),
+    click.option(
+        "--mood",
+        "moods",
+        multiple=True,
+        metavar="MOOD",
+        shell_complete=completed_by("moods"),
+        help="Only tracks of this mood: happy, sad, angry, calm, ..., a region of these numbers "
+        "(recsys mood list); repeat it to require several.",
+    ),
+)
+
+
+def number_options(command: Command) -> Command:
+    """``--energy`` and so on, as `ranges`, and ``--mood``, as `moods`."""
+
+    @wraps(command)
+    def with_ranges(**given: Any) -> Any:  # noqa: ANN401 (as click has it)
+        ranges = {name: given.pop(name) for name in NUMBERS}
+        chosen = {name: limits for name, limits in ranges.items() if limits is not None}
+        return command(ranges=chosen, **given)
+
+    decorated: Any = with_ranges
+    for option in reversed(_NUMBER_OPTIONS):
+        decorated = option(decorated)
+    result: Command = decorated
+    return result
+
+
 _FILTERS = (
     click.option(
         "--not-artist",
@@ -315,11 +361,6 @@ _FILTERS = (
         help="Tracks that are no music, too: speech, or other sounds; repeat it for both.",
     ),
     click.option(
-        "--vocals",
-        type=RangeParam(),
-        help="Only tracks of which this share is sung: ..0.1 is instrumental, 0.5.. mostly sung.",
-    ),
-    click.option(
         "--language",
         "languages",
         multiple=True,
@@ -336,15 +377,22 @@ _NO_DEFAULTS = click.option(
     default=True,
     help="Ignore the defaults of the library, see recsys prefer.",
 )
+_KEY_MATCH = click.option(
+    "--key-match",
+    is_flag=True,
+    help="Only tracks whose key goes with the seed's: the same, its relative, a fifth up or down "
+    "(recsys index --also key).",
+)
 _FILTER_NAMES = (
     *("not_artists", "no_same_artist", "exclude", "min_length_s", "max_length_s", "languages"),
-    *("include", "vocals"),
+    *("include", "ranges", "moods"),
 )
 
 
 def filter_options(command: Command) -> Command:
     """Options that leave tracks out; they come as one argument, see :func:`default_options`."""
-    return default_options(_NO_DEFAULTS(command), (*_FILTER_NAMES, "use_defaults"))
+    decorated = _KEY_MATCH(_NO_DEFAULTS(command))
+    return default_options(decorated, (*_FILTER_NAMES, "key_match", "use_defaults"))
 
 
 def default_options(command: Command, names: tuple[str, ...] = _FILTER_NAMES) -> Command:
@@ -358,7 +406,7 @@ def default_options(command: Command, names: tuple[str, ...] = _FILTER_NAMES) ->
         filters = {name: given.pop(name) for name in names}
         return command(filters=filters, **given)
 
-    decorated: Any = with_filters
+    decorated: Any = number_options(with_filters)
     for option in reversed(_FILTERS):
         decorated = option(decorated)
     result: Command = decorated

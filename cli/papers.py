@@ -11,6 +11,8 @@ command = LazyGroup(
     modules={
         "list": "recsys.cli.recipes",
         "train": "recsys.cli.papers_train",
+        "generate": "recsys.cli.papers_generate",
+        "judge": "recsys.cli.papers_judge",
         "reproduce": "recsys.cli.reproduce",
         "explore": "recsys.cli.explore",
         "features": "recsys.cli.features",

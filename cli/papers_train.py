@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recsys.classifier.training.loop import EpochResult
     from recsys.papers.data import RecipeData
     from recsys.papers.fit import FitOptions, Fitted
+    from recsys.papers.generation.training import GanEpoch
     from recsys.papers.protocols import FilteredLists, Fold
     from recsys.papers.recipe import Recipe
 
@@ -80,14 +81,89 @@ def command(**arguments: Any) -> None:  # noqa: ANN401 (see RecipeRequest)
     """Train RECIPE, the name of a published system or a TOML file, on folders DATA/GENRE/track.
 
     The model is evaluated on tracks that it was not trained on. Run an interrupted command again to
-    resume. recsys papers list names the recipes.
+    resume. recsys papers list names the recipes. dcgan generates music: --train-split limits it to
+    a list of tracks, --protocol has no effect.
 
     \b
     Examples:
       recsys papers train lstm-mfcc gtzan --out lstm.safetensors
+      recsys papers train dcgan gtzan --out dcgan.safetensors
       recsys index ~/Music --model lstm.safetensors
     """
-    train_recipe(RecipeRequest(**arguments))
+    from recsys.papers.generation.recipe import is_generator
+
+    request = RecipeRequest(**arguments)
+    if is_generator(request.recipe):
+        train_generator(request)
+    else:
+        train_recipe(request)
+
+
+def train_generator(request: RecipeRequest) -> None:
+    """Train a generator of music, and write it."""
+    from recsys.classifier.training.architectures import resolve_device
+    from recsys.classifier.training.datasets import read_split
+    from recsys.classifier.training.loop import forget_partial, partial_path
+    from recsys.papers.data import find_music, load_segments
+    from recsys.papers.generation.music import check_generator_path, save_generator
+    from recsys.papers.generation.recipe import load_generator_recipe
+    from recsys.papers.generation.training import Adversaries, GanOptions
+    from recsys.workers import default_workers
+
+    recipe = load_generator_recipe(request.recipe)
+    out = check_generator_path(request.out)
+    device = str(resolve_device(request.device))
+    options = GanOptions(request.seed, device, request.epochs, partial_path(out))
+    files = find_music(request.directories)
+    if request.train_split is not None:
+        listed = read_split(request.train_split)
+        files = [file for file in files if file.key in listed]
+    with progress("tracks", "Decoding") as bar:
+        segments, skipped = load_segments(
+            files,
+            recipe.features,
+            workers=request.workers or default_workers(),
+            on_file=lambda total: bar.update(total=total, advance=1),
+        )
+    for path, reason in skipped:
+        warn(f"skipped {shown(path)}: {reason}")
+    run = Adversaries(recipe, segments, options)
+    if run.history:
+        click.echo(f"going on after epoch {len(run.history)}", err=True)
+    try:
+        for result in run.epochs():
+            if request.as_json:
+                print_json(asdict(result))
+            else:
+                click.echo(_gan_line(result), err=True)
+    except KeyboardInterrupt:
+        click.echo(f"stopped; the same command goes on after epoch {len(run.history)}", err=True)
+        raise
+    generator = run.trained()
+    save_generator(out, generator)
+    forget_partial(out)
+    if request.as_json:
+        summary = {
+            "model": str(out),
+            "recipe": recipe.name,
+            "labels": generator.labels,
+            "tracks": len(segments.tracks),
+            "segments": segments.n_segments,
+            "skipped": len(skipped),
+        }
+        print_json({"summary": summary})
+    else:
+        n, tracks = segments.n_segments, len(segments.tracks)
+        click.echo(f"{shown(out)}: {recipe.name}, {n} windows of {tracks} tracks")
+        click.echo(f"recsys papers generate --model {shown(out)} --genre {generator.labels[0]}")
+
+
+def _gan_line(result: GanEpoch) -> str:
+    return (
+        f"epoch {result.epoch:3d}/{result.epochs}  loss: generator {result.generator_loss:.3f},"
+        f" discriminator {result.discriminator_loss:.3f}; taken for real: {result.real:.2f} of the"
+        f" real, {result.generated:.2f} of the generated  {result.seconds:.0f} s"
+    )
 
 
 def train_recipe(request: RecipeRequest) -> None:

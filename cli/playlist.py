@@ -139,6 +139,15 @@ class Destination:
     show_default=True,
     help="0: always the nearest track; towards 1: more variety, drawn from --seed.",
 )
+@click.option(
+    "--curve",
+    "curves",
+    multiple=True,
+    metavar="NUMBER=SHAPE",
+    help="Order the tracks along a curve: energy=rise, valence=fall, danceability=arc, "
+    "acousticness=steady, .... The numbers are those that show prints; the tracks stay similar. "
+    "Repeat it for several.",
+)
 @genre_option("Only tracks of this genre, apart from the seeds.")
 @tag_option(
     "Only tracks with this tag (chill, party, 80s, ...), ordered for a steady mood; repeat it to "
@@ -203,6 +212,7 @@ def command(
     duration: float | None,
     artist_gap: int | None,
     diversity: float,
+    curves: tuple[str, ...],
     genre: str | None,
     tags: tuple[str, ...],
     words: str | None,
@@ -231,7 +241,8 @@ def command(
       recsys playlist song.mp3 --length 50 -o evening.m3u8
       recsys playlist --cycle jazz,blues,rock --per-genre 2 --duration 2h -o tour.m3u8
       recsys playlist --cycle auto --seed 7 --format json
-      recsys playlist --mood chill --duration 2h -o sunday.m3u8
+      recsys playlist --tag chill --duration 2h -o sunday.m3u8
+      recsys playlist song.mp3 --mood happy --curve energy=rise -o party.m3u8
       recsys playlist --words "happy 60s soul, no ballads" --length 20 -o happy.m3u8
       recsys playlist --from calm.flac --to loud.flac --length 12 -o rise.xspf
       recsys playlist --random --play
@@ -259,7 +270,8 @@ def command(
         diversity=diversity,
         per_genre=per_genre,
         genre=genre,
-        moods=tags,
+        tags=tags,
+        curves=curves,
         name=name,
         filters=Filters(**filters),
         taste=not no_taste,

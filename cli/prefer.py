@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.cli.options import db_option, default_options, json_option
+from recsys.cli.options import NUMBERS, db_option, default_options, json_option
 from recsys.cli.output import note, print_json, shown
 from recsys.notebook import clock
 
@@ -26,8 +26,8 @@ OPTIONS = {
     "min-length": "min_length_s",
     "max-length": "max_length_s",
     "include": "include",
-    "vocals": "vocals",
     "language": "languages",
+    "mood": "moods",
 }
 """The options that can be preferred, with the fields of :class:`recsys.recommender.Filters`."""
 
@@ -47,9 +47,9 @@ OPTIONS = {
 def command(filters: dict[str, Any], clear: str | None, as_json: bool, db: Path | None) -> None:
     """Set filters that apply to every list of the library: similar, playlist and radio.
 
-    Without an option, show them. Artists and exclusions are added to those before, a length
-    or languages replace those before. In a call of similar, playlist or radio it is the same, for
-    this call alone, and --no-defaults ignores all of them.
+    Without an option, show them. Artists and exclusions are added to those before, a length, range,
+    languages or moods replace those before. In a call of similar, playlist or radio it is the same,
+    for this call alone, and --no-defaults ignores all of them.
 
     \b
     Examples:
@@ -86,10 +86,13 @@ def _cleared(filters: Filters, what: str) -> Filters:
     if what == ALL:
         return Filters()
     name, equals, value = what.removeprefix("--").partition("=")
+    if name in NUMBERS and not equals:
+        ranges = {each: limits for each, limits in filters.ranges.items() if each != name}
+        return replace(filters, ranges=ranges)
     field = OPTIONS.get(name)
     if field is None:
         raise click.BadParameter(
-            f"{name!r} is no option of recsys prefer; known: {', '.join(OPTIONS)}",
+            f"{name!r} is no option of recsys prefer; known: {', '.join((*OPTIONS, *NUMBERS))}",
             param_hint="--clear",
         )
     values: dict[str, Any] = {field: getattr(Filters(), field)}
@@ -113,11 +116,12 @@ def _is_typed(held: str | Path, value: str) -> bool:
 
 def _as_json(filters: Filters) -> dict[str, Any]:
     values = {field: getattr(filters, field) for field in OPTIONS.values()}
+    ranges = {name: str(limits) for name, limits in filters.ranges.items()}
     return {
         **values,
         "exclude": [os.fspath(each) for each in filters.exclude],
         "include": [str(kind) for kind in filters.include],
-        "vocals": None if filters.vocals is None else str(filters.vocals),
+        "ranges": ranges,
     }
 
 
@@ -126,12 +130,13 @@ def option_lines(filters: Filters) -> list[str]:
     found = [f"--not-artist {shlex.quote(name)}" for name in filters.not_artists]
     found += ["--no-same-artist"] if filters.no_same_artist else []
     found += [f"--include {kind}" for kind in filters.include]
-    found += [] if filters.vocals is None else [f"--vocals {filters.vocals}"]
     found += [f"--exclude {shlex.quote(shown(each))}" for each in filters.exclude]
     for name in ("min-length", "max-length"):
         value = getattr(filters, OPTIONS[name])
         found += [] if value is None else [f"--{name} {clock(value)}"]
-    return found + [f"--language {shlex.quote(name)}" for name in filters.languages]
+    found += [f"--language {shlex.quote(name)}" for name in filters.languages]
+    found += [f"--{name} {limits}" for name, limits in filters.ranges.items()]
+    return found + [f"--mood {shlex.quote(name)}" for name in filters.moods]
 
 
 def _print(filters: Filters, left_out: dict[str, int], tracks: int) -> None:

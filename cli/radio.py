@@ -89,7 +89,7 @@ def command(
     Examples:
       recsys radio "miles davis so what"
       recsys radio --length 20
-      recsys radio song.mp3 --new --mood chill
+      recsys radio song.mp3 --new --mood calm
       recsys radio --words "dreamy electronic without vocals"
       recsys radio --session 3 --paths | mpc add
     """
@@ -102,7 +102,7 @@ def command(
     options = RadioOptions(
         length=length,
         genre=genre,
-        moods=tags,
+        tags=tags,
         filters=Filters(**filters),
         taste=not no_taste,
     )

@@ -12,7 +12,10 @@ from recsys.cli.output import console, print_json, table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from recsys.papers.generation.recipe import GeneratorRecipe
     from recsys.papers.recipe import Recipe
+
+    AnyRecipe = Recipe | GeneratorRecipe
 
 
 @click.command(short_help="List the published systems that can be reproduced.")
@@ -32,9 +35,10 @@ def command(name: str | None, as_json: bool) -> None:
       recsys papers list lstm-mfcc
       recsys papers list --json
     """
-    from recsys.papers.recipe import RECIPE_NAMES, load_recipe, variant_names
+    from recsys.papers.recipe import GENERATOR_NAMES, RECIPE_NAMES, variant_names
 
-    recipes = [(load_recipe(one), variant_names(one)) for one in ([name] if name else RECIPE_NAMES)]
+    names = [name] if name else [*RECIPE_NAMES, *GENERATOR_NAMES]
+    recipes = [(_load(one), variant_names(one)) for one in names]
     if as_json:
         for recipe, variants in recipes:
             plain = recipe.model_dump(mode="json", exclude={"features"})
@@ -46,27 +50,51 @@ def command(name: str | None, as_json: bool) -> None:
         _print_table(recipes)
 
 
-def _print_table(recipes: list[tuple[Recipe, tuple[str, ...]]]) -> None:
+def _load(name: str) -> AnyRecipe:
+    from recsys.papers.generation.recipe import is_generator, load_generator_recipe
+    from recsys.papers.recipe import load_recipe
+
+    return load_generator_recipe(name) if is_generator(name) else load_recipe(name)
+
+
+def _print_table(recipes: list[tuple[AnyRecipe, tuple[str, ...]]]) -> None:
+    from recsys.papers.recipe import Recipe
+
     shown = table("Recipe", "System", "Published", "Report", right=[2])
     for recipe, variants in recipes:
         # The first author identifies a report, and keeps its row on one line.
         author = recipe.report.partition(",")[0].partition(" and ")[0]
         name = f"{recipe.name} (+{len(variants)})" if variants else recipe.name
-        shown.add_row(name, recipe.title, _figure(recipe.published.test), author)
+        published = recipe.published.test if isinstance(recipe, Recipe) else None
+        shown.add_row(name, recipe.title, _figure(published), author)
     console().print(shown)
     click.echo("Published: test accuracy. (+2): two more variants.")
     click.echo("recsys papers list NAME shows one; recsys papers train NAME trains it.")
 
 
-def _print_one(recipe: Recipe, variants: tuple[str, ...]) -> None:
+def _print_one(recipe: AnyRecipe, variants: tuple[str, ...]) -> None:
+    from recsys.papers.recipe import Recipe
+
+    click.echo(f"{recipe.name}: {recipe.title}")
+    click.echo(f"  {recipe.summary}")
+    click.echo(f"Report: {recipe.report}; {recipe.source}")
+    if isinstance(recipe, Recipe):
+        _print_classifier(recipe)
+    else:
+        click.echo(f"Features: {_settings(recipe.features.as_dict())}")
+        click.echo(f"Generator: {_settings(recipe.generator.model_dump())}")
+    for reading in recipe.readings:
+        click.echo(f"- {reading}")
+    if variants:
+        click.echo(f"Variants: {', '.join(variants)}")
+
+
+def _print_classifier(recipe: Recipe) -> None:
     published = recipe.published
     figures = {"test": published.test, "train": published.train, "valid": published.valid}
     words = [f"{part} {_figure(value)}" for part, value in figures.items() if value is not None]
     if published.loss is not None:
         words.append(f"test loss {published.loss}")
-    click.echo(f"{recipe.name}: {recipe.title}")
-    click.echo(f"  {recipe.summary}")
-    click.echo(f"Report: {recipe.report}; {recipe.source}")
     click.echo(f"Published: {', '.join([*words, *published.also]) or 'no figure'}")
     click.echo(f"Features: {_settings(recipe.features.as_dict())}")
     if recipe.network is not None and recipe.training is not None:
@@ -82,10 +110,6 @@ def _print_one(recipe: Recipe, variants: tuple[str, ...]) -> None:
     click.echo(f"Protocol: {_settings(recipe.protocol.model_dump(exclude_none=True))}")
     if recipe.unmeasured:
         click.echo(f"Not measured: {recipe.unmeasured}")
-    for reading in recipe.readings:
-        click.echo(f"- {reading}")
-    if variants:
-        click.echo(f"Variants: {', '.join(variants)}")
 
 
 def _settings(values: Mapping[str, object]) -> str:

@@ -70,6 +70,14 @@ if TYPE_CHECKING:
     "--quick", is_flag=True, help="Use a few tracks and epochs only, to check that all of it runs."
 )
 @seed_option("Random seed of the splits and the training.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Train networks with N seeds, from --seed on: the table has the median and the range.",
+)
 @device_option
 @workers_option
 @json_option("One line of JSON per row of the table.")
@@ -85,6 +93,7 @@ def command(
     epochs: int | None,
     quick: bool,
     seed: int,
+    seeds: int,
     device: str,
     workers: int | None,
     as_json: bool,
@@ -100,6 +109,7 @@ def command(
       recsys papers reproduce --data gtzan --out papers
       recsys papers reproduce --recipe svm-36 --recipe mlp --data gtzan --out papers
       recsys papers reproduce --recipe table-1 --tables features_30_sec.csv --out papers
+      recsys papers reproduce --recipe cnn-mel-35 --seeds 3 --data gtzan --out papers
       recsys papers reproduce --quick --data gtzan --weights random --out try
     """
     from recsys.classifier.training.architectures import resolve_device
@@ -121,6 +131,7 @@ def command(
         artists=artists,
         fit=FitOptions(seed=seed, device=resolve_device(device), weights=weights, epochs=epochs),
         folds=folds,
+        seeds=seeds,
         workers=workers or default_workers(),
         quick=quick,
     )
@@ -197,7 +208,8 @@ def _run(run: Reproduction, as_json: bool) -> list[FailedMeasurement]:
 def _title(task: Task) -> str:
     from recsys.papers.reproduce import WAYS
 
-    return f"{task.recipe.name}, {WAYS[task.way]}"
+    seed = f", seed {task.seed}" if task.seed else ""
+    return f"{task.recipe.name}, {WAYS[task.way]}{seed}"
 
 
 def _watcher(bar: ProgressBar) -> ReproduceProgress:

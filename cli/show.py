@@ -22,7 +22,7 @@ from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from recsys.listing import TrackDetails
-    from recsys.types import DeviceName, Track
+    from recsys.types import DeviceName, Mix, Track
 
 SHOWN_GENRES = 3
 
@@ -70,6 +70,9 @@ def _as_json(details: TrackDetails) -> dict[str, Any]:
     windows = details.windows
     return {
         **track_dict(details.track),
+        "tempo_by": details.track.mix.tempo_by,
+        "key_by": details.track.mix.key_by,
+        "loudness_by": details.track.mix.loudness_by,
         "album_artist": details.track.tags.album_artist,
         "track_number": details.track.tags.track_number,
         "size": details.size,
@@ -137,7 +140,11 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Kind": _kind(track),
         "Genre": ", ".join(genres) + sorted_as,
         "Genre tag": tags.genre_tag or "",
+        "Tempo": _tempo(track.mix),
+        "Key": _key(track.mix),
+        "Loudness": _loudness(track.mix),
         "Tags": ", ".join(f"{tag} {strength:+.1f}" for tag, strength in details.tags.items()),
+        "Mood": _mood(track),
         "File": str(track.path) + ("" if is_there(track.path) else " (missing)"),
         "Size": _size(details),
         "Copies": ", ".join(map(str, details.copies)),
@@ -149,6 +156,43 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Windows": _windows(details),
     }
     return [(name, shown(value)) for name, value in rows.items() if value]
+
+
+def _mood(track: Track) -> str:
+    from recsys.types import MOOD_NUMBERS
+
+    numbers = {name: getattr(track, name) for name in MOOD_NUMBERS}
+    return ", ".join(f"{name} {v:.2f}" for name, v in numbers.items() if v is not None)
+
+
+def _tempo(mix: Mix) -> str:
+    if mix.tempo is None:
+        return "none found" if mix.tempo_by else ""
+    return f"{mix.tempo:g} bpm{_by(mix.tempo_by, mix.tempo_confidence)}"
+
+
+def _key(mix: Mix) -> str:
+    from recsys.keys import camelot
+
+    if mix.key is None:
+        return "none found" if mix.key_by else ""
+    return f"{mix.key}, {camelot(mix.key)}{_by(mix.key_by, mix.key_confidence)}"
+
+
+def _by(found_by: str | None, confidence: float | None) -> str:
+    from recsys.types import CERTAIN_FROM
+
+    if confidence is None:
+        return " (the file's tag)"
+    use = "" if confidence >= CERTAIN_FROM else ": too uncertain for lists"
+    return f" ({found_by}, confidence {confidence:.2f}{use})"
+
+
+def _loudness(mix: Mix) -> str:
+    if mix.loudness is None or mix.replay_gain is None:
+        return "silent" if mix.loudness_by else ""
+    peak = "" if mix.true_peak is None else f", true peak {mix.true_peak:+.1f} dBTP"
+    return f"{mix.loudness:.1f} LUFS{peak}, ReplayGain {mix.replay_gain:+.2f} dB"
 
 
 def _kind(track: Track) -> str:

@@ -237,7 +237,7 @@ def _words_of(answer: Answer) -> PhraseReading | TextReading | None:
 
 def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
     track = row.track
-    result = {
+    result: dict[str, Any] = {
         "rank": row.rank,
         "track_id": track.id,
         "path": os.fspath(track.path),
@@ -248,6 +248,7 @@ def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
         "genre": track.genre,
         "label": track.genre_group,
         "genre_tag": track.tags.genre_tag,
+        **track.numbers,
         "tier": row.tier,
         "genre_score": round(row.genre_score, 6),
         "similarity": round(row.similarity, 6),

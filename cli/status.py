@@ -20,15 +20,24 @@ if TYPE_CHECKING:
     from recsys.library_status import FailureGroup, LibraryStatus
     from recsys.milvus.catalogue import SharedStatus
 
+BARS = " ▁▂▃▄▅▆▇█"
+"""Letters of a distribution, from nothing to the most."""
+
 EXAMPLES = 2
 """Files that are named for each reason of failures."""
 
 SOURCES = {
-    "model": "the model's own (recsys index --genres model)",
-    "tags": "the strongest style among the model's tags (recsys index --genres tags)",
+    "all": "all that the model knows (recsys index --genres all)",
+    "model": "those of the model's classifier head (recsys index --genres model)",
     "own": "those that the files name (recsys index --genres own)",
 }
 """Genre groups, which form the tiers of a library, by their source."""
+
+NUMBERS_FROM = {
+    "table": "by a table of the library's own (recsys mood table)",
+    "heads": "by heads fitted to VibeNet (recsys mood fit)",
+}
+"""What makes energy, valence and so on, where that is not the table that comes with recsys."""
 
 
 @click.command(
@@ -162,6 +171,16 @@ def _print_counts(title: str, counts: Mapping[str, int]) -> None:
     console().print(output)
 
 
+def _print_genres(status: LibraryStatus) -> None:
+    """Print the map of the library: its genres with their share and the nearest others."""
+    output = table("Genre", "Tracks", "Share", "Nearest", right=(1, 2))
+    total = sum(status.genres.values())
+    for name, count in status.genres.items():
+        near = ", ".join(status.nearest_genres.get(name, ()))
+        output.add_row(escape(name), str(count), f"{count / total:.0%}", escape(near))
+    console().print(output)
+
+
 def _as_json(status: LibraryStatus) -> dict[str, object]:
     return {
         "database": os.fspath(status.database),
@@ -172,6 +191,7 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "tracks": status.tracks,
         "genres_from": status.genre_source,
         "genres": status.genres,
+        "nearest_genres": {name: list(near) for name, near in status.nearest_genres.items()},
         "kinds": status.kinds,
         "tags": list(status.tags),
         "failures": status.failures,
@@ -189,8 +209,22 @@ def _as_json(status: LibraryStatus) -> dict[str, object]:
         "exclude": list(status.exclude),
         "video": status.video,
         "preferences": status.preferences.asked(),
+        "numbers": status.numbers,
+        "numbers_from": status.numbers_from,
         **({"feedback": status.feedback} if status.feedback else {}),
     }
+
+
+def _print_numbers(numbers: Mapping[str, Sequence[int]]) -> None:
+    """Print the distribution of each number from 0 to 1, a letter for each step."""
+    output = table("Number", "0 to 1", "Below 0.5", right=(2,))
+    for name, counts in numbers.items():
+        if most := max(counts):
+            bars = "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in counts)
+            low = sum(counts[: len(counts) // 2]) / sum(counts)
+            output.add_row(name, escape(bars), f"{low:.0%}")
+    if output.row_count:
+        console().print(output)
 
 
 def _rows_of_place(status: LibraryStatus) -> list[tuple[str, object]]:
@@ -224,6 +258,8 @@ def _print(status: LibraryStatus) -> None:
         ("Tracks", status.tracks),
         ("Failures", f"{status.failures}{failed}"),
     ]
+    if status.numbers_from in NUMBERS_FROM:
+        rows.append(("Moods", NUMBERS_FROM[status.numbers_from]))
     if no_music := {kind: n for kind, n in status.kinds.items() if kind in NOT_MUSIC}:
         counts = ", ".join(f"{count} {kind}" for kind, count in no_music.items())
         rows.append(("No music", f"{counts} (in no list without --include)"))
@@ -247,4 +283,5 @@ def _print(status: LibraryStatus) -> None:
         rows.append(("Folder", f"{root}{gone}"))
     _print_rows(rows)
     if status.genres:
-        _print_counts("Genre", status.genres)
+        _print_genres(status)
+    _print_numbers(status.numbers)

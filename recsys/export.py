@@ -15,6 +15,7 @@ import numpy as np
 from recsys import atomic
 from recsys.errors import QueryError, RecsysError, require
 from recsys.listing import COLUMNS, track_dict
+from recsys.types import TRACK_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -176,6 +177,10 @@ _NUMBERS = {
     **{"track_id": "int64", "year": "int64", "duration_s": "float64"},
     **{"kind_probability": "float64", "vocals": "float64"},
     "missing": "bool_",
+    **dict.fromkeys(TRACK_NUMBERS, "float64"),
+    **dict.fromkeys(
+        ("tempo_confidence", "key_confidence", "true_peak_dbtp", "replay_gain_db"), "float64"
+    ),
 }
 """Columns of numbers and truth values, with their types in Parquet; the others are text."""
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.errors import QueryError, StoreError
+import numpy as np
+
+from recsys.errors import GenreIndexError, QueryError, StoreError
+from recsys.genres import HOLDS_FROM
+from recsys.index.genre_index import GenreIndex
 from recsys.index.sync import (
     bring_up_to_date,
     index_directory,
@@ -18,14 +22,21 @@ from recsys.index.sync import (
 from recsys.indexing.roots import RootHealth
 from recsys.names import check_has_tags
 from recsys.recommender import Filters
-from recsys.recommender.query import HOLDS_FROM
+from recsys.recommender.taxonomy import similarity_of_groups
 from recsys.store import LibraryLock, Store
-from recsys.types import PassedOver, Problem
+from recsys.types import MOOD_NUMBERS, UNKNOWN, UNTAGGED, PassedOver, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from recsys.types import Failure
+
+STEPS = 10
+"""Steps of the distribution of a number."""
+
+
+NEAREST = 3
+"""Genres that are named as the nearest of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,7 @@ class LibraryStatus:
     unanalysed: int  # tracks that the present model has not analysed yet
     genre_source: str  # a recsys.types.GenreSource
     genres: dict[str, int]  # tracks in each genre group, most first
+    nearest_genres: dict[str, tuple[str, ...]]  # of each, those whose tracks are nearest to its own
     kinds: dict[str, int]  # analysed tracks of each kind that there is, most first
     tags: tuple[str, ...]  # of the model
     roots: dict[Path, bool]  # indexed folders, and whether they are there now
@@ -54,6 +66,8 @@ class LibraryStatus:
     passed_over: PassedOver  # by the last scan of its folders
     exclude: tuple[str, ...]  # patterns of what is not the library's
     video: bool  # whether the sound of videos is indexed
+    numbers: dict[str, list[int]]  # tracks by energy and so on, in STEPS equal steps from 0 to 1
+    numbers_from: str  # recsys.mood.MoodNumbers.source
     journal_problem: str | None = None  # why SQLite's journal may not work there
 
 
@@ -78,6 +92,7 @@ def library_status(store: Store) -> LibraryStatus:
         unanalysed=counts["unanalysed"],
         genre_source=store.genre_source(),
         genres=_most_first((group, count) for (group, _), count in held),
+        nearest_genres=_nearest_genres(store, [group for (group, _), _ in held]),
         kinds=_most_first((kind, count) for (_, kind), count in held),
         tags=info.tags if info else (),
         roots={root: not health.is_absent(root) for root in store.roots()},
@@ -89,7 +104,23 @@ def library_status(store: Store) -> LibraryStatus:
         passed_over=store.passed_over(),
         exclude=tuple(rules.get("exclude", ())),
         video=bool(rules.get("video", False)),
+        numbers=number_counts(store),
+        numbers_from=store.moods().source,
     )
+
+
+def _nearest_genres(store: Store, genres: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the nearest of the other genres of each, as far as the index on disk has them."""
+    known = [genre for genre in genres if genre not in (UNKNOWN, UNTAGGED)]
+    try:
+        related = similarity_of_groups(GenreIndex.load(index_directory(store.path)), known)
+    except GenreIndexError:
+        return {}
+    np.fill_diagonal(related, 0.0)
+    return {
+        genre: tuple(known[i] for i in np.argsort(-row, kind="stable")[:NEAREST] if row[i] > 0)
+        for genre, row in zip(known, related, strict=True)
+    }
 
 
 def _most_first(counts: Iterable[tuple[str | None, int]]) -> dict[str, int]:
@@ -135,6 +166,24 @@ def tag_counts(store: Store) -> dict[str, int]:
     carrying = (info.tag_strengths(scores) >= HOLDS_FROM).sum(axis=0)
     counts = zip(info.tags, carrying.tolist(), strict=True)
     return dict(sorted(counts, key=lambda item: (-item[1], item[0].casefold())))
+
+
+def mood_counts(store: Store) -> dict[str, int]:
+    """Return how many tracks lie in each mood of the library's table; one may lie in several."""
+    numbers = dict(zip(MOOD_NUMBERS, store.numbers().T, strict=True))
+    return {
+        name: int(np.all([limits.mask(numbers[n]) for n, limits in own.items()], axis=0).sum())
+        for name, own in store.moods().table.moods.items()
+    }
+
+
+def number_counts(store: Store) -> dict[str, list[int]]:
+    """Return how many tracks have each number in each of ten equal steps from 0 to 1."""
+    steps = np.linspace(0, 1, STEPS + 1)
+    return {
+        name: np.histogram(values[~np.isnan(values)], steps)[0].tolist()
+        for name, values in zip(MOOD_NUMBERS, store.numbers().T, strict=True)
+    }
 
 
 def _size_of(path: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,21 +12,23 @@ from recsys.checks import check_types
 from recsys.classifier.card import ModelCard
 from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
+from recsys.genres import HOLDS_FROM
+from recsys.recommender.filters import checked_ranges
 from recsys.recommender.presence import is_there
-from recsys.recommender.query import HOLDS_FROM, MAX_BATCH, TagFilter
+from recsys.recommender.query import MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.taste import Subject
-from recsys.types import Kind, Neighbour
+from recsys.types import TRACK_NUMBERS, Kind, Neighbour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from recsys.classify import Classification
     from recsys.index.base import EmbeddingIndex
     from recsys.store import Store
     from recsys.taste import Event
-    from recsys.types import Analysis, KindName, ModelInfo, Recommendation, Track
+    from recsys.types import Analysis, KindName, ModelInfo, Range, Recommendation, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class ListOptions:
         Only tracks that the library first had then, or later; with a time zone.
     banned : bool
         Banned tracks, too.
+    ranges, moods
+        As in :class:`recsys.recommender.filters.Filters`.
     kind : str or None
         Only tracks of this :class:`recsys.types.Kind`.
 
@@ -62,10 +66,13 @@ class ListOptions:
     album: str | None = None
     added_since: datetime | None = None
     banned: bool = False
+    ranges: Mapping[str, Range | str] = field(default_factory=dict)
+    moods: tuple[str, ...] = ()
     kind: KindName | Kind | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
+        checked_ranges(self.ranges)
         for name, value in (("artist", self.artist), ("album", self.album)):
             if value is not None and not value.strip():
                 raise QueryError(f"{name} is empty: {value!r}", "Give words, or leave it out.")
@@ -100,6 +107,12 @@ def list_tracks(
     bans = store.bans()
     if bans and not options.banned:
         found = (track for track in found if not bans.holds(track))
+    if ranges := checked_ranges(options.ranges):
+        found = (
+            track
+            for track in found
+            if all(limits.holds(getattr(track, name)) for name, limits in ranges.items())
+        )
     if not options.tags:
         return found
     return _carrying(found, TagFilter(store, info, options.tags))
@@ -114,7 +127,9 @@ def _carrying(tracks: Iterator[Track], wanted: TagFilter) -> Iterator[Track]:
 
 COLUMNS = (
     *("track_id", "path", "artist", "title", "album", "year", "duration_s"),
-    *("genre", "label", "kind", "kind_probability", "vocals", "genre_tag", "added", "missing"),
+    *("genre", "label", "kind", "kind_probability", "genre_tag", "added", "missing"),
+    *TRACK_NUMBERS,
+    *("tempo_confidence", "key", "camelot", "key_confidence", "true_peak_dbtp", "replay_gain_db"),
 )
 """What :func:`track_dict` returns, in its order."""
 
@@ -131,10 +146,13 @@ def track_dict(track: Track) -> dict[str, Any]:
         "duration_s": round(track.duration_s, 3),
         "genre": track.genre,
         "label": track.genre_group,
-        **kind_fields(track),
+        "kind": None if track.kind is None else str(track.kind),
+        "kind_probability": _rounded(track.kind_probability),
         "genre_tag": track.tags.genre_tag,
         "added": added_text(track),
         "missing": not is_there(track.path),
+        **{name: _rounded(value) for name, value in track.numbers.items()},
+        **track.mix.fields(),
     }
 
 

@@ -30,7 +30,7 @@ from recsys.errors import QueryError, shell
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recsys.types import FloatArray, ModelInfo
+    from recsys.types import ModelInfo
 
 _SEPARATORS = re.compile(r"[;,/|\\\0\n•]+")
 _ID3V1_NUMBER = re.compile(r"^\s*\(\d{1,3}\)")
@@ -239,22 +239,8 @@ def first_genre(tag: str | None) -> str | None:
     return next(iter(split_genres(tag or "")), None)
 
 
-# Tags of a model: styles, moods, and the tag that a name means
+# Tags of a model: moods, and the tag that a name means
 
-
-STYLES = frozenset(
-    spelling_key(name)
-    for name in (
-        *("ambient", "blues", "classical", "country", "dance", "electronic", "folk", "funk"),
-        *("Hip-Hop", "House", "jazz", "metal", "pop", "punk", "reggae", "rnb", "rock", "soul"),
-    )
-)
-"""Spelling keys of the tags by which a library can be sorted.
-
-Moods, eras and voices are no styles. Kinds of a listed style ("classic rock", "indie pop", "heavy
-metal", "electro") are left out, because chance would decide between the two, and so are scenes of
-any sound ("indie", "alternative", "experimental").
-"""
 
 MOODS = frozenset(
     spelling_key(name)
@@ -265,36 +251,13 @@ MOODS = frozenset(
 )
 """Spelling keys of the tags by which the mood of two tracks is compared."""
 
-LEAST_STYLES = 2
-"""Styles that a model needs at least to sort a library."""
-
 _NAMES_OFFERED = 3
-
-
-def style_columns(info: ModelInfo) -> list[int]:
-    """Return the columns of the styles among the tags of a model."""
-    return list(_style_columns(info.tags))
-
-
-@lru_cache(maxsize=16)
-def _style_columns(tags: tuple[str, ...]) -> tuple[int, ...]:
-    # Cached: computed for every stored track, it took two thirds of the time to store it.
-    return tuple(column for column, tag in enumerate(tags) if spelling_key(tag) in STYLES)
 
 
 def mood_columns(info: ModelInfo) -> list[int]:
     """Return the columns of the moods among the tags of a model; all columns without a mood."""
     moods = [column for column, tag in enumerate(info.tags) if spelling_key(tag) in MOODS]
     return moods or list(range(len(info.tags)))
-
-
-def strongest_styles(info: ModelInfo, scores: FloatArray) -> list[str]:
-    """Return the strongest style of each row of scores, shape (n, n_tags)."""
-    import numpy as np  # here: the completion of a command line has no time for it
-
-    columns = style_columns(info)
-    strengths = info.tag_strengths(scores)[:, columns]
-    return [info.tags[columns[best]] for best in np.argmax(strengths, axis=1)]
 
 
 def resolve_name(name: str, known: Sequence[str], kind: str, others: str = "") -> str:
@@ -343,16 +306,11 @@ def resolve_tag(info: ModelInfo, name: str, roots: Iterable[Path] = ()) -> int:
         ) from None
 
 
-def check_has_tags(info: ModelInfo, roots: Iterable[Path] = (), least_styles: int = 0) -> None:
-    """Raise QueryError unless a model has tags, and enough styles among them."""
-    has = ""
+def check_has_tags(info: ModelInfo, roots: Iterable[Path] = ()) -> None:
+    """Raise QueryError unless a model has tags."""
     if not info.tags:
-        has = "no tags"
-    elif len(style_columns(info)) < least_styles:
-        has = f"{len(info.tags)} tags, {len(style_columns(info))} of them styles"
-    if has:
         raise QueryError(
-            f"the model {info.name} ({info.fingerprint}), which analysed the library, has {has}",
+            f"the model {info.name} ({info.fingerprint}), which analysed the library, has no tags",
             "Analyse the library again with the shipped model, or another with tags: "
             + shell("recsys", "index", "--reanalyse", *(tuple(roots) or ("FOLDER",))),
         )

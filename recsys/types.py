@@ -27,7 +27,7 @@ DeviceName: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 EffortName: TypeAlias = Literal["fast", "balanced", "full"]
 """What :class:`Effort` is called by those who ask for it."""
 
-GenreSourceName: TypeAlias = Literal["model", "tags", "own"]
+GenreSourceName: TypeAlias = Literal["all", "model", "own"]
 """What :class:`GenreSource` is called by those who ask for it."""
 
 JournalName: TypeAlias = Literal["wal", "delete"]
@@ -69,14 +69,39 @@ class Effort(StrEnum):
 class GenreSource(StrEnum):
     """Labels that sort a library into genre groups, which make the tiers."""
 
+    ALL = "all"
+    """Every genre that the model knows, by the rule of :mod:`recsys.genres`."""
+
     MODEL = "model"
     """The genres of the model's classifier head."""
 
-    TAGS = "tags"
-    """The strongest of the model's tags that are styles."""
-
     OWN = "own"
     """The genre tags of the files."""
+
+
+MOOD_NUMBERS = ("energy", "valence", "danceability", "acousticness", "instrumentalness")
+"""Numbers in [0, 1] that :mod:`recsys.mood` computes for every track."""
+
+MEASURED = ("tempo", "loudness")
+"""Numbers that are measured on request, see :mod:`recsys.mix`."""
+
+TRACK_NUMBERS = (*MOOD_NUMBERS, "vocals", *MEASURED)
+"""Attributes of :class:`Track` by which lists can be filtered and ordered; None is not known."""
+
+
+class MixKind(StrEnum):
+    """What :mod:`recsys.mix` measures on request, by decoding whole tracks."""
+
+    TEMPO = "tempo"
+    KEY = "key"
+    LOUDNESS = "loudness"
+
+
+CERTAIN_FROM = 0.5
+"""Confidence from which a tempo or a key counts in lists: it is more likely right than not."""
+
+REPLAY_GAIN_LUFS = -18.0
+"""Loudness to which the gain of ReplayGain 2.0 brings a track."""
 
 
 class Kind(StrEnum):
@@ -171,6 +196,17 @@ class Range:
         low, high = ("" if limit is None else f"{limit:g}" for limit in (self.low, self.high))
         return f"{low}..{high}"
 
+    def __and__(self, other: Range) -> Range:
+        """Return what both hold; QueryError if that is nothing."""
+        lows = [each.low for each in (self, other) if each.low is not None]
+        highs = [each.high for each in (self, other) if each.high is not None]
+        return Range(max(lows, default=None), min(highs, default=None))
+
+    def mask(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Return which values lie in the range; NaN does not."""
+        low, high = (-np.inf if self.low is None else self.low), self.high
+        return (values >= low) & (values <= (np.inf if high is None else high))
+
     def holds(self, value: float | None) -> bool:
         """Return whether a value lies in the range; one that is not known does not."""
         return (
@@ -186,6 +222,66 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
 
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Tempo, key and loudness of a sound, as :mod:`recsys.mix` measured them.
+
+    None is what was not measured, or not found. A confidence is the share of the tracks like it, in
+    music of known tempo and key, for which the value was right; it is None for values of the file's
+    own tags.
+    """
+
+    tempo: float | None = None  # beats per minute
+    tempo_confidence: float | None = None  # in [0, 1]
+    tempo_by: str | None = None  # what found it: a package and its version, or "tag"
+    key: str | None = None  # one of recsys.keys.KEYS
+    key_confidence: float | None = None
+    key_by: str | None = None
+    loudness: float | None = None  # integrated, LUFS (ITU-R BS.1770, EBU R 128)
+    true_peak: float | None = None  # dBTP
+    loudness_by: str | None = None
+
+    @property
+    def certain_tempo(self) -> float | None:
+        """The tempo, if it is certain enough to filter and order by."""
+        return self.tempo if _is_certain(self.tempo_confidence) else None
+
+    @property
+    def certain_key(self) -> str | None:
+        """The key, if it is certain enough to filter by."""
+        return self.key if _is_certain(self.key_confidence) else None
+
+    @property
+    def replay_gain(self) -> float | None:
+        """What a player adds to bring the track to the loudness of ReplayGain 2.0, dB."""
+        return None if self.loudness is None else REPLAY_GAIN_LUFS - self.loudness
+
+    def fields(self) -> dict[str, float | str | None]:
+        """Return it as plain values, also where it is uncertain, with the units in the names.
+
+        A tempo or key without a confidence is that of the file's own tags.
+        """
+        from recsys.keys import camelot
+
+        return {
+            "tempo": self.tempo,
+            "loudness": self.loudness,
+            "tempo_confidence": self.tempo_confidence,
+            "key": self.key,
+            "camelot": None if self.key is None else camelot(self.key),
+            "key_confidence": self.key_confidence,
+            "true_peak_dbtp": self.true_peak,
+            "replay_gain_db": None if self.replay_gain is None else round(self.replay_gain, 2),
+        }
+
+
+def _is_certain(confidence: float | None) -> bool:
+    return confidence is None or confidence >= CERTAIN_FROM
+
+
+NOT_MEASURED = Mix()
+"""Of a track that was never measured."""
 
 TRACK_COLUMNS = ("#", "Artist", "Title", "Length", "Genre")
 """Headings of :meth:`Track.cells`."""
@@ -215,6 +311,13 @@ class Track:
     # When the library first had it, seconds since the epoch; None if that is not known, as on
     # Milvus. Two tracks that differ in nothing else are the same.
     added_s: float | None = field(default=None, compare=False)
+    # In [0, 1], by recsys.mood; None where the model lacks the tags for it.
+    energy: float | None = field(default=None, compare=False)
+    valence: float | None = field(default=None, compare=False)
+    danceability: float | None = field(default=None, compare=False)
+    acousticness: float | None = field(default=None, compare=False)
+    instrumentalness: float | None = field(default=None, compare=False)
+    mix: Mix = field(default=NOT_MEASURED, compare=False)
 
     def __post_init__(self) -> None:
         if not self.genre_group:
@@ -245,6 +348,26 @@ class Track:
 
         texts = (one_line(self.artist or ""), one_line(self.title), clock(self.duration_s))
         return (str(number), *texts, one_line(self.genre_group))
+
+    @property
+    def tempo(self) -> float | None:
+        """Beats per minute; None where that is not known, or not certain enough."""
+        return self.mix.certain_tempo
+
+    @property
+    def key(self) -> str | None:
+        """Musical key, as :data:`recsys.keys.KEYS` spells it; None as for the tempo."""
+        return self.mix.certain_key
+
+    @property
+    def loudness(self) -> float | None:
+        """Integrated loudness, LUFS; None where it was not measured."""
+        return self.mix.loudness
+
+    @property
+    def numbers(self) -> dict[str, float | None]:
+        """Its :data:`TRACK_NUMBERS` by name."""
+        return {name: getattr(self, name) for name in TRACK_NUMBERS}
 
     @property
     def title(self) -> str:

@@ -63,6 +63,7 @@ START_LIMIT_S = 300.0
 
 _THREADS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+    "RAYON_NUM_THREADS",
 )
 """Set to 1 for workers: the processes already use every processor."""
 

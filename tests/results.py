@@ -11,7 +11,9 @@ CARD = ROOT / "data" / "genre-model.json"
 PAGE = ROOT / "docs" / "results" / "model.md"
 
 EVALUATIONS = {
-    "cross_validation_clips": "Cross-validation by artist, clips of 30 s",
+    "cross_validation_clips": "Cross-validation by artist, clips of 30 s, ten windows",
+    "clips_at_default_effort": "The same clips at the default effort, six windows",
+    "cross_validation_excerpts": "Cross-validation by artist, excerpts of 3 s, one window",
     "cross_validation": "Cross-validation by artist, all tracks",
     "valid_clips": "Validation list, clips of 30 s, trained on the train list",
     "valid": "Validation list, all tracks, trained on the train list",
@@ -24,10 +26,15 @@ def render(card: dict[str, Any]) -> str:
     parts = [
         f"# {card['name']}, fingerprint {card['fingerprint']}\n",
         "Generated from the model card by `make docs`. Models made in the same way, evaluated on "
-        f"tracks that they were not trained on; seed {card['training']['seed']}, 95% intervals.\n",
+        f"tracks that they were not trained on; seed {card['training']['seed']}, 95% intervals"
+        " (whole artists drawn, where their number is given).\n",
     ]
-    for key, title in EVALUATIONS.items():
-        parts.append(_evaluation(title, metrics[key]))
+    # Cards of models made before a figure was measured lack it.
+    parts += [
+        _evaluation(title, metrics[key]) for key, title in EVALUATIONS.items() if key in metrics
+    ]
+    if spread := metrics.get("fold_seeds"):
+        parts.append(_spread(spread))
     parts.append(_tags(metrics["tags"]))
     return "\n".join(parts)
 
@@ -42,13 +49,26 @@ def _evaluation(title: str, figures: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"## {title}\n",
-            f"n = {figures['n']}, accuracy {figures['accuracy']:.3f} ({low:.3f} to {high:.3f}), "
-            f"macro F1 {figures['macro_f1']:.3f}, ECE {figures['ece']:.3f}\n",
+            f"n = {figures['n']}{_artists(figures)}, accuracy {figures['accuracy']:.3f}"
+            f" ({low:.3f} to {high:.3f}), macro F1 {figures['macro_f1']:.3f},"
+            f" ECE {figures['ece']:.3f}\n",
             "| genre | n | precision | recall | F1 |\n| --- | --- | --- | --- | --- |",
             *rows,
             "",
         ]
     )
+
+
+def _artists(figures: dict[str, Any]) -> str:
+    return f" by {figures['artists']} artists" if figures.get("artists") else ""
+
+
+def _spread(seeds: dict[str, list[float]]) -> str:
+    lines = [
+        f"{EVALUATIONS[name]}: {', '.join(f'{value:.3f}' for value in values)}\n"
+        for name, values in seeds.items()
+    ]
+    return "\n".join(["## Accuracy by seed of the folds\n", *lines])
 
 
 def _tags(tags: dict[str, Any]) -> str:

@@ -24,12 +24,13 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 GROUPS = {
     "base": (
         *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
-        *("bootstrap", "kinds", "learned", "mounts", "notebook"),
+        *("bootstrap", "genres", "keys", "kinds", "learned", "mounts", "notebook"),
     ),
     "sound": ("audio", "audio.*", "mel", "one_librosa", "toml_tables"),
     "library": ("library", "library.*"),
     "workers": ("workers", "worker_server"),
     "taste": ("taste", "taste.*"),
+    "mood": ("mood", "mood.numbers", "mood.table"),
     "store": ("store", "store.*"),
     "index": ("index", "index.base", "index.genre_index"),
     "index_sync": ("index.sync",),
@@ -37,6 +38,7 @@ GROUPS = {
     "playlists": ("playlists", "playlists.*"),
     "words": ("words", "words.*"),
     "classifier": ("classifier", *(f"classifier.{name}" for name in CLASSIFIER), "data"),
+    "mix": ("mix", "mix.*"),
     "indexing": ("indexing", "indexing.*"),
     "onnx": ("classifier.onnx", "classifier.onnx_text"),
     "training": (
@@ -50,6 +52,7 @@ GROUPS = {
     "quality": ("quality", "quality.*"),
     "audit": ("audit", "audit.*"),
     "robustness": ("robustness",),
+    "mood_fit": ("mood.fit",),
     "reports": ("reports", "reports.*"),
     "api": ("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
     "demo": ("demo",),
@@ -58,12 +61,12 @@ GROUPS = {
 """Every module of the package, by the part of the design to which it belongs."""
 
 CORE = (
-    *("base", "sound", "library", "workers", "taste", "store", "index", "index_sync"),
-    *("recommender", "playlists", "words", "classifier", "indexing"),
+    *("base", "sound", "library", "workers", "taste", "mood", "store", "index", "index_sync"),
+    *("recommender", "playlists", "words", "classifier", "mix", "indexing"),
 )
 WINGS = (
     *("onnx", "training", "papers", "milvus", "cluster", "quality", "audit", "robustness"),
-    "reports",
+    *("mood_fit", "reports"),
 )
 
 MAY_IMPORT = {
@@ -72,24 +75,33 @@ MAY_IMPORT = {
     "library": {"base", "sound"},
     "workers": {"base", "sound", "library"},
     "taste": {"base"},
-    "store": {"base", "taste"},
+    "mood": {"base"},
+    "store": {"base", "taste", "mood"},
     "index": {"base"},
     "index_sync": {"base", "store", "index"},
     "recommender": {"base", "taste", "store", "index"},
     "playlists": {"base", "library", "taste", "store", "index", "recommender"},
     "words": {"base", "store", "index", "recommender"},
     "classifier": {"base", "sound", "library", "workers"},
+    "mix": {"base", "sound", "library", "workers", "store"},
     "indexing": {
-        *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier")
+        *("base", "sound", "library", "workers", "store", "index", "index_sync", "classifier"),
+        "mix",
     },
     "onnx": {"base", "sound", "classifier"},
     "training": {*CORE, "onnx"},
-    "papers": {"base", "sound", "library", "workers", "classifier", "onnx", "training", "reports"},
+    "papers": {
+        *("base", "sound", "library", "workers", "words", "classifier", "onnx", "training"),
+        "reports",
+    },
     "milvus": {"base", "taste", "store", "index"},
     "cluster": {*CORE},
     "quality": {"base", "sound", "library", "workers", "store", "index", "recommender"},
     "audit": {"base", "library", "store", "index_sync", "recommender"},
     "robustness": {"base", "sound", "library", "workers", "classifier"},
+    "mood_fit": {
+        *("base", "sound", "library", "workers", "mood", "store", "recommender", "classifier")
+    },
     "reports": {"base", "sound", "library", "workers", "classifier", "training", "quality"},
     "api": {*CORE, *WINGS},
     "demo": {"base"},

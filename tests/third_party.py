@@ -18,7 +18,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 
 SECTIONS = {
     "": "The core",
-    **{name: f"The extra `{name}`" for name in ("train", "papers", "onnx", "words")},
+    **{name: f"The extra `{name}`" for name in ("train", "papers", "onnx", "words", "mix")},
     **{name: f"The extra `{name}`" for name in ("ray", "milvus", "check", "dev")},
 }
 """Extras in the order of the page; a package stands where it is first needed."""

@@ -23,10 +23,11 @@ Float64Array = npt.NDArray[np.float64]
 class Calibration:
     """Temperature, thresholds and confusion, fitted to tracks that were not trained on."""
 
-    temperature: float
+    temperature: float  # of a track with all windows
     thresholds: tuple[float, ...]  # per genre, in [0, 1]
     confusion: tuple[tuple[float, ...], ...]  # rows are true genres and sum to 1
     probabilities: Float64Array  # (n, n_genres), of the tracks that it was fitted to
+    temperatures: tuple[float, ...] = ()  # by the number of windows, see `temperatures_of`
 
     @property
     def share_with_a_genre(self) -> float:
@@ -37,25 +38,45 @@ class Calibration:
 
 
 def calibrate(
-    logits: FloatArray, targets: IdArray, temperature: float | None = None
+    logits: FloatArray,
+    targets: IdArray,
+    temperature: float | None = None,
+    temperatures: tuple[float, ...] = (),
+    windows: Sequence[int] = (),
 ) -> Calibration:
     """Fit temperature, thresholds and confusion to pooled logits (n, n_genres) of held-out tracks.
 
-    `targets` (n,) holds genre ids; a given temperature is kept.
+    `targets` (n,) holds genre ids; a given temperature is kept. `temperatures` by the number of
+    windows need the `windows` of each track, (n,).
     """
     if temperature is None:
         temperature = fit_temperature(logits, targets)
-    probabilities = softmax(logits, temperature)
+    of_each = temperatures_of(windows, temperatures) if temperatures else temperature
+    probabilities = softmax(logits, of_each)
     confusion = smoothed_confusion(probabilities.argmax(axis=1), targets, logits.shape[1])
     return Calibration(
         temperature=temperature,
         thresholds=fit_thresholds(probabilities, targets),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         probabilities=probabilities,
+        temperatures=temperatures,
     )
 
 
-def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Float64Array:
+def temperatures_of(windows: Sequence[int], temperatures: Sequence[float]) -> Float64Array:
+    """Return the temperature of tracks with so many windows, (n, 1).
+
+    `temperatures` holds that of one window, of two, and so on; its last is that of more as well.
+    The mean over few windows is less often right than that over many, and as confident.
+    """
+    rows = np.minimum(np.asarray(windows, dtype=np.int64), len(temperatures)) - 1
+    found: Float64Array = np.asarray(temperatures, dtype=np.float64)[rows, np.newaxis]
+    return found
+
+
+def softmax(
+    logits: npt.NDArray[np.floating], temperature: float | Float64Array = 1.0
+) -> Float64Array:
     """Return probabilities over the last axis; a temperature above 1 flattens them."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     # Less the largest, so that no exponential overflows.

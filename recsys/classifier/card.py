@@ -19,6 +19,7 @@ import numpy as np
 
 from recsys.atomic import check_replaceable, write_bytes
 from recsys.checks import regular
+from recsys.classifier.calibrate import softmax, temperatures_of
 from recsys.errors import ModelError
 from recsys.mel import Features, at_effort, features_from_dict
 from recsys.registry import Registry, find
@@ -26,6 +27,8 @@ from recsys.types import Effort, ModelInfo
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from recsys.types import FloatArray
 
 CARD_VERSION = 1
 """Raise it when an older recsys would misread the card."""
@@ -68,6 +71,8 @@ class ModelCard:
     temperature: float  # divides pooled logits before the softmax
     thresholds: tuple[float, ...]  # per genre: least probability at which it is given
     confusion: tuple[tuple[float, ...], ...]  # Laplace-smoothed; true genres, rows sum to 1
+    # Of a track with one window, with two, and so on; the last is that of more. Empty: one for all.
+    temperatures: tuple[float, ...] = ()
     tags: tuple[str, ...] = ()  # outputs of the tag head; empty without one
     # Of the pooled tag logits of each tag over the training tracks, for z-scores.
     tag_means: tuple[float, ...] = ()
@@ -89,7 +94,8 @@ class ModelCard:
             raise ValueError(
                 f"{n} labels, {len(self.thresholds)} thresholds, confusion of shape {shape}"
             )
-        check_calibration(self.labels, self.temperature, self.thresholds, self.confusion)
+        for temperature in (self.temperature, *self.temperatures):
+            check_calibration(self.labels, temperature, self.thresholds, self.confusion)
         check_tags(self.tags, self.tag_means, self.tag_deviations)
 
     def _check_kinds(self) -> None:
@@ -112,6 +118,11 @@ class ModelCard:
         if features == self.features:
             return self
         return replace(self, features=features, effort=wanted)
+
+    def probabilities(self, logits: FloatArray, windows: Sequence[int] = ()) -> FloatArray:
+        """Calibrate pooled logits (n, n_genres) of tracks with so many `windows` each, (n,)."""
+        fitted = temperatures_of(windows, self.temperatures) if self.temperatures else None
+        return softmax(logits, self.temperature if fitted is None else fitted).astype(np.float32)
 
     def info(self) -> ModelInfo:
         """Return what the recommender needs."""
@@ -165,6 +176,7 @@ class ModelCard:
                     "features": features_from_dict(raw["features"]),
                     "thresholds": tuple(map(float, raw["thresholds"])),
                     "confusion": tuple(tuple(map(float, row)) for row in raw["confusion"]),
+                    "temperatures": tuple(map(float, raw.get("temperatures", ()))),
                     "tags": tuple(map(str, raw.get("tags", ()))),
                     "tag_means": tuple(map(float, raw.get("tag_means", ()))),
                     "tag_deviations": tuple(map(float, raw.get("tag_deviations", ()))),
@@ -216,7 +228,7 @@ _HASHED = (
     *("architecture", "config", "labels", "features"),
     *("dimension", "temperature", "thresholds", "confusion"),
 )
-_HASHED_WHERE_GIVEN = ("tags", "tag_means", "tag_deviations")
+_HASHED_WHERE_GIVEN = ("temperatures", "tags", "tag_means", "tag_deviations")
 
 
 def fingerprint(weights: bytes, card: ModelCard) -> str:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import (
     DEFAULT_MODEL,
     REPLACE_HINT,
@@ -353,7 +352,7 @@ class Classifier:
         if not tracks:
             return []
         pooled = self.scores(tracks)
-        probabilities = softmax(pooled.logits, self.card.temperature).astype(np.float32)
+        probabilities = self.card.probabilities(pooled.logits, [len(own) for own in tracks])
         # As a hyperbolic tangent, because the exponential of a large logit would overflow.
         tags = ((1 + np.tanh(pooled.tag_logits.astype(np.float64) / 2)) / 2).astype(np.float32)
         return [

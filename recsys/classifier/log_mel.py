@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from recsys.classifier.calibrate import softmax
 from recsys.classifier.inference import Classifier, Device
 from recsys.errors import ModelError
 from recsys.mel import (
@@ -251,5 +250,4 @@ def _predict(classifier: Classifier, windows: FloatArray) -> tuple[FloatArray, F
             "Use the shipped model, or one that was trained on log-mel windows of 3 s.",
         )
     pooled = classifier.scores(list(inputs[:, np.newaxis]))
-    probabilities = softmax(pooled.logits, classifier.card.temperature).astype(np.float32)
-    return probabilities, pooled.embeddings
+    return classifier.card.probabilities(pooled.logits, [1] * len(inputs)), pooled.embeddings

@@ -130,6 +130,7 @@ class OnnxDescription(Table):
     outputs: Outputs
     tags: TagOutputs | None = None
     temperature: float = 1.0  # pooled scores are divided by it
+    temperatures: tuple[float, ...] = ()  # of tracks with one window, with two, ...; as in a card
     thresholds: float | tuple[float, ...] = 0.3  # one for all genres, or one each
     # Rows sum to 1; None where it was not measured.
     confusion: tuple[tuple[float, ...], ...] | None = None
@@ -161,7 +162,8 @@ class OnnxDescription(Table):
             raise ValueError(f"{n} labels and {len(self.thresholds)} thresholds")
         if self.confusion is not None and [len(row) for row in self.confusion] != [n] * n:
             raise ValueError(f"confusion: {n} rows of {n} numbers are needed")
-        check_calibration(self.labels, self.temperature, self.threshold_of_each, self.confusion)
+        for temperature in (self.temperature, *self.temperatures):
+            check_calibration(self.labels, temperature, self.threshold_of_each, self.confusion)
         if bool(self.tags) != bool(self.outputs.tags):
             raise ValueError("tags need a table [tags] and the name of their output, or neither")
         axes = ("batch", *axes_of(self.features))
@@ -174,7 +176,10 @@ class OnnxDescription(Table):
 
     def deciding(self) -> dict[str, Any]:
         """Return everything that changes the outputs of the model, ready for JSON."""
-        plain = self.model_dump(exclude={"name", "licence", "features", "training", "text"})
+        left_out = {"name", "licence", "features", "training", "text"}
+        if not self.temperatures:  # as the models that have one for all were identified before
+            left_out.add("temperatures")
+        plain = self.model_dump(exclude=left_out)
         return {**plain, "features": self.features.as_dict(), "layout": self.layout}
 
 
@@ -506,6 +511,7 @@ def _card_of(session: OnnxSession) -> ModelCard:
         features=description.features,
         dimension=session.dimension,
         temperature=description.temperature,
+        temperatures=description.temperatures,
         thresholds=description.threshold_of_each,
         confusion=description.confusion or _assumed_confusion(description),
         tags=tags.names if tags else (),

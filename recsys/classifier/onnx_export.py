@@ -187,6 +187,7 @@ def _toml_of(card: ModelCard) -> str:
         "licence": card.licence,
         "labels": card.labels,
         "temperature": card.temperature,
+        "temperatures": card.temperatures or None,
         "thresholds": card.thresholds,
         "confusion": card.confusion,
     }

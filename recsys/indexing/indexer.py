@@ -15,6 +15,7 @@ from recsys.checks import check_at_least, check_types
 from recsys.errors import (
     ModelError,
     PassingError,
+    QueryError,
     RecsysError,
     StoreError,
     being_written,
@@ -42,6 +43,7 @@ from recsys.types import (
     IndexEvent,
     IndexStatus,
     IndexSummary,
+    MixKind,
     PassedOver,
     SlowFile,
     Track,
@@ -107,6 +109,9 @@ class IndexOptions:
     journal : str or None
         How SQLite keeps the library consistent from now on: ``wal``, or ``delete`` for network file
         systems; None keeps it.
+    also : tuple of str
+        What else to measure of the tracks that lack it, by decoding all of each: ``tempo``, ``key``
+        (both need the extra ``[mix]``) and ``loudness``, see :mod:`recsys.mix`.
 
     Examples
     --------
@@ -126,9 +131,13 @@ class IndexOptions:
     size_limit: int = SIZE_LIMIT_BYTES
     retry_failed: bool = False
     journal: JournalName | None = None
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_types(self)
+        strange = [name for name in self.also if name not in list(MixKind)]
+        if strange:
+            raise QueryError(f"{strange[0]!r} cannot be measured", f"Known: {', '.join(MixKind)}.")
         check_at_least(1, workers=self.workers, size_limit=self.size_limit)
         ScanRules(self.exclude or ())  # RecsysError for a pattern that is none
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -22,14 +22,19 @@ from recsys.indexing.roots import check_folder
 from recsys.library import ScanRules
 from recsys.mel import DEFAULT_EFFORT
 from recsys.memory import check_address_space, keep_freed_memory
-from recsys.names import LEAST_STYLES, check_has_tags, style_columns
 from recsys.store import LibraryLock, Store
-from recsys.types import GenreSource, IndexEvent, IndexStatus, IndexSummary, SlowFile
+from recsys.types import IndexEvent, IndexStatus, IndexSummary, MixKind, SlowFile
 from recsys.workers import default_workers
 
 if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
+    from recsys.mix.run import MixEvent, MixPlan, MixSummary
     from recsys.types import FloatArray, ModelInfo
+
+SessionEvent: TypeAlias = (
+    "IndexEvent | IndexPlan | IndexSummary | SlowFile | MixEvent | MixPlan | MixSummary"
+)
+"""What :meth:`IndexSession.run` yields."""
 
 MODEL_SHARE = 0.4
 """Share of the processors on which the model computes while others decode."""
@@ -50,9 +55,7 @@ class IndexSession:
     effort: str | None = None  # None for the library's own, or else recsys.mel.DEFAULT_EFFORT
     options: IndexOptions = field(default_factory=IndexOptions)
 
-    def run(
-        self, roots: Sequence[Path], *, watch: bool = False
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
+    def run(self, roots: Sequence[Path], *, watch: bool = False) -> Iterator[SessionEvent]:
         """Index, then watch the folders if wanted; see :meth:`recsys.api.Library.index_events`.
 
         Raises
@@ -64,6 +67,10 @@ class IndexSession:
         check_address_space(processors, self.options.workers or processors)
         # First: a missing device must not be noticed only after a scan.
         check_device(self.device)
+        if self.options.also:
+            from recsys.mix.run import check_kinds
+
+            check_kinds(self._kinds)
         # A run that changes the library itself must not do so and then find no music.
         if not self.database.exists() or self.options.genres or self.options.reanalyse:
             for root in roots:
@@ -95,12 +102,13 @@ class IndexSession:
                 if isinstance(event, IndexSummary) and event.found:
                     event = _with_note_of_journal(store, event)
                 yield event
+            yield from self._measured(store, roots)
             if watch:
                 yield from self._watch(roots, store, indexer, load_ahead=ahead)
 
     def _watch(
         self, roots: Sequence[Path], store: Store, indexer: Indexer, *, load_ahead: bool
-    ) -> Iterator[IndexEvent | IndexPlan | IndexSummary | SlowFile]:
+    ) -> Iterator[SessionEvent]:
         """Index what changes, for ever; say what there is to say once."""
         from recsys.indexing.watching import QUIET_S, Watcher
 
@@ -130,7 +138,33 @@ class IndexSession:
                 elif isinstance(event, IndexPlan) and not event.pending:
                     continue
                 yield event
+            yield from self._measured(store, change.paths, only_if_any=True)
             watcher.wait_for(indexer.young)
+
+    @property
+    def _kinds(self) -> tuple[MixKind, ...]:
+        return tuple(MixKind(name) for name in self.options.also)
+
+    def _measured(
+        self, store: Store, places: Sequence[Path], *, only_if_any: bool = False
+    ) -> Iterator[MixEvent | MixPlan | MixSummary | SlowFile]:
+        """Measure what the options ask for, of the tracks in some folders and files."""
+        if not self.options.also:
+            return
+        from recsys.mix.run import MixPlan, measure_library
+
+        options = self.options
+        events = measure_library(
+            store,
+            self._kinds,
+            places,
+            workers=options.workers,
+            retry_failed=options.retry_failed,
+        )
+        for event in events:
+            if only_if_any and isinstance(event, MixPlan) and not event.pending:
+                return
+            yield event
 
     def _settle_model(self, store: Store) -> tuple[ModelCard, Path | None]:
         """Return card and checkpoint of the one model that analyses the library."""
@@ -141,13 +175,12 @@ class IndexSession:
         effort = self.effort or before or DEFAULT_EFFORT
         card = load_card(checkpoint).at_effort(effort)
         info = card.info()
-        if (options.genres or store.genre_source()) == GenreSource.TAGS:
-            _check_has_styles(info)
         changed = known is None or known.identity != info.identity
         if known is not None and changed and not options.reanalyse:
             raise self._model_mismatch(known, info, store.roots())
         if changed or self.model is not None:
             change_model(store, card, checkpoint)
+        store.compute_moods()
         if options.genres is not None and options.genres != store.genre_source():
             store.set_genre_source(options.genres)
         return card, checkpoint
@@ -179,16 +212,6 @@ def _check_parent(database: Path) -> None:
             f"cannot make the folder {database.parent}: {error.strerror}",
             "Choose another place for the library with --db.",
         ) from error
-
-
-def _check_has_styles(info: ModelInfo) -> None:
-    """Raise ModelError unless the model has enough styles among its tags."""
-    if len(style_columns(info)) < LEAST_STYLES:
-        raise ModelError(
-            f"the library is to be sorted by tags, and the model {info.name} ({info.fingerprint}) "
-            f"has {len(info.tags)} tags, {len(style_columns(info))} of them styles",
-            "Choose a model with tags with --model, or give --genres model or --genres own.",
-        )
 
 
 @contextmanager
@@ -334,12 +357,10 @@ def sort_library(database: Path, source: str) -> dict[str, int]:
     """Sort a library by other labels and update its index, without any analysis.
 
     `source` is a :class:`recsys.types.GenreSource`. Returns the number of tracks in each genre
-    group. RecsysError if the library is busy or empty, or its model has no styles.
+    group. RecsysError if the library is busy or empty.
     """
     with LibraryLock(database, 0.0), Store.open(database) as store:
-        info = required_model(store)
-        if source == GenreSource.TAGS:
-            check_has_tags(info, store.roots(), LEAST_STYLES)
+        required_model(store)
         store.set_genre_source(source)
         bring_up_to_date(store)
         return store.genre_counts()

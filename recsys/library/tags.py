@@ -11,9 +11,10 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from recsys.errors import AudioError, cannot_read
+from recsys.keys import key_of
 from recsys.library.encodings import repaired
 from recsys.types import Tags
 
@@ -70,6 +71,51 @@ def read_tags(path: Path) -> Tags:
     PassingError if the file cannot be read.
     """
     return _tags_of(_values(path))
+
+
+class MixTags(NamedTuple):
+    """What programs for DJs write into files."""
+
+    tempo: float | None = None  # beats per minute
+    key: str | None = None  # one of recsys.keys.KEYS
+
+
+_TEMPO_FIELDS = ("bpm", "TBPM", "tmpo", "WM/BeatsPerMinute", "tbpm")
+_KEY_FIELDS = (
+    *("initialkey", "initial key", "initial_key", "TKEY", "WM/InitialKey", "tkey"),
+    *("----:com.apple.iTunes:initialkey", "----:com.apple.iTunes:KEY"),
+)
+_TAGGED_TEMPI = (30.0, 300.0)
+"""Others are no tempo: 0 stands for an unknown one."""
+
+
+def read_mix_tags(path: Path) -> MixTags:
+    """Read tempo and key from the tags of a file; PassingError if it cannot be read."""
+    tags = _mutagen_tags(path) or _ffmpeg_tags(path)
+    tempo = _decimal(_first(tags, _TEMPO_FIELDS))
+    least, most = _TAGGED_TEMPI
+    named = _first(tags, _KEY_FIELDS)
+    return MixTags(
+        tempo if tempo is not None and least <= tempo <= most else None,
+        key_of(named) if named else None,
+    )
+
+
+def _first(tags: Any, keys: Iterable[str]) -> str | None:  # noqa: ANN401 (mutagen is untyped)
+    texts = _texts(tags, keys) if tags else []
+    if not texts:
+        return None
+    text = texts[0]
+    if text.startswith("b'"):  # free-form tags of MP4 are bytes
+        text = text[2:-1]
+    return _clean(text)
+
+
+def _decimal(text: str | None) -> float | None:
+    try:
+        return float((text or "").replace(",", "."))
+    except ValueError:
+        return None
 
 
 def _tags_of(values: dict[str, list[str]]) -> Tags:

@@ -21,7 +21,7 @@ from recsys.index.base import checked_dimension
 from recsys.milvus.client import LATEST
 from recsys.store.rows import analysis_dict, tags_dict, tags_of
 from recsys.store.search import search_texts, shared_words
-from recsys.types import Kind, Track
+from recsys.types import MOOD_NUMBERS, Kind, Track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -294,6 +294,7 @@ def row_of(track: Track, analysis: Analysis) -> dict[str, Any]:
         "genre": track.genre,
         "warning": track.warning,
         "missing": track.missing,
+        **{name: getattr(track, name) for name in MOOD_NUMBERS},
         **({} if track.kind is None else _kind_of(track)),
     }
     arrays = analysis_dict(analysis)
@@ -341,6 +342,7 @@ def track_of(row: Mapping[str, Any]) -> Track:
     """Return the track of a row with the fields :data:`TRACK_FIELDS`."""
     about = row["track"]
     rest = {name: about[name] for name in ("duration_s", "genre", "warning", "missing")}
+    rest |= {name: about.get(name) for name in MOOD_NUMBERS}
     return Track(
         id=row["id"],
         path=Path(restored(row["path"])),

@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from recsys.errors import require
+from recsys.papers.features import ImageFeatures
 from recsys.papers.fit import RANDOM
-from recsys.papers.recipe import RECIPE_NAMES
+from recsys.papers.recipe import RECIPE_NAMES, split_name
 from recsys.papers.reproduce import WAYS
 from recsys.reports.drawing import (
     EXTRA,
     PALETTE,
     Picture,
     data_uri,
+    literal,
     new_figure,
     png,
     render,
@@ -36,10 +38,14 @@ if TYPE_CHECKING:
 FIELDS = (
     # Name and title of the recipe, and the data.
     *("recipe", "title", "data"),
-    # Accuracies: of the report; here by its protocol, and by an artist-grouped split. The 95%
-    # intervals are Wilson's; n counts tracks, or segments where report_unit is that.
+    # Accuracies: of the report; here by its protocol, and by an artist-grouped split; of several
+    # seeds the median one. The 95% intervals draw whole artists; n counts tracks, or segments where
+    # report_unit is that.
     *("published", "report", "report_n", "report_unit", "report_low", "report_high"),
     *("honest", "honest_n", "honest_low", "honest_high"),
+    # Of several seeds: their number, and the least and greatest accuracy.
+    *("report_seeds", "report_least", "report_most"),
+    *("honest_seeds", "honest_least", "honest_most"),
     # Tracks (segments) learned from, of the fold with the fewest.
     *("report_train", "honest_train"),
     # Of how many tracks the artist is not known.
@@ -52,10 +58,10 @@ FIELDS = (
 """Columns of the table; a figure that is missing is None."""
 
 CAUTIONS = (
-    "The intervals hold for units that know nothing of each other. Segments of one track and"
-    " several tracks of one artist are alike, so these intervals are too narrow.",
-    "Every figure is of one seed. Where data was divided once and not into folds, how much another"
-    " seed or another division would change is not in the interval either.",
+    "The intervals draw whole artists, for tracks of one artist and segments of one track are"
+    " alike. They are of one training and one division of the data.",
+    "Another seed can change the figure of a network by more than its interval: with --seeds the"
+    " median is shown, with the least and the greatest.",
     "'learned from' counts what 'n' counts: segments where the report mixed them, else tracks; of"
     " several folds the fewest. The two protocols often learn from different numbers of tracks,"
     " so that their difference is not of leaks and artists alone.",
@@ -112,7 +118,7 @@ def compare(
     rows = []
     for key in sorted(found, key=place):
         recipe = found[key][0].recipe
-        ways = {task.way: done[task] for task in found[key] if task in done}
+        ways = _median_by_way(found[key], done)
         notes = ["quick run, measures nothing"] if quick else []
         if recipe.training is not None and epochs is not None and epochs < recipe.training.epochs:
             notes.append(f"at most {epochs} epochs instead of {recipe.training.epochs}")
@@ -121,7 +127,9 @@ def compare(
             notes.append(f"could not be run, {'; '.join(failed)}")
         notes += _about_measurements(recipe, ways, weights)
         notes += _other_figures(recipe, ways.get("report"))
-        rows.append(_row(recipe, ways, "; ".join(notes), weights))
+        row = _row(recipe, ways, "; ".join(notes), weights)
+        every = [(task.way, done[task]) for task in found[key] if task in done]
+        rows.append({**row, **_over_seeds(recipe, every, weights)})
     # As objects: a missing count stays None, and a whole number does not become a float.
     return require("pandas", EXTRA).DataFrame(rows, columns=list(FIELDS), dtype=object)
 
@@ -132,6 +140,41 @@ def _by_recipe(tasks: Sequence[Task]) -> dict[tuple[str, str], list[Task]]:
     for task in tasks:
         found.setdefault((task.recipe.name, task.source), []).append(task)
     return found
+
+
+def _median_by_way(
+    tasks: Sequence[Task], done: Mapping[Task, Measurement]
+) -> dict[str, Measurement]:
+    """Return the measurement of each way: that of the median accuracy, of two the lesser."""
+    found: dict[str, list[Measurement]] = {}
+    for task in tasks:
+        if task in done:
+            found.setdefault(task.way, []).append(done[task])
+    return {
+        way: sorted(measured, key=_accuracy_of)[(len(measured) - 1) // 2]
+        for way, measured in found.items()
+    }
+
+
+def _accuracy_of(measurement: Measurement) -> float:
+    """Return the accuracy that is compared: of songs of several genres where a report has them."""
+    return float((measurement.notes.get("mixed") or measurement.test)["accuracy"])
+
+
+def _over_seeds(
+    recipe: Recipe, measured: Sequence[tuple[str, Measurement]], weights: str
+) -> dict[str, object]:
+    """Return the columns about several seeds, and the minutes of all."""
+    if not measured:
+        return {}
+    columns: dict[str, object] = {"minutes": sum(one.minutes for _, one in measured)}
+    for way in WAYS:
+        own = [one for of, one in measured if of == way]
+        if len(own) > 1 and not not_measured(recipe, {way: own[0]}, weights):
+            accuracies = [_accuracy_of(one) for one in own]
+            values = {"seeds": len(own), "least": min(accuracies), "most": max(accuracies)}
+            columns |= {f"{way}_{name}": value for name, value in values.items()}
+    return columns
 
 
 def _row(
@@ -151,7 +194,6 @@ def _row(
     if some := report or grouped:
         row["data"], row["seed"] = some.data, some.seed
         row["unknown_artists"], row["tracks"] = some.unknown_artists, some.n_tracks
-        row["minutes"] = sum(one.minutes for one in ways.values())
     for way, one in ways.items():
         row[f"{way}_train"] = one.n_train
         if not not_measured(recipe, ways, weights):
@@ -195,6 +237,11 @@ def _about_measurements(
         if "mixed" in one.notes:
             n, accuracy = one.test["n"], one.test["accuracy"]
             yield f"{WAYS[one.way]}: songs of several genres; {n} tracks of one: {accuracy:.3f}"
+        if mixes := one.notes.get("mixes"):
+            yield (
+                f"{WAYS[one.way]}: mixes of two test clips each, a stand-in for songs of two"
+                f" genres: {mixes['accuracy']:.3f} of {mixes['n']}"
+            )
         if check := one.notes.get("memorised"):
             yield (
                 f"overfit check: {check['segments']} segments learned to"
@@ -265,7 +312,9 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
         if value is None:
             return "not measured"
         from_how_many = "" if learned is None else f"; learned from {learned}"
-        return f"{value:.3f}{mark} ({low:.3f} to {high:.3f}, {n} {unit}s{from_how_many})"
+        count, least, most = (getattr(row, f"{way}_{name}") for name in ("seeds", "least", "most"))
+        seeds = "" if count is None else f"; {count} seeds: {least:.3f} to {most:.3f}"
+        return f"{value:.3f}{mark} ({low:.3f} to {high:.3f}, {n} {unit}s{from_how_many}{seeds})"
 
     rows = []
     for row in table.itertuples(index=False):
@@ -318,7 +367,7 @@ def genre_rows(done: Mapping[Task, Measurement], *, weights: str) -> list[dict[s
     """
     found = []
     for (name, source), tasks in _by_recipe(list(done)).items():
-        recipe, ways = tasks[0].recipe, {task.way: done[task] for task in tasks}
+        recipe, ways = tasks[0].recipe, _median_by_way(tasks, done)
         if not_measured(recipe, ways, weights):
             continue
         for genre, figures in recipe.published.per_genre.items():
@@ -341,14 +390,19 @@ def write_page(
     weights: str,
     quick: bool,
 ) -> Path:
-    """Write ``index.html`` and its figure into an existing folder; return the path of the page.
+    """Write ``index.html`` and its figures into an existing folder; return the path of the page.
 
     A quick run shows no figures of genres. Raises RecsysError if a file cannot be written,
     MissingExtraError if a library is not installed.
     """
     drawn = []
-    if table["report"].notna().any() or table["honest"].notna().any():
-        picture = comparison_picture(table)
+    measured = table["report"].notna().any() or table["honest"].notna().any()
+    possible = (
+        comparison_picture(table) if measured else None,
+        overfit_picture(done),
+        kinds_picture(done),
+    )
+    for picture in filter(None, possible):
         content = png(picture.figure)
         write_file(out / picture.file_name, content)
         drawn.append({"title": picture.title, "caption": picture.caption, "uri": data_uri(content)})
@@ -396,9 +450,72 @@ def comparison_picture(table: pd.DataFrame) -> Picture:
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     caption = (
-        "Lines are 95% intervals, too narrow where segments of one track or tracks of one artist"
-        " are counted. Where the report mixed segments of one track into both sides,"
-        " its protocol gives more than any new track will get; the artist-grouped figure keeps"
-        " tracks and artists apart."
+        "Lines are 95% intervals, whole artists drawn. Where the report mixed segments of one track"
+        " into both sides, its protocol gives more than any new track will get; the artist-grouped"
+        " figure keeps tracks and artists apart."
     )
     return Picture("comparison", "Published, paper protocol, artist-grouped", caption, figure)
+
+
+def overfit_picture(done: Mapping[Task, Measurement]) -> Picture | None:
+    """Draw the accuracy of every overfit check by epoch; None if there was none."""
+    curves = {
+        task.recipe.name: (check["segments"], check["curve"])
+        for task, one in done.items()
+        if (check := one.notes.get("memorised")) and check.get("curve")
+    }
+    if not curves:
+        return None
+    figure = new_figure(7.5, 4.2)
+    axes = figure.subplots()
+    for number, (name, (segments, curve)) in enumerate(curves.items()):
+        axes.plot(
+            range(1, len(curve) + 1), curve, label=literal(f"{name} ({segments} segments)"),
+            color=PALETTE[number % len(PALETTE)], marker=".",
+        )  # fmt: skip
+    axes.set_ylim(0, 1.05)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy on the tracks learned from")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    caption = (
+        "A network that cannot learn a few tracks by repetition is broken. This tests no more."
+    )
+    return Picture("overfit", "Overfit check", caption, figure)
+
+
+def kinds_picture(done: Mapping[Task, Measurement]) -> Picture | None:
+    """Draw validation by epoch for every kind of image of a network; None with one kind or none."""
+    found: dict[str, dict[str, Measurement]] = {}
+    for task, one in done.items():
+        features = task.recipe.features
+        if task.way == "report" and isinstance(features, ImageFeatures) and _valid_curve(one):
+            found.setdefault(split_name(task.recipe.name)[0], {}).setdefault(features.content, one)
+    several = {name: kinds for name, kinds in found.items() if len(kinds) > 1}
+    if not several:
+        return None
+    figure = new_figure(3.8 * len(several) + 0.6, 3.8)
+    panels = figure.subplots(1, len(several), sharey=True, squeeze=False)[0]
+    for axes, (name, kinds) in zip(panels, several.items(), strict=True):
+        for number, (content, one) in enumerate(kinds.items()):
+            epochs, accuracies = zip(*_valid_curve(one), strict=True)
+            axes.plot(epochs, accuracies, label=content, color=PALETTE[2 * number], marker=".")
+        axes.set_title(literal(name))
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, title="image")
+    panels[0].set_ylim(0, 1)
+    panels[0].set_ylabel("accuracy on validation")
+    caption = (
+        "Paper protocol, the first seed. Segments of one track are in training and validation."
+    )
+    return Picture("kinds", "Kinds of images", caption, figure)
+
+
+def _valid_curve(measurement: Measurement) -> list[tuple[int, float]]:
+    """Return the epochs of a training that were validated, with the accuracy."""
+    return [
+        (int(entry["epoch"]), float(entry["valid_accuracy"]))
+        for entry in measurement.history
+        if entry.get("valid_accuracy") is not None
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -73,6 +73,8 @@ class RecipeData:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]  # on imbalance, missing artists and known faults
     mixed: tuple[MixedSong, ...] = ()  # empty unless the recipe can use them
+    # By key, where there are no such songs: clips of two genres may be mixed instead.
+    clips: Mapping[str, Path] = field(default_factory=dict)
 
 
 def find_music(directories: Sequence[Path]) -> list[LabelledFile]:
@@ -132,10 +134,12 @@ def load_music(
         on_file=on_file,
     )
     mixed: tuple[MixedSong, ...] = ()
+    clips: dict[str, Path] = {}
     if recipe.training is not None and recipe.training.loss == "sigmoid":
         mixed, failed = _load_mixed(files, recipe.features, genres, workers)
         skipped += failed
-    return _describe(recipe, segments, files, skipped, mixed)
+        clips = {} if mixed else {file.key: file.path for file in files}
+    return replace(_describe(recipe, segments, files, skipped, mixed), clips=clips)
 
 
 def load_table(recipe: Recipe, path: Path, artists: Path | None = None) -> RecipeData:
@@ -366,6 +370,44 @@ def _load_mixed(
         else:
             read.append(MixedSong(file.key, windows, frozenset(file.genre.split(JOINS))))
     return tuple(read), tuple(failed)
+
+
+MIXES = 50
+"""As many as the report of Mijares and Manua had songs of two genres."""
+
+
+def mix_clips(
+    clips: Mapping[str, Path],
+    tracks: Sequence[LabelledTrack],
+    features: Features,
+    seed: int,
+    count: int = MIXES,
+) -> tuple[MixedSong, ...]:
+    """Mix clips of two genres each at the same level: a stand-in for songs of two genres.
+
+    Every genre is in as many mixes, as far as that goes; its `tracks` are taken in turn. There are
+    none with fewer than two genres.
+    """
+    rng = np.random.default_rng(seed)
+    of_genre: dict[str, list[LabelledTrack]] = {}
+    for row in rng.permutation(len(tracks)).tolist():
+        if tracks[row].key in clips:
+            of_genre.setdefault(tracks[row].genre, []).append(tracks[row])
+    genres, taken = sorted(of_genre), Counter[str]()
+    songs: list[MixedSong] = []
+    while len(genres) > 1 and len(songs) < count:
+        order = [genres[number] for number in rng.permutation(len(genres)).tolist()]
+        for pair in zip(order[::2], order[1::2], strict=False):
+            chosen = [of_genre[genre][taken[genre] % len(of_genre[genre])] for genre in pair]
+            taken.update(pair)
+            sounds = [decode(clips[track.key], features).windows for track in chosen]
+            windows = min(len(sound) for sound in sounds)
+            levels = [max(float(np.sqrt(np.mean(np.square(s)))), 1e-9) for s in sounds]
+            mixed = sum(s[:windows] / level for s, level in zip(sounds, levels, strict=True))
+            inputs = features.compute((mixed / np.abs(mixed).max()).astype(np.float32))
+            name = " + ".join(track.key for track in chosen)
+            songs.append(MixedSong(name, inputs, frozenset(pair)))
+    return tuple(songs[:count])
 
 
 # From the public CSV of hand-made features, one row per track or per segment.

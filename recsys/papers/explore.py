@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -309,16 +310,12 @@ def read_excerpt(path: Path, name: str) -> Excerpt:
 
 
 def track_pictures(excerpt: Excerpt) -> list[Picture]:
-    """Draw waveform, chroma, MFCC and mel spectrogram of a track."""
-    from recsys.one_librosa import librosa
-
+    """Draw waveform, chroma, MFCC, mel spectrogram and spectral centroid of a track."""
     spectra = Spectra(excerpt.samples, excerpt.sample_rate, SHOWN.n_fft, SHOWN.hop_length)
     mfcc = spectra.mfcc(SHOWN.n_mfcc)
     # Not the first coefficient: it would leave the others without colour.
     widest = max(float(np.percentile(np.abs(mfcc[1:]), 99)), 1e-6)
-    mel = librosa.feature.melspectrogram(
-        S=spectra.power, sr=excerpt.sample_rate, n_mels=N_MELS, fmax=FMAX_HZ
-    )
+    mel = _mel_decibels(spectra, excerpt.sample_rate)
     return [
         _waveform(excerpt),
         _image(
@@ -340,14 +337,73 @@ def track_pictures(excerpt: Excerpt) -> list[Picture]:
         ),
         _image(
             excerpt, "track-mel", "Mel spectrogram",
-            librosa.power_to_db(mel, ref=np.max, amin=1e-20), 4.0,
+            mel, 4.0,
             note=f"{N_MELS} mel bands up to {FMAX_HZ} Hz, 80 dB below the loudest point;",
             label="frequency (Hz, mel scale)",
             ticks=([0, *(256 * 2**n for n in range(5)), FMAX_HZ],) * 2,
             colours={"label": "level (dB, loudest = 0)"},
             options={"y_axis": "mel", "fmax": FMAX_HZ, "cmap": "magma", "vmin": -80.0, "vmax": 0.0},
         ),
+        _centroid(excerpt, spectra),
     ]  # fmt: skip
+
+
+def _mel_decibels(spectra: Spectra, sample_rate: int) -> FloatArray:
+    """Return the mel spectrogram (N_MELS, frames), dB below its loudest point."""
+    from recsys.one_librosa import librosa
+
+    mel = librosa.feature.melspectrogram(
+        S=spectra.power, sr=sample_rate, n_mels=N_MELS, fmax=FMAX_HZ
+    )
+    decibels: FloatArray = librosa.power_to_db(mel, ref=np.max, amin=1e-20)
+    return decibels
+
+
+def _centroid(excerpt: Excerpt, spectra: Spectra) -> Picture:
+    """Draw the spectral centroid over time; silence has none."""
+    values = np.where(spectra.power.sum(axis=0) > 0, spectra.centroid()[0], np.nan)
+    times = excerpt.offset_s + np.arange(len(values)) * SHOWN.hop_length / excerpt.sample_rate
+    figure = new_figure(9.0, 3.2)
+    axes = figure.subplots()
+    axes.plot(times, values, color=PALETTE[0], linewidth=0.8)
+    axes.fill_between(times, values, color=PALETTE[0], alpha=0.25, linewidth=0)
+    _label_time(axes, excerpt, "Spectral centroid")
+    axes.set_xlim(excerpt.offset_s, excerpt.offset_s + excerpt.duration_s)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("frequency (Hz)")
+    axes.grid(alpha=0.3)
+    note = "The centre of mass of the magnitudes of each frame: how bright it sounds."
+    return Picture("track-centroid", "Spectral centroid", f"{_extent(excerpt)} {note}", figure)
+
+
+PAIRS = (("country", "rock"), ("classical", "blues"))
+"""Genres whose spectrograms Becker et al. set side by side: like each other, and unlike."""
+
+
+def pairs_picture(excerpts: Mapping[str, Excerpt]) -> Picture:
+    """Draw mel spectrograms of pairs of genres side by side, on one scale of levels.
+
+    The pairs are PAIRS where `excerpts` has the genres, else the first two genres.
+    """
+    if len(excerpts) < 2:
+        raise ModelError("a pair needs tracks of two genres that can be read", "Give --data.")
+    pairs = [pair for pair in PAIRS if set(pair) <= set(excerpts)]
+    pairs = pairs or [(first, second) for first, second in [tuple(sorted(excerpts))[:2]]]
+    figure = new_figure(10.0, 0.6 + 2.8 * len(pairs))
+    grid = figure.subplots(len(pairs), 2, squeeze=False)
+    for axes, genre in zip(grid.ravel(), (genre for pair in pairs for genre in pair), strict=True):
+        own = excerpts[genre]
+        spectra = Spectra(own.samples, own.sample_rate, SHOWN.n_fft, SHOWN.hop_length)
+        image = require("librosa.display", EXTRA).specshow(
+            _mel_decibels(spectra, own.sample_rate), sr=own.sample_rate, ax=axes, cmap="magma",
+            hop_length=SHOWN.hop_length, y_axis="mel", fmax=FMAX_HZ, vmin=-80.0, vmax=0.0,
+        )  # fmt: skip
+        axes.set_title(literal(own.name))
+        axes.set_ylabel("frequency (Hz)")
+        axes.set_xlabel(f"{own.duration_s:.0f} s of the middle")
+    figure.colorbar(image, ax=grid, label="level (dB, loudest = 0)")
+    caption = f"{N_MELS} mel bands up to {FMAX_HZ} Hz. One track of a genre shows no more than it."
+    return Picture("spectrogram-pairs", "Pairs of spectrograms", caption, figure)
 
 
 def _waveform(excerpt: Excerpt) -> Picture:
@@ -416,7 +472,7 @@ def _label_time(axes: Axes, excerpt: Excerpt, title: str) -> None:
 
 LIBRARIES = ("matplotlib.figure", "jinja2", "librosa.display", "pandas")
 
-TRACK_PICTURES = ("track-waveform", "track-chroma", "track-mfcc", "track-mel")
+TRACK_PICTURES = (*("track-waveform", "track-chroma", "track-mfcc", "track-mel", "track-centroid"),)
 
 COLLECTION: Mapping[str, Callable[[FeatureTable], Picture]] = {
     "correlation": correlation_picture,
@@ -498,6 +554,10 @@ def explore(
     gallery.failed.update(table.failed)
     gallery.notes += [*table.notes, *_about_genres(sources, table, out)]
     _draw(gallery, excerpt, table)
+    try:
+        gallery.pictures.append(pairs_picture(_one_of_each(files)))
+    except ModelError as error:
+        gallery.skipped.append(("spectrogram-pairs", error.message))
     remove_stale(out, [name for name, _ in gallery.skipped])
     shown = []
     for picture in gallery.pictures:
@@ -540,6 +600,18 @@ def _excerpt(track: Path | None, files: Sequence[LabelledFile], gallery: Gallery
         except RecsysError as error:
             gallery.failed[file.path] = error.message
     return None
+
+
+def _one_of_each(files: Sequence[LabelledFile]) -> dict[str, Excerpt]:
+    """Read the first readable track of each genre that a pair may be of."""
+    genres = sorted({file.genre for file in files})
+    paired = [genre for pair in PAIRS if set(pair) <= set(genres) for genre in pair]
+    found: dict[str, Excerpt] = {}
+    for file in files:
+        if file.genre in (paired or genres[:2]) and file.genre not in found:
+            with contextlib.suppress(RecsysError):  # told when the features were computed
+                found[file.genre] = read_excerpt(file.path, f"{file.genre}/{file.path.name}")
+    return found
 
 
 def _about_genres(sources: Sources, table: FeatureTable, out: Path) -> list[str]:

@@ -232,14 +232,17 @@ def fit(
 def overfit_check(recipe: Recipe, segments: SegmentSet, options: FitOptions) -> dict[str, Any]:
     """Train a network on a few tracks only: one that cannot overfit them is broken.
 
-    Returns ``tracks``, ``segments``, the final ``accuracy`` on them, and ``epochs`` needed.
+    Returns ``tracks``, ``segments``, the final ``accuracy`` on them, ``epochs`` needed, and the
+    ``curve``: the accuracy of every epoch.
     """
     rows = _first_of_each_genre(segments, recipe.memorise)
     fold = Fold(rows, rows[:0], rows)
     alone = recipe.model_copy(update={"search": None})
     own = replace(options, partial=None)
     training = _train(alone, segments, fold, own, PartialRun(None, None), OVERFIT_EPOCHS)
+    curve = []
     for result in training.epochs():
+        curve.append(result.accuracy)
         if result.accuracy == 1.0:
             break
     return {
@@ -247,6 +250,7 @@ def overfit_check(recipe: Recipe, segments: SegmentSet, options: FitOptions) -> 
         "segments": len(rows),
         "accuracy": result.accuracy,
         "epochs": result.epoch,
+        "curve": curve,
     }
 
 

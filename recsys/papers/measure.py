@@ -21,6 +21,7 @@ from recsys.classifier.training.architectures import make_card
 from recsys.classifier.training.evaluate import Evaluation, as_dict, score
 from recsys.classifier.training.loop import history_entries
 from recsys.classifier.training.musicnn_torch import bfloat16_is_quick
+from recsys.papers.data import mix_clips
 from recsys.papers.fit import fit, overfit_check
 from recsys.papers.protocols import divide_as_report, divide_for
 
@@ -73,6 +74,13 @@ def predict_scores(
     return means, targets[first]
 
 
+def _artists(segments: SegmentSet, rows: IdArray, *, by_track: bool) -> IdArray:
+    """Return the artist of each row of :func:`predict_scores`, as group ids."""
+    if by_track:
+        return segments.track_groups[np.unique(segments.track_of[rows])]
+    return segments.groups[rows]
+
+
 def _figures(evaluation: Evaluation, *, calibrated: bool) -> dict[str, Any]:
     """Return an evaluation ready for JSON; ``ece`` is None where no temperature was fitted."""
     return {**as_dict(evaluation), **({} if calibrated else {"ece": None})}
@@ -117,7 +125,8 @@ def make_recipe_card(
     known = predict(fold.valid if has_valid else fold.test)
     calibration = calibrate(*known, None if has_valid else 1.0)
     scores, targets = predict(fold.test)
-    measured = score(softmax(scores, calibration.temperature), targets, labels)
+    groups = _artists(segments, fold.test, by_track=by_track)
+    measured = score(softmax(scores, calibration.temperature), targets, labels, groups)
     with torch.inference_mode():
         embedding = fitted.model(torch.from_numpy(segments.inputs[:1]).float())[1]
     card = make_card(
@@ -275,8 +284,15 @@ def measure(
         # The first model is enough for the notes, and models are large.
         fitted.append(one if not fitted else replace(one, model=fitted[0].model))
     scores, probabilities, truth = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    tested = [_artists(segments, fold.test, by_track=not division.leaky) for fold in division.folds]
     calibrated = all(len(fold.valid) for fold in division.folds)
     notes = _notes(recipe, data, fitted, options)
+    if data.clips:
+        first = np.unique(segments.track_of[division.folds[0].test])
+        tracks = [segments.tracks[number] for number in first]
+        if songs := mix_clips(data.clips, tracks, recipe.features, options.seed):
+            mixes = evaluate_mixed(recipe, fitted[0].model, songs, segments.labels)
+            notes["mixes"] = mixes
     return Measurement(
         recipe=recipe.name,
         data=described,
@@ -285,7 +301,10 @@ def measure(
         leaky=division.leaky,
         split=division.description,
         unit=division.unit,
-        test=_figures(score(probabilities, truth, segments.labels), calibrated=calibrated),
+        test=_figures(
+            score(probabilities, truth, segments.labels, np.concatenate(tested)),
+            calibrated=calibrated,
+        ),
         loss=negative_log_likelihood(scores, truth),
         train_accuracy=_train_accuracy(fitted[0], segments, division.folds[0], options),
         folds=len(division.folds),

@@ -235,8 +235,8 @@ class CNNMFCC(_TrunkAndHead):
     """Three convolutions with max-pooling and batch normalisation, one dense layer.
 
     Section 4.4 has 32 filters in each layer, with 3 x 3 and 2 x 2 kernels; Table 2 has 32, 64
-    and 128 filters, all 3 x 3, and is taken. The report does not say how the edges are treated;
-    unpadded, 13 coefficients are too few for three kernels of 3 and pools of 2, so the
+    and 128 filters, all 3 x 3, which are the defaults. The report does not say how the edges are
+    treated; unpadded, 13 coefficients are too few for three kernels of 3 and pools of 2, so the
     convolutions are padded to keep the size.
     """
 

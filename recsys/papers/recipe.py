@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -29,6 +29,11 @@ RECIPE_NAMES = (
     *("cnn", "cnn-lstm"),
 )
 """The recipes that come with recsys, report by report."""
+
+GENERATOR_NAMES = ("dcgan",)
+"""Those of generators, which :mod:`recsys.papers.generation` trains."""
+
+_SHIPPED = RECIPE_NAMES + GENERATOR_NAMES
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 ShareOrNone = Annotated[float, Field(ge=0, lt=1)]
@@ -138,8 +143,8 @@ class Published(Table):
     per_genre: dict[str, GenreFigures] = Field(default_factory=dict)
 
 
-class Recipe(Table):
-    """One published system: a neural network with its training, or a classical model."""
+class Origin(Table):
+    """What every recipe says of the system and of its report."""
 
     name: str  # of the file, with :VARIANT
     title: str
@@ -147,6 +152,11 @@ class Recipe(Table):
     report: str
     source: str  # place in the report
     readings: tuple[str, ...] = ()  # decisions where the report is silent or contradicts itself
+
+
+class Recipe(Origin):
+    """One published system: a neural network with its training, or a classical model."""
+
     genres: tuple[str, ...] = ()  # empty for all
     features: AnyFeatures
     network: NetworkTable | None = None
@@ -229,6 +239,8 @@ def check_changes(settings: Fitting, changes: Mapping[str, Any]) -> None:
 
 # Finding and reading recipes.
 
+AnyRecipe = TypeVar("AnyRecipe", bound=Origin)
+
 
 def variant_names(name: str) -> tuple[str, ...]:
     """Return ``name:variant`` of each variant of a recipe; raises as :func:`load_recipe`."""
@@ -267,6 +279,17 @@ def load_recipe(name: str) -> Recipe:
     ModelError
         If there is no such recipe or variant, or the file has an unknown key or a bad value.
     """
+    table = read_recipe(name)
+    if "generator" in table:
+        raise ModelError(
+            f"the recipe {name} generates music and has no accuracy",
+            "Train it with recsys papers train, then use recsys papers generate.",
+        )
+    return checked(Recipe, name, table)
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """Return the tables of a recipe or variant, unchecked but for its name, which is added."""
     base, variant = split_name(name)
     table = _read(base)
     variants = _variants(base, table)
@@ -280,9 +303,14 @@ def load_recipe(name: str) -> Recipe:
                 f"It has {', '.join(variants)}." if variants else "It has none.",
             )
         table = _vary(table, variants[variant])
-    shown = name if base in RECIPE_NAMES else f"{Path(base).stem}{name[len(base) :]}"
+    shown = name if base in _SHIPPED else f"{Path(base).stem}{name[len(base) :]}"
+    return {**table, "name": shown}
+
+
+def checked(kind: type[AnyRecipe], name: str, table: Mapping[str, Any]) -> AnyRecipe:
+    """Return the recipe of a kind that tables describe; raise ModelError with all their faults."""
     try:
-        return Recipe.model_validate({**table, "name": shown})
+        return kind.model_validate(table)
     except ValidationError as error:
         raise _unusable(name, faults_of(error)) from error
 
@@ -290,14 +318,14 @@ def load_recipe(name: str) -> Recipe:
 def _read(name: str) -> dict[str, Any]:
     """Return the TOML of a recipe, unchecked."""
     source: Traversable | Path
-    if name in RECIPE_NAMES:
+    if name in _SHIPPED:
         source = files("recsys.papers") / "recipes" / f"{name}.toml"
     elif name.endswith(".toml"):
         source = Path(name).expanduser()
     else:
         raise ModelError(
             f"unknown recipe {name!r}",
-            f"Known are {', '.join(RECIPE_NAMES)}; or give the path of a .toml file. The model that"
+            f"Known are {', '.join(_SHIPPED)}; or give the path of a .toml file. The model that"
             " ships is made by recsys train.",
         )
     try:
@@ -326,7 +354,8 @@ def _variants(name: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _vary(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Return a variant: published figures are replaced, readings are added to the recipe's."""
     varied = _merge(base, changes)
-    varied["published"] = changes.get("published", {})
+    if "generator" not in base:
+        varied["published"] = changes.get("published", {})
     readings = base.get("readings", []), changes.get("readings", [])
     if all(isinstance(some, list) for some in readings):
         varied["readings"] = [*readings[0], *readings[1]]

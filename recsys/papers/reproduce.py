@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import itertools
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 WAYS = {"report": "paper protocol", "honest": "artist-grouped"}
 """How a recipe is measured, by the names in the results; artist-grouped chooses on validation."""
 
-MEASUREMENT_VERSION = 1
+MEASUREMENT_VERSION = 2
 """To be raised by hand whenever a change of the code changes the figures."""
 
 
@@ -52,6 +53,7 @@ class ReproduceOptions:
     artists: Path | None = None  # CSV with the columns track and artist
     fit: FitOptions = field(default_factory=FitOptions)
     folds: int | None = None  # of the artist-grouped split
+    seeds: int = 1  # of networks, from `fit.seed` on; classical models get the first
     workers: int = 2  # processes that decode
     quick: bool = False  # a few tracks and epochs: shows that everything runs
 
@@ -63,11 +65,13 @@ class Task:
     recipe: Recipe
     way: str  # one of WAYS
     source: str  # "audio" or "table"
+    seed: int = 0
 
     @property
     def name(self) -> str:
         """Name of its file of results, without the extension."""
-        return f"{self.recipe.name.replace(':', '--')}.{self.source}.{self.way}"
+        seed = f".seed{self.seed}" if self.seed else ""
+        return f"{self.recipe.name.replace(':', '--')}.{self.source}.{self.way}{seed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,10 @@ class Reproduction:
             sources = ["audio"] if self._options.directories else []
             if self._options.table and isinstance(recipe.features, PublicTable):
                 sources.append("table")
-            yield from (Task(own, way, source) for source in sources for way in WAYS)
+            count = self._options.seeds if own.training else 1
+            first = self._options.fit.seed
+            for source, way in itertools.product(sources, WAYS):
+                yield from (Task(own, way, source, first + number) for number in range(count))
 
     def _attempt(self, task: Task, watcher: ReproduceProgress) -> Measurement | FailedMeasurement:
         """Make a measurement; an error does not stop the others."""
@@ -216,7 +223,9 @@ class Reproduction:
             data,
             task.way,
             # The identity in the name: a state of other settings must not stop this run.
-            replace(options.fit, partial=self._states / f"{task.name}.{identity}.pt"),
+            replace(
+                options.fit, seed=task.seed, partial=self._states / f"{task.name}.{identity}.pt"
+            ),
             described=f"{source}, {tracks} tracks, {genres} genres",
             folds=1 if options.quick else options.folds,
             on_epoch=watcher.on_epoch,
@@ -225,7 +234,9 @@ class Reproduction:
         # Its own file, also where it is damaged.
         atomic.write_text(self._results / f"{task.name}.json", result)
         for left in self._states.glob(f"{task.name}.*"):
-            left.unlink()
+            # Of these settings and others, but not of another seed.
+            if not left.name.removeprefix(task.name).startswith(".seed"):
+                left.unlink()
         return measurement
 
     def _load(self, task: Task, watcher: ReproduceProgress) -> RecipeData:
@@ -263,7 +274,7 @@ class Reproduction:
     def _identity(self, task: Task) -> str:
         """Return a digest of everything that decides the outcome of a measurement."""
         options = self._options
-        fit = replace(options.fit, by_report=task.way == "report")
+        fit = replace(options.fit, seed=task.seed, by_report=task.way == "report")
         folds = options.folds if task.way == "honest" else None
         music = [task.source, self._digests[task.source], self._digests["artists"]]
         own = recipe_identity(task.recipe, fit)

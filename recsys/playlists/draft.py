@@ -11,6 +11,7 @@ import numpy as np
 from recsys.checks import check_at_least, check_types
 from recsys.credits import spaced_artists
 from recsys.errors import QueryError
+from recsys.playlists.curve import Curve
 from recsys.recommender.duplicates import NearDuplicates
 from recsys.recommender.filters import NO_FILTERS, Filters, left_out
 
@@ -66,10 +67,13 @@ class PlaylistOptions:
         Consecutive tracks of one genre of a cycle.
     genre : str or None
         Only tracks of this genre, apart from the seeds. Not for cycles, which name their genres.
-    moods : tuple of str
+    tags : tuple of str
         Tags of the model. Only tracks that carry all of them, apart from the seeds. A list from
         seeds, or from a drawn track, is then ordered by mood:
         :class:`recsys.playlists.order.MoodWalk`.
+    curves : tuple of str
+        Numbers of the tracks and their course over the list, ``energy=rise``: see
+        :class:`recsys.playlists.curve.Curve`. Not for a way from one track to another.
     filters : Filters
         Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
     name : str or None
@@ -91,8 +95,9 @@ class PlaylistOptions:
     diversity: float = 0.0
     per_genre: int = 1
     genre: str | None = None
-    moods: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     name: str | None = None
+    curves: tuple[str, ...] = ()
     filters: Filters = NO_FILTERS
     taste: bool = True
 
@@ -110,6 +115,16 @@ class PlaylistOptions:
                 f"diversity must lie between 0 and 1, got {self.diversity}",
                 "0 always takes the nearest track, 1 the least like those before.",
             )
+        numbers = [curve.number for curve in self.courses]
+        if len(set(numbers)) < len(numbers):
+            raise QueryError(
+                f"two curves of one number: {', '.join(self.curves)}", "Give one of each."
+            )
+
+    @property
+    def courses(self) -> tuple[Curve, ...]:
+        """The curves, read."""
+        return tuple(map(Curve.parse, self.curves))
 
     @property
     def limit(self) -> int | None:

@@ -463,6 +463,8 @@ def track_fields(track: Track) -> dict[str, Any]:
         "album": track.tags.album,
         "duration_s": round(track.duration_s, 3) if math.isfinite(track.duration_s) else None,
         "track_id": track.id or None,  # a file outside the library has none
+        **track.numbers,
+        **track.mix.fields(),
     }
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recsys.errors import QueryError
+from recsys.genres import HOLDS_FROM
 from recsys.index.base import similarities
 from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, PlaylistOptions, shortage
 from recsys.playlists.order import (
     REACH,
     START_FROM,
+    CurveWalk,
     GenreCycle,
     MoodWalk,
     cycle_genres,
@@ -23,7 +25,6 @@ from recsys.playlists.way import JUMP, Way
 from recsys.recommender import plan_tiers, tier_candidates
 from recsys.recommender.filters import left_out
 from recsys.recommender.query import (
-    HOLDS_FROM,
     MAX_BATCH,
     Candidate,
     Query,
@@ -83,7 +84,7 @@ class PlaylistMaker:
 
         The seeds that are in the library open the list, in the order given. Every further track is
         the best-ranked one that the constraints allow, in the tiers of
-        :meth:`recsys.recommender.Recommender.similar`. With moods, further tracks carry them, and
+        :meth:`recsys.recommender.Recommender.similar`. With tags, further tracks carry them, and
         are ordered by mood. QueryError for an unknown genre or mood.
         """
         options = self._checked(options)
@@ -94,7 +95,7 @@ class PlaylistMaker:
     def anywhere(self, options: PlaylistOptions | None = None) -> Playlist:
         """Continue from a track drawn from the library, or from the genre of the options.
 
-        With moods it is drawn from the tracks that carry them most strongly. QueryError if there is
+        With tags it is drawn from the tracks that carry them most strongly. QueryError if there is
         no track to draw.
         """
         options = self._checked(options)
@@ -123,6 +124,8 @@ class PlaylistMaker:
         allowed = track_filter(self._store, query, options.filters, self.files)
         opening = (seed.as_candidate() for seed in seeds if seed.in_library)
         queues = [CandidateQueue(opening, in_order=True), CandidateQueue(candidates(allowed))]
+        if options.curves:
+            return self._bend(draft, queues[0], candidates(allowed), allowed, name, seeds)
         while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
             pass
         held_back = [candidate.track for queue in queues for candidate in queue.waiting]
@@ -221,6 +224,11 @@ class PlaylistMaker:
         is too short for both.
         """
         options = self._checked(options)
+        if options.curves:
+            raise QueryError(
+                f"a way from one track to another has no curve {options.curves[0]}",
+                "Its numbers lead from the one to the other by themselves.",
+            )
         query = make_query(self._info, [a, b])
         allowed = track_filter(self._store, query, options.filters, self.files)
         search = self._search(self._wanted(options), allowed)
@@ -252,7 +260,7 @@ class PlaylistMaker:
         return replace(options, genre=self._taxonomy.resolve(options.genre))
 
     def _wanted(self, options: PlaylistOptions) -> TagFilter | None:
-        return TagFilter(self._store, self._info, options.moods) if options.moods else None
+        return TagFilter(self._store, self._info, options.tags) if options.tags else None
 
     def _search(self, wanted: TagFilter | None, allowed: TrackFilter | None) -> Search:
         return partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
@@ -276,17 +284,23 @@ class PlaylistMaker:
         opening = (seed.as_candidate() for seed in query.seeds if seed.in_library)
         # In the order given, whatever the diversity: the user chose them.
         queues = [CandidateQueue(opening, in_order=True)]
-        if wanted is not None:
+        if wanted is not None and not options.curves:
             return self._walk(query, draft, queues[0], wanted, allowed, name, seeds)
         expected = POOL + (options.limit or POOL)
+        if wanted is not None:
+            near = self._search(wanted, allowed)(options.genre, query.embedding, expected)
+            near = by_taste(near, self._taste)
+            return self._bend(draft, queues[0], near, allowed, name, seeds, len(before))
         search, taxonomy = self._search(None, allowed), self._taxonomy
         tiers = plan_tiers(taxonomy.group_of(query), taxonomy.scores(query), options.genre)
-        queues += [
-            CandidateQueue(
-                tier_candidates(tiers, position, search, query.embedding, expected, self._taste)
-            )
+        found = [
+            tier_candidates(tiers, position, search, query.embedding, expected, self._taste)
             for position in range(len(tiers))
         ]
+        if options.curves:
+            near = chain.from_iterable(found)
+            return self._bend(draft, queues[0], near, allowed, name, seeds, len(before))
+        queues += map(CandidateQueue, found)
         # The first queue that has a track to offer gives it; queues are used up in their order.
         while not draft.full and any(queue.extend(draft) or draft.closed for queue in queues):
             pass
@@ -312,6 +326,26 @@ class PlaylistMaker:
         walk = MoodWalk(self._store, self._info, wanted.columns, draft, found)
         walk.fill(query.embedding, query.tag_strengths)
         where = f"{draft.options.genre or 'the library'} with the tag {wanted}"
+        return self._finish(draft, name, seeds, walk.held_back, allowed, where=where)
+
+    def _bend(
+        self,
+        draft: PlaylistDraft,
+        opening: CandidateQueue,
+        candidates: Iterator[Candidate],
+        allowed: TrackFilter | None,
+        name: str,
+        seeds: Sequence[Seed],
+        before: int = 0,
+    ) -> Playlist:
+        """Continue along the curves of the options, from candidates that come best first."""
+        walk = CurveWalk(draft, before)
+        while not draft.full and opening.extend(draft):
+            pass
+        where = draft.options.genre or "the library"
+        if not draft.full:
+            pool = walk.pool(candidates, where=where)
+            walk.fill(pool, (draft.chosen or pool.candidates)[-1 if draft.chosen else 0].embedding)
         return self._finish(draft, name, seeds, walk.held_back, allowed, where=where)
 
     def _draw(

@@ -1,8 +1,9 @@
-"""Orders of playlists: genre cycles, moods, artist gaps."""
+"""Orders of playlists: genre cycles, moods, curves, artist gaps."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsys.index.base import EmbeddingIndex
+    from recsys.playlists.curve import Curve
     from recsys.recommender.query import Candidate, Search, TagFilter
     from recsys.recommender.taxonomy import Taxonomy
     from recsys.types import Catalogue, FloatArray, ModelInfo, Track
@@ -32,6 +34,15 @@ the last steps would have to take the rest."""
 
 START_FROM = 25
 """The first track of a mood is drawn from this many that carry it most strongly."""
+
+CURVE_REACH = 6
+"""The same for a curve, which follows the quantiles of a pool."""
+
+CORRIDOR = 0.1
+"""Half the width of a curve, in quantiles of the pool: the most similar track inside comes next."""
+
+_SHORT_S = 180.0
+"""Length of a track by which a duration becomes a number of tracks."""
 
 _NO_GAIN = 1e-9
 """A tour must become cheaper by more than rounding, or 2-opt would never end."""
@@ -156,6 +167,8 @@ class GenreCycle:
         self._left = set(order)
         self._ran_out: dict[str, int] = {}
         self._passed_over: dict[str, int] = {}
+        self._curve = CurveWalk(draft) if draft.options.curves else None
+        self._pools: dict[str, CurvePool] = {}
         self._held_back: dict[str, list[Track]] = {}
 
     def fill(self, previous: FloatArray, turn: int) -> None:
@@ -192,7 +205,7 @@ class GenreCycle:
 
     def _extend(self, genre: str, previous: FloatArray) -> bool:
         """Add the nearest track of a genre; return whether there was one."""
-        queue = CandidateQueue(self._search(genre, previous, POOL))
+        queue = self._queue(genre, previous)
         self._held_back.pop(genre, None)
         if queue.extend(self._draft):
             return True
@@ -206,6 +219,16 @@ class GenreCycle:
             chosen = self._draft.chosen
             self._ran_out[genre] = sum(found.track.genre_group == genre for found in chosen)
         return False
+
+    def _queue(self, genre: str, previous: FloatArray) -> CandidateQueue:
+        if self._curve is None:
+            return CandidateQueue(self._search(genre, previous, POOL))
+        if genre not in self._pools:
+            # Every genre bends by itself: the calmest metal is no calm music.
+            share = self._turns.count(genre) / len(self._turns)
+            near = self._search(genre, previous, POOL)
+            self._pools[genre] = self._curve.pool(near, share, genre)
+        return self._curve.queue(self._pools[genre], previous)
 
 
 # Moods
@@ -293,6 +316,122 @@ def _cosines(rows: FloatArray, row: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(row)
     cosines: FloatArray = np.einsum("id,d->i", rows, row) / np.maximum(lengths, 1e-12)
     return cosines
+
+
+# Curves
+
+
+class CurvePool:
+    """The tracks nearest to a query, with the quantile of each of their numbers in this pool.
+
+    Quantiles have no unit, so that energy and tempo bend alike, and a curve is as steep as similar
+    tracks allow. Tracks without one of the numbers are left out.
+    """
+
+    def __init__(
+        self, curves: Sequence[Curve], candidates: Iterator[Candidate], wanted: int
+    ) -> None:
+        self._curves = curves
+        known = (found for found in candidates if self.numbers(found.track) is not None)
+        self.candidates = list(islice(known, CURVE_REACH * wanted))
+        numbers = [self.numbers(found.track) or () for found in self.candidates]
+        self._sorted = np.sort(np.array(numbers).reshape(len(numbers), len(curves)), axis=0)
+        self._quantiles = self.quantiles(numbers)
+        self._vectors = np.array([found.embedding for found in self.candidates])
+
+    def numbers(self, track: Track) -> tuple[float, ...] | None:
+        """Return the numbers of a track, None where one is not known."""
+        values = tuple(getattr(track, curve.number) for curve in self._curves)
+        return None if None in values else values
+
+    def quantiles(self, numbers: Sequence[Sequence[float]]) -> FloatArray:
+        """Return which share of the pool lies below each number, equals half, (n, n_curves)."""
+        table = np.array(numbers).reshape(len(numbers), len(self._curves))
+        columns = [
+            (np.searchsorted(own, values, "left") + np.searchsorted(own, values, "right")) / 2
+            for own, values in zip(self._sorted.T, table.T, strict=True)
+        ]
+        shares = np.array(columns).T / max(len(self.candidates), 1)
+        return shares.astype(np.float32)
+
+    def in_order(
+        self, draft: PlaylistDraft, starts: Sequence[float], progress: float, before: FloatArray
+    ) -> list[Candidate]:
+        """Return the pool, best next track first.
+
+        Inside the corridor the most similar to the track before, whose embedding is `before`;
+        outside the nearest to the curve.
+        """
+        left = [i for i, found in enumerate(self.candidates) if not draft.holds(found)]
+        if not left:
+            return []
+        targets = [
+            curve.target(progress, start) for curve, start in zip(self._curves, starts, strict=True)
+        ]
+        away = np.abs(self._quantiles[left] - targets).max(axis=1)
+        closeness = np.einsum("id,d->i", self._vectors[left], before)
+        worth = closeness + [self.candidates[i].taste for i in left]
+        inside = away <= CORRIDOR
+        order = np.lexsort((-worth, np.where(inside, 0.0, away)))
+        return [
+            replace(self.candidates[left[i]], similarity=float(closeness[i]))
+            for i in order.tolist()
+        ]
+
+
+class CurveWalk:
+    """A walk along the curves of a list, from each track to a similar one.
+
+    The pool is chosen once: how far the numbers of similar tracks reach must not depend on where
+    the list has come to. `before` tracks are there already, and do not count as progress.
+    """
+
+    def __init__(self, draft: PlaylistDraft, before: int = 0) -> None:
+        self._draft, self._curves = draft, draft.options.courses
+        self._before, self._before_s = before, draft.total_s if before else 0.0
+        self.held_back: list[Track] = []
+
+    def pool(
+        self, candidates: Iterator[Candidate], share: float = 1.0, where: str = "the library"
+    ) -> CurvePool:
+        """Return the pool for a share of the list; QueryError where no track has the numbers."""
+        options = self._draft.options
+        wanted = options.limit or math.ceil((options.duration_s or 0.0) / _SHORT_S)
+        wanted = max(1, math.ceil(share * (wanted - self._before)))
+        pool = CurvePool(self._curves, candidates, wanted)
+        if not pool.candidates:
+            names = " and ".join(curve.number for curve in self._curves)
+            raise QueryError(
+                f"no track of {where} that may be in the list has a known {names} for a curve",
+                "recsys show TRACK shows the numbers of a track.",
+            )
+        return pool
+
+    def queue(self, pool: CurvePool, previous: FloatArray) -> CandidateQueue:
+        """Return the tracks of a pool, best next one first; `previous` is the embedding before."""
+        chosen = self._draft.chosen[max(self._before - 1, 0) :]
+        start = pool.numbers(chosen[0].track) if chosen else None
+        starts = [0.5] * len(self._curves) if start is None else pool.quantiles([start])[0].tolist()
+        return CandidateQueue(iter(pool.in_order(self._draft, starts, self._progress(), previous)))
+
+    def fill(self, pool: CurvePool, previous: FloatArray) -> None:
+        """Extend the draft by tracks of one pool until it is full or the pool has no more."""
+        while not self._draft.full:
+            queue = self.queue(pool, previous)
+            if not queue.extend(self._draft):
+                self.held_back = [candidate.track for candidate in queue.waiting]
+                return
+            previous = self._draft.chosen[-1].embedding
+
+    def _progress(self) -> float:
+        """Return how much of the list is there when the next track comes, in [0, 1]."""
+        draft, options = self._draft, self._draft.options
+        shares = [0.0]
+        if options.limit is not None:
+            shares.append((len(draft) - self._before) / max(options.limit - self._before - 1, 1))
+        if options.duration_s is not None:
+            shares.append((draft.total_s - self._before_s) / (options.duration_s - self._before_s))
+        return min(max(shares), 1.0)
 
 
 # Artist gaps

@@ -63,7 +63,7 @@ class RadioOptions:
         How many tracks.
     genre : str or None
         Only tracks of this genre group.
-    moods : tuple of str
+    tags : tuple of str
         Only tracks that carry all of these tags of the model.
     filters : Filters
         Which tracks must not be in the list, see :class:`recsys.recommender.filters.Filters`.
@@ -78,7 +78,7 @@ class RadioOptions:
 
     length: int = 10
     genre: str | None = None
-    moods: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     filters: Filters = NO_FILTERS
     taste: bool = True
 
@@ -209,7 +209,7 @@ class Radio:
         self, query: Query, options: RadioOptions, allowed: TrackFilter | None
     ) -> Iterator[Candidate]:
         """Yield the tracks of the library, the best first."""
-        wanted = TagFilter(self._store, self._info, options.moods) if options.moods else None
+        wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
         search = partial(nearest, self._store, self._index, wanted=wanted, allowed=allowed)
         scores = self._taxonomy.scores(query)
         tiers = plan_tiers(self._taxonomy.group_of(query), scores, options.genre)

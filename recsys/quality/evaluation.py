@@ -19,6 +19,7 @@ from recsys.quality.results import (
     EXACT_UP_TO,
     FIGURES,
     Hub,
+    Lift,
     Quality,
     QualityOptions,
     SystemQuality,
@@ -334,6 +335,7 @@ def _quality(
         systems=tuple(own.quality for own in judged.values()),
         hubs=_hubs(store, columns, judged["embedding"]),
         gains=_gains(task, judged["recommender"], judged["embedding"]),
+        lift=_lift(task, judged["recommender"], judged["random"]),
         learned=_learned(store, columns),
     )
 
@@ -349,15 +351,30 @@ def _learned(store: Store, columns: Columns) -> int | None:
 
 def _gains(task: QualityTask, tiers: Judgement, alone: Judgement) -> tuple[TierGain, ...]:
     """Compare tiers with the embedding alone, query by query, where the labels do not decide it."""
-    groups = task.columns.artist_groups[tiers.rows]
-    names = ["tag_ndcg"]
-    if task.labels.source != LabelSource.MODEL:  # which favours tiers by definition
-        names.insert(0, "genre_precision_artist_filtered")
-    figures = {
-        name: figure_of(tiers.values[name] - alone.values[name], groups, task.seed)
-        for name in names
-    }
+    figures = {name: _difference(task, tiers, alone, name) for name in _telling(task)}
     return tuple(TierGain(name, own) for name, own in figures.items() if own.value is not None)
+
+
+def _telling(task: QualityTask) -> tuple[str, ...]:
+    """Return the figures that tell something: with labels of the model, tiers are right anyway."""
+    by_label = ("genre_precision_artist_filtered",)
+    return (*(() if task.labels.source == LabelSource.MODEL else by_label), "tag_ndcg")
+
+
+def _difference(task: QualityTask, one: Judgement, other: Judgement, name: str) -> Figure:
+    """Return the mean difference of a figure query by query, with whole artists resampled."""
+    groups = task.columns.artist_groups[one.rows]
+    return figure_of(one.values[name] - other.values[name], groups, task.seed)
+
+
+def _lift(task: QualityTask, own: Judgement, random: Judgement) -> Lift | None:
+    """Compare the recommender with a random order, which ranks the same queries."""
+    for name in _telling(task):
+        difference = _difference(task, own, random, name)
+        if difference.value is not None:
+            value, chance = (float(np.nanmean(x.values[name])) for x in (own, random))
+            return Lift(name, value, chance, difference)
+    return None
 
 
 def _near_duplicate_queries(store: Store, columns: Columns, judged: Judgement) -> int:

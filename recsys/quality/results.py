@@ -129,6 +129,27 @@ class TierGain:
 
 
 @dataclass(frozen=True, slots=True)
+class Lift:
+    """A figure of the recommender against that of a random order, query by query."""
+
+    name: str  # a key of FIGURES
+    value: float  # of the recommender
+    chance: float  # of the random order, for the same queries
+    difference: Figure
+
+    @property
+    def times(self) -> float | None:
+        """How many times the value by chance; None where that is 0."""
+        return self.value / self.chance if self.chance > 0 else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields for JSON."""
+        numbers = {"value": self.value, "chance": self.chance, "times": self.times}
+        rounded = {name: None if x is None else round(x, 6) for name, x in numbers.items()}
+        return {"figure": self.name, **rounded, "difference": self.difference.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
 class Hub:
     """A track that is in many lists."""
 
@@ -185,6 +206,8 @@ class Quality:
         The tracks in most lists by embedding.
     gains : tuple of TierGain
         What tiers gain over the embedding alone, in the figures that tell.
+    lift : Lift or None
+        What the recommender gains over a random order, in the first figure that tells.
     learned : int or None
         Tracks that the model was trained or selected on; None if its card does not tell.
     """
@@ -208,6 +231,7 @@ class Quality:
     systems: tuple[SystemQuality, ...]
     hubs: tuple[Hub, ...]
     gains: tuple[TierGain, ...]
+    lift: Lift | None
     learned: int | None
 
     def title_of(self, figure: str) -> str:
@@ -216,7 +240,30 @@ class Quality:
 
     @property
     def meaning(self) -> str:
-        """What the comparison of tiers with similarity alone says, a sentence."""
+        """What the figures say of the recommender, then of its tiers, a sentence each."""
+        return " ".join(text for text in (self._meaning_of_lift, self._meaning_of_tiers) if text)
+
+    @property
+    def _meaning_of_lift(self) -> str:
+        if self.lift is None:
+            return ""
+        lift, difference = self.lift, self.lift.difference
+        if lift.name == "tag_ndcg":
+            text = f"Tag nDCG@{self.k} is {lift.value:.3f}, by chance {lift.chance:.3f} ("
+        else:
+            text = (
+                f"Of {self.k} recommended tracks by other artists {lift.value * self.k:.1f} have"
+                f" the label of the query, of {self.k} random ones {lift.chance * self.k:.1f} ("
+            )
+            text += f"{lift.times:.1f} times as many, " if lift.times else ""
+        text += f"difference {difference.value:+.3f}"
+        text += f", {difference.interval_text()})" if difference.interval_text() else ")"
+        if difference.low is not None and difference.low <= 0:
+            return f"{text}: not measurably better than chance."
+        return f"{text}."
+
+    @property
+    def _meaning_of_tiers(self) -> str:
         if not self.gains:
             return "Nothing here tells whether genre tiers are better than similarity alone."
         parts = []
@@ -299,6 +346,7 @@ class Quality:
             "warnings": list(self.warnings),
             "learned": self.learned,
             "meaning": self.meaning,
+            "lift": self.lift and self.lift.as_dict(),
             "gains": {gain.name: gain.difference.as_dict() for gain in self.gains},
             "model": self.model,
             "tracks": self.tracks,

@@ -6,10 +6,10 @@ Each genre group is one part of the index, so a tier of one group is one search.
 fetched only as far as the answer needs them; those that are left out are counted by reason.
 """
 
+from recsys.genres import genre_scores
 from recsys.recommender.filters import Filters
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, Seed, make_query
 from recsys.recommender.recommender import Answer, Recommender, SimilarOptions
-from recsys.recommender.taxonomy import genre_scores
 from recsys.recommender.tiers import Strategy, Tier, TierKind, plan_tiers, tier_candidates
 
 __all__ = [

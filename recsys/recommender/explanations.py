@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.credits import NOT_AN_ARTIST, artist_key, credited_artists
+from recsys.genres import style_strengths, styles_of
 from recsys.recommender.duplicates import same_album
 from recsys.recommender.tiers import AS_NEAR_AS_CAN_BE, ENDS_AT, TierKind
 from recsys.types import UNKNOWN
@@ -93,6 +94,7 @@ class Explanation:
     near_share: float | None = None  # share of the sample to which the track is near
     usual_share: float = NEAR  # the same for an average track
     standing: Standing = Standing.SAME
+    track_genre_strength: float | None = None  # where the group is a style of the model alone
 
     def sentences(self) -> tuple[str, ...]:
         """Return sentences: in words what the track is, then the numbers, then how often it shows.
@@ -138,6 +140,8 @@ class Explanation:
         tier = f"tier {self.tier}" if self.tier else "no tiers"
         score = f"{tier}: score {self.query_genre_score:.2f} for {self.genre}"
         p = self.track_genre_probability
+        if p is None and self.track_genre_strength is not None:
+            return f"{score}; itself {self.genre} at a strength of {self.track_genre_strength:.1f}"
         return score if p is None else f"{score}; itself {percent(p)} {self.genre}"
 
     def _popularity_sentence(self) -> tuple[str, ...]:
@@ -193,10 +197,14 @@ def _explanation(
     analysis: Analysis | None,
 ) -> Explanation:
     group, probability, near_share = row.track.genre_group, None, None
+    strength = None
     # Another process may have removed the track since the search: then it has no analysis.
     if analysis is not None:
         if group in info.labels:
             probability = float(analysis.probabilities[info.labels.index(group)])
+        elif group in (styles := [style.name for style in styles_of(info.tags, info.labels)]):
+            strengths = style_strengths(info, info.tag_strengths(analysis.tags)[np.newaxis])[0]
+            strength = float(strengths[styles.index(group)])
         near_share = sample.near_share(row.track.id, analysis)
     return Explanation(
         genre=group,
@@ -209,6 +217,7 @@ def _explanation(
         near_share=near_share,
         usual_share=sample.usual_share,
         standing=standing,
+        track_genre_strength=strength,
     )
 
 

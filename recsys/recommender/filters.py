@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Self
 from recsys.checks import check_types
 from recsys.credits import CREDITS, GUESTS
 from recsys.errors import QueryError
+from recsys.keys import compatible
 from recsys.kinds import main_kind
 from recsys.recommender.duplicates import NOT_AN_ARTIST, NearDuplicates
 from recsys.recommender.duplicates import name_key as spelling
 from recsys.recommender.languages import languages_in
 from recsys.recommender.presence import Presence
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
-from recsys.types import NOT_MUSIC, Kind, Range
+from recsys.types import MEASURED, NOT_MUSIC, TRACK_NUMBERS, Kind, Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,9 +45,13 @@ FILTERS = {
     "too_long": "longer than the maximum length",
     "speech": "speech",
     "other": "neither music nor speech",
-    "vocals": "with another share of vocals",
     "language": "in another language",
     "no_language": "without a language tag",
+    **{name: f"{name} out of range" for name in TRACK_NUMBERS},
+    "no_tempo": "without a tempo that is certain enough",
+    "no_loudness": "without a measured loudness",
+    "key": "in a key that does not go with the seed's",
+    "no_key": "without a key that is certain enough",
     "missing": "files that are gone",
     "away": "files on a disk that is not there",
     "query": "the query itself",
@@ -110,15 +115,23 @@ class Filters:
     include : tuple of Kind
         What is in the lists although it is no music: speech, other. It is besides, where most
         seeds are of that kind. See :mod:`recsys.kinds`.
-    vocals : Range or None
-        Only tracks of which this share is sung. Tracks whose share is not known are left out.
+    ranges : dict of str to Range or str
+        Only tracks whose numbers, :data:`recsys.types.TRACK_NUMBERS`, lie in these ranges:
+        ``{"energy": "0.7.."}``. Tracks without such a number are left out.
+    key_match : bool
+        Only tracks whose key goes with that of a seed: the same, its relative, or a fifth up or
+        down, which are neighbours on the Camelot wheel. Tracks whose key is not known, or not
+        certain enough, are left out. It is never a default of the library.
+    moods : tuple of str
+        Only tracks in all of these moods of the library's table, see :mod:`recsys.mood`: names for
+        ranges, which narrow those given.
     use_defaults : bool
         Whether the defaults of the library apply as well, see :meth:`over`.
 
     Raises
     ------
     QueryError
-        A length is not above 0, the limits exclude each other, or a name is empty.
+        A length is not above 0, the limits exclude each other, a name is empty, or a range is none.
     """
 
     not_artists: tuple[str, ...] = ()
@@ -128,12 +141,14 @@ class Filters:
     max_length_s: float | None = None
     languages: tuple[str, ...] = ()
     include: tuple[Kind, ...] = ()
-    vocals: Range | None = None
+    ranges: Mapping[str, Range | str] = field(default_factory=dict)
+    moods: tuple[str, ...] = ()
+    key_match: bool = False
     use_defaults: bool = True
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("not_artists", "exclude", "languages", "include"):
+        for name in ("not_artists", "exclude", "languages", "include", "moods"):
             _check_texts(name, getattr(self, name))
         if strange := [kind for kind in self.include if kind not in list(NOT_MUSIC)]:
             raise QueryError(
@@ -157,11 +172,13 @@ class Filters:
             )
         # A frozen instance cannot set its own fields in the usual way.
         object.__setattr__(self, "exclude", tuple(map(_exclusion, self.exclude)))
+        object.__setattr__(self, "ranges", checked_ranges(self.ranges))
 
     def over(self, defaults: Filters) -> Filters:
         """Return these filters together with defaults, unless these ignore them.
 
-        Artists and exclusions add up; a length or languages given here replace the default.
+        Artists and exclusions add up; lengths, languages, ranges and moods given here replace the
+        defaults.
         """
         if not self.use_defaults:
             return self
@@ -178,20 +195,29 @@ class Filters:
             max_length_s=most,
             languages=self.languages or defaults.languages,
             include=tuple(dict.fromkeys((*defaults.include, *self.include))),
-            vocals=self.vocals or defaults.vocals,
+            ranges={**defaults.ranges, **self.ranges},
+            moods=self.moods or defaults.moods,
+            key_match=self.key_match,
         )
+
+    def with_moods(self, of_moods: Mapping[str, Range]) -> Filters:
+        """Return the filters with the ranges of their moods in place of the names."""
+        ranges = checked_ranges(self.ranges)
+        for name, limits in of_moods.items():
+            ranges[name] = ranges[name] & limits if name in ranges else limits
+        return replace(self, ranges=ranges, moods=())
 
     def asked(self) -> dict[str, Any]:
         """Return the filters that are set, as values for JSON; :meth:`of` reads them."""
-        texts = {
+        texts: dict[str, Any] = {
             "exclude": [os.fspath(each) for each in self.exclude],
             "include": [str(kind) for kind in self.include],
-            "vocals": None if self.vocals is None else str(self.vocals),
+            "ranges": {name: str(limits) for name, limits in self.ranges.items()},
         }
         values = {
-            field.name: texts.get(field.name, getattr(self, field.name))
-            for field in fields(self)
-            if field.name != "use_defaults"
+            each.name: texts.get(each.name, getattr(self, each.name))
+            for each in fields(self)
+            if each.name != "use_defaults"
         }
         return {
             name: list(value) if isinstance(value, tuple) else value
@@ -206,9 +232,28 @@ class Filters:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in asked.items()
         }
-        if (vocals := values.get("vocals")) is not None:
-            values["vocals"] = Range.parse(vocals)
         return cls(**values)
+
+
+def checked_ranges(ranges: Mapping[str, Range | str]) -> dict[str, Range]:
+    """Return ranges by the number that they are of, in its order; QueryError for others."""
+    strange = [name for name in ranges if name not in TRACK_NUMBERS]
+    if strange:
+        raise QueryError(
+            f"tracks have no {strange[0]!r} to filter by", f"Known: {', '.join(TRACK_NUMBERS)}."
+        )
+    found = {}
+    for name in TRACK_NUMBERS:
+        value = ranges.get(name)
+        if isinstance(value, str):
+            value = Range.parse(value)
+        if isinstance(value, Range):
+            found[name] = value
+        elif value is not None:
+            raise QueryError(
+                f"the range of {name} must be a Range, got {value!r}", 'Give "0.7..", for example.'
+            )
+    return found
 
 
 def _check_texts(name: str, values: object) -> None:
@@ -267,7 +312,8 @@ class TrackFilter:
         self._too_short = "too_short" if filters.min_length_s else "skit"
         self._max_s = filters.max_length_s or math.inf
         self._left_out_kinds = frozenset(NOT_MUSIC) - {*filters.include, main_kind(seeds)}
-        self._vocals = filters.vocals
+        self._ranges = tuple(checked_ranges(filters.ranges).items())
+        self._keys = _keys_that_go_with(seeds) if filters.key_match else frozenset[str]()
         self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
         self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
 
@@ -327,8 +373,9 @@ class TrackFilter:
             ((self._artists or self._query_artists) and self._objection_to_artists(track))
             or self._objection_to_length(track)
             or (track.kind in self._left_out_kinds and str(track.kind))
-            or (self._vocals is not None and self._objection_to_vocals(track))
             or (self._languages and self._objection_to_language(track))
+            or self._objection_to_numbers(track)
+            or (self._keys and self._objection_to_key(track))
             or self._objection_to_file(track)
             or None
         )
@@ -350,14 +397,23 @@ class TrackFilter:
             return self._too_short
         return "too_long" if length_s > self._max_s else None
 
-    def _objection_to_vocals(self, track: Track) -> str | None:
-        return None if self._vocals is None or self._vocals.holds(track.vocals) else "vocals"
-
     def _objection_to_language(self, track: Track) -> str | None:
         named = languages_in(track.tags.language or "")
         if not named:
             return "no_language"
         return "language" if named.isdisjoint(self._languages) else None
+
+    def _objection_to_numbers(self, track: Track) -> str | None:
+        for name, limits in self._ranges:
+            value = getattr(track, name)
+            if not limits.holds(value):
+                return name if value is not None or name not in MEASURED else f"no_{name}"
+        return None
+
+    def _objection_to_key(self, track: Track) -> str | None:
+        if track.key is None:
+            return "no_key"
+        return None if track.key in self._keys else "key"
 
     def _has_excluded_words(self, track: Track) -> bool:
         tags = track.tags
@@ -370,6 +426,17 @@ class TrackFilter:
             return False
         held = frozenset[str]().union(*map(_words, given))
         return any(all(any(form <= held for form in forms) for forms in asked) for asked in likely)
+
+
+def _keys_that_go_with(seeds: Sequence[Track]) -> frozenset[str]:
+    """Return the keys that go with those of the seeds; QueryError if none of them has one."""
+    keys = {track.key for track in seeds if track.key is not None}
+    if seeds and not keys:
+        raise QueryError(
+            f"the key of {seeds[0].display_name} is not known, or not certain enough",
+            "Measure it: recsys index --also key; or leave out --key-match.",
+        )
+    return frozenset[str]().union(*map(compatible, keys))
 
 
 def shortest_wanted(tracks: Iterable[Track]) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from recsys.errors import QueryError
+from recsys.genres import HOLDS_FROM, genre_weights
 from recsys.kinds import head_name, main_kind
 from recsys.names import resolve_tag
 from recsys.recommender.filters import TrackFilter, shortest_wanted
@@ -41,9 +42,6 @@ MAX_BATCH = 1000
 
 OVERFETCH = 2
 """Neighbours searched for per candidate expected: ids are cheap, rows of the store are not."""
-
-HOLDS_FROM = 1.0
-"""Strength (z-score) from which a track carries a tag."""
 
 SAMPLE = 256
 """Tracks that tell how long those of a library are, where a list is made from none."""
@@ -261,6 +259,7 @@ class Query:
     genre: str  # the most probable one if it reaches its threshold, or "unknown"
     seeds: tuple[Seed, ...]  # in the order given, then what is liked
     tag_strengths: FloatArray  # (n_tags,), empty for a model without tags
+    genre_weights: FloatArray  # of all genres: recsys.genres.genre_weights
     readings: tuple[Reading, ...] = ()  # how what was given was read as seeds
     not_like: tuple[Seed, ...] = ()  # from which the query leans away
 
@@ -340,6 +339,7 @@ def make_query(
         genre=info.genre_of(mean.probabilities),
         seeds=tuple(found[:wanted]),
         tag_strengths=mean.tag_strengths,
+        genre_weights=mean.genre_weights,
         not_like=tuple(found[wanted:]),
     )
 
@@ -351,6 +351,7 @@ class _Mean:
     probabilities: FloatArray
     embedding: FloatArray  # unit length
     tag_strengths: FloatArray
+    genre_weights: FloatArray
 
 
 def _mean_of(info: ModelInfo, analyses: Sequence[Analysis]) -> _Mean:
@@ -360,6 +361,7 @@ def _mean_of(info: ModelInfo, analyses: Sequence[Analysis]) -> _Mean:
         probabilities.astype(np.float32),
         _mean_direction(np.stack([analysis.embedding for analysis in analyses])),
         strengths.mean(axis=0),
+        np.mean([genre_weights(info, analysis) for analysis in analyses], axis=0),
     )
 
 
@@ -369,20 +371,24 @@ def _leaning(seeds: _Mean, like: _Mean | None, not_like: _Mean | None) -> _Mean:
     embedding = ALPHA * seeds.embedding.astype(np.float64)
     probabilities = ALPHA * seeds.probabilities.astype(np.float64)
     strengths = ALPHA / total * seeds.tag_strengths.astype(np.float64)
+    weights = ALPHA * seeds.genre_weights.astype(np.float64)
     if like:
         embedding += BETA * like.embedding
         probabilities += BETA * like.probabilities
         strengths += BETA / total * like.tag_strengths
+        weights += BETA * like.genre_weights
     if not_like:
         embedding -= GAMMA * not_like.embedding
         probabilities = np.maximum(probabilities - GAMMA * not_like.probabilities, 0.0)
         # What an unwanted track lacks is not wanted for that.
         strengths -= GAMMA / total * np.maximum(not_like.tag_strengths, 0.0)
+        weights = np.maximum(weights - GAMMA * not_like.genre_weights, 0.0)
     norm, mass = float(np.linalg.norm(embedding)), float(probabilities.sum())
     return _Mean(
         (probabilities / mass).astype(np.float32) if mass > 0 else seeds.probabilities,
         (embedding / norm).astype(np.float32) if norm >= _NO_DIRECTION else seeds.embedding,
         strengths.astype(np.float32),
+        (weights / total).astype(np.float32) if weights.any() else seeds.genre_weights,
     )
 
 
@@ -392,6 +398,11 @@ def track_filter(
     """Return what refuses tracks of a query's lists; None where every track may be in them."""
     seeds = [] if query is None else [seed.track for seed in query.seeds]
     unwanted = [] if query is None else [(seed.track, seed.embedding) for seed in query.not_like]
+    if filters.key_match and not seeds:
+        raise QueryError(
+            "there is no seed whose key others could match",
+            "Name a track, or leave out --key-match.",
+        )
     shortest_s = 0.0
     if filters.min_length_s is None:
         shortest_s = shortest_wanted(seeds or _sample(store))

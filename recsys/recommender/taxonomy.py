@@ -1,4 +1,4 @@
-"""Genre groups, which make the tiers: the model's genres, its styles, or the files' genres.
+"""Genre groups, which make the tiers: all genres that the model knows, its head's, or the files'.
 
 A taxonomy gives the group of a query, its score of every group, and how related groups are.
 """
@@ -6,20 +6,14 @@ A taxonomy gives the group of a query, its score of every group, and how related
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from recsys.errors import QueryError
+from recsys.genres import all_genres, genre_scores, knows_styles
 from recsys.kinds import head_name
-from recsys.names import (
-    LEAST_STYLES,
-    check_has_tags,
-    first_genre,
-    resolve_name,
-    spelling_key,
-    style_columns,
-)
+from recsys.names import first_genre, resolve_name, spelling_key
 from recsys.types import NOT_MUSIC, UNKNOWN, UNTAGGED, GenreSource
 
 if TYPE_CHECKING:
@@ -27,20 +21,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from recsys.genres import Scores
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query, Seed
-    from recsys.types import Catalogue, FloatArray, ModelInfo
-
-Scores: TypeAlias = tuple[tuple[str, float], ...]
-"""Genre groups with a query's score of each in [0, 1], never rising."""
-
-SMOOTHING = 0.25
-"""Weight of the smoothed probabilities in a genre score.
-
-Genres that a classifier confuses share about a tenth of their tracks, so smoothing moves a score by
-about 0.025. Genres of a higher probability are ranked by it; below, where the probabilities of a
-confident model are noise, genres are ranked by how often they are confused with the probable ones.
-"""
+    from recsys.types import Catalogue, ModelInfo
 
 VOTERS = 50
 """Tracks nearest to a query whose own genres are counted."""
@@ -53,41 +37,6 @@ SAMPLED = 200
 
 
 _SORTED_BY = "The library is sorted by:"
-
-
-# The genres of the model
-
-
-def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
-    """Score every genre of the model for a query, the best first.
-
-    A score is ``(1 - w) * p + w * (p @ confusion)`` with ``w`` = :data:`SMOOTHING`: the calibrated
-    probability, blended with the predictions expected from the confusion matrix of the validation
-    data. So a track that is 99% classical still has a sensible second genre.
-
-    The most probable genre is always first. A genre that smoothing lifts above it is clipped to its
-    score, so that the scores never rise along the list; clipped genres keep the order of their
-    unclipped scores. Ties keep the order of the labels.
-
-    `probabilities`, shape (n_genres,), are calibrated and sum to 1.
-
-    Examples
-    --------
-    >>> from recsys.types import ModelInfo
-    >>> confusion = np.array([[0.9, 0.0, 0.1], [0.0, 1.0, 0.0], [0.2, 0.0, 0.8]], np.float32)
-    >>> info = ModelInfo("toy", "f", ("classical", "hiphop", "jazz"), (0.5,) * 3, confusion, 2)
-    >>> scores = genre_scores(info, np.array([1.0, 0.0, 0.0], np.float32))
-    >>> [(genre, round(score, 3)) for genre, score in scores]
-    [('classical', 0.975), ('jazz', 0.025), ('hiphop', 0.0)]
-    """
-    p = np.asarray(probabilities, dtype=np.float64)
-    smoothed = (1 - SMOOTHING) * p + SMOOTHING * (p @ info.confusion.astype(np.float64))
-    top = int(np.argmax(p))
-    ranking = smoothed.copy()
-    ranking[top] = np.inf  # the most probable genre stays first, whatever smoothing does
-    order = np.argsort(-ranking, kind="stable")
-    held = np.clip(smoothed, 0.0, min(1.0, float(smoothed[top])))
-    return tuple((info.labels[i], float(held[i])) for i in order)
 
 
 def resolve_genre(info: ModelInfo, name: str) -> str:
@@ -151,18 +100,17 @@ class Taxonomy(Protocol):
 
 
 def taxonomy_of(store: Catalogue, index: EmbeddingIndex, info: ModelInfo) -> Taxonomy:
-    """Return the taxonomy of a library; QueryError where it needs styles and the model has none."""
+    """Return the taxonomy of a library. A model without styles has no genres but its head's."""
     source = store.genre_source()
-    if source == GenreSource.TAGS:
-        check_has_tags(info, store.roots(), LEAST_STYLES)
-        return WithKinds(StyleTags(info, index), info)
     if source == GenreSource.OWN:
         return FileGenres(store, index)
+    if source == GenreSource.ALL and knows_styles(info):
+        return WithKinds(AllGenres(info, index), info)
     return WithKinds(ModelGenres(info), info)
 
 
 class ModelGenres:
-    """The genres of the model's classifier head, see :func:`genre_scores`.
+    """The genres of the model's classifier head, see :func:`recsys.genres.genre_scores`.
 
     Two genres are as related as the classifier confuses them, both ways averaged.
     """
@@ -191,37 +139,30 @@ class ModelGenres:
         return related
 
 
-class StyleTags:
-    """The styles among the model's tags.
-
-    The group of a track is its strongest style. A query's scores are the softmax of its strengths,
-    so that the group of a track is the first of its own query. Where no style is stronger than in
-    average music, the group is unknown.
-    """
+class AllGenres:
+    """Every genre that the model knows, see :func:`recsys.genres.genre_weights`."""
 
     def __init__(self, info: ModelInfo, index: EmbeddingIndex) -> None:
         self._info = info
         self._index = index
-        self._columns = style_columns(info)
-        self.groups = tuple(info.tags[column] for column in self._columns)
+        self.groups = all_genres(info.labels, info.tags)
 
     def group_of(self, query: Query) -> str:
-        """Return the strongest style, if it is stronger than in average music."""
-        strengths = query.tag_strengths[self._columns]
-        return self.groups[int(np.argmax(strengths))] if strengths.max() > 0 else UNKNOWN
+        """Return the genre of the most weight, ``unknown`` where that is most of the seeds."""
+        *weights, unknown = query.genre_weights.tolist()
+        return UNKNOWN if unknown > sum(weights) else self.groups[int(np.argmax(weights))]
 
     def scores(self, query: Query) -> Scores:
-        """Return the softmax of the strengths."""
-        strengths = query.tag_strengths[self._columns].astype(np.float64)
-        weights = np.exp(strengths - strengths.max())
-        return _ranked(self.groups, weights / weights.sum())
+        """Return the weights of the genres."""
+        return _ranked(self.groups, query.genre_weights[:-1].astype(np.float64))
 
     def resolve(self, name: str) -> str:
-        """Return the style that a name means, see :func:`recsys.names.resolve_name`."""
-        return _genre_or_tag(self._info, name, self.groups, "style", _SORTED_BY)
+        """Return the genre that a name means, see :func:`recsys.names.resolve_name`."""
+        known = (*self.groups, UNKNOWN)
+        return _genre_or_tag(self._info, name, known, "genre", "The model knows:")
 
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Return the similarity of the tracks of the styles."""
+        """Return the similarity of the tracks of the genres."""
         return similarity_of_groups(self._index, groups)
 
 
@@ -232,7 +173,7 @@ class WithKinds:
     kind, which scores no genre.
     """
 
-    def __init__(self, genres: ModelGenres | StyleTags, info: ModelInfo) -> None:
+    def __init__(self, genres: ModelGenres | AllGenres, info: ModelInfo) -> None:
         self._genres = genres
         self._kinds = NOT_MUSIC if head_name(info) is not None else ()
         self.groups = genres.groups

@@ -11,6 +11,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from recsys.genres import all_genres
 from recsys.store.connection import connect, store_error
 from recsys.store.search import normalise
 
@@ -25,6 +26,7 @@ MOST_ROWS = 20_000
 
 _MODEL = "SELECT info FROM models JOIN library ON models.id = model"
 _SOURCE = "SELECT genre_source FROM library"
+_MOODS = """SELECT coalesce(mood_settings, '{"table": null}') FROM library"""
 _OWN = "SELECT name FROM own_genres ORDER BY name"
 _ARTISTS = """SELECT DISTINCT artist FROM tracks WHERE artist IS NOT NULL AND id IN
     (SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ? LIMIT ?) LIMIT ?"""
@@ -36,18 +38,24 @@ def genre_names(database: Path) -> list[str]:
     if source == "own":
         return _column(database, _OWN)
     model = _model(database)
-    if source == "tags":
-        from recsys.names import STYLES, spelling_key
-
-        return [tag for tag in model["tags"] if spelling_key(tag) in STYLES]
-    names: list[str] = model["labels"]
-    return names
+    labels, tags = tuple(model["labels"]), tuple(model["tags"])
+    return [*all_genres(labels, tags)] if source == "all" else [*labels]
 
 
 def tag_names(database: Path) -> list[str]:
     """Return the tags of the model of a library."""
     names: list[str] = _model(database)["tags"]
     return names
+
+
+def mood_names(database: Path) -> list[str]:
+    """Return the moods of the table of a library."""
+    import tomllib
+    from importlib.resources import files
+
+    settings = json.loads(_column(database, _MOODS)[0])
+    text = settings["table"] or files("recsys.data").joinpath("moods.toml").read_text("utf-8")
+    return [*tomllib.loads(text)["mood"]]
 
 
 def artist_names(database: Path, beginning: str) -> list[str]:

@@ -19,6 +19,8 @@ import numpy as np
 from recsys.errors import StoreError
 from recsys.store.search import search_keys, search_texts, storable_text
 from recsys.types import (
+    MOOD_NUMBERS,
+    NOT_MEASURED,
     UNKNOWN,
     Analysis,
     Blend,
@@ -26,6 +28,7 @@ from recsys.types import (
     FloatArray,
     IdArray,
     Kind,
+    Mix,
     ModelInfo,
     Tags,
     Track,
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from recsys.types import TrackFile
+    from recsys.types import MixKind, TrackFile
 
 PathKey: TypeAlias = str | bytes
 P = ParamSpec("P")
@@ -49,6 +52,7 @@ _UNIT_TOLERANCE = 1e-3
 
 _INT64 = range(-(2**63), 2**63)
 _TAGS = tuple(field.name for field in fields(Tags))
+MIX_COLUMNS = tuple(field.name for field in fields(Mix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,16 @@ class TrackRecord:
     warning: str | None  # defect of the file
     analysis: Analysis | None  # by the library's current model
     track_id: int | None = None  # the track that moved to this path; None finds it by its path
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """A sound that lacks tempo, key or loudness, and a file of it."""
+
+    path: Path
+    audio_hash: str
+    duration_s: float  # as of the analysis; 0 where that is not known
+    kinds: tuple[MixKind, ...]  # what is to be measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +262,8 @@ _TRACK_KINDS = (
     *(_TEXT | _NONE, _TEXT),
     *(_TEXT | _NONE, _REAL | _NONE, _REAL | _NONE),  # kind to vocals
     _NUMBER | _NONE,
+    *(_REAL | _NONE,) * len(MOOD_NUMBERS),
+    *((_TEXT if each.endswith("_by") or each == "key" else _REAL) | _NONE for each in MIX_COLUMNS),
     *(_TEXT | _NONE,) * 4,  # artist to title
     *(_NUMBER | _NONE,) * 2,  # number and year
     *(_TEXT | _NONE,) * 2,  # genre tag and language
@@ -282,7 +298,9 @@ def track_of(row: Sequence[Any]) -> Track:
     if wrong := _wrong_kinds(tuple(map(type, row))):
         row = _mended(row, wrong)
     track_id, path, audio_hash, missing, genre, duration_s, warning, group, *rest = row
-    kind, kind_probability, vocals, added, *tags = rest
+    kind, kind_probability, vocals, added, *rest = rest
+    energy, valence, danceability, acousticness, instrumentalness, *rest = rest
+    mix, tags = rest[: len(MIX_COLUMNS)], rest[len(MIX_COLUMNS) :]
     return Track(
         id=track_id,
         path=key_path(path),
@@ -297,7 +315,21 @@ def track_of(row: Sequence[Any]) -> Track:
         kind_probability=kind_probability,
         vocals=vocals,
         added_s=added,
+        energy=energy,
+        valence=valence,
+        danceability=danceability,
+        acousticness=acousticness,
+        instrumentalness=instrumentalness,
+        mix=mix_of(mix),
     )
+
+
+_NOTHING = (None,) * len(MIX_COLUMNS)
+
+
+def mix_of(values: Sequence[Any]) -> Mix:
+    """Return what was measured of the values of :data:`MIX_COLUMNS`."""
+    return NOT_MEASURED if tuple(values) == _NOTHING else Mix(*values)
 
 
 def blend_text(blend: Blend) -> str:

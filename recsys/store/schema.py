@@ -15,10 +15,11 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from recsys.store.rows import is_intact, key_path
+from recsys.store.numbers import compute_numbers
+from recsys.store.rows import MIX_COLUMNS, is_intact, key_path
 from recsys.store.search import file_text, name_key, normalise, search_keys
 from recsys.taste.events import EventKind, Subject
-from recsys.types import NOT_MUSIC, Effort, GenreSource, Kind
+from recsys.types import MOOD_NUMBERS, NOT_MUSIC, Effort, GenreSource, Kind
 
 if TYPE_CHECKING:
     import sqlite3
@@ -74,12 +75,12 @@ _TABLES = (
         UNIQUE (fingerprint, effort))""",
     # One row. The revision rises with every transaction that changes the contents of the index; the
     # id is unique to this library.
-    f"""CREATE TABLE library (
+    """CREATE TABLE library (
         id TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),
         revision INTEGER NOT NULL DEFAULT 0,
         model INTEGER REFERENCES models (id),
-        genre_source TEXT NOT NULL DEFAULT '{GenreSource.MODEL}'
-            CHECK (genre_source IN ({_one_of(GenreSource)})))""",
+        genre_source TEXT NOT NULL DEFAULT 'model'
+            CHECK (genre_source IN ('model', 'tags', 'own')))""",
     "INSERT INTO library DEFAULT VALUES",
     # Paths have no declared type: TEXT where they are UTF-8, BLOB where they are not.
     # A volume is a disk that was mounted inside a root.
@@ -126,11 +127,11 @@ _TABLES = (
     "CREATE INDEX removals_by_revision ON removals (revision)",
     "CREATE TABLE own_genres (key TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
     # Every track with its analysis by the current model; genre is NULL where there is none yet.
-    f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,
+    """CREATE VIEW tracks_with_analysis AS SELECT t.*,
         a.genre, a.duration_s, a.warning, a.probabilities, a.embedding, a.tag_scores, a.model,
         CASE (SELECT genre_source FROM library)
-            WHEN '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
-            WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+            WHEN 'tags' THEN coalesce(a.style, a.genre)
+            WHEN 'own' THEN coalesce(t.own_genre, 'untagged')
             ELSE a.genre END AS genre_group
         FROM tracks t LEFT JOIN analyses a
         ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
@@ -275,11 +276,11 @@ def origins_of_results(db: Database) -> None:
         " CHECK (journal IN ('wal', 'delete'))",
         "DROP VIEW tracks_with_analysis",
         # With the version of an analysis.
-        f"""CREATE VIEW tracks_with_analysis AS SELECT t.*, a.genre, a.duration_s, a.warning,
+        """CREATE VIEW tracks_with_analysis AS SELECT t.*, a.genre, a.duration_s, a.warning,
             a.probabilities, a.embedding, a.tag_scores, a.model, a.version,
             CASE (SELECT genre_source FROM library)
-                WHEN '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
-                WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+                WHEN 'tags' THEN coalesce(a.style, a.genre)
+                WHEN 'own' THEN coalesce(t.own_genre, 'untagged')
                 ELSE a.genre END AS genre_group
             FROM tracks t LEFT JOIN analyses a
             ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
@@ -334,6 +335,94 @@ def plain_letters(db: Database) -> None:
 
 
 @migrations()
+def numbers_of_moods(db: Database) -> None:
+    """Add energy, valence and other numbers, and compute them from the tag scores that are stored.
+
+    The settings of :mod:`recsys.mood` are the library's; a model has the key of those with which
+    its analyses were computed.
+    """
+    numbers = ", ".join(MOOD_NUMBERS)
+    for statement in (
+        *(f"ALTER TABLE analyses ADD COLUMN {name} REAL" for name in MOOD_NUMBERS),
+        "ALTER TABLE library ADD COLUMN mood_settings TEXT",  # JSON: recsys.mood; NULL: as shipped
+        "ALTER TABLE models ADD COLUMN mood_key TEXT",
+        "DROP VIEW analysed_tracks",
+        "DROP VIEW tracks_with_analysis",
+        f"""CREATE VIEW tracks_with_analysis AS SELECT t.*, a.genre, a.duration_s, a.warning,
+            a.probabilities, a.embedding, a.tag_scores, a.model, a.version, {numbers},
+            CASE (SELECT genre_source FROM library)
+                WHEN 'tags' THEN coalesce(a.style, a.genre)
+                WHEN '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
+                ELSE a.genre END AS genre_group
+            FROM tracks t LEFT JOIN analyses a
+            ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
+        f"""CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, added, {numbers}, artist, album_artist, album, title,
+            track_number, year, genre_tag, language
+            FROM tracks_with_analysis WHERE genre IS NOT NULL""",
+    ):
+        db.execute(statement)
+    compute_numbers(db.conn)
+
+
+@migrations()
+def tempo_key_and_loudness(db: Database) -> None:
+    """Add what is measured on request: by the sound, whatever its file and the model.
+
+    A column ``..._by`` that is not NULL says that this was measured, also where nothing was found.
+    """
+    measured = ", ".join(MIX_COLUMNS)
+    numbers = ", ".join(MOOD_NUMBERS)
+    for statement in (
+        """CREATE TABLE mixes (
+            audio_hash TEXT PRIMARY KEY,
+            tempo REAL, tempo_confidence REAL, tempo_by TEXT,
+            key TEXT, key_confidence REAL, key_by TEXT,
+            loudness REAL, true_peak REAL, loudness_by TEXT,
+            failure TEXT, failed_with TEXT) -- reason, and what made it: recsys.store.made_by
+            WITHOUT ROWID""",
+        "DROP VIEW analysed_tracks",
+        f"""CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, added, {numbers}, {measured}, artist, album_artist, album, title,
+            track_number, year, genre_tag, language
+            FROM tracks_with_analysis LEFT JOIN mixes USING (audio_hash) WHERE genre IS NOT NULL""",
+    ):
+        db.execute(statement)
+
+
+@migrations()
+def genres_among_all(db: Database) -> None:
+    """Keep the genre of each analysis among all that its model knows, which sorts a new library.
+
+    One of before keeps the genres of the model's head until ``recsys index --genres all``. The
+    column of styles, by which nothing is sorted any more, takes the name; its values are replaced
+    before they are used.
+    """
+    names = ("tracks_with_analysis", "analysed_tracks")
+    views = [
+        db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]
+        for name in names
+    ]
+    source, model = db.execute("SELECT genre_source, model FROM library").fetchone()
+    for name in reversed(names):
+        db.execute(f"DROP VIEW {name}")
+    db.execute("ALTER TABLE analyses RENAME COLUMN style TO label")
+    db.execute("ALTER TABLE library DROP COLUMN genre_source")
+    db.execute(
+        f"ALTER TABLE library ADD COLUMN genre_source TEXT NOT NULL DEFAULT '{GenreSource.ALL}'"
+        f" CHECK (genre_source IN ({_one_of(GenreSource)}))"
+    )
+    for sql in views:
+        db.execute(sql.replace("'tags' THEN coalesce(a.style", "'all' THEN coalesce(a.label"))
+    if model is not None:
+        kept = GenreSource.OWN if source == "own" else GenreSource.MODEL
+        db.execute("UPDATE library SET genre_source = ?", (str(kept),))
+        if source == "tags":  # every track changes its group
+            db.execute("UPDATE library SET revision = revision + 1")
+            db.execute("UPDATE tracks SET revision = (SELECT revision FROM library)")
+
+
+@migrations()
 def kinds_of_tracks(db: Database) -> None:
     """Keep whether a track is music, and how much of it is sung.
 
@@ -343,6 +432,7 @@ def kinds_of_tracks(db: Database) -> None:
     # of their own group is kept.
     no_music = f"a.kind IN ({', '.join(map(repr, map(str, NOT_MUSIC)))})"
     source = "(SELECT genre_source FROM library)"
+    numbers, measured = ", ".join(MOOD_NUMBERS), ", ".join(MIX_COLUMNS)
     for statement in (
         f"ALTER TABLE analyses ADD COLUMN kind TEXT CHECK (kind IN ({_one_of(Kind)}))",
         "ALTER TABLE analyses ADD COLUMN kind_probability REAL",  # of this kind
@@ -355,16 +445,16 @@ def kinds_of_tracks(db: Database) -> None:
         f"""CREATE VIEW tracks_with_analysis AS SELECT t.*,
             CASE WHEN {no_music} THEN a.kind ELSE a.genre END AS genre,
             a.duration_s, a.warning, a.probabilities, a.embedding, a.tag_scores, a.model,
-            a.version, a.kind, a.kind_probability, a.vocals,
+            a.version, {numbers}, a.kind, a.kind_probability, a.vocals,
             CASE WHEN {source} = '{GenreSource.OWN}' THEN coalesce(t.own_genre, 'untagged')
                 WHEN {no_music} THEN a.kind
-                WHEN {source} = '{GenreSource.TAGS}' THEN coalesce(a.style, a.genre)
+                WHEN {source} = '{GenreSource.ALL}' THEN coalesce(a.label, a.genre)
                 ELSE a.genre END AS genre_group
             FROM tracks t LEFT JOIN analyses a
             ON a.audio_hash = t.audio_hash AND a.model = (SELECT model FROM library)""",
-        """CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
-            warning, genre_group, kind, kind_probability, vocals, added, artist, album_artist,
-            album, title, track_number, year, genre_tag, language
-            FROM tracks_with_analysis WHERE genre IS NOT NULL""",
+        f"""CREATE VIEW analysed_tracks AS SELECT id, path, audio_hash, missing, genre, duration_s,
+            warning, genre_group, kind, kind_probability, vocals, added, {numbers}, {measured},
+            artist, album_artist, album, title, track_number, year, genre_tag, language
+            FROM tracks_with_analysis LEFT JOIN mixes USING (audio_hash) WHERE genre IS NOT NULL""",
     ):
         db.execute(statement)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from recsys.errors import DAMAGED_ANALYSES, StoreError
+from recsys.genres import genres_among_all, knows_styles
 from recsys.kinds import head_name, kinds_of
 from recsys.mounts import network_file_system
-from recsys.names import first_genre, merge_spellings, spelling_key, strongest_styles, style_columns
+from recsys.names import first_genre, merge_spellings, spelling_key
 from recsys.store.connection import (
     check_in_place,
     connect,
@@ -26,9 +27,11 @@ from recsys.store.connection import (
     write_transaction,
 )
 from recsys.store.rows import (
+    MIX_COLUMNS,
     Changes,
     StoredFile,
     TrackRecord,
+    Unmeasured,
     analysis_of,
     are_units,
     array_blob,
@@ -61,16 +64,36 @@ from recsys.store.search import (
 )
 from recsys.taste import Bans, Event, EventKind, Subject
 from recsys.taste.events import parse_time, time_text
-from recsys.types import Failure, GenreSource, Kind, PassedOver, Problem, TrackFile
+from recsys.types import (
+    CERTAIN_FROM,
+    MOOD_NUMBERS,
+    Failure,
+    GenreSource,
+    Kind,
+    MixKind,
+    PassedOver,
+    Problem,
+    TrackFile,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Container,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
+    import numpy.typing as npt
     from sqlite_utils import Database
 
     from recsys.kinds import JudgedKind
+    from recsys.mood import MoodNumbers
     from recsys.store.rows import PathKey
-    from recsys.types import Analysis, Blend, FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, Blend, FloatArray, IdArray, Mix, ModelInfo, Track
 
 _PAGE = 1000
 """Rows read at a time, so that memory stays flat and the table may be written to in between."""
@@ -290,6 +313,7 @@ class Store:
             before = self._value("SELECT model FROM library")
             if before != self._put_model(info, card_json, checkpoint):
                 self._change_all()
+            self._compute_numbers()
 
     @_guarded
     def change_head(
@@ -324,6 +348,7 @@ class Store:
             new = self._put_model(info, card_json, checkpoint)
             count = self._rescore(info, old, new, probabilities_of)
             self._change_all()
+            self._compute_numbers()
         return count
 
     def _put_model(self, info: ModelInfo, card_json: str, checkpoint: Path | None) -> int:
@@ -351,7 +376,7 @@ class Store:
         probabilities_of: Callable[[FloatArray], FloatArray],
     ) -> int:
         count = 0
-        columns = "duration_s, warning, embedding, tag_scores, style, version"
+        columns = "duration_s, warning, embedding, tag_scores, version"
         columns += ", kind, kind_probability, vocals"
         sql = (
             f"SELECT audio_hash, {columns} FROM analyses"  # noqa: S608 (our own columns)
@@ -362,15 +387,19 @@ class Store:
             last, count = rows[-1][0], count + len(rows)
             embeddings = blob_matrix([row[3] for row in rows], info.dimension)
             scores = np.asarray(probabilities_of(embeddings), dtype=np.float32)
+            tags = [blob_array(row[4] or b"") for row in rows]
             self._tables.table("analyses").upsert_all(
                 (
                     {
                         **dict(zip(("audio_hash", *columns.split(", ")), row, strict=True)),
                         "model": new,
                         "genre": info.top_genre(score),
+                        "label": label,
                         "probabilities": array_blob(score),
                     }
-                    for row, score in zip(rows, scores, strict=True)
+                    for row, score, label in zip(
+                        rows, scores, _labels_of(info, scores, tags), strict=True
+                    )
                 ),
                 pk=("audio_hash", "model"),
             )
@@ -380,6 +409,118 @@ class Store:
         """Mark every track as changed."""
         self._db.execute("UPDATE library SET revision = revision + 1")
         self._db.execute("UPDATE tracks SET revision = (SELECT revision FROM library)")
+
+    # Numbers of moods
+
+    def moods(self) -> MoodNumbers:
+        """Return how the library computes energy, valence and so on."""
+        from recsys.mood.numbers import mood_numbers
+
+        return mood_numbers(self._value("SELECT mood_settings FROM library"))
+
+    @_guarded
+    def set_moods(self, settings: str | None) -> int:
+        """Store other settings, see :func:`recsys.mood.numbers.settings_text`; compute by them.
+
+        Returns how many analyses have been computed.
+        """
+        with write_transaction(self._db):
+            self._db.execute("UPDATE library SET mood_settings = ?", (settings,))
+            return self._compute_numbers()
+
+    @_guarded
+    def compute_moods(self) -> int:
+        """Compute the numbers of all analyses, unless they are of the present settings.
+
+        Another version of recsys may have another table. Returns how many have been computed.
+        """
+        with write_transaction(self._db):
+            return self._compute_numbers()
+
+    def _compute_numbers(self) -> int:
+        from recsys.store.numbers import compute_numbers
+
+        return compute_numbers(self._db)
+
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """Return the numbers of all analysed tracks by id, NaN where not known.
+
+        Shape (n, n_numbers), in the order of ``MOOD_NUMBERS``.
+        """
+        names = ", ".join(MOOD_NUMBERS)
+        rows = self._rows(f"SELECT {names} FROM analysed_tracks ORDER BY id")  # noqa: S608 (ours)
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(MOOD_NUMBERS))
+
+    # Tempo, key and loudness
+
+    def unmeasured(
+        self, kinds: Collection[MixKind], roots: Iterable[Path], *, retry: bool = False
+    ) -> list[Unmeasured]:
+        """Return the sounds in some folders or files that lack some kinds, one file of each.
+
+        Those that failed are left out, unless they did so with other versions, or with `retry`.
+        """
+        lacking = ", ".join(f"m.{kind}_by IS NULL AS no_{kind}" for kind in MixKind)
+        wanted = " OR ".join(f"no_{kind}" for kind in sorted(kinds))
+        select = (
+            "SELECT path, audio_hash, duration_s, failure, failed_with, no_tempo, no_key,"  # noqa: S608 (ours)
+            f" no_loudness FROM (SELECT t.path, t.audio_hash, t.duration_s, {lacking}, m.failure,"
+            " m.failed_with FROM tracks_with_analysis t"
+            " LEFT JOIN mixes m ON m.audio_hash = t.audio_hash"
+            f" WHERE NOT t.missing AND ({wanted}))"
+        )
+        found: dict[str, Unmeasured] = {}
+        for root in roots:
+            for key, sound, duration_s, failure, failed_with, *lacks in self._rows_under(
+                root, select
+            ):
+                if failure is not None and failed_with == made_by() and not retry:
+                    continue
+                own = [k for k, lack in zip(MixKind, lacks, strict=True) if lack and k in kinds]
+                found.setdefault(
+                    sound, Unmeasured(key_path(key), sound, duration_s or 0.0, tuple(own))
+                )
+        return [*found.values()]
+
+    @_guarded
+    def write_mixes(self, measured: Iterable[tuple[Unmeasured, Mix | str]]) -> None:
+        """Store what was measured of some sounds, or why it could not be, in one transaction.
+
+        Of a mix, the kinds that were wanted count.
+        """
+        with write_transaction(self._db):
+            for wanted, result in measured:
+                if isinstance(result, str):
+                    row: dict[str, Any] = {
+                        "failure": storable_text(result),
+                        "failed_with": made_by(),
+                    }
+                else:
+                    row = {"failure": None, "failed_with": None}
+                    names = [n for n in MIX_COLUMNS if _kind_of(n) in wanted.kinds]
+                    row |= {name: getattr(result, name) for name in names}
+                columns, marks = ", ".join(row), ", ".join("?" * len(row))
+                changes = ", ".join(f"{name} = excluded.{name}" for name in row)
+                self._db.execute(
+                    f"INSERT INTO mixes (audio_hash, {columns}) VALUES (?, {marks})"  # noqa: S608 (ours)
+                    f" ON CONFLICT (audio_hash) DO UPDATE SET {changes}",
+                    (wanted.audio_hash, *row.values()),
+                )
+
+    def mix_counts(self) -> dict[str, int]:
+        """Return how many sounds have a ``tempo``, ``key`` and ``loudness``, and how many failed.
+
+        A tempo or key counts where it is certain enough for lists.
+        """
+        certain = "({0} IS NOT NULL AND coalesce({0}_confidence, 1) >= ?1)"
+        row = self._row(
+            f"SELECT total({certain.format('tempo')}), total({certain.format('key')}),"  # noqa: S608 (ours)
+            " count(loudness), count(failure) FROM mixes"
+            " WHERE audio_hash IN (SELECT audio_hash FROM tracks)",
+            (CERTAIN_FROM,),
+        )
+        names = (*map(str, MixKind), "failed")
+        return {name: int(count) for name, count in zip(names, row or (), strict=True)}
 
     # Genre groups
 
@@ -406,8 +547,8 @@ class Store:
         with write_transaction(self._db):
             if source == GenreSource.OWN:
                 self._merge_own_genres()
-            if source == GenreSource.TAGS:
-                self._find_styles()
+            if source == GenreSource.ALL:
+                self._find_labels()
             self._db.execute("UPDATE library SET genre_source = ?", (str(source),))
             self._change_all()
 
@@ -444,23 +585,26 @@ class Store:
         )
         self._db.execute("DROP TABLE meant")
 
-    def _find_styles(self) -> None:
-        """Store the strongest style of every analysis by the current model."""
+    def _find_labels(self) -> None:
+        """Store the genre among all of every analysis by the current model."""
         model = self.model()
-        if model is None or not style_columns(model):
+        if model is None or not knows_styles(model):
             return
         sql = (
-            "SELECT rowid, tag_scores FROM analyses WHERE tag_scores IS NOT NULL AND rowid > ?"
-            " AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
+            "SELECT rowid, probabilities, tag_scores FROM analyses WHERE tag_scores IS NOT NULL"
+            " AND rowid > ? AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
         )
         last = -1
         while rows := self._rows(sql, (last, _PAGE)):
-            last = rows[-1][0]
-            scores = blob_matrix([blob for _, blob in rows], len(model.tags))
-            styles = strongest_styles(model, scores)
+            ids, probabilities, scores = zip(*rows, strict=True)
+            last = ids[-1]
+            labels = _labels_of(
+                model,
+                blob_matrix(probabilities, len(model.labels)),
+                [blob_array(row) for row in scores],
+            )
             self._db.executemany(
-                "UPDATE analyses SET style = ? WHERE rowid = ?",
-                [(style, row_id) for style, (row_id, _) in zip(styles, rows, strict=True)],
+                "UPDATE analyses SET label = ? WHERE rowid = ?", zip(labels, ids, strict=True)
             )
 
     # Kinds
@@ -1049,34 +1193,35 @@ class Store:
         sounds = {row["audio_hash"]: row for row in plain if row["embedding"] is not None}
         if not sounds:
             return
-        styles: list[str | None] = [None] * len(sounds)
-        scores = np.stack([row["tag_scores"] for row in sounds.values()])
-        if style_columns(model):
-            styles = [*strongest_styles(model, scores)]
-        embeddings = np.stack([row["embedding"] for row in sounds.values()])
+        each = sounds.values()
+        tag_scores = [row["tag_scores"] for row in each]
+        scores = np.stack(tag_scores)
+        embeddings = np.stack([row["embedding"] for row in each])
+        numbers = self.moods().rows(model, embeddings, scores)
+        labels = _labels_of(model, np.stack([row["probabilities"] for row in each]), tag_scores)
+        kinds = kinds_of(model, embeddings, scores)
         key = self._value("SELECT model FROM library")
         rows = [
             {
                 "audio_hash": row["audio_hash"],
                 "model": key,
                 "genre": model.top_genre(row["probabilities"]),
-                "style": style,
+                "label": label,
                 "duration_s": row["duration_s"],
                 "warning": row["warning"],
                 "version": made_by(),
                 "probabilities": array_blob(row["probabilities"]),
                 "embedding": array_blob(row["embedding"]),
                 "tag_scores": array_blob(row["tag_scores"]) if len(row["tag_scores"]) else None,
+                **dict(zip(MOOD_NUMBERS, own, strict=True)),
                 **_kind_values(judged),
             }
-            for row, style, judged in zip(
-                sounds.values(), styles, kinds_of(model, embeddings, scores), strict=True
-            )
+            for row, label, own, judged in zip(each, labels, numbers, kinds, strict=True)
         ]
         before = {
             audio_hash: known
             for audio_hash, *known in self._rows(
-                "SELECT audio_hash, genre, style, kind, embedding FROM analyses"
+                "SELECT audio_hash, genre, label, kind, embedding FROM analyses"
                 " WHERE model = ? AND audio_hash IN (SELECT value FROM json_each(?))",
                 (key, json.dumps([*sounds])),
             )
@@ -1085,7 +1230,7 @@ class Store:
             row["audio_hash"]
             for row in rows
             if before.get(row["audio_hash"])
-            != [row[name] for name in ("genre", "style", "kind", "embedding")]
+            != [row[name] for name in ("genre", "label", "kind", "embedding")]
         ]
         self._db.execute(
             "UPDATE tracks SET revision = ? WHERE audio_hash IN (SELECT value FROM json_each(?))",
@@ -1410,6 +1555,9 @@ class Store:
                 " OR audio_hash NOT IN (SELECT audio_hash FROM tracks)"
             )
             self._db.execute("DELETE FROM models WHERE id IS NOT (SELECT model FROM library)")
+            self._db.execute(
+                "DELETE FROM mixes WHERE audio_hash NOT IN (SELECT audio_hash FROM tracks)"
+            )
         return int(cursor.rowcount)
 
     @_guarded
@@ -1461,6 +1609,25 @@ class Store:
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.execute("PRAGMA optimize")
+
+
+def _kind_of(column: str) -> str:
+    """Return the kind of measurement to which a column belongs."""
+    return "loudness" if column == "true_peak" else column.partition("_")[0]
+
+
+def _labels_of(
+    model: ModelInfo, probabilities: FloatArray, scores: Sequence[FloatArray]
+) -> list[str | None]:
+    """Return the genre among all of each analysis, None where the model or it has no tags."""
+    labels: list[str | None] = [None] * len(scores)
+    rows = [row for row, own in enumerate(scores) if len(own)] if knows_styles(model) else []
+    if rows:
+        strengths = model.tag_strengths(np.stack([scores[row] for row in rows]))
+        found = genres_among_all(model, probabilities[rows], strengths)
+        for row, label in zip(rows, found, strict=True):
+            labels[row] = label
+    return labels
 
 
 def _kind_values(judged: JudgedKind | None) -> dict[str, Any]:

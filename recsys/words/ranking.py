@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.filters import TrackFilter
     from recsys.recommender.query import TagFilter
-    from recsys.types import Catalogue, FloatArray, IdArray, ModelInfo, Track
+    from recsys.types import Analysis, Catalogue, FloatArray, IdArray, ModelInfo, Track
     from recsys.words.table import Sound
 
 Values: TypeAlias = npt.NDArray[np.floating]
@@ -114,6 +114,14 @@ class LibrarySounds:
         columns = np.ascontiguousarray(scores[kept].T)
         return cls(info, ids[kept], columns, tuple(numbers), codes[order], years[order])
 
+    @classmethod
+    def of_analyses(cls, info: ModelInfo, analyses: Sequence[Analysis]) -> LibrarySounds:
+        """Return the sounds of analyses that are in no library, numbered from 0."""
+        groups = np.argmax([analysis.probabilities for analysis in analyses], axis=1)
+        scores = np.stack([analysis.tags for analysis in analyses], axis=1)
+        unknown = np.full(len(analyses), np.nan, dtype=np.float32)
+        return cls(info, np.arange(len(analyses)), scores, tuple(info.labels), groups, unknown)
+
     def strengths(self, columns: Sequence[int]) -> FloatArray:
         """Return the strengths of some tags, shape (len(columns), n).
 
@@ -164,13 +172,14 @@ class WordRanking:
 
     `near` is an embedding, shape (d,), of seeds that are given besides the phrase: only the
     :data:`NAME_REACH` tracks nearest to it are ranked, and their similarity is one more wish. With
-    `tiers` False, the tracks of the genre groups that are named do not come first.
+    `tiers` False, the tracks of the genre groups that are named do not come first. Without an index
+    there can be neither seeds nor names.
     """
 
     def __init__(
         self,
         sounds: LibrarySounds,
-        index: EmbeddingIndex,
+        index: EmbeddingIndex | None,
         info: ModelInfo,
         reading: PhraseReading,
         near: FloatArray | None = None,
@@ -351,6 +360,7 @@ class WordRanking:
         own = np.isin(ids, list(name.track_ids))
         if not own.any():  # removed meanwhile
             return np.full(len(ids), LEAST)
+        assert self._index is not None
         vectors = self._index.vectors(ids[own].tolist())
         mean = vectors.mean(axis=0, dtype=np.float64)
         length = float(np.linalg.norm(mean))
@@ -366,6 +376,7 @@ class WordRanking:
     def _near(self, centre: FloatArray) -> tuple[Values, npt.NDArray[np.bool_]]:
         """Return the values of all tracks by similarity, and which are near enough to have one."""
         all_ids = self._sounds.ids
+        assert self._index is not None
         found = self._index.search(None, centre, NAME_REACH)
         ids = np.array([near.track_id for near in found], dtype=np.int64)
         cosines = np.array([near.similarity for near in found])

@@ -16,9 +16,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from recsys.classifier.calibrate import wilson_interval
 from recsys.classifier.inference import Pooled
 from recsys.classifier.training.datasets import find_tracks, load_windows
+from recsys.classifier.training.evaluate import accuracy_interval
 from recsys.classifier.training.tune import outputs_of, responses_to, tune_and_fit
 from tests.benchmarks.held_out import FULL_WINDOWS, HeldOut, load_held_out
 
@@ -73,7 +73,7 @@ def main() -> None:
     hits = {count: own.logits.argmax(axis=1) == targets for count, own in by_count.items()}
     for count, own in by_count.items():
         cosine = (own.embeddings * full.embeddings).sum(axis=1)
-        low, high = wilson_interval(int(hits[count].sum()), len(targets))
+        low, high = accuracy_interval(hits[count], data.music.groups[clips])
         table.add_row(
             str(count),
             f"{hits[count].mean():.3f}",

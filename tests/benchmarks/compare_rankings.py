@@ -29,7 +29,7 @@ from recsys.classifier.calibrate import calibrate, softmax
 from recsys.classifier.inference import Pooled
 from recsys.classifier.training.make import make_folds
 from recsys.classifier.training.tune import outputs_of, tune_and_fit
-from recsys.recommender.taxonomy import genre_scores
+from recsys.genres import genre_scores
 from recsys.recommender.tiers import AS_NEAR_AS_CAN_BE, ENDS_AT, NEARLY_EQUAL, RELATED
 from recsys.types import IdArray, ModelInfo
 from tests.benchmarks.held_out import HeldOut, load_held_out

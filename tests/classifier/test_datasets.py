@@ -192,6 +192,13 @@ def test_no_artist_leaks(library: list[tuple[str, str | None]], seed: int) -> No
     assert set(targets[train]) == set(targets)
 
 
+def test_artists_credited_together_are_one_group() -> None:
+    artists = ["A & B", "b", "C feat. A", "D", None, "Various Artists", "various artists"]
+    groups = track_groups([f"jazz/{n}" for n in range(7)], artists).tolist()
+    assert groups[:3] == [groups[0]] * 3
+    assert len(set(groups)) == 5
+
+
 def test_about_a_fifth_of_every_genre_is_set_aside() -> None:
     targets = np.repeat([0, 1], 50)
     valid = hold_out_groups(targets, np.arange(100) // 2, 0.2, 0)

@@ -13,10 +13,14 @@ import torch
 from click.testing import CliRunner, Result
 from sklearn.metrics import f1_score
 
+from recsys.bootstrap import bootstrap_interval
+from recsys.classifier.calibrate import wilson_interval
 from recsys.classifier.card import ModelCard
+from recsys.classifier.inference import Classifier
 from recsys.classifier.log_mel import MEL
 from recsys.classifier.training.architectures import build_model, save_model
-from recsys.classifier.training.evaluate import score
+from recsys.classifier.training.datasets import find_tracks, load_windows
+from recsys.classifier.training.evaluate import evaluate_files, score
 from recsys.cli import evaluate
 from recsys.errors import RecsysError
 from tests.classifier.planted_genres import LABELS, TINY
@@ -62,6 +66,22 @@ def test_f1_is_averaged_both_ways() -> None:
     assert found.weighted_f1 != pytest.approx(found.macro_f1)
 
 
+def test_the_interval_is_of_whole_artists() -> None:
+    """Ten artists of ten tracks, each right in all or none: as wide as that of ten tracks."""
+    targets = np.zeros(100, np.int64)
+    right = np.repeat(np.arange(10) < 7, 10)
+    probabilities = np.where(right[:, np.newaxis], (0.9, 0.1), (0.1, 0.9))
+    artists = np.repeat(np.arange(10), 10)
+    whole = score(probabilities, targets, ("a", "b"), artists)
+    tracks = score(probabilities, targets, ("a", "b"))
+    assert (whole.artists, tracks.artists) == (10, None)
+    assert whole.interval == bootstrap_interval(right.astype(float), artists)
+    assert tracks.interval == wilson_interval(70, 100)
+    alone = score(probabilities, targets, ("a", "b"), np.arange(100))
+    assert (alone.interval, alone.artists) == (tracks.interval, 100)
+    assert np.ptp(whole.interval) > 2.5 * np.ptp(tracks.interval)
+
+
 def test_report_and_command_agree(music: Path, model: Path, tmp_path: Path) -> None:
     for genre in LABELS:
         (tmp_path / "in" / genre).parent.mkdir(exist_ok=True)
@@ -88,6 +108,22 @@ def test_report_and_command_agree(music: Path, model: Path, tmp_path: Path) -> N
     assert len(re.findall('<img src="data:image/png', page)) == 4
     assert written["model"]["fingerprint"] in page
     assert "index.html" in result.stderr
+
+
+def test_windows_can_be_judged_on_their_own(music: Path, model: Path) -> None:
+    files = find_tracks(music)
+    classifier = Classifier.load(model, "cpu")
+    whole = evaluate_files(classifier, files, workers=1)
+    alone = evaluate_files(classifier, files, workers=1, by_window=True)
+    windows = dict(load_windows([f.path for f in files], 1, MEL))
+    assert whole.evaluation.n == len(files)
+    assert alone.evaluation.n == sum(map(len, windows.values()))
+    assert {own.path for own in alone.predictions} == {file.path for file in files}
+    assert alone.evaluation.artists == whole.evaluation.artists  # windows of a track are one
+    of_first = [own.given for own in alone.predictions if own.path == files[0].path]
+    found = classifier.analyse(np.split(windows[files[0].path], len(of_first)))
+    wanted = [classifier.info.labels[int(one.probabilities.argmax())] for one in found]
+    assert of_first == wanted
 
 
 def test_a_report_of_a_list_names_failures(music: Path, model: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from recsys.classifier.training.datasets import (
     known_artists,
     looks_like_gtzan,
     repetitions,
+    track_groups,
 )
+from recsys.credits import artists_of
 
 REAL_DATA = os.environ.get("RECSYS_REAL_DATA")
 WHOLE = [f"{genre}/{genre}.{number:05d}" for genre in GENRES for number in range(100)]
@@ -61,6 +64,39 @@ def test_artists_are_known_of_nearly_all_of_gtzan_and_of_nothing_else() -> None:
         "blues/blues.00000",
         "blues/blues.00001",
     }
+
+
+def test_credits_that_share_a_performer_are_one_group() -> None:
+    text = (files("recsys.data") / "gtzan-artists.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    groups_of: dict[str, set[str]] = {}
+    for row in rows:
+        for name in artists_of(row["artist"]):
+            groups_of.setdefault(name, set()).add(row["group"])
+    assert {name: groups for name, groups in groups_of.items() if len(groups) > 1} == {}
+    credited: dict[str, set[str]] = {}
+    for row in rows:
+        credited.setdefault(row["group"], set()).add(row["artist"])
+    merged = {group for group, names in credited.items() if len(names) > 1}
+    assert len(merged) == 21
+    assert sum(row["group"] in merged for row in rows) == 182
+    # No rule on credits joins these.
+    assert {"Boney M.", "Branford Marsalis", "Buckwheat Zydeco"} <= merged
+    assert credited["Bob Marley"] == {
+        "Bob Marley",
+        "Bob Marley & Funkstar De Luxe",
+        "Bob Marley & The Wailers",
+    }
+
+
+def test_the_groups_hold_whatever_the_tags_say() -> None:
+    artists = dict(known_artists(WHOLE))
+    trio = [key for key, artist in artists.items() if artist == "Branford Marsalis"]
+    assert len(trio) == 8
+    blues = WHOLE[:100]
+    groups = track_groups([*trio, *blues], [f"spelt {n}" for n in range(8)] + [None] * 100)
+    assert len(set(groups[:8].tolist())) == 1
+    assert groups[0] not in groups[8:]
 
 
 def test_gtzan_is_recognised_by_its_names() -> None:

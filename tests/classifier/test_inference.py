@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from recsys.classifier.calibrate import softmax
 from recsys.classifier.card import ModelCard
 from recsys.classifier.inference import Classifier
 from recsys.classifier.log_mel import MEL
@@ -71,6 +73,17 @@ def test_pooling_is_the_mean_over_windows(classifier: Classifier, tracks: list[n
     singles = [classifier.scores([window[np.newaxis]])[0][0] for window in track]
     logits = classifier.scores([track]).logits
     np.testing.assert_allclose(logits[0], np.mean(singles, axis=0), atol=1e-5)
+
+
+def test_the_temperature_is_that_of_the_number_of_windows(tracks: list[np.ndarray]) -> None:
+    plain = tiny_classifier("cnn")
+    card = replace(plain.card, temperatures=(4.0, 2.0))
+    cooled = Classifier(plain.network, card)
+    logits = plain.scores(tracks).logits
+    assert {len(windows) for windows in tracks} >= {1, 10}
+    for windows, row, analysis in zip(tracks, logits, cooled.analyse(tracks), strict=True):
+        wanted = softmax(row, {1: 4.0}.get(len(windows), 2.0))
+        np.testing.assert_allclose(analysis.probabilities, wanted, rtol=1e-5)
 
 
 def test_the_temperature_flattens_and_keeps_the_order(tracks: list[np.ndarray]) -> None:

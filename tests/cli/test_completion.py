@@ -18,6 +18,7 @@ from recsys.cli.completing import Bash, Fish
 from recsys.cli.main import cli
 from recsys.cli.options import NamedPath
 from recsys.cli.output import shortened
+from recsys.genres import all_genres
 from recsys.papers import RECIPE_NAMES
 from recsys.store import Store
 from recsys.store.completion import artist_names
@@ -54,14 +55,14 @@ def test_genres_are_those_of_the_library(offers: Offers, indexed: IndexedLibrary
     with Store.open(indexed.database, read_only=True) as store:
         info = store.model()
     assert info is not None
-    assert list(offers("similar", "x", "--genre", "")) == list(info.labels)
+    assert list(offers("similar", "x", "--genre", "")) == [*all_genres(info.labels, info.tags)]
     assert set(offers("playlist", "--genre", "Ja")) == {"jazz"}
     assert "jazz,blues" in offers("playlist", "--cycle", "jazz,b")
     assert "jazz,jazz" not in offers("playlist", "--cycle", "jazz,")
     assert "auto" in offers("playlist", "--cycle", "")
 
 
-@pytest.mark.parametrize("source", ["tags", "own"])
+@pytest.mark.parametrize("source", ["all", "model", "own"])
 def test_genres_are_those_that_sort_the_library(
     offers: Offers, indexed: IndexedLibrary, tmp_path: Path, source: str
 ) -> None:
@@ -69,7 +70,7 @@ def test_genres_are_those_that_sort_the_library(
     shutil.copy(indexed.database, database)
     with Store.open(database) as store:
         store.set_genre_source(source)
-        groups = set(store.genre_counts()) - {"untagged"}
+        groups = set(store.genre_counts()) - {"untagged", "unknown"}
     assert groups <= set(offers("similar", "x", "--db", str(database), "--genre", ""))
 
 

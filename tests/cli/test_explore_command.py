@@ -15,7 +15,8 @@ from recsys.errors import RecsysError
 from tests.papers.tables import write_planted
 from tests.sounds import staircase, write
 
-TRACK = {f"track-{name}.png" for name in ("waveform", "chroma", "mfcc", "mel")}
+TRACK = {f"track-{name}.png" for name in ("waveform", "chroma", "mfcc", "mel", "centroid")}
+PAIRS = {"spectrogram-pairs.png"}
 COLLECTION = {
     f"{name}.png" for name in ("correlation", "tempo", "spectral-centroid", "pca", "svm-boundary")
 }
@@ -63,14 +64,14 @@ def test_a_folder_of_music(music: Path, tmp_path: Path) -> None:
     assert result.exit_code == 3, (result.output, result.exception)
     found = json.loads(result.stdout)
     assert found["genres"] == {"noise": 2, "tone": 2}
-    assert {picture["file"] for picture in found["pictures"]} == TRACK | COLLECTION
+    assert {picture["file"] for picture in found["pictures"]} == TRACK | COLLECTION | PAIRS
     assert found["skipped"] == []
     assert [Path(own["path"]).name for own in found["failed"]] == ["!bad.wav"]
     assert "the genre folder 'empty' holds no audio" in found["notes"]
-    assert files(tmp_path / "out") == TRACK | COLLECTION | {"index.html", "features.csv"}
+    assert files(tmp_path / "out") == TRACK | COLLECTION | PAIRS | {"index.html", "features.csv"}
     assert "3.0 s of noise/0.wav" in found["pictures"][0]["caption"]
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert page.count('<img src="data:image/png;base64,') == 9
+    assert page.count('<img src="data:image/png;base64,') == 11
     assert "4 rows of 2 genres" in page
     assert "!bad.wav: not an audio file" in page
     again = run("--table", tmp_path / "out" / "features.csv", "--out", tmp_path / "2", "--json")
@@ -81,7 +82,7 @@ def test_a_table_and_a_track(table: Path, music: Path, tmp_path: Path) -> None:
     track = music / "tone" / "1.wav"
     result = run("--table", table, "--track", track, "--out", tmp_path)
     assert result.exit_code == 0, (result.output, result.exception)
-    assert "9 plots, 10 rows of 2 genres from planted.csv" in result.stdout
+    assert "10 plots, 10 rows of 2 genres from planted.csv" in result.stdout
     assert files(tmp_path) == TRACK | COLLECTION | {"index.html"}
 
 

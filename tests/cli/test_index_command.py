@@ -456,4 +456,4 @@ def test_a_folder_that_is_not_there_leaves_the_library_as_it_is(
     code, _, message = index(tmp_path / "nowhere", "--db", database, "--genres", "own")
     assert (code, "nowhere" in message) == (1, True)
     with Store.open(database, read_only=True) as store:
-        assert store.genre_source() == "model"
+        assert store.genre_source() == "all"

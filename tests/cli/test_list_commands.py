@@ -58,7 +58,7 @@ def listed(planted: PlantedLibrary, *options: str) -> list[int]:
         ([], [1, 2, 3, 4, 5, 6]),
         (["--genre", "Jazz"], [1, 2]),
         (["--tag", "mellow"], [1, 2, 6]),
-        (["--tag", "Mellow", "--mood", "80s"], [2]),
+        (["--tag", "Mellow", "--tag", "80s"], [2]),
         (["--artist", "marley"], [2, 3, 4]),
         (["--artist", "marley", "--genre", "rock"], [3, 4]),
         (["--artist", "the wailers bob"], [2]),
@@ -121,6 +121,8 @@ def test_formats_of_a_list_agree(planted: PlantedLibrary) -> None:
         "-",
         "Title",
         "Length",
+        "Energy",
+        "Valence",
         "Genre",
         "Album",
     ]

@@ -45,7 +45,7 @@ def test_pushing_again_says_that_nothing_changed(run: Run, place: Path) -> None:
         ("similar", "chamber band number 0", "offbeat band number 1", "--tag", "mellow", "--paths"),
         ("playlist", "chamber band number 0", "--length", "9", "--format", "json"),
         ("playlist", "--cycle", "auto", "--length", "8", "--diversity", "0.4"),
-        ("playlist", "--mood", "mellow", "--length", "4"),
+        ("playlist", "--tag", "mellow", "--length", "4"),
         ("playlist", "--from", "chamber band number 0", "--to", "offbeat band number 1"),
         ("similar", "number 0"),
         ("similar", "nothing like this"),

@@ -50,7 +50,7 @@ def test_what_is_preferred_stays_out_of_every_list(run: Run, indexed: IndexedLib
         ("similar", seed, "-k", 100, "--paths", "--show-duplicates"),
         ("playlist", seed, "--length", 100),
         ("playlist", "--length", 100),
-        ("playlist", "--mood", "instrumental", "--length", 100),
+        ("playlist", "--tag", "instrumental", "--length", 100),
         ("playlist", "--cycle", "auto", "--length", 100),
         ("radio", seed, "--length", 100, "--paths"),
     ]

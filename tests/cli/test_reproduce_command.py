@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from recsys.papers.recipe import RECIPE_NAMES
+from recsys.papers.recipe import GENERATOR_NAMES, RECIPE_NAMES
 from tests.cli.documented import documented
 from tests.cli.genre_music import make_genres
 from tests.cli.running import call, refused
@@ -28,7 +28,7 @@ def test_the_recipes_fit_a_terminal_of_100_columns() -> None:
     assert result.exit_code == 0
     rows = result.stdout.splitlines()
     assert max(map(len, rows)) <= 100
-    for name in RECIPE_NAMES:
+    for name in (*RECIPE_NAMES, *GENERATOR_NAMES):
         # One line each: nothing is broken.
         assert sum(row.split()[:1] == [name] for row in rows) == 1
     assert any(row.split()[0] == "svm-36" and "0.700" in row for row in rows if row.split())
@@ -36,7 +36,8 @@ def test_the_recipes_fit_a_terminal_of_100_columns() -> None:
 
 def test_recipes_json_contract() -> None:
     lines = [json.loads(line) for line in call("papers", "list", "--json").stdout.splitlines()]
-    assert [line["name"] for line in lines] == list(RECIPE_NAMES)
+    assert [line["name"] for line in lines] == [*RECIPE_NAMES, *GENERATOR_NAMES]
+    assert lines[-1]["generator"]["latent"] == 100
     svm = lines[0]
     assert set(svm) >= set(documented("papers list")[0])
     assert svm["published"]["test"] == 0.70

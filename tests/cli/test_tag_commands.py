@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 from click.testing import Result
 
 from recsys.classifier.inference import Classifier
+from recsys.genres import HOLDS_FROM, genres_among_all
 from recsys.indexing.examine import DecodedTrack, FileAnalyser
-from recsys.recommender.query import HOLDS_FROM
 from recsys.store import Store
 from tests.classifier.tagging import TAGS, save_tagging_model
 from tests.cli.conftest import make_music
@@ -114,7 +115,7 @@ def test_similar_keeps_to_a_tag(run: Run, strengths: dict[str, dict[str, float]]
     assert 0 < len(chill) < len(everything)
 
 
-@pytest.mark.parametrize("command", [("similar", "--tag"), ("playlist", "--mood")])
+@pytest.mark.parametrize("command", [("similar", "--tag"), ("playlist", "--tag")])
 def test_an_unknown_tag(run: Run, folder: Path, command: tuple[str, str]) -> None:
     seed = next((folder / "music").rglob("0.*"))
     result = run(command[0], seed, command[1], "chil")
@@ -125,7 +126,7 @@ def test_an_unknown_tag(run: Run, folder: Path, command: tuple[str, str]) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [("similar", "--tag", "chill"), ("playlist", "--mood", "chill"), ("index", "--genres", "tags")],
+    [("similar", "--tag", "chill"), ("playlist", "--tag", "chill")],
 )
 def test_a_library_whose_model_has_no_tags(folder: Path, arguments: tuple[str, ...]) -> None:
     music, database = folder / "music", "plain.db"
@@ -152,7 +153,7 @@ def test_status_counts_who_carries_what(run: Run, strengths: dict[str, dict[str,
 
 
 def test_a_playlist_keeps_a_mood(run: Run, strengths: dict[str, dict[str, float]]) -> None:
-    result = run("playlist", "--mood", "party", "--length", 3, "--artist-gap", 0)
+    result = run("playlist", "--tag", "party", "--length", 3, "--artist-gap", 0)
     assert result.exit_code == 0
     paths = result.stdout.splitlines()
     assert all(strengths[path]["party"] >= HOLDS_FROM for path in paths)
@@ -160,26 +161,35 @@ def test_a_playlist_keeps_a_mood(run: Run, strengths: dict[str, dict[str, float]
     assert ("no further track" in result.stderr) == (len(paths) < 3)
 
 
-def test_a_library_is_sorted_by_styles_and_back(
-    run: Run, folder: Path, strengths: dict[str, dict[str, float]]
-) -> None:
-    expected = {path: max(STYLES, key=row.__getitem__) for path, row in strengths.items()}
-    printed = json.loads(run("index", "--genres", "tags", "--json").stdout)
-    assert printed["genres_from"] == "tags"
-    assert printed["genres"] == {
-        style: list(expected.values()).count(style) for style in set(expected.values())
+def test_a_library_is_sorted_by_all_genres_and_back(run: Run, folder: Path) -> None:
+    with Store.open(folder / "library.db", read_only=True) as store:
+        info, tracks = store.model(), list(store.all_tracks())
+        assert info is not None
+        analyses = store.analyses([track.id for track in tracks])
+    expected = {
+        str(track.path): genres_among_all(
+            info,
+            analyses[track.id].probabilities[np.newaxis],
+            info.tag_strengths(analyses[track.id].tags)[np.newaxis],
+        )[0]
+        for track in tracks
     }
+    printed = json.loads(run("index", "--genres", "all", "--json").stdout)
+    assert printed["genres_from"] == "all"
+    assert printed["genres"] == dict(Counter(expected.values()))
+    assert set(printed["genres"]) & STYLES
     status = json.loads(run("status", "--json").stdout)
-    assert (status["genres_from"], status["genres"]) == ("tags", printed["genres"])
+    assert (status["genres_from"], status["genres"]) == ("all", printed["genres"])
     assert status["index"]["fresh"]
     assert status["tags"] == list(TAGS)
-    assert "strongest style" in run("status").stdout
-    for row in results(run("similar", next(iter(strengths)), "-k", 99, "--json")):
+    assert "all that the model knows" in run("status").stdout
+    for row in results(run("similar", next(iter(expected)), "-k", 99, "--json")):
         assert row["label"] == expected[str(row["path"])]
-    run("index", "--genres", "model")
+    again = json.loads(run("index", "--genres", "gtzan", "--json").stdout)
+    assert again["genres_from"] == "model"
     assert all(
         row["label"] == row["genre"]
-        for row in results(run("similar", next(iter(strengths)), "--json"))
+        for row in results(run("similar", next(iter(expected)), "--json"))
     )
 
 
@@ -206,17 +216,6 @@ def test_a_new_library_can_be_sorted_from_the_start(folder: Path) -> None:
     assert status["index"]["fresh"]
     assert sum(status["genres"].values()) == status["tracks"] == 2
     assert set(status["genres"]) <= {"Bossa Nova", "bossa-nova", "Tango"}
-
-
-def test_a_model_without_tags_does_not_take_over_a_library_sorted_by_them(
-    run: Run, folder: Path
-) -> None:
-    run("index", "--genres", "tags")
-    plain = folder / "plain.safetensors"
-    result = run("index", folder / "music", "--model", plain, "--reanalyse")
-    assert result.exit_code == 1
-    assert "--genres model" in result.stderr
-    assert json.loads(run("status", "--json").stdout)["model"]["name"] == "tagging"
 
 
 def test_labels_want_a_library(run: Run, tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "reproduce": (("papers", "reproduce"), ("reproduce",)),
     "robustness": (("model", "robustness"), ("robustness",)),
     "similar": (("similar",),),
+    "sort by all genres": (("index", "--genres", "all"), ("index", "--genres", "tags")),
     "sort by genres of the model": (("index", "--genres", "model"),),
     "sort by own genres": (("index", "--genres", "own"),),
-    "sort by tags": (("index", "--genres", "tags"),),
     "status": (("status",),),
     "train": (("train",),),
     "train from folders": (("model", "own-genres", "--from-folders"), ("train", "--from-folders")),
@@ -388,9 +388,9 @@ def _playlists(
         "of a genre": (tracks[0], "--genre", genres[0], "--length", "8"),
         "cycle": ("--cycle", ",".join(genres), "--per-genre", "2", "--length", "12"),
         "cycle auto": ("--cycle", "auto", "--seed", "7", "--duration", "3m"),
-        "mood": ("--mood", moods[0], "--length", "10"),
-        "two moods": ("--mood", moods[0], "--mood", moods[1], "--length", "10"),
-        "no such mood": ("--mood", "polka"),
+        "mood": ("--tag", moods[0], "--length", "10"),
+        "two moods": ("--tag", moods[0], "--tag", moods[1], "--length", "10"),
+        "no such mood": ("--tag", "polka"),
         "no such genre": ("--cycle", "polka"),
         **others,
     }
@@ -404,7 +404,7 @@ def _playlists(
 
 def _sorted_by(run: Recorder, tracks: list[Path], train: str, *arguments: str | Path) -> None:
     """Sort the library by its tags and by own genres, ask a little, and sort it back."""
-    run.call("sort by tags", "sort by tags", "--json")
+    run.call("sort by all genres", "sort by all genres", "--json")
     run.call("status by tags", "status", "--json")
     run.call("similar by tags", "similar", tracks[0], "--json", "--explain", "--k", "8")
     run.call(train, train, *arguments, "--json", "--yes")

@@ -38,7 +38,7 @@ OPTIONS = (
 PLAYLISTS = (
     PlaylistOptions(length=12, seed=3),
     PlaylistOptions(length=20, seed=4, diversity=0.5, artist_gap=3),
-    PlaylistOptions(duration_s=3600, seed=5, moods=("mellow",)),
+    PlaylistOptions(duration_s=3600, seed=5, tags=("mellow",)),
 )
 
 

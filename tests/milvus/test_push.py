@@ -176,7 +176,7 @@ def test_a_reader_follows_what_is_pushed(library: PlantedLibrary, place: Path) -
         reader.close()
 
 
-@pytest.mark.parametrize("source", ["own", "tags"])
+@pytest.mark.parametrize("source", ["own", "all"])
 def test_a_library_that_is_sorted_again_replaces_its_copy(source: str, place: Path) -> None:
     styles = ("rock", "Mellow", "Hip-Hop", "jazz")
     library = PlantedLibrary(place.parent, sounds(40), make_info(tags=styles))

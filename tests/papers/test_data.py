@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from recsys.classifier.training.datasets import LabelledFile
 from recsys.errors import MissingExtraError, ModelError
 from recsys.mel import Features
-from recsys.papers.data import find_music, genres_of, load_music, load_table
+from recsys.papers.data import find_music, genres_of, load_music, load_table, mix_clips
 from recsys.papers.features import COLUMNS, Summary
 from recsys.papers.protocols import check_protocol
 from tests.papers.small_recipes import IMAGES, classical, recipe
@@ -67,6 +68,26 @@ def test_mixed_songs_are_set_apart_for_a_recipe_that_can_use_them(music: Path) -
     ((path, reason),) = data.skipped
     assert path.name == "broken.wav"
     assert reason
+
+
+def test_clips_of_two_genres_are_mixed_where_no_song_has_two(tmp_path: Path, music: Path) -> None:
+    for genre in ("blues", "rock"):
+        (tmp_path / genre).symlink_to(music / genre)
+    own = recipe(features=SHORT, training={"epochs": 1, "loss": "sigmoid"})
+    data = load_music(own, find_music([tmp_path]), workers=1)
+    assert data.mixed == ()
+    songs = mix_clips(data.clips, data.segments.tracks, own.features, seed=0, count=4)
+    assert len(songs) == 4
+    assert all(song.genres == frozenset({"blues", "rock"}) for song in songs)
+    used = Counter(key for song in songs for key in song.name.split(" + "))
+    assert set(used.values()) <= {1, 2}  # in turn: four of each genre, from three
+    # Two tones of one level: as many crossings as lie between those of each.
+    for song in songs:
+        assert song.inputs.shape == (2, 2)
+        assert (song.inputs[:, 0] > 2 * 210 / RATE).all()
+        assert (song.inputs[:, 0] < 2 * 3002 / RATE).all()
+    one = [track for track in data.segments.tracks if track.genre == "rock"]
+    assert mix_clips(data.clips, one, own.features, seed=0) == ()
 
 
 def test_the_genres_of_the_recipe_are_used_and_missing_ones_reported(music: Path) -> None:

@@ -186,6 +186,8 @@ def test_the_overfit_check_passes_where_genres_differ() -> None:
     assert found["accuracy"] == 1.0
     assert (found["tracks"], found["segments"]) == (6, 12)
     assert 1 <= found["epochs"] < fitting.OVERFIT_EPOCHS
+    assert len(found["curve"]) == found["epochs"]
+    assert found["curve"][-1] == 1.0
 
 
 def test_the_overfit_check_fails_where_all_inputs_are_the_same() -> None:

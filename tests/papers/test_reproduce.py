@@ -61,6 +61,23 @@ def test_every_recipe_is_measured_both_ways(
     assert list((options.out / "state").iterdir()) == []
 
 
+def test_networks_get_several_seeds_and_classical_models_one(
+    options: ReproduceOptions, decoded: list[Any]
+) -> None:
+    several = replace(options, seeds=2, fit=FitOptions(seed=1))
+    seen: list[str] = []
+    found = run(BOTH, several, on_task=lambda task, *_: seen.append(task.name))
+    assert seen == [
+        *("network.audio.report.seed1", "network.audio.report.seed2"),
+        *("network.audio.honest.seed1", "network.audio.honest.seed2"),
+        *("neighbours.audio.report.seed1", "neighbours.audio.honest.seed1"),
+    ]
+    assert [one[2].seed for one in found if isinstance(one[2], Measurement)] == [1, 2, 1, 2, 1, 1]
+    assert list((options.out / "state").iterdir()) == []
+    # What one seed gave stays where more are asked for.
+    assert len(run(BOTH, replace(several, seeds=3))) == 2
+
+
 def test_what_is_done_is_not_done_again(
     options: ReproduceOptions, decoded: list[Any], fits: list[str]
 ) -> None:

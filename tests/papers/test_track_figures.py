@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.papers.explore import Excerpt, read_excerpt, track_pictures
+from recsys.errors import ModelError
+from recsys.papers.explore import (
+    TRACK_PICTURES,
+    Excerpt,
+    pairs_picture,
+    read_excerpt,
+    track_pictures,
+)
 from recsys.reports.drawing import png
 from tests.sounds import staircase, write
 
@@ -25,7 +32,7 @@ def pictures() -> dict[str, Any]:
 
 
 def test_names_and_labels(pictures: dict[str, Any]) -> None:
-    assert list(pictures) == ["track-waveform", "track-chroma", "track-mfcc", "track-mel"]
+    assert list(pictures) == list(TRACK_PICTURES)
     for picture in pictures.values():
         axes = picture.figure.axes[0]
         assert axes.get_xlabel() == "time in the track (s)"
@@ -64,6 +71,28 @@ def test_mel_shows_the_frequency_and_when_it_begins(pictures: dict[str, Any]) ->
     assert heights[loud.mean(axis=1).argmax()] == pytest.approx(440, abs=40)
     assert values[:, times < 11.8].max() <= -79.9
     assert values.max() == pytest.approx(0.0)
+
+
+def test_the_centroid_of_a_tone_is_its_frequency(pictures: dict[str, Any]) -> None:
+    times, values = pictures["track-centroid"].figure.axes[0].lines[0].get_data()
+    assert np.isnan(values[times < 11.8]).all()
+    np.testing.assert_allclose(values[(times > 12.2) & (times < 13.8)], 440, atol=15)
+
+
+def test_pairs_are_those_of_the_report_or_the_first_two_genres() -> None:
+    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+
+    def titles(*genres: str) -> list[str]:
+        found = pairs_picture({genre: Excerpt(f"{genre}/1", noise, RATE, 0.0) for genre in genres})
+        return [axes.get_title() for axes in found.figure.axes if axes.get_title()]
+
+    assert titles("rock", "jazz", "country") == ["country/1", "rock/1"]
+    assert titles("classical", "blues", "rock", "country") == [
+        *("country/1", "rock/1", "classical/1", "blues/1"),
+    ]
+    assert titles("tone", "noise", "waltz") == ["noise/1", "tone/1"]
+    with pytest.raises(ModelError, match="two genres"):
+        titles("rock")
 
 
 def test_mfcc_has_twenty_rows_counted_from_one(pictures: dict[str, Any]) -> None:

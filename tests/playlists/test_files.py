@@ -225,6 +225,7 @@ def test_paths_to_the_letter() -> None:
 
 def test_json_to_the_letter() -> None:
     known = track("/music/a.flac", 5, artist="A", title="T", album="B", genre_tag="Bebop")
+    assert set(known.numbers.values()) == set(known.mix.fields().values()) == {None}
     content = json.loads(written(playlist(known, track("/music/b.flac", 6)), "json"))
     first = {
         "path": "/music/a.flac",
@@ -235,6 +236,8 @@ def test_json_to_the_letter() -> None:
         "album": "B",
         "duration_s": 61.6,
         "track_id": 5,
+        **known.numbers,
+        **known.mix.fields(),
     }
     assert content == {
         "name": "Evening",

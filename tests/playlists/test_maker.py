@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from recsys.errors import QueryError
+from recsys.genres import genre_scores
 from recsys.playlists import DEFAULT_LENGTH, PlaylistMaker, PlaylistOptions
 from recsys.playlists.draft import PREFERENCE_REACH
 from recsys.recommender.query import make_query
-from recsys.recommender.taxonomy import genre_scores
 from recsys.types import Playlist
 from tests.planted import PlantedLibrary, Sound, at_cosine, file_outside, scattered, unit
 

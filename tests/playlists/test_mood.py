@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from recsys.errors import QueryError
+from recsys.genres import HOLDS_FROM
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.order import START_FROM, gap_holds
-from recsys.recommender.query import HOLDS_FROM, make_query
+from recsys.recommender.query import make_query
 from recsys.types import Playlist
 from tests.planted import (
     LABELS,
@@ -56,7 +57,7 @@ def maker(library: PlantedLibrary) -> PlaylistMaker:
 
 
 def anywhere(library: PlantedLibrary, *moods: str, **options: object) -> Playlist:
-    return maker(library).anywhere(PlaylistOptions(moods=moods or ("Chill",), **options))
+    return maker(library).anywhere(PlaylistOptions(tags=moods or ("Chill",), **options))
 
 
 def ids(playlist: Playlist) -> list[int]:
@@ -136,7 +137,7 @@ def test_a_duration_is_kept(library: PlantedLibrary) -> None:
 def test_seeds_open_the_list_whatever_their_mood(library: PlantedLibrary) -> None:
     not_chill = next(i for i, s in library.sounds.items() if s.strengths[CHILL] < HOLDS_FROM)
     query = library.query(not_chill)
-    playlist = maker(library).from_seeds(query, PlaylistOptions(moods=("chill",), length=12))
+    playlist = maker(library).from_seeds(query, PlaylistOptions(tags=("chill",), length=12))
     assert ids(playlist)[0] == not_chill
     assert min(strengths(library, playlist, CHILL)[1:]) >= HOLDS_FROM
     assert playlist.name == f"Like {library.track(not_chill).display_name}"
@@ -153,7 +154,7 @@ def test_a_walk_from_a_seed_stays_near_it(tmp_path: Path) -> None:
     ]
     library = PlantedLibrary(tmp_path, sounds, make_info(tags=TAGS))
     playlist = maker(library).from_seeds(
-        library.query(1), PlaylistOptions(moods=("chill",), length=12)
+        library.query(1), PlaylistOptions(tags=("chill",), length=12)
     )
     assert all(library.sounds[i].embedding @ north > 0.5 for i in ids(playlist))
 
@@ -161,13 +162,13 @@ def test_a_walk_from_a_seed_stays_near_it(tmp_path: Path) -> None:
 def test_a_seed_outside_the_library_leads_the_way(library: PlantedLibrary) -> None:
     _, analysis = library.seed(2)
     query = make_query(library.info, [(file_outside(Path("/elsewhere.mp3")), analysis)])
-    playlist = maker(library).from_seeds(query, PlaylistOptions(moods=("chill",), length=5))
+    playlist = maker(library).from_seeds(query, PlaylistOptions(tags=("chill",), length=5))
     assert len(playlist.tracks) == 5
     assert min(strengths(library, playlist, CHILL)) >= HOLDS_FROM
 
 
 def test_cycles_and_ways_keep_to_the_mood_too(library: PlantedLibrary) -> None:
-    options = PlaylistOptions(moods=("chill",), length=9)
+    options = PlaylistOptions(tags=("chill",), length=9)
     cycle = maker(library).cycle("jazz,rock,blues", None, options)
     assert [track.genre for track in cycle.tracks] == ["jazz", "rock", "blues"] * 3
     assert min(strengths(library, cycle, CHILL)) >= HOLDS_FROM
@@ -186,15 +187,15 @@ def test_a_genre_without_the_mood_is_left_out_of_a_cycle(tmp_path: Path, genres:
         for genre in ("jazz", "jazz", "rock", "blues") * 5
     ]
     library = PlantedLibrary(tmp_path, sounds, make_info(tags=TAGS))
-    cycle = maker(library).cycle(genres, None, PlaylistOptions(moods=("chill",), length=6))
+    cycle = maker(library).cycle(genres, None, PlaylistOptions(tags=("chill",), length=6))
     assert [track.genre for track in cycle.tracks].count("rock") == 3
     assert {track.genre for track in cycle.tracks} == {"rock", "blues"}
     assert "jazz holds no tracks with the tag chill and was left out of the cycle" in cycle.note
     with pytest.raises(QueryError, match="no track with the tag chill in the genres") as caught:
-        maker(library).cycle("jazz", None, PlaylistOptions(moods=("chill",)))
+        maker(library).cycle("jazz", None, PlaylistOptions(tags=("chill",)))
     assert "Genres that hold some: blues, rock" in caught.value.hint
     with pytest.raises(QueryError, match="no track with the tag sad in the genres") as caught:
-        maker(library).cycle(genres, None, PlaylistOptions(moods=("sad",)))
+        maker(library).cycle(genres, None, PlaylistOptions(tags=("sad",)))
     assert "No other genre" in caught.value.hint
 
 

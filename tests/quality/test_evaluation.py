@@ -221,7 +221,7 @@ def test_the_meaning_is_that_of_the_difference_between_tiers_and_similarity(
         assert alone is not None
         assert tiers is not None
         assert value == pytest.approx(tiers - alone)
-    assert quality.meaning.startswith("Genre tiers are ")
+    assert " Genre tiers are " in quality.meaning
     assert quality.as_dict()["meaning"] == quality.meaning
 
 
@@ -243,4 +243,22 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero(
     quality = replace(measured(library, k=3), gains=gains)
     assert f"Genre tiers are {verdict} similarity alone here: " in quality.meaning
     assert "in tag nDCG@3" in quality.meaning
-    assert replace(quality, gains=()).meaning.startswith("Nothing here tells")
+    without = replace(quality, gains=(), lift=None).meaning
+    assert without.startswith("Nothing here tells")
+
+
+def test_the_lift_is_over_a_random_order(tmp_path: Path) -> None:
+    """Of 21 tracks by other artists nine have the label of the query: all are found."""
+    quality = measured(PlantedLibrary(tmp_path, two_clusters()), labels="folder", k=10)
+    assert quality.lift is not None
+    assert quality.lift.name == "genre_precision_artist_filtered"
+    assert quality.lift.value == pytest.approx(0.9)
+    assert quality.lift.chance == pytest.approx(9 / 21, abs=0.05)
+    assert quality.lift.difference.value == pytest.approx(0.9 - quality.lift.chance)
+    assert quality.meaning.startswith(
+        "Of 10 recommended tracks by other artists 9.0 have the label"
+    )
+    assert "times as many" in quality.meaning
+    low = replace(quality.lift, difference=replace(quality.lift.difference, low=-0.1))
+    assert "not measurably better than chance" in replace(quality, lift=low).meaning
+    assert quality.as_dict()["lift"]["times"] == pytest.approx(0.9 / quality.lift.chance, abs=1e-5)

@@ -190,7 +190,7 @@ def test_a_query_of_speech_gets_speech_first(tmp_path: Path) -> None:
 def test_the_share_of_vocals_filters(tmp_path: Path) -> None:
     library = planted(tmp_path)
     shares = {i: library.track(i).vocals or 0.0 for i in range(1, 9)}
-    filters = Filters(vocals=Range(high=0.5))
+    filters = Filters(ranges={"vocals": Range(high=0.5)})
     answer = Recommender(library.store, library.index, INFO).similar(
         library.query(1), SimilarOptions(k=14, show_duplicates=True, filters=filters)
     )
@@ -203,11 +203,11 @@ def test_the_share_of_vocals_filters(tmp_path: Path) -> None:
 
 
 def test_filters_survive_as_json() -> None:
-    filters = Filters(include=(Kind.SPEECH,), vocals=Range(0.0, 0.1))
+    filters = Filters(include=(Kind.SPEECH,), ranges={"vocals": Range(0.0, 0.1)})
     asked = json.loads(json.dumps(filters.asked()))
-    assert asked == {"include": ["speech"], "vocals": "0..0.1"}
+    assert asked == {"include": ["speech"], "ranges": {"vocals": "0..0.1"}}
     assert Filters.of(asked) == filters
     both = Filters(include=(Kind.OTHER,)).over(filters)
-    assert (both.include, both.vocals) == ((Kind.SPEECH, Kind.OTHER), Range(0.0, 0.1))
+    assert (both.include, both.ranges) == ((Kind.SPEECH, Kind.OTHER), {"vocals": Range(0.0, 0.1)})
     with pytest.raises(QueryError, match="'music'"):
         Filters(include=("music",))  # type: ignore[arg-type]

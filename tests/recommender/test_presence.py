@@ -74,7 +74,7 @@ def test_what_is_gone_is_replaced_by_the_next_best(music: Music) -> None:
         assert "2 tracks are left out" in playlist.note
         radio = library.radio("id:1", RadioOptions(length=4))
         assert numbers(radio.tracks) == [2, 3, 5, 6]
-        mood = library.playlist("id:1", PlaylistOptions(length=5, moods=("mellow",)))
+        mood = library.playlist("id:1", PlaylistOptions(length=5, tags=("mellow",)))
         cycle = library.playlist("id:1", PlaylistOptions(length=5), cycle="jazz")
         way = library.playlist("id:1", PlaylistOptions(length=8), to="id:12")
         words = library.playlist("id:1", PlaylistOptions(length=5), words="mellow")

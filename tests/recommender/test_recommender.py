@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from recsys.errors import QueryError
+from recsys.genres import genre_scores
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import make_query
-from recsys.recommender.taxonomy import genre_scores
 from tests.planted import LABELS, PlantedLibrary, Sound, at_cosine, file_outside, scattered, unit
 
 EVERYTHING = SimilarOptions(k=1000, show_duplicates=True)

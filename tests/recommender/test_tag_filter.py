@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from recsys.errors import QueryError
+from recsys.genres import HOLDS_FROM
 from recsys.recommender import Recommender, SimilarOptions
-from recsys.recommender.query import HOLDS_FROM, TagFilter
+from recsys.recommender.query import TagFilter
 from tests.planted import PlantedLibrary, make_info, scattered
 
 TAGS = ("rock", "Mellow", "Hip-Hop", "80s")

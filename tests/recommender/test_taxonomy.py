@@ -1,4 +1,4 @@
-"""Genre groups: the model's genres and their scores, its styles, the genres of the files."""
+"""Genre groups: all genres, those of the model's head and their scores, those of the files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import QueryError
+from recsys.genres import SMOOTHING, genre_scores
 from recsys.index.sync import open_index
 from recsys.playlists import AUTO, PlaylistMaker, PlaylistOptions
 from recsys.recommender import Answer, Recommender, SimilarOptions
 from recsys.recommender.query import make_query
 from recsys.recommender.taxonomy import (
     OWN_WEIGHT,
-    SMOOTHING,
     VOTERS,
     FileGenres,
-    genre_scores,
     resolve_genre,
     similarity_of_groups,
+    taxonomy_of,
 )
 from recsys.types import FloatArray, Tags, Track
 from tests.planted import (
@@ -36,7 +36,6 @@ from tests.planted import (
 )
 
 TAGS = ("rock", "chill", "jazz", "folk")
-STYLES = ("rock", "jazz", "folk")
 
 CENTRES = dict(zip(("Bossa", "Tango", "Ska", None), np.eye(16, dtype=np.float32), strict=False))
 """Genres that the files name, each in a corner of its own; None names none."""
@@ -76,34 +75,59 @@ def ask(library: PlantedLibrary, source: str, *seeds: int, **options: object) ->
     return recommender.similar(library.query(*seeds), chosen)
 
 
-def style_of(sound: Sound) -> str:
-    return max(STYLES, key=lambda style: sound.strengths[TAGS.index(style)])
+def test_a_track_of_a_style_comes_before_those_of_its_related_genres(tmp_path: Path) -> None:
+    north, east = np.eye(16, dtype=np.float32)[:2]
+    info = make_info(tags=("folk", "jazz", "Ambient music", "chill"))
+
+    def sound(cosine: float, sure: float, **strengths: float) -> Sound:
+        names = ("folk", "jazz", "ambient", "chill")
+        each = tuple(strengths.get(name, -1.0) for name in names)
+        return Sound("blues", at_cosine(north, east, cosine), sure, strengths=each)
+
+    sounds = [
+        *(sound(1.0, 0.45, ambient=3.0, folk=2.0), sound(0.6, 0.45, ambient=2.5, chill=9.0)),
+        *(sound(0.8, 0.39, folk=1.5), sound(0.7, 0.95, ambient=3.0), sound(0.65, 0.39)),
+    ]
+    library = PlantedLibrary(tmp_path, sounds, info)
+    library.store.set_genre_source("all")
+    groups = [track.genre_group for track in library.store.all_tracks()]
+    assert groups == ["ambient", "ambient", "folk", "blues", "unknown"]
+    recommender = Recommender(library.store, open_index(library.store), info)
+    answer = recommender.similar(library.query(1))
+    assert answer.genre_group == answer.genre_scores[0][0] == "ambient"
+    # 0.55 of the weight is that of the styles, by softmax; blues has 0.45 of its score.
+    shares = np.exp([2.0, -1.0, 3.0]) / np.exp([2.0, -1.0, 3.0]).sum()
+    assert dict(answer.genre_scores)["ambient"] == pytest.approx(0.55 * shares[2], abs=1e-6)
+    assert [row.track.genre_group for row in answer.results] == [
+        *("folk", "blues", "ambient", "unknown")  # the first three may all be the query's
+    ]
+    assert [row.tier for row in answer.results][:3] == [1, 1, 1]
+    only = recommender.similar(library.query(1), SimilarOptions(genre="Ambient Music"))
+    assert [row.track.id for row in only.results] == [2]
+    unknown = recommender.similar(library.query(5))
+    assert unknown.genre_group == "unknown"
+    assert {row.tier for row in unknown.results} == {0}
+    assert "The genre of the query is unknown" in unknown.notes[0]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 30, 150])
-def test_styles_make_the_tiers_in_the_order_of_the_strengths(
-    library: PlantedLibrary, seed: int
-) -> None:
-    answer = ask(library, "tags", seed)
-    sound = library.sounds[seed]
-    order = sorted(STYLES, key=lambda style: -sound.strengths[TAGS.index(style)])
-    assert [label for label, _ in answer.genre_scores] == order
-    assert sum(score for _, score in answer.genre_scores) == pytest.approx(1)
-    if answer.genre_group == "unknown":
-        assert max(sound.strengths[TAGS.index(style)] for style in STYLES) <= 0
-        assert {row.tier for row in answer.results} == {0}
-        return
-    assert answer.genre_group == order[0]
-    styles = {i: style_of(planted) for i, planted in library.sounds.items()}
-    ranked = library.ranked_by_hand(library.query(seed), answer.genre_scores, styles)
-    assert [(row.track.id, row.tier) for row in answer.results] == ranked
-    assert {row.track.genre for row in answer.results} == {"rock"}
+def test_two_seeds_are_both_of_their_genres(tmp_path: Path) -> None:
+    info = make_info(tags=("folk", "ambient"))
+    axes = np.eye(16, dtype=np.float32)
+    planted = [("blues", 0.97, (0.0, 0.0)), ("jazz", 0.97, (0.0, 0.0)), ("rock", 0.5, (0.0, 3.0))]
+    sounds = [Sound(g, axes[i], sure, strengths=own) for i, (g, sure, own) in enumerate(planted)]
+    library = PlantedLibrary(tmp_path, sounds, info)
+    library.store.set_genre_source("all")
+    recommender = Recommender(library.store, open_index(library.store), info)
+    answer = recommender.similar(library.query(1, 2))
+    assert set(answer.tiers[0].genres) == {"blues", "jazz"}
+    assert set(recommender.similar(library.query(1, 3)).tiers[0].genres) >= {"blues", "ambient"}
 
 
 def test_moods_make_no_tier(library: PlantedLibrary) -> None:
-    assert {label for label, _ in ask(library, "tags", 1).genre_scores} == set(STYLES)
-    with pytest.raises(QueryError, match="unknown style 'chill'"):
-        ask(library, "tags", 1, genre="chill")
+    known = {label for label, _ in ask(library, "all", 1).genre_scores}
+    assert known == {*LABELS, "folk"}
+    with pytest.raises(QueryError, match="unknown genre 'chill'; it is a tag"):
+        ask(library, "all", 1, genre="chill")
 
 
 def test_own_genres_join_their_spellings_under_the_commonest(library: PlantedLibrary) -> None:
@@ -191,12 +215,13 @@ def test_parts_that_sound_alike_are_alike(tmp_path: Path) -> None:
     assert likeness[3].tolist() == [0.0] * 4
 
 
-def test_a_model_without_styles_cannot_sort(tmp_path: Path) -> None:
+def test_a_model_without_styles_has_the_genres_of_its_head(tmp_path: Path) -> None:
     info = replace(make_info(tags=("chill", "rock")), name="moody")
-    planted = PlantedLibrary(tmp_path, [Sound("jazz", unit([1] * 16))], info)
-    planted.store.set_genre_source("tags")
-    with pytest.raises(QueryError, match=r"moody .* has 2 tags, 1 of them styles"):
-        Recommender(planted.store, planted.index, planted.info)
+    planted = PlantedLibrary(tmp_path, [Sound("jazz", unit([1] * 16), 0.5)], info)
+    planted.store.set_genre_source("all")
+    assert planted.track(1).genre_group == "jazz"
+    taxonomy = taxonomy_of(planted.store, planted.index, info)
+    assert taxonomy.groups == LABELS
 
 
 # Scores of the model's genres: smoothing by the confusion matrix

@@ -270,9 +270,9 @@ LISTS: dict[str, Callable[[PlantedLibrary], list[Track]]] = {
     ],
     "from seeds": lambda lib: list(maker(lib).from_seeds(lib.query(1), options()).tracks),
     "anywhere": lambda lib: list(maker(lib).anywhere(options(seed=4)).tracks),
-    "mood": lambda lib: list(maker(lib).anywhere(options(moods=("chill",))).tracks),
+    "mood": lambda lib: list(maker(lib).anywhere(options(tags=("chill",))).tracks),
     "mood from seeds": lambda lib: list(
-        maker(lib).from_seeds(lib.query(1), options(moods=("chill",))).tracks
+        maker(lib).from_seeds(lib.query(1), options(tags=("chill",))).tracks
     ),
     "cycle": lambda lib: list(maker(lib).cycle("auto", None, options()).tracks),
     "way": lambda lib: list(maker(lib).between(lib.seed(1), lib.seed(9), options()).tracks)[1:-1],

@@ -12,10 +12,11 @@ from recsys.errors import StoreError
 from recsys.index.sync import open_index, save_index
 from recsys.store import Store
 from recsys.types import Analysis, Tags
-from tests.stored import analysed, model_info, new_library, record
+from tests.stored import LABELS, analysed, model_info, new_library, record
 
 INFO = replace(
     model_info("tagging"),
+    thresholds=(0.65,) * len(LABELS),
     tags=("chill", "rock", "jazz"),
     tag_means=(0.0, 2.0, -2.0),
     tag_deviations=(1.0, 1.0, 1.0),
@@ -27,17 +28,26 @@ def analysis(genre: str, axis: int, *logits: float) -> Analysis:
     return replace(analysed(genre, axis, "tagging"), tags=scores)
 
 
+def unsure(genre: str, axis: int, *logits: float) -> Analysis:
+    sure = analysis(genre, axis, *logits)
+    rest = 0.4 / (len(sure.probabilities) - 1)
+    probabilities = np.where(sure.probabilities == sure.probabilities.max(), 0.6, rest)
+    return replace(sure, probabilities=probabilities.astype(np.float32))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Four tracks; by its scores the second is rock, by their strengths it is jazz."""
+    """Of "/b", "/e" and "/f" the model is not sure: "/b" carries jazz, "/e" rock, "/f" nothing."""
     opened = new_library(tmp_path)
     opened.set_model(INFO, "{}")
     opened.write(
         [
             record("/a", analysis("rock", 0, 9, 3, -3), tags=Tags(genre_tag="Hip Hop")),
-            record("/b", analysis("rock", 1, 9, 1, 0), tags=Tags(genre_tag="HipHop; Soul")),
+            record("/b", unsure("rock", 1, 9, 1, 0), tags=Tags(genre_tag="HipHop; Soul")),
             record("/c", analysis("jazz", 2, 9, 1, 0), tags=Tags(genre_tag="HipHop")),
             record("/d", analysis("blues", 3, 9, 3, -3)),
+            record("/e", unsure("blues", 4, 9, 3, -3)),
+            record("/f", unsure("blues", 5, 9, 2, -2)),
         ]
     )
     return opened
@@ -48,18 +58,19 @@ def parts(store: Store) -> list[str]:
 
 
 BY = {
-    "model": ["rock", "rock", "jazz", "blues"],
-    "tags": ["rock", "jazz", "jazz", "rock"],
-    "own": ["HipHop", "HipHop", "HipHop", "untagged"],
+    "all": ["rock", "jazz", "jazz", "blues", "rock", "unknown"],
+    "model": ["rock", "rock", "jazz", "blues", "blues", "blues"],
+    "own": ["HipHop", "HipHop", "HipHop", "untagged", "untagged", "untagged"],
 }
 
 
-def test_a_new_library_is_sorted_by_the_model_s_genres(store: Store) -> None:
-    assert store.genre_source() == "model"
-    assert parts(store) == BY["model"] == [track.genre for track in store.all_tracks()]
+def test_a_new_library_is_sorted_by_all_genres_that_the_model_knows(store: Store) -> None:
+    assert store.genre_source() == "all"
+    assert parts(store) == BY["all"]
+    assert [track.genre for track in store.all_tracks()] == BY["model"]
 
 
-@pytest.mark.parametrize("source", ["own", "tags", "model"])
+@pytest.mark.parametrize("source", ["own", "all", "model"])
 def test_the_index_follows_and_the_model_s_genre_stays(store: Store, source: str) -> None:
     save_index(store, open_index(store))
     store.set_genre_source(source)
@@ -83,12 +94,13 @@ def test_new_and_retagged_tracks_are_sorted_as_they_come(store: Store) -> None:
     before = store.revision
     store.write([record("/e", analysis("jazz", 0, 9, 9, 9), tags=Tags(genre_tag="hip-hop"))])
     store.write([record("/d", None, tags=Tags(genre_tag="Musique Soul"))])
-    store.write([record("/f", analysis("jazz", 0, 9, 9, 9), tags=Tags(genre_tag="musique soul"))])
-    assert parts(store) == ["HipHop"] * 3 + ["Musique Soul", "HipHop", "Musique Soul"]
+    store.write([record("/g", analysis("jazz", 0, 9, 9, 9), tags=Tags(genre_tag="musique soul"))])
+    expected = ["HipHop"] * 3 + ["Musique Soul", "HipHop", "untagged", "Musique Soul"]
+    assert parts(store) == expected
     assert store.revision > before
     assert open_index(store).count("Musique Soul") == 2
-    store.set_genre_source("tags")
-    store.write([record("/g", analysis("jazz", 0, 0, -9, 0))])
+    store.set_genre_source("all")
+    store.write([record("/h", unsure("rock", 0, 0, -9, 0))])
     assert parts(store)[-1] == "jazz"
 
 
@@ -119,4 +131,4 @@ def test_a_tag_that_is_no_text_is_sorted_alike_at_once_and_later(store: Store) -
 def test_an_unknown_source(store: Store) -> None:
     with pytest.raises(StoreError, match="'moods'"):
         store.set_genre_source("moods")
-    assert store.genre_source() == "model"
+    assert store.genre_source() == "all"

@@ -16,7 +16,7 @@ from recsys.errors import StoreError
 from recsys.store import Store, schema, search
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
-from recsys.types import Blend, PassedOver, Tags
+from recsys.types import MOOD_NUMBERS, Blend, PassedOver, Tags
 from tests.stored import analysed, new_library, record
 
 if TYPE_CHECKING:
@@ -100,10 +100,13 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         store._db.execute("UPDATE analyses SET embedding = ? WHERE rowid = 2", (nan,))
         revision = store.revision
         all_tracks, analysed_tracks = schema._TABLES[-2:]  # the views of then
-        later = ("events", "preferences", "blends", "radio_tracks", "radio_sessions")
+        later = ("mixes", "events", "preferences", "blends", "radio_tracks", "radio_sessions")
         for statement in (
             "DROP VIEW analysed_tracks",
             "DROP VIEW tracks_with_analysis",
+            *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in MOOD_NUMBERS),
+            "ALTER TABLE library DROP COLUMN mood_settings",
+            "ALTER TABLE models DROP COLUMN mood_key",
             "ALTER TABLE failures DROP COLUMN hint",
             "ALTER TABLE analyses DROP COLUMN version",
             "ALTER TABLE library DROP COLUMN journal",
@@ -114,6 +117,9 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
             "ALTER TABLE roots DROP COLUMN passed_over",
             *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in KIND_COLUMNS),
             "ALTER TABLE models DROP COLUMN kind_head",
+            "ALTER TABLE analyses RENAME COLUMN label TO style",
+            "ALTER TABLE library DROP COLUMN genre_source",
+            "ALTER TABLE library ADD COLUMN genre_source TEXT NOT NULL DEFAULT 'tags'",
             all_tracks,
             analysed_tracks,
             *(f"DROP TABLE {table}" for table in later),
@@ -136,6 +142,7 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         assert list(map(str, store.integrity_problems())) == [
             "Tracks without an analysis by the current model: 1."
         ]
+        assert store.genre_source() == "model"  # the styles that sorted it are not known any more
         assert store.scan_rules() == {}
         assert store.passed_over() == PassedOver()
         (file,) = store.lookups([Path("/music/So What.mp3")])

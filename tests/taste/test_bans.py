@@ -145,7 +145,7 @@ def every_answer(library: PlantedLibrary, seed: int) -> list[int]:
     maker, query = PlaylistMaker(*parts), library.query(seed)
     one, other = library.seed(seed), library.seed(seed % 120 + 1)
     options = PlaylistOptions(length=25, seed=seed)
-    chill = replace(options, moods=("chill",))
+    chill = replace(options, tags=("chill",))
     lists = [
         maker.from_seeds(query, options),
         maker.from_seeds(query, replace(options, diversity=0.8)),

@@ -351,6 +351,7 @@ def make_card(
         features=features,
         dimension=dimension,
         temperature=calibration.temperature,
+        temperatures=calibration.temperatures,
         thresholds=calibration.thresholds,
         confusion=calibration.confusion,
         training={

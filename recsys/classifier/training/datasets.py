@@ -23,6 +23,7 @@ import numpy.typing as npt
 from recsys.audio import decode
 from recsys.classifier.calibrate import labels_to_numbers
 from recsys.classifier.log_mel import MEL, LogMel, from_log_mel
+from recsys.credits import artists_of
 from recsys.errors import ModelError, RecsysError
 from recsys.library import AUDIO_SUFFIXES, read_tags
 from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
@@ -89,13 +90,14 @@ def faults() -> GtzanFaults:
 def _artists() -> dict[str, str]:
     """Read ``data/gtzan-artists.csv``."""
     text = (files("recsys.data") / "gtzan-artists.csv").read_text(encoding="utf-8")
-    return {row["track"]: row["artist"] for row in csv.DictReader(text.splitlines())}
+    return {row["track"]: row["group"] for row in csv.DictReader(text.splitlines())}
 
 
 def known_artists(keys: Collection[str]) -> dict[str, str]:
     """Return the artists of tracks (by ``genre/name``) from the public index of GTZAN (Sturm).
 
-    Tracks without a known artist are left out; the result is empty if this is not GTZAN.
+    Credits that share a performer bear one name: "Bob Marley" stands for The Wailers, too. Tracks
+    without a known artist are left out; the result is empty if this is not GTZAN.
 
     Examples
     --------
@@ -188,18 +190,21 @@ def _name(key: str) -> str:
 def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
     """Return a group id, from 0, of each track (n_tracks,): a group is on one side of a split.
 
-    A group shares an artist, compared without regard to case, or repeats a recording; both
-    relations are followed transitively. A track without an artist belongs to no other by it.
+    A group shares one of the artists that are credited together ("A & B" and "B feat. C"), in the
+    tracks or in the index of GTZAN, or repeats a recording; all relations are followed
+    transitively. A track without an artist belongs to no other by it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     rows = {key: row for row, key in enumerate(keys)}
+    known = known_artists(rows)
     first_of: dict[str, int] = {}
     links = []
-    for row, artist in enumerate(artists):
-        name = artist.strip().casefold() if artist else ""
-        links.append((row, first_of.setdefault(name, row) if name else row))
+    for row, (key, artist) in enumerate(zip(keys, artists, strict=True)):
+        # The index knows spellings that tags and tables of artists do not join.
+        names = artists_of(artist) + artists_of(known.get(key))
+        links += [(row, first_of.setdefault(name, row)) for name in names]
     links += [(rows[group[0]], rows[key]) for group in repetitions(rows) for key in group]
     ends = np.asarray(links, dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(links)), (ends[0], ends[1])), shape=(len(keys), len(keys)))
@@ -581,7 +586,7 @@ def load_music(
     genres |= {key: key.split("/", 1)[0] for key in archive}
     wanted = {key: genre for key, genre in genres.items() if not listed or key in listed}
     check_genres(wanted, TRACKS_TO_TUNE)
-    audio, failed = _decode(
+    audio, failed = decode_tracks(
         [file for file in files if file.key in wanted], features, workers, on_file
     )
     spectrograms = {
@@ -629,9 +634,9 @@ def _lists(sources: DataSources) -> tuple[frozenset[str], frozenset[str]]:
     return train, valid
 
 
-def _decode(
+def decode_tracks(
     files: Sequence[LabelledFile],
-    features: CompressedMel,
+    features: Features,
     workers: int,
     on_file: Callable[[int], None] | None,
 ) -> tuple[dict[str, HalfArray], tuple[tuple[Path, str], ...]]:

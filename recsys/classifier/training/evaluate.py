@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from recsys.bootstrap import bootstrap_interval
 from recsys.classifier.calibrate import (
     expected_calibration_error,
     labels_to_numbers,
     wilson_interval,
 )
-from recsys.classifier.training.datasets import load_windows
+from recsys.classifier.training.datasets import (
+    artist_of,
+    known_artists,
+    load_windows,
+    track_groups,
+)
 from recsys.errors import ModelError, RecsysError
 
 if TYPE_CHECKING:
@@ -44,7 +50,8 @@ class Evaluation:
 
     n: int  # tracks
     accuracy: float
-    interval: tuple[float, float]  # of the accuracy, 95% (Wilson)
+    interval: tuple[float, float]  # of the accuracy, 95%, see `accuracy_interval`
+    artists: int | None  # drawn as a whole for the interval; None where tracks were drawn
     macro_f1: float  # mean over the genres that have tracks
     weighted_f1: float  # the same, weighted by tracks
     per_genre: dict[str, GenreScore]
@@ -83,8 +90,24 @@ class FolderEvaluation:
     predictions: tuple[Prediction, ...]  # in the order of the files
 
 
+def accuracy_interval(
+    right: npt.NDArray[np.bool_], groups: IdArray | None, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95% interval of the share of hits, with whole groups drawn at random.
+
+    `groups` (n,) are artists, whose tracks are alike: an interval over single tracks is too narrow.
+    Without groups of several tracks it is Wilson's, which holds for shares of 0 and 1 as well.
+    """
+    if groups is None or len(np.unique(groups)) == len(groups):
+        return wilson_interval(int(right.sum()), len(right))
+    return bootstrap_interval(right.astype(np.float64), groups, seed=seed)
+
+
 def score(
-    probabilities: npt.NDArray[np.floating], targets: IdArray, labels: Sequence[str]
+    probabilities: npt.NDArray[np.floating],
+    targets: IdArray,
+    labels: Sequence[str],
+    groups: IdArray | None = None,
 ) -> Evaluation:
     """Compare predictions with the truth.
 
@@ -95,6 +118,8 @@ def score(
     targets : ndarray of int64, shape (n,)
         True genres, as rows of `labels`.
     labels : sequence of str
+    groups : ndarray of int64, shape (n,), optional
+        Artists, drawn as a whole for the interval; see :func:`accuracy_interval`.
 
     Raises
     ------
@@ -111,13 +136,14 @@ def score(
         targets, predicted, labels=numbers, zero_division=0.0
     )
     counts = confusion_matrix(targets, predicted, labels=numbers)
-    right = int(np.sum(predicted == targets))
+    right = predicted == targets
     # A genre without tracks has no recall; it would count as 0 in the means.
     present = [int(number) for number in numbers if support[number] > 0]
     return Evaluation(
         n=len(targets),
-        accuracy=right / len(targets),
-        interval=wilson_interval(right, len(targets)),
+        accuracy=float(right.mean()),
+        interval=accuracy_interval(right, groups),
+        artists=None if groups is None else len(np.unique(groups)),
         macro_f1=float(np.mean(f1[present])),
         weighted_f1=float(np.average(f1[present], weights=support[present])),
         per_genre={
@@ -138,6 +164,7 @@ def evaluate_files(
     files: Sequence[LabelledFile],
     *,
     workers: int = 2,
+    by_window: bool = False,
     on_file: Callable[[], None] | None = None,
 ) -> FolderEvaluation:
     """Decode labelled files and evaluate the predictions; memory stays bounded.
@@ -149,6 +176,8 @@ def evaluate_files(
         Every genre must be one of the model's.
     workers : int
         Processes that decode.
+    by_window : bool
+        Judge every window on its own, as some reports do, instead of whole tracks.
     on_file : callable, optional
         Called once per file, for a progress bar.
 
@@ -163,6 +192,7 @@ def evaluate_files(
             f"the model does not know {', '.join(unknown)}", f"It knows {', '.join(labels)}."
         )
     decoded: list[LabelledFile] = []
+    judged: list[int] = []  # the decoded file of each row
     rows: list[FloatArray] = []
     failed: list[tuple[Path, str]] = []
     waiting: list[FloatArray] = []
@@ -171,10 +201,12 @@ def evaluate_files(
         if isinstance(windows, RecsysError):
             failed.append((path, windows.message))
         else:
-            waiting.append(windows)
+            units = np.split(windows, len(windows)) if by_window else [windows]
+            judged += [len(decoded)] * len(units)
+            waiting += units
             decoded.append(file)
         # A few tracks at a time: the windows of a whole folder may not fit into memory.
-        if len(waiting) == TRACKS_PER_CALL:
+        if len(waiting) >= TRACKS_PER_CALL:
             rows += [analysis.probabilities for analysis in classifier.analyse(waiting)]
             waiting = []
         if on_file is not None:
@@ -187,12 +219,21 @@ def evaluate_files(
             "Check the folder and the list.",
         )
     probabilities = np.stack(rows)
-    targets = labels_to_numbers([file.genre for file in decoded], labels)
+    of_rows = [decoded[number] for number in judged]
+    targets = labels_to_numbers([file.genre for file in of_rows], labels)
     predictions = tuple(
         Prediction(file.path, file.genre, labels[int(row.argmax())], float(row.max()))
-        for file, row in zip(decoded, probabilities, strict=True)
+        for file, row in zip(of_rows, probabilities, strict=True)
     )
-    return FolderEvaluation(score(probabilities, targets, labels), tuple(failed), predictions)
+    evaluation = score(probabilities, targets, labels, _artist_groups(decoded)[judged])
+    return FolderEvaluation(evaluation, tuple(failed), predictions)
+
+
+def _artist_groups(files: Sequence[LabelledFile]) -> IdArray:
+    """Return the artist of each file, from its tags or the public index of GTZAN."""
+    keys = [file.key for file in files]
+    known = known_artists(keys)
+    return track_groups(keys, [known.get(file.key) or artist_of(file) for file in files])
 
 
 def reliability(predictions: Sequence[Prediction], bins: int = 10) -> tuple[ReliabilityBin, ...]:

@@ -399,7 +399,7 @@ def learn_own_genres(
     return FittedGenres(
         head=head,
         calibration=calibration,
-        evaluation=score(calibration.probabilities, targets, own.labels),
+        evaluation=score(calibration.probabilities, targets, own.labels, own.groups),
         new=ClassifierFigures("new head", *_estimates(counts, seed)),
         majority=ClassifierFigures(f"always {own.labels[commonest]}", *_estimates(always, seed)),
         comparison=_compare(own, given, present, present_labels, np.flatnonzero(unseen), seed),
@@ -645,6 +645,7 @@ def save_proposal(proposal: Proposal, out: Path) -> ModelCard:
             config={**card.config, "track_head": sizes},
             labels=proposal.own.labels,
             temperature=calibration.temperature,
+            temperatures=(),  # of the stored embedding, whatever its windows
             thresholds=calibration.thresholds,
             confusion=calibration.confusion,
             training=_training(card, proposal.own, proposal.options),

@@ -61,6 +61,9 @@ WHITENING_EXPONENT = 0.4
 """Directions of the embedding are divided by this power of their variance: at 0.5 all would count
 the same, at 0 the few strongest would decide."""
 
+JOINT_EXPONENT = 0.15
+"""The same, where the axes are those of two groups of units that were evened already."""
+
 TAG_PENALTY = 300.0
 """Of the ridge regression, per standardised unit and window."""
 
@@ -95,6 +98,8 @@ class TuneSettings:
     variations: int = 4  # augmented copies of each track
     spectrogram_share: float = 0.2  # chance of a track's spectrogram where it has audio as well
     folds: int = 5  # of the cross-validation by artist that calibrates the model
+    # Cross-validations, each with folds of its own seed: the first calibrates, all show the spread.
+    divisions: int = 3
     outliers: int = 150  # synthesised sounds that are out of distribution
     seed: int = 0  # of everything random
 
@@ -236,13 +241,24 @@ def outlier_responses(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Unlabelled:
+    """Music without genres, which embedding and tags are fitted to as well."""
+
+    tracks: Sequence[HalfArray]  # responses, each (n_windows, n_filters, frames)
+    tag_logits: Sequence[FloatArray]  # of the teachers, each (n_windows, n_tags)
+    added_units: int  # of the penultimate layer, the last: those that were learned from it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TuningData:
     """Responses and targets that layers and heads are fitted to."""
 
     tracks: Sequence[TrackResponses]
     targets: IdArray  # (n_tracks,): genre ids
-    tag_logits: Sequence[FloatArray]  # of the teacher, each (n_windows, n_tags)
+    # Of the teachers, each (n_windows, n_tags); NaN where a teacher had nothing to go by.
+    tag_logits: Sequence[FloatArray]
     outliers: Sequence[HalfArray]  # out of distribution, each (n_windows, n_filters, frames)
+    unlabelled: Unlabelled = field(default_factory=lambda: Unlabelled([], [], 0))
 
     def of(self, rows: IdArray) -> TuningData:
         """Return the data of some tracks."""
@@ -251,6 +267,7 @@ class TuningData:
             self.targets[rows],
             [self.tag_logits[row] for row in rows],
             self.outliers,
+            self.unlabelled,
         )
 
 
@@ -400,10 +417,14 @@ def fit_heads(model: MusiCNN, data: TuningData) -> MusiCNN:
     fitted = copy.deepcopy(model)
     units = penultimate(model, [track.plain for track in data.tracks])
     means = np.stack([rows.mean(axis=0) for rows in units])
-    windows = np.concatenate(units)
     _set(fitted.genres, *_discriminant(means, data.targets, model.genres.out_features))
-    _set(fitted.embed, *_evened_axes(means, model.embed.out_features))
-    _set(fitted.tags, *_ridge(windows, np.concatenate(data.tag_logits)))
+    more = penultimate(model, data.unlabelled.tracks) if data.unlabelled.tracks else []
+    music = np.stack([rows.mean(axis=0) for rows in [*units, *more]])
+    added = data.unlabelled.added_units
+    _set(fitted.embed, *_joint_axes(music, added, model.embed.out_features))
+    windows = np.concatenate([*units, *more])
+    taught = np.concatenate([*data.tag_logits, *data.unlabelled.tag_logits])
+    _set(fitted.tags, *ridge(windows, taught))
     others = np.concatenate(penultimate(model, data.outliers)) if data.outliers else None
     _set(fitted.nothing, *_boundary(windows, others))
     return fitted
@@ -458,7 +479,9 @@ def _linear_scores(
     return rows, shifts
 
 
-def _evened_axes(means: FloatArray, dimension: int) -> tuple[Float64Array, Float64Array]:
+def evened_axes(
+    means: FloatArray, dimension: int, exponent: float = WHITENING_EXPONENT
+) -> tuple[Float64Array, Float64Array]:
     """Return the principal axes of the tracks, their variances partly evened out."""
     centre = means.mean(axis=0, dtype=np.float64)
     variances, axes = np.linalg.eigh(np.cov((means - centre).T))
@@ -467,12 +490,45 @@ def _evened_axes(means: FloatArray, dimension: int) -> tuple[Float64Array, Float
     least = 0.02 * max(float(variances.mean()), 1e-12)
     kept = np.maximum(variances[strongest], least)
     weight = np.zeros((dimension, means.shape[1]))
-    weight[: len(strongest)] = (axes[:, strongest] * kept**-WHITENING_EXPONENT).T
+    weight[: len(strongest)] = (axes[:, strongest] * kept**-exponent).T
     return weight, -weight @ centre
 
 
-def _ridge(windows: FloatArray, tag_logits: FloatArray) -> tuple[Float64Array, Float64Array]:
-    """Regress the teacher's tags on the penultimate layer."""
+def _joint_axes(means: FloatArray, added: int, dimension: int) -> tuple[Float64Array, Float64Array]:
+    """Return evened axes of two groups of units, the `added` ones last, that count alike.
+
+    Each group has evened axes of its own, scaled to a mean square of 1; the axes of both together
+    are evened a little. Without added units: :func:`evened_axes`.
+    """
+    if not added:
+        return evened_axes(means, dimension)
+    split = means.shape[1] - added
+    weight = np.zeros((2 * dimension, means.shape[1]))
+    shift = np.zeros(2 * dimension)
+    groups = (slice(0, split), slice(split, None))
+    for rows, columns in zip((slice(0, dimension), slice(dimension, None)), groups, strict=True):
+        own, own_shift = evened_axes(means[:, columns], dimension)
+        length = np.sqrt(np.square(means[:, columns] @ own.T + own_shift).sum(axis=1).mean())
+        weight[rows, columns], shift[rows] = own / length, own_shift / length
+    both = (means @ weight.T + shift).astype(np.float32)
+    joint, joint_shift = evened_axes(both, dimension, JOINT_EXPONENT)
+    return joint @ weight, joint @ shift + joint_shift
+
+
+def ridge(windows: FloatArray, tag_logits: FloatArray) -> tuple[Float64Array, Float64Array]:
+    """Regress the teachers' tags on the penultimate layer, each on the rows where it is known."""
+    known = np.isfinite(tag_logits)
+    n_tags = tag_logits.shape[1]
+    weight, bias = np.zeros((n_tags, windows.shape[1])), np.zeros(n_tags)
+    # Tags of one teacher are known of the same windows.
+    patterns, of_tag = np.unique(known, axis=1, return_inverse=True)
+    for number, rows in enumerate(patterns.T):
+        tags = np.flatnonzero(of_tag.ravel() == number)
+        weight[tags], bias[tags] = _ridge_of(windows[rows], tag_logits[rows][:, tags])
+    return weight, bias
+
+
+def _ridge_of(windows: FloatArray, tag_logits: FloatArray) -> tuple[Float64Array, Float64Array]:
     from sklearn.linear_model import Ridge
 
     centre = windows.mean(axis=0, dtype=np.float64)

@@ -23,6 +23,7 @@ QUICK = TuneSettings(
     training=replace(USUAL.training, epochs=1, steps_per_epoch=3, batch=8),
     variations=1,
     folds=3,
+    divisions=2,
     outliers=5,
 )
 """Nothing is learned in so few steps; everything is run."""

@@ -13,13 +13,15 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from recsys.classifier.calibrate import softmax
+from recsys.audio.windows import plan_offsets
+from recsys.classifier.calibrate import fit_temperature, softmax
 from recsys.classifier.card import ModelCard
 from recsys.classifier.inference import Classifier, Pooled, pooled_outputs
 from recsys.classifier.training import make
 from recsys.classifier.training.architectures import TorchNetwork, load_model, save_model
 from recsys.classifier.training.datasets import LabelledMusic
 from recsys.classifier.training.make import (
+    FULL_CLIP,
     LEAST_TRACKS,
     LICENCE,
     DefaultModel,
@@ -109,9 +111,9 @@ def test_planted_genres_are_separated(made: DefaultModel, music: LabelledMusic) 
 
 @pytest.mark.usefixtures("made")
 def test_progress_reaches_its_end(counting: Counting) -> None:
-    """Three folds, the network of the training list and the final one."""
+    """Twice three folds, the network of the training list and the final one."""
     assert counting.tracks == [24] * 24
-    epochs = 5 * QUICK.training.epochs
+    epochs = 8 * QUICK.training.epochs
     assert counting.epochs == [epochs] * epochs
 
 
@@ -162,10 +164,17 @@ def test_the_card_describes_the_training(card: ModelCard, music: LabelledMusic) 
 
 def test_the_card_judges_each_list(card: ModelCard) -> None:
     counts = {"cross_validation": 24, "cross_validation_clips": 18, "valid": 6, "valid_clips": 6}
+    counts |= {"cross_validation_excerpts": 6}
     assert {name: card.metrics[name]["n"] for name in counts} == counts
     for name in counts:
         low, high = card.metrics[name]["ece_interval"]
         assert 0 <= low <= high <= 1
+        assert card.metrics[name]["artists"] <= counts[name]
+    spread = card.metrics["fold_seeds"]
+    for name, values in spread.items():
+        assert values[0] == card.metrics[name]["accuracy"]
+        assert len(values) == QUICK.divisions
+    assert spread.keys() == {"cross_validation", "cross_validation_clips"}
     assert card.metrics["tags"].keys() == set(TAGS)
     assert 0 <= card.metrics["given_a_genre"] <= 1
 
@@ -251,6 +260,40 @@ def test_the_temperature_is_that_of_the_folds(made: DefaultModel, music: Labelle
     sure = softmax(logits, card.temperature).max(axis=1)
     np.testing.assert_allclose(sure, 2 / 3, atol=0.01)
     assert card.metrics["cross_validation"]["ece"] == pytest.approx(0, abs=0.02)
+
+
+def test_a_temperature_for_every_number_of_windows(
+    made: DefaultModel, music: LabelledMusic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows that are as sure, and right less often alone than in the mean, which is known."""
+    monkeypatch.setattr(make, "_ENOUGH_LONG", 1)
+    rng = np.random.default_rng(0)
+    windows = []
+    for genre, track in zip(music.targets, music.tracks, strict=True):
+        count = 1 if track.audio is None else len(track.audio)
+        truth = np.where(rng.random(count) < 0.6, genre, rng.integers(3, size=count))
+        windows.append(8 * np.eye(3, dtype=np.float32)[truth])
+    pooled = made.out_of_fold._replace(logits=np.stack([own.mean(axis=0) for own in windows]))
+    changed = replace(made, out_of_fold=pooled, window_logits=tuple(windows))
+    card = default_card(changed, music, FEATURES, QUICK, name="m", notes={})
+    long = [row for row, own in enumerate(windows) if len(own) >= FULL_CLIP]
+    most = min(FEATURES.max_windows, min(len(windows[row]) for row in long))
+    assert len(card.temperatures) >= most
+    middle = np.stack([windows[row][len(windows[row]) // 2] for row in long])
+    assert card.temperatures[0] == pytest.approx(fit_temperature(middle, music.targets[long]))
+    assert card.temperatures[0] > card.temperatures[most - 1]
+    assert ModelCard.from_json(card.to_json()) == card
+
+
+def test_windows_are_spread_as_a_decoder_spreads_them() -> None:
+    ten = np.arange(10, dtype=np.float32)[:, np.newaxis]
+    assert make.spread_windows(ten, 1) == 5
+    assert make.spread_windows(ten, 10) == 4.5
+    assert make.spread_windows(ten, 6) == np.mean([0, 2, 4, 5, 7, 9])
+    for count in (3, 6):
+        wanted = np.asarray(plan_offsets(30.0, 3.0, count)) / 3.0
+        chosen = ((np.arange(count) + 0.5) * 10 / count).astype(int)
+        assert np.abs(wanted - chosen).max() < 1  # less than a window away
 
 
 def test_neighbours_by_the_same_artist_do_not_count(

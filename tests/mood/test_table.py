@@ -1,0 +1,102 @@
+"""The table of moods: what makes a number, what a mood is, and what is said of a wrong table."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import numpy as np
+import pytest
+
+from recsys.classifier.card import DEFAULT_MODEL, load_card
+from recsys.errors import QueryError
+from recsys.mood import MoodTable
+from recsys.mood.table import TableError, shipped_text, table_of
+from recsys.names import spelling_key
+from recsys.types import MOOD_NUMBERS, Range
+from tests.planted import make_info
+
+TABLE = """
+least_share = 0.6
+[mood.wild]
+energy = "0.7.."
+valence = "..0.5"
+words = "stormy, rough"
+[mood.merry]
+valence = "0.6.."
+""" + "".join(
+    f"""
+[number.{name}]
+more = {{ punk = 1, party = 3 }}
+less = {{ ambient = 2 }}
+mean = 0.5
+deviation = 2
+"""
+    for name in MOOD_NUMBERS
+)
+
+
+def number(*strengths: float, tags: tuple[str, ...] = ("ambient", "Punk", "party")) -> float:
+    rule = MoodTable.parse(TABLE).numbers["energy"]
+    row = np.array([strengths], dtype=np.float32)
+    return float(rule.standardised(rule.combine(make_info(tags=tags), row, 0.6))[0])
+
+
+def test_a_number_is_the_standardised_difference_of_weighted_means() -> None:
+    # (1 x 2 + 3 x 2) / 4 - 2 x -0.5 / 2 = 2.5, one deviation above the mean.
+    assert number(-0.5, 2.0, 2.0) == pytest.approx(0.841, abs=0.01)
+    assert number(0.0, 0.5, 0.5) == pytest.approx(0.5)
+    assert number(0.0, 2.0, 0.0) == pytest.approx(0.5)
+    assert number(9.0, 0.0, 0.0) < 0.01
+
+
+def test_a_tag_that_the_model_lacks_leaves_its_weight_to_the_others() -> None:
+    """Ambient and party are 5 of 6 weights; ambient and punk 3 of 6, which are too few."""
+    tags = ("ambient", "party")
+    assert number(0.0, 2.5, tags=tags) == pytest.approx(number(0.0, 2.5, 2.5))
+    assert np.isnan(number(0.0, 2.5, tags=("ambient", "punk")))
+    assert np.isnan(number(1.0, 2.5, tags=("punk", "party")))  # nothing to weigh against
+    assert np.isnan(number(tags=()))
+
+
+def test_moods_are_ranges_and_several_narrow_each_other() -> None:
+    table = MoodTable.parse(TABLE)
+    assert table.ranges(["Stormy"]) == {"energy": Range(0.7), "valence": Range(None, 0.5)}
+    with pytest.raises(QueryError, match=r"0\.6\.\.0\.5 is empty"):
+        table.ranges(["wild", "merry"])
+    with pytest.raises(QueryError, match="unknown mood 'merri'; did you mean 'merry'") as refused:
+        table.ranges(["merri"])
+    assert "--tag" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[number.valence]", "[number.mirth]", "unknown key 'mirth' in [number]"),
+        ("deviation = 2", "deviation = 0", "must be above 0, got 0"),
+        ("punk = 1", "punk = -1", "the weight of 'punk', more in [number.energy], must be above"),
+        ("punk = 1", "punk = 'x'", "must be a number, got 'x'"),
+        ("mean = 0.5", "", "mean in [number.energy] must be a number, got None"),
+        ('"0.6.."', '"0.6"', "[mood.merry]: '0.6' is not a range"),
+        ('energy = "0.7.."', 'tempo = "1.."', "unknown key 'tempo' in [mood.wild]"),
+        ("stormy", "merry", "'merry' means two moods: wild and merry"),
+        ("least_share = 0.6", "", "least_share must be a number"),
+        ("[mood.wild]", "[mood.wild", "the table of moods is no TOML"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said(old: str, new: str, message: str) -> None:
+    with pytest.raises(TableError, match=re.escape(message)) as refused:
+        MoodTable.parse(TABLE.replace(old, new, 1))
+    assert refused.value.hint
+
+
+def test_the_shipped_table_is_of_the_shipped_model() -> None:
+    """Every tag exists, every weight is small and whole, and the face view has its seven moods."""
+    known = {spelling_key(tag) for tag in load_card(DEFAULT_MODEL).info().tags}
+    for rule in tomllib.loads(shipped_text())["number"].values():
+        for tag, weight in {**rule["more"], **rule["less"]}.items():
+            assert spelling_key(tag) in known
+            assert weight in (1, 2)
+    moods = table_of(None).moods
+    assert {"happy", "sad", "angry", "calm", "surprised", "fearful", "disgusted"} <= moods.keys()
+    assert table_of(None).ranges(["neutral"]) == moods["calm"]
