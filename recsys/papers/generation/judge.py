@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import sqrtm
 
 from recsys.classifier.calibrate import wilson_interval
 from recsys.errors import ModelError
@@ -168,8 +167,9 @@ def frechet_distance(one: FloatArray, other: FloatArray) -> float:
     """
     a, b = one.astype(np.float64), other.astype(np.float64)
     of_a, of_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # The root of the product by those of both: symmetric matrices, whatever their rank.
-    root = sqrtm(of_a).real
+    # By eigenvalues: the covariances of few vectors have a low rank.
+    values, vectors = np.linalg.eigh(of_a)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     cross = np.linalg.eigvalsh(root @ of_b @ root)
     between = 2.0 * np.sqrt(np.maximum(cross, 0.0)).sum()
     means = float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum())
