@@ -93,6 +93,14 @@ def _artists() -> dict[str, str]:
     return {row["track"]: row["group"] for row in csv.DictReader(text.splitlines())}
 
 
+@cache
+def _performers() -> dict[str, str]:
+    """Return the performer who stands for each artist of the index of GTZAN, as it spells them."""
+    text = (files("recsys.data") / "gtzan-artists.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return {row["artist"].strip().casefold(): row["group"] for row in rows}
+
+
 def known_artists(keys: Collection[str]) -> dict[str, str]:
     """Return the artists of tracks (by ``genre/name``) from the public index of GTZAN (Sturm).
 
@@ -198,12 +206,13 @@ def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
     from scipy.sparse.csgraph import connected_components
 
     rows = {key: row for row, key in enumerate(keys)}
-    known = known_artists(rows)
+    performers = _performers()
     first_of: dict[str, int] = {}
     links = []
-    for row, (key, artist) in enumerate(zip(keys, artists, strict=True)):
+    for row, artist in enumerate(artists):
         # The index knows spellings that tags and tables of artists do not join.
-        names = artists_of(artist) + artists_of(known.get(key))
+        known = performers.get(artist.strip().casefold()) if artist else None
+        names = artists_of(artist) + artists_of(known)
         links += [(row, first_of.setdefault(name, row)) for name in names]
     links += [(rows[group[0]], rows[key]) for group in repetitions(rows) for key in group]
     ends = np.asarray(links, dtype=np.int64).reshape(-1, 2).T
