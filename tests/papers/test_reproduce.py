@@ -309,7 +309,8 @@ def feature_table(tmp_path: Path) -> Path:
         writer = csv.writer(file)
         writer.writerow(["filename", *COLUMNS, "label"])
         for row, track in zip(data.inputs, data.tracks, strict=True):
-            number = int(track.key.rpartition(".")[2])
+            # Tracks of GTZAN that stand next to each other are often of one artist.
+            number = 12 * int(track.key.rpartition(".")[2])
             writer.writerow([f"{track.genre}.{number:05d}.wav", *row.tolist(), track.genre])
     return path
 
@@ -338,7 +339,7 @@ def test_a_table_of_the_same_size_with_other_content_is_another(
     what: str, options: ReproduceOptions, feature_table: Path, tmp_path: Path
 ) -> None:
     artists = tmp_path / "artists.csv"
-    artists.write_text("track,artist\njazz/jazz.00001,A\n")
+    artists.write_text("track,artist\njazz/jazz.00012,A\n")
     own = replace(options, directories=(), table=feature_table, artists=artists)
     assert len(run([TABLE], own)) == 2
     assert run([TABLE], own) == []
