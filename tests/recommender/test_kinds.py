@@ -17,6 +17,7 @@ from recsys.playlists.radio import Radio, RadioOptions
 from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
 from recsys.types import GenreSource, Kind, Range, Tags, Track
+from tests.cli.running import call, json_of
 from tests.planted import PlantedLibrary, Sound, make_info, unit
 
 INFO = make_info(tags=["instrumental"])
@@ -211,3 +212,17 @@ def test_filters_survive_as_json() -> None:
     assert (both.include, both.ranges) == ((Kind.SPEECH, Kind.OTHER), {"vocals": Range(0.0, 0.1)})
     with pytest.raises(QueryError, match="'music'"):
         Filters(include=("music",))  # type: ignore[arg-type]
+
+
+def test_what_is_no_music_is_shown_by_its_kind(tmp_path: Path) -> None:
+    database = planted(tmp_path).store.path
+    status = json_of(call("status", "--json", db=database))
+    assert status["kinds"] == {"music": 8, "speech": 4, "other": 2}
+    shown = call("show", 9, db=database).stdout
+    assert "Kind:      speech (" in shown
+    assert "Genre:     speech\n" in shown
+    # Genres are near each other; speech is near none of them.
+    assert json_of(call("status", "--json", db=database))["nearest_genres"] == {
+        "jazz": ["rock"],
+        "rock": ["jazz"],
+    }
