@@ -11,6 +11,7 @@ import pytest
 
 from recsys import Filters, kinds
 from recsys.errors import QueryError
+from recsys.index.sync import bring_up_to_date
 from recsys.listing import ListOptions, kind_fields, list_tracks
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.radio import Radio, RadioOptions
@@ -215,14 +216,12 @@ def test_filters_survive_as_json() -> None:
 
 
 def test_what_is_no_music_is_shown_by_its_kind(tmp_path: Path) -> None:
-    database = planted(tmp_path).store.path
-    status = json_of(call("status", "--json", db=database))
-    assert status["kinds"] == {"music": 8, "speech": 4, "other": 2}
-    shown = call("show", 9, db=database).stdout
+    store = planted(tmp_path).store
+    bring_up_to_date(store)
+    shown = call("show", 9, db=store.path).stdout
     assert "Kind:      speech (" in shown
     assert "Genre:     speech\n" in shown
+    status = json_of(call("status", "--json", db=store.path))
+    assert status["kinds"] == {"music": 8, "speech": 4, "other": 2}
     # Genres are near each other; speech is near none of them.
-    assert json_of(call("status", "--json", db=database))["nearest_genres"] == {
-        "jazz": ["rock"],
-        "rock": ["jazz"],
-    }
+    assert status["nearest_genres"] == {"jazz": ["rock"], "rock": ["jazz"]}
