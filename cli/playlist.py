@@ -145,7 +145,7 @@ class Destination:
     multiple=True,
     metavar="NUMBER=SHAPE",
     help="Order the tracks along a curve: energy=rise, valence=fall, danceability=arc, "
-    "acousticness=steady, .... The numbers are those that show prints; the tracks stay similar. "
+    "tempo=steady, .... The numbers are those that have an option here; the tracks stay similar. "
     "Repeat it for several.",
 )
 @genre_option("Only tracks of this genre, apart from the seeds.")

@@ -47,9 +47,9 @@ OPTIONS = {
 def command(filters: dict[str, Any], clear: str | None, as_json: bool, db: Path | None) -> None:
     """Set filters that apply to every list of the library: similar, playlist and radio.
 
-    Without an option, show them. Artists and exclusions are added to those before, a length, range,
-    languages or moods replace those before. In a call of similar, playlist or radio it is the same,
-    for this call alone, and --no-defaults ignores all of them.
+    Without an option, show them. Artists, exclusions and kinds are added to those before, a length,
+    range, languages or moods replace those before. In a call of similar, playlist or radio it is
+    the same, for this call alone, and --no-defaults ignores all of them.
 
     \b
     Examples:

@@ -124,6 +124,7 @@ def _print(details: TrackDetails) -> None:
 def _rows(details: TrackDetails) -> list[tuple[str, str]]:
     """Return what is known, by name; what is not known has no row."""
     from recsys.recommender.presence import is_there
+    from recsys.types import NOT_MUSIC
 
     track = details.track
     tags = track.tags
@@ -138,13 +139,13 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
         "Album": from_album,
         "Length": clock(track.duration_s),
         "Kind": _kind(track),
-        "Genre": ", ".join(genres) + sorted_as,
+        "Genre": str(track.kind) if track.kind in NOT_MUSIC else ", ".join(genres) + sorted_as,
         "Genre tag": tags.genre_tag or "",
         "Tempo": _tempo(track.mix),
         "Key": _key(track.mix),
         "Loudness": _loudness(track.mix),
         "Tags": ", ".join(f"{tag} {strength:+.1f}" for tag, strength in details.tags.items()),
-        "Mood": _mood(track),
+        "Numbers": _numbers(track),
         "File": str(track.path) + ("" if is_there(track.path) else " (missing)"),
         "Size": _size(details),
         "Copies": ", ".join(map(str, details.copies)),
@@ -158,7 +159,7 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
     return [(name, shown(value)) for name, value in rows.items() if value]
 
 
-def _mood(track: Track) -> str:
+def _numbers(track: Track) -> str:
     from recsys.types import MOOD_NUMBERS
 
     numbers = {name: getattr(track, name) for name in MOOD_NUMBERS}

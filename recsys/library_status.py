@@ -24,7 +24,7 @@ from recsys.names import check_has_tags
 from recsys.recommender import Filters
 from recsys.recommender.taxonomy import similarity_of_groups
 from recsys.store import LibraryLock, Store
-from recsys.types import MOOD_NUMBERS, UNKNOWN, UNTAGGED, PassedOver, Problem
+from recsys.types import MOOD_NUMBERS, NOT_MUSIC, UNKNOWN, UNTAGGED, PassedOver, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 STEPS = 10
 """Steps of the distribution of a number."""
-
 
 NEAREST = 3
 """Genres that are named as the nearest of each."""
@@ -92,7 +91,9 @@ def library_status(store: Store) -> LibraryStatus:
         unanalysed=counts["unanalysed"],
         genre_source=store.genre_source(),
         genres=_most_first((group, count) for (group, _), count in held),
-        nearest_genres=_nearest_genres(store, [group for (group, _), _ in held]),
+        nearest_genres=_nearest_genres(
+            store, sorted({group for (group, kind), _ in held if kind not in NOT_MUSIC})
+        ),
         kinds=_most_first((kind, count) for (_, kind), count in held),
         tags=info.tags if info else (),
         roots={root: not health.is_absent(root) for root in store.roots()},

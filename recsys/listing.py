@@ -151,7 +151,7 @@ def track_dict(track: Track) -> dict[str, Any]:
         "genre_tag": track.tags.genre_tag,
         "added": added_text(track),
         "missing": not is_there(track.path),
-        **{name: _rounded(value) for name, value in track.numbers.items()},
+        **track.numbers,
         **track.mix.fields(),
     }
 

@@ -366,8 +366,9 @@ class Track:
 
     @property
     def numbers(self) -> dict[str, float | None]:
-        """Its :data:`TRACK_NUMBERS` by name."""
-        return {name: getattr(self, name) for name in TRACK_NUMBERS}
+        """Its :data:`TRACK_NUMBERS` by name, to four decimals."""
+        values = {name: getattr(self, name) for name in TRACK_NUMBERS}
+        return {name: None if v is None else round(v, 4) for name, v in values.items()}
 
     @property
     def title(self) -> str:

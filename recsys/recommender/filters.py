@@ -177,8 +177,8 @@ class Filters:
     def over(self, defaults: Filters) -> Filters:
         """Return these filters together with defaults, unless these ignore them.
 
-        Artists and exclusions add up; lengths, languages, ranges and moods given here replace the
-        defaults.
+        Artists, exclusions and kinds add up; lengths, languages, ranges and moods given here
+        replace the defaults.
         """
         if not self.use_defaults:
             return self

@@ -11,12 +11,14 @@ import pytest
 
 from recsys import Filters, kinds
 from recsys.errors import QueryError
+from recsys.index.sync import bring_up_to_date
 from recsys.listing import ListOptions, kind_fields, list_tracks
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.radio import Radio, RadioOptions
 from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
 from recsys.types import GenreSource, Kind, Range, Tags, Track
+from tests.cli.running import call, json_of
 from tests.planted import PlantedLibrary, Sound, make_info, unit
 
 INFO = make_info(tags=["instrumental"])
@@ -211,3 +213,15 @@ def test_filters_survive_as_json() -> None:
     assert (both.include, both.ranges) == ((Kind.SPEECH, Kind.OTHER), {"vocals": Range(0.0, 0.1)})
     with pytest.raises(QueryError, match="'music'"):
         Filters(include=("music",))  # type: ignore[arg-type]
+
+
+def test_what_is_no_music_is_shown_by_its_kind(tmp_path: Path) -> None:
+    store = planted(tmp_path).store
+    bring_up_to_date(store)
+    shown = call("show", 9, db=store.path).stdout
+    assert "Kind:      speech (" in shown
+    assert "Genre:     speech\n" in shown
+    status = json_of(call("status", "--json", db=store.path))
+    assert status["kinds"] == {"music": 8, "speech": 4, "other": 2}
+    # Genres are near each other; speech is near none of them.
+    assert status["nearest_genres"] == {"jazz": ["rock"], "rock": ["jazz"]}
