@@ -87,10 +87,11 @@ def faults() -> GtzanFaults:
 
 
 @cache
-def _artists() -> dict[str, str]:
-    """Read ``data/gtzan-artists.csv``."""
+def _artists() -> dict[str, tuple[str, str]]:
+    """Read ``data/gtzan-artists.csv``: the artist as credited, and the name of its group."""
     text = (files("recsys.data") / "gtzan-artists.csv").read_text(encoding="utf-8")
-    return {row["track"]: row["group"] for row in csv.DictReader(text.splitlines())}
+    rows = csv.DictReader(text.splitlines())
+    return {row["track"]: (row["artist"], row["group"]) for row in rows}
 
 
 def known_artists(keys: Collection[str]) -> dict[str, str]:
@@ -110,7 +111,7 @@ def known_artists(keys: Collection[str]) -> dict[str, str]:
         return {}
     listed = _artists()
     named = [key for key in keys if _NAME.fullmatch(key) and _name(key) in listed]
-    return {key: listed[_name(key)] for key in named}
+    return {key: listed[_name(key)][1] for key in named}
 
 
 def looks_like_gtzan(keys: Collection[str]) -> bool:
@@ -190,9 +191,10 @@ def _name(key: str) -> str:
 def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
     """Return a group id, from 0, of each track (n_tracks,): a group is on one side of a split.
 
-    A group shares one of the artists that are credited together ("A & B" and "B feat. C"), in the
-    tracks or in the index of GTZAN, or repeats a recording; all relations are followed
-    transitively. A track without an artist belongs to no other by it.
+    A group shares one of the artists that are credited together ("A & B" and "B feat. C"), or
+    repeats a recording; both relations are followed transitively. Credits of GTZAN are grouped as
+    in its index, which knows spellings of one artist. A track without an artist belongs to no
+    other by it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -202,8 +204,10 @@ def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
     first_of: dict[str, int] = {}
     links = []
     for row, (key, artist) in enumerate(zip(keys, artists, strict=True)):
-        # The index knows spellings that tags and tables of artists do not join.
-        names = artists_of(artist) + artists_of(known.get(key))
+        names = artists_of(artist)
+        # Files may be named as in GTZAN and hold something else: the artist tells.
+        if key in known and names == artists_of(_artists()[_name(key)][0]):
+            names += artists_of(known[key])
         links += [(row, first_of.setdefault(name, row)) for name in names]
     links += [(rows[group[0]], rows[key]) for group in repetitions(rows) for key in group]
     ends = np.asarray(links, dtype=np.int64).reshape(-1, 2).T
