@@ -198,9 +198,9 @@ def _name(key: str) -> str:
 def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
     """Return a group id, from 0, of each track (n_tracks,): a group is on one side of a split.
 
-    A group shares one of the artists that are credited together ("A & B" and "B feat. C"), in the
-    tracks or in the index of GTZAN, or repeats a recording; all relations are followed
-    transitively. A track without an artist belongs to no other by it.
+    A group shares one of the artists that are credited together ("A & B" and "B feat. C"), or
+    repeats a recording; both relations are followed transitively. Spellings of the index of GTZAN
+    are joined as there. A track without an artist belongs to no other by it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -76,7 +76,9 @@ class Judgement:
 
     generated: Recognition
     resynthesised: Recognition  # real windows, as spectrograms turned into sound
-    distances: dict[str, Distances]
+    distances: dict[
+        str, Distances
+    ]  # of the genres with two real windows on either side, if there are two
     copies: Copies
     held_out_tracks: int  # the real music is theirs
 
@@ -140,13 +142,21 @@ def judge(
         for side, each in real.items()
     }
     held = of_real["held_out"]
+    comparable: list[str] = [
+        genre for genre in genres if min(len(each[genre].genres) for each in of_real.values()) > 1
+    ]
     return Judgement(
         generated=_recognition(of_drawn, classifier),
         resynthesised=_recognition(held, classifier),
         distances={
-            genre: _distances(genre, of_drawn, held, of_real["learned"][genre].embeddings)
-            for genre in genres
-            if len(held[genre].embeddings) > 1 and len(of_real["learned"][genre].embeddings) > 1
+            genre: _distances(
+                genre,
+                of_drawn[genre].embeddings,
+                {name: held[name].embeddings for name in comparable},
+                of_real["learned"][genre].embeddings,
+            )
+            for genre in comparable
+            if len(comparable) > 1
         },
         copies=_copies(drawn, of_drawn, real, of_real, segments.inputs[learned]),
         held_out_tracks=len(np.unique(segments.track_of[held_out])),
@@ -236,19 +246,17 @@ def _recognition(found: dict[str, _Analysed], classifier: Classifier) -> Recogni
 
 
 def _distances(
-    genre: str, drawn: dict[str, _Analysed], held: dict[str, _Analysed], learned: FloatArray
+    genre: str, own: FloatArray, held: dict[str, FloatArray], learned: FloatArray
 ) -> Distances:
-    own = drawn[genre].embeddings
-    usable = {name: a.embeddings for name, a in held.items() if len(a.embeddings) > 1}
     # One number of windows for all: smaller sets seem further away.
-    n = min(len(own), len(learned), *map(len, usable.values()))
-    found = {name: frechet_distance(own[:n], rows[:n]) for name, rows in usable.items()}
+    n = min(len(own), len(learned), *map(len, held.values()))
+    found = {name: frechet_distance(own[:n], rows[:n]) for name, rows in held.items()}
     return Distances(
         n=n,
         same=found[genre],
         others=float(np.median([d for name, d in found.items() if name != genre])),
         nearest=min(found, key=lambda name: found[name]),
-        real=frechet_distance(learned[:n], usable[genre][:n]),
+        real=frechet_distance(learned[:n], held[genre][:n]),
     )
 
 
