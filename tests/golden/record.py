@@ -304,7 +304,7 @@ def record_demo(program: Path, work: Path, music: Path) -> Answers:
     kept = ("published", "protocol", "variants")
     # By name: a recipe that is added changes nothing.
     run.answers["recipes"]["answer"] = {
-        row["name"]: {key: row[key] for key in kept} for row in recipes or ()
+        row["name"]: {key: row.get(key) for key in kept} for row in recipes or ()
     }
     return run.answers
 
