@@ -62,7 +62,7 @@ def test_a_tag_that_the_model_lacks_leaves_its_weight_to_the_others() -> None:
 def test_moods_are_ranges_and_several_narrow_each_other() -> None:
     table = MoodTable.parse(TABLE)
     assert table.ranges(["Stormy"]) == {"energy": Range(0.7), "valence": Range(None, 0.5)}
-    with pytest.raises(QueryError, match=r"0\.6\.\.0\.5 is empty"):
+    with pytest.raises(QueryError, match=r"no number lies both in "):
         table.ranges(["wild", "merry"])
     with pytest.raises(QueryError, match="unknown mood 'merri'; did you mean 'merry'") as refused:
         table.ranges(["merri"])
