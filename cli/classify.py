@@ -126,6 +126,7 @@ def _print_line(result: Classification) -> None:
         "path": path,
         "genre": result.genre,
         "genres": list(result.genres),
+        "label": result.label,
         "probabilities": {genre: round(p, 6) for genre, p in result.probabilities.items()},
         "tags": {
             tag: {"score": round(scored.score, 6), "strength": round(scored.strength, 3)}
@@ -141,7 +142,6 @@ def _print_line(result: Classification) -> None:
 def _print_table(rows: list[Classification]) -> None:
     from recsys.genres import HOLDS_FROM
     from recsys.recommender.explanations import percent
-    from recsys.types import NOT_MUSIC
 
     tagged = any(row.tags for row in rows)
     screen = console()
@@ -153,9 +153,8 @@ def _print_table(rows: list[Classification]) -> None:
             continue
         ranked = sorted(row.probabilities.items(), key=lambda item: -item[1])[:SHOWN]
         shares = ", ".join(f"{genre} {percent(p)}" for genre, p in ranked)
-        genre = " + ".join(row.genres) or row.genre
-        if row.kind in NOT_MUSIC:
-            genre = str(row.kind)
+        # Several genres of the head reach their thresholds; a style or a kind stands alone.
+        genre = " + ".join(row.genres) if row.label in row.genres else row.label
         cells = [path_cell(row.path, screen), genre, shares]
         if tagged:
             carried = [tag for tag, own in row.tags.items() if own.strength >= HOLDS_FROM]

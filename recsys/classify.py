@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import RecsysError
+from recsys.genres import genres_among_all, knows_styles
 from recsys.indexing.examine import FileAnalyser, TrackResult, analyses_of
 from recsys.kinds import kinds_of
 from recsys.library import scan
-from recsys.types import TIME_LIMIT_S, UNKNOWN
+from recsys.types import NOT_MUSIC, TIME_LIMIT_S, UNKNOWN
 from recsys.workers import WorkerPool, default_workers
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Classification:
     path: Path  # as given
     genre: str  # the most probable one if it reaches its threshold, or "unknown"
     genres: tuple[str, ...]  # those that reach their thresholds, the most probable first
+    label: str  # as a library shows it: the genre among all that the model knows, or the kind
     probabilities: dict[str, float]  # by genre; they sum to 1
     tags: dict[str, TagScore] = field(default_factory=dict)  # the strongest first
     kind: Kind | None = None  # None where the model cannot tell
@@ -78,15 +80,25 @@ def _classification(
     path: Path, outcome: TrackResult | RecsysError, classifier: Classifier
 ) -> Classification:
     if isinstance(outcome, RecsysError):
-        return Classification(path, UNKNOWN, (), {}, error=outcome.message, hint=outcome.hint)
+        return Classification(
+            path, UNKNOWN, (), UNKNOWN, {}, error=outcome.message, hint=outcome.hint
+        )
     (analysis,) = analyses_of([outcome], lambda: classifier)
     probabilities, info = analysis.probabilities, classifier.info
     (judged,) = kinds_of(info, analysis.embedding[np.newaxis], analysis.tags[np.newaxis])
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
+    genre = info.genre_of(probabilities)
+    label = genre
+    if judged is not None and judged.kind in NOT_MUSIC:
+        label = str(judged.kind)
+    elif knows_styles(info):
+        strengths = info.tag_strengths(analysis.tags)[np.newaxis]
+        (label,) = genres_among_all(info, probabilities[np.newaxis], strengths)
     return Classification(
         path,
-        genre=info.genre_of(probabilities),
+        genre=genre,
         genres=info.genres_of(probabilities),
+        label=label,
         probabilities=dict(by_genre),
         tags=_tags(info, analysis.tags),
         kind=None if judged is None else judged.kind,

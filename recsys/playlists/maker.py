@@ -106,7 +106,7 @@ class PlaylistMaker:
         if analysis is None:
             raise QueryError(f"{first.path} has just left the library", "Ask again.")
         query = make_query(self._info, [(first, analysis)])
-        name = f"Mood: {wanted}" if wanted else f"Drawn with seed {options.seed}"
+        name = f"Tag: {wanted}" if wanted else f"Drawn with seed {options.seed}"
         return self._continue(query, options, name, ())
 
     def of_candidates(

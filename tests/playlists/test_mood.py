@@ -76,7 +76,7 @@ def test_no_track_falls_out_of_the_mood(
     playlist = anywhere(library, length=30, seed=seed, diversity=diversity)
     assert len(set(ids(playlist))) == 30
     assert min(strengths(library, playlist, CHILL)) >= HOLDS_FROM
-    assert playlist.name == "Mood: chill"
+    assert playlist.name == "Tag: chill"
     assert ids(playlist) == ids(anywhere(library, length=30, seed=seed, diversity=diversity))
 
 
@@ -111,7 +111,7 @@ def test_the_list_ends_rather_than_leave_the_mood(library: PlantedLibrary) -> No
 def test_several_moods_all_hold(library: PlantedLibrary) -> None:
     playlist = anywhere(library, "chill", "SAD", length=20)
     assert set(strengths(library, playlist, SAD)) == {2.0}
-    assert playlist.name == "Mood: chill and sad"
+    assert playlist.name == "Tag: chill and sad"
 
 
 def test_a_genre_limits_the_mood(library: PlantedLibrary) -> None:
