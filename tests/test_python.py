@@ -91,8 +91,8 @@ def test_real_files_are_indexed_while_four_threads_ask(tmp_path: Path) -> None:
     from recsys.demo import make_library
 
     first, second = tmp_path / "first", tmp_path / "second"
-    make_library(first, styles=("chamber", "overdrive"), per_style=2, duration_s=4)
-    make_library(second, styles=("chamber", "overdrive"), per_style=2, duration_s=5)
+    make_library(first, styles=("chamber", "overdrive"), per_style=2, duration_s=10)
+    make_library(second, styles=("chamber", "overdrive"), per_style=2, duration_s=11)
     with Library(tmp_path / "library.db") as library, ThreadPoolExecutor(5) as threads:
         library.index(first, IndexOptions(workers=1))
         seed = next(library.tracks())
