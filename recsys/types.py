@@ -200,7 +200,10 @@ class Range:
         """Return what both hold; QueryError if that is nothing."""
         lows = [each.low for each in (self, other) if each.low is not None]
         highs = [each.high for each in (self, other) if each.high is not None]
-        return Range(max(lows, default=None), min(highs, default=None))
+        low, high = max(lows, default=None), min(highs, default=None)
+        if low is not None and high is not None and low > high:
+            raise QueryError(f"{self} and {other} have no number in common", "Leave out one.")
+        return Range(low, high)
 
     def mask(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Return which values lie in the range; NaN does not."""
