@@ -202,10 +202,7 @@ class Range:
         highs = [each.high for each in (self, other) if each.high is not None]
         low, high = max(lows, default=None), min(highs, default=None)
         if low is not None and high is not None and low > high:
-            raise QueryError(
-                f"no number lies both in {self} and in {other}",
-                "Moods and ranges narrow each other; leave one of them out.",
-            )
+            raise QueryError(f"{self} and {other} have no number in common", "Leave out one.")
         return Range(low, high)
 
     def mask(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from recsys.names import resolve_name, spelling_key
 from recsys.types import MOOD_NUMBERS, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from recsys.types import FloatArray, ModelInfo
@@ -25,6 +25,12 @@ _LOGISTIC = 1.702
 """Slope at which the logistic function is within 0.01 of the normal distribution function."""
 
 _HINT = "Compare it with what recsys mood table prints."
+
+_MOST_BYTES = 1_000_000
+"""No table of moods is larger; the library keeps a copy."""
+
+_MOST = 1000.0
+"""Largest number of a table: strengths are z-scores, so that larger ones are slips of the pen."""
 
 
 class TableError(RecsysError):
@@ -103,7 +109,7 @@ class MoodTable:
         """
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
             raise TableError(f"the table of moods is no TOML: {error}", _HINT) from None
         _only(table, ("least_share", "number", "mood"), "the table of moods")
         rules = table.get("number", {})
@@ -113,13 +119,20 @@ class MoodTable:
             raise TableError(f"[number.{missing[0]}] is missing", _HINT)
         moods: dict[str, dict[str, Range]] = {}
         spellings: dict[str, str] = {}
-        for name, row in table.get("mood", {}).items():
+        named = table.get("mood", {})
+        _only(named, None, "[mood]")
+        for name, row in named.items():
+            _only(row, (*MOOD_NUMBERS, "words"), f"[mood.{name}]")
             words = row.pop("words", "")
-            _only(row, MOOD_NUMBERS, f"[mood.{name}]")
+            if not isinstance(words, str):
+                raise TableError(
+                    f"words in [mood.{name}] must be a text, got {words!r}",
+                    'Divide them by commas: words = "joyful, cheerful".',
+                )
             if not row:
                 raise TableError(f"[mood.{name}] has no range", 'For example energy = "0.7..".')
             moods[name] = {number: _range(value, name) for number, value in row.items()}
-            for spelling in (name, *filter(None, map(str.strip, str(words).split(",")))):
+            for spelling in (name, *filter(None, map(str.strip, words.split(",")))):
                 known = spellings.setdefault(spelling, name)
                 if known != name:
                     raise TableError(
@@ -127,6 +140,8 @@ class MoodTable:
                         "Delete one of the two.",
                     )
         share = _number(table.get("least_share"), "least_share")
+        if not 0 <= share <= 1:
+            raise TableError(f"least_share must be from 0 to 1, got {share:g}", _HINT)
         return cls({n: _rule(n, rules[n]) for n in MOOD_NUMBERS}, moods, spellings, share)
 
     def ranges(self, names: Sequence[str]) -> dict[str, Range]:
@@ -136,37 +151,58 @@ class MoodTable:
             others = "Tags of the model have --tag. Moods:"
             name = self.spellings[resolve_name(given, [*self.spellings], "mood", others)]
             for number, limits in self.moods[name].items():
-                found[number] = found[number] & limits if number in found else limits
+                try:
+                    found[number] = found[number] & limits if number in found else limits
+                except QueryError as error:
+                    raise QueryError(
+                        f"no track is {' and '.join(names)}: {number}: {error.message}",
+                        "Leave out a mood.",
+                    ) from None
         return found
 
 
-def _only(table: Mapping[str, Any], known: Sequence[str], place: str) -> None:
-    strange = [name for name in table if name not in known]
-    if strange:
+def _only(table: object, known: Sequence[str] | None, place: str) -> None:
+    """Raise TableError for what is no table, or has other keys than these, if any are given."""
+    if not isinstance(table, dict):
+        raise TableError(f"{place} must be a table, got {_brief(table)}", _HINT)
+    strange = [name for name in table if known is not None and name not in known]
+    if strange and known:
         raise TableError(f"unknown key {strange[0]!r} in {place}", f"Known: {', '.join(known)}.")
 
 
 def _number(value: object, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise TableError(f"{place} must be a number, got {value!r}", _HINT)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TableError(f"{place} must be a number, got {_brief(value)}", _HINT)
+    if not -_MOST <= value <= _MOST:
+        raise TableError(
+            f"{place} must be a number from -{_MOST:g} to {_MOST:g}, got {_brief(value)}", _HINT
+        )
     return float(value)
 
 
-def _rule(name: str, row: Mapping[str, Any]) -> NumberRule:
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _rule(name: str, row: object) -> NumberRule:
     place = f"[number.{name}]"
     _only(row, ("more", "less", "mean", "deviation"), place)
+    assert isinstance(row, dict)
     more, less = (_weights(row.get(side, {}), f"{side} in {place}") for side in ("more", "less"))
     if not more and not less:
         raise TableError(f"{place} has no tags", _HINT)
     deviation = _number(row.get("deviation"), f"deviation in {place}")
-    if deviation <= 0:
-        raise TableError(f"deviation in {place} must be above 0, got {deviation:g}", _HINT)
+    if deviation < 1 / _MOST:
+        raise TableError(
+            f"deviation in {place} must be at least {1 / _MOST:g}, got {deviation:g}", _HINT
+        )
     return NumberRule(more, less, _number(row.get("mean"), f"mean in {place}"), deviation)
 
 
 def _weights(row: object, place: str) -> dict[str, float]:
     if not isinstance(row, dict):
-        raise TableError(f"{place} must be weights of tags, got {row!r}", _HINT)
+        raise TableError(f"{place} must be weights of tags, got {_brief(row)}", _HINT)
     weights = {
         tag: _number(weight, f"the weight of {tag!r}, {place},") for tag, weight in row.items()
     }
@@ -194,7 +230,11 @@ def shipped_text() -> str:
 def read_table(path: Path) -> str:
     """Return the text of a table, checked; TableError if the file is none."""
     try:
-        text = regular(path).read_text(encoding="utf-8")
+        with regular(path).open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise TableError("it is larger than a table of moods can be (1 MB)", _HINT)
+        text = raw.decode("utf-8")
         MoodTable.parse(text)
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(f"{path} cannot be read: {error}", "Name a TOML file in UTF-8.") from None

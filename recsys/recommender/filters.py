@@ -204,7 +204,14 @@ class Filters:
         """Return the filters with the ranges of their moods in place of the names."""
         ranges = checked_ranges(self.ranges)
         for name, limits in of_moods.items():
-            ranges[name] = ranges[name] & limits if name in ranges else limits
+            try:
+                ranges[name] = ranges[name] & limits if name in ranges else limits
+            except QueryError as error:
+                raise QueryError(
+                    f"no track with {name} {ranges[name]} is {' and '.join(self.moods)}, which has"
+                    f" {name} {limits}",
+                    f"Leave out the mood or the {name}.",
+                ) from error
         return replace(self, ranges=ranges, moods=())
 
     def asked(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from recsys.classifier.card import DEFAULT_MODEL, load_card
 from recsys.errors import QueryError
 from recsys.mood import MoodTable
-from recsys.mood.table import TableError, shipped_text, table_of
+from recsys.mood.table import TableError, read_table, shipped_text, table_of
 from recsys.names import spelling_key
+from recsys.recommender.filters import Filters
 from recsys.types import MOOD_NUMBERS, Range
 from tests.planted import make_info
 
@@ -62,8 +64,12 @@ def test_a_tag_that_the_model_lacks_leaves_its_weight_to_the_others() -> None:
 def test_moods_are_ranges_and_several_narrow_each_other() -> None:
     table = MoodTable.parse(TABLE)
     assert table.ranges(["Stormy"]) == {"energy": Range(0.7), "valence": Range(None, 0.5)}
-    with pytest.raises(QueryError, match=r"no number lies both in "):
+    with pytest.raises(
+        QueryError, match=r"valence: \.\.0\.5 and 0\.6\.\. have no number in common"
+    ):
         table.ranges(["wild", "merry"])
+    with pytest.raises(QueryError, match=r"with valence 0\.7\.\. is wild"):
+        Filters(ranges={"valence": Range(0.7)}, moods=("wild",)).with_moods(table.ranges(["wild"]))
     with pytest.raises(QueryError, match="unknown mood 'merri'; did you mean 'merry'") as refused:
         table.ranges(["merri"])
     assert "--tag" in refused.value.hint
@@ -73,7 +79,7 @@ def test_moods_are_ranges_and_several_narrow_each_other() -> None:
     ("old", "new", "message"),
     [
         ("[number.valence]", "[number.mirth]", "unknown key 'mirth' in [number]"),
-        ("deviation = 2", "deviation = 0", "must be above 0, got 0"),
+        ("deviation = 2", "deviation = 0", "must be at least 0.001, got 0"),
         ("punk = 1", "punk = -1", "the weight of 'punk', more in [number.energy], must be above"),
         ("punk = 1", "punk = 'x'", "must be a number, got 'x'"),
         ("mean = 0.5", "", "mean in [number.energy] must be a number, got None"),
@@ -81,13 +87,50 @@ def test_moods_are_ranges_and_several_narrow_each_other() -> None:
         ('energy = "0.7.."', 'tempo = "1.."', "unknown key 'tempo' in [mood.wild]"),
         ("stormy", "merry", "'merry' means two moods: wild and merry"),
         ("least_share = 0.6", "", "least_share must be a number"),
+        ("least_share = 0.6", "least_share = 1.5", "least_share must be from 0 to 1, got 1.5"),
         ("[mood.wild]", "[mood.wild", "the table of moods is no TOML"),
+        ("[mood.wild]", "x = " + "[" * 100_000, "the table of moods is no TOML"),
+        ("mean = 0.5", "mean = " + "9" * 400, "must be a number from -1000 to 1000, got 999"),
+        ("punk = 1", "punk = 1e308", "must be a number from -1000 to 1000, got 1e+308"),
+        ("deviation = 2", "deviation = 1e-320", "must be at least 0.001"),
+        ('words = "stormy, rough"', "words = ['stormy']", "words in [mood.wild] must be a text"),
+        ("[mood.wild]", "[mood]\nx = 1\n[mood.wild]", "[mood.x] must be a table, got 1"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(old: str, new: str, message: str) -> None:
     with pytest.raises(TableError, match=re.escape(message)) as refused:
         MoodTable.parse(TABLE.replace(old, new, 1))
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("number = 5", "[number] must be a table, got 5"),
+        ("mood = 5" + TABLE.replace("mood.", "number."), "unknown key"),
+        (TABLE.split("[number.energy]")[0] + "[number]\nenergy = 5\n", "is missing"),
+        (
+            "least_share = 1\n" + "".join(f"number.{name} = 5\n" for name in MOOD_NUMBERS),
+            "[number.energy] must be a table, got 5",
+        ),
+    ],
+)
+def test_values_in_place_of_tables_are_refused(text: str, message: str) -> None:
+    with pytest.raises(TableError, match=re.escape(message)):
+        MoodTable.parse(text)
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "moods.toml"
+    for raw, message in [
+        (b"x = '\xff'", "cannot be read"),
+        (b"# \n" * 400_000, "larger than a table of moods can be"),
+    ]:
+        file.write_bytes(raw)
+        with pytest.raises(TableError, match=message):
+            read_table(file)
+    with pytest.raises(TableError, match="cannot be read"):
+        read_table(tmp_path)
 
 
 def test_the_shipped_table_is_of_the_shipped_model() -> None:
