@@ -415,8 +415,7 @@ def genres_among_all(db: Database) -> None:
     for sql in views:
         db.execute(sql.replace("'tags' THEN coalesce(a.style", "'all' THEN coalesce(a.label"))
     if model is not None:
-        # Sorted by styles before, a library finds them among all that the model knows.
-        kept = {"own": GenreSource.OWN, "tags": GenreSource.ALL}.get(source, GenreSource.MODEL)
+        kept = GenreSource.OWN if source == "own" else GenreSource.MODEL
         db.execute("UPDATE library SET genre_source = ?", (str(kept),))
         if source == "tags":  # every track changes its group
             db.execute("UPDATE library SET revision = revision + 1")
