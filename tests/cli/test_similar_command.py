@@ -233,7 +233,7 @@ def test_the_first_scores_are_printed(run: Run, indexed: IndexedLibrary) -> None
     scores = {
         row["genre"]: row["score"] for row in json_of(run("similar", track, "--json"))["genres"]
     }
-    (printed,) = re.findall(r"\(scores: (.+?)\)", run("similar", track).stdout.replace("\n", " "))
+    (printed,) = re.findall(r"\(scores: (.+?)\)", " ".join(run("similar", track).stdout.split()))
     shown = dict(re.fullmatch(r"(.+) ([\d.]+)", part).groups() for part in printed.split(", "))
     assert len(shown) == 4
     assert {genre: float(text) for genre, text in shown.items()} == {
