@@ -111,6 +111,11 @@ def _print(found: Judgement) -> None:
             f"{far.real:.3f}",
         )
     console().print(rows)
+    variety = found.variety
+    click.echo(
+        "Correlation of two spectrograms of one genre: generated"
+        f" {variety.generated:.3f}, real {variety.real:.3f}"
+    )
     copies = found.copies
     click.echo("Nearest window trained on, median and 95th percentile:")
     for what, generated, real in (

@@ -377,6 +377,12 @@ def test_a_generator_that_copies_is_found_out(monkeypatch: pytest.MonkeyPatch) -
     assert copied.copies.generated_image[0] == pytest.approx(1.0, abs=1e-5)
     assert copied.copies.generated_embedding[0] > copied.copies.real_embedding[0]
     assert copied.copies.real_image == honest.copies.real_image
+    # Every genre is four images in turn.
+    assert copied.variety.generated < 1.0
+    monkeypatch.setattr(
+        MusicGenerator, "windows", lambda *given: np.stack([learned[g] for g in given[2]])
+    )
+    assert judge(made, segments, Classifier.load(), options).variety.generated == pytest.approx(1)
     assert copied.distances["blues"].same < honest.distances["blues"].same
 
 

@@ -70,6 +70,14 @@ class Copies:
     real_image: tuple[float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """Median correlation of two spectrograms of one genre; 1 if a genre is always the same."""
+
+    generated: float
+    real: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
     """All figures of a generator."""
@@ -80,6 +88,7 @@ class Judgement:
         str, Distances
     ]  # of the genres with two real windows on either side, if there are two
     copies: Copies
+    variety: Variety
     held_out_tracks: int  # the real music is theirs
 
 
@@ -159,6 +168,7 @@ def judge(
             if len(comparable) > 1
         },
         copies=_copies(drawn, of_drawn, real, of_real, segments.inputs[learned]),
+        variety=Variety(_alike(drawn), _alike(real["held_out"])),
         held_out_tracks=len(np.unique(segments.track_of[held_out])),
     )
 
@@ -280,6 +290,15 @@ def _copies(
         generated_image=_spread((made @ images.T).max(axis=1)),
         real_image=_spread((foreign @ images.T).max(axis=1)),
     )
+
+
+def _alike(images: dict[str, FloatArray]) -> float:
+    pairs = []
+    for each in images.values():
+        rows = _unit(each)
+        pairs.append((rows @ rows.T)[np.triu_indices(len(rows), 1)])
+    together = np.concatenate(pairs)
+    return float(np.median(together)) if len(together) else 0.0
 
 
 def _unit(images: npt.NDArray[np.floating]) -> FloatArray:
