@@ -428,6 +428,8 @@ def _quality(run: Recorder, case: str, *arguments: str) -> None:
     found = run.call(case, "quality", *arguments, "--json")
     if isinstance(found, dict):
         found["systems"] = [s for s in found["systems"] if s["name"] not in RANDOM_SYSTEMS]
+        found.pop("lift", None)
+        found["meaning"] = re.sub(r"^Of \d+ recommended .*?\)\. ", "", found["meaning"])
 
 
 def _changes(run: Recorder, music: Path, tracks: list[Path]) -> None:
