@@ -64,7 +64,7 @@ def test_a_recipe_is_trained_and_its_model_used(name: str, music: Path, tmp_path
     assert (page / "curves.png").exists() == trained_in_epochs
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2000)
 def test_reproduce_quick_runs_everything_once(tmp_path: Path) -> None:
     music, out = make_genres(tmp_path / "music", TEN, duration_s=30.2), tmp_path / "out"
     command = (
