@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import FILE, db_option, json_option, seed_option
 from recsys.cli.output import (
     console,
+    end_with_failures,
     escape,
     failures_json,
-    print_failure,
     print_json,
     progress,
     shown,
@@ -113,9 +112,7 @@ def use_command(file: Path, db: Path | None) -> None:
 @seed_option("Random seed of the draw and the folds.")
 @json_option("One JSON object.")
 @db_option
-@click.pass_context
 def fit_command(
-    ctx: click.Context,
     tracks: int,
     workers: int | None,
     seed: int,
@@ -154,10 +151,7 @@ def fit_command(
         )
     else:
         _print_fit(found)
-    for path, reason in found.failed.items():
-        print_failure(path, reason)
-    if found.failed:
-        ctx.exit(SOME_FILES_FAILED)
+    end_with_failures(found.failed)
 
 
 def _print_fit(found: MoodFit) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from recsys.cli.exit_codes import SOME_FILES_FAILED
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -138,6 +140,14 @@ def print_failure(path: Path | str, reason: str | None, hint: str = "") -> None:
     click.echo(f"failed: {shown(path)}: {one_line(str(reason), LONGEST_LINE)}", err=True)
     if hint:
         click.echo(f"  {one_line(hint, LONGEST_LINE)}", err=True)
+
+
+def end_with_failures(failed: Mapping[Path, str]) -> None:
+    """Print which files failed, and why; end with the exit status for that if there are any."""
+    for path, reason in failed.items():
+        print_failure(path, reason)
+    if failed:
+        click.get_current_context().exit(SOME_FILES_FAILED)
 
 
 def failures_json(failed: Mapping[Path, str]) -> list[dict[str, str]]:

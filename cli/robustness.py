@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recsys.cli.exit_codes import SOME_FILES_FAILED
 from recsys.cli.options import (
     FILE,
     NamedPath,
@@ -20,9 +19,9 @@ from recsys.cli.options import (
 )
 from recsys.cli.output import (
     console,
+    end_with_failures,
     escape,
     failures_json,
-    print_failure,
     print_json,
     progress,
     table,
@@ -57,9 +56,7 @@ AIM_MEDIAN, AIM_FOUND, AIM_COSINE = 0.5, 0.98, 0.97
 @device_option
 @json_option("One JSON object.")
 @db_option
-@click.pass_context
 def command(
-    ctx: click.Context,
     directory: Path,
     models: tuple[Path, ...],
     limit: int | None,
@@ -113,10 +110,7 @@ def command(
         )
     else:
         _print(run)
-    for path, reason in run.failed.items():
-        print_failure(path, reason)
-    if run.failed:
-        ctx.exit(SOME_FILES_FAILED)
+    end_with_failures(run.failed)
 
 
 def _print(run: RobustnessRun) -> None:

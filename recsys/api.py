@@ -31,7 +31,7 @@ from recsys.store.connection import default_database
 from recsys.store.search import MOST_MATCHES
 from recsys.taste import EventKind
 from recsys.taste.events import now
-from recsys.types import TIME_LIMIT_S, Blend, Effort, ModelInfo, SeedKind, Track
+from recsys.types import MEASURED, TIME_LIMIT_S, Blend, Effort, ModelInfo, SeedKind, Track
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -948,9 +948,7 @@ class Library:
                 continue
             if next(self.store.iter_tracks_under(folder), None) is None:
                 notes.append(f"the library has no track under {folder}")
-        wanted = {*filters.ranges} & {"tempo", "loudness"} | (
-            {"key"} if filters.key_match else set()
-        )
+        wanted = {*filters.ranges} & {*MEASURED} | ({"key"} if filters.key_match else set())
         if wanted and self._place is None:
             counts = self.store.mix_counts()
             notes += [

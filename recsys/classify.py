@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.errors import RecsysError
-from recsys.genres import genres_among_all, knows_styles
+from recsys.genres import genre_among_all
 from recsys.indexing.examine import FileAnalyser, TrackResult, analyses_of
-from recsys.kinds import kinds_of
+from recsys.kinds import kind_of
 from recsys.library import scan
 from recsys.types import NOT_MUSIC, TIME_LIMIT_S, UNKNOWN
 from recsys.workers import WorkerPool, default_workers
@@ -85,20 +85,15 @@ def _classification(
         )
     (analysis,) = analyses_of([outcome], lambda: classifier)
     probabilities, info = analysis.probabilities, classifier.info
-    (judged,) = kinds_of(info, analysis.embedding[np.newaxis], analysis.tags[np.newaxis])
+    judged = kind_of(info, analysis)
     by_genre = zip(info.labels, map(float, probabilities), strict=True)
-    genre = info.genre_of(probabilities)
-    label = genre
-    if judged is not None and judged.kind in NOT_MUSIC:
-        label = str(judged.kind)
-    elif knows_styles(info):
-        strengths = info.tag_strengths(analysis.tags)[np.newaxis]
-        (label,) = genres_among_all(info, probabilities[np.newaxis], strengths)
     return Classification(
         path,
-        genre=genre,
+        genre=info.genre_of(probabilities),
         genres=info.genres_of(probabilities),
-        label=label,
+        label=str(judged.kind)
+        if judged is not None and judged.kind in NOT_MUSIC
+        else genre_among_all(info, analysis),
         probabilities=dict(by_genre),
         tags=_tags(info, analysis.tags),
         kind=None if judged is None else judged.kind,

@@ -175,8 +175,7 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 (any value of a row)
 
 _NUMBERS = {
     **{"track_id": "int64", "year": "int64", "duration_s": "float64"},
-    **{"kind_probability": "float64", "vocals": "float64"},
-    "missing": "bool_",
+    **{"kind_probability": "float64", "missing": "bool_"},
     **dict.fromkeys(TRACK_NUMBERS, "float64"),
     **dict.fromkeys(
         ("tempo_confidence", "key_confidence", "true_peak_dbtp", "replay_gain_db"), "float64"

@@ -201,6 +201,14 @@ def genres_among_all(
     return genres
 
 
+def genre_among_all(info: ModelInfo, analysis: Analysis) -> str:
+    """Return the genre of one track by the rule of this module; the head's without styles."""
+    if not knows_styles(info):
+        return info.genre_of(analysis.probabilities)
+    strengths = info.tag_strengths(analysis.tags)[None]
+    return genres_among_all(info, analysis.probabilities[None], strengths)[0]
+
+
 def genre_scores(info: ModelInfo, probabilities: FloatArray) -> Scores:
     """Score every genre of the model for a query, the best first.
 
@@ -254,14 +262,14 @@ def genre_weights(info: ModelInfo, analysis: Analysis) -> FloatArray:
         return np.empty(0, dtype=np.float32)
     names = all_genres(info.labels, info.tags)
     weights = np.zeros(len(names) + 1)
-    strengths = info.tag_strengths(analysis.tags)[np.newaxis]
-    (own,) = genres_among_all(info, analysis.probabilities[np.newaxis], strengths)
+    own = genre_among_all(info, analysis)
     if own == UNKNOWN:
         weights[-1] = 1.0
         return np.asarray(weights, dtype=np.float32)
     confidence = float(analysis.probabilities.max())
     scores = dict(genre_scores(info, analysis.probabilities))
     weights[: len(info.labels)] = [confidence * scores[label] for label in info.labels]
+    strengths = info.tag_strengths(analysis.tags)[np.newaxis]
     each = style_strengths(info, strengths)[0].astype(np.float64)
     shares = np.exp(each - each.max())
     for style, share in zip(styles_of(info.tags, info.labels), shares / shares.sum(), strict=True):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from recsys.types import FloatArray, ModelInfo, Track
+    from recsys.types import Analysis, FloatArray, ModelInfo, Track
 
 STRONGEST = 4.0
 """Strength (z-score) to which tags are limited: sounds that are no music have any."""
@@ -124,6 +124,11 @@ def kinds_of(
         for column in [_column(row, head.thresholds)]
         for kind in [tuple(Kind)[column]]
     ]
+
+
+def kind_of(info: ModelInfo, analysis: Analysis) -> JudgedKind | None:
+    """Return the kind of one track, None where the model has no head."""
+    return kinds_of(info, analysis.embedding[np.newaxis], analysis.tags[np.newaxis])[0]
 
 
 def _column(row: npt.NDArray[np.float64], thresholds: npt.NDArray[np.float64]) -> int:

@@ -38,7 +38,7 @@ from recsys.errors import (
     QueryError,
     shell,
 )
-from recsys.kinds import kinds_of
+from recsys.kinds import kind_of
 from recsys.library import AUDIO_SUFFIXES, absolute
 from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender import OUTSIDE_LIBRARY, make_query
@@ -318,7 +318,7 @@ class SeedFinder:
                 analysis, duration_s = self._run_model(path, info)
         except AudioError as error:
             raise AudioError(f"{path}: {error.message}", error.hint) from error
-        (judged,) = kinds_of(info, analysis.embedding[np.newaxis], analysis.tags[np.newaxis])
+        judged = kind_of(info, analysis)
         kind = None if judged is None else judged.kind
         genre = info.top_genre(analysis.probabilities) if kind in (None, Kind.MUSIC) else str(kind)
         track = Track(

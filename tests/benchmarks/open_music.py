@@ -25,7 +25,7 @@ from recsys.bootstrap import bootstrap_interval
 from recsys.classifier.inference import Classifier
 from recsys.classifier.training.datasets import load_windows
 from recsys.errors import RecsysError
-from recsys.quality.metrics import skewness
+from recsys.quality.metrics import k_occurrences, skewness
 from recsys.types import Effort, FloatArray
 
 
@@ -40,7 +40,7 @@ def figures(embeddings: FloatArray, albums: np.ndarray) -> dict[str, Any]:
         each = same[:, :k].mean(axis=1)
         found[f"p_at_{k}"] = float(each.mean())
         found[f"p_at_{k}_interval"] = list(bootstrap_interval(each, np.arange(len(each)), seed=0))
-    found["hubness"] = skewness(np.bincount(order[:, :10].ravel(), minlength=len(albums)))
+    found["hubness"] = skewness(k_occurrences(order[:, :10], len(albums)))
     return found
 
 

@@ -87,18 +87,15 @@ def faults() -> GtzanFaults:
 
 
 @cache
-def _artists() -> dict[str, str]:
-    """Read ``data/gtzan-artists.csv``."""
-    text = (files("recsys.data") / "gtzan-artists.csv").read_text(encoding="utf-8")
-    return {row["track"]: row["group"] for row in csv.DictReader(text.splitlines())}
+def _performers() -> tuple[dict[str, str], dict[str, str]]:
+    """Read ``data/gtzan-artists.csv``: who stands for each track, and for each artist as spelled.
 
-
-@cache
-def _performers() -> dict[str, str]:
-    """Return the performer who stands for each artist of the index of GTZAN, as it spells them."""
+    The spellings are in lower case.
+    """
     text = (files("recsys.data") / "gtzan-artists.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
-    return {row["artist"].strip().casefold(): row["group"] for row in rows}
+    rows = [*csv.DictReader(text.splitlines())]
+    of_artist = {row["artist"].strip().casefold(): row["group"] for row in rows}
+    return {row["track"]: row["group"] for row in rows}, of_artist
 
 
 def known_artists(keys: Collection[str]) -> dict[str, str]:
@@ -116,7 +113,7 @@ def known_artists(keys: Collection[str]) -> dict[str, str]:
     """
     if not looks_like_gtzan(keys):
         return {}
-    listed = _artists()
+    listed, _ = _performers()
     named = [key for key in keys if _NAME.fullmatch(key) and _name(key) in listed]
     return {key: listed[_name(key)] for key in named}
 
@@ -206,7 +203,7 @@ def track_groups(keys: Sequence[str], artists: Sequence[str | None]) -> IdArray:
     from scipy.sparse.csgraph import connected_components
 
     rows = {key: row for row, key in enumerate(keys)}
-    performers = _performers()
+    _, performers = _performers()
     first_of: dict[str, int] = {}
     links = []
     for row, artist in enumerate(artists):

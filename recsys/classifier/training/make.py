@@ -177,19 +177,11 @@ def make_default(
         teacher, music.tracks, settings.variations, settings.seed, watcher.track_augmented
     )
     outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
-    start = teacher
-    tags: tuple[str, ...] = TAGS
-    tag_logits = teacher_tags(teacher, responses)
-    if second is None:
-        data = TuningData(responses, music.targets, tag_logits, outliers)
-    else:
+    data = TuningData(responses, music.targets, teacher_tags(teacher, responses), outliers)
+    start, tags = teacher, tuple(TAGS)
+    if second is not None:
+        data = _with_second(data, teacher, second)
         start, tags = second.network, (*TAGS, *second.tags)
-        both = [
-            np.concatenate([own, second.labelled_logits(number, len(own))], axis=1)
-            for number, own in enumerate(tag_logits)
-        ]
-        no_music = (*outliers, *second.not_music)
-        data = TuningData(responses, music.targets, both, no_music, second.unlabelled(teacher))
     everything = np.arange(len(music.tracks))
     total = settings.training.epochs * (sum(map(len, divisions)) + 1 + bool(len(music.valid)))
 
@@ -237,6 +229,16 @@ def make_default(
         agreement,
         len(folds),
     )
+
+
+def _with_second(data: TuningData, teacher: MusiCNN, second: SecondTeaching) -> TuningData:
+    """Add the tags of the second teacher, its music, and its recordings that are no music."""
+    both = [
+        np.concatenate([own, second.labelled_logits(number, len(own))], axis=1)
+        for number, own in enumerate(data.tag_logits)
+    ]
+    no_music = (*data.outliers, *second.not_music)
+    return TuningData(data.tracks, data.targets, both, no_music, second.unlabelled(teacher))
 
 
 def out_of_fold_outputs(

@@ -21,7 +21,7 @@ from recsys.classifier.training.yamnet import (
     find_yamnet,
 )
 from recsys.errors import ModelError, RecsysError
-from recsys.library.paths import AUDIO_SUFFIXES
+from recsys.library import scan
 from recsys.mel import CompressedMel
 
 if TYPE_CHECKING:
@@ -147,12 +147,7 @@ def _taught(
     watcher: TrainProgress,
 ) -> list[TaughtTrack]:
     """Decode the files of folders and run both networks on them; unreadable files are left out."""
-    files = [
-        (folder, path)
-        for folder in folders
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
-    ]
+    files = [(folder, path) for folder in folders for path in (file.path for file in scan(folder))]
     paths = [path for _, path in files]
     found = []
     spectrograms = load_windows(paths, workers, CompressedMel(max_windows=WINDOWS))
