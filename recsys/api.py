@@ -581,6 +581,7 @@ class Library:
         info: ModelInfo,
     ) -> Playlist:
         phrase = self._phrase(words, maker.files)
+        options = replace(options, filters=options.filters.including(options.genre, *phrase.groups))
         query = found.query(info) if found.given else None
         playlist = maker.of_candidates(
             partial(phrase.candidates, options.genre, options.tags, query),
@@ -760,6 +761,7 @@ class Library:
         options: RadioOptions,
     ) -> RadioAnswer:
         phrase = self._phrase(words, radio.files)
+        options = replace(options, filters=options.filters.including(options.genre, *phrase.groups))
         candidates = partial(phrase.candidates, options.genre, options.tags, query)
         answer = radio.among(session, query, candidates, played, options)
         return replace(answer, words=words, notes=(f"read as: {phrase.reading}", *answer.notes))

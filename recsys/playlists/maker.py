@@ -180,7 +180,8 @@ class PlaylistMaker:
         draft, wanted = PlaylistDraft(options), self._wanted(options)
         query = make_query(self._info, [start]) if start else None
         seeds = query.seeds if query else ()
-        allowed = track_filter(self._store, query, options.filters, self.files)
+        names = genres.split(",") if isinstance(genres, str) else genres
+        allowed = track_filter(self._store, query, options.filters.including(*names), self.files)
         search = self._search(wanted, allowed)
         order, notes = cycle_genres(
             self._taxonomy, self._index, genres, wanted, None if allowed is None else search
@@ -257,7 +258,8 @@ class PlaylistMaker:
         options = options or PlaylistOptions()
         if options.genre is None:
             return options
-        return replace(options, genre=self._taxonomy.resolve(options.genre))
+        genre = self._taxonomy.resolve(options.genre)
+        return replace(options, genre=genre, filters=options.filters.including(genre))
 
     def _wanted(self, options: PlaylistOptions) -> TagFilter | None:
         return TagFilter(self._store, self._info, options.tags) if options.tags else None

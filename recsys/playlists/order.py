@@ -125,7 +125,7 @@ def cycle_genres(
     admits count, and only those that `search` finds, if it is given. QueryError if there are no
     genres, one is not known, or none has a track.
     """
-    filled = [genre for genre in taxonomy.groups if index.count(genre)]
+    filled = [each for each in (*taxonomy.groups, *map(str, taxonomy.kinds)) if index.count(each)]
     carrying = filled if wanted is None else wanted.genre_groups(filled)
     held = unfiltered = [genre for genre in filled if genre in carrying]
     if search is not None:
@@ -133,7 +133,8 @@ def cycle_genres(
         held = [genre for genre in held if next(search(genre, anywhere, 1), None) is not None]
     names = [*filter(str.strip, genres.split(",") if isinstance(genres, str) else genres)]
     if names == [AUTO]:
-        largest_first = sorted(filled, key=lambda genre: -index.count(genre))
+        of_music = [genre for genre in filled if genre in taxonomy.groups]
+        largest_first = sorted(of_music, key=lambda genre: -index.count(genre))
         asked = related_order(taxonomy.relatedness(largest_first), largest_first)
     else:
         asked = [taxonomy.resolve(name) for name in names]

@@ -160,7 +160,8 @@ class Radio:
         QueryError for an unknown genre or mood.
         """
         if options.genre is not None:
-            options = replace(options, genre=self._taxonomy.resolve(options.genre))
+            genre = self._taxonomy.resolve(options.genre)
+            options = replace(options, genre=genre, filters=options.filters.including(genre))
         return self.among(session, query, partial(self._ranked, query, options), played, options)
 
     def among(

@@ -26,7 +26,7 @@ from recsys.recommender.duplicates import name_key as spelling
 from recsys.recommender.languages import languages_in
 from recsys.recommender.presence import Presence
 from recsys.store.search import name_key, normalise, storable_text, vocabulary_of, words_of
-from recsys.types import MEASURED, NOT_MUSIC, TRACK_NUMBERS, Kind, Range
+from recsys.types import CERTAIN_FROM, MEASURED, NOT_MUSIC, TRACK_NUMBERS, Kind, Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -199,6 +199,12 @@ class Filters:
             moods=self.moods or defaults.moods,
             key_match=self.key_match,
         )
+
+    def including(self, *groups: str | None) -> Filters:
+        """Return the filters with the kinds among some genre groups: who names them wants them."""
+        named = {group.strip().casefold() for group in groups if group}
+        kinds = [kind for kind in NOT_MUSIC if kind in named and kind not in self.include]
+        return replace(self, include=(*self.include, *kinds)) if kinds else self
 
     def with_moods(self, of_moods: Mapping[str, Range]) -> Filters:
         """Return the filters with the ranges of their moods in place of the names."""
@@ -439,8 +445,16 @@ def _keys_that_go_with(seeds: Sequence[Track]) -> frozenset[str]:
     """Return the keys that go with those of the seeds; QueryError if none of them has one."""
     keys = {track.key for track in seeds if track.key is not None}
     if seeds and not keys:
+        found = next((track for track in seeds if track.mix.key is not None), None)
+        if found is not None:
+            raise QueryError(
+                f"the key of {found.display_name} was measured as {found.mix.key}, which is too"
+                f" uncertain to match ({found.mix.key_confidence:.2f}, {CERTAIN_FROM:g} is needed)",
+                "Leave out --key-match, or name a track of a certain key; a key in the file's own"
+                " tags is taken as certain.",
+            )
         raise QueryError(
-            f"the key of {seeds[0].display_name} is not known, or not certain enough",
+            f"the key of {seeds[0].display_name} was not measured, or none was found",
             "Measure it: recsys index --also key; or leave out --key-match.",
         )
     return frozenset[str]().union(*map(compatible, keys))

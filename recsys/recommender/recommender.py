@@ -236,7 +236,8 @@ class Recommender:
         """
         options = options or SimilarOptions()
         if options.genre is not None:
-            options = replace(options, genre=self._taxonomy.resolve(options.genre))
+            genre = self._taxonomy.resolve(options.genre)
+            options = replace(options, genre=genre, filters=options.filters.including(genre))
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
         allowed = track_filter(self._store, query, options.filters, self._files)
         group, scores = self._taxonomy.group_of(query), self._taxonomy.scores(query)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recsys.genres import Scores
     from recsys.index.base import EmbeddingIndex
     from recsys.recommender.query import Query, Seed
-    from recsys.types import Catalogue, ModelInfo
+    from recsys.types import Catalogue, Kind, ModelInfo
 
 VOTERS = 50
 """Tracks nearest to a query whose own genres are counted."""
@@ -74,11 +74,17 @@ class Taxonomy(Protocol):
     ----------
     groups : tuple of str
         All genre groups.
+    kinds : tuple of Kind
+        What is no music and has a group of its own, besides.
     """
 
     @property
     def groups(self) -> tuple[str, ...]:
         """All genre groups."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What is no music and has a group of its own."""
 
     def group_of(self, query: Query) -> str:
         """Return the genre group of a query, ``unknown`` where none is clear."""
@@ -175,22 +181,23 @@ class WithKinds:
 
     def __init__(self, genres: ModelGenres | AllGenres, info: ModelInfo) -> None:
         self._genres = genres
-        self._kinds = NOT_MUSIC if head_name(info) is not None else ()
+        self.kinds = NOT_MUSIC if head_name(info) is not None else ()
         self.groups = genres.groups
 
     def group_of(self, query: Query) -> str:
         """Return the kind of a query that is no music, else its genre group."""
-        return str(query.kind) if query.kind in self._kinds else self._genres.group_of(query)
+        return str(query.kind) if query.kind in self.kinds else self._genres.group_of(query)
 
     def scores(self, query: Query) -> Scores:
         """Return the scores of the genres, or 1 for the kind of a query that is no music."""
-        if query.kind not in self._kinds:
+        if query.kind not in self.kinds:
             return self._genres.scores(query)
         return (str(query.kind), 1.0), *((group, 0.0) for group in self.groups)
 
     def resolve(self, name: str) -> str:
         """Return the group that a name means, which may be a kind."""
-        return name if name in self._kinds else self._genres.resolve(name)
+        kind = next((kind for kind in self.kinds if kind == name.strip().casefold()), None)
+        return self._genres.resolve(name) if kind is None else str(kind)
 
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return how related genres are."""
@@ -211,6 +218,7 @@ class FileGenres:
         self._index = index
         counts = store.genre_counts()
         self.groups = tuple(sorted(counts, key=lambda group: (-counts[group], group)))
+        self.kinds: tuple[Kind, ...] = ()  # the files' genres sort speech, too
         self._last: tuple[Query, Scores] | None = None
 
     def group_of(self, query: Query) -> str:

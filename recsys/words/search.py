@@ -13,7 +13,7 @@ from recsys.recommender.filters import left_out
 from recsys.recommender.query import Query, TagFilter, make_query, track_filter
 from recsys.recommender.recommender import ResultFilter
 from recsys.recommender.taxonomy import taxonomy_of
-from recsys.types import Recommendation
+from recsys.types import Kind, Recommendation
 from recsys.words.library_names import LibraryNames
 from recsys.words.phrase import PhraseReading, read_phrase
 from recsys.words.ranking import FITS, LibrarySounds, WordRanking
@@ -73,7 +73,8 @@ class WordSearch:
     def read(self, phrase: str) -> PhraseReading:
         """Read a phrase by the words and names of the library; QueryError if it is no text."""
         phrase = checked_phrase(phrase)
-        vocabulary = _vocabulary(self._info.tags, tuple(self._taxonomy.groups))
+        kinds = tuple(kind for kind in self._taxonomy.kinds if kind == Kind.SPEECH)
+        vocabulary = _vocabulary(self._info.tags, (*self._taxonomy.groups, *map(str, kinds)))
         return read_phrase(phrase, vocabulary, LibraryNames(self._store), _guess)
 
     def similar(
@@ -90,11 +91,12 @@ class WordSearch:
         """
         if options.genre is not None:
             options = replace(options, genre=self._taxonomy.resolve(options.genre))
+        filters = options.filters.including(options.genre, *reading.groups)
         wanted = TagFilter(self._store, self._info, options.tags) if options.tags else None
         tiers = options.strategy != Strategy.SIMILARITY
         ranking, query = self._ranked(reading, seeds, tiers=tiers)
         result_filter, scores = ResultFilter(query, options), self._taxonomy.scores(query)
-        allowed = track_filter(self._store, query, options.filters, self._files)
+        allowed = track_filter(self._store, query, filters, self._files)
         results: list[Recommendation] = []
         matches = ranking.matches(self._store, query.embedding, options.genre, wanted, allowed)
         for tier, match in matches:
@@ -175,6 +177,11 @@ class WordPhrase:
 
     search: WordSearch
     reading: PhraseReading
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The genre groups that the phrase names."""
+        return self.reading.groups
 
     def similar(
         self, options: SimilarOptions, seeds: Query | None = None, *, explain: bool = False

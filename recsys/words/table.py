@@ -146,6 +146,9 @@ class Vocabulary:
         if sound.tags or sound.group is not None:  # else the library has no measure of it
             self._spellings[name] = _listed(row["words"])
             self._add(map(tokens_of, self._spellings[name]), sound)
+        elif not row.get("tags"):  # a group that the library lacks: no guess makes up for it
+            for words in _listed(row["words"]):
+                self._entries.setdefault(tokens_of(words), Entry(role=Role.UNMEASURED))
 
     def _add(self, spellings: Iterable[Tokens], sound: Sound) -> None:
         self.sounds[sound.name] = sound

@@ -71,6 +71,11 @@ class TextPhrase:
         self._wanted = tower.embed(wanted) if wanted else None
         self._unwanted = [tower.embed(text) for text in unwanted]
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """No genre groups: a text model takes a phrase as it is."""
+        return ()
+
     def similar(
         self, options: SimilarOptions, seeds: Query | None = None, *, explain: bool = False
     ) -> WordAnswer:

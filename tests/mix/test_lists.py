@@ -69,10 +69,13 @@ def test_keys_go_with_that_of_the_seed(library: PlantedLibrary) -> None:
     assert found(ask(library, 1, 5, key_match=True)) == [2, 3]
 
 
-@pytest.mark.parametrize("seed", [4, 6])
-def test_a_seed_without_a_certain_key_is_an_error(library: PlantedLibrary, seed: int) -> None:
-    with pytest.raises(QueryError, match="not known, or not certain enough"):
-        ask(library, seed, key_match=True)
+def test_a_seed_without_a_certain_key_is_an_error_that_says_why(library: PlantedLibrary) -> None:
+    with pytest.raises(QueryError, match=r"D minor, which is too uncertain .*0\.49") as error:
+        ask(library, 4, key_match=True)
+    assert "--also" not in error.value.hint
+    with pytest.raises(QueryError, match="was not measured") as error:
+        ask(library, 6, key_match=True)
+    assert "recsys index --also key" in error.value.hint
 
 
 def test_a_key_needs_a_seed() -> None:

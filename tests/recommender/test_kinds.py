@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys import Filters, kinds
+from recsys import Filters, Library, kinds
 from recsys.errors import QueryError
 from recsys.index.sync import bring_up_to_date
 from recsys.listing import ListOptions, kind_fields, list_tracks
@@ -18,6 +18,7 @@ from recsys.playlists.radio import Radio, RadioOptions
 from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
 from recsys.types import GenreSource, Kind, Range, Tags, Track
+from recsys.words import WordAnswer
 from tests.cli.running import call, json_of
 from tests.planted import PlantedLibrary, Sound, make_info, unit
 
@@ -225,3 +226,35 @@ def test_what_is_no_music_is_shown_by_its_kind(tmp_path: Path) -> None:
     assert status["kinds"] == {"music": 8, "speech": 4, "other": 2}
     # Genres are near each other; speech is near none of them.
     assert status["nearest_genres"] == {"jazz": ["rock"], "rock": ["jazz"]}
+
+
+def test_who_names_speech_gets_it(tmp_path: Path) -> None:
+    library = planted(tmp_path)
+    parts = library.store, library.index, INFO
+    asked = SimilarOptions(k=4, show_duplicates=True, genre="Speech")
+    answer = Recommender(*parts).similar(library.query(2), asked)
+    assert {row.track.id for row in answer.results} == {9, 10, 11, 12}
+    playlist = PlaylistMaker(*parts).anywhere(PlaylistOptions(genre="speech", length=3))
+    assert {track.kind for track in playlist.tracks} == {Kind.SPEECH}
+    cycle = PlaylistMaker(*parts).cycle("speech, jazz", None, PlaylistOptions(length=4))
+    assert [track.genre_group for track in cycle.tracks] == ["speech", "jazz"] * 2
+    everything = PlaylistMaker(*parts).cycle("auto", None, PlaylistOptions(length=4))
+    assert {track.kind for track in everything.tracks} == {Kind.MUSIC}
+    options = RadioOptions(length=3, genre="speech")
+    radio = Radio(*parts).following(1, library.query(1), (), options)
+    assert {row.track.kind for row in radio.results} == {Kind.SPEECH}
+
+
+@pytest.mark.parametrize("phrase", ["speech", "calm audiobooks", "spoken word"])
+def test_words_for_speech_are_the_kind(tmp_path: Path, phrase: str) -> None:
+    library = planted(tmp_path)
+    bring_up_to_date(library.store)
+    with Library(library.store.path) as opened:
+        found = opened.similar(words=phrase, k=4)
+        assert {row.track.kind for row in found.results} == {Kind.SPEECH}
+        assert isinstance(found, WordAnswer)
+        assert "speech" in str(found.reading)
+        listed = opened.playlist(words=phrase, options=PlaylistOptions(length=3))
+        assert {track.kind for track in listed.tracks} == {Kind.SPEECH}
+        without = opened.similar(words="instrumental without speech", k=14)
+        assert {row.track.kind for row in without.results} == {Kind.MUSIC}

@@ -28,7 +28,7 @@ class Names:
         return None
 
 
-VOCABULARY = Vocabulary(TAGS, GENRES)
+VOCABULARY = Vocabulary(TAGS, (*GENRES, "speech"))
 
 
 def read(phrase: str) -> PhraseReading:
@@ -67,6 +67,13 @@ def test_every_part_of_the_reading_is_there_for_scripts() -> None:
 def test_a_word_whose_tags_the_model_lacks_is_not_understood() -> None:
     known = Vocabulary(("sad",), ())
     assert str(read_phrase("sad reggae", known)) == "sad; not understood: reggae"
+
+
+def test_speech_is_no_voice_where_the_library_tells_no_kinds() -> None:
+    known = Vocabulary(TAGS, GENRES)
+    for words in ("speech", "spoken word", "audiobooks"):
+        reading = read_phrase(words, known, guess=lambda *_: known.sounds["vocals"])
+        assert (reading.wishes, reading.unknown) == ((), (words,))
 
 
 def test_tags_and_genre_groups_of_a_library_are_words_even_where_the_table_lacks_them() -> None:
