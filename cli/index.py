@@ -105,10 +105,10 @@ def _kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 )
 @click.option(
     "--genres",
-    type=click.Choice(("all", "model", "gtzan", "own")),
+    type=click.Choice(("all", "gtzan", "own")),
     help="Group the library by these genres, which form the tiers: all that the model knows, those "
-    "of its classifier head alone (the ten of GTZAN in the shipped one: gtzan is model by another "
-    "name), or those that the files name. Without PATH, nothing else is done.  "
+    "of its classifier head alone (gtzan: the ten of GTZAN in the shipped one), or those that the "
+    "files name. Without PATH, nothing else is done.  "
     "[default: unchanged; all for a new library]",
 )
 @click.option(
@@ -177,7 +177,7 @@ def command(
     from recsys.types import GenreSource
 
     library = Library(db, model=model, device=device, effort=effort)
-    source = None if genres is None else GenreSource("model" if genres == "gtzan" else genres)
+    source = None if genres is None else GenreSource(genres)
     if not paths and source is not None:
         _print_groups(source, library.sort_by(source.value), as_json=as_json)
         return

@@ -28,7 +28,7 @@ EXAMPLES = 2
 
 SOURCES = {
     "all": "all that the model knows (recsys index --genres all)",
-    "model": "those of the model's classifier head (recsys index --genres model)",
+    "gtzan": "those of the model's classifier head (recsys index --genres gtzan)",
     "own": "those that the files name (recsys index --genres own)",
 }
 """Genre groups, which form the tiers of a library, by their source."""

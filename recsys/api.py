@@ -386,7 +386,7 @@ class Library:
         Parameters
         ----------
         source : str
-            ``all``: every genre that the model knows, see :mod:`recsys.genres`; ``model``: those of
+            ``all``: every genre that the model knows, see :mod:`recsys.genres`; ``gtzan``: those of
             its classifier head alone; ``own``: the genre tags of the files.
 
         Returns

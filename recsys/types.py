@@ -27,7 +27,7 @@ DeviceName: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 EffortName: TypeAlias = Literal["fast", "balanced", "full"]
 """What :class:`Effort` is called by those who ask for it."""
 
-GenreSourceName: TypeAlias = Literal["all", "model", "own"]
+GenreSourceName: TypeAlias = Literal["all", "gtzan", "own"]
 """What :class:`GenreSource` is called by those who ask for it."""
 
 JournalName: TypeAlias = Literal["wal", "delete"]
@@ -72,11 +72,15 @@ class GenreSource(StrEnum):
     ALL = "all"
     """Every genre that the model knows, by the rule of :mod:`recsys.genres`."""
 
-    MODEL = "model"
-    """The genres of the model's classifier head."""
+    GTZAN = "gtzan"
+    """The genres of the model's classifier head: the ten of GTZAN in the shipped one."""
 
     OWN = "own"
     """The genre tags of the files."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> GenreSource | None:
+        return cls.GTZAN if value == "model" else None  # as libraries store it
 
 
 MOOD_NUMBERS = ("energy", "valence", "danceability", "acousticness", "instrumentalness")

@@ -98,7 +98,7 @@ class PlantedLibrary:
         self.info = info or make_info()
         self.store = Store.open(folder / "library.db", create=True)
         self.store.set_model(self.info, "{}")
-        self.store.set_genre_source("model")  # the genres that are planted
+        self.store.set_genre_source("gtzan")  # the genres that are planted
         self.index = GenreIndex(self.info.dimension)
         self.sounds: dict[int, Sound] = {}
         self.add(sounds)

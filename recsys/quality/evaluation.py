@@ -412,7 +412,7 @@ def _purity(task: QualityTask, store: Store) -> Figure:
     labels = task.labels
     chosen = labels.codes != NOBODY
     # Where the labels are the tiers, purity is 1 by definition.
-    if (labels.source, store.genre_source()) in {("model", "model"), ("tag", "own")}:
+    if (labels.source, store.genre_source()) in {("model", "gtzan"), ("tag", "own")}:
         return NOT_MEASURED
     right = metrics.in_majority(task.columns.groups[chosen], labels.codes[chosen])
     groups = task.columns.artist_groups[chosen]

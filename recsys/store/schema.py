@@ -15,6 +15,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from recsys.store.labels import find_labels
 from recsys.store.numbers import compute_numbers
 from recsys.store.rows import MIX_COLUMNS, is_intact, key_path
 from recsys.store.search import file_text, name_key, normalise, search_keys
@@ -394,9 +395,9 @@ def tempo_key_and_loudness(db: Database) -> None:
 def genres_among_all(db: Database) -> None:
     """Keep the genre of each analysis among all that its model knows, which sorts a new library.
 
-    One of before keeps the genres of the model's head until ``recsys index --genres all``. The
-    column of styles, by which nothing is sorted any more, takes the name; its values are replaced
-    before they are used.
+    One of before keeps the genres of the model's head until ``recsys index --genres all``; one that
+    was sorted by styles is by these from now on. The column of styles, by which nothing is sorted
+    any more, takes the name; its values are replaced before they are used.
     """
     names = ("tracks_with_analysis", "analysed_tracks")
     views = [
@@ -409,15 +410,15 @@ def genres_among_all(db: Database) -> None:
     db.execute("ALTER TABLE analyses RENAME COLUMN style TO label")
     db.execute("ALTER TABLE library DROP COLUMN genre_source")
     db.execute(
-        f"ALTER TABLE library ADD COLUMN genre_source TEXT NOT NULL DEFAULT '{GenreSource.ALL}'"
-        f" CHECK (genre_source IN ({_one_of(GenreSource)}))"
+        "ALTER TABLE library ADD COLUMN genre_source TEXT NOT NULL DEFAULT 'all'"
+        " CHECK (genre_source IN ('all', 'model', 'own'))"
     )
     for sql in views:
         db.execute(sql.replace("'tags' THEN coalesce(a.style", "'all' THEN coalesce(a.label"))
     if model is not None:
-        kept = GenreSource.OWN if source == "own" else GenreSource.MODEL
-        db.execute("UPDATE library SET genre_source = ?", (str(kept),))
+        db.execute("UPDATE library SET genre_source = ?", ("all" if source == "tags" else source,))
         if source == "tags":  # every track changes its group
+            find_labels(db.conn)
             db.execute("UPDATE library SET revision = revision + 1")
             db.execute("UPDATE tracks SET revision = (SELECT revision FROM library)")
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from recsys.errors import DAMAGED_ANALYSES, StoreError
-from recsys.genres import genres_among_all, knows_styles
 from recsys.kinds import head_name, kinds_of
 from recsys.mounts import network_file_system
 from recsys.names import first_genre, merge_spellings, spelling_key
@@ -26,6 +25,7 @@ from recsys.store.connection import (
     store_error,
     write_transaction,
 )
+from recsys.store.labels import find_labels, labels_of
 from recsys.store.rows import (
     MIX_COLUMNS,
     Changes,
@@ -398,7 +398,7 @@ class Store:
                         "probabilities": array_blob(score),
                     }
                     for row, score, label in zip(
-                        rows, scores, _labels_of(info, scores, tags), strict=True
+                        rows, scores, labels_of(info, scores, tags), strict=True
                     )
                 ),
                 pk=("audio_hash", "model"),
@@ -553,8 +553,10 @@ class Store:
             if source == GenreSource.OWN:
                 self._merge_own_genres()
             if source == GenreSource.ALL:
-                self._find_labels()
-            self._db.execute("UPDATE library SET genre_source = ?", (str(source),))
+                find_labels(self._db)
+            # Libraries call the genres of the head as they did when they were made.
+            stored = "model" if source == GenreSource.GTZAN else str(source)
+            self._db.execute("UPDATE library SET genre_source = ?", (stored,))
             self._change_all()
 
     def _own_genre(self, tag: str | None) -> str | None:
@@ -589,28 +591,6 @@ class Store:
             "UPDATE tracks SET own_genre = (SELECT name FROM meant WHERE tag = genre_tag)"
         )
         self._db.execute("DROP TABLE meant")
-
-    def _find_labels(self) -> None:
-        """Store the genre among all of every analysis by the current model."""
-        model = self.model()
-        if model is None or not knows_styles(model):
-            return
-        sql = (
-            "SELECT rowid, probabilities, tag_scores FROM analyses WHERE tag_scores IS NOT NULL"
-            " AND rowid > ? AND model = (SELECT model FROM library) ORDER BY rowid LIMIT ?"
-        )
-        last = -1
-        while rows := self._rows(sql, (last, _PAGE)):
-            ids, probabilities, scores = zip(*rows, strict=True)
-            last = ids[-1]
-            labels = _labels_of(
-                model,
-                blob_matrix(probabilities, len(model.labels)),
-                [blob_array(row) for row in scores],
-            )
-            self._db.executemany(
-                "UPDATE analyses SET label = ? WHERE rowid = ?", zip(labels, ids, strict=True)
-            )
 
     # Kinds
 
@@ -1206,7 +1186,7 @@ class Store:
         scores = np.stack(tag_scores)
         embeddings = np.stack([row["embedding"] for row in each])
         numbers = self.moods().rows(model, embeddings, scores)
-        labels = _labels_of(model, np.stack([row["probabilities"] for row in each]), tag_scores)
+        labels = labels_of(model, np.stack([row["probabilities"] for row in each]), tag_scores)
         kinds = kinds_of(model, embeddings, scores)
         key = self._value("SELECT model FROM library")
         rows = [
@@ -1622,20 +1602,6 @@ class Store:
 def _kind_of(column: str) -> str:
     """Return the kind of measurement to which a column belongs."""
     return "loudness" if column == "true_peak" else column.partition("_")[0]
-
-
-def _labels_of(
-    model: ModelInfo, probabilities: FloatArray, scores: Sequence[FloatArray]
-) -> list[str | None]:
-    """Return the genre among all of each analysis, None where the model or it has no tags."""
-    labels: list[str | None] = [None] * len(scores)
-    rows = [row for row, own in enumerate(scores) if len(own)] if knows_styles(model) else []
-    if rows:
-        strengths = model.tag_strengths(np.stack([scores[row] for row in rows]))
-        found = genres_among_all(model, probabilities[rows], strengths)
-        for row, label in zip(rows, found, strict=True):
-            labels[row] = label
-    return labels
 
 
 def _kind_values(judged: JudgedKind | None) -> dict[str, Any]:

@@ -295,7 +295,7 @@ def test_a_run_of_damaged_lines_gives_its_number_to_no_other(music: Music) -> No
     assert [run.number for run in Journal(music.database).runs()] == [2]
 
 
-@pytest.mark.parametrize("source", ["own", "model"])
+@pytest.mark.parametrize("source", ["own", "gtzan"])
 def test_the_index_on_disk_is_kept_up(music: Music, source: str) -> None:
     """Where tags decide on the part of the index, writing them moves tracks."""
     with Store.open(music.database) as store:

@@ -62,7 +62,7 @@ def test_genres_are_those_of_the_library(offers: Offers, indexed: IndexedLibrary
     assert "auto" in offers("playlist", "--cycle", "")
 
 
-@pytest.mark.parametrize("source", ["all", "model", "own"])
+@pytest.mark.parametrize("source", ["all", "gtzan", "own"])
 def test_genres_are_those_that_sort_the_library(
     offers: Offers, indexed: IndexedLibrary, tmp_path: Path, source: str
 ) -> None:

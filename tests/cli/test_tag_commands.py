@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def run(folder: Path) -> Iterator[Run]:
     yield partial(call, db=folder / "library.db")
     with Store.open(folder / "library.db") as store:
-        store.set_genre_source("model")
+        store.set_genre_source("gtzan")
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_a_library_is_sorted_by_all_genres_and_back(run: Run, folder: Path) -> N
     for row in results(run("similar", next(iter(expected)), "-k", 99, "--json")):
         assert row["label"] == expected[str(row["path"])]
     again = json.loads(run("index", "--genres", "gtzan", "--json").stdout)
-    assert again["genres_from"] == "model"
+    assert again["genres_from"] == "gtzan"
     assert all(
         row["label"] == row["genre"]
         for row in results(run("similar", next(iter(expected)), "--json"))

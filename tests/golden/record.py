@@ -54,7 +54,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "robustness": (("model", "robustness"), ("robustness",)),
     "similar": (("similar",),),
     "sort by all genres": (("index", "--genres", "all"), ("index", "--genres", "tags")),
-    "sort by genres of the model": (("index", "--genres", "model"),),
+    "sort by genres of the model": (("index", "--genres", "gtzan"),),
     "sort by own genres": (("index", "--genres", "own"),),
     "status": (("status",),),
     "train": (("train",),),

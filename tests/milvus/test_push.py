@@ -247,7 +247,7 @@ def test_a_library_that_changes_during_a_push_is_not_mixed(
             open_at(place)
     else:
         shared = open_at(place)
-        assert shared.genre_source() == "model"
+        assert shared.genre_source() == "gtzan"
         assert shared.model().fingerprint == library.info.fingerprint
         there = {number: track.genre_group for number, track in shared.tracks(groups).items()}
         assert there == dict(list(groups.items())[: 84 if at == 84 else 64])
@@ -428,7 +428,7 @@ def test_a_library_that_another_model_analysed_is_not_mixed_in(
 
 def test_an_index_of_another_dimension_is_reported(library: PlantedLibrary, place: Path) -> None:
     store = library.store
-    name = collection_name("recsys", store.library_id, *library.info.identity, "model")
+    name = collection_name("recsys", store.library_id, *library.info.identity, "gtzan")
     with Connection(parse_place(place), create=True) as connection:
         make_collection(connection, name, 5)
         with pytest.raises(GenreIndexError, match="dimension 5") as caught:

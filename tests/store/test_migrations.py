@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from recsys import Library
@@ -17,7 +18,7 @@ from recsys.store import Store, schema, search
 from recsys.store import connection as store_connection
 from recsys.store.connection import SCHEMA_VERSION
 from recsys.types import MOOD_NUMBERS, Blend, PassedOver, Tags
-from tests.stored import analysed, new_library, record
+from tests.stored import LABELS, analysed, model_info, new_library, record
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -92,6 +93,41 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(path: Path, later: 
     assert (dump(path), version(path)) == (before, SCHEMA_VERSION)
 
 
+def to_first_schema(store: Store) -> None:
+    """Make a library one of the first schema, sorted by styles."""
+    all_tracks, analysed_tracks = schema._TABLES[-2:]  # the views of then
+    later = ("mixes", "events", "preferences", "blends", "radio_tracks", "radio_sessions")
+    for statement in (
+        "DROP VIEW analysed_tracks",
+        "DROP VIEW tracks_with_analysis",
+        *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in MOOD_NUMBERS),
+        "ALTER TABLE library DROP COLUMN mood_settings",
+        "ALTER TABLE models DROP COLUMN mood_key",
+        "ALTER TABLE failures DROP COLUMN hint",
+        "ALTER TABLE analyses DROP COLUMN version",
+        "ALTER TABLE library DROP COLUMN journal",
+        "ALTER TABLE tracks DROP COLUMN language",
+        "ALTER TABLE tracks DROP COLUMN added",
+        "ALTER TABLE tracks DROP COLUMN ctime_ns",
+        "ALTER TABLE library DROP COLUMN scan_rules",
+        "ALTER TABLE roots DROP COLUMN passed_over",
+        *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in KIND_COLUMNS),
+        "ALTER TABLE models DROP COLUMN kind_head",
+        "ALTER TABLE analyses RENAME COLUMN label TO style",
+        "ALTER TABLE library DROP COLUMN genre_source",
+        "ALTER TABLE library ADD COLUMN genre_source TEXT NOT NULL DEFAULT 'tags'",
+        all_tracks,
+        analysed_tracks,
+        *(f"DROP TABLE {table}" for table in later),
+        "UPDATE tracks SET search_keys = ''",  # without whole names
+        "DELETE FROM _sqlite_migrations WHERE name <> 'first_schema'",
+        "PRAGMA user_version = 1",
+    ):
+        store._db.execute(statement)
+    store._db.commit()
+    assert "added" not in analysed_tracks
+
+
 def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     with new_library(tmp_path) as store:
         store.write([record("/music/So What.mp3", analysed()), record("/nan", analysed())])
@@ -99,37 +135,7 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         nan = b"\0\0\xc0\x7f" * 4  # as recsys once stored it
         store._db.execute("UPDATE analyses SET embedding = ? WHERE rowid = 2", (nan,))
         revision = store.revision
-        all_tracks, analysed_tracks = schema._TABLES[-2:]  # the views of then
-        later = ("mixes", "events", "preferences", "blends", "radio_tracks", "radio_sessions")
-        for statement in (
-            "DROP VIEW analysed_tracks",
-            "DROP VIEW tracks_with_analysis",
-            *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in MOOD_NUMBERS),
-            "ALTER TABLE library DROP COLUMN mood_settings",
-            "ALTER TABLE models DROP COLUMN mood_key",
-            "ALTER TABLE failures DROP COLUMN hint",
-            "ALTER TABLE analyses DROP COLUMN version",
-            "ALTER TABLE library DROP COLUMN journal",
-            "ALTER TABLE tracks DROP COLUMN language",
-            "ALTER TABLE tracks DROP COLUMN added",
-            "ALTER TABLE tracks DROP COLUMN ctime_ns",
-            "ALTER TABLE library DROP COLUMN scan_rules",
-            "ALTER TABLE roots DROP COLUMN passed_over",
-            *(f"ALTER TABLE analyses DROP COLUMN {name}" for name in KIND_COLUMNS),
-            "ALTER TABLE models DROP COLUMN kind_head",
-            "ALTER TABLE analyses RENAME COLUMN label TO style",
-            "ALTER TABLE library DROP COLUMN genre_source",
-            "ALTER TABLE library ADD COLUMN genre_source TEXT NOT NULL DEFAULT 'tags'",
-            all_tracks,
-            analysed_tracks,
-            *(f"DROP TABLE {table}" for table in later),
-            "UPDATE tracks SET search_keys = ''",  # without whole names
-            "DELETE FROM _sqlite_migrations WHERE name <> 'first_schema'",
-            "PRAGMA user_version = 1",
-        ):
-            store._db.execute(statement)
-        store._db.commit()
-    assert "added" not in analysed_tracks
+        to_first_schema(store)
     with Store.open(path) as store:
         (found,) = store.find_tracks("sowhat")
         assert (found.id, found.added_s, found.tags.language) == (1, None, None)
@@ -142,13 +148,35 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         assert list(map(str, store.integrity_problems())) == [
             "Tracks without an analysis by the current model: 1."
         ]
-        assert store.genre_source() == "model"  # the styles that sorted it are not known any more
+        assert store.genre_source() == "all"  # what follows the styles that sorted it
         assert store.scan_rules() == {}
         assert store.passed_over() == PassedOver()
         (file,) = store.lookups([Path("/music/So What.mp3")])
         assert file is not None
         assert file.ctime_ns is None
     assert version(path) == SCHEMA_VERSION
+
+
+def test_a_library_that_styles_sorted_is_sorted_by_all_genres_at_once(tmp_path: Path) -> None:
+    info = replace(
+        model_info("tagging"),
+        thresholds=(0.65,) * len(LABELS),
+        tags=("ambient", "folk"),
+        tag_means=(0.0, 0.0),
+        tag_deviations=(1.0, 1.0),
+    )
+    scores = np.array([0.5, 0.95], dtype=np.float32)  # strongly of folk
+    with new_library(tmp_path) as store:
+        store.set_model(info, "{}")
+        sure = replace(analysed("rock", 0, "tagging"), tags=scores)
+        unsure = np.full(len(LABELS), 0.4 / (len(LABELS) - 1), dtype=np.float32)
+        unsure[int(sure.probabilities.argmax())] = 0.6
+        store.write([record("/sure", sure), record("/folk", replace(sure, probabilities=unsure))])
+        store._db.execute("UPDATE analyses SET label = 'ambient'")  # the style of before
+        to_first_schema(store)
+    with Store.open(tmp_path / "library.db") as store:
+        assert store.genre_source() == "all"
+        assert [track.genre_group for track in store.all_tracks()] == ["rock", "folk"]
 
 
 def test_why_an_older_library_could_not_be_brought_up_to_date_is_said(

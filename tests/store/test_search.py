@@ -154,7 +154,7 @@ def test_another_model_leaves_the_words_alone(tmp_path: Path) -> None:
         store.write([record("/a.mp3", analysed(), tags=Tags(artist="Nina Simone"))])
         before = store._db.total_changes
         store.set_genre_source("own")
-        store.set_genre_source("model")
+        store.set_genre_source("gtzan")
         # Each writes one row per track and one of the library, none of the words.
         assert store._db.total_changes - before < 10
         assert len(store.find_tracks("simone")) == 1
