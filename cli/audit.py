@@ -76,8 +76,8 @@ def command(
 
     A tag is doubted only when it names genres of the model alone (Hard Rock counts as rock; a tag
     with Schlager is never doubted), the model is confident of another genre, and gives those of the
-    tag a probability near 0. Folders that disagree as a whole come first. PATH restricts the audit
-    to files and folders.
+    tag a probability near 0. Styles, such as ambient, agree with tags and doubt none.
+    Folders that disagree as a whole come first. PATH restricts the audit to files and folders.
 
     Nothing is written without --write-tags. The model is often wrong: check before you accept.
 

@@ -9,18 +9,27 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsys.checks import check_types
 from recsys.errors import QueryError
+from recsys.genres import all_genres, genre_among_all, knows_styles, style_strengths, styles_of
 from recsys.library import outermost
-from recsys.names import first_genre, labels_meant, merge_spellings, spelling_key, unknown_names
-from recsys.recommender.taxonomy import resolve_genre
-from recsys.types import NOT_MUSIC
+from recsys.names import (
+    first_genre,
+    labels_meant,
+    merge_spellings,
+    resolve_name,
+    spelling_key,
+    unknown_names,
+)
+from recsys.types import NOT_MUSIC, UNKNOWN, GenreSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from recsys.store import Store
-    from recsys.types import FloatArray, ModelInfo, Track
+    from recsys.types import Analysis, ModelInfo, Track
 
 UNLIKELY = 0.1
 """A tag is doubted only if the probabilities of its genres add up to this at most."""
@@ -42,7 +51,7 @@ class AuditOptions:
     min_confidence : float
         Least probability of the model's genre, in [0, 1].
     genre : str or None
-        Only tracks whose tag or model names this genre of the model.
+        Only tracks whose tag or model names this genre or style of the model.
     missing : bool
         Suggest genres for tracks without a genre tag too.
     """
@@ -54,6 +63,10 @@ class AuditOptions:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if not 0.0 <= self.min_confidence <= 1.0:
+            raise QueryError(
+                f"{self.min_confidence} is no confidence", "Give a number from 0 to 1."
+            )
 
 
 class VerdictKind(StrEnum):
@@ -76,10 +89,10 @@ class Verdict:
     """Comparison of one tag with the model."""
 
     kind: VerdictKind
-    genre: str  # the model's most probable one
-    confidence: float  # its probability
-    tagged: tuple[str, ...]  # labels of the model that the tag means
-    tagged_probability: float  # sum over them
+    genre: str  # the one that the library shows, or where that is unknown the most probable one
+    confidence: float  # the probability of the most probable genre
+    tagged: tuple[str, ...]  # genres and styles of the model that the tag means
+    tagged_probability: float  # sum over the genres
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +161,18 @@ def audit(store: Store, options: AuditOptions = AuditOptions()) -> AuditReport:
     Raises
     ------
     QueryError
-        If the library has no model or no tracks, none is under a path, the genre is not one of the
-        model's, or the confidence is no probability.
+        If the library has no model or no tracks, none is under a path, or the genre is not one of
+        the model's.
     """
     info = store.model()
     if info is None:
         raise _no_tracks(())
-    wanted = None if options.genre is None else resolve_genre(info, options.genre)
-    if not 0.0 <= options.min_confidence <= 1.0:
-        raise QueryError(f"{options.min_confidence} is no confidence", "Give a number from 0 to 1.")
+    # What tracks show as their genre may be a style, unless the head's genres alone sort them.
+    styles = knows_styles(info) and store.genre_source() != GenreSource.GTZAN
+    names = _names(info, styles=styles)
+    wanted = options.genre
+    if wanted is not None:
+        wanted = resolve_name(wanted, names, "genre", "The model knows:")
     tracks = 0
     counts: Counter[VerdictKind] = Counter()
     foreign: Counter[str] = Counter()
@@ -164,10 +180,10 @@ def audit(store: Store, options: AuditOptions = AuditOptions()) -> AuditReport:
     judged: Counter[Path] = Counter()
     agreeing: Counter[Path] = Counter()
     doubtful: list[tuple[Track, Verdict]] = []
-    for track, probabilities in _analysed(store, options.paths):
+    for track, analysis in _analysed(store, options.paths):
         tracks += 1
         tag, folder = track.tags.genre_tag, track.path.parent
-        verdict = compare_tag(info, probabilities, tag, options.min_confidence)
+        verdict = compare_tag(info, analysis, tag, options.min_confidence, styles=styles)
         if name := first_genre(tag):
             spelled[name] += 1
         if verdict.kind != VerdictKind.FOREIGN and (name or options.missing):
@@ -178,7 +194,7 @@ def audit(store: Store, options: AuditOptions = AuditOptions()) -> AuditReport:
             continue
         counts[verdict.kind] += 1
         if verdict.kind == VerdictKind.FOREIGN:
-            foreign.update(unknown_names(tag or "", info.labels))
+            foreign.update(unknown_names(tag or "", names))
         if verdict.kind == VerdictKind.DISAGREES or (
             verdict.kind == VerdictKind.UNTAGGED and options.missing
         ):
@@ -192,31 +208,64 @@ def audit(store: Store, options: AuditOptions = AuditOptions()) -> AuditReport:
 
 
 def compare_tag(
-    info: ModelInfo, probabilities: FloatArray, genre_tag: str | None, min_confidence: float
+    info: ModelInfo,
+    analysis: Analysis,
+    genre_tag: str | None,
+    min_confidence: float,
+    *,
+    styles: bool = False,
 ) -> Verdict:
-    """Compare one tag with the calibrated probabilities (n_genres,) of its track.
+    """Compare one tag with the analysis of its track.
 
     A tag is called wrong only when all of its names mean genres of the model, none of them is the
     most probable one, together they have a probability of :data:`UNLIKELY` at most, and the most
     probable genre reaches both its threshold and `min_confidence`.
+
+    With `styles`, names of styles are known, too. A style has no probability, so it contradicts no
+    tag: where the track shows one, the tag is right if it means the style, what the style is a kind
+    of, or the most probable genre. A tag of styles alone is never called wrong, nor one with a
+    style of which the track has more than average.
     """
-    genre = info.top_genre(probabilities)
-    column = info.labels.index(genre)
+    probabilities = analysis.probabilities
+    top = info.top_genre(probabilities)
+    column = info.labels.index(top)
+    shown = genre_among_all(info, analysis) if styles else top
+    genre = top if shown == UNKNOWN else shown
     confidence = float(probabilities[column])
-    tagged = labels_meant(genre_tag or "", info.labels)
-    tagged_probability = float(sum(probabilities[info.labels.index(label)] for label in tagged))
-    confident = confidence >= max(min_confidence, info.thresholds[column])
+    names = _names(info, styles=styles)
+    tagged = labels_meant(genre_tag or "", names)
+    of_head = [label for label in tagged if label in info.labels]
+    tagged_probability = float(sum(probabilities[info.labels.index(label)] for label in of_head))
+    confident = genre == top and confidence >= max(min_confidence, info.thresholds[column])
     if first_genre(genre_tag) is None:
         kind = VerdictKind.UNTAGGED if confident else VerdictKind.UNKNOWN
-    elif unknown_names(genre_tag or "", info.labels):
+    elif unknown_names(genre_tag or "", names):
         kind = VerdictKind.FOREIGN
-    elif genre in tagged:
+    elif {genre, top, *labels_meant(genre, tagged)} & {*tagged}:
         kind = VerdictKind.AGREES
-    elif confident and tagged_probability <= UNLIKELY:
+    elif (
+        confident
+        and of_head
+        and tagged_probability <= UNLIKELY
+        and not (styles and _carries_some(info, analysis, tagged))
+    ):
         kind = VerdictKind.DISAGREES
     else:
         kind = VerdictKind.UNSURE
     return Verdict(kind, genre, confidence, tagged, tagged_probability)
+
+
+def _names(info: ModelInfo, *, styles: bool) -> tuple[str, ...]:
+    return all_genres(info.labels, info.tags) if styles else info.labels
+
+
+def _carries_some(info: ModelInfo, analysis: Analysis, names: Sequence[str]) -> bool:
+    """Return whether a track has more than average of a style that is no genre of the head."""
+    strengths = style_strengths(info, info.tag_strengths(analysis.tags)[np.newaxis])[0]
+    return any(
+        strength > 0 and style.name in names and style.name not in info.labels
+        for style, strength in zip(styles_of(info.tags, info.labels), strengths, strict=True)
+    )
 
 
 def _no_tracks(paths: tuple[Path, ...]) -> QueryError:
@@ -230,13 +279,13 @@ def _no_tracks(paths: tuple[Path, ...]) -> QueryError:
     )
 
 
-def _analysed(store: Store, paths: tuple[Path, ...]) -> Iterator[tuple[Track, FloatArray]]:
-    """Yield every track of music whose file is there, with its probabilities."""
+def _analysed(store: Store, paths: tuple[Path, ...]) -> Iterator[tuple[Track, Analysis]]:
+    """Yield every track of music whose file is there, with its analysis."""
     for track in _tracks_under(store, outermost(paths)) if paths else store.all_tracks():
         left_out = track.missing or track.kind in NOT_MUSIC
         analysis = None if left_out else store.analysis(track.id)
         if analysis is not None:
-            yield track, analysis.probabilities
+            yield track, analysis
 
 
 def _tracks_under(store: Store, paths: Iterable[Path]) -> Iterator[Track]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,16 @@ from tests.stored import LABELS, axis, model_info, record
 INFO = model_info()  # blues, jazz, rock; thresholds 0.25, 0.375, 0.5
 
 
+def probable(**by_label: float) -> Analysis:
+    return Analysis(probabilities(**by_label), axis(0), INFO.fingerprint)
+
+
 def probabilities(**by_label: float) -> np.ndarray:
     return np.array([by_label.get(label, 0.0) for label in LABELS], np.float32)
 
 
 @pytest.mark.parametrize(
-    ("tag", "probable", "kind"),
+    ("tag", "given", "kind"),
     [
         ("Jazz", {"rock": 0.95, "jazz": 0.05}, "disagrees"),
         ("Be-Bop", {"rock": 0.95, "jazz": 0.05}, "disagrees"),
@@ -39,23 +44,77 @@ def probabilities(**by_label: float) -> np.ndarray:
         (None, {"rock": 0.7}, "unknown"),
     ],
 )
-def test_one_tag_against_the_model(tag: str | None, probable: dict[str, float], kind: str) -> None:
-    verdict = compare_tag(INFO, probabilities(**probable), tag, 0.8)
+def test_one_tag_against_the_model(tag: str | None, given: dict[str, float], kind: str) -> None:
+    verdict = compare_tag(INFO, probable(**given), tag, 0.8)
     assert verdict.kind == kind
     assert verdict.genre == "rock"
-    assert verdict.confidence == pytest.approx(probable["rock"])
+    assert verdict.confidence == pytest.approx(given["rock"])
 
 
 def test_a_genre_must_reach_its_threshold_whatever_confidence_is_asked_for() -> None:
-    assert compare_tag(INFO, probabilities(rock=0.45, blues=0.3), "Jazz", 0.0).kind == "unsure"
-    assert compare_tag(INFO, probabilities(rock=0.5, blues=0.3), "Jazz", 0.0).kind == "disagrees"
+    assert compare_tag(INFO, probable(rock=0.45, blues=0.3), "Jazz", 0.0).kind == "unsure"
+    assert compare_tag(INFO, probable(rock=0.5, blues=0.3), "Jazz", 0.0).kind == "disagrees"
 
 
 def test_the_labels_of_a_tag_count_together() -> None:
-    verdict = compare_tag(INFO, probabilities(rock=0.9, jazz=0.06, blues=0.04), "Jazz Blues", 0.8)
+    verdict = compare_tag(INFO, probable(rock=0.9, jazz=0.06, blues=0.04), "Jazz Blues", 0.8)
     assert verdict.tagged == ("blues", "jazz")
     assert verdict.tagged_probability == pytest.approx(0.1)
     assert UNLIKELY == 0.1
+
+
+STYLED = replace(
+    INFO,
+    tags=("ambient", "folk", "punk", "chill"),
+    tag_means=(0.0,) * 4,
+    tag_deviations=(1.0,) * 4,
+)
+
+
+@pytest.mark.parametrize(
+    ("tag", "given", "strengths", "verdict"),
+    [
+        # The library shows the style ambient: rock is not sure.
+        ("Ambient", {"rock": 0.6}, {"ambient": 3}, ("agrees", "ambient")),
+        ("Rock", {"rock": 0.6}, {"ambient": 3}, ("agrees", "ambient")),
+        ("Jazz", {"rock": 0.65, "jazz": 0.05}, {"ambient": 3}, ("unsure", "ambient")),
+        # Punk is a kind of rock.
+        ("Rock", {"jazz": 0.6}, {"punk": 3}, ("agrees", "punk")),
+        ("Punk", {"rock": 0.95}, {}, ("agrees", "rock")),
+        # The head is sure. Styles alone are not contradicted.
+        ("Folk", {"rock": 0.95}, {"folk": -2}, ("unsure", "rock")),
+        ("Jazz", {"rock": 0.95}, {"ambient": 3}, ("disagrees", "rock")),
+        ("Folk; Jazz", {"rock": 0.95}, {"folk": -1}, ("disagrees", "rock")),
+        ("Folk; Jazz", {"rock": 0.95}, {"folk": 0.5}, ("unsure", "rock")),
+        ("Schlager", {"rock": 0.95}, {}, ("foreign", "rock")),
+        (None, {"rock": 0.6}, {"ambient": 3}, ("unknown", "ambient")),
+        (None, {"rock": 0.95}, {"ambient": 3}, ("untagged", "rock")),
+    ],
+)
+def test_one_tag_against_the_genre_that_is_shown(
+    tag: str | None, given: dict[str, float], strengths: dict[str, float], verdict: tuple[str, str]
+) -> None:
+    logits = np.array([strengths.get(name, 0.0) for name in STYLED.tags])
+    analysis = replace(probable(**given), tags=(1 / (1 + np.exp(-logits))).astype(np.float32))
+    found = compare_tag(STYLED, analysis, tag, 0.55, styles=True)
+    assert (found.kind, found.genre) == verdict
+
+
+def test_an_audit_goes_by_the_genres_that_sort_the_library(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "library.db", create=True)
+    store.set_model(STYLED, "{}")
+    ambient = (1 / (1 + np.exp(-np.array([3.0, 0, 0, 0])))).astype(np.float32)
+    analysis = replace(probable(rock=0.69), tags=ambient)
+    store.write(
+        [record(f"/{tag}", analysis, tags=Tags(genre_tag=tag)) for tag in ("Ambient", "Jazz")]
+    )
+    options = AuditOptions(min_confidence=0.6)
+    assert audit(store, options).counts == {"agrees": 1, "unsure": 1}
+    assert audit(store, replace(options, genre="ambient")).counts == {"agrees": 1, "unsure": 1}
+    store.set_genre_source("gtzan")
+    assert audit(store, options).counts == {"foreign": 1, "disagrees": 1}
+    with pytest.raises(QueryError, match="unknown genre 'ambient'"):
+        audit(store, replace(options, genre="ambient"))
 
 
 def library(folder: Path, rows: list[tuple[str, str | None, dict[str, float]]]) -> Store:
