@@ -318,7 +318,7 @@ class Track:
     # When the library first had it, seconds since the epoch; None if that is not known, as on
     # Milvus. Two tracks that differ in nothing else are the same.
     added_s: float | None = field(default=None, compare=False)
-    # In [0, 1], by recsys.mood; None where the model lacks the tags for it.
+    # In [0, 1], by recsys.mood; of music alone, and None where the model lacks the tags for it.
     energy: float | None = field(default=None, compare=False)
     valence: float | None = field(default=None, compare=False)
     danceability: float | None = field(default=None, compare=False)
@@ -327,9 +327,12 @@ class Track:
     mix: Mix = field(default=NOT_MEASURED, compare=False)
 
     def __post_init__(self) -> None:
+        # A frozen instance cannot set its own fields in the usual way.
         if not self.genre_group:
-            # A frozen instance cannot set its own fields in the usual way.
             object.__setattr__(self, "genre_group", self.genre)
+        if self.kind is not None and self.kind is not Kind.MUSIC:
+            for name in MOOD_NUMBERS:
+                object.__setattr__(self, name, None)
 
     def __repr__(self) -> str:
         return f"<Track {self.id}: {self.display_name} ({self.genre_group})>"

@@ -21,7 +21,7 @@ from recsys.credits import spaced_artists
 from recsys.errors import QueryError, RecsysError, require
 from recsys.mood.numbers import Heads, MoodNumbers
 from recsys.recommender.presence import is_there
-from recsys.types import MOOD_NUMBERS
+from recsys.types import MOOD_NUMBERS, NOT_MUSIC
 from recsys.workers import WHOLE_FILE_LIMIT_S, WorkerPool
 
 if TYPE_CHECKING:
@@ -151,8 +151,9 @@ def fit_heads(
 
 
 def sample_of(store: Store, options: FitOptions) -> list[tuple[Track, Analysis]]:
-    """Return tracks drawn at random whose files are there, one of each sound."""
-    tracks = {track.audio_hash: track for track in store.all_tracks() if is_there(track.path)}
+    """Return tracks of music drawn at random whose files are there, one of each sound."""
+    music = (track for track in store.all_tracks() if track.kind not in NOT_MUSIC)
+    tracks = {track.audio_hash: track for track in music if is_there(track.path)}
     order = np.random.default_rng(options.seed).permutation(len(tracks))
     known = [*tracks.values()]
     drawn = [known[i] for i in order[: options.tracks].tolist()]

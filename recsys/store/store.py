@@ -443,12 +443,15 @@ class Store:
         return compute_numbers(self._db)
 
     def numbers(self) -> npt.NDArray[np.float64]:
-        """Return the numbers of all analysed tracks by id, NaN where not known.
+        """Return the numbers of all analysed music by id, NaN where not known.
 
         Shape (n, n_numbers), in the order of ``MOOD_NUMBERS``.
         """
         names = ", ".join(MOOD_NUMBERS)
-        sql = f"SELECT {names} FROM tracks_with_analysis WHERE genre IS NOT NULL ORDER BY id"  # noqa: S608 (ours)
+        sql = (
+            f"SELECT {names} FROM tracks_with_analysis WHERE genre IS NOT NULL"  # noqa: S608 (ours)
+            f" AND coalesce(kind, '{Kind.MUSIC}') = '{Kind.MUSIC}' ORDER BY id"
+        )
         rows = self._rows(sql)
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(MOOD_NUMBERS))
 

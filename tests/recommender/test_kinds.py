@@ -12,12 +12,21 @@ import pytest
 from recsys import Filters, Library, kinds
 from recsys.errors import QueryError
 from recsys.index.sync import bring_up_to_date
+from recsys.library_status import mood_counts, number_counts
 from recsys.listing import ListOptions, kind_fields, list_tracks
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.radio import Radio, RadioOptions
 from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
-from recsys.types import GenreSource, Kind, Range, Tags, Track
+from recsys.types import (
+    MOOD_NUMBERS,
+    TRACK_NUMBERS,
+    GenreSource,
+    Kind,
+    Range,
+    Tags,
+    Track,
+)
 from recsys.words import WordAnswer
 from tests.cli.running import call, json_of
 from tests.planted import PlantedLibrary, Sound, make_info, unit
@@ -203,6 +212,27 @@ def test_the_share_of_vocals_filters(tmp_path: Path) -> None:
     unknown = Track(1, Path("/music/a.mp3"), Tags(), 200.0, "hash", "jazz")
     assert TrackFilter(filters).objection(unknown) == "vocals"
     assert TrackFilter(Filters()).objection(unknown) is None
+
+
+def test_only_music_has_numbers_of_mood(tmp_path: Path) -> None:
+    library = planted(tmp_path)
+    names = dict.fromkeys(MOOD_NUMBERS, 0.8)
+    library.store._db.execute(f"UPDATE analyses SET {', '.join(f'{name} = 0.8' for name in names)}")
+    assert library.track(1).numbers.items() >= names.items()
+    for number in (9, 13):  # speech, and another sound
+        assert library.track(number).numbers == dict.fromkeys(TRACK_NUMBERS)
+    assert number_counts(library.store)["energy"] == [0] * 8 + [8, 0]
+    assert mood_counts(library.store)["surprised"] == 8
+    filters = Filters(include=("speech", "other"), ranges={"energy": "0.5.."})  # type: ignore[arg-type]
+    answer = Recommender(library.store, library.index, INFO).similar(
+        library.query(1), SimilarOptions(k=14, show_duplicates=True, filters=filters)
+    )
+    assert {row.track.kind for row in answer.results} == {Kind.MUSIC}
+    assert answer.filtered["energy"] == 6
+    listed = list_tracks(
+        library.store, library.index, INFO, ListOptions(ranges={"energy": "0.5.."})
+    )  # type: ignore[dict-item]
+    assert {track.kind for track in listed} == {Kind.MUSIC}
 
 
 def test_filters_survive_as_json() -> None:
