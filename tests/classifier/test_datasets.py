@@ -19,13 +19,14 @@ from recsys.classifier.training.datasets import (
     artist_of,
     find_tracks,
     hold_out_groups,
+    load_for_two,
     load_windows,
     read_artists,
     read_mel_archive,
     read_split,
     track_groups,
 )
-from recsys.errors import AudioError, ModelError
+from recsys.errors import AudioError, ModelError, RecsysError
 from recsys.mel import CompressedMel
 from tests.classifier.planted_genres import LABELS, spectrogram, synthesise
 from tests.classifier.training.genre_files import as_int8
@@ -114,6 +115,19 @@ def test_windows_come_in_order_and_errors_in_their_place(music: Path, tmp_path: 
         if isinstance(one, np.ndarray):
             assert one.shape == (1, 128, 130)
             np.testing.assert_array_equal(one, other)
+
+
+def test_files_are_decoded_once_for_two_networks(music: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no music")
+    paths = [tmp_path / "bad.wav", next(iter(find_tracks(music))).path]
+    kinds = CompressedMel(max_windows=2), CompressedMel(max_windows=2, n_mels=40)
+    error, both = load_for_two(paths, 1, *kinds)
+    assert isinstance(error, AudioError)
+    assert not isinstance(both, RecsysError)
+    for found, kind in zip(both, kinds, strict=True):
+        ((_, alone),) = load_windows(paths[1:], 1, kind)
+        assert not isinstance(alone, RecsysError)
+        np.testing.assert_array_equal(found, alone)
 
 
 def save_archive(path: Path, spectrograms: np.ndarray) -> None:

@@ -492,6 +492,22 @@ def _load_one(job: tuple[Path, Features]) -> FloatArray:
     return settings.compute(decode(path, settings).windows)
 
 
+def load_for_two(
+    paths: Sequence[Path], workers: int, one: Features, other: Features
+) -> Iterator[tuple[FloatArray, FloatArray] | RecsysError]:
+    """Decode files once to the inputs of two networks that read the same windows, in order."""
+    jobs = [(path, one, other) for path in paths]
+    with WorkerPool(workers, librosa=False, time_limit_s=WHOLE_FILE_LIMIT_S) as pool:
+        for _, outcome in pool.map(_load_for_two, jobs):
+            yield outcome
+
+
+def _load_for_two(job: tuple[Path, Features, Features]) -> tuple[FloatArray, FloatArray]:
+    path, one, other = job
+    windows = decode(path, one).windows
+    return one.compute(windows), other.compute(windows)
+
+
 _QUANTUM = 24
 """Steps per standard deviation of an archive's int8: it covers more than 5 deviations."""
 

@@ -34,7 +34,11 @@ from recsys.classifier.training.evaluate import as_dict, score
 from recsys.classifier.training.loop import PartialRun, forget_partial, partial_path
 from recsys.classifier.training.musicnn_torch import tag_head
 from recsys.classifier.training.options import TrainOptions, TrainProgress
-from recsys.classifier.training.second_teacher import SecondTeaching, second_teaching
+from recsys.classifier.training.second_teacher import (
+    SecondTeaching,
+    check_second_teacher,
+    second_teaching,
+)
 from recsys.classifier.training.teacher import (
     TAGS,
     build_pruned,
@@ -128,6 +132,8 @@ def train_default(
     """
     watcher = watcher or TrainProgress()
     checkpoint = find_checkpoint(options.weights)
+    if options.unlabelled:
+        check_second_teacher(options)
     variables = read_checkpoint(checkpoint)
     features = CompressedMel()
     music = load_music(options.sources, features, options.workers, watcher.file_decoded)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.classifier.training.agreement import TagAgreement, measure_agreement
-from recsys.classifier.training.datasets import decode_tracks, find_tracks, load_windows
+from recsys.classifier.training.datasets import decode_tracks, find_tracks, load_for_two
 from recsys.classifier.training.distil import TaughtTrack, distil
 from recsys.classifier.training.loop import partial_path
 from recsys.classifier.training.tune import Unlabelled, penultimate, responses_to, ridge
@@ -21,6 +21,7 @@ from recsys.classifier.training.yamnet import (
     find_yamnet,
 )
 from recsys.errors import ModelError, RecsysError
+from recsys.indexing.roots import check_folder
 from recsys.library import scan
 from recsys.mel import CompressedMel
 
@@ -85,6 +86,29 @@ def _tags_of(teacher: MusiCNN, units: FloatArray) -> FloatArray:
     return logits
 
 
+def check_second_teacher(options: TrainOptions) -> None:
+    """Raise RecsysError, before any work, for YAMNet or a folder that is missing or holds little.
+
+    A folder without sound would pass unseen among others.
+    """
+    find_yamnet(options.yamnet)
+    counts = {}
+    for folder in (*options.unlabelled, *options.not_music):
+        check_folder(folder)
+        counts[folder] = sum(1 for _ in scan(folder))
+        if not counts[folder]:
+            raise ModelError(f"no audio file in {folder}", "Name a folder of recordings.")
+    _check_enough(sum(counts[folder] for folder in options.unlabelled))
+
+
+def _check_enough(count: int) -> None:
+    if count < LEAST_UNLABELLED:
+        raise ModelError(
+            f"{count} tracks without genres are too few to learn from",
+            f"Give folders with {LEAST_UNLABELLED} at least; some hundreds are useful.",
+        )
+
+
 def second_teaching(
     teacher: MusiCNN, music: LabelledMusic, options: TrainOptions, watcher: TrainProgress
 ) -> SecondTeaching:
@@ -98,12 +122,7 @@ def second_teaching(
         *_taught(options.unlabelled, True, teacher, yamnet, options.workers, watcher),
         *_taught(options.not_music, False, teacher, yamnet, options.workers, watcher),
     ]
-    count = sum(track.is_music for track in tracks)
-    if count < LEAST_UNLABELLED:
-        raise ModelError(
-            f"{count} tracks without genres are too few to learn from",
-            f"Give folders with {LEAST_UNLABELLED} at least; some hundreds are useful.",
-        )
+    _check_enough(sum(track.is_music for track in tracks))
     labelled = _labelled(music, options, teacher, yamnet)
     everything = [*tracks, *(track for track in labelled if track is not None)]
     columns = tuple(yamnet.classes.index(name) for name in SOUNDS)
@@ -150,13 +169,13 @@ def _taught(
     files = [(folder, path) for folder in folders for path in (file.path for file in scan(folder))]
     paths = [path for _, path in files]
     found = []
-    spectrograms = load_windows(paths, workers, CompressedMel(max_windows=WINDOWS))
-    patches = load_windows(paths, workers, YamnetPatches(max_windows=WINDOWS))
-    for (folder, _), (_, mel), (_, patch) in zip(files, spectrograms, patches, strict=True):
+    kinds = CompressedMel(max_windows=WINDOWS), YamnetPatches(max_windows=WINDOWS)
+    for (folder, _), inputs in zip(files, load_for_two(paths, workers, *kinds), strict=True):
         watcher.file_taught(len(files))
-        if isinstance(mel, RecsysError) or isinstance(patch, RecsysError):
+        if isinstance(inputs, RecsysError):
             continue
-        found.append(_track(folder.name, is_music, responses_to(teacher, mel), patch, yamnet))
+        mel, patches = inputs
+        found.append(_track(folder.name, is_music, responses_to(teacher, mel), patches, yamnet))
     return found
 
 

