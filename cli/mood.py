@@ -132,11 +132,11 @@ def fit_command(
       recsys mood fit --tracks 1000 --seed 1
     """
     from recsys.api import Library
-    from recsys.mood.fit import FitOptions
+    from recsys.mood.fit import MoodFitOptions
 
     with Library(db) as library, progress("tracks", "Judging") as bar:
         found = library.fit_moods(
-            FitOptions(tracks, seed, workers), on_start=bar.start, on_track=bar.advance
+            MoodFitOptions(tracks, seed, workers), on_start=bar.start, on_track=bar.advance
         )
     if as_json:
         print_json(

@@ -13,7 +13,7 @@ from recsys.cli.output import console, print_json, progress, shown, table, warn
 from recsys.cli.papers_generate import VOCODERS
 
 if TYPE_CHECKING:
-    from recsys.papers.generation.judge import Judgement, Recognition
+    from recsys.papers.generation.judge import GeneratorFigures, Recognition
 
 
 @click.command("judge", short_help="Measure the music of a trained generator.")
@@ -93,7 +93,7 @@ def command(
         _print(found)
 
 
-def _print(found: Judgement) -> None:
+def _print(found: GeneratorFigures) -> None:
     click.echo(f"Genre recognised: {_share(found.generated)} of the generated windows,")
     click.echo(f"  {_share(found.resynthesised)} of real ones by way of the spectrogram.")
     rows = table(

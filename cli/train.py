@@ -138,7 +138,7 @@ def _watcher(bar: ProgressBar) -> TrainProgress:
         done[stage] += 1
         bar.update(description=stage, completed=done[stage], total=total)
 
-    class Watcher(TrainProgress):
+    class BarProgress(TrainProgress):
         def file_decoded(self, total: int) -> None:
             advance("Decoding", total)
 
@@ -161,7 +161,7 @@ def _watcher(bar: ProgressBar) -> TrainProgress:
         def epoch_trained(self, total: int) -> None:
             advance("Training, with cross-validation", total)
 
-    return Watcher()
+    return BarProgress()
 
 
 def _summary(card: ModelCard, music: LabelledMusic, out: Path) -> dict[str, Any]:

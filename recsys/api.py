@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from recsys.listing import ListOptions, TrackDetails
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
-    from recsys.mood.fit import FitOptions, MoodFit
+    from recsys.mood.fit import MoodFit, MoodFitOptions
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
@@ -1024,7 +1024,7 @@ class Library:
 
     def fit_moods(
         self,
-        options: FitOptions | None = None,
+        options: MoodFitOptions | None = None,
         *,
         on_start: Callable[[int], object] = lambda _: None,
         on_track: Callable[[bool], object] = lambda _: None,
@@ -1035,7 +1035,7 @@ class Library:
 
         Parameters
         ----------
-        options : FitOptions, optional
+        options : MoodFitOptions, optional
             Number of tracks, random seed, decoding processes.
         on_start, on_track : callable
             Called with the number of tracks, and after each with whether it failed.
@@ -1050,10 +1050,10 @@ class Library:
         RecsysError
             If VibeNet (the extra ``vibenet``) is not installed, or too few tracks can be judged.
         """
-        from recsys.mood.fit import FitOptions, fit_heads, sample_of
+        from recsys.mood.fit import MoodFitOptions, fit_heads, sample_of
         from recsys.mood.numbers import settings_text
 
-        options = options or FitOptions()
+        options = options or MoodFitOptions()
         _, _, info = self._stored()
         tracks = sample_of(self.store, options)
         moods = self.store.moods()

@@ -132,7 +132,7 @@ DRUMS = {"c": crash, "k": kick, "s": snare, "h": hat, "r": ride}
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class Arrangement:
     """How a kind of music is made."""
 
     tempo: tuple[float, float]  # slowest and fastest, beats per minute
@@ -153,11 +153,11 @@ _SEVENTHS = ((2, 5, 9, 12), (7, 11, 14, 17), (0, 4, 7, 11), (0, 4, 7, 11))
 _BLUES = ((0, 4, 10), (5, 9, 15), (0, 4, 10), (7, 11, 17))
 
 STYLES = {
-    "chamber": Style(
+    "chamber": Arrangement(
         (56, 76), _MAJOR, {}, "x.......x.......", piano, strings, bass_with=cello, lead=0.25
     ),
-    "nocturne": Style((60, 90), _MINOR, {}, "x...x...x...x...", piano, piano, lead=0.35),
-    "walking bass": Style(
+    "nocturne": Arrangement((60, 90), _MINOR, {}, "x...x...x...x...", piano, piano, lead=0.35),
+    "walking bass": Arrangement(
         (120, 170),
         _SEVENTHS,
         {"r": "x...x.x.x...x.x.", "h": "....x.......x..."},
@@ -168,7 +168,7 @@ STYLES = {
         walking=True,
         swing=0.6,
     ),
-    "shuffle": Style(
+    "shuffle": Arrangement(
         (66, 92),
         _BLUES,
         {"k": "x.......x.......", "s": "....x.......x...", "h": "x.x.x.x.x.x.x.x."},
@@ -179,7 +179,7 @@ STYLES = {
         walking=True,
         swing=0.6,
     ),
-    "overdrive": Style(
+    "overdrive": Arrangement(
         (150, 190),
         ((0,), (0,), (-4,), (-2,)),
         {"k": "x.xxx.xxx.xxx.xx", "s": "....x.......x...", "c": "x...x...x...x..."},
@@ -188,7 +188,7 @@ STYLES = {
         distortion,
         lead=0.05,
     ),
-    "four on the floor": Style(
+    "four on the floor": Arrangement(
         (116, 126),
         _MINOR,
         {"k": "x...x...x...x...", "s": "....x.......x...", "h": "..x...x...x...x."},
@@ -198,7 +198,7 @@ STYLES = {
         lead=0.08,
         walking=True,
     ),
-    "breakbeat": Style(
+    "breakbeat": Arrangement(
         (82, 96),
         _MINOR,
         {"k": "x..x......x..x..", "s": "....x.......x...", "h": "x.xxx.x.x.xxx.x."},
@@ -207,7 +207,7 @@ STYLES = {
         bass,
         lead=0.1,
     ),
-    "offbeat": Style(
+    "offbeat": Arrangement(
         (70, 84),
         _MAJOR,
         {"k": "........x.......", "s": "........x.......", "h": "x.x.x.x.x.x.x.x."},
@@ -219,7 +219,7 @@ STYLES = {
 }
 
 
-def render(style: Style, rng: np.random.Generator, duration_s: float = DURATION_S) -> Sound:
+def render(style: Arrangement, rng: np.random.Generator, duration_s: float = DURATION_S) -> Sound:
     """Play a style: mono at :data:`SAMPLE_RATE`, peak 0.9. Key, tempo and lead notes are drawn."""
     step_s = 60 / rng.uniform(*style.tempo) / 4
     key = 220 * 2 ** (rng.integers(-5, 6) / 12)
@@ -246,7 +246,7 @@ def _play(instrument: Instrument, frequency: float, length_s: float) -> Sound:
 
 
 def _notes(
-    style: Style,
+    style: Arrangement,
     chord: tuple[int, ...],
     step: int,
     key: float,

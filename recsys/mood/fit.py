@@ -45,7 +45,7 @@ Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class FitOptions:
+class MoodFitOptions:
     """How to fit heads. QueryError for fewer tracks than :data:`LEAST_TRACKS`."""
 
     tracks: int = 300  # drawn at random
@@ -77,7 +77,7 @@ def fit_heads(
     info: ModelInfo,
     moods: MoodNumbers,
     tracks: Sequence[tuple[Track, Analysis]],
-    options: FitOptions = FitOptions(),
+    options: MoodFitOptions = MoodFitOptions(),
     *,
     judge: Callable[[Path], tuple[float, ...]] | None = None,
     on_start: Callable[[int], object] = lambda _: None,
@@ -92,7 +92,7 @@ def fit_heads(
     moods : MoodNumbers
         What the library uses now; its table is compared.
     tracks : sequence of Track and Analysis
-    options : FitOptions
+    options : MoodFitOptions
     judge : callable, optional
         Returns the :data:`recsys.types.MOOD_NUMBERS` of a file; importable by name. By default
         VibeNet.
@@ -150,7 +150,7 @@ def fit_heads(
     )
 
 
-def sample_of(store: Store, options: FitOptions) -> list[tuple[Track, Analysis]]:
+def sample_of(store: Store, options: MoodFitOptions) -> list[tuple[Track, Analysis]]:
     """Return tracks of music drawn at random whose files are there, one of each sound."""
     music = (track for track in store.all_tracks() if track.kind not in NOT_MUSIC)
     tracks = {track.audio_hash: track for track in music if is_there(track.path)}

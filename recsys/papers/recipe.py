@@ -143,7 +143,7 @@ class Published(Table):
     per_genre: dict[str, GenreFigures] = Field(default_factory=dict)
 
 
-class Origin(Table):
+class RecipeBase(Table):
     """What every recipe says of the system and of its report."""
 
     name: str  # of the file, with :VARIANT
@@ -154,7 +154,7 @@ class Origin(Table):
     readings: tuple[str, ...] = ()  # decisions where the report is silent or contradicts itself
 
 
-class Recipe(Origin):
+class Recipe(RecipeBase):
     """One published system: a neural network with its training, or a classical model."""
 
     genres: tuple[str, ...] = ()  # empty for all
@@ -239,7 +239,7 @@ def check_changes(settings: Fitting, changes: Mapping[str, Any]) -> None:
 
 # Finding and reading recipes.
 
-AnyRecipe = TypeVar("AnyRecipe", bound=Origin)
+AnyRecipe = TypeVar("AnyRecipe", bound=RecipeBase)
 
 
 def variant_names(name: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 from recsys import Library
 from recsys.errors import QueryError
 from recsys.mood import mood_numbers
-from recsys.mood.fit import FitOptions, cross_validated, fit_heads, rank_correlation
+from recsys.mood.fit import MoodFitOptions, cross_validated, fit_heads, rank_correlation
 from recsys.mood.numbers import Heads, settings_text
 from tests.planted import LABELS, PlantedLibrary, Sound, make_info, unit
 
@@ -48,7 +48,7 @@ def test_heads_agree_with_their_teacher_and_move_into_the_library(library: Plant
         library.info,
         mood_numbers(None),
         tracks,
-        FitOptions(TRACKS, workers=1),
+        MoodFitOptions(TRACKS, workers=1),
         judge=judge,
         on_track=told.append,
     )
@@ -80,8 +80,8 @@ def test_a_fold_never_learns_from_its_own_artists() -> None:
 
 def test_too_few_tracks_are_refused(library: PlantedLibrary) -> None:
     with pytest.raises(QueryError, match="10 tracks are too few"):
-        FitOptions(10)
-    tracks, options = [library.seed(i) for i in (1, 2, 3, 4)], FitOptions(50, workers=1)
+        MoodFitOptions(10)
+    tracks, options = [library.seed(i) for i in (1, 2, 3, 4)], MoodFitOptions(50, workers=1)
     with pytest.raises(QueryError, match="only 4 of 4 tracks were judged"):
         fit_heads(library.info, mood_numbers(None), tracks, options, judge=judge)
 

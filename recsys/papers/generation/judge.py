@@ -79,7 +79,7 @@ class Variety:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
+class GeneratorFigures:
     """All figures of a generator."""
 
     generated: Recognition
@@ -98,7 +98,7 @@ def judge(
     classifier: Classifier,
     options: JudgeOptions = JudgeOptions(),
     on_window: Callable[[int], None] | None = None,
-) -> Judgement:
+) -> GeneratorFigures:
     """Measure a generator.
 
     Parameters
@@ -114,7 +114,7 @@ def judge(
 
     Returns
     -------
-    Judgement
+    GeneratorFigures
 
     Raises
     ------
@@ -154,7 +154,7 @@ def judge(
     comparable: list[str] = [
         genre for genre in genres if min(len(each[genre].genres) for each in of_real.values()) > 1
     ]
-    return Judgement(
+    return GeneratorFigures(
         generated=_recognition(of_drawn, classifier),
         resynthesised=_recognition(held, classifier),
         distances={

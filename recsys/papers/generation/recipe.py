@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from recsys.errors import ModelError
 from recsys.papers.generation.sound import MelImage, n_doublings
-from recsys.papers.recipe import GENERATOR_NAMES, Count, Origin, checked, read_recipe
+from recsys.papers.recipe import GENERATOR_NAMES, Count, RecipeBase, checked, read_recipe
 from recsys.toml_tables import Table
 
 
@@ -25,7 +25,7 @@ class GeneratorTable(Table):
     average_decay: Annotated[float, Field(gt=0, lt=1)] = 0.99  # of the mean of the weights
 
 
-class GeneratorRecipe(Origin):
+class GeneratorRecipe(RecipeBase):
     """One published generator of music."""
 
     features: MelImage
