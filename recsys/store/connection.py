@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -68,6 +69,9 @@ _ANSWERS = {
         "Check the disk; run `recsys doctor` when it is back.",
     ),
 }
+_NEEDED_BYTES = 64 * 1024
+"""Free space below which a disk is full: the memory that processes share takes half of it."""
+
 _OF_NETWORKS = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 """Errors by which a journal that does not work shows."""
 
@@ -99,6 +103,8 @@ def store_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreE
             f"{path} is being written by another process ({error}).",
             "Wait until it is done and run the command again.",
         )
+    if code == sqlite3.SQLITE_IOERR and _is_full(path):  # no memory to share, no journal
+        code = sqlite3.SQLITE_FULL
     message, hint = _ANSWERS.get(code, _OTHERWISE)
     kind = network_file_system(path) if code in _OF_NETWORKS else None
     if kind is not None:
@@ -107,6 +113,15 @@ def store_error(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreE
             "work: recsys index --journal delete, or keep the library on a disk with --db."
         )
     return StoreError(message.format(path=path, error=error), hint)
+
+
+def _is_full(path: Path) -> bool:
+    """Return whether the disk of a library has no room for the files that SQLite needs."""
+    import shutil  # it loads compressors, and only an error asks
+
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < _NEEDED_BYTES
+    return False
 
 
 def connect(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
@@ -281,10 +296,10 @@ def _open_to_read(path: Path) -> _Connection:
     try:
         return _checked(_connection(path, "mode=ro"), path)
     except sqlite3.OperationalError as error:
-        # On a read-only file system the files of WAL cannot be made. No process can write there
+        # On a read-only or full disk the files of WAL cannot be made. No process can write there
         # either, so the file may be read as immutable, unless there is a log with changes.
         wal = path.with_name(path.name + "-wal")
-        if os.access(path.parent, os.W_OK):
+        if os.access(path.parent, os.W_OK) and not _is_full(path):
             raise
         if wal.exists() and wal.stat().st_size:
             raise StoreError(
@@ -394,9 +409,12 @@ class LibraryLock:
             raise
         except OSError as error:
             self._lock.release()
+            full = error.errno == errno.ENOSPC
             raise StoreError(
                 f"{self._file} cannot be written ({error.strerror or error}).",
-                "Check the permissions of the folder, or choose another library with --db.",
+                "Free some space and run the command again."
+                if full
+                else "Check the permissions of the folder, or choose another library with --db.",
             ) from error
         return self
 

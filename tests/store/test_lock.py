@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -110,3 +111,15 @@ def test_another_machine_is_asked_for_on_a_network(
     lock_file.unlink()
     with LibraryLock(path, 0.0):
         pass
+
+
+def test_a_lock_on_a_full_disk_asks_for_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StoreError, match="cannot be written") as caught:
+        LibraryLock(tmp_path / "library.db", 0.0).__enter__()
+    assert "Free some space" in caught.value.hint

@@ -236,6 +236,33 @@ def test_a_full_disk_is_reported_and_what_was_stored_before_is_safe(tmp_path: Pa
         assert store.counts()["tracks"] == 2
 
 
+def test_on_a_full_disk_a_library_is_read_and_an_error_says_that_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says "disk I/O error" where the memory that processes share has no room."""
+    with new_library(tmp_path) as store:
+        store.write([record("/a", analysed())])
+        path = store.path
+    failure = sqlite3.OperationalError("disk I/O error")
+    failure.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    connection_to = store_connection._connection
+
+    def failing(path: Path, mode: str) -> sqlite3.Connection:
+        if mode == "mode=ro":
+            raise failure
+        return connection_to(path, mode)
+
+    monkeypatch.setattr(store_connection, "_connection", failing)
+    assert "Check the disk" in refused(path, create=False, read_only=True).hint
+    usage = shutil.disk_usage(tmp_path)._replace(free=4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert "the disk is full" in store_error(path, failure).message
+    with Store.open(path, read_only=True) as store:
+        assert store.counts()["tracks"] == 1
+    Path(f"{path}-wal").write_bytes(b"changes")
+    assert "holds changes" in refused(path, create=False, read_only=True).message
+
+
 def test_closing_twice_is_fine_and_using_a_closed_library_is_an_error(tmp_path: Path) -> None:
     store = new_library(tmp_path)
     store.close()
