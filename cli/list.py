@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from recsys.cli.options import Command
     from recsys.listing import ListOptions
-    from recsys.types import KindName, Range, Track
+    from recsys.types import Kind, KindName, Range, Track
 
 HEADINGS = ("Id", "Artist - Title", "Length", "Energy", "Valence", "Genre", "Album")
 
@@ -128,9 +128,12 @@ def command(
         raise click.UsageError("--csv, --json and --paths exclude each other.")
     from recsys.api import Library
     from recsys.listing import ListOptions
+    from recsys.recommender import Filters
 
     options = ListOptions(genre, tags, artist, album, added, banned, ranges, moods, kind)
     with Library(db) as library:
+        for text in library.notes_on(Filters(ranges=ranges, moods=moods, include=_asked(kind))):
+            note(text)
         listed = _Listed(library.tracks(options), present_only=paths is not None)
         if as_json:
             for row in listed.rows():
@@ -146,6 +149,13 @@ def command(
     elif not (as_json or as_csv or paths):
         click.echo(f"{listed.count} track{'s' * (listed.count != 1)}", err=True)
     listed.print_missing()
+
+
+def _asked(kind: KindName | None) -> tuple[Kind, ...]:
+    """Return the kind that is asked for, unless it is music."""
+    from recsys.types import NOT_MUSIC
+
+    return tuple(each for each in NOT_MUSIC if each == kind)
 
 
 class _Listed:

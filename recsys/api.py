@@ -20,6 +20,7 @@ from recsys.errors import (
     require,
     shell,
 )
+from recsys.kinds import head_name
 from recsys.library import absolute, outermost
 from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter, shortest_wanted
@@ -31,7 +32,16 @@ from recsys.store.connection import default_database
 from recsys.store.search import MOST_MATCHES
 from recsys.taste import EventKind
 from recsys.taste.events import now
-from recsys.types import MEASURED, TIME_LIMIT_S, Blend, Effort, ModelInfo, SeedKind, Track
+from recsys.types import (
+    MEASURED,
+    MOOD_NUMBERS,
+    TIME_LIMIT_S,
+    Blend,
+    Effort,
+    ModelInfo,
+    SeedKind,
+    Track,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -928,7 +938,7 @@ class Library:
         return dict(allowed.filtered)
 
     def notes_on(self, filters: Filters) -> list[str]:
-        """Return notes on artists and folders of filters of which the library has nothing.
+        """Return notes on artists, folders and numbers of which the library has nothing.
 
         Parameters
         ----------
@@ -950,15 +960,32 @@ class Library:
                 continue
             if next(self.store.iter_tracks_under(folder), None) is None:
                 notes.append(f"the library has no track under {folder}")
-        wanted = {*filters.ranges} & {*MEASURED} | ({"key"} if filters.key_match else set())
-        if wanted and self._place is None:
-            counts = self.store.mix_counts()
-            notes += [
-                f"no track has a {kind} yet: recsys index --also {kind}"
-                for kind in sorted(wanted)
-                if not counts[kind]
-            ]
+        if self._place is None:
+            notes += self._notes_on_numbers(self._with_moods(filters))
         return notes
+
+    def _notes_on_numbers(self, filters: Filters) -> Iterator[str]:
+        """Yield notes on what no track has: numbers, keys, kinds."""
+        wanted = {*filters.ranges}
+        measured = wanted & {*MEASURED} | ({"key"} if filters.key_match else set())
+        if measured:
+            counts = self.store.mix_counts()
+            for kind in sorted(measured):
+                if not counts[kind]:
+                    yield f"no track has a {kind} yet: recsys index --also {kind}"
+        info = self.store.model()
+        if info is None:
+            return
+        lacking = [name for name in MOOD_NUMBERS if name in wanted]
+        if lacking:
+            known = self.store.moods().known(info)
+            lacking = [name for name in lacking if name not in known]
+        tells_kinds = head_name(info) is not None
+        lacking += ["vocals"] if "vocals" in wanted and not tells_kinds else []
+        if lacking:
+            yield f"the model {info.name} lacks the tags for {', '.join(lacking)}: no track has it"
+        if filters.include and not tells_kinds:
+            yield f"the model {info.name} tells no speech and other sounds from music"
 
     def _with_defaults(self, options: Options) -> Options:
         """Return options whose filters are those of the call and the defaults of the library."""

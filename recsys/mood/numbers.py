@@ -86,6 +86,13 @@ class MoodNumbers:
         ]
         return np.stack(columns, axis=1)
 
+    def known(self, info: ModelInfo) -> tuple[str, ...]:
+        """Return the numbers that tracks analysed by a model have."""
+        embeddings = np.zeros((1, info.dimension), dtype=np.float32)
+        scores = np.full((1, len(info.tags)), 0.5, dtype=np.float32)
+        values = self.values(info, embeddings, scores)[0]
+        return tuple(n for n, v in zip(MOOD_NUMBERS, values, strict=True) if not np.isnan(v))
+
     def rows(
         self, info: ModelInfo, embeddings: FloatArray, scores: FloatArray
     ) -> list[tuple[float | None, ...]]:

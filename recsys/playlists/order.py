@@ -13,6 +13,7 @@ import numpy as np
 from recsys.errors import QueryError
 from recsys.names import mood_columns
 from recsys.playlists.draft import POOL, CandidateQueue, PlaylistDraft, count
+from recsys.types import MEASURED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -401,10 +402,14 @@ class CurveWalk:
         wanted = max(1, math.ceil(share * (wanted - self._before)))
         pool = CurvePool(self._curves, candidates, wanted)
         if not pool.candidates:
-            names = " and ".join(curve.number for curve in self._curves)
+            numbers = [curve.number for curve in self._curves]
+            measured = ",".join(number for number in numbers if number in MEASURED)
             raise QueryError(
-                f"no track of {where} that may be in the list has a known {names} for a curve",
-                "recsys show TRACK shows the numbers of a track.",
+                f"no track of {where} that may be in the list has a known"
+                f" {' and '.join(numbers)} for a curve",
+                f"Measure it: recsys index --also {measured}; what is too uncertain does not count."
+                if measured
+                else "recsys show TRACK shows the numbers of a track.",
             )
         return pool
 

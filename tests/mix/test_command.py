@@ -86,6 +86,9 @@ def test_a_list_says_what_to_do_where_nothing_was_measured(folder: Path) -> None
     loud = folder / "music" / "loud.flac"
     answer = call("similar", loud, "--tempo", "118..126", db=database)
     assert "no track has a tempo yet: recsys index --also tempo" in answer.stderr
+    curved = call("playlist", loud, "--curve", "tempo=rise", db=database)
+    assert curved.exit_code == 1
+    assert "recsys index --also tempo" in curved.stderr
     keyless = call("similar", loud, "--key-match", db=database)
     assert keyless.exit_code == 1
     assert "recsys index --also key" in keyless.stderr

@@ -235,6 +235,21 @@ def test_only_music_has_numbers_of_mood(tmp_path: Path) -> None:
     assert {track.kind for track in listed} == {Kind.MUSIC}
 
 
+def test_what_the_model_cannot_tell_is_said(tmp_path: Path) -> None:
+    library = PlantedLibrary(tmp_path, [Sound("jazz", near(MUSIC, i)) for i in range(3)])
+    bring_up_to_date(library.store)
+    for command in (("list", "--kind", "speech"), ("similar", 1, "--include", "speech")):
+        shown = call(*command, db=library.store.path)
+        assert "tells no speech and other sounds from music" in shown.stderr
+    for command in (("list", "--energy", "0.5.."), ("similar", 1, "--mood", "surprised")):
+        shown = call(*command, db=library.store.path)
+        assert "lacks the tags for energy" in shown.stderr
+    shown = call("similar", 1, "--vocals", "..0.1", db=library.store.path)
+    assert "lacks the tags for vocals: no track has it" in shown.stderr
+    shown = call("list", "--kind", "music", db=library.store.path)
+    assert "tells no" not in shown.stderr
+
+
 def test_filters_survive_as_json() -> None:
     filters = Filters(include=(Kind.SPEECH,), ranges={"vocals": Range(0.0, 0.1)})
     asked = json.loads(json.dumps(filters.asked()))
