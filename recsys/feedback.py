@@ -31,8 +31,6 @@ COPIES_AMONG = 50
 
 _BANS = (EventKind.BAN, EventKind.UNBAN)
 
-_SUBJECTS = {SeedKind.ARTIST: Subject.ARTIST, SeedKind.ALBUM: Subject.ALBUM}
-
 
 class FeedbackReader:
     """Makes events of what a listener names; nothing is stored."""

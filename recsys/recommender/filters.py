@@ -330,26 +330,6 @@ class TrackFilter:
         self._languages = frozenset[str]().union(*map(languages_in, filters.languages))
         self._refused: dict[int, str] = {}  # reasons by track: several searches find the same one
 
-    @classmethod
-    def needed(
-        cls,
-        filters: Filters,
-        seeds: Sequence[Track] = (),
-        unwanted: Sequence[tuple[Track, FloatArray]] = (),
-        banned: BanList | None = None,
-        files: Presence | None = None,
-        shortest_s: float = 0.0,
-        *,
-        kinds: bool = False,
-    ) -> Self | None:
-        """Return the filter of a request, None where every track may be in its lists.
-
-        `kinds` tells whether the library knows what is no music.
-        """
-        if filters.asked() or unwanted or banned or files is not None or shortest_s or kinds:
-            return cls(filters, seeds, unwanted, banned, files, shortest_s)
-        return None
-
     @property
     def refuses_all(self) -> bool:
         """Whether no further track can be admitted: no file of the library is there."""

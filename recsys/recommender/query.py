@@ -408,7 +408,9 @@ def track_filter(
         shortest_s = shortest_wanted(seeds or _sample(store))
     info, bans = store.model(), store.bans()
     kinds = info is not None and head_name(info) is not None
-    return TrackFilter.needed(filters, seeds, unwanted, bans, files, shortest_s, kinds=kinds)
+    if filters.asked() or unwanted or bans or files is not None or shortest_s or kinds:
+        return TrackFilter(filters, seeds, unwanted, bans, files, shortest_s)
+    return None
 
 
 def _sample(store: Catalogue) -> list[Track]:

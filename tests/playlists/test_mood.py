@@ -11,7 +11,7 @@ import pytest
 from recsys.errors import QueryError
 from recsys.genres import HOLDS_FROM
 from recsys.playlists import PlaylistMaker, PlaylistOptions
-from recsys.playlists.order import START_FROM, gap_holds
+from recsys.playlists.order import START_FROM
 from recsys.recommender.query import make_query
 from recsys.types import Playlist
 from tests.planted import (
@@ -24,6 +24,7 @@ from tests.planted import (
     scattered,
     unit,
 )
+from tests.playlists.gaps import gap_holds
 
 TAGS = ("rock", "chill", "sad", "happy")
 CHILL, SAD = TAGS.index("chill"), TAGS.index("sad")

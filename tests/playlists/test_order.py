@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import permutations, product
+from itertools import permutations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.playlists.order import gap_holds, related_order, spread_artists, tour_cost
+from recsys.playlists.order import related_order, tour_cost
 from recsys.playlists.way import slerp
 from recsys.recommender.taxonomy import ModelGenres
 from recsys.types import ModelInfo
 from tests.planted import make_info, unit
+from tests.playlists.gaps import gap_holds
 
 X, Y, Z = np.eye(3, dtype=np.float32)
 
@@ -101,33 +102,3 @@ def test_slerp_between_equal_and_between_opposite_vectors() -> None:
 )
 def test_gap_holds(artists: str, gap: int, expected: bool) -> None:
     assert gap_holds([None if a == "." else a for a in artists], gap) is expected
-
-
-def test_artists_are_spread_with_the_least_change() -> None:
-    assert spread_artists([0, 1, 2, 3], "AABC", 0) == [0, 1, 2, 3]
-    assert spread_artists([0, 1, 2, 3], "AABC", 1) == [0, 2, 1, 3]
-    assert spread_artists([0, 1, 2, 3], "AABC", 2) == [0, 2, 3, 1]
-    assert spread_artists([0, 1, 2, 3], "AABC", 3) is None
-    assert spread_artists([0, 1, 2], "ABC", 1, before="A", after="C") is None
-    assert spread_artists([0, 1, 2], "ABC", 1, before="B", after="B") == [0, 1, 2]
-
-
-@given(
-    artists=st.lists(st.sampled_from(["A", "B", "C", None]), max_size=8),
-    gap=st.integers(0, 3),
-    before=st.lists(st.sampled_from(["A", "B", None]), max_size=2),
-    after=st.lists(st.sampled_from(["A", "C", None]), max_size=1),
-)
-def test_a_spread_is_a_reordering_that_holds(
-    artists: list[str | None], gap: int, before: list[str | None], after: list[str | None]
-) -> None:
-    order = spread_artists(range(len(artists)), artists, gap, before, after)
-    if order is not None:
-        assert sorted(order) == list(range(len(artists)))
-        assert gap_holds([*before, *(artists[row] for row in order), *after], gap)
-
-
-def test_a_spread_that_needs_no_change_changes_nothing() -> None:
-    for artists in product("ABC", repeat=4):
-        if gap_holds(artists, 1):
-            assert spread_artists(range(4), artists, 1) == [0, 1, 2, 3]

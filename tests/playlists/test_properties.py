@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.playlists import PlaylistMaker, PlaylistOptions
-from recsys.playlists.order import gap_holds
 from recsys.recommender.duplicates import NearDuplicates, artist_key
 from recsys.types import Playlist
 from tests.planted import PlantedLibrary, Sound, at_cosine, scattered
+from tests.playlists.gaps import gap_holds
 
 SIZE = 60
 LONGEST_S = 600.0

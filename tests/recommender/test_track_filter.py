@@ -15,6 +15,7 @@ from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.radio import Radio, RadioOptions
 from recsys.recommender import Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
+from recsys.recommender.query import track_filter
 from recsys.taste import Event, EventKind, Subject
 from recsys.types import Tags, Track
 from tests.planted import LABELS, PlantedLibrary, Sound, at_cosine, make_info, unit
@@ -339,6 +340,8 @@ def test_seeds_are_exempt(library: PlantedLibrary) -> None:
     assert maker(library).from_seeds(library.query(5), options()).tracks[0].id == 5
 
 
-def test_without_filters_no_track_is_looked_at() -> None:
-    assert TrackFilter.needed(Filters(), [track()]) is None
-    assert TrackFilter.needed(Filters(use_defaults=False)) is None
+def test_without_filters_no_track_is_looked_at(tmp_path: Path) -> None:
+    short = PlantedLibrary(tmp_path, [Sound("jazz", unit(NORTH), duration_s=5.0)])
+    assert track_filter(short.store, short.query(1), Filters()) is None
+    assert track_filter(short.store, short.query(1), Filters(use_defaults=False)) is None
+    assert track_filter(short.store, short.query(1), Filters(no_same_artist=True)) is not None
