@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -271,28 +271,11 @@ def measure(
     else:
         folds = folds or (FOLDS if len(recipe.features.shape) == 1 else 1)
         division = divide_for(recipe, segments, "by-artist", folds=folds, seed=options.seed)
-    fitted: list[Fitted] = []
-    outputs = []
-    testing = 0.0
-    for number, fold in enumerate(division.folds):
-        # Every fold is resumed on its own.
-        state = options.partial and options.partial.with_suffix(f".{number}.pt")
-        one = fit(recipe, segments, fold, replace(options, partial=state), on_epoch)
-        started = time.monotonic()
-        outputs.append(_test_outputs(one, segments, fold, division, options))
-        testing += time.monotonic() - started
-        # The first model is enough for the notes, and models are large.
-        fitted.append(one if not fitted else replace(one, model=fitted[0].model))
+    fitted, outputs, testing = _over_folds(recipe, segments, division, options, on_epoch)
     scores, probabilities, truth = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     tested = [_artists(segments, fold.test, by_track=not division.leaky) for fold in division.folds]
     calibrated = all(len(fold.valid) for fold in division.folds)
-    notes = _notes(recipe, data, fitted, options)
-    if data.clips:
-        first = np.unique(segments.track_of[division.folds[0].test])
-        tracks = [segments.tracks[number] for number in first]
-        if songs := mix_clips(data.clips, tracks, recipe.features, options.seed):
-            mixes = evaluate_mixed(recipe, fitted[0].model, songs, segments.labels)
-            notes["mixes"] = mixes
+    notes = _notes(recipe, data, fitted, options, division.folds[0])
     return Measurement(
         recipe=recipe.name,
         data=described,
@@ -321,9 +304,36 @@ def measure(
     )
 
 
+_Outputs: TypeAlias = "tuple[FloatArray, Float64Array, IdArray]"
+"""Scores, probabilities and true genres."""
+
+
+def _over_folds(
+    recipe: Recipe,
+    segments: SegmentSet,
+    division: Division,
+    options: FitOptions,
+    on_epoch: Callable[[EpochResult], None] | None,
+) -> tuple[list[Fitted], list[_Outputs], float]:
+    """Train on every fold and test on the rest; return also how many seconds the tests took."""
+    fitted: list[Fitted] = []
+    outputs = []
+    testing = 0.0
+    for number, fold in enumerate(division.folds):
+        # Every fold is resumed on its own.
+        state = options.partial and options.partial.with_suffix(f".{number}.pt")
+        one = fit(recipe, segments, fold, replace(options, partial=state), on_epoch)
+        started = time.monotonic()
+        outputs.append(_test_outputs(one, segments, fold, division, options))
+        testing += time.monotonic() - started
+        # The first model is enough for the notes, and models are large.
+        fitted.append(one if not fitted else replace(one, model=fitted[0].model))
+    return fitted, outputs, testing
+
+
 def _test_outputs(
     fitted: Fitted, segments: SegmentSet, fold: Fold, division: Division, options: FitOptions
-) -> tuple[FloatArray, Float64Array, IdArray]:
+) -> _Outputs:
     """Return scores, probabilities and true genres of the test part.
 
     Without validation nothing is calibrated: a temperature fitted to the test part would not
@@ -349,7 +359,7 @@ def _train_accuracy(
 
 
 def _notes(
-    recipe: Recipe, data: RecipeData, fitted: list[Fitted], options: FitOptions
+    recipe: Recipe, data: RecipeData, fitted: list[Fitted], options: FitOptions, first: Fold
 ) -> dict[str, Any]:
     """Return what else can be compared with the report."""
     notes: dict[str, Any] = {
@@ -367,4 +377,10 @@ def _notes(
         notes["memorised"] = overfit_check(recipe, data.segments, options)
     if data.mixed:
         notes["mixed"] = evaluate_mixed(recipe, fitted[0].model, data.mixed, data.segments.labels)
+    if data.clips:
+        tested = np.unique(data.segments.track_of[first.test])
+        tracks = [data.segments.tracks[number] for number in tested]
+        if songs := mix_clips(data.clips, tracks, recipe.features, options.seed):
+            labels = data.segments.labels
+            notes["mixes"] = evaluate_mixed(recipe, fitted[0].model, songs, labels)
     return notes
