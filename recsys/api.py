@@ -26,7 +26,8 @@ from recsys.recommender import Answer, Filters, Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter, shortest_wanted
 from recsys.recommender.presence import Presence
 from recsys.recommender.query import OUTSIDE_LIBRARY, Query, make_query
-from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder, WordReader
+from recsys.seed_words import WordReader
+from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
 from recsys.store.search import MOST_MATCHES

@@ -54,7 +54,16 @@ GROUPS = {
     "robustness": ("robustness",),
     "mood_fit": ("mood.fit",),
     "reports": ("reports", "reports.*"),
-    "api": ("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
+    "api": (
+        "api",
+        "seeds",
+        "seed_words",
+        "feedback",
+        "classify",
+        "library_status",
+        "listing",
+        "export",
+    ),
     "demo": ("demo",),
     "cli": ("cli", "cli.*", "__main__"),
 }
