@@ -400,7 +400,7 @@ def pairs_picture(excerpts: Mapping[str, Excerpt]) -> Picture:
         )  # fmt: skip
         axes.set_title(literal(own.name))
         axes.set_ylabel("frequency (Hz)")
-        axes.set_xlabel(f"{own.duration_s:.0f} s of the middle")
+        axes.set_xlabel(f"time ({own.duration_s:.0f} s from the middle)")
     figure.colorbar(image, ax=grid, label="level (dB, loudest = 0)")
     caption = f"{N_MELS} mel bands up to {FMAX_HZ} Hz. One track of a genre shows no more than it."
     return Picture("spectrogram-pairs", "Pairs of spectrograms", caption, figure)

@@ -68,7 +68,8 @@ def convolutions(
     for i, o, side, step in zip((channels, *outputs[:-1]), outputs, sides, steps, strict=True):
         size = (side, 1) if flat else (side, side)
         layers.append(SameConv(i, o, size) if same else nn.Conv2d(i, o, size))
-        layers += [nn.ReLU(), nn.MaxPool2d(step)]
+        # As ReLU before the pool, gradients included, on a fraction of the values.
+        layers += [nn.MaxPool2d(step), nn.ReLU()]
         if norm:
             layers.append(nn.BatchNorm2d(o, eps=KERAS_EPS, momentum=KERAS_MOMENTUM))
         if dropout:
