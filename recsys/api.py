@@ -34,6 +34,7 @@ from recsys.taste import EventKind
 from recsys.taste.events import now
 from recsys.types import (
     MEASURED,
+    NOT_MUSIC,
     TIME_LIMIT_S,
     Blend,
     Effort,
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
     from recsys.mood.fit import FitOptions, MoodFit
-    from recsys.pages import Orders, Page, PageOptions
+    from recsys.pages import Orders, Page, PageOptions, Suggestions
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
@@ -1527,6 +1528,61 @@ class Library:
         wanted = [each for each in ids if abs(each) < _MOST_ID]
         tracks = self._catalogue().tracks(wanted)
         return [tracks[each] for each in wanted if each in tracks]
+
+    def suggest(self, words: str, limit: int = 8) -> Suggestions:
+        """Return the tracks, artists and albums that words, or their beginnings, may mean.
+
+        Parameters
+        ----------
+        words : str
+            As they are typed.
+        limit : int
+            Number of each.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        from recsys.pages import suggestions
+
+        return suggestions(self.store, words, limit)
+
+    def folders_in(self, folder: str | Path | None = None) -> tuple[dict[Path, int], int]:
+        """Return the folders in a folder with their numbers of tracks, and the number of all.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            By default those that were indexed.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        from recsys.pages import folders_in
+
+        return folders_in(self.store, None if folder is None else absolute(folder))
+
+    def genres(self) -> list[tuple[str, int, tuple[str, ...]]]:
+        """Return each genre with its number of tracks and the nearest other genres, most first.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty.
+        """
+        from recsys.library_status import nearest_genres
+
+        _, index, _ = self._stored()
+        counts = {genre: index.count(genre) for genre in index.genres}
+        music = [genre for genre in counts if genre not in NOT_MUSIC]
+        near = nearest_genres(index, music)
+        return [
+            (genre, counts[genre], near.get(genre, ()))
+            for genre in sorted(counts, key=lambda genre: (-counts[genre], genre))
+        ]
 
     def waveform(self, track_id: int) -> bytes:
         """Return the waveform of a track: :data:`recsys.mix.waveform.PEAKS` peaks, a byte each.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from recsys.listing import ListOptions
 from recsys.recommender.filters import checked_ranges
 from recsys.recommender.query import TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
-from recsys.store.search import MOST_MATCHES, search_terms
+from recsys.store.search import MOST_MATCHES, normalise, search_terms, words_of
 from recsys.store.store import ORDERS
 from recsys.taste import Subject
 
@@ -234,7 +234,53 @@ def _start(ids: IdArray, cursor: str) -> int:
     return int(found[0]) + 1 if len(found) else max(0, min(position, len(ids)))
 
 
-def chosen_tracks(store: Store, ids: Sequence[int]) -> list[Track]:
-    """Return the tracks of some ids, in their order; those that are gone are left out."""
-    tracks: dict[int, Any] = store.tracks(ids)
-    return [tracks[i] for i in ids if i in tracks]
+# What the library holds, for those who look around in it
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """What may be meant by what is typed."""
+
+    tracks: tuple[Track, ...]
+    artists: dict[str, int]  # with their numbers of tracks among the best matches, most first
+    albums: dict[str, int]
+
+
+def suggestions(store: Store, words: str, limit: int) -> Suggestions:
+    """Return the tracks, artists and albums with these words, or words that begin so."""
+    found = store.find_tracks(words, MOST_MATCHES)
+    asked = [part for term in search_terms(words) for part in words_of(term)]
+
+    def named(names: Iterable[str | None]) -> dict[str, int]:
+        counts = Counter(name for name in names if name)
+        fitting = {name: count for name, count in counts.items() if _begins(asked, name)}
+        return dict(sorted(fitting.items(), key=lambda item: (-item[1], item[0]))[:limit])
+
+    return Suggestions(
+        tuple(found[:limit]),
+        named(track.artist for track in found),
+        named(track.tags.album for track in found),
+    )
+
+
+def _begins(asked: Iterable[str], name: str) -> bool:
+    words = words_of(normalise(name))
+    return all(any(word.startswith(each) for word in words) for each in asked)
+
+
+def folders_in(store: Store, folder: Path | None) -> tuple[dict[Path, int], int]:
+    """Return the folders in a folder, or the library's own, with the tracks at any depth.
+
+    With them comes the number of all its tracks.
+    """
+    if folder is None:
+        roots = store.roots()
+        counts = {root: sum(1 for _ in store.iter_tracks_under(root)) for root in roots}
+        return counts, sum(counts.values())
+    depth, total = len(folder.parts), 0
+    inside: Counter[Path] = Counter()
+    for _, path in store.iter_tracks_under(folder):
+        total += 1
+        if len(path.parts) > depth + 1:
+            inside[folder / path.parts[depth]] += 1
+    return dict(inside), total

@@ -1130,6 +1130,10 @@ class Store:
         names = ("tracks", "analyses", "failures", "missing", "unanalysed")
         return dict(zip(names, row or (), strict=True))
 
+    def track_count(self) -> int:
+        """Return how many tracks there are."""
+        return int(self._value("SELECT count(*) FROM tracks"))
+
     def unanalysed(self) -> int:
         """Return how many tracks have no analysis by the current model."""
         # Of the two indexes alone: the view would read every analysis.

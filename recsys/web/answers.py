@@ -75,7 +75,10 @@ def nothing() -> Response:
 def if_changed(request: Request, response: Response) -> Response:
     """Return a response, or that it is what the client has already."""
     tag = response.headers.get("ETag")
-    known = {each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")}
+    known = {
+        each.strip().removeprefix("W/")
+        for each in request.headers.get("If-None-Match", "").split(",")
+    }
     if request.method not in ("GET", "HEAD") or response.status_code != 200 or tag not in known:
         return response
     return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})

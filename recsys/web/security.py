@@ -81,7 +81,9 @@ class Rules:
     @property
     def origins(self) -> frozenset[str]:
         """What the page itself names as its origin."""
-        return frozenset(f"{scheme}://{host}" for host in self.hosts for scheme in ("http", "https"))
+        return frozenset(
+            f"{scheme}://{host}" for host in self.hosts for scheme in ("http", "https")
+        )
 
 
 class Guard:
@@ -164,7 +166,11 @@ def token_of(headers: Headers) -> str:
 def _size(scope: Scope, headers: Headers) -> Response | None:
     if len(scope["query_string"]) > MOST_QUERY:
         return problem(400, f"the address is longer than {MOST_QUERY} bytes", "Use POST.")
-    return _too_large(scope, int(length)) if (length := headers.get("content-length", "")).isdigit() else None
+    return (
+        _too_large(scope, int(length))
+        if (length := headers.get("content-length", "")).isdigit()
+        else None
+    )
 
 
 def _too_large(scope: Scope, length: int) -> Response | None:
@@ -184,7 +190,9 @@ def _type(scope: Scope, headers: Headers) -> Response | None:
     given = headers.get("content-type", "").partition(";")[0].strip().lower()
     if given == wanted:
         return None
-    return problem(415, f"the type is {given[:60]!r}, not {wanted}", f"Send Content-Type: {wanted}.")
+    return problem(
+        415, f"the type is {given[:60]!r}, not {wanted}", f"Send Content-Type: {wanted}."
+    )
 
 
 def _with_headers(send: Send) -> Send:

@@ -55,7 +55,7 @@ class Tokens:
     def holds(self, text: str) -> bool:
         """Return whether this is a token; in a time that does not tell how much of it is right."""
         hashed = _hash(text)
-        return any([hmac.compare_digest(hashed, token.sha256) for token in self.all()])
+        return any(hmac.compare_digest(hashed, token.sha256) for token in self.all())
 
     def make(self) -> tuple[Token, str]:
         """Store a new token; return it with its text, which nothing can tell later."""
