@@ -96,7 +96,10 @@ def test_a_migration_that_fails_leaves_the_library_as_it_was(path: Path, later: 
 def to_first_schema(store: Store) -> None:
     """Make a library one of the first schema, sorted by styles."""
     all_tracks, analysed_tracks = schema._TABLES[-2:]  # the views of then
-    later = ("mixes", "events", "preferences", "blends", "radio_tracks", "radio_sessions")
+    later = (
+        *("mixes", "events", "preferences", "blends", "radio_tracks", "radio_sessions"),
+        *("playlists", "waveforms"),
+    )
     for statement in (
         "DROP VIEW analysed_tracks",
         "DROP VIEW tracks_with_analysis",
