@@ -39,11 +39,12 @@ const NAVIGATION = ["library", "radio", "playlists", "map", "mood"];
 function Navigation() {
   const screen = useWatched(place, (value) => value.here.screen);
   const chosen = useWatched(theme, (value) => value.name);
+  const hasMap = useWatched(library, (value) => value.hasMap);
   return html`<nav class="nav" aria-label=${T.nav.label}>
     <a class="brand" href="#/library" aria-label=${T.name}>
       <img src="/static/icon.svg" alt="" width="28" height="28" /><b>${T.name}</b>
     </a>
-    ${NAVIGATION.map(
+    ${NAVIGATION.filter((name) => name !== "map" || hasMap).map(
       (name) => html`<a
         key=${name}
         href=${`#/${name}`}

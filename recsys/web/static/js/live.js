@@ -28,6 +28,8 @@ export const library = new State({
   /** @type {{mood: string, tracks: number}[]} */
   moods: [],
   mapRevision: 0,
+  /** Whether the server draws maps. */
+  hasMap: false,
 });
 
 export const opinions = new State({
@@ -55,6 +57,7 @@ export async function loadLibrary() {
     const offline = problem.code === "offline";
     library.set({ loaded: true, empty, offline, trouble: empty || offline ? "" : problem.message });
   }
+  void get("/map").then(() => library.set({ hasMap: true }), () => undefined);
   const run = library.value.run;
   if (run === null || run.state === "running") void loadRuns();
   if (library.value.empty || library.value.offline) return;

@@ -435,13 +435,6 @@ export async function steer(kind, track) {
   return true;
 }
 
-/** Skip what plays; a radio turns away from it. */
-export async function skip() {
-  const entry = current();
-  if (!entry) return;
-  step(1);
-}
-
 // What the server is told
 
 function tellPlayed() {

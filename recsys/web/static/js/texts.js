@@ -112,7 +112,6 @@ export const T = {
     liked: (/** @type {string} */ name) => `You like ${name}`,
     dislike: "Less like this",
     disliked: "Less of this from now on",
-    skip: "Skip",
     ban: "Never play again",
     banArtist: (/** @type {string} */ name) => `Never play ${name}`,
     banned: (/** @type {string} */ name) => `${name} is in no list any more`,
@@ -225,6 +224,7 @@ export const T = {
       taste: "My taste counts",
       eras: ["60s", "70s", "80s", "90s", "00s"],
       era: (/** @type {string} */ era) => `Only ${era}`,
+      anyEra: "Any decade",
       notArtist: (/** @type {string} */ name) => `Not ${name}`,
       mood: (/** @type {string} */ mood) => `Only ${mood}`,
     },
@@ -242,7 +242,7 @@ export const T = {
     tags: "It sounds like",
     character: "Character",
     numbers: {
-      energy: "Energy", valence: "Brightness of mood", danceability: "Danceability",
+      energy: "Energy", valence: "Brightness", danceability: "Danceability",
       acousticness: "Acoustic", instrumentalness: "Instrumental", vocals: "Voice",
     },
     facts: "File",
@@ -283,6 +283,8 @@ export const T = {
     to: "Arrive at",
     words: "In words",
     mood: "Mood",
+    ofMood: (/** @type {string} */ mood, /** @type {string} */ course) =>
+      [mood, course].filter(Boolean).join(", ") || "Of every mood",
     course: "Energy",
     courses: { "": "As it comes", "energy=rise": "Rising", "energy=fall": "Falling" },
     genres: "Genres",

@@ -9,6 +9,10 @@ const without = new Set();
 /** @param {import("../types").Track} track */
 const keyOf = (track) => (track.album ? `${track.artist}/${track.album}` : String(track.track_id));
 
+/** @param {string} name */
+const initial = (name) =>
+  ([...name.trim().replace(/^(the|a|an|der|die|das|les?|los?|la) /i, "")][0] ?? "").toUpperCase();
+
 /**
  * @param {{track: import("../types").Track, size?: 64 | 160 | 320 | 640, large?: boolean}} properties
  */
@@ -24,7 +28,7 @@ export function Cover({ track, size = 64, large = false }) {
     style=${none ? { background: `linear-gradient(145deg, oklch(0.62 0.09 ${hue}), oklch(0.42 0.08 ${(hue + 50) % 360}))` } : { background: "" }}
   >
     ${none
-      ? html`<b>${[...name.trim()][0]?.toUpperCase() ?? ""}</b>`
+      ? html`<b>${initial(name)}</b>`
       : html`<img
           src=${address(`/media/${track.track_id}/cover?size=${size}`)}
           alt=""

@@ -2,6 +2,8 @@
 import { html, useEffect, useRef } from "../html.js";
 import { Icon } from "../icons.js";
 import { T } from "../texts.js";
+import { Toasts } from "../toasts.js";
+import { Menu } from "./menu.js";
 
 /**
  * @param {{title: string, onClose: () => void, children?: any, kind?: string}} properties
@@ -35,5 +37,7 @@ export function Dialog({ title, onClose, children, kind = "" }) {
       </header>
       ${children}
     </div>
+    <${Menu} inDialog />
+    <${Toasts} />
   </dialog>`;
 }

@@ -41,8 +41,10 @@ function walk(event) {
   event.stopPropagation();
 }
 
-export function Menu() {
-  const open = useWatched(menu, (value) => value.open);
+/** A dialog has a menu of its own, since nothing outside it can be used. @param {{inDialog?: boolean}} properties */
+export function Menu({ inDialog = false }) {
+  const open = useWatched(menu, ({ open: each }) =>
+    each && (each.anchor.closest("dialog") !== null) === inDialog ? each : null);
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   useLayoutEffect(() => {
     if (!open || !box.current) return;

@@ -184,7 +184,15 @@ export function PlaylistEditor({ playlist, name: given, tracks, recipe, note, on
         <button class="button" disabled=${playlist !== undefined && !changed} onClick=${() => void save()}>
           ${playlist === undefined ? T.playlists.save : T.playlists.saveChanges}
         </button>
-        <button class="button" disabled=${!past.length} onClick=${undo}>${T.undo}</button>
+        <button
+          class="icon-button"
+          aria-label=${T.undo}
+          title=${T.undo}
+          disabled=${!past.length}
+          onClick=${undo}
+        >
+          <${Icon} name="undo" />
+        </button>
         <button
           class="button"
           aria-haspopup="menu"

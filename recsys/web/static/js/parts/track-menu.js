@@ -62,11 +62,11 @@ export function trackMenu(track) {
     { label: T.actions.dislike, icon: "down", act: () => void dislike(track) },
     banned
       ? { label: T.actions.unban, icon: "check", act: () => void unban(track) }
-      : { label: T.actions.ban, icon: "close", danger: true, act: () => void ban(track) },
+      : { label: T.actions.ban, icon: "ban", danger: true, act: () => void ban(track) },
     !!artist &&
       !banned && {
         label: T.actions.banArtist(shown(artist)),
-        icon: "close",
+        icon: "ban",
         danger: true,
         act: () => void banArtist(artist),
       },

@@ -67,6 +67,7 @@ function draw(canvas, peaks, share, marks) {
     context.fillRect(start * width, 0, Math.max(2, (end - start) * width), height);
   }
   const bars = Math.max(1, Math.floor(width / BAR));
+  const loudest = Math.max(48, ...(peaks ?? []));
   for (let bar = 0; bar < bars; bar++) {
     let top = 0;
     if (peaks?.length) {
@@ -74,7 +75,7 @@ function draw(canvas, peaks, share, marks) {
       const last = Math.max(first + 1, Math.floor(((bar + 1) / bars) * peaks.length));
       for (let at = first; at < last; at++) top = Math.max(top, peaks[at]);
     }
-    const tall = Math.max(2, (top / 255) * (height - 2));
+    const tall = Math.max(2, (top / loudest) * (height - 2));
     context.fillStyle = (bar + 0.5) / bars <= share ? played : ahead;
     context.fillRect(bar * BAR, (height - tall) / 2, BAR - 1, tall);
   }

@@ -38,7 +38,7 @@ export function Mood() {
       ${feelings.map(
         (feeling) => html`<li key=${feeling}>
           <button class=${`feeling ${feeling}`} onClick=${() => void start(plays[feeling])}>
-            <svg viewBox="0 0 100 100" aria-hidden="true"><path d=${FACES[feeling]} /></svg>
+            <svg viewBox="20 26 60 52" aria-hidden="true"><path d=${FACES[feeling]} /></svg>
             <b>${T.mood.buttons[feeling]}</b>
             <small>${T.mood.plays(plays[feeling])}</small>
           </button>

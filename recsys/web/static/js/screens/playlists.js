@@ -22,7 +22,7 @@ const maker = new State({
   to: /** @type {Choice | null} */ (null),
   genres: /** @type {string[]} */ ([]),
   mood: "",
-  course: "",
+  course: /** @type {keyof typeof T.playlists.courses} */ (""),
   length: 30,
   seed: 0,
   made: /** @type {Draft | null} */ (null),
@@ -58,7 +58,8 @@ function wish() {
   }
   const curves = course ? [course] : [];
   if (kind === "cycle") return { ...common, cycle: genres.length ? genres : "auto", curves };
-  return { ...common, moods: mood ? [mood] : [], curves, diversity: 0.3 };
+  const name = T.playlists.ofMood(mood, course ? T.playlists.courses[course] : "");
+  return { ...common, name, moods: mood ? [mood] : [], curves, diversity: 0.3 };
 }
 
 /** @param {boolean} another draw other tracks */

@@ -4,12 +4,13 @@ import { html, useEffect, useState } from "../html.js";
 import { artistOf, genreName, hueOf, shown, titleOf } from "../format.js";
 import { Icon } from "../icons.js";
 import { dislike, library } from "../live.js";
-import { player, jump, resumeRadio, setRules, startRadio, step } from "../player.js";
+import { player, jump, resumeRadio, setRules, startRadio } from "../player.js";
 import { useWatched } from "../state.js";
 import { T } from "../texts.js";
 import { say, sayProblem } from "../toasts.js";
 import { Chip } from "../parts/chips.js";
 import { Cover } from "../parts/cover.js";
+import { openMenu } from "../parts/menu.js";
 import { Picker } from "../parts/picker.js";
 import { Transport } from "../parts/player-bar.js";
 import { Heart, TrackList } from "../parts/rows.js";
@@ -144,9 +145,6 @@ function OnAir({ station, onAnother }) {
         <div class="on-air-actions">
           <${Heart} track=${entry.track} />
           <${Transport} large />
-          <button class="button" onClick=${() => step(1)}>
-            <${Icon} name="skip" size=${18} /> ${T.actions.skip}
-          </button>
           <button class="button" onClick=${() => void dislike(entry.track)}>
             <${Icon} name="down" size=${18} /> ${T.actions.dislike}
           </button>
@@ -217,13 +215,22 @@ function RuleChips({ rules, track }) {
       on=${ranges.energy === "0.6.."}
       onSwitch=${() => range("energy", "0.6..")}
     />
-    ${rule.eras.map(
-      (era) => html`<${Chip}
-        label=${rule.era(era)}
-        on=${tags.includes(era)}
-        onSwitch=${() => change({ tags: tags.includes(era) ? [] : [era] })}
-      />`,
-    )}
+    <button
+      class=${`chip${tags.length ? " on" : ""}`}
+      aria-haspopup="menu"
+      onClick=${(/** @type {any} */ event) =>
+        openMenu(
+          event.currentTarget,
+          ["", ...rule.eras].map((era) => ({
+            label: era ? rule.era(era) : rule.anyEra,
+            checked: era ? tags.includes(era) : !tags.length,
+            act: () => change({ tags: era ? [era] : [] }),
+          })),
+          rule.anyEra,
+        )}
+    >
+      ${tags.length ? rule.era(tags[0]) : rule.anyEra}<${Icon} name="down" size=${14} />
+    </button>
     ${notArtists.map(
       (name) => html`<${Chip}
         label=${rule.notArtist(name)}

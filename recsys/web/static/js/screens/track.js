@@ -83,7 +83,7 @@ function Head({ track }) {
           ${state === "playing" ? T.player.pause : T.player.play}
         </button>
         <button class="button" onClick=${radio}>
-          <${Icon} name="radio" size=${18} />${T.actions.radio}
+          <${Icon} name="radio" size=${18} />${T.radio.title}
         </button>
         <${Heart} track=${track} />
         <button
@@ -93,7 +93,7 @@ function Head({ track }) {
           title=${banned ? T.actions.unban : T.actions.ban}
           onClick=${() => void (banned ? unban(track) : ban(track))}
         >
-          <${Icon} name="close" size=${18} />
+          <${Icon} name="ban" size=${18} />
         </button>
         <button
           class="icon-button"
@@ -119,37 +119,39 @@ function Sound({ track }) {
   </section>`;
 }
 
+/** @typedef {{bands: number, frames: number, values: Uint8Array}} Levels */
+
 /** Drawn where the server has one. @param {{id: number}} properties */
 function Spectrogram({ id }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
-  const [there, setThere] = useState(true);
+  const [levels, setLevels] = useState(/** @type {Levels | null} */ (null));
   useEffect(() => {
     const stop = new AbortController();
     fetch(address(`/media/${id}/spectrogram`), { signal: stop.signal })
       .then(async (response) => {
         const [bands, frames] = (response.headers.get("X-Shape") ?? "").split(",").map(Number);
-        const levels = new Uint8Array(await response.arrayBuffer());
-        const context = canvas.current?.getContext("2d");
-        if (!response.ok || !canvas.current || !context || levels.length !== bands * frames) {
-          setThere(false);
-          return;
-        }
-        canvas.current.width = frames;
-        canvas.current.height = bands;
-        const image = context.createImageData(frames, bands);
-        for (let band = 0; band < bands; band++) {
-          for (let frame = 0; frame < frames; frame++) {
-            const level = levels[band * frames + frame];
-            const at = ((bands - 1 - band) * frames + frame) * 4;
-            image.data.set(warm(level), at);
-          }
-        }
-        context.putImageData(image, 0, 0);
+        const values = new Uint8Array(await response.arrayBuffer());
+        if (response.ok && values.length === bands * frames) setLevels({ bands, frames, values });
       })
-      .catch(() => setThere(false));
+      .catch(() => undefined);
     return () => stop.abort();
   }, [id]);
-  if (!there) return null;
+  useEffect(() => {
+    const context = canvas.current?.getContext("2d");
+    if (!levels || !canvas.current || !context) return;
+    const { bands, frames, values } = levels;
+    canvas.current.width = frames;
+    canvas.current.height = bands;
+    const image = context.createImageData(frames, bands);
+    for (let band = 0; band < bands; band++) {
+      for (let frame = 0; frame < frames; frame++) {
+        const at = ((bands - 1 - band) * frames + frame) * 4;
+        image.data.set(warm(values[band * frames + frame]), at);
+      }
+    }
+    context.putImageData(image, 0, 0);
+  }, [levels]);
+  if (!levels) return null;
   return html`<canvas class="spectrogram" ref=${canvas} role="img" aria-label=${T.track.spectrogram}></canvas>`;
 }
 
