@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,6 +23,7 @@ from recsys.cli.options import (
     workers_option,
 )
 from recsys.cli.output import console, note, path_cell, print_failure, print_json, shown, table
+from recsys.fields import classification_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def command(
             failed += result.error is not None
             named = replace(result, path=STANDARD_INPUT) if result.path == spooled else result
             if as_json:
-                _print_line(named)
+                print_json(classification_fields(named))
             else:
                 rows.append(named)
     if not as_json:
@@ -112,31 +112,6 @@ def _regular(files: tuple[Path, ...]) -> Iterator[tuple[list[Path], Path | None]
         spooled = Path(copy.name)
         given = dict.fromkeys(spooled if file == STANDARD_INPUT else file for file in files)
         yield list(given), spooled
-
-
-def _print_line(result: Classification) -> None:
-    from recsys.listing import kind_fields
-
-    path = os.fspath(result.path)
-    if result.error is not None:
-        hint = {"hint": result.hint} if result.hint else {}
-        print_json({"path": path, "error": result.error} | hint)
-        return
-    line: dict[str, Any] = {
-        "path": path,
-        "genre": result.genre,
-        "genres": list(result.genres),
-        "label": result.label,
-        "probabilities": {genre: round(p, 6) for genre, p in result.probabilities.items()},
-        "tags": {
-            tag: {"score": round(scored.score, 6), "strength": round(scored.strength, 3)}
-            for tag, scored in result.tags.items()
-        },
-    }
-    line |= kind_fields(result)
-    if result.warning:
-        line["warning"] = result.warning
-    print_json(line)
 
 
 def _print_table(rows: list[Classification]) -> None:

@@ -34,6 +34,7 @@ SECTIONS = {
         "radio": "recsys.cli.radio",
         "mood": "recsys.cli.mood",
         "blends": "recsys.cli.blends",
+        "serve": "recsys.cli.serve",
     },
     "Say what you want to hear": {
         "like": "recsys.cli.like:like",

@@ -28,11 +28,12 @@ from recsys.cli.output import (
     print_paths,
     track_table,
 )
+from recsys.fields import radio_fields, radio_row_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recsys.playlists.radio import RadioAnswer, RadioTrack
+    from recsys.playlists.radio import RadioAnswer
 
 
 @click.command(name="radio", short_help="Give the next tracks of an endless list.")
@@ -121,37 +122,13 @@ def command(
             may_ask=not as_json,
         )
     if as_json:
-        print_json(_as_json(answer))
+        print_json(radio_fields(answer, [*map(radio_row_fields, answer.results)]))
     elif paths is not None:
         print_paths((row.track.path for row in answer.results), paths)
     else:
         _print_answer(answer)
     for text in answer.notes:
         note(text)
-
-
-def _as_json(answer: RadioAnswer) -> dict[str, Any]:
-    from recsys.playlists.files import track_fields
-
-    return {
-        "session": answer.session,
-        "seeds": [track_fields(track) for track in answer.seeds],
-        "words": answer.words,
-        "results": [_row_json(row) for row in answer.results],
-        "notes": list(answer.notes),
-    }
-
-
-def _row_json(row: RadioTrack) -> dict[str, Any]:
-    from recsys.playlists.files import track_fields
-
-    return {
-        "position": row.position,
-        **track_fields(row.track),
-        "similarity": round(row.similarity, 6),
-        "artist_spacing": row.spacing.artist,
-        "album_spacing": row.spacing.album,
-    }
 
 
 def _print_answer(answer: RadioAnswer) -> None:

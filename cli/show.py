@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +17,7 @@ from recsys.cli.output import (
     shown,
     table,
 )
+from recsys.fields import details_fields, time_of
 from recsys.notebook import clock
 
 if TYPE_CHECKING:
@@ -59,49 +59,9 @@ def command(track: str, k: int, as_json: bool, db: Path | None, device: DeviceNa
             [track], lambda given: library.show(given[0], k=k), may_ask=not as_json
         )
     if as_json:
-        print_json(_as_json(details))
+        print_json(details_fields(details))
     else:
         _print(details)
-
-
-def _as_json(details: TrackDetails) -> dict[str, Any]:
-    from recsys.listing import track_dict
-
-    windows = details.windows
-    return {
-        **track_dict(details.track),
-        "tempo_by": details.track.mix.tempo_by,
-        "key_by": details.track.mix.key_by,
-        "loudness_by": details.track.mix.loudness_by,
-        "album_artist": details.track.tags.album_artist,
-        "track_number": details.track.tags.track_number,
-        "size": details.size,
-        "modified": _time(details.modified_s),
-        "audio_hash": details.track.audio_hash,
-        "warning": details.track.warning,
-        "copies": [str(path) for path in details.copies],
-        "feedback": [event.fields() for event in details.feedback],
-        "banned_by": None if details.ban is None else details.ban.fields(),
-        "probabilities": {genre: round(p, 6) for genre, p in details.probabilities.items()},
-        "tags": {tag: round(strength, 3) for tag, strength in details.tags.items()},
-        "analysis": {
-            "model": details.model,
-            "fingerprint": details.fingerprint,
-            "effort": details.effort,
-            "windows": None if windows is None else [round(s, 3) for s in windows.starts_s],
-            "window_s": None if windows is None else windows.length_s,
-        },
-        "neighbours": [
-            {**track_dict(row.track), "similarity": round(row.similarity, 6)}
-            for row in details.neighbours
-        ],
-    }
-
-
-def _time(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
 
 
 def _print(details: TrackDetails) -> None:
@@ -132,7 +92,7 @@ def _rows(details: TrackDetails) -> list[tuple[str, str]]:
     genres = [f"{genre} {p:.0%}" for genre, p in ranked if p >= 0.01]
     sorted_as = f" (sorted as {track.genre_group})" if track.genre_group != track.genre else ""
     from_album = ", ".join(str(part) for part in (tags.album, tags.year) if part is not None)
-    added = _time(track.added_s)
+    added = time_of(track.added_s)
     rows = {
         "Track": track.display_name,
         "Id": str(track.id),
@@ -214,7 +174,7 @@ def _feedback(details: TrackDetails) -> str:
 def _size(details: TrackDetails) -> str:
     if details.size is None:
         return ""
-    return f"{human_size(details.size)}, changed {_time(details.modified_s)}"
+    return f"{human_size(details.size)}, changed {time_of(details.modified_s)}"
 
 
 def _windows(details: TrackDetails) -> str:

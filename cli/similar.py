@@ -34,14 +34,14 @@ from recsys.cli.output import (
     print_paths,
     track_table,
 )
+from recsys.fields import answer_fields, result_fields, words_of
 from recsys.notebook import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from recsys.recommender import Answer
-    from recsys.types import DeviceName, Recommendation
-    from recsys.words import PhraseReading, TextReading
+    from recsys.types import DeviceName
 
 GENRES_SHOWN = 4
 """Genres named in the heading of the table."""
@@ -175,17 +175,18 @@ def command(
         if blend is not None:
             library.save_blend(blend, answer.query)
     if as_json:
-        print_json(_as_json(answer, explain=explain))
+        rows = [result_fields(row, explain=explain) for row in answer.results]
+        print_json(answer_fields(answer, rows))
     elif paths is not None:
         print_paths((row.track.path for row in answer.results), paths)
-        if (reading := _words_of(answer)) is not None:
+        if (reading := words_of(answer)) is not None:
             note(f"read as: {reading}")
     else:
         _print_answer(answer, explain=explain)
     for text in answer.notes:
         note(text)
     if blend is not None:
-        without = "" if _words_of(answer) is None else " without the words"
+        without = "" if words_of(answer) is None else " without the words"
         again = f"recsys similar {shlex.quote(f'blend:{blend}')}"
         note(f"saved{without}; ask it again with: {again}")
     # An untrained model gives all tracks almost the same embedding.
@@ -194,72 +195,6 @@ def command(
             "almost all results are near-duplicates; the model may be under-trained "
             "(--show-duplicates lists them)"
         )
-
-
-def _as_json(answer: Answer, *, explain: bool) -> dict[str, Any]:
-    query = answer.query
-    seeds = [
-        {
-            "path": os.fspath(seed.track.path),
-            "track_id": seed.track.id if seed.in_library else None,
-            "artist": seed.track.artist,
-            "title": seed.track.title,
-            "genre_tag": seed.track.tags.genre_tag,
-        }
-        for seed in query.seeds
-    ]
-    words = _words_of(answer)
-    return {
-        "query": {
-            **(seeds[0] if seeds else {}),
-            "genre": query.genre,
-            "label": answer.genre_group,
-            "probabilities": {g: round(p, 6) for g, p in answer.probabilities.items()},
-            "seeds": seeds,
-            "readings": [reading.fields() for reading in query.readings],
-            **({} if words is None else {"words": words.fields()}),
-        },
-        "genres": [{"genre": genre, "score": round(s, 6)} for genre, s in answer.genre_scores],
-        "tiers": [
-            {"tier": tier.number, "kind": tier.kind, "genres": list(tier.genres)}
-            for tier in answer.tiers
-        ],
-        "results": [_row_json(row, explain=explain) for row in answer.results],
-        "filtered": dict(answer.filtered),
-        "notes": list(answer.notes),
-    }
-
-
-def _words_of(answer: Answer) -> PhraseReading | TextReading | None:
-    """Return how words for sound were read; None where there were none."""
-    return getattr(answer, "reading", None)
-
-
-def _row_json(row: Recommendation, *, explain: bool) -> dict[str, Any]:
-    track = row.track
-    result: dict[str, Any] = {
-        "rank": row.rank,
-        "track_id": track.id,
-        "path": os.fspath(track.path),
-        "artist": track.artist,
-        "title": track.title,
-        "album": track.tags.album,
-        "duration_s": round(track.duration_s, 3),
-        "genre": track.genre,
-        "label": track.genre_group,
-        "genre_tag": track.tags.genre_tag,
-        **track.numbers,
-        "tier": row.tier,
-        "genre_score": round(row.genre_score, 6),
-        "similarity": round(row.similarity, 6),
-    }
-    if row.score is not None:
-        result["score"] = row.score
-    if row.taste:
-        result["taste"] = round(row.taste, 6)
-    if explain:
-        result["reasons"] = list(row.reasons)
-    return result
 
 
 def _print_answer(answer: Answer, *, explain: bool) -> None:
@@ -277,7 +212,7 @@ def _print_answer(answer: Answer, *, explain: bool) -> None:
         for is_unwanted in (False, True)
     )
     names = f"[bold]{wanted}[/bold]" + (f", not like [bold]{unwanted}[/bold]" if unwanted else "")
-    words = _words_of(answer)
+    words = words_of(answer)
     if words is not None:
         screen.print(f"Read as: [bold]{escape(str(words))}[/bold]")
     if readings:
@@ -301,7 +236,7 @@ def _genres(answer: Answer) -> str:
 
 
 def _print_table(answer: Answer, screen: Console) -> None:
-    figure = "Similarity" if _words_of(answer) is None else "Score"
+    figure = "Similarity" if words_of(answer) is None else "Score"
     output = track_table("Tier", figure)
     for row in answer.results:
         number = f"{row.similarity:.3f}" if row.score is None else f"{row.score:.2f}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import click
 from recsys.cli.options import db_option, index_option, json_option, library_place
 from recsys.cli.output import console, escape, human_size, print_json, shown, table
 from recsys.cli.prefer import option_lines
+from recsys.fields import EXAMPLES, failure_group_fields, status_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 BARS = " ▁▂▃▄▅▆▇█"
 """Letters of a distribution, from nothing to the most."""
-
-EXAMPLES = 2
-"""Files that are named for each reason of failures."""
 
 SOURCES = {
     "all": "all that the model knows (recsys index --genres all)",
@@ -85,7 +82,7 @@ def command(failures: bool, tags: bool, as_json: bool, db: Path | None, index: s
         status = library.status()
         groups = library.failure_groups() if failures or as_json else []  # can be many
     if as_json:
-        print_json(_as_json(status) | _failures_as_json(groups))
+        print_json(status_fields(status) | _failures_as_json(groups))
     elif failures:
         _print_failures(groups)
     else:
@@ -142,16 +139,7 @@ def _print_failures(groups: Sequence[FailureGroup]) -> None:
 def _failures_as_json(groups: Sequence[FailureGroup]) -> dict[str, object]:
     failed = {file.file.path: file for group in groups for file in group.files}
     return {
-        "failures_by_reason": [
-            {
-                "reason": group.reason,
-                "files": len(group.files),
-                "retried": group.retried,
-                "examples": [os.fspath(file.file.path) for file in group.files[:EXAMPLES]],
-                "hint": group.hint,
-            }
-            for group in groups
-        ],
+        "failures_by_reason": failure_group_fields(groups),
         "failures_list": [
             {"path": os.fspath(path), "reason": failure.reason, "made_by": failure.made_by}
             for path, failure in sorted(failed.items())
@@ -179,40 +167,6 @@ def _print_genres(status: LibraryStatus) -> None:
         near = ", ".join(status.nearest_genres.get(name, ()))
         output.add_row(escape(name), str(count), f"{count / total:.0%}", escape(near))
     console().print(output)
-
-
-def _as_json(status: LibraryStatus) -> dict[str, object]:
-    return {
-        "database": os.fspath(status.database),
-        "database_bytes": status.database_bytes,
-        "index_bytes": status.index_bytes,
-        "model": {"name": status.model, "fingerprint": status.fingerprint},
-        "effort": status.effort,
-        "tracks": status.tracks,
-        "genres_from": status.genre_source,
-        "genres": status.genres,
-        "nearest_genres": {name: list(near) for name, near in status.nearest_genres.items()},
-        "kinds": status.kinds,
-        "tags": list(status.tags),
-        "failures": status.failures,
-        "missing": status.missing,
-        "unanalysed": status.unanalysed,
-        "roots": [
-            {"path": os.fspath(root), "available": there} for root, there in status.roots.items()
-        ],
-        "index": {
-            "fresh": not status.index_problems,
-            "problems": list(status.index_problems),
-            "recall_at_20": status.recall_at_20,
-        },
-        "passed_over": asdict(status.passed_over),
-        "exclude": list(status.exclude),
-        "video": status.video,
-        "preferences": status.preferences.asked(),
-        "numbers": status.numbers,
-        "numbers_from": status.numbers_from,
-        **({"feedback": status.feedback} if status.feedback else {}),
-    }
 
 
 def _print_numbers(numbers: Mapping[str, Sequence[int]]) -> None:

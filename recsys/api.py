@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
@@ -31,7 +32,19 @@ from recsys.store.connection import default_database
 from recsys.store.search import MOST_MATCHES
 from recsys.taste import EventKind
 from recsys.taste.events import now
-from recsys.types import MEASURED, TIME_LIMIT_S, Blend, Effort, ModelInfo, SeedKind, Track
+from recsys.types import (
+    MEASURED,
+    NOT_MUSIC,
+    TIME_LIMIT_S,
+    Blend,
+    Effort,
+    ModelInfo,
+    RadioDetails,
+    RadioSession,
+    SavedPlaylist,
+    SeedKind,
+    Track,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,6 +63,7 @@ if TYPE_CHECKING:
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
     from recsys.mood.fit import FitOptions, MoodFit
+    from recsys.pages import Orders, Page, PageOptions, Suggestions
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
@@ -61,6 +75,7 @@ if TYPE_CHECKING:
         EffortName,
         Failure,
         GenreSourceName,
+        IdArray,
         IndexEvent,
         IndexSummary,
         Playlist,
@@ -79,6 +94,7 @@ Seeds: TypeAlias = Seed | Sequence[Seed]
 """What a query starts from."""
 
 Options = TypeVar("Options", "SimilarOptions", "PlaylistOptions", "RadioOptions")
+Listed = TypeVar("Listed", bound="ListOptions")
 
 
 @dataclass(slots=True)
@@ -122,6 +138,9 @@ class Library:
     index : str or Path, optional
         Read the library from Milvus instead of from a database, ``milvus://host:19530`` or a file
         of Milvus Lite: see :meth:`push`. Such a library is read-only.
+    paths : bool
+        Whether a text may be the path of a seed. Without, only a Path can name a file: for texts
+        of people who must not read any file of this machine.
 
     Examples
     --------
@@ -153,6 +172,7 @@ class Library:
         device: DeviceName = "auto",
         effort: EffortName | None = None,
         index: str | Path | None = None,
+        paths: bool = True,
     ) -> None:
         if effort is not None and effort not in list(Effort):
             raise QueryError(f"unknown effort {effort!r}", f"Efforts: {', '.join(Effort)}.")
@@ -162,6 +182,7 @@ class Library:
                 "Leave out one of the two.",
             )
         self._place = index
+        self._paths = paths
         self._is_closed = False
         self._own = threading.local()
         self._database = absolute(database) if database is not None else default_database()
@@ -731,16 +752,14 @@ class Library:
             while True:
                 known = writer.radio(number)
                 if known is None:
-                    raise QueryError(
-                        f"there is no radio session {number}", "Start one: recsys radio TRACK"
-                    )
+                    raise no_session(number)
                 blend, played, phrase = known
                 if phrase is None:
                     query = self._radio_query(number, blend, info, files)
                     answer = radio.following(number, query, played, options)
                 else:
                     near = None
-                    if blend.seeds:
+                    if blend.seeds or blend.like:
                         near = self._radio_query(number, blend, info, files)
                     answer = self._radio_by_words(radio, number, phrase, near, played, options)
                 given = [row.track.audio_hash for row in answer.results]
@@ -806,6 +825,170 @@ class Library:
                 "Start another: recsys radio TRACK",
             )
         return make_query(info, *groups)
+
+    def radio_sessions(self, newest: int = 50) -> list[RadioSession]:
+        """Return the newest radio sessions, the last that was started first.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        store = self.store
+        return [RadioSession(*row) for row in store.radios(newest)]
+
+    def radio_session(self, session: int, newest: int = 100) -> RadioDetails:
+        """Return a radio session: its seeds, and the tracks that it gave last.
+
+        Parameters
+        ----------
+        session : int
+            Its id, :attr:`recsys.playlists.radio.RadioAnswer.session`.
+        newest : int
+            Number of tracks, the last ones that were given.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such session, or no library.
+        """
+        store = self.store
+        known = store.radio(session)
+        if known is None:
+            raise no_session(session)
+        blend, given, words = known
+        first = max(0, len(given) - newest)
+        groups = (blend.seeds, blend.like, blend.not_like)
+        tracks = store.tracks_of_hashes({*given[first:], *chain.from_iterable(groups)})
+        seeds, like, not_like, last = (
+            [tracks.get(sound) for sound in group] for group in (*groups, given[first:])
+        )
+        return RadioDetails(
+            id=session,
+            words=words,
+            seeds=tuple(filter(None, seeds)),
+            like=tuple(filter(None, like)),
+            not_like=tuple(filter(None, not_like)),
+            given=len(given),
+            tracks=tuple((i, track) for i, track in enumerate(last, start=first + 1) if track),
+        )
+
+    def steer_radio(
+        self, session: int, kind: str, track: Seed, *, source: str = "python"
+    ) -> list[Event]:
+        """Say something of a track of a radio session: its next tracks go by it at once.
+
+        Parameters
+        ----------
+        session : int
+        kind : str
+            ``like`` leans the session towards the track, ``dislike`` and ``skip`` away from it;
+            ``play`` does not.
+        track : str, Path, int or Track
+        source : str
+            Who says so.
+
+        Returns
+        -------
+        list of Event
+            What was stored, as by :meth:`record`.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such session or track, or the kind is another.
+        """
+        from recsys.playlists.radio import STEERING, steered
+
+        if kind not in STEERING:
+            raise QueryError(f"{kind!r} steers no radio", f"Known: {', '.join(STEERING)}.")
+        if self.store.radio(session) is None:
+            raise no_session(session)
+        events = self.record(kind, track, source=source)
+        sounds = events[0].tracks[:1]
+        with Store.open(self.database) as writer:
+            writer.steer_radio(session, lambda blend: steered(blend, kind, sounds))
+        return events
+
+    # Saved playlists
+
+    def playlists(self) -> list[SavedPlaylist]:
+        """Return the saved playlists, by name.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self.store.playlists()
+
+    def saved_playlist(self, playlist: int) -> tuple[SavedPlaylist, list[Track]]:
+        """Return a saved playlist, and those of its tracks that the library still has.
+
+        Raises
+        ------
+        RecsysError
+            If there is none of this id, or no library.
+        """
+        found = self.store.saved_playlist(playlist) if abs(playlist) < _MOST_ID else None
+        if found is None:
+            raise QueryError(f"there is no playlist {playlist}", "Library.playlists() lists them.")
+        tracks = self.store.tracks_of_hashes(found.tracks)
+        return found, [tracks[sound] for sound in found.tracks if sound in tracks]
+
+    def save_playlist(
+        self,
+        name: str,
+        tracks: Sequence[str | Path | int | Track],
+        *,
+        recipe: Mapping[str, object] | None = None,
+        playlist: int | None = None,
+    ) -> int:
+        """Keep a playlist in the library; return its id.
+
+        Parameters
+        ----------
+        name : str
+        tracks : sequence of str, Path, int or Track
+            Files of the library, or ids, in playing order. It keeps them when they are moved or
+            retagged.
+        recipe : mapping, optional
+            Values for JSON that say how it is made again, for whoever reads them.
+        playlist : int, optional
+            The id of the one to replace.
+
+        Raises
+        ------
+        RecsysError
+            If a track is not in the library, the name is empty, or there is none to replace.
+        """
+        if not name.strip():
+            raise QueryError("a playlist needs a name", "Name it: sunday.")
+        before = None if playlist is None else self.saved_playlist(playlist)[0]
+        given = [self._path_of(each) for each in _as_sequence(tracks)]
+        found = [self.store.track_by_path(path) for path in given]
+        strange = [path for path, track in zip(given, found, strict=True) if track is None]
+        if strange:
+            raise QueryError(f"{strange[0]} is not in the library", "Index it first.")
+        changed = now().isoformat(timespec="seconds")
+        saved = SavedPlaylist(
+            id=0 if before is None else before.id,
+            name=name.strip(),
+            made=changed if before is None else before.made,
+            changed=changed,
+            recipe=recipe,
+            tracks=tuple(track.audio_hash for track in found if track is not None),
+        )
+        with Store.open(self.database) as writer:
+            return writer.save_playlist(saved)
+
+    def forget_playlist(self, playlist: int) -> None:
+        """Delete a saved playlist; QueryError if there is none of this id."""
+        with Store.open(self.database) as writer:
+            if abs(playlist) >= _MOST_ID or not writer.forget_playlist(playlist):
+                raise QueryError(
+                    f"there is no playlist {playlist}", "Library.playlists() lists them."
+                )
 
     # Blends: queries that are saved under a name
 
@@ -1228,7 +1411,8 @@ class Library:
 
         _ = self.database  # QueryError on Milvus, where nothing can be stored
         store, index, _ = self._stored()
-        return FeedbackReader(store, index, SeedFinder(store, lambda: self.classifier))
+        finder = SeedFinder(store, lambda: self.classifier, paths=self._paths)
+        return FeedbackReader(store, index, finder, paths=self._paths)
 
     def classify(
         self,
@@ -1302,7 +1486,126 @@ class Library:
         store, index, info = self._stored()
         return list_tracks(store, index, info, self._listed(options or ListOptions()))
 
-    def _listed(self, options: ListOptions) -> ListOptions:
+    def page(
+        self, options: PageOptions | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """Return some of the tracks: searched, filtered, in any order; then the next ones.
+
+        Parameters
+        ----------
+        options : PageOptions, optional
+            Which tracks, and their order; by default all, the newest first.
+        limit : int
+            Number of tracks.
+        cursor : str, optional
+            :attr:`recsys.pages.Page.next` of the page before.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty, a genre or tag is not known, or the cursor is none.
+        """
+        from recsys.pages import page_of
+
+        ids = self.track_ids(options)
+        return page_of(self.store, ids, limit, cursor)
+
+    def track_ids(self, options: PageOptions | None = None) -> IdArray:
+        """Return the ids of the tracks that :meth:`page` pages through, shape (n,), in order."""
+        from recsys.pages import PageOptions, ids_of
+
+        store, index, info = self._stored()
+        return ids_of(store, index, info, self._listed(options or PageOptions()), self._orders)
+
+    @cached_property
+    def _orders(self) -> Orders:
+        from recsys.pages import Orders
+
+        return Orders()
+
+    def tracks_of(self, ids: Iterable[int]) -> list[Track]:
+        """Return the tracks of some ids, in their order; those that are gone are left out."""
+        wanted = [each for each in ids if abs(each) < _MOST_ID]
+        tracks = self._catalogue().tracks(wanted)
+        return [tracks[each] for each in wanted if each in tracks]
+
+    def suggest(self, words: str, limit: int = 8) -> Suggestions:
+        """Return the tracks, artists and albums that words, or their beginnings, may mean.
+
+        Parameters
+        ----------
+        words : str
+            As they are typed.
+        limit : int
+            Number of each.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        from recsys.pages import suggestions
+
+        return suggestions(self.store, words, limit)
+
+    def folders_in(self, folder: str | Path | None = None) -> tuple[dict[Path, int], int]:
+        """Return the folders in a folder with their numbers of tracks, and the number of all.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            By default those that were indexed.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        from recsys.pages import folders_in
+
+        return folders_in(self.store, None if folder is None else absolute(folder))
+
+    def genres(self) -> list[tuple[str, int, tuple[str, ...]]]:
+        """Return each genre with its number of tracks and the nearest other genres, most first.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty.
+        """
+        from recsys.library_status import nearest_genres
+
+        _, index, _ = self._stored()
+        counts = {genre: index.count(genre) for genre in index.genres}
+        music = [genre for genre in counts if genre not in NOT_MUSIC]
+        near = nearest_genres(index, music)
+        return [
+            (genre, counts[genre], near.get(genre, ()))
+            for genre in sorted(counts, key=lambda genre: (-counts[genre], genre))
+        ]
+
+    def waveform(self, track_id: int) -> bytes:
+        """Return the waveform of a track: :data:`recsys.mix.waveform.PEAKS` peaks, a byte each.
+
+        It is made when it is first asked for, in a process of its own, and stored.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such track, or its file cannot be decoded.
+        """
+        track = self.track(track_id)
+        peaks = self.store.waveform(track.audio_hash)
+        if peaks is None:
+            from recsys.mix.waveform import LIMIT_S, peaks_of
+            from recsys.workers import apply
+
+            peaks = apply(peaks_of, track.path, time_limit_s=LIMIT_S)
+            with Store.open(self.database) as writer:
+                writer.keep_waveform(track.audio_hash, peaks)
+        return peaks
+
+    def _listed(self, options: Listed) -> Listed:
         """Return options whose moods are ranges."""
         ranges = self._with_moods(Filters(ranges=options.ranges, moods=options.moods)).ranges
         return replace(options, ranges=ranges, moods=())
@@ -1718,7 +2021,11 @@ class Library:
 
     def _finder(self, files: Presence | None = None) -> SeedFinder:
         return SeedFinder(
-            self._catalogue(), lambda: self.classifier, is_copy=self._place is not None, files=files
+            self._catalogue(),
+            lambda: self.classifier,
+            is_copy=self._place is not None,
+            files=files,
+            paths=self._paths,
         )
 
     def _taste(self, *, wanted: bool) -> Taste | None:
@@ -1734,6 +2041,11 @@ class Library:
 
             reader.taste, reader.taste_of = taste_of(self.store), known
         return reader.taste
+
+
+def no_session(session: int) -> QueryError:
+    """Return the error for a radio session that does not exist."""
+    return QueryError(f"there is no radio session {session}", "Start one: recsys radio TRACK")
 
 
 def _opened(database: Path) -> Store:

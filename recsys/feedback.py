@@ -37,10 +37,14 @@ _SUBJECTS = {SeedKind.ARTIST: Subject.ARTIST, SeedKind.ALBUM: Subject.ALBUM}
 class FeedbackReader:
     """Makes events of what a listener names; nothing is stored."""
 
-    def __init__(self, store: Store, index: EmbeddingIndex, finder: SeedFinder) -> None:
+    def __init__(
+        self, store: Store, index: EmbeddingIndex, finder: SeedFinder, *, paths: bool = True
+    ) -> None:
+        """Without `paths` no text is read as that of a folder, but of one that is banned."""
         self._store = store
         self._index = index
         self._finder = finder
+        self._paths = paths
 
     def event(self, kind: EventKind, given: str | Path, time: datetime, source: str) -> Event:
         """Return the event of one seed: a track, artist, album, or for a ban a folder.
@@ -105,7 +109,7 @@ class FeedbackReader:
         """Return whether a folder is meant: not one that is named as an artist, without tracks."""
         if self._is_banned_folder(folder):
             return True
-        if not folder.is_dir():
+        if (isinstance(given, str) and not self._paths) or not folder.is_dir():
             return False
         is_path = isinstance(given, Path) or os.sep in given
         return is_path or next(self._store.iter_tracks_under(folder), None) is not None

@@ -112,11 +112,16 @@ def library_status(store: Store) -> LibraryStatus:
 
 def _nearest_genres(store: Store, genres: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the nearest of the other genres of each, as far as the index on disk has them."""
-    known = [genre for genre in genres if genre not in (UNKNOWN, UNTAGGED)]
     try:
-        related = similarity_of_groups(GenreIndex.load(index_directory(store.path)), known)
+        return nearest_genres(GenreIndex.load(index_directory(store.path)), genres)
     except GenreIndexError:
         return {}
+
+
+def nearest_genres(index: GenreIndex, genres: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the nearest of the other genres of each, by the similarity of their tracks."""
+    known = [genre for genre in genres if genre not in (UNKNOWN, UNTAGGED)]
+    related = similarity_of_groups(index, known)
     np.fill_diagonal(related, 0.0)
     return {
         genre: tuple(known[i] for i in np.argsort(-row, kind="stable")[:NEAREST] if row[i] > 0)

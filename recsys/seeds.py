@@ -152,7 +152,7 @@ class SeedFinder:
 
     The model is loaded for the first file outside the library only. `is_copy` is for a read-only
     copy of a library, which cannot be analysed again. Of copies of one sound, `files` chooses one
-    that is there.
+    that is there. Without `paths` no text is read as a path, so that it reaches no file.
     """
 
     def __init__(
@@ -162,9 +162,11 @@ class SeedFinder:
         *,
         is_copy: bool = False,
         files: Presence | None = None,
+        paths: bool = True,
     ) -> None:
         self._store = store
         self._files = files
+        self._paths = paths
         self._load_classifier = load_classifier
         self._is_copy = is_copy
 
@@ -189,6 +191,8 @@ class SeedFinder:
             return self._blend(given, named[1])
         if isinstance(seed, str) and (track := self._numbered(seed)) is not None:
             return self._stored(given, SeedKind.ID, (track,), note=self._other_meaning(seed))
+        if isinstance(seed, str) and not self._paths:
+            return self._named(given, WordReader(self._store).read(given))
         path = seed_path(seed)
         track = self._store.track_by_path(path)
         if track is not None:
@@ -264,7 +268,8 @@ class SeedFinder:
         number = seed.strip()
         if not number.isdigit():
             return ""
-        others = [f"./{number} is the file"] if os.path.exists(number) else []  # noqa: PTH110
+        is_file = self._paths and os.path.exists(number)  # noqa: PTH110
+        others = [f"./{number} is the file"] if is_file else []
         named = [c for c in WordReader(self._store).named(number, files=False) if c.seed != number]
         kinds = dict.fromkeys("title" if c.kind is SeedKind.TRACK else c.kind for c in named)
         others += [f"{kind}:{number} is the {kind}" for kind in kinds]

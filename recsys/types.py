@@ -642,6 +642,42 @@ class Playlist:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedPlaylist:
+    """A playlist that the library keeps; its tracks are hashes of their sound, as a Blend's."""
+
+    id: int  # 0 for one that is not stored yet
+    name: str
+    made: str  # UTC, ISO 8601
+    changed: str
+    recipe: Mapping[str, object] | None  # how it is made again, as whoever saved it reads it
+    tracks: tuple[str, ...]  # audio hashes, in playing order
+
+
+@dataclass(frozen=True, slots=True)
+class RadioSession:
+    """A radio session as a list shows it."""
+
+    id: int
+    started: str  # UTC
+    blend: Blend
+    words: str | None
+    given: int  # tracks so far
+
+
+@dataclass(frozen=True, slots=True)
+class RadioDetails:
+    """A radio session, with the tracks that the library still has."""
+
+    id: int
+    words: str | None
+    seeds: tuple[Track, ...]
+    like: tuple[Track, ...]
+    not_like: tuple[Track, ...]
+    given: int  # tracks so far
+    tracks: tuple[tuple[int, Track], ...]  # the last ones, with their positions from 1
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A file that could not be analysed."""
 

@@ -351,6 +351,11 @@ class Part:
 
     # Queries
 
+    def ids(self) -> IdArray:
+        """Return the ids of its tracks, in the order of the rows."""
+        self._merge()
+        return self._ids
+
     def positions(self, ids: IdArray) -> IdArray:
         """Return the row of each track, -1 for unknown ids."""
         self._merge()
@@ -545,6 +550,12 @@ class GenreIndex:
     def count(self, genre: str | None = None) -> int:
         """See :meth:`recsys.index.base.EmbeddingIndex.count`."""
         return sum(map(len, self._chosen(genre)))
+
+    @_mending
+    def ids(self, genre: str | None = None) -> IdArray:
+        """Return the ids of the tracks of a genre, or of all."""
+        parts = [part.ids() for part in self._chosen(genre)]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
     def _chosen(self, genre: str | None) -> list[Part]:
         """Return the part of a genre, or all of them, without empty ones."""

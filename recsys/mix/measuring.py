@@ -98,7 +98,7 @@ def measure(path: Path, kinds: tuple[MixKind, ...], duration_s: float = 0.0) -> 
             decoded = _Decoded(
                 duration_s if wants_tempo or wants_key else None, loudness=wants_loudness
             )
-            for block in _blocks(container):
+            for block in blocks(container):
                 if not decoded.add(block):
                     break
             loudness = decoded.loudness()
@@ -147,7 +147,7 @@ def _ffmpeg() -> str:
     return str(av.ffmpeg_version_info)
 
 
-def _blocks(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+def blocks(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
     """Yield the sound of a file a second at a time, past pieces that do not decode."""
     stream = main_stream(container)
     joined: av.AudioFifo | None = None

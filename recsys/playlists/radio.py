@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recsys.recommender.presence import Presence
     from recsys.recommender.query import Candidate, Query
     from recsys.taste.ranking import Taste
-    from recsys.types import Catalogue, FloatArray, ModelInfo, Track
+    from recsys.types import Blend, Catalogue, FloatArray, ModelInfo, Track
 
 REACH = 64
 """How far down the candidates a spacing is pursued; the last one is, to the end of the library."""
@@ -51,6 +51,32 @@ SPACINGS = (Spacing(8, 24), Spacing(8, 8), Spacing(4, 4), Spacing(2, 2), Spacing
 """Spacings in the order in which they are tried for every track; the last resort is none."""
 
 NO_SPACING = Spacing(0, 0)
+
+STEERING = ("like", "dislike", "skip", "play")
+"""What can be said of a track of a session."""
+
+MOST_STEERING = 20
+"""Tracks of each kind by which a session is steered, the last ones: a mood that was left long ago
+must not hold it."""
+
+
+def steered(blend: Blend, kind: str, sounds: Sequence[str]) -> Blend:
+    """Return what a session goes by after something was said of sounds.
+
+    Examples
+    --------
+    >>> from recsys.types import Blend
+    >>> steered(Blend(("a",), ("b",)), "skip", ["b"])
+    Blend(seeds=('a',), like=(), not_like=('b',))
+    """
+    if kind == "play":
+        return blend
+    like = [sound for sound in blend.like if sound not in sounds]
+    not_like = [sound for sound in blend.not_like if sound not in sounds]
+    (like if kind == "like" else not_like).extend(sounds)
+    return replace(
+        blend, like=tuple(like[-MOST_STEERING:]), not_like=tuple(not_like[-MOST_STEERING:])
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x72656373
 """``recs`` in ASCII, in the header of the file: the mark of recsys databases."""
 
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 """Number of migrations in :mod:`recsys.store.schema`; the user version in the file header."""
 
 BUSY_TIMEOUT_S = 30.0

@@ -458,3 +458,22 @@ def kinds_of_tracks(db: Database) -> None:
             FROM tracks_with_analysis LEFT JOIN mixes USING (audio_hash) WHERE genre IS NOT NULL""",
     ):
         db.execute(statement)
+
+
+@migrations()
+def playlists_and_waveforms(db: Database) -> None:
+    """Add saved playlists, the waveforms that players show, and what steers a radio session."""
+    for statement in (
+        """CREATE TABLE playlists (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL,
+            made TEXT NOT NULL, -- UTC, ISO 8601
+            changed TEXT NOT NULL,
+            recipe TEXT, -- JSON: how it is made again; NULL where it was put together by hand
+            tracks TEXT NOT NULL)""",  # JSON: audio hashes, so that it outlasts moves and new tags
+        # What was said of its tracks, apart from its seeds, by which a session is found again.
+        "ALTER TABLE radio_sessions ADD COLUMN steering TEXT",  # JSON: recsys.types.Blend
+        # Peaks from 0 to 255, over the whole sound.
+        "CREATE TABLE waveforms (audio_hash TEXT PRIMARY KEY, peaks BLOB NOT NULL) WITHOUT ROWID",
+    ):
+        db.execute(statement)

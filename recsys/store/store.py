@@ -6,8 +6,9 @@ import json
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cached_property, lru_cache, wraps
+from functools import cached_property, lru_cache, reduce, wraps
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -67,12 +68,14 @@ from recsys.taste.events import parse_time, time_text
 from recsys.types import (
     CERTAIN_FROM,
     MOOD_NUMBERS,
+    Blend,
     Failure,
     GenreSource,
     Kind,
     MixKind,
     PassedOver,
     Problem,
+    SavedPlaylist,
     TrackFile,
 )
 
@@ -83,7 +86,6 @@ if TYPE_CHECKING:
         Container,
         Iterable,
         Iterator,
-        Mapping,
         Sequence,
     )
 
@@ -93,7 +95,21 @@ if TYPE_CHECKING:
     from recsys.kinds import JudgedKind
     from recsys.mood import MoodNumbers
     from recsys.store.rows import PathKey
-    from recsys.types import Analysis, Blend, FloatArray, IdArray, Mix, ModelInfo, Track
+    from recsys.types import Analysis, FloatArray, IdArray, Mix, ModelInfo, Range, Track
+
+ORDERS: Mapping[str, tuple[str, ...]] = {
+    "added": ("id",),
+    "artist": ("search_artist", "search_album", "track_number", "search_title", "id"),
+    "title": ("search_title", "search_artist", "id"),
+    "album": ("search_album", "track_number", "search_title", "id"),
+    "year": ("year", "search_artist", "search_album", "track_number", "id"),
+    "duration": ("duration_s", "id"),
+}
+"""Orders of the tracks, by name, with their columns."""
+
+_CERTAIN = f"coalesce(tempo_confidence, 1) >= {CERTAIN_FROM}"
+_NUMBER_COLUMNS = {"tempo": f"CASE WHEN {_CERTAIN} THEN tempo END"}
+"""What the numbers of tracks are in SQL, where that is not the column of their name."""
 
 _PAGE = 1000
 """Rows read at a time, so that memory stays flat and the table may be written to in between."""
@@ -117,6 +133,7 @@ _TEXTS = (
 )
 _VOCABULARY = "SELECT term FROM temp.vocabulary WHERE term >= ? AND term < ?"
 _EVENTS = "SELECT time, kind, subject, key, name, source, tracks FROM events"
+_PLAYLISTS = "SELECT id, name, made, changed, recipe, tracks FROM playlists"
 _RESTORE = "Restore the database from a backup, or move it elsewhere and index again."
 _NAMED_AT_MOST = 3  # paths in the text of a problem
 # Their texts, what helps, and what counts them.
@@ -974,6 +991,50 @@ class Store:
             if all(matches(texts[column]) for column, matches in matchers.items()):
                 yield track
 
+    def order(self, sort: str, *, descending: bool = False) -> IdArray:
+        """Return the ids of all tracks in an order of :data:`ORDERS`; what has no value is last."""
+        columns = ORDERS[sort]
+        first = columns[0]
+        terms = [
+            f"{first} IS NULL OR {first} = ''",
+            *(f"{c}{' DESC' * descending}" for c in columns),
+        ]
+        # The duration is that of the analysis.
+        table = "tracks_with_analysis" if first == "duration_s" else "tracks"
+        rows = self._rows(f"SELECT id FROM {table} ORDER BY {', '.join(terms)}")  # noqa: S608
+        return np.fromiter((track_id for (track_id,) in rows), np.int64, len(rows))
+
+    def ids_where(
+        self,
+        *,
+        kind: str | None = None,
+        added_since_s: float | None = None,
+        ranges: Mapping[str, Range] | None = None,
+        words: str | None = None,
+        folder: Path | None = None,
+    ) -> IdArray:
+        """Return the ids of the tracks that meet every condition that is given, in any order.
+
+        They are of a kind, were added since then, have numbers in these ranges, hold these words,
+        or lie in this folder.
+        """
+        found: list[Iterable[int]] = []
+        conditions = {"kind = ?": kind, "added >= ?": added_since_s}
+        for name, limits in (ranges or {}).items():
+            conditions[f"{_NUMBER_COLUMNS.get(name, name)} >= ?"] = limits.low
+            conditions[f"{_NUMBER_COLUMNS.get(name, name)} <= ?"] = limits.high
+        given = {sql: value for sql, value in conditions.items() if value is not None}
+        if given:
+            sql = f"SELECT id FROM analysed_tracks WHERE {' AND '.join(given)}"  # noqa: S608
+            found.append(track_id for (track_id,) in self._rows(sql, tuple(given.values())))
+        if words is not None:
+            terms = search_terms(words)
+            found.append(self._ids_matching([terms]) if terms else ())
+        if folder is not None:
+            found.append(track_id for track_id, _ in self.iter_tracks_under(folder))
+        ids = [np.unique(np.fromiter(each, np.int64)) for each in found]
+        return ids[0] if len(ids) == 1 else reduce(np.intersect1d, ids)
+
     def _ids_matching(self, queries: Iterable[Sequence[str]]) -> list[int]:
         """Return the ids of the tracks that the full-text index has for each of some queries."""
         sql = "SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ?"
@@ -1068,6 +1129,10 @@ class Store:
         )
         names = ("tracks", "analyses", "failures", "missing", "unanalysed")
         return dict(zip(names, row or (), strict=True))
+
+    def track_count(self) -> int:
+        """Return how many tracks there are."""
+        return int(self._value("SELECT count(*) FROM tracks"))
 
     def unanalysed(self) -> int:
         """Return how many tracks have no analysis by the current model."""
@@ -1375,11 +1440,14 @@ class Store:
 
     def radio(self, session: int) -> tuple[Blend, list[str], str | None] | None:
         """Return seeds, tracks given so far and words of a session; None if there is none."""
-        row = self._row("SELECT seeds, words FROM radio_sessions WHERE id = ?", (session,))
+        sql = "SELECT seeds, steering, words FROM radio_sessions WHERE id = ?"
+        row = self._row(sql, (session,))
         if row is None:
             return None
+        seeds, steering, words = row
         sql = "SELECT audio_hash FROM radio_tracks WHERE session = ? ORDER BY position"
-        return blend_of(row[0]), [given for (given,) in self._rows(sql, (session,))], row[1]
+        given = [audio_hash for (audio_hash,) in self._rows(sql, (session,))]
+        return _joined(blend_of(seeds), steering), given, words
 
     @_guarded
     def extend_radio(self, session: int, given: int, hashes: Sequence[str]) -> bool:
@@ -1393,6 +1461,85 @@ class Store:
                 ((session, given + i, audio_hash) for i, audio_hash in enumerate(hashes, start=1)),
             )
         return True
+
+    def radios(self, newest: int) -> list[tuple[int, str, Blend, str | None, int]]:
+        """Return the newest sessions: id, start in UTC, seeds, words, number of tracks given."""
+        rows = self._rows(
+            "SELECT id, started, seeds, words,"
+            " (SELECT count(*) FROM radio_tracks WHERE session = id)"
+            " FROM radio_sessions ORDER BY id DESC LIMIT ?",
+            (newest,),
+        )
+        return [(number, at, blend_of(seeds), words, n) for number, at, seeds, words, n in rows]
+
+    @_guarded
+    def steer_radio(self, session: int, steer: Callable[[Blend], Blend]) -> bool:
+        """Change what a session goes by besides its seeds; False if there is no such session."""
+        with write_transaction(self._db):
+            sql = "SELECT steering FROM radio_sessions WHERE id = ?"
+            row = self._row(sql, (session,))
+            if row is None:
+                return False
+            steering = blend_text(steer(Blend() if row[0] is None else blend_of(row[0])))
+            sql = "UPDATE radio_sessions SET steering = ? WHERE id = ?"
+            self._db.execute(sql, (steering, session))
+        return True
+
+    # Saved playlists; tracks are hashes of the sound
+
+    def playlists(self) -> list[SavedPlaylist]:
+        """Return the saved playlists, in the order of their names."""
+        rows = self._rows(f"{_PLAYLISTS} ORDER BY name, id")
+        return [_saved_playlist(row) for row in rows]
+
+    def saved_playlist(self, playlist: int) -> SavedPlaylist | None:
+        """Return a saved playlist, None if there is none of this id."""
+        row = self._row(f"{_PLAYLISTS} WHERE id = ?", (playlist,))
+        return None if row is None else _saved_playlist(row)
+
+    @_guarded
+    def save_playlist(self, saved: SavedPlaylist) -> int:
+        """Store a playlist, in place of the one of its id unless that is 0; return the id.
+
+        It is 0 if that one is not there.
+        """
+        values = (
+            storable_text(saved.name),
+            saved.made,
+            saved.changed,
+            None if saved.recipe is None else json.dumps(saved.recipe),
+            json.dumps(saved.tracks),
+        )
+        with write_transaction(self._db):
+            if saved.id == 0:
+                sql = "INSERT INTO playlists (name, made, changed, recipe, tracks)"
+                return int(self._db.execute(f"{sql} VALUES (?, ?, ?, ?, ?)", values).lastrowid or 0)
+            sql = "UPDATE playlists SET name = ?, made = ?, changed = ?, recipe = ?, tracks = ?"
+            found = self._db.execute(f"{sql} WHERE id = ?", (*values, saved.id)).rowcount
+        return saved.id if found else 0
+
+    @_guarded
+    def forget_playlist(self, playlist: int) -> bool:
+        """Delete a saved playlist; False if there was none of this id."""
+        with write_transaction(self._db):
+            return bool(
+                self._db.execute("DELETE FROM playlists WHERE id = ?", (playlist,)).rowcount
+            )
+
+    # Waveforms
+
+    def waveform(self, audio_hash: str) -> bytes | None:
+        """Return the peaks of a sound, None where they were not made yet."""
+        peaks: bytes | None = self._value(
+            "SELECT peaks FROM waveforms WHERE audio_hash = ?", (audio_hash,)
+        )
+        return peaks
+
+    @_guarded
+    def keep_waveform(self, audio_hash: str, peaks: bytes) -> None:
+        """Store the peaks of a sound."""
+        with write_transaction(self._db):
+            self._db.execute("INSERT OR REPLACE INTO waveforms VALUES (?, ?)", (audio_hash, peaks))
 
     # What the listener said of tracks
 
@@ -1563,9 +1710,11 @@ class Store:
                 " OR audio_hash NOT IN (SELECT audio_hash FROM tracks)"
             )
             self._db.execute("DELETE FROM models WHERE id IS NOT (SELECT model FROM library)")
-            self._db.execute(
-                "DELETE FROM mixes WHERE audio_hash NOT IN (SELECT audio_hash FROM tracks)"
-            )
+            for table in ("mixes", "waveforms"):
+                self._db.execute(
+                    f"DELETE FROM {table}"  # noqa: S608 (our own names)
+                    " WHERE audio_hash NOT IN (SELECT audio_hash FROM tracks)"
+                )
         return int(cursor.rowcount)
 
     @_guarded
@@ -1676,6 +1825,24 @@ _TRACK_COLUMNS = (
 
 
 @reading
+def _joined(blend: Blend, steering: str | None) -> Blend:
+    """Return a blend together with what steers its session."""
+    if steering is None:
+        return blend
+    steered = blend_of(steering)
+    like = dict.fromkeys((*blend.like, *steered.like))
+    not_like = dict.fromkeys((*blend.not_like, *steered.not_like))
+    kept = set(blend.seeds)  # a session keeps its seeds, whatever was said of them
+    return Blend(blend.seeds, tuple(like), tuple(s for s in not_like if s not in kept))
+
+
+@reading
+def _saved_playlist(row: tuple[Any, ...]) -> SavedPlaylist:
+    number, name, made, changed, recipe, tracks = row
+    recipe = None if recipe is None else json.loads(recipe)
+    return SavedPlaylist(number, name, made, changed, recipe, tuple(json.loads(tracks)))
+
+
 def _stored_file(row: tuple[Any, ...]) -> StoredFile:
     _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, *more = row
     flags = bool(missing), warning, bool(more[0]), more[1]

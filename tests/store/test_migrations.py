@@ -100,7 +100,10 @@ def test_a_library_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> 
         store._db.execute("UPDATE analyses SET embedding = ? WHERE rowid = 2", (nan,))
         revision = store.revision
         all_tracks, analysed_tracks = schema._TABLES[-2:]  # the views of then
-        later = ("mixes", "events", "preferences", "blends", "radio_tracks", "radio_sessions")
+        later = (
+            *("mixes", "events", "preferences", "blends", "radio_tracks", "radio_sessions"),
+            *("playlists", "waveforms"),
+        )
         for statement in (
             "DROP VIEW analysed_tracks",
             "DROP VIEW tracks_with_analysis",

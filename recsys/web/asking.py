@@ -1,0 +1,80 @@
+"""The threads that ask the library: each has its own connection, which it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from recsys.errors import StoreError
+from recsys.web.answers import Problem
+from recsys.workers import default_workers
+
+if TYPE_CHECKING:
+    from recsys.api import Library
+
+T = TypeVar("T")
+
+MOST_WAITING = 512
+"""Questions that wait for a thread; more are refused."""
+
+
+class Asking:
+    """Puts questions to a library, in threads of its own.
+
+    Quick questions have threads that slow ones (uploads, waveforms, statistics) cannot take.
+    """
+
+    def __init__(self, make: Callable[[], Library]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._library: Library | None = None
+        self._waiting = 0
+        count = min(8, default_workers() + 2)
+        self._quick = ThreadPoolExecutor(count, "recsys-ask")
+        self._slow = ThreadPoolExecutor(2, "recsys-slow")
+
+    @property
+    def library(self) -> Library:
+        """The library as it is now."""
+        with self._lock:
+            if self._library is None:
+                self._library = self._make()
+            return self._library
+
+    async def __call__(self, question: Callable[[Library], T], *, slow: bool = False) -> T:
+        """Return the answer of a question; Problem if too many wait."""
+        if self._waiting >= MOST_WAITING:
+            raise Problem(503, "too many requests wait", "Ask again in a moment.")
+        self._waiting += 1
+        try:
+            pool = self._slow if slow else self._quick
+            return await asyncio.get_running_loop().run_in_executor(pool, self._ask, question)
+        finally:
+            self._waiting -= 1
+
+    def _ask(self, question: Callable[[Library], T]) -> T:
+        """Ask; where the file of the library was replaced meanwhile, ask the new one."""
+        library = self.library
+        try:
+            library.store.check_in_place()
+        except StoreError:
+            library = self._renewed(library)
+        return question(library)
+
+    def _renewed(self, library: Library) -> Library:
+        """Open the library anew: from now on in every thread. The old one closes with its users."""
+        with self._lock:
+            if self._library is library:
+                self._library = None
+        return self.library
+
+    def close(self) -> None:
+        """End the threads when their questions are answered."""
+        self._quick.shutdown(cancel_futures=True)
+        self._slow.shutdown(cancel_futures=True)
+        with self._lock:
+            if self._library is not None:
+                self._library.close()

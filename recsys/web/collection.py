@@ -1,0 +1,186 @@
+"""Routes of the library as a whole: figures, genres, tags, moods, folders; files to classify."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Query, Request
+from starlette.responses import Response
+
+from recsys.fields import classification_fields, failure_group_fields, status_fields
+from recsys.library_status import failure_groups, mood_counts
+from recsys.web.answers import Problem, answer
+from recsys.web.routing import Ask, router, row
+from recsys.web.schemas import FilteredBody, Place, Text
+
+if TYPE_CHECKING:
+    from recsys.api import Library
+    from recsys.types import Failure
+
+routes = router("library")
+
+CLASSIFY_S = 60.0
+"""Time that the analysis of a file may take that was sent."""
+
+
+@routes.get("/status")
+async def status(ask: Ask, request: Request) -> Response:
+    """Return the figures of the library."""
+    fields = await ask(lambda library: status_fields(library.status()), slow=True)
+    run = request.app.state.runs.current
+    return answer({**fields, "run": None if run is None else run.fields()})
+
+
+@routes.get("/failures")
+async def failures(
+    ask: Ask,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[int, Query(ge=0, lt=2**53)] = 0,
+) -> Response:
+    """List the files that could not be analysed, with their reasons."""
+
+    def listed(library: Library) -> dict[str, Any]:
+        found = library.failures()
+        end = cursor + limit
+        return {
+            "failures": [_failure(each) for each in found[cursor:end]],
+            "groups": failure_group_fields(failure_groups(found)),
+            "total": len(found),
+            "next": str(end) if end < len(found) else None,
+        }
+
+    return answer(await ask(listed))
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "path": os.fspath(failure.file.path),
+        "reason": failure.reason,
+        "hint": failure.hint,
+        "retry": failure.retry,
+    }
+
+
+@routes.get("/genres")
+async def genres(ask: Ask) -> Response:
+    """List the genres with their numbers of tracks, most first."""
+
+    def listed(library: Library) -> list[dict[str, Any]]:
+        ids = library.genres()
+        return [{"genre": genre, "tracks": count, "nearest": near} for genre, count, near in ids]
+
+    return answer({"genres": await ask(listed)})
+
+
+@routes.get("/tags")
+async def tags(ask: Ask) -> Response:
+    """List the tags with their numbers of tracks, most first."""
+    counts = await ask(lambda library: library.tag_counts(), slow=True)
+    return answer({"tags": [{"tag": tag, "tracks": count} for tag, count in counts.items()]})
+
+
+@routes.get("/moods")
+async def moods(ask: Ask) -> Response:
+    """List the moods with their numbers of tracks, most first."""
+
+    def listed(library: Library) -> list[dict[str, Any]]:
+        counts = mood_counts(library.store)
+        ranges = library.moods()
+        return [
+            {
+                "mood": mood,
+                "tracks": counts[mood],
+                "ranges": {name: str(limits) for name, limits in ranges[mood].items()},
+            }
+            for mood in sorted(ranges, key=lambda mood: (-counts[mood], mood))
+        ]
+
+    return answer({"moods": await ask(listed)})
+
+
+@routes.get("/folders")
+async def folders(ask: Ask, folder: Annotated[Place | None, Query()] = None) -> Response:
+    """List the folders of the library, or those of a folder, with their numbers of tracks."""
+
+    def listed(library: Library) -> dict[str, Any]:
+        inside, tracks = library.folders_in(None if folder is None else Path(folder))
+        return {
+            "folder": folder,
+            "parent": None
+            if folder is None or Path(folder) in library.folders()
+            else os.path.dirname(folder),  # noqa: PTH120
+            "folders": [
+                {"folder": os.fspath(path), "name": path.name or os.fspath(path), "tracks": count}
+                for path, count in inside.items()
+            ],
+            "tracks": tracks,
+        }
+
+    return answer(await ask(listed))
+
+
+@routes.get("/suggest")
+async def suggest(
+    ask: Ask, q: Annotated[Text, Query()], limit: Annotated[int, Query(ge=1, le=50)] = 8
+) -> Response:
+    """Suggest tracks, artists and albums for what is typed."""
+
+    def found(library: Library) -> dict[str, Any]:
+        said = library.suggest(q, limit)
+        groups = {
+            name: [
+                {"name": each, "tracks": count, "seed": f"{kind}:{each}"}
+                for each, count in named.items()
+            ]
+            for name, kind, named in (
+                ("artists", "artist", said.artists),
+                ("albums", "album", said.albums),
+            )
+        }
+        return {"tracks": [row(track) for track in said.tracks], **groups}
+
+    return answer(await ask(found))
+
+
+@routes.get("/preferences")
+async def preferences(ask: Ask) -> Response:
+    """Return the filters that are the defaults of every list."""
+    return answer(await ask(lambda library: library.preferences().asked()))
+
+
+@routes.put("/preferences")
+async def prefer(ask: Ask, given: FilteredBody) -> Response:
+    """Change the defaults of every list."""
+
+    def changed(library: Library) -> dict[str, Any]:
+        library.set_preferences(given.filters())
+        return library.preferences().asked()
+
+    return answer(await ask(changed))
+
+
+@routes.post(
+    "/classify",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        }
+    },
+)
+async def classify(ask: Ask, request: Request, name: Annotated[Text, Query()]) -> Response:
+    """Classify a file that is sent; nothing of it is kept but for an hour."""
+    uploads = request.app.state.uploads
+    key, path = await uploads.take(name, request.stream())
+
+    def classified(library: Library) -> dict[str, Any]:
+        (result,) = library.classify([path], workers=1, time_limit_s=CLASSIFY_S)
+        if result.error is not None:
+            raise Problem(422, f"{name}: {result.error}", result.hint)
+        return classification_fields(result)
+
+    return answer({**await ask(classified, slow=True), "path": name, "upload": key})

@@ -1,0 +1,61 @@
+"""Routes of what the listener says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Query
+from starlette.responses import Response
+
+from recsys.pages import banned_ids
+from recsys.taste import EventKind, Subject
+from recsys.web.answers import answer
+from recsys.web.routing import Ask, router
+from recsys.web.schemas import FeedbackBody, Nothing
+
+if TYPE_CHECKING:
+    from recsys.api import Library
+
+routes = router("feedback")
+
+
+@routes.post("/feedback")
+async def say(ask: Ask, given: FeedbackBody) -> Response:
+    """Store that tracks were played, skipped, liked, disliked, banned or unbanned."""
+    events = await ask(lambda library: library.record(given.kind, given.seeds, source=given.source))
+    return answer({"events": [event.fields() for event in events]}, 201)
+
+
+@routes.post("/feedback/undo")
+async def undo(ask: Ask, _: Nothing | None = None) -> Response:
+    """Forget what was said last."""
+    events = await ask(lambda library: library.undo_feedback())
+    return answer({"events": [event.fields() for event in events]})
+
+
+@routes.get("/feedback")
+async def feedback(ask: Ask, limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Response:
+    """List what was said, the newest first."""
+    events = await ask(lambda library: library.store.events(limit))
+    return answer({"events": [event.fields() for event in reversed(events)]})
+
+
+@routes.get("/feedback/tracks")
+async def judged(ask: Ask) -> Response:
+    """Return the ids of the tracks that are liked, disliked or banned now."""
+
+    def ids(library: Library) -> dict[str, Any]:
+        last: dict[str, str] = {}
+        for event in library.feedback():
+            if event.subject == Subject.TRACK and event.kind in (EventKind.LIKE, EventKind.DISLIKE):
+                last[event.key] = str(event.kind)
+        tracks = library.store.tracks_of_hashes(last)
+        found: dict[str, Any] = {
+            str(kind): sorted(
+                tracks[key].id for key, said in last.items() if said == kind and key in tracks
+            )
+            for kind in (EventKind.LIKE, EventKind.DISLIKE)
+        }
+        return {**found, "ban": banned_ids(library.store).tolist()}
+
+    return answer(await ask(ids))
