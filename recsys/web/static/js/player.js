@@ -15,6 +15,7 @@ const AHEAD = 3; // rows below which the radio is asked for more
 const BATCH = 8;
 const LEAST_PLAYED = 0.5; // share of a track from which it counts as played, below it as skipped
 const RESTART_S = 4; // "previous" within these seconds is the track before
+const MOST_BROKEN = 4; // tracks that cannot be played in a row, until the player stops
 const LEAD_S = 0.03; // the next deck starts so much before the end, as long as starting takes
 const QUIET_DB = -4; // for tracks of unknown loudness, where others are levelled
 
@@ -40,6 +41,7 @@ export const player = new State({
 export const clockState = new State({ time: 0, duration: 0 });
 
 let key = 1;
+let brokenInRow = 0;
 let decks = [new Deck(heard), new Deck(heard)];
 let active = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -176,6 +178,7 @@ function heard(deck, event) {
     if (player.value.playing && deck.duration - deck.time < 15) prepare();
     tellPosition(deck);
   } else if (event === "playing") {
+    brokenInRow = 0;
     player.set({ playing: true, waiting: false });
   } else if (event === "waiting") {
     player.set({ waiting: true });
@@ -185,9 +188,11 @@ function heard(deck, event) {
   } else if (event === "ended") {
     advance();
   } else if (deck.track) {
-    say(T.player.unplayable(titleOf(deck.track)));
-    const broken = current();
-    if (broken && player.value.at + 1 < player.value.queue.length) step(1, true);
+    brokenInRow++;
+    const goesOn = brokenInRow < MOST_BROKEN && player.value.at + 1 < player.value.queue.length;
+    const name = titleOf(deck.track);
+    say(goesOn ? T.player.unplayable(name) : T.player.stopped(name));
+    if (goesOn && player.value.playing) step(1, true);
     else player.set({ playing: false, waiting: false });
   }
 }

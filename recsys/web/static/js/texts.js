@@ -64,6 +64,7 @@ export const T = {
     nothing: "Nothing is playing",
     why: "Why this track?",
     unplayable: (/** @type {string} */ name) => `${name} cannot be played. The next one follows.`,
+    stopped: (/** @type {string} */ name) => `${name} cannot be played.`,
     blocked: "The browser waits for a click before it plays.",
     resumed: "Playing goes on where it was",
   },

@@ -129,7 +129,7 @@ export interface Folder {
   folder: string;
   name: string;
   tracks: number;
-  there: boolean;
+  there?: boolean;
 }
 
 export interface Status {

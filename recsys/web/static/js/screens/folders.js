@@ -20,7 +20,9 @@ export function Folders() {
   useEffect(() => {
     get("/folders", { folder }).then(setAnswer, sayProblem);
   }, [folder, revision]);
-  if (!answer) return null;
+  if (!answer || (answer.folder ?? "") !== folder) {
+    return html`<p class="quiet" role="status">${T.loading}</p>`;
+  }
   return html`<div class="folders">
     ${folder &&
     html`<div class="bar">
@@ -32,9 +34,9 @@ export function Folders() {
     <ul class="folder-list">
       ${answer.folders.map(
         (each) => html`<li key=${each.folder}>
-          <button onClick=${() => setFolder(each.folder)} class=${each.there ? "" : "dim"}>
+          <button onClick=${() => setFolder(each.folder)} class=${each.there === false ? "dim" : ""}>
             <${Icon} name="folder" /><span>${shown(each.name)}</span>
-            <small>${each.there ? T.tracks(each.tracks) : T.library.away}</small>
+            <small>${each.there === false ? T.library.away : T.tracks(each.tracks)}</small>
           </button>
         </li>`,
       )}
