@@ -54,7 +54,11 @@ GROUPS = {
     "robustness": ("robustness",),
     "mood_fit": ("mood.fit",),
     "reports": ("reports", "reports.*"),
-    "api": ("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
+    "api": (
+        *("api", "seeds", "feedback", "classify", "library_status", "listing", "export"),
+        *("pages", "fields"),
+    ),
+    "web": ("web", "web.*"),
     "demo": ("demo",),
     "cli": ("cli", "cli.*", "__main__"),
 }
@@ -66,7 +70,7 @@ CORE = (
 )
 WINGS = (
     *("onnx", "training", "papers", "milvus", "cluster", "quality", "audit", "robustness"),
-    *("mood_fit", "reports"),
+    *("mood_fit", "reports", "web"),
 )
 
 MAY_IMPORT = {
@@ -103,7 +107,8 @@ MAY_IMPORT = {
         *("base", "sound", "library", "workers", "mood", "store", "recommender", "classifier")
     },
     "reports": {"base", "sound", "library", "workers", "classifier", "training", "quality"},
-    "api": {*CORE, *WINGS},
+    "api": {*CORE, *set(WINGS) - {"web"}},
+    "web": {*CORE, "api"},
     "demo": {"base"},
     "cli": {*CORE, *WINGS, "api", "demo"},
 }

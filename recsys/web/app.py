@@ -6,7 +6,7 @@ import asyncio
 import html
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         state.uploads = Uploads()
         state.covers = Covers(user_cache_path("recsys", appauthor=False) / "covers")
         state.transcodes = asyncio.Semaphore(media.MOST_TRANSCODES)
-        state.rules, state.wrong = rules, []
+        state.rules, state.wrong, state.figures = rules, [], {}
         try:
             yield
         finally:
@@ -185,7 +185,9 @@ _server = router("server")
 async def server(request: Request) -> Response:
     """Say what this is, and whether one has to log in."""
     rules: Rules = request.app.state.rules
-    in_ = rules.tokens is None or rules.tokens.holds(token_of(request.headers))
+    in_ = rules.tokens is None
+    with suppress(RecsysError):  # of damaged tokens: nobody is logged in
+        in_ = in_ or (rules.tokens is not None and rules.tokens.holds(token_of(request.headers)))
     about: dict[str, Any] = {
         "name": "recsys",
         "version": version("recsys"),

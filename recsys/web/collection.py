@@ -12,6 +12,7 @@ from starlette.responses import Response
 from recsys.fields import classification_fields, failure_group_fields, status_fields
 from recsys.library_status import failure_groups, mood_counts
 from recsys.web.answers import Problem, answer
+from recsys.web.events import state_of
 from recsys.web.routing import Ask, router, row
 from recsys.web.schemas import FilteredBody, Place, Text
 
@@ -28,7 +29,14 @@ CLASSIFY_S = 60.0
 @routes.get("/status")
 async def status(ask: Ask, request: Request) -> Response:
     """Return the figures of the library."""
-    fields = await ask(lambda library: status_fields(library.status()), slow=True)
+    # Counting takes seconds in a large library, and pages ask for it often.
+    kept: dict[tuple[int, int, int], dict[str, Any]] = request.app.state.figures
+    state = await ask(state_of)
+    if state not in kept:
+        fields = await ask(lambda library: status_fields(library.status()), slow=True)
+        kept.clear()
+        kept[state] = fields
+    fields = kept[state]
     run = request.app.state.runs.current
     return answer({**fields, "run": None if run is None else run.fields()})
 

@@ -77,7 +77,7 @@ class Events:
         """Tell changes of the library while someone listens."""
         while self._listeners and not self._closed:
             with contextlib.suppress(RecsysError):
-                now = await self._asking(_state)
+                now = await self._asking(state_of)
                 before, self._known = self._known, now
                 if before is not None and before[:2] != now[:2]:
                     self.tell("library", {"revision": now[0], "tracks": now[1]})
@@ -93,7 +93,8 @@ class Events:
             self._task.cancel()
 
 
-def _state(library: Library) -> tuple[int, int, int]:
+def state_of(library: Library) -> tuple[int, int, int]:
+    """Return what changes with the library: its revision, tracks and last event."""
     store = library.store
     return store.revision, store.track_count(), store.last_event()
 

@@ -54,7 +54,8 @@ def file_of(library: Library, track_id: int) -> Path:
     return path
 
 
-@routes.api_route("/media/{track_id}/audio", methods=["GET", "HEAD"])
+@routes.head("/media/{track_id}/audio", include_in_schema=False)
+@routes.get("/media/{track_id}/audio")
 async def audio(ask: Ask, track_id: Id) -> Response:
     """Return the file of a track as it is; ranges are answered."""
     path = await ask(lambda library: file_of(library, track_id))

@@ -7,13 +7,15 @@ and a write must be of a type that no other site can send without asking first.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from recsys.errors import RecsysError
 from recsys.web.answers import problem
 
 if TYPE_CHECKING:
@@ -76,7 +78,6 @@ class Rules:
 
     hosts: frozenset[str]  # of the header, lower case, with the port where it is not that of HTTP
     tokens: Tokens | None = None  # None where nobody needs to log in
-    secure: bool = field(default=False)  # reached by TLS, through a proxy
 
     @property
     def origins(self) -> frozenset[str]:
@@ -105,8 +106,7 @@ class Guard:
         if refused is not None:
             await refused(scope, receive, safe)
             return
-        limit = MOST_UPLOAD if scope["path"] in UPLOADS else MOST_JSON
-        await _Limited(self._app, limit)(scope, receive, safe)
+        await _Limited(self._app, _limit(scope))(scope, receive, safe)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that is not allowed."""
@@ -146,8 +146,11 @@ class Guard:
         path, tokens = scope["path"], self._rules.tokens
         if tokens is None or not path.startswith(API) or path in _OPEN:
             return None
-        if tokens.holds(token_of(headers)):
-            return None
+        try:
+            if tokens.holds(token_of(headers)):
+                return None
+        except RecsysError as error:
+            return problem(503, error.message, error.hint)
         return problem(401, "log in first", "recsys serve --token makes a token.")
 
 
@@ -166,18 +169,17 @@ def token_of(headers: Headers) -> str:
 def _size(scope: Scope, headers: Headers) -> Response | None:
     if len(scope["query_string"]) > MOST_QUERY:
         return problem(400, f"the address is longer than {MOST_QUERY} bytes", "Use POST.")
-    return (
-        _too_large(scope, int(length))
-        if (length := headers.get("content-length", "")).isdigit()
-        else None
-    )
+    length, limit = headers.get("content-length", ""), _limit(scope)
+    return _too_large(limit) if length.isdecimal() and int(length[:20]) > limit else None
 
 
-def _too_large(scope: Scope, length: int) -> Response | None:
-    limit = MOST_UPLOAD if scope["path"] in UPLOADS else MOST_JSON
-    if length <= limit:
-        return None
-    return problem(413, f"more than {limit // 2**20} MiB were sent", "Send less at once.")
+def _limit(scope: Scope) -> int:
+    return MOST_UPLOAD if scope["path"] in UPLOADS else MOST_JSON
+
+
+def _too_large(limit: int) -> Response:
+    size = f"{limit / 2**20:.0f} MiB"
+    return problem(413, f"more than {size} were sent", "Send less at once.")
 
 
 def _type(scope: Scope, headers: Headers) -> Response | None:
@@ -218,28 +220,24 @@ class _Limited:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        left, started = self._limit, False
+        left, started, refused = self._limit, False, False
 
         async def counted() -> MutableMapping[str, Any]:
-            nonlocal left
+            nonlocal left, refused
             message = await receive()
             left -= len(message.get("body", b""))
             if left < 0:
+                refused = True
                 raise _TooMuchError
             return message
 
         async def noting(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            if not refused or started:  # else what the application makes of it
+                started = True
+                await send(message)
 
-        try:
+        with suppress(_TooMuchError):
             await self._app(scope, counted, noting)
-        except _TooMuchError:
-            if not started:
-                limit = f"{self._limit // 2**20} MiB"
-                refused = problem(413, f"more than {limit} were sent", "Send less at once.")
-                await refused(scope, receive, send)
-
-
-Handler = Callable[..., Awaitable[Any]]
+        if refused and not started:
+            await _too_large(self._limit)(scope, receive, send)

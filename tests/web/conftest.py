@@ -1,0 +1,140 @@
+"""A server of a small library of synthetic music, with covers, and of libraries that misbehave."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mutagen
+import numpy as np
+import pytest
+from mutagen.flac import Picture
+from PIL import Image
+from starlette.testclient import TestClient
+
+from recsys.api import Library
+from recsys.demo import SAMPLE_RATE, STYLES, render
+from recsys.web.app import create_app
+from recsys.web.security import Rules
+from recsys.web.tokens import Tokens
+from tests.sounds import write
+
+HOST = "127.0.0.1:8337"
+DURATION_S = 6.0
+HOSTILE = "<script>alert(1)</script>\x1b[31m"
+
+API = "/api/v1"
+
+
+def png(colour: str, size: int = 700) -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (size, size // 2), colour).save(target, "PNG")
+    return target.getvalue()
+
+
+def make_music(folder: Path) -> None:
+    """Two tracks of five styles in three formats; one has a cover, one hostile tags."""
+    rng = np.random.default_rng(3)
+    for position, (name, style) in enumerate(list(STYLES.items())[:5]):
+        for number in range(2):
+            path = folder / name / f"{number}{('.flac', '.ogg', '.mp3')[(position + number) % 3]}"
+            write(path, render(style, rng, DURATION_S), SAMPLE_RATE)
+            file = mutagen.File(path, easy=True)
+            if file.tags is None:
+                file.add_tags()
+            file["artist"], file["title"] = f"The {name} band", f"Number {number}"
+            file["album"] = f"Best of {name}"
+            file.save()
+    with_cover = mutagen.File(folder / list(STYLES)[0] / "0.flac")
+    picture = Picture()
+    picture.data, picture.type, picture.mime = png("red"), 3, "image/png"
+    with_cover.add_picture(picture)
+    with_cover["title"] = HOSTILE
+    with_cover.save()
+    (folder / list(STYLES)[1] / "cover.png").write_bytes(png("blue"))
+    (folder / "bad.mp3").write_bytes(b"no sound")
+
+
+@dataclass(frozen=True)
+class Indexed:
+    music: Path
+    database: Path
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Indexed:
+    folder = tmp_path_factory.mktemp("web")
+    make_music(folder / "music")
+    database = folder / "library.db"
+    with Library(database) as library:
+        library.index([folder / "music"])
+    return Indexed(folder / "music", database)
+
+
+Serving = Callable[..., TestClient]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def serving() -> Iterator[Serving]:
+    """Start a server of a library; it ends with the test."""
+    clients: list[TestClient] = []
+
+    def start(database: Path, *, tokens: bool = False, **options: Any) -> TestClient:
+        rules = Rules(frozenset({HOST}), Tokens(database) if tokens else None)
+        app = create_app(partial(Library, database, paths=False), database, rules)
+        client = TestClient(app, f"http://{HOST}", client=("127.0.0.1", 5), **options)
+        clients.append(client.__enter__())
+        return client
+
+    yield start
+    for client in clients:
+        client.__exit__()
+
+
+@pytest.fixture
+def client(indexed: Indexed, serving: Serving) -> TestClient:
+    """A server of the small library, which is only read."""
+    return serving(indexed.database)
+
+
+@pytest.fixture
+def copied(indexed: Indexed, tmp_path: Path) -> Indexed:
+    """A library of one's own."""
+    music = tmp_path / "music"
+    shutil.copytree(indexed.music, music)
+    database = tmp_path / "library.db"
+    with Library(database) as library:
+        library.index([music])
+    return Indexed(music, database)
+
+
+@pytest.fixture
+def own(indexed: Indexed, tmp_path: Path, serving: Serving) -> TestClient:
+    """A server of a copy of the library's database, whose files are those of the small library."""
+    database = tmp_path / "library.db"
+    for path in indexed.database.parent.glob("library.*"):
+        target = tmp_path / path.name
+        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
+    return serving(database)
+
+
+def get(client: TestClient, path: str, code: int = 200, **params: Any) -> Any:
+    found = client.get(f"{API}/{path}", params=params)
+    assert found.status_code == code, found.text
+    return found.json()
+
+
+def post(client: TestClient, path: str, body: Any = None, code: int = 200) -> Any:
+    found = client.post(f"{API}/{path}", json={} if body is None else body)
+    assert found.status_code == code, found.text
+    return found.json()
