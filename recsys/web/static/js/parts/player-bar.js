@@ -103,7 +103,7 @@ export function PlayerBar() {
         <a href=${`#/track/${track.track_id}`} aria-label=${T.actions.open} class="player-cover">
           <${Cover} track=${track} size=${160} />
         </a>
-        <button class="player-open" aria-label=${T.player.open} onClick=${() => setSheet(true)}>
+        <button class="player-open" aria-haspopup="dialog" onClick=${() => setSheet(true)}>
           <${Cover} track=${track} size=${160} />
           <span class="names"><b>${titleOf(track)}</b><small>${artistOf(track)}</small></span>
         </button>

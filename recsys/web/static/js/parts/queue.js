@@ -28,7 +28,6 @@ export function QueueRows() {
         >
           <button
             class="queue-row"
-            aria-label=${T.actions.playNamed(titleOf(entry.track))}
             onClick=${() => jump(position)}
             onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
               if (event.key === "Delete") removeRow(entry.key);
