@@ -71,7 +71,9 @@ def browser_module(package: Package, source: str) -> str:
     """Name the origin of a module, and import its neighbours by file name."""
     source = re.sub(r'(from\s*)"preact"', r'\1"./preact.js"', source)
     source = re.sub(r"\n?//# sourceMappingURL=.*", "", source).strip()
-    return f"/* {package.name} {package.version}, {package.licence}: see LICENCES.txt */\n{source}\n"
+    return (
+        f"/* {package.name} {package.version}, {package.licence}: see LICENCES.txt */\n{source}\n"
+    )
 
 
 def vendored() -> dict[str, str]:

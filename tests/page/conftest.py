@@ -188,7 +188,7 @@ def visiting(browser: Browser, server: Server) -> Iterator[Visiting]:
             **options,
         )
         contexts.append(context)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(20_000)
         opened = watched(context.new_page(), server.address)
         visits.append(opened)
         opened.page.goto(f"{server.address}#/{place}")

@@ -37,7 +37,9 @@ def check(visit: Visit, name: str) -> None:
     page = visit.page
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"{name}: {wide} pixels too wide"
-    main = page.evaluate("document.querySelector('main').scrollWidth - document.querySelector('main').clientWidth")
+    main = page.evaluate(
+        "document.querySelector('main').scrollWidth - document.querySelector('main').clientWidth"
+    )
     assert main <= 0, f"{name}: the screen is {main} pixels too wide"
     if not AXE.exists():
         pytest.skip("axe is not installed: npm ci in tests/page, or make page")

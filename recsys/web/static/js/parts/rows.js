@@ -107,6 +107,20 @@ export function Row({ track, index, onPlay, note, extra, top, focused, onFocus, 
 }
 
 /**
+ * The row of the keyboard; keys may come faster than rows are drawn.
+ * @returns {[number, (index: number) => void, {current: number}]}
+ */
+function useFocused() {
+  const [focused, setFocused] = useState(0);
+  const latest = useRef(0);
+  const set = (/** @type {number} */ index) => {
+    latest.current = index;
+    setFocused(index);
+  };
+  return [focused, set, latest];
+}
+
+/**
  * Walk the rows with the arrows; Enter plays.
  * @param {KeyboardEvent} event
  * @param {number} at
@@ -135,7 +149,7 @@ function walk(event, at, count, focus, play) {
  *          kind?: string}} properties
  */
 export function TrackList({ tracks, label, onPlay, note, extra, kind = "" }) {
-  const [focused, setFocused] = useState(0);
+  const [focused, setFocused, latest] = useFocused();
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const focus = (/** @type {number} */ index) => {
     setFocused(index);
@@ -149,7 +163,7 @@ export function TrackList({ tracks, label, onPlay, note, extra, kind = "" }) {
     aria-label=${label}
     aria-rowcount=${tracks.length}
     ref=${box}
-    onKeyDown=${(/** @type {KeyboardEvent} */ e) => walk(e, focused, tracks.length, focus, play)}
+    onKeyDown=${(/** @type {KeyboardEvent} */ e) => walk(e, latest.current, tracks.length, focus, play)}
   >
     ${tracks.map(
       (track, index) => html`<${Row}
@@ -176,7 +190,7 @@ export function TrackList({ tracks, label, onPlay, note, extra, kind = "" }) {
 export function LongList({ count, trackAt, onSeen, label, onPlay }) {
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const [range, setRange] = useState([0, 20]);
-  const [focused, setFocused] = useState(0);
+  const [focused, setFocused, latest] = useFocused();
   useLayoutEffect(() => {
     const main = document.querySelector("main");
     if (!main || !box.current) return undefined;
@@ -231,7 +245,7 @@ export function LongList({ count, trackAt, onSeen, label, onPlay }) {
     aria-rowcount=${count}
     ref=${box}
     style=${{ height: `${count * ROW_HEIGHT}px` }}
-    onKeyDown=${(/** @type {KeyboardEvent} */ e) => walk(e, focused, count, focus, onPlay)}
+    onKeyDown=${(/** @type {KeyboardEvent} */ e) => walk(e, latest.current, count, focus, onPlay)}
   >
     ${rows}
   </div>`;
