@@ -24,7 +24,8 @@ MOST_WAITING = 512
 class Asking:
     """Puts questions to a library, in threads of its own.
 
-    Quick questions have threads that slow ones (uploads, waveforms, statistics) cannot take.
+    Quick questions have threads that slow ones (uploads, waveforms, statistics) cannot take, nor
+    writes, which wait while another process writes.
     """
 
     def __init__(self, make: Callable[[], Library]) -> None:
@@ -35,6 +36,7 @@ class Asking:
         count = min(8, default_workers() + 2)
         self._quick = ThreadPoolExecutor(count, "recsys-ask")
         self._slow = ThreadPoolExecutor(2, "recsys-slow")
+        self._writing = ThreadPoolExecutor(1, "recsys-write")
 
     @property
     def library(self) -> Library:
@@ -44,13 +46,23 @@ class Asking:
                 self._library = self._make()
             return self._library
 
-    async def __call__(self, question: Callable[[Library], T], *, slow: bool = False) -> T:
+    async def __call__(self, question: Callable[[Library], T]) -> T:
         """Return the answer of a question; Problem if too many wait."""
+        return await self._in(self._quick, question)
+
+    async def slow(self, question: Callable[[Library], T]) -> T:
+        """Return the answer of a question that takes long."""
+        return await self._in(self._slow, question)
+
+    async def write(self, question: Callable[[Library], T]) -> T:
+        """Return the answer of a question that changes the library: one at a time."""
+        return await self._in(self._writing, question)
+
+    async def _in(self, pool: ThreadPoolExecutor, question: Callable[[Library], T]) -> T:
         if self._waiting >= MOST_WAITING:
             raise Problem(503, "too many requests wait", "Ask again in a moment.")
         self._waiting += 1
         try:
-            pool = self._slow if slow else self._quick
             return await asyncio.get_running_loop().run_in_executor(pool, self._ask, question)
         finally:
             self._waiting -= 1
@@ -73,8 +85,8 @@ class Asking:
 
     def close(self) -> None:
         """End the threads when their questions are answered."""
-        self._quick.shutdown(cancel_futures=True)
-        self._slow.shutdown(cancel_futures=True)
+        for pool in (self._quick, self._slow, self._writing):
+            pool.shutdown(cancel_futures=True)
         with self._lock:
             if self._library is not None:
                 self._library.close()

@@ -33,7 +33,7 @@ async def status(ask: Ask, request: Request) -> Response:
     kept: dict[tuple[int, int, int], dict[str, Any]] = request.app.state.figures
     state = await ask(state_of)
     if state not in kept:
-        fields = await ask(lambda library: status_fields(library.status()), slow=True)
+        fields = await ask.slow(lambda library: status_fields(library.status()))
         kept.clear()
         kept[state] = fields
     fields = kept[state]
@@ -85,7 +85,7 @@ async def genres(ask: Ask) -> Response:
 @routes.get("/tags")
 async def tags(ask: Ask) -> Response:
     """List the tags with their numbers of tracks, most first."""
-    counts = await ask(lambda library: library.tag_counts(), slow=True)
+    counts = await ask.slow(lambda library: library.tag_counts())
     return answer({"tags": [{"tag": tag, "tracks": count} for tag, count in counts.items()]})
 
 
@@ -166,7 +166,7 @@ async def prefer(ask: Ask, given: FilteredBody) -> Response:
         library.set_preferences(given.filters())
         return library.preferences().asked()
 
-    return answer(await ask(changed))
+    return answer(await ask.write(changed))
 
 
 @routes.post(
@@ -191,4 +191,4 @@ async def classify(ask: Ask, request: Request, name: Annotated[Text, Query()]) -
             raise Problem(422, f"{name}: {result.error}", result.hint)
         return classification_fields(result)
 
-    return answer({**await ask(classified, slow=True), "path": name, "upload": key})
+    return answer({**await ask.slow(classified), "path": name, "upload": key})

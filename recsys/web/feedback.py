@@ -22,14 +22,16 @@ routes = router("feedback")
 @routes.post("/feedback")
 async def say(ask: Ask, given: FeedbackBody) -> Response:
     """Store that tracks were played, skipped, liked, disliked, banned or unbanned."""
-    events = await ask(lambda library: library.record(given.kind, given.seeds, source=given.source))
+    events = await ask.write(
+        lambda library: library.record(given.kind, given.seeds, source=given.source)
+    )
     return answer({"events": [event.fields() for event in events]}, 201)
 
 
 @routes.post("/feedback/undo")
 async def undo(ask: Ask, _: Nothing | None = None) -> Response:
     """Forget what was said last."""
-    events = await ask(lambda library: library.undo_feedback())
+    events = await ask.write(lambda library: library.undo_feedback())
     return answer({"events": [event.fields() for event in events]})
 
 

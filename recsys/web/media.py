@@ -133,7 +133,7 @@ async def cover(
     def find(library: Library) -> bytes | None:
         return covers.of(file_of(library, track_id), int(size))
 
-    found = await ask(find, slow=True)
+    found = await ask.slow(find)
     if found is None:
         raise Problem(404, "the track has no cover", "")
     return _kept(found, "image/webp")
@@ -150,7 +150,7 @@ async def waveform(ask: Ask, track_id: Id) -> Response:
             known = library.waveform(track_id)
         return known
 
-    return _kept(await ask(find, slow=True), "application/octet-stream")
+    return _kept(await ask.slow(find), "application/octet-stream")
 
 
 def _kept(content: bytes, kind: str) -> Response:

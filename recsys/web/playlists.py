@@ -40,7 +40,7 @@ TYPES = {
 @routes.post("/playlists/make")
 async def make(ask: Ask, given: MakeBody) -> Response:
     """Make a playlist; nothing is stored."""
-    return answer(_made_fields(await ask(lambda library: _made(library, given))))
+    return answer(await ask(lambda library: _made_fields(_made(library, given))))
 
 
 @routes.post("/playlists/file")
@@ -74,7 +74,7 @@ async def playlists(ask: Ask) -> Response:
 @routes.post("/playlists")
 async def save(ask: Ask, given: SaveBody) -> Response:
     """Keep a playlist."""
-    return answer(await ask(lambda library: _saved(library, given, None)), 201)
+    return answer(await ask.write(lambda library: _saved(library, given, None)), 201)
 
 
 @routes.get("/playlists/{playlist}")
@@ -86,13 +86,13 @@ async def playlist(ask: Ask, playlist: Id) -> Response:
 @routes.put("/playlists/{playlist}")
 async def replace(ask: Ask, playlist: Id, given: SaveBody) -> Response:
     """Change a saved playlist."""
-    return answer(await ask(lambda library: _saved(library, given, playlist)))
+    return answer(await ask.write(lambda library: _saved(library, given, playlist)))
 
 
 @routes.delete("/playlists/{playlist}")
 async def forget(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
     """Delete a saved playlist."""
-    await ask(lambda library: library.forget_playlist(playlist))
+    await ask.write(lambda library: library.forget_playlist(playlist))
     return nothing()
 
 
@@ -108,7 +108,7 @@ async def refresh(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
         library.save_playlist(saved.name, made.tracks, recipe=saved.recipe, playlist=playlist)
         return {**_kept(library, playlist), "note": made.note}
 
-    return answer(await ask(again))
+    return answer(await ask.write(again))
 
 
 @routes.get("/playlists/{playlist}/file")

@@ -27,8 +27,9 @@ LimitQuery = Annotated[int, Query(ge=1, le=1000)]
 @routes.post("/radio")
 async def start(ask: Ask, given: StartBody) -> Response:
     """Start a session, or go on with the one of the same seeds."""
-    found = await ask(
-        lambda library: library.radio(
+
+    def started(library: Library) -> dict[str, Any]:
+        found = library.radio(
             given.seeds,
             given.options(),
             new=given.new,
@@ -36,8 +37,9 @@ async def start(ask: Ask, given: StartBody) -> Response:
             not_like=given.not_like,
             words=given.words,
         )
-    )
-    return answer(_fields(found))
+        return _fields(found)
+
+    return answer(await ask.write(started))
 
 
 @routes.get("/radio")
@@ -78,7 +80,11 @@ async def session(ask: Ask, session: Id, limit: LimitQuery = 100) -> Response:
 @routes.post("/radio/{session}/next")
 async def following(ask: Ask, session: Id, given: RadioBody) -> Response:
     """Give the next tracks of a session."""
-    return answer(_fields(await ask(lambda lib: lib.radio((), given.options(), session=session))))
+    return answer(
+        await ask.write(
+            lambda library: _fields(library.radio((), given.options(), session=session))
+        )
+    )
 
 
 @routes.post("/radio/{session}/steer")
@@ -89,7 +95,7 @@ async def steer(ask: Ask, session: Id, given: SteerBody) -> Response:
         library.steer_radio(session, given.kind, given.track, source="web")
         return _details(library, session, 1)
 
-    return answer(await ask(steered))
+    return answer(await ask.write(steered))
 
 
 def _fields(found: RadioAnswer) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from recsys.web.routing import Ask, router, row
 from recsys.web.schemas import Id, PageQuery, SeedsQuery, SimilarQuery, TracksQuery
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from recsys.api import Library, Seed
     from recsys.recommender import Answer
 
@@ -71,33 +69,33 @@ async def similar_to_track(
 ) -> Response:
     """Find tracks similar to a track."""
 
-    def find(library: Library) -> Answer:
+    def find(library: Library) -> dict[str, Any]:
         library.track(track_id)
-        return library.similar(track_id, given.options(), explain=given.explain)
+        found = library.similar(track_id, given.options(), explain=given.explain)
+        return _fields(found, explain=given.explain)
 
-    return answer(_fields(await ask(find), explain=given.explain))
+    return answer(await ask(find))
 
 
 @routes.get("/similar")
 async def similar(ask: Ask, request: Request, given: Annotated[SeedsQuery, Query()]) -> Response:
     """Find tracks similar to tracks, artists, albums, words or a file that was sent."""
     seeds: list[Seed] = list(given.seed)
-    sent: Path | None = None
     if given.upload is not None:
-        sent = request.app.state.uploads.path(given.upload)
-        seeds.append(sent)
-    found = await ask(
-        lambda library: library.similar(
+        seeds.append(request.app.state.uploads.path(given.upload))
+
+    def find(library: Library) -> dict[str, Any]:
+        found = library.similar(
             seeds,
             given.options(),
             explain=given.explain,
             like=given.like,
             not_like=given.not_like,
             words=given.words,
-        ),
-        slow=sent is not None,
-    )
-    return answer(_fields(found, explain=given.explain))
+        )
+        return _fields(found, explain=given.explain)
+
+    return answer(await (ask if given.upload is None else ask.slow)(find))
 
 
 def _fields(found: Answer, *, explain: bool) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def make_music(folder: Path) -> None:
             file["artist"], file["title"] = f"The {name} band", f"Number {number}"
             file["album"] = f"Best of {name}"
             file.save()
-    with_cover = mutagen.File(folder / list(STYLES)[0] / "0.flac")
+    with_cover = mutagen.File(folder / next(iter(STYLES)) / "0.flac")
     picture = Picture()
     picture.data, picture.type, picture.mime = png("red"), 3, "image/png"
     with_cover.add_picture(picture)
