@@ -5,12 +5,14 @@ RECSYS_SCREENSHOTS=FOLDER keeps the pictures.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from tests.page.conftest import AXE, HOSTILE
 
@@ -29,7 +31,8 @@ def picture(page: Page, name: str, width: int, theme: str) -> None:
     """Keep a picture, where a folder is named for them."""
     if folder := os.environ.get("RECSYS_SCREENSHOTS"):
         page.wait_for_timeout(600)  # until nothing moves
-        page.screenshot(path=Path(folder) / f"{name}-{width}-{theme}.png")
+        image = Image.open(io.BytesIO(page.screenshot()))
+        image.save(Path(folder) / f"{name}-{width}-{theme}.webp", quality=82, method=6)
 
 
 def check(visit: Visit, name: str) -> None:
