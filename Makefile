@@ -25,7 +25,7 @@ CORE := $(addprefix -p recsys.,cli index indexing playlists recommender store) \
 	registry seeds types workers worker_server classifier.card classifier.calibrate \
 	classifier.inference classifier.musicnn)
 
-.PHONY: demo test check check-all lint format docs bench fuzz lock licences audit clean
+.PHONY: demo test check check-all page lint format docs bench fuzz lock licences audit clean
 
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)
@@ -49,9 +49,14 @@ check: $(VENV)/.installed-check lint
 	$(BIN)/mypy --follow-imports=silent $(CORE)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not extra" tests
 
-# What is slow or needs a real part: a cluster, a Milvus server, an empty environment.
-check-all: $(VENV)/.installed-dev
+# What is slow or needs a real part: a cluster, a Milvus server, a browser, an empty environment.
+check-all: $(VENV)/.installed-dev $(if $(shell command -v npm),page)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
+
+# The types of the page, and its libraries as npm has them. Needs Node, as nobody does who uses it.
+page: tests/page/node_modules/.installed $(VENV)/bin/python
+	tests/page/node_modules/.bin/tsc --project tests/page
+	$(BIN)/python scripts/vendor_page.py --check
 
 lint: $(VENV)/.installed-check
 	$(BIN)/ruff check .
@@ -99,6 +104,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml requirements/core.txt
 
 $(VENV)/.installed-check: $(VENV)/.installed requirements/check.txt
 	$(HASHED) requirements/check.txt
+	touch $@
+
+tests/page/node_modules/.installed: tests/page/package-lock.json
+	cd tests/page && npm ci --silent --no-audit --no-fund
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-check constraints.txt
