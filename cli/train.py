@@ -155,9 +155,6 @@ def _watcher(bar: ProgressBar) -> TrainProgress:
         def file_taught(self, total: int) -> None:
             advance("Running YAMNet", total)
 
-        def step_distilled(self, total: int) -> None:
-            advance("Distilling", total)
-
         def epoch_trained(self, total: int) -> None:
             advance("Training, with cross-validation", total)
 

@@ -1,16 +1,16 @@
 """Distillation: what a second teacher knows, into units that are added to the penultimate layer.
 
 MusiCNN learned from tags of popular music; YAMNet learned from two million clips of everything.
-Taught by both over music without labels, the layers above the front end tell apart more than
-either set of labels names. Three losses count on every window: the units of the second teacher
-(whitened), its class logits, and the units that the network had before, which must not drift. A
-fourth is contrastive: two windows of a track are nearer to each other than to those of others
+Units that YAMNet teaches over music without labels join those of a tuned network, which stays as
+it is: letting its layers follow the second teacher made genres worse and albums no better. Two
+losses count on every window: the units of the second teacher (whitened) and its class logits. A
+third is contrastive: two windows of a track are nearer to each other than to those of others
 (NT-Xent; Chen et al., arXiv:2002.05709).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,13 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recsys.classifier.training.loop import PartialRun
 from recsys.classifier.training.musicnn_torch import MusiCNN
-from recsys.classifier.training.tune import evened_axes, penultimate
+from recsys.classifier.training.tune import evened_axes, pooled_over_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from recsys.classifier.calibrate import Float64Array
     from recsys.classifier.training.datasets import HalfArray
@@ -36,15 +34,13 @@ class DistilSettings:
     """How the second teacher is distilled."""
 
     units: int = 312  # added to the penultimate layer
-    steps: int = 1000
+    steps: int = 500
     tracks: int = 48  # of a batch, two windows each
-    learning_rate: float = 3e-3  # of the added units and the heads; it rises, then falls
-    tuned_rate: float = 0.2  # of the layers that were there, times that
+    learning_rate: float = 4e-3  # it rises, then falls
     weight_decay: float = 0.02
     dropout: float = 0.3
     targets: int = 118  # principal axes of the second teacher's units
     classes_weight: float = 6.0  # of the losses, against that of the targets
-    kept_weight: float = 0.5
     contrast_weight: float = 0.2
     contrast_temperature: float = 0.15
     seed: int = 0
@@ -62,20 +58,18 @@ class TaughtTrack:
 
 
 class _Outputs(NamedTuple):
-    kept: Tensor  # the units that were there before
     targets: Tensor
     classes: Tensor
     contrast: Tensor  # unit length
 
 
-class _Student(nn.Module):
-    """The layers above the front end, more units, and heads that are dropped afterwards."""
+class _Added(nn.Module):
+    """More units of the penultimate layer, and heads that are dropped afterwards."""
 
     def __init__(self, model: MusiCNN, n_classes: int, settings: DistilSettings) -> None:
         super().__init__()
-        self.model = model
         self.scale = nn.BatchNorm1d(model.n_pooled, affine=False)
-        self.added = nn.Linear(model.n_pooled, settings.units)
+        self.dense = nn.Linear(model.n_pooled, settings.units)
         self.norm = nn.BatchNorm1d(settings.units, eps=model.dense_norm.eps)
         width = model.dense.out_features + settings.units
         self.targets = nn.Linear(width, settings.targets)
@@ -83,175 +77,126 @@ class _Student(nn.Module):
         self.contrast = nn.Linear(width, settings.targets)
         self.dropout = nn.Dropout(settings.dropout)
 
-    def forward(self, responses: Tensor) -> _Outputs:
-        pooled = self.model.pooled(responses)
-        kept = self.model.penultimate(pooled)
-        added = self.norm(torch.relu(self.added(self.scale(pooled))))
-        units = self.dropout(torch.cat([kept, added], dim=1))
-        contrast = functional.normalize(self.contrast(units), dim=1)
-        return _Outputs(kept, self.targets(units), self.classes(units), contrast)
-
-    def train(self, mode: bool = True) -> _Student:
-        super().train(mode)
-        self.model.eval()  # keep the batch statistics, which are of a million songs
-        return self
-
-    def parameter_groups(self) -> list[list[nn.Parameter]]:
-        """Return the fresh parameters, and those of the layers that are tuned."""
-        model = self.model
-        parts = (model.layers, model.norms, model.dense, model.dense_norm)
-        tuned = [parameter for part in parts for parameter in part.parameters()]
-        of_model = {id(parameter) for parameter in model.parameters()}
-        return [[p for p in self.parameters() if id(p) not in of_model], tuned]
-
-    def widened(self) -> MusiCNN:
-        """Return the network with the added units in its penultimate layer; fresh heads."""
-        old = self.model
-        n_genres, n_tags = old.genres.out_features, old.tags.out_features
-        new = MusiCNN(
-            n_genres,
-            filters=old.filters,
-            channels=old.layers[0].out_channels,  # type: ignore[arg-type]
-            hidden=old.dense.out_features + self.added.out_features,
-            dimension=old.dimension,
-            n_tags=n_tags,
-            flatness=old.flatness,
-            genre_weight=old.genre_weight,
-        )
-        heads = ("genres.", "nothing.", "embed.", "tags.")
-        state = {k: v for k, v in old.state_dict().items() if not k.startswith(heads)}
-        state |= {k: v for k, v in new.state_dict().items() if k.startswith(heads)}
-        assert self.scale.running_mean is not None
-        assert self.scale.running_var is not None
-        weight = self.added.weight / torch.sqrt(self.scale.running_var + self.scale.eps)
-        bias = self.added.bias - weight @ self.scale.running_mean
-        state["dense.weight"] = torch.cat([old.dense.weight, weight])
-        state["dense.bias"] = torch.cat([old.dense.bias, bias])
-        for name, value in self.norm.state_dict().items():
-            if value.ndim:
-                whole = f"dense_norm.{name}"
-                state[whole] = torch.cat([old.state_dict()[whole], value])
-        new.load_state_dict({name: value.detach().clone() for name, value in state.items()})
-        return new.eval()
+    def forward(self, pooled: Tensor, units: Tensor) -> _Outputs:
+        """Map maxima and means over time, and the units of the network, to the outputs."""
+        added = self.norm(torch.relu(self.dense(self.scale(pooled))))
+        both = self.dropout(torch.cat([units, added], dim=1))
+        contrast = functional.normalize(self.contrast(both), dim=1)
+        return _Outputs(self.targets(both), self.classes(both), contrast)
 
 
-def distil(
-    model: MusiCNN,
-    tracks: Sequence[TaughtTrack],
-    settings: DistilSettings,
-    *,
-    out: Path | None = None,
-    on_step: Callable[[int], None] | None = None,
-) -> MusiCNN:
+def distil(model: MusiCNN, tracks: Sequence[TaughtTrack], settings: DistilSettings) -> MusiCNN:
     """Return a network with a wider penultimate layer, taught by a second teacher.
 
     Parameters
     ----------
     model : MusiCNN
-        Its front end stays as it is. Its heads are lost.
+        Its layers stay as they are; its heads are lost.
     tracks : sequence of TaughtTrack
         The axes of the targets are those of the music among them.
     settings : DistilSettings
-    out : Path, optional
-        Where the finished network is kept until the model is written.
-    on_step : callable, optional
-        Gets the number of steps after each of them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        student = _Student(model, tracks[0].logits.shape[1], settings)
-        partial = PartialRun(
-            out, [asdict(settings), len(tracks), sum(len(track.responses) for track in tracks)]
-        )
-        saved = partial.read(torch.device("cpu"))
-        if saved is None:
-            _train(student, tracks, settings, on_step)
-            partial.write({"student": student.state_dict()})
-        else:
-            student.load_state_dict(saved["student"])
-        return student.eval().widened()
+        added = _Added(model, tracks[0].logits.shape[1], settings)
+        _train(added, _Batches(model, tracks, settings), settings)
+        return _widened(model, added.eval())
 
 
-def _train(
-    student: _Student,
-    tracks: Sequence[TaughtTrack],
-    settings: DistilSettings,
-    on_step: Callable[[int], None] | None,
-) -> None:
-    fresh, tuned = student.parameter_groups()
-    rates = [settings.learning_rate, settings.learning_rate * settings.tuned_rate]
-    groups = [{"params": p, "lr": rate} for p, rate in zip((fresh, tuned), rates, strict=True)]
-    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rates, total_steps=settings.steps, pct_start=0.15
+def _widened(model: MusiCNN, added: _Added) -> MusiCNN:
+    """Return the network with the added units in its penultimate layer; fresh heads."""
+    wider = MusiCNN(
+        model.genres.out_features,
+        filters=model.filters,
+        channels=model.layers[0].out_channels,  # type: ignore[arg-type]
+        hidden=model.dense.out_features + added.dense.out_features,
+        dimension=model.dimension,
+        n_tags=model.tags.out_features,
+        flatness=model.flatness,
+        genre_weight=model.genre_weight,
     )
-    batches = _Batches(student.model, tracks, settings)
-    student.train()
+    heads = ("genres.", "nothing.", "embed.", "tags.")
+    before, fresh = model.state_dict(), wider.state_dict()
+    state = {name: (fresh if name.startswith(heads) else before)[name] for name in fresh}
+    mean, variance = added.scale.running_mean, added.scale.running_var
+    assert mean is not None
+    assert variance is not None
+    weight = added.dense.weight / torch.sqrt(variance + added.scale.eps)
+    state["dense.weight"] = torch.cat([model.dense.weight, weight])
+    state["dense.bias"] = torch.cat([model.dense.bias, added.dense.bias - weight @ mean])
+    for name, value in added.norm.state_dict().items():
+        if value.ndim:
+            whole = f"dense_norm.{name}"
+            state[whole] = torch.cat([before[whole], value])
+    wider.load_state_dict({name: value.detach().clone() for name, value in state.items()})
+    return wider.eval()
+
+
+def _train(added: _Added, batches: _Batches, settings: DistilSettings) -> None:
+    optimiser = torch.optim.AdamW(added.parameters(), weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.15
+    )
+    added.train()
     for batch in batches.draw():
-        loss = _loss(student(batch.responses), batch, batches.scale, settings)
+        loss = _loss(added(batch.pooled, batch.units), batch, settings)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-        if on_step is not None:
-            on_step(settings.steps)
 
 
 class _Batch(NamedTuple):
-    responses: Tensor
-    kept: Tensor
+    pooled: Tensor
+    units: Tensor
     targets: Tensor
     classes: Tensor  # probabilities
 
 
 class _Batches:
-    """Batches of two windows each of some tracks, with the targets of both teachers."""
+    """Batches of two windows each of some tracks, with the targets of the second teacher."""
 
     def __init__(
         self, model: MusiCNN, tracks: Sequence[TaughtTrack], settings: DistilSettings
     ) -> None:
         self._settings = settings
-        self._responses = [track.responses for track in tracks]
+        self._lengths = np.array([len(track.responses) for track in tracks])
+        self._starts = np.cumsum(self._lengths) - self._lengths
         music = np.stack([track.units.mean(axis=0) for track in tracks if track.is_music])
         weight, bias = evened_axes(music, settings.targets)
-        targets = [track.units @ weight.T + bias for track in tracks]
-        spread = np.concatenate(targets).std()
-        self._targets = [(rows / spread).astype(np.float32) for rows in targets]
-        self._classes = [1 / (1 + np.exp(-np.clip(track.logits, -30, 30))) for track in tracks]
-        self._kept = penultimate(model, self._responses)
-        # Units that hardly vary would weigh most.
-        self.scale = torch.from_numpy(np.concatenate(self._kept).std(axis=0) + 0.05)
+        targets = np.concatenate([track.units @ weight.T + bias for track in tracks])
+        logits = np.concatenate([track.logits for track in tracks])
+        pooled = pooled_over_time(model, [track.responses for track in tracks])
+        with torch.inference_mode():
+            units = model.penultimate(pooled)
+        self._rows = _Batch(
+            pooled,
+            units,
+            torch.from_numpy(targets / targets.std()).float(),
+            torch.sigmoid(torch.from_numpy(logits).float()),
+        )
         groups = [track.group for track in tracks]
         sizes = {group: groups.count(group) for group in set(groups)}
         shares = np.array([sizes[group] ** -0.5 for group in groups])
         self._shares: Float64Array = shares / shares.sum()
 
     def draw(self) -> Iterator[_Batch]:
-        """Yield one batch per step."""
+        """Yield one batch per step; windows 2i and 2i + 1 are of one track."""
         settings = self._settings
         rng = np.random.default_rng(settings.seed)
-        count = min(settings.tracks, len(self._responses))
+        n = len(self._lengths)
         for _ in range(settings.steps):
-            rows: list[tuple[int, int]] = []
-            for row in rng.choice(len(self._responses), count, replace=False, p=self._shares):
-                n = len(self._responses[row])
-                rows += [(row, window) for window in rng.choice(n, 2, replace=n < 2)]
-            parts = (self._responses, self._kept, self._targets, self._classes)
-            stacked = (np.stack([part[row][window] for row, window in rows]) for part in parts)
-            yield _Batch(*(torch.from_numpy(part).float() for part in stacked))
+            chosen = rng.choice(n, min(settings.tracks, n), replace=False, p=self._shares)
+            pairs = np.repeat(chosen, 2)
+            rows = torch.from_numpy(self._starts[pairs] + rng.integers(self._lengths[pairs]))
+            yield _Batch(*(part[rows] for part in self._rows))
 
 
-def _loss(outputs: _Outputs, batch: _Batch, scale: Tensor, settings: DistilSettings) -> Tensor:
+def _loss(outputs: _Outputs, batch: _Batch, settings: DistilSettings) -> Tensor:
     targets = functional.mse_loss(outputs.targets, batch.targets)
     classes = functional.binary_cross_entropy_with_logits(outputs.classes, batch.classes)
-    kept = ((outputs.kept - batch.kept) / scale).square().clamp(max=25).mean()
     n = len(outputs.contrast)
     cosines = outputs.contrast @ outputs.contrast.T / settings.contrast_temperature
     others = cosines - 1e4 * torch.eye(n)
     contrast = functional.cross_entropy(others, torch.arange(n) ^ 1)
-    return (
-        targets
-        + settings.classes_weight * classes
-        + settings.kept_weight * kept
-        + settings.contrast_weight * contrast
-    )
+    return targets + settings.classes_weight * classes + settings.contrast_weight * contrast

@@ -49,11 +49,12 @@ from recsys.classifier.training.teacher import (
 from recsys.classifier.training.tune import (
     TuneSettings,
     TuningData,
+    fit_heads,
     front_end_responses,
     outlier_responses,
     outputs_of,
     teacher_tags,
-    tune_and_fit,
+    tune,
 )
 from recsys.errors import ModelError
 from recsys.mel import DEFAULT_EFFORT, CompressedMel, at_effort
@@ -164,9 +165,9 @@ def make_default(
 ) -> DefaultModel:
     """Tune the networks of the cross-validation, that of the training list, and the final one.
 
-    They start from `teacher`, or from the network that a second teacher has widened. States of
-    interrupted runs are saved next to `out`, the model file. Raises ModelError if there are too few
-    tracks, all are by one artist, or the training fails.
+    They start from `teacher`, and a second one widens them. States of interrupted runs are saved
+    next to `out`, the model file. Raises ModelError if there are too few tracks, all are by one
+    artist, or the training fails.
     """
     watcher = watcher or TrainProgress()
     if len(music.tracks) < LEAST_TRACKS:
@@ -184,10 +185,10 @@ def make_default(
     )
     outliers = outlier_responses(teacher, settings.outliers, settings.seed, features)
     data = TuningData(responses, music.targets, teacher_tags(teacher, responses), outliers)
-    start, tags = teacher, tuple(TAGS)
+    tags = tuple(TAGS)
     if second is not None:
         data = _with_second(data, teacher, second)
-        start, tags = second.network, (*TAGS, *second.tags)
+        tags += second.tags
     everything = np.arange(len(music.tracks))
     total = settings.training.epochs * (sum(map(len, divisions)) + 1 + bool(len(music.valid)))
 
@@ -195,13 +196,16 @@ def make_default(
         seeded = replace(settings, seed=seed)
         keys = [music.tracks[row].key for row in rows]
         partial = PartialRun(partial_path(out, number) if out else None, [asdict(seeded), keys])
-        return tune_and_fit(
-            _with_tags(start, len(tags)),
+        tuned = tune(
+            _with_tags(teacher, len(tags)),
             data.of(rows),
             seeded,
             partial=partial,
             on_epoch=lambda _: watcher.epoch_trained(total),
         )
+        if second is not None:
+            tuned = second.widened(tuned, rows)
+        return fit_heads(tuned, data.of(rows))
 
     # Numbered apart from the final network, 0, whose interrupted state must not be theirs.
     numbers = itertools.count(1)

@@ -46,8 +46,5 @@ class TrainProgress:
     def file_taught(self, total: int) -> None:
         """Count one of `total` files that the second teacher ran on."""
 
-    def step_distilled(self, total: int) -> None:
-        """Count one of `total` steps of the distillation."""
-
     def epoch_trained(self, total: int) -> None:
         """Count one of `total` epochs, over all networks."""

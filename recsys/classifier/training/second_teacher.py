@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys.classifier.training.agreement import TagAgreement, measure_agreement
 from recsys.classifier.training.datasets import decode_tracks, find_tracks, load_for_two
-from recsys.classifier.training.distil import TaughtTrack, distil
-from recsys.classifier.training.loop import partial_path
+from recsys.classifier.training.distil import DistilSettings, TaughtTrack, distil
 from recsys.classifier.training.tune import Unlabelled, penultimate, responses_to, ridge
 from recsys.classifier.training.yamnet import (
     SOUNDS,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from recsys.classifier.training.datasets import HalfArray, LabelledMusic
     from recsys.classifier.training.musicnn_torch import MusiCNN
     from recsys.classifier.training.options import TrainOptions, TrainProgress
-    from recsys.types import FloatArray
+    from recsys.types import FloatArray, IdArray
 
 WINDOWS = 18
 """Of an unlabelled track: long tracks, and no labels that would be wrong in parts of them."""
@@ -43,22 +42,26 @@ LEAST_UNLABELLED = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SecondTeaching:
-    """A network that a second teacher has widened, and what else it says."""
+    """What a second teacher says of all tracks."""
 
-    network: MusiCNN
     tags: tuple[str, ...]  # the second teacher's
     tracks: tuple[TaughtTrack, ...]  # unlabelled, music and other
-    labelled: tuple[FloatArray | None, ...]  # tag logits of the labelled tracks that have audio
+    labelled: tuple[TaughtTrack | None, ...]  # None without audio
     columns: tuple[int, ...]  # of the tags among the classes
     agreement: dict[str, TagAgreement]  # of a network taught by the other half of the tracks
-    added_units: int
+    settings: DistilSettings
     description: dict[str, Any]  # for the model card
+
+    def widened(self, network: MusiCNN, rows: IdArray) -> MusiCNN:
+        """Return a network with units that learned from this music, and some labelled tracks."""
+        labelled = (self.labelled[row] for row in rows)
+        return distil(network, [*self.tracks, *filter(None, labelled)], self.settings)
 
     def labelled_logits(self, number: int, n_windows: int) -> FloatArray:
         """Return the tag logits of a labelled track, NaN where it has no audio."""
         known = self.labelled[number]
-        if known is not None and len(known) == n_windows:
-            return known
+        if known is not None and len(known.logits) == n_windows:
+            return known.logits[:, self.columns]
         return np.full((n_windows, len(self.tags)), np.nan, dtype=np.float32)
 
     @property
@@ -75,7 +78,7 @@ class SecondTeaching:
             np.concatenate([rows, track.logits[:, self.columns]], axis=1)
             for rows, track in zip(own, music, strict=True)
         ]
-        return Unlabelled([track.responses for track in music], both, self.added_units)
+        return Unlabelled([track.responses for track in music], both, self.settings.units)
 
 
 def _tags_of(teacher: MusiCNN, units: FloatArray) -> FloatArray:
@@ -112,7 +115,7 @@ def _check_enough(count: int) -> None:
 def second_teaching(
     teacher: MusiCNN, music: LabelledMusic, options: TrainOptions, watcher: TrainProgress
 ) -> SecondTeaching:
-    """Run YAMNet over all tracks and distil it.
+    """Run YAMNet over all tracks, and measure which of its classes can be learned as tags.
 
     Raises ModelError if YAMNet is missing or the folders hold too little music.
     """
@@ -129,22 +132,13 @@ def second_teaching(
     tags = tuple(SOUNDS.values())
     artists = dict(zip(map(id, labelled), music.groups.tolist(), strict=True))
     half = _halves(everything, artists)
-    agreement = _agreement(teacher, everything, half, columns, tags, options, watcher)
-    network = distil(
-        teacher,
-        everything,
-        options.distil,
-        out=partial_path(options.out, 1001),
-        on_step=watcher.step_distilled,
-    )
     return SecondTeaching(
-        network=network,
         tags=tags,
         tracks=tuple(tracks),
-        labelled=tuple(None if track is None else track.logits[:, columns] for track in labelled),
+        labelled=tuple(labelled),
         columns=columns,
-        agreement=agreement,
-        added_units=options.distil.units,
+        agreement=_agreement(teacher, everything, half, columns, tags, options.distil),
+        settings=options.distil,
         description=describe(folder)
         | {
             "unlabelled": {path.name: _count(tracks, path) for path in options.unlabelled},
@@ -227,19 +221,12 @@ def _agreement(
     half: Sequence[bool],
     columns: tuple[int, ...],
     tags: tuple[str, ...],
-    options: TrainOptions,
-    watcher: TrainProgress,
+    settings: DistilSettings,
 ) -> dict[str, TagAgreement]:
     """Teach a network half of the tracks, and compare its tags with the teacher's on the others."""
     learned = [track for track, first in zip(tracks, half, strict=True) if first]
     others = [track for track, first in zip(tracks, half, strict=True) if not first]
-    network = distil(
-        teacher,
-        learned,
-        replace(options.distil, steps=max(1, options.distil.steps // 2)),
-        out=partial_path(options.out, 1002),
-        on_step=watcher.step_distilled,
-    )
+    network = distil(teacher, learned, settings)
     windows = np.concatenate(penultimate(network, [track.responses for track in learned]))
     weight, bias = ridge(windows, np.concatenate([t.logits[:, columns] for t in learned]))
     units = penultimate(network, [track.responses for track in others])
