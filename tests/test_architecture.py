@@ -263,7 +263,8 @@ def test_a_wheel_has_every_package() -> None:
 def test_the_licence_of_the_shipped_weights_goes_with_them() -> None:
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = settings["tool"]["setuptools"]["package-data"]["recsys.data"]
-    shipped = {"MUSICNN-LICENSE.md", "genre-model.json", "genre-model.safetensors"}
+    notices = {"MUSICNN-LICENSE.md", "YAMNET-NOTICE.md"}
+    shipped = {*notices, "genre-model.json", "genre-model.safetensors"}
     for name in shipped:
         assert (REPOSITORY / "data" / name).is_file()
         assert any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -85,6 +85,9 @@ LICENCE = (
     " see MUSICNN-LICENSE.md in recsys.data"
 )
 
+TAUGHT = "; some units learned from outputs of YAMNet, Apache-2.0: see YAMNET-NOTICE.md"
+"""Joins :data:`LICENCE` where there was a second teacher."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DefaultModel:
@@ -334,6 +337,7 @@ def default_card(
 
     `notes` is added to the card's ``training`` part; the fingerprint comes when it is saved.
     """
+    taught_twice = "second_teacher" in notes
     model, truth, logits = made.model, music.targets, made.out_of_fold.logits
     # One window is more confident than the mean of ten, and a library's tracks are long.
     long = _are_long(music)
@@ -378,8 +382,8 @@ def default_card(
         tags=made.tags,
         tag_means=tuple(made.tag_logits.mean(axis=0).tolist()),
         tag_deviations=tuple(np.maximum(made.tag_logits.std(axis=0), 1e-6).tolist()),
-        limits=limits_of(metrics, features),
-        licence=LICENCE,
+        limits=limits_of(metrics, features, taught_twice=taught_twice),
+        licence=LICENCE + (TAUGHT if taught_twice else ""),
     )
 
 
@@ -551,7 +555,9 @@ def _about_excerpts(figures: Mapping[str, Any] | None) -> str:
     )
 
 
-def limits_of(metrics: Mapping[str, Any], features: CompressedMel) -> dict[str, list[str]]:
+def limits_of(
+    metrics: Mapping[str, Any], features: CompressedMel, *, taught_twice: bool
+) -> dict[str, list[str]]:
     """Word the limits of a model, ``bad_at`` and ``not_to_be_used_for``, from its figures."""
     judged = metrics["cross_validation"]
     genres = judged["per_genre"]
@@ -571,9 +577,17 @@ def limits_of(metrics: Mapping[str, Any], features: CompressedMel) -> dict[str, 
         _about_excerpts(metrics.get("cross_validation_excerpts")),
         f"It analyses at most {features.max_windows * features.window_s:g} s of a track, in"
         f" {features.max_windows} windows, and nothing above {features.sample_rate / 2000:g} kHz.",
-        "Unknown was trained on synthesised sounds; speech, field recordings or audio books may"
-        " get a genre.",
+        "Unknown was trained on recordings without music, and on synthesised sounds; others may"
+        " get a genre."
+        if taught_twice
+        else "Unknown was trained on synthesised sounds; speech, field recordings or audio books"
+        " may get a genre.",
         "Artefacts of low bit rates in quiet treble shift the embedding.",
-        "Tags are guesses at those of last.fm about 2010, learned from another network.",
+        "Tags are guesses at those of last.fm about 2010"
+        + (
+            " and at the classes of AudioSet, learned from two other networks."
+            if taught_twice
+            else ", learned from another network."
+        ),
     ]
     return {"bad_at": [line for line in bad_at if line], "not_to_be_used_for": list(NOT_FOR)}

@@ -228,7 +228,7 @@ class MusiCNN(nn.Module):
         dimension: int = 128,
         n_tags: int = 50,
         flatness: float = 3.0,
-        genre_weight: float = 0.6,
+        genre_weight: float = 0.7,
     ) -> None:
         super().__init__()
         n_mels, _ = check_axes(shape, ("mel bands", "frames"))
