@@ -148,7 +148,7 @@ class MusicnnArrays:
     def __init__(self, weights: Mapping[str, FloatArray], card: ModelCard) -> None:
         self._weights = weights
         self._flatness = float(card.config.get("flatness", 3.0))
-        self._genre_weight = float(card.config.get("genre_weight", 0.8))
+        self._genre_weight = float(card.config.get("genre_weight", 0.7))
         n_mels = card.features.shape[0]
         (self._input_scale,), (self._input_shift,) = self._norm("input_norm")
         self._bands: list[BandFilters] = []

@@ -35,7 +35,7 @@ K = 10
 REACH = 100
 """Results that are read for ten of other packages."""
 
-SOURCES = {"model": "ten genres", "all": "all genres"}
+SOURCES = {"gtzan": "ten genres", "all": "all genres"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _row(
 
 def _shown(library: Library, source: str, track: Track) -> str:
     """Return the genre that is shown: unknown where the head's does not reach its threshold."""
-    if source == "model":
+    if source == "gtzan":
         info, analysis = library.store.model(), library.store.analysis(track.id)
         assert info is not None
         assert analysis is not None

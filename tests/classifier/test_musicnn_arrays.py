@@ -137,7 +137,7 @@ def test_a_window_does_not_depend_on_its_company() -> None:
     for number in range(len(windows)):
         alone = network.of_windows(windows[number : number + 1])
         for many, one in zip(together, alone, strict=True):
-            np.testing.assert_allclose(many[number], one[0], atol=1e-5)
+            np.testing.assert_allclose(many[number], one[0], rtol=1e-5, atol=1e-5)
 
 
 def fewer_labels(card: ModelCard) -> ModelCard:
