@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_music_path
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
@@ -193,8 +193,17 @@ async def server(request: Request) -> Response:
         "version": version("recsys"),
         "login": rules.tokens is not None,
         "logged_in": in_,
+        "home": _music_folder() if in_ else None,
     }
     return answer(about)
+
+
+def _music_folder() -> str | None:
+    """Return the folder where the user is likely to have music."""
+    with suppress(RuntimeError, OSError):
+        folder = user_music_path()
+        return str(folder) if folder.is_dir() else None
+    return None
 
 
 @_server.post("/login")

@@ -29,6 +29,7 @@ WRITES = [
     ("DELETE", "runs/1"),
     ("PUT", "preferences"),
     ("POST", "login"),
+    ("DELETE", "feedback/tracks/1/like"),
 ]
 
 
@@ -274,6 +275,7 @@ def test_only_a_token_opens_the_library(locked: tuple[TestClient, Tokens]) -> No
     client, tokens = locked
     made, text = tokens.make()
     assert get(client, "server") | {"version": ""} == {
+        "home": None,
         "name": "recsys",
         "version": "",
         "login": True,
