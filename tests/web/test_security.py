@@ -30,6 +30,7 @@ WRITES = [
     ("PUT", "preferences"),
     ("POST", "login"),
     ("DELETE", "feedback/tracks/1/like"),
+    ("POST", "map"),
 ]
 
 
@@ -105,7 +106,9 @@ def test_nothing_is_written_by_get(own: TestClient) -> None:
     assert get(own, "status") == before
     assert get(own, "radio")["sessions"] == []
     for method, path in WRITES:
-        if path not in ("feedback", "radio", "playlists", "runs", "preferences", "playlists/1"):
+        if path not in (
+            *("feedback", "radio", "playlists", "runs", "preferences", "playlists/1", "map"),
+        ):
             assert own.get(f"{API}/{path}").status_code == 405, (method, path)
 
 
