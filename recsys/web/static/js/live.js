@@ -1,5 +1,5 @@
 /** What the server tells by itself: runs, changes of the library, feedback; and what is asked once. */
-import { address, get, post } from "./api.js";
+import { address, get, post, remove } from "./api.js";
 import { titleOf } from "./format.js";
 import { State } from "./state.js";
 import { T } from "./texts.js";
@@ -28,8 +28,9 @@ export const library = new State({
   /** @type {{mood: string, tracks: number}[]} */
   moods: [],
   mapRevision: 0,
-  /** Whether the server draws maps. */
-  hasMap: false,
+  /** The routes of the server, as the description of the API has them.
+   * @type {Set<string>} */
+  routes: new Set(),
 });
 
 export const opinions = new State({
@@ -57,7 +58,7 @@ export async function loadLibrary() {
     const offline = problem.code === "offline";
     library.set({ loaded: true, empty, offline, trouble: empty || offline ? "" : problem.message });
   }
-  void get("/map").then(() => library.set({ hasMap: true }), () => undefined);
+  if (!library.value.routes.size) void loadRoutes();
   const run = library.value.run;
   if (run === null || run.state === "running") void loadRuns();
   if (library.value.empty || library.value.offline) return;
@@ -65,6 +66,11 @@ export async function loadLibrary() {
     ["/genres", "/tags", "/moods"].map((path) => get(path).catch(() => ({}))),
   );
   library.set({ genres: genres.genres ?? [], tags: tags.tags ?? [], moods: moods.moods ?? [] });
+}
+
+async function loadRoutes() {
+  const { paths = {} } = await get("/openapi.json").catch(() => ({}));
+  library.set({ routes: new Set(Object.keys(paths)) });
 }
 
 async function loadRuns() {
@@ -132,7 +138,7 @@ export async function like(track) {
   mark("likes", track.track_id, !liked);
   try {
     if (liked) {
-      await post("/feedback", unlike(track));
+      await remove(`/feedback/tracks/${track.track_id}/like`);
       return;
     }
     const leant = await steer("like", track);
@@ -142,9 +148,6 @@ export async function like(track) {
     sayProblem(error);
   }
 }
-
-/** @param {import("./types").Track} track */
-const unlike = (track) => ({ kind: "unlike", seeds: [String(track.track_id)], source: "web" });
 
 /** @param {import("./types").Track} track */
 export async function dislike(track) {
