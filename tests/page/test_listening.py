@@ -41,6 +41,7 @@ def position(page: Page) -> int:
 
 
 def play(page: Page, title: str) -> None:
+    """Play a track that is among the rows."""
     row = page.locator(".row", has_text=title).first
     row.locator(".play-cover").click()
     page.locator(".player").wait_for()
@@ -81,7 +82,7 @@ def test_playing_goes_on_where_it_was(browser: Browser, database: Path, music: P
     page = context.new_page()
     with served(database, music) as first:
         visit = watched(page, first.address)
-        page.goto(first.address)
+        page.goto(f"{first.address}#/library?q=shuffle")
         play(page, "Shuffle no. 2")
         page.locator(".player [role=slider]").press("ArrowRight")
         until(page, lambda: position(page) >= 5)
@@ -158,7 +159,7 @@ def test_rules_of_a_radio_count_at_once(visiting: Visiting) -> None:
 
 
 def test_a_like_stays_and_is_taken_back(visiting: Visiting) -> None:
-    page = visiting().page
+    page = visiting(place="library?q=waltz").page
     row = page.locator(".row", has_text="Waltz no. 1").first
     row.hover()
     row.locator(".heart").click()

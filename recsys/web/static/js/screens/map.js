@@ -26,6 +26,10 @@ const UNIT = 65535;
 const REACH = 12; // pixels in which the pointer finds a point
 const STEPS = 24; // tracks of a way that is drawn
 const MOST = 500; // tracks that can be asked for at once
+const THINNED = 10_000; // points, above which a slow map is thinned while it moves
+const THINNING = 8;
+const SLOW_MS = 60;
+const STILL_MS = 200;
 const REST_MS = 220; // until a point under the pointer plays
 const SEEDS = 12; // of the radio of a region
 const LEGEND = 14; // genres
@@ -114,11 +118,16 @@ function Plot({ answer, cloud }) {
     const base = cloud.ids.length > 20000 ? 2.5 : cloud.ids.length > 2000 ? 4 : 7;
     return Math.min(14, base * Math.sqrt(view.zoom));
   };
-  const draw = () => {
+  const pace = useRef({ slow: false, full: 0 }).current;
+  const draw = (moves = false) => {
     cancelAnimationFrame(frame.current);
-    frame.current = requestAnimationFrame(() => {
-      points.current?.draw(view, size());
+    clearTimeout(pace.full);
+    frame.current = requestAnimationFrame((start) => {
+      const thin = moves && pace.slow && cloud.ids.length > THINNED;
+      points.current?.draw(view, size(), thin ? THINNING : 1);
       if (labels.current) placeLabels(labels.current, regions, view);
+      if (thin) pace.full = setTimeout(() => draw(), STILL_MS);
+      else if (moves) requestAnimationFrame((end) => (pace.slow = end - start > SLOW_MS));
     });
   };
   const at = (/** @type {number} */ index) => /** @type {[number, number]} */ ([
@@ -235,10 +244,10 @@ function Plot({ answer, cloud }) {
       const apart = Math.hypot(a[0] - b[0], a[1] - b[1]);
       if (gesture.pinch) view.zoomAt(apart / gesture.pinch, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
       gesture.pinch = apart;
-      draw();
+      draw(true);
     } else if (tool === "move") {
       view.move(place[0] - before[0], place[1] - before[1]);
-      draw();
+      draw(true);
     } else {
       gesture.line.push(place);
       overlay.current?.setAttribute("points", gesture.line.map((p) => p.join(",")).join(" "));
@@ -286,7 +295,7 @@ function Plot({ answer, cloud }) {
   const wheel = (/** @type {WheelEvent} */ event) => {
     event.preventDefault();
     view.zoomAt(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...local(event));
-    draw();
+    draw(true);
   };
   useEffect(() => {
     const area = box.current;
@@ -316,7 +325,7 @@ function Plot({ answer, cloud }) {
     event.preventDefault();
     event.stopPropagation();
     act();
-    draw();
+    draw(true);
     if (event.key.startsWith("Arrow") || "+-=".includes(event.key)) {
       hover(find(view.width / 2, view.height / 2, 40), [view.width / 2, view.height / 2]);
     }
