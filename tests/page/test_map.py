@@ -66,11 +66,8 @@ def test_a_lasso_takes_what_lies_in_it(visiting: Visiting) -> None:
     box = page.locator(".map-box").bounding_box()
     assert box is not None
     middle = box["x"] + box["width"] / 2
-    corners = [(box["x"] + 4, box["y"] + 4), (middle, box["y"] + 4)]
-    corners += [
-        (middle, box["y"] + box["height"] - 4),
-        (box["x"] + 4, box["y"] + box["height"] - 4),
-    ]
+    left, top, bottom = box["x"] + 4, box["y"] + 4, box["y"] + box["height"] - 4
+    corners = [(left, top), (middle, top), (middle, bottom), (left, bottom)]
     page.mouse.move(*corners[0])
     page.mouse.down()
     for corner in corners[1:]:
