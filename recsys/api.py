@@ -1341,6 +1341,27 @@ class Library:
             writer.add_events(events)
         return events
 
+    def take_back(self, kind: str, track: Seed) -> int:
+        """Forget every like of a track, say; return how many events that were.
+
+        Parameters
+        ----------
+        kind : str
+            ``like`` or ``dislike``.
+        track : str, Path, int or Track
+            One track of the library.
+
+        Raises
+        ------
+        RecsysError
+            If the track is not found, or the kind is another.
+        """
+        if kind not in (EventKind.LIKE, EventKind.DISLIKE):
+            raise QueryError(f"{kind!r} is not taken back so", "Known: like, dislike.")
+        event = self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")
+        with Store.open(self.database) as writer:
+            return writer.forget_events(event.kind, event.key)
+
     def feedback(self) -> list[Event]:
         """Return all events, in the order of their times.
 
@@ -1561,9 +1582,12 @@ class Library:
         StoreError
             If there is no library.
         """
-        from recsys.pages import folders_in
-
-        return folders_in(self.store, None if folder is None else absolute(folder))
+        store = self.store
+        if folder is None:
+            counts = {root: store.count_under(root) for root in store.roots()}
+            return counts, sum(counts.values())
+        folder = absolute(folder)
+        return dict(store.folders_in(folder)), store.count_under(folder)
 
     def genres(self) -> list[tuple[str, int, tuple[str, ...]]]:
         """Return each genre with its number of tracks and the nearest other genres, most first.

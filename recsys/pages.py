@@ -234,7 +234,7 @@ def _start(ids: IdArray, cursor: str) -> int:
     return int(found[0]) + 1 if len(found) else max(0, min(position, len(ids)))
 
 
-# What the library holds, for those who look around in it
+# What may be meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,21 +266,3 @@ def suggestions(store: Store, words: str, limit: int) -> Suggestions:
 def _begins(asked: Iterable[str], name: str) -> bool:
     words = words_of(normalise(name))
     return all(any(word.startswith(each) for word in words) for each in asked)
-
-
-def folders_in(store: Store, folder: Path | None) -> tuple[dict[Path, int], int]:
-    """Return the folders in a folder, or the library's own, with the tracks at any depth.
-
-    With them comes the number of all its tracks.
-    """
-    if folder is None:
-        roots = store.roots()
-        counts = {root: sum(1 for _ in store.iter_tracks_under(root)) for root in roots}
-        return counts, sum(counts.values())
-    depth, total = len(folder.parts), 0
-    inside: Counter[Path] = Counter()
-    for _, path in store.iter_tracks_under(folder):
-        total += 1
-        if len(path.parts) > depth + 1:
-            inside[folder / path.parts[depth]] += 1
-    return dict(inside), total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections import Counter
@@ -927,6 +928,25 @@ class Store:
         """Iterate over the paths of recorded failures in a folder or below it, ordered by path."""
         return (key_path(key) for key, *_ in self._rows_under(root, "SELECT path FROM failures"))
 
+    def count_under(self, folder: Path) -> int:
+        """Return how many tracks lie in a folder or below it."""
+        sql = "SELECT count(*) FROM tracks WHERE path = ? OR (path > ? AND path < ?)"
+        return sum(int(self._value(sql, bounds)) for bounds in ranges_under(folder))
+
+    def folders_in(self, folder: Path) -> Mapping[Path, int]:
+        """Return the folders in a folder that hold tracks, with the numbers of theirs, by name."""
+        counts: Counter[bytes] = Counter()
+        for _, first, end in ranges_under(folder):
+            sql = "SELECT path FROM tracks WHERE path > ? AND path < ? ORDER BY path LIMIT ?"
+            start = len(os.fsencode(first))
+            for (key,) in self._pages(sql, (first, end)):
+                head, slash, _ = (os.fsencode(key) if isinstance(key, str) else key)[
+                    start:
+                ].partition(b"/")
+                if slash:
+                    counts[head] += 1
+        return {folder / os.fsdecode(name): counts[name] for name in sorted(counts)}
+
     def _rows_under(self, root: Path, select: str) -> Iterator[tuple[Any, ...]]:
         for exact, first, end in ranges_under(root):
             below = f"{select} WHERE path > ? AND path < ? ORDER BY path LIMIT ?"
@@ -1611,6 +1631,26 @@ class Store:
             rows = self._rows(f"{_EVENTS} WHERE (time, source) = {last} ORDER BY id")
             self._db.execute(f"DELETE FROM events WHERE (time, source) = {last}")  # noqa: S608
         return [_event_of(row) for row in rows]
+
+    @_guarded
+    def forget_events(self, kind: EventKind, key: str) -> int:
+        """Delete the events of a kind about one track, by its audio hash; return their number."""
+        with write_transaction(self._db):
+            gone = self._db.execute(
+                "DELETE FROM events WHERE kind = ? AND subject = ? AND key = ?",
+                (kind, Subject.TRACK, key),
+            ).rowcount
+            if gone:  # what others know of the events must show as old: the last one gets a new id
+                columns = "time, kind, subject, key, name, source, tracks"
+                last = "id = (SELECT max(id) FROM events)"
+                row = self._row(f"SELECT {columns} FROM events WHERE {last}")  # noqa: S608
+                self._db.execute(f"DELETE FROM events WHERE {last}")  # noqa: S608
+                if row is not None:
+                    self._db.execute(
+                        f"INSERT INTO events ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                        row,
+                    )
+        return gone
 
     def hashes_under(self, folder: Path) -> list[str]:
         """Return the audio hashes of the tracks in a folder or below it, by path."""

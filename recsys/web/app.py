@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_music_path
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
 from recsys.errors import RecsysError
-from recsys.web import collection, events, feedback, media, playlists, radio, runs, tracks
+from recsys.web import collection, events, feedback, maps, media, playlists, radio, runs, tracks
 from recsys.web.answers import answer, if_changed, invalid, nothing, problem, problem_of
 from recsys.web.asking import Asking
 from recsys.web.covers import Covers
@@ -78,6 +78,7 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         state.asking = Asking(make)
         state.events = Events(state.asking)
         state.runs = Runs(database, state.events.tell)
+        state.maps = maps.Maps(database, state.events.tell)
         state.uploads = Uploads()
         state.covers = Covers(user_cache_path("recsys", appauthor=False) / "covers")
         state.transcodes = asyncio.Semaphore(media.MOST_TRANSCODES)
@@ -87,6 +88,7 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         finally:
             state.events.close()
             await state.runs.close()
+            await state.maps.close()
             state.uploads.close()
             state.asking.close()
 
@@ -99,7 +101,7 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         lifespan=lifespan,
     )
     app.add_middleware(Guard, rules=rules)
-    for part in (tracks, media, radio, playlists, feedback, collection, runs, events):
+    for part in (tracks, media, radio, playlists, feedback, collection, maps, runs, events):
         app.include_router(part.routes, prefix="/api/v1")
     app.include_router(_server, prefix="/api/v1")
     app.add_api_route("/", _page, methods=["GET", "HEAD"], include_in_schema=False)
@@ -193,8 +195,17 @@ async def server(request: Request) -> Response:
         "version": version("recsys"),
         "login": rules.tokens is not None,
         "logged_in": in_,
+        "home": _music_folder() if in_ else None,
     }
     return answer(about)
+
+
+def _music_folder() -> str | None:
+    """Return the folder where the user is likely to have music."""
+    with suppress(RuntimeError, OSError):
+        folder = user_music_path()
+        return str(folder) if folder.is_dir() else None
+    return None
 
 
 @_server.post("/login")

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from recsys.fields import classification_fields, failure_group_fields, status_fields
 from recsys.library_status import failure_groups, mood_counts
+from recsys.recommender.presence import is_there
 from recsys.web.answers import Problem, answer
 from recsys.web.events import state_of
 from recsys.web.routing import Ask, router, row
@@ -85,8 +86,13 @@ async def genres(ask: Ask) -> Response:
 @routes.get("/tags")
 async def tags(ask: Ask) -> Response:
     """List the tags with their numbers of tracks, most first."""
-    counts = await ask.slow(lambda library: library.tag_counts())
+    counts = await ask.slow(_tag_counts)
     return answer({"tags": [{"tag": tag, "tracks": count} for tag, count in counts.items()]})
+
+
+def _tag_counts(library: Library) -> dict[str, int]:
+    model = library.store.model()
+    return library.tag_counts() if model is not None and model.tags else {}
 
 
 @routes.get("/moods")
@@ -120,7 +126,13 @@ async def folders(ask: Ask, folder: Annotated[Place | None, Query()] = None) -> 
             if folder is None or Path(folder) in library.folders()
             else os.path.dirname(folder),  # noqa: PTH120
             "folders": [
-                {"folder": os.fspath(path), "name": path.name or os.fspath(path), "tracks": count}
+                {
+                    "folder": os.fspath(path),
+                    "name": path.name or os.fspath(path),
+                    "tracks": count,
+                    # A look at each of thousands of folders would take longer than all the rest.
+                    "there": is_there(path) if folder is None else True,
+                }
                 for path, count in inside.items()
             ],
             "tracks": tracks,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Query
 from starlette.responses import Response
 
 from recsys.pages import banned_ids
 from recsys.taste import EventKind, Subject
-from recsys.web.answers import answer
+from recsys.web.answers import answer, nothing
 from recsys.web.routing import Ask, router
-from recsys.web.schemas import FeedbackBody, Nothing
+from recsys.web.schemas import FeedbackBody, Id, Nothing
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -33,6 +33,15 @@ async def undo(ask: Ask, _: Nothing | None = None) -> Response:
     """Forget what was said last."""
     events = await ask.write(lambda library: library.undo_feedback())
     return answer({"events": [event.fields() for event in events]})
+
+
+@routes.delete("/feedback/tracks/{track_id}/{kind}")
+async def take_back(
+    ask: Ask, track_id: Id, kind: Literal["like", "dislike"], _: Nothing | None = None
+) -> Response:
+    """Forget that a track was liked, or disliked."""
+    await ask.write(lambda library: library.take_back(kind, library.track(track_id)))
+    return nothing()
 
 
 @routes.get("/feedback")

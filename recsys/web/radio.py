@@ -8,13 +8,14 @@ from fastapi import Query
 from starlette.responses import Response
 
 from recsys.fields import radio_fields, radio_row_fields
+from recsys.recommender.explanations import closeness
 from recsys.web.answers import answer
 from recsys.web.routing import Ask, router, row
 from recsys.web.schemas import Id, RadioBody, StartBody, SteerBody
 
 if TYPE_CHECKING:
     from recsys.api import Library
-    from recsys.playlists.radio import RadioAnswer
+    from recsys.playlists.radio import RadioAnswer, RadioTrack
 
 routes = router("radio")
 
@@ -99,9 +100,17 @@ async def steer(ask: Ask, session: Id, given: SteerBody) -> Response:
 
 
 def _fields(found: RadioAnswer) -> dict[str, Any]:
-    rows = [{**row(each.track), **radio_row_fields(each)} for each in found.results]
+    rows = [
+        {**row(each.track), **radio_row_fields(each), "reasons": [_reason(each, found.name)]}
+        for each in found.results
+    ]
     seeds = [row(seed) for seed in found.seeds]
     return {**radio_fields(found, rows), "seeds": seeds, "name": found.name}
+
+
+def _reason(found: RadioTrack, name: str) -> str:
+    """Return in words why a track is next."""
+    return f"{closeness(found.similarity)}, next to {name}: {found.track.genre_group}"
 
 
 def _details(library: Library, session: int, limit: int) -> dict[str, Any]:

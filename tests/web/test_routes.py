@@ -193,6 +193,21 @@ def test_what_the_listener_says_is_stored_and_undone(own: TestClient) -> None:
     assert get(own, "feedback/tracks")["ban"] == []
 
 
+def test_a_like_is_taken_back_and_counts_no_more(own: TestClient) -> None:
+    before = get(own, "tracks/3/similar")["results"]
+    for kind, seed in (("like", "5"), ("dislike", "6"), ("like", "5"), ("skip", "6")):
+        post(own, "feedback", {"kind": kind, "seeds": [seed]}, 201)
+    assert get(own, "tracks/3/similar")["results"] != before
+    for kind, track in (("like", 5), ("dislike", 6), ("like", 9)):
+        gone = own.request("DELETE", f"{API}/feedback/tracks/{track}/{kind}", json={})
+        assert gone.status_code == 204
+    said = get(own, "feedback/tracks")
+    assert (said["like"], said["dislike"]) == ([], [])
+    assert [event["kind"] for event in get(own, "feedback")["events"]] == ["skip"]
+    post(own, "feedback/undo")
+    assert get(own, "tracks/3/similar")["results"] == before
+
+
 def test_the_library_as_a_whole(client: TestClient, library: Library, indexed: Indexed) -> None:
     status = get(client, "status")
     assert (status["tracks"], status["failures"], status["run"]) == (10, 1, None)
@@ -210,7 +225,7 @@ def test_the_library_as_a_whole(client: TestClient, library: Library, indexed: I
 
 def test_folders_and_suggestions(client: TestClient, indexed: Indexed) -> None:
     (root,) = get(client, "folders")["folders"]
-    assert root == {"folder": str(indexed.music), "name": "music", "tracks": 10}
+    assert root == {"folder": str(indexed.music), "name": "music", "tracks": 10, "there": True}
     inside = get(client, "folders", folder=root["folder"])
     assert {each["tracks"] for each in inside["folders"]} == {2}
     assert inside["parent"] is None
