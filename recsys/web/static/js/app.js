@@ -150,12 +150,13 @@ function Login() {
 async function begin() {
   const server = await get("/server").catch((error) => {
     if (!(error instanceof Problem)) throw error;
-    return { login: false, logged_in: true };
+    return { login: false, logged_in: true, home: "" };
   });
   if (server.login && !server.logged_in) {
     render(html`<${Login} />`, document.body);
     return;
   }
+  library.set({ home: server.home ?? "" });
   listen();
   listenToMediaKeys();
   listenToKeys();

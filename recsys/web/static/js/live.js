@@ -28,6 +28,8 @@ export const library = new State({
   /** @type {{mood: string, tracks: number}[]} */
   moods: [],
   mapRevision: 0,
+  /** A folder of this computer that may hold music. */
+  home: "",
   /** The routes of the server, as the description of the API has them.
    * @type {Set<string>} */
   routes: new Set(),

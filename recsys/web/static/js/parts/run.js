@@ -72,7 +72,7 @@ export function RunNotice() {
 }
 
 export function FolderForm() {
-  const [folder, setFolder] = useState("");
+  const [folder, setFolder] = useState(library.value.roots.length ? "" : library.value.home);
   const [measure, setMeasure] = useState(remembered("measure-loudness", false));
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();

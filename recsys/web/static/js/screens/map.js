@@ -41,10 +41,12 @@ export function MapScreen() {
     get("/map").then(setAnswer, sayProblem);
   }, [revision]);
   if (!answer) return null;
-  if (answer.state === "ready") return html`<${Ready} key=${answer.revision} answer=${answer} />`;
   const make = () => {
-    post("/map").then((made) => setAnswer(made ?? { ...answer, state: "making" }), sayProblem);
+    post("/map").then(() => setAnswer({ ...answer, state: "making" }), sayProblem);
   };
+  if (answer.state === "ready") {
+    return html`<${Ready} key=${answer.revision} answer=${answer} onAgain=${make} />`;
+  }
   return html`<section class="map-intro">
     <h1>${T.map.title}</h1>
     <p>${T.map.intro}</p>
@@ -55,13 +57,13 @@ export function MapScreen() {
   </section>`;
 }
 
-/** @param {{answer: MapAnswer}} properties */
-function Ready({ answer }) {
+/** @param {{answer: MapAnswer, onAgain: () => void}} properties */
+function Ready({ answer, onAgain }) {
   const [cloud, setCloud] = useState(/** @type {Cloud | null} */ (null));
   useEffect(() => {
     getBytes("/map/points").then((bytes) => setCloud(read(bytes)), sayProblem);
   }, []);
-  return cloud && html`<${Plot} answer=${answer} cloud=${cloud} />`;
+  return cloud && html`<${Plot} answer=${answer} cloud=${cloud} onAgain=${onAgain} />`;
 }
 
 /** @param {ArrayBuffer} bytes @returns {Cloud} */
@@ -92,8 +94,8 @@ function coloursOf(genres) {
 
 /** @typedef {"move" | "lasso" | "way"} Tool */
 
-/** @param {{answer: MapAnswer, cloud: Cloud}} properties */
-function Plot({ answer, cloud }) {
+/** @param {{answer: MapAnswer, cloud: Cloud, onAgain: () => void}} properties */
+function Plot({ answer, cloud, onAgain }) {
   const { genres = [], regions = [] } = answer;
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const overlay = useRef(/** @type {SVGPolylineElement | null} */ (null));
@@ -450,6 +452,8 @@ function Plot({ answer, cloud }) {
       ${T.map.distances}
       ${typeof answer.trustworthiness === "number" &&
       ` ${T.map.truth(answer.trustworthiness, answer.neighbours ?? 12)}`}
+      ${answer.note && ` ${answer.note}.`}${" "}
+      <button class="link" onClick=${onAgain}>${T.map.again}</button>
     </p>
   </section>`;
 }
