@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.page.conftest import Visiting
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 KEPT = "() => JSON.parse(localStorage.getItem('recsys.queue'))"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.page.conftest import Visiting
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 GENRES = ["jazz", "rock"]
 # Of 32 tracks, the first half lies left, the others right.
