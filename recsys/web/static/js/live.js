@@ -40,6 +40,9 @@ export const opinions = new State({
   bans: /** @type {Set<number>} */ (new Set()),
 });
 
+/** What ended before the page was opened is no news. @param {import("./types").IndexRun} run */
+const isActive = (run) => run.state === "running" || run.state === "queued";
+
 export async function loadLibrary() {
   try {
     /** @type {import("./types").Status} */
@@ -52,7 +55,7 @@ export async function loadLibrary() {
       tracks: status.tracks,
       failures: status.failures,
       roots: status.roots,
-      run: status.run ?? library.value.run,
+      run: status.run && isActive(status.run) ? status.run : library.value.run,
     });
   } catch (error) {
     const problem = /** @type {import("./api.js").Problem} */ (error);
@@ -62,7 +65,7 @@ export async function loadLibrary() {
   }
   if (!library.value.routes.size) void loadRoutes();
   const run = library.value.run;
-  if (run === null || run.state === "running") void loadRuns();
+  if (run === null || isActive(run)) void loadRuns();
   if (library.value.empty || library.value.offline) return;
   const [genres, tags, moods] = await Promise.all(
     ["/genres", "/tags", "/moods"].map((path) => get(path).catch(() => ({}))),
@@ -77,7 +80,7 @@ async function loadRoutes() {
 
 async function loadRuns() {
   const { runs } = await get("/runs").catch(() => ({ runs: [] }));
-  const active = runs.find((/** @type {import("./types").IndexRun} */ run) => run.state === "running");
+  const active = runs.find(isActive);
   if (active) library.set({ run: active });
 }
 
