@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.page.conftest import Visit, Visiting
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SIZES = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 GRAVE = ("serious", "critical")

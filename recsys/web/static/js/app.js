@@ -39,7 +39,7 @@ const NAVIGATION = ["library", "radio", "playlists", "map", "mood"];
 function Navigation() {
   const screen = useWatched(place, (value) => value.here.screen);
   const chosen = useWatched(theme, (value) => value.name);
-  const hasMap = useWatched(library, (value) => value.hasMap);
+  const hasMap = useWatched(library, (value) => value.routes.has("/api/v1/map"));
   return html`<nav class="nav" aria-label=${T.nav.label}>
     <a class="brand" href="#/library" aria-label=${T.name}>
       <img src="/static/icon.svg" alt="" width="28" height="28" /><b>${T.name}</b>
@@ -150,12 +150,13 @@ function Login() {
 async function begin() {
   const server = await get("/server").catch((error) => {
     if (!(error instanceof Problem)) throw error;
-    return { login: false, logged_in: true };
+    return { login: false, logged_in: true, home: "" };
   });
   if (server.login && !server.logged_in) {
     render(html`<${Login} />`, document.body);
     return;
   }
+  library.set({ home: server.home ?? "" });
   listen();
   listenToMediaKeys();
   listenToKeys();

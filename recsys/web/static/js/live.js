@@ -1,5 +1,5 @@
 /** What the server tells by itself: runs, changes of the library, feedback; and what is asked once. */
-import { address, get, post } from "./api.js";
+import { address, get, post, remove } from "./api.js";
 import { titleOf } from "./format.js";
 import { State } from "./state.js";
 import { T } from "./texts.js";
@@ -28,14 +28,20 @@ export const library = new State({
   /** @type {{mood: string, tracks: number}[]} */
   moods: [],
   mapRevision: 0,
-  /** Whether the server draws maps. */
-  hasMap: false,
+  /** A folder of this computer that may hold music. */
+  home: "",
+  /** The routes of the server, as the description of the API has them.
+   * @type {Set<string>} */
+  routes: new Set(),
 });
 
 export const opinions = new State({
   likes: /** @type {Set<number>} */ (new Set()),
   bans: /** @type {Set<number>} */ (new Set()),
 });
+
+/** What ended before the page was opened is no news. @param {import("./types").IndexRun} run */
+const isActive = (run) => run.state === "running" || run.state === "queued";
 
 export async function loadLibrary() {
   try {
@@ -49,7 +55,7 @@ export async function loadLibrary() {
       tracks: status.tracks,
       failures: status.failures,
       roots: status.roots,
-      run: status.run ?? library.value.run,
+      run: status.run && isActive(status.run) ? status.run : library.value.run,
     });
   } catch (error) {
     const problem = /** @type {import("./api.js").Problem} */ (error);
@@ -57,9 +63,9 @@ export async function loadLibrary() {
     const offline = problem.code === "offline";
     library.set({ loaded: true, empty, offline, trouble: empty || offline ? "" : problem.message });
   }
-  void get("/map").then(() => library.set({ hasMap: true }), () => undefined);
+  if (!library.value.routes.size) void loadRoutes();
   const run = library.value.run;
-  if (run === null || run.state === "running") void loadRuns();
+  if (run === null || isActive(run)) void loadRuns();
   if (library.value.empty || library.value.offline) return;
   const [genres, tags, moods] = await Promise.all(
     ["/genres", "/tags", "/moods"].map((path) => get(path).catch(() => ({}))),
@@ -67,9 +73,14 @@ export async function loadLibrary() {
   library.set({ genres: genres.genres ?? [], tags: tags.tags ?? [], moods: moods.moods ?? [] });
 }
 
+async function loadRoutes() {
+  const { paths = {} } = await get("/openapi.json").catch(() => ({}));
+  library.set({ routes: new Set(Object.keys(paths)) });
+}
+
 async function loadRuns() {
   const { runs } = await get("/runs").catch(() => ({ runs: [] }));
-  const active = runs.find((/** @type {import("./types").IndexRun} */ run) => run.state === "running");
+  const active = runs.find(isActive);
   if (active) library.set({ run: active });
 }
 
@@ -132,7 +143,7 @@ export async function like(track) {
   mark("likes", track.track_id, !liked);
   try {
     if (liked) {
-      await post("/feedback", unlike(track));
+      await remove(`/feedback/tracks/${track.track_id}/like`);
       return;
     }
     const leant = await steer("like", track);
@@ -142,9 +153,6 @@ export async function like(track) {
     sayProblem(error);
   }
 }
-
-/** @param {import("./types").Track} track */
-const unlike = (track) => ({ kind: "unlike", seeds: [String(track.track_id)], source: "web" });
 
 /** @param {import("./types").Track} track */
 export async function dislike(track) {

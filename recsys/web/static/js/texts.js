@@ -307,6 +307,7 @@ export const T = {
   map: {
     title: "Map",
     make: "Draw the map",
+    again: "Draw it again",
     intro: "Every track is a point; what sounds alike lies close together.",
     making: "The map is being drawn",
     failed: "The map could not be drawn.",

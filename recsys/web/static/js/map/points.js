@@ -72,19 +72,21 @@ export class Points {
     this.size = gl.getUniformLocation(program, "size");
     const attribute = (
       /** @type {string} */ name, /** @type {Uint16Array | Uint8Array} */ data,
-      /** @type {number} */ width, /** @type {number} */ type, /** @type {boolean} */ normalised,
+      /** @type {number} */ width,
     ) => {
       const buffer = gl.createBuffer();
       const at = gl.getAttribLocation(program, name);
       gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
       gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
       gl.enableVertexAttribArray(at);
-      gl.vertexAttribPointer(at, width, type, normalised, 0, 0);
-      return buffer;
+      const wide = data.BYTES_PER_ELEMENT === 2;
+      const type = wide ? gl.UNSIGNED_SHORT : gl.UNSIGNED_BYTE;
+      return { buffer, at, width, type, wide, bytes: width * data.BYTES_PER_ELEMENT };
     };
-    attribute("place", places, 2, gl.UNSIGNED_SHORT, true);
-    attribute("genre", genres, 1, gl.UNSIGNED_BYTE, false);
-    this.stateBuffer = attribute("state", this.states, 1, gl.UNSIGNED_BYTE, false);
+    this.attributes = [attribute("place", places, 2), attribute("genre", genres, 1)];
+    this.state = attribute("state", this.states, 1);
+    this.attributes.push(this.state);
+    this.every = 0;
     gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
@@ -104,15 +106,16 @@ export class Points {
   /** Send the states, after they were changed. */
   sendStates() {
     const { gl } = this;
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.stateBuffer);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.state.buffer);
     gl.bufferSubData(gl.ARRAY_BUFFER, 0, this.states);
   }
 
   /**
    * @param {import("./view.js").View} view
    * @param {number} size of a point in CSS pixels
+   * @param {number} every draw one point of so many: where the processor draws, while one moves
    */
-  draw(view, size) {
+  draw(view, size, every = 1) {
     const { gl, canvas } = this;
     const scale = Math.min(devicePixelRatio || 1, 2);
     const [width, height] = [Math.round(view.width * scale), Math.round(view.height * scale)];
@@ -126,7 +129,19 @@ export class Points {
     const side = view.side;
     gl.uniform4f(this.view, view.x, view.y, side / view.width, -side / view.height);
     gl.uniform1f(this.size, size * scale);
-    gl.drawArrays(gl.POINTS, 0, this.count);
+    this.#thin(every);
+    gl.drawArrays(gl.POINTS, 0, Math.floor(this.count / every));
+  }
+
+  /** @param {number} every */
+  #thin(every) {
+    if (every === this.every) return;
+    this.every = every;
+    const { gl } = this;
+    for (const { buffer, at, width, type, wide, bytes } of this.attributes) {
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
+      gl.vertexAttribPointer(at, width, type, wide, bytes * every, 0);
+    }
   }
 
   /** Let go of the memory of the graphics card. */

@@ -61,7 +61,10 @@ export function Row({ track, index, onPlay, note, extra, top, focused, onFocus, 
     tabindex=${focused ? 0 : -1}
     style=${style}
     onFocus=${onFocus}
-    onDblClick=${play}
+    onDblClick=${(/** @type {MouseEvent} */ event) => {
+      const target = /** @type {Element} */ (event.target);
+      if (!target.closest("button, a")) play();
+    }}
     onContextMenu=${(/** @type {MouseEvent} */ event) => {
       event.preventDefault();
       const button = /** @type {HTMLElement} */ (event.currentTarget).querySelector(".row-menu");

@@ -18,7 +18,7 @@ const TITLES = {
   cancelled: T.run.cancelled,
 };
 
-const hidden = new State({ run: remembered("hidden-run", 0) });
+const hidden = new State({ run: 0 });
 
 export const openRunDialog = () => dialog.set({ open: true });
 
@@ -42,10 +42,7 @@ export function RunNotice() {
   const active = run.state === "running" || run.state === "queued";
   const title = TITLES[run.state];
   const share = run.total ? run.done / run.total : 0;
-  const hide = () => {
-    remember("hidden-run", run.run);
-    hidden.set({ run: run.run });
-  };
+  const hide = () => hidden.set({ run: run.run });
   return html`<section class="run" aria-label=${title}>
     <span class="run-text" role="status">
       <b>${title}</b>
@@ -72,7 +69,7 @@ export function RunNotice() {
 }
 
 export function FolderForm() {
-  const [folder, setFolder] = useState("");
+  const [folder, setFolder] = useState(library.value.roots.length ? "" : library.value.home);
   const [measure, setMeasure] = useState(remembered("measure-loudness", false));
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();

@@ -82,8 +82,25 @@ function draw(canvas, peaks, share, marks) {
 }
 
 /**
- * @param {{track: import("../types").Track | null, marks?: {start: number, end: number}[],
- *          windows?: number[], window_s?: number}} properties
+ * The analysed parts as shares of the track; those that overlap are one.
+ * @param {number[]} windows
+ * @param {number} length
+ * @param {number} total
+ */
+function marksOf(windows, length, total) {
+  /** @type {{start: number, end: number}[]} */
+  const marks = [];
+  for (const window of [...windows].sort((a, b) => a - b)) {
+    const mark = { start: window / total, end: Math.min(1, (window + length) / total) };
+    const last = marks[marks.length - 1];
+    if (last && mark.start <= last.end) last.end = mark.end;
+    else marks.push(mark);
+  }
+  return marks;
+}
+
+/**
+ * @param {{track: import("../types").Track | null, windows?: number[], window_s?: number}} properties
  */
 export function Waveform({ track, windows = [], window_s = 0 }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
@@ -94,9 +111,7 @@ export function Waveform({ track, windows = [], window_s = 0 }) {
   const peaks = usePeaks(track?.track_id);
   const [width, setWidth] = useState(0);
   const [hover, setHover] = useState(/** @type {number | null} */ (null));
-  const marks = total > 0
-    ? windows.map((start) => ({ start: start / total, end: (start + window_s) / total }))
-    : [];
+  const marks = total > 0 ? marksOf(windows, window_s, total) : [];
   useEffect(() => {
     if (!canvas.current) return undefined;
     const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));

@@ -1,6 +1,6 @@
 /** The library: search as one types, filters, folders, what is new, what failed. */
 import { get } from "../api.js";
-import { html, useEffect, useState } from "../html.js";
+import { html, useEffect, useRef, useState } from "../html.js";
 import { fileName, genreName, number, shown } from "../format.js";
 import { Icon } from "../icons.js";
 import { library } from "../live.js";
@@ -74,10 +74,14 @@ export function Library() {
 /** @param {{value: string, onChange: (q: string) => void}} properties */
 function SearchField({ value, onChange }) {
   const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  // What comes back late must not overwrite what was typed since.
+  const sent = useRef(value);
   useEffect(() => {
-    if (text === value) return undefined;
-    const timer = setTimeout(() => onChange(text), 120);
+    if (value !== sent.current) setText((sent.current = value));
+  }, [value]);
+  useEffect(() => {
+    if (text === sent.current) return undefined;
+    const timer = setTimeout(() => onChange((sent.current = text)), 120);
     return () => clearTimeout(timer);
   }, [text]);
   return html`<span class="search">

@@ -26,6 +26,10 @@ const UNIT = 65535;
 const REACH = 12; // pixels in which the pointer finds a point
 const STEPS = 24; // tracks of a way that is drawn
 const MOST = 500; // tracks that can be asked for at once
+const THINNED = 10_000; // points, above which a slow map is thinned while it moves
+const THINNING = 8;
+const SLOW_MS = 60;
+const STILL_MS = 200;
 const REST_MS = 220; // until a point under the pointer plays
 const SEEDS = 12; // of the radio of a region
 const LEGEND = 14; // genres
@@ -37,10 +41,12 @@ export function MapScreen() {
     get("/map").then(setAnswer, sayProblem);
   }, [revision]);
   if (!answer) return null;
-  if (answer.state === "ready") return html`<${Ready} key=${answer.revision} answer=${answer} />`;
   const make = () => {
-    post("/map").then((made) => setAnswer(made ?? { ...answer, state: "making" }), sayProblem);
+    post("/map").then(() => setAnswer({ ...answer, state: "making" }), sayProblem);
   };
+  if (answer.state === "ready") {
+    return html`<${Ready} key=${answer.revision} answer=${answer} onAgain=${make} />`;
+  }
   return html`<section class="map-intro">
     <h1>${T.map.title}</h1>
     <p>${T.map.intro}</p>
@@ -51,13 +57,13 @@ export function MapScreen() {
   </section>`;
 }
 
-/** @param {{answer: MapAnswer}} properties */
-function Ready({ answer }) {
+/** @param {{answer: MapAnswer, onAgain: () => void}} properties */
+function Ready({ answer, onAgain }) {
   const [cloud, setCloud] = useState(/** @type {Cloud | null} */ (null));
   useEffect(() => {
     getBytes("/map/points").then((bytes) => setCloud(read(bytes)), sayProblem);
   }, []);
-  return cloud && html`<${Plot} answer=${answer} cloud=${cloud} />`;
+  return cloud && html`<${Plot} answer=${answer} cloud=${cloud} onAgain=${onAgain} />`;
 }
 
 /** @param {ArrayBuffer} bytes @returns {Cloud} */
@@ -88,8 +94,8 @@ function coloursOf(genres) {
 
 /** @typedef {"move" | "lasso" | "way"} Tool */
 
-/** @param {{answer: MapAnswer, cloud: Cloud}} properties */
-function Plot({ answer, cloud }) {
+/** @param {{answer: MapAnswer, cloud: Cloud, onAgain: () => void}} properties */
+function Plot({ answer, cloud, onAgain }) {
   const { genres = [], regions = [] } = answer;
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const overlay = useRef(/** @type {SVGPolylineElement | null} */ (null));
@@ -114,11 +120,16 @@ function Plot({ answer, cloud }) {
     const base = cloud.ids.length > 20000 ? 2.5 : cloud.ids.length > 2000 ? 4 : 7;
     return Math.min(14, base * Math.sqrt(view.zoom));
   };
-  const draw = () => {
+  const pace = useRef({ slow: false, full: 0 }).current;
+  const draw = (moves = false) => {
     cancelAnimationFrame(frame.current);
-    frame.current = requestAnimationFrame(() => {
-      points.current?.draw(view, size());
+    clearTimeout(pace.full);
+    frame.current = requestAnimationFrame((start) => {
+      const thin = moves && pace.slow && cloud.ids.length > THINNED;
+      points.current?.draw(view, size(), thin ? THINNING : 1);
       if (labels.current) placeLabels(labels.current, regions, view);
+      if (thin) pace.full = setTimeout(() => draw(), STILL_MS);
+      else if (moves) requestAnimationFrame((end) => (pace.slow = end - start > SLOW_MS));
     });
   };
   const at = (/** @type {number} */ index) => /** @type {[number, number]} */ ([
@@ -235,10 +246,10 @@ function Plot({ answer, cloud }) {
       const apart = Math.hypot(a[0] - b[0], a[1] - b[1]);
       if (gesture.pinch) view.zoomAt(apart / gesture.pinch, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
       gesture.pinch = apart;
-      draw();
+      draw(true);
     } else if (tool === "move") {
       view.move(place[0] - before[0], place[1] - before[1]);
-      draw();
+      draw(true);
     } else {
       gesture.line.push(place);
       overlay.current?.setAttribute("points", gesture.line.map((p) => p.join(",")).join(" "));
@@ -286,7 +297,7 @@ function Plot({ answer, cloud }) {
   const wheel = (/** @type {WheelEvent} */ event) => {
     event.preventDefault();
     view.zoomAt(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...local(event));
-    draw();
+    draw(true);
   };
   useEffect(() => {
     const area = box.current;
@@ -316,7 +327,7 @@ function Plot({ answer, cloud }) {
     event.preventDefault();
     event.stopPropagation();
     act();
-    draw();
+    draw(true);
     if (event.key.startsWith("Arrow") || "+-=".includes(event.key)) {
       hover(find(view.width / 2, view.height / 2, 40), [view.width / 2, view.height / 2]);
     }
@@ -441,6 +452,8 @@ function Plot({ answer, cloud }) {
       ${T.map.distances}
       ${typeof answer.trustworthiness === "number" &&
       ` ${T.map.truth(answer.trustworthiness, answer.neighbours ?? 12)}`}
+      ${answer.note && ` ${answer.note}.`}${" "}
+      <button class="link" onClick=${onAgain}>${T.map.again}</button>
     </p>
   </section>`;
 }

@@ -125,7 +125,10 @@ function Sound({ track }) {
 function Spectrogram({ id }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const [levels, setLevels] = useState(/** @type {Levels | null} */ (null));
+  const canDraw = useWatched(library, (value) =>
+    value.routes.has("/api/v1/media/{track_id}/spectrogram"));
   useEffect(() => {
+    if (!canDraw) return undefined;
     const stop = new AbortController();
     fetch(address(`/media/${id}/spectrogram`), { signal: stop.signal })
       .then(async (response) => {
@@ -135,7 +138,7 @@ function Spectrogram({ id }) {
       })
       .catch(() => undefined);
     return () => stop.abort();
-  }, [id]);
+  }, [id, canDraw]);
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
     if (!levels || !canvas.current || !context) return;
@@ -169,10 +172,13 @@ function Genres({ track }) {
     .sort((a, b) => b[1] - a[1])
     .slice(0, GENRES);
   const [correcting, setCorrecting] = useState(false);
+  const canCorrect = useWatched(library, (value) =>
+    value.routes.has("/api/v1/tracks/{track_id}/genre"));
   return html`<section>
     <div class="section-head">
       <h2>${T.track.genres}</h2>
-      <button class="link" onClick=${() => setCorrecting(true)}>${T.track.correct}</button>
+      ${canCorrect &&
+      html`<button class="link" onClick=${() => setCorrecting(true)}>${T.track.correct}</button>`}
     </div>
     <ul class="bars-list">
       ${rows.map(([genre, share]) => {
