@@ -45,7 +45,7 @@ CODES = {
 """Names of the kinds of problem, by status."""
 
 
-class Problem(RecsysError):  # noqa: N818 (what RFC 9457 calls it)
+class ApiProblem(RecsysError):  # noqa: N818 (what RFC 9457 calls it)
     """An error with a status of HTTP."""
 
     def __init__(self, status: int, message: str, hint: str = "", **more: object) -> None:
@@ -119,7 +119,7 @@ _NOT_FOUND = ("no track has the id", "there is no playlist", "there is no radio 
 
 def problem_of(error: RecsysError) -> Response:
     """Return the response for an error of the library."""
-    if isinstance(error, Problem):
+    if isinstance(error, ApiProblem):
         return problem(error.status, error.message, error.hint, error.more)
     if isinstance(error, AmbiguousQueryError):
         pairs = zip(error.matches, error.seeds, strict=False)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from recsys.errors import StoreError
-from recsys.web.answers import Problem
+from recsys.web.answers import ApiProblem
 from recsys.workers import default_workers
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Asking:
             return self._library
 
     async def __call__(self, question: Callable[[Library], T]) -> T:
-        """Return the answer of a question; Problem if too many wait."""
+        """Return the answer of a question; ApiProblem if too many wait."""
         return await self._in(self._quick, question)
 
     async def slow(self, question: Callable[[Library], T]) -> T:
@@ -60,7 +60,7 @@ class Asking:
 
     async def _in(self, pool: ThreadPoolExecutor, question: Callable[[Library], T]) -> T:
         if self._waiting >= MOST_WAITING:
-            raise Problem(503, "too many requests wait", "Ask again in a moment.")
+            raise ApiProblem(503, "too many requests wait", "Ask again in a moment.")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, self._ask, question)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from recsys.fields import classification_fields, failure_group_fields, status_fields
 from recsys.library_status import failure_groups, mood_counts
 from recsys.recommender.presence import is_there
-from recsys.web.answers import Problem, answer
+from recsys.web.answers import ApiProblem, answer
 from recsys.web.events import state_of
 from recsys.web.routing import Ask, router, row
 from recsys.web.schemas import FilteredBody, Place, Text
@@ -200,7 +200,7 @@ async def classify(ask: Ask, request: Request, name: Annotated[Text, Query()]) -
     def classified(library: Library) -> dict[str, Any]:
         (result,) = library.classify([path], workers=1, time_limit_s=CLASSIFY_S)
         if result.error is not None:
-            raise Problem(422, f"{name}: {result.error}", result.hint)
+            raise ApiProblem(422, f"{name}: {result.error}", result.hint)
         return classification_fields(result)
 
     return answer({**await ask.slow(classified), "path": name, "upload": key})

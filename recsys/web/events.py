@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from recsys.errors import RecsysError
-from recsys.web.answers import Problem, dumped
+from recsys.web.answers import ApiProblem, dumped
 from recsys.web.routing import router
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Events:
             queue.put_nowait(message)
 
     async def listen(self) -> AsyncIterator[bytes]:
-        """Yield events until the listener goes; Problem if there are too many."""
+        """Yield events until the listener goes; ApiProblem if there are too many."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_UNREAD)
         self._listeners.add(queue)
         if self._task is None or self._task.done():
@@ -104,6 +104,6 @@ async def events(request: Request) -> Response:
     """Tell what happens, as it happens."""
     told: Events = request.app.state.events
     if told.is_full:
-        raise Problem(429, f"{MOST_LISTENERS} pages listen already", "Close one of them.")
+        raise ApiProblem(429, f"{MOST_LISTENERS} pages listen already", "Close one of them.")
     headers: dict[str, Any] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(told.listen(), 200, headers, "text/event-stream")

@@ -15,7 +15,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from recsys.index.sync import open_index
-from recsys.web.answers import Problem, answer
+from recsys.web.answers import ApiProblem, answer
 from recsys.web.projection import (
     JUDGED_NEIGHBOURS,
     check_can_project,
@@ -189,6 +189,6 @@ async def points(ask: Ask, request: Request) -> Response:
     """Return the points: n ids (uint32), n pairs of places (uint16), n genres (uint8)."""
     drawn = await ask.slow(request.app.state.maps.draw)
     if drawn is None:
-        raise Problem(404, "there is no map yet", "Make one: POST /api/v1/map")
+        raise ApiProblem(404, "there is no map yet", "Make one: POST /api/v1/map")
     headers = {"Cache-Control": "no-cache"}
     return Response(drawn.points, 200, headers, "application/octet-stream")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import Query, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from recsys.web.answers import Problem
+from recsys.web.answers import ApiProblem
 from recsys.web.covers import Covers
 from recsys.web.routing import MEDIA_TYPES, Ask, router
 from recsys.web.schemas import Id
@@ -37,16 +37,16 @@ _OUTSIDE = "Only files in the folders of the library are sent; index the folder 
 def file_of(library: Library, track_id: int) -> Path:
     """Return the file of a track, links resolved.
 
-    Problem if it is not there, or does not lie in a folder of the library: a link may lead out.
+    ApiProblem if it is not there, or does not lie in a folder of the library: a link may lead out.
     """
     track = library.track(track_id)
     path = Path(os.path.realpath(track.path))
     store = library.store
     inside = (Path(os.path.realpath(root)) for root in (*store.roots(), *store.volumes()))
     if not any(path == root or path.is_relative_to(root) for root in inside):
-        raise Problem(410, f"{track.path} leads out of the folders of the library", _OUTSIDE)
+        raise ApiProblem(410, f"{track.path} leads out of the folders of the library", _OUTSIDE)
     if not path.is_file():
-        raise Problem(
+        raise ApiProblem(
             410,
             f"{track.path} is not there",
             "Mount its disk, or run recsys index if it was moved.",
@@ -75,12 +75,14 @@ async def opus(
     path = await ask(lambda library: file_of(library, track_id))
     slots: asyncio.Semaphore = request.app.state.transcodes
     if slots.locked():
-        raise Problem(429, f"{MOST_TRANSCODES} files are transcoded already", "Stop one of them.")
+        raise ApiProblem(
+            429, f"{MOST_TRANSCODES} files are transcoded already", "Stop one of them."
+        )
     sound = _transcoded(path, start, slots)
     # The first bytes show whether the file can be decoded at all.
     first = await anext(sound, None)
     if first is None:
-        raise Problem(422, f"{path} cannot be decoded from {start:g} s on", "It may be damaged.")
+        raise ApiProblem(422, f"{path} cannot be decoded from {start:g} s on", "It may be damaged.")
 
     async def whole() -> AsyncIterator[bytes]:
         async with contextlib.aclosing(sound):
@@ -135,7 +137,7 @@ async def cover(
 
     found = await ask.slow(find)
     if found is None:
-        raise Problem(404, "the track has no cover", "")
+        raise ApiProblem(404, "the track has no cover", "")
     return _kept(found, "image/webp")
 
 

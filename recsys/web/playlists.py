@@ -15,7 +15,7 @@ from recsys.errors import QueryError
 from recsys.library import absolute
 from recsys.playlists.files import FORMATS, RootMap, write
 from recsys.types import Playlist
-from recsys.web.answers import Problem, answer, nothing
+from recsys.web.answers import ApiProblem, answer, nothing
 from recsys.web.routing import Ask, router, row
 from recsys.web.schemas import FileBody, FileQuery, Id, MakeBody, Nothing, SaveBody
 
@@ -103,7 +103,7 @@ async def refresh(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
     def again(library: Library) -> dict[str, Any]:
         saved, _ = library.saved_playlist(playlist)
         if saved.recipe is None:
-            raise Problem(409, f"{saved.name} has no recipe", "It was put together by hand.")
+            raise ApiProblem(409, f"{saved.name} has no recipe", "It was put together by hand.")
         made = _made(library, MakeBody.model_validate(saved.recipe))
         library.save_playlist(saved.name, made.tracks, recipe=saved.recipe, playlist=playlist)
         return {**_kept(library, playlist), "note": made.note}

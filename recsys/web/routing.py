@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recsys.types import Track
 
 
-class Route(APIRoute):
+class CachedRoute(APIRoute):
     """A route whose answer is left out where the client has it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -32,7 +32,7 @@ class Route(APIRoute):
 
 def router(tag: str) -> APIRouter:
     """Return an empty set of routes."""
-    return APIRouter(route_class=Route, tags=[tag], default_response_class=Response)
+    return APIRouter(route_class=CachedRoute, tags=[tag], default_response_class=Response)
 
 
 def _asking(request: Request) -> Asking:

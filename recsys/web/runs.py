@@ -16,7 +16,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from recsys.library import absolute
-from recsys.web.answers import Problem, answer
+from recsys.web.answers import ApiProblem, answer
 from recsys.web.routing import router
 from recsys.web.schemas import Id, Nothing, RunBody
 
@@ -32,7 +32,7 @@ routes = router("runs")
 
 
 @dataclass(slots=True)
-class Run:
+class IndexRun:
     """One run, as far as it is."""
 
     number: int
@@ -68,26 +68,26 @@ class Runs:
     def __init__(self, database: Path, tell: Callable[[str, object], None]) -> None:
         self._database = database
         self._tell = tell
-        self._runs: OrderedDict[int, Run] = OrderedDict()
+        self._runs: OrderedDict[int, IndexRun] = OrderedDict()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
     @property
-    def current(self) -> Run | None:
+    def current(self) -> IndexRun | None:
         """The run that goes on now."""
         return next((run for run in self._runs.values() if run.state == "running"), None)
 
-    def all(self) -> list[Run]:
+    def all(self) -> list[IndexRun]:
         """Return the runs, the newest first."""
         return list(reversed(self._runs.values()))
 
-    def add(self, folders: tuple[str, ...], also: tuple[str, ...]) -> Run:
-        """Queue a run; Problem if too many wait."""
+    def add(self, folders: tuple[str, ...], also: tuple[str, ...]) -> IndexRun:
+        """Queue a run; ApiProblem if too many wait."""
         if sum(run.state == "queued" for run in self._runs.values()) >= MOST_QUEUED:
-            raise Problem(429, f"{MOST_QUEUED} runs wait already", "Wait for one to end.")
+            raise ApiProblem(429, f"{MOST_QUEUED} runs wait already", "Wait for one to end.")
         number = next(reversed(self._runs), 0) + 1
-        run = self._runs[number] = Run(number, folders, also)
+        run = self._runs[number] = IndexRun(number, folders, also)
         while len(self._runs) > KEPT:
             self._runs.popitem(last=False)
         self._tell("run", run.fields())
@@ -95,11 +95,11 @@ class Runs:
             self._task = asyncio.create_task(self._work())
         return run
 
-    def cancel(self, number: int) -> Run:
+    def cancel(self, number: int) -> IndexRun:
         """End a run; what it has finished is stored."""
         run = self._runs.get(number)
         if run is None:
-            raise Problem(404, f"there is no run {number}", "GET /api/v1/runs lists them.")
+            raise ApiProblem(404, f"there is no run {number}", "GET /api/v1/runs lists them.")
         if run.state == "running" and self._process is not None:
             run.state = "cancelled"
             with contextlib.suppress(ProcessLookupError):
@@ -125,7 +125,7 @@ class Runs:
                 }
                 self._end(run, "failed")
 
-    async def _index(self, run: Run) -> int:
+    async def _index(self, run: IndexRun) -> int:
         given = {"database": str(self._database), "folders": run.folders, "also": run.also}
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "recsys.web.index_run", json.dumps(given)),
@@ -147,7 +147,7 @@ class Runs:
         finally:
             self._process = None
 
-    def _note(self, run: Run, told: dict[str, Any]) -> None:
+    def _note(self, run: IndexRun, told: dict[str, Any]) -> None:
         if "summary" in told:
             run.summary = told["summary"]
         elif "error" in told:
@@ -156,7 +156,7 @@ class Runs:
             run.progress = told
         self._tell("run", run.fields())
 
-    def _end(self, run: Run, state: str) -> None:
+    def _end(self, run: IndexRun, state: str) -> None:
         run.state, run.ended = state, _now()
         self._tell("run", run.fields())
 
@@ -179,7 +179,7 @@ async def start(request: Request, given: RunBody) -> Response:
     for folder in given.folders:
         path = absolute(folder)
         if not path.is_dir():
-            raise Problem(400, f"{folder} is no folder", "Give a folder that is there.")
+            raise ApiProblem(400, f"{folder} is no folder", "Give a folder that is there.")
         folders.append(str(path))
     run = request.app.state.runs.add(tuple(folders), tuple(given.also))
     return answer(run.fields(), 202)

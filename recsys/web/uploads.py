@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from recsys.library.paths import AUDIO_SUFFIXES, CONTAINER_SUFFIXES
-from recsys.web.answers import Problem
+from recsys.web.answers import ApiProblem
 
 MOST_FILES = 8
 KEPT_S = 3600.0
@@ -41,16 +41,16 @@ class Uploads:
             raise
         if not size:
             path.unlink(missing_ok=True)
-            raise Problem(400, "no file was sent", "Send its bytes as the body.")
+            raise ApiProblem(400, "no file was sent", "Send its bytes as the body.")
         self._files[key] = path, time.monotonic() + KEPT_S
         self._forget_old()
         return key, path
 
     def path(self, key: str) -> Path:
-        """Return the file of a key; Problem if it is not there any more."""
+        """Return the file of a key; ApiProblem if it is not there any more."""
         self._forget_old()
         if key not in self._files:
-            raise Problem(410, "the file that was sent is not kept any more", "Send it again.")
+            raise ApiProblem(410, "the file that was sent is not kept any more", "Send it again.")
         return self._files[key][0]
 
     def _forget_old(self) -> None:
