@@ -120,6 +120,8 @@ def _moves(a: list[Any], b: list[Any]) -> str:
 
 
 def _named(row: Any) -> str:
+    if not isinstance(row, dict):
+        return str(row)
     return f"{_path(row)} ({row['similarity']})" if "similarity" in row else _path(row)
 
 
