@@ -140,11 +140,8 @@ def regions(
         cells = np.minimum((own * _CELLS).astype(np.intp), _CELLS - 1)
         counts = np.zeros((_CELLS + 2, _CELLS + 2))
         np.add.at(counts, (cells[:, 0] + 1, cells[:, 1] + 1), 1)
-        around = sum(
-            counts[1 + dx : _CELLS + 1 + dx, 1 + dy : _CELLS + 1 + dy]
-            for dx in (-1, 0, 1)
-            for dy in (-1, 0, 1)
-        )
+        shifts = [(dx, dy) for dx in (0, 1, 2) for dy in (0, 1, 2)]
+        around = np.stack([counts[dx : _CELLS + dx, dy : _CELLS + dy] for dx, dy in shifts]).sum(0)
         most = around.max()
         for _ in range(_REGIONS_PER_GENRE):
             x, y = np.unravel_index(int(around.argmax()), around.shape)

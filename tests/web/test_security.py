@@ -350,3 +350,57 @@ def test_damaged_tokens_let_nobody_in(locked: tuple[TestClient, Tokens]) -> None
 )
 def test_what_is_of_this_machine_alone(host: str, local: bool) -> None:
     assert is_loopback(host) == local
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("tracks?q=%00", 200),
+        ("tracks?added_since=2026-01-01", 400),
+        ("tracks?folder=%00", 200),
+        ("folders?folder=%00", 200),
+        ("folders?folder=..", 200),
+        ("similar?seed=%00", 400),
+        ("similar?seed=id:999999999999999999", 404),
+        ("similar?words=%00%ff", 400),
+        ("similar?seed=1&not_like=1", 400),
+        ("similar?upload=%00", 410),
+        ("tracks?tempo=nan..", 400),
+        ("radio/99999999999999999", 400),
+        ("tracks/1/similar?exclude=%00", 200),
+        ("tracks/1/similar?languages=xx", 200),
+        ("failures?cursor=9", 200),
+        ("tracks/ids?sort=-genre&kind=speech", 200),
+    ],
+)
+def test_awkward_questions_are_answered_or_refused(
+    client: TestClient, path: str, code: int
+) -> None:
+    assert client.get(f"{API}/{path}").status_code == code
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("radio", {"words": "\0"}, 400),
+        ("radio", {"seeds": ["\0"]}, 400),
+        ("radio/1/steer", {"kind": "like", "track": 0}, 404),
+        ("playlists", {"name": "\ud800", "tracks": [1]}, 400),
+        ("playlists", {"name": "a", "tracks": [2**52]}, 404),
+        ("playlists/make", {"curves": ["x"]}, 400),
+        ("playlists/make", {"cycle": []}, 400),
+        ("playlists/make", {"cycle": ["no such genre"]}, 400),
+        ("playlists/make", {"seeds": ["1"], "to": "\0"}, 400),
+        ("playlists/make", {"extend": [999]}, 400),
+        ("playlists/file", {"tracks": [], "format": "xspf", "name": "\0"}, 200),
+        ("feedback", {"kind": "ban", "seeds": ["\0"]}, 400),
+        ("runs", {"folders": ["\0"]}, 400),
+        ("runs", {"folders": ["~nobody/x"]}, 400),
+    ],
+)
+def test_awkward_wishes_are_met_or_refused(
+    own: TestClient, path: str, body: dict[str, Any], code: int
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    sent = own.post(f"{API}/{path}", content=json.dumps(body), headers=headers)
+    assert sent.status_code == code, sent.text
