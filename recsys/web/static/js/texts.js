@@ -144,7 +144,6 @@ export const T = {
     artistFilter: (/** @type {string} */ name) => `by ${name}`,
     albumFilter: (/** @type {string} */ name) => `album ${name}`,
     noFailures: "Every file could be analysed.",
-    retryFailed: "Try all again",
     files: (/** @type {number} */ n) => plural(n, "file"),
     addMusic: "Add music",
     away: "not there now",
@@ -159,7 +158,7 @@ export const T = {
     placeholder: "/home/me/Music",
     add: "Add the folder",
     known: "Folders of the library",
-    again: "Look for new files",
+    again: "Look for new and changed files",
     loudness: "Measure the loudness too, so that tracks play equally loud",
     progress: (/** @type {number} */ done, /** @type {number | null} */ total) =>
       total ? `${done.toLocaleString("en")} of ${plural(total, "file")}` : plural(done, "file"),

@@ -25,6 +25,7 @@ export function say(text, action, hint) {
 /** @param {unknown} error */
 export function sayProblem(error) {
   if (error instanceof Problem) {
+    if (error.reason === "no_library" || error.reason === "empty") return; // the screen says so
     say(error.code === "offline" ? T.offline : error.message, undefined, error.hint);
   } else {
     throw error;

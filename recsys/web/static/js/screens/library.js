@@ -236,7 +236,7 @@ function Failures() {
   }
   return html`<div class="failures">
     <button class="button" onClick=${() => void startRun([])}>
-      <${Icon} name="refresh" size=${18} /> ${T.library.retryFailed}
+      <${Icon} name="refresh" size=${18} /> ${T.run.again}
     </button>
     ${groups.map(
       (group) => html`<details key=${group.reason} open=${groups.length === 1}>
