@@ -192,7 +192,7 @@ def visiting(browser: Browser, server: Server) -> Iterator[Visiting]:
         opened = watched(context.new_page(), server.address)
         visits.append(opened)
         opened.page.goto(f"{server.address}#/{place}")
-        opened.page.locator("nav a").first.wait_for()
+        opened.page.locator("nav a").last.wait_for()
         return opened
 
     yield visit

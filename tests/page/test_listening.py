@@ -261,7 +261,7 @@ def test_everything_by_keyboard(visiting: Visiting) -> None:
     page = visiting().page
     page.locator(".row .row-names a").first.wait_for()
     page.keyboard.press("?")
-    assert page.locator("dialog").is_visible()
+    page.locator("dialog").wait_for()
     page.keyboard.press("Escape")
     page.locator("dialog").wait_for(state="detached")
     page.keyboard.press("/")
