@@ -139,7 +139,8 @@ def test_a_listener_who_leaves_ends_the_transcoder(tmp_path: Path) -> None:
         slots = client.app.state.transcodes  # type: ignore[attr-defined]
         free = slots._value
         with client.stream("GET", f"{API}/media/1/opus") as sound:
-            assert next(sound.iter_raw()).startswith(b"OggS")
+            chunks = sound.iter_raw()  # kept: the client leaves with it
+            assert next(chunks).startswith(b"OggS")
             assert slots._value == free - 1
         until(lambda: slots._value == free)
         assert client.get(f"{API}/tracks").json()["total"] == 1
