@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.errors import QueryError
 from recsys.names import (
     APART,
     KINDS,
     first_genre,
     labels_meant,
     merge_spellings,
+    resolve_tag,
     spelling_key,
     split_genres,
     unknown_names,
 )
+from tests.planted import make_info
 
 GTZAN = (
     *("blues", "classical", "country", "disco", "hiphop"),
@@ -172,3 +175,9 @@ def test_the_lists_are_spelled_as_keys_and_lead_to_labels() -> None:
     assert set(KINDS.values()) <= set(GTZAN)
     assert all(spelling_key(name) == name for name in KINDS.keys() | APART)
     assert not KINDS.keys() & APART
+
+
+def test_a_genre_given_as_a_tag_is_pointed_out() -> None:
+    info = make_info(tags=("sad", "folk"))
+    with pytest.raises(QueryError, match="unknown tag 'Rock'; it is a genre: --genre rock"):
+        resolve_tag(info, "Rock")

@@ -56,7 +56,7 @@ def test_a_track_with_words(run: Run, indexed: IndexedLibrary) -> None:
 
 def test_playlist_and_radio_take_words(run: Run) -> None:
     listed = run("playlist", "--words", "not too sad", "--length", 4, "--format", "paths")
-    assert (listed.exit_code, len(listed.stdout.split())) == (0, 4)
+    assert (listed.exit_code, len(listed.stdout.splitlines())) == (0, 4)
     assert "read as: not very sad" in listed.stderr
     played = run("radio", "--words", "not too sad", "--new", "--length", 2, "--json")
     assert json.loads(played.stdout)["words"] == "not too sad"

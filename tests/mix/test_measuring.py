@@ -14,7 +14,7 @@ from recsys.audio import open_container
 from recsys.errors import AudioError
 from recsys.library.tags import read_mix_tags
 from recsys.mix import measuring
-from recsys.mix.measuring import EXCERPT_S, RATE_HZ, _append, _blocks, _Decoded, measure
+from recsys.mix.measuring import EXCERPT_S, RATE_HZ, _append, _Decoded, blocks, measure
 from recsys.types import Mix, MixKind
 from tests.sounds import encode, staircase, write
 
@@ -100,7 +100,7 @@ def test_the_excerpt_is_the_middle_and_no_longer(
     path = write(tmp_path / "a.wav", staircase(40, RATE_HZ), RATE_HZ)
     with open_container(path, at_most=None) as container:
         decoded = _Decoded(40.0, loudness=False)
-        taken = sum(1 for block in _blocks(container) if decoded.add(block))
+        taken = sum(1 for block in blocks(container) if decoded.add(block))
     sound = decoded.excerpt()
     assert len(sound) == 10 * RATE_HZ
     # 20 Hz a second from 300 Hz on: it begins at second 15, 600 Hz, or in the block before.
