@@ -10,11 +10,10 @@ import click
 
 from recsys.cli.options import db_option, json_option
 from recsys.cli.output import print_json, shown
+from recsys.web import PORT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-PORT = 8337
 
 
 @click.command(name="serve", short_help="Show and play the library in a browser.")

@@ -17,11 +17,10 @@ import uvicorn
 from recsys.api import Library
 from recsys.errors import QueryError, RecsysError
 from recsys.store.connection import default_database
+from recsys.web import PORT
 from recsys.web.app import create_app
 from recsys.web.security import Rules
 from recsys.web.tokens import Tokens
-
-PORT = 8337
 
 _PROC = Path("/proc")
 

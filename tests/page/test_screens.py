@@ -66,6 +66,11 @@ def play_first(page: Page) -> None:
 def test_every_screen(visiting: Visiting, width: int, theme: str) -> None:
     visit = visiting(width, theme)
     page = visit.page
+
+    def seen(name: str) -> None:
+        check(visit, name)
+        picture(page, name, width, theme)
+
     page.locator(".row .row-names a").nth(5).wait_for()
     check(visit, "library")
     play_first(page)
@@ -75,27 +80,22 @@ def test_every_screen(visiting: Visiting, width: int, theme: str) -> None:
 
     visit.go("library?view=folders")
     page.locator(".folder-list button").first.wait_for()
-    check(visit, "folders")
-    picture(page, "folders", width, theme)
+    seen("folders")
 
     visit.go("library?view=failures")
     page.locator(".failures summary").first.wait_for()
-    check(visit, "failures")
-    picture(page, "failures", width, theme)
+    seen("failures")
 
     visit.go("radio")
     page.locator(".tile").first.wait_for()
-    check(visit, "stations")
-    picture(page, "stations", width, theme)
+    seen("stations")
     page.locator(".tile", has_text="lassical").first.click()
     page.locator(".on-air .row").nth(1).wait_for()
-    check(visit, "radio")
-    picture(page, "radio", width, theme)
+    seen("radio")
 
     visit.go("track/5")
     page.locator(".similar .row").first.wait_for()
-    check(visit, "track")
-    picture(page, "track", width, theme)
+    seen("track")
 
     visit.go("playlists")
     page.locator(".maker").wait_for()
@@ -103,13 +103,11 @@ def test_every_screen(visiting: Visiting, width: int, theme: str) -> None:
     page.get_by_role("button", name="Round the genres").click()
     page.get_by_role("button", name="Make the playlist").click()
     page.locator(".edited li").nth(3).wait_for()
-    check(visit, "playlist")
-    picture(page, "playlist", width, theme)
+    seen("playlist")
 
     visit.go("mood")
     page.locator(".feeling").first.wait_for()
-    check(visit, "mood")
-    picture(page, "mood", width, theme)
+    seen("mood")
 
     visit.go("library")
     page.locator(".row .row-menu").nth(1).click()
@@ -125,13 +123,11 @@ def test_every_screen(visiting: Visiting, width: int, theme: str) -> None:
         page.locator("aside.panel").wait_for()
         check(visit, "why")
         page.keyboard.press("q")
-        check(visit, "queue")
-        picture(page, "queue", width, theme)
+        seen("queue")
     else:
         page.locator(".player-open").click()
         page.locator("dialog.sheet").wait_for()
-        check(visit, "sheet")
-        picture(page, "sheet", width, theme)
+        seen("sheet")
 
 
 def test_tags_are_text(visiting: Visiting) -> None:
