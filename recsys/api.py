@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from recsys.checks import is_whole
 from recsys.errors import (
+    NotFoundError,
     OlderLibraryError,
     QueryError,
     StoreError,
@@ -937,7 +938,7 @@ class Library:
         """
         found = self.store.saved_playlist(playlist) if abs(playlist) < _MOST_ID else None
         if found is None:
-            raise QueryError(f"there is no playlist {playlist}", "Library.playlists() lists them.")
+            raise NotFoundError(f"there is no playlist {playlist}", "Library.playlists() lists them.")
         tracks = self.store.tracks_of_hashes(found.tracks)
         return found, [tracks[sound] for sound in found.tracks if sound in tracks]
 
@@ -991,7 +992,7 @@ class Library:
         """Delete a saved playlist; QueryError if there is none of this id."""
         with Store.open(self.database) as writer:
             if abs(playlist) >= _MOST_ID or not writer.forget_playlist(playlist):
-                raise QueryError(
+                raise NotFoundError(
                     f"there is no playlist {playlist}", "Library.playlists() lists them."
                 )
 
@@ -1508,7 +1509,7 @@ class Library:
         known = abs(track_id) < _MOST_ID  # more is no number of a database
         track = self._catalogue().track(int(track_id)) if known else None
         if track is None:
-            raise QueryError(f"no track has the id {track_id}", "Library.tracks() lists them all.")
+            raise NotFoundError(f"no track has the id {track_id}", "Library.tracks() lists them all.")
         return track
 
     def tracks(self, options: ListOptions | None = None) -> Iterator[Track]:
@@ -1650,6 +1651,27 @@ class Library:
             with Store.open(self.database) as writer:
                 writer.keep_waveform(track.audio_hash, peaks)
         return peaks
+
+    def spectrogram(self, track_id: int) -> NDArray[np.uint8]:
+        """Return the mel spectrogram of a whole track, made in a process of its own.
+
+        Returns
+        -------
+        ndarray of uint8, shape (96, 600)
+            Grey levels: bands low to high, frames; 255 for the loudest point of the track, 0 for
+            80 dB below it or less.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such track, or its file cannot be decoded.
+        """
+        from recsys.mix.spectrogram import LIMIT_S, SpectrogramOf, spectrogram_of
+        from recsys.workers import apply
+
+        track = self.track(track_id)
+        wanted = SpectrogramOf(track.path, track.duration_s)
+        return apply(spectrogram_of, wanted, time_limit_s=LIMIT_S)
 
     def _listed(self, options: Listed) -> Listed:
         """Return options whose moods are ranges."""
@@ -1795,6 +1817,32 @@ class Library:
         from recsys.audit.retagging import Journal
 
         return Journal(self.database).notes()
+
+    def correct_genre(self, track_id: int, genre: str) -> RetagOutcome:
+        """Write a genre into the tags of a track's file, in place of those that it has.
+
+        A journal keeps them: :meth:`undo_tags` brings them back.
+
+        Parameters
+        ----------
+        track_id : int
+            The track.
+        genre : str
+            As it is to stand in the file.
+
+        Returns
+        -------
+        RetagOutcome
+            With the run to undo; the status is ``unchanged`` where the file has the genre already.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such track, the text is no genre, the file is gone, was changed since it
+            was indexed, is read-only or of a format without tags, or another process is writing
+            to the library.
+        """
+        return self.retagger().correct(self.track(track_id).path, genre)
 
     def undo_tags(
         self, run: int | None = None, paths: Sequence[str | Path] = ()
@@ -2089,9 +2137,9 @@ class Library:
         return reader.taste
 
 
-def no_session(session: int) -> QueryError:
+def no_session(session: int) -> NotFoundError:
     """Return the error for a radio session that does not exist."""
-    return QueryError(f"there is no radio session {session}", "Start one: recsys radio TRACK")
+    return NotFoundError(f"there is no radio session {session}", "Start one: recsys radio TRACK")
 
 
 def _opened(database: Path) -> Store:
