@@ -53,6 +53,9 @@ from recsys.types import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
@@ -67,7 +70,7 @@ if TYPE_CHECKING:
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
     from recsys.mood.fit import MoodFit, MoodFitOptions
-    from recsys.pages import Orders, Page, PageOptions, Suggestions
+    from recsys.pages import ArtistPage, Orders, Page, PageOptions, Suggestions
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
@@ -938,7 +941,9 @@ class Library:
         """
         found = self.store.saved_playlist(playlist) if abs(playlist) < _MOST_ID else None
         if found is None:
-            raise NotFoundError(f"there is no playlist {playlist}", "Library.playlists() lists them.")
+            raise NotFoundError(
+                f"there is no playlist {playlist}", "Library.playlists() lists them."
+            )
         tracks = self.store.tracks_of_hashes(found.tracks)
         return found, [tracks[sound] for sound in found.tracks if sound in tracks]
 
@@ -1509,7 +1514,9 @@ class Library:
         known = abs(track_id) < _MOST_ID  # more is no number of a database
         track = self._catalogue().track(int(track_id)) if known else None
         if track is None:
-            raise NotFoundError(f"no track has the id {track_id}", "Library.tracks() lists them all.")
+            raise NotFoundError(
+                f"no track has the id {track_id}", "Library.tracks() lists them all."
+            )
         return track
 
     def tracks(self, options: ListOptions | None = None) -> Iterator[Track]:
@@ -1591,6 +1598,29 @@ class Library:
         from recsys.pages import suggestions
 
         return suggestions(self.store, words, limit)
+
+    def artists(
+        self, words: str | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> ArtistPage:
+        """Return a page of the artists with their numbers of tracks, in the order of their names.
+
+        Parameters
+        ----------
+        words : str, optional
+            Only those with these words in their names, or words that begin so.
+        limit : int
+            Artists of a page.
+        cursor : str, optional
+            ``next`` of the page before.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or the cursor is none.
+        """
+        from recsys.pages import artists_of
+
+        return artists_of(self.store, words, limit, cursor)
 
     def folders_in(self, folder: str | Path | None = None) -> tuple[dict[Path, int], int]:
         """Return the folders in a folder with their numbers of tracks, and the number of all.

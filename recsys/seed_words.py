@@ -154,7 +154,9 @@ class WordReader:
     def _of_kind(self, kind: str, words: str) -> list[Choice]:
         """Return what words mean after ``id:``, ``title:``, ``artist:`` or ``album:``."""
         if kind == SeedKind.ID:
-            raise NotFoundError(f"no track has the id {words}", "Ids are in the JSON of the commands.")
+            raise NotFoundError(
+                f"no track has the id {words}", "Ids are in the JSON of the commands."
+            )
         tracks = self._tracks(words)
         if kind == SeedKind.ARTIST:
             return _artists(words, tracks)[1] or _artists(words, tracks, whole=False)[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 import re
 from collections.abc import AsyncIterator
@@ -19,11 +18,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
 from recsys.errors import RecsysError
-from recsys.web import collection, events, feedback, maps, media, playlists, radio, runs, tracks
+from recsys.web import (
+    collection,
+    events,
+    feedback,
+    maps,
+    media,
+    playlists,
+    radio,
+    retagging,
+    runs,
+    tracks,
+)
 from recsys.web.answers import answer, if_changed, invalid, nothing, problem, problem_of
 from recsys.web.asking import Asking
 from recsys.web.covers import Covers
 from recsys.web.events import Events
+from recsys.web.rates import Rates, Slots, limited
 from recsys.web.routing import router
 from recsys.web.runs import Runs
 from recsys.web.schemas import LoginBody, Nothing
@@ -53,8 +64,7 @@ TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 
-MOST_LOGINS = 20
-"""Wrong tokens in a minute; more are refused."""
+_PARTS = (*(tracks, retagging, media, radio, playlists, feedback, collection, maps, runs, events),)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
@@ -81,8 +91,9 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         state.maps = maps.Maps(database, state.events.tell)
         state.uploads = Uploads()
         state.covers = Covers(user_cache_path("recsys", appauthor=False) / "covers")
-        state.transcodes = asyncio.Semaphore(media.MOST_TRANSCODES)
-        state.rules, state.wrong, state.figures = rules, [], {}
+        state.transcodes = Slots(media.MOST_TRANSCODES, "files are transcoded")
+        state.decodings = Slots(media.MOST_DECODINGS, "files are decoded")
+        state.rules, state.rates, state.figures = rules, Rates(), {}
         try:
             yield
         finally:
@@ -101,7 +112,7 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         lifespan=lifespan,
     )
     app.add_middleware(Guard, rules=rules)
-    for part in (tracks, media, radio, playlists, feedback, collection, maps, runs, events):
+    for part in _PARTS:
         app.include_router(part.routes, prefix="/api/v1")
     app.include_router(_server, prefix="/api/v1")
     app.add_api_route("/", _page, methods=["GET", "HEAD"], include_in_schema=False)
@@ -208,17 +219,11 @@ def _music_folder() -> str | None:
     return None
 
 
-@_server.post("/login")
+@_server.post("/login", dependencies=[limited("logins")])
 async def login(request: Request, given: LoginBody) -> Response:
     """Log in with a token: it comes back as a cookie."""
     rules: Rules = request.app.state.rules
-    wrong: list[float] = request.app.state.wrong
-    now = asyncio.get_running_loop().time()
-    wrong[:] = [time for time in wrong if time > now - 60]
-    if len(wrong) >= MOST_LOGINS:
-        return problem(429, f"{MOST_LOGINS} wrong tokens in a minute", "Wait for a minute.")
     if rules.tokens is not None and not rules.tokens.holds(given.token):
-        wrong.append(now)
         return problem(401, "the token is not valid", "recsys serve --token makes one.")
     response = nothing()
     response.set_cookie(

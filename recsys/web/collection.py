@@ -14,10 +14,13 @@ from recsys.library_status import failure_groups, mood_counts
 from recsys.recommender.presence import is_there
 from recsys.web.answers import ApiProblem, answer
 from recsys.web.events import state_of
+from recsys.web.rates import limited
 from recsys.web.routing import Ask, router, row
-from recsys.web.schemas import FilteredBody, Place, Text
+from recsys.web.schemas import ArtistsQuery, FilteredBody, Place, Text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from recsys.api import Library
     from recsys.types import Failure
 
@@ -149,19 +152,33 @@ async def suggest(
 
     def found(library: Library) -> dict[str, Any]:
         said = library.suggest(q, limit)
-        groups = {
-            name: [
-                {"name": each, "tracks": count, "seed": f"{kind}:{each}"}
-                for each, count in named.items()
-            ]
-            for name, kind, named in (
-                ("artists", "artist", said.artists),
-                ("albums", "album", said.albums),
-            )
+        return {
+            "tracks": [row(track) for track in said.tracks],
+            "artists": _named("artist", said.artists.items()),
+            "albums": _named("album", said.albums.items()),
         }
-        return {"tracks": [row(track) for track in said.tracks], **groups}
 
     return answer(await ask(found))
+
+
+@routes.get("/artists")
+async def artists(ask: Ask, given: Annotated[ArtistsQuery, Query()]) -> Response:
+    """List the artists with their numbers of tracks, in the order of their names."""
+
+    def listed(library: Library) -> dict[str, Any]:
+        page = library.artists(given.q or None, limit=given.limit, cursor=given.cursor)
+        return {
+            "artists": _named("artist", page.artists),
+            "total": page.total,
+            "next": page.next,
+        }
+
+    return answer(await ask(listed))
+
+
+def _named(kind: str, named: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Return artists or albums, each with its tracks, and the seed that means it."""
+    return [{"name": name, "tracks": count, "seed": f"{kind}:{name}"} for name, count in named]
 
 
 @routes.get("/preferences")
@@ -183,6 +200,7 @@ async def prefer(ask: Ask, given: FilteredBody) -> Response:
 
 @routes.post(
     "/classify",
+    dependencies=[limited("uploads")],
     openapi_extra={
         "requestBody": {
             "required": True,

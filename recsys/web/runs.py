@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from recsys.library import absolute
 from recsys.web.answers import ApiProblem, answer
+from recsys.web.rates import limited
 from recsys.web.routing import router
 from recsys.web.schemas import Id, Nothing, RunBody
 
@@ -172,7 +173,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-@routes.post("/runs")
+@routes.post("/runs", dependencies=[limited("index runs")])
 async def start(request: Request, given: RunBody) -> Response:
     """Index folders in the background."""
     folders = []
