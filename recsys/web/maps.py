@@ -26,6 +26,7 @@ from recsys.web.projection import (
 )
 from recsys.web.routing import Ask, router
 from recsys.web.schemas import Nothing
+from recsys.web.shapes import MapView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,14 +170,14 @@ def _drawn(library: Library, path: Path, state: tuple[object, ...]) -> _Drawn | 
     return _Drawn(state, fields, content)
 
 
-@routes.get("/map")
+@routes.get("/map", response_model=MapView)
 async def about(ask: Ask, request: Request) -> Response:
     """Say whether there is a map, how true it is, and where its regions lie."""
     maps: Maps = request.app.state.maps
     return answer(maps.fields(await ask.slow(maps.draw)))
 
 
-@routes.post("/map")
+@routes.post("/map", response_model=MapView, status_code=202)
 async def make(request: Request, _: Nothing | None = None) -> Response:
     """Make the map in the background."""
     maps: Maps = request.app.state.maps

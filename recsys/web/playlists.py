@@ -18,6 +18,7 @@ from recsys.types import Playlist
 from recsys.web.answers import ApiProblem, answer, nothing
 from recsys.web.routing import Ask, router, row
 from recsys.web.schemas import FileBody, FileQuery, Id, MakeBody, Nothing, SaveBody
+from recsys.web.shapes import KeptPlaylist, MadePlaylist, PlaylistList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ TYPES = {
 }
 
 
-@routes.post("/playlists/make")
+@routes.post("/playlists/make", response_model=MadePlaylist)
 async def make(ask: Ask, given: MakeBody) -> Response:
     """Make a playlist; nothing is stored."""
     return answer(await ask(lambda library: _made_fields(_made(library, given))))
@@ -50,7 +51,7 @@ async def file(ask: Ask, given: FileBody) -> Response:
     return _file(given.name, tracks, given.format, given.roots)
 
 
-@routes.get("/playlists")
+@routes.get("/playlists", response_model=PlaylistList)
 async def playlists(ask: Ask) -> Response:
     """List the saved playlists."""
 
@@ -71,32 +72,32 @@ async def playlists(ask: Ask) -> Response:
     return answer({"playlists": await ask(listed)})
 
 
-@routes.post("/playlists")
+@routes.post("/playlists", response_model=KeptPlaylist, status_code=201)
 async def save(ask: Ask, given: SaveBody) -> Response:
     """Keep a playlist."""
     return answer(await ask.write(lambda library: _saved(library, given, None)), 201)
 
 
-@routes.get("/playlists/{playlist}")
+@routes.get("/playlists/{playlist}", response_model=KeptPlaylist)
 async def playlist(ask: Ask, playlist: Id) -> Response:
     """Return a saved playlist with its tracks."""
     return answer(await ask(lambda library: _kept(library, playlist)))
 
 
-@routes.put("/playlists/{playlist}")
+@routes.put("/playlists/{playlist}", response_model=KeptPlaylist)
 async def replace(ask: Ask, playlist: Id, given: SaveBody) -> Response:
     """Change a saved playlist."""
     return answer(await ask.write(lambda library: _saved(library, given, playlist)))
 
 
-@routes.delete("/playlists/{playlist}")
+@routes.delete("/playlists/{playlist}", status_code=204)
 async def forget(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
     """Delete a saved playlist."""
     await ask.write(lambda library: library.forget_playlist(playlist))
     return nothing()
 
 
-@routes.post("/playlists/{playlist}/refresh")
+@routes.post("/playlists/{playlist}/refresh", response_model=KeptPlaylist)
 async def refresh(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
     """Make a saved playlist again by its recipe, and keep that."""
 

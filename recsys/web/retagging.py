@@ -13,6 +13,7 @@ from recsys.web.media import file_of, resolved
 from recsys.web.rates import limited
 from recsys.web.routing import Ask, router
 from recsys.web.schemas import GenreBody, Id, UndoBody
+from recsys.web.shapes import CorrectedGenre, TagRun, UndoneTags
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -26,7 +27,9 @@ MOST_UNDONE = 100
 _CORRECTED = "corrected tags"
 
 
-@routes.post("/tracks/{track_id}/genre", dependencies=[limited(_CORRECTED)])
+@routes.post(
+    "/tracks/{track_id}/genre", response_model=CorrectedGenre, dependencies=[limited(_CORRECTED)]
+)
 async def correct(ask: Ask, track_id: Id, given: GenreBody) -> Response:
     """Write a genre into the tags of a track's file; `run` takes it back (tags/undo)."""
 
@@ -43,7 +46,7 @@ async def correct(ask: Ask, track_id: Id, given: GenreBody) -> Response:
     return answer(await ask.write(corrected))
 
 
-@routes.get("/tags/undo")
+@routes.get("/tags/undo", response_model=TagRun)
 async def last(ask: Ask, run: Annotated[Id | None, Query()] = None) -> Response:
     """Tell which tags of which files would be brought back: of the last run, or of one."""
 
@@ -54,7 +57,7 @@ async def last(ask: Ask, run: Annotated[Id | None, Query()] = None) -> Response:
     return answer(await ask(found))
 
 
-@routes.post("/tags/undo", dependencies=[limited(_CORRECTED)])
+@routes.post("/tags/undo", response_model=UndoneTags, dependencies=[limited(_CORRECTED)])
 async def undo(ask: Ask, given: UndoBody | None = None) -> Response:
     """Bring back the tags from before a run: the last one, or the one that is given."""
 
