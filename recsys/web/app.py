@@ -30,7 +30,7 @@ from recsys.web import (
     runs,
     tracks,
 )
-from recsys.web.answers import answer, if_changed, invalid, nothing, problem, problem_of
+from recsys.web.answers import PROBLEM, answer, if_changed, invalid, nothing, problem, problem_of
 from recsys.web.asking import Asking
 from recsys.web.covers import Covers
 from recsys.web.events import Events
@@ -39,6 +39,7 @@ from recsys.web.routing import router
 from recsys.web.runs import Runs
 from recsys.web.schemas import LoginBody, Nothing
 from recsys.web.security import COOKIE, Guard, Rules, token_of
+from recsys.web.shapes import ProblemDetails, ServerView
 from recsys.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -64,9 +65,23 @@ TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 
+_REFUSED = {"model": ProblemDetails, "description": "An error in words"}
+
 _PARTS = (*(tracks, retagging, media, radio, playlists, feedback, collection, maps, runs, events),)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+
+class _Described(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of the API: errors are of a type of their own."""
+        if self.openapi_schema is None:
+            described = super().openapi()
+            for operation in (o for each in described["paths"].values() for o in each.values()):
+                for status in ("4XX", "5XX"):
+                    about = operation["responses"][status]
+                    about["content"] = {PROBLEM: next(iter(about["content"].values()))}
+        return super().openapi()
 
 
 def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> FastAPI:
@@ -103,12 +118,13 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
             state.uploads.close()
             state.asking.close()
 
-    app = FastAPI(
+    app = _Described(
         title="recsys",
         version=version("recsys"),
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        responses={"4XX": _REFUSED, "5XX": _REFUSED},
         lifespan=lifespan,
     )
     app.add_middleware(Guard, rules=rules)
@@ -194,7 +210,7 @@ async def _docs(request: Request) -> Response:
 _server = router("server")
 
 
-@_server.get("/server")
+@_server.get("/server", response_model=ServerView)
 async def server(request: Request) -> Response:
     """Say what this is, and whether one has to log in."""
     rules: Rules = request.app.state.rules
@@ -219,7 +235,7 @@ def _music_folder() -> str | None:
     return None
 
 
-@_server.post("/login", dependencies=[limited("logins")])
+@_server.post("/login", status_code=204, dependencies=[limited("logins")])
 async def login(request: Request, given: LoginBody) -> Response:
     """Log in with a token: it comes back as a cookie."""
     rules: Rules = request.app.state.rules
@@ -237,7 +253,7 @@ async def login(request: Request, given: LoginBody) -> Response:
     return response
 
 
-@_server.post("/logout")
+@_server.post("/logout", status_code=204)
 async def logout(_: Nothing | None = None) -> Response:
     """Forget the token in this browser."""
     response = nothing()

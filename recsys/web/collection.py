@@ -15,7 +15,7 @@ from recsys.recommender.presence import is_there
 from recsys.web.answers import ApiProblem, answer
 from recsys.web.events import state_of
 from recsys.web.rates import limited
-from recsys.web.routing import Ask, router, row
+from recsys.web.routing import BYTES, Ask, router, row
 from recsys.web.schemas import ArtistsQuery, FilteredBody, Place, Text
 from recsys.web.shapes import (
     ArtistList,
@@ -217,9 +217,7 @@ async def prefer(ask: Ask, given: FilteredBody) -> Response:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-            },
+            "content": {BYTES: {"schema": {"type": "string", "format": "binary"}}},
         }
     },
 )

@@ -24,7 +24,7 @@ from recsys.web.projection import (
     placed,
     regions,
 )
-from recsys.web.routing import Ask, router
+from recsys.web.routing import BYTES, Ask, contents, router
 from recsys.web.schemas import Nothing
 from recsys.web.shapes import MapView
 
@@ -185,11 +185,11 @@ async def make(request: Request, _: Nothing | None = None) -> Response:
     return answer(maps.fields(None), 202)
 
 
-@routes.get("/map/points")
+@routes.get("/map/points", **contents(BYTES))
 async def points(ask: Ask, request: Request) -> Response:
     """Return the points: n ids (uint32), n pairs of places (uint16), n genres (uint8)."""
     drawn = await ask.slow(request.app.state.maps.draw)
     if drawn is None:
         raise ApiProblem(404, "there is no map yet", "Make one: POST /api/v1/map")
     headers = {"Cache-Control": "no-cache"}
-    return Response(drawn.points, 200, headers, "application/octet-stream")
+    return Response(drawn.points, 200, headers, BYTES)

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import Query, Request
+from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from recsys.web.answers import ApiProblem
+from recsys.web.answers import ApiProblem, problem
 from recsys.web.covers import Covers
 from recsys.web.rates import Slots, limited
-from recsys.web.routing import MEDIA_TYPES, Ask, router
+from recsys.web.routing import BYTES, MEDIA_TYPES, Ask, contents, router
 from recsys.web.schemas import Id
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from starlette.types import Message, Receive, Scope, Send
 
     from recsys.api import Library
 
@@ -37,6 +39,7 @@ START_S = 20.0
 """Time in which the first sound must come."""
 
 _DRAWN = "waveforms and spectrograms"
+_AUDIO = (*sorted({kind.partition(";")[0] for kind in MEDIA_TYPES.values()}), BYTES)
 _CHUNK = 16_384
 
 _OUTSIDE = "Only files in the folders of the library are sent; index the folder where it is."
@@ -69,16 +72,58 @@ def resolved(library: Library, path: Path) -> Path:
 
 
 @routes.head("/media/{track_id}/audio", include_in_schema=False)
-@routes.get("/media/{track_id}/audio")
+@routes.get("/media/{track_id}/audio", **contents(*_AUDIO, part=True))
 async def audio(ask: Ask, track_id: Id) -> Response:
     """Return the file of a track as it is; ranges are answered."""
     path = await ask(lambda library: file_of(library, track_id))
-    kind = MEDIA_TYPES.get(path.suffix.lower().lstrip("."), "application/octet-stream")
+    kind = MEDIA_TYPES.get(path.suffix.lower().lstrip("."), BYTES)
     headers = {"Cache-Control": "private, no-cache"}
-    return FileResponse(path, headers=headers, media_type=kind)
+    return SentFile(path, headers=headers, media_type=kind)
 
 
-@routes.get("/media/{track_id}/opus", dependencies=[limited("transcodes")])
+class _CutOffError(Exception):
+    """A file that has become shorter while it was sent."""
+
+
+class SentFile(FileResponse):
+    """A file that may change or go away while it is sent; what cannot be sent is told in words."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, or the part that is asked for: as many bytes as were promised."""
+        started, left, refused = False, 0, None
+
+        async def sending(message: Message) -> None:
+            nonlocal started, left, refused
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if message["status"] >= 400:
+                    refused = message["status"], headers.get("Content-Range")
+                    return
+                left = int(headers["Content-Length"])
+            elif refused is None and scope["method"] != "HEAD":
+                message["body"] = message["body"][:left]
+                left -= len(message["body"])
+                if left and not message.get("more_body"):
+                    raise _CutOffError
+            if refused is None:
+                started = True
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, sending)
+        except (OSError, RuntimeError, _CutOffError) as error:
+            if not started:
+                gone = problem(410, f"{self.path} cannot be read: {error}", "Check its disk.")
+                await gone(scope, receive, send)
+        if refused is not None:
+            status, extent = refused
+            response = problem(status, "there is no such part of the file", "Ask for bytes=0-.")
+            if extent is not None:
+                response.headers["Content-Range"] = extent
+            await response(scope, receive, send)
+
+
+@routes.get("/media/{track_id}/opus", dependencies=[limited("transcodes")], **contents("audio/ogg"))
 async def opus(
     ask: Ask,
     request: Request,
@@ -132,7 +177,7 @@ async def _transcoded(path: Path, start: float, slots: Slots) -> AsyncGenerator[
             await asyncio.shield(process.wait())
 
 
-@routes.get("/media/{track_id}/cover", dependencies=[limited("covers")])
+@routes.get("/media/{track_id}/cover", dependencies=[limited("covers")], **contents("image/webp"))
 async def cover(
     ask: Ask, request: Request, track_id: Id, size: Literal["64", "160", "320", "640"] = "160"
 ) -> Response:
@@ -148,7 +193,7 @@ async def cover(
     return _kept(found, "image/webp")
 
 
-@routes.get("/media/{track_id}/waveform", dependencies=[limited(_DRAWN)])
+@routes.get("/media/{track_id}/waveform", dependencies=[limited(_DRAWN)], **contents(BYTES))
 async def waveform(ask: Ask, request: Request, track_id: Id) -> Response:
     """Return the waveform of a track: 800 peaks from 0 to 255, a byte each."""
 
@@ -163,10 +208,14 @@ async def waveform(ask: Ask, request: Request, track_id: Id) -> Response:
     if peaks is None:
         with request.app.state.decodings.taken():
             peaks = await ask.slow(make)
-    return _kept(peaks, "application/octet-stream")
+    return _kept(peaks, BYTES)
 
 
-@routes.get("/media/{track_id}/spectrogram", dependencies=[limited(_DRAWN)])
+@routes.get(
+    "/media/{track_id}/spectrogram",
+    dependencies=[limited(_DRAWN)],
+    **contents(BYTES, X_Shape="Bands and frames: 96,600"),
+)
 async def spectrogram(ask: Ask, request: Request, track_id: Id) -> Response:
     """Return the mel spectrogram of a track: grey levels, a byte each, bands low to high."""
 
@@ -176,7 +225,7 @@ async def spectrogram(ask: Ask, request: Request, track_id: Id) -> Response:
 
     with request.app.state.decodings.taken():
         levels = await ask.slow(make)
-    response = _kept(levels.tobytes(), "application/octet-stream")
+    response = _kept(levels.tobytes(), BYTES)
     response.headers["X-Shape"] = ",".join(map(str, levels.shape))
     return response
 

@@ -16,7 +16,7 @@ from recsys.library import absolute
 from recsys.playlists.files import FORMATS, RootMap, write
 from recsys.types import Playlist
 from recsys.web.answers import ApiProblem, answer, nothing
-from recsys.web.routing import Ask, router, row
+from recsys.web.routing import Ask, contents, router, row
 from recsys.web.schemas import FileBody, FileQuery, Id, MakeBody, Nothing, SaveBody
 from recsys.web.shapes import KeptPlaylist, MadePlaylist, PlaylistList
 
@@ -37,6 +37,8 @@ TYPES = {
     "paths": "text/plain; charset=utf-8",
 }
 
+_AS_FILE = contents(*sorted({kind.partition(";")[0] for kind in TYPES.values()}))
+
 
 @routes.post("/playlists/make", response_model=MadePlaylist)
 async def make(ask: Ask, given: MakeBody) -> Response:
@@ -44,7 +46,7 @@ async def make(ask: Ask, given: MakeBody) -> Response:
     return answer(await ask(lambda library: _made_fields(_made(library, given))))
 
 
-@routes.post("/playlists/file")
+@routes.post("/playlists/file", **_AS_FILE)
 async def file(ask: Ask, given: FileBody) -> Response:
     """Return a list of tracks as a file for players."""
     tracks = await ask(lambda library: library.tracks_of(given.tracks))
@@ -112,7 +114,7 @@ async def refresh(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
     return answer(await ask.write(again))
 
 
-@routes.get("/playlists/{playlist}/file")
+@routes.get("/playlists/{playlist}/file", **_AS_FILE)
 async def saved_file(ask: Ask, playlist: Id, given: Annotated[FileQuery, Query()]) -> Response:
     """Return a saved playlist as a file for players."""
     saved, tracks = await ask(lambda library: library.saved_playlist(playlist))

@@ -532,7 +532,7 @@ class FailureKind(TypedDict):
 
     reason: str
     files: int
-    retried: bool
+    retried: int
     examples: list[str]
     hint: str
 

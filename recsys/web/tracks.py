@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from recsys.fields import answer_fields, details_fields, result_fields
 from recsys.web.answers import answer
-from recsys.web.routing import Ask, router, row
+from recsys.web.routing import BYTES, Ask, contents, router, row
 from recsys.web.schemas import Id, PageQuery, SeedsQuery, SimilarQuery, TracksQuery
 from recsys.web.shapes import SimilarTracks, TrackPage, TrackView
 
@@ -35,12 +35,12 @@ async def tracks(ask: Ask, given: Annotated[PageQuery, Query()]) -> Response:
     return answer(await ask(page))
 
 
-@routes.get("/tracks/ids")
+@routes.get("/tracks/ids", **contents(BYTES))
 async def track_ids(ask: Ask, given: Annotated[TracksQuery, Query()]) -> Response:
     """Return the ids of all tracks of a list, in its order: uint32, little endian."""
     ids = await ask(lambda library: library.track_ids(given.options()))
     headers = {"Cache-Control": "no-cache"}
-    return Response(ids.astype("<u4").tobytes(), 200, headers, "application/octet-stream")
+    return Response(ids.astype("<u4").tobytes(), 200, headers, BYTES)
 
 
 @routes.get("/tracks/{track_id}", response_model=TrackView)
