@@ -148,14 +148,19 @@ def copied(indexed: Indexed, tmp_path: Path) -> Indexed:
     return Indexed(music, database)
 
 
+def copy_of(indexed: Indexed, folder: Path) -> Path:
+    """Copy the library into a folder; return its database. The files of its tracks stay."""
+    folder.mkdir(exist_ok=True)
+    for path in indexed.database.parent.glob("library.*"):
+        target = folder / path.name
+        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
+    return folder / "library.db"
+
+
 @pytest.fixture
 def own(indexed: Indexed, tmp_path: Path, serving: Serving) -> TestClient:
     """A server of a copy of the library's database, whose files are those of the small library."""
-    database = tmp_path / "library.db"
-    for path in indexed.database.parent.glob("library.*"):
-        target = tmp_path / path.name
-        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
-    return serving(database)
+    return serving(copy_of(indexed, tmp_path))
 
 
 def get(client: TestClient, path: str, code: int = 200, **params: Any) -> Any:

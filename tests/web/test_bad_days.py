@@ -24,21 +24,13 @@ from recsys.errors import RecsysError
 from recsys.store import connection
 from recsys.web.server import ServeOptions, serve
 from tests.sounds import staircase, write
-from tests.web.conftest import API, Indexed, Serving, get, post
+from tests.web.conftest import API, Indexed, Serving, copy_of, get, post
 from tests.web.live import listening, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.testclient import TestClient
-
-
-def copy_of(indexed: Indexed, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    for path in indexed.database.parent.glob("library.*"):
-        target = folder / path.name
-        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
-    return folder / "library.db"
 
 
 def test_a_library_that_is_not_there_yet_appears(
