@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from recsys.web.answers import ApiProblem, problem
+from recsys.web.children import child
 from recsys.web.covers import Covers
 from recsys.web.rates import Slots, limited
 from recsys.web.routing import BYTES, MEDIA_TYPES, Ask, contents, router
@@ -160,16 +160,9 @@ async def opus(
 async def _transcoded(path: Path, start: float, slots: Slots) -> AsyncGenerator[bytes, None]:
     """Yield Opus in Ogg from a process of its own, which ends with its reader."""
     with slots.taken():
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "recsys.web.transcode", f"{start:.3f}", path),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            cwd="/",
-            limit=_CHUNK,
-        )
-        assert process.stdout is not None
-        try:
+        given = f"{start:.3f}", path
+        async with child("recsys.web.transcode", *given, cwd="/", limit=_CHUNK) as process:
+            assert process.stdout is not None
             limit: float | None = START_S
             while True:
                 try:
@@ -180,10 +173,6 @@ async def _transcoded(path: Path, start: float, slots: Slots) -> AsyncGenerator[
                     return
                 limit = None
                 yield chunk
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
 
 
 @routes.get("/media/{track_id}/cover", dependencies=[limited("covers")], **contents("image/webp"))

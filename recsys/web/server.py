@@ -16,11 +16,15 @@ import uvicorn
 
 from recsys.api import Library
 from recsys.errors import QueryError, RecsysError
+from recsys.store import connection
 from recsys.store.connection import default_database
 from recsys.web import PORT
 from recsys.web.app import create_app
 from recsys.web.security import Rules
 from recsys.web.tokens import Tokens
+
+BUSY_S = 3.0
+"""How long a write waits for that of another process; a batch of an index run takes 0.1 s."""
 
 _PROC = Path("/proc")
 
@@ -88,6 +92,8 @@ def serve(
             f"{options.host} is reached from elsewhere, so a token is needed, and there is none",
             "Make one: recsys serve --token",
         )
+    # Of this process, whose writes are short: who waits at a page would rather be told.
+    connection.BUSY_TIMEOUT_S = BUSY_S
     with _listening(options) as listener:
         port = listener.getsockname()[1]
         rules = Rules(frozenset(_hosts(options, port)), tokens)

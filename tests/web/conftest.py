@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,11 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Indexed:
     return Indexed(folder / "music", database)
 
 
+@cache
+def adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(getattr(shapes, name))
+
+
 def check_form(response: Any) -> None:
     """Fail where an answer is not what the description of the API says."""
     path, method = response.request.url.path, response.request.method.lower()
@@ -88,15 +93,14 @@ def check_form(response: Any) -> None:
     kind = response.headers.get("content-type", "").partition(";")[0]
     if response.status_code >= 400:
         assert kind == "application/problem+json", response.text
-        TypeAdapter(shapes.ProblemDetails).validate_python(response.json(), strict=True)
+        adapter("ProblemDetails").validate_python(response.json(), strict=True)
         return
     for form, operations in DESCRIBED["paths"].items():
         if method in operations and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", form), path):
             told = operations[method]["responses"][str(response.status_code)]
             if kind == "application/json" and "$ref" in told["content"][kind]["schema"]:
                 name = told["content"][kind]["schema"]["$ref"].rpartition("/")[2]
-                shape = TypeAdapter(getattr(shapes, name))
-                shape.validate_python(response.json(), strict=True, extra="forbid")
+                adapter(name).validate_python(response.json(), strict=True, extra="forbid")
             else:
                 assert kind in told.get("content", {"": None}), (form, kind)
             break
