@@ -35,7 +35,7 @@ def router(tag: str) -> APIRouter:
     return APIRouter(route_class=CachedRoute, tags=[tag], default_response_class=Response)
 
 
-def _asking(request: Request) -> Asking:
+async def _asking(request: Request) -> Asking:  # sync, it would be called in one more thread
     asking: Asking = request.app.state.asking
     return asking
 
