@@ -32,7 +32,30 @@ class CachedRoute(APIRoute):
 
 def router(tag: str) -> APIRouter:
     """Return an empty set of routes."""
-    return APIRouter(route_class=CachedRoute, tags=[tag], default_response_class=Response)
+    return APIRouter(route_class=CachedRoute, tags=[tag])
+
+
+_BINARY = {"type": "string", "format": "binary"}
+_FORMS = {"application/json": {"type": "object"}}
+
+
+def contents(*kinds: str, part: bool = False, **headers: str) -> dict[str, Any]:
+    """Return what the description of a route has to say where its answer is no JSON.
+
+    Its types, whether a part of it may be asked for, and headers by their names with their values.
+    """
+    told: dict[str, Any] = {
+        "description": "The contents",
+        "content": {kind: {"schema": _FORMS.get(kind, _BINARY)} for kind in kinds},
+        "headers": {
+            name.replace("_", "-"): {"schema": {"type": "string"}, "description": about}
+            for name, about in headers.items()
+        },
+    }
+    return {
+        "response_class": Response,
+        "responses": {200: told, 206: told} if part else {200: told},
+    }
 
 
 async def _asking(request: Request) -> Asking:  # sync, it would be called in one more thread
@@ -41,6 +64,8 @@ async def _asking(request: Request) -> Asking:  # sync, it would be called in on
 
 
 Ask = Annotated[Asking, Depends(_asking)]
+
+BYTES = "application/octet-stream"
 
 MEDIA_TYPES = {
     "mp3": "audio/mpeg",
@@ -68,5 +93,5 @@ def media_type(track: Track) -> str | None:
 def row(track: Track) -> dict[str, Any]:
     """Return a track as every list has it."""
     kind = media_type(track)
-    known = {"media_type": kind or "application/octet-stream", "direct": kind is not None}
+    known = {"media_type": kind or BYTES, "direct": kind is not None}
     return {**track_dict(track), **known}

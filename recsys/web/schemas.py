@@ -15,6 +15,8 @@ from recsys.recommender import Filters, SimilarOptions
 from recsys.types import TRACK_NUMBERS, KindName, PlaylistFormat
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MOST_WORDS)]
+Search = Annotated[str, StringConstraints(max_length=MOST_WORDS)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Some = Annotated[list[Text], Field(max_length=50)]
@@ -26,6 +28,12 @@ class Given(BaseModel):
     """Values of a request; unknown names are refused, so that a slip is not passed over."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Body(Given):
+    """Values in JSON, where ``true`` is no number and ``"1"`` neither."""
+
+    model_config = ConfigDict(strict=True)
 
 
 class _Ranges(Given):
@@ -78,6 +86,8 @@ class _Filtered(Given):
 class FilteredBody(_Filtered):
     """Filters of a request in JSON."""
 
+    model_config = ConfigDict(strict=True)
+
     ranges: Annotated[dict[Text, Text], Field(max_length=len(TRACK_NUMBERS))] = {}
 
     def filters(self) -> Filters:
@@ -91,7 +101,7 @@ class FilteredBody(_Filtered):
 class TracksQuery(_Ranges):
     """Which tracks, and in which order."""
 
-    q: Annotated[str, StringConstraints(max_length=MOST_WORDS)] | None = None
+    q: Search | None = None
     genre: Text | None = None
     tag: Some = []
     artist: Text | None = None
@@ -125,10 +135,18 @@ class PageQuery(TracksQuery):
     """A page of tracks, or the tracks of some ids."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 50
-    cursor: Text | None = None
+    cursor: Cursor | None = None
     ids: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(,[0-9]{1,15}){0,499}$")] | None = (
         None
     )
+
+
+class ArtistsQuery(Given):
+    """A page of artists."""
+
+    q: Search | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    cursor: Cursor | None = None
 
 
 class SimilarQuery(_Ranges, _Filtered):
@@ -201,7 +219,7 @@ class StartBody(RadioBody):
     new: bool = False
 
 
-class SteerBody(Given):
+class SteerBody(Body):
     """What is said of a track of a session."""
 
     kind: Text
@@ -251,7 +269,7 @@ class MakeBody(FilteredBody):
         )
 
 
-class SaveBody(Given):
+class SaveBody(Body):
     """A playlist to keep."""
 
     name: Name
@@ -270,7 +288,7 @@ class FileQuery(Given):
     root: Annotated[list[Place], Field(max_length=20)] = []
 
 
-class FileBody(Given):
+class FileBody(Body):
     """A playlist that is not kept, as a file."""
 
     name: Name = "playlist"
@@ -282,7 +300,7 @@ class FileBody(Given):
 # The rest
 
 
-class FeedbackBody(Given):
+class FeedbackBody(Body):
     """What a listener says."""
 
     kind: Text
@@ -290,18 +308,30 @@ class FeedbackBody(Given):
     source: Text = "web"
 
 
-class RunBody(Given):
+class RunBody(Body):
     """Folders to index; none for those that the library knows."""
 
     folders: Annotated[list[Place], Field(max_length=50)] = []
     also: Annotated[list[Literal["tempo", "key", "loudness"]], Field(max_length=3)] = []
 
 
-class LoginBody(Given):
+class GenreBody(Body):
+    """A genre for the tags of a file."""
+
+    genre: Text
+
+
+class UndoBody(Body):
+    """A run that wrote tags; none for the last."""
+
+    run: Id | None = None
+
+
+class LoginBody(Body):
     """A token."""
 
     token: Text
 
 
-class Nothing(Given):
+class Nothing(Body):
     """An empty object."""

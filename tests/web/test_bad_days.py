@@ -25,21 +25,13 @@ from recsys.errors import RecsysError
 from recsys.store import connection
 from recsys.web.server import ServeOptions, bound_socket, serve
 from tests.sounds import staircase, write
-from tests.web.conftest import API, Indexed, Serving, get, post
+from tests.web.conftest import API, Indexed, Serving, copy_of, get, post
 from tests.web.live import listening, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.testclient import TestClient
-
-
-def copy_of(indexed: Indexed, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    for path in indexed.database.parent.glob("library.*"):
-        target = folder / path.name
-        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
-    return folder / "library.db"
 
 
 def test_a_library_that_is_not_there_yet_appears(
@@ -138,12 +130,12 @@ def test_a_listener_who_leaves_ends_the_transcoder(tmp_path: Path) -> None:
         library.index([music])
     with listening(database) as client:
         slots = client.app.state.transcodes  # type: ignore[attr-defined]
-        free = slots._value
+        free = slots.free
         with client.stream("GET", f"{API}/media/1/opus") as sound:
             chunks = sound.iter_raw()  # kept: the client leaves with it
             assert next(chunks).startswith(b"OggS")
-            assert slots._value == free - 1
-        until(lambda: slots._value == free)
+            assert slots.free == free - 1
+        until(lambda: slots.free == free)
         assert client.get(f"{API}/tracks").json()["total"] == 1
 
 
