@@ -58,7 +58,7 @@ def contents(*kinds: str, part: bool = False, **headers: str) -> dict[str, Any]:
     }
 
 
-def _asking(request: Request) -> Asking:
+async def _asking(request: Request) -> Asking:  # sync, it would be called in one more thread
     asking: Asking = request.app.state.asking
     return asking
 

@@ -94,7 +94,7 @@ def serve(
         )
     # Of this process, whose writes are short: who waits at a page would rather be told.
     connection.BUSY_TIMEOUT_S = BUSY_S
-    with _listening(options) as listener:
+    with bound_socket(options) as listener:
         port = listener.getsockname()[1]
         rules = Rules(frozenset(_hosts(options, port)), tokens)
         make = partial(Library, path, paths=False)
@@ -151,10 +151,11 @@ def _own_addresses() -> Iterator[str]:
             yield probe.getsockname()[0]
 
 
-def _listening(options: ServeOptions) -> socket.socket:
+def bound_socket(options: ServeOptions) -> socket.socket:
     """Return a socket that listens; RecsysError if that cannot be."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, as asyncio sends small answers at once (TCP_NODELAY) on sockets of no other protocol.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

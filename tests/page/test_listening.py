@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+LIKED = "fetch('/api/v1/feedback/tracks').then(answer => answer.json()).then(told => told.like)"
 KEPT = "() => JSON.parse(localStorage.getItem('recsys.queue'))"
 
 
@@ -167,15 +168,18 @@ def test_a_like_stays_and_is_taken_back(visiting: Visiting) -> None:
     page = visiting(place="library?q=offbeat").page
     row = page.locator(".row", has_text="Offbeat no. 1").first
     row.hover()
-    row.locator(".heart").click()
+    with page.expect_response("**/api/v1/feedback"):
+        row.locator(".heart").click()
     page.reload()
     heart = page.locator(".row", has_text="Offbeat no. 1").locator(".heart")
     until(page, lambda: heart.get_attribute("aria-pressed") == "true")
-    heart.click()
-    page.reload()
+    with page.expect_response("**/api/v1/feedback/tracks/*/like"):
+        heart.click()
+    with page.expect_response("**/api/v1/feedback/tracks"):
+        page.reload()
     page.locator(".row", has_text="Offbeat no. 1").wait_for()
-    page.wait_for_timeout(500)
-    assert heart.get_attribute("aria-pressed") == "false"
+    until(page, lambda: heart.get_attribute("aria-pressed") == "false")
+    assert page.evaluate(LIKED) == []
 
 
 def test_a_ban_can_be_undone(visiting: Visiting) -> None:
