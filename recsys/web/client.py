@@ -360,6 +360,11 @@ class Client:
 
     # The library
 
+    def server(self) -> shapes.ServerView:
+        """Return what the server is, and whether one has to log in; it needs no token."""
+        found: shapes.ServerView = self._get("server")
+        return found
+
     def status(self) -> shapes.StatusView:
         """Return the figures of the library."""
         found: shapes.StatusView = self._get("status")

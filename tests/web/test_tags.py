@@ -38,7 +38,13 @@ def test_a_genre_is_corrected_shown_and_brought_back(
 ) -> None:
     track, path = flac
     written = post(client, f"tracks/{track}/genre", {"genre": " Jazz "})
-    assert written == {"run": 1, "status": "written", "path": str(path), "genre": ["Jazz"]}
+    assert written == {
+        "run": 1,
+        "path": str(path),
+        "status": "written",
+        "genre": ["Jazz"],
+        "reason": None,
+    }
     assert genre_of(path) == ["Jazz"]
     assert get(client, f"tracks/{track}")["genre_tag"] == "Jazz"
     again = post(client, f"tracks/{track}/genre", {"genre": "Jazz"})
