@@ -163,19 +163,28 @@ def test_rules_of_a_radio_count_at_once(visiting: Visiting) -> None:
     until(page, lambda: len(set(genres.all_inner_texts())) > 1)
 
 
-def test_a_like_stays_and_is_taken_back(visiting: Visiting) -> None:
+def likes(page: Page) -> list[int]:
+    """Return the ids of what is liked, as the server has it."""
+    asked = "fetch('/api/v1/feedback/tracks').then(answer => answer.json())"
+    return list(page.evaluate(asked)["like"])
+
+
+def test_a_like_outlives_the_page_and_is_taken_back(visiting: Visiting) -> None:
     page = visiting(place="library?q=offbeat").page
-    row = page.locator(".row", has_text="Offbeat no. 1").first
-    row.hover()
-    row.locator(".heart").click()
-    page.reload()
     heart = page.locator(".row", has_text="Offbeat no. 1").locator(".heart")
-    until(page, lambda: heart.get_attribute("aria-pressed") == "true")
-    heart.click()
-    page.reload()
-    page.locator(".row", has_text="Offbeat no. 1").wait_for()
-    page.wait_for_timeout(500)
-    assert heart.get_attribute("aria-pressed") == "false"
+
+    def turned_and_left(pressed: str) -> None:
+        """Click the heart, and reload before anything can have answered."""
+        heart.hover()
+        heart.click()
+        page.reload()
+        until(page, lambda: bool(likes(page)) == (pressed == "true"))
+        with page.expect_response("**/api/v1/feedback/tracks"):
+            page.reload()
+        until(page, lambda: heart.get_attribute("aria-pressed") == pressed)
+
+    turned_and_left("true")
+    turned_and_left("false")
 
 
 def test_a_ban_can_be_undone(visiting: Visiting) -> None:

@@ -82,6 +82,8 @@ def test_a_lasso_takes_what_lies_in_it(visiting: Visiting) -> None:
 
 def test_a_click_plays_the_nearest_point(visiting: Visiting) -> None:
     page = show(visiting, 1280, "light")
+    fifth = page.evaluate("fetch('/api/v1/tracks/5').then(answer => answer.json())")["title"]
+    title = fifth.split("\x1b")[0]  # one title has a control character, which is not shown
     box = page.locator(".map-box").bounding_box()
     assert box is not None
     side = min(box["width"], box["height"]) * 0.95
@@ -89,7 +91,7 @@ def test_a_click_plays_the_nearest_point(visiting: Visiting) -> None:
     left = box["x"] + box["width"] / 2 + (x - 0.5) * side
     top = box["y"] + box["height"] / 2 + (y - 0.5) * side
     page.mouse.move(left + 3, top + 2)
-    page.locator(".map-card", has_text="Chamber no. 1").wait_for()  # the fifth track
+    page.locator(".map-card", has_text=title).wait_for()
     page.mouse.click(left + 3, top + 2)
     page.locator(".player").wait_for()
-    until(page, lambda: "Chamber no. 1" in page.locator(".player .names").first.inner_text())
+    until(page, lambda: title in page.locator(".player .names").first.inner_text())
