@@ -114,6 +114,13 @@ async def moods(ask: Ask) -> Response:
     return answer({"moods": await ask(listed)})
 
 
+@routes.get("/languages")
+async def languages(ask: Ask) -> Response:
+    """List the languages that tags name, by their codes, with their numbers of tracks."""
+    counts = await ask(lambda library: library.languages())
+    return answer({"languages": [{"language": k, "tracks": n} for k, n in counts.items()]})
+
+
 @routes.get("/folders")
 async def folders(ask: Ask, folder: Annotated[Place | None, Query()] = None) -> Response:
     """List the folders of the library, or those of a folder, with their numbers of tracks."""
