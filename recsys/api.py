@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from recsys.checks import is_whole
 from recsys.errors import (
+    NotFoundError,
     OlderLibraryError,
     QueryError,
     StoreError,
@@ -52,6 +53,9 @@ from recsys.types import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from recsys.audit import AuditOptions, AuditReport, Retagger, RetagOutcome
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
@@ -66,7 +70,7 @@ if TYPE_CHECKING:
     from recsys.milvus.catalogue import MilvusCatalogue, SharedStatus
     from recsys.milvus.push import PushSummary
     from recsys.mood.fit import MoodFit, MoodFitOptions
-    from recsys.pages import Orders, Page, PageOptions, Suggestions
+    from recsys.pages import ArtistPage, Orders, Page, PageOptions, Suggestions
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
@@ -937,7 +941,9 @@ class Library:
         """
         found = self.store.saved_playlist(playlist) if abs(playlist) < _MOST_ID else None
         if found is None:
-            raise QueryError(f"there is no playlist {playlist}", "Library.playlists() lists them.")
+            raise NotFoundError(
+                f"there is no playlist {playlist}", "Library.playlists() lists them."
+            )
         tracks = self.store.tracks_of_hashes(found.tracks)
         return found, [tracks[sound] for sound in found.tracks if sound in tracks]
 
@@ -991,7 +997,7 @@ class Library:
         """Delete a saved playlist; QueryError if there is none of this id."""
         with Store.open(self.database) as writer:
             if abs(playlist) >= _MOST_ID or not writer.forget_playlist(playlist):
-                raise QueryError(
+                raise NotFoundError(
                     f"there is no playlist {playlist}", "Library.playlists() lists them."
                 )
 
@@ -1508,7 +1514,9 @@ class Library:
         known = abs(track_id) < _MOST_ID  # more is no number of a database
         track = self._catalogue().track(int(track_id)) if known else None
         if track is None:
-            raise QueryError(f"no track has the id {track_id}", "Library.tracks() lists them all.")
+            raise NotFoundError(
+                f"no track has the id {track_id}", "Library.tracks() lists them all."
+            )
         return track
 
     def tracks(self, options: ListOptions | None = None) -> Iterator[Track]:
@@ -1591,6 +1599,29 @@ class Library:
 
         return suggestions(self.store, words, limit)
 
+    def artists(
+        self, words: str | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> ArtistPage:
+        """Return a page of the artists with their numbers of tracks, in the order of their names.
+
+        Parameters
+        ----------
+        words : str, optional
+            Only those with these words in their names, or words that begin so.
+        limit : int
+            Artists of a page.
+        cursor : str, optional
+            ``next`` of the page before.
+
+        Raises
+        ------
+        RecsysError
+            If there is no library, or the cursor is none.
+        """
+        from recsys.pages import artists_of
+
+        return artists_of(self.store, words, limit, cursor)
+
     def folders_in(self, folder: str | Path | None = None) -> tuple[dict[Path, int], int]:
         """Return the folders in a folder with their numbers of tracks, and the number of all.
 
@@ -1668,6 +1699,27 @@ class Library:
             with Store.open(self.database) as writer:
                 writer.keep_waveform(track.audio_hash, peaks)
         return peaks
+
+    def spectrogram(self, track_id: int) -> NDArray[np.uint8]:
+        """Return the mel spectrogram of a whole track, made in a process of its own.
+
+        Returns
+        -------
+        ndarray of uint8, shape (96, 600)
+            Grey levels: bands low to high, frames; 255 for the loudest point of the track, 0 for
+            80 dB below it or less.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such track, or its file cannot be decoded.
+        """
+        from recsys.mix.spectrogram import LIMIT_S, SpectrogramOf, spectrogram_of
+        from recsys.workers import apply
+
+        track = self.track(track_id)
+        wanted = SpectrogramOf(track.path, track.duration_s)
+        return apply(spectrogram_of, wanted, time_limit_s=LIMIT_S)
 
     def _listed(self, options: Listed) -> Listed:
         """Return options whose moods are ranges."""
@@ -1813,6 +1865,32 @@ class Library:
         from recsys.audit.retagging import Journal
 
         return Journal(self.database).notes()
+
+    def correct_genre(self, track_id: int, genre: str) -> RetagOutcome:
+        """Write a genre into the tags of a track's file, in place of those that it has.
+
+        A journal keeps them: :meth:`undo_tags` brings them back.
+
+        Parameters
+        ----------
+        track_id : int
+            The track.
+        genre : str
+            As it is to stand in the file.
+
+        Returns
+        -------
+        RetagOutcome
+            With the run to undo; the status is ``unchanged`` where the file has the genre already.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such track, the text is no genre, the file is gone, was changed since it
+            was indexed, is read-only or of a format without tags, or another process is writing
+            to the library.
+        """
+        return self.retagger().correct(self.track(track_id).path, genre)
 
     def undo_tags(
         self, run: int | None = None, paths: Sequence[str | Path] = ()
@@ -2107,9 +2185,9 @@ class Library:
         return reader.taste
 
 
-def no_session(session: int) -> QueryError:
+def no_session(session: int) -> NotFoundError:
     """Return the error for a radio session that does not exist."""
-    return QueryError(f"there is no radio session {session}", "Start one: recsys radio TRACK")
+    return NotFoundError(f"there is no radio session {session}", "Start one: recsys radio TRACK")
 
 
 def _opened(database: Path) -> Store:

@@ -59,6 +59,10 @@ class StoreError(RecsysError):
     """The library database cannot be opened, read or written."""
 
 
+class NoLibraryError(StoreError):
+    """There is no library at a path."""
+
+
 class OlderLibraryError(StoreError):
     """A library has the schema of an older recsys and was opened read-only."""
 
@@ -89,6 +93,14 @@ class TagError(RecsysError):
 
 class QueryError(RecsysError):
     """A query that cannot be answered: unknown track, genre or option value."""
+
+
+class NotFoundError(QueryError):
+    """The library has nothing of an id: no such track, playlist, session or run."""
+
+
+class EmptyLibraryError(QueryError):
+    """A library that holds no tracks yet."""
 
 
 class AmbiguousQueryError(QueryError):
@@ -155,9 +167,9 @@ def not_numbers() -> AudioError:
     )
 
 
-def library_is_empty(library: Path) -> QueryError:
+def library_is_empty(library: Path) -> EmptyLibraryError:
     """Return the error for a query of a library without tracks."""
-    return QueryError(
+    return EmptyLibraryError(
         f"the library {library} holds no tracks yet", "Index a folder first: recsys index ~/Music"
     )
 

@@ -223,8 +223,27 @@ def page_of(store: Store, ids: IdArray, limit: int, cursor: str | None) -> Page:
     return Page(tuple(tracks[i] for i in chosen if i in tracks), len(ids), more)
 
 
-def _cursor(position: int, last: int) -> str:
-    return base64.urlsafe_b64encode(f"{position}.{last}".encode()).decode().rstrip("=")
+def _cursor(position: int, last: int | str) -> str:
+    text = f"{position}.{last}".encode("utf-8", "surrogatepass")
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def _parsed(cursor: str, most: int) -> tuple[int, str]:
+    """Return the position of a cursor, at most `most`, and what was last on the page before."""
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        position, dot, last = raw.decode("utf-8", "surrogatepass").partition(".")
+        if dot:
+            return max(0, min(int(position), most)), last
+    except ValueError:
+        pass
+    raise _no_cursor(cursor)
+
+
+def _no_cursor(cursor: str) -> QueryError:
+    return QueryError(
+        f"{cursor[:40]!r} is no cursor of a page", "Give the `next` of the page before."
+    )
 
 
 def _start(ids: IdArray, cursor: str) -> int:
@@ -232,15 +251,38 @@ def _start(ids: IdArray, cursor: str) -> int:
 
     So tracks that come or go meanwhile are neither told twice nor passed over.
     """
+    position, last = _parsed(cursor, len(ids))
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        position, last = map(int, text.split("."))
-        found = np.flatnonzero(ids == last)
+        found = np.flatnonzero(ids == int(last))
     except (ValueError, OverflowError):
-        raise QueryError(
-            f"{cursor[:40]!r} is no cursor of a page", "Give the `next` of the page before."
-        ) from None
-    return int(found[0]) + 1 if len(found) else max(0, min(position, len(ids)))
+        raise _no_cursor(cursor) from None
+    return int(found[0]) + 1 if len(found) else position
+
+
+@dataclass(frozen=True, slots=True)
+class ArtistPage:
+    """Some of the artists of a library, with their numbers of tracks."""
+
+    artists: tuple[tuple[str, int], ...]
+    total: int  # of all pages
+    next: str | None  # with which the page after this one is asked for; None for the last
+
+
+def artists_of(store: Store, words: str | None, limit: int, cursor: str | None) -> ArtistPage:
+    """Return a page of the artists, with these words in their names or words that begin so."""
+    found = store.artists(words)
+    if words is not None:
+        asked = _asked(words)
+        found = [each for each in found if _begins(asked, each[0])]
+    start = 0
+    if cursor is not None:
+        position, last = _parsed(cursor, len(found))
+        after = (i + 1 for i, (name, _) in enumerate(found) if name == last)
+        start = next(after, position)
+    chosen = found[start : start + limit]
+    end = start + len(chosen)
+    more = _cursor(end, chosen[-1][0]) if chosen and end < len(found) else None
+    return ArtistPage(tuple(chosen), len(found), more)
 
 
 # What may be asked for
@@ -264,7 +306,7 @@ class Suggestions:
 def suggestions(store: Store, words: str, limit: int) -> Suggestions:
     """Return the tracks, artists and albums with these words, or words that begin so."""
     found = store.find_tracks(words, MOST_MATCHES)
-    asked = [part for term in search_terms(words) for part in words_of(term)]
+    asked = _asked(words)
 
     def named(names: Iterable[str | None]) -> dict[str, int]:
         counts = Counter(name for name in names if name)
@@ -276,6 +318,10 @@ def suggestions(store: Store, words: str, limit: int) -> Suggestions:
         named(track.artist for track in found),
         named(track.tags.album for track in found),
     )
+
+
+def _asked(words: str) -> list[str]:
+    return [part for term in search_terms(words) for part in words_of(term)]
 
 
 def _begins(asked: Iterable[str], name: str) -> bool:

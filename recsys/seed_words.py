@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.credits import CREDITS, DISC, GUESTS, NOT_AN_ARTIST, album_title, artists_of
-from recsys.errors import AmbiguousQueryError, QueryError
+from recsys.errors import AmbiguousQueryError, NotFoundError, QueryError
 from recsys.library import AUDIO_SUFFIXES
 from recsys.notebook import LONGEST_CELL, clock, one_line
 from recsys.recommender.duplicates import name_key, same_song
@@ -154,7 +154,9 @@ class WordReader:
     def _of_kind(self, kind: str, words: str) -> list[Choice]:
         """Return what words mean after ``id:``, ``title:``, ``artist:`` or ``album:``."""
         if kind == SeedKind.ID:
-            raise QueryError(f"no track has the id {words}", "Ids are in the JSON of the commands.")
+            raise NotFoundError(
+                f"no track has the id {words}", "Ids are in the JSON of the commands."
+            )
         tracks = self._tracks(words)
         if kind == SeedKind.ARTIST:
             return _artists(words, tracks)[1] or _artists(words, tracks, whole=False)[1]
@@ -262,7 +264,7 @@ class WordReader:
 
     def _nothing(self, given: str) -> QueryError:
         if given.strip().isdecimal():
-            return QueryError(
+            return NotFoundError(
                 f"no track has the id {given.strip()}, nor is it a file, artist, title or album",
                 "Ids are in recsys list.",
             )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.checks import check_types
-from recsys.errors import QueryError
+from recsys.errors import EmptyLibraryError, QueryError
 from recsys.genres import all_genres, genre_among_all, knows_styles, style_strengths, styles_of
 from recsys.library import outermost
 from recsys.names import (
@@ -274,7 +274,7 @@ def _no_tracks(paths: tuple[Path, ...]) -> QueryError:
             f"no track of the library is under {', '.join(map(str, paths))}",
             "See recsys status for its folders.",
         )
-    return QueryError(
+    return EmptyLibraryError(
         "the library holds no tracks yet", "Index a folder first: recsys index ~/Music"
     )
 

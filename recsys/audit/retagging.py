@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import stat
+import unicodedata
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys import atomic
 from recsys.audit.genre_field import read_genre_field, write_genre_field
-from recsys.errors import AudioError, QueryError, TagError, shell
+from recsys.errors import AudioError, NotFoundError, QueryError, TagError, shell
 from recsys.index.sync import bring_up_to_date, index_is_current
 from recsys.library import (
     audio_hash,
@@ -29,13 +30,20 @@ from recsys.library import (
     outermost,
     read_tags,
 )
+from recsys.names import spelling_key
 from recsys.store import LibraryLock, Store, TrackRecord
-from recsys.types import TrackFile
+from recsys.types import UNKNOWN, TrackFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from recsys.audit.disagreements import Finding
+
+
+LONGEST_GENRE = 200
+"""Characters of a genre that a user may name."""
+
+_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # controls, bytes that are no text, ends of lines
 
 
 class RetagStatus(StrEnum):
@@ -57,6 +65,7 @@ class RetagOutcome:
     genre: tuple[str, ...] | None  # values that the file has, or was to have; None for no genre
     reason: str | None = None  # of a failure
     hint: str = ""
+    run: int | None = None  # id of the run that undoes what was written
 
 
 class Retagger:
@@ -93,6 +102,22 @@ class Retagger:
             for finding in findings:
                 yield self._write_one(store, finding.track.path, (finding.suggestion,))
 
+    def correct(self, path: Path, genre: str) -> RetagOutcome:
+        """Write one genre that the user names; it is ``unchanged`` where the file has it already.
+
+        QueryError for a text that is no genre, TagError if the file cannot be changed or the
+        journal not be written, StoreError if the library is locked.
+        """
+        new = (_checked_genre(genre),)
+        with _open(self._database) as store:
+            with contextlib.suppress(OSError, TagError):
+                if read_genre_field(path).values == new:
+                    return RetagOutcome(path, RetagStatus.UNCHANGED, new)
+            outcome = self._write_one(store, path, new)
+        if outcome.reason is not None:
+            raise TagError(f"{path}: {outcome.reason}", outcome.hint)
+        return outcome
+
     def _write_one(self, store: Store, path: Path, new: tuple[str, ...]) -> RetagOutcome:
         try:
             _check_as_indexed(store, path)
@@ -110,7 +135,20 @@ class Retagger:
             self._journal.settle(change, "not written")
             return _failed(path, new, error)
         _update_library(store, path, identity)
-        return RetagOutcome(path, RetagStatus.WRITTEN, new)
+        return RetagOutcome(path, RetagStatus.WRITTEN, new, run=self.run)
+
+
+def _checked_genre(text: str) -> str:
+    """Return a genre as it is to stand in a file; QueryError for what cannot be one."""
+    genre = text.strip()
+    if (
+        not genre
+        or len(genre) > LONGEST_GENRE
+        or any(unicodedata.category(each) in _NO_TEXT for each in genre)
+        or spelling_key(genre) == UNKNOWN
+    ):
+        raise QueryError(f"{text[:60]!r} is no genre", "Give a name of one line, as Jazz.")
+    return genre
 
 
 def undo_run(
@@ -162,12 +200,12 @@ def _find_run(runs: Sequence[Run], run_id: int | None) -> Run:
         if run.number == run_id:
             return run
     if runs:
-        raise QueryError(
+        raise NotFoundError(
             f"there is no run {run_id} to undo",
             f"There are {', '.join(str(run.number) for run in runs)}; see recsys audit --history.",
         )
     asked = "" if run_id is None else f"there is no run {run_id} to undo: "
-    raise QueryError(
+    raise NotFoundError(
         f"{asked}no written tag is left to undo",
         "recsys audit --history lists the runs that can be undone.",
     )

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from recsys.checks import regular
-from recsys.errors import LibraryBusyError, OlderLibraryError, StoreError
+from recsys.errors import LibraryBusyError, NoLibraryError, OlderLibraryError, StoreError
 from recsys.mounts import network_file_system
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _check_file(path: Path, *, create: bool, read_only: bool) -> None:
             "Check the path and its permissions, or choose another file with --db.",
         ) from error
     if not header:
-        raise StoreError(
+        raise NoLibraryError(
             f"There is no library at {path}.",
             "Make one with `recsys index FOLDER`, or name another with --db.",
         )

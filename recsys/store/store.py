@@ -930,6 +930,26 @@ class Store:
                     counts[head] += 1
         return {folder / os.fsdecode(name): counts[name] for name in sorted(counts)}
 
+    def artists(self, words: str | None = None) -> list[tuple[str, int]]:
+        """Return the artists with their numbers of tracks, in the order of their names.
+
+        With words, those of tracks that the full-text index has for them.
+        """
+        found = ""
+        values: tuple[str, ...] = ()
+        if words is not None:
+            terms = search_terms(words)
+            if not terms:
+                return []
+            found = " AND id IN (SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ?)"
+            values = (full_text_queries(terms)[0],)
+        name = "coalesce(nullif(artist, ''), album_artist)"
+        sql = (
+            f"SELECT {name} AS name, count(*), min(search_artist) AS sorted FROM tracks"  # noqa: S608 (our own conditions)
+            f" WHERE name <> ''{found} GROUP BY name ORDER BY sorted, name"
+        )
+        return [(row[0], row[1]) for row in self._rows(sql, values)]
+
     def _rows_under(self, root: Path, select: str) -> Iterator[tuple[Any, ...]]:
         for exact, first, end in ranges_under(root):
             below = f"{select} WHERE path > ? AND path < ? ORDER BY path LIMIT ?"

@@ -14,9 +14,12 @@ from starlette.responses import Response
 from recsys.errors import (
     AmbiguousQueryError,
     AudioError,
+    EmptyLibraryError,
     LibraryBusyError,
     MissingExtraError,
     ModelError,
+    NoLibraryError,
+    NotFoundError,
     QueryError,
     RecsysError,
     StoreError,
@@ -45,12 +48,25 @@ CODES = {
 """Names of the kinds of problem, by status."""
 
 
+RETRY_S = 5
+"""After which one may ask again, where nothing better is known."""
+
+
 class ApiProblem(RecsysError):  # noqa: N818 (what RFC 9457 calls it)
     """An error with a status of HTTP."""
 
-    def __init__(self, status: int, message: str, hint: str = "", **more: object) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        hint: str = "",
+        *,
+        retry_after_s: int | None = None,
+        **more: object,
+    ) -> None:
         super().__init__(message, hint)
         self.status = status
+        self.retry_after_s = retry_after_s
         self.more = more
 
 
@@ -85,9 +101,15 @@ def if_changed(request: Request, response: Response) -> Response:
 
 
 def problem(
-    status: int, message: str, hint: str = "", more: Mapping[str, object] | None = None
+    status: int,
+    message: str,
+    hint: str = "",
+    more: Mapping[str, object] | None = None,
+    retry_after_s: int | None = None,
 ) -> Response:
     """Return an error as RFC 9457 has it."""
+    if retry_after_s is None and status in (429, 503):
+        retry_after_s = RETRY_S
     fields = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -98,8 +120,8 @@ def problem(
         **(more or {}),
     }
     headers = {"Cache-Control": "no-store"}
-    if status in (429, 503):
-        headers["Retry-After"] = "5"
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
     return Response(dumped(fields), status, headers, PROBLEM)
 
 
@@ -107,6 +129,8 @@ _STATUS: tuple[tuple[type[RecsysError], int], ...] = (
     (LibraryBusyError, 409),
     (AudioError, 422),
     (TagError, 422),
+    (NotFoundError, 404),
+    (EmptyLibraryError, 503),
     (MissingExtraError, 501),
     (ModelError, 409),
     (StoreError, 503),
@@ -114,28 +138,28 @@ _STATUS: tuple[tuple[type[RecsysError], int], ...] = (
     (RecsysError, 400),
 )
 
-_NOT_FOUND = ("no track has the id", "there is no playlist", "there is no radio session")
+_MORE: tuple[tuple[type[RecsysError], dict[str, object]], ...] = (
+    (TagError, {"code": "unwritable"}),
+    (EmptyLibraryError, {"reason": "empty"}),
+    (NoLibraryError, {"reason": "no_library"}),
+    (LibraryBusyError, {}),
+    (StoreError, {"reason": "library"}),
+)
 
 
 def problem_of(error: RecsysError) -> Response:
     """Return the response for an error of the library."""
     if isinstance(error, ApiProblem):
-        return problem(error.status, error.message, error.hint, error.more)
+        return problem(error.status, error.message, error.hint, error.more, error.retry_after_s)
     if isinstance(error, AmbiguousQueryError):
         pairs = zip(error.matches, error.seeds, strict=False)
         matches = [{"text": text, "seed": seed} for text, seed in pairs]
-        more = {"code": "ambiguous", "matches": matches}
-        return problem(422, error.message, error.hint, more)
-    if isinstance(error, QueryError) and error.message.startswith(_NOT_FOUND):
-        return problem(404, error.message, error.hint)
-    if isinstance(error, QueryError) and error.message.endswith("holds no tracks yet"):
-        return problem(503, error.message, error.hint, {"reason": "empty"})
+        ambiguous = {"code": "ambiguous", "matches": matches}
+        return problem(422, error.message, error.hint, ambiguous)
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    more = {}
-    if status == 503:
-        missing = error.message.startswith("There is no library")
-        more = {"reason": "no_library" if missing else "library"}
-    return problem(status, error.message, error.hint, more)
+    more = next((more for kind, more in _MORE if isinstance(error, kind)), {})
+    retry = RETRY_S if isinstance(error, LibraryBusyError) else None
+    return problem(status, error.message, error.hint, more, retry)
 
 
 def invalid(errors: Sequence[Any]) -> Response:

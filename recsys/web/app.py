@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 import re
 from collections.abc import AsyncIterator
@@ -19,15 +18,28 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
 from recsys.errors import RecsysError
-from recsys.web import collection, events, feedback, maps, media, playlists, radio, runs, tracks
-from recsys.web.answers import answer, if_changed, invalid, nothing, problem, problem_of
+from recsys.web import (
+    collection,
+    events,
+    feedback,
+    maps,
+    media,
+    playlists,
+    radio,
+    retagging,
+    runs,
+    tracks,
+)
+from recsys.web.answers import PROBLEM, answer, if_changed, invalid, nothing, problem, problem_of
 from recsys.web.asking import Asking
 from recsys.web.covers import Covers
 from recsys.web.events import Events
+from recsys.web.rates import Rates, Slots, limited
 from recsys.web.routing import router
 from recsys.web.runs import Runs
 from recsys.web.schemas import LoginBody, Nothing
 from recsys.web.security import COOKIE, Guard, Rules, token_of
+from recsys.web.shapes import ProblemDetails, ServerView
 from recsys.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -53,10 +65,23 @@ TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 
-MOST_LOGINS = 20
-"""Wrong tokens in a minute; more are refused."""
+_REFUSED = {"model": ProblemDetails, "description": "An error in words"}
+
+_PARTS = (*(tracks, retagging, media, radio, playlists, feedback, collection, maps, runs, events),)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+
+class _Described(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of the API: errors are of a type of their own."""
+        if self.openapi_schema is None:
+            described = super().openapi()
+            for operation in (o for each in described["paths"].values() for o in each.values()):
+                for status in ("4XX", "5XX"):
+                    about = operation["responses"][status]
+                    about["content"] = {PROBLEM: next(iter(about["content"].values()))}
+        return super().openapi()
 
 
 def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> FastAPI:
@@ -81,8 +106,9 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         state.maps = maps.Maps(database, state.events.tell)
         state.uploads = Uploads()
         state.covers = Covers(user_cache_path("recsys", appauthor=False) / "covers")
-        state.transcodes = asyncio.Semaphore(media.MOST_TRANSCODES)
-        state.rules, state.wrong, state.figures = rules, [], {}
+        state.transcodes = Slots(media.MOST_TRANSCODES, "files are transcoded")
+        state.decodings = Slots(media.MOST_DECODINGS, "files are decoded")
+        state.rules, state.rates, state.figures = rules, Rates(), {}
         try:
             yield
         finally:
@@ -92,16 +118,17 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
             state.uploads.close()
             state.asking.close()
 
-    app = FastAPI(
+    app = _Described(
         title="recsys",
         version=version("recsys"),
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        responses={"4XX": _REFUSED, "5XX": _REFUSED},
         lifespan=lifespan,
     )
     app.add_middleware(Guard, rules=rules)
-    for part in (tracks, media, radio, playlists, feedback, collection, maps, runs, events):
+    for part in _PARTS:
         app.include_router(part.routes, prefix="/api/v1")
     app.include_router(_server, prefix="/api/v1")
     app.add_api_route("/", _page, methods=["GET", "HEAD"], include_in_schema=False)
@@ -183,7 +210,7 @@ async def _docs(request: Request) -> Response:
 _server = router("server")
 
 
-@_server.get("/server")
+@_server.get("/server", response_model=ServerView)
 async def server(request: Request) -> Response:
     """Say what this is, and whether one has to log in."""
     rules: Rules = request.app.state.rules
@@ -208,17 +235,11 @@ def _music_folder() -> str | None:
     return None
 
 
-@_server.post("/login")
+@_server.post("/login", status_code=204, dependencies=[limited("logins")])
 async def login(request: Request, given: LoginBody) -> Response:
     """Log in with a token: it comes back as a cookie."""
     rules: Rules = request.app.state.rules
-    wrong: list[float] = request.app.state.wrong
-    now = asyncio.get_running_loop().time()
-    wrong[:] = [time for time in wrong if time > now - 60]
-    if len(wrong) >= MOST_LOGINS:
-        return problem(429, f"{MOST_LOGINS} wrong tokens in a minute", "Wait for a minute.")
     if rules.tokens is not None and not rules.tokens.holds(given.token):
-        wrong.append(now)
         return problem(401, "the token is not valid", "recsys serve --token makes one.")
     response = nothing()
     response.set_cookie(
@@ -232,7 +253,7 @@ async def login(request: Request, given: LoginBody) -> Response:
     return response
 
 
-@_server.post("/logout")
+@_server.post("/logout", status_code=204)
 async def logout(_: Nothing | None = None) -> Response:
     """Forget the token in this browser."""
     response = nothing()

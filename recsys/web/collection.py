@@ -14,10 +14,26 @@ from recsys.library_status import failure_groups, mood_counts
 from recsys.recommender.presence import is_there
 from recsys.web.answers import ApiProblem, answer
 from recsys.web.events import state_of
-from recsys.web.routing import Ask, router, row
-from recsys.web.schemas import FilteredBody, Place, Text
+from recsys.web.rates import limited
+from recsys.web.routing import BYTES, Ask, router, row
+from recsys.web.schemas import ArtistsQuery, FilteredBody, Place, Text
+from recsys.web.shapes import (
+    ArtistList,
+    ClassifiedFile,
+    FailurePage,
+    FolderList,
+    GenreList,
+    LanguageList,
+    MoodList,
+    PreferencesView,
+    StatusView,
+    SuggestionList,
+    TagList,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from recsys.api import Library
     from recsys.types import Failure
 
@@ -27,7 +43,7 @@ CLASSIFY_S = 60.0
 """Time that the analysis of a file may take that was sent."""
 
 
-@routes.get("/status")
+@routes.get("/status", response_model=StatusView)
 async def status(ask: Ask, request: Request) -> Response:
     """Return the figures of the library."""
     # Counting takes seconds in a large library, and pages ask for it often.
@@ -42,7 +58,7 @@ async def status(ask: Ask, request: Request) -> Response:
     return answer({**fields, "run": None if run is None else run.fields()})
 
 
-@routes.get("/failures")
+@routes.get("/failures", response_model=FailurePage)
 async def failures(
     ask: Ask,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -72,7 +88,7 @@ def _failure(failure: Failure) -> dict[str, Any]:
     }
 
 
-@routes.get("/genres")
+@routes.get("/genres", response_model=GenreList)
 async def genres(ask: Ask) -> Response:
     """List the genres with their numbers of tracks, most first."""
 
@@ -83,7 +99,7 @@ async def genres(ask: Ask) -> Response:
     return answer({"genres": await ask(listed)})
 
 
-@routes.get("/tags")
+@routes.get("/tags", response_model=TagList)
 async def tags(ask: Ask) -> Response:
     """List the tags with their numbers of tracks, most first."""
     counts = await ask.slow(_tag_counts)
@@ -95,7 +111,7 @@ def _tag_counts(library: Library) -> dict[str, int]:
     return library.tag_counts() if model is not None and model.tags else {}
 
 
-@routes.get("/moods")
+@routes.get("/moods", response_model=MoodList)
 async def moods(ask: Ask) -> Response:
     """List the moods with their numbers of tracks, most first."""
 
@@ -114,14 +130,14 @@ async def moods(ask: Ask) -> Response:
     return answer({"moods": await ask(listed)})
 
 
-@routes.get("/languages")
+@routes.get("/languages", response_model=LanguageList)
 async def languages(ask: Ask) -> Response:
     """List the languages that tags name, by their codes, with their numbers of tracks."""
     counts = await ask(lambda library: library.languages())
     return answer({"languages": [{"language": k, "tracks": n} for k, n in counts.items()]})
 
 
-@routes.get("/folders")
+@routes.get("/folders", response_model=FolderList)
 async def folders(ask: Ask, folder: Annotated[Place | None, Query()] = None) -> Response:
     """List the folders of the library, or those of a folder, with their numbers of tracks."""
 
@@ -148,7 +164,7 @@ async def folders(ask: Ask, folder: Annotated[Place | None, Query()] = None) -> 
     return answer(await ask(listed))
 
 
-@routes.get("/suggest")
+@routes.get("/suggest", response_model=SuggestionList)
 async def suggest(
     ask: Ask, q: Annotated[Text, Query()], limit: Annotated[int, Query(ge=1, le=50)] = 8
 ) -> Response:
@@ -156,28 +172,42 @@ async def suggest(
 
     def found(library: Library) -> dict[str, Any]:
         said = library.suggest(q, limit)
-        groups = {
-            name: [
-                {"name": each, "tracks": count, "seed": f"{kind}:{each}"}
-                for each, count in named.items()
-            ]
-            for name, kind, named in (
-                ("artists", "artist", said.artists),
-                ("albums", "album", said.albums),
-            )
+        return {
+            "tracks": [row(track) for track in said.tracks],
+            "artists": _named("artist", said.artists.items()),
+            "albums": _named("album", said.albums.items()),
         }
-        return {"tracks": [row(track) for track in said.tracks], **groups}
 
     return answer(await ask(found))
 
 
-@routes.get("/preferences")
+@routes.get("/artists", response_model=ArtistList)
+async def artists(ask: Ask, given: Annotated[ArtistsQuery, Query()]) -> Response:
+    """List the artists with their numbers of tracks, in the order of their names."""
+
+    def listed(library: Library) -> dict[str, Any]:
+        page = library.artists(given.q or None, limit=given.limit, cursor=given.cursor)
+        return {
+            "artists": _named("artist", page.artists),
+            "total": page.total,
+            "next": page.next,
+        }
+
+    return answer(await ask(listed))
+
+
+def _named(kind: str, named: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Return artists or albums, each with its tracks, and the seed that means it."""
+    return [{"name": name, "tracks": count, "seed": f"{kind}:{name}"} for name, count in named]
+
+
+@routes.get("/preferences", response_model=PreferencesView)
 async def preferences(ask: Ask) -> Response:
     """Return the filters that are the defaults of every list."""
     return answer(await ask(lambda library: library.preferences().asked()))
 
 
-@routes.put("/preferences")
+@routes.put("/preferences", response_model=PreferencesView)
 async def prefer(ask: Ask, given: FilteredBody) -> Response:
     """Change the defaults of every list."""
 
@@ -190,12 +220,12 @@ async def prefer(ask: Ask, given: FilteredBody) -> Response:
 
 @routes.post(
     "/classify",
+    dependencies=[limited("uploads")],
+    response_model=ClassifiedFile,
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-            },
+            "content": {BYTES: {"schema": {"type": "string", "format": "binary"}}},
         }
     },
 )

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from recsys.errors import RecsysError
 from recsys.web.answers import ApiProblem, dumped
-from recsys.web.routing import router
+from recsys.web.routing import contents, router
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -99,7 +99,7 @@ def state_of(library: Library) -> tuple[int, int, int]:
     return store.revision, store.track_count(), store.last_event()
 
 
-@routes.get("/events")
+@routes.get("/events", **contents("text/event-stream"))
 async def events(request: Request) -> Response:
     """Tell what happens, as it happens."""
     told: Events = request.app.state.events

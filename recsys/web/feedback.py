@@ -12,6 +12,7 @@ from recsys.taste import EventKind, Subject
 from recsys.web.answers import answer, nothing
 from recsys.web.routing import Ask, router
 from recsys.web.schemas import FeedbackBody, Id, Nothing
+from recsys.web.shapes import FeedbackList, Judged
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 routes = router("feedback")
 
 
-@routes.post("/feedback")
+@routes.post("/feedback", response_model=FeedbackList, status_code=201)
 async def say(ask: Ask, given: FeedbackBody) -> Response:
     """Store that tracks were played, skipped, liked, disliked, banned or unbanned."""
     events = await ask.write(
@@ -28,14 +29,14 @@ async def say(ask: Ask, given: FeedbackBody) -> Response:
     return answer({"events": [event.fields() for event in events]}, 201)
 
 
-@routes.post("/feedback/undo")
+@routes.post("/feedback/undo", response_model=FeedbackList)
 async def undo(ask: Ask, _: Nothing | None = None) -> Response:
     """Forget what was said last."""
     events = await ask.write(lambda library: library.undo_feedback())
     return answer({"events": [event.fields() for event in events]})
 
 
-@routes.delete("/feedback/tracks/{track_id}/{kind}")
+@routes.delete("/feedback/tracks/{track_id}/{kind}", status_code=204)
 async def take_back(
     ask: Ask, track_id: Id, kind: Literal["like", "dislike"], _: Nothing | None = None
 ) -> Response:
@@ -44,14 +45,14 @@ async def take_back(
     return nothing()
 
 
-@routes.get("/feedback")
+@routes.get("/feedback", response_model=FeedbackList)
 async def feedback(ask: Ask, limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Response:
     """List what was said, the newest first."""
     events = await ask(lambda library: library.store.events(limit))
     return answer({"events": [event.fields() for event in reversed(events)]})
 
 
-@routes.get("/feedback/tracks")
+@routes.get("/feedback/tracks", response_model=Judged)
 async def judged(ask: Ask) -> Response:
     """Return the ids of the tracks that are liked, disliked or banned now."""
 

@@ -24,8 +24,9 @@ from recsys.web.projection import (
     placed,
     regions,
 )
-from recsys.web.routing import Ask, router
+from recsys.web.routing import BYTES, Ask, contents, router
 from recsys.web.schemas import Nothing
+from recsys.web.shapes import MapView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,14 +170,14 @@ def _drawn(library: Library, path: Path, state: tuple[object, ...]) -> _Drawn | 
     return _Drawn(state, fields, content)
 
 
-@routes.get("/map")
+@routes.get("/map", response_model=MapView)
 async def about(ask: Ask, request: Request) -> Response:
     """Say whether there is a map, how true it is, and where its regions lie."""
     maps: Maps = request.app.state.maps
     return answer(maps.fields(await ask.slow(maps.draw)))
 
 
-@routes.post("/map")
+@routes.post("/map", response_model=MapView, status_code=202)
 async def make(request: Request, _: Nothing | None = None) -> Response:
     """Make the map in the background."""
     maps: Maps = request.app.state.maps
@@ -184,11 +185,11 @@ async def make(request: Request, _: Nothing | None = None) -> Response:
     return answer(maps.fields(None), 202)
 
 
-@routes.get("/map/points")
+@routes.get("/map/points", **contents(BYTES))
 async def points(ask: Ask, request: Request) -> Response:
     """Return the points: n ids (uint32), n pairs of places (uint16), n genres (uint8)."""
     drawn = await ask.slow(request.app.state.maps.draw)
     if drawn is None:
         raise ApiProblem(404, "there is no map yet", "Make one: POST /api/v1/map")
     headers = {"Cache-Control": "no-cache"}
-    return Response(drawn.points, 200, headers, "application/octet-stream")
+    return Response(drawn.points, 200, headers, BYTES)

@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import Query, Request
+from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from recsys.web.answers import ApiProblem
+from recsys.web.answers import ApiProblem, problem
 from recsys.web.covers import Covers
-from recsys.web.routing import MEDIA_TYPES, Ask, router
+from recsys.web.rates import Slots, limited
+from recsys.web.routing import BYTES, MEDIA_TYPES, Ask, contents, router
 from recsys.web.schemas import Id
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from starlette.types import Message, Receive, Scope, Send
+
     from recsys.api import Library
 
 routes = router("media")
@@ -26,9 +32,14 @@ routes = router("media")
 MOST_TRANSCODES = 8
 """Files that are transcoded at once."""
 
+MOST_DECODINGS = 8
+"""Waveforms and spectrograms that are made at once, or wait for it."""
+
 START_S = 20.0
 """Time in which the first sound must come."""
 
+_DRAWN = "waveforms and spectrograms"
+_AUDIO = (*sorted({kind.partition(";")[0] for kind in MEDIA_TYPES.values()}), BYTES)
 _CHUNK = 16_384
 
 _OUTSIDE = "Only files in the folders of the library are sent; index the folder where it is."
@@ -40,11 +51,7 @@ def file_of(library: Library, track_id: int) -> Path:
     ApiProblem if it is not there, or does not lie in a folder of the library: a link may lead out.
     """
     track = library.track(track_id)
-    path = Path(os.path.realpath(track.path))
-    store = library.store
-    inside = (Path(os.path.realpath(root)) for root in (*store.roots(), *store.volumes()))
-    if not any(path == root or path.is_relative_to(root) for root in inside):
-        raise ApiProblem(410, f"{track.path} leads out of the folders of the library", _OUTSIDE)
+    path = resolved(library, track.path)
     if not path.is_file():
         raise ApiProblem(
             410,
@@ -54,17 +61,69 @@ def file_of(library: Library, track_id: int) -> Path:
     return path
 
 
+def resolved(library: Library, path: Path) -> Path:
+    """Return a path, links resolved; ApiProblem if it lies in no folder of the library."""
+    target = Path(os.path.realpath(path))
+    store = library.store
+    inside = (Path(os.path.realpath(root)) for root in (*store.roots(), *store.volumes()))
+    if not any(target == root or target.is_relative_to(root) for root in inside):
+        raise ApiProblem(410, f"{path} leads out of the folders of the library", _OUTSIDE)
+    return target
+
+
 @routes.head("/media/{track_id}/audio", include_in_schema=False)
-@routes.get("/media/{track_id}/audio")
+@routes.get("/media/{track_id}/audio", **contents(*_AUDIO, part=True))
 async def audio(ask: Ask, track_id: Id) -> Response:
     """Return the file of a track as it is; ranges are answered."""
     path = await ask(lambda library: file_of(library, track_id))
-    kind = MEDIA_TYPES.get(path.suffix.lower().lstrip("."), "application/octet-stream")
+    kind = MEDIA_TYPES.get(path.suffix.lower().lstrip("."), BYTES)
     headers = {"Cache-Control": "private, no-cache"}
-    return FileResponse(path, headers=headers, media_type=kind)
+    return SentFile(path, headers=headers, media_type=kind)
 
 
-@routes.get("/media/{track_id}/opus")
+class _CutOffError(Exception):
+    """A file that has become shorter while it was sent."""
+
+
+class SentFile(FileResponse):
+    """A file that may change or go away while it is sent; what cannot be sent is told in words."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, or the part that is asked for: as many bytes as were promised."""
+        started, left, refused = False, 0, None
+
+        async def sending(message: Message) -> None:
+            nonlocal started, left, refused
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if message["status"] >= 400:
+                    refused = message["status"], headers.get("Content-Range")
+                    return
+                left = int(headers["Content-Length"])
+            elif refused is None and scope["method"] != "HEAD":
+                message["body"] = message["body"][:left]
+                left -= len(message["body"])
+                if left and not message.get("more_body"):
+                    raise _CutOffError
+            if refused is None:
+                started = True
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, sending)
+        except (OSError, RuntimeError, _CutOffError) as error:
+            if not started:
+                gone = problem(410, f"{self.path} cannot be read: {error}", "Check its disk.")
+                await gone(scope, receive, send)
+        if refused is not None:
+            status, extent = refused
+            response = problem(status, "there is no such part of the file", "Ask for bytes=0-.")
+            if extent is not None:
+                response.headers["Content-Range"] = extent
+            await response(scope, receive, send)
+
+
+@routes.get("/media/{track_id}/opus", dependencies=[limited("transcodes")], **contents("audio/ogg"))
 async def opus(
     ask: Ask,
     request: Request,
@@ -73,12 +132,7 @@ async def opus(
 ) -> Response:
     """Return the sound of a track as Opus, from a second on, while it is transcoded."""
     path = await ask(lambda library: file_of(library, track_id))
-    slots: asyncio.Semaphore = request.app.state.transcodes
-    if slots.locked():
-        raise ApiProblem(
-            429, f"{MOST_TRANSCODES} files are transcoded already", "Stop one of them."
-        )
-    sound = _transcoded(path, start, slots)
+    sound = _transcoded(path, start, request.app.state.transcodes)
     # The first bytes show whether the file can be decoded at all.
     first = await anext(sound, None)
     if first is None:
@@ -94,11 +148,9 @@ async def opus(
     return StreamingResponse(whole(), 200, headers, "audio/ogg; codecs=opus")
 
 
-async def _transcoded(
-    path: Path, start: float, slots: asyncio.Semaphore
-) -> AsyncGenerator[bytes, None]:
+async def _transcoded(path: Path, start: float, slots: Slots) -> AsyncGenerator[bytes, None]:
     """Yield Opus in Ogg from a process of its own, which ends with its reader."""
-    async with slots:
+    with slots.taken():
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "recsys.web.transcode", f"{start:.3f}", path),
             stdin=asyncio.subprocess.DEVNULL,
@@ -125,7 +177,7 @@ async def _transcoded(
             await asyncio.shield(process.wait())
 
 
-@routes.get("/media/{track_id}/cover")
+@routes.get("/media/{track_id}/cover", dependencies=[limited("covers")], **contents("image/webp"))
 async def cover(
     ask: Ask, request: Request, track_id: Id, size: Literal["64", "160", "320", "640"] = "160"
 ) -> Response:
@@ -141,18 +193,41 @@ async def cover(
     return _kept(found, "image/webp")
 
 
-@routes.get("/media/{track_id}/waveform")
-async def waveform(ask: Ask, track_id: Id) -> Response:
+@routes.get("/media/{track_id}/waveform", dependencies=[limited(_DRAWN)], **contents(BYTES))
+async def waveform(ask: Ask, request: Request, track_id: Id) -> Response:
     """Return the waveform of a track: 800 peaks from 0 to 255, a byte each."""
 
-    def find(library: Library) -> bytes:
-        known = library.store.waveform(library.track(track_id).audio_hash)
-        if known is None:
-            file_of(library, track_id)
-            known = library.waveform(track_id)
-        return known
+    def known(library: Library) -> bytes | None:
+        return library.store.waveform(library.track(track_id).audio_hash)
 
-    return _kept(await ask.slow(find), "application/octet-stream")
+    def make(library: Library) -> bytes:
+        file_of(library, track_id)
+        return library.waveform(track_id)
+
+    peaks = await ask(known)
+    if peaks is None:
+        with request.app.state.decodings.taken():
+            peaks = await ask.slow(make)
+    return _kept(peaks, BYTES)
+
+
+@routes.get(
+    "/media/{track_id}/spectrogram",
+    dependencies=[limited(_DRAWN)],
+    **contents(BYTES, X_Shape="Bands and frames: 96,600"),
+)
+async def spectrogram(ask: Ask, request: Request, track_id: Id) -> Response:
+    """Return the mel spectrogram of a track: grey levels, a byte each, bands low to high."""
+
+    def make(library: Library) -> NDArray[np.uint8]:
+        file_of(library, track_id)
+        return library.spectrogram(track_id)
+
+    with request.app.state.decodings.taken():
+        levels = await ask.slow(make)
+    response = _kept(levels.tobytes(), BYTES)
+    response.headers["X-Shape"] = ",".join(map(str, levels.shape))
+    return response
 
 
 def _kept(content: bytes, kind: str) -> Response:

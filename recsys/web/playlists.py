@@ -16,8 +16,9 @@ from recsys.library import absolute
 from recsys.playlists.files import FORMATS, RootMap, write
 from recsys.types import Playlist
 from recsys.web.answers import ApiProblem, answer, nothing
-from recsys.web.routing import Ask, router, row
+from recsys.web.routing import Ask, contents, router, row
 from recsys.web.schemas import FileBody, FileQuery, Id, MakeBody, Nothing, SaveBody
+from recsys.web.shapes import KeptPlaylist, MadePlaylist, PlaylistList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,21 +37,23 @@ TYPES = {
     "paths": "text/plain; charset=utf-8",
 }
 
+_AS_FILE = contents(*sorted({kind.partition(";")[0] for kind in TYPES.values()}))
 
-@routes.post("/playlists/make")
+
+@routes.post("/playlists/make", response_model=MadePlaylist)
 async def make(ask: Ask, given: MakeBody) -> Response:
     """Make a playlist; nothing is stored."""
     return answer(await ask(lambda library: _made_fields(_made(library, given))))
 
 
-@routes.post("/playlists/file")
+@routes.post("/playlists/file", **_AS_FILE)
 async def file(ask: Ask, given: FileBody) -> Response:
     """Return a list of tracks as a file for players."""
     tracks = await ask(lambda library: library.tracks_of(given.tracks))
     return _file(given.name, tracks, given.format, given.roots)
 
 
-@routes.get("/playlists")
+@routes.get("/playlists", response_model=PlaylistList)
 async def playlists(ask: Ask) -> Response:
     """List the saved playlists."""
 
@@ -71,32 +74,32 @@ async def playlists(ask: Ask) -> Response:
     return answer({"playlists": await ask(listed)})
 
 
-@routes.post("/playlists")
+@routes.post("/playlists", response_model=KeptPlaylist, status_code=201)
 async def save(ask: Ask, given: SaveBody) -> Response:
     """Keep a playlist."""
     return answer(await ask.write(lambda library: _saved(library, given, None)), 201)
 
 
-@routes.get("/playlists/{playlist}")
+@routes.get("/playlists/{playlist}", response_model=KeptPlaylist)
 async def playlist(ask: Ask, playlist: Id) -> Response:
     """Return a saved playlist with its tracks."""
     return answer(await ask(lambda library: _kept(library, playlist)))
 
 
-@routes.put("/playlists/{playlist}")
+@routes.put("/playlists/{playlist}", response_model=KeptPlaylist)
 async def replace(ask: Ask, playlist: Id, given: SaveBody) -> Response:
     """Change a saved playlist."""
     return answer(await ask.write(lambda library: _saved(library, given, playlist)))
 
 
-@routes.delete("/playlists/{playlist}")
+@routes.delete("/playlists/{playlist}", status_code=204)
 async def forget(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
     """Delete a saved playlist."""
     await ask.write(lambda library: library.forget_playlist(playlist))
     return nothing()
 
 
-@routes.post("/playlists/{playlist}/refresh")
+@routes.post("/playlists/{playlist}/refresh", response_model=KeptPlaylist)
 async def refresh(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
     """Make a saved playlist again by its recipe, and keep that."""
 
@@ -111,7 +114,7 @@ async def refresh(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
     return answer(await ask.write(again))
 
 
-@routes.get("/playlists/{playlist}/file")
+@routes.get("/playlists/{playlist}/file", **_AS_FILE)
 async def saved_file(ask: Ask, playlist: Id, given: Annotated[FileQuery, Query()]) -> Response:
     """Return a saved playlist as a file for players."""
     saved, tracks = await ask(lambda library: library.saved_playlist(playlist))

@@ -12,6 +12,7 @@ from recsys.recommender.explanations import closeness
 from recsys.web.answers import answer
 from recsys.web.routing import Ask, router, row
 from recsys.web.schemas import Id, RadioBody, StartBody, SteerBody
+from recsys.web.shapes import RadioNext, SessionList, SessionView
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -25,7 +26,7 @@ NEWEST = 50
 LimitQuery = Annotated[int, Query(ge=1, le=1000)]
 
 
-@routes.post("/radio")
+@routes.post("/radio", response_model=RadioNext)
 async def start(ask: Ask, given: StartBody) -> Response:
     """Start a session, or go on with the one of the same seeds."""
 
@@ -43,7 +44,7 @@ async def start(ask: Ask, given: StartBody) -> Response:
     return answer(await ask.write(started))
 
 
-@routes.get("/radio")
+@routes.get("/radio", response_model=SessionList)
 async def sessions(ask: Ask) -> Response:
     """List the newest sessions."""
 
@@ -72,13 +73,13 @@ async def sessions(ask: Ask) -> Response:
     return answer({"sessions": await ask(listed)})
 
 
-@routes.get("/radio/{session}")
+@routes.get("/radio/{session}", response_model=SessionView)
 async def session(ask: Ask, session: Id, limit: LimitQuery = 100) -> Response:
     """Return a session, with the tracks that it gave last."""
     return answer(await ask(lambda library: _details(library, session, limit)))
 
 
-@routes.post("/radio/{session}/next")
+@routes.post("/radio/{session}/next", response_model=RadioNext)
 async def following(ask: Ask, session: Id, given: RadioBody) -> Response:
     """Give the next tracks of a session."""
     return answer(
@@ -88,7 +89,7 @@ async def following(ask: Ask, session: Id, given: RadioBody) -> Response:
     )
 
 
-@routes.post("/radio/{session}/steer")
+@routes.post("/radio/{session}/steer", response_model=SessionView)
 async def steer(ask: Ask, session: Id, given: SteerBody) -> Response:
     """Say something of a track; the next tracks go by it."""
 

@@ -32,7 +32,26 @@ class CachedRoute(APIRoute):
 
 def router(tag: str) -> APIRouter:
     """Return an empty set of routes."""
-    return APIRouter(route_class=CachedRoute, tags=[tag], default_response_class=Response)
+    return APIRouter(route_class=CachedRoute, tags=[tag])
+
+
+def contents(*kinds: str, part: bool = False, **headers: str) -> dict[str, Any]:
+    """Return what the description of a route has to say where its answer is no JSON.
+
+    Its types, whether a part of it may be asked for, and headers by their names with their values.
+    """
+    told: dict[str, Any] = {
+        "description": "The contents",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds},
+        "headers": {
+            name.replace("_", "-"): {"schema": {"type": "string"}, "description": about}
+            for name, about in headers.items()
+        },
+    }
+    return {
+        "response_class": Response,
+        "responses": {200: told, 206: told} if part else {200: told},
+    }
 
 
 def _asking(request: Request) -> Asking:
@@ -41,6 +60,8 @@ def _asking(request: Request) -> Asking:
 
 
 Ask = Annotated[Asking, Depends(_asking)]
+
+BYTES = "application/octet-stream"
 
 MEDIA_TYPES = {
     "mp3": "audio/mpeg",
@@ -68,5 +89,5 @@ def media_type(track: Track) -> str | None:
 def row(track: Track) -> dict[str, Any]:
     """Return a track as every list has it."""
     kind = media_type(track)
-    known = {"media_type": kind or "application/octet-stream", "direct": kind is not None}
+    known = {"media_type": kind or BYTES, "direct": kind is not None}
     return {**track_dict(track), **known}

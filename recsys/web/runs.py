@@ -17,8 +17,10 @@ from starlette.responses import Response
 
 from recsys.library import absolute
 from recsys.web.answers import ApiProblem, answer
+from recsys.web.rates import limited
 from recsys.web.routing import router
 from recsys.web.schemas import Id, Nothing, RunBody
+from recsys.web.shapes import RunList, RunView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +174,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-@routes.post("/runs")
+@routes.post("/runs", response_model=RunView, status_code=202, dependencies=[limited("index runs")])
 async def start(request: Request, given: RunBody) -> Response:
     """Index folders in the background."""
     folders = []
@@ -185,13 +187,13 @@ async def start(request: Request, given: RunBody) -> Response:
     return answer(run.fields(), 202)
 
 
-@routes.get("/runs")
+@routes.get("/runs", response_model=RunList)
 async def runs(request: Request) -> Response:
     """List the runs of this server, the newest first."""
     return answer({"runs": [run.fields() for run in request.app.state.runs.all()]})
 
 
-@routes.delete("/runs/{number}")
+@routes.delete("/runs/{number}", response_model=RunView)
 async def cancel(request: Request, number: Id, _: Nothing | None = None) -> Response:
     """End a run."""
     return answer(request.app.state.runs.cancel(number).fields())

@@ -15,6 +15,8 @@ from recsys.recommender import Filters, SimilarOptions
 from recsys.types import TRACK_NUMBERS, KindName, PlaylistFormat
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MOST_WORDS)]
+Search = Annotated[str, StringConstraints(max_length=MOST_WORDS)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Some = Annotated[list[Text], Field(max_length=50)]
@@ -91,7 +93,7 @@ class FilteredBody(_Filtered):
 class TracksQuery(_Ranges):
     """Which tracks, and in which order."""
 
-    q: Annotated[str, StringConstraints(max_length=MOST_WORDS)] | None = None
+    q: Search | None = None
     genre: Text | None = None
     tag: Some = []
     artist: Text | None = None
@@ -127,10 +129,18 @@ class PageQuery(TracksQuery):
     """A page of tracks, or the tracks of some ids."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 50
-    cursor: Text | None = None
+    cursor: Cursor | None = None
     ids: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(,[0-9]{1,15}){0,499}$")] | None = (
         None
     )
+
+
+class ArtistsQuery(Given):
+    """A page of artists."""
+
+    q: Search | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    cursor: Cursor | None = None
 
 
 class SimilarQuery(_Ranges, _Filtered):
@@ -297,6 +307,18 @@ class RunBody(Given):
 
     folders: Annotated[list[Place], Field(max_length=50)] = []
     also: Annotated[list[Literal["tempo", "key", "loudness"]], Field(max_length=3)] = []
+
+
+class GenreBody(Given):
+    """A genre for the tags of a file."""
+
+    genre: Text
+
+
+class UndoBody(Given):
+    """A run that wrote tags; none for the last."""
+
+    run: Id | None = None
 
 
 class LoginBody(Given):

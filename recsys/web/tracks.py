@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from recsys.fields import answer_fields, details_fields, result_fields
 from recsys.web.answers import answer
-from recsys.web.routing import Ask, router, row
+from recsys.web.routing import BYTES, Ask, contents, router, row
 from recsys.web.schemas import Id, PageQuery, SeedsQuery, SimilarQuery, TracksQuery
+from recsys.web.shapes import SimilarTracks, TrackPage, TrackView
 
 if TYPE_CHECKING:
     from recsys.api import Library, Seed
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 routes = router("tracks")
 
 
-@routes.get("/tracks")
+@routes.get("/tracks", response_model=TrackPage)
 async def tracks(ask: Ask, given: Annotated[PageQuery, Query()]) -> Response:
     """List tracks: searched, filtered, in any order, a page at a time; or those of some ids."""
 
@@ -34,15 +35,15 @@ async def tracks(ask: Ask, given: Annotated[PageQuery, Query()]) -> Response:
     return answer(await ask(page))
 
 
-@routes.get("/tracks/ids")
+@routes.get("/tracks/ids", **contents(BYTES))
 async def track_ids(ask: Ask, given: Annotated[TracksQuery, Query()]) -> Response:
     """Return the ids of all tracks of a list, in its order: uint32, little endian."""
     ids = await ask(lambda library: library.track_ids(given.options()))
     headers = {"Cache-Control": "no-cache"}
-    return Response(ids.astype("<u4").tobytes(), 200, headers, "application/octet-stream")
+    return Response(ids.astype("<u4").tobytes(), 200, headers, BYTES)
 
 
-@routes.get("/tracks/{track_id}")
+@routes.get("/tracks/{track_id}", response_model=TrackView)
 async def track(ask: Ask, track_id: Id) -> Response:
     """Return what the library knows of a track, and its nearest tracks."""
 
@@ -63,7 +64,7 @@ async def track(ask: Ask, track_id: Id) -> Response:
     return answer(await ask(details))
 
 
-@routes.get("/tracks/{track_id}/similar")
+@routes.get("/tracks/{track_id}/similar", response_model=SimilarTracks)
 async def similar_to_track(
     ask: Ask, track_id: Id, given: Annotated[SimilarQuery, Query()]
 ) -> Response:
@@ -77,7 +78,7 @@ async def similar_to_track(
     return answer(await ask(find))
 
 
-@routes.get("/similar")
+@routes.get("/similar", response_model=SimilarTracks)
 async def similar(ask: Ask, request: Request, given: Annotated[SeedsQuery, Query()]) -> Response:
     """Find tracks similar to tracks, artists, albums, words or a file that was sent."""
     seeds: list[Seed] = list(given.seed)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from recsys.library.paths import AUDIO_SUFFIXES, CONTAINER_SUFFIXES
 from recsys.web.answers import ApiProblem
+from recsys.web.rates import Slots
 
 MOST_FILES = 8
+MOST_AT_ONCE = 4
 KEPT_S = 3600.0
 
 
@@ -23,6 +25,7 @@ class Uploads:
         self._folder = tempfile.TemporaryDirectory(
             prefix="recsys-serve-", ignore_cleanup_errors=True
         )
+        self._slots = Slots(MOST_AT_ONCE, "files are sent")
         self._files: OrderedDict[str, tuple[Path, float]] = OrderedDict()
 
     async def take(self, name: str, content: AsyncIterator[bytes]) -> tuple[str, Path]:
@@ -32,10 +35,14 @@ class Uploads:
         known = suffix if suffix in AUDIO_SUFFIXES | CONTAINER_SUFFIXES else ""
         path = Path(self._folder.name) / f"{key}{known}"
         try:
-            with path.open("wb") as file:
+            with self._slots.taken(), path.open("wb") as file:
                 async for chunk in content:
                     file.write(chunk)
                 size = file.tell()
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            reason = f"the file cannot be kept: {error.strerror or error}"
+            raise ApiProblem(503, reason, f"Free some space in {path.parent.parent}.") from error
         except BaseException:
             path.unlink(missing_ok=True)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ import numpy as np
 import pytest
 from mutagen.flac import Picture
 from PIL import Image
+from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from recsys.api import Library
 from recsys.demo import SAMPLE_RATE, STYLES, render
+from recsys.web import shapes
 from recsys.web.app import create_app
 from recsys.web.security import Rules
 from recsys.web.tokens import Tokens
@@ -78,6 +81,32 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Indexed:
     return Indexed(folder / "music", database)
 
 
+def check_form(response: Any) -> None:
+    """Fail where an answer is not what the description of the API says."""
+    path, method = response.request.url.path, response.request.method.lower()
+    if not path.startswith(API) or path.endswith("openapi.json") or response.status_code == 304:
+        return
+    response.read()
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    if response.status_code >= 400:
+        assert kind == "application/problem+json", response.text
+        TypeAdapter(shapes.ProblemDetails).validate_python(response.json(), strict=True)
+        return
+    for form, operations in DESCRIBED["paths"].items():
+        if method in operations and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", form), path):
+            told = operations[method]["responses"][str(response.status_code)]
+            if kind == "application/json" and "$ref" in told["content"][kind]["schema"]:
+                name = told["content"][kind]["schema"]["$ref"].rpartition("/")[2]
+                shape = TypeAdapter(getattr(shapes, name))
+                shape.validate_python(response.json(), strict=True, extra="forbid")
+            else:
+                assert kind in told.get("content", {"": None}), (form, kind)
+            break
+
+
+DESCRIBED = create_app(Library, Path("none.db"), Rules(frozenset())).openapi()
+
+
 Serving = Callable[..., TestClient]
 
 
@@ -95,6 +124,7 @@ def serving() -> Iterator[Serving]:
         rules = Rules(frozenset({HOST}), Tokens(database) if tokens else None)
         app = create_app(partial(Library, database, paths=False), database, rules)
         client = TestClient(app, f"http://{HOST}", client=("127.0.0.1", 5), **options)
+        client.event_hooks = {"response": [check_form]}
         clients.append(client.__enter__())
         return client
 

@@ -137,12 +137,12 @@ def test_a_listener_who_leaves_ends_the_transcoder(tmp_path: Path) -> None:
         library.index([music])
     with listening(database) as client:
         slots = client.app.state.transcodes  # type: ignore[attr-defined]
-        free = slots._value
+        free = slots.free
         with client.stream("GET", f"{API}/media/1/opus") as sound:
             chunks = sound.iter_raw()  # kept: the client leaves with it
             assert next(chunks).startswith(b"OggS")
-            assert slots._value == free - 1
-        until(lambda: slots._value == free)
+            assert slots.free == free - 1
+        until(lambda: slots.free == free)
         assert client.get(f"{API}/tracks").json()["total"] == 1
 
 

@@ -147,7 +147,7 @@ def test_no_more_than_a_few_are_transcoded_at_once(
     client: TestClient, flac: tuple[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slots = client.app.state.transcodes  # type: ignore[attr-defined]
-    monkeypatch.setattr(slots, "_value", 0)
+    monkeypatch.setattr(slots, "free", 0)
     refused = client.get(f"{API}/media/{flac[0]}/opus")
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many")
     assert refused.headers["retry-after"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from recsys.web import app, security
+from recsys.web import app, rates, security
 from recsys.web.security import HEADERS, MOST_JSON
 from recsys.web.server import is_loopback
 from recsys.web.tokens import Tokens
@@ -309,9 +309,9 @@ def test_guessing_is_slowed_down(locked: tuple[TestClient, Tokens]) -> None:
     client, tokens = locked
     codes = [
         client.post(f"{API}/login", json={"token": f"no{i}"}).status_code
-        for i in range(app.MOST_LOGINS + 1)
+        for i in range(rates.PER_MINUTE["logins"] + 1)
     ]
-    assert codes == [401] * app.MOST_LOGINS + [429]
+    assert codes == [401] * rates.PER_MINUTE["logins"] + [429]
     assert client.post(f"{API}/login", json={"token": tokens.make()[1]}).status_code == 429
 
 
