@@ -67,7 +67,7 @@ def test_an_expression_plays_and_no_picture_leaves_the_page(visiting: Visiting) 
     visit = visiting(place="mood", permissions=["camera"])
     page = visit.page
     requests: list[Request] = []
-    page.on("request", lambda request: requests.append(request))  # noqa: PLW0108
+    page.on("request", lambda request: requests.append(request))
     page.on("websocket", lambda socket: visit.errors.append(f"a socket to {socket.url}"))
     page.evaluate(NOTE)
     page.get_by_role("button", name="Open the camera").click()

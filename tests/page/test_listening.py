@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mutagen
 import pytest
 
 from tests.page.conftest import SHORT_S, served, watched
@@ -304,3 +305,81 @@ def test_an_empty_library_greets_and_fills(browser: Browser, tmp_path: Path, mus
         page.goto("about:blank")
         visit.check()
     context.close()
+
+
+def test_a_spectrogram_is_low_at_the_bottom_and_plays_from_where_one_points(
+    visiting: Visiting,
+) -> None:
+    visit = visiting()
+    page = visit.page
+    told = page.evaluate("fetch('/api/v1/tracks/5').then(answer => answer.json())")
+    told["analysis"] |= {"windows": [0.5 * SHORT_S], "window_s": 0.25 * SHORT_S}
+    loud_below = bytes(600 * [255]) + bytes(600 * 95)
+    page.route("**/api/v1/tracks/5", lambda route: route.fulfill(json=told))
+    page.route(
+        "**/api/v1/media/5/spectrogram",
+        lambda route: route.fulfill(body=loud_below, headers={"X-Shape": "96,600"}),
+    )
+    visit.go("track/5")
+    picture = page.locator(".spectrogram")
+    picture.wait_for()
+    shade = """(canvas, [x, y]) => {
+      const [r, g, b] = canvas.getContext('2d').getImageData(x, y, 1, 1).data;
+      return r + g + b;
+    }"""
+    canvas = picture.locator("canvas")
+    low, low_elsewhere, high = (
+        canvas.evaluate(shade, at) for at in ([350, 95], [50, 95], [350, 0])
+    )
+    assert low == 255 + 244 + 240  # the lightest
+    assert low_elsewhere < low  # it was not analysed
+    assert high < 60
+    mark = page.locator(".spectrogram-mark")
+    assert mark.evaluate("mark => [mark.style.left, mark.style.width]") == ["50%", "25%"]
+
+    picture.focus()
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    at = round(0.3 * SHORT_S)
+    assert picture.get_attribute("aria-valuenow") == str(at)
+    page.keyboard.press("Enter")
+    page.locator(".player").wait_for()
+    until(page, lambda: position(page) >= at)
+
+
+def test_a_spectrogram_comes_with_the_windows_of_the_track(visiting: Visiting) -> None:
+    page = visiting(place="track/5").page
+    canvas = page.locator(".spectrogram canvas")
+    canvas.wait_for()
+    until(page, lambda: canvas.evaluate("canvas => [canvas.width, canvas.height]") == [600, 96])
+    assert page.locator(".spectrogram-mark").count() > 0
+
+
+def test_a_genre_is_corrected_and_the_file_brought_back(visiting: Visiting, music: Path) -> None:
+    visit = visiting(place="library?q=offbeat+no+2")
+    page = visit.page
+    page.locator(".row-names a", has_text="Offbeat no. 2").click()
+    page.get_by_role("button", name="Correct the genre").click()
+    field = page.get_by_label("Genre", exact=True)
+    field.fill("Dub")
+    page.get_by_role("button", name="Write").click()
+    page.get_by_text("The genre tag says Dub now").wait_for()
+    page.locator(".facts dd", has_text="Dub").wait_for()
+    (path,) = music.rglob("*offbeat no. 2*")
+    assert mutagen.File(path, easy=True)["genre"] == ["Dub"]
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Undone").wait_for()
+    page.locator(".facts dd", has_text="Dub").wait_for(state="detached")
+    assert "genre" not in mutagen.File(path, easy=True)
+
+
+def test_without_the_routes_nothing_asks_for_them(visiting: Visiting) -> None:
+    """An older server lists neither spectrograms nor corrections."""
+    visit = visiting()
+    page = visit.page
+    page.route("**/api/v1/openapi.json", lambda route: route.fulfill(json={"paths": {"/x": {}}}))
+    page.reload()
+    visit.go("track/5")
+    page.locator(".similar .row").first.wait_for()
+    assert page.locator(".spectrogram").count() == 0
+    assert page.get_by_role("button", name="Correct the genre").count() == 0

@@ -79,21 +79,17 @@ export function Face({ plays, onPlay }) {
             </li>`;
           })}
         </ul>
+        <div class="actions">
+          <button class="button primary" disabled=${!mood} onClick=${() => mood && onPlay(mood)}>
+            <${Icon} name="play" size=${18} />${mood ? text.play(mood) : T.player.play}
+          </button>
+          <button class="button" onClick=${() => close("")}>${text.close}</button>
+        </div>
       </div>
     </div>
-    <div class="actions">
-      ${isOpen
-        ? html`<button
-              class="button primary"
-              disabled=${!mood}
-              onClick=${() => mood && onPlay(mood)}
-            >
-              <${Icon} name="play" size=${18} />${mood ? text.play(mood) : T.player.play}
-            </button>
-            <button class="button" onClick=${() => close("")}>${text.close}</button>`
-        : html`<button class="button" onClick=${open}>
-            <${Icon} name="camera" size=${18} />${text.open}
-          </button>`}
-    </div>
+    ${!isOpen &&
+    html`<button class="button" onClick=${open}>
+      <${Icon} name="camera" size=${18} />${text.open}
+    </button>`}
   </section>`;
 }
