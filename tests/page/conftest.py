@@ -112,10 +112,10 @@ class Server:
 
 
 @contextmanager
-def served(database: Path, music: Path, port: int = 0) -> Iterator[Server]:
+def served(database: Path, music: Path, port: int = 0, *options: str) -> Iterator[Server]:
     """Run `recsys serve` as the command line does."""
     command = [sys.executable, "-m", "recsys", "serve", "--no-browser", "--json"]
-    command += ["--port", str(port), "--db", str(database)]
+    command += ["--port", str(port), "--db", str(database), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mutagen
+import numpy as np
 import pytest
+import soundfile
 
+from recsys.api import Library
+from recsys.demo import SAMPLE_RATE, STYLES, render
 from tests.page.conftest import SHORT_S, served, watched
 
 if TYPE_CHECKING:
@@ -383,3 +387,46 @@ def test_without_the_routes_nothing_asks_for_them(visiting: Visiting) -> None:
     page.locator(".similar .row").first.wait_for()
     assert page.locator(".spectrogram").count() == 0
     assert page.get_by_role("button", name="Correct the genre").count() == 0
+
+
+def seeks_through_opus(page: Page, asked: list[str]) -> None:
+    """What plays is transcoded, and again from where one seeks to."""
+    until(page, lambda: position(page) > 0)
+    assert asked[-1].endswith("/opus?start=0.00")
+    slider = page.locator(".player [role=slider]")
+    slider.press("Home")
+    slider.press("ArrowRight")
+    until(page, lambda: position(page) >= 5)
+    assert [url.split("=")[-1] for url in asked[-2:]] == ["0.00", "5.00"]
+    assert slider.get_attribute("aria-valuemax") == str(round(SHORT_S))  # the stream has no end
+    until(page, lambda: position(page) >= round(SHORT_S) - 1)
+
+
+def test_what_the_browser_cannot_play_is_transcoded(browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "Music"
+    folder.mkdir()
+    sound = render(STYLES["chamber"], np.random.default_rng(1), SHORT_S)
+    soundfile.write(folder / "chamber.aiff", sound, SAMPLE_RATE)
+    with Library(tmp_path / "library.db") as library:
+        library.index(folder)
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "opus" in request.url else None)
+    with served(tmp_path / "library.db", folder) as server:
+        visit = watched(page, server.address)
+        page.goto(server.address)
+        page.locator(".row .play-cover").first.click()
+        seeks_through_opus(page, asked)
+        page.goto("about:blank")
+        visit.check()
+    context.close()
+
+
+def test_a_file_that_fails_to_play_is_transcoded(visiting: Visiting) -> None:
+    page = visiting(place="library?q=chamber").page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "opus" in request.url else None)
+    page.route("**/api/v1/media/*/audio", lambda route: route.fulfill(body=b"no sound at all"))
+    page.locator(".row", has_text="Chamber no. 1").locator(".play-cover").click()
+    seeks_through_opus(page, asked)
