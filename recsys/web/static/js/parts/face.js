@@ -10,6 +10,7 @@ import { T } from "../texts.js";
 export function Face({ plays, onPlay }) {
   const video = useRef(/** @type {HTMLVideoElement | null} */ (null));
   const camera = useRef(/** @type {Camera | null} */ (null));
+  const section = useRef(/** @type {HTMLElement | null} */ (null));
   const [isOpen, setOpen] = useState(false);
   const [trouble, setTrouble] = useState("");
   // Null until the first look, which takes longer than the others.
@@ -45,11 +46,14 @@ export function Face({ plays, onPlay }) {
       camera.current?.close();
     };
   }, []);
+  useEffect(() => {
+    if (isOpen) section.current?.scrollIntoView({ block: "start" });
+  }, [isOpen]);
   const { box, strengths } = seen ?? NOTHING_SEEN;
   const mood = expression && plays[expression];
   const told = !seen ? text.opening : expression ? text.looks[expression]
     : strengths ? text.hold : text.noFace;
-  return html`<section class=${`face${isOpen ? " open" : ""}`} aria-labelledby="face-title">
+  return html`<section class="face" ref=${section} aria-labelledby="face-title">
     <h2 id="face-title">${text.title}</h2>
     <p class="quiet">${text.intro}</p>
     ${trouble && html`<p class="notice" role="alert">${trouble}</p>`}
@@ -69,6 +73,12 @@ export function Face({ plays, onPlay }) {
       </div>
       <div class="face-read">
         <p class="face-told" role="status">${told}</p>
+        <div class="actions">
+          <button class="button primary" disabled=${!mood} onClick=${() => mood && onPlay(mood)}>
+            <${Icon} name="play" size=${18} />${mood ? text.play(mood) : T.player.play}
+          </button>
+          <button class="button" onClick=${() => close("")}>${text.close}</button>
+        </div>
         <ul class="bars-list" aria-label=${text.strengths}>
           ${/** @type {Expression[]} */ (Object.keys(text.expressions)).map((name) => {
             const share = Math.round((strengths?.[name] ?? 0) * 100);
@@ -79,12 +89,6 @@ export function Face({ plays, onPlay }) {
             </li>`;
           })}
         </ul>
-        <div class="actions">
-          <button class="button primary" disabled=${!mood} onClick=${() => mood && onPlay(mood)}>
-            <${Icon} name="play" size=${18} />${mood ? text.play(mood) : T.player.play}
-          </button>
-          <button class="button" onClick=${() => close("")}>${text.close}</button>
-        </div>
       </div>
     </div>
     ${!isOpen &&
