@@ -70,9 +70,9 @@ PACKAGES = (
             for name in ("tiny_face_detector", "face_expression")
             for end in (".bin", "-weights_manifest.json")
         },
-        "A fork of face-api.js by Vincent Mühler (MIT), with its weights. It contains TensorFlow.js\n"
-        "4.22.0 by Google LLC and long.js by Daniel Wirtz (Apache-2.0: the text stands under htm),\n"
-        "and seedrandom by David Bau (MIT).",
+        "A fork of face-api.js by Vincent Mühler (MIT), with its weights. It contains\n"
+        "TensorFlow.js 4.22.0 by Google LLC and long.js by Daniel Wirtz (Apache-2.0: the text\n"
+        "stands under htm), and seedrandom by David Bau (MIT).",
     ),
 )
 
