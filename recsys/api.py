@@ -1661,6 +1661,24 @@ class Library:
             for genre in sorted(counts, key=lambda genre: (-counts[genre], genre))
         ]
 
+    def languages(self) -> dict[str, int]:
+        """Return the languages of tags with their numbers of tracks, most first.
+
+        Returns
+        -------
+        dict of str to int
+            By code (``de``), or by the name in the tag where no code is known for it.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty.
+        """
+        from recsys.pages import language_counts
+
+        store, _, _ = self._stored()
+        return language_counts(store)
+
     def waveform(self, track_id: int) -> bytes:
         """Return the waveform of a track: :data:`recsys.mix.waveform.PEAKS` peaks, a byte each.
 

@@ -1058,6 +1058,10 @@ class Store:
         ids = [np.unique(np.fromiter(each, np.int64)) for each in found]
         return ids[0] if len(ids) == 1 else reduce(np.intersect1d, ids)
 
+    def language_tags(self) -> Iterator[tuple[int, str]]:
+        """Read the ids and language tags of the tracks that have one."""
+        yield from self._rows("SELECT id, language FROM analysed_tracks WHERE language != ''")
+
     def _ids_matching(self, queries: Iterable[Sequence[str]]) -> list[int]:
         """Return the ids of the tracks that the full-text index has for each of some queries."""
         sql = "SELECT rowid FROM tracks_fts WHERE tracks_fts MATCH ?"
