@@ -40,6 +40,8 @@ from recsys.web.runs import Runs
 from recsys.web.schemas import LoginBody, Nothing
 from recsys.web.security import COOKIE, Guard, Rules, token_of
 from recsys.web.shapes import ProblemDetails, ServerView
+from recsys.web.subsonic.desk import Desk
+from recsys.web.subsonic.server import PlayerServer
 from recsys.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -137,6 +139,8 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
     app.add_api_route(
         "/static/{name:path}", _static, methods=["GET", "HEAD"], include_in_schema=False
     )
+    if rules.players:
+        app.mount("/rest", PlayerServer(Desk(database)))
     _add_handlers(app)
     return app
 
