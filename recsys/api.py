@@ -1712,7 +1712,7 @@ class Library:
         """
         from recsys.pages import artists_of
 
-        return artists_of(self.store, words, limit, cursor)
+        return artists_of(self.store, words, limit, cursor, self._orders)
 
     def folders_in(self, folder: str | Path | None = None) -> tuple[dict[Path, int], int]:
         """Return the folders in a folder with their numbers of tracks, and the number of all.

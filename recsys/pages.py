@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,8 @@ NEWEST_FIRST = "-added"
 
 MOST_WORDS = 200
 """Characters of what is searched for."""
+
+Kept = TypeVar("Kept")
 
 _KEPT = 24
 """Orders that are kept: of 100,000 tracks each takes 0.8 MB, and a tenth of a second to make."""
@@ -96,23 +98,25 @@ class Page:
 
 
 class Orders:
-    """The ids of a library in the orders that were asked for; shared by threads.
+    """The ids of a library in the orders that were asked for, and its artists; shared by threads.
 
     They are made again when the library, or what is banned, has changed.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, IdArray] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], IdArray]) -> IdArray:
+    def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
         """Return what is kept under a key, or made for it now."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key]
+                known: Kept = self._kept[key]
+                return known
         made = make()
-        made.flags.writeable = False
+        if isinstance(made, np.ndarray):
+            made.flags.writeable = False
         with self._lock:
             self._kept[key] = made
             while len(self._kept) > _KEPT:
@@ -268,12 +272,12 @@ class ArtistPage:
     next: str | None  # with which the page after this one is asked for; None for the last
 
 
-def artists_of(store: Store, words: str | None, limit: int, cursor: str | None) -> ArtistPage:
+def artists_of(
+    store: Store, words: str | None, limit: int, cursor: str | None, orders: Orders
+) -> ArtistPage:
     """Return a page of the artists, with these words in their names or words that begin so."""
-    found = store.artists(words)
-    if words is not None:
-        asked = _asked(words)
-        found = [each for each in found if _begins(asked, each[0])]
+    key = "artists", store.library_id, store.revision, words
+    found = orders.get(key, lambda: _named(store, words))
     start = 0
     if cursor is not None:
         position, last = _parsed(cursor, len(found))
@@ -282,7 +286,13 @@ def artists_of(store: Store, words: str | None, limit: int, cursor: str | None) 
     chosen = found[start : start + limit]
     end = start + len(chosen)
     more = _cursor(end, chosen[-1][0]) if chosen and end < len(found) else None
-    return ArtistPage(tuple(chosen), len(found), more)
+    return ArtistPage(chosen, len(found), more)
+
+
+def _named(store: Store, words: str | None) -> tuple[tuple[str, int], ...]:
+    found = store.artists(words)
+    asked = _asked(words or "")
+    return tuple(each for each in found if _begins(asked, each[0]))
 
 
 # What may be asked for
