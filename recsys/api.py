@@ -1662,6 +1662,25 @@ class Library:
         ranges = self._with_moods(Filters(ranges=options.ranges, moods=options.moods)).ranges
         return replace(options, ranges=ranges, moods=())
 
+    def tag_strengths(self, ids: Iterable[int]) -> dict[int, dict[str, float]]:
+        """Return the strengths (z-scores) of all tags of some tracks, by track and tag.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            Those without a track, or whose track has no tags, are left out.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty.
+        """
+        store, _, info = self._stored()
+        return {
+            track_id: dict(zip(info.tags, info.tag_strengths(scores).tolist(), strict=True))
+            for track_id, scores in store.tag_scores(ids).items()
+        }
+
     def show(self, seed: Seed, *, k: int = 5) -> TrackDetails:
         """Return what the library knows about a track: genres, tags, file, nearest tracks.
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,9 @@ class RealMpd:
         return MpdAddress(str(self.socket))
 
     def start(self) -> None:
-        log = (self.folder / "log").open("ab")
         command = ["mpd", "--no-daemon", "--stderr", str(self.folder / "mpd.conf")]
-        self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._listens)
 
     def _listens(self) -> bool:
@@ -118,6 +119,14 @@ class RealMpd:
         return connection
 
     def update(self) -> None:
+        """Let MPD read its music directory; it does so only while no other program works."""
         with self.client() as mpd:
             mpd.ask("update")
-            until(lambda: "updating_db" not in mpd.ask("status"))
+            until(lambda: self._hurry() and "updating_db" not in mpd.ask("status"))
+
+    def _hurry(self) -> bool:
+        assert self._process is not None
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            with suppress(OSError):
+                os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
+        return True

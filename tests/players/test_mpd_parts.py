@@ -194,16 +194,16 @@ def test_an_mpd_that_breaks_off(answer: bytes, ask: Callable[[MpdConnection], ob
 def test_what_is_no_mpd() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = MpdAddress("127.0.0.1", listener.getsockname()[1])
-    with pytest.raises(LostMpdError, match="cannot be reached: .+"):
+    with pytest.raises(LostMpdError, match=r"cannot be reached: .+"):
         MpdConnection(address).connect()
 
 
 def test_errors_of_mpd_have_words() -> None:
     refusal = b'ACK [4@0] {addid} you don\'t have permission for "addid"\n'
-    with server(refusal, b"ACK [50@0] {addid} No such song\n") as address:
-        with MpdConnection(address) as mpd:
-            with pytest.raises(MpdRefusedError, match="without a password") as caught:
-                mpd.ask("addid", "x")
-            assert "MPD_HOST=password@host" in caught.value.hint
-            with pytest.raises(MpdRefusedError, match="No such song"):
-                mpd.ask("addid", "x")
+    answers = (refusal, b"ACK [50@0] {addid} No such song\n")
+    with server(*answers) as address, MpdConnection(address) as mpd:
+        with pytest.raises(MpdRefusedError, match="without a password") as caught:
+            mpd.ask("addid", "x")
+        assert "MPD_HOST=password@host" in caught.value.hint
+        with pytest.raises(MpdRefusedError, match="No such song"):
+            mpd.ask("addid", "x")
