@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
 from recsys.players.mpd.address import MpdAddress
 from recsys.players.mpd.connection import MpdConnection
 from tests.planted import PlantedLibrary, Sound, scattered
+from tests.players.music_files import linked_music
 
 WAIT_S = 60.0
 
@@ -34,18 +34,6 @@ def until(is_so: Callable[[], Any]) -> Any:
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.02)
     return found
-
-
-def linked_music(folder: Path, names: list[str], duration_s: float = 120.0) -> list[Path]:
-    """Make files of one sound, which takes its place on disk once."""
-    first = folder / names[0]
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    time_s = np.arange(int(4000 * duration_s)) / 4000
-    soundfile.write(first, 0.1 * np.sin(2 * np.pi * 220 * time_s), 4000)
-    for name in names[1:]:
-        os.link(first, folder / name)
-    return [folder / name for name in names]
 
 
 def planted_music(folder: Path, count: int, artists: int = 40) -> tuple[Path, Path]:

@@ -15,7 +15,11 @@ import pytest
 
 from recsys.api import Library
 from recsys.players.mpd.connection import MpdConnection, MpdRefusedError
+from recsys.playlists.files import RootMap, write
+from recsys.types import Playlist, Tags, Track
+from tests.players.music_files import linked_music
 from tests.players.real_mpd import WAIT_S, RealMpd, needs_mpd, planted_music, until
+from tests.playlists.test_players import NAMES
 
 pytestmark = [pytest.mark.slow, needs_mpd, pytest.mark.timeout(600)]
 
@@ -329,3 +333,28 @@ def test_what_mpd_does_not_have(mpd: RealMpd, run: Run, tmp_path: Path) -> None:
         assert f"what MPD calls '{SEED}'" in unknown.stderr
         assert queued(client) == [SEED]
     assert run("radio", "--dry-run").stdout
+
+
+def test_mpd_opens_every_list_of_files(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    names = [name for name in NAMES if " b" not in name and "dir /" not in name]  # MPD trims
+    paths = linked_music(music, names, 0.2)
+    tracks = (Track(i, path, Tags(), 0.2, f"h{i}", "jazz") for i, path in enumerate(paths))
+    playlist = Playlist("Evening", tuple(tracks))
+    server = RealMpd(tmp_path / "mpd", music)
+    stored = tmp_path / "mpd" / "playlists" / "evening.m3u"
+    (music / "lists").mkdir()
+    write(playlist, stored, roots=[RootMap(music, "")])
+    write(playlist, music / "lists" / "evening.m3u8", relative=True)
+    write(playlist, music / "here.m3u8", relative=True)
+    write(playlist, music / "absolute.m3u8")
+    server.start()
+    try:
+        server.update()
+        with server.client() as client:
+            for name in ("evening", "lists/evening.m3u8", "here.m3u8", "absolute.m3u8"):
+                client.ask("clear")
+                client.ask("load", name)
+                assert queued(client) == names
+    finally:
+        server.stop()
