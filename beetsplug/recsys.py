@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beets.dbcore import types
+from beets.dbcore.query import PathQuery
 from beets.exceptions import UserError
 from beets.plugins import BeetsPlugin
 from beets.ui import Subcommand, print_, should_write
@@ -47,7 +48,7 @@ class RecsysPlugin(BeetsPlugin):
     def __init__(self) -> None:
         super().__init__()
         self.config.add({"auto": True, "genres": False, "db": ""})
-        self._imported: list[Path] = []
+        self._imported: list[int] = []  # ids of items
         # Not an import stage: beets moves the files after those.
         self.register_listener("import_task_files", self._note_imported)
         self.register_listener("import", self._index_imported)
@@ -66,7 +67,7 @@ class RecsysPlugin(BeetsPlugin):
 
         try:
             return tag_names(self._database)
-        except (RecsysError, OSError):  # no library yet, or none that can be read
+        except (RecsysError, OSError, LookupError):  # no library yet, or nothing in it
             card = files("recsys.data").joinpath("genre-model.json").read_text("utf-8")
             names: list[str] = json.loads(card)["tags"]
             return names
@@ -135,35 +136,35 @@ class RecsysPlugin(BeetsPlugin):
     def _there(self, items: Sequence[Item]) -> list[Path]:
         """Return the files of items that are there; UserError if that is none of them."""
         paths = [item.filepath for item in items]
-        missing = [path for path in paths if not path.is_file()]
-        if missing:
+        there = [path for path in paths if path.is_file()]
+        if len(there) < len(paths):
+            missing = sorted(set(paths).difference(there))
             named = ", ".join(map(str, missing[:NAMED])) + (", ..." if missing[NAMED:] else "")
             text = (
                 f"{len(missing)} of {len(paths)} files are not where beets has them: {named}. "
                 "Mount their disk, or set directory in the configuration of beets to where they "
                 "are now; beet update forgets files that are gone"
             )
-            if len(missing) == len(paths):
+            if not there:
                 raise UserError(text)
             self._log.warning("{}", text)
-        return [path for path in paths if path not in set(missing)]
+        return there
 
     def _note_imported(self, session: object, task: Any) -> None:  # noqa: ANN401, ARG002
         if self.config["auto"].get(bool):
-            self._imported += [item.filepath for item in task.imported_items()]
+            self._imported += [item.id for item in task.imported_items()]
 
-    def _index_imported(self, lib: BeetsLibrary, paths: object) -> None:  # noqa: ARG002
+    def _index_imported(self, lib: BeetsLibrary, paths: object) -> None:
         """Analyse what an import brought; its end is not the time to fail."""
-        brought = {path for path in self._imported if path.is_file()}
+        items = [item for item in map(lib.get_item, self._imported) if item is not None]
         self._imported = []
-        if not brought:
+        paths = [item.filepath for item in items if item.filepath.is_file()]
+        if not paths:
             return
         try:
             with self._library() as library:
-                library.index(brought)
-                items = [item for item in lib.items() if item.filepath in brought]
-                genres = self.config["genres"].get(bool)
-                self._set_fields(lib, library, items, genres=genres)
+                library.index(paths)
+                self._set_fields(lib, library, items, genres=self.config["genres"].get(bool))
         except RecsysError as error:
             self._log.warning("not analysed: {}. {}", error.message, error.hint)
 
@@ -171,13 +172,15 @@ class RecsysPlugin(BeetsPlugin):
         self, lib: BeetsLibrary, library: Library, items: Iterable[Item], *, genres: bool
     ) -> int:
         """Set the fields of items from the recsys library; return how many items changed."""
-        found = {item: library.store.track_by_path(item.filepath) for item in items}
-        known = {item: track for item, track in found.items() if track is not None}
-        strengths = library.tag_strengths(track.id for track in known.values())
+        found = ((item, library.store.track_by_path(item.filepath)) for item in items)
+        known = [(item, track) for item, track in found if track is not None]
+        if not known:  # an empty library has no model
+            return 0
+        strengths = library.tag_strengths(track.id for _, track in known)
         moods = library.moods()
         changed = 0
         with lib.transaction():
-            for item, track in known.items():
+            for item, track in known:
                 fields = fields_of(track, strengths.get(track.id, {}), moods)
                 has_changed = any(item.get(name) != value for name, value in fields.items())
                 item.update(fields)
@@ -223,9 +226,8 @@ class RecsysPlugin(BeetsPlugin):
 
     def _print(self, lib: BeetsLibrary, tracks: Iterable[Track]) -> None:
         """Print tracks as beets does; those that it does not have as paths."""
-        items = {item.filepath: item for item in lib.items()}
         for track in tracks:
-            item = items.get(track.path)
+            item = lib.items(PathQuery("path", os.fsencode(track.path))).get()
             print_(os.fspath(track.path) if item is None else format(item))
 
 

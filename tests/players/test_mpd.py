@@ -236,6 +236,29 @@ def test_an_mpd_that_goes_away_and_comes_back(
     assert radio.end(signal.SIGTERM) == 143
 
 
+def test_an_mpd_that_is_killed_in_the_middle_of_a_command(
+    mpd: RealMpd, station: Callable[..., Station]
+) -> None:
+    with mpd.client() as client:
+        play(client, SEED)
+    radio = station("--ahead", "20", "--play")
+    heard: list[str] = []
+    for _ in range(4):
+        with mpd.client() as client:
+            until(lambda: client.status().state == "play" and client.status().following >= 10)
+            heard += [uri for uri in queued(client) if uri not in heard[-30:]]
+            # It is killed while the radio fills what this makes empty.
+            client.ask("delete", (1, client.status().length))
+        mpd.stop(kill=True)
+        mpd.start()
+    with mpd.client() as client:
+        until(lambda: client.status().following == 20)
+        heard += [uri for uri in queued(client) if uri not in heard[-30:]]
+    assert len(heard) == len(set(heard))
+    assert radio.process.poll() is None
+    radio.end()
+
+
 def test_two_radios_say_so(mpd: RealMpd, station: Callable[..., Station], run: Run) -> None:
     with mpd.client() as client:
         play(client, SEED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -189,6 +189,26 @@ def test_an_mpd_that_breaks_off(answer: bytes, ask: Callable[[MpdConnection], ob
         assert caught.value.hint
         with pytest.raises(LostMpdError):  # it stays lost until it is connected again
             mpd.wait(1.0)
+
+
+def test_an_mpd_without_news_is_reached_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        mpd = MpdConnection(MpdAddress("127.0.0.1", listener.getsockname()[1]))
+        thread = threading.Thread(target=greet, args=(listener, 2), daemon=True)
+        thread.start()
+        mpd.connect()
+        mpd.wait(0.1)  # no event comes, so it connects again
+        thread.join(10)
+        assert not thread.is_alive()
+        mpd.close()
+
+
+def greet(listener: socket.socket, times: int) -> None:
+    """Take connections as MPD does, and answer nothing."""
+    with ExitStack() as taken:
+        for _ in range(times):
+            connection, _ = listener.accept()
+            taken.enter_context(connection).sendall(b"OK MPD 0.23.5\n")
 
 
 def test_what_is_no_mpd() -> None:
