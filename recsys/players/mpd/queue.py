@@ -172,7 +172,9 @@ def queue_next(
         status = connection.status()
     # A queue that stopped has a current song, too.
     position = 0 if status.position is None else status.position + 1
-    queued, ids = _put(folders, tracks, lambda uri, n: add(connection, uri, position + n))
+    queued, ids = _put(
+        folders, tracks, lambda uri, n: tried(connection, "addid", uri, position + n)
+    )
     if status.random:
         prioritise(connection, ids)
     return queued
@@ -197,11 +199,6 @@ def _put(
     return Queued(tuple(added), tuple(unnamed), tuple(unknown)), ids
 
 
-def add(connection: MpdConnection, uri: str, position: int) -> int | None:
-    """Add to the queue and return the id of the entry; None if MPD does not have the file."""
-    return tried(connection, "addid", uri, position)
-
-
 def tried(connection: MpdConnection, command: str, *values: object) -> int | None:
     """Return the number that MPD answers, 0 where it answers none; None for what it has not."""
     try:
@@ -215,7 +212,7 @@ def tried(connection: MpdConnection, command: str, *values: object) -> int | Non
 def prioritise(connection: MpdConnection, song_ids: Sequence[int]) -> None:
     """Let MPD play these entries next in random mode, in this order."""
     for place, song_id in enumerate(song_ids):
-        connection.ask("prioid", max(HIGHEST - place, 1), song_id)
+        tried(connection, "prioid", max(HIGHEST - place, 1), song_id)  # it may be gone already
 
 
 def _crop(connection: MpdConnection, status: MpdStatus) -> None:

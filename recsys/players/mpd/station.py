@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from recsys.errors import QueryError, RecsysError
 from recsys.players.mpd.connection import LostMpdError
 from recsys.players.mpd.listening import Listening
-from recsys.players.mpd.queue import add, prioritise
+from recsys.players.mpd.queue import prioritise, tried
 from recsys.players.mpd.stickers import read_stickers
 from recsys.playlists.radio import RadioOptions
 
@@ -199,7 +199,7 @@ class MpdStation:
             status = self._connection.status()
         first = self._feed(status)
         if first is not None and self._ran_out:
-            self._connection.ask("playid", first)
+            tried(self._connection, "playid", first)
 
     # Feedback
 
@@ -219,11 +219,9 @@ class MpdStation:
         """Add what is missing; return the id of the first entry that was added."""
         if not status.random and self._options.ahead <= self._following(status):
             return None
-        rest = self._connection.queue()
-        if status.random and self._ran_out:
-            self._unplayed.clear()  # what MPD skipped between two looks was not seen
-        if not status.random:  # a track may come again once it is over
-            rest = [] if self._ran_out else rest[status.position or 0 :]
+        # A track may come again once it is over; in random mode, that does not show.
+        first = 0 if status.random else status.position or 0
+        rest = [] if self._ran_out else self._connection.queue()[first:]
         ahead = [entry for entry in rest if entry.uri in self._unplayed]
         following = len(ahead) if status.random else self._following(status)
         there = {entry.uri for entry in rest}
@@ -236,7 +234,7 @@ class MpdStation:
             )
             if track is None:
                 break
-            song_id = self._add(track, there, status.length + len(ids))
+            song_id = self._add(track, there)
             self._waiting.popleft()  # not before: MPD may go away while it adds
             if song_id is not None:
                 ids.append(song_id)
@@ -247,12 +245,12 @@ class MpdStation:
     def _following(self, status: MpdStatus) -> int:
         return 0 if self._ran_out else status.following
 
-    def _add(self, track: Track, there: set[str], position: int) -> int | None:
-        """Add a track; None if it is in the queue already, or MPD does not have it."""
+    def _add(self, track: Track, there: set[str]) -> int | None:
+        """Add a track at the end; None if it is in the queue, or MPD does not have it."""
         uri = self._folders.uri(track)
         if uri in there:
             return None
-        song_id = None if uri is None else add(self._connection, uri, position)
+        song_id = None if uri is None else tried(self._connection, "addid", uri)
         if uri is None or song_id is None:
             self._missing += 1
             if self._missing == 1:
@@ -307,7 +305,7 @@ class MpdStation:
             and (place != status.position if status.random else place < status.position)
         ]
         for entry in over:
-            self._connection.ask("deleteid", entry.song_id)
+            tried(self._connection, "deleteid", entry.song_id)
         return bool(over)
 
     def _say(self, text: str) -> None:
