@@ -36,6 +36,9 @@ SECTIONS = {
         "blends": "recsys.cli.blends",
         "serve": "recsys.cli.serve",
     },
+    "In your player": {
+        "mpd": "recsys.cli.mpd",
+    },
     "Say what you want to hear": {
         "like": "recsys.cli.like:like",
         "dislike": "recsys.cli.like:dislike",
@@ -62,7 +65,7 @@ SECTIONS = {
 
 MODULES = {name: module for section in SECTIONS.values() for name, module in section.items()}
 
-GROUPS = ("mood", "feedback", "model", "papers", "cluster", "milvus")
+GROUPS = ("mood", "mpd", "feedback", "model", "papers", "cluster", "milvus")
 """Groups of commands, most of which need an extra."""
 
 COMMANDS = tuple(name for name in MODULES if name not in GROUPS)

@@ -716,6 +716,7 @@ class Library:
         like: Seeds = (),
         not_like: Seeds = (),
         words: str | None = None,
+        dry_run: bool = False,
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
 
@@ -735,11 +736,14 @@ class Library:
         words : str, optional
             A phrase, as in :meth:`similar`, alone or with seeds. The session keeps it, and gives
             the tracks that fit it, the best first.
+        dry_run : bool
+            Store nothing: neither a session, nor that tracks were given.
 
         Returns
         -------
         RadioAnswer
             Never a track that the session gave before; with notes on rules that were relaxed.
+            Session 0 is one that a dry run did not start.
 
         Raises
         ------
@@ -756,27 +760,31 @@ class Library:
         files = self._presence()
         radio = Radio(store, index, info, self._taste(wanted=options.taste), files)
         found = self._find_all(seeds, like, not_like, files)
-        with Store.open(database) as writer:
+        with Store.open(database, read_only=dry_run) as writer:
             if words is not None:  # an error must not start a session
                 near = found.query(info) if found.given else None
                 self._phrase(words, files).candidates(options.genre, options.tags, near)
-            number = self._radio_session(writer, found, info, session, words, new=new)
+            begun = _stored_blend(found.query(info)) if found.given else None
+            number = self._radio_session(writer, begun, session, words, new=new)
+            if number is None and not dry_run:
+                number = writer.start_radio(begun or Blend(), words)
             while True:
-                known = writer.radio(number)
+                known = (begun or Blend(), [], words) if number is None else writer.radio(number)
                 if known is None:
-                    raise no_session(number)
+                    raise no_session(number or 0)
                 blend, played, phrase = known
+                name = number or 0
                 if phrase is None:
-                    query = self._radio_query(number, blend, info, files)
-                    answer = radio.following(number, query, played, options)
+                    query = self._radio_query(name, blend, info, files)
+                    answer = radio.following(name, query, played, options)
                 else:
                     near = None
                     if blend.seeds or blend.like:
-                        near = self._radio_query(number, blend, info, files)
-                    answer = self._radio_by_words(radio, number, phrase, near, played, options)
+                        near = self._radio_query(name, blend, info, files)
+                    answer = self._radio_by_words(radio, name, phrase, near, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
-                if writer.extend_radio(number, len(played), given):
+                if dry_run or writer.extend_radio(name, len(played), given):
                     notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
                     notes += _on_files(files)
                     return replace(answer, notes=(*notes, *answer.notes))
@@ -799,14 +807,14 @@ class Library:
     def _radio_session(
         self,
         writer: Store,
-        found: FoundSeeds,
-        info: ModelInfo,
+        begun: Blend | None,
         session: int | None,
         words: str | None,
         *,
         new: bool,
-    ) -> int:
-        is_given = found.given or words is not None
+    ) -> int | None:
+        """Return the session to go on with, None for a new one."""
+        is_given = begun is not None or words is not None
         if session is not None:
             if not is_whole(session):
                 raise QueryError(
@@ -823,9 +831,7 @@ class Library:
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
             return latest
-        blend = _stored_blend(found.query(info)) if found.given else Blend()
-        latest = None if new else writer.latest_radio(blend, words)
-        return writer.start_radio(blend, words) if latest is None else latest
+        return None if new else writer.latest_radio(begun or Blend(), words)
 
     def _radio_query(
         self, session: int, blend: Blend, info: ModelInfo, files: Presence | None
@@ -1866,6 +1872,25 @@ class Library:
         """Return options whose moods are ranges."""
         ranges = self._with_moods(Filters(ranges=options.ranges, moods=options.moods)).ranges
         return replace(options, ranges=ranges, moods=())
+
+    def tag_strengths(self, ids: Iterable[int]) -> dict[int, dict[str, float]]:
+        """Return the strengths (z-scores) of all tags of some tracks, by track and tag.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            Those without a track, or whose track has no tags, are left out.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty.
+        """
+        store, _, info = self._stored()
+        return {
+            track_id: dict(zip(info.tags, info.tag_strengths(scores).tolist(), strict=True))
+            for track_id, scores in store.tag_scores(ids).items()
+        }
 
     def show(self, seed: Seed, *, k: int = 5) -> TrackDetails:
         """Return what the library knows about a track: genres, tags, file, nearest tracks.

@@ -21,7 +21,7 @@ SECTIONS = {
     **{name: f"The extra `{name}`" for name in ("train", "papers", "onnx", "words", "mix")},
     **{
         name: f"The extra `{name}`"
-        for name in ("ray", "milvus", "web", "map", "mdns", "check", "dev")
+        for name in ("mpd", "ray", "milvus", "web", "map", "mdns", "check", "dev")
     },
 }
 """Extras in the order of the page; a package stands where it is first needed."""
