@@ -200,8 +200,8 @@ class MpdConnection:
 def _client(mpd: Any) -> Any:  # noqa: ANN401
     """Return a client that understands ``config``, of which MPD 0.24 has more than one value."""
 
-    class Client(mpd.MPDClient):  # type: ignore[misc]
+    class AskingClient(mpd.MPDClient):  # type: ignore[misc]
         pass
 
-    Client.add_command("config", mpd.MPDClient._parse_object)
-    return Client()
+    AskingClient.add_command("config", mpd.MPDClient._parse_object)
+    return AskingClient()
