@@ -131,10 +131,8 @@ def ids_of(
 
     QueryError for an unknown genre or tag.
     """
-    state = store.library_id, store.revision, store.last_event()
-    return orders.get(
-        (*state, options.key()), lambda: _selected(store, index, info, options, orders)
-    )
+    key = store.state, store.last_event(), options.key()
+    return orders.get(key, lambda: _selected(store, index, info, options, orders))
 
 
 def _selected(
@@ -182,8 +180,7 @@ def _in_order(store: Store, index: GenreIndex, options: PageOptions, orders: Ord
         found = store.find_tracks(search, MOST_MATCHES)
         return np.array([track.id for track in found], np.int64)
     sort = options.sort or NEWEST_FIRST
-    state = store.library_id, store.revision
-    ordered = orders.get((*state, sort), lambda: _order(store, index, sort))
+    ordered = orders.get((store.state, sort), lambda: _order(store, index, sort))
     if search is None:
         return ordered
     return ordered[np.isin(ordered, store.ids_where(words=search))]
@@ -276,7 +273,7 @@ def artists_of(
     store: Store, words: str | None, limit: int, cursor: str | None, orders: Orders
 ) -> ArtistPage:
     """Return a page of the artists, with these words in their names or words that begin so."""
-    key = "artists", store.library_id, store.revision, words
+    key = "artists", store.state, words
     found = orders.get(key, lambda: _named(store, words))
     start = 0
     if cursor is not None:

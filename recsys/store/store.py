@@ -266,6 +266,16 @@ class Store:
         return int(self._value("SELECT revision FROM library"))
 
     @property
+    def state(self) -> tuple[str, int, bytes]:
+        """Differs after every change of tracks, analyses or tags: a key for what is made of them.
+
+        New tags alone leave the revision as it is. The full-text index then writes its structure
+        anew (its row 10), which is read at once, however many tracks there are.
+        """
+        words = self._value("SELECT block FROM tracks_fts_data WHERE id = 10")
+        return self.library_id, self.revision, words
+
+    @property
     def data_version(self) -> int:
         """Differs after every transaction of another connection, as long as this one is open."""
         return int(self._value("PRAGMA data_version"))

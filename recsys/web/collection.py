@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from recsys.api import Library
     from recsys.types import Failure
+    from recsys.web.events import LibraryState
 
 routes = router("library")
 
@@ -47,7 +48,7 @@ CLASSIFY_S = 60.0
 async def status(ask: Ask, request: Request) -> Response:
     """Return the figures of the library."""
     # Counting takes seconds in a large library, and pages ask for it often.
-    kept: dict[tuple[int, int, int], dict[str, Any]] = request.app.state.figures
+    kept: dict[LibraryState, dict[str, Any]] = request.app.state.figures
     state = await ask(state_of)
     if state not in kept:
         fields = await ask.slow(lambda library: status_fields(library.status()))

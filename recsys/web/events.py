@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
@@ -35,7 +35,7 @@ class Events:
         self._asking = asking
         self._listeners: set[asyncio.Queue[bytes | None]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._known: tuple[int, int, int] | None = None
+        self._known: LibraryState | None = None
         self._closed = False
 
     def tell(self, kind: str, value: object) -> None:
@@ -79,10 +79,11 @@ class Events:
             with contextlib.suppress(RecsysError):
                 now = await self._asking(state_of)
                 before, self._known = self._known, now
-                if before is not None and before[:2] != now[:2]:
-                    self.tell("library", {"revision": now[0], "tracks": now[1]})
-                if before is not None and before[2] != now[2]:
-                    self.tell("feedback", {"last": now[2]})
+                if before is not None and before.library != now.library:
+                    _, revision, _ = now.library
+                    self.tell("library", {"revision": revision, "tracks": now.tracks})
+                if before is not None and before.last_event != now.last_event:
+                    self.tell("feedback", {"last": now.last_event})
             await asyncio.sleep(LOOKED_EVERY_S)
 
     def close(self) -> None:
@@ -93,10 +94,18 @@ class Events:
             self._task.cancel()
 
 
-def state_of(library: Library) -> tuple[int, int, int]:
-    """Return what changes with the library: its revision, tracks and last event."""
+class LibraryState(NamedTuple):
+    """What changes with a library."""
+
+    library: tuple[str, int, bytes]  # Store.state
+    tracks: int
+    last_event: int
+
+
+def state_of(library: Library) -> LibraryState:
+    """Return the state of a library."""
     store = library.store
-    return store.revision, store.track_count(), store.last_event()
+    return LibraryState(store.state, store.track_count(), store.last_event())
 
 
 @routes.get("/events", **contents("text/event-stream"))

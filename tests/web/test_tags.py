@@ -37,6 +37,7 @@ def test_a_genre_is_corrected_shown_and_brought_back(
     client: TestClient, flac: tuple[int, Path]
 ) -> None:
     track, path = flac
+    assert get(client, "tracks", q="jazz")["total"] == 0
     written = post(client, f"tracks/{track}/genre", {"genre": " Jazz "})
     assert written == {
         "run": 1,
@@ -47,6 +48,7 @@ def test_a_genre_is_corrected_shown_and_brought_back(
     }
     assert genre_of(path) == ["Jazz"]
     assert get(client, f"tracks/{track}")["genre_tag"] == "Jazz"
+    assert get(client, "tracks", q="jazz")["total"] == 1
     again = post(client, f"tracks/{track}/genre", {"genre": "Jazz"})
     assert (again["status"], again["run"]) == ("unchanged", None)
     post(client, f"tracks/{track}/genre", {"genre": "Cool Jazz"})
