@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,11 @@ from recsys.cli.output import (
     shown,
     table,
 )
+from recsys.fields import tag_outcome_fields, tag_run_fields
 
 if TYPE_CHECKING:
     from recsys.api import Library
     from recsys.audit import AuditReport, Finding, FolderFindings, Retagger, RetagOutcome
-    from recsys.audit.retagging import Run
 
 LAST = "last"
 
@@ -210,7 +210,7 @@ def _print_json(report: AuditReport, retagger: Retagger, outcomes: Sequence[Reta
                 for group in report.groups
             ],
             "run": retagger.run,
-            "outcomes": _outcomes_json(outcomes),
+            "outcomes": [tag_outcome_fields(own) for own in outcomes],
         }
     )
 
@@ -227,18 +227,6 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         "confidence": round(verdict.confidence, 6),
         "suggestion": finding.suggestion,
     }
-
-
-def _outcomes_json(outcomes: Iterable[RetagOutcome]) -> list[dict[str, Any]]:
-    return [
-        {
-            "path": os.fspath(own.path),
-            "status": own.status,
-            "genre": None if own.genre is None else list(own.genre),
-            "reason": own.reason,
-        }
-        for own in outcomes
-    ]
 
 
 # Writing
@@ -316,7 +304,7 @@ def _undo(
     run, stream = library.undo_tags(None if which == LAST else int(which), paths)
     outcomes = list(stream)
     if as_json:
-        print_json({"run": run.number, "outcomes": _outcomes_json(outcomes)})
+        print_json({"run": run.number, "outcomes": [tag_outcome_fields(own) for own in outcomes]})
         return outcomes
     counts = {status: sum(own.status == status for own in outcomes) for status in _UNDONE}
     click.echo(
@@ -335,7 +323,7 @@ def _print_history(library: Library, *, as_json: bool) -> None:
     _note_damage(library)
     runs = library.tag_runs()
     if as_json:
-        print_json({"runs": [_run_json(run) for run in runs]})
+        print_json({"runs": [tag_run_fields(run) for run in runs]})
         return
     if not runs:
         click.echo("No written genre tag is left to undo.")
@@ -344,8 +332,3 @@ def _print_history(library: Library, *, as_json: bool) -> None:
     for run in runs:
         rows.add_row(str(run.number), run.time, str(len(run.changes)))
     console().print(rows)
-
-
-def _run_json(run: Run) -> dict[str, Any]:
-    changes = [{"path": os.fspath(c.path), "old": c.old, "new": c.new} for c in run.changes]
-    return {"run": run.number, "time": run.time, "changes": changes}

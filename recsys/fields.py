@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from recsys.audit import RetagOutcome
+    from recsys.audit.retagging import Run
     from recsys.classify import Classification
     from recsys.library_status import FailureGroup, LibraryStatus
     from recsys.listing import TrackDetails
@@ -193,6 +195,35 @@ def classification_fields(result: Classification) -> dict[str, Any]:
     if result.warning:
         line["warning"] = result.warning
     return line
+
+
+# Genre tags of files
+
+
+def tag_run_fields(run: Run) -> dict[str, Any]:
+    """Return a run that wrote genre tags, with what it replaced."""
+    return {
+        "run": run.number,
+        "time": run.time,
+        "changes": [
+            {
+                "path": os.fspath(change.path),
+                "old": None if change.old is None else list(change.old),
+                "new": list(change.new),
+            }
+            for change in run.changes
+        ],
+    }
+
+
+def tag_outcome_fields(outcome: RetagOutcome) -> dict[str, Any]:
+    """Return what became of the genre tag of a file."""
+    return {
+        "path": os.fspath(outcome.path),
+        "status": str(outcome.status),
+        "genre": None if outcome.genre is None else list(outcome.genre),
+        "reason": outcome.reason,
+    }
 
 
 # The library

@@ -126,6 +126,7 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         redoc_url=None,
         responses={"4XX": _REFUSED, "5XX": _REFUSED},
         lifespan=lifespan,
+        redirect_slashes=False,
     )
     app.add_middleware(Guard, rules=rules)
     for part in _PARTS:
@@ -238,8 +239,10 @@ def _music_folder() -> str | None:
 @_server.post("/login", status_code=204, dependencies=[limited("logins")])
 async def login(request: Request, given: LoginBody) -> Response:
     """Log in with a token: it comes back as a cookie."""
-    rules: Rules = request.app.state.rules
-    if rules.tokens is not None and not rules.tokens.holds(given.token):
+    tokens = request.app.state.rules.tokens
+    if tokens is None:  # nobody needs one
+        return nothing()
+    if not tokens.holds(given.token):
         return problem(401, "the token is not valid", "recsys serve --token makes one.")
     response = nothing()
     response.set_cookie(

@@ -33,8 +33,8 @@ class Asking:
         self._lock = threading.Lock()
         self._library: Library | None = None
         self._waiting = 0
-        count = min(8, default_workers() + 2)
-        self._quick = ThreadPoolExecutor(count, "recsys-ask")
+        # No more than there are processors: threads that wait for the interpreter slow each other.
+        self._quick = ThreadPoolExecutor(max(2, min(8, default_workers())), "recsys-ask")
         self._slow = ThreadPoolExecutor(2, "recsys-slow")
         self._writing = ThreadPoolExecutor(1, "recsys-write")
 

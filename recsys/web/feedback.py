@@ -12,7 +12,7 @@ from recsys.taste import EventKind, Subject
 from recsys.web.answers import answer, nothing
 from recsys.web.routing import Ask, router
 from recsys.web.schemas import FeedbackBody, Id, Nothing
-from recsys.web.shapes import FeedbackList, Judged
+from recsys.web.shapes import FeedbackList, JudgedIds
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -52,7 +52,7 @@ async def feedback(ask: Ask, limit: Annotated[int, Query(ge=1, le=10_000)] = 100
     return answer({"events": [event.fields() for event in reversed(events)]})
 
 
-@routes.get("/feedback/tracks", response_model=Judged)
+@routes.get("/feedback/tracks", response_model=JudgedIds)
 async def judged(ask: Ask) -> Response:
     """Return the ids of the tracks that are liked, disliked or banned now."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from starlette.responses import Response
 
 from recsys.index.sync import open_index
 from recsys.web.answers import ApiProblem, answer
+from recsys.web.children import child
 from recsys.web.projection import (
     JUDGED_NEIGHBOURS,
     check_can_project,
@@ -102,17 +102,8 @@ class Maps:
             self._tell("map", {"state": "making"})
 
     async def _make(self) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "recsys.web.map_run", str(self._database)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
+        async with child("recsys.web.map_run", self._database) as process:
             told, _ = await process.communicate()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
         if process.returncode:
             self._error = {"detail": f"it ended with exit code {process.returncode}", "hint": ""}
             with contextlib.suppress(ValueError, IndexError):

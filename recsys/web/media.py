@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from recsys.web.answers import ApiProblem, problem
+from recsys.web.children import child
 from recsys.web.covers import Covers
 from recsys.web.rates import Slots, limited
 from recsys.web.routing import BYTES, MEDIA_TYPES, Ask, contents, router
@@ -89,38 +89,47 @@ class SentFile(FileResponse):
     """A file that may change or go away while it is sent; what cannot be sent is told in words."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, or the part that is asked for: as many bytes as were promised."""
-        started, left, refused = False, 0, None
-
-        async def sending(message: Message) -> None:
-            nonlocal started, left, refused
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if message["status"] >= 400:
-                    refused = message["status"], headers.get("Content-Range")
-                    return
-                left = int(headers["Content-Length"])
-            elif refused is None and scope["method"] != "HEAD":
-                message["body"] = message["body"][:left]
-                left -= len(message["body"])
-                if left and not message.get("more_body"):
-                    raise _CutOffError
-            if refused is None:
-                started = True
-                await send(message)
-
+        """Send the file, or the part that is asked for."""
+        exact = _Exact(send, is_head=scope["method"] == "HEAD")
         try:
-            await super().__call__(scope, receive, sending)
+            await super().__call__(scope, receive, exact)
         except (OSError, RuntimeError, _CutOffError) as error:
-            if not started:
+            if not exact.is_started:  # else the connection ends: there is no other way to tell
                 gone = problem(410, f"{self.path} cannot be read: {error}", "Check its disk.")
                 await gone(scope, receive, send)
-        if refused is not None:
-            status, extent = refused
-            response = problem(status, "there is no such part of the file", "Ask for bytes=0-.")
+        if exact.refused is not None:
+            response = problem(exact.refused["status"], "there is no such part", "Ask for bytes=0-")
+            extent = MutableHeaders(scope=exact.refused).get("Content-Range")
             if extent is not None:
                 response.headers["Content-Range"] = extent
             await response(scope, receive, send)
+
+
+class _Exact:
+    """Passes on an answer of as many bytes as it promises, and holds back a refusal."""
+
+    def __init__(self, send: Send, *, is_head: bool) -> None:
+        self._send = send
+        self._is_head = is_head
+        self._left = 0
+        self.is_started = False
+        self.refused: Message | None = None
+
+    async def __call__(self, message: Message) -> None:
+        """Pass on a message; _CutOffError if it is the last and bytes are missing."""
+        if message["type"] == "http.response.start":
+            if message["status"] >= 400:
+                self.refused = message
+            else:
+                self._left = int(MutableHeaders(scope=message)["Content-Length"])
+        elif not self._is_head and self.refused is None:
+            message["body"] = message["body"][: self._left]
+            self._left -= len(message["body"])
+            if self._left and not message.get("more_body"):
+                raise _CutOffError
+        if self.refused is None:
+            self.is_started = True
+            await self._send(message)
 
 
 @routes.get("/media/{track_id}/opus", dependencies=[limited("transcodes")], **contents("audio/ogg"))
@@ -151,16 +160,9 @@ async def opus(
 async def _transcoded(path: Path, start: float, slots: Slots) -> AsyncGenerator[bytes, None]:
     """Yield Opus in Ogg from a process of its own, which ends with its reader."""
     with slots.taken():
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "recsys.web.transcode", f"{start:.3f}", path),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            cwd="/",
-            limit=_CHUNK,
-        )
-        assert process.stdout is not None
-        try:
+        given = f"{start:.3f}", path
+        async with child("recsys.web.transcode", *given, cwd="/", limit=_CHUNK) as process:
+            assert process.stdout is not None
             limit: float | None = START_S
             while True:
                 try:
@@ -171,10 +173,6 @@ async def _transcoded(path: Path, start: float, slots: Slots) -> AsyncGenerator[
                     return
                 limit = None
                 yield chunk
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
 
 
 @routes.get("/media/{track_id}/cover", dependencies=[limited("covers")], **contents("image/webp"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Query
 from starlette.responses import Response
 
+from recsys.fields import tag_outcome_fields, tag_run_fields
 from recsys.web.answers import ApiProblem, answer
 from recsys.web.media import file_of, resolved
 from recsys.web.rates import limited
@@ -17,7 +17,6 @@ from recsys.web.shapes import CorrectedGenre, TagRun, UndoneTags
 
 if TYPE_CHECKING:
     from recsys.api import Library
-    from recsys.audit.retagging import Change, Run
 
 routes = router("tags")
 
@@ -36,12 +35,7 @@ async def correct(ask: Ask, track_id: Id, given: GenreBody) -> Response:
     def corrected(library: Library) -> dict[str, Any]:
         file_of(library, track_id)
         outcome = library.correct_genre(track_id, given.genre)
-        return {
-            "run": outcome.run,
-            "status": str(outcome.status),
-            "path": os.fspath(outcome.path),
-            "genre": list(outcome.genre or ()),
-        }
+        return {**tag_outcome_fields(outcome), "run": outcome.run}
 
     return answer(await ask.write(corrected))
 
@@ -51,8 +45,9 @@ async def last(ask: Ask, run: Annotated[Id | None, Query()] = None) -> Response:
     """Tell which tags of which files would be brought back: of the last run, or of one."""
 
     def found(library: Library) -> dict[str, Any]:
-        run_, _ = library.undo_tags(run)
-        return {**_head(run_), "changes": [_change(each) for each in run_.changes[:MOST_UNDONE]]}
+        fields = tag_run_fields(library.undo_tags(run)[0])
+        changes = fields["changes"]
+        return {**fields, "files": len(changes), "changes": changes[:MOST_UNDONE]}
 
     return answer(await ask(found))
 
@@ -71,33 +66,12 @@ async def undo(ask: Ask, given: UndoBody | None = None) -> Response:
             )
         for change in run.changes:
             resolved(library, change.path)
-        files = [
-            {
-                "path": os.fspath(each.path),
-                "status": str(each.status),
-                "genre": None if each.genre is None else list(each.genre),
-                "reason": each.reason,
-                "hint": each.hint,
-            }
-            for each in outcomes
-        ]
-        if all(each["status"] == "failed" for each in files):
-            first = files[0]
+        done = [{**tag_outcome_fields(each), "hint": each.hint} for each in outcomes]
+        if all(each["status"] == "failed" for each in done):
+            first = done[0]
             raise ApiProblem(
                 422, f"{first['path']}: {first['reason']}", f"{first['hint']}", code="unwritable"
             )
-        return {**_head(run), "outcomes": files}
+        return {"run": run.number, "time": run.time, "outcomes": done}
 
     return answer(await ask.write(undone))
-
-
-def _head(run: Run) -> dict[str, Any]:
-    return {"run": run.number, "time": run.time, "files": len(run.changes)}
-
-
-def _change(change: Change) -> dict[str, Any]:
-    return {
-        "path": os.fspath(change.path),
-        "old": None if change.old is None else list(change.old),
-        "new": list(change.new),
-    }

@@ -35,6 +35,10 @@ def router(tag: str) -> APIRouter:
     return APIRouter(route_class=CachedRoute, tags=[tag])
 
 
+_BINARY = {"type": "string", "format": "binary"}
+_FORMS = {"application/json": {"type": "object"}}
+
+
 def contents(*kinds: str, part: bool = False, **headers: str) -> dict[str, Any]:
     """Return what the description of a route has to say where its answer is no JSON.
 
@@ -42,7 +46,7 @@ def contents(*kinds: str, part: bool = False, **headers: str) -> dict[str, Any]:
     """
     told: dict[str, Any] = {
         "description": "The contents",
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds},
+        "content": {kind: {"schema": _FORMS.get(kind, _BINARY)} for kind in kinds},
         "headers": {
             name.replace("_", "-"): {"schema": {"type": "string"}, "description": about}
             for name, about in headers.items()
@@ -54,7 +58,7 @@ def contents(*kinds: str, part: bool = False, **headers: str) -> dict[str, Any]:
     }
 
 
-def _asking(request: Request) -> Asking:
+async def _asking(request: Request) -> Asking:  # sync, it would be called in one more thread
     asking: Asking = request.app.state.asking
     return asking
 

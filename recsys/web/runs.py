@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from starlette.responses import Response
 
 from recsys.library import absolute
 from recsys.web.answers import ApiProblem, answer
+from recsys.web.children import child
 from recsys.web.rates import limited
 from recsys.web.routing import router
 from recsys.web.schemas import Id, Nothing, RunBody
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MOST_QUEUED = 20
 KEPT = 50
 CANCEL_S = 10.0
+"""Time that a cancelled run has to store what it has finished."""
 
 routes = router("runs")
 
@@ -102,13 +103,21 @@ class Runs:
         run = self._runs.get(number)
         if run is None:
             raise ApiProblem(404, f"there is no run {number}", "GET /api/v1/runs lists them.")
-        if run.state == "running" and self._process is not None:
+        if run is self.current and self._process is not None:
             run.state = "cancelled"
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGINT)
+            self._signal(self._process, signal.SIGINT)
+            asyncio.get_running_loop().call_later(
+                CANCEL_S, self._signal, self._process, signal.SIGTERM
+            )
         elif run.state == "queued":
             self._end(run, "cancelled")
         return run
+
+    @staticmethod
+    def _signal(process: asyncio.subprocess.Process, what: signal.Signals) -> None:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(what)
 
     async def _work(self) -> None:
         """Do the runs that wait, one after the other."""
@@ -129,25 +138,13 @@ class Runs:
 
     async def _index(self, run: IndexRun) -> int:
         given = {"database": str(self._database), "folders": run.folders, "also": run.also}
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "recsys.web.index_run", json.dumps(given)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            limit=2**20,
-        )
-        assert self._process.stdout is not None
-        try:
-            async for line in self._process.stdout:
+        async with child("recsys.web.index_run", json.dumps(given), limit=2**20) as process:
+            self._process = process
+            assert process.stdout is not None
+            async for line in process.stdout:
                 with contextlib.suppress(ValueError):
                     self._note(run, json.loads(line))
-            return await self._process.wait()
-        except asyncio.CancelledError:  # the server ends
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            raise
-        finally:
-            self._process = None
+            return await process.wait()
 
     def _note(self, run: IndexRun, told: dict[str, Any]) -> None:
         if "summary" in told:

@@ -30,6 +30,12 @@ class Given(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Body(Given):
+    """Values in JSON, where ``true`` is no number and ``"1"`` neither."""
+
+    model_config = ConfigDict(strict=True)
+
+
 class _Ranges(Given):
     """Numbers of tracks between limits: ``0.7..``, ``..0.3``, ``0.2..0.5``."""
 
@@ -79,6 +85,8 @@ class _Filtered(Given):
 
 class FilteredBody(_Filtered):
     """Filters of a request in JSON."""
+
+    model_config = ConfigDict(strict=True)
 
     ranges: Annotated[dict[Text, Text], Field(max_length=len(TRACK_NUMBERS))] = {}
 
@@ -213,7 +221,7 @@ class StartBody(RadioBody):
     new: bool = False
 
 
-class SteerBody(Given):
+class SteerBody(Body):
     """What is said of a track of a session."""
 
     kind: Text
@@ -263,7 +271,7 @@ class MakeBody(FilteredBody):
         )
 
 
-class SaveBody(Given):
+class SaveBody(Body):
     """A playlist to keep."""
 
     name: Name
@@ -282,7 +290,7 @@ class FileQuery(Given):
     root: Annotated[list[Place], Field(max_length=20)] = []
 
 
-class FileBody(Given):
+class FileBody(Body):
     """A playlist that is not kept, as a file."""
 
     name: Name = "playlist"
@@ -294,7 +302,7 @@ class FileBody(Given):
 # The rest
 
 
-class FeedbackBody(Given):
+class FeedbackBody(Body):
     """What a listener says."""
 
     kind: Text
@@ -302,30 +310,30 @@ class FeedbackBody(Given):
     source: Text = "web"
 
 
-class RunBody(Given):
+class RunBody(Body):
     """Folders to index; none for those that the library knows."""
 
     folders: Annotated[list[Place], Field(max_length=50)] = []
     also: Annotated[list[Literal["tempo", "key", "loudness"]], Field(max_length=3)] = []
 
 
-class GenreBody(Given):
+class GenreBody(Body):
     """A genre for the tags of a file."""
 
     genre: Text
 
 
-class UndoBody(Given):
+class UndoBody(Body):
     """A run that wrote tags; none for the last."""
 
     run: Id | None = None
 
 
-class LoginBody(Given):
+class LoginBody(Body):
     """A token."""
 
     token: Text
 
 
-class Nothing(Given):
+class Nothing(Body):
     """An empty object."""

@@ -16,11 +16,15 @@ import uvicorn
 
 from recsys.api import Library
 from recsys.errors import QueryError, RecsysError
+from recsys.store import connection
 from recsys.store.connection import default_database
 from recsys.web import PORT
 from recsys.web.app import create_app
 from recsys.web.security import Rules
 from recsys.web.tokens import Tokens
+
+BUSY_S = 3.0
+"""How long a write waits for that of another process; a batch of an index run takes 0.1 s."""
 
 _PROC = Path("/proc")
 
@@ -88,7 +92,9 @@ def serve(
             f"{options.host} is reached from elsewhere, so a token is needed, and there is none",
             "Make one: recsys serve --token",
         )
-    with _listening(options) as listener:
+    # Of this process, whose writes are short: who waits at a page would rather be told.
+    connection.BUSY_TIMEOUT_S = BUSY_S
+    with bound_socket(options) as listener:
         port = listener.getsockname()[1]
         rules = Rules(frozenset(_hosts(options, port)), tokens)
         make = partial(Library, path, paths=False)
@@ -145,10 +151,11 @@ def _own_addresses() -> Iterator[str]:
             yield probe.getsockname()[0]
 
 
-def _listening(options: ServeOptions) -> socket.socket:
+def bound_socket(options: ServeOptions) -> socket.socket:
     """Return a socket that listens; RecsysError if that cannot be."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, as asyncio sends small answers at once (TCP_NODELAY) on sockets of no other protocol.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

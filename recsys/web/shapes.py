@@ -207,7 +207,7 @@ class SimilarAsked(TypedDict):
     words: NotRequired[WordsReading]
 
 
-class GenreScore(TypedDict):
+class ScoredGenre(TypedDict):
     """How far a genre is that of a question."""
 
     genre: str
@@ -238,7 +238,7 @@ class SimilarTracks(TypedDict):
     """Tracks that are similar, the best first."""
 
     query: SimilarAsked
-    genres: list[GenreScore]
+    genres: list[ScoredGenre]
     tiers: list[TierOf]
     results: list[SimilarRow]
     filtered: dict[str, int]
@@ -366,7 +366,7 @@ class FeedbackList(TypedDict):
     events: list[FeedbackEvent]
 
 
-class Judged(TypedDict):
+class JudgedIds(TypedDict):
     """Ids of the tracks that are liked, disliked or banned."""
 
     like: list[int]
@@ -378,9 +378,10 @@ class CorrectedGenre(TypedDict):
     """A genre tag that was written; `run` takes it back, None where the file had it already."""
 
     run: int | None
-    status: Literal["written", "unchanged"]
     path: str
+    status: Literal["written", "unchanged"]
     genre: list[str]
+    reason: None
 
 
 class TagChange(TypedDict):
@@ -391,17 +392,12 @@ class TagChange(TypedDict):
     new: list[str]
 
 
-class TagRunHead(TypedDict):
-    """A run that wrote genre tags."""
+class TagRun(TypedDict):
+    """A run that wrote genre tags and can be taken back, with its first changes."""
 
     run: int
     time: str
     files: int
-
-
-class TagRun(TagRunHead):
-    """A run that can be taken back, with its first changes."""
-
     changes: list[TagChange]
 
 
@@ -415,9 +411,11 @@ class TagOutcome(TypedDict):
     hint: str
 
 
-class UndoneTags(TagRunHead):
+class UndoneTags(TypedDict):
     """A run that was taken back."""
 
+    run: int
+    time: str
     outcomes: list[TagOutcome]
 
 
@@ -657,7 +655,7 @@ class PreferencesView(TypedDict, total=False):
     key_match: bool
 
 
-class TagScore(TypedDict):
+class ScoredTag(TypedDict):
     """How far a file carries a tag."""
 
     score: float
@@ -672,7 +670,7 @@ class ClassifiedFile(TypedDict):
     genres: list[str]
     label: str
     probabilities: dict[str, float]
-    tags: dict[str, TagScore]
+    tags: dict[str, ScoredTag]
     kind: Kinds | None
     kind_probability: float | None
     vocals: float | None

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,11 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Indexed:
     return Indexed(folder / "music", database)
 
 
+@cache
+def adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(getattr(shapes, name))
+
+
 def check_form(response: Any) -> None:
     """Fail where an answer is not what the description of the API says."""
     path, method = response.request.url.path, response.request.method.lower()
@@ -90,15 +95,14 @@ def check_form(response: Any) -> None:
     kind = response.headers.get("content-type", "").partition(";")[0]
     if response.status_code >= 400:
         assert kind == "application/problem+json", response.text
-        TypeAdapter(shapes.ProblemDetails).validate_python(response.json(), strict=True)
+        adapter("ProblemDetails").validate_python(response.json(), strict=True)
         return
     for form, operations in DESCRIBED["paths"].items():
         if method in operations and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", form), path):
             told = operations[method]["responses"][str(response.status_code)]
             if kind == "application/json" and "$ref" in told["content"][kind]["schema"]:
                 name = told["content"][kind]["schema"]["$ref"].rpartition("/")[2]
-                shape = TypeAdapter(getattr(shapes, name))
-                shape.validate_python(response.json(), strict=True, extra="forbid")
+                adapter(name).validate_python(response.json(), strict=True, extra="forbid")
             else:
                 assert kind in told.get("content", {"": None}), (form, kind)
             break
@@ -150,14 +154,19 @@ def copied(indexed: Indexed, tmp_path: Path) -> Indexed:
     return Indexed(music, database)
 
 
+def copy_of(indexed: Indexed, folder: Path) -> Path:
+    """Copy the library into a folder; return its database. The files of its tracks stay."""
+    folder.mkdir(exist_ok=True)
+    for path in indexed.database.parent.glob("library.*"):
+        target = folder / path.name
+        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
+    return folder / "library.db"
+
+
 @pytest.fixture
 def own(indexed: Indexed, tmp_path: Path, serving: Serving) -> TestClient:
     """A server of a copy of the library's database, whose files are those of the small library."""
-    database = tmp_path / "library.db"
-    for path in indexed.database.parent.glob("library.*"):
-        target = tmp_path / path.name
-        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
-    return serving(database)
+    return serving(copy_of(indexed, tmp_path))
 
 
 def get(client: TestClient, path: str, code: int = 200, **params: Any) -> Any:

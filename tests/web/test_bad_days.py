@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -10,35 +11,29 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import numpy as np
 import pytest
 
 from recsys.api import Library
-from recsys.demo import SAMPLE_RATE
 from recsys.errors import RecsysError
+from recsys.indexing import IndexOptions
 from recsys.store import connection
-from recsys.web.server import ServeOptions, serve
-from tests.sounds import staircase, write
-from tests.web.conftest import API, Indexed, Serving, get, post
-from tests.web.live import listening, until
+from recsys.store.connection import LibraryLock
+from recsys.web.media import MOST_TRANSCODES
+from recsys.web.server import ServeOptions, bound_socket, serve
+from recsys.web.uploads import MOST_AT_ONCE
+from tests.sounds import noise, staircase, write
+from tests.web.conftest import API, Indexed, Serving, copy_of, get, post
+from tests.web.live import WAIT_S, listening, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.testclient import TestClient
-
-
-def copy_of(indexed: Indexed, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    for path in indexed.database.parent.glob("library.*"):
-        target = folder / path.name
-        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
-    return folder / "library.db"
 
 
 def test_a_library_that_is_not_there_yet_appears(
@@ -128,14 +123,8 @@ def test_files_on_a_disk_that_is_away_are_left_out_with_a_note(
     assert all(row["missing"] for row in get(client, "tracks")["tracks"])
 
 
-def test_a_listener_who_leaves_ends_the_transcoder(tmp_path: Path) -> None:
-    music = tmp_path / "music"
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 900 * SAMPLE_RATE)
-    write(music / "long.wav", noise.astype(np.float32), SAMPLE_RATE)
-    database = tmp_path / "library.db"
-    with Library(database) as library:
-        library.index([music])
-    with listening(database) as client:
+def test_a_listener_who_leaves_ends_the_transcoder(long: Path) -> None:
+    with listening(long) as client:
         slots = client.app.state.transcodes  # type: ignore[attr-defined]
         free = slots.free
         with client.stream("GET", f"{API}/media/1/opus") as sound:
@@ -144,6 +133,120 @@ def test_a_listener_who_leaves_ends_the_transcoder(tmp_path: Path) -> None:
             assert slots.free == free - 1
         until(lambda: slots.free == free)
         assert client.get(f"{API}/tracks").json()["total"] == 1
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a library of one file of 40 MB, which no buffer holds."""
+    folder = tmp_path_factory.mktemp("long")
+    path = write(folder / "music" / "long.wav", noise(900))
+    with Library(folder / "library.db") as library:
+        library.index([path.parent])
+    return folder / "library.db"
+
+
+def own_long(long: Path, folder: Path) -> tuple[Path, Path]:
+    """Return a library with a file of its own, and the file."""
+    music = folder / "music"
+    shutil.copytree(long.with_name("music"), music)
+    with Library(folder / "library.db") as library:
+        library.index([music])
+    return folder / "library.db", music / "long.wav"
+
+
+@pytest.mark.slow
+def test_ten_slow_readers_hold_up_nobody(long: Path) -> None:
+    with listening(long) as client, ExitStack() as slow:
+        for _ in range(10):
+            sound = slow.enter_context(client.stream("GET", f"{API}/media/1/audio"))
+            assert sound.status_code == 200
+            assert next(sound.iter_raw(1000))
+        decoded = [
+            slow.enter_context(client.stream("GET", f"{API}/media/1/opus")) for _ in range(10)
+        ]
+        codes = [each.status_code for each in decoded]
+        assert (codes.count(200), codes.count(429)) == (MOST_TRANSCODES, 2)
+        for _ in range(20):
+            assert client.get(f"{API}/tracks").json()["total"] == 1
+        body = {"kind": "like", "seeds": ["1"]}
+        assert client.post(f"{API}/feedback", json=body).status_code == 201
+        assert client.post(f"{API}/feedback/undo", json={}).status_code == 200
+
+
+def test_listeners_who_leave_are_forgotten(long: Path) -> None:
+    with listening(long) as client:
+        told = client.app.state.events  # type: ignore[attr-defined]
+        for _ in range(3):
+            with client.stream("GET", f"{API}/events") as stream:
+                assert next(stream.iter_raw())
+                assert told._listeners
+        with client.stream("GET", f"{API}/media/1/audio") as sound:
+            assert next(sound.iter_raw(1000))
+        until(lambda: not told._listeners)
+        assert client.get(f"{API}/tracks").json()["total"] == 1
+
+
+def test_a_file_that_is_cut_off_while_it_is_sent_ends_there(
+    long: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database, path = own_long(long, tmp_path)
+    with listening(database) as client:
+        size = path.stat().st_size
+        with client.stream("GET", f"{API}/media/1/audio") as sound:
+            assert int(sound.headers["content-length"]) == size
+            chunks = sound.iter_raw(1000)
+            assert next(chunks)
+            os.truncate(path, size // 2)
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(chunks)
+        assert client.get(f"{API}/tracks").json()["total"] == 1
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.slow
+def test_a_file_that_grows_while_it_is_sent_is_sent_as_it_was(long: Path, tmp_path: Path) -> None:
+    database, path = own_long(long, tmp_path)
+    with listening(database) as client:
+        size = path.stat().st_size
+        with client.stream("GET", f"{API}/media/1/audio") as sound:
+            with path.open("ab") as file:
+                file.write(bytes(100_000))
+            assert sum(map(len, sound.iter_raw())) == size
+
+
+def test_a_client_who_leaves_while_it_sends_leaves_nothing(long: Path) -> None:
+    with listening(long) as client:
+        sent = client.app.state.uploads  # type: ignore[attr-defined]
+        host, port = client.base_url.host, client.base_url.port
+        with socket.create_connection((host, port or 0)) as raw:
+            head = f"POST {API}/classify?name=a.wav HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            kind = "Content-Type: application/octet-stream\r\nContent-Length: 1000000\r\n\r\n"
+            raw.sendall((head + kind).encode() + bytes(1000))
+            until(lambda: sent._slots.free < MOST_AT_ONCE)
+        until(lambda: sent._slots.free == MOST_AT_ONCE)
+        assert not list(Path(sent._folder.name).iterdir())
+
+
+def test_a_library_that_is_analysed_again_answers_as_it_is_now(
+    copied: Indexed, serving: Serving
+) -> None:
+    client = serving(copied.database)
+    before = get(client, "tracks/1")["analysis"]
+    with Library(copied.database, effort="fast") as library:
+        library.index([copied.music], IndexOptions(reanalyse=True))
+    for _ in range(12):  # whichever thread answers
+        now = get(client, "tracks/1")["analysis"]
+        assert (before["effort"], now["effort"]) == ("balanced", "fast")
+        assert len(get(client, "tracks/1/similar")["results"]) > 3
+
+
+def test_an_index_that_is_deleted_is_made_again(copied: Indexed, serving: Serving) -> None:
+    client = serving(copied.database)
+    expected = get(client, "tracks/1/similar")["results"]
+    shutil.rmtree(copied.database.with_name("library.index"))
+    for _ in range(12):
+        assert get(client, "tracks/1/similar")["results"] == expected
+    assert get(serving(copied.database), "tracks/1/similar")["results"] == expected
 
 
 def events_of(stream: httpx.Response) -> Iterator[tuple[str, Any]]:
@@ -231,6 +334,40 @@ def test_a_session_outlasts_a_server_that_is_killed(indexed: Indexed, tmp_path: 
         assert process.wait(60) == 130
 
 
+@pytest.mark.slow
+def test_a_run_of_a_server_that_is_killed_ends_and_is_taken_up_again(tmp_path: Path) -> None:
+    for number in range(60):
+        write(tmp_path / "music" / f"{number}.wav", staircase(7 + number / 100))
+    database = tmp_path / "library.db"
+    body = {"folders": [str(tmp_path / "music")]}
+
+    def run(address: str) -> Any:
+        return httpx.get(f"{address}api/v1/runs", timeout=60).json()["runs"][0]
+
+    with served(database, "--port", "0") as (process, address):
+        httpx.post(f"{address}api/v1/runs", json=body, timeout=60)
+        until(lambda: run(address)["done"] > 0)
+        process.send_signal(signal.SIGKILL)
+    with LibraryLock(database, WAIT_S):  # the run ends with the server
+        pass
+    with served(database, "--port", "0") as (process, address):
+        httpx.post(f"{address}api/v1/runs", json=body, timeout=60)
+        until(lambda: run(address)["ended"])
+        assert run(address)["state"] == "done"
+        assert httpx.get(f"{address}api/v1/tracks", timeout=60).json()["total"] == 60
+
+
+@pytest.mark.slow
+def test_a_write_that_is_held_up_says_so_in_seconds(indexed: Indexed, tmp_path: Path) -> None:
+    database = copy_of(indexed, tmp_path / "one")
+    with served(database, "--port", "0") as (_, address), locked(database):
+        body = {"kind": "like", "seeds": ["1"]}
+        # The client would give up long before SQLite does by itself.
+        busy = httpx.post(f"{address}api/v1/feedback", json=body, timeout=connection.BUSY_TIMEOUT_S)
+        assert (busy.status_code, busy.json()["code"]) == (409, "busy")
+        assert busy.headers["retry-after"]
+
+
 def test_a_port_that_is_taken_names_its_holder(indexed: Indexed) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
@@ -255,3 +392,34 @@ def test_another_address_demands_a_token(
 def test_an_address_of_another_machine_is_no_place_to_listen(indexed: Indexed) -> None:
     with pytest.raises(RecsysError, match="cannot listen on"):
         serve(indexed.database, ServeOptions(port=99_999))
+
+
+def test_a_server_that_ends_ends_its_programs_first(tmp_path: Path) -> None:
+    for number in range(30):
+        write(tmp_path / "music" / f"{number}.wav", staircase(7 + number / 100))
+    with listening(tmp_path / "library.db") as client:
+        client.post(f"{API}/runs", json={"folders": [str(tmp_path / "music")]})
+        runs = client.app.state.runs  # type: ignore[attr-defined]
+        until(lambda: runs._process is not None)
+        process = runs._process
+    assert process.returncode is not None
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """An answer that waits for the next packet takes 40 ms more."""
+    told: list[int] = []
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sock = writer.get_extra_info("socket")
+        told.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async def visit() -> None:
+        with bound_socket(ServeOptions(port=0)) as listener:
+            async with await asyncio.start_server(greet, sock=listener):
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
+                await reader.read()
+                writer.close()
+
+    asyncio.run(visit())
+    assert [bool(each) for each in told] == [True]

@@ -14,11 +14,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from recsys.api import Library
-from recsys.mix.waveform import PEAKS, peaks_of
+from recsys.mel import hz_to_mel, mel_power
+from recsys.mix import spectrogram as spectrograms
+from recsys.mix.spectrogram import BANDS, FRAMES, SpectrogramOf, spectrogram_of
+from recsys.mix.waveform import PEAKS, mono_blocks, peaks_of
 from recsys.web import covers, media
 from recsys.web.covers import Covers
 from recsys.web.transcode import transcode
-from tests.sounds import encode, second_of, staircase, write
+from tests.sounds import encode, noise, second_of, staircase, write
 from tests.web.conftest import API, Indexed, Serving, get, png
 
 
@@ -64,13 +67,14 @@ def test_impossible_ranges_are_refused(
 ) -> None:
     found = client.get(f"{API}/media/{flac[0]}/audio", headers={"Range": f"bytes={asked}"})
     assert found.status_code in (400, 416)
+    assert found.headers["content-type"] == "application/problem+json"
 
 
 def test_a_file_that_is_gone_says_so(copied: Indexed, serving: Serving) -> None:
     client = serving(copied.database)
     for path in copied.music.glob("*/*"):
         path.rename(path.with_suffix(".gone"))
-    for what in ("audio", "opus", "cover", "waveform"):
+    for what in ("audio", "opus", "cover", "waveform", "spectrogram"):
         found = get(client, f"media/1/{what}", 410)
         assert "is not there" in found["detail"]
         assert found["hint"]
@@ -85,7 +89,7 @@ def test_a_link_that_leads_out_of_the_library_is_not_followed(
     secret.write_text("secret")
     track.path.unlink()
     track.path.symlink_to(secret)
-    for what in ("audio", "opus", "cover", "waveform"):
+    for what in ("audio", "opus", "cover", "waveform", "spectrogram"):
         assert "leads out" in get(client, f"media/1/{what}", 410)["detail"]
     inside = copied.music / "moved.flac"
     shutil.copy(next(copied.music.glob("*/*.flac")), inside)
@@ -141,6 +145,7 @@ def test_what_cannot_be_transcoded_says_so(copied: Indexed, serving: Serving) ->
     Library(copied.database).track(1).path.write_bytes(b"no sound")
     assert get(client, "media/1/opus", 422)["code"] == "unplayable"
     assert get(client, "media/1/waveform", 422)["code"] == "unplayable"
+    assert get(client, "media/1/spectrogram", 422)["code"] == "unplayable"
 
 
 def test_no_more_than_a_few_are_transcoded_at_once(
@@ -239,6 +244,59 @@ def test_a_waveform_is_made_once(own: TestClient, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("recsys.workers.apply", refuse)
     assert own.get(f"{API}/media/1/waveform").content == first
+
+
+# Spectrograms
+
+
+def spectrogram(path: Path, duration_s: float) -> np.ndarray:
+    return spectrogram_of(SpectrogramOf(path, duration_s))
+
+
+def test_a_spectrogram_shows_which_tones_sound_when(tmp_path: Path) -> None:
+    rate, low_hz, high_hz = 44_100, 440.0, 3000.0
+    time = np.arange(3 * rate) / rate
+    tones = [np.sin(2 * np.pi * hz * time) for hz in (low_hz, high_hz)]
+    samples = np.concatenate([*tones, np.zeros(3 * rate)]).astype(np.float32)
+    levels = spectrogram(write(tmp_path / "a.wav", samples, rate), 9)
+    assert (levels.shape, levels.dtype) == ((BANDS, FRAMES), np.uint8)
+    width = hz_to_mel(22_050 / 2) / (BANDS + 1)
+    for third, hz in enumerate((low_hz, high_hz)):
+        own = levels[:, third * 200 + 10 : third * 200 + 190]
+        band = round(hz_to_mel(hz) / width) - 1
+        assert np.abs(own.argmax(axis=0) - band).max() <= 1
+        assert own.max(axis=0).min() > 230
+    assert levels[:, 410:].max() == 0
+
+
+def test_a_spectrogram_has_no_seams(tmp_path: Path) -> None:
+    samples = noise(20)
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    whole = mel_power(samples[np.newaxis], 22_050, 2048, 512, BANDS)[0]
+    made = np.concatenate(list(spectrograms._powers(mono_blocks(path, 22_050)))).T
+    assert made.shape == whole.shape
+    np.testing.assert_allclose(made, whole, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("told_s", [0.0, 1.0, 30.0, 1e9])
+def test_a_length_that_is_wrong_does_no_harm(tmp_path: Path, told_s: float) -> None:
+    levels = spectrogram(write(tmp_path / "a.wav", noise(30)), told_s)
+    assert levels.shape == (BANDS, FRAMES)
+    assert levels.min() > 100  # noise everywhere
+
+
+def test_what_is_absurd_has_a_spectrogram(tmp_path: Path) -> None:
+    samples = np.full(22_050, np.nan, np.float32)
+    samples[::7], samples[::11] = np.inf, 1e30
+    assert spectrogram(write(tmp_path / "a.wav", samples, subtype="FLOAT"), 1).max() == 255
+    assert not spectrogram(write(tmp_path / "b.wav", np.zeros(100, np.float32)), 0).any()
+
+
+def test_a_spectrogram_is_sent_with_its_shape(client: TestClient, flac: tuple[int, Path]) -> None:
+    found = client.get(f"{API}/media/{flac[0]}/spectrogram")
+    assert found.headers["x-shape"] == "96,600"
+    levels = np.frombuffer(found.content, np.uint8).reshape(96, 600)
+    np.testing.assert_array_equal(levels, spectrogram(flac[1], 6.0))
 
 
 def test_the_limits_are_what_the_description_says() -> None:

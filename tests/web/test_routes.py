@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -241,6 +242,28 @@ def test_folders_and_suggestions(client: TestClient, indexed: Indexed) -> None:
     assert said["artists"] == [
         {"name": "The chamber band", "tracks": 2, "seed": "artist:The chamber band"}
     ]
+
+
+def test_artists_come_in_pages_by_name(client: TestClient, library: Library) -> None:
+    counts = Counter(track.artist for track in library.tracks())
+    found, cursor = [], {}
+    while True:
+        page = get(client, "artists", limit=2, **cursor)
+        assert page["total"] == len(counts)
+        found += page["artists"]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert [each["name"] for each in found] == sorted(counts)
+    assert {each["name"]: each["tracks"] for each in found} == counts
+    named = get(client, "artists", q="the cham")
+    assert named["artists"] == get(client, "suggest", q="the cham")["artists"]
+    assert get(client, "artists", q="best of")["artists"] == []  # an album
+    assert get(client, "artists", q="!!!")["total"] == 0
+    similar = get(client, "similar", seed=named["artists"][0]["seed"])
+    assert similar["query"]["readings"][0]["as"] == "artist"
+    for bad in ("no cursor", "AAAA", "Lg"):
+        get(client, "artists", 400, cursor=bad)
 
 
 def test_preferences_are_the_defaults_of_lists(own: TestClient) -> None:

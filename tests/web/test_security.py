@@ -31,6 +31,8 @@ WRITES = [
     ("POST", "login"),
     ("DELETE", "feedback/tracks/1/like"),
     ("POST", "map"),
+    ("POST", "tracks/1/genre"),
+    ("POST", "tags/undo"),
 ]
 
 

@@ -1,0 +1,186 @@
+"""How fast `recsys serve` answers many at once, while an index run writes.
+
+    python -m tests.benchmarks.serve --tracks 100000 --clients 200 --writing
+
+Each client asks for tracks similar to a random one, thinks for a while, and asks again; one more
+likes tracks. With ``--writing`` a process stores new tracks, as an index run does. Printed are the
+milliseconds an answer took, the processor time of the server for one, and its memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import httpx
+import numpy as np
+import psutil
+
+from recsys.store import Store
+from tests.benchmarks.measuring import MB
+from tests.benchmarks.planted_libraries import (
+    later_batch,
+    make_library,
+    music_of,
+    planted_model,
+    records,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+WRITTEN_EACH_S = 25
+"""What two processors analyse in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Who asks, how often, and for how long."""
+
+    address: str
+    tracks: int
+    clients: int
+    think_s: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Times:
+    """Seconds that answers took, and statuses of those that were none."""
+
+    similar: list[float] = field(default_factory=list)
+    writes: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def served(database: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Run `recsys serve`; yield its address and its process."""
+    command = [sys.executable, "-m", "recsys", "serve", "--no-browser", "--json", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--db", str(database)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["address"], psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+def write_beside(database: Path, tracks: int, seconds: float) -> None:
+    """Store tracks that are new, as an index run does: some each second."""
+    batch = later_batch(tracks, int(seconds * WRITTEN_EACH_S))
+    new = records(batch, planted_model(), music_of(database))
+    with Store.open(database) as store:
+        for start in range(0, len(new), WRITTEN_EACH_S):
+            for record in (some := new[start : start + WRITTEN_EACH_S]):
+                record.file.path.parent.mkdir(parents=True, exist_ok=True)
+                record.file.path.touch()
+            store.write(some)
+            time.sleep(1)
+
+
+async def ask_all(load: Load) -> Times:
+    """Let all clients ask."""
+    times = Times()
+    limits = httpx.Limits(max_connections=load.clients + 1)
+    client = httpx.AsyncClient(base_url=load.address, timeout=60, limits=limits)
+    end = time.monotonic() + load.seconds
+    async with client, asyncio.TaskGroup() as group:
+        for number in range(load.clients):
+            group.create_task(listener(client, load, random.Random(number), end, times))
+        group.create_task(liker(client, load, random.Random(-1), end, times))
+    return times
+
+
+async def listener(
+    client: httpx.AsyncClient, load: Load, chance: random.Random, end: float, times: Times
+) -> None:
+    """Ask for similar tracks till the end."""
+    await asyncio.sleep(chance.random() * load.think_s)
+    while time.monotonic() < end:
+        track = chance.randint(1, load.tracks)
+        begun = time.perf_counter()
+        answer = await client.get(f"/api/v1/tracks/{track}/similar", params={"k": 20})
+        times.similar.append(time.perf_counter() - begun)
+        if answer.status_code != 200:
+            times.failed.append(f"{answer.status_code} {answer.text[:200]}")
+        await asyncio.sleep(chance.expovariate(1 / load.think_s))
+
+
+async def liker(
+    client: httpx.AsyncClient, load: Load, chance: random.Random, end: float, times: Times
+) -> None:
+    """Like a track twice a second till the end."""
+    while time.monotonic() < end:
+        body = {"kind": "like", "seeds": [str(chance.randint(1, load.tracks))]}
+        begun = time.perf_counter()
+        answer = await client.post("/api/v1/feedback", json=body)
+        times.writes.append(time.perf_counter() - begun)
+        if answer.status_code != 201:
+            times.failed.append(f"{answer.status_code} {answer.text[:200]}")
+        await asyncio.sleep(0.5)
+
+
+def shown(name: str, seconds: list[float]) -> None:
+    """Print quantiles."""
+    values = 1000 * np.quantile(seconds, [0.5, 0.9, 0.99, 1.0])
+    pairs = zip(("p50", "p90", "p99", "max"), values, strict=True)
+    figures = ", ".join(f"{quantile} {value:.0f}" for quantile, value in pairs)
+    click.echo(f"{name:<8} {figures} ms, n = {len(seconds)}")
+
+
+def measure(load: Load, server: psutil.Process) -> None:
+    """Ask, and print what it took."""
+    before = sum(server.cpu_times()[:2])
+    times = asyncio.run(ask_all(load))
+    spent = sum(server.cpu_times()[:2]) - before
+    shown("similar", times.similar)
+    shown("likes", times.writes)
+    click.echo(f"answers  {len(times.similar) / load.seconds:.0f} a second")
+    click.echo(f"server   {1000 * spent / len(times.similar):.1f} ms of processor time an answer")
+    held = server.memory_full_info()
+    click.echo(f"memory   {held.rss / MB:.0f} MB resident, {held.uss / MB:.0f} MB its own")
+    click.echo(f"failed   {len(times.failed)} {times.failed[:3]}")
+
+
+@click.command()
+@click.option("--library", "given", type=click.Path(path_type=Path), help="A planted library.")
+@click.option("--tracks", default=100_000, show_default=True)
+@click.option("--clients", default=200, show_default=True)
+@click.option("--think", default=2.0, show_default=True, help="Mean seconds between questions.")
+@click.option("--seconds", default=30.0, show_default=True)
+@click.option("--writing", is_flag=True, help="Store new tracks meanwhile.")
+def main(
+    given: Path | None, tracks: int, clients: int, think: float, seconds: float, *, writing: bool
+) -> None:
+    """Measure the server."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = given or Path(folder) / "library.db"
+        if not database.exists():
+            make_library(database, tracks)
+        with served(database) as (address, server):
+            first = httpx.get(f"{address}api/v1/tracks/1/similar", timeout=120)
+            click.echo(f"first    {first.elapsed.total_seconds():.2f} s")
+            writer = multiprocessing.Process(target=write_beside, args=(database, tracks, seconds))
+            if writing:
+                writer.start()
+            measure(Load(address, tracks, clients, think, seconds), server)
+            if writing:
+                writer.join()
+
+
+if __name__ == "__main__":
+    main()
