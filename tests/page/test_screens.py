@@ -117,7 +117,7 @@ def test_every_screen(visiting: Visiting, width: int, theme: str) -> None:
     page.get_by_role("button", name="Change what plays").click()
     seen("mood")
     page.get_by_role("button", name="Open the camera").click()
-    page.get_by_text("You look neutral.").wait_for(timeout=60_000)
+    page.get_by_text("You look neutral.").wait_for(timeout=120_000)
     seen("face")
 
     visit.go("library")

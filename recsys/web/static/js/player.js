@@ -42,7 +42,7 @@ export const clockState = new State({ time: 0, duration: 0 });
 
 let key = 1;
 let brokenInRow = 0;
-let decks = [new Deck(heard), new Deck(heard)];
+let decks = [new Deck(follow), new Deck(follow)];
 let active = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let handover;
@@ -171,7 +171,7 @@ function advance() {
  * @param {Deck} deck
  * @param {"time" | "playing" | "waiting" | "paused" | "ended" | "broken"} event
  */
-function heard(deck, event) {
+function follow(deck, event) {
   if (deck !== decks[active]) return;
   if (event === "time") {
     clockState.set({ time: deck.time, duration: deck.duration });

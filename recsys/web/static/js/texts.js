@@ -321,6 +321,8 @@ export const T = {
     wayHint: "Draw a line; the tracks along it play in turn.",
     move: "Move",
     selected: (/** @type {number} */ n) => `${plural(n, "track")} selected`,
+    some: (/** @type {number} */ n, /** @type {number} */ of) =>
+      `${n.toLocaleString("en")} of ${plural(of, "track")}, spread over all`,
     play: "Play them",
     radio: "Radio of the region",
     save: "Save as a playlist",
