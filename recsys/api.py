@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
+    from recsys.discography import ArtistEntry, Discography, KeptDiscography
     from recsys.feedback import FeedbackReader
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
@@ -86,6 +87,9 @@ if TYPE_CHECKING:
         Reading,
     )
     from recsys.words import LibrarySounds, TextPhrase, TextTower, WordPhrase
+
+MOST_OF_SEED = 50
+"""Tracks that stand for an artist or album of very many, drawn evenly."""
 
 _MOST_ID = 2**63
 """Above all ids of a database."""
@@ -831,6 +835,51 @@ class Library:
             )
         return make_query(info, *groups)
 
+    def instant_mix(self, seeds: Seeds, options: RadioOptions | None = None) -> list[Track]:
+        """Return the first tracks of a radio from seeds; nothing is stored.
+
+        As many as asked for, where the library has them: first the spacings of artists and albums
+        are relaxed, as :data:`recsys.playlists.radio.SPACINGS` has them, then near-duplicates are
+        taken. No track of the seeds, no track twice, and the filters hold.
+
+        Parameters
+        ----------
+        seeds : str, Path, int, Track or sequence of them
+            Tracks of the library, as in :meth:`radio`.
+        options : RadioOptions, optional
+            Number of tracks and filters.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not found, or the library is empty.
+        """
+        from recsys.playlists.radio import Radio, RadioOptions
+
+        given = options or RadioOptions()
+        options = self._with_defaults(given)
+        store, index, info = self._stored()
+        files = self._presence()
+        query = self._find_all(seeds, (), (), files).query(info)
+        radio = Radio(store, index, info, self._taste(wanted=options.taste), files)
+        tracks = list(radio.following(0, query, (), options).tracks)
+        if len(tracks) < options.length:
+            known = {track.audio_hash for track in tracks}
+            known |= {seed.track.audio_hash for seed in query.seeds}
+            wider = SimilarOptions(
+                k=options.length + len(known),
+                genre=options.genre,
+                tags=options.tags,
+                show_duplicates=True,
+                filters=given.filters,
+                taste=options.taste,
+            )
+            for row in self.similar(seeds, wider).results:
+                if row.track.audio_hash not in known and len(tracks) < options.length:
+                    known.add(row.track.audio_hash)
+                    tracks.append(row.track)
+        return tracks
+
     def radio_sessions(self, newest: int = 50) -> list[RadioSession]:
         """Return the newest radio sessions, the last that was started first.
 
@@ -986,6 +1035,46 @@ class Library:
         )
         with Store.open(self.database) as writer:
             return writer.save_playlist(saved)
+
+    def edit_playlist(
+        self,
+        playlist: int,
+        *,
+        name: str | None = None,
+        add: Sequence[Track] = (),
+        remove: Iterable[int] = (),
+    ) -> None:
+        """Rename a saved playlist, or change its tracks; those that are gone stay in it.
+
+        Parameters
+        ----------
+        playlist : int
+        name : str, optional
+        add : sequence of Track
+            At its end.
+        remove : iterable of int
+            Positions from 0 on, in the tracks that :meth:`saved_playlist` returns.
+
+        Raises
+        ------
+        RecsysError
+            If there is none of this id, or the name is empty.
+        """
+        saved, tracks = self.saved_playlist(playlist)
+        if name is not None and not name.strip():
+            raise QueryError("a playlist needs a name", "Name it: sunday.")
+        there = {track.audio_hash for track in tracks}
+        shown = [i for i, sound in enumerate(saved.tracks) if sound in there]
+        dropped = {shown[i] for i in remove if 0 <= i < len(shown)}
+        kept = [sound for i, sound in enumerate(saved.tracks) if i not in dropped]
+        changed = replace(
+            saved,
+            name=saved.name if name is None else name.strip(),
+            changed=now().isoformat(timespec="seconds"),
+            tracks=(*kept, *(track.audio_hash for track in add)),
+        )
+        with Store.open(self.database) as writer:
+            writer.save_playlist(changed)
 
     def forget_playlist(self, playlist: int) -> None:
         """Delete a saved playlist; QueryError if there is none of this id."""
@@ -1363,15 +1452,15 @@ class Library:
             writer.add_events(events)
         return events
 
-    def take_back(self, kind: str, track: Seed) -> int:
+    def take_back(self, kind: str, track: Seed | Event) -> int:
         """Forget every like of a track, say; return how many events that were.
 
         Parameters
         ----------
         kind : str
             ``like`` or ``dislike``.
-        track : str, Path, int or Track
-            One track of the library.
+        track : str, Path, int, Track or Event
+            One track of the library; or an event, for the artist or album that it is about.
 
         Raises
         ------
@@ -1380,9 +1469,12 @@ class Library:
         """
         if kind not in (EventKind.LIKE, EventKind.DISLIKE):
             raise QueryError(f"{kind!r} is not taken back so", "Known: like, dislike.")
-        event = self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")
+        if isinstance(track, str | int | Path | Track):
+            event = self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")
+        else:
+            event = track
         with Store.open(self.database) as writer:
-            return writer.forget_events(event.kind, event.key)
+            return writer.forget_events(EventKind(kind), event.key, event.subject)
 
     def feedback(self) -> list[Event]:
         """Return all events, in the order of their times.
@@ -1610,6 +1702,55 @@ class Library:
             return counts, sum(counts.values())
         folder = absolute(folder)
         return dict(store.folders_in(folder)), store.count_under(folder)
+
+    def discography(self) -> Discography:
+        """Return the artists and albums of the library; empty for a library without tracks.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self._discography.of(self.store)
+
+    @cached_property
+    def _discography(self) -> KeptDiscography:
+        from recsys.discography import KeptDiscography
+
+        return KeptDiscography()
+
+    def similar_artists(self, artist: str, k: int = 20) -> list[tuple[ArtistEntry, float]]:
+        """Return the artists who sound most like one, with the similarity of their nearest track.
+
+        Parameters
+        ----------
+        artist : str
+            The id of an artist in :meth:`discography`.
+        k : int
+            Number of artists.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such artist, or the library is empty.
+        """
+        known = self.discography()
+        if artist not in known.artists:
+            raise QueryError(f"there is no artist {artist!r}", "Library.discography() has them.")
+        own = known.album_tracks(known.artists[artist])
+        # The first names only the one: what is not theirs is left out below.
+        options = SimilarOptions(
+            k=MOST_OF_SEED + 4 * k,
+            strategy="similarity",
+            max_per_artist=1,
+            show_duplicates=True,
+            taste=False,
+        )
+        found: dict[str, float] = {}
+        for row in self.similar(some_of(own), options).results:
+            found.setdefault(known.artist_of.get(row.track.id, artist), row.similarity)
+        found.pop(artist, None)
+        return [(known.artists[each], value) for each, value in found.items()][:k]
 
     def genres(self) -> list[tuple[str, int, tuple[str, ...]]]:
         """Return each genre with its number of tracks and the nearest other genres, most first.
@@ -2136,6 +2277,12 @@ def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
 def _with_notes(playlist: Playlist, notes: Sequence[str]) -> Playlist:
     """Return a playlist with notes before its own."""
     return replace(playlist, note="; ".join(filter(None, [*notes, playlist.note])))
+
+
+def some_of(ids: Sequence[int]) -> list[int]:
+    """Return ids, or of very many some that lie evenly among them."""
+    step = max(1, -(-len(ids) // MOST_OF_SEED))
+    return list(ids[::step])
 
 
 def _as_seeds(seeds: Seeds) -> list[str | Path]:

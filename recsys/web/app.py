@@ -28,6 +28,8 @@ from recsys.web.routing import router
 from recsys.web.runs import Runs
 from recsys.web.schemas import LoginBody, Nothing
 from recsys.web.security import COOKIE, Guard, Rules, token_of
+from recsys.web.subsonic.desk import Desk
+from recsys.web.subsonic.server import PlayerServer
 from recsys.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -109,6 +111,8 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
     app.add_api_route(
         "/static/{name:path}", _static, methods=["GET", "HEAD"], include_in_schema=False
     )
+    if rules.players:
+        app.mount("/rest", PlayerServer(Desk(database)))
     _add_handlers(app)
     return app
 

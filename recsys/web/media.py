@@ -17,6 +17,7 @@ from recsys.web.answers import ApiProblem
 from recsys.web.covers import Covers
 from recsys.web.routing import MEDIA_TYPES, Ask, router
 from recsys.web.schemas import Id
+from recsys.web.transcode import BITS_PER_S
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -73,12 +74,24 @@ async def opus(
 ) -> Response:
     """Return the sound of a track as Opus, from a second on, while it is transcoded."""
     path = await ask(lambda library: file_of(library, track_id))
-    slots: asyncio.Semaphore = request.app.state.transcodes
+    sound = await transcoded(path, start, request.app.state.transcodes)
+    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
+    return StreamingResponse(sound, 200, headers, "audio/ogg; codecs=opus")
+
+
+async def transcoded(
+    path: Path,
+    start: float,
+    slots: asyncio.Semaphore,
+    form: str = "opus",
+    bits_per_s: int = BITS_PER_S,
+) -> AsyncIterator[bytes]:
+    """Return the sound of a file while it is transcoded; ApiProblem where that cannot be."""
     if slots.locked():
         raise ApiProblem(
             429, f"{MOST_TRANSCODES} files are transcoded already", "Stop one of them."
         )
-    sound = _transcoded(path, start, slots)
+    sound = _from_process(path, f"{start:.3f}", slots, form, str(bits_per_s))
     # The first bytes show whether the file can be decoded at all.
     first = await anext(sound, None)
     if first is None:
@@ -90,17 +103,16 @@ async def opus(
             async for chunk in sound:
                 yield chunk
 
-    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
-    return StreamingResponse(whole(), 200, headers, "audio/ogg; codecs=opus")
+    return whole()
 
 
-async def _transcoded(
-    path: Path, start: float, slots: asyncio.Semaphore
+async def _from_process(
+    path: Path, start: str, slots: asyncio.Semaphore, form: str, bits_per_s: str
 ) -> AsyncGenerator[bytes, None]:
-    """Yield Opus in Ogg from a process of its own, which ends with its reader."""
+    """Yield sound from a process of its own, which ends with its reader."""
     async with slots:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "recsys.web.transcode", f"{start:.3f}", path),
+            *(sys.executable, "-P", "-m", "recsys.web.transcode", start, form, bits_per_s, path),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

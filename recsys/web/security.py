@@ -55,6 +55,9 @@ HEADERS = {
 
 API = "/api/v1/"
 
+PLAYERS = "/rest/"
+"""Where players ask: each request carries a secret of its own, so that no host or site matters."""
+
 MOST_JSON = 2**20
 """Bytes of a request in JSON: a playlist of 100,000 ids."""
 
@@ -78,6 +81,7 @@ class Rules:
 
     hosts: frozenset[str]  # of the header, lower case, with the port where it is not that of HTTP
     tokens: Tokens | None = None  # None where nobody needs to log in
+    players: bool = False  # whether /rest answers
 
     @property
     def origins(self) -> frozenset[str]:
@@ -100,6 +104,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":  # there are no websockets
+            return
+        if self._rules.players and scope["path"].startswith(PLAYERS):
+            await self._app(scope, receive, send)  # which has its own log-in, and its own limits
             return
         safe = _with_headers(send)
         refused = self._refusal(scope, Headers(scope=scope))
