@@ -19,7 +19,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 SECTIONS = {
     "": "The core",
     **{name: f"The extra `{name}`" for name in ("train", "papers", "onnx", "words", "mix")},
-    **{name: f"The extra `{name}`" for name in ("ray", "milvus", "web", "map", "check", "dev")},
+    **{name: f"The extra `{name}`" for name in ("ray", "milvus", "web", "map", "mdns", "check", "dev")},
 }
 """Extras in the order of the page; a package stands where it is first needed."""
 

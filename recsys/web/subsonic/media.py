@@ -13,10 +13,10 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from recsys.errors import RecsysError
 from recsys.web.media import file_of, transcoded
-from recsys.web.routing import MEDIA_TYPES
 from recsys.web.subsonic.browsing import album_of, artist_of, shelf_of
 from recsys.web.subsonic.calls import Call, answers, track_id
 from recsys.web.subsonic.protocol import CORS, CallError, Code
+from recsys.web.subsonic.rows import content_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ async def _file(call: Call) -> Path:
 
 
 def _whole(path: Path, headers: dict[str, str]) -> Response:
-    kind = MEDIA_TYPES.get(path.suffix.lower().lstrip("."), "application/octet-stream")
+    kind = content_type(path.suffix.lower().lstrip("."))
     headers = {**CORS, "Cache-Control": "private, no-cache", **headers}
     return FileResponse(path, headers=headers, media_type=kind)
 

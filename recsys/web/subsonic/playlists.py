@@ -9,7 +9,7 @@ from recsys.web.subsonic.browsing import shelf_of
 from recsys.web.subsonic.calls import Call, Content, answers, track_id
 from recsys.web.subsonic.desk import PlayQueueState
 from recsys.web.subsonic.protocol import CallError, Code
-from recsys.web.subsonic.rows import stamp
+from recsys.web.subsonic.rows import added, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,10 +134,8 @@ async def save_queue(call: Call) -> Content:
 async def play_queue(call: Call) -> Content:
     """Return the queue that was kept last."""
 
-    def found(library: Library) -> dict[str, Any] | None:
-        queue = call.desk.queue()
-        if queue is None:
-            return None
+    def found(library: Library) -> dict[str, Any]:
+        queue = call.desk.queue() or PlayQueueState((), None, 0, added(None), "")
         songs = shelf_of(call, library).songs_of(map(int, queue.ids))
         fields: dict[str, Any] = {
             "username": call.device.name,
@@ -150,5 +148,4 @@ async def play_queue(call: Call) -> Content:
             fields["current"] = queue.current
         return fields
 
-    queue = await call.ask(found)
-    return {} if queue is None else {"playQueue": queue}
+    return {"playQueue": await call.ask(found)}

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from recsys.credits import artists_of
+from recsys.credits import artists_of, lead_artist
 from recsys.discography import UNKNOWN_ARTIST, artist_id, sort_key
 from recsys.types import Kind
-from recsys.web.routing import media_type
+from recsys.web.routing import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -33,7 +34,7 @@ class Shelf:
     @classmethod
     def of(cls, library: Library, marks: Marks) -> Shelf:
         """Return that of a library."""
-        roots = (os.fspath(root) for root in library.folders())
+        roots = (os.fspath(root).rstrip(os.sep) + os.sep for root in library.folders())
         return cls(
             library,
             library.discography(),
@@ -52,11 +53,11 @@ class Shelf:
         return self.songs(self.library.tracks_of(ids))
 
     def _song(self, track: Track, size: int) -> dict[str, Any]:
-        tags, suffix = track.tags, track.path.suffix.lower().lstrip(".")
+        tags, path = track.tags, os.fspath(track.path)
+        suffix = track.path.suffix.lower().lstrip(".")
         album = self.known.albums.get(self.known.album_of.get(track.id, ""))
         by = self.known.artist_of.get(track.id) or artist_id(track.artist)
         plays, played = self.marks.plays.get(track.audio_hash, (0, None))
-        kind = (media_type(track) or "application/octet-stream").partition(";")[0]
         fields: dict[str, Any] = {
             "id": str(track.id),
             "parent": None if album is None else album.id,
@@ -69,11 +70,11 @@ class Shelf:
             "genre": track.genre_group,
             "coverArt": str(track.id),
             "size": size,
-            "contentType": kind,
+            "contentType": content_type(suffix),
             "suffix": suffix,
             "duration": round(track.duration_s),
             "bitRate": round(size / 125 / track.duration_s) if track.duration_s >= 1 else None,
-            "path": self._path(track),
+            "path": self._path(path),
             "isVideo": False,
             "playCount": plays,
             "played": None if played is None else stamp(played),
@@ -86,13 +87,13 @@ class Shelf:
             "mediaType": "song",
             "bpm": None if track.tempo is None else round(track.tempo),
             "genres": [{"name": track.genre_group}],
-            "artists": self._artists(by, tags.artist),
-            "displayArtist": track.artist or UNKNOWN_ARTIST,
-            "moods": [
-                mood
-                for mood, ranges in self.moods.items()
-                if all(limits.holds(getattr(track, name)) for name, limits in ranges.items())
+            "artists": [
+                {"id": each, "name": self.known.artists[each].name}
+                for each in (by, *_other_artists(tags.artist))
+                if each in self.known.artists
             ],
+            "displayArtist": track.artist or UNKNOWN_ARTIST,
+            "moods": self._moods(track),
             "replayGain": _replay_gain(track),
         }
         if album is not None:
@@ -100,19 +101,22 @@ class Shelf:
             fields["displayAlbumArtist"] = album.artist
         return {name: value for name, value in fields.items() if value is not None}
 
-    def _artists(self, by: str, tag: str | None) -> list[dict[str, Any]]:
-        """Return the artists of a song: the one whose page it is on, then others with a page."""
-        others = [artist_id(name) for name in artists_of(tag)]
+    def _moods(self, track: Track) -> list[str]:
+        """Return the moods that a track has."""
+        if track.energy is None:  # nor any other number, mostly
+            return []
         return [
-            {"id": each, "name": self.known.artists[each].name}
-            for each in dict.fromkeys((by, *others))
-            if each in self.known.artists
+            mood
+            for mood, ranges in self.moods.items()
+            if all(limits.holds(getattr(track, name)) for name, limits in ranges.items())
         ]
 
-    def _path(self, track: Track) -> str:
-        path = os.fspath(track.path)
-        root = next((root for root in self.roots if path.startswith(root + os.sep)), None)
-        return path.lstrip(os.sep) if root is None else path[len(root) + 1 :]
+    def _path(self, path: str) -> str:
+        """Return a path without the folder of the library in which it lies."""
+        for root in self.roots:
+            if path.startswith(root):
+                return path[len(root) :]
+        return path.lstrip(os.sep)
 
     def _starred(self, key: str) -> str | None:
         time = self.marks.liked.get(key)
@@ -170,9 +174,22 @@ def stamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(maxsize=1024)
 def added(seconds: float | None) -> str:
     """Return when something was added; 1970 where that is not known."""
     return stamp(datetime.fromtimestamp(seconds or 0, UTC))
+
+
+def content_type(suffix: str) -> str:
+    """Return the type of a file by its extension."""
+    return MEDIA_TYPES.get(suffix, "application/octet-stream").partition(";")[0]
+
+
+@lru_cache(maxsize=4096)
+def _other_artists(tag: str | None) -> tuple[str, ...]:
+    """Return the ids of those whom a tag names after its first artist."""
+    ids = [artist_id(name) for name in artists_of(tag)]
+    return tuple(each for each in dict.fromkeys(ids) if each != artist_id(lead_artist(tag)))
 
 
 def _replay_gain(track: Track) -> dict[str, float] | None:
