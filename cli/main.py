@@ -35,6 +35,7 @@ SECTIONS = {
         "mood": "recsys.cli.mood",
         "blends": "recsys.cli.blends",
         "serve": "recsys.cli.serve",
+        "link": "recsys.cli.link",
     },
     "Say what you want to hear": {
         "like": "recsys.cli.like:like",
