@@ -34,6 +34,8 @@ SECTIONS = {
         "radio": "recsys.cli.radio",
         "mood": "recsys.cli.mood",
         "blends": "recsys.cli.blends",
+    },
+    "In browsers and players": {
         "serve": "recsys.cli.serve",
         "link": "recsys.cli.link",
     },
