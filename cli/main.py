@@ -34,9 +34,10 @@ SECTIONS = {
         "radio": "recsys.cli.radio",
         "mood": "recsys.cli.mood",
         "blends": "recsys.cli.blends",
-        "serve": "recsys.cli.serve",
     },
-    "In your player": {
+    "In browsers and players": {
+        "serve": "recsys.cli.serve",
+        "link": "recsys.cli.link",
         "mpd": "recsys.cli.mpd",
     },
     "Say what you want to hear": {

@@ -32,8 +32,10 @@ from recsys.web import (
 )
 from recsys.web.answers import PROBLEM, answer, if_changed, invalid, nothing, problem, problem_of
 from recsys.web.asking import Asking
+from recsys.web.audiomuse import Plugins
 from recsys.web.covers import Covers
 from recsys.web.events import Events
+from recsys.web.linking import Links
 from recsys.web.rates import Rates, Slots, limited
 from recsys.web.routing import router
 from recsys.web.runs import Runs
@@ -140,7 +142,10 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         "/static/{name:path}", _static, methods=["GET", "HEAD"], include_in_schema=False
     )
     if rules.players:
-        app.mount("/rest", PlayerServer(Desk(database)))
+        desk = Desk(database)
+        app.mount("/rest", PlayerServer(desk))
+        for path, route in Plugins(desk.devices, Links(database)).routes().items():
+            app.add_route(path, route)
     _add_handlers(app)
     return app
 

@@ -58,6 +58,11 @@ API = "/api/v1/"
 PLAYERS = "/rest/"
 """Where players ask: each request carries a secret of its own, so that no host or site matters."""
 
+PLUGINS = tuple(
+    f"/api/{name}" for name in ("similar_tracks", "find_path", "similar_artists", "active_tasks")
+)
+"""Where plugins of other servers ask, in the same way."""
+
 MOST_JSON = 2**20
 """Bytes of a request in JSON: a playlist of 100,000 ids."""
 
@@ -105,7 +110,8 @@ class Guard:
             return
         if scope["type"] != "http":  # there are no websockets
             return
-        if self._rules.players and scope["path"].startswith(PLAYERS):
+        own_door = scope["path"].startswith(PLAYERS) or scope["path"] in PLUGINS
+        if self._rules.players and own_door:
             await self._app(scope, receive, send)  # which has its own log-in, and its own limits
             return
         safe = _with_headers(send)
