@@ -34,7 +34,11 @@ SECTIONS = {
         "radio": "recsys.cli.radio",
         "mood": "recsys.cli.mood",
         "blends": "recsys.cli.blends",
+    },
+    "In browsers and players": {
         "serve": "recsys.cli.serve",
+        "link": "recsys.cli.link",
+        "mpd": "recsys.cli.mpd",
     },
     "Say what you want to hear": {
         "like": "recsys.cli.like:like",
@@ -62,7 +66,7 @@ SECTIONS = {
 
 MODULES = {name: module for section in SECTIONS.values() for name, module in section.items()}
 
-GROUPS = ("mood", "feedback", "model", "papers", "cluster", "milvus")
+GROUPS = ("mood", "mpd", "feedback", "model", "papers", "cluster", "milvus")
 """Groups of commands, most of which need an extra."""
 
 COMMANDS = tuple(name for name in MODULES if name not in GROUPS)

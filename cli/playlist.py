@@ -43,8 +43,11 @@ FORMATS = ("m3u8", "m3u", "pls", "xspf", "json", "paths")
 CAN_GROW = (".m3u8", ".m3u", ".txt")
 """Extensions of the playlists that --extend continues."""
 
-PLAYERS = {"mpv": "--playlist={}", "vlc": "{}", "xdg-open": "{}"}
-"""Programs for --play, the first one that is installed, and their argument."""
+PLAYERS = {"mpv": "--playlist={}.m3u8", "vlc": "{}.xspf", "xdg-open": "{}.m3u8"}
+"""Programs for --play, the first one that is installed, and their argument.
+
+In M3U, VLC takes what follows a # or % in a name for a part of a URL, and opens the folder instead.
+"""
 
 SEED_RANGE = 2**32
 """Of the seeds that --random draws."""
@@ -460,11 +463,12 @@ def _play(playlist: Playlist, player: tuple[str, str]) -> None:
     from recsys.playlists.files import write
 
     # One file, written again each time: a player that goes on in the background reads it later.
-    path = user_cache_path("recsys", appauthor=False, ensure_exists=True) / "playing.m3u8"
-    write(playlist, path)
+    folder = user_cache_path("recsys", appauthor=False, ensure_exists=True)
     program, argument = player
+    path = folder / f"playing{Path(argument).suffix}"
+    write(playlist, path)
     try:
-        ended = subprocess.run([program, argument.format(path)], check=False)
+        ended = subprocess.run([program, argument.format(folder / "playing")], check=False)
     except KeyboardInterrupt:  # how players in a terminal are ended
         return
     if ended.returncode:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from recsys.audit.retagging import Run
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
+    from recsys.discography import ArtistEntry, Discography, KeptDiscography
     from recsys.feedback import FeedbackReader
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
@@ -90,6 +91,9 @@ if TYPE_CHECKING:
         Reading,
     )
     from recsys.words import LibrarySounds, TextPhrase, TextTower, WordPhrase
+
+MOST_OF_SEED = 50
+"""Tracks that stand for an artist or album of very many, drawn evenly."""
 
 _MOST_ID = 2**63
 """Above all ids of a database."""
@@ -712,6 +716,7 @@ class Library:
         like: Seeds = (),
         not_like: Seeds = (),
         words: str | None = None,
+        dry_run: bool = False,
     ) -> RadioAnswer:
         """Give the next tracks of an endless list, and store that they were given.
 
@@ -731,11 +736,14 @@ class Library:
         words : str, optional
             A phrase, as in :meth:`similar`, alone or with seeds. The session keeps it, and gives
             the tracks that fit it, the best first.
+        dry_run : bool
+            Store nothing: neither a session, nor that tracks were given.
 
         Returns
         -------
         RadioAnswer
             Never a track that the session gave before; with notes on rules that were relaxed.
+            Session 0 is one that a dry run did not start.
 
         Raises
         ------
@@ -752,27 +760,31 @@ class Library:
         files = self._presence()
         radio = Radio(store, index, info, self._taste(wanted=options.taste), files)
         found = self._find_all(seeds, like, not_like, files)
-        with Store.open(database) as writer:
+        with Store.open(database, read_only=dry_run) as writer:
             if words is not None:  # an error must not start a session
                 near = found.query(info) if found.given else None
                 self._phrase(words, files).candidates(options.genre, options.tags, near)
-            number = self._radio_session(writer, found, info, session, words, new=new)
+            begun = _stored_blend(found.query(info)) if found.given else None
+            number = self._radio_session(writer, begun, session, words, new=new)
+            if number is None and not dry_run:
+                number = writer.start_radio(begun or Blend(), words)
             while True:
-                known = writer.radio(number)
+                known = (begun or Blend(), [], words) if number is None else writer.radio(number)
                 if known is None:
-                    raise no_session(number)
+                    raise no_session(number or 0)
                 blend, played, phrase = known
+                name = number or 0
                 if phrase is None:
-                    query = self._radio_query(number, blend, info, files)
-                    answer = radio.following(number, query, played, options)
+                    query = self._radio_query(name, blend, info, files)
+                    answer = radio.following(name, query, played, options)
                 else:
                     near = None
                     if blend.seeds or blend.like:
-                        near = self._radio_query(number, blend, info, files)
-                    answer = self._radio_by_words(radio, number, phrase, near, played, options)
+                        near = self._radio_query(name, blend, info, files)
+                    answer = self._radio_by_words(radio, name, phrase, near, played, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
-                if writer.extend_radio(number, len(played), given):
+                if dry_run or writer.extend_radio(name, len(played), given):
                     notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
                     notes += _on_files(files)
                     return replace(answer, notes=(*notes, *answer.notes))
@@ -795,14 +807,14 @@ class Library:
     def _radio_session(
         self,
         writer: Store,
-        found: FoundSeeds,
-        info: ModelInfo,
+        begun: Blend | None,
         session: int | None,
         words: str | None,
         *,
         new: bool,
-    ) -> int:
-        is_given = found.given or words is not None
+    ) -> int | None:
+        """Return the session to go on with, None for a new one."""
+        is_given = begun is not None or words is not None
         if session is not None:
             if not is_whole(session):
                 raise QueryError(
@@ -819,9 +831,7 @@ class Library:
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
             return latest
-        blend = _stored_blend(found.query(info)) if found.given else Blend()
-        latest = None if new else writer.latest_radio(blend, words)
-        return writer.start_radio(blend, words) if latest is None else latest
+        return None if new else writer.latest_radio(begun or Blend(), words)
 
     def _radio_query(
         self, session: int, blend: Blend, info: ModelInfo, files: Presence | None
@@ -834,6 +844,51 @@ class Library:
                 "Start another: recsys radio TRACK",
             )
         return make_query(info, *groups)
+
+    def instant_mix(self, seeds: Seeds, options: RadioOptions | None = None) -> list[Track]:
+        """Return the first tracks of a radio from seeds; nothing is stored.
+
+        As many as asked for, where the library has them: first the spacings of artists and albums
+        are relaxed, as :data:`recsys.playlists.radio.SPACINGS` has them, then near-duplicates are
+        taken. No track of the seeds, no track twice, and the filters hold.
+
+        Parameters
+        ----------
+        seeds : str, Path, int, Track or sequence of them
+            Tracks of the library, as in :meth:`radio`.
+        options : RadioOptions, optional
+            Number of tracks and filters.
+
+        Raises
+        ------
+        RecsysError
+            If a seed is not found, or the library is empty.
+        """
+        from recsys.playlists.radio import Radio, RadioOptions
+
+        given = options or RadioOptions()
+        options = self._with_defaults(given)
+        store, index, info = self._stored()
+        files = self._presence()
+        query = self._find_all(seeds, (), (), files).query(info)
+        radio = Radio(store, index, info, self._taste(wanted=options.taste), files)
+        tracks = list(radio.following(0, query, (), options).tracks)
+        if len(tracks) < options.length:
+            known = {track.audio_hash for track in tracks}
+            known |= {seed.track.audio_hash for seed in query.seeds}
+            wider = SimilarOptions(
+                k=options.length + len(known),
+                genre=options.genre,
+                tags=options.tags,
+                show_duplicates=True,
+                filters=given.filters,
+                taste=options.taste,
+            )
+            for row in self.similar(seeds, wider).results:
+                if row.track.audio_hash not in known and len(tracks) < options.length:
+                    known.add(row.track.audio_hash)
+                    tracks.append(row.track)
+        return tracks
 
     def radio_sessions(self, newest: int = 50) -> list[RadioSession]:
         """Return the newest radio sessions, the last that was started first.
@@ -992,6 +1047,46 @@ class Library:
         )
         with Store.open(self.database) as writer:
             return writer.save_playlist(saved)
+
+    def edit_playlist(
+        self,
+        playlist: int,
+        *,
+        name: str | None = None,
+        add: Sequence[Track] = (),
+        remove: Iterable[int] = (),
+    ) -> None:
+        """Rename a saved playlist, or change its tracks; those that are gone stay in it.
+
+        Parameters
+        ----------
+        playlist : int
+        name : str, optional
+        add : sequence of Track
+            At its end.
+        remove : iterable of int
+            Positions from 0 on, in the tracks that :meth:`saved_playlist` returns.
+
+        Raises
+        ------
+        RecsysError
+            If there is none of this id, or the name is empty.
+        """
+        saved, tracks = self.saved_playlist(playlist)
+        if name is not None and not name.strip():
+            raise QueryError("a playlist needs a name", "Name it: sunday.")
+        there = {track.audio_hash for track in tracks}
+        shown = [i for i, sound in enumerate(saved.tracks) if sound in there]
+        dropped = {shown[i] for i in remove if 0 <= i < len(shown)}
+        kept = [sound for i, sound in enumerate(saved.tracks) if i not in dropped]
+        changed = replace(
+            saved,
+            name=saved.name if name is None else name.strip(),
+            changed=now().isoformat(timespec="seconds"),
+            tracks=(*kept, *(track.audio_hash for track in add)),
+        )
+        with Store.open(self.database) as writer:
+            writer.save_playlist(changed)
 
     def forget_playlist(self, playlist: int) -> None:
         """Delete a saved playlist; QueryError if there is none of this id."""
@@ -1369,15 +1464,15 @@ class Library:
             writer.add_events(events)
         return events
 
-    def take_back(self, kind: str, track: Seed) -> int:
+    def take_back(self, kind: str, track: Seed | Event) -> int:
         """Forget every like of a track, say; return how many events that were.
 
         Parameters
         ----------
         kind : str
             ``like`` or ``dislike``.
-        track : str, Path, int or Track
-            One track of the library.
+        track : str, Path, int, Track or Event
+            One track of the library; or an event, for the artist or album that it is about.
 
         Raises
         ------
@@ -1386,9 +1481,12 @@ class Library:
         """
         if kind not in (EventKind.LIKE, EventKind.DISLIKE):
             raise QueryError(f"{kind!r} is not taken back so", "Known: like, dislike.")
-        event = self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")
+        if isinstance(track, str | int | Path | Track):
+            event = self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")
+        else:
+            event = track
         with Store.open(self.database) as writer:
-            return writer.forget_events(event.kind, event.key)
+            return writer.forget_events(EventKind(kind), event.key, event.subject)
 
     def feedback(self) -> list[Event]:
         """Return all events, in the order of their times.
@@ -1642,6 +1740,55 @@ class Library:
         folder = absolute(folder)
         return dict(store.folders_in(folder)), store.count_under(folder)
 
+    def discography(self) -> Discography:
+        """Return the artists and albums of the library; empty for a library without tracks.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        return self._discography.of(self.store)
+
+    @cached_property
+    def _discography(self) -> KeptDiscography:
+        from recsys.discography import KeptDiscography
+
+        return KeptDiscography()
+
+    def similar_artists(self, artist: str, k: int = 20) -> list[tuple[ArtistEntry, float]]:
+        """Return the artists who sound most like one, with the similarity of their nearest track.
+
+        Parameters
+        ----------
+        artist : str
+            The id of an artist in :meth:`discography`.
+        k : int
+            Number of artists.
+
+        Raises
+        ------
+        RecsysError
+            If there is no such artist, or the library is empty.
+        """
+        known = self.discography()
+        if artist not in known.artists:
+            raise QueryError(f"there is no artist {artist!r}", "Library.discography() has them.")
+        own = known.album_tracks(known.artists[artist])
+        # The first names only the one: what is not theirs is left out below.
+        options = SimilarOptions(
+            k=MOST_OF_SEED + 4 * k,
+            strategy="similarity",
+            max_per_artist=1,
+            show_duplicates=True,
+            taste=False,
+        )
+        found: dict[str, float] = {}
+        for row in self.similar(some_of(own), options).results:
+            found.setdefault(known.artist_of.get(row.track.id, artist), row.similarity)
+        found.pop(artist, None)
+        return [(known.artists[each], value) for each, value in found.items()][:k]
+
     def genres(self) -> list[tuple[str, int, tuple[str, ...]]]:
         """Return each genre with its number of tracks and the nearest other genres, most first.
 
@@ -1660,6 +1807,24 @@ class Library:
             (genre, counts[genre], near.get(genre, ()))
             for genre in sorted(counts, key=lambda genre: (-counts[genre], genre))
         ]
+
+    def languages(self) -> dict[str, int]:
+        """Return the languages of tags with their numbers of tracks, most first.
+
+        Returns
+        -------
+        dict of str to int
+            By code (``de``), or by the name in the tag where no code is known for it.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty.
+        """
+        from recsys.pages import language_counts
+
+        store, _, _ = self._stored()
+        return language_counts(store)
 
     def waveform(self, track_id: int) -> bytes:
         """Return the waveform of a track: :data:`recsys.mix.waveform.PEAKS` peaks, a byte each.
@@ -1707,6 +1872,25 @@ class Library:
         """Return options whose moods are ranges."""
         ranges = self._with_moods(Filters(ranges=options.ranges, moods=options.moods)).ranges
         return replace(options, ranges=ranges, moods=())
+
+    def tag_strengths(self, ids: Iterable[int]) -> dict[int, dict[str, float]]:
+        """Return the strengths (z-scores) of all tags of some tracks, by track and tag.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            Those without a track, or whose track has no tags, are left out.
+
+        Raises
+        ------
+        RecsysError
+            If the library is empty.
+        """
+        store, _, info = self._stored()
+        return {
+            track_id: dict(zip(info.tags, info.tag_strengths(scores).tolist(), strict=True))
+            for track_id, scores in store.tag_scores(ids).items()
+        }
 
     def show(self, seed: Seed, *, k: int = 5) -> TrackDetails:
         """Return what the library knows about a track: genres, tags, file, nearest tracks.
@@ -2214,6 +2398,12 @@ def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
 def _with_notes(playlist: Playlist, notes: Sequence[str]) -> Playlist:
     """Return a playlist with notes before its own."""
     return replace(playlist, note="; ".join(filter(None, [*notes, playlist.note])))
+
+
+def some_of(ids: Sequence[int]) -> list[int]:
+    """Return ids, or of very many some that lie evenly among them."""
+    step = max(1, -(-len(ids) // MOST_OF_SEED))
+    return list(ids[::step])
 
 
 def _as_seeds(seeds: Seeds) -> list[str | Path]:

@@ -32,6 +32,8 @@ GUESTS = re.compile(
 )
 """What names further artists in a title: "Song (feat. B)", "Song ft. B", "Song (with B)"."""
 
+_LEAD_ENDS = re.compile(r"\s*;\s*|\s*[(\[]?\b(?:feat|ft|featuring)\b\.?\s+", re.IGNORECASE)
+
 DISC = re.compile(
     r"\s*(?:[(\[]|[-\u2010-\u2014,:]\s*|\s)"
     r"(?:dis[ck]|cd|disque)\s*[-#:.]?\s*"
@@ -81,6 +83,20 @@ def artists_of(tag: str | None) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(name for name in names if name is not None and name not in NOT_AN_ARTIST)
     )
+
+
+def lead_artist(tag: str | None) -> str | None:
+    """Return the artist whom a tag names first, without guests, as it is spelt.
+
+    Others that share a name, as with "&", stay: they are one act.
+
+    Examples
+    --------
+    >>> lead_artist("Nas feat. Lauryn Hill"), lead_artist("Simon & Garfunkel"), lead_artist("A; B")
+    ('Nas', 'Simon & Garfunkel', 'A')
+    """
+    lead = "" if tag is None else _LEAD_ENDS.split(tag, maxsplit=1)[0].strip()
+    return lead or tag
 
 
 @lru_cache(maxsize=8192)

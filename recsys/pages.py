@@ -16,6 +16,7 @@ from recsys.checks import check_types
 from recsys.errors import QueryError
 from recsys.listing import ListOptions
 from recsys.recommender.filters import checked_ranges
+from recsys.recommender.languages import languages_in
 from recsys.recommender.query import TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.store.search import MOST_MATCHES, normalise, search_terms, words_of
@@ -51,6 +52,8 @@ class PageOptions(ListOptions):
         Only tracks with these words, or words that begin so, in artist, title, album or genre tag.
     folder : Path or None
         Only tracks in this folder, or below it.
+    languages : tuple of str
+        Only tracks whose language tag names one of these, by a code or a name.
     sort : str or None
         One of :data:`SORTS`, with ``-`` before it for the other direction. None is the best match
         first, of at most :data:`recsys.store.search.MOST_MATCHES`, or without a search the newest
@@ -64,6 +67,7 @@ class PageOptions(ListOptions):
 
     search: str | None = None
     folder: Path | None = None
+    languages: tuple[str, ...] = ()
     sort: str | None = None
 
     def __post_init__(self) -> None:
@@ -160,6 +164,11 @@ def _conditions(store: Store, info: ModelInfo, options: PageOptions) -> Iterable
     if options.artist is not None or options.album is not None:
         named = store.tracks_where(artist=options.artist, album=options.album)
         yield np.array([track.id for track in named], np.int64)
+    if options.languages:
+        asked = frozenset[str]().union(*map(languages_in, options.languages))
+        tags = store.language_tags()
+        fitting = [each for each, tag in tags if not asked.isdisjoint(languages_in(tag))]
+        yield np.array(fitting, np.int64)
     if options.tags:
         yield TagFilter(store, info, options.tags).strongest()[0]
 
@@ -283,7 +292,13 @@ def _named(store: Store, words: str | None) -> tuple[tuple[str, int], ...]:
     return tuple(each for each in found if _begins(asked, each[0]))
 
 
-# What may be meant
+# What may be asked for
+
+
+def language_counts(store: Store) -> dict[str, int]:
+    """Return the languages that tags name, by their codes, with their numbers of tracks."""
+    counts = Counter(code for _, tag in store.language_tags() for code in languages_in(tag))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(frozen=True, slots=True)

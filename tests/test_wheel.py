@@ -61,6 +61,14 @@ def test_the_core_brings_nothing_heavy(bin_folder: Path) -> None:
     assert not names & {"torch", "librosa", "scikit-learn", "scipy", "pandas", "numba", "pydantic"}
 
 
+def test_the_plugin_for_beets_is_in_its_namespace(bin_folder: Path) -> None:
+    look = "import beetsplug; from importlib.util import find_spec as f; "
+    look += "print(beetsplug.__file__, f('beetsplug.recsys').origin)"
+    package, module = run(bin_folder / "python", "-c", look, cwd=bin_folder).split()
+    assert package == "None"
+    assert module.endswith("/site-packages/beetsplug/recsys.py")
+
+
 @pytest.mark.parametrize("inside", [False, True], ids=["empty folder", "inside the checkout"])
 def test_the_main_job(bin_folder: Path, music: Path, tmp_path: Path, inside: bool) -> None:
     cwd = REPOSITORY if inside else tmp_path

@@ -19,7 +19,8 @@ CONSTRAINTS = ROOT / "constraints.txt"
 SECTIONS = {
     "": "The core",
     **{name: f"The extra `{name}`" for name in ("train", "papers", "onnx", "words", "mix")},
-    **{name: f"The extra `{name}`" for name in ("ray", "milvus", "web", "map", "check", "dev")},
+    **{name: f"The extra `{name}`" for name in ("mpd", "ray", "milvus", "web", "map", "mdns")},
+    **{name: f"The extra `{name}`" for name in ("check", "dev")},
 }
 """Extras in the order of the page; a package stands where it is first needed."""
 

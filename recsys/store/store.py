@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         Iterator,
         Sequence,
     )
+    from datetime import datetime
 
     import numpy.typing as npt
     from sqlite_utils import Database
@@ -994,6 +995,24 @@ class Store:
         sql = "SELECT * FROM analysed_tracks WHERE id > ? ORDER BY id LIMIT ?"
         return map(track_of, self._pages(sql, (-1,)))
 
+    def credits(self) -> list[tuple[Any, ...]]:
+        """Return what sorts the analysed tracks into albums, by id.
+
+        Each row has id, path as text, artist, album artist, album, track number, year, genre group,
+        kind, duration and time of addition.
+        """
+        columns = (
+            "id, path, artist, album_artist, album, track_number, year, genre_group, kind,"
+            " duration_s, added"
+        )
+        rows = self._rows(f"SELECT {columns} FROM analysed_tracks ORDER BY id")  # noqa: S608
+        return [row if isinstance(row[1], str) else _with_text(row) for row in rows]
+
+    def sizes(self, ids: Iterable[int]) -> dict[int, int]:
+        """Return the sizes of the files of tracks, bytes, as of their analysis."""
+        sql = "SELECT id, size FROM tracks WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(self._rows(sql, (_json_ids(ids),)))
+
     def tracks_where(
         self,
         *,
@@ -1067,6 +1086,10 @@ class Store:
             found.append(track_id for track_id, _ in self.iter_tracks_under(folder))
         ids = [np.unique(np.fromiter(each, np.int64)) for each in found]
         return ids[0] if len(ids) == 1 else reduce(np.intersect1d, ids)
+
+    def language_tags(self) -> Iterator[tuple[int, str]]:
+        """Read the ids and language tags of the tracks that have one."""
+        yield from self._rows("SELECT id, language FROM analysed_tracks WHERE language != ''")
 
     def _ids_matching(self, queries: Iterable[Sequence[str]]) -> list[int]:
         """Return the ids of the tracks that the full-text index has for each of some queries."""
@@ -1606,6 +1629,20 @@ class Store:
             for row in self._rows(f"{_EVENTS} WHERE key = ? ORDER BY time, id", (key,))
         ]
 
+    def plays(self) -> dict[str, tuple[int, datetime]]:
+        """Return how often each track was played and when last, by its audio hash."""
+        sql = (
+            "SELECT key, count(*), max(time) FROM events WHERE kind = ? AND subject = ?"
+            " GROUP BY key"
+        )
+        rows = self._rows(sql, (EventKind.PLAY, Subject.TRACK))
+        return {str(key): (count, parse_time(last)) for key, count, last in rows}
+
+    def opinions(self) -> list[Event]:
+        """Return the likes and dislikes, in the order of their times."""
+        sql = f"{_EVENTS} WHERE kind IN (?, ?) ORDER BY time, id"
+        return list(map(_event_of, self._rows(sql, (EventKind.LIKE, EventKind.DISLIKE))))
+
     def event_counts(self) -> dict[EventKind, int]:
         """Return the number of events of each kind that there is."""
         rows = self._rows("SELECT kind, count(*) FROM events GROUP BY kind")
@@ -1646,12 +1683,15 @@ class Store:
         return [_event_of(row) for row in rows]
 
     @_guarded
-    def forget_events(self, kind: EventKind, key: str) -> int:
-        """Delete the events of a kind about one track, by its audio hash; return their number."""
+    def forget_events(self, kind: EventKind, key: str, subject: Subject = Subject.TRACK) -> int:
+        """Delete the events of a kind about one track, say; return their number.
+
+        The key is that of the events: of a track its audio hash.
+        """
         with write_transaction(self._db):
             gone = self._db.execute(
                 "DELETE FROM events WHERE kind = ? AND subject = ? AND key = ?",
-                (kind, Subject.TRACK, key),
+                (kind, subject, key),
             ).rowcount
             if gone:  # what others know of the events must show as old: the last one gets a new id
                 columns = "time, kind, subject, key, name, source, tracks"
@@ -1886,6 +1926,11 @@ def _stored_file(row: tuple[Any, ...]) -> StoredFile:
     _, track_id, size, mtime_ns, audio_hash, genre, failure, missing, warning, *more = row
     flags = bool(missing), warning, bool(more[0]), more[1]
     return StoredFile(track_id, size, mtime_ns, audio_hash, genre, failure, *flags)
+
+
+def _with_text(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row whose second value, a path of bytes, is text."""
+    return (row[0], os.fsdecode(row[1]), *row[2:])
 
 
 def _json_ids(ids: Iterable[int]) -> str:

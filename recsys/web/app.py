@@ -32,14 +32,18 @@ from recsys.web import (
 )
 from recsys.web.answers import PROBLEM, answer, if_changed, invalid, nothing, problem, problem_of
 from recsys.web.asking import Asking
+from recsys.web.audiomuse import Plugins
 from recsys.web.covers import Covers
 from recsys.web.events import Events
+from recsys.web.linking import Links
 from recsys.web.rates import Rates, Slots, limited
 from recsys.web.routing import router
 from recsys.web.runs import Runs
 from recsys.web.schemas import LoginBody, Nothing
 from recsys.web.security import COOKIE, Guard, Rules, token_of
 from recsys.web.shapes import ProblemDetails, ServerView
+from recsys.web.subsonic.desk import Desk
+from recsys.web.subsonic.server import PlayerServer
 from recsys.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -137,6 +141,11 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
     app.add_api_route(
         "/static/{name:path}", _static, methods=["GET", "HEAD"], include_in_schema=False
     )
+    if rules.players:
+        desk = Desk(database)
+        app.mount("/rest", PlayerServer(desk))
+        for path, route in Plugins(desk.devices, Links(database)).routes().items():
+            app.add_route(path, route)
     _add_handlers(app)
     return app
 

@@ -23,6 +23,7 @@ from recsys.web.shapes import (
     FailurePage,
     FolderList,
     GenreList,
+    LanguageList,
     MoodList,
     PreferencesView,
     StatusView,
@@ -128,6 +129,13 @@ async def moods(ask: Ask) -> Response:
         ]
 
     return answer({"moods": await ask(listed)})
+
+
+@routes.get("/languages", response_model=LanguageList)
+async def languages(ask: Ask) -> Response:
+    """List the languages that tags name, by their codes, with their numbers of tracks."""
+    counts = await ask(lambda library: library.languages())
+    return answer({"languages": [{"language": k, "tracks": n} for k, n in counts.items()]})
 
 
 @routes.get("/folders", response_model=FolderList)

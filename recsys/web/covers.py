@@ -42,14 +42,16 @@ class Covers:
         self._folder = folder
         self._made = 0
 
-    def of(self, file: Path, size: int) -> bytes | None:
-        """Return the cover of a file as WebP, its longest edge at most `size`; None without one."""
-        key = self._key(file, size)
+    def of(self, file: Path, size: int, form: str = "WEBP") -> bytes | None:
+        """Return the cover of a file, its longest edge at most `size`; None without one."""
+        key = self._key(file, size, form)
         kept = self._folder / key
         with contextlib.suppress(OSError):
             content = kept.read_bytes()
             return content or None
-        picture = next((small for raw in _pictures(file) if (small := _reduced(raw, size))), b"")
+        picture = next(
+            (small for raw in _pictures(file) if (small := _reduced(raw, size, form))), b""
+        )
         with contextlib.suppress(OSError):  # a full disk: it is made again the next time
             self._folder.mkdir(parents=True, exist_ok=True)
             atomic.write_bytes(kept, picture)
@@ -58,13 +60,13 @@ class Covers:
                 self._prune()
         return picture or None
 
-    def _key(self, file: Path, size: int) -> str:
+    def _key(self, file: Path, size: int, form: str) -> str:
         """Return a name that changes with the file, and with its folder."""
         states = []
         for path in (file, file.parent):
             with contextlib.suppress(OSError):
                 states.append(path.stat().st_mtime_ns)
-        text = f"{os.fsencode(file)!r} {states} {size}"
+        text = f"{os.fsencode(file)!r} {states} {size} {form}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def _prune(self) -> None:
@@ -122,8 +124,8 @@ def _in_tags(file: Path) -> Iterator[bytes]:
         yield bytes(of_ape.value).partition(b"\0")[2]
 
 
-def _reduced(raw: bytes, size: int) -> bytes | None:
-    """Return a picture as WebP, not larger than `size`; None for one that cannot be read."""
+def _reduced(raw: bytes, size: int, form: str) -> bytes | None:
+    """Return a picture not larger than `size`; None for one that cannot be read."""
     if not raw or len(raw) > MOST_BYTES:
         return None
     try:
@@ -134,7 +136,7 @@ def _reduced(raw: bytes, size: int) -> bytes | None:
             small = picture.convert("RGB")
             small.thumbnail((size, size))
             target = io.BytesIO()
-            small.save(target, "WEBP", quality=80)
+            small.save(target, form, quality=80)
             return target.getvalue()
     except Exception:  # noqa: BLE001 (a decoder of pictures raises anything)
         return None

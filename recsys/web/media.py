@@ -19,6 +19,7 @@ from recsys.web.covers import Covers
 from recsys.web.rates import Slots, limited
 from recsys.web.routing import BYTES, MEDIA_TYPES, Ask, contents, router
 from recsys.web.schemas import Id
+from recsys.web.transcode import BITS_PER_S
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,7 +142,16 @@ async def opus(
 ) -> Response:
     """Return the sound of a track as Opus, from a second on, while it is transcoded."""
     path = await ask(lambda library: file_of(library, track_id))
-    sound = _transcoded(path, start, request.app.state.transcodes)
+    sound = await transcoded(path, start, request.app.state.transcodes)
+    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
+    return StreamingResponse(sound, 200, headers, "audio/ogg; codecs=opus")
+
+
+async def transcoded(
+    path: Path, start: float, slots: Slots, form: str = "opus", bits_per_s: int = BITS_PER_S
+) -> AsyncIterator[bytes]:
+    """Return the sound of a file while it is transcoded; ApiProblem where that cannot be."""
+    sound = _from_process(path, f"{start:.3f}", slots, form, str(bits_per_s))
     # The first bytes show whether the file can be decoded at all.
     first = await anext(sound, None)
     if first is None:
@@ -153,14 +163,15 @@ async def opus(
             async for chunk in sound:
                 yield chunk
 
-    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
-    return StreamingResponse(whole(), 200, headers, "audio/ogg; codecs=opus")
+    return whole()
 
 
-async def _transcoded(path: Path, start: float, slots: Slots) -> AsyncGenerator[bytes, None]:
-    """Yield Opus in Ogg from a process of its own, which ends with its reader."""
+async def _from_process(
+    path: Path, start: str, slots: Slots, form: str, bits_per_s: str
+) -> AsyncGenerator[bytes, None]:
+    """Yield sound from a process of its own, which ends with its reader."""
     with slots.taken():
-        given = f"{start:.3f}", path
+        given = start, form, bits_per_s, path
         async with child("recsys.web.transcode", *given, cwd="/", limit=_CHUNK) as process:
             assert process.stdout is not None
             limit: float | None = START_S

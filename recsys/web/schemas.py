@@ -110,6 +110,7 @@ class TracksQuery(_Ranges):
     kind: KindName | None = None
     added_since: datetime | None = None
     mood: Some = []
+    language: Some = []
     banned: bool = False
     sort: Text | None = None
 
@@ -125,6 +126,7 @@ class TracksQuery(_Ranges):
             kind=self.kind,
             added_since=self.added_since,
             moods=tuple(self.mood),
+            languages=tuple(self.language),
             ranges=self.own_ranges(),
             banned=self.banned,
             sort=self.sort,

@@ -55,6 +55,14 @@ HEADERS = {
 
 API = "/api/v1/"
 
+PLAYERS = "/rest/"
+"""Where players ask: each request carries a secret of its own, so that no host or site matters."""
+
+PLUGINS = tuple(
+    f"/api/{name}" for name in ("similar_tracks", "find_path", "similar_artists", "active_tasks")
+)
+"""Where plugins of other servers ask, in the same way."""
+
 MOST_JSON = 2**20
 """Bytes of a request in JSON: a playlist of 100,000 ids."""
 
@@ -78,6 +86,7 @@ class Rules:
 
     hosts: frozenset[str]  # of the header, lower case, with the port where it is not that of HTTP
     tokens: Tokens | None = None  # None where nobody needs to log in
+    players: bool = False  # whether /rest answers
 
     @property
     def origins(self) -> frozenset[str]:
@@ -100,6 +109,10 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":  # there are no websockets
+            return
+        own_door = scope["path"].startswith(PLAYERS) or scope["path"] in PLUGINS
+        if self._rules.players and own_door:
+            await self._app(scope, receive, send)  # which has its own log-in, and its own limits
             return
         safe = _with_headers(send)
         refused = self._refusal(scope, Headers(scope=scope))

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,9 @@ from recsys.errors import QueryError, RecsysError
 from recsys.store import connection
 from recsys.store.connection import default_database
 from recsys.web import PORT
+from recsys.web.announcing import announced
 from recsys.web.app import create_app
+from recsys.web.devices import Devices
 from recsys.web.security import Rules
 from recsys.web.tokens import Tokens
 
@@ -41,11 +43,17 @@ class ServeOptions:
         0 takes a free one.
     names : tuple of str
         Further host names by which it is reached, as that of a proxy. They demand a token, too.
+    subsonic : bool
+        Answer players at ``/rest``, each with the secret of its device.
+    mdns : bool
+        Announce the server in the network.
     """
 
     host: str = "127.0.0.1"
     port: int = PORT
     names: tuple[str, ...] = ()
+    subsonic: bool = False
+    mdns: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -82,7 +90,7 @@ def serve(
     Raises
     ------
     RecsysError
-        If the port is taken, or a token is needed and there is none.
+        If the port is taken, or a token or a device is needed and there is none.
     """
     with Library(database) as library:
         path = library.database if database is not None else default_database()
@@ -92,11 +100,22 @@ def serve(
             f"{options.host} is reached from elsewhere, so a token is needed, and there is none",
             "Make one: recsys serve --token",
         )
+    if options.subsonic and not Devices(path).all():
+        raise QueryError(
+            "players log in with the secret of a device, and there is none",
+            "Make one: recsys serve --device phone",
+        )
+    if options.mdns and is_loopback(options.host):
+        raise QueryError(
+            f"nobody else reaches {options.host}, so there is nothing to announce",
+            "Give the address of this machine in the network: --host 192.168.1.5",
+        )
     # Of this process, whose writes are short: who waits at a page would rather be told.
     connection.BUSY_TIMEOUT_S = BUSY_S
-    with bound_socket(options) as listener:
+    with ExitStack() as stack:
+        listener = stack.enter_context(bound_socket(options))
         port = listener.getsockname()[1]
-        rules = Rules(frozenset(_hosts(options, port)), tokens)
+        rules = Rules(frozenset(_hosts(options, port)), tokens, options.subsonic)
         make = partial(Library, path, paths=False)
         config = uvicorn.Config(
             create_app(make, path, rules),
@@ -110,6 +129,9 @@ def serve(
         )
         shown = "127.0.0.1" if options.host in ("0.0.0.0", "localhost") else options.host
         address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+        if options.mdns:
+            reached = {options.host, *_own_addresses()}
+            stack.enter_context(announced(reached, port, subsonic=options.subsonic))
         _Server(config, partial(on_start, address)).run([listener])
 
 

@@ -585,6 +585,19 @@ class MoodList(TypedDict):
     moods: list[MoodRow]
 
 
+class LanguageRow(TypedDict):
+    """A language that tags name: a code, or a name whose code is not known."""
+
+    language: str
+    tracks: int
+
+
+class LanguageList(TypedDict):
+    """The languages, most tracks first."""
+
+    languages: list[LanguageRow]
+
+
 class FolderRow(TypedDict):
     """A folder with tracks."""
 

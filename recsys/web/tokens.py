@@ -10,9 +10,15 @@ import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from recsys import atomic
 from recsys.errors import QueryError, RecsysError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+R = TypeVar("R", bound="DataclassInstance")
 
 _PREFIX = "recsys_"
 
@@ -26,31 +32,54 @@ class Token:
     made: str  # UTC
 
 
-class Tokens:
-    """The tokens of a file next to the library; read again when the file changes."""
+class KeptRows(Generic[R]):
+    """Rows of a file that its owner alone may read; read again when the file changes."""
 
-    def __init__(self, database: Path) -> None:
-        self.path = database.with_name(f"{database.stem}.tokens.json")
-        self._known: tuple[Token, ...] = ()
+    def __init__(self, path: Path, kind: type[R], what: str, remedy: str) -> None:
+        self.path = path
+        self._kind = kind
+        self._what, self._remedy = what, remedy
+        self._known: tuple[R, ...] = ()
         self._state: tuple[int, int] | None = None
 
-    def all(self) -> tuple[Token, ...]:
-        """Return the tokens that are valid; RecsysError if the file cannot be read."""
+    def all(self) -> tuple[R, ...]:
+        """Return the rows; RecsysError if the file cannot be read."""
         try:
             found = self.path.stat()
             state = found.st_mtime_ns, found.st_ino
             if state != self._state:
                 rows = json.loads(self.path.read_text(encoding="ascii"))
-                self._known = tuple(Token(**row) for row in rows)
+                self._known = tuple(self._kind(**row) for row in rows)
                 self._state = state
         except FileNotFoundError:
             self._known, self._state = (), None
         except (OSError, ValueError, TypeError) as error:
             raise RecsysError(
-                f"the tokens in {self.path} cannot be read: {error}",
-                "Delete the file, and make new ones: recsys serve --token",
+                f"the {self._what} in {self.path} cannot be read: {error}",
+                f"Delete the file, and make new ones: {self._remedy}",
             ) from error
         return self._known
+
+    def _write(self, rows: tuple[R, ...]) -> None:
+        content = json.dumps([asdict(row) for row in rows], indent=1)
+        try:
+            with atomic.replacing(self.path) as unfinished:
+                unfinished.touch(0o600)  # nobody else may read it, at any moment
+                unfinished.write_bytes(content.encode("ascii"))
+            os.chmod(self.path, 0o600)  # noqa: PTH101
+        except OSError as error:
+            raise RecsysError(
+                f"cannot write {self.path}: {error.strerror or error}",
+                "Check the permissions of the folder of the library.",
+            ) from error
+
+
+class Tokens(KeptRows[Token]):
+    """The tokens of a file next to the library."""
+
+    def __init__(self, database: Path) -> None:
+        path = database.with_name(f"{database.stem}.tokens.json")
+        super().__init__(path, Token, "tokens", "recsys serve --token")
 
     def holds(self, text: str) -> bool:
         """Return whether this is a token; in a time that does not tell how much of it is right."""
@@ -72,17 +101,6 @@ class Tokens:
             known = ", ".join(token.id for token in kept) or "none"
             raise QueryError(f"there is no token {token_id!r}", f"Known: {known}.")
         self._write(kept)
-
-    def _write(self, tokens: tuple[Token, ...]) -> None:
-        content = json.dumps([asdict(token) for token in tokens], indent=1)
-        try:
-            atomic.write_bytes(self.path, content.encode("ascii"))
-            os.chmod(self.path, 0o600)  # noqa: PTH101
-        except OSError as error:
-            raise RecsysError(
-                f"cannot write {self.path}: {error.strerror or error}",
-                "Check the permissions of the folder of the library.",
-            ) from error
 
 
 def _hash(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from recsys.errors import QueryError
 from recsys.words.table import (
     ADJECTIVES,
     Entry,
@@ -118,6 +119,15 @@ class PhraseReading:
     def empty(self) -> bool:
         """Whether nothing was understood."""
         return not (self.wishes or self.eras or self.names)
+
+    def check(self) -> None:
+        """Raise QueryError if nothing was understood."""
+        if self.empty:
+            raise QueryError(
+                f"nothing was understood of {self.given!r}",
+                "Name sounds, moods, voices, years, or artists of the library: "
+                '--words "slow sad piano without vocals from the 80s".',
+            )
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -186,12 +186,7 @@ class WordRanking:
         *,
         tiers: bool = True,
     ) -> None:
-        if reading.empty:
-            raise QueryError(
-                f"nothing was understood of {reading.given!r}",
-                "Name sounds, moods, voices, years, or artists of the library: "
-                '--words "slow sad piano without vocals from the 80s".',
-            )
+        reading.check()
         self._sounds, self._index, self._info = sounds, index, info
         self.reading = reading
         self.groups = reading.groups if tiers else ()

@@ -59,6 +59,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_of_music(music: Path, tmp_path: Path) -> None:
     result = run("--data", music, "--out", tmp_path / "out", "--workers", 1, "--json")
     assert result.exit_code == 3, (result.output, result.exception)

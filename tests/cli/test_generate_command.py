@@ -71,6 +71,7 @@ def model(music: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -
     return out
 
 
+@pytest.mark.slow
 def test_a_genre_becomes_sound(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "blues.flac"
     command = ("papers", "generate", "--model", model, "--genre", "blues", "--seconds", 4)
@@ -116,6 +117,7 @@ def test_what_cannot_be_generated(model: Path, music: Path, tmp_path: Path) -> N
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_generator_is_judged(model: Path, music: Path, tmp_path: Path) -> None:
     plots = tmp_path / "plots"
     command = ("papers", "judge", model, music, "--per-genre", 2, "--workers", 1)

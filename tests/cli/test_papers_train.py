@@ -65,6 +65,7 @@ def nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recsys.papers.data.WorkerPool", decode)
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_and_used(train: Train, music: Path, out: Path, tmp_path: Path) -> None:
     epoch, last = lines_of(train("mlp", "--json", "--protocol", "random"))
     assert (epoch["epoch"], epoch["epochs"]) == (1, 1)
@@ -359,6 +360,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_where_an_undisturbed_one_does(
     train: Train, music: Path, out: Path, tmp_path: Path
 ) -> None:

@@ -194,6 +194,7 @@ def without_papers(*commands: tuple[object, ...]) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_what_works_without_the_extra(music: Path, tmp_path: Path) -> None:
     model, database = tmp_path / "m.safetensors", tmp_path / "l.db"
     usual = ("--data", music, "--epochs", 1, "--device", "cpu", "--workers", 1)

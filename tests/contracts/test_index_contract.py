@@ -429,7 +429,14 @@ def change(index: EmbeddingIndex, operation: tuple[Any, ...]) -> Any:
     return None
 
 
-@pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        # Each example makes a collection of Milvus anew.
+        pytest.param(kind, id=kind.name, marks=[pytest.mark.slow] * (kind.name == "milvus"))
+        for kind in KINDS[1:]
+    ],
+)
 @settings(max_examples=60, deadline=None)
 @given(operations, st.integers(1, 45))
 def test_any_history_gives_the_answers_of_exact_search(

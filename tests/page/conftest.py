@@ -12,13 +12,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 import mutagen
 import pytest
+from PIL import Image, ImageOps
 
 import recsys.web  # noqa: F401 (so that the extra is known)
 from recsys.api import Library
@@ -45,17 +47,54 @@ def chromium() -> str | None:
     return given or next(filter(None, map(shutil.which, CHROMIUM)), None)
 
 
+Launching = Callable[..., AbstractContextManager["Browser"]]
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def launching() -> Iterator[Launching]:
+    """Start Chromium, with further flags."""
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     path = chromium()
     if path is None:
         pytest.skip("no Chromium: install Debian's package chromium, or name one: RECSYS_CHROMIUM")
     as_root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with api.sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *as_root])
+
+        @contextmanager
+        def launch(*flags: str) -> Iterator[Browser]:
+            args = [*FLAGS, *as_root, *flags]
+            chrome = playwright.chromium.launch(executable_path=path, args=args)
+            yield chrome
+            chrome.close()
+
+        yield launch
+
+
+def camera(folder: Path, picture: Image.Image) -> tuple[str, str]:
+    """Flags for a camera that sees a picture."""
+    film = folder / "camera.y4m"
+    size = (640, 480)
+    with av.open(film, "w", format="yuv4mpegpipe") as target:
+        stream = target.add_stream("rawvideo", rate=10)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_image(ImageOps.pad(picture.convert("RGB"), size))
+        target.mux(stream.encode(frame.reformat(format="yuv420p")))
+        target.mux(stream.encode())
+    return "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"
+
+
+@pytest.fixture(scope="session")
+def browser(launching: Launching, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose camera, where a page may use it, sees the face of Grace Hopper.
+
+    The photograph of 1984 is in the public domain, and comes with matplotlib.
+    """
+    cbook = pytest.importorskip("matplotlib.cbook")
+    with Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)) as portrait:
+        flags = camera(tmp_path_factory.mktemp("camera"), portrait)
+    with launching(*flags) as chrome:
         yield chrome
-        chrome.close()
 
 
 @dataclass
@@ -73,10 +112,10 @@ class Server:
 
 
 @contextmanager
-def served(database: Path, music: Path, port: int = 0) -> Iterator[Server]:
+def served(database: Path, music: Path, port: int = 0, *options: str) -> Iterator[Server]:
     """Run `recsys serve` as the command line does."""
     command = [sys.executable, "-m", "recsys", "serve", "--no-browser", "--json"]
-    command += ["--port", str(port), "--db", str(database)]
+    command += ["--port", str(port), "--db", str(database), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -95,6 +134,11 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = mutagen.File(first, easy=True)
     file["title"], file["year" if "year" in file else "date"] = HOSTILE, "1984"
     file.save()
+    for path in paths:
+        if "nocturne" in path.name:
+            file = mutagen.File(path, easy=True)
+            file["language"] = "German"
+            file.save()
     (folder / "broken.mp3").write_bytes(b"no sound")
     return folder
 

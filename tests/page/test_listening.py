@@ -6,8 +6,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mutagen
+import numpy as np
 import pytest
+import soundfile
 
+from recsys.api import Library
+from recsys.demo import SAMPLE_RATE, STYLES, render
 from tests.page.conftest import SHORT_S, served, watched
 
 if TYPE_CHECKING:
@@ -19,7 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-LIKED = "fetch('/api/v1/feedback/tracks').then(answer => answer.json()).then(told => told.like)"
 KEPT = "() => JSON.parse(localStorage.getItem('recsys.queue'))"
 
 
@@ -164,22 +168,28 @@ def test_rules_of_a_radio_count_at_once(visiting: Visiting) -> None:
     until(page, lambda: len(set(genres.all_inner_texts())) > 1)
 
 
-def test_a_like_stays_and_is_taken_back(visiting: Visiting) -> None:
+def likes(page: Page) -> list[int]:
+    """Return the ids of what is liked, as the server has it."""
+    asked = "fetch('/api/v1/feedback/tracks').then(answer => answer.json())"
+    return list(page.evaluate(asked)["like"])
+
+
+def test_a_like_outlives_the_page_and_is_taken_back(visiting: Visiting) -> None:
     page = visiting(place="library?q=offbeat").page
-    row = page.locator(".row", has_text="Offbeat no. 1").first
-    row.hover()
-    with page.expect_response("**/api/v1/feedback"):
-        row.locator(".heart").click()
-    page.reload()
     heart = page.locator(".row", has_text="Offbeat no. 1").locator(".heart")
-    until(page, lambda: heart.get_attribute("aria-pressed") == "true")
-    with page.expect_response("**/api/v1/feedback/tracks/*/like"):
+
+    def turned_and_left(pressed: str) -> None:
+        """Click the heart, and reload before anything can have answered."""
+        heart.hover()
         heart.click()
-    with page.expect_response("**/api/v1/feedback/tracks"):
         page.reload()
-    page.locator(".row", has_text="Offbeat no. 1").wait_for()
-    until(page, lambda: heart.get_attribute("aria-pressed") == "false")
-    assert page.evaluate(LIKED) == []
+        until(page, lambda: bool(likes(page)) == (pressed == "true"))
+        with page.expect_response("**/api/v1/feedback/tracks"):
+            page.reload()
+        until(page, lambda: heart.get_attribute("aria-pressed") == pressed)
+
+    turned_and_left("true")
+    turned_and_left("false")
 
 
 def test_a_ban_can_be_undone(visiting: Visiting) -> None:
@@ -299,3 +309,124 @@ def test_an_empty_library_greets_and_fills(browser: Browser, tmp_path: Path, mus
         page.goto("about:blank")
         visit.check()
     context.close()
+
+
+def test_a_spectrogram_is_low_at_the_bottom_and_plays_from_where_one_points(
+    visiting: Visiting,
+) -> None:
+    visit = visiting()
+    page = visit.page
+    told = page.evaluate("fetch('/api/v1/tracks/5').then(answer => answer.json())")
+    told["analysis"] |= {"windows": [0.5 * SHORT_S], "window_s": 0.25 * SHORT_S}
+    loud_below = bytes(600 * [255]) + bytes(600 * 95)
+    page.route("**/api/v1/tracks/5", lambda route: route.fulfill(json=told))
+    page.route(
+        "**/api/v1/media/5/spectrogram",
+        lambda route: route.fulfill(body=loud_below, headers={"X-Shape": "96,600"}),
+    )
+    visit.go("track/5")
+    picture = page.locator(".spectrogram")
+    picture.wait_for()
+    shade = """(canvas, [x, y]) => {
+      const [r, g, b] = canvas.getContext('2d').getImageData(x, y, 1, 1).data;
+      return r + g + b;
+    }"""
+    canvas = picture.locator("canvas")
+    low, low_elsewhere, high = (
+        canvas.evaluate(shade, at) for at in ([350, 95], [50, 95], [350, 0])
+    )
+    assert low == 255 + 244 + 240  # the lightest
+    assert low_elsewhere < low  # it was not analysed
+    assert high < 60
+    mark = page.locator(".spectrogram-mark")
+    assert mark.evaluate("mark => [mark.style.left, mark.style.width]") == ["50%", "25%"]
+
+    picture.focus()
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    at = round(0.3 * SHORT_S)
+    assert picture.get_attribute("aria-valuenow") == str(at)
+    page.keyboard.press("Enter")
+    page.locator(".player").wait_for()
+    until(page, lambda: position(page) >= at)
+
+
+def test_a_spectrogram_comes_with_the_windows_of_the_track(visiting: Visiting) -> None:
+    page = visiting(place="track/5").page
+    canvas = page.locator(".spectrogram canvas")
+    canvas.wait_for()
+    until(page, lambda: canvas.evaluate("canvas => [canvas.width, canvas.height]") == [600, 96])
+    assert page.locator(".spectrogram-mark").count() > 0
+
+
+def test_a_genre_is_corrected_and_the_file_brought_back(visiting: Visiting, music: Path) -> None:
+    visit = visiting(place="library?q=offbeat+no+2")
+    page = visit.page
+    page.locator(".row-names a", has_text="Offbeat no. 2").click()
+    page.get_by_role("button", name="Correct the genre").click()
+    field = page.get_by_label("Genre", exact=True)
+    field.fill("Dub")
+    page.get_by_role("button", name="Write").click()
+    page.get_by_text("The genre tag says Dub now").wait_for()
+    page.locator(".facts dd", has_text="Dub").wait_for()
+    (path,) = music.rglob("*offbeat no. 2*")
+    assert mutagen.File(path, easy=True)["genre"] == ["Dub"]
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Undone").wait_for()
+    page.locator(".facts dd", has_text="Dub").wait_for(state="detached")
+    assert "genre" not in mutagen.File(path, easy=True)
+
+
+def test_without_the_routes_nothing_asks_for_them(visiting: Visiting) -> None:
+    """An older server lists neither spectrograms nor corrections."""
+    visit = visiting()
+    page = visit.page
+    page.route("**/api/v1/openapi.json", lambda route: route.fulfill(json={"paths": {"/x": {}}}))
+    page.reload()
+    visit.go("track/5")
+    page.locator(".similar .row").first.wait_for()
+    assert page.locator(".spectrogram").count() == 0
+    assert page.get_by_role("button", name="Correct the genre").count() == 0
+
+
+def seeks_through_opus(page: Page, asked: list[str]) -> None:
+    """What plays is transcoded, and again from where one seeks to."""
+    until(page, lambda: position(page) > 0)
+    assert asked[-1].endswith("/opus?start=0.00")
+    slider = page.locator(".player [role=slider]")
+    slider.press("Home")
+    slider.press("ArrowRight")
+    until(page, lambda: position(page) >= 5)
+    assert [url.split("=")[-1] for url in asked[-2:]] == ["0.00", "5.00"]
+    assert slider.get_attribute("aria-valuemax") == str(round(SHORT_S))  # the stream has no end
+    until(page, lambda: position(page) >= round(SHORT_S) - 1)
+
+
+def test_what_the_browser_cannot_play_is_transcoded(browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "Music"
+    folder.mkdir()
+    sound = render(STYLES["chamber"], np.random.default_rng(1), SHORT_S)
+    soundfile.write(folder / "chamber.aiff", sound, SAMPLE_RATE)
+    with Library(tmp_path / "library.db") as library:
+        library.index(folder)
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "opus" in request.url else None)
+    with served(tmp_path / "library.db", folder) as server:
+        visit = watched(page, server.address)
+        page.goto(server.address)
+        page.locator(".row .play-cover").first.click()
+        seeks_through_opus(page, asked)
+        page.goto("about:blank")
+        visit.check()
+    context.close()
+
+
+def test_a_file_that_fails_to_play_is_transcoded(visiting: Visiting) -> None:
+    page = visiting(place="library?q=chamber").page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "opus" in request.url else None)
+    page.route("**/api/v1/media/*/audio", lambda route: route.fulfill(body=b"no sound at all"))
+    page.locator(".row", has_text="Chamber no. 1").locator(".play-cover").click()
+    seeks_through_opus(page, asked)

@@ -54,6 +54,23 @@ def show(visiting: Visiting, width: int, theme: str) -> Page:
     return page
 
 
+def title_of(page: Page, track: int) -> str:
+    """Return the title of a track, as far as it is shown."""
+    told = page.evaluate(f"fetch('/api/v1/tracks/{track}').then(answer => answer.json())")
+    return str(told["title"]).split("\x1b")[0]
+
+
+def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Return the pixel of a place of the map, which is seen as a whole."""
+    box = page.locator(".map-box").bounding_box()
+    assert box is not None
+    side = min(box["width"], box["height"]) * 0.95
+    return (
+        box["x"] + box["width"] / 2 + (x - 0.5) * side,
+        box["y"] + box["height"] / 2 + (y - 0.5) * side,
+    )
+
+
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_labels_have_room(visiting: Visiting, width: int, theme: str) -> None:
     page = show(visiting, width, theme)
@@ -82,16 +99,56 @@ def test_a_lasso_takes_what_lies_in_it(visiting: Visiting) -> None:
 
 def test_a_click_plays_the_nearest_point(visiting: Visiting) -> None:
     page = show(visiting, 1280, "light")
-    box = page.locator(".map-box").bounding_box()
-    assert box is not None
-    side = min(box["width"], box["height"]) * 0.95
-    x, y = PLACES[4]
-    left = box["x"] + box["width"] / 2 + (x - 0.5) * side
-    top = box["y"] + box["height"] / 2 + (y - 0.5) * side
-    # Which track has the fifth id depends on which was analysed first.
-    title = page.evaluate("fetch('/api/v1/tracks/5').then(answer => answer.json())")["title"]
+    title = title_of(page, 5)
+    left, top = on_screen(page, *PLACES[4])
     page.mouse.move(left + 3, top + 2)
     page.locator(".map-card", has_text=title).wait_for()
     page.mouse.click(left + 3, top + 2)
     page.locator(".player").wait_for()
     until(page, lambda: title in page.locator(".player .names").first.inner_text())
+
+
+def test_a_map_by_umap_plays_where_one_points_and_along_a_way(visiting: Visiting) -> None:
+    pytest.importorskip("umap")
+    page = visiting(place="map").page
+    page.get_by_role("button", name="Draw the map").click()
+    page.locator(".map-labels span").first.wait_for(timeout=240_000)
+    raw = bytes(
+        page.evaluate(
+            "fetch('/api/v1/map/points').then(answer => answer.arrayBuffer())"
+            ".then(bytes => [...new Uint8Array(bytes)])"
+        )
+    )
+    count = len(raw) // 9
+    assert count == len(PLACES)
+    ids = struct.unpack_from(f"<{count}I", raw)
+    flat = struct.unpack_from(f"<{2 * count}H", raw, 4 * count)
+    places = dict(zip(ids, zip(flat[::2], flat[1::2], strict=True), strict=True))
+    genres = {page.locator(".map-labels span").nth(0).inner_text()}
+    assert genres <= set(page.locator(".map .chips .chip").all_inner_texts())
+
+    # The two that lie farthest from each other.
+    apart = {
+        (a, b): (places[a][0] - places[b][0]) ** 2 + (places[a][1] - places[b][1]) ** 2
+        for a in ids
+        for b in ids
+    }
+    here, there = max(apart, key=lambda pair: apart[pair])
+    begin, end = (on_screen(page, *(v / 65535 for v in places[each])) for each in (here, there))
+    page.get_by_role("button", name="Play on hover").click()
+    with page.expect_request(f"**/api/v1/media/{here}/**"):
+        page.mouse.move(*begin)
+    page.locator(".map-card", has_text=title_of(page, here)).wait_for()
+    page.mouse.move(5, 5)
+
+    page.get_by_role("button", name="Draw a way").click()
+    page.mouse.move(*begin)
+    page.mouse.down()
+    page.mouse.move(*end, steps=12)
+    page.mouse.up()
+    page.locator(".player").wait_for()
+    kept = page.evaluate("() => JSON.parse(localStorage.getItem('recsys.queue')).rows")
+    queued = [row[0] for row in kept]
+    assert (queued[0], queued[-1]) == (here, there)
+    assert len(set(queued)) == len(queued)
+    page.get_by_text(f"{len(queued)} tracks selected").wait_for()

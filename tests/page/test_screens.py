@@ -64,7 +64,7 @@ def play_first(page: Page) -> None:
 
 @pytest.mark.parametrize(("width", "theme"), SIZES)
 def test_every_screen(visiting: Visiting, width: int, theme: str) -> None:
-    visit = visiting(width, theme)
+    visit = visiting(width, theme, permissions=["camera"])
     page = visit.page
 
     def seen(name: str) -> None:
@@ -95,7 +95,12 @@ def test_every_screen(visiting: Visiting, width: int, theme: str) -> None:
 
     visit.go("track/5")
     page.locator(".similar .row").first.wait_for()
+    page.locator(".spectrogram").wait_for()
     seen("track")
+    page.get_by_role("button", name="Correct the genre").click()
+    page.locator("dialog").wait_for()
+    seen("genre")
+    page.keyboard.press("Escape")
 
     visit.go("playlists")
     page.locator(".maker").wait_for()
@@ -107,7 +112,13 @@ def test_every_screen(visiting: Visiting, width: int, theme: str) -> None:
 
     visit.go("mood")
     page.locator(".feeling").first.wait_for()
+    page.get_by_role("button", name="Change what plays").click()
+    check(visit, "what plays")
+    page.get_by_role("button", name="Change what plays").click()
     seen("mood")
+    page.get_by_role("button", name="Open the camera").click()
+    page.get_by_text("You look neutral.").wait_for(timeout=120_000)
+    seen("face")
 
     visit.go("library")
     page.locator(".row .row-menu").nth(1).click()

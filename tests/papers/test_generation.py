@@ -314,6 +314,7 @@ def test_impossible_pieces() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.slow
 def test_words_choose_the_piece_that_fits_best() -> None:
     made, classifier = trained(), Classifier.load()
     asked = PieceOptions(words="ambient", seconds=3.0, tries=2)
@@ -355,6 +356,7 @@ def test_the_frechet_distance_of_known_gaussians() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.slow
 def test_a_generator_that_copies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     segments = planted(16)
     made = replace(trained(), training={"tracks": [t.key for t in segments.tracks[:8]]})

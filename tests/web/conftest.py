@@ -52,6 +52,8 @@ def make_music(folder: Path) -> None:
                 file.add_tags()
             file["artist"], file["title"] = f"The {name} band", f"Number {number}"
             file["album"] = f"Best of {name}"
+            if position < 2:
+                file["language"] = ("German", "deu; fra")[position]
             file.save()
     with_cover = mutagen.File(folder / next(iter(STYLES)) / "0.flac")
     picture = Picture()

@@ -22,11 +22,13 @@ WAIT_S = 60.0
 
 
 @contextmanager
-def listening(database: Path, *, tokens: bool = False) -> Iterator[httpx.Client]:
+def listening(
+    database: Path, *, tokens: bool = False, players: bool = False
+) -> Iterator[httpx.Client]:
     """Yield a client of a server of a library; its application is ``client.app``."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host = f"127.0.0.1:{listener.getsockname()[1]}"
-        rules = Rules(frozenset({host}), Tokens(database) if tokens else None)
+        rules = Rules(frozenset({host}), Tokens(database) if tokens else None, players)
         app = create_app(partial(Library, database, paths=False), database, rules)
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)

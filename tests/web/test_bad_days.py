@@ -178,7 +178,8 @@ def test_listeners_who_leave_are_forgotten(long: Path) -> None:
         told = client.app.state.events  # type: ignore[attr-defined]
         for _ in range(3):
             with client.stream("GET", f"{API}/events") as stream:
-                assert next(stream.iter_raw())
+                parts = stream.iter_raw()  # kept: without it, the stream is closed
+                assert next(parts)
                 assert told._listeners
         with client.stream("GET", f"{API}/media/1/audio") as sound:
             assert next(sound.iter_raw(1000))

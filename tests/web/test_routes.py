@@ -220,6 +220,12 @@ def test_the_library_as_a_whole(client: TestClient, library: Library, indexed: I
     assert {each["mood"] for each in moods} == library.moods().keys()
     for mood in moods[:3]:
         assert get(client, "tracks", mood=mood["mood"])["total"] == mood["tracks"]
+    assert get(client, "languages")["languages"] == [
+        {"language": "de", "tracks": 4},
+        {"language": "fr", "tracks": 2},
+    ]
+    assert get(client, "tracks", language="german")["total"] == 4
+    assert get(client, "tracks", language=["fre", "nl"])["total"] == 2
     (failure,) = get(client, "failures")["failures"]
     assert failure["path"] == str(indexed.music / "bad.mp3")
 

@@ -251,6 +251,7 @@ def generate(generator: MusicGenerator, options: PieceOptions, classifier: Class
     if not info.tags:
         raise QueryError(f"the model {info.name} has no tags, and words need them")
     reading = read_phrase(options.words, Vocabulary(info.tags, generator.labels), None, guess)
+    reading.check()
     named = [group for group in reading.groups if group in generator.labels]
     genres = [options.genre] if options.genre else named or list(generator.labels)
     pieces = [

@@ -1,6 +1,7 @@
 /** The calls of the server. Errors are `Problem`s with sentences for the listener. */
 
 const BASE = "/api/v1";
+const OUTLIVES = 4096; // characters of a write that is sent even if the page is left at once
 
 /** An answer that is none: `message` and `hint` are sentences. */
 export class Problem extends Error {
@@ -44,7 +45,10 @@ async function send(method, path, body, signal) {
   const request = { method, signal, credentials: "same-origin" };
   if (method !== "GET") {
     request.headers = { "Content-Type": "application/json" };
-    request.body = JSON.stringify(body ?? {});
+    const text = JSON.stringify(body ?? {});
+    request.body = text;
+    // A like goes out though the page is reloaded; of what outlives a page, 64 KiB may be under way.
+    request.keepalive = text.length < OUTLIVES;
   }
   let response;
   try {

@@ -30,6 +30,17 @@ export const shown = (text) => text.replace(/[\ud800-\udfff]/g, (c, at) => {
   return high || low ? c : "\ufffd";
 });
 
+const languages = new Intl.DisplayNames([T.locale], { type: "language" });
+
+/** @param {string} code of ISO 639, or what stands in a tag */
+export function languageName(code) {
+  try {
+    return languages.of(code) ?? code;
+  } catch {
+    return shown(code);
+  }
+}
+
 /** @param {string} path */
 export const fileName = (path) => shown(path.split(/[\\/]/).pop() || path);
 

@@ -27,6 +27,8 @@ export const library = new State({
   tags: [],
   /** @type {{mood: string, tracks: number}[]} */
   moods: [],
+  /** Of the files' tags, by code. @type {{language: string, tracks: number}[]} */
+  languages: [],
   mapRevision: 0,
   /** A folder of this computer that may hold music. */
   home: "",
@@ -67,10 +69,15 @@ export async function loadLibrary() {
   const run = library.value.run;
   if (run === null || isActive(run)) void loadRuns();
   if (library.value.empty || library.value.offline) return;
-  const [genres, tags, moods] = await Promise.all(
-    ["/genres", "/tags", "/moods"].map((path) => get(path).catch(() => ({}))),
+  const [genres, tags, moods, languages] = await Promise.all(
+    ["/genres", "/tags", "/moods", "/languages"].map((path) => get(path).catch(() => ({}))),
   );
-  library.set({ genres: genres.genres ?? [], tags: tags.tags ?? [], moods: moods.moods ?? [] });
+  library.set({
+    genres: genres.genres ?? [],
+    tags: tags.tags ?? [],
+    moods: moods.moods ?? [],
+    languages: languages.languages ?? [],
+  });
 }
 
 async function loadRoutes() {

@@ -42,7 +42,7 @@ export const clockState = new State({ time: 0, duration: 0 });
 
 let key = 1;
 let brokenInRow = 0;
-let decks = [new Deck(heard), new Deck(heard)];
+let decks = [new Deck(follow), new Deck(follow)];
 let active = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let handover;
@@ -171,7 +171,7 @@ function advance() {
  * @param {Deck} deck
  * @param {"time" | "playing" | "waiting" | "paused" | "ended" | "broken"} event
  */
-function heard(deck, event) {
+function follow(deck, event) {
   if (deck !== decks[active]) return;
   if (event === "time") {
     clockState.set({ time: deck.time, duration: deck.duration });
@@ -333,19 +333,20 @@ const asked = (rules) =>
   Object.fromEntries(Object.entries(rules).filter(([, v]) => v !== null && v !== undefined));
 
 /**
- * Start a radio: its tracks take the place of the queue.
- * @param {{seeds?: string[], words?: string | null, rules?: import("./types").Rules, name?: string}} wish
+ * Start a radio: its tracks take the place of the queue, after `first`, or the only seed.
+ * @param {{seeds?: string[], words?: string | null, rules?: import("./types").Rules, name?: string,
+ *          first?: Track[]}} wish
  */
-export async function startRadio({ seeds = [], words = null, rules = {}, name }) {
+export async function startRadio({ seeds = [], words = null, rules = {}, name, first }) {
   const body = { seeds, words, new: true, length: BATCH, ...asked(rules) };
   /** @type {import("./types").RadioSession} */
   const answer = await post("/radio", body);
   const title = name ?? answer.name;
-  const first = seeds.length === 1 && answer.seeds.length === 1 ? answer.seeds : [];
-  const given = first.filter((s) => s.track_id > 0 && String(s.track_id) === seeds[0]);
+  const only = seeds.length === 1 && answer.seeds.length === 1 ? answer.seeds : [];
+  const given = first ?? only.filter((s) => s.track_id > 0 && String(s.track_id) === seeds[0]);
   const now = current();
   // The seed that plays already is not begun again.
-  const isPlaying = now !== null && given.some((s) => s.track_id === now.track.track_id);
+  const isPlaying = now !== null && !first && given.some((s) => s.track_id === now.track.track_id);
   const rows = entries(answer.results ?? [], title, answer.session);
   player.set({ station: { session: answer.session, name: title, rules }, stationEnded: false });
   if (isPlaying && now) {

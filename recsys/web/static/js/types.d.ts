@@ -91,6 +91,7 @@ export interface Rules {
   no_same_artist?: boolean;
   not_artists?: string[];
   exclude?: string[];
+  languages?: string[];
   ranges?: Record<string, string>;
   taste?: boolean;
 }

@@ -15,39 +15,36 @@ let pickers = 0;
 /**
  * @param {string} text
  * @param {AbortSignal} signal
- * @param {boolean} tracksOnly
+ * @param {boolean} artistsOnly
  * @returns {Promise<{choice: Choice, title: string, note: string, icon: string}[]>}
  */
-async function suggestions(text, signal, tracksOnly) {
+async function suggestions(text, signal, artistsOnly) {
   const found = await get("/suggest", { q: text, limit: 8 }, signal);
   /** @type {{choice: Choice, title: string, note: string, icon: string}[]} */
   const rows = [];
-  if (!tracksOnly) {
-    for (const artist of (found.artists ?? []).slice(0, 3)) {
-      const name = shown(artist.name);
-      const note = T.radio.artist(artist.tracks);
-      rows.push({ choice: { seed: artist.seed, name }, title: name, note, icon: "mood" });
-    }
+  for (const artist of (found.artists ?? []).slice(0, artistsOnly ? 8 : 3)) {
+    const name = shown(artist.name);
+    const note = T.radio.artist(artist.tracks);
+    rows.push({ choice: { seed: artist.seed, name }, title: name, note, icon: "mood" });
   }
+  if (artistsOnly) return rows;
   for (const track of found.tracks ?? []) {
     const choice = { seed: String(track.track_id), name: titleOf(track), track };
     rows.push({ choice, title: titleOf(track), note: artistOf(track), icon: "play" });
   }
-  if (!tracksOnly) {
-    for (const album of (found.albums ?? []).slice(0, 2)) {
-      const name = shown(album.name);
-      const note = T.radio.album(album.tracks);
-      rows.push({ choice: { seed: album.seed, name }, title: name, note, icon: "library" });
-    }
+  for (const album of (found.albums ?? []).slice(0, 2)) {
+    const name = shown(album.name);
+    const note = T.radio.album(album.tracks);
+    rows.push({ choice: { seed: album.seed, name }, title: name, note, icon: "library" });
   }
   return rows;
 }
 
 /**
  * @param {{onChoose: (choice: Choice) => void, label: string, placeholder: string, words?: boolean,
- *          tracksOnly?: boolean, large?: boolean}} properties
+ *          artistsOnly?: boolean, large?: boolean}} properties
  */
-export function Picker({ onChoose, label, placeholder, words = false, tracksOnly = false, large }) {
+export function Picker({ onChoose, label, placeholder, words = false, artistsOnly = false, large }) {
   const [text, setText] = useState("");
   const [rows, setRows] = useState(/** @type {Awaited<ReturnType<typeof suggestions>>} */ ([]));
   const [open, setOpen] = useState(false);
@@ -61,7 +58,7 @@ export function Picker({ onChoose, label, placeholder, words = false, tracksOnly
     }
     const stop = new AbortController();
     const timer = setTimeout(() => {
-      suggestions(wanted, stop.signal, tracksOnly).then(
+      suggestions(wanted, stop.signal, artistsOnly).then(
         (found) => {
           if (words) {
             const choice = { seed: "", name: wanted, words: true };

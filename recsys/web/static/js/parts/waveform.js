@@ -87,7 +87,7 @@ function draw(canvas, peaks, share, marks) {
  * @param {number} length
  * @param {number} total
  */
-function marksOf(windows, length, total) {
+export function marksOf(windows, length, total) {
   /** @type {{start: number, end: number}[]} */
   const marks = [];
   for (const window of [...windows].sort((a, b) => a - b)) {

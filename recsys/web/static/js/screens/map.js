@@ -14,7 +14,7 @@ import { go } from "../router.js";
 import { useWatched } from "../state.js";
 import { T } from "../texts.js";
 import { theme } from "../theme.js";
-import { sayProblem } from "../toasts.js";
+import { say, sayProblem } from "../toasts.js";
 import { addToPlaylist } from "../parts/add-to-playlist.js";
 import { Chip, Segments } from "../parts/chips.js";
 
@@ -336,7 +336,9 @@ function Plot({ answer, cloud, onAgain }) {
   // What is done with points
 
   const tracksOf = async (/** @type {number[]} */ indexes) => {
-    const ids = indexes.slice(0, MOST).map((index) => cloud.ids[index]);
+    const step = Math.ceil(indexes.length / MOST);
+    const ids = indexes.filter((_, at) => at % step === 0).map((index) => cloud.ids[index]);
+    if (step > 1) say(T.map.some(ids.length, indexes.length));
     const answered = await get("/tracks", { ids: ids.join(",") });
     return /** @type {Track[]} */ (answered.tracks);
   };

@@ -1,7 +1,7 @@
 /** Radio from anything: endless, steered by likes and skips, with rules as chips. */
 import { get, getBytes } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
-import { artistOf, genreName, hueOf, shown, titleOf } from "../format.js";
+import { artistOf, genreName, hueOf, languageName, shown, titleOf } from "../format.js";
 import { Icon } from "../icons.js";
 import { dislike, library } from "../live.js";
 import { player, jump, resumeRadio, setRules, startRadio } from "../player.js";
@@ -24,15 +24,17 @@ const MANY = 12; // stations of genres
  * @param {import("../api.js").Parameters} wish as of `tracks`
  * @param {Rules} rules
  * @param {string} name
+ * @returns {Promise<boolean>} whether there was one
  */
 export async function radioAmong(wish, rules, name) {
   const ids = new Uint32Array(await getBytes("/tracks/ids", wish));
   if (!ids.length) {
     say(T.radio.noneOf(name));
-    return;
+    return false;
   }
   const seed = ids[Math.floor(Math.random() * ids.length)];
   await startRadio({ seeds: [String(seed)], rules, name });
+  return true;
 }
 
 export function Radio() {
@@ -187,6 +189,13 @@ function RuleChips({ rules, track }) {
       on=${!!rules.genre}
       onSwitch=${() => change({ genre: rules.genre ? null : genre })}
     />`}
+    ${(rules.languages ?? []).map(
+      (code) => html`<${Chip}
+        label=${rule.language(languageName(code))}
+        on
+        onSwitch=${() => change({ languages: [] })}
+      />`,
+    )}
     ${(rules.moods ?? []).map(
       (mood) => html`<${Chip} label=${rule.mood(mood)} on onSwitch=${() => change({ moods: [] })} />`,
     )}

@@ -1,6 +1,6 @@
 /** One track: its genres, its sound, and what sounds like it. */
-import { address, get, post } from "../api.js";
-import { html, useEffect, useRef, useState } from "../html.js";
+import { get, post } from "../api.js";
+import { html, useEffect, useState } from "../html.js";
 import { artistOf, clock, colourOf, fileName, genreName, shown, titleOf } from "../format.js";
 import { Icon } from "../icons.js";
 import { ban, library, opinions, unban } from "../live.js";
@@ -13,6 +13,7 @@ import { Cover } from "../parts/cover.js";
 import { Dialog } from "../parts/dialog.js";
 import { openMenu } from "../parts/menu.js";
 import { Heart, TrackList } from "../parts/rows.js";
+import { Spectrogram } from "../parts/spectrogram.js";
 import { trackMenu } from "../parts/track-menu.js";
 import { Waveform } from "../parts/waveform.js";
 
@@ -27,20 +28,21 @@ export function TrackScreen({ id }) {
   const revision = useWatched(library, (value) => value.revision);
   const [track, setTrack] = useState(/** @type {TrackDetails | null} */ (null));
   const [problem, setProblem] = useState("");
+  const [changes, setChanges] = useState(0);
   useEffect(() => {
     setProblem("");
     get(`/tracks/${encodeURIComponent(id)}`).then(setTrack, (error) => {
       setTrack(null);
       setProblem(error.message);
     });
-  }, [id, revision]);
+  }, [id, revision, changes]);
   if (problem) return html`<div class="nothing"><b>${problem}</b></div>`;
   if (!track) return html`<p class="unseen" role="status">${T.loading}</p>`;
   return html`<article class="track-screen">
     <${Head} track=${track} />
     <${Sound} track=${track} />
     <div class="columns">
-      <${Genres} track=${track} />
+      <${Genres} track=${track} onChange=${() => setChanges((n) => n + 1)} />
       <${Character} track=${track} />
     </div>
     <${Similar} track=${track} revision=${revision} />
@@ -112,62 +114,15 @@ function Head({ track }) {
 /** @param {{track: TrackDetails}} properties */
 function Sound({ track }) {
   const { windows = [], window_s = 0 } = track.analysis ?? {};
-  return html`<section class="sound" aria-label=${T.track.analysed}>
+  return html`<section class="sound" aria-label=${T.track.sound}>
     <${Waveform} track=${track} windows=${windows} window_s=${window_s} />
-    <${Spectrogram} key=${track.track_id} id=${track.track_id} />
+    <${Spectrogram} key=${track.track_id} track=${track} windows=${windows} window_s=${window_s} />
     ${windows.length > 0 && html`<p class="quiet small">${T.track.analysed}</p>`}
   </section>`;
 }
 
-/** @typedef {{bands: number, frames: number, values: Uint8Array}} Levels */
-
-/** Drawn where the server has one. @param {{id: number}} properties */
-function Spectrogram({ id }) {
-  const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
-  const [levels, setLevels] = useState(/** @type {Levels | null} */ (null));
-  const canDraw = useWatched(library, (value) =>
-    value.routes.has("/api/v1/media/{track_id}/spectrogram"));
-  useEffect(() => {
-    if (!canDraw) return undefined;
-    const stop = new AbortController();
-    fetch(address(`/media/${id}/spectrogram`), { signal: stop.signal })
-      .then(async (response) => {
-        const [bands, frames] = (response.headers.get("X-Shape") ?? "").split(",").map(Number);
-        const values = new Uint8Array(await response.arrayBuffer());
-        if (response.ok && values.length === bands * frames) setLevels({ bands, frames, values });
-      })
-      .catch(() => undefined);
-    return () => stop.abort();
-  }, [id, canDraw]);
-  useEffect(() => {
-    const context = canvas.current?.getContext("2d");
-    if (!levels || !canvas.current || !context) return;
-    const { bands, frames, values } = levels;
-    canvas.current.width = frames;
-    canvas.current.height = bands;
-    const image = context.createImageData(frames, bands);
-    for (let band = 0; band < bands; band++) {
-      for (let frame = 0; frame < frames; frame++) {
-        const at = ((bands - 1 - band) * frames + frame) * 4;
-        image.data.set(warm(values[band * frames + frame]), at);
-      }
-    }
-    context.putImageData(image, 0, 0);
-  }, [levels]);
-  if (!levels) return null;
-  return html`<canvas class="spectrogram" ref=${canvas} role="img" aria-label=${T.track.spectrogram}></canvas>`;
-}
-
-/** From dark over ember to light. @param {number} level */
-const warm = (level) => [
-  Math.min(255, level * 1.7),
-  Math.max(0, Math.min(255, (level - 60) * 1.25)),
-  Math.max(0, Math.min(255, 30 + (level - 150) * 2)),
-  255,
-];
-
-/** @param {{track: TrackDetails}} properties */
-function Genres({ track }) {
+/** @param {{track: TrackDetails, onChange: () => void}} properties */
+function Genres({ track, onChange }) {
   const rows = Object.entries(track.probabilities)
     .sort((a, b) => b[1] - a[1])
     .slice(0, GENRES);
@@ -197,21 +152,35 @@ function Genres({ track }) {
     <p class="quiet small">
       ${track.label === "unknown" ? T.track.unknown : T.track.genresNote}
     </p>
-    ${correcting && html`<${Correct} track=${track} onClose=${() => setCorrecting(false)} />`}
+    ${correcting &&
+    html`<${Correct} track=${track} onChange=${onChange} onClose=${() => setCorrecting(false)} />`}
   </section>`;
 }
 
-/** @param {{track: TrackDetails, onClose: () => void}} properties */
-function Correct({ track, onClose }) {
+/** @param {{track: TrackDetails, onChange: () => void, onClose: () => void}} properties */
+function Correct({ track, onChange, onClose }) {
   const genres = useWatched(library, (value) => value.genres);
-  const [genre, setGenre] = useState(track.genre_tag ?? track.label);
-  const submit = (/** @type {Event} */ event) => {
+  const [genre, setGenre] = useState(
+    track.genre_tag ?? (track.label === "unknown" ? "" : track.label),
+  );
+  const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    const undo = () => post("/tags/undo").then(() => say(T.actions.undone), sayProblem);
-    post(`/tracks/${track.track_id}/genre`, { genre: genre.trim() }).then(() => {
+    const wanted = genre.trim();
+    try {
+      /** @type {{run: number | null}} null: the file has the genre already */
+      const { run } = await post(`/tracks/${track.track_id}/genre`, { genre: wanted });
+      const undo = () =>
+        post("/tags/undo", { run }).then(() => {
+          onChange();
+          say(T.actions.undone);
+        }, sayProblem);
       onClose();
-      say(T.track.corrected(genre.trim()), { label: T.undo, act: () => void undo() });
-    }, sayProblem);
+      onChange();
+      const action = run === null ? undefined : { label: T.undo, act: () => void undo() };
+      say(T.track.corrected(wanted), action);
+    } catch (error) {
+      sayProblem(error);
+    }
   };
   return html`<${Dialog} title=${T.track.correct} onClose=${onClose}>
     <p class="quiet">${T.track.correctIntro}</p>

@@ -1,0 +1,1 @@
+"""OpenSubsonic at ``/rest``: the library in the players that people have."""

@@ -1,0 +1,189 @@
+"""Calls that say what the listener likes and plays: they become feedback."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from recsys.credits import album_keys, name_key
+from recsys.taste import Event, EventKind, Subject
+from recsys.taste.events import now
+from recsys.web.subsonic.browsing import album_of, artist_of, shelf_of
+from recsys.web.subsonic.calls import Call, Content, answers, track_id
+from recsys.web.subsonic.protocol import CallError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recsys.api import Library
+
+STATES = ("starting", "playing", "paused", "stopped")
+
+LIKED_FROM, DISLIKED_TO = 4, 2
+"""Stars from which a rating is a like, and up to which it is a dislike."""
+
+LATE = timedelta(minutes=30)
+"""A play of longer ago was on the way, and has nothing to do with what plays now."""
+
+_LAST = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+@answers("star")
+async def star(call: Call) -> Content:
+    """Like songs, albums and artists."""
+    await call.ask.write(lambda library: _judge(library, EventKind.LIKE, _events(call, library)))
+    return {}
+
+
+@answers("unstar")
+async def unstar(call: Call) -> Content:
+    """Take likes back."""
+
+    def taken(library: Library) -> None:
+        for event in _events(call, library):
+            library.take_back(EventKind.LIKE, event)
+
+    await call.ask.write(taken)
+    return {}
+
+
+@answers("setRating")
+async def set_rating(call: Call) -> Content:
+    """Like what has many stars, dislike what has few, and forget both for those between."""
+    rating = call.number("rating")
+    if rating > 5:
+        raise CallError(Code.OTHER, f"a rating has 0 to 5 stars, not {rating}")
+
+    def rated(library: Library) -> None:
+        (event,) = _events(call, library)
+        for kind in (EventKind.LIKE, EventKind.DISLIKE):
+            library.take_back(kind, event)
+        if rating >= LIKED_FROM:
+            _judge(library, EventKind.LIKE, [event])
+        elif 0 < rating <= DISLIKED_TO:
+            _judge(library, EventKind.DISLIKE, [event])
+
+    call.text("id")
+    await call.ask.write(rated)
+    return {}
+
+
+def _events(call: Call, library: Library) -> list[Event]:
+    """Return what a call is about, as likes; CallError if it names nothing, or nothing there is."""
+    shelf, time, by = shelf_of(call, library), now(), call.device.name
+    ids = {name: list(call.texts(name)) for name in ("id", "albumId", "artistId")}
+    # Clients that browse by folders give all ids by one name.
+    albums = [each for each in ids["id"] if each.startswith("al-")] + ids["albumId"]
+    artists = [each for each in ids["id"] if each.startswith("ar-")] + ids["artistId"]
+    numbers = [track_id(each) for each in ids["id"] if each not in (*albums, *artists)]
+    if not (numbers or albums or artists):
+        raise CallError(Code.MISSING, f"{call.name} needs the parameter id")
+    found = []
+    for track in (library.track(number) for number in numbers):
+        key, name = track.audio_hash, track.display_name
+        found.append(Event(EventKind.LIKE, Subject.TRACK, key, name, time, by, (key,)))
+    for album in (album_of(shelf, each) for each in albums):
+        tracks = library.tracks_of(album.tracks)
+        hashes = tuple(dict.fromkeys(track.audio_hash for track in tracks))
+        keys = (*(album_keys(tracks[0]) if tracks else ()), name_key(album.name) or album.id)
+        found.append(Event(EventKind.LIKE, Subject.ALBUM, keys[0], album.name, time, by, hashes))
+    for artist in (artist_of(shelf, each) for each in artists):
+        tracks = library.tracks_of(artist.tracks)
+        hashes = tuple(dict.fromkeys(track.audio_hash for track in tracks))
+        key = name_key(artist.name) or artist.id
+        found.append(Event(EventKind.LIKE, Subject.ARTIST, key, artist.name, time, by, hashes))
+    return found
+
+
+def _judge(library: Library, kind: EventKind, events: Iterable[Event]) -> None:
+    library.import_feedback(
+        json.dumps({**event.fields(), "kind": str(kind)}, ensure_ascii=True) for event in events
+    )
+
+
+# What is played
+
+
+@answers("scrobble")
+async def scrobble(call: Call) -> Content:
+    """Note what plays now, or store that songs were played."""
+    call.text("id")
+    ids = [track_id(each) for each in call.texts("id")]
+    times = [_time(each) for each in call.texts("time")]
+    submitted = call.flag("submission", default=True)
+
+    def noted(library: Library) -> None:
+        tracks = [library.track(number) for number in ids]
+        if not submitted:
+            for track in tracks:
+                meant = call.desk.report(call.device.name, track.id, track.duration_s)
+                _store(library, call, meant)
+            return
+        for position, track in enumerate(tracks):
+            time = times[position] if position < len(times) else None
+            is_late = time is not None and now() - time > LATE
+            if is_late or call.desk.scrobbled(call.device.name, track.id):
+                library.record(EventKind.PLAY, track, source=call.device.name, time=time)
+
+    await call.ask.write(noted)
+    return {}
+
+
+def _time(text: str) -> datetime:
+    """Return the time of milliseconds since 1970; CallError for what is none."""
+    try:
+        time = datetime.fromtimestamp(int(text) / 1000, UTC)
+        if time > _LAST:
+            raise ValueError
+    except (ValueError, OverflowError, OSError):
+        raise CallError(Code.OTHER, f"time is none: {text[:40]!r}") from None
+    return time
+
+
+@answers("reportPlayback")
+async def report_playback(call: Call) -> Content:
+    """Note how far a player is; plays and skips follow from that."""
+    number, state = track_id(call.text("mediaId")), call.text("state")
+    kind, position_ms = call.text("mediaType"), call.number("positionMs")
+    if kind != "song":
+        raise CallError(Code.NOT_FOUND, f"there is no {kind[:40]!r} here")
+    if state not in STATES:
+        raise CallError(Code.OTHER, f"there is no state {state[:40]!r}: {', '.join(STATES)}")
+    rate = call.number("playbackRate", 1, least=0, most=4)
+
+    def noted(library: Library) -> None:
+        track = library.track(number)
+        meant = call.desk.report(
+            call.device.name, track.id, track.duration_s, state, position_ms / 1000, float(rate)
+        )
+        if not call.flag("ignoreScrobble", default=False):
+            _store(library, call, meant)
+
+    await call.ask.write(noted)
+    return {}
+
+
+def _store(library: Library, call: Call, meant: Iterable[tuple[EventKind, int]]) -> None:
+    """Store plays and skips; of a track that has left the library there is nothing to say."""
+    for kind, number in meant:
+        for track in library.tracks_of([number]):
+            library.record(kind, track, source=call.device.name)
+
+
+@answers("getNowPlaying")
+async def now_playing(call: Call) -> Content:
+    """Return what the devices play now."""
+    playing = call.desk.playing()
+
+    def found(library: Library) -> list[dict[str, Any]]:
+        shelf = shelf_of(call, library)
+        rows = []
+        for number, (device, each) in enumerate(sorted(playing.items()), start=1):
+            for song in shelf.songs_of([each.track]):
+                about = {"username": device, "playerId": number, "playerName": device}
+                state = {"state": each.state, "minutesAgo": each.minutes_ago()}
+                rows.append({**song, **about, **state})
+        return rows
+
+    return {"nowPlaying": {"entry": await call.ask(found)}}
