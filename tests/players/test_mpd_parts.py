@@ -191,6 +191,18 @@ def test_an_mpd_that_breaks_off(answer: bytes, ask: Callable[[MpdConnection], ob
             mpd.wait(1.0)
 
 
+@pytest.mark.parametrize("status", [b"song: x\nOK\n", b"duration: 1\nduration: 2\nOK\n"])
+def test_an_mpd_that_is_not_understood(status: bytes) -> None:
+    refused = pytest.raises(LostMpdError, match="its answer is not understood")
+    with server(status, b"OK\n", b"") as address, MpdConnection(address) as mpd, refused:
+        mpd.status()
+
+
+def test_a_line_is_one_command() -> None:
+    with pytest.raises(QueryError, match="a line break in"):
+        MpdConnection(MpdAddress("nowhere")).ask("playlistadd", "x\nclear", "y")
+
+
 def test_an_mpd_without_news_is_reached_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         mpd = MpdConnection(MpdAddress("127.0.0.1", listener.getsockname()[1]))
