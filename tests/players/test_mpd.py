@@ -339,6 +339,7 @@ def test_passwords_ports_and_what_is_not_there(
         assert "refuses the password" in wrong.stderr
         assert similar(MPD_HOST="secret@127.0.0.1").returncode == 0
         assert similar(MPD_HOST=f"secret@{locked.socket}").returncode == 0
+        assert similar(MPD_HOST=f"secret@{locked.abstract}").returncode == 0
         gone = similar(MPD_HOST=f"{tmp_path}/none")
         assert "cannot be reached: No such file" in gone.stderr
         said = "".join(done.stderr for done in (without, wrong, gone))
