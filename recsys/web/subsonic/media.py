@@ -1,4 +1,4 @@
-"""Calls for sound and covers."""
+"""Calls for sound, covers and lyrics."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from recsys.errors import RecsysError
+from recsys.library.lyrics import read_lyrics
 from recsys.web.media import file_of, transcoded
 from recsys.web.subsonic.browsing import album_of, artist_of, shelf_of
-from recsys.web.subsonic.calls import Call, answers, track_id
+from recsys.web.subsonic.calls import Call, Content, answers, track_id
 from recsys.web.subsonic.protocol import CORS, CallError, Code
 from recsys.web.subsonic.rows import content_type
 
@@ -107,6 +108,25 @@ def _whole(path: Path, headers: dict[str, str]) -> Response:
     kind = content_type(path.suffix.lower().lstrip("."))
     headers = {**CORS, "Cache-Control": "private, no-cache", **headers}
     return FileResponse(path, headers=headers, media_type=kind)
+
+
+@answers("getLyricsBySongId")
+async def lyrics(call: Call) -> Content:
+    """Return the lyrics in the tags of a song, or in a file next to it."""
+    number = track_id(call.text("id"))
+
+    def find(library: Library) -> dict[str, Any]:
+        track, lines = library.track(number), read_lyrics(file_of(library, number))
+        if not lines:
+            return {}
+        synced = lines[0].start_ms is not None
+        rows = [{"start": each.start_ms, "value": each.text} for each in lines]
+        if not synced:
+            rows = [{"value": each.text} for each in lines]
+        about = {"displayArtist": track.artist or "", "displayTitle": track.title}
+        return {"structuredLyrics": [{"lang": "und", "synced": synced, **about, "line": rows}]}
+
+    return {"lyricsList": await call.ask.slow(find)}
 
 
 @answers("getCoverArt")

@@ -54,7 +54,7 @@ class Shelf:
 
     def _song(self, track: Track, size: int) -> dict[str, Any]:
         tags, path = track.tags, os.fspath(track.path)
-        suffix = track.path.suffix.lower().lstrip(".")
+        suffix = path.rpartition(os.sep)[2].rpartition(".")[2].lower()
         album = self.known.albums.get(self.known.album_of.get(track.id, ""))
         by = self.known.artist_of.get(track.id) or artist_id(track.artist)
         plays, played = self.marks.plays.get(track.audio_hash, (0, None))
