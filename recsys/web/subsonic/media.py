@@ -37,7 +37,8 @@ KBITS = {"mp3": 192, "opus": 128}
 LEAST_KBITS, MOST_KBITS = 32, 320
 
 _TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg; codecs=opus"}
-_FORMATS = {"mp3": "mp3", "opus": "opus", "ogg": "opus", "oga": "opus"}
+_OGG = ("ogg", "oga")
+_FORMATS = {"mp3": "mp3", "opus": "opus", **dict.fromkeys(_OGG, "opus")}
 
 
 @answers("download")
@@ -79,7 +80,8 @@ def _wanted(call: Call, path: Path, kbits: float) -> tuple[str, int] | None:
     given, suffix = call.text("format", "").lower(), path.suffix.lower().lstrip(".")
     most, starts_later = call.number("maxBitRate", 0), call.number("timeOffset", 0) > 0
     is_too_large = 0 < most < kbits
-    other = given in _FORMATS and _FORMATS[given] != _FORMATS.get(suffix, suffix)
+    is_so = given == suffix or (given in _OGG and suffix in (*_OGG, "opus"))
+    other = given in _FORMATS and not is_so
     if given == "raw" or not (is_too_large or other or starts_later):
         return None
     form = _FORMATS.get(given) or _FORMATS.get(suffix, "mp3")
