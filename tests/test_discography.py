@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,3 +131,16 @@ def test_an_instant_mix_has_as_many_as_there_are(library: Library) -> None:
         track.id for track in mix[:3]
     ]
     assert library.radio_sessions() == []
+
+
+def test_damaged_rows_are_somewhere_too(tmp_path: Path) -> None:
+    tracks = scattered(4, np.random.default_rng(0), artists=1)
+    planted = PlantedLibrary(tmp_path, tracks)
+    with sqlite3.connect(planted.store.path) as database:
+        database.execute("UPDATE tracks SET artist = x'ff00', year = 'x', track_number = 1.5")
+        database.execute("UPDATE tracks SET path = x'2f6dff2e6d7033' WHERE id = 1")
+    database.close()
+    with Library(planted.store.path) as library:
+        known = library.discography()
+    (album,) = known.albums.values()
+    assert (album.artist, len(album.tracks), album.year) == (UNKNOWN_ARTIST, 4, None)
