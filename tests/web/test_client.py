@@ -121,6 +121,7 @@ def test_what_is_kept_is_changed(client: Client, indexed: Indexed) -> None:
     assert ids(client.steer_radio(session, "skip", 5)["not_like"]) == [5]
     assert client.radio_session(session)["given"] == client.radio_sessions()[0]["given"] == 5
     client.like([1, "2"])
+    assert client.judged_ids() == {"like": [1, 2], "dislike": [], "ban": []}
     client.take_back("like", 1)
     assert [event["kind"] for event in client.feedback()] == ["like", "skip"]
     assert client.undo_feedback()[0]["kind"] == "like"
