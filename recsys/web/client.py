@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Seeds: TypeAlias = OneSeed | Iterable[OneSeed]
 
 _BYTES = "application/octet-stream"
-_NAMES = {"search": "q", "tags": "tag", "moods": "mood"}
+_NAMES = {"search": "q", "tags": "tag", "moods": "mood", "languages": "language"}
 """What the options of a page are called in an address."""
 
 
@@ -388,6 +388,10 @@ class Client:
         """Return the moods, most tracks first."""
         found: list[shapes.MoodRow] = self._get("moods")["moods"]
         return found
+
+    def languages(self) -> dict[str, int]:
+        """Return the languages of tags by their codes, with their numbers of tracks, most first."""
+        return {each["language"]: each["tracks"] for each in self._get("languages")["languages"]}
 
     def folders_in(self, folder: str | Path | None = None) -> shapes.FolderList:
         """Return the folders in a folder with their numbers of tracks; by default the roots."""

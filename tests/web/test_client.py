@@ -102,6 +102,8 @@ def test_verbs_answer_as_those_of_a_library(client: Client, database: Path) -> N
     assert client.status()["tracks"] == 10
     assert client.failures()["total"] == 1
     assert len(client.moods()) == len(library.moods())
+    assert client.languages() == library.languages() == {"de": 4, "fr": 2}
+    assert len(client.track_ids(PageOptions(languages=("french",)))) == 2
     assert client.folders_in()["tracks"] == 10
     assert client.suggest("cham")["artists"] == client.artists("cham")["artists"]
     assert len(client.waveform(1)) == 800

@@ -84,6 +84,17 @@ export async function getBytes(path, parameters, signal) {
 }
 
 /**
+ * Bytes in rows, whose number and length the server tells.
+ * @param {string} path
+ * @param {AbortSignal} [signal]
+ */
+export async function getRows(path, signal) {
+  const response = await send("GET", path, undefined, signal);
+  const [rows, length] = (response.headers.get("X-Shape") ?? "").split(",").map(Number);
+  return { rows, length, values: new Uint8Array(await response.arrayBuffer()) };
+}
+
+/**
  * @param {string} path
  * @param {unknown} [body]
  * @returns {Promise<any>}

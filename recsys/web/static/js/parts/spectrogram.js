@@ -1,5 +1,5 @@
 /** The spectrogram of a track, with the analysed parts marked; one plays from where one points. */
-import { address } from "../api.js";
+import { getRows } from "../api.js";
 import { clock } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { library } from "../live.js";
@@ -49,13 +49,13 @@ function useLevels(id, isServed) {
   useEffect(() => {
     if (!isServed) return undefined;
     const stop = new AbortController();
-    fetch(address(`/media/${id}/spectrogram`), { signal: stop.signal })
-      .then(async (response) => {
-        const [bands, frames] = (response.headers.get("X-Shape") ?? "").split(",").map(Number);
-        const values = new Uint8Array(await response.arrayBuffer());
-        if (response.ok && values.length === bands * frames) setLevels({ bands, frames, values });
-      })
-      .catch(() => undefined);
+    // A track whose file is away, or cannot be decoded, has none.
+    getRows(`/media/${id}/spectrogram`, stop.signal).then(
+      ({ rows, length, values }) => {
+        if (values.length === rows * length) setLevels({ bands: rows, frames: length, values });
+      },
+      () => undefined,
+    );
     return () => stop.abort();
   }, [id, isServed]);
   return levels;

@@ -478,13 +478,13 @@ function legend(of, genres) {
  * @param {View} view
  */
 function placeLabels(box, regions, view) {
-  const scale = regions.some((region) => region.x > 1 || region.y > 1) ? UNIT : 1;
   const labels = [...regions]
     .sort((a, b) => b.tracks - a.tracks)
     .map((region) => {
-      const [left, top] = view.toScreen(region.x / scale, region.y / scale);
+      const [left, middle] = view.toScreen(region.x, region.y);
       const name = genreName(shown(region.name));
-      return { name, left, top, width: name.length * 8.5 + 16, height: 26 };
+      // Above the middle, where it hides no point of a small library.
+      return { name, left, top: middle - 18, width: name.length * 8.5 + 16, height: 26 };
     })
     .filter((label) =>
       label.left > label.width / 2 && label.left < view.width - label.width / 2 &&
