@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.resources import files
@@ -31,12 +31,16 @@ if TYPE_CHECKING:
     from beets.library import Library as BeetsLibrary
 
     from recsys.api import Library
-    from recsys.types import Playlist, Range, Track
+    from recsys.indexing import IndexPlan
+    from recsys.types import IndexEvent, Playlist, Range, Track
 
 USAGE = "recsys index|similar|playlist [QUERY]"
 
 NUMBERS = ("energy", "valence", "danceability", "acousticness", "instrumentalness", "vocals")
 """Numbers of a track in [0, 1] that become fields."""
+
+TOLD_EVERY = 100
+"""Files after which a long analysis tells its progress."""
 
 NAMED = 3
 """Files that are named in a message of many."""
@@ -126,7 +130,7 @@ class RecsysPlugin(BeetsPlugin):
         paths = self._there(items)
         genres = opts.genres or self.config["genres"].get(bool)
         with self._library() as library:
-            summary = library.index(paths)
+            summary = library.index(paths, on_event=_progress())
             for text in summary.notes:
                 print_(text)
             changed = self._set_fields(lib, library, items, genres=genres)
@@ -229,6 +233,24 @@ class RecsysPlugin(BeetsPlugin):
         for track in tracks:
             item = lib.items(PathQuery("path", os.fsencode(track.path))).get()
             print_(os.fspath(track.path) if item is None else format(item))
+
+
+def _progress() -> Callable[[IndexEvent | IndexPlan], None]:
+    """Return what tells the progress of a long analysis."""
+    from recsys.types import IndexEvent, IndexStatus
+
+    pending = done = 0
+
+    def tell(event: IndexEvent | IndexPlan) -> None:
+        nonlocal pending, done
+        if not isinstance(event, IndexEvent):
+            pending = event.pending
+        elif event.status in (IndexStatus.INDEXED, IndexStatus.FAILED):
+            done += 1
+            if done % TOLD_EVERY == 0:
+                print_(f"{done} of {pending} files analysed")
+
+    return tell
 
 
 def _matching(lib: BeetsLibrary, query: list[str]) -> list[Item]:

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
     help="Answer by this host name, too, as that of a proxy (music.example.org); repeat it for "
     "several. It demands a token.",
 )
-@click.option("--subsonic", is_flag=True, help="Answer players that speak Subsonic, at /rest.")
+@click.option(
+    "--subsonic",
+    is_flag=True,
+    help="Answer players that speak Subsonic, at /rest, and plugins: see recsys link.",
+)
 @click.option("--mdns", is_flag=True, help="Announce the server in the network by multicast DNS.")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
 @click.option("--token", is_flag=True, help="Make a token, print it once, and end.")

@@ -1498,6 +1498,18 @@ class Library:
         """
         return self.store.events()
 
+    def judged_ids(self) -> dict[str, list[int]]:
+        """Return the ids of the tracks that are now under a ``like``, ``dislike`` or ``ban``.
+
+        Raises
+        ------
+        StoreError
+            If there is no library.
+        """
+        from recsys.pages import judged_ids
+
+        return judged_ids(self.store)
+
     def bans(self) -> list[Event]:
         """Return the bans in force, in the order of their times.
 

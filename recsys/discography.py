@@ -226,13 +226,13 @@ class KeptDiscography:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._state: tuple[str, int] | None = None
+        self._state: tuple[str, int, bytes] | None = None
         self._known = Discography(())
 
     def of(self, store: Store) -> Discography:
         """Return the discography of the library as it is now; one thread makes it for all."""
         with self._lock:
-            state = store.library_id, store.revision
+            state = store.state
             if state != self._state:
                 self._known, self._state = Discography.of(store), state
             return self._known

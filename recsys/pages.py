@@ -21,7 +21,7 @@ from recsys.recommender.query import TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
 from recsys.store.search import MOST_MATCHES, normalise, search_terms, words_of
 from recsys.store.store import ORDERS
-from recsys.taste import Subject
+from recsys.taste import EventKind, Subject
 
 if TYPE_CHECKING:
     from recsys.index.genre_index import GenreIndex
@@ -212,6 +212,17 @@ def banned_ids(store: Store) -> IdArray:
             found |= {track.id: track for track in store.tracks_where(artist=ban.name)}
             found |= {track.id: track for track in store.tracks_where(album=ban.name)}
     return np.array(sorted(i for i, track in found.items() if bans.holds(track)), np.int64)
+
+
+def judged_ids(store: Store) -> dict[str, list[int]]:
+    """Return the ids of the tracks that are liked, disliked or banned now."""
+    last = {event.key: event.kind for event in store.opinions() if event.subject == Subject.TRACK}
+    tracks = store.tracks_of_hashes(last)
+    found = {
+        str(kind): sorted(tracks[key].id for key in tracks if last[key] == kind)
+        for kind in (EventKind.LIKE, EventKind.DISLIKE)
+    }
+    return {**found, str(EventKind.BAN): banned_ids(store).tolist()}
 
 
 def page_of(store: Store, ids: IdArray, limit: int, cursor: str | None) -> Page:

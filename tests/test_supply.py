@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,12 @@ def test_the_page_names_everything_that_is_pinned() -> None:
 @pytest.mark.skipif(not all(map(is_installed, EXTRAS)), reason="needs all extras")
 def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == render()
+
+
+def test_what_is_installed_gets_into_the_image() -> None:
+    let_in = set((ROOT / ".dockerignore").read_text(encoding="utf-8").split())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {name.partition(".")[0] for name in project["tool"]["setuptools"]["packages"]}
+    links = {path.resolve().name for path in (ROOT / "recsys").iterdir() if path.is_symlink()}
+    files = {"pyproject.toml", "constraints.txt", "README.md", *project["project"]["license-files"]}
+    assert let_in >= {f"!{name}" for name in folders | links | files}

@@ -91,7 +91,7 @@ _TAGGED_TEMPI = (30.0, 300.0)
 
 def read_mix_tags(path: Path) -> MixTags:
     """Read tempo and key from the tags of a file; PassingError if it cannot be read."""
-    tags = _mutagen_tags(path) or _ffmpeg_tags(path)
+    tags = mutagen_tags(path) or _ffmpeg_tags(path)
     tempo = _decimal(_first(tags, _TEMPO_FIELDS))
     least, most = _TAGGED_TEMPI
     named = _first(tags, _KEY_FIELDS)
@@ -141,7 +141,7 @@ def _tags_of(values: dict[str, list[str]]) -> Tags:
 def _values(path: Path) -> dict[str, list[str]]:
     """Return the texts of each field, as the file has them."""
     found: dict[str, list[str]] = {}
-    _add(found, _mutagen_tags(path))
+    _add(found, mutagen_tags(path))
     if not {"artist", "album", "title"} <= found.keys():
         _add(found, _ape_tags(path))
     if not found:
@@ -161,7 +161,8 @@ def _add(found: dict[str, list[str]], tags: Any) -> None:  # noqa: ANN401 (mutag
             found[name] = values
 
 
-def _mutagen_tags(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
+def mutagen_tags(path: Path) -> Any:  # noqa: ANN401 (mutagen is untyped)
+    """Return the tags of a file as mutagen has them; None where it finds none, or damage."""
     import mutagen
     from mutagen.id3 import ID3
 

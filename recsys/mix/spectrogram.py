@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,10 @@ LIMIT_S = 60.0
 """Time that decoding a track for it may take."""
 
 _RATE_HZ = 22_050
-_N_FFT, _HOP = 2048, 512
-_EDGE = _N_FFT // 2 // _HOP  # frames at either end of a piece that reach beyond it
-_PIECE = 256 * _HOP  # samples that are transformed at once
-_FINER = 4  # columns that are kept for a frame of the result
+_N_FFT, _HOP = 2048, 512  # the least hop: that of a long track is longer
+_FINER = 16  # frames that are transformed for one of the result, at most
 _LONGER = 4  # times its expected length that a file may have before the rest is left out
+_PIECE = 2**17  # samples that are transformed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +53,33 @@ def spectrogram_of(wanted: SpectrogramOf) -> npt.NDArray[np.uint8]:
 
     Memory does not grow with the length of the file. AudioError if it cannot be decoded.
     """
-    frames = wanted.duration_s * _RATE_HZ / _HOP
-    together = max(1, int(frames / (FRAMES * _FINER)))
-    columns: list[FloatArray] = []
-    rest = np.empty((0, BANDS), np.float32)
-    most = _LONGER * _FINER * FRAMES
-    for power in _powers(mono_blocks(wanted.path, _RATE_HZ)):
-        joined = np.concatenate([rest, power])
-        whole = len(joined) - len(joined) % together
-        columns.extend(joined[:whole].reshape(-1, together, BANDS).mean(axis=1))
-        rest = joined[whole:]
-        if len(columns) >= most:
+    most = FRAMES * _FINER
+    hop = max(_HOP, int(min(wanted.duration_s, 1e7) * _RATE_HZ / most))
+    frames: list[FloatArray] = []
+    for power in _powers(mono_blocks(wanted.path, _RATE_HZ), hop):
+        frames.extend(power)
+        if len(frames) >= _LONGER * most:
             break
-    if len(rest):
-        columns.append(rest.mean(axis=0))
-    if not columns:
+    if not frames:
         raise AudioError("no sound could be decoded", "The file is damaged; replace it.")
-    return _levels(np.stack(columns))
+    return _levels(np.stack(frames))
 
 
-def _powers(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+def _powers(blocks: Iterator[FloatArray], hop: int) -> Iterator[FloatArray]:
     """Yield the mel power of sound, shape (n, BANDS), as if it was transformed in one piece."""
-    silence = np.zeros(_EDGE * _HOP, np.float32)
-    held = [silence]
-    for block in itertools.chain(blocks, [silence]):
+    half = _N_FFT // 2
+    edge = math.ceil(half / hop)  # frames at either end of a piece that reach beyond it
+    end = np.zeros(half, np.float32)
+    held = [np.zeros(edge * hop, np.float32)]
+    for block in itertools.chain(blocks, [end]):
         held.append(np.clip(np.nan_to_num(block), -8, 8))
-        if block is silence or sum(map(len, held)) >= _PIECE:
+        if block is end or sum(map(len, held)) >= max(_PIECE, 4 * hop):
             samples = np.concatenate(held)
-            count = len(samples) // _HOP + 1 - 2 * _EDGE
-            if count > 0:
-                mel = mel_power(samples[np.newaxis], _RATE_HZ, _N_FFT, _HOP, BANDS)[0]
-                yield mel[:, _EDGE : _EDGE + count].T
-            held = [samples[max(0, count) * _HOP :]]
+            count = max(0, (len(samples) - half) // hop + 1 - edge)
+            if count:
+                mel = mel_power(samples[np.newaxis], _RATE_HZ, _N_FFT, hop, BANDS)[0]
+                yield mel[:, edge : edge + count].T
+            held = [samples[count * hop :]]
 
 
 def _levels(power: FloatArray) -> npt.NDArray[np.uint8]:

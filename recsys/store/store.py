@@ -69,6 +69,7 @@ from recsys.taste.events import parse_time, time_text
 from recsys.types import (
     CERTAIN_FROM,
     MOOD_NUMBERS,
+    UNKNOWN,
     Blend,
     Failure,
     GenreSource,
@@ -112,6 +113,8 @@ ORDERS: Mapping[str, tuple[str, ...]] = {
 _CERTAIN = f"coalesce(tempo_confidence, 1) >= {CERTAIN_FROM}"
 _NUMBER_COLUMNS = {"tempo": f"CASE WHEN {_CERTAIN} THEN tempo END"}
 """What the numbers of tracks are in SQL, where that is not the column of their name."""
+
+_NONE = type(None)
 
 _PAGE = 1000
 """Rows read at a time, so that memory stays flat and the table may be written to in between."""
@@ -1006,7 +1009,7 @@ class Store:
             " duration_s, added"
         )
         rows = self._rows(f"SELECT {columns} FROM analysed_tracks ORDER BY id")  # noqa: S608
-        return [row if isinstance(row[1], str) else _with_text(row) for row in rows]
+        return [row if _is_plain(tuple(map(type, row))) else _plain_credit(row) for row in rows]
 
     def sizes(self, ids: Iterable[int]) -> dict[int, int]:
         """Return the sizes of the files of tracks, bytes, as of their analysis."""
@@ -1928,9 +1931,27 @@ def _stored_file(row: tuple[Any, ...]) -> StoredFile:
     return StoredFile(track_id, size, mtime_ns, audio_hash, genre, failure, *flags)
 
 
-def _with_text(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row whose second value, a path of bytes, is text."""
-    return (row[0], os.fsdecode(row[1]), *row[2:])
+_PLAIN = (
+    *((int,), (str,), (str, _NONE), (str, _NONE), (str, _NONE), (int, _NONE), (int, _NONE)),
+    *((str,), (str, _NONE), (float,), (int, _NONE)),
+)
+"""Types of the columns of :meth:`Store.credits`; a path is text there."""
+
+
+@lru_cache  # the same for nearly all tracks
+def _is_plain(kinds: tuple[type, ...]) -> bool:
+    return all(kind in known for kind, known in zip(kinds, _PLAIN, strict=True))
+
+
+def _plain_credit(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row whose path is text, without values of a wrong kind: see `track_of`."""
+    track_id, path, *rest = row
+    instead = (None, None, None, None, None, UNKNOWN, None, 0.0, None)
+    kept = (
+        value if type(value) in known else other
+        for value, known, other in zip(rest, _PLAIN[2:], instead, strict=True)
+    )
+    return (track_id, str(key_path(path)), *kept)
 
 
 def _json_ids(ids: Iterable[int]) -> str:

@@ -326,6 +326,11 @@ class Client:
         found: list[shapes.FeedbackEvent] = self._get("feedback", {"limit": newest})["events"]
         return found
 
+    def judged_ids(self) -> shapes.JudgedIds:
+        """Return the ids of the tracks that are liked, disliked or banned now."""
+        found: shapes.JudgedIds = self._get("feedback/tracks")
+        return found
+
     def undo_feedback(self) -> list[shapes.FeedbackEvent]:
         """Forget what was said last, and return it."""
         found: list[shapes.FeedbackEvent] = self._post("feedback/undo")["events"]

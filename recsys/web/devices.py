@@ -40,9 +40,12 @@ class PlayerDevice:
         return hmac.compare_digest(given.encode(), self.secret.replace("-", "").encode())
 
     def signed(self, token: str, salt: str) -> bool:
-        """Return whether a token is the hash of the secret and a salt."""
-        hashed = hashlib.md5((self.secret + salt).encode(), usedforsecurity=False).hexdigest()
-        return hmac.compare_digest(hashed.encode(), token.lower().encode())
+        """Return whether a token is the hash of the secret, as it may be typed, and a salt."""
+        hashed = (
+            hashlib.md5((secret + salt).encode(), usedforsecurity=False).hexdigest()
+            for secret in (self.secret, self.secret.replace("-", ""))
+        )
+        return any(hmac.compare_digest(each.encode(), token.lower().encode()) for each in hashed)
 
 
 class Devices(KeptRows[PlayerDevice]):

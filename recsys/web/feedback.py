@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Query
 from starlette.responses import Response
 
-from recsys.pages import banned_ids
-from recsys.taste import EventKind, Subject
 from recsys.web.answers import answer, nothing
 from recsys.web.routing import Ask, router
 from recsys.web.schemas import FeedbackBody, Id, Nothing
 from recsys.web.shapes import FeedbackList, JudgedIds
-
-if TYPE_CHECKING:
-    from recsys.api import Library
 
 routes = router("feedback")
 
@@ -55,19 +50,4 @@ async def feedback(ask: Ask, limit: Annotated[int, Query(ge=1, le=10_000)] = 100
 @routes.get("/feedback/tracks", response_model=JudgedIds)
 async def judged(ask: Ask) -> Response:
     """Return the ids of the tracks that are liked, disliked or banned now."""
-
-    def ids(library: Library) -> dict[str, Any]:
-        last: dict[str, str] = {}
-        for event in library.feedback():
-            if event.subject == Subject.TRACK and event.kind in (EventKind.LIKE, EventKind.DISLIKE):
-                last[event.key] = str(event.kind)
-        tracks = library.store.tracks_of_hashes(last)
-        found: dict[str, Any] = {
-            str(kind): sorted(
-                tracks[key].id for key, said in last.items() if said == kind and key in tracks
-            )
-            for kind in (EventKind.LIKE, EventKind.DISLIKE)
-        }
-        return {**found, "ban": banned_ids(library.store).tolist()}
-
-    return answer(await ask(ids))
+    return answer(await ask(lambda library: library.judged_ids()))

@@ -193,13 +193,11 @@ class TrackFinder:
 
     def find(self, song: OtherSong) -> tuple[str, Track | None]:
         """Return how a song was found, and the track; None for none, or for several."""
-        track = self._of_path(_text(song.path)) if song.path else None
-        # A server may invent its paths from tags: another length is another recording.
-        if track is not None and _is_near(track, song):
-            return "path", track
-        return "tags", self._of_tags(song)
+        track = self._of_path(song) if song.path else None
+        return ("path", track) if track is not None else ("tags", self._of_tags(song))
 
-    def _of_path(self, path: str) -> Track | None:
+    def _of_path(self, song: OtherSong) -> Track | None:
+        path = _text(song.path)
         for theirs, ours in self._roots:
             if path.startswith(f"{theirs.rstrip('/')}/"):
                 path = f"{ours.rstrip('/')}/{path[len(theirs.rstrip('/')) + 1 :]}"
@@ -210,7 +208,9 @@ class TrackFinder:
         for first in range(len(parts) - LEAST_SHARED + 1):
             end = "/".join(parts[first:])
             if end in self._by_end:
-                return self._by_end[end]
+                track = self._by_end[end]
+                # A server may make such paths of tags: another length is another recording.
+                return track if track is not None and _is_near(track, song) else None
         return None
 
     def _of_tags(self, song: OtherSong) -> Track | None:

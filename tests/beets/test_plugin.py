@@ -16,8 +16,9 @@ from recsys.demo import make_library
 
 pytest.importorskip("beets", reason="needs beets from PyPI")
 
-from beetsplug.recsys import RecsysPlugin, field_name, fields_of
-from recsys.types import Kind, Range, Tags, Track
+from beetsplug.recsys import RecsysPlugin, _progress, field_name, fields_of
+from recsys.indexing import IndexPlan
+from recsys.types import IndexEvent, IndexStatus, Kind, Range, Tags, Track
 
 SETTINGS = """\
 directory: {folder}/music
@@ -183,6 +184,15 @@ def test_fields_of_a_track() -> None:
         "recsys_valence": 0.1,
         "recsys_hip_hop": 1.235,
     }
+
+
+def test_a_long_analysis_tells_its_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    tell = _progress()
+    tell(IndexPlan(found=300, pending=250))
+    for i in range(250):
+        tell(IndexEvent(Path(f"/m/{i}"), IndexStatus.INDEXED))
+        tell(IndexEvent(Path(f"/n/{i}"), IndexStatus.UNCHANGED))
+    assert capsys.readouterr().out == "".join(f"{n} of 250 files analysed\n" for n in (100, 200))
 
 
 def test_fields_have_types_without_a_library(

@@ -59,6 +59,7 @@ class RealMpd:
 
     def __init__(self, folder: Path, music: Path, *, password: str | None = None) -> None:
         self.folder, self.port, self.socket = folder, free_port(), folder / "mpd.socket"
+        self.abstract = f"@recsys-{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "playlists").mkdir(parents=True, exist_ok=True)
         allowed = ""
@@ -71,6 +72,7 @@ class RealMpd:
             f'state_file "{folder}/state"\n'
             f'sticker_file "{folder}/stickers"\n'
             f'bind_to_address "{self.socket}"\n'
+            f'bind_to_address "{self.abstract}"\n'
             'bind_to_address "127.0.0.1"\n'
             f'port "{self.port}"\n'
             'audio_output {\ntype "null"\nname "nothing"\n}\n'

@@ -108,6 +108,11 @@ class Station:
         assert "Traceback" not in self.said
         return code
 
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
 
 @pytest.fixture
 def station(mpd: RealMpd, library: Path) -> Iterator[Callable[..., Station]]:
@@ -119,9 +124,7 @@ def station(mpd: RealMpd, library: Path) -> Iterator[Callable[..., Station]]:
 
     yield start
     for each in running:
-        if each.process.poll() is None:
-            each.process.kill()
-            each.process.wait()
+        each.kill()
 
 
 def queued(client: MpdConnection) -> list[str]:
@@ -336,6 +339,7 @@ def test_passwords_ports_and_what_is_not_there(
         assert "refuses the password" in wrong.stderr
         assert similar(MPD_HOST="secret@127.0.0.1").returncode == 0
         assert similar(MPD_HOST=f"secret@{locked.socket}").returncode == 0
+        assert similar(MPD_HOST=f"secret@{locked.abstract}").returncode == 0
         gone = similar(MPD_HOST=f"{tmp_path}/none")
         assert "cannot be reached: No such file" in gone.stderr
         said = "".join(done.stderr for done in (without, wrong, gone))
@@ -356,6 +360,31 @@ def test_what_mpd_does_not_have(mpd: RealMpd, run: Run, tmp_path: Path) -> None:
         assert f"what MPD calls '{SEED}'" in unknown.stderr
         assert queued(client) == [SEED]
     assert run("radio", "--dry-run").stdout
+
+
+@pytest.mark.parametrize("random", [0, 1])
+def test_a_library_of_a_few_tracks_begins_again(tmp_path: Path, random: int) -> None:
+    music, library = planted_music(tmp_path, 4)
+    server = RealMpd(tmp_path / "mpd", music)
+    server.start()
+    radio = None
+    try:
+        server.update()
+        with server.client() as client:
+            client.ask("random", random)
+            play(client, SEED)
+            radio = Station(server, library, "--ahead", "2")
+            for _ in range(12):
+                until(lambda: client.status().state == "play")
+                client.ask("next")
+            until(lambda: client.status().state == "play")
+            assert len(client.queue()) > 4
+            assert "all tracks were given: session 2 begins" in radio.said
+            assert radio.end() == 130
+    finally:
+        if radio is not None:
+            radio.kill()
+        server.stop()
 
 
 def test_mpd_opens_every_list_of_files(tmp_path: Path) -> None:

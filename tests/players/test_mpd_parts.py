@@ -117,6 +117,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     paths = ["/m/a/b.flac", "/m/jazz/#1 é.flac", "/m/\udce9.mp3", "/new/x.flac"]
     with new_library(folder) as store:
         records = [record(path, analysed()) for path in paths]
+        store.add_root(Path("/m"))
         store.write([*records, record(folder / "real" / "jazz" / "c.flac", analysed())])
     with Library(folder / "library.db") as library:
         yield library
@@ -141,6 +142,19 @@ def test_names_of_mpd_and_back(library: Library) -> None:
     assert own.uri(track(library, "/m/jazz/#1 é.flac")) == "x/jazz/#1 é.flac"
     assert own.uri(track(library, "/new/x.flac")) == "/new/x.flac"
     assert own.track("/new/x.flac") == track(library, "/new/x.flac")
+
+
+def test_where_mpd_has_its_music(library: Library) -> None:
+    """As it is given, or as MPD tells, or else where the library has its own."""
+    found = track(library, "/m/a/b.flac")
+    for answer, roots, uri in (
+        (b"music_directory: /m/a\npcre: 1\nOK\n", [], "b.flac"),
+        (b"music_directory: smb://nas/m\nOK\n", [], "a/b.flac"),
+        (b'ACK [4@0] {config} you don\'t have permission for "config"\n', [], "a/b.flac"),
+        (b"", [RootMap(Path("/m"), "x")], "x/a/b.flac"),
+    ):
+        with server(answer) as address, MpdConnection(address) as mpd:
+            assert MusicFolders.of(library, mpd, roots).uri(found) == uri
 
 
 def test_a_music_directory_that_is_a_link(library: Library) -> None:
@@ -189,6 +203,18 @@ def test_an_mpd_that_breaks_off(answer: bytes, ask: Callable[[MpdConnection], ob
         assert caught.value.hint
         with pytest.raises(LostMpdError):  # it stays lost until it is connected again
             mpd.wait(1.0)
+
+
+@pytest.mark.parametrize("status", [b"song: x\nOK\n", b"duration: 1\nduration: 2\nOK\n"])
+def test_an_mpd_that_is_not_understood(status: bytes) -> None:
+    refused = pytest.raises(LostMpdError, match="its answer is not understood")
+    with server(status, b"OK\n", b"") as address, MpdConnection(address) as mpd, refused:
+        mpd.status()
+
+
+def test_a_line_is_one_command() -> None:
+    with pytest.raises(QueryError, match="a line break in"):
+        MpdConnection(MpdAddress("nowhere")).ask("playlistadd", "x\nclear", "y")
 
 
 def test_an_mpd_without_news_is_reached_again() -> None:

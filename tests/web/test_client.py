@@ -8,6 +8,7 @@ import sys
 import threading
 import typing
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,12 @@ from tests.web.conftest import Indexed, copy_of
 from tests.web.live import listening
 
 
+@cache
+def adapter(verb: str) -> TypeAdapter[Any]:
+    names = {**vars(typing), "shapes": shapes, "Path": Path}
+    return TypeAdapter(typing.get_type_hints(getattr(Client, verb), names, HINTS)["return"])
+
+
 class Checked(Client):
     """A client whose answers are checked against the types that its verbs return."""
 
@@ -35,12 +42,11 @@ class Checked(Client):
         found = super().__getattribute__(name)
         if name.startswith("_") or not callable(found):
             return found
-        told = typing.get_type_hints(found, {**vars(typing), "shapes": shapes, "Path": Path}, HINTS)
 
         def checked(*given: Any, **options: Any) -> Any:
             answer = found(*given, **options)
             if not isinstance(answer, Iterator):
-                TypeAdapter(told["return"]).validate_python(answer, strict=True, extra="forbid")
+                adapter(name).validate_python(answer, strict=True, extra="forbid")
             return answer
 
         return checked
@@ -117,6 +123,7 @@ def test_what_is_kept_is_changed(client: Client, indexed: Indexed) -> None:
     assert ids(client.steer_radio(session, "skip", 5)["not_like"]) == [5]
     assert client.radio_session(session)["given"] == client.radio_sessions()[0]["given"] == 5
     client.like([1, "2"])
+    assert client.judged_ids() == {"like": [1, 2], "dislike": [], "ban": []}
     client.take_back("like", 1)
     assert [event["kind"] for event in client.feedback()] == ["like", "skip"]
     assert client.undo_feedback()[0]["kind"] == "like"

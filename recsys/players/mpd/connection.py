@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from recsys.errors import RecsysError, require
+from recsys.errors import QueryError, RecsysError, require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from recsys.players.mpd.address import MpdAddress
 
@@ -70,7 +70,7 @@ class MpdStatus:
             position=None if position is None else int(position),
             song_id=None if song_id is None else int(song_id),
             # Without a current song, MPD says nothing.
-            uri=None if position is None else song.get("file"),
+            uri=None if position is None or "file" not in song else str(song["file"]),
             elapsed_s=float(status.get("elapsed", 0)),
             duration_s=float(status.get("duration") or song.get("duration") or 0),
             random=status.get("random") == "1",
@@ -139,6 +139,8 @@ class MpdConnection:
 
     def ask(self, command: str, *values: object) -> Any:  # noqa: ANN401 (as python-mpd2 has it)
         """Return the answer to a command; LostMpdError or MpdRefusedError."""
+        if any("\n" in value for value in values if isinstance(value, str)):
+            raise QueryError(f"a line break in {values!r}", "A line of MPD is one command.")
         if self._client is None:
             raise self._lost(ConnectionError("not connected"))
         try:
@@ -152,11 +154,15 @@ class MpdConnection:
 
     def status(self) -> MpdStatus:
         """Return what MPD does now."""
-        return MpdStatus.of(self.ask("status"), self.ask("currentsong"))
+        status, song = self.ask("status"), self.ask("currentsong")
+        with self._understood():
+            return MpdStatus.of(status, song)
 
     def queue(self) -> list[QueueEntry]:
         """Return the entries of the queue, in its order."""
-        return [QueueEntry(int(each["id"]), each["file"]) for each in self.ask("playlistinfo")]
+        rows = self.ask("playlistinfo")
+        with self._understood():
+            return [QueueEntry(int(each["id"]), str(each["file"])) for each in rows]
 
     def wait(self, limit_s: float) -> None:
         """Return at the next event, or after this time; events since the last call count.
@@ -183,6 +189,15 @@ class MpdConnection:
             return None
         directory = answer.get("music_directory", "")
         return directory if directory.startswith("/") else None  # else a URL, such as smb://
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Turn values that MPD does not give into the error for what is no MPD."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError) as error:
+            self.close()
+            raise self._lost(ValueError("its answer is not understood")) from error
 
     def _lost(self, error: Exception) -> LostMpdError:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

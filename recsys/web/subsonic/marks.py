@@ -22,7 +22,7 @@ LOVED, UNLOVED = 5, 1
 class Marks:
     """Likes and dislikes in force, and plays."""
 
-    state: tuple[str, int, int]
+    state: tuple[tuple[str, int, bytes], int]
     liked: Mapping[str, datetime]  # by the hash of the sound, the id of the album or artist
     disliked: frozenset[str]
     plays: Mapping[str, tuple[int, datetime]]  # number and last time, by hash
@@ -31,7 +31,7 @@ class Marks:
     def of(cls, library: Library) -> Marks:
         """Return those of a library."""
         store, known = library.store, library.discography()
-        state = store.library_id, store.revision, store.last_event()
+        state = store.state, store.last_event()
         liked: dict[str, datetime] = {}
         disliked: set[str] = set()
         events = store.opinions()
@@ -55,7 +55,7 @@ class Marks:
     def is_of(self, library: Library) -> bool:
         """Return whether nothing was said since."""
         store = library.store
-        return self.state == (store.library_id, store.revision, store.last_event())
+        return self.state == (store.state, store.last_event())
 
     def rating(self, key: str) -> int | None:
         """Return what stars a player shows, None for none."""

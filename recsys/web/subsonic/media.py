@@ -1,19 +1,20 @@
-"""Calls for sound and covers."""
+"""Calls for sound, covers and lyrics."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from recsys.errors import RecsysError
-from recsys.web.media import file_of, transcoded
+from recsys.library.lyrics import read_lyrics
+from recsys.web.media import SentFile, file_of, transcoded
 from recsys.web.subsonic.browsing import album_of, artist_of, shelf_of
-from recsys.web.subsonic.calls import Call, answers, track_id
+from recsys.web.subsonic.calls import Call, Content, answers, track_id
 from recsys.web.subsonic.protocol import CORS, CallError, Code
 from recsys.web.subsonic.rows import content_type
 
@@ -35,7 +36,8 @@ KBITS = {"mp3": 192, "opus": 128}
 LEAST_KBITS, MOST_KBITS = 32, 320
 
 _TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg; codecs=opus"}
-_FORMATS = {"mp3": "mp3", "opus": "opus", "ogg": "opus", "oga": "opus"}
+_OGG = ("ogg", "oga")
+_FORMATS = {"mp3": "mp3", "opus": "opus", **dict.fromkeys(_OGG, "opus")}
 
 
 @answers("download")
@@ -77,7 +79,8 @@ def _wanted(call: Call, path: Path, kbits: float) -> tuple[str, int] | None:
     given, suffix = call.text("format", "").lower(), path.suffix.lower().lstrip(".")
     most, starts_later = call.number("maxBitRate", 0), call.number("timeOffset", 0) > 0
     is_too_large = 0 < most < kbits
-    other = given in _FORMATS and _FORMATS[given] != _FORMATS.get(suffix, suffix)
+    is_so = given == suffix or (given in _OGG and suffix in (*_OGG, "opus"))
+    other = given in _FORMATS and not is_so
     if given == "raw" or not (is_too_large or other or starts_later):
         return None
     form = _FORMATS.get(given) or _FORMATS.get(suffix, "mp3")
@@ -105,7 +108,26 @@ async def _file(call: Call) -> Path:
 def _whole(path: Path, headers: dict[str, str]) -> Response:
     kind = content_type(path.suffix.lower().lstrip("."))
     headers = {**CORS, "Cache-Control": "private, no-cache", **headers}
-    return FileResponse(path, headers=headers, media_type=kind)
+    return SentFile(path, headers=headers, media_type=kind)
+
+
+@answers("getLyricsBySongId")
+async def lyrics(call: Call) -> Content:
+    """Return the lyrics in the tags of a song, or in a file next to it."""
+    number = track_id(call.text("id"))
+
+    def find(library: Library) -> dict[str, Any]:
+        track, lines = library.track(number), read_lyrics(file_of(library, number))
+        if not lines:
+            return {}
+        synced = lines[0].start_ms is not None
+        rows = [{"start": each.start_ms, "value": each.text} for each in lines]
+        if not synced:
+            rows = [{"value": each.text} for each in lines]
+        about = {"displayArtist": track.artist or "", "displayTitle": track.title}
+        return {"structuredLyrics": [{"lang": "und", "synced": synced, **about, "line": rows}]}
+
+    return {"lyricsList": await call.ask.slow(find)}
 
 
 @answers("getCoverArt")

@@ -31,6 +31,9 @@ CORS = {
     "Referrer-Policy": "no-referrer",  # addresses hold secrets
 }
 
+POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""Of answers in text, if one is opened as a page."""
+
 _CALLBACK = re.compile(r"[A-Za-z_$][\w$]{0,63}(?:\.[A-Za-z_$][\w$]{0,63}){0,3}", re.ASCII)
 _SPECIAL = re.compile('[&<>"]|[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 _QUOTED = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
@@ -111,7 +114,8 @@ def _sent(content: Mapping[str, Any], form: Mapping[str, str], status: int) -> R
     else:
         kind = "text/xml; charset=utf-8"
         text = _document(content)
-    return Response(text.encode(), status, {**CORS, "Cache-Control": "no-store"}, kind)
+    headers = {**CORS, "Cache-Control": "no-store", "Content-Security-Policy": POLICY}
+    return Response(text.encode(), status, headers, kind)
 
 
 def _document(content: Mapping[str, Any]) -> str:

@@ -21,6 +21,22 @@ if TYPE_CHECKING:
     from recsys.web.subsonic.marks import Marks
 
 
+_OTHER_TYPES = {
+    "ac3": "audio/ac3",
+    "aif": "audio/aiff",
+    "aiff": "audio/aiff",
+    "ape": "audio/x-ape",
+    "dff": "audio/x-dff",
+    "dsf": "audio/x-dsf",
+    "mka": "audio/x-matroska",
+    "mpc": "audio/x-musepack",
+    "tta": "audio/x-tta",
+    "wma": "audio/x-ms-wma",
+    "wv": "audio/x-wavpack",
+}
+"""Types of files that browsers do not play, but some players do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """What rows of one answer are made with."""
@@ -54,7 +70,7 @@ class Shelf:
 
     def _song(self, track: Track, size: int) -> dict[str, Any]:
         tags, path = track.tags, os.fspath(track.path)
-        suffix = track.path.suffix.lower().lstrip(".")
+        suffix = path.rpartition(os.sep)[2].rpartition(".")[2].lower()
         album = self.known.albums.get(self.known.album_of.get(track.id, ""))
         by = self.known.artist_of.get(track.id) or artist_id(track.artist)
         plays, played = self.marks.plays.get(track.audio_hash, (0, None))
@@ -182,7 +198,8 @@ def added(seconds: float | None) -> str:
 
 def content_type(suffix: str) -> str:
     """Return the type of a file by its extension."""
-    return MEDIA_TYPES.get(suffix, "application/octet-stream").partition(";")[0]
+    kind = MEDIA_TYPES.get(suffix) or _OTHER_TYPES.get(suffix, "application/octet-stream")
+    return kind.partition(";")[0]
 
 
 @lru_cache(maxsize=4096)

@@ -30,7 +30,7 @@ from recsys.web.subsonic.calls import HANDLERS, Call
 from recsys.web.subsonic.protocol import CORS, CallError, Code, refuse, respond
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from recsys.web.subsonic.desk import Desk
 
@@ -62,21 +62,31 @@ class PlayerServer:
             await Response(status_code=204, headers=CORS)(scope, receive, send)
             return
         form: dict[str, str] = {}
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
             form = _form_of(_pairs(request.url.query))
             params = await _params(request)
             form = _form_of(params)
             response = await self._answer(request, params, form)
+            await response(scope, receive, noting)
         except RecsysError as error:
-            response = refuse(error, form)
+            await refuse(error, form)(scope, receive, send)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 (a bug must not answer in another form)
-            # Without the query, which holds secrets.
+            # Without the query, which holds secrets. A file may have gone since it was looked at.
             logger.error("%s: unexpected %s: %s", request.url.path, type(error).__name__, error)
+            if started:
+                return  # the connection ends before the length that was promised
             unexpected = f"unexpected {type(error).__name__}: this is a bug in recsys"
-            response = refuse(CallError(Code.OTHER, unexpected, status=500), form)
-        await response(scope, receive, send)
+            failure = CallError(Code.OTHER, unexpected, status=500)
+            await refuse(failure, form)(scope, receive, send)
 
     async def _answer(self, request: Request, params: Params, form: Mapping[str, str]) -> Response:
         if request.method not in ("GET", "POST", "HEAD"):

@@ -11,6 +11,7 @@ EXTENSIONS = {
     "apiKeyAuthentication": 1,
     "formPost": 1,
     "playbackReport": 1,
+    "songLyrics": 1,
     "sonicSimilarity": 1,
     "topSongsByArtistId": 1,
     "transcodeOffset": 1,
@@ -128,7 +129,13 @@ async def not_allowed(call: Call) -> Content:
     *("createInternetRadioStation", "updateInternetRadioStation", "deleteInternetRadioStation"),
     *("refreshPodcasts", "createPodcastChannel", "deletePodcastChannel", "getPodcastEpisode"),
     *("deletePodcastEpisode", "downloadPodcastEpisode", "jukeboxControl", "addChatMessage"),
-    *("getVideoInfo", "getCaptions", "hls", "hls.m3u8", "getAvatar", "getLyricsBySongId"),
+    *(
+        "getVideoInfo",
+        "getCaptions",
+        "hls",
+        "hls.m3u8",
+        "getAvatar",
+    ),
     *("getPlayQueueByIndex", "savePlayQueueByIndex", "getTranscodeDecision"),
     "getTranscodeStream",
 )

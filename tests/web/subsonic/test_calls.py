@@ -98,6 +98,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "getShares": {},
     "getBookmarks": {},
     "getLyrics": {},
+    "getLyricsBySongId": {"id": 1},
     "deletePlaylist": {"id": "PLAYLIST"},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -36,6 +37,10 @@ def failed(response: Any) -> int:
     return int(content["error"]["code"])
 
 
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
 def logins(player: Player) -> list[tuple[dict[str, str], int | None]]:
     secret, name = player.device.secret, player.device.name
     signed = player.login()
@@ -44,6 +49,7 @@ def logins(player: Player) -> list[tuple[dict[str, str], int | None]]:
         (signed, None),
         ({**signed, "t": signed["t"].upper()}, None),
         ({"u": name.upper(), "p": secret}, None),
+        ({**signed, "t": md5(secret.replace("-", "") + signed["s"])}, None),
         ({"u": name, "p": f"enc:{hexed}"}, None),
         ({"u": name, "p": secret.replace("-", "").upper()}, None),
         ({"apiKey": secret}, None),

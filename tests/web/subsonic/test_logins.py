@@ -2,7 +2,8 @@
 
 The calls and their form are those of the sources of the players: Feishin 98b8409, Supersonic
 e3c2499, Amperfy d3513f8, Tempus 1038261, Substreamer 8c2310b, DSub2000 79f904b; of Symfonium, those
-that its users report. A path such as ``albumList2.album.0.id`` must be in the answer.
+that its users report. What must be in the answer, such as ``albumList2.album.0.id``, is what their
+pages show.
 """
 
 from __future__ import annotations

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -185,3 +188,34 @@ def test_subsonic_api_of_npm(address: Address, login: str, post: str) -> None:
     assert told["wrong"] == 40
     with Library(address.database) as library:
         assert {str(event.kind) for event in library.feedback()} == {"like", "play"}
+
+
+def test_a_server_of_its_own_writes_no_secret(indexed: Indexed, tmp_path: Path) -> None:
+    """Whatever is sent to it, its output has neither what was asked nor a traceback."""
+    database = copied_to(tmp_path, indexed.database)
+    secret = Devices(database).make("phone").secret
+    command = (sys.executable, "-m", "recsys", "serve", "--subsonic", "--no-browser", "--json")
+    options = ("--port", "0", "--db", str(database))
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = urlsplit(json.loads(process.stdout.readline())["address"])
+            for line in (
+                f"GET /rest/ping?apiKey={secret}&f=json HTTP/1.1",
+                f"GET /rest/ping?u=phone&p=wrong-{secret} HTTP/1.1",
+                f"GET /rest/nothing?apiKey={secret} HTTP/1.1",
+                f"GET /rest/stream?apiKey={secret}&id=9999 HTTP/1.1",
+                f"GET /rest/ping?apiKey={secret}\x01 HTTP/9.9",
+                f"BREW /rest/ping?apiKey={secret} HTTP/1.1",
+                f"GET /rest/getSong?apiKey={secret}&id={'9' * 70_000} HTTP/1.1",
+            ):
+                with socket.create_connection((str(url.hostname), int(url.port or 80)), 30) as at:
+                    at.sendall(f"{line}\r\nHost: nas.local\r\nConnection: close\r\n\r\n".encode())
+                    assert at.recv(12).startswith(b"HTTP/1.1 ")
+        finally:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    for hidden in (secret, "apiKey", "Traceback", "rest/"):
+        assert hidden not in out + err, err
