@@ -127,7 +127,7 @@ def served(database: Path, music: Path, port: int = 0, *options: str) -> Iterato
 
 @pytest.fixture(scope="session")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four tracks of eight styles; one has tags like HTML, four a language; one file is no sound."""
+    """Four tracks of eight styles; one has tags like HTML, four a language, one no sound."""
     folder = tmp_path_factory.mktemp("page") / "Music"
     paths = make_library(folder, duration_s=SHORT_S)
     first = next(path for path in paths if "breakbeat no. 1" in path.name)
