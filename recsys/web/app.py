@@ -118,7 +118,7 @@ def create_app(make: Callable[[], Library], database: Path, rules: Rules) -> Fas
         finally:
             state.events.close()
             await state.runs.close()
-            await state.maps.close()
+            await state.maps.stop()
             state.uploads.close()
             state.asking.close()
 

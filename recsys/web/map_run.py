@@ -1,4 +1,7 @@
-"""A program: makes the map of a library, and writes it next to the library."""
+"""A program: makes the map of a library, and writes it next to the library.
+
+It tells the share that is done, and what went wrong, as lines of JSON.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,16 @@ def main() -> None:
             model, index = required_model(store), open_index(store)
             ids = np.sort(index.ids())
             embeddings = index.vectors(ids.tolist())
-        places = project(embeddings)
+        places = project(embeddings, on_progress=lambda share: _tell({"share": round(share, 2)}))
         true = trustworthiness(embeddings, places)
         save(Projection(ids, places, model.fingerprint, true), map_file(database))
     except RecsysError as error:
-        print(json.dumps({"detail": error.message, "hint": error.hint}), flush=True)  # noqa: T201
+        _tell({"detail": error.message, "hint": error.hint})
         sys.exit(1)
+
+
+def _tell(values: dict[str, object]) -> None:
+    print(json.dumps(values), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

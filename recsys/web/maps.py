@@ -61,6 +61,7 @@ class Maps:
         self._drawn: _Drawn | None = None
         self._task: asyncio.Task[None] | None = None
         self._error: dict[str, Any] | None = None
+        self._share: float | None = None  # of what is being made; None before it can be told
 
     @property
     def is_making(self) -> bool:
@@ -89,34 +90,52 @@ class Maps:
             state = "ready"
         else:
             state = "none" if self._error is None else "failed"
+        share = {"share": self._share} if state == "making" else {}
         note = "" if self._error is None else f"{self._error['detail']}. {self._error['hint']}"
         found = {"points": 0, "note": note} if drawn is None else drawn.fields
-        return {"state": state, "neighbours": JUDGED_NEIGHBOURS, **found}
+        return {"state": state, "neighbours": JUDGED_NEIGHBOURS, **share, **found}
 
     def start(self) -> None:
         """Make the map, unless that goes on; MissingExtraError without umap-learn."""
         check_can_project()
         if not self.is_making:
-            self._error = None
+            self._error = self._share = None
             self._task = asyncio.create_task(self._make())
             self._tell("map", {"state": "making"})
 
     async def _make(self) -> None:
         async with child("recsys.web.map_run", self._database) as process:
-            told, _ = await process.communicate()
+            assert process.stdout is not None
+            last: dict[str, Any] = {}
+            async for line in process.stdout:
+                last = _told(line)
+                if last.get("share", self._share) != self._share:
+                    self._share = last["share"]
+                    self._tell("map", {"state": "making", "share": self._share})
+            await process.wait()
         if process.returncode:
-            self._error = {"detail": f"it ended with exit code {process.returncode}", "hint": ""}
-            with contextlib.suppress(ValueError, IndexError):
-                self._error = json.loads(told.splitlines()[-1])
+            unknown = {"detail": f"it ended with exit code {process.returncode}", "hint": ""}
+            self._error = last if "detail" in last else unknown
         self._task = None
         self._tell("map", {"state": "failed" if self._error else "ready"})
 
-    async def close(self) -> None:
-        """End what is being made."""
-        if self._task is not None:
-            self._task.cancel()
+    async def stop(self) -> None:
+        """End what is being made; the map of before stays."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
+            self._tell("map", {"state": "stopped"})
+
+
+def _told(line: bytes) -> dict[str, Any]:
+    """Return what the program tells in a line, nothing for one of UMAP's on the same output."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(line)
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _drawn(library: Library, path: Path, state: tuple[object, ...]) -> _Drawn | None:
@@ -174,6 +193,14 @@ async def make(request: Request, _: Nothing | None = None) -> Response:
     maps: Maps = request.app.state.maps
     maps.start()
     return answer(maps.fields(None), 202)
+
+
+@routes.delete("/map", response_model=MapView)
+async def stop(ask: Ask, request: Request, _: Nothing | None = None) -> Response:
+    """Stop making the map; the one of before stays."""
+    maps: Maps = request.app.state.maps
+    await maps.stop()
+    return answer(maps.fields(await ask.slow(maps.draw)))
 
 
 @routes.get("/map/points", **contents(BYTES))

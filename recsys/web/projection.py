@@ -8,6 +8,7 @@ little.
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from recsys import atomic
 from recsys.errors import QueryError, require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from recsys.types import FloatArray, IdArray
 
@@ -59,10 +60,13 @@ class Projection:
     trustworthiness: float | None  # in [0, 1]; None for too few tracks
 
 
-def project(embeddings: FloatArray, seed: int = 0) -> Positions:
+def project(
+    embeddings: FloatArray, seed: int = 0, on_progress: Callable[[float], object] | None = None
+) -> Positions:
     """Return places of embeddings on a map, shape (n, 2), by UMAP; the same ones for a seed.
 
-    QueryError if there are too few, MissingExtraError without umap-learn.
+    `on_progress` hears the share that is done. QueryError if there are too few, MissingExtraError
+    without umap-learn.
     """
     if len(embeddings) < FEWEST:
         raise QueryError(
@@ -76,8 +80,26 @@ def project(embeddings: FloatArray, seed: int = 0) -> Positions:
         init="random" if len(embeddings) < 2 * UMAP_NEIGHBOURS else "pca",
         random_state=seed,
         n_jobs=1,  # what a seed demands
+        # Its steps can be had as text alone, that of tqdm.
+        verbose=on_progress is not None,
+        tqdm_kwds={"file": _Steps(on_progress)} if on_progress is not None else None,
     ).fit_transform(embeddings)
     return _scaled(np.asarray(made, np.float64))
+
+
+class _Steps:
+    """Hears of steps as a progress bar writes them: ``... 12/200 [...``."""
+
+    def __init__(self, on_progress: Callable[[float], object]) -> None:
+        self._tell = on_progress
+
+    def write(self, text: str) -> None:
+        """Tell the share that is done."""
+        if found := re.search(r"(\d+)/(\d+) \[", text):
+            self._tell(int(found[1]) / int(found[2]))
+
+    def flush(self) -> None:
+        """Have nothing left to write."""
 
 
 def _scaled(places: npt.NDArray[np.float64]) -> Positions:

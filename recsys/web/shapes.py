@@ -694,6 +694,7 @@ class MapView(TypedDict):
     neighbours: int
     points: int
     note: str
+    share: NotRequired[float | None]
     revision: NotRequired[int]
     trustworthiness: NotRequired[float | None]
     placed: NotRequired[int]

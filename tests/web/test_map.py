@@ -9,9 +9,11 @@ import pytest
 
 from recsys.errors import MissingExtraError, QueryError
 from recsys.web import maps, projection
+from recsys.web.children import child
 from recsys.web.projection import Projection, map_file, placed, project, regions, trustworthiness
 from tests.planted import PlantedLibrary, scattered, unit
 from tests.web.conftest import API, Serving, get, post
+from tests.web.live import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +86,10 @@ def test_a_map_needs_some_tracks() -> None:
 def test_umap_keeps_what_sounds_alike_together() -> None:
     pytest.importorskip("umap")
     embeddings = clusters(4, 60)
-    places = project(embeddings)
+    shares: list[float] = []
+    places = project(embeddings, on_progress=shares.append)
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 1)
     assert np.array_equal(places, project(embeddings))  # the same for the same seed
     true = trustworthiness(embeddings, places)
     assert true is not None
@@ -154,3 +159,33 @@ def test_without_umap_it_is_named(
     monkeypatch.setattr(maps, "check_can_project", missing)
     client = serving(planted.store.path)
     assert "umap" in post(client, "map", code=501)["detail"]
+
+
+MAKES = """
+import json, sys, time
+print("UMAP( angular_rp_forest=True", flush=True)
+print(json.dumps({"share": 0.25}), flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_map_tells_how_far_it_is_and_can_be_stopped(
+    planted: PlantedLibrary,
+    serving: Serving,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = tmp_path / "programs" / "slow_map.py"
+    program.parent.mkdir()
+    program.write_text(MAKES)
+    monkeypatch.setenv("PYTHONPATH", str(program.parent))
+    monkeypatch.setattr(maps, "check_can_project", lambda: None)
+    monkeypatch.setattr(maps, "child", lambda _, *given: child("slow_map", *given))
+    projection.save(drawn(planted), map_file(planted.store.path))
+    client = serving(planted.store.path)
+    assert post(client, "map", code=202)["state"] == "making"
+    until(lambda: get(client, "map").get("share") == 0.25)
+    stopped = client.request("DELETE", f"{API}/map", json={})
+    assert stopped.json()["state"] == "ready"
+    assert "share" not in get(client, "map")
+    assert client.request("DELETE", f"{API}/map", json={}).status_code == 200  # nothing to stop

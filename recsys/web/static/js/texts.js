@@ -312,6 +312,7 @@ export const T = {
     again: "Draw it again",
     intro: "Every track is a point; what sounds alike lies close together.",
     making: "The map is being drawn",
+    stop: "Stop",
     failed: "The map could not be drawn.",
     legend: "Genres",
     hover: "Play on hover",

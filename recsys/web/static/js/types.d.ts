@@ -148,6 +148,7 @@ export interface Match {
 export interface MapAnswer {
   state: "none" | "making" | "ready" | "failed";
   points?: number;
+  share?: number | null;
   revision?: number | string;
   trustworthiness?: number | null;
   neighbours?: number;

@@ -1,6 +1,6 @@
 /** The map: every track a point, what sounds alike close together. */
 import KDBush from "../../vendor/kdbush.js";
-import { get, getBytes, post } from "../api.js";
+import { get, getBytes, post, remove } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { artistOf, genreName, hueOf, shown, titleOf } from "../format.js";
 import { Icon } from "../icons.js";
@@ -44,6 +44,9 @@ export function MapScreen() {
   const make = () => {
     post("/map").then(() => setAnswer({ ...answer, state: "making" }), sayProblem);
   };
+  const stop = () => {
+    remove("/map").then(() => get("/map")).then(setAnswer, sayProblem);
+  };
   if (answer.state === "ready") {
     return html`<${Ready} key=${answer.revision} answer=${answer} onAgain=${make} />`;
   }
@@ -51,7 +54,9 @@ export function MapScreen() {
     <h1>${T.map.title}</h1>
     <p>${T.map.intro}</p>
     ${answer.state === "making"
-      ? html`<p role="status">${T.map.making}</p><progress aria-label=${T.map.making}></progress>`
+      ? html`<p role="status">${T.map.making}</p>
+          <progress aria-label=${T.map.making} value=${answer.share ?? undefined}></progress>
+          <button class="button" onClick=${stop}>${T.map.stop}</button>`
       : html`${answer.state === "failed" && html`<p class="notice">${answer.note || T.map.failed}</p>`}
           <button class="button primary" onClick=${make}>${T.map.make}</button>`}
   </section>`;
