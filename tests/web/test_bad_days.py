@@ -23,7 +23,9 @@ from recsys.errors import RecsysError
 from recsys.indexing import IndexOptions
 from recsys.store import connection
 from recsys.store.connection import LibraryLock
-from recsys.web.media import MOST_TRANSCODES
+from recsys.web import media
+from recsys.web.media import MOST_TRANSCODES, SentSound
+from recsys.web.rates import Slots
 from recsys.web.server import ServeOptions, bound_socket, serve
 from recsys.web.uploads import MOST_AT_ONCE
 from tests.sounds import noise, staircase, write
@@ -31,9 +33,10 @@ from tests.web.conftest import API, Indexed, Serving, copy_of, get, post
 from tests.web.live import WAIT_S, listening, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from starlette.testclient import TestClient
+    from starlette.types import Message
 
 
 def test_a_library_that_is_not_there_yet_appears(
@@ -171,6 +174,39 @@ def test_ten_slow_readers_hold_up_nobody(long: Path) -> None:
         body = {"kind": "like", "seeds": ["1"]}
         assert client.post(f"{API}/feedback", json=body).status_code == 201
         assert client.post(f"{API}/feedback/undo", json={}).status_code == 200
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_sound_that_nobody_reads_ends_when_others_want_its_place(
+    monkeypatch: pytest.MonkeyPatch, is_wanted: bool
+) -> None:
+    monkeypatch.setattr(media, "UNREAD_S", 0.01)
+    slots = Slots(1 if is_wanted else 2, "transcodings")
+    is_full = asyncio.Event()
+
+    async def sound() -> AsyncGenerator[bytes, None]:
+        with slots.taken():
+            while True:
+                yield b"sound"
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            is_full.set()
+            await asyncio.sleep(60)  # a reader who reads nothing
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def stall() -> bool:
+        response = SentSound(sound(), slots, {}, "audio/mpeg")
+        sending = asyncio.ensure_future(response({"type": "http"}, receive, send))
+        await is_full.wait()
+        await asyncio.wait({sending}, timeout=0.2)
+        return sending.done()
+
+    assert asyncio.run(stall()) is is_wanted
+    assert slots.free == (1 if is_wanted else 2)
 
 
 def test_listeners_who_leave_are_forgotten(long: Path) -> None:
