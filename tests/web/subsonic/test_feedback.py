@@ -66,6 +66,7 @@ def test_stars_become_likes_and_dislikes(
     player.ask("setRating", id=4, rating=0)
     assert said(player) == []
     assert player.code("setRating", id=4, rating=6) == 0
+    assert player.code("setRating", id=[4, 5], rating=5) == 0
 
 
 def test_a_scrobble_is_a_play_at_its_time(player: Player) -> None:
@@ -80,6 +81,16 @@ def test_a_scrobble_is_a_play_at_its_time(player: Player) -> None:
     song = player.ask("getSong", id=5)["song"]
     assert (song["playCount"], song["played"]) == (1, "2026-05-01T12:00:00Z")
     assert len(player.ask("getAlbumList2", type="recent")["albumList2"]["album"]) in (1, 2)
+
+
+def test_the_time_of_a_scrobble_spoils_nothing(player: Player) -> None:
+    """A clock that is ahead, or begins with the calendar, leaves events that can be read."""
+    player.ask("scrobble", id=[5, 6], time=[-62_135_596_800_000, 99_999_999_999_999])
+    with Library(player.database) as library:
+        first, last = library.feedback()
+    assert first.time.year == 1
+    assert last.time <= datetime.now(UTC)
+    assert player.ask("getSimilarSongs", id=5, count=1)["similarSongs"]["song"]
 
 
 def test_what_plays_is_shown_and_sound_alone_is_no_play(player: Player) -> None:
