@@ -50,6 +50,7 @@ def logins(player: Player) -> list[tuple[dict[str, str], int | None]]:
         ({**signed, "t": signed["t"].upper()}, None),
         ({"u": name.upper(), "p": secret}, None),
         ({**signed, "t": md5(secret.replace("-", "") + signed["s"])}, None),
+        ({**signed, "t": md5(secret.replace("-", "").upper() + signed["s"])}, None),
         ({"u": name, "p": f"enc:{hexed}"}, None),
         ({"u": name, "p": secret.replace("-", "").upper()}, None),
         ({"apiKey": secret}, None),
