@@ -33,7 +33,7 @@ from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
 from recsys.store.search import MOST_MATCHES
-from recsys.taste import EventKind
+from recsys.taste import Event, EventKind
 from recsys.taste.events import now
 from recsys.types import (
     MEASURED,
@@ -75,7 +75,6 @@ if TYPE_CHECKING:
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
-    from recsys.taste import Event
     from recsys.taste.ranking import Taste
     from recsys.types import (
         Catalogue,
@@ -1464,15 +1463,15 @@ class Library:
             writer.add_events(events)
         return events
 
-    def take_back(self, kind: str, track: Seed | Event) -> int:
+    def take_back(self, kind: str, track: Seed | Event | Sequence[Event]) -> int:
         """Forget every like of a track, say; return how many events that were.
 
         Parameters
         ----------
         kind : str
             ``like`` or ``dislike``.
-        track : str, Path, int, Track or Event
-            One track of the library; or an event, for the artist or album that it is about.
+        track : str, Path, int, Track, Event or sequence of Event
+            One track of the library; or events, for what they are about: all or none is forgotten.
 
         Raises
         ------
@@ -1482,11 +1481,12 @@ class Library:
         if kind not in (EventKind.LIKE, EventKind.DISLIKE):
             raise QueryError(f"{kind!r} is not taken back so", "Known: like, dislike.")
         if isinstance(track, str | int | Path | Track):
-            event = self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")
+            events = [self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")]
         else:
-            event = track
+            about = [track] if isinstance(track, Event) else track
+            events = [replace(event, kind=EventKind(kind)) for event in about]
         with Store.open(self.database) as writer:
-            return writer.forget_events(EventKind(kind), event.key, event.subject)
+            return writer.forget_events(events)
 
     def feedback(self) -> list[Event]:
         """Return all events, in the order of their times.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recsys.api import Library
-from recsys.store import Store
+from recsys.store import Store, connection
 from recsys.taste import EventKind, Subject
 from recsys.web.subsonic import desk
 from recsys.web.subsonic.desk import Desk
@@ -50,6 +50,27 @@ def test_a_like_of_an_album_counts_for_the_album_that_recsys_names(player: Playe
     assert album["name"] == "Best of chamber"
     player.ask("unstar", albumId=album["id"])
     assert said(player) == []
+
+
+def test_an_album_of_which_nothing_is_known_breaks_no_list(player: Player) -> None:
+    with Library(player.database) as library:
+        library.import_feedback(
+            ['{"time": "2026-05-01T12:00:00Z", "kind": "like", "subject": "album", "key": "x"}']
+        )
+    assert player.ask("getStarred2")["starred2"]["album"] == []
+    assert len(player.ask("search3", query="")["searchResult3"]["song"]) == 10
+
+
+def test_a_call_of_many_songs_is_one_write(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
+    player.ask("getStarred2")
+    writes, write = [], connection.write_transaction
+    monkeypatch.setattr(
+        "recsys.store.store.write_transaction", lambda db: writes.append(1) or write(db)
+    )
+    for call in ("star", "unstar", "scrobble"):
+        player.ask(call, id=list(range(1, 11)))
+    assert len(writes) == 3
+    assert [each[:2] for each in said(player)] == [("play", "track")] * 10
 
 
 @pytest.mark.parametrize(
@@ -99,6 +120,18 @@ def test_what_plays_is_shown_and_sound_alone_is_no_play(player: Player) -> None:
     player.ask("scrobble", id=1, submission="false")
     (entry,) = player.ask("getNowPlaying")["nowPlaying"]["entry"]
     assert (entry["id"], entry["username"], entry["state"]) == ("1", "phone", "playing")
+
+
+def test_sound_that_plays_at_half_speed_is_not_paused(
+    player: Player, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(Desk, "report", lambda _, *given: reports.append(given) or [])
+    player.ask(
+        "reportPlayback", mediaId=1, mediaType="song", state="playing", positionMs=1500,
+        playbackRate=0.5,
+    )  # fmt: skip
+    assert reports[0][3:] == ("playing", 1.5, 0.5)
 
 
 class Clock:
