@@ -31,7 +31,9 @@ def test_a_device_is_made_listed_and_revoked(run: Run, indexed: IndexedLibrary) 
         assert json.loads(run("serve", "--revoke", "phone", "--json").output) == {
             "revoked": "phone"
         }
-        assert run("serve", "--revoke", "phone").exit_code == 1
+        unknown = run("serve", "--revoke", "phone")
+        assert unknown.exit_code == 1
+        assert token in unknown.output  # what can be revoked
         assert run("serve", "--revoke", token).exit_code == 0
         shown = run("serve", "--device", "desk").output
         assert "User name: desk" in shown

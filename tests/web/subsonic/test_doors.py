@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from recsys.api import Library
-from recsys.errors import QueryError
+from recsys.errors import QueryError, RecsysError
 from recsys.store import Store
 from recsys.web.devices import Devices
 from recsys.web.subsonic import desk
@@ -161,6 +161,10 @@ def test_secrets_lie_in_a_file_for_the_owner_alone(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="no device"):
         devices.revoke("other")
     assert [each.name for each in Devices(tmp_path / "library.db").all()] == ["my phone"]
+    for damaged in ("[", "[1]", "[{}]", '[{"name": "a", "secret": 6, "made": "x"}]'):
+        devices.path.write_text(damaged)
+        with pytest.raises(RecsysError, match="cannot be read"):
+            devices.named("a")
 
 
 HOSTILE: list[dict[str, Any]] = [
