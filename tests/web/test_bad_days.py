@@ -13,7 +13,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -24,6 +24,7 @@ from recsys.indexing import IndexOptions
 from recsys.store import connection
 from recsys.store.connection import LibraryLock
 from recsys.web import media
+from recsys.web.devices import Devices
 from recsys.web.media import MOST_TRANSCODES, SentSound
 from recsys.web.rates import Slots
 from recsys.web.server import ServeOptions, bound_socket, serve
@@ -344,17 +345,45 @@ def test_a_run_that_fails_says_why_and_one_is_cancelled(copied: Indexed, tmp_pat
 
 
 @contextmanager
-def served(database: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(
+    database: Path, *options: str, log: IO[str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Yield the process of ``recsys serve`` and its address."""
     command = [sys.executable, "-m", "recsys", "serve", "--db", str(database), "--no-browser"]
     with subprocess.Popen(
-        [*command, "--json", *options], stdout=subprocess.PIPE, text=True
+        [*command, "--json", *options], stdout=subprocess.PIPE, stderr=log, text=True
     ) as process:
         assert process.stdout is not None
         try:
             yield process, json.loads(process.stdout.readline())["address"]
         finally:
             process.kill()
+
+
+@pytest.mark.slow
+def test_what_the_server_logs_holds_no_address_and_no_secret(
+    indexed: Indexed, tmp_path: Path
+) -> None:
+    database = copy_of(indexed, tmp_path / "one")
+    secret = Devices(database).make("phone").secret
+    asked = {"apiKey": secret, "f": "json", "id": "1"}
+    errors = tmp_path / "errors"
+    with (
+        errors.open("w") as log,
+        served(database, "--port", "0", "--subsonic", log=log) as (process, address),
+    ):
+        for call in ("ping", "getSong", "stream", "nope"):
+            httpx.get(f"{address}rest/{call}", params=asked, timeout=60)
+        httpx.get(f"{address}rest/ping", params={"u": "phone", "p": f"{secret}x"}, timeout=60)
+        where = httpx.URL(address)
+        with socket.create_connection((where.host, where.port or 80)) as broken:
+            broken.sendall(f"GET /rest/ping?apiKey={secret} no HTTP\r\n\r\n".encode())
+            assert broken.recv(1000)
+        process.send_signal(signal.SIGINT)
+        told = process.stdout.read() if process.stdout is not None else ""
+    told += errors.read_text()
+    for hidden in (secret, "?", "apiKey", "getSong", "Traceback"):
+        assert hidden not in told
 
 
 @pytest.mark.slow

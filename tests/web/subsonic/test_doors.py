@@ -19,11 +19,13 @@ from recsys.api import Library
 from recsys.errors import QueryError, RecsysError
 from recsys.store import Store
 from recsys.web.devices import Devices
+from recsys.web.security import PLUGINS
 from recsys.web.subsonic import desk
 from recsys.web.subsonic.calls import HANDLERS
 from recsys.web.subsonic.protocol import respond
+from recsys.web.tokens import Tokens
 from tests.web.conftest import HOST, Indexed, Serving
-from tests.web.subsonic.conftest import Player, playing
+from tests.web.subsonic.conftest import SALT, Player, playing
 
 WHOLE = {"status", "version", "type", "serverVersion", "openSubsonic"}
 
@@ -87,11 +89,19 @@ def test_each_way_to_log_in_and_what_is_none(shared: Player) -> None:
 def test_the_token_of_the_page_opens_nothing(
     shared: Player, indexed: Indexed, serving: Serving
 ) -> None:
-    for headers in (
-        {"Authorization": f"Bearer {shared.device.secret}"},
-        {"Cookie": f"recsys_token={shared.device.secret}"},
-    ):
-        assert failed(shared.client.get("/rest/ping?f=json", headers=headers)) == 10
+    _, token = Tokens(shared.database).make()
+    for secret in (token, shared.device.secret):
+        for headers in (
+            {"Authorization": f"Bearer {secret}"},
+            {"Cookie": f"recsys_token={secret}"},
+        ):
+            assert failed(shared.client.get("/rest/ping?f=json", headers=headers)) == 10
+    name, signed = shared.device.name, {**shared.login(), "t": md5(token + SALT)}
+    for login, code in (({"apiKey": token}, 44), ({"u": name, "p": token}, 40), (signed, 40)):
+        assert failed(shared.client.get("/rest/ping", params={**login, "f": "json"})) == code
+    for path in PLUGINS:
+        for headers in ({"Authorization": f"Bearer {token}"}, {"Cookie": f"recsys_token={token}"}):
+            assert shared.client.get(path, headers=headers).status_code == 401
     # Nor does the secret of a device open the page's.
     page = serving(indexed.database, tokens=True)
     bearer = {"Authorization": f"Bearer {shared.device.secret}"}
