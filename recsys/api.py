@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
@@ -1767,6 +1768,35 @@ class Library:
         from recsys.discography import KeptDiscography
 
         return KeptDiscography()
+
+    def path_between(self, start: Track, end: Track, count: int = 25) -> list[Track]:
+        """Return tracks that lead from one to another, both among them.
+
+        Parameters
+        ----------
+        start, end : Track
+            Of the library. The same track twice is a path of one.
+        count : int
+            Number of tracks at most.
+
+        Raises
+        ------
+        RecsysError
+            If the number is less than two.
+        """
+        from recsys.playlists import PlaylistOptions
+
+        if start.id == end.id:
+            return [start]
+        if count < 2:
+            raise QueryError("a path from one track to another has two tracks at least")
+        between: list[Track] = []
+        if count > 2:
+            # Two encodings of one recording have nothing between them, which is an error there.
+            with suppress(QueryError):
+                way = self.playlist(start, PlaylistOptions(length=count, artist_gap=0), to=end)
+                between = [track for track in way.tracks if track.id not in (start.id, end.id)]
+        return [start, *between[: count - 2], end]
 
     def similar_artists(self, artist: str, k: int = 20) -> list[tuple[ArtistEntry, float]]:
         """Return the artists who sound most like one, with the similarity of their nearest track.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 
+import pytest
 from click.testing import Result
 
 from recsys.api import Library
@@ -51,6 +53,13 @@ def test_what_serve_cannot_do_is_told_before_it_starts(run: Run) -> None:
     alone = run("serve", "--mdns", "--no-browser", "--port", "0")
     assert alone.exit_code == 1
     assert "nothing to announce" in alone.output
+
+
+def test_linking_needs_nothing_of_the_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("fastapi", "uvicorn", "PIL"):
+        monkeypatch.setitem(sys.modules, module, None)
+    given = ("link", "navidrome", "--url", "nas", "--user", "me", "--secret", PASSWORD)
+    assert "'nas' is no address of a server" in run(*given).output
 
 
 def test_link_says_what_it_found(run: Run, indexed: IndexedLibrary) -> None:

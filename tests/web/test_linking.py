@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from recsys import linking
 from recsys.api import Library
 from recsys.errors import RecsysError
+from recsys.linking import Linked, Links, OtherServer, OtherSong, TrackFinder, link
 from recsys.playlists.files import RootMap
 from recsys.types import Tags, Track
-from recsys.web import linking
-from recsys.web.linking import Linked, Links, OtherServer, OtherSong, TrackFinder, link
 from tests.web.conftest import Indexed
 from tests.web.stand_ins import PASSWORD, standing_in
 from tests.web.subsonic.conftest import Player, copied_to, playing
