@@ -95,6 +95,9 @@ if TYPE_CHECKING:
 MOST_OF_SEED = 50
 """Tracks that stand for an artist or album of very many, drawn evenly."""
 
+MOST_NAME = 500
+"""Letters of the name of a playlist."""
+
 _MOST_ID = 2**63
 """Above all ids of a database."""
 
@@ -1028,8 +1031,7 @@ class Library:
         RecsysError
             If a track is not in the library, the name is empty, or there is none to replace.
         """
-        if not name.strip():
-            raise QueryError("a playlist needs a name", "Name it: sunday.")
+        name = _playlist_name(name)
         before = None if playlist is None else self.saved_playlist(playlist)[0]
         given = [self._path_of(each) for each in _as_sequence(tracks)]
         found = [self.store.track_by_path(path) for path in given]
@@ -1039,7 +1041,7 @@ class Library:
         changed = now().isoformat(timespec="seconds")
         saved = SavedPlaylist(
             id=0 if before is None else before.id,
-            name=name.strip(),
+            name=name,
             made=changed if before is None else before.made,
             changed=changed,
             recipe=recipe,
@@ -1073,15 +1075,13 @@ class Library:
             If there is none of this id, or the name is empty.
         """
         saved, tracks = self.saved_playlist(playlist)
-        if name is not None and not name.strip():
-            raise QueryError("a playlist needs a name", "Name it: sunday.")
         there = {track.audio_hash for track in tracks}
         shown = [i for i, sound in enumerate(saved.tracks) if sound in there]
         dropped = {shown[i] for i in remove if 0 <= i < len(shown)}
         kept = [sound for i, sound in enumerate(saved.tracks) if i not in dropped]
         changed = replace(
             saved,
-            name=saved.name if name is None else name.strip(),
+            name=saved.name if name is None else _playlist_name(name),
             changed=now().isoformat(timespec="seconds"),
             tracks=(*kept, *(track.audio_hash for track in add)),
         )
@@ -2396,6 +2396,17 @@ class Library:
 def no_session(session: int) -> NotFoundError:
     """Return the error for a radio session that does not exist."""
     return NotFoundError(f"there is no radio session {session}", "Start one: recsys radio TRACK")
+
+
+def _playlist_name(text: str) -> str:
+    """Return the name of a playlist; QueryError for none, or one of another length."""
+    name = text.strip()
+    if not 0 < len(name) <= MOST_NAME:
+        raise QueryError(
+            f"a playlist needs a name of 1 to {MOST_NAME} letters, not of {len(name)}",
+            "Name it: sunday.",
+        )
+    return name
 
 
 def _opened(database: Path) -> Store:

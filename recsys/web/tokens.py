@@ -65,6 +65,7 @@ class KeptRows(Generic[R]):
     def _write(self, rows: tuple[R, ...]) -> None:
         content = json.dumps([asdict(row) for row in rows], indent=1)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)  # before the first index run
             with atomic.replacing(self.path) as unfinished:
                 unfinished.touch(0o600)  # nobody else may read it, at any moment
                 unfinished.write_bytes(content.encode("ascii"))

@@ -455,6 +455,12 @@ def test_another_address_demands_a_token(
     assert "recsys serve --token" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["http://music.example.org/", "a b", ""])
+def test_a_name_that_no_request_can_have_is_refused(indexed: Indexed, name: str) -> None:
+    with pytest.raises(RecsysError, match="no name of a host"):
+        serve(indexed.database, ServeOptions(names=(name,)))
+
+
 def test_an_address_of_another_machine_is_no_place_to_listen(indexed: Indexed) -> None:
     with pytest.raises(RecsysError, match="cannot listen on"):
         serve(indexed.database, ServeOptions(port=99_999))

@@ -160,7 +160,8 @@ def test_a_device_that_is_revoked_is_out_at_once(player: Player) -> None:
 
 
 def test_secrets_lie_in_a_file_for_the_owner_alone(tmp_path: Path) -> None:
-    devices = Devices(tmp_path / "library.db")
+    database = tmp_path / "new" / "library.db"  # whose folder the first index run would make
+    devices = Devices(database)
     made = devices.make("  my   phone ")
     assert made.name == "my phone"
     assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", made.secret)
@@ -170,7 +171,7 @@ def test_secrets_lie_in_a_file_for_the_owner_alone(tmp_path: Path) -> None:
             devices.make(bad)
     with pytest.raises(QueryError, match="no device"):
         devices.revoke("other")
-    assert [each.name for each in Devices(tmp_path / "library.db").all()] == ["my phone"]
+    assert [each.name for each in Devices(database).all()] == ["my phone"]
     for damaged in ("[", "[1]", "[{}]", '[{"name": "a", "secret": 6, "made": "x"}]'):
         devices.path.write_text(damaged)
         with pytest.raises(RecsysError, match="cannot be read"):
