@@ -206,7 +206,7 @@ class RecsysPlugin(BeetsPlugin):
             answer = library.similar(self._seeds(lib, query), k=opts.count)
             self._print(lib, [row.track for row in answer.results])
         for text in answer.notes:
-            self._log.info("{}", text)
+            self._log.info("{}", _in_beets(text))
 
     def _playlist(self, lib: BeetsLibrary, opts: Values, query: list[str]) -> None:
         """Print a playlist from the items of a query, or write it to a file."""
@@ -221,7 +221,7 @@ class RecsysPlugin(BeetsPlugin):
             else:
                 self._print(lib, playlist.tracks)
         if playlist.note:
-            self._log.info("{}", playlist.note)
+            self._log.info("{}", _in_beets(playlist.note))
 
     def _seeds(self, lib: BeetsLibrary, query: list[str]) -> list[Path]:
         if not query:
@@ -297,6 +297,11 @@ def is_music(track: Track) -> bool:
     from recsys.types import NOT_MUSIC, UNKNOWN
 
     return track.kind not in NOT_MUSIC and track.genre_group != UNKNOWN
+
+
+def _in_beets(note: str) -> str:
+    """Return a note without its command: beet recsys index is another, and tells what helps."""
+    return note.replace(": run recsys index", "")
 
 
 @contextmanager

@@ -60,11 +60,7 @@ def command(
       recsys link jellyfin --url http://192.168.1.5:8096 --root /home/me/Music=/media/music
     """
     from recsys.api import Library
-    from recsys.errors import require
-
-    for module in ("fastapi", "uvicorn", "PIL"):
-        require(module, "web")
-    from recsys.web.linking import OtherServer, link
+    from recsys.linking import OtherServer, link
 
     if kind == "navidrome" and not user:
         raise click.UsageError("Name the user of Navidrome: --user NAME.")

@@ -162,14 +162,18 @@ def _manage_devices(db: Path | None, name: str | None, *, as_json: bool) -> None
 
 def _revoke(db: Path | None, name: str, *, as_json: bool) -> None:
     from recsys.api import Library
+    from recsys.errors import QueryError
     from recsys.web.devices import Devices
     from recsys.web.tokens import Tokens
 
     database = Library(db).database
-    devices = Devices(database)
+    devices, tokens = Devices(database), Tokens(database)
     if devices.named(name) is not None:
         devices.revoke(name)
+    elif name in (ids := [each.id for each in tokens.all()]):
+        tokens.revoke(name)
     else:
-        Tokens(database).revoke(name)
+        known = ", ".join([*ids, *(each.name for each in devices.all())]) or "none"
+        raise QueryError(f"there is no token and no device {name!r}", f"Known: {known}.")
     if as_json:
         print_json({"revoked": name})

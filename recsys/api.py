@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
@@ -33,7 +34,7 @@ from recsys.seeds import FoundSeed, FoundSeeds, SeedFinder
 from recsys.store import Store
 from recsys.store.connection import default_database
 from recsys.store.search import MOST_MATCHES
-from recsys.taste import EventKind
+from recsys.taste import Event, EventKind
 from recsys.taste.events import now
 from recsys.types import (
     MEASURED,
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
     from recsys.playlists import PlaylistMaker, PlaylistOptions
     from recsys.playlists.radio import Radio, RadioAnswer, RadioOptions
     from recsys.quality import Quality, QualityOptions
-    from recsys.taste import Event
     from recsys.taste.ranking import Taste
     from recsys.types import (
         Catalogue,
@@ -94,6 +94,9 @@ if TYPE_CHECKING:
 
 MOST_OF_SEED = 50
 """Tracks that stand for an artist or album of very many, drawn evenly."""
+
+MOST_NAME = 500
+"""Letters of the name of a playlist."""
 
 _MOST_ID = 2**63
 """Above all ids of a database."""
@@ -1028,8 +1031,7 @@ class Library:
         RecsysError
             If a track is not in the library, the name is empty, or there is none to replace.
         """
-        if not name.strip():
-            raise QueryError("a playlist needs a name", "Name it: sunday.")
+        name = _playlist_name(name)
         before = None if playlist is None else self.saved_playlist(playlist)[0]
         given = [self._path_of(each) for each in _as_sequence(tracks)]
         found = [self.store.track_by_path(path) for path in given]
@@ -1039,7 +1041,7 @@ class Library:
         changed = now().isoformat(timespec="seconds")
         saved = SavedPlaylist(
             id=0 if before is None else before.id,
-            name=name.strip(),
+            name=name,
             made=changed if before is None else before.made,
             changed=changed,
             recipe=recipe,
@@ -1073,15 +1075,13 @@ class Library:
             If there is none of this id, or the name is empty.
         """
         saved, tracks = self.saved_playlist(playlist)
-        if name is not None and not name.strip():
-            raise QueryError("a playlist needs a name", "Name it: sunday.")
         there = {track.audio_hash for track in tracks}
         shown = [i for i, sound in enumerate(saved.tracks) if sound in there]
         dropped = {shown[i] for i in remove if 0 <= i < len(shown)}
         kept = [sound for i, sound in enumerate(saved.tracks) if i not in dropped]
         changed = replace(
             saved,
-            name=saved.name if name is None else name.strip(),
+            name=saved.name if name is None else _playlist_name(name),
             changed=now().isoformat(timespec="seconds"),
             tracks=(*kept, *(track.audio_hash for track in add)),
         )
@@ -1464,15 +1464,15 @@ class Library:
             writer.add_events(events)
         return events
 
-    def take_back(self, kind: str, track: Seed | Event) -> int:
+    def take_back(self, kind: str, track: Seed | Event | Sequence[Event]) -> int:
         """Forget every like of a track, say; return how many events that were.
 
         Parameters
         ----------
         kind : str
             ``like`` or ``dislike``.
-        track : str, Path, int, Track or Event
-            One track of the library; or an event, for the artist or album that it is about.
+        track : str, Path, int, Track, Event or sequence of Event
+            One track of the library; or events, for what they are about: all or none is forgotten.
 
         Raises
         ------
@@ -1482,11 +1482,12 @@ class Library:
         if kind not in (EventKind.LIKE, EventKind.DISLIKE):
             raise QueryError(f"{kind!r} is not taken back so", "Known: like, dislike.")
         if isinstance(track, str | int | Path | Track):
-            event = self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")
+            events = [self._feedback_reader().event(EventKind(kind), _as_seed(track), now(), "")]
         else:
-            event = track
+            about = [track] if isinstance(track, Event) else track
+            events = [replace(event, kind=EventKind(kind)) for event in about]
         with Store.open(self.database) as writer:
-            return writer.forget_events(EventKind(kind), event.key, event.subject)
+            return writer.forget_events(events)
 
     def feedback(self) -> list[Event]:
         """Return all events, in the order of their times.
@@ -1767,6 +1768,35 @@ class Library:
         from recsys.discography import KeptDiscography
 
         return KeptDiscography()
+
+    def path_between(self, start: Track, end: Track, count: int = 25) -> list[Track]:
+        """Return tracks that lead from one to another, both among them.
+
+        Parameters
+        ----------
+        start, end : Track
+            Of the library. The same track twice is a path of one.
+        count : int
+            Number of tracks at most.
+
+        Raises
+        ------
+        RecsysError
+            If the number is less than two.
+        """
+        from recsys.playlists import PlaylistOptions
+
+        if start.id == end.id:
+            return [start]
+        if count < 2:
+            raise QueryError("a path from one track to another has two tracks at least")
+        between: list[Track] = []
+        if count > 2:
+            # Two encodings of one recording have nothing between them, which is an error there.
+            with suppress(QueryError):
+                way = self.playlist(start, PlaylistOptions(length=count, artist_gap=0), to=end)
+                between = [track for track in way.tracks if track.id not in (start.id, end.id)]
+        return [start, *between[: count - 2], end]
 
     def similar_artists(self, artist: str, k: int = 20) -> list[tuple[ArtistEntry, float]]:
         """Return the artists who sound most like one, with the similarity of their nearest track.
@@ -2366,6 +2396,17 @@ class Library:
 def no_session(session: int) -> NotFoundError:
     """Return the error for a radio session that does not exist."""
     return NotFoundError(f"there is no radio session {session}", "Start one: recsys radio TRACK")
+
+
+def _playlist_name(text: str) -> str:
+    """Return the name of a playlist; QueryError for none, or one of another length."""
+    name = text.strip()
+    if not 0 < len(name) <= MOST_NAME:
+        raise QueryError(
+            f"a playlist needs a name of 1 to {MOST_NAME} letters, not of {len(name)}",
+            "Name it: sunday.",
+        )
+    return name
 
 
 def _opened(database: Path) -> Store:

@@ -216,10 +216,10 @@ def banned_ids(store: Store) -> IdArray:
 
 def judged_ids(store: Store) -> dict[str, list[int]]:
     """Return the ids of the tracks that are liked, disliked or banned now."""
-    last = {event.key: event.kind for event in store.opinions() if event.subject == Subject.TRACK}
-    tracks = store.tracks_of_hashes(last)
+    said = {event.key: event.kind for event in store.opinions() if event.subject == Subject.TRACK}
+    tracks = store.tracks_of_hashes(said)
     found = {
-        str(kind): sorted(tracks[key].id for key in tracks if last[key] == kind)
+        str(kind): sorted(tracks[key].id for key in tracks if said[key] == kind)
         for kind in (EventKind.LIKE, EventKind.DISLIKE)
     }
     return {**found, str(EventKind.BAN): banned_ids(store).tolist()}

@@ -56,7 +56,7 @@ GROUPS = {
     "reports": ("reports", "reports.*"),
     "api": (
         *("api", "seeds", "seed_words", "feedback", "classify", "library_status", "listing"),
-        *("export", "pages", "fields", "discography"),
+        *("export", "pages", "fields", "discography", "linking"),
     ),
     "web": ("web", "web.*"),
     "players": ("players", "players.*"),

@@ -196,6 +196,11 @@ def similarities(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.fl
     return values
 
 
+def normalised(similarity: float) -> float:
+    """Return a cosine as a number in [0, 1]: 1 for the same, 0 for the opposite."""
+    return round(min(max((1 + similarity) / 2, 0.0), 1.0), 6)
+
+
 def unit_from_half(rows: npt.NDArray[np.float16]) -> FloatArray:
     """Return embeddings that were rounded to float16, shape (n, d), brought back to unit length.
 

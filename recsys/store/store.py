@@ -1642,9 +1642,16 @@ class Store:
         return {str(key): (count, parse_time(last)) for key, count, last in rows}
 
     def opinions(self) -> list[Event]:
-        """Return the likes and dislikes, in the order of their times."""
+        """Return the likes and dislikes in force, in the order of their times.
+
+        Of one thing, the last replaces those before it.
+        """
         sql = f"{_EVENTS} WHERE kind IN (?, ?) ORDER BY time, id"
-        return list(map(_event_of, self._rows(sql, (EventKind.LIKE, EventKind.DISLIKE))))
+        last: dict[tuple[Subject, str], Event] = {}
+        for event in map(_event_of, self._rows(sql, (EventKind.LIKE, EventKind.DISLIKE))):
+            last.pop((event.subject, event.key), None)
+            last[event.subject, event.key] = event
+        return list(last.values())
 
     def event_counts(self) -> dict[EventKind, int]:
         """Return the number of events of each kind that there is."""
@@ -1686,15 +1693,12 @@ class Store:
         return [_event_of(row) for row in rows]
 
     @_guarded
-    def forget_events(self, kind: EventKind, key: str, subject: Subject = Subject.TRACK) -> int:
-        """Delete the events of a kind about one track, say; return their number.
-
-        The key is that of the events: of a track its audio hash.
-        """
+    def forget_events(self, events: Iterable[Event]) -> int:
+        """Delete what is of the same kinds, about the same things; return the number."""
         with write_transaction(self._db):
-            gone = self._db.execute(
+            gone = self._db.executemany(
                 "DELETE FROM events WHERE kind = ? AND subject = ? AND key = ?",
-                (kind, subject, key),
+                [(event.kind, event.subject, _event_key(event)) for event in events],
             ).rowcount
             if gone:  # what others know of the events must show as old: the last one gets a new id
                 columns = "time, kind, subject, key, name, source, tracks"

@@ -115,7 +115,8 @@ def time_text(time: datetime) -> str:
     >>> time_text(datetime(2026, 11, 27, 12, 30, tzinfo=UTC))
     '2026-11-27T12:30:00.000000Z'
     """
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime, which writes the year 1 with one digit.
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:

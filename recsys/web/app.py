@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
 from recsys.errors import RecsysError
+from recsys.linking import Links
 from recsys.web import (
     collection,
     events,
@@ -35,7 +36,6 @@ from recsys.web.asking import Asking
 from recsys.web.audiomuse import Plugins
 from recsys.web.covers import Covers
 from recsys.web.events import Events
-from recsys.web.linking import Links
 from recsys.web.rates import Rates, Slots, limited
 from recsys.web.routing import router
 from recsys.web.runs import Runs

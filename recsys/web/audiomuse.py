@@ -14,12 +14,11 @@ from starlette.responses import Response
 
 from recsys.discography import artist_id
 from recsys.errors import QueryError, RecsysError
+from recsys.index.base import normalised
+from recsys.linking import LinkedServer, Links, plain_id
 from recsys.recommender import SimilarOptions
 from recsys.web.answers import ApiProblem, dumped
-from recsys.web.linking import LinkedServer, Links, plain_id
 from recsys.web.security import PLUGINS
-from recsys.web.subsonic.protocol import CallError
-from recsys.web.subsonic.sonic import normalised, path_between
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -52,13 +51,13 @@ class Plugins:
 
     def routes(self) -> Mapping[str, Callable[[Request], Awaitable[Response]]]:
         """Return what answers each path."""
-        answers: tuple[_Find, ...] = (
-            self._similar_tracks,
-            self._find_path,
-            self._similar_artists,
-            _nothing,  # by which the plugin of Jellyfin tests its connection
-        )
-        return {p: self._guarded(find) for p, find in zip(PLUGINS, answers, strict=True)}
+        answers: dict[str, _Find] = {
+            "similar_tracks": self._similar_tracks,
+            "find_path": self._find_path,
+            "similar_artists": self._similar_artists,
+            "active_tasks": _nothing,  # by which the plugin of Jellyfin tests its connection
+        }
+        return {path: self._guarded(answers[path.rpartition("/")[2]]) for path in PLUGINS}
 
     def _guarded(self, find: _Find) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -114,7 +113,7 @@ class Plugins:
         count = _count(given, "max_steps", 25)
         links, start = _track(library, servers, given.get("start_song_id", ""))
         _, end = _track(library, [links], given.get("end_song_id", ""))
-        tracks = path_between(library, start, end, count)
+        tracks = library.path_between(start, end, count)
         path = [_song(links, each) for each in tracks if each.audio_hash in links.songs]
         return {"path": path}
 
@@ -190,7 +189,7 @@ def _count(given: Mapping[str, str], name: str, default: int) -> int:
 def _status(error: RecsysError) -> int:
     if isinstance(error, ApiProblem):
         return error.status
-    return 400 if isinstance(error, QueryError | CallError) else 503
+    return 400 if isinstance(error, QueryError) else 503
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -92,9 +92,17 @@ class Client:
         token: str | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        parts = urlsplit(address)
+        hint = f"Give one as http://127.0.0.1:{PORT}."
+        if "@" in address:  # and it would be in messages
+            raise QueryError("an address holds no user and no password", hint)
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise QueryError(f"{address!r} is no address", "Give one as http://127.0.0.1:8337.")
+            raise QueryError(f"{address!r} is no address", hint)
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise QueryError("the token is none", "recsys serve --token makes one.")
         self._base = f"{address.rstrip('/')}/api/v1"
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._timeout_s = timeout_s

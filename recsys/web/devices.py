@@ -43,7 +43,8 @@ class PlayerDevice:
         """Return whether a token is the hash of the secret, as it may be typed, and a salt."""
         hashed = (
             hashlib.md5((secret + salt).encode(), usedforsecurity=False).hexdigest()
-            for secret in (self.secret, self.secret.replace("-", ""))
+            for form in (self.secret, self.secret.replace("-", ""))
+            for secret in (form, form.upper())
         )
         return any(hmac.compare_digest(each.encode(), token.lower().encode()) for each in hashed)
 

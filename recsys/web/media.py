@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +13,7 @@ from fastapi import Query, Request
 from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from recsys.web.answers import ApiProblem, problem
+from recsys.web.answers import ApiProblem, problem_of
 from recsys.web.children import child
 from recsys.web.covers import Covers
 from recsys.web.rates import Slots, limited
@@ -38,6 +38,9 @@ MOST_DECODINGS = 8
 
 START_S = 20.0
 """Time in which the first sound must come."""
+
+UNREAD_S = 60.0
+"""Time after which sound that nobody reads is ended, if all slots are taken."""
 
 _DRAWN = "waveforms and spectrograms"
 _AUDIO = (*sorted({kind.partition(";")[0] for kind in MEDIA_TYPES.values()}), BYTES)
@@ -79,7 +82,7 @@ async def audio(ask: Ask, track_id: Id) -> Response:
     path = await ask(lambda library: file_of(library, track_id))
     kind = MEDIA_TYPES.get(path.suffix.lower().lstrip("."), BYTES)
     headers = {"Cache-Control": "private, no-cache"}
-    return SentFile(path, headers=headers, media_type=kind)
+    return SentFile(path, headers, kind)
 
 
 class _CutOffError(Exception):
@@ -89,6 +92,16 @@ class _CutOffError(Exception):
 class SentFile(FileResponse):
     """A file that may change or go away while it is sent; what cannot be sent is told in words."""
 
+    def __init__(
+        self,
+        path: Path,
+        headers: dict[str, str],
+        media_type: str,
+        told: Callable[[ApiProblem], Response] = problem_of,
+    ) -> None:
+        super().__init__(path, headers=headers, media_type=media_type)
+        self._told = told
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, or the part that is asked for."""
         exact = _Exact(send, is_head=scope["method"] == "HEAD")
@@ -96,10 +109,11 @@ class SentFile(FileResponse):
             await super().__call__(scope, receive, exact)
         except (OSError, RuntimeError, _CutOffError) as error:
             if not exact.is_started:  # else the connection ends: there is no other way to tell
-                gone = problem(410, f"{self.path} cannot be read: {error}", "Check its disk.")
-                await gone(scope, receive, send)
+                gone = ApiProblem(410, f"{self.path} cannot be read: {error}", "Check its disk.")
+                await self._told(gone)(scope, receive, send)
         if exact.refused is not None:
-            response = problem(exact.refused["status"], "there is no such part", "Ask for bytes=0-")
+            status = exact.refused["status"]
+            response = self._told(ApiProblem(status, "there is no such part", "Ask for bytes=0-"))
             extent = MutableHeaders(scope=exact.refused).get("Content-Range")
             if extent is not None:
                 response.headers["Content-Range"] = extent
@@ -144,12 +158,42 @@ async def opus(
     path = await ask(lambda library: file_of(library, track_id))
     sound = await transcoded(path, start, request.app.state.transcodes)
     headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
-    return StreamingResponse(sound, 200, headers, "audio/ogg; codecs=opus")
+    return SentSound(sound, request.app.state.transcodes, headers, "audio/ogg; codecs=opus")
+
+
+class SentSound(StreamingResponse):
+    """Sound that is transcoded while it is sent, and ends early for who holds up others."""
+
+    def __init__(
+        self, sound: AsyncGenerator[bytes, None], slots: Slots, headers: dict[str, str], kind: str
+    ) -> None:
+        super().__init__(sound, 200, headers, kind)
+        self._sound = sound
+        self._slots = slots
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the sound."""
+
+        async def timed(message: Message) -> None:
+            sending = asyncio.ensure_future(send(message))
+            try:
+                while not (await asyncio.wait({sending}, timeout=UNREAD_S))[0]:
+                    # A player that is paused may keep what nobody else wants.
+                    if not self._slots.free:
+                        raise TimeoutError
+                await sending
+            finally:
+                sending.cancel()
+
+        try:
+            await super().stream_response(timed)
+        except TimeoutError:  # the connection ends: there is no other way to tell
+            await self._sound.aclose()
 
 
 async def transcoded(
     path: Path, start: float, slots: Slots, form: str = "opus", bits_per_s: int = BITS_PER_S
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Return the sound of a file while it is transcoded; ApiProblem where that cannot be."""
     sound = _from_process(path, f"{start:.3f}", slots, form, str(bits_per_s))
     # The first bytes show whether the file can be decoded at all.
@@ -157,7 +201,7 @@ async def transcoded(
     if first is None:
         raise ApiProblem(422, f"{path} cannot be decoded from {start:g} s on", "It may be damaged.")
 
-    async def whole() -> AsyncIterator[bytes]:
+    async def whole() -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(sound):
             yield first
             async for chunk in sound:

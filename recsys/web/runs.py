@@ -18,13 +18,15 @@ from recsys.library import absolute
 from recsys.web.answers import ApiProblem, answer
 from recsys.web.children import child
 from recsys.web.rates import limited
-from recsys.web.routing import router
+from recsys.web.routing import Ask, router
 from recsys.web.schemas import Id, Nothing, RunBody
 from recsys.web.shapes import RunList, RunView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from recsys.api import Library
 
 MOST_QUEUED = 20
 KEPT = 50
@@ -172,15 +174,19 @@ def _now() -> str:
 
 
 @routes.post("/runs", response_model=RunView, status_code=202, dependencies=[limited("index runs")])
-async def start(request: Request, given: RunBody) -> Response:
+async def start(request: Request, ask: Ask, given: RunBody) -> Response:
     """Index folders in the background."""
-    folders = []
-    for folder in given.folders:
-        path = absolute(folder)
-        if not path.is_dir():
-            raise ApiProblem(400, f"{folder} is no folder", "Give a folder that is there.")
-        folders.append(str(path))
-    run = request.app.state.runs.add(tuple(folders), tuple(given.also))
+
+    def whole(_: Library) -> list[str]:
+        folders = []
+        for folder in given.folders:
+            path = absolute(folder)
+            if not path.is_dir():
+                raise ApiProblem(400, f"{folder} is no folder", "Give a folder that is there.")
+            folders.append(str(path))
+        return folders
+
+    run = request.app.state.runs.add(tuple(await ask.slow(whole)), tuple(given.also))
     return answer(run.fields(), 202)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -29,6 +30,9 @@ BUSY_S = 3.0
 """How long a write waits for that of another process; a batch of an index run takes 0.1 s."""
 
 _PROC = Path("/proc")
+
+_NAME = re.compile(r"[\w.-]+(?::\d+)?|\[[0-9a-fA-F:.]+\](?::\d+)?")
+"""What the header Host may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,11 @@ def serve(
     """
     with Library(database) as library:
         path = library.database if database is not None else default_database()
+    for name in options.names:
+        if not _NAME.fullmatch(name):
+            raise QueryError(
+                f"{name!r} is no name of a host", "Give it without http:// : music.example.org"
+            )
     tokens = None if options.is_local else Tokens(path)
     if tokens is not None and not tokens.all():
         raise QueryError(

@@ -49,11 +49,13 @@ class KeptRows(Generic[R]):
             state = found.st_mtime_ns, found.st_ino
             if state != self._state:
                 rows = json.loads(self.path.read_text(encoding="ascii"))
+                if not all(isinstance(value, str) for row in rows for value in row.values()):
+                    raise ValueError("a value in it is no text")
                 self._known = tuple(self._kind(**row) for row in rows)
                 self._state = state
         except FileNotFoundError:
             self._known, self._state = (), None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise RecsysError(
                 f"the {self._what} in {self.path} cannot be read: {error}",
                 f"Delete the file, and make new ones: {self._remedy}",
@@ -63,6 +65,7 @@ class KeptRows(Generic[R]):
     def _write(self, rows: tuple[R, ...]) -> None:
         content = json.dumps([asdict(row) for row in rows], indent=1)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)  # before the first index run
             with atomic.replacing(self.path) as unfinished:
                 unfinished.touch(0o600)  # nobody else may read it, at any moment
                 unfinished.write_bytes(content.encode("ascii"))

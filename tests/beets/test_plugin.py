@@ -16,7 +16,7 @@ from recsys.demo import make_library
 
 pytest.importorskip("beets", reason="needs beets from PyPI")
 
-from beetsplug.recsys import RecsysPlugin, _progress, field_name, fields_of
+from beetsplug.recsys import RecsysPlugin, _in_beets, _progress, field_name, fields_of
 from recsys.indexing import IndexPlan
 from recsys.types import IndexEvent, IndexStatus, Kind, Range, Tags, Track
 
@@ -158,6 +158,11 @@ def test_an_import_is_analysed_and_a_library_half_moved_is_told(tmp_path: Path) 
     with Library(tmp_path / "own.db") as library:
         assert library.store.track_by_path(moved) is not None
         assert library.status().tracks == 4
+
+
+def test_a_note_names_no_command_for_another_library() -> None:
+    note = "1 track is left out, because the file is gone, a.mp3 for one: run recsys index"
+    assert _in_beets(note) == note.removesuffix(": run recsys index")
 
 
 def test_names_of_fields() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 
+import pytest
 from click.testing import Result
 
 from recsys.api import Library
@@ -31,7 +33,9 @@ def test_a_device_is_made_listed_and_revoked(run: Run, indexed: IndexedLibrary) 
         assert json.loads(run("serve", "--revoke", "phone", "--json").output) == {
             "revoked": "phone"
         }
-        assert run("serve", "--revoke", "phone").exit_code == 1
+        unknown = run("serve", "--revoke", "phone")
+        assert unknown.exit_code == 1
+        assert token in unknown.output  # what can be revoked
         assert run("serve", "--revoke", token).exit_code == 0
         shown = run("serve", "--device", "desk").output
         assert "User name: desk" in shown
@@ -49,6 +53,13 @@ def test_what_serve_cannot_do_is_told_before_it_starts(run: Run) -> None:
     alone = run("serve", "--mdns", "--no-browser", "--port", "0")
     assert alone.exit_code == 1
     assert "nothing to announce" in alone.output
+
+
+def test_linking_needs_nothing_of_the_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("fastapi", "uvicorn", "PIL"):
+        monkeypatch.setitem(sys.modules, module, None)
+    given = ("link", "navidrome", "--url", "nas", "--user", "me", "--secret", PASSWORD)
+    assert "'nas' is no address of a server" in run(*given).output
 
 
 def test_link_says_what_it_found(run: Run, indexed: IndexedLibrary) -> None:

@@ -66,6 +66,9 @@ def test_what_is_no_address_is_refused(environment: dict[str, str]) -> None:
 
 
 def test_names_of_this_machine_are_one() -> None:
+    with pytest.raises(QueryError) as refused:
+        MpdAddress.parse("hunter2@")
+    assert "hunter2" not in f"{refused.value} {refused.value.hint}"
     keys = {MpdAddress.parse(host).key for host in ("localhost", "127.0.0.1", "x@localhost")}
     assert keys == {"localhost:6600"}
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -23,7 +23,10 @@ from recsys.errors import RecsysError
 from recsys.indexing import IndexOptions
 from recsys.store import connection
 from recsys.store.connection import LibraryLock
-from recsys.web.media import MOST_TRANSCODES
+from recsys.web import media
+from recsys.web.devices import Devices
+from recsys.web.media import MOST_TRANSCODES, SentSound
+from recsys.web.rates import Slots
 from recsys.web.server import ServeOptions, bound_socket, serve
 from recsys.web.uploads import MOST_AT_ONCE
 from tests.sounds import noise, staircase, write
@@ -31,9 +34,10 @@ from tests.web.conftest import API, Indexed, Serving, copy_of, get, post
 from tests.web.live import WAIT_S, listening, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from starlette.testclient import TestClient
+    from starlette.types import Message
 
 
 def test_a_library_that_is_not_there_yet_appears(
@@ -173,6 +177,39 @@ def test_ten_slow_readers_hold_up_nobody(long: Path) -> None:
         assert client.post(f"{API}/feedback/undo", json={}).status_code == 200
 
 
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_sound_that_nobody_reads_ends_when_others_want_its_place(
+    monkeypatch: pytest.MonkeyPatch, is_wanted: bool
+) -> None:
+    monkeypatch.setattr(media, "UNREAD_S", 0.01)
+    slots = Slots(1 if is_wanted else 2, "transcodings")
+    is_full = asyncio.Event()
+
+    async def sound() -> AsyncGenerator[bytes, None]:
+        with slots.taken():
+            while True:
+                yield b"sound"
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            is_full.set()
+            await asyncio.sleep(60)  # a reader who reads nothing
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def stall() -> bool:
+        response = SentSound(sound(), slots, {}, "audio/mpeg")
+        sending = asyncio.ensure_future(response({"type": "http"}, receive, send))
+        await is_full.wait()
+        await asyncio.wait({sending}, timeout=0.2)
+        return sending.done()
+
+    assert asyncio.run(stall()) is is_wanted
+    assert slots.free == (1 if is_wanted else 2)
+
+
 def test_listeners_who_leave_are_forgotten(long: Path) -> None:
     with listening(long) as client:
         told = client.app.state.events  # type: ignore[attr-defined]
@@ -308,17 +345,45 @@ def test_a_run_that_fails_says_why_and_one_is_cancelled(copied: Indexed, tmp_pat
 
 
 @contextmanager
-def served(database: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(
+    database: Path, *options: str, log: IO[str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Yield the process of ``recsys serve`` and its address."""
     command = [sys.executable, "-m", "recsys", "serve", "--db", str(database), "--no-browser"]
     with subprocess.Popen(
-        [*command, "--json", *options], stdout=subprocess.PIPE, text=True
+        [*command, "--json", *options], stdout=subprocess.PIPE, stderr=log, text=True
     ) as process:
         assert process.stdout is not None
         try:
             yield process, json.loads(process.stdout.readline())["address"]
         finally:
             process.kill()
+
+
+@pytest.mark.slow
+def test_what_the_server_logs_holds_no_address_and_no_secret(
+    indexed: Indexed, tmp_path: Path
+) -> None:
+    database = copy_of(indexed, tmp_path / "one")
+    secret = Devices(database).make("phone").secret
+    asked = {"apiKey": secret, "f": "json", "id": "1"}
+    errors = tmp_path / "errors"
+    with (
+        errors.open("w") as log,
+        served(database, "--port", "0", "--subsonic", log=log) as (process, address),
+    ):
+        for call in ("ping", "getSong", "stream", "nope"):
+            httpx.get(f"{address}rest/{call}", params=asked, timeout=60)
+        httpx.get(f"{address}rest/ping", params={"u": "phone", "p": f"{secret}x"}, timeout=60)
+        where = httpx.URL(address)
+        with socket.create_connection((where.host, where.port or 80)) as broken:
+            broken.sendall(f"GET /rest/ping?apiKey={secret} no HTTP\r\n\r\n".encode())
+            assert broken.recv(1000)
+        process.send_signal(signal.SIGINT)
+        told = process.stdout.read() if process.stdout is not None else ""
+    told += errors.read_text()
+    for hidden in (secret, "?", "apiKey", "getSong", "Traceback"):
+        assert hidden not in told
 
 
 @pytest.mark.slow
@@ -388,6 +453,12 @@ def test_another_address_demands_a_token(
     with pytest.raises(RecsysError, match="a token is needed") as caught:
         serve(copy_of(indexed, tmp_path / "one"), options)
     assert "recsys serve --token" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["http://music.example.org/", "a b", ""])
+def test_a_name_that_no_request_can_have_is_refused(indexed: Indexed, name: str) -> None:
+    with pytest.raises(RecsysError, match="no name of a host"):
+        serve(indexed.database, ServeOptions(names=(name,)))
 
 
 def test_an_address_of_another_machine_is_no_place_to_listen(indexed: Indexed) -> None:

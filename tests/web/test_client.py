@@ -147,8 +147,13 @@ def test_errors_are_those_of_recsys(client: Client) -> None:
     with pytest.raises(ServerError, match="does not answer") as nobody:
         Client("http://127.0.0.1:9", timeout_s=5).status()
     assert "recsys serve" in nobody.value.hint
-    with pytest.raises(QueryError, match="no address"):
-        Client("127.0.0.1:8337")
+    for address in ("127.0.0.1:8337", "http://[::1"):
+        with pytest.raises(QueryError, match="no address"):
+            Client(address)
+    for address, token in (("http://me:hidden@nas", None), ("http://nas", "hidden\n")):
+        with pytest.raises(QueryError) as secret:
+            Client(address, token)
+        assert "hidden" not in f"{secret.value} {secret.value.hint}"
 
 
 def test_a_token_opens_the_library(database: Path) -> None:

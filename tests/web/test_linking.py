@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from recsys import linking
 from recsys.api import Library
 from recsys.errors import RecsysError
+from recsys.linking import Linked, Links, OtherServer, OtherSong, TrackFinder, link
 from recsys.playlists.files import RootMap
 from recsys.types import Tags, Track
-from recsys.web import linking
-from recsys.web.linking import Linked, Links, OtherServer, OtherSong, TrackFinder, link
 from tests.web.conftest import Indexed
 from tests.web.stand_ins import PASSWORD, standing_in
 from tests.web.subsonic.conftest import Player, copied_to, playing
@@ -140,8 +140,17 @@ def test_a_song_is_never_another_recording() -> None:
         ((200, {}, b"[]"), "no object"),
         ((200, {}, b'{"other": 1}'), "no answer of Subsonic"),
         ((200, {}, b'{"subsonic-response": {"status": "ok", "searchResult3":'
-                   b' {"song": [{"name": 1}]}}}'), "a song without"),
+                   b' {"song": [{"name": 1}]}}}'), "a song that cannot be read"),
+        ((200, {}, b'{"subsonic-response": {"status": "ok", "searchResult3":'
+                   b' {"song": [{"id": 1, "duration": 1%s}]}}}' % (b"0" * 400)), "cannot be read"),
+        ((200, {}, b'{"subsonic-response": {"status": "ok", "searchResult3": {"song": 5}}}'),
+         "no list of songs"),
+        ((200, {}, b'{"subsonic-response": {"status": "ok", "searchResult3": [1]}}'),
+         "no list of songs"),
+        ((200, {}, b"[" * 200_000), "no JSON"),
         ((200, {}, b'{"subsonic-response": {"status": "failed"}}'), "refuses"),
+        ((200, {}, b'{"subsonic-response": {"status": "failed", "error": "no"}}'), "refuses: no"),
+        ((302, {"Location": "file:///etc/passwd"}, b""), "answers 302 Found"),
         ((500, {}, b""), "answers 500"),
         ((403, {}, b""), "answers 403"),
         ((302, {"Location": "http://evil.example/steal"}, b""), "sends on to http://evil.example"),
@@ -167,11 +176,37 @@ def test_a_wrong_password_and_no_server(indexed: Indexed, tmp_path: Path) -> Non
             with standing_in(kind, []) as (url, _):
                 with pytest.raises(RecsysError, match=r"refuses|401"):
                     link(library, OtherServer(kind, url, "admin", "wrong"))
-                with pytest.raises(RecsysError, match="none of the 0 songs"):
+                with pytest.raises(RecsysError, match="has no songs"):
                     link(library, OtherServer(kind, url, "admin", PASSWORD))
-        for url in ("http://127.0.0.1:9", "file:///etc/passwd", "nas:4533"):
+        for url in ("http://127.0.0.1:9", "file:///etc/passwd", "nas:4533", "http://[::1",
+                    "http://127.0.0.1:9/a b"):  # fmt: skip
             with pytest.raises(RecsysError, match=r"cannot be reached|no address"):
                 link(library, OtherServer("navidrome", url, "admin", PASSWORD))
+
+
+def test_secrets_are_in_no_message(indexed: Indexed, tmp_path: Path) -> None:
+    database = copied_to(tmp_path, indexed.database)
+    with Library(database) as library:
+        for kind, url, secret in (
+            ("navidrome", f"http://admin:{PASSWORD}@127.0.0.1:9", "x"),
+            ("navidrome", f"http://127.0.0.1:9/?p={PASSWORD}", "x"),
+            ("navidrome", f"ftp://admin:{PASSWORD}@nas", "x"),
+            ("jellyfin", "http://127.0.0.1:9", f"{PASSWORD}\n"),
+        ):
+            with pytest.raises(RecsysError, match=r"holds no user|letters and digits") as caught:
+                link(library, OtherServer(kind, url, "admin", secret))
+            assert PASSWORD not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_server_that_repeats_a_page_is_told_of(
+    indexed: Indexed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "PAGE", 1)
+    database = copied_to(tmp_path, indexed.database)
+    with standing_in("jellyfin", []) as (url, server), Library(database) as library:
+        server.reply = 200, {}, b'{"Items": [{"Id": "1"}]}'
+        with pytest.raises(RecsysError, match="the same songs"):
+            link(library, OtherServer("jellyfin", url, "", PASSWORD))
 
 
 # The plugins

@@ -46,8 +46,9 @@ class MpdAddress:
         if not at or not password:  # "@name" is an abstract socket
             password, rest = "", host
         if not rest or "\n" in host or "\0" in host:
+            told = f"password@{rest}" if password else host
             raise QueryError(
-                f"{host!r} is no address of MPD",
+                f"{told!r} is no address of MPD",
                 "Give a host, password@host, or the path of a socket.",
             )
         if not 0 < port < 2**16:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ from recsys.web.subsonic.calls import Call, Content, answers, track_id
 from recsys.web.subsonic.protocol import CallError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from recsys.api import Library
+    from recsys.types import Track
 
 STATES = ("starting", "playing", "paused", "stopped")
 
@@ -25,8 +27,6 @@ LIKED_FROM, DISLIKED_TO = 4, 2
 
 LATE = timedelta(minutes=30)
 """A play of longer ago was on the way, and has nothing to do with what plays now."""
-
-_LAST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @answers("star")
@@ -39,12 +39,7 @@ async def star(call: Call) -> Content:
 @answers("unstar")
 async def unstar(call: Call) -> Content:
     """Take likes back."""
-
-    def taken(library: Library) -> None:
-        for event in _events(call, library):
-            library.take_back(EventKind.LIKE, event)
-
-    await call.ask.write(taken)
+    await call.ask.write(lambda library: library.take_back(EventKind.LIKE, _events(call, library)))
     return {}
 
 
@@ -65,6 +60,8 @@ async def set_rating(call: Call) -> Content:
             _judge(library, EventKind.DISLIKE, [event])
 
     call.text("id")
+    if sum(len(call.texts(each)) for each in ("id", "albumId", "artistId")) > 1:
+        raise CallError(Code.OTHER, "a rating is of one song, album or artist")
     await call.ask.write(rated)
     return {}
 
@@ -79,10 +76,8 @@ def _events(call: Call, library: Library) -> list[Event]:
     numbers = [track_id(each) for each in ids["id"] if each not in (*albums, *artists)]
     if not (numbers or albums or artists):
         raise CallError(Code.MISSING, f"{call.name} needs the parameter id")
-    found = []
-    for track in (library.track(number) for number in numbers):
-        key, name = track.audio_hash, track.display_name
-        found.append(Event(EventKind.LIKE, Subject.TRACK, key, name, time, by, (key,)))
+    songs = (library.track(number) for number in numbers)
+    found = [_of_track(EventKind.LIKE, each, time, by) for each in songs]
     for album in (album_of(shelf, each) for each in albums):
         tracks = library.tracks_of(album.tracks)
         hashes = tuple(dict.fromkeys(track.audio_hash for track in tracks))
@@ -97,9 +92,18 @@ def _events(call: Call, library: Library) -> list[Event]:
 
 
 def _judge(library: Library, kind: EventKind, events: Iterable[Event]) -> None:
-    library.import_feedback(
-        json.dumps({**event.fields(), "kind": str(kind)}, ensure_ascii=True) for event in events
-    )
+    _store(library, [replace(event, kind=kind) for event in events])
+
+
+def _of_track(kind: EventKind, track: Track, time: datetime, by: str) -> Event:
+    key = track.audio_hash
+    return Event(kind, Subject.TRACK, key, track.display_name, time, by, (key,))
+
+
+def _store(library: Library, events: Sequence[Event]) -> None:
+    """Store events in one transaction, if there are any."""
+    if events:
+        library.import_feedback(json.dumps(event.fields(), ensure_ascii=True) for event in events)
 
 
 # What is played
@@ -114,17 +118,17 @@ async def scrobble(call: Call) -> Content:
     submitted = call.flag("submission", default=True)
 
     def noted(library: Library) -> None:
-        tracks = [library.track(number) for number in ids]
+        tracks, by = [library.track(number) for number in ids], call.device.name
         if not submitted:
             for track in tracks:
-                meant = call.desk.report(call.device.name, track.id, track.duration_s)
-                _store(library, call, meant)
+                _store_meant(library, by, call.desk.report(by, track.id, track.duration_s))
             return
+        played = []
         for position, track in enumerate(tracks):
-            time = times[position] if position < len(times) else None
-            is_late = time is not None and now() - time > LATE
-            if is_late or call.desk.scrobbled(call.device.name, track.id):
-                library.record(EventKind.PLAY, track, source=call.device.name, time=time)
+            time = times[position] if position < len(times) else now()
+            if now() - time > LATE or call.desk.scrobbled(by, track.id):
+                played.append(_of_track(EventKind.PLAY, track, time, by))
+        _store(library, played)
 
     await call.ask.write(noted)
     return {}
@@ -134,11 +138,9 @@ def _time(text: str) -> datetime:
     """Return the time of milliseconds since 1970; CallError for what is none."""
     try:
         time = datetime.fromtimestamp(int(text) / 1000, UTC)
-        if time > _LAST:
-            raise ValueError
     except (ValueError, OverflowError, OSError):
         raise CallError(Code.OTHER, f"time is none: {text[:40]!r}") from None
-    return time
+    return min(time, now())  # the clock of a device may be ahead
 
 
 @answers("reportPlayback")
@@ -150,25 +152,24 @@ async def report_playback(call: Call) -> Content:
         raise CallError(Code.NOT_FOUND, f"there is no {kind[:40]!r} here")
     if state not in STATES:
         raise CallError(Code.OTHER, f"there is no state {state[:40]!r}: {', '.join(STATES)}")
-    rate = call.number("playbackRate", 1, least=0, most=4)
+    rate = call.decimal("playbackRate", 1.0, least=0.0, most=4.0)
 
     def noted(library: Library) -> None:
         track = library.track(number)
         meant = call.desk.report(
-            call.device.name, track.id, track.duration_s, state, position_ms / 1000, float(rate)
+            call.device.name, track.id, track.duration_s, state, position_ms / 1000, rate
         )
         if not call.flag("ignoreScrobble", default=False):
-            _store(library, call, meant)
+            _store_meant(library, call.device.name, meant)
 
     await call.ask.write(noted)
     return {}
 
 
-def _store(library: Library, call: Call, meant: Iterable[tuple[EventKind, int]]) -> None:
+def _store_meant(library: Library, by: str, meant: Iterable[tuple[EventKind, int]]) -> None:
     """Store plays and skips; of a track that has left the library there is nothing to say."""
-    for kind, number in meant:
-        for track in library.tracks_of([number]):
-            library.record(kind, track, source=call.device.name)
+    found = [(kind, track) for kind, number in meant for track in library.tracks_of([number])]
+    _store(library, [_of_track(kind, track, now(), by) for kind, track in found])
 
 
 @answers("getNowPlaying")

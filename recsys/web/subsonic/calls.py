@@ -66,6 +66,12 @@ class Call:
         self, name: str, default: int | None = None, *, least: int = 0, most: int = 2**31
     ) -> int:
         """Return a whole number, brought between two limits."""
+        return int(self.decimal(name, default, least=least, most=most))
+
+    def decimal(
+        self, name: str, default: float | None = None, *, least: float, most: float
+    ) -> float:
+        """Return a number, brought between two limits."""
         text = self.text(name, None if default is None else str(default))
         try:
             value = float(text or (default or 0))
@@ -73,7 +79,7 @@ class Call:
                 raise ValueError
         except ValueError:
             raise CallError(Code.OTHER, f"{name} is no number: {text[:40]!r}") from None
-        return int(min(max(value, least), most))
+        return min(max(value, least), most)
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return a parameter that is true or false."""

@@ -35,14 +35,15 @@ class Marks:
         liked: dict[str, datetime] = {}
         disliked: set[str] = set()
         events = store.opinions()
-        firsts = {event.tracks[0] for event in events if event.subject == Subject.ALBUM}
-        tracks = store.tracks_of_hashes(firsts)
+        albums = [event for event in events if event.subject == Subject.ALBUM]
+        # An event that was imported may name an album, and none of its tracks.
+        tracks = store.tracks_of_hashes({event.tracks[0] for event in albums if event.tracks})
         for event in events:
             key = event.key
             if event.subject == Subject.ARTIST:
                 key = artist_id(event.name)
             elif event.subject == Subject.ALBUM:
-                first = tracks.get(event.tracks[0])
+                first = tracks.get(event.tracks[0]) if event.tracks else None
                 key = "" if first is None else known.album_of.get(first.id, "")
             if event.kind == EventKind.LIKE:
                 liked[key] = event.time

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from recsys.errors import RecsysError
 from recsys.library.lyrics import read_lyrics
-from recsys.web.media import SentFile, file_of, transcoded
+from recsys.web.answers import ApiProblem
+from recsys.web.media import SentFile, SentSound, file_of, transcoded
 from recsys.web.subsonic.browsing import album_of, artist_of, shelf_of
 from recsys.web.subsonic.calls import Call, Content, answers, track_id
-from recsys.web.subsonic.protocol import CORS, CallError, Code
+from recsys.web.subsonic.protocol import CORS, CallError, Code, failure_of, refuse
 from recsys.web.subsonic.rows import content_type
 
 if TYPE_CHECKING:
@@ -45,33 +45,31 @@ async def download(call: Call) -> Response:
     """Return the file of a song as it is."""
     path = await _file(call)
     name = quote(path.name.encode("utf-8", "replace"))
-    return _whole(path, {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"})
+    return _whole(call, path, {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"})
 
 
 @answers("stream")
 async def stream(call: Call) -> Response:
     """Return the sound of a song: its file, with ranges, unless another form is asked for."""
     number = track_id(call.text("id"))
-    track = await call.ask(lambda library: library.track(number))
-    path = await _file(call)
-    size = path.stat().st_size
-    wanted = _wanted(call, path, size * 8 / 1000 / max(track.duration_s, 1.0))
+
+    def found(library: Library) -> tuple[float, int, Path]:
+        size = library.store.sizes([number]).get(number, 0)
+        return library.track(number).duration_s, size, file_of(library, number)
+
+    duration_s, size, path = await call.ask(found)
+    wanted = _wanted(call, path, size * 8 / 1000 / max(duration_s, 1.0))
     if wanted is None:
-        return _whole(path, {})
+        return _whole(call, path, {})
     form, kbits = wanted
-    start = min(call.number("timeOffset", 0), int(track.duration_s))
+    start = min(call.number("timeOffset", 0), int(duration_s))
+    # No Content-Length, even if an estimate is asked for: sound that is longer would be cut off.
     headers = {**CORS, "Cache-Control": "no-store", "Accept-Ranges": "none"}
-    length = None
-    if call.flag("estimateContentLength", default=False):
-        length = int((track.duration_s - start) * kbits * 125)
-        headers["Content-Length"] = str(length)
     if call.request.method == "HEAD":
         return Response(b"", 200, headers, _TYPES[form])
     slots = call.request.app.state.transcodes
     sound = await transcoded(path, float(start), slots, form, kbits * 1000)
-    if length is not None:
-        sound = _of_length(sound, length)
-    return StreamingResponse(sound, 200, headers, _TYPES[form])
+    return SentSound(sound, slots, headers, _TYPES[form])
 
 
 def _wanted(call: Call, path: Path, kbits: float) -> tuple[str, int] | None:
@@ -87,28 +85,21 @@ def _wanted(call: Call, path: Path, kbits: float) -> tuple[str, int] | None:
     return form, min(max(most or KBITS[form], LEAST_KBITS), MOST_KBITS)
 
 
-async def _of_length(sound: AsyncIterator[bytes], length: int) -> AsyncIterator[bytes]:
-    """Yield exactly the bytes that were promised: the rest is cut off, or filled up."""
-    async with aclosing(sound) as chunks:  # type: ignore[type-var]
-        async for chunk in chunks:
-            yield chunk[:length]
-            length -= len(chunk)
-            if length <= 0:
-                return
-    while length > 0:
-        yield bytes(min(length, 16_384))
-        length -= 16_384
-
-
 async def _file(call: Call) -> Path:
     number = track_id(call.text("id"))
     return await call.ask(lambda library: file_of(library, number))
 
 
-def _whole(path: Path, headers: dict[str, str]) -> Response:
+def _whole(call: Call, path: Path, headers: dict[str, str]) -> Response:
     kind = content_type(path.suffix.lower().lstrip("."))
     headers = {**CORS, "Cache-Control": "private, no-cache", **headers}
-    return SentFile(path, headers=headers, media_type=kind)
+    form = {name: call.text(name, "") for name in ("f", "callback")}
+
+    def told(error: ApiProblem) -> Response:
+        failed = CallError(failure_of(error).code, error.message, error.hint, error.status)
+        return refuse(failed, form)
+
+    return SentFile(path, headers, kind, told)
 
 
 @answers("getLyricsBySongId")

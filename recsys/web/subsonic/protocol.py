@@ -84,7 +84,8 @@ def respond(content: Mapping[str, Any], form: Mapping[str, str]) -> Response:
 def refuse(error: RecsysError, form: Mapping[str, str]) -> Response:
     """Return the failure of a call, with all that a client looks for in the first answer."""
     failure = failure_of(error)
-    told = f"{failure.message}. {failure.hint}" if failure.hint else failure.message
+    message = failure.message.removesuffix(".")
+    told = f"{message}. {failure.hint}" if failure.hint else message
     about = {"error": {"code": int(failure.code), "message": told}}
     response = _sent({"status": "failed", **_about(), **about}, form, failure.status)
     if failure.status == 429:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from recsys.api import some_of
 from recsys.errors import QueryError
-from recsys.playlists import PlaylistOptions
+from recsys.index.base import normalised
 from recsys.playlists.radio import RadioOptions
 from recsys.recommender import SimilarOptions
 from recsys.web.subsonic.browsing import album_of, shelf_of
@@ -77,7 +76,10 @@ async def find_sonic_path(call: Call) -> Content:
 
     def found(library: Library) -> list[dict[str, Any]]:
         ends = [library.track(track_id(call.text(f"{end}SongId"))) for end in ("start", "end")]
-        tracks = path_between(library, ends[0], ends[1], count)
+        try:
+            tracks = library.path_between(ends[0], ends[1], count)
+        except QueryError as error:
+            raise CallError(Code.OTHER, error.message, error.hint) from error
         values = _to_first(library, tracks)
         songs = shelf_of(call, library).songs(tracks)
         return [
@@ -87,27 +89,7 @@ async def find_sonic_path(call: Call) -> Content:
     return {"sonicMatch": await call.ask(found)}
 
 
-def path_between(library: Library, start: Track, end: Track, count: int) -> list[Track]:
-    """Return songs that begin with one and end with another, at most so many."""
-    if start.id == end.id:
-        return [start]
-    if count < 2:
-        raise CallError(Code.OTHER, "a path from one song to another has two songs at least")
-    between: list[Track] = []
-    if count > 2:
-        # Two encodings of one recording have nothing between them, which is an error there.
-        with suppress(QueryError):
-            way = library.playlist(start, PlaylistOptions(length=count, artist_gap=0), to=end)
-            between = [track for track in way.tracks if track.id not in (start.id, end.id)]
-    return [start, *between[: count - 2], end]
-
-
 def _to_first(library: Library, tracks: Sequence[Track]) -> list[float]:
     analyses = library.store.analyses([track.id for track in tracks])
     first = analyses[tracks[0].id].embedding
     return [normalised(float(first @ analyses[track.id].embedding)) for track in tracks]
-
-
-def normalised(similarity: float) -> float:
-    """Return a cosine similarity as the protocol has it: 1 for the same, 0 for the opposite."""
-    return round(min(max((1 + similarity) / 2, 0.0), 1.0), 6)

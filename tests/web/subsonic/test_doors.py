@@ -16,14 +16,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from recsys.api import Library
-from recsys.errors import QueryError
+from recsys.errors import QueryError, RecsysError
 from recsys.store import Store
 from recsys.web.devices import Devices
+from recsys.web.security import PLUGINS
 from recsys.web.subsonic import desk
 from recsys.web.subsonic.calls import HANDLERS
 from recsys.web.subsonic.protocol import respond
+from recsys.web.tokens import Tokens
 from tests.web.conftest import HOST, Indexed, Serving
-from tests.web.subsonic.conftest import Player, playing
+from tests.web.subsonic.conftest import SALT, Player, playing
 
 WHOLE = {"status", "version", "type", "serverVersion", "openSubsonic"}
 
@@ -50,6 +52,7 @@ def logins(player: Player) -> list[tuple[dict[str, str], int | None]]:
         ({**signed, "t": signed["t"].upper()}, None),
         ({"u": name.upper(), "p": secret}, None),
         ({**signed, "t": md5(secret.replace("-", "") + signed["s"])}, None),
+        ({**signed, "t": md5(secret.replace("-", "").upper() + signed["s"])}, None),
         ({"u": name, "p": f"enc:{hexed}"}, None),
         ({"u": name, "p": secret.replace("-", "").upper()}, None),
         ({"apiKey": secret}, None),
@@ -86,11 +89,19 @@ def test_each_way_to_log_in_and_what_is_none(shared: Player) -> None:
 def test_the_token_of_the_page_opens_nothing(
     shared: Player, indexed: Indexed, serving: Serving
 ) -> None:
-    for headers in (
-        {"Authorization": f"Bearer {shared.device.secret}"},
-        {"Cookie": f"recsys_token={shared.device.secret}"},
-    ):
-        assert failed(shared.client.get("/rest/ping?f=json", headers=headers)) == 10
+    _, token = Tokens(shared.database).make()
+    for secret in (token, shared.device.secret):
+        for headers in (
+            {"Authorization": f"Bearer {secret}"},
+            {"Cookie": f"recsys_token={secret}"},
+        ):
+            assert failed(shared.client.get("/rest/ping?f=json", headers=headers)) == 10
+    name, signed = shared.device.name, {**shared.login(), "t": md5(token + SALT)}
+    for login, code in (({"apiKey": token}, 44), ({"u": name, "p": token}, 40), (signed, 40)):
+        assert failed(shared.client.get("/rest/ping", params={**login, "f": "json"})) == code
+    for path in PLUGINS:
+        for headers in ({"Authorization": f"Bearer {token}"}, {"Cookie": f"recsys_token={token}"}):
+            assert shared.client.get(path, headers=headers).status_code == 401
     # Nor does the secret of a device open the page's.
     page = serving(indexed.database, tokens=True)
     bearer = {"Authorization": f"Bearer {shared.device.secret}"}
@@ -149,7 +160,8 @@ def test_a_device_that_is_revoked_is_out_at_once(player: Player) -> None:
 
 
 def test_secrets_lie_in_a_file_for_the_owner_alone(tmp_path: Path) -> None:
-    devices = Devices(tmp_path / "library.db")
+    database = tmp_path / "new" / "library.db"  # whose folder the first index run would make
+    devices = Devices(database)
     made = devices.make("  my   phone ")
     assert made.name == "my phone"
     assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", made.secret)
@@ -159,7 +171,11 @@ def test_secrets_lie_in_a_file_for_the_owner_alone(tmp_path: Path) -> None:
             devices.make(bad)
     with pytest.raises(QueryError, match="no device"):
         devices.revoke("other")
-    assert [each.name for each in Devices(tmp_path / "library.db").all()] == ["my phone"]
+    assert [each.name for each in Devices(database).all()] == ["my phone"]
+    for damaged in ("[", "[1]", "[{}]", '[{"name": "a", "secret": 6, "made": "x"}]'):
+        devices.path.write_text(damaged)
+        with pytest.raises(RecsysError, match="cannot be read"):
+            devices.named("a")
 
 
 HOSTILE: list[dict[str, Any]] = [

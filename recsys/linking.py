@@ -157,6 +157,11 @@ def link(
         ids[plain_id(song.id)] = track.audio_hash
         if song.artist_id and track.id in known.artist_of:
             artists.setdefault(plain_id(song.artist_id), known.artist_of[track.id])
+    if not found:
+        raise RecsysError(
+            f"{server.url} has no songs",
+            "Let it scan its folders, and check what the user may see.",
+        )
     if not ids:
         raise RecsysError(
             f"none of the {found} songs of {server.url} is in the library {library.database}",
@@ -241,14 +246,13 @@ def _text(path: str) -> str:
 
 
 def _songs(server: OtherServer) -> Iterator[OtherSong]:
-    parts = urlsplit(server.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RecsysError(
-            f"{server.url!r} is no address of a server", "Give it whole: http://192.168.1.5:4533"
-        )
+    _check_address(server.url)
     pages = _navidrome(server) if server.kind == "navidrome" else _jellyfin(server)
-    count = 0
+    count, before = 0, None
     for page in pages:
+        if page and page == before:
+            raise _strange(server, "the same songs on every page")
+        before = page
         count += len(page)
         if count > MOST_SONGS:
             raise RecsysError(
@@ -257,8 +261,22 @@ def _songs(server: OtherServer) -> Iterator[OtherSong]:
         for row in page:
             try:
                 yield _song(server.kind, row)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise _strange(server, f"a song without {error}") from error
+            except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+                raise _strange(server, "a song that cannot be read") from error
+
+
+def _check_address(url: str) -> None:
+    """Let an address through that messages can name: it holds no secret; else RecsysError."""
+    hint = "Give it whole, and plain: http://192.168.1.5:4533"
+    if any(each in url for each in "@?#"):
+        raise RecsysError("the address of a server holds no user, password, ? or #", hint)
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or not url.isprintable() or " " in url:
+        raise RecsysError(f"{url!r} is no address of a server", hint)
 
 
 def _navidrome(server: OtherServer) -> Iterator[list[Any]]:
@@ -275,18 +293,27 @@ def _navidrome(server: OtherServer) -> Iterator[list[Any]]:
         if not isinstance(answer, dict):
             raise _strange(server, "no answer of Subsonic")
         if answer.get("status") != "ok":
-            error = answer.get("error") or {}
+            error = answer.get("error")
+            told = error.get("message") if isinstance(error, dict) else error
             raise RecsysError(
-                f"{server.url} refuses: {error.get('message') or error}",
+                f"{server.url} refuses: {told or 'it does not say why'}",
                 "Check the name of the user, and the password.",
             )
-        page = (answer.get("searchResult3") or {}).get("song") or []
+        result = answer.get("searchResult3") or {}
+        page = result.get("song") or [] if isinstance(result, dict) else None
+        if not isinstance(page, list):
+            raise _strange(server, "no list of songs")
         yield page
         if len(page) < PAGE:
             return
 
 
 def _jellyfin(server: OtherServer) -> Iterator[list[Any]]:
+    if not (server.secret.isascii() and server.secret.isprintable()):
+        raise RecsysError(
+            "an API key of Jellyfin has nothing but letters and digits",
+            "Copy it from Dashboard, API Keys.",
+        )
     headers = {"Authorization": f'MediaBrowser Token="{server.secret}"'}
     for offset in range(0, MOST_SONGS + PAGE, PAGE):
         query = {
@@ -365,7 +392,8 @@ def _asked(server: OtherServer, path: str, headers: Mapping[str, str]) -> dict[s
         error.close()
         hint = "Check the user, the password or the API key." if error.code in (401, 403) else ""
         raise RecsysError(
-            f"{server.url} answers {error.code} {error.reason}",
+            # Not its own words, which may hold the address that was asked for.
+            f"{server.url} answers {error.code} {http.client.responses.get(error.code, '')}",
             hint or "Give the address that a browser opens.",
         ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -377,7 +405,7 @@ def _asked(server: OtherServer, path: str, headers: Mapping[str, str]) -> dict[s
         raise _strange(server, "too much")
     try:
         answer = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _strange(server, "no JSON") from error
     if not isinstance(answer, dict):
         raise _strange(server, "no object")
