@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from recsys.errors import RecsysError
-from recsys.web.media import file_of, transcoded
+from recsys.web.media import SentFile, file_of, transcoded
 from recsys.web.subsonic.browsing import album_of, artist_of, shelf_of
 from recsys.web.subsonic.calls import Call, answers, track_id
 from recsys.web.subsonic.protocol import CORS, CallError, Code
@@ -105,7 +105,7 @@ async def _file(call: Call) -> Path:
 def _whole(path: Path, headers: dict[str, str]) -> Response:
     kind = content_type(path.suffix.lower().lstrip("."))
     headers = {**CORS, "Cache-Control": "private, no-cache", **headers}
-    return FileResponse(path, headers=headers, media_type=kind)
+    return SentFile(path, headers=headers, media_type=kind)
 
 
 @answers("getCoverArt")
